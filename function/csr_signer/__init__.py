@@ -1,0 +1,7 @@
+"""kms-csr-signer: certificates for Kubernetes CertificateSigningRequests, signed by a CA key that stays in Cloud KMS.
+
+Modules in reading order, each one stage of the way that `pipeline` describes:
+cloud_event, csr, pkcs10, public_key, attestation, profile, policy, issuer, certificate, lint, audit, pipeline.
+Beside them: configuration and document (what a deployment decides), service (what one process serves), outcome, errors,
+violation, der. I/O is done by cluster, credentials and kms alone.
+"""

@@ -1,0 +1,135 @@
+"""Steps 9 and 11, record: one line before the key is used and one for every outcome, in Cloud Logging's JSON.
+
+An intent that cannot be written is no intent: the exception reaches the pipeline and nothing is signed. What a
+requester wrote is escaped and bounded; no token, key or request ever stands in a line.
+"""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from csr_signer.csr import CertificateSigningRequest
+from csr_signer.errors import ConfigurationError, IntegrityError, SignerError, UnavailableError
+from csr_signer.lint import TBSCertificate
+from csr_signer.policy import Permit, Signer
+from csr_signer.violation import LONGEST_TEXT, quote
+
+LOG_NAME: Final = "csr-signer"
+_STANDARD_OUTPUT: Final = 1
+
+
+def write_line(line: bytes) -> None:
+    """One line to standard output in one system call, so that no other line can stand inside it.
+
+    Raises:
+        OSError: not all of it was written.
+    """
+    written = os.write(_STANDARD_OUTPUT, line)
+    if written != len(line):
+        raise OSError(f"{written} of {len(line)} bytes of an audit record were written")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One line: who asked, what was decided, by which rules, which serial, which key version.
+
+    Attributes:
+        event: `intent`, `issued`, `refused`, `deferred`, `ignored` or `fault`.
+        severity: of Cloud Logging.
+        message: for people.
+        csr_uid: by which everything about one CSR is found.
+        facts: for machines; values are ours, or quoted.
+    """
+
+    event: str
+    severity: str
+    message: str
+    csr_uid: str
+    facts: Mapping[str, object]
+
+
+class Audit:
+    """Writes audit records.
+
+    Args:
+        write: takes one whole line or raises.
+        project: Google Cloud project of the traces, empty where there is none.
+    """
+
+    def __init__(self, *, write: Callable[[bytes], None] = write_line, project: str = "") -> None:
+        self._write = write
+        self._project = project
+        self._lock = threading.Lock()
+
+    def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
+        """Writes one record.
+
+        Raises:
+            UnavailableError: it could not be written whole.
+        """
+        line: dict[str, object] = {
+            "severity": record.severity,
+            "message": record.message,
+            "logging.googleapis.com/labels": {
+                "log": LOG_NAME,
+                "event": record.event,
+                "csr_uid": record.csr_uid,
+            },
+            "event": record.event,
+            "csr_uid": record.csr_uid,
+            **record.facts,
+        }
+        if trace_id and self._project:
+            line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace_id}"
+        text = json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+        try:
+            with self._lock:
+                self._write(text)
+        except OSError as error:
+            raise UnavailableError(f"the audit record could not be written: {error}") from error
+
+
+def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, object]:
+    """Who asked for what, as every record about a CSR that is ours states it."""
+    return {
+        "cluster": signer.cluster,
+        "signer_name": signer.signer_name,
+        "csr_name": quote(csr.name),
+        "csr_resource_version": csr.resource_version,
+        "requester": quote(csr.requester.username),
+        "request_sha256": hashlib.sha256(csr.request).hexdigest(),
+        "configuration_digest": signer.configuration_digest,
+    }
+
+
+def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> dict[str, object]:
+    """What is, or is about to be, certified, and with which key version."""
+    return {
+        "component": permit.component,
+        "common_name": permit.common_name,
+        "dns_names": list(permit.dns_names),
+        "ip_addresses": [str(address) for address in permit.ip_addresses],
+        "public_key": permit.public_key.name,
+        "public_key_sha256": permit.public_key.sha256,
+        "not_before": permit.not_before.isoformat(),
+        "not_after": permit.not_after.isoformat(),
+        "serial_number": f"{tbs.serial_number:x}",
+        "tbs_sha256": tbs.sha256,
+        "key_version": key_version,
+    }
+
+
+def fault(error: SignerError, *, csr_uid: str, event_id: str) -> AuditRecord:
+    """A fault as a record; ERROR where a human must act."""
+    severe = isinstance(error, ConfigurationError | IntegrityError)
+    return AuditRecord(
+        event="fault",
+        severity="ERROR" if severe else "WARNING",
+        message=str(error)[:LONGEST_TEXT],
+        csr_uid=csr_uid,
+        facts={"fault": type(error).__name__, "status": error.status, "event_id": quote(event_id)},
+    )

@@ -1,0 +1,352 @@
+"""The configuration document: everything that a deployment decides, in one file that Terraform renders.
+
+No secret is in it. `load` gives values or one `ConfigurationError` that names the key, what was got and what is
+allowed. Paths in the document are relative to its folder.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives import hashes
+
+from csr_signer import issuer, profile
+from csr_signer.certificate import TEMPLATE
+from csr_signer.document import STRICT, Duration, read
+from csr_signer.errors import ConfigurationError
+from csr_signer.issuer import Issuer
+from csr_signer.policy import Signer
+from csr_signer.profile import CEILING, Profile
+from csr_signer.violation import quote
+
+KEY_VERSION: Final = re.compile(
+    r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
+)
+_CLUSTER_KEY: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# spec.signerName: kubernetes pkg/apis/certificates/validation ValidateCertificateSigningRequestSignerName.
+_SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
+_RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
+# Where an access token of our Google identity may go without a pinned CA: Google's own front ends.
+_GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
+_LOOPBACK: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleIdToken:
+    """An ID token of the function's service account, for API servers that trust Google as issuer."""
+
+    __pydantic_config__: ClassVar = STRICT
+    audience: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authentication:
+    """How the function proves itself to the API server: exactly one of these.
+
+    Attributes:
+        google_access_token: an access token of the function's service account (GKE, Connect Gateway); takes no options.
+        google_id_token: an ID token for an audience of its own.
+        kubeconfig: a file, for development; it names server and CA too.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    google_access_token: Mapping[str, str] | None = None
+    google_id_token: GoogleIdToken | None = None
+    kubeconfig: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfiguration:
+    """One cluster.
+
+    Attributes:
+        source: what the source of its events must be.
+        authentication: how the function proves itself.
+        server: https URL of the API server; absent only with a kubeconfig.
+        certificate_authority: PEM file of the API server's CA; absent: the system's roots, for Google's hosts alone.
+        cluster_domain: of service names.
+        invokers: emails that Cloud Run must have verified in the caller; empty: whoever may invoke the function.
+        shared_trust_domain: the same CA may serve another cluster that says so too.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    source: str
+    authentication: Authentication
+    server: str | None = None
+    certificate_authority: str | None = None
+    cluster_domain: str = "cluster.local"
+    invokers: tuple[str, ...] = ()
+    shared_trust_domain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileReference:
+    """A shipped profile, or a file beside the document, and the release of the software in the cluster."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str
+    release: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerConfiguration:
+    """An issuing CA: `csr_signer.issuer.load` says what each must be; certificates are file names here."""
+
+    __pydantic_config__: ClassVar = STRICT
+    key_version: str
+    certificate: str
+    trust_bundle: str
+    protection_level: Literal["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"] = "HSM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerConfiguration:
+    """One signerName of one cluster.
+
+    Attributes:
+        cluster: its key under `clusters`.
+        signer_name: `spec.signerName`.
+        profile: what requests are judged by.
+        issuer: who signs.
+        approve: false where another approver decides and the function only signs.
+        lifetime: a cap; it can only lower the profile's maximum.
+        deferral_limit: CSR age at which what is still missing is refused.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    cluster: str
+    signer_name: str
+    profile: ProfileReference
+    issuer: IssuerConfiguration
+    approve: bool = True
+    lifetime: Duration = CEILING
+    deferral_limit: Duration = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmsConfiguration:
+    """How to reach Cloud KMS; absent: its public endpoint.
+
+    Attributes:
+        endpoint: another TLS endpoint, for example a regional one or Private Service Connect.
+        unsafe_plaintext_endpoint: HOST:PORT of a double on the loopback address, for tests and the sandbox.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    endpoint: str | None = None
+    unsafe_plaintext_endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The document as written."""
+
+    __pydantic_config__: ClassVar = STRICT
+    clusters: Mapping[str, ClusterConfiguration]
+    signers: tuple[SignerConfiguration, ...]
+    kms: KmsConfiguration = field(default_factory=KmsConfiguration)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The document with everything that it names, checked.
+
+    Attributes:
+        clusters: by key; their file names are absolute.
+        signers: by cluster key and signerName.
+        kms: how to reach Cloud KMS.
+    """
+
+    clusters: Mapping[str, ClusterConfiguration]
+    signers: Mapping[tuple[str, str], Signer]
+    kms: KmsConfiguration
+
+
+def load(path: Path) -> Configuration:
+    """The configuration document of a file.
+
+    Raises:
+        ConfigurationError: names the key, what was got and what is allowed.
+    """
+    document = read(Document, path)
+    folder = path.parent
+    for key, cluster in document.clusters.items():
+        _refuse(f"clusters.{key}", _cluster_complaints(key, cluster))
+    sources = [cluster.source for cluster in document.clusters.values()]
+    if len(set(sources)) != len(sources):
+        raise ConfigurationError("clusters: two clusters have the same source, an event could not tell which is meant")
+    _refuse("kms", _kms_complaints(document.kms))
+    signers: dict[tuple[str, str], Signer] = {}
+    for index, signer in enumerate(document.signers):
+        where = f"signers.{index}"
+        _refuse(where, _signer_complaints(signer, document.clusters))
+        identity = (signer.cluster, signer.signer_name)
+        if identity in signers:
+            raise ConfigurationError(f"{where}: {signer.signer_name!r} of cluster {signer.cluster!r} stands twice")
+        try:
+            signers[identity] = _signer(signer, document.clusters[signer.cluster], folder)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+    _refuse_shared_keys(document.clusters, signers)
+    return Configuration(
+        clusters=MappingProxyType({key: _resolve(cluster, folder) for key, cluster in document.clusters.items()}),
+        signers=MappingProxyType(signers),
+        kms=document.kms,
+    )
+
+
+def _refuse(where: str, complaints: list[str]) -> None:
+    if complaints:
+        raise ConfigurationError(f"{where}: {'; '.join(complaints)}")
+
+
+def _cluster_complaints(key: str, cluster: ClusterConfiguration) -> list[str]:
+    complaints = []
+    ways = cluster.authentication
+    given = [f.name for f in dataclasses.fields(ways) if getattr(ways, f.name) is not None]
+    if not _CLUSTER_KEY.fullmatch(key):
+        complaints.append("the key: allowed are lower-case letters, digits and hyphens")
+    if not cluster.source:
+        complaints.append("source: got an empty text")
+    if len(given) != 1:
+        complaints.append(
+            f"authentication: got {given or 'none'}, allowed is one of google_access_token, google_id_token, kubeconfig"
+        )
+    if ways.google_access_token:
+        complaints.append(
+            f"authentication.google_access_token: takes no options, got {quote(ways.google_access_token)}"
+        )
+    if ways.kubeconfig is None:
+        complaints += _server_complaints(cluster)
+    elif cluster.server is not None or cluster.certificate_authority is not None:
+        complaints.append("server, certificate_authority: the kubeconfig names them")
+    return complaints
+
+
+def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
+    url = urlsplit(cluster.server or "")
+    if url.scheme != "https" or not url.hostname or url.query or url.fragment or url.username is not None:
+        return [f"server: got {quote(cluster.server)}, allowed is an https URL without user, query or fragment"]
+    if cluster.certificate_authority is None and not _GOOGLE_HOSTS.fullmatch(url.hostname):
+        return [
+            (
+                f"certificate_authority: needed for {quote(url.hostname)}: only *.gke.goog and"
+                " connectgateway.googleapis.com are trusted by the system's roots"
+            )
+        ]
+    return []
+
+
+def _kms_complaints(kms: KmsConfiguration) -> list[str]:
+    if kms.unsafe_plaintext_endpoint is None:
+        return []
+    if kms.endpoint is not None:
+        return ["endpoint, unsafe_plaintext_endpoint: allowed is one"]
+    if not _LOOPBACK.fullmatch(kms.unsafe_plaintext_endpoint):
+        return [
+            f"unsafe_plaintext_endpoint: got {quote(kms.unsafe_plaintext_endpoint)}, allowed is a loopback HOST:PORT"
+        ]
+    return []
+
+
+def _signer_complaints(signer: SignerConfiguration, clusters: Mapping[str, ClusterConfiguration]) -> list[str]:
+    complaints = []
+    domain = signer.signer_name.partition("/")[0]
+    if signer.cluster not in clusters:
+        complaints.append(f"cluster: got {quote(signer.cluster)}, allowed are {sorted(clusters)}")
+    if not _SIGNER_NAME.fullmatch(signer.signer_name):
+        complaints.append(f"signer_name: got {quote(signer.signer_name)}, allowed is DOMAIN/NAME with a dot in DOMAIN")
+    if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in _RESERVED_DOMAINS):
+        complaints.append(f"signer_name: {quote(signer.signer_name)} is Kubernetes' own and is never signed here")
+    if not KEY_VERSION.fullmatch(signer.issuer.key_version):
+        complaints.append(
+            f"issuer.key_version: got {quote(signer.issuer.key_version)}, allowed is"
+            " projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+        )
+    return complaints
+
+
+def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: Path) -> Signer:
+    rows = profile.load(signer.profile.name, release=signer.profile.release, folder=folder)
+    if signer.lifetime > rows.lifetime.maximum:
+        signer = dataclasses.replace(signer, lifetime=rows.lifetime.maximum)
+    if signer.lifetime < rows.lifetime.minimum:
+        raise ConfigurationError(f"lifetime: got less than the profile's minimum of {rows.lifetime.minimum}")
+    ca = issuer.load(
+        key_version=signer.issuer.key_version,
+        certificate=_file("issuer.certificate", folder / signer.issuer.certificate),
+        trust_bundle=_file("issuer.trust_bundle", folder / signer.issuer.trust_bundle),
+        protection_level=signer.issuer.protection_level,
+    )
+    return Signer(
+        cluster=signer.cluster,
+        cluster_domain=cluster.cluster_domain,
+        signer_name=signer.signer_name,
+        approve=signer.approve,
+        profile=rows,
+        lifetime=signer.lifetime,
+        deferral_limit=signer.deferral_limit,
+        issuer=ca,
+        configuration_digest=_digest(signer, cluster, rows, ca),
+    )
+
+
+def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Profile, ca: Issuer) -> str:
+    """SHA-256 over everything of the configuration that a certificate follows from; file names are not among it."""
+    fingerprints = [
+        [certificate.fingerprint(hashes.SHA256()).hex() for certificate in group]
+        for group in (ca.certificates, ca.trust_bundle)
+    ]
+    facts = [
+        TEMPLATE,
+        signer.cluster,
+        cluster.cluster_domain,
+        signer.signer_name,
+        signer.approve,
+        ca.key_version,
+    ]
+    facts += [ca.protection_level, str(signer.lifetime), dataclasses.asdict(rows), fingerprints]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _refuse_shared_keys(
+    clusters: Mapping[str, ClusterConfiguration], signers: Mapping[tuple[str, str], Signer]
+) -> None:
+    """Calico trusts CA and common name: who owns one of two clusters with one CA can pose in the other."""
+    owners: dict[object, str] = {}
+    for (cluster, _), signer in signers.items():
+        for secret in (signer.issuer.key_version, *signer.issuer.public_keys):
+            owner = owners.setdefault(secret, cluster)
+            if owner != cluster and not (clusters[owner].shared_trust_domain and clusters[cluster].shared_trust_domain):
+                raise ConfigurationError(
+                    f"signers: clusters {owner!r} and {cluster!r} share a key version or CA; allowed only where both"
+                    " say shared_trust_domain: true"
+                )
+
+
+def _resolve(cluster: ClusterConfiguration, folder: Path) -> ClusterConfiguration:
+    ways = cluster.authentication
+    if ways.kubeconfig is not None:
+        return dataclasses.replace(
+            cluster, authentication=dataclasses.replace(ways, kubeconfig=str(folder / ways.kubeconfig))
+        )
+    if cluster.certificate_authority is None:
+        return cluster
+    path = folder / cluster.certificate_authority
+    _file("certificate_authority", path)
+    return dataclasses.replace(cluster, certificate_authority=str(path))
+
+
+def _file(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{key}: {path.name!r} cannot be read: {error.strerror}") from error

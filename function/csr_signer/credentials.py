@@ -1,0 +1,87 @@
+"""How the function proves itself to an API server, and the HTTP client that does so.
+
+No redirects are followed and no proxies are taken from the environment: a token goes to the configured server or
+nowhere.
+"""
+
+import threading
+from typing import Final
+
+import google.auth.exceptions
+import urllib3
+from google.auth import compute_engine
+from google.auth.credentials import Credentials
+from google.auth.transport import urllib3 as google_transport
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import load_kube_config
+from kubernetes.config.config_exception import ConfigException
+
+from csr_signer.configuration import ClusterConfiguration
+from csr_signer.errors import ConfigurationError, UnavailableError
+
+# Without the second scope GKE sees the account's number instead of its email.
+SCOPES: Final = (
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/userinfo.email",
+)
+CONNECTIONS: Final = 64
+BEARER: Final = "BearerToken"
+"""Name of the client's authentication setting that puts a token into requests."""
+
+
+def api_client(cluster: ClusterConfiguration) -> ApiClient:
+    """A client of one cluster's API server, as its configuration says.
+
+    Raises:
+        ConfigurationError: the kubeconfig or the CA cannot be used.
+    """
+    settings = Configuration()
+    ways = cluster.authentication
+    try:
+        if ways.kubeconfig is not None:
+            load_kube_config(config_file=ways.kubeconfig, client_configuration=settings)
+        else:
+            settings.host = (cluster.server or "").rstrip("/")
+            settings.ssl_ca_cert = cluster.certificate_authority
+            settings.refresh_api_key_hook = BearerToken(_google_credentials(cluster)).put  # type: ignore[assignment]  # the client declares its hook as None
+            settings.api_key_prefix["authorization"] = "Bearer"
+            settings.api_key["authorization"] = ""
+    except (ConfigException, OSError, ValueError) as error:
+        raise ConfigurationError(f"kubeconfig: {error}") from error
+    settings.proxy = None
+    settings.retries = False  # neither retries nor redirects: urllib3 then returns the answer as it is
+    settings.connection_pool_maxsize = CONNECTIONS
+    return ApiClient(settings)
+
+
+class BearerToken:
+    """Keeps a Google token fresh in a client's settings."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._request = google_transport.Request(urllib3.PoolManager(retries=False, timeout=5.0))
+
+    def put(self, settings: Configuration) -> None:
+        """Puts the token into the settings, and fetches it first where it is missing or about to expire.
+
+        Raises:
+            UnavailableError: the metadata server gives no token.
+        """
+        with self._lock:
+            if not self._credentials.valid:
+                try:
+                    self._credentials.refresh(self._request)
+                except google.auth.exceptions.GoogleAuthError as error:
+                    raise UnavailableError(f"no Google token for the API server: {error}") from error
+            settings.api_key["authorization"] = self._credentials.token or ""
+
+
+def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
+    wanted = cluster.authentication.google_id_token
+    if wanted is None:
+        return compute_engine.Credentials(scopes=SCOPES)
+    request = google_transport.Request(urllib3.PoolManager(retries=False, timeout=5.0))
+    return compute_engine.IDTokenCredentials(
+        request, target_audience=wanted.audience, use_metadata_identity_endpoint=True
+    )

@@ -1,0 +1,131 @@
+"""Step 3, triage: the CertificateSigningRequest as the API server gave it, and whether it is ours to act on.
+
+Triage comes before parsing: a stranger's CSR is neither parsed nor written to.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from csr_signer.errors import UnavailableError
+from csr_signer.violation import quote
+
+APPROVED = "Approved"
+DENIED = "Denied"
+FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requester:
+    """The identity that the API server recorded at creation; no client can set or change it.
+
+    Attributes:
+        username, uid: of the authenticated user.
+        groups: its groups.
+        extra: further facts about its credential, each key with its values.
+    """
+
+    username: str
+    uid: str
+    groups: tuple[str, ...]
+    extra: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSigningRequest:
+    """A `certificates.k8s.io/v1` CertificateSigningRequest at one resourceVersion.
+
+    Attributes:
+        name, uid, resource_version: of its metadata.
+        created: creationTimestamp, UTC, whole seconds; the only time of the object that nobody can set.
+        deleting: a deletionTimestamp is set.
+        signer_name, usages, expiration_seconds: of its spec, as requested.
+        request: `spec.request`, the PEM text as bytes, unverified.
+        requester: who asked.
+        conditions: types of the conditions whose status is True. Their times are never read: whoever may approve may
+            set them to any year.
+        certificate: `status.certificate`, empty until issued.
+        document: the JSON that was read, for writing back; opaque to everything but `cluster`.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    created: datetime
+    deleting: bool
+    signer_name: str
+    request: bytes
+    usages: tuple[str, ...]
+    expiration_seconds: int | None
+    requester: Requester
+    conditions: frozenset[str]
+    certificate: bytes
+    document: bytes = field(repr=False, compare=False)
+
+    @classmethod
+    def from_api(cls, document: bytes) -> "CertificateSigningRequest":
+        """The API server's JSON as a value.
+
+        Raises:
+            UnavailableError: the answer is no such object.
+        """
+        try:
+            return cls._from_object(json.loads(document), document)
+        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+            raise UnavailableError(
+                f"the API server answered with no CertificateSigningRequest: {quote(str(error))}"
+            ) from error
+
+    @classmethod
+    def _from_object(cls, api: dict[str, Any], document: bytes) -> "CertificateSigningRequest":
+        metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            created=datetime.fromisoformat(metadata["creationTimestamp"]),
+            deleting=metadata.get("deletionTimestamp") is not None,
+            signer_name=spec["signerName"],
+            request=base64.b64decode(spec["request"], validate=True),
+            usages=tuple(spec.get("usages") or ()),
+            expiration_seconds=spec.get("expirationSeconds"),
+            requester=Requester(
+                username=spec.get("username", ""),
+                uid=spec.get("uid", ""),
+                groups=tuple(spec.get("groups") or ()),
+                extra={key: tuple(values or ()) for key, values in (spec.get("extra") or {}).items()},
+            ),
+            conditions=frozenset(
+                condition["type"] for condition in status.get("conditions") or () if condition.get("status") == "True"
+            ),
+            certificate=base64.b64decode(status.get("certificate") or "", validate=True),
+            document=document,
+        )
+
+
+def triage(csr: CertificateSigningRequest, *, uid: str, signer_name: str, approve: bool) -> str | None:
+    """Why this CSR is nothing to act on, or None where it is.
+
+    Args:
+        csr: the object as read.
+        uid: the uid that the event named.
+        signer_name: the signer's.
+        approve: whether this signer approves by itself; otherwise it waits for another approver.
+
+    Returns:
+        One of `gone`, `other-signer`, `denied`, `failed`, `issued`, `not-approved`; None: go on.
+    """
+    # Same order as the in-tree signer's handle(): cheapest refusal first, terminal states before waiting ones.
+    reasons = (
+        (csr.uid != uid or csr.deleting, "gone"),
+        (csr.signer_name != signer_name, "other-signer"),
+        (bool(csr.certificate), "issued"),
+        (DENIED in csr.conditions, "denied"),
+        (FAILED in csr.conditions, "failed"),
+        (not approve and APPROVED not in csr.conditions, "not-approved"),
+    )
+    return next((reason for holds, reason in reasons if holds), None)

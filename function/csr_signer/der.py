@@ -1,0 +1,233 @@
+"""The ASN.1 types of PKCS#10 requests and X.509 certificates that this product reads and writes.
+
+Strict DER in both directions by `cryptography.hazmat.asn1`. A type says no more than RFC 2986 and RFC 5280 say; what is
+acceptable is decided elsewhere. `TLV` fields keep what must survive byte for byte.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
+
+T = TypeVar("T")
+
+COMMON_NAME = ObjectIdentifier("2.5.4.3")
+EXTENSION_REQUEST = ObjectIdentifier("1.2.840.113549.1.9.14")
+SUBJECT_KEY_IDENTIFIER = ObjectIdentifier("2.5.29.14")
+KEY_USAGE = ObjectIdentifier("2.5.29.15")
+SUBJECT_ALTERNATIVE_NAME = ObjectIdentifier("2.5.29.17")
+BASIC_CONSTRAINTS = ObjectIdentifier("2.5.29.19")
+AUTHORITY_KEY_IDENTIFIER = ObjectIdentifier("2.5.29.35")
+EXTENDED_KEY_USAGE = ObjectIdentifier("2.5.29.37")
+
+UTF8_STRING_TAG = b"\x0c"
+PRINTABLE_STRING_TAG = b"\x13"
+DNS_NAME_TAG = b"\x82"
+IP_ADDRESS_TAG = b"\x87"
+NULL = b"\x05\x00"
+
+
+@asn1.sequence
+class AlgorithmIdentifier:
+    """RFC 5280 §4.1.1.2, with the parameters that RSA PKCS#1 v1.5 (NULL) and ECDSA (absent) have."""
+
+    algorithm: ObjectIdentifier
+    parameters: asn1.Null | None
+
+
+@asn1.sequence
+class AttributeTypeAndValue:
+    """RFC 5280 §4.1.2.4; the value's string type is kept."""
+
+    type: ObjectIdentifier
+    value: asn1.TLV
+
+
+@asn1.sequence
+class Extension:
+    """RFC 5280 §4.1; `extn_value` is the DER inside the OCTET STRING."""
+
+    extn_id: ObjectIdentifier
+    critical: Annotated[bool, asn1.Default(value=False)]
+    extn_value: bytes
+
+
+@asn1.sequence
+class Extensions:
+    """A boxed SEQUENCE OF Extension."""
+
+    extensions: list[Extension]
+
+
+@asn1.sequence
+class Attribute:
+    """RFC 2986 §4.1; the values of an attribute are kept unread."""
+
+    type: ObjectIdentifier
+    values: asn1.SetOf[asn1.TLV]
+
+
+@asn1.sequence
+class RSAPublicKey:
+    """RFC 8017 A.1.1."""
+
+    modulus: int
+    public_exponent: int
+
+
+@asn1.sequence
+class PublicKeyAlgorithm:
+    """AlgorithmIdentifier of RSA (parameters NULL) and EC keys (parameters the curve), RFC 3279 §2.3."""
+
+    algorithm: ObjectIdentifier
+    parameters: asn1.TLV
+
+
+@asn1.sequence
+class SubjectPublicKeyInfo:
+    """RFC 5280 §4.1.2.7."""
+
+    algorithm: PublicKeyAlgorithm
+    subject_public_key: asn1.BitString
+
+
+@asn1.sequence
+class CertificationRequestInfo:
+    """RFC 2986 §4.1; the key is kept byte for byte."""
+
+    version: int
+    subject: list[asn1.SetOf[AttributeTypeAndValue]]
+    subject_public_key_info: asn1.TLV
+    attributes: Annotated[asn1.SetOf[Attribute], asn1.Implicit(0)]
+
+
+@asn1.sequence
+class CertificationRequest:
+    """RFC 2986 §4.2."""
+
+    certification_request_info: CertificationRequestInfo
+    signature_algorithm: AlgorithmIdentifier
+    signature: asn1.BitString
+
+
+GeneralNameChoice = (
+    Annotated[asn1.Variant[asn1.IA5String, Literal["dNSName"]], asn1.Implicit(2)]
+    | Annotated[asn1.Variant[bytes, Literal["iPAddress"]], asn1.Implicit(7)]
+)
+
+
+@asn1.sequence
+class GeneralNames:
+    """A boxed SEQUENCE OF GeneralName (RFC 5280 §4.2.1.6), of the two kinds that we write."""
+
+    names: list[GeneralNameChoice]
+
+
+@asn1.sequence
+class Elements:
+    """A boxed SEQUENCE OF anything, for reading lists whose elements may be of any kind."""
+
+    elements: list[asn1.TLV]
+
+
+@asn1.sequence
+class ObjectIdentifiers:
+    """A boxed SEQUENCE OF OBJECT IDENTIFIER (ExtKeyUsageSyntax, RFC 5280 §4.2.1.12)."""
+
+    identifiers: list[ObjectIdentifier]
+
+
+@asn1.sequence
+class BasicConstraints:
+    """RFC 5280 §4.2.1.9."""
+
+    ca: Annotated[bool, asn1.Default(value=False)]
+    path_len_constraint: int | None
+
+
+@asn1.sequence
+class AuthorityKeyIdentifier:
+    """RFC 5280 §4.2.1.1, the key identifier alone."""
+
+    key_identifier: Annotated[bytes, asn1.Implicit(0)]
+
+
+@asn1.sequence
+class Validity:
+    """RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050 on."""
+
+    not_before: asn1.UTCTime | asn1.GeneralizedTime
+    not_after: asn1.UTCTime | asn1.GeneralizedTime
+
+
+@asn1.sequence
+class TextAttribute:
+    """AttributeTypeAndValue as we write it: a UTF8String."""
+
+    type: ObjectIdentifier
+    value: str
+
+
+@asn1.sequence
+class TBSCertificate:
+    """RFC 5280 §4.1.2 as we write it: v3, no unique identifiers; issuer and key are copied byte for byte."""
+
+    version: Annotated[int, asn1.Explicit(0)]
+    serial_number: int
+    signature: AlgorithmIdentifier
+    issuer: asn1.TLV
+    validity: Validity
+    subject: list[asn1.SetOf[TextAttribute]]
+    subject_public_key_info: asn1.TLV
+    extensions: Annotated[list[Extension], asn1.Explicit(3)]
+
+
+@asn1.sequence
+class Certificate:
+    """RFC 5280 §4.1; the TBSCertificate is kept byte for byte."""
+
+    tbs_certificate: asn1.TLV
+    signature_algorithm: AlgorithmIdentifier
+    signature_value: asn1.BitString
+
+
+@asn1.sequence
+class _Box:
+    value: asn1.TLV
+
+
+def decode(kind: type[T], der: bytes) -> T:
+    """DER as a type of this module.
+
+    Raises:
+        ValueError: it is not exactly that, or not DER.
+    """
+    return asn1.decode_der(kind, der)
+
+
+def decode_list(kind: type[T], der: bytes) -> T:
+    """A bare SEQUENCE OF as one of the boxed types of this module.
+
+    Raises:
+        ValueError: as for `decode`.
+    """
+    return asn1.decode_der(kind, asn1.encode_der(_Box(value=asn1.decode_der(asn1.TLV, der))))
+
+
+def encode(value: object) -> bytes:
+    """DER of a value of this module."""
+    return asn1.encode_der(value)
+
+
+def encode_list(boxed: object) -> bytes:
+    """A boxed type as the bare SEQUENCE OF that it holds."""
+    return bytes(asn1.decode_der(asn1.TLV, asn1.encode_der(boxed)).data)
+
+
+def tlv(der: bytes) -> asn1.TLV:
+    """One DER element, kept byte for byte.
+
+    Raises:
+        ValueError: it is not exactly one element.
+    """
+    return asn1.decode_der(asn1.TLV, der)

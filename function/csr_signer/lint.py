@@ -1,0 +1,166 @@
+"""Step 7, lint: the encoded TBSCertificate read back, before anything is approved or signed.
+
+Shares nothing with the builder: pyca's parser instead of our ASN.1 types, and every field compared with permit and
+issuer. Only `lint` makes a `TBSCertificate`, and only that can be signed.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from csr_signer.errors import ConfigurationError
+from csr_signer.issuer import Issuer, SignatureAlgorithm
+from csr_signer.policy import Permit
+
+LARGEST_CERTIFICATE: Final = 16 * 1024
+LARGEST_SERIAL: Final = 2**159
+_PURPOSES: Final = {
+    "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TBSCertificate:
+    """Bytes cleared to be hashed and signed. Only `lint` makes one.
+
+    Attributes:
+        der: RFC 5280 §4.1.2.
+        serial_number: as encoded.
+        purpose: what it is made for, `csr-uid=UID`; it stands in KMS's audit log beside the hash.
+    """
+
+    der: bytes
+    serial_number: int
+    purpose: str
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the bytes: how audit records and KMS's log name them."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+class LintError(ConfigurationError):
+    """What would be signed is not what was permitted: a fault of this product, which a human must see.
+
+    It concerns one item, so it is answered 500 and not 503, which would hold up every other.
+    """
+
+    status = 500
+
+
+def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> TBSCertificate:
+    """The bytes, cleared.
+
+    Raises:
+        LintError: a field differs from permit, issuer or the certificate profile; names every such field.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(_with_empty_signature(encoded, algorithm))
+        findings = [
+            *_fields(certificate, permit, issuer, algorithm),
+            *_extensions(certificate, permit, issuer),
+        ]
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
+    if certificate.tbs_certificate_bytes != encoded:
+        findings.append("bytes")
+    if findings:
+        raise LintError(f"lint: not as permitted: {', '.join(findings)}")
+    return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
+
+
+def _fields(certificate: x509.Certificate, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> list[str]:
+    key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    subject = [(attribute.oid, attribute.value) for attribute in certificate.subject]
+    ca = issuer.certificate
+    holds = {
+        "version": certificate.version is x509.Version.v3,
+        "serial number": 0 < certificate.serial_number < LARGEST_SERIAL,
+        "signature algorithm": certificate.signature_algorithm_oid == algorithm.identifier,
+        "issuer": certificate.issuer.public_bytes() == ca.subject.public_bytes(),
+        "not before": certificate.not_valid_before_utc == permit.not_before,
+        "not after": certificate.not_valid_after_utc == permit.not_after,
+        "validity within the issuer's": issuer.not_before <= permit.not_before < permit.not_after <= issuer.not_after,
+        "subject": subject == [(NameOID.COMMON_NAME, permit.common_name)],
+        "subject public key": key == permit.public_key.subject_public_key_info,
+        "public key is no issuer's": key not in issuer.public_keys,
+        "size": len(certificate.tbs_certificate_bytes) <= LARGEST_CERTIFICATE,
+    }
+    return [name for name, held in holds.items() if not held]
+
+
+def _extensions(certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
+    values = {type(extension.value): extension for extension in certificate.extensions}
+    expected: dict[type, tuple[bool, object]] = {
+        x509.BasicConstraints: (True, x509.BasicConstraints(ca=False, path_length=None)),
+        x509.KeyUsage: (True, _key_usage(rsa=permit.public_key.rsa)),
+        x509.ExtendedKeyUsage: (
+            False,
+            x509.ExtendedKeyUsage([_PURPOSES[use] for use in permit.extended_key_usage]),
+        ),
+        x509.SubjectAlternativeName: (False, _alternative_names(permit)),
+        x509.SubjectKeyIdentifier: (False, _subject_key_identifier(certificate)),
+        x509.AuthorityKeyIdentifier: (False, x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None)),
+    }
+    found = {kind: (extension.critical, extension.value) for kind, extension in values.items()}
+    wrong = [kind.__name__ for kind in expected if found.get(kind) != expected[kind]]
+    return wrong + [kind.__name__ for kind in found if kind not in expected]
+
+
+def _key_usage(*, rsa: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=rsa,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _alternative_names(permit: Permit) -> x509.SubjectAlternativeName:
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in permit.dns_names]
+    return x509.SubjectAlternativeName(names + [x509.IPAddress(address) for address in permit.ip_addresses])
+
+
+def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """RFC 7093 §2 method 1, from the key as pyca reads it."""
+    key = certificate.public_key()
+    if hasattr(key, "curve"):
+        bits = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    else:
+        bits = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+    return x509.SubjectKeyIdentifier(hashlib.sha256(bits).digest()[:20])
+
+
+def _with_empty_signature(encoded: bytes, algorithm: SignatureAlgorithm) -> bytes:
+    """A certificate around the bytes, so that pyca reads them; written without the builder's encoder."""
+    arcs = [int(arc) for arc in algorithm.identifier.dotted_string.split(".")]
+    body = bytes([arcs[0] * 40 + arcs[1]]) + b"".join(_base128(arc) for arc in arcs[2:])
+    identifier = _element(0x30, _element(0x06, body) + (b"\x05\x00" if algorithm.rsa else b""))
+    return _element(0x30, encoded + identifier + _element(0x03, b"\x00"))
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:  # noqa: PLR2004 - X.690 §8.1.3: the short form ends here
+        return bytes([tag, size]) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
+
+
+def _base128(arc: int) -> bytes:
+    groups = [arc & 0x7F]
+    while arc := arc >> 7:
+        groups.append(arc & 0x7F | 0x80)
+    return bytes(reversed(groups))

@@ -1,0 +1,264 @@
+"""The way of one CSR, top to bottom: the only module that knows the order of the steps.
+
+ 1 receive   cloud_event   HTTP request -> RequestReference
+ 2 read      cluster       the CSR as it is now, or gone
+ 3 triage    csr           ours and actionable, or Ignored
+ 4 parse     pkcs10        spec.request -> CertificationRequest, or violations
+ 5 attest    attestation   the live pod behind the requester -> Attestation
+ 6 decide    policy        Permit, Refusal or Deferral
+ 7 build, lint             Permit -> TBSCertificate
+ 8 approve   cluster       unless approved already; evidence in the message
+ 9 sign      audit, kms, certificate   intent recorded -> signature -> IssuedCertificate
+10 write     cluster       the certificate into status
+11 record    audit         the outcome
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from csr_signer import attestation, certificate, issuer, lint, pkcs10, policy
+from csr_signer.attestation import Attestation, Pod, PodIdentity
+from csr_signer.audit import Audit, AuditRecord, certificate_facts, csr_facts
+from csr_signer.cloud_event import RequestReference
+from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
+from csr_signer.errors import ConflictError, SignerError
+from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm
+from csr_signer.kms import Signature
+from csr_signer.lint import TBSCertificate
+from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.policy import Deferral, Permit, Refusal, Signer
+from csr_signer.violation import describe
+
+FLIGHT_SECONDS = 20.0
+"""How long a duplicate waits for the first of its kind in this process."""
+
+
+class Cluster(Protocol):
+    """The API server of one cluster; `cluster.KubernetesCluster` is the real one and says what each call means."""
+
+    def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
+    def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
+    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None: ...  # noqa: D102
+    def deny(  # noqa: D102
+        self, csr: CertificateSigningRequest, reason: str, message: str
+    ) -> CertificateSigningRequest | None: ...
+    def fail(  # noqa: D102
+        self, csr: CertificateSigningRequest, reason: str, message: str
+    ) -> CertificateSigningRequest | None: ...
+    def write_certificate(  # noqa: D102
+        self, csr: CertificateSigningRequest, pem: bytes
+    ) -> CertificateSigningRequest | None: ...
+    def report_on_pod(  # noqa: D102
+        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
+    ) -> None: ...
+
+
+class Key(Protocol):
+    """One key version; `kms.CloudKmsKey` is the real one and says what each call checks."""
+
+    def public_key(self) -> KmsPublicKey: ...  # noqa: D102
+    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm) -> Signature: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedCluster:
+    """A cluster with the signers that are configured for it, each with its key, by signerName."""
+
+    cluster: Cluster
+    signers: Mapping[str, tuple[Signer, Key]]
+
+
+class Flights:
+    """At most one flight per uid in this process: duplicates wait, and then find the work done."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, uid: str) -> Iterator[bool]:
+        """True while this is the only flight of the uid; False where another did not end in time."""
+        with self._guard:
+            lock, waiting = self._locks.get(uid, (threading.Lock(), 0))
+            self._locks[uid] = lock, waiting + 1
+        got = lock.acquire(timeout=FLIGHT_SECONDS)
+        try:
+            yield got
+        finally:
+            if got:
+                lock.release()
+            with self._guard:
+                lock, waiting = self._locks.pop(uid)
+                if waiting > 1:
+                    self._locks[uid] = lock, waiting - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Brings a reference to its outcome.
+
+    Attributes:
+        clusters: by their key in the configuration.
+        audit: where intents and outcomes are recorded.
+        flights: shared by all threads of the process.
+    """
+
+    clusters: Mapping[str, ServedCluster]
+    audit: Audit
+    flights: Flights
+
+    def process(self, reference: RequestReference, now: datetime) -> Outcome:
+        """The outcome; a conflict on write reads again once and then defers the item.
+
+        Raises:
+            SignerError: a fault; the CSR is as it was, or approved and not yet issued.
+        """
+        with self.flights.of(reference.uid) as alone:
+            if not alone:
+                return Deferred(reason="busy", retry_after=1)
+            for _ in range(2):
+                try:
+                    return self._once(reference, now)
+                except ConflictError:
+                    continue
+            return Deferred(reason="conflict", retry_after=1)
+
+    def _once(self, reference: RequestReference, now: datetime) -> Outcome:
+        served = self.clusters[reference.cluster]
+
+        # 2 read
+        csr = served.cluster.get_csr(reference.name)
+        if csr is None:
+            return Ignored(reason="gone")
+
+        # 3 triage
+        if csr.signer_name not in served.signers:
+            return Ignored(reason="other-signer")
+        signer, key = served.signers[csr.signer_name]
+        case = _Case(
+            csr=csr, signer=signer, key=key, cluster=served.cluster, audit=self.audit, reference=reference, now=now
+        )
+        reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
+        if reason is not None:
+            return case.ignore(reason)
+
+        # 4 parse
+        request = pkcs10.parse(csr.request)
+
+        # 5 attest
+        identity = attestation.identify(csr.requester)
+        if isinstance(identity, PodIdentity):
+            attested = attestation.attest(identity, served.cluster.get_pod(identity))
+        else:
+            attested = Attestation(identity=None, pod=None, violations=identity)
+
+        # 6 decide
+        decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
+        match decision:
+            case Permit():
+                return case.issue(decision)
+            case Refusal():
+                return case.refuse(decision, attested)
+            case Deferral():
+                return case.defer(decision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One CSR that is ours, with everything that acting on it needs."""
+
+    csr: CertificateSigningRequest
+    signer: Signer
+    key: Key
+    cluster: Cluster
+    audit: Audit
+    reference: RequestReference
+    now: datetime
+
+    def issue(self, permit: Permit) -> Outcome:
+        """Steps 7 to 11."""
+        csr: CertificateSigningRequest | None = self.csr
+        ca = self.signer.issuer
+
+        # 7 build, lint: an Approved CSR without certificate is never collected, so nothing is approved that does not
+        # lint
+        algorithm = issuer.confirm(ca, self.key.public_key())
+        tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
+        facts = certificate_facts(permit, tbs, ca.key_version)
+        text = f"{permit.common_name} for {permit.component}"
+
+        # 8 approve: the evidence is in etcd and in the cluster's own audit log before the key is used
+        if APPROVED not in self.csr.conditions:
+            evidence = f"config={self.signer.configuration_digest} tbs-sha256={tbs.sha256}"
+            csr = self.cluster.approve(self.csr, evidence)
+        if csr is None:
+            return self.ignore("gone")
+
+        # 9 record, sign, verify
+        self._record("intent", "NOTICE", f"about to sign {text}", facts)
+        signature = self.key.sign(tbs, algorithm)
+        issued = certificate.assemble(tbs, signature.value, ca, algorithm)
+
+        # 10 write back
+        if self.cluster.write_certificate(csr, issued.pem) is None:
+            return self.ignore("gone")
+
+        # 11 record
+        evidence_facts = {
+            "certificate_sha256": issued.sha256,
+            "kms_attempts": signature.attempts,
+            "kms_milliseconds": signature.milliseconds,
+        }
+        self._record("issued", "NOTICE", f"issued {text}", facts | evidence_facts)
+        return Issued(tbs_sha256=tbs.sha256)
+
+    def refuse(self, refusal: Refusal, attested: Attestation) -> Outcome:
+        """Denied, or Failed where it is Approved already: Approved cannot be taken back and excludes Denied."""
+        message = describe(refusal.violations)
+        write = self.cluster.fail if refusal.too_late or APPROVED in self.csr.conditions else self.cluster.deny
+        if write(self.csr, refusal.reason, message) is None:
+            return self.ignore("gone")
+        codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
+        facts = {"reason": refusal.reason, "codes": codes, "violations": message}
+        self._record("refused", "WARNING", f"refused: {message}", facts)
+        if attested.pod is not None and attested.identity is not None:
+            self._report(attested.identity, refusal.reason, message)
+        return Refused(reason=refusal.reason, codes=codes)
+
+    def defer(self, deferral: Deferral) -> Outcome:
+        """The CSR stays as it is; the exporter sends this item again."""
+        self._record("deferred", "INFO", f"deferred: {deferral.missing}", {})
+        return Deferred(reason=deferral.missing, retry_after=deferral.retry_after)
+
+    def ignore(self, reason: str) -> Ignored:
+        """Nothing to do; a certificate that this issuer did not sign is worth an alarm."""
+        severity, message = "INFO", f"nothing to do: {reason}"
+        facts = {"reason": reason}
+        if reason == "issued":
+            present = self.signer.issuer.issued(self.csr.certificate)
+            if present is None:
+                severity, message = "ERROR", "the CSR holds a certificate that this issuer did not sign"
+            else:
+                facts["tbs_sha256"] = certificate.tbs_sha256(present)
+        self._record("ignored", severity, message, facts)
+        return Ignored(reason=reason)
+
+    def _report(self, identity: PodIdentity, reason: str, message: str) -> None:
+        try:
+            self.cluster.report_on_pod(identity, csr_uid=self.csr.uid, reason=reason, message=message, now=self.now)
+        except SignerError as error:  # the refusal stands; only its note is missing
+            self._record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
+
+    def _record(self, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
+        record = AuditRecord(
+            event=event,
+            severity=severity,
+            message=message,
+            csr_uid=self.csr.uid,
+            facts={**csr_facts(self.csr, self.signer), **facts, "event_id": self.reference.event_id},
+        )
+        self.audit.record(record, trace_id=self.reference.trace_id)

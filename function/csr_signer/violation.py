@@ -1,0 +1,95 @@
+"""Violations: one rule that a request breaks, as a stable code and a message.
+
+Codes are an interface: tests, documentation, audit queries and alert filters use them. A message says what was got and
+what is allowed; what a requester wrote passes through `quote`, which bounds and escapes it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "request.size": "spec.request is at most 16 KiB",
+        "request.pem": "spec.request is exactly one PEM block CERTIFICATE REQUEST with nothing around it",
+        "request.der": "the PEM block holds one DER-encoded CertificationRequest (RFC 2986) and nothing else",
+        "request.disagreement": "two independent parsers see the same CertificationRequest",
+        "request.signature": "the CertificationRequest is signed by its own key (proof of possession)",
+        "request.signature_algorithm": "RSA PKCS#1 v1.5 or ECDSA with SHA-256, SHA-384 or SHA-512",
+        "request.attribute": "the only attribute is one extensionRequest",
+        "request.extension": "subjectAltName, basicConstraints, keyUsage, extendedKeyUsage, each once and well-formed",
+        "subject.structure": "one attribute per RDN, as UTF8String or PrintableString",
+        "subject.attribute": "subject attributes that the profile names, with the values that it names",
+        "subject.common_name": "exactly one common name, the component's",
+        "san.dns.not_allowed": "DNS names of the component",
+        "san.dns.missing": "every required DNS name of the component",
+        "san.ip.not_allowed": "addresses of the requesting pod",
+        "san.type": "DNS names and IP addresses, well-formed",
+        "public_key.type": "RSA or ECDSA on P-256, P-384, P-521 (uncompressed point)",
+        "public_key.size": "RSA of 2048, 3072, 4096 or 8192 bits",
+        "public_key.exponent": "RSA public exponent 65537",
+        "public_key.weak": "a key without known weaknesses",
+        "public_key.issuer": "a key that is no issuer's own",
+        "basic_constraints.ca": "basic constraints absent or CA:FALSE",
+        "key_usage.not_allowed": "requested key usages within the profile's usages",
+        "extended_key_usage.not_allowed": "requested extended key usages within the profile's usages",
+        "usages.not_allowed": "spec.usages within the profile's usages",
+        "requester.not_a_pod": "username system:serviceaccount:NAMESPACE:NAME of a pod's service account",
+        "requester.groups": "exactly the three groups of the service account",
+        "requester.unbound": "a token bound to a pod: one pod-name, pod-uid and credential-id in spec.extra",
+        "requester.service_account": "service accounts that the profile names",
+        "request_name.not_allowed": "the CSR name that the profile prescribes for the component and the requesting pod",
+        "pod.gone": "a pod that exists with the uid of the token",
+        "pod.service_account": "a pod that runs as the service account of the token",
+        "pod.node": "a pod on the node of the token",
+        "pod.terminating": "a pod that is not being deleted",
+        "pod.finished": "a pod that has not finished",
+        "pod.address_missing": "a pod whose requested addresses become visible while the request is young",
+        "lifetime.too_late": "enough of the certificate's lifetime left when it is issued",
+        "name.reserved": "no common name starting with system:, no wildcard name",
+    },
+)
+"""Every code with what is allowed; the documentation's table is made from it."""
+
+LONGEST_QUOTE = 128
+LONGEST_TEXT = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One rule that a request breaks.
+
+    Attributes:
+        code: a key of CODES, for example `san.dns.not_allowed`.
+        message: what was got and what is allowed; lower case, no final period.
+    """
+
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise ValueError(f"violation code {self.code!r} is not in CODES")
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def quote(value: object) -> str:
+    """Text of another party, escaped to printable ASCII and cut to LONGEST_QUOTE characters."""
+    text = ascii(value[: LONGEST_QUOTE + 1] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
+def describe(violations: Iterable[Violation]) -> str:
+    """All violations as one bounded text for conditions, Events and log lines; says how many did not fit."""
+    sentences = [str(violation) for violation in violations]
+    kept = 0
+    length = 0
+    for sentence in sentences:
+        length += len(sentence) + 2
+        if length > LONGEST_TEXT:
+            break
+        kept += 1
+    text = "; ".join(sentences[:kept])
+    return text if kept == len(sentences) else f"{text}; and {len(sentences) - kept} more"

@@ -1,0 +1,104 @@
+"""`scripts/lock`: the hashed locks, from the ranges in pyproject.toml.
+
+Three sets: what the function ships (Python 3.13 on Linux), what the exporter's image ships, and what developers use
+(3.11 to 3.14), whose versions the two others follow. No lock names an index. Each names the SHA-256 of the ranges that it was
+made from, so that `--check` can tell without network whether it is stale.
+"""
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEVELOPMENT: Final = "scripts/requirements-dev.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """One lock file.
+
+    Attributes:
+        path: below the project's root.
+        groups: dependency groups that it holds; `project` is the project's own dependencies.
+        target: uv's options for Python version and platform.
+    """
+
+    path: str
+    groups: tuple[str, ...]
+    target: tuple[str, ...]
+
+
+PRODUCTION: Final = ("--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28")
+LOCKS: Final = (
+    Lock(path=DEVELOPMENT, groups=("project", "dev"), target=("--universal", "--python-version", "3.11")),
+    Lock(path="function/requirements.txt", groups=("project",), target=PRODUCTION),
+    Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
+)
+
+
+def ranges(lock: Lock) -> list[str]:
+    """The requirements that a lock is made from, sorted."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups: dict[str, list[Any]] = {"project": pyproject["project"]["dependencies"], **pyproject["dependency-groups"]}
+
+    def expand(group: str) -> list[str]:
+        found: list[str] = []
+        for entry in groups[group]:
+            found += expand(entry["include-group"]) if isinstance(entry, dict) else [entry]
+        return found
+
+    return sorted({requirement for group in lock.groups for requirement in expand(group)})
+
+
+def header(lock: Lock) -> str:
+    """First lines of a lock, with the digest of its ranges."""
+    digest = hashlib.sha256("\n".join([*ranges(lock), *lock.target]).encode()).hexdigest()
+    return f"# Made by scripts/lock from pyproject.toml; do not edit.\n# ranges sha256: {digest}\n"
+
+
+def is_fresh(lock: Lock) -> bool:
+    """Whether a lock was made from today's ranges."""
+    path = ROOT / lock.path
+    return path.is_file() and path.read_text(encoding="utf-8").startswith(header(lock))
+
+
+def write(lock: Lock, *, upgrade: bool) -> None:
+    """Writes one lock; versions that it holds already are kept unless `upgrade`."""
+    path = ROOT / lock.path
+    follow = [] if lock.path == DEVELOPMENT else ["--constraint", str(ROOT / DEVELOPMENT)]
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder) / "requirements.in", Path(folder) / "requirements.txt"
+        source.write_text("\n".join(ranges(lock)) + "\n", encoding="utf-8")
+        if path.is_file():
+            output.write_bytes(path.read_bytes())
+        command = [sys.executable, "-m", "uv", "pip", "compile", str(source), "--output-file", str(output)]
+        command += ["--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet"]
+        command += [*lock.target, *follow, *(["--upgrade"] if upgrade else [])]
+        subprocess.run(command, check=True)
+        path.write_text(header(lock) + output.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes or checks all locks; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="scripts/lock", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only tell whether the locks are fresh")
+    parser.add_argument("--upgrade", action="store_true", help="move to the newest versions within the ranges")
+    options = parser.parse_args(arguments)
+    if not options.check:
+        for lock in LOCKS:
+            write(lock, upgrade=options.upgrade)
+    stale = [lock.path for lock in LOCKS if not is_fresh(lock)]
+    for path in stale:
+        print(f"{path} is stale: run scripts/lock")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""`signerctl`: see `python -m signerctl --help`."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from rich.console import Console
+from rich.table import Table
+
+from csr_signer import kms
+from csr_signer.audit import Audit, AuditRecord
+from csr_signer.configuration import KEY_VERSION
+from csr_signer.errors import SignerError
+from csr_signer.kms import CloudKmsKey
+from csr_signer.lint import TBSCertificate
+from signerctl import root
+
+
+def _key_version(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not KEY_VERSION.fullmatch(value):
+        raise click.BadParameter(
+            f"got {value!r}, allowed is projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+        )
+    return value
+
+
+@click.group()
+@click.version_option("0.1.0", prog_name="signerctl")
+def main() -> None:
+    """Look after the issuing CA of kms-csr-signer."""
+
+
+@main.group()
+def ca() -> None:
+    """Make and inspect CA certificates on Cloud KMS keys."""
+
+
+@ca.command()
+@click.option("--key-version", required=True, callback=_key_version, help="The KMS key version that signs.")
+@click.option("--common-name", required=True, help="Subject of the CA; another one at each rotation. Calico needs one.")
+@click.option("--organization", default="", help="Organization in the subject.")
+@click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 7300), help="Validity.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the certificate goes, PEM. An existing file is kept unless --force.",
+)
+@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--kms-endpoint", help="Another TLS endpoint of Cloud KMS, for example a regional one.")
+@click.option("--unsafe-plaintext-kms-endpoint", hidden=True, help="HOST:PORT of a double on the loopback address.")
+def create(
+    key_version: str,
+    common_name: str,
+    organization: str,
+    days: int,
+    out: Path,
+    *,
+    force: bool,
+    kms_endpoint: str | None,
+    unsafe_plaintext_kms_endpoint: str | None,
+) -> None:
+    """Make a root CA certificate whose key stays in Cloud KMS.
+
+    The root issues leaf certificates only (path length 0), for server and client authentication only. The intent is
+    recorded on standard error before the key is used, and the outcome after.
+
+    Your own credentials need roles/cloudkms.signer and roles/cloudkms.publicKeyViewer on the key.
+    """
+    if out.exists() and not force:
+        raise click.ClickException(f"{out} exists; --force overwrites it")
+    if common_name.startswith("tigera-operator-signer"):
+        raise click.BadParameter("the tigera operator takes CAs named tigera-operator-signer… for its own")
+    try:
+        certificate = _create(
+            CloudKmsKey(
+                client=kms.connect(endpoint=kms_endpoint, unsafe_plaintext_endpoint=unsafe_plaintext_kms_endpoint),
+                key_version=key_version,
+                protection_level="SOFTWARE",
+            ),
+            common_name=common_name,
+            organization=organization,
+            lifetime=timedelta(days=days),
+        )
+    except SignerError as error:
+        raise click.ClickException(str(error)) from error
+    out.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _show(certificate, key_version, out)
+
+
+def _create(key: CloudKmsKey, *, common_name: str, organization: str, lifetime: timedelta) -> x509.Certificate:
+    not_before = datetime.now(UTC).replace(microsecond=0) - root.BACKDATE
+    request = root.RootRequest(
+        common_name=common_name,
+        organization=organization,
+        not_before=not_before,
+        not_after=not_before + lifetime,
+        public_key=key.public_key(),
+    )
+    tbs = root.lint(root.build(request), request)
+    audit = Audit(write=_to_standard_error)
+    _record(audit, "intent", f"about to sign the root {common_name!r}", tbs, key)
+    signature = key.sign(tbs, root.algorithm_of(request))
+    certificate = root.assemble(tbs, signature.value, request)
+    _record(audit, "issued", f"signed the root {common_name!r}", tbs, key)
+    return certificate
+
+
+def _record(audit: Audit, event: str, message: str, tbs: TBSCertificate, key: CloudKmsKey) -> None:
+    facts = {
+        "tbs_sha256": tbs.sha256,
+        "serial_number": f"{tbs.serial_number:x}",
+        "key_version": key.key_version,
+        "purpose": tbs.purpose,
+    }
+    audit.record(AuditRecord(event=event, severity="NOTICE", message=message, csr_uid="", facts=facts))
+
+
+def _to_standard_error(line: bytes) -> None:
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
+
+
+def _show(certificate: x509.Certificate, key_version: str, out: Path) -> None:
+    table = Table(show_header=False, box=None)
+    for name, value in (
+        ("subject", certificate.subject.rfc4514_string()),
+        ("valid", f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"),
+        ("sha256", certificate.fingerprint(hashes.SHA256()).hex()),
+        ("key version", key_version),
+        ("written to", str(out)),
+    ):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
