@@ -1,8 +1,8 @@
 """`scripts/lock`: the hashed locks, from the ranges in pyproject.toml.
 
 Three sets: what the function ships (Python 3.13 on Linux), what the exporter's image ships, and what developers use
-(3.11 to 3.14), whose versions the two others follow. No lock names an index. Each names the SHA-256 of the ranges that it was
-made from, so that `--check` can tell without network whether it is stale.
+(3.11 to 3.14), whose versions the two others follow. No lock names an index. Each names the SHA-256 of the ranges
+that it was made from, so that `--check` can tell without network whether it is stale.
 """
 
 import argparse

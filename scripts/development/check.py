@@ -1,0 +1,34 @@
+"""`scripts/check`: everything that can be said about the code without running it. CI runs the same."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PYTHON: Final = (sys.executable, "-m")
+CHECKS: Final = (
+    ("locks are fresh", (*PYTHON, "development.lock", "--check")),
+    ("lint", (*PYTHON, "ruff", "check", ".")),
+    ("format", (*PYTHON, "ruff", "format", "--check", ".")),
+    ("types", (*PYTHON, "mypy")),
+    ("import contracts", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs every check, also after one failed; returns the exit status."""
+    argparse.ArgumentParser(prog="scripts/check", description=__doc__).parse_args(arguments)
+    failed = []
+    for name, command in CHECKS:
+        print(f"== {name}", flush=True)
+        if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+            failed.append(name)
+    print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
