@@ -1,0 +1,221 @@
+"""A stage for the modules that do I/O: the API server's and KMS's doubles behind their real protocols, and one Calico pod."""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from csr_signer import kms
+from csr_signer.audit import Audit
+from csr_signer.cloud_event import RequestReference
+from csr_signer.cluster import KubernetesCluster
+from csr_signer.configuration import Authentication, ClusterConfiguration, load
+from csr_signer.credentials import api_client
+from csr_signer.kms import CloudKmsKey
+from csr_signer.pipeline import Cluster, Flights, Key, Pipeline, ServedCluster
+from csr_signer.policy import Signer
+from google.cloud.kms_v1 import KeyManagementServiceClient
+from sandbox.api import Api
+from sandbox.calico import components
+from sandbox.calico.client import csr_object
+from sandbox.calico.fleet import Fleet, managements, plan
+from sandbox.calico.keys import KeyPool
+from sandbox.calico.request import certification_request, pem
+from sandbox.calico.world import World
+from sandbox.kms import KmsServer
+from sandbox.kms.client import create_signing_key
+from sandbox.kubernetes import KubernetesServer
+from signerctl.__main__ import main as signerctl
+
+CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+SIGNER_NAME = "csr-signer.example.com/calico"
+SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"
+USER = "csr-signer@example-project.iam.gserviceaccount.com"
+
+
+@pytest.fixture(scope="session")
+def kms_server() -> Iterator[KmsServer]:
+    """Cloud KMS's double."""
+    with KmsServer(instant=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kms_client(kms_server: KmsServer) -> Iterator[KeyManagementServiceClient]:
+    """The real client library, as the function makes it."""
+    client = kms.connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
+    with client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def key_version(kms_client: KeyManagementServiceClient) -> str:
+    """A P-256 key at protection level HSM."""
+    return create_signing_key(kms_client)
+
+
+@pytest.fixture(scope="session")
+def ca_file(kms_server: KmsServer, key_version: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root certificate of that key, made as an operator makes it."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    arguments = ["ca", "create", "--key-version", key_version, "--common-name", "test root", "--out", str(path)]
+    signerctl.main([*arguments, "--unsafe-plaintext-kms-endpoint", kms_server.endpoint], standalone_mode=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesServer]:
+    """The API server's double."""
+    with KubernetesServer(tmp_path_factory.mktemp("kubernetes")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def admin(api_server: KubernetesServer) -> Iterator[Api]:
+    """A cluster administrator."""
+    with Api.from_kubeconfig(api_server.kubeconfig) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def cluster(api_server: KubernetesServer) -> Iterator[KubernetesCluster]:
+    """The function's own client of the API server."""
+    ways = Authentication(kubeconfig=str(api_server.kubeconfig_for(USER)))
+    client = api_client(ClusterConfiguration(source=SOURCE, authentication=ways))
+    yield KubernetesCluster(client)
+    client.rest_client.close()
+
+
+@pytest.fixture(scope="session")
+def world(admin: Api) -> Iterator[World]:
+    """Calico's namespaces and accounts, for the whole session."""
+    with World(admin) as world:
+        world.create(components.components("3.31"))
+        yield world
+
+
+FileCsr = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def file_csr(world: World) -> Iterator[FileCsr]:
+    """Files the CSR of a new calico-node pod with that pod's own token, and gives the object as stored.
+
+    `environment` changes what the client is told, `spec` the object's spec before it is filed.
+    """
+    numbers = itertools.count()
+    rows = components.components("3.31")
+    settings = managements(SIGNER_NAME, algorithms=[("ECDSAWithCurve256", "ECDSAWithSHA256")])
+    with KeyPool() as keys, contextlib.ExitStack() as apis:
+
+        def file(*, environment: dict[str, Any] | None = None, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+            number = next(numbers)
+            members = plan(1, components=rows, managements=settings, seed=number, prefix=f"n{number}")
+            fleet = Fleet(world, members, keys=keys)
+            fleet.enter()
+            api = apis.enter_context(fleet.apis[0])
+            told = replace(fleet.environment(0), **(environment or {}))
+            key = keys.take(told.key_algorithm)
+            request = certification_request(told.content, key, told.signature_algorithm)
+            body = csr_object(told, pem(request))
+            body["spec"] |= spec or {}
+            return api.post(CSRS, body)
+
+        yield file
+
+
+@pytest.fixture
+def recorder() -> "Recorder":
+    """Where this test's audit records go."""
+    return Recorder()
+
+
+@pytest.fixture
+def write_configuration(
+    tmp_path: Path, api_server: KubernetesServer, kms_server: KmsServer, key_version: str, ca_file: Path
+) -> Callable[..., Path]:
+    """Writes a configuration document for the stage; keyword arguments change its one signer."""
+
+    def write(**signer: Any) -> Path:
+        issuer = {"key_version": key_version, "certificate": str(ca_file), "trust_bundle": str(ca_file)}
+        document = {
+            "clusters": {
+                "demo": {"source": SOURCE, "authentication": {"kubeconfig": str(api_server.kubeconfig_for(USER))}}
+            },
+            "signers": [
+                {
+                    "cluster": "demo",
+                    "signer_name": SIGNER_NAME,
+                    "profile": {"name": "calico", "release": "3.31"},
+                    "issuer": issuer,
+                    **signer,
+                }
+            ],
+            "kms": {"unsafe_plaintext_endpoint": kms_server.endpoint},
+        }
+        path = tmp_path / "configuration.yaml"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def pipeline(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    recorder: "Recorder",
+) -> Pipeline:
+    """The pipeline over the real ports."""
+    return make_pipeline(write_configuration(), cluster, kms_client, recorder)
+
+
+def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClient, recorder: "Recorder") -> Pipeline:
+    """A pipeline as the service wires it, for a given configuration document."""
+    signers: dict[str, tuple[Signer, Key]] = {
+        name: (
+            signer,
+            CloudKmsKey(
+                client=client,
+                key_version=signer.issuer.key_version,
+                protection_level=signer.issuer.protection_level,
+            ),
+        )
+        for (_, name), signer in load(path).signers.items()
+    }
+    served = ServedCluster(cluster=cluster, signers=signers)
+    return Pipeline(clusters={"demo": served}, audit=Audit(write=recorder.write), flights=Flights())
+
+
+def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:
+    """The reference that the exporter's event for a stored CSR becomes."""
+    facts = {"name": csr["metadata"]["name"], "uid": csr["metadata"]["uid"]} | changes
+    return RequestReference(cluster="demo", event_id=f"{facts['uid']}/pending", trace_id="", **facts)
+
+
+def conditions(csr: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Conditions of a stored CSR by type."""
+    return {condition["type"]: condition for condition in csr["status"].get("conditions", ())}
+
+
+@dataclass
+class Recorder:
+    """Where audit records go: lines as written, and a switch that makes writing fail."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    broken: bool = False
+
+    def write(self, line: bytes) -> None:
+        """Takes one line, or fails like a full disk."""
+        if self.broken:
+            raise OSError("no space left on device")
+        self.lines.append(json.loads(line))
+
+    def events(self, uid: str) -> list[str]:
+        """Kinds of the records of one CSR, in order."""
+        return [line["event"] for line in self.lines if line["csr_uid"] == uid]

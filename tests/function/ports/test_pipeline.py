@@ -1,0 +1,434 @@
+"""One CSR's way over the real protocols: what happens in Kubernetes, in KMS and in the audit log, in which order."""
+
+import base64
+import concurrent.futures
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from csr_signer.cluster import KubernetesCluster
+from csr_signer.csr import CertificateSigningRequest
+from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
+from csr_signer.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.pipeline import Pipeline
+from csr_signer.profile import SHIPPED
+from google.cloud.kms_v1 import KeyManagementServiceClient
+from sandbox.api import Api, csr_path
+from sandbox.kms import KmsServer
+from sandbox.kms.faults import Corruption, Fault
+from sandbox.kubernetes import KubernetesServer
+from sandbox.pki import Authority
+
+from tests.function.ports.conftest import (
+    FileCsr,
+    Recorder,
+    conditions,
+    make_pipeline,
+    reference_to,
+)
+
+SIGN = "AsymmetricSign"
+
+
+@pytest.fixture
+def faults(kms_server: KmsServer) -> Iterator[KmsServer]:
+    """KMS's double, whose faults end with the test."""
+    yield kms_server
+    kms_server.faults.clear()
+    kms_server.faults.release()
+
+
+def stored(admin: Api, csr: dict[str, Any]) -> dict[str, Any]:
+    """The CSR as the API server has it now."""
+    return admin.get(csr_path(csr["metadata"]["name"]))
+
+
+def certificate(csr: dict[str, Any]) -> bytes:
+    """status.certificate, decoded."""
+    return base64.b64decode(csr["status"].get("certificate", ""))
+
+
+def test_an_honest_request_is_approved_signed_and_written(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, ca_file: Path, tmp_path: Path
+) -> None:
+    """An honest CSR ends Approved with evidence, and with a chain that openssl verifies; intent comes before issued."""
+    csr = file_csr()
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
+    now = stored(admin, csr)
+    assert isinstance(outcome, Issued)
+    assert recorder.events(csr["metadata"]["uid"]) == ["intent", "issued"]
+    assert f"tbs-sha256={outcome.tbs_sha256}" in conditions(now)["Approved"]["message"]
+    leaf = tmp_path / "leaf.pem"
+    leaf.write_bytes(certificate(now))
+    verified = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", str(ca_file), str(leaf)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stderr
+
+
+def test_four_calls_to_the_api_server_per_certificate(
+    pipeline: Pipeline, file_csr: FileCsr, api_server: KubernetesServer
+) -> None:
+    """GET CSR, GET pod, PUT approval, PUT status, with names escaped, and nothing else."""
+    csr = file_csr()
+    name = csr["metadata"]["name"].replace(":", "%3A")
+    pod = csr["metadata"]["name"].partition(":")[2]
+    api_server.forget_requests()
+    pipeline.process(reference_to(csr), datetime.now(UTC))
+    path = f"/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}"
+    assert [(request.method, request.path, request.query) for request in api_server.requests] == [
+        ("GET", path, ""),
+        ("GET", f"/api/v1/namespaces/calico-system/pods/{pod}", ""),
+        ("PUT", f"{path}/approval", ""),
+        ("PUT", f"{path}/status", ""),
+    ]
+
+
+def test_a_repeated_event_finds_the_work_done(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer
+) -> None:
+    """A duplicate neither signs nor writes again; the audit names the certificate that is there."""
+    csr = file_csr()
+    first = pipeline.process(reference_to(csr), datetime.now(UTC))
+    before, signatures = stored(admin, csr), len(kms_server.audit.records(SIGN))
+    second = pipeline.process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(first, Issued)
+    assert second == Ignored(reason="issued")
+    assert stored(admin, csr) == before
+    assert len(kms_server.audit.records(SIGN)) == signatures
+
+
+def test_racing_duplicates_in_one_process_sign_once(
+    pipeline: Pipeline, file_csr: FileCsr, kms_server: KmsServer
+) -> None:
+    """Sixteen events for one uid at once give one signature."""
+    csr = file_csr()
+    before = len(kms_server.audit.records(SIGN))
+    with concurrent.futures.ThreadPoolExecutor(16) as executor:
+        outcomes = list(executor.map(lambda _: pipeline.process(reference_to(csr), datetime.now(UTC)), range(16)))
+    assert sum(isinstance(outcome, Issued) for outcome in outcomes) == 1
+    assert len(kms_server.audit.records(SIGN)) == before + 1
+
+
+def test_two_processes_racing_publish_one_certificate_of_one_tbs(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+    faults: KmsServer,
+) -> None:
+    """Two processes that both sign build equal bytes; one certificate is stored, and the loser sees it."""
+    csr = file_csr()
+    recorders = [Recorder(), Recorder()]
+    path = write_configuration()
+    pipelines = [make_pipeline(path, cluster, kms_client, recorder) for recorder in recorders]
+    for racer in pipelines:  # each knows its key before the race
+        assert racer.clusters["demo"].signers["csr-signer.example.com/calico"][1].public_key().pem
+    faults.faults.add(Fault(method=SIGN, hang=True, times=2))
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        futures = [executor.submit(racer.process, reference_to(csr), datetime.now(UTC)) for racer in pipelines]
+        faults.faults.wait_until_hanging(1)
+        faults.faults.release()
+        outcomes = [future.result(timeout=30) for future in futures]
+    hashes = {line["tbs_sha256"] for recorder in recorders for line in recorder.lines if line["event"] == "intent"}
+    assert len(hashes) == 1
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Ignored", "Issued"]
+    assert certificate(stored(admin, csr))
+
+
+@pytest.mark.parametrize("year", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_condition_times_of_any_year_change_nothing(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, year: str
+) -> None:
+    """An approver who sets condition times to the year 1 or 9999 neither stops nor changes the certificate."""
+    csr = file_csr()
+    condition = {"type": "Approved", "status": "True", "reason": "Other", "message": "", "lastUpdateTime": year}
+    csr["status"]["conditions"] = [condition | {"lastTransitionTime": year}]
+    admin.put(csr_path(csr["metadata"]["name"], "approval"), csr)
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(outcome, Issued)
+    issued = next(line for line in recorder.lines if line["event"] == "issued")
+    created = datetime.fromisoformat(csr["metadata"]["creationTimestamp"])
+    assert datetime.fromisoformat(issued["not_before"]) == created - timedelta(minutes=5)
+
+
+def test_a_refused_request_is_denied_with_every_violation_and_reported_on_the_pod(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer
+) -> None:
+    """All that is wrong stands in the condition and in an Event on the attested pod, and the key is not used."""
+    before = len(kms_server.audit.records(SIGN))
+    csr = file_csr(environment={"common_name": "typha-server", "dns_names": ("typha-server", "evil.example.com")})
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
+    codes = ("subject.common_name", "san.dns.not_allowed", "san.dns.missing")
+    denied = conditions(stored(admin, csr))["Denied"]
+    assert outcome == Refused(reason="RequestNotAllowed", codes=codes)
+    assert all(code in denied["message"] for code in codes)
+    assert "evil.example.com" in denied["message"]
+    pod = csr["metadata"]["name"].partition(":")[2]
+    events = admin.get("/api/v1/namespaces/calico-system/events")["items"]
+    (event,) = [event for event in events if event["involvedObject"]["name"] == pod]
+    assert event["involvedObject"]["uid"] == csr["spec"]["extra"]["authentication.kubernetes.io/pod-uid"][0]
+    assert (event["type"], event["reason"]) == ("Warning", "RequestNotAllowed")
+    assert len(kms_server.audit.records(SIGN)) == before
+
+
+def test_an_approved_request_that_is_wrong_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """Approved by anyone cannot be denied any more: it is Failed, and gets no certificate."""
+    csr = file_csr(environment={"dns_names": ("evil.example.com",)})
+    csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Other", "message": ""}]
+    admin.put(csr_path(csr["metadata"]["name"], "approval"), csr)
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
+    now = stored(admin, csr)
+    assert isinstance(outcome, Refused)
+    assert set(conditions(now)) == {"Approved", "Failed"}
+    assert not certificate(now)
+
+
+def test_too_late_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """A request of ten minutes that is looked at after six has too little left: Failed, TooLate."""
+    csr = file_csr(spec={"expirationSeconds": 600})
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC) + timedelta(minutes=6))
+    assert outcome == Refused(reason="TooLate", codes=("lifetime.too_late",))
+    assert conditions(stored(admin, csr))["Failed"]["reason"] == "TooLate"
+
+
+def test_another_uid_of_the_same_name_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """An event for a uid that is gone leaves the CSR that has its name now as it is."""
+    csr = file_csr()
+    outcome = pipeline.process(reference_to(csr, uid="00000000-0000-4000-8000-000000000000"), datetime.now(UTC))
+    assert outcome == Ignored(reason="gone")
+    assert stored(admin, csr) == csr
+
+
+def test_another_signers_request_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """A stranger's CSR is neither judged nor written to."""
+    csr = file_csr(spec={"signerName": "someone.example.com/else"})
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="other-signer")
+    assert stored(admin, csr) == csr
+
+
+def test_a_deleted_request_is_gone(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """An event whose CSR is gone needs nothing."""
+    csr = file_csr()
+    admin.delete(csr_path(csr["metadata"]["name"]))
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+
+
+def test_a_foreign_certificate_is_an_alarm(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+) -> None:
+    """A certificate that this issuer did not sign is left alone, and logged as an ERROR."""
+    csr = file_csr()
+    foreign = Authority.create("another root").certificate_pem
+    csr["status"]["certificate"] = base64.b64encode(foreign).decode()
+    admin.put(csr_path(csr["metadata"]["name"], "status"), csr)
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="issued")
+    assert recorder.lines[-1]["severity"] == "ERROR"
+
+
+def test_no_signature_without_a_recorded_intent(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, kms_server: KmsServer
+) -> None:
+    """Where the audit record cannot be written, the key is not used, and the next event finishes the work."""
+    csr = file_csr()
+    before = len(kms_server.audit.records(SIGN))
+    recorder.broken = True
+    with pytest.raises(UnavailableError):
+        pipeline.process(reference_to(csr), datetime.now(UTC))
+    assert len(kms_server.audit.records(SIGN)) == before
+    recorder.broken = False
+    assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
+    assert certificate(stored(admin, csr))
+
+
+KMS_FAULTS = {
+    "quota": (Fault(method=SIGN, status="RESOURCE_EXHAUSTED"), QuotaError),
+    "permission": (Fault(method=SIGN, status="PERMISSION_DENIED"), ConfigurationError),
+    "disabled": (Fault(method=SIGN, status="FAILED_PRECONDITION"), ConfigurationError),
+    "a wrong checksum twice": (
+        Fault(method=SIGN, corruption=Corruption.SIGNATURE_CRC32C, times=2),
+        IntegrityError,
+    ),
+    "no checksum twice": (
+        Fault(method=SIGN, corruption=Corruption.NO_SIGNATURE_CRC32C, times=2),
+        IntegrityError,
+    ),
+    "an unseen digest checksum twice": (
+        Fault(method=SIGN, corruption=Corruption.UNVERIFIED_CRC32C, times=2),
+        IntegrityError,
+    ),
+    "another key version's name twice": (Fault(method=SIGN, corruption=Corruption.NAME, times=2), IntegrityError),
+    "a weaker protection level twice": (
+        Fault(method=SIGN, corruption=Corruption.PROTECTION_LEVEL, times=2),
+        IntegrityError,
+    ),
+    "another key's signature": (Fault(method=SIGN, corruption=Corruption.FOREIGN_SIGNATURE), UnavailableError),
+}
+
+
+@pytest.mark.parametrize(("fault", "error"), KMS_FAULTS.values(), ids=KMS_FAULTS)
+def test_a_fault_of_kms_writes_nothing_and_ends_with_it(
+    pipeline: Pipeline,
+    file_csr: FileCsr,
+    admin: Api,
+    faults: KmsServer,
+    fault: Fault,
+    error: type[SignerError],
+) -> None:
+    """While KMS is wrong there is no certificate and no denial; when it is right again the next event issues."""
+    csr = file_csr()
+    faults.faults.add(fault)
+    with pytest.raises(error):
+        pipeline.process(reference_to(csr), datetime.now(UTC))
+    now = stored(admin, csr)
+    assert not certificate(now)
+    assert set(conditions(now)) <= {"Approved"}
+    assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
+
+
+RETRIED = {
+    "unavailable": Fault(method=SIGN, status="UNAVAILABLE"),
+    "an answer that was lost": Fault(method=SIGN, status="UNAVAILABLE", after=True),
+    "one wrong checksum": Fault(method=SIGN, corruption=Corruption.SIGNATURE_CRC32C),
+}
+
+
+@pytest.mark.parametrize("fault", RETRIED.values(), ids=RETRIED)
+def test_a_passing_fault_of_kms_is_survived_within_the_event(
+    pipeline: Pipeline, file_csr: FileCsr, faults: KmsServer, recorder: Recorder, fault: Fault
+) -> None:
+    """KMS is asked again; the record says how often."""
+    csr = file_csr()
+    faults.faults.add(fault)
+    assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
+    assert recorder.lines[-1]["kms_attempts"] == 2
+
+
+class _Meddler:
+    """The real cluster, with something that another party does just before a write."""
+
+    def __init__(self, cluster: KubernetesCluster, meddle: Callable[[], object]) -> None:
+        self._cluster = cluster
+        self._meddle = meddle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
+        """Lets the other party act first."""
+        self._meddle()
+        return self._cluster.write_certificate(csr, pem)
+
+
+def test_a_csr_recreated_during_signing_gets_nothing_of_its_predecessors(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+) -> None:
+    """Calico's client deletes and re-creates the same name with a new key: the old certificate must not land there."""
+    csr = file_csr()
+    path = csr_path(csr["metadata"]["name"])
+
+    def recreate() -> None:
+        admin.delete(path)
+        admin.post(
+            path.rpartition("/")[0],
+            {k: csr[k] for k in ("apiVersion", "kind", "spec")} | {"metadata": {"name": csr["metadata"]["name"]}},
+        )
+
+    recorder = Recorder()
+    racing = make_pipeline(write_configuration(), _Meddler(cluster, recreate), kms_client, recorder)
+    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+    now = stored(admin, csr)
+    assert now["metadata"]["uid"] != csr["metadata"]["uid"]
+    assert now["status"] == {}
+
+
+def test_one_conflict_reads_again_and_a_second_defers(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+) -> None:
+    """Whoever edits the CSR once does not delay it; whoever always does, delays this item alone."""
+    csr = file_csr()
+    path = csr_path(csr["metadata"]["name"])
+    edits = iter(range(10))
+
+    def edit() -> None:
+        admin.patch(path, {"metadata": {"labels": {"edit": str(next(edits))}}})
+
+    racing = make_pipeline(write_configuration(), _Meddler(cluster, edit), kms_client, Recorder())
+    assert racing.process(reference_to(csr), datetime.now(UTC)) == Deferred(reason="conflict", retry_after=1)
+    assert stored(admin, csr)["metadata"]["labels"]["edit"] == "1"
+    once = iter([edit])
+    racing = make_pipeline(
+        write_configuration(), _Meddler(cluster, lambda: next(once, lambda: None)()), kms_client, Recorder()
+    )
+    assert isinstance(racing.process(reference_to(csr), datetime.now(UTC)), Issued)
+    assert stored(admin, csr)["metadata"]["labels"]["edit"] == "2"
+
+
+def test_without_approval_rights_a_pending_request_waits(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+) -> None:
+    """With approve: false nothing happens before another approver has decided; then it is signed."""
+    csr = file_csr()
+    signing_only = make_pipeline(write_configuration(approve=False), cluster, kms_client, Recorder())
+    assert signing_only.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="not-approved")
+    csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Other", "message": ""}]
+    admin.put(csr_path(csr["metadata"]["name"], "approval"), csr)
+    assert isinstance(signing_only.process(reference_to(csr), datetime.now(UTC)), Issued)
+
+
+def test_a_vanished_pod_is_refused_not_waited_for(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+    """The pod existed when its token was validated: its absence is proof, not delay."""
+    csr = file_csr()
+    pod = csr["metadata"]["name"].partition(":")[2]
+    admin.delete(f"/api/v1/namespaces/calico-system/pods/{pod}", gracePeriodSeconds=0)
+    outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
+    assert outcome == Refused(reason="PodNotProven", codes=("pod.gone",))
+
+
+def test_an_address_that_is_not_visible_yet_defers_this_item_and_ends(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+    tmp_path: Path,
+) -> None:
+    """With addresses: pod a late podIP is waited for; at five minutes of age the request is refused with what was missing."""
+    shipped = SHIPPED / "calico.yaml"
+    (tmp_path / "own.yaml").write_text(shipped.read_text(encoding="utf-8").replace("addresses: omit", "addresses: pod"))
+    path = write_configuration(profile={"name": "own.yaml", "release": "3.31"})
+    waiting = make_pipeline(path, cluster, kms_client, Recorder())
+    csr = file_csr()
+    pod = f"/api/v1/namespaces/calico-system/pods/{csr['metadata']['name'].partition(':')[2]}"
+    status = admin.get(pod)["status"]
+    hidden = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
+    admin.patch(f"{pod}/status", {"status": hidden})
+    now = datetime.now(UTC)
+    assert isinstance(waiting.process(reference_to(csr), now), Deferred)
+    assert stored(admin, csr) == csr
+    admin.patch(f"{pod}/status", {"status": {key: status[key] for key in hidden if key in status}})
+    assert isinstance(waiting.process(reference_to(csr), now), Issued)
+    late = file_csr()
+    pod = f"/api/v1/namespaces/calico-system/pods/{late['metadata']['name'].partition(':')[2]}"
+    admin.patch(f"{pod}/status", {"status": hidden})
+    outcome = waiting.process(reference_to(late), now + timedelta(minutes=6))
+    assert outcome == Refused(reason="PodNotProven", codes=("pod.address_missing",))
