@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from csr_signer.csr import CertificateSigningRequest
-from csr_signer.errors import ConfigurationError, IntegrityError, SignerError, UnavailableError
+from csr_signer.errors import SignerError, UnavailableError
 from csr_signer.lint import TBSCertificate
 from csr_signer.policy import Permit, Signer
 from csr_signer.violation import LONGEST_TEXT, quote
@@ -124,11 +124,10 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
 
 
 def fault(error: SignerError, *, csr_uid: str, event_id: str) -> AuditRecord:
-    """A fault as a record; ERROR where a human must act."""
-    severe = isinstance(error, ConfigurationError | IntegrityError)
+    """A fault as a record."""
     return AuditRecord(
         event="fault",
-        severity="ERROR" if severe else "WARNING",
+        severity=error.severity,
         message=str(error)[:LONGEST_TEXT],
         csr_uid=csr_uid,
         facts={"fault": type(error).__name__, "status": error.status, "event_id": quote(event_id)},

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
-from csr_signer.errors import UnavailableError
+from csr_signer.errors import IntegrityError
 from csr_signer.issuer import Issuer, SignatureAlgorithm, verify
 from csr_signer.lint import TBSCertificate
 from csr_signer.policy import Permit
@@ -83,7 +83,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
     """The certificate around cleared bytes and their signature.
 
     Raises:
-        UnavailableError: the signature is not the pinned CA key's over exactly these bytes.
+        IntegrityError: the signature is not the pinned CA key's over exactly these bytes.
     """
     leaf = der.encode(
         der.Certificate(
@@ -94,9 +94,9 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
     )
     certificate = x509.load_der_x509_certificate(leaf)
     if certificate.tbs_certificate_bytes != tbs.der or certificate.public_bytes(serialization.Encoding.DER) != leaf:
-        raise UnavailableError("the assembled certificate does not hold the bytes that were cleared for signing")
+        raise IntegrityError("the assembled certificate does not hold the bytes that were cleared for signing")
     if not verify(issuer, algorithm, signature=certificate.signature, data=certificate.tbs_certificate_bytes):
-        raise UnavailableError(
+        raise IntegrityError(
             f"key version {issuer.key_version}: its signature does not verify with the CA certificate's key"
         )
     return IssuedCertificate(

@@ -103,10 +103,10 @@ class CertificationRequestInfo:
 
 @asn1.sequence
 class CertificationRequest:
-    """RFC 2986 §4.2."""
+    """RFC 2986 §4.2; the signature algorithm is kept unread, so that one with parameters of its own can be named."""
 
     certification_request_info: CertificationRequestInfo
-    signature_algorithm: AlgorithmIdentifier
+    signature_algorithm: asn1.TLV
     signature: asn1.BitString
 
 

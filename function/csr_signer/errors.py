@@ -11,10 +11,12 @@ class SignerError(Exception):
 
     Attributes:
         status: HTTP status of the answer.
+        severity: of its audit record, Cloud Logging's word: ERROR where a human must act.
         retry_after: seconds after which the sender should try again; None where trying again is pointless.
     """
 
     status: ClassVar[int] = 500
+    severity: ClassVar[str] = "WARNING"
     retry_after: int | None = None
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
@@ -33,6 +35,7 @@ class ConfigurationError(SignerError):
     """The operator must act: a key is disabled, a CA does not match, a permission is missing."""
 
     status = 503
+    severity = "ERROR"
     retry_after = 30
 
 
@@ -59,3 +62,5 @@ class ConflictError(SignerError):
 
 class IntegrityError(UnavailableError):
     """KMS answered what cannot be right, twice: nothing of it was used, and a human should look."""
+
+    severity = "ERROR"

@@ -177,15 +177,17 @@ class _Reader:
     def attributes(self, attributes: list[der.Attribute]) -> list[der.Extension]:
         """The requested extensions of the one attribute that is allowed."""
         requested: list[der.Extension] = []
-        for index, attribute in enumerate(attributes):
+        found = False
+        for attribute in attributes:
             values = attribute.values.as_list()
-            if attribute.type != der.EXTENSION_REQUEST or index or len(values) != 1:
+            if attribute.type != der.EXTENSION_REQUEST or found or len(values) != 1:
                 self.breaks(
                     "request.attribute",
                     f"got attribute {attribute.type.dotted_string} with {len(values)} values,"
                     " allowed is one extensionRequest with one value",
                 )
                 continue
+            found = True
             try:
                 requested = der.decode_list(der.Extensions, der.encode(values[0])).extensions
             except ValueError:
@@ -237,13 +239,20 @@ class _Reader:
                 self.breaks("san.type", f"got a name with tag {name.tag_bytes.hex()} and value {quote(content)}")
         return {"dns_names": tuple(dns_names), "ip_addresses": tuple(addresses)}
 
-    def signature_algorithm(self, algorithm: der.AlgorithmIdentifier, key: PublicKey) -> bool:
-        rsa = SIGNATURE_ALGORITHMS.get(algorithm.algorithm)
-        allowed = rsa == key.rsa and (algorithm.parameters is not None) == key.rsa
+    def signature_algorithm(self, encoded: asn1.TLV, key: PublicKey) -> bool:
+        got = "parameters other than NULL"
+        try:
+            algorithm = der.decode(der.AlgorithmIdentifier, der.encode(encoded))
+        except ValueError:
+            allowed = False
+        else:
+            rsa = SIGNATURE_ALGORITHMS.get(algorithm.algorithm)
+            allowed = rsa == key.rsa and (algorithm.parameters is not None) == key.rsa
+            got = algorithm.algorithm.dotted_string
         if not allowed:
             self.breaks(
                 "request.signature_algorithm",
-                f"got {algorithm.algorithm.dotted_string} with an {key.name} key, allowed are RSA PKCS#1 v1.5"
+                f"got {got} with an {key.name} key, allowed are RSA PKCS#1 v1.5"
                 " and ECDSA with SHA-256, SHA-384 or SHA-512, as the key is",
             )
         return allowed

@@ -72,7 +72,7 @@ def examine(subject_public_key_info: bytes) -> PublicKey | Violation:
     try:
         info = der.decode(der.SubjectPublicKeyInfo, subject_public_key_info)
     except ValueError:
-        return _violation("type", "the SubjectPublicKeyInfo is not DER")
+        return _violation("type", "the SubjectPublicKeyInfo is neither an RSA nor an EC key's")
     if info.subject_public_key.padding_bits():
         return _violation("type", "the public key is not a whole number of bytes")
     if info.algorithm.algorithm == RSA_ENCRYPTION:

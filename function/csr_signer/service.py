@@ -29,6 +29,7 @@ class UnexpectedError(SignerError):
     """A fault of this product. It concerns one item, so it is answered 500 and not 503."""
 
     status = 500
+    severity = "ERROR"
     retry_after = 30
 
 

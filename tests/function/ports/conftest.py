@@ -1,4 +1,6 @@
-"""A stage for the modules that do I/O: the API server's and KMS's doubles behind their real protocols, and one Calico pod."""
+"""A stage for the modules that do I/O: the API server's and KMS's doubles behind their real protocols, and one Calico
+pod.
+"""
 
 import contextlib
 import itertools
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud.kms_v1 import KeyManagementServiceClient
+
 from csr_signer import kms
 from csr_signer.audit import Audit
 from csr_signer.cloud_event import RequestReference
@@ -18,7 +22,6 @@ from csr_signer.credentials import api_client
 from csr_signer.kms import CloudKmsKey
 from csr_signer.pipeline import Cluster, Flights, Key, Pipeline, ServedCluster
 from csr_signer.policy import Signer
-from google.cloud.kms_v1 import KeyManagementServiceClient
 from sandbox.api import Api
 from sandbox.calico import components
 from sandbox.calico.client import csr_object
@@ -65,6 +68,16 @@ def ca_file(kms_server: KmsServer, key_version: str, tmp_path_factory: pytest.Te
     arguments = ["ca", "create", "--key-version", key_version, "--common-name", "test root", "--out", str(path)]
     signerctl.main([*arguments, "--unsafe-plaintext-kms-endpoint", kms_server.endpoint], standalone_mode=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def other_ca(kms_server: KmsServer, kms_client: KeyManagementServiceClient, ca_file: Path) -> bytes:
+    """A root certificate of another key, PEM."""
+    key_version = create_signing_key(kms_client, key="other")
+    path = ca_file.with_name("other.pem")
+    arguments = ["ca", "create", "--key-version", key_version, "--common-name", "other root", "--out", str(path)]
+    signerctl.main([*arguments, "--unsafe-plaintext-kms-endpoint", kms_server.endpoint], standalone_mode=False)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -9,19 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from csr_signer.cluster import KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
-from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
-from csr_signer.outcome import Deferred, Ignored, Issued, Refused
-from csr_signer.pipeline import Pipeline
-from csr_signer.profile import SHIPPED
 from google.cloud.kms_v1 import KeyManagementServiceClient
-from sandbox.api import Api, csr_path
-from sandbox.kms import KmsServer
-from sandbox.kms.faults import Corruption, Fault
-from sandbox.kubernetes import KubernetesServer
-from sandbox.pki import Authority
-
 from tests.function.ports.conftest import (
     FileCsr,
     Recorder,
@@ -29,6 +17,18 @@ from tests.function.ports.conftest import (
     make_pipeline,
     reference_to,
 )
+
+from csr_signer.cluster import KubernetesCluster
+from csr_signer.csr import CertificateSigningRequest
+from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
+from csr_signer.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.pipeline import Pipeline
+from csr_signer.profile import SHIPPED
+from sandbox.api import Api, csr_path
+from sandbox.kms import KmsServer
+from sandbox.kms.faults import Corruption, Fault
+from sandbox.kubernetes import KubernetesServer
+from sandbox.pki import Authority
 
 SIGN = "AsymmetricSign"
 
@@ -134,7 +134,7 @@ def test_two_processes_racing_publish_one_certificate_of_one_tbs(
     faults.faults.add(Fault(method=SIGN, hang=True, times=2))
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         futures = [executor.submit(racer.process, reference_to(csr), datetime.now(UTC)) for racer in pipelines]
-        faults.faults.wait_until_hanging(1)
+        faults.faults.wait_until_hanging(2)
         faults.faults.release()
         outcomes = [future.result(timeout=30) for future in futures]
     hashes = {line["tbs_sha256"] for recorder in recorders for line in recorder.lines if line["event"] == "intent"}
@@ -269,7 +269,7 @@ KMS_FAULTS = {
         Fault(method=SIGN, corruption=Corruption.PROTECTION_LEVEL, times=2),
         IntegrityError,
     ),
-    "another key's signature": (Fault(method=SIGN, corruption=Corruption.FOREIGN_SIGNATURE), UnavailableError),
+    "another key's signature": (Fault(method=SIGN, corruption=Corruption.FOREIGN_SIGNATURE), IntegrityError),
 }
 
 
@@ -372,9 +372,12 @@ def test_one_conflict_reads_again_and_a_second_defers(
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Deferred(reason="conflict", retry_after=1)
     assert stored(admin, csr)["metadata"]["labels"]["edit"] == "1"
     once = iter([edit])
-    racing = make_pipeline(
-        write_configuration(), _Meddler(cluster, lambda: next(once, lambda: None)()), kms_client, Recorder()
-    )
+
+    def edit_once() -> None:
+        for change in once:
+            change()
+
+    racing = make_pipeline(write_configuration(), _Meddler(cluster, edit_once), kms_client, Recorder())
     assert isinstance(racing.process(reference_to(csr), datetime.now(UTC)), Issued)
     assert stored(admin, csr)["metadata"]["labels"]["edit"] == "2"
 
@@ -412,7 +415,7 @@ def test_an_address_that_is_not_visible_yet_defers_this_item_and_ends(
     admin: Api,
     tmp_path: Path,
 ) -> None:
-    """With addresses: pod a late podIP is waited for; at five minutes of age the request is refused with what was missing."""
+    """With addresses: pod a late podIP is waited for; at five minutes of age the request is refused."""
     shipped = SHIPPED / "calico.yaml"
     (tmp_path / "own.yaml").write_text(shipped.read_text(encoding="utf-8").replace("addresses: omit", "addresses: pod"))
     path = write_configuration(profile={"name": "own.yaml", "release": "3.31"})

@@ -1,0 +1,201 @@
+"""What the API server's answers mean, and what never leaves for it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.function.ports.conftest import CSRS, FileCsr, conditions
+
+from csr_signer.attestation import PodIdentity
+from csr_signer.cluster import KubernetesCluster
+from csr_signer.configuration import Authentication, ClusterConfiguration
+from csr_signer.credentials import api_client
+from csr_signer.csr import CertificateSigningRequest
+from csr_signer.errors import ConfigurationError, ConflictError, SignerError, UnavailableError
+from sandbox.api import Api, csr_path
+from sandbox.kubernetes import KubernetesServer
+
+
+def test_names_are_escaped_so_that_nothing_but_one_csr_is_asked_for(
+    cluster: KubernetesCluster, api_server: KubernetesServer
+) -> None:
+    """A colon, a query or a fragment in a name stays in its path segment."""
+    api_server.forget_requests()
+    assert cluster.get_csr("node-certs:pod?watch=true#x y") is None
+    (request,) = api_server.requests
+    assert request.path == f"{CSRS}/node-certs%3Apod%3Fwatch%3Dtrue%23x%20y"
+    assert request.query == ""
+
+
+def test_every_write_names_uid_and_version(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """A stale object is a conflict, a re-created one is gone: neither is overwritten."""
+    filed = file_csr()
+    name = filed["metadata"]["name"]
+    stale = cluster.get_csr(name)
+    assert stale is not None
+    admin.patch(csr_path(name), {"metadata": {"labels": {"edit": "1"}}})
+    with pytest.raises(ConflictError):
+        cluster.approve(stale, "evidence")
+    with pytest.raises(ConflictError):
+        cluster.fail(stale, "Reason", "message")
+    admin.delete(csr_path(name))
+    assert cluster.deny(stale, "Reason", "message") is None
+    admin.post(CSRS, {"metadata": {"name": name}, "spec": filed["spec"]})
+    assert cluster.approve(stale, "evidence") is None
+    assert cluster.write_certificate(stale, b"") is None
+    assert admin.get(csr_path(name))["status"] == {}
+
+
+def test_a_write_keeps_what_others_wrote(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """Labels, annotations and conditions of other parties survive our approval byte for byte."""
+    filed = file_csr()
+    name = filed["metadata"]["name"]
+    admin.patch(csr_path(name), {"metadata": {"annotations": {"note": "theirs"}}})
+    current = admin.get(csr_path(name))
+    other = {"type": "Checked", "status": "Unknown", "reason": "Other", "message": "m" * 1000}
+    current["status"]["conditions"] = [other]
+    admin.put(csr_path(name, "status"), current)
+    csr = cluster.get_csr(name)
+    assert csr is not None
+    assert cluster.approve(csr, "evidence") is not None
+    now = admin.get(csr_path(name))
+    assert conditions(now)["Checked"]["message"] == other["message"]
+    assert now["metadata"]["annotations"] == {"note": "theirs"}
+    assert now["metadata"]["labels"] == filed["metadata"]["labels"]
+
+
+def test_a_repeated_report_is_one_event(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """The Event's name follows from the CSR's uid, and its message is bounded."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert isinstance(csr, CertificateSigningRequest)
+    pod = csr.name.partition(":")[2]
+    identity = PodIdentity(
+        namespace="calico-system", service_account="calico-node", pod_name=pod, pod_uid="u", node_name=None
+    )
+    for _ in range(2):
+        cluster.report_on_pod(identity, csr_uid=csr.uid, reason="Reason", message="m" * 5000, now=csr.created)
+    events = admin.get("/api/v1/namespaces/calico-system/events")["items"]
+    (event,) = [event for event in events if event["involvedObject"]["name"] == pod]
+    assert len(event["message"]) <= 1024
+
+
+class _Answering(BaseHTTPRequestHandler):
+    """Answers everything with what the test put on the server."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """One answer."""
+        status, headers, body = self.server.answer  # type: ignore[attr-defined]
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[tuple[KubernetesCluster, list[str]]]:
+    """A cluster whose API server gives one answer, and the paths that it was asked for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answering)
+    server.answer = status, {key.replace("_", "-"): value for key, value in headers.items()}, body  # type: ignore[attr-defined]
+    server.asked = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    client = api_client(_cluster(f"http://127.0.0.1:{server.server_port}"))
+    try:
+        yield KubernetesCluster(client), server.asked  # type: ignore[attr-defined]
+    finally:
+        client.rest_client.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
+users: [{{name: u, user: {{token: "secret-token"}}}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _cluster(server: str) -> ClusterConfiguration:
+    Path("kubeconfig").write_text(KUBECONFIG.format(server=server), encoding="utf-8")
+    return ClusterConfiguration(source="//s", authentication=Authentication(kubeconfig="kubeconfig"))
+
+
+FAULTS = {
+    "server error": (500, b"oops", UnavailableError),
+    "overload": (429, b"{}", UnavailableError),
+    "gateway": (504, b"<html>", UnavailableError),
+    "forbidden": (403, b'{"message": "no rights"}', ConfigurationError),
+    "unauthorized": (401, b'{"message": "who"}', ConfigurationError),
+    "invalid": (422, b'{"message": "bad"}', ConfigurationError),
+    "a redirect": (302, b"", UnavailableError),
+    "success without an object": (200, b"<html>", UnavailableError),
+    "success with another object": (200, b'{"kind": "Status"}', UnavailableError),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "error"), FAULTS.values(), ids=FAULTS)
+def test_an_answer_that_is_no_csr_is_a_fault_for_whoever_must_act(
+    status: int, body: bytes, error: type[SignerError]
+) -> None:
+    """No answer of an API server becomes a denial; each names the call, none the token."""
+    with answering(status, body, Location="http://127.0.0.1:1/elsewhere") as (cluster, asked):
+        with pytest.raises(error) as caught:
+            cluster.get_csr("name")
+        assert "secret-token" not in str(caught.value)
+        assert asked[0] == f"{CSRS}/name"
+
+
+def test_retry_after_is_taken_over_and_bounded() -> None:
+    """What the API server asks for is handed on, up to a minute."""
+    for given, taken in (("7", 7), ("999999", 60), ("soon", UnavailableError.retry_after)):
+        with answering(429, Retry_After=given) as (cluster, _):
+            with pytest.raises(UnavailableError) as caught:
+                cluster.get_csr("name")
+            assert caught.value.retry_after == taken
+
+
+def test_no_api_server_is_unavailable() -> None:
+    """A refused connection is a fault that passes."""
+    with answering(200) as (cluster, _):
+        pass
+    with pytest.raises(UnavailableError):
+        cluster.get_csr("name")
+
+
+def test_an_unreadable_kubeconfig_says_so() -> None:
+    """A configuration fault names what is wrong."""
+    Path("kubeconfig").write_text("not: a kubeconfig", encoding="utf-8")
+    ways = Authentication(kubeconfig="kubeconfig")
+    with pytest.raises(ConfigurationError, match="kubeconfig"):
+        api_client(ClusterConfiguration(source="//s", authentication=ways))
+
+
+def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable does not send a token elsewhere."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with answering(404) as (cluster, asked):
+        assert cluster.get_csr("name") is None
+        assert len(asked) == 1
