@@ -1,6 +1,4 @@
-"""A stage for the modules that do I/O: the API server's and KMS's doubles behind their real protocols, and one Calico
-pod.
-"""
+"""A stage for the modules that do I/O: both doubles behind their real protocols, and Calico's pods."""
 
 import contextlib
 import itertools

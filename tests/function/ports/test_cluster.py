@@ -110,7 +110,7 @@ def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[tupl
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answering)
     server.answer = status, {key.replace("_", "-"): value for key, value in headers.items()}, body  # type: ignore[attr-defined]
     server.asked = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     client = api_client(_cluster(f"http://127.0.0.1:{server.server_port}"))
     try:

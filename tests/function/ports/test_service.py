@@ -38,9 +38,8 @@ def event(csr: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def post(body: object, **headers: str) -> Request:
     """A request with a structured event."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
-    builder = EnvironBuilder(
-        method="POST", data=content, content_type="application/cloudevents+json", headers=[*headers.items()]
-    )
+    kind = "application/cloudevents+json"
+    builder = EnvironBuilder(method="POST", data=content, content_type=kind, headers=[*headers.items()])
     return Request(builder.get_environ())
 
 
