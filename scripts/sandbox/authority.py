@@ -1,0 +1,51 @@
+"""The issuing CA of a deployment, made with the command line that an operator uses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.documents import Signer
+from sandbox.kms import connect, create_signing_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SECONDS = 60.0
+
+
+class AuthorityError(Exception):
+    """signerctl did not make the CA's certificate; the message says what it said."""
+
+
+def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str, release: str, log: Path) -> Signer:
+    """Make a key in KMS and a root certificate for it.
+
+    Args:
+        kms: HOST:PORT of a KMS on the loopback address, plaintext.
+        certificate: Where the certificate goes.
+        key_algorithm: Of the key.
+        signer_name: Of the signer that will use it.
+        release: Of Calico.
+        log: Where signerctl's output goes, its audit records among it.
+
+    Raises:
+        AuthorityError: signerctl failed.
+    """
+    with connect(kms) as client:
+        # A key of its own for each run: another KMS than the double may remember earlier ones.
+        key_version = create_signing_key(client, key_algorithm, key=f"calico-ca-{time.time_ns()}")
+    wanted = ("--key-version", key_version, "--common-name", "Calico demo CA", "--out", str(certificate))
+    done = subprocess.run(
+        [sys.executable, "-m", "signerctl", "ca", "create", *wanted, "--unsafe-plaintext-kms-endpoint", kms],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    log.write_text(done.stdout + done.stderr)
+    if done.returncode:
+        raise AuthorityError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
+    return Signer(signer_name=signer_name, release=release, key_version=key_version, certificate_authority=certificate)

@@ -1,0 +1,86 @@
+"""A DER writer, just large enough for PKCS#10, and able to write what a library would refuse to.
+
+It is here so that requests can be the very bytes that Go's encoder gives, and hostile ones any bytes at all.
+"""
+
+NULL = b"\x05\x00"
+TRUE = b"\x01\x01\xff"
+_PRINTABLE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+_LONG_FORM = 0x80
+_BASE_128 = 0x80
+
+
+def element(tag: int, *content: bytes) -> bytes:
+    """One element with a definite, shortest length."""
+    body = b"".join(content)
+    if len(body) < _LONG_FORM:
+        return bytes([tag, len(body)]) + body
+    length = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([tag, _LONG_FORM | len(length)]) + length + body
+
+
+def sequence(*content: bytes) -> bytes:
+    """SEQUENCE."""
+    return element(0x30, *content)
+
+
+def set_of(*content: bytes) -> bytes:
+    """SET OF; its elements are sorted, as DER wants it."""
+    return element(0x31, *sorted(content))
+
+
+def explicit(number: int, *content: bytes) -> bytes:
+    """A constructed, context-specific element."""
+    return element(0xA0 | number, *content)
+
+
+def implicit(number: int, content: bytes) -> bytes:
+    """A primitive, context-specific element."""
+    return element(0x80 | number, content)
+
+
+def integer(value: int) -> bytes:
+    """INTEGER, not negative."""
+    return element(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def object_identifier(dotted: str) -> bytes:
+    """OBJECT IDENTIFIER."""
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    return element(0x06, *(_base_128(arc) for arc in (40 * first + second, *rest)))
+
+
+def octet_string(content: bytes) -> bytes:
+    """OCTET STRING."""
+    return element(0x04, content)
+
+
+def bit_string(content: bytes) -> bytes:
+    """BIT STRING whose length is a number of whole bytes."""
+    return element(0x03, b"\x00", content)
+
+
+def named_bits(*positions: int) -> bytes:
+    """BIT STRING of a named bit list: trailing zero bits are left out (X.690 11.2.2)."""
+    size = max(positions) + 1
+    value = sum(1 << (size - 1 - position) for position in positions)
+    unused = -size % 8
+    return element(0x03, bytes([unused]), (value << unused).to_bytes((size + 7) // 8, "big"))
+
+
+def text(value: str) -> bytes:
+    """PrintableString where it can be one, else UTF8String: the choice of Go's encoding/asn1."""
+    encoded = value.encode()
+    return element(0x13 if _PRINTABLE.issuperset(encoded) else 0x0C, encoded)
+
+
+def ia5_text(value: str) -> bytes:
+    """IA5String."""
+    return element(0x16, value.encode("ascii"))
+
+
+def _base_128(arc: int) -> bytes:
+    digits = [arc % _BASE_128]
+    while arc := arc // _BASE_128:
+        digits.append(_BASE_128 | arc % _BASE_128)
+    return bytes(reversed(digits))

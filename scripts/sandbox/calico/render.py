@@ -1,0 +1,188 @@
+"""What the tigera operator and kubelet bring about: nodes, pods, and the init container's variables."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.calico.components import Component
+
+OURS = {"app.kubernetes.io/managed-by": "kms-csr-signer-sandbox"}
+"""Label on everything that the sandbox puts into a cluster."""
+
+# Keeps the scheduler of a real cluster away from nodes that exist in name only.
+_TAINT = {"key": "kms-csr-signer.example.com/sandbox", "value": "true", "effect": "NoSchedule"}
+_DOWNWARD = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateManagement:
+    """`Installation.spec.certificateManagement`: one for a cluster; the sandbox may mix several.
+
+    Attributes:
+        signer_name: Whom Calico's pods ask.
+        authority_pem: caCert: what they trust.
+        key_algorithm: keyAlgorithm; empty for the default.
+        signature_algorithm: signatureAlgorithm; empty for the default.
+    """
+
+    signer_name: str
+    authority_pem: bytes = b""
+    key_algorithm: str = ""
+    signature_algorithm: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """A node to be: its name and internal addresses."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPlan:
+    """A pod to be.
+
+    Attributes:
+        name: Its name.
+        namespace: Its namespace.
+        service_account: As whom it runs.
+        node: Where it runs.
+        addresses: Its addresses, the primary one first; empty where kubelet has not reported any yet.
+        host_network: Whether these are its node's.
+        init_container: Name and variables of the container that asks for a certificate, if it has one.
+    """
+
+    name: str
+    namespace: str
+    service_account: str
+    node: str
+    addresses: tuple[str, ...]
+    host_network: bool
+    init_container: tuple[str, Mapping[str, str]] | None = None
+
+
+def variables(component: Component, management: CertificateManagement) -> dict[str, str]:
+    """What the operator sets literally (pkg/tls/certificatemanagement/csr.go); kubelet adds `resolved`."""
+    named = {"SECRET_NAME": component.secret} if component.secret_in_name else {}
+    return named | {
+        "CERTIFICATE_PATH": "/certs-share/",
+        "SIGNER": management.signer_name,
+        "COMMON_NAME": component.common_name,
+        "KEY_ALGORITHM": management.key_algorithm,
+        "SIGNATURE_ALGORITHM": management.signature_algorithm,
+        "DNS_NAMES": ",".join(component.dns_names),
+        "CA_CERT": base64.urlsafe_b64encode(management.authority_pem).decode(),
+        "CA_CERT_NAME": "ca.crt",
+        "KEY_NAME": "tls.key",
+        "CERT_NAME": "tls.crt",
+        "APP_NAME": component.namespace,
+    }
+
+
+def resolved(literal: Mapping[str, str], *, name: str, namespace: str, address: str) -> dict[str, str]:
+    """The container's variables as its program sees them, once kubelet knows the pod."""
+    return {**literal, "POD_IP": address, "POD_NAME": name, "POD_NAMESPACE": namespace}
+
+
+def component_pod(
+    component: Component,
+    management: CertificateManagement,
+    *,
+    name: str,
+    node: NodePlan,
+    addresses: tuple[str, ...],
+) -> PodPlan:
+    """A pod of a component.
+
+    Args:
+        component: What it is part of.
+        management: Whom it asks for its certificate.
+        name: Its name.
+        node: Where it runs.
+        addresses: Its own addresses; not used where the component is on the host's network.
+    """
+    return PodPlan(
+        name=name,
+        namespace=component.namespace,
+        service_account=component.service_account,
+        node=node.name,
+        addresses=node.addresses if component.host_network else addresses,
+        host_network=component.host_network,
+        init_container=(f"{component.secret}-key-cert-provisioner", variables(component, management)),
+    )
+
+
+def node_object(plan: NodePlan) -> dict[str, Any]:
+    """A node as its kubelet would register it, closed to the scheduler."""
+    addresses = [{"type": "InternalIP", "address": address} for address in plan.addresses]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": plan.name, "labels": {**OURS, "kubernetes.io/hostname": plan.name}},
+        "spec": {"unschedulable": True, "taints": [_TAINT]},
+        "status": {"addresses": [*addresses, {"type": "Hostname", "address": plan.name}]},
+    }
+
+
+def pod_object(plan: PodPlan) -> dict[str, Any]:
+    """A pod as its DaemonSet or Deployment would make it.
+
+    It has no owner: the garbage collector of a real cluster deletes pods whose owner does not exist.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": plan.name,
+            "namespace": plan.namespace,
+            "labels": {**OURS, "k8s-app": plan.service_account},
+        },
+        "spec": {
+            "nodeName": plan.node,
+            "serviceAccountName": plan.service_account,
+            "hostNetwork": plan.host_network,
+            "tolerations": [{"operator": "Exists"}],
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": plan.service_account, "image": f"calico/{plan.service_account}"}],
+            **_init_container(plan),
+        },
+    }
+
+
+def pod_status(plan: PodPlan, node: NodePlan) -> dict[str, Any]:
+    """The status that kubelet reports while the init container runs."""
+    status: dict[str, Any] = {
+        "phase": "Pending",
+        "hostIP": node.addresses[0],
+        "hostIPs": [{"ip": address} for address in node.addresses],
+    }
+    if plan.addresses:
+        status["podIP"] = plan.addresses[0]
+        status["podIPs"] = [{"ip": address} for address in plan.addresses]
+    return {"status": status}
+
+
+def _init_container(plan: PodPlan) -> dict[str, Any]:
+    if plan.init_container is None:
+        return {}
+    name, literal = plan.init_container
+    volume = name.removesuffix("-key-cert-provisioner")
+    downward = [
+        {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}} for variable, path in _DOWNWARD.items()
+    ]
+    container = {
+        "name": name,
+        "image": "calico/key-cert-provisioner",
+        "env": [*({"name": variable, "value": value} for variable, value in literal.items()), *downward],
+        "resources": {
+            "limits": {"cpu": "10m", "memory": "50Mi"},
+            "requests": {"cpu": "10m", "memory": "50Mi"},
+        },
+        "volumeMounts": [{"name": volume, "mountPath": "/certs-share/"}],
+    }
+    return {
+        "initContainers": [container],
+        "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}}],
+    }

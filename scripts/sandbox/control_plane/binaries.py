@@ -1,0 +1,208 @@
+"""etcd, kube-apiserver and kubectl: found on this machine, or built once from Go modules and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.control_plane import modules
+from sandbox.control_plane.errors import NotAvailableError
+from sandbox.process import Part, PartError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+BUILD_SECONDS = 3600
+_ETCD_PACKAGE = "go.etcd.io/etcd/server/v3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """The folder that holds all three programs."""
+
+    folder: Path
+
+    @property
+    def etcd(self) -> Path:
+        """The etcd server."""
+        return self.folder / "etcd"
+
+    @property
+    def kube_apiserver(self) -> Path:
+        """The API server."""
+        return self.folder / "kube-apiserver"
+
+    @property
+    def kubectl(self) -> Path:
+        """The command line client; of the API server's own version where both were built here."""
+        return self.folder / "kubectl"
+
+
+def ensure(version: str | None = None) -> Binaries:
+    """Find the programs, or build them: once per version, 6 to 8 minutes on 2 cores, 5 GB of Go's own caches.
+
+    They are looked for in `KUBEBUILDER_ASSETS`, then in the folders of `PATH`, then in the user's cache
+    (`XDG_CACHE_HOME`, else `~/.cache`). Only a folder that holds all three counts: a kubectl from elsewhere
+    may be years away from its API server.
+
+    Args:
+        version: The Kubernetes version that it must be, like `v1.36.3`; by default any that is found, and the
+            pinned one is built.
+
+    Raises:
+        ValueError: `version` does not look like one.
+        NotAvailableError: Nothing was found and it could not be built.
+    """
+    if version is not None:
+        modules.checked_version(version)
+    return _found(version) or _cached_or_built(version or modules.pinned_version(), _cache())
+
+
+def _found(version: str | None) -> Binaries | None:
+    folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
+    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
+        if missing := _missing(Path(assets)):
+            raise NotAvailableError(
+                f"KUBEBUILDER_ASSETS is {assets!r}, but {', '.join(missing)} is not in it"
+            )
+        folders.insert(0, Path(assets))
+    for folder in folders:
+        if not _missing(folder) and version in {None, _reported_version(folder)}:
+            return Binaries(folder=folder.absolute())
+    return None
+
+
+def _missing(folder: Path) -> list[str]:
+    return [each for each in PROGRAMS if shutil.which(each, path=str(folder)) is None]
+
+
+def _reported_version(folder: Path) -> str | None:
+    """What `kube-apiserver --version` says; None where it does not run, as one for other machines."""
+    try:
+        done = subprocess.run(
+            [folder / "kube-apiserver", "--version"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.match(r"Kubernetes (v\S+)", done.stdout)
+    return match[1] if match else None
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base).absolute() / "kms-csr-signer" / "control-plane"
+
+
+def _cached_or_built(version: str, cache: Path) -> Binaries:
+    module = modules.KUBERNETES if version == modules.pinned_version() else cache / "modules" / version
+    if (module / "go.sum").exists() and not _missing(target := _target(version, module, cache)):
+        return Binaries(folder=target)
+    if shutil.which("go") is None:
+        raise NotAvailableError(
+            f"no control plane: neither KUBEBUILDER_ASSETS nor a folder of PATH nor {str(cache)!r} holds"
+            f" {', '.join(PROGRAMS)} {version}, and go, which could build them, is not installed"
+        )
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "lock"), _building(cache) as workspace:
+        if not (module / "go.sum").exists():
+            _make_module(version, module, workspace)
+        target = _target(version, module, cache)
+        if _missing(target):
+            _build(version, module, workspace, target)
+    return Binaries(folder=target)
+
+
+def _target(version: str, module: Path, cache: Path) -> Path:
+    """A folder of its own for each set of pinned sources and flags: another go.sum means another build."""
+    digest = hashlib.sha256(repr(_flags(version)).encode())
+    for folder in (module, modules.ETCD):
+        for name in ("go.mod", "go.sum"):
+            digest.update((folder / name).read_bytes())
+    return cache / f"{version}-{digest.hexdigest()[:16]}"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Only one process builds; the others wait and then find what it built."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another process builds the control plane; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _building(cache: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards, beside the result so that a rename puts it there whole."""
+    # Whoever holds the lock is alone: what lies there is of a build that was killed.
+    for stale in cache.glob("building-*"):
+        shutil.rmtree(stale)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
+        yield Path(folder)
+
+
+def _make_module(version: str, module: Path, workspace: Path) -> None:
+    _say(f"finding the modules of Kubernetes {version}")
+    folder = workspace / "module"
+    folder.mkdir()
+    modules.write_module(version, folder)
+    module.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(module)
+
+
+def _build(version: str, module: Path, workspace: Path, target: Path) -> None:
+    result = workspace / "bin"
+    result.mkdir()
+    durations = {"etcd": "half a minute", "kube-apiserver": "6 to 8 minutes", "kubectl": "half a minute"}
+    for program in PROGRAMS:
+        source = modules.ETCD if program == "etcd" else module
+        package = _ETCD_PACKAGE if program == "etcd" else f"k8s.io/kubernetes/cmd/{program}"
+        of = "" if program == "etcd" else f" {version}"
+        _say(f"building {program}{of} from source, once, {durations[program]} on two cores")
+        _go_build([*_flags(version), "-o", str(result / program), package], source, workspace / "log")
+    shutil.rmtree(target, ignore_errors=True)  # where somebody deleted a part of it
+    result.rename(target)
+    _say(f"built {target}")
+
+
+def _flags(version: str) -> list[str]:
+    _, minor, _ = version.split(".")
+    names = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
+    # Without these a Kubernetes program calls itself v0.0.0-master. etcd takes no notice.
+    stated = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in names.items())
+    # readonly: a build that would need another go.mod or go.sum fails.
+    return ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {stated}"]
+
+
+def _go_build(arguments: list[str], source: Path, log: Path) -> None:
+    try:
+        with Part.start_program(
+            ["go", "build", *arguments],
+            log=log,
+            directory=source,
+            environment=modules.GO_ENVIRONMENT,
+            says_ready=False,
+        ) as build:
+            status = build.wait(BUILD_SECONDS)
+    except (PartError, subprocess.TimeoutExpired) as error:
+        raise NotAvailableError(f"go build in {str(source)!r} did not end: {error}") from error
+    if status != 0:
+        said = log.read_text(errors="replace")[-1000:].strip()
+        raise NotAvailableError(f"go build in {str(source)!r} ended with {status}: {said}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

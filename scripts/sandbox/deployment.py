@@ -1,0 +1,262 @@
+"""A whole deployment on one machine: control plane, KMS, Google's services, CA, function and exporter.
+
+Function and exporter are the real programs, started as they are deployed: the function under functions-framework and
+gunicorn, the exporter as a process with an identity of its own. Each part's log is a file in the deployment's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import urllib3
+
+from sandbox import authority, control_plane, manifests
+from sandbox.api import Api
+from sandbox.calico.components import components
+from sandbox.calico.world import World
+from sandbox.documents import Signer, exporter_document, function_document
+from sandbox.foreign import ForeignCluster
+from sandbox.function_runtime import FunctionRuntime
+from sandbox.process import Part
+
+if TYPE_CHECKING:
+    from sandbox.control_plane import ControlPlane
+
+_SECONDS = 30.0
+_OK = 200
+_TOKEN_SECONDS = 24 * 3600  # the longest that STS takes, and a day for --serve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a deployment is made of.
+
+    Attributes:
+        directory: Where files and logs go; new or empty.
+        plane: Kind of control plane, or the kubeconfig of one that runs.
+        kubernetes: Version of the real control plane; None for the one that is found or pinned.
+        kms: HOST:PORT of a KMS that runs, plaintext; None for a double.
+        kms_latency: Seconds that a signature of the double takes longer.
+        key_algorithm: Of the CA's key.
+        signer_name: The one signerName; the manifests' one, unless there is no RBAC.
+        release: Of Calico.
+        threads: Requests that the function works on at once.
+        workers: Its processes.
+        front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
+            got for its service account token, and Cloud Run's front door checks it.
+    """
+
+    directory: Path
+    plane: Literal["embedded", "real"] | Path = "embedded"
+    kubernetes: str | None = None
+    kms: str | None = None
+    kms_latency: float = 0.0
+    key_algorithm: str = "EC_SIGN_P256_SHA256"
+    signer_name: str = manifests.SIGNER_NAME
+    release: str = "3.31"
+    threads: int = 32
+    workers: int = 1
+    front_door: bool = True
+
+
+class Deployment:
+    """Everything that runs; start it, or use it as a context manager.
+
+    Attributes:
+        plane: The control plane.
+        api: The API server as an administrator sees it.
+        world: What makes objects in it, and removes them from a cluster that is not ours.
+        kms: HOST:PORT of the KMS.
+        signer: What is configured.
+        function: The function; kill and restart it as you like.
+    """
+
+    plane: ControlPlane | ForeignCluster
+    api: Api
+    world: World
+    kms: str
+    signer: Signer
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is started yet."""
+        self.settings = settings
+        self.directory = settings.directory
+        self.function = FunctionRuntime(
+            self.directory / "function.json",
+            self.log("function"),
+            threads=settings.threads,
+            workers=settings.workers,
+        )
+        self._stack = contextlib.ExitStack()
+        self._exporter: Part | None = None
+
+    def start(self) -> Self:
+        """Start everything; what was started is stopped again where that fails.
+
+        Raises:
+            AuthorityError: The CA could not be made.
+            FunctionError: The function did not get ready.
+            PartError: Another part did not.
+        """
+        try:
+            with ThreadPoolExecutor(max_workers=1) as executor:
+                kms = executor.submit(self._start_kms)
+                self._start_control_plane()
+                self.kms = kms.result()
+            self._make_accounts()
+            self.signer = authority.create(
+                self.kms,
+                self.certificate_authority,
+                key_algorithm=self.settings.key_algorithm,
+                signer_name=self.settings.signer_name,
+                release=self.settings.release,
+                log=self.log("signerctl"),
+            )
+            self._write("function.json", self._function_document())
+            self._stack.callback(self.function.stop)
+            self.function.start()
+            self._write("exporter.json", self._exporter_document())
+            self.start_exporter()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, the youngest first; harmless when called again. Files stay."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def certificate_authority(self) -> Path:
+        """PEM file with the CA's certificate, which is the trust bundle too."""
+        return self.directory / "ca.pem"
+
+    def log(self, part: str) -> Path:
+        """The log of `function`, `exporter`, `google`, `kms` or `signerctl`."""
+        return self.directory / f"{part}.log"
+
+    def start_exporter(self) -> None:
+        """Start the exporter, also again after it was killed, and wait until it runs.
+
+        Raises:
+            PartError: It does not.
+        """
+        self._exporter = Part.start(
+            "csr_exporter",
+            log=self.log("exporter"),
+            environment={"CSR_EXPORTER_CONFIGURATION": str(self.directory / "exporter.json")},
+        )
+        self._stack.callback(self._exporter.stop)
+
+    def kill_exporter(self) -> None:
+        """End the exporter at once, as a crash does."""
+        if self._exporter is not None:
+            self._exporter.kill()
+
+    @property
+    def exporter_pid(self) -> int | None:
+        """The exporter's process id; None before its first start."""
+        return None if self._exporter is None else self._exporter.pid
+
+    def _start_control_plane(self) -> None:
+        kind = self.settings.plane
+        if isinstance(kind, Path):
+            self.plane = ForeignCluster(kind, self.directory)
+        else:
+            self.plane = control_plane.start(
+                kind, self.directory / "control-plane", kubernetes=self.settings.kubernetes
+            )
+            self._stack.callback(self.plane.stop)
+        self.api = self._stack.enter_context(Api.from_kubeconfig(self.plane.kubeconfig))
+        self.world = self._stack.enter_context(World(self.api))
+        if isinstance(self.plane, ForeignCluster):
+            self._stack.callback(self.world.remove)
+
+    def _start_kms(self) -> str:
+        if self.settings.kms is not None:
+            return self.settings.kms
+        milliseconds = str(self.settings.kms_latency * 1000)
+        part = Part.start("sandbox.kms", "--latency-ms", milliseconds, log=self.log("kms"))
+        self._stack.callback(part.stop)
+        return str(part.ready["endpoint"])
+
+    def _make_accounts(self) -> None:
+        self.world.create(components(self.settings.release))
+        self.world.add_namespace(manifests.NAMESPACE)
+        function = None
+        if isinstance(self.plane, ForeignCluster):
+            function = self.plane.function_subject()
+            self.world.add_account(manifests.NAMESPACE, function["name"])
+        manifests.apply(self.world, function=function)
+
+    def _function_document(self) -> dict[str, Any]:
+        kubeconfig = (
+            self.plane.function_kubeconfig(self.world)
+            if isinstance(self.plane, ForeignCluster)
+            else self.plane.kubeconfig_for(manifests.FUNCTION_USER)
+        )
+        invokers = (manifests.EXPORTER_EMAIL,) if self.settings.front_door else ()
+        return function_document(self.signer, kubeconfig=kubeconfig, kms=self.kms, invokers=invokers)
+
+    def _exporter_document(self) -> dict[str, Any]:
+        url, identity = self.function.url, {"kind": "unsafe_none"}
+        if self.settings.front_door:
+            google = self._start_google()
+            url = google["run"]
+            identity = {
+                "kind": "workload_identity_federation",
+                "token_file": str(self._exporter_token("google", google["subject_audience"])),
+                "sts_audience": google["sts_audience"],
+                "service_account": manifests.EXPORTER_EMAIL,
+                "sts_url": google["sts"],
+                "iam_credentials_url": google["iam_credentials"],
+            }
+        api_server = {
+            "server": self.plane.server,
+            "certificate_authority": str(self.plane.certificate_authority),
+            "token_file": str(self._exporter_token("api-server")),
+        }
+        return exporter_document(self.signer, url=f"{url}/", audience=url, identity=identity, api_server=api_server)
+
+    def _start_google(self) -> dict[str, Any]:
+        arguments = ["--run-target", self.function.url, *self._token_keys()]
+        part = Part.start("sandbox.google", *arguments, log=self.log("google"))
+        self._stack.callback(part.stop)
+        return part.ready
+
+    def _token_keys(self) -> list[str]:
+        """The keys that sign the cluster's tokens, where its API server publishes them (the double does not)."""
+        headers = {"Authorization": f"Bearer {self._exporter_token('api-server').read_text()}"}
+        with urllib3.PoolManager(ca_certs=str(self.plane.certificate_authority), retries=False) as pool:
+            keys, settings = (
+                pool.request("GET", f"{self.plane.server}{path}", headers=headers, timeout=_SECONDS)
+                for path in ("/openid/v1/jwks", "/.well-known/openid-configuration")
+            )
+        if keys.status != _OK or settings.status != _OK:
+            return []
+        path = self.directory / "cluster-keys.json"
+        path.write_bytes(keys.data)
+        return ["--jwks", str(path), "--subject-issuer", str(settings.json()["issuer"])]
+
+    def _exporter_token(self, name: str, *audiences: str) -> Path:
+        token = self.world.token(
+            manifests.NAMESPACE, manifests.EXPORTER_ACCOUNT, audiences=audiences, seconds=_TOKEN_SECONDS
+        )
+        path = self.directory / f"exporter-{name}.token"
+        path.touch(mode=0o600)
+        path.write_text(token)
+        return path
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        (self.directory / name).write_text(json.dumps(document, indent=1) + "\n")

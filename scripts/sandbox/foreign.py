@@ -1,0 +1,89 @@
+"""A cluster that is not ours, reached by somebody's kubeconfig: what is made there is named, and removed again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sandbox import kubeconfig
+from sandbox.api import NAMESPACES, Api
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.render import OURS
+from sandbox.manifests import NAMESPACE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.calico.world import World
+
+FUNCTION_ACCOUNT = "csr-signer"
+TOKEN_SECONDS = 24 * 3600
+
+
+class OccupiedError(Exception):
+    """The cluster runs Calico already: the demo would put its pods beside those of the operator."""
+
+
+class ForeignCluster:
+    """Looks like a control plane that was started here (sandbox.control_plane.ControlPlane), but is left running.
+
+    Attributes:
+        server: URL of the API server.
+        certificate_authority: PEM file with its CA.
+        kubeconfig: The file that was given.
+    """
+
+    def __init__(self, path: Path, directory: Path) -> None:
+        """Read the kubeconfig and write its CA to `directory`.
+
+        Raises:
+            ValueError: It has no usable current context, or names no CA.
+        """
+        found = kubeconfig.read(path)
+        if found.certificate_authority_pem is None:
+            raise ValueError(f"{path} names no certificate authority of the API server; one is needed")
+        self.server = found.server
+        self.kubeconfig = path
+        self.certificate_authority = directory / "api-server-ca.pem"
+        self.certificate_authority.write_bytes(found.certificate_authority_pem)
+        self._directory = directory
+
+    def refuse_if_occupied(self, api: Api) -> None:
+        """Look for Calico's own pods.
+
+        Raises:
+            OccupiedError: There are some.
+        """
+        pods = api.get(f"{NAMESPACES}/{CALICO_SYSTEM}/pods")["items"]
+        foreign = [
+            pod["metadata"]["name"] for pod in pods if not (pod["metadata"].get("labels") or {}).items() >= OURS.items()
+        ]
+        if foreign:
+            raise OccupiedError(
+                f"namespace {CALICO_SYSTEM} has {len(foreign)} pods that are not the demo's, such as {foreign[0]!r}"
+            )
+
+    def function_subject(self) -> dict[str, str]:
+        """The RBAC subject that the function is known as: here nobody can make it a user of its own."""
+        return {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": FUNCTION_ACCOUNT}
+
+    def function_kubeconfig(self, world: World) -> Path:
+        """Write a kubeconfig with a token of the function's account, which must exist."""
+        token = world.token(NAMESPACE, FUNCTION_ACCOUNT, seconds=TOKEN_SECONDS)
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "function",
+            "contexts": [{"name": "function", "context": {"cluster": "cluster", "user": "function"}}],
+            "clusters": [
+                {
+                    "name": "cluster",
+                    "cluster": {"server": self.server, "certificate-authority": str(self.certificate_authority)},
+                }
+            ],
+            "users": [{"name": "function", "user": {"token": token}}],
+        }
+        path = self._directory / "function.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(document, indent=1))
+        return path

@@ -1,0 +1,98 @@
+"""The function as it is deployed: functions-framework under gunicorn, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import time
+from pathlib import Path
+
+import urllib3
+
+from sandbox.process import Part
+
+_SOURCE = Path(__file__).resolve().parents[2] / "function" / "main.py"
+_LOOPBACK = "127.0.0.1"
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_CONFIGURED = 400  # what a function that has read its configuration says to a request that is no event
+_TAIL = 2000
+
+
+class FunctionError(Exception):
+    """The function did not get ready; the message ends with its log's end."""
+
+
+class FunctionRuntime:
+    """Starts, kills and restarts the function, always at the same address.
+
+    Attributes:
+        url: Where it is reached.
+    """
+
+    def __init__(self, configuration: Path, log: Path, *, threads: int = 32, workers: int = 1) -> None:
+        """Nothing is started yet, but the address is known.
+
+        Args:
+            configuration: The configuration document.
+            log: Where its output goes: audit records, and what the framework says.
+            threads: Requests that each process works on at once.
+            workers: Processes.
+        """
+        self._configuration = configuration
+        self._log = log
+        self._sizes = {"THREADS": str(threads), "WORKERS": str(workers)}
+        self._port = _free_port()
+        self._part: Part | None = None
+        self.url = f"http://{_LOOPBACK}:{self._port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it has read its configuration.
+
+        Raises:
+            FunctionError: It has not within a minute, it finds its configuration wrong, or it ended.
+        """
+        framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(_SOURCE)]
+        self._part = Part.start_program(
+            [*framework, "--host", _LOOPBACK, "--port", str(self._port)],
+            log=self._log,
+            environment={"CSR_SIGNER_CONFIGURATION": str(self._configuration), **self._sizes},
+            says_ready=False,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop it as a platform does that scales down; harmless when it does not run."""
+        if self._part is not None:
+            self._part.stop()
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; harmless when it does not run."""
+        if self._part is not None:
+            self._part.kill()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of gunicorn's arbiter, the parent of its workers; None before the first start."""
+        return None if self._part is None else self._part.pid
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _READY_SECONDS
+        status: int | None = None
+        while status is None and time.monotonic() < end and self._part is not None and self._part.alive:
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                status = urllib3.request("GET", self.url, retries=False, timeout=_READY_SECONDS).status
+            time.sleep(_POLL_SECONDS)
+        if status != _CONFIGURED:
+            tail = self._log.read_bytes()[-_TAIL:].decode(errors="replace")
+            raise FunctionError(f"the function is not ready (HTTP status {status}); the end of its log:\n{tail}")
+
+
+def _free_port() -> int:
+    with socket.create_server((_LOOPBACK, 0)) as free:
+        return int(free.getsockname()[1])

@@ -1,0 +1,176 @@
+"""The gRPC server: every call takes its fault, is answered, waits the latency, and is recorded."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+
+from sandbox.kms.audit import AuditLog, AuditRecord, now, resource_of, signed_content
+from sandbox.kms.control import control_handler
+from sandbox.kms.corruption import corrupt
+from sandbox.kms.errors import KmsError
+from sandbox.kms.faults import Fault, Faults
+from sandbox.kms.methods import ASYMMETRIC_SIGN, SERVICE, Method, methods
+from sandbox.kms.resources import Resources
+from sandbox.kms.signing import Signing
+from sandbox.kms.store import Store
+
+_THREADS = 256  # calls at once, hanging and waiting ones included; threads are started as they are needed
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """A call under way; `deadline` is what its caller gave it in seconds."""
+
+    method: Method
+    request: Any
+    context: grpc.ServicerContext
+    deadline: float | None
+    key_used: bool = False
+
+
+class KmsServer:
+    """Cloud KMS on a free port of the loopback interface, plaintext.
+
+    Args:
+        latency: Seconds that AsymmetricSign takes longer.
+        port: The port; 0 for any free one.
+        state: A directory that keeps all resources from one process to the next; without it memory only.
+        audit_log: A file that gets one JSON object per answered call.
+        instant: Make keys before CreateCryptoKeyVersion answers.
+        disable_lag: Seconds for which a disabled version signs on.
+
+    Attributes:
+        faults: What happens to the next calls.
+        audit: The record of all calls.
+    """
+
+    def __init__(
+        self,
+        latency: float = 0.0,
+        *,
+        port: int = 0,
+        state: Path | None = None,
+        audit_log: Path | None = None,
+        instant: bool = False,
+        disable_lag: float = 0.0,
+    ) -> None:
+        self.faults = Faults()
+        self.audit = AuditLog(audit_log)
+        self._latency = latency
+        self._port = port
+        self._stopping = threading.Event()
+        store = Store(directory=state)
+        self._resources = Resources(store, instant=instant, disable_lag=disable_lag)
+        self._signing = Signing(store)
+        self._server: grpc.Server | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The address, HOST:PORT; known once the server was started."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> Self:
+        """Serve until `stop`.
+
+        Raises:
+            RuntimeError: The port is taken.
+        """
+        server = grpc.server(
+            ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="kms"),
+            # Without it two servers can share a port, and each gets some of the calls.
+            options=[("grpc.so_reuseport", 0)],
+        )
+        handlers = {method.name: self._handler(method) for method in methods(self._resources, self._signing)}
+        server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(SERVICE, handlers),
+                control_handler(self.faults, self.audit),
+            )
+        )
+        self._port = server.add_insecure_port(self.endpoint)
+        server.start()
+        self._server = server
+        return self
+
+    def stop(self) -> None:
+        """End all calls, those that hang or wait too, and close."""
+        self._stopping.set()
+        self.faults.clear()
+        self.faults.release()
+        if self._server is not None:
+            self._server.stop(grace=1.0).wait()
+            self._server = None
+        self._resources.close()
+        self.audit.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _handler(self, method: Method) -> grpc.RpcMethodHandler:
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # messages
+            call = _Call(method=method, request=request, context=context, deadline=context.time_remaining())
+            try:
+                response = self._answer(call)
+            except KmsError as error:
+                self._record(call, error.code)
+                # Before the answer, like any record: who sees an answer finds its record.
+                context.abort(error.code, str(error))
+                raise
+            self._record(call, grpc.StatusCode.OK)
+            return response
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=method.request.deserialize,
+            response_serializer=method.response.serialize,
+        )
+
+    def _answer(self, call: _Call) -> Any:  # noqa: ANN401  # a message
+        fault = self.faults.take(call.method.name)
+        self._before(fault, call.context)
+        response = call.method.answer(call.request)
+        if call.method.name == ASYMMETRIC_SIGN:
+            call.key_used = True
+            self._stopping.wait(self._latency)
+        if fault.status is not None:
+            raise KmsError(grpc.StatusCode[fault.status], fault.message)
+        if fault.corruption is not None:
+            corrupt(fault.corruption, call.request, response, self._signing.scheme(call.request.name))
+        return response
+
+    def _before(self, fault: Fault, context: grpc.ServicerContext) -> None:
+        self._stopping.wait(fault.delay)
+        if fault.hang:
+            # False: the call is over already, and the callback will never come.
+            if context.add_callback(self.faults.wake):
+                self.faults.hang(lambda: not context.is_active())
+            if not context.is_active():
+                raise KmsError(grpc.StatusCode.CANCELLED, "the caller gave up")
+        if fault.status is not None and not fault.after:
+            raise KmsError(grpc.StatusCode[fault.status], fault.message)
+
+    def _record(self, call: _Call, status: grpc.StatusCode) -> None:
+        headers = dict(call.context.invocation_metadata())
+        digest, data = signed_content(call.request)
+        self.audit.append(
+            AuditRecord(
+                time=now(),
+                method=call.method.name,
+                permission=call.method.permission,
+                resource=resource_of(call.request),
+                reason=str(headers.get("x-goog-request-reason", "")),
+                request_params=str(headers.get("x-goog-request-params", "")),
+                digest=digest,
+                data=data,
+                status=status.name,
+                key_used=call.key_used,
+                deadline=call.deadline,
+            )
+        )

@@ -1,0 +1,137 @@
+"""The methods that use a key: GetPublicKey and AsymmetricSign."""
+
+import hashlib
+import time
+from functools import cache
+
+import google_crc32c
+from cryptography.hazmat.primitives import serialization
+from google.cloud import kms_v1
+
+from sandbox.kms.algorithms import HASHES, PrivateKey, Scheme, generate, sign
+from sandbox.kms.enums import Purpose, State, name_of
+from sandbox.kms.errors import failed_precondition, invalid_argument
+from sandbox.kms.fields import check_fields
+from sandbox.kms.names import check_name
+from sandbox.kms.store import Store, Version
+
+
+def crc32c(content: bytes) -> int:
+    """Return the CRC32C (Castagnoli) that the service computes over it."""
+    return int(google_crc32c.value(content))
+
+
+class Signing:
+    """The key-using methods over a store; keys are used outside the lock."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get_public_key(self, request: kms_v1.GetPublicKeyRequest) -> kms_v1.PublicKey:
+        """Return the public key of an enabled asymmetric version."""
+        check_fields(request, "name")
+        version = self._usable(request.name)
+        if version.key is None:
+            raise failed_precondition(f"{name_of(version.resource.algorithm)} keys have no public key")
+        pem = public_pem(version.key)
+        return kms_v1.PublicKey(
+            name=request.name,
+            algorithm=version.resource.algorithm,
+            protection_level=version.resource.protection_level,
+            pem=pem,
+            pem_crc32c=crc32c(pem.encode()),
+        )
+
+    def asymmetric_sign(self, request: kms_v1.AsymmetricSignRequest) -> kms_v1.AsymmetricSignResponse:
+        """Sign a digest or data."""
+        check_fields(
+            request,
+            "name",
+            "data",
+            "data_crc32c",
+            "digest.sha256",
+            "digest.sha384",
+            "digest.sha512",
+            "digest_crc32c",
+        )
+        version = self._usable(request.name)
+        if version.key is None or version.scheme.purpose != Purpose.ASYMMETRIC_SIGN:
+            raise failed_precondition(f"{name_of(version.resource.algorithm)} keys cannot be used for signing")
+        signature = sign(version.scheme, version.key, content_to_sign(request, version.scheme))
+        return kms_v1.AsymmetricSignResponse(
+            name=request.name,
+            signature=signature,
+            signature_crc32c=crc32c(signature),
+            verified_digest_crc32c="digest_crc32c" in request,
+            verified_data_crc32c="data_crc32c" in request,
+            protection_level=version.resource.protection_level,
+        )
+
+    def scheme(self, name: str) -> Scheme:
+        """Return how a stored version signs."""
+        with self._store.lock:
+            return self._store.version(name).scheme
+
+    def _usable(self, name: str) -> Version:
+        check_name("crypto key version", name)
+        with self._store.lock:
+            version = self._store.version(name)
+            state = version.resource.state
+            lagging = state == State.DISABLED and time.monotonic() < version.usable_until
+            if state != State.ENABLED and not lagging:
+                raise failed_precondition(f"{name} is not enabled, its state is {name_of(state)}")
+            return version
+
+
+def content_to_sign(request: kms_v1.AsymmetricSignRequest, scheme: Scheme) -> bytes:
+    """Check a request against the algorithm in the service's order and return what is signed.
+
+    Raises:
+        KmsError: INVALID_ARGUMENT.
+    """
+    if "digest_crc32c" in request and "data_crc32c" in request:
+        raise invalid_argument("only one of digest_crc32c and data_crc32c may be set")
+    if "digest" in request and request.data:
+        raise invalid_argument("only one of digest and data may be set")
+    if "digest" not in request and not request.data:
+        raise invalid_argument("one of digest and data must be set")
+    if request.data or scheme.digest is None:
+        return _data_to_sign(request, scheme)
+    digest = bytes(getattr(request.digest, scheme.digest))
+    return _checked_digest(request, digest, HASHES[scheme.digest].digest_size)
+
+
+def _data_to_sign(request: kms_v1.AsymmetricSignRequest, scheme: Scheme) -> bytes:
+    if not request.data:
+        raise invalid_argument("this algorithm takes no digest, data must be set")
+    if "data_crc32c" in request and request.data_crc32c != crc32c(request.data):
+        raise invalid_argument("data_crc32c does not match data")
+    if scheme.data_limit is not None and len(request.data) > scheme.data_limit:
+        raise invalid_argument(f"data has {len(request.data)} octets, at most {scheme.data_limit} fit this key")
+    content = bytes(request.data) if scheme.digest is None else hashlib.new(scheme.digest, request.data).digest()
+    if "digest_crc32c" in request and request.digest_crc32c != crc32c(content):
+        raise invalid_argument("digest_crc32c does not match what is signed")
+    return content
+
+
+def _checked_digest(request: kms_v1.AsymmetricSignRequest, digest: bytes, size: int) -> bytes:
+    # A digest of another kind leaves the expected member empty: its length is 0.
+    if len(digest) != size:
+        raise invalid_argument(f"digest has {len(digest)} octets, this algorithm signs {size}")
+    if "digest_crc32c" in request and request.digest_crc32c != crc32c(digest):
+        raise invalid_argument("digest_crc32c does not match digest")
+    return digest
+
+
+def public_pem(key: PrivateKey) -> str:
+    """Return the SubjectPublicKeyInfo of a key as PEM."""
+    encoded = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode()
+
+
+@cache
+def foreign_key(scheme: Scheme) -> PrivateKey:
+    """Return a key that is no version's: what a mixed-up answer would be made with."""
+    key = generate(scheme)
+    assert key is not None  # noqa: S101  # only asymmetric versions answer
+    return key

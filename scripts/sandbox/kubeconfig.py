@@ -1,0 +1,99 @@
+"""Kubeconfig documents, read and written: the address of an API server and who asks it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sandbox.pki import KeyPair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What a kubeconfig's current context says; absent parts are None."""
+
+    server: str
+    certificate_authority_pem: bytes | None
+    key_pair: KeyPair | None
+    token: str | None
+
+
+def read(path: Path) -> Connection:
+    """Read the current context.
+
+    Certificates, keys and tokens are taken from the document or from the files that it names (relative to its
+    own folder); plug-ins and passwords are not supported.
+
+    Raises:
+        ValueError: the document has no usable current context.
+    """
+    cluster, user = _current_context(path)
+    certificate = _material(user, "client-certificate", path.parent)
+    key = _material(user, "client-key", path.parent)
+    if not user.keys() & {"client-certificate", "client-certificate-data", "token", "tokenFile"}:
+        raise ValueError(f"{path} names a user by {sorted(user)}; a client certificate or a token is needed")
+    return Connection(
+        server=cluster["server"],
+        certificate_authority_pem=_material(cluster, "certificate-authority", path.parent),
+        key_pair=None if certificate is None else KeyPair(certificate_pem=certificate, key_pem=key or b""),
+        token=user.get("token") or _token_file(user, path.parent),
+    )
+
+
+def render(*, server: str, certificate_authority_pem: bytes, user: str, key_pair: KeyPair) -> str:
+    """A kubeconfig document (JSON, which is YAML) for a client certificate, everything inside it."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "sandbox",
+        "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": user}}],
+        "clusters": [
+            {
+                "name": "sandbox",
+                "cluster": {
+                    "server": server,
+                    "certificate-authority-data": base64.b64encode(certificate_authority_pem).decode(),
+                },
+            }
+        ],
+        "users": [
+            {
+                "name": user,
+                "user": {
+                    "client-certificate-data": base64.b64encode(key_pair.certificate_pem).decode(),
+                    "client-key-data": base64.b64encode(key_pair.key_pem).decode(),
+                },
+            }
+        ],
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _current_context(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    document = yaml.safe_load(path.read_text())
+    try:
+        entries = {
+            kind: {entry["name"]: entry[kind] for entry in document[f"{kind}s"]}
+            for kind in ("context", "cluster", "user")
+        }
+        context = entries["context"][document["current-context"]]
+        return entries["cluster"][context["cluster"]], entries["user"][context["user"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} has no usable current context: {error!r} is missing") from error
+
+
+def _material(entry: dict[str, Any], key: str, folder: Path) -> bytes | None:
+    if f"{key}-data" in entry:
+        return base64.b64decode(entry[f"{key}-data"])
+    return (folder / entry[key]).read_bytes() if key in entry else None
+
+
+def _token_file(user: dict[str, Any], folder: Path) -> str | None:
+    return (folder / user["tokenFile"]).read_text().strip() if "tokenFile" in user else None

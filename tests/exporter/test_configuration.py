@@ -1,0 +1,214 @@
+"""The configuration document: what is accepted, and what each mistake is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.exporter.support import SIGNER, SOURCE
+
+from csr_exporter import configuration
+from csr_exporter.configuration import (
+    ApiServer,
+    ConfigurationError,
+    Function,
+    Health,
+    MetadataServer,
+    Signer,
+    UnsafeNone,
+    WorkloadIdentityFederation,
+)
+from csr_exporter.csr import Stage
+
+POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+FEDERATION = {
+    "kind": "workload_identity_federation",
+    "token_file": "/var/run/secrets/csr-exporter/token",
+    "sts_audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/w/providers/c",
+    "service_account": "csr-exporter@example-project.iam.gserviceaccount.com",
+}
+MINIMAL: dict[str, Any] = {
+    "source": SOURCE,
+    "signers": [{"signer_name": SIGNER, "stages": ["pending", "approved"]}],
+    "function": {"url": "https://csr-signer-x.a.run.app/", "audience": "https://csr-signer-x.a.run.app"},
+    "identity": FEDERATION,
+}
+
+
+def _changed(path: str, value: object) -> dict[str, Any]:
+    document = copy.deepcopy(MINIMAL)
+    *parents, last = path.split(".")
+    here: Any = document
+    for each in parents:
+        here = here[int(each)] if each.isdigit() else here.setdefault(each, {})
+    if value is None:
+        del here[last]
+    else:
+        here[last] = value
+    return document
+
+
+def _errors(document: object, environment: dict[str, str] | None = None) -> list[str]:
+    text = document if isinstance(document, str) else json.dumps(document)
+    with pytest.raises(ConfigurationError) as raised:
+        configuration.parse(text, POD if environment is None else environment)
+    return raised.value.errors
+
+
+def test_the_least_that_must_be_said() -> None:
+    """In a pod, everything else has a default."""
+    read = configuration.parse(json.dumps(MINIMAL), POD)
+    assert read.source == SOURCE
+    assert read.signers == (Signer(signer_name=SIGNER, stages=frozenset(Stage)),)
+    assert read.function == Function(**MINIMAL["function"])
+    assert read.identity == WorkloadIdentityFederation(
+        token_file=Path(FEDERATION["token_file"]),
+        sts_audience=FEDERATION["sts_audience"],
+        service_account=FEDERATION["service_account"],
+        sts_url="https://sts.googleapis.com",
+        iam_credentials_url="https://iamcredentials.googleapis.com",
+    )
+    assert read.health == Health(address="127.0.0.1", port=9863)
+    mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    assert read.api_server == ApiServer(
+        server="https://10.0.0.1:443", certificate_authority=mounted / "ca.crt", token_file=mounted / "token"
+    )
+
+
+def test_everything_can_be_said() -> None:
+    """Each field that is given is what is used; a root loses its slash, and IPv6 works for a pod's API server."""
+    document = _changed("health", {"address": "::1", "port": 0})
+    document["identity"] |= {"sts_url": "http://127.0.0.1:1/", "iam_credentials_url": "https://iam.example.com:8443"}
+    document["signers"].append({"signer_name": "example.com/other", "stages": ["approved"]})
+    read = configuration.parse(json.dumps(document), POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"})
+    assert isinstance(read.identity, WorkloadIdentityFederation)
+    assert (read.identity.sts_url, read.identity.iam_credentials_url) == (
+        "http://127.0.0.1:1",
+        "https://iam.example.com:8443",
+    )
+    assert read.health == Health(address="::1", port=0)
+    assert read.api_server.server == "https://[fd00::1]:443"
+    assert read.signers[1] == Signer(signer_name="example.com/other", stages=frozenset({Stage.APPROVED}))
+
+
+def test_outside_a_pod_the_api_server_is_named() -> None:
+    """Then the environment is not asked."""
+    given = {"server": "https://10.1.1.1:6443/k8s/c-1", "certificate_authority": "/ca.pem", "token_file": "/token"}
+    read = configuration.parse(json.dumps(_changed("api_server", given)), {})
+    assert read.api_server == ApiServer(
+        server=given["server"], certificate_authority=Path("/ca.pem"), token_file=Path("/token")
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ({"kind": "metadata_server"}, MetadataServer(url="http://metadata.google.internal")),
+        ({"kind": "metadata_server", "url": "http://127.0.0.1:80"}, MetadataServer(url="http://127.0.0.1:80")),
+        ({"kind": "unsafe_none"}, UnsafeNone()),
+    ],
+)
+def test_other_identities(identity: dict[str, str], expected: object) -> None:
+    """The metadata server, and for a function on this machine none at all."""
+    document = _changed("identity", identity)
+    document["function"]["url"] = "http://localhost:8080/"
+    assert configuration.parse(json.dumps(document), POD).identity == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "error"),
+    [
+        ("", "the document is not JSON"),
+        ("[" * 100_000, "the document is not JSON"),
+        ("[]", "the document: got [], allowed is an object"),
+        ('{"source": "a", "source": "b"}', "key 'source' is there twice"),
+        (_changed("source", None), "source: is missing"),
+        (_changed("source", "two words"), "source: got 'two words'"),
+        (_changed("sauce", "x"), "sauce: is not a key here, allowed are api_server, function, health, identity"),
+        (_changed("signers", None), "signers: is missing"),
+        (_changed("signers", []), "signers: got [], allowed is a list of at least one object"),
+        (_changed("signers", [5]), "signers[0]: got 5, allowed is an object"),
+        (_changed("signers", MINIMAL["signers"] * 2), f"signers: {SIGNER!r} is there twice"),
+        (_changed("signers.0.signer_name", "calico"), "signers[0].signer_name: got 'calico'"),
+        (_changed("signers.0.signer_name", "example.com/a,b=c"), "signers[0].signer_name: got 'example.com/a,b=c'"),
+        (_changed("signers.0.stages", []), "signers[0].stages: got [], allowed is a list of at least one of 'pending'"),
+        (_changed("signers.0.stages", ["denied"]), "signers[0].stages: got ['denied']"),
+        (_changed("signers.0.stages", ["pending", "pending"]), "signers[0].stages: 'pending' is there twice"),
+        (_changed("signers.0.profile", "calico"), "signers[0].profile: is not a key here"),
+        (_changed("function", None), "function: is missing"),
+        (_changed("function", "https://x"), "function: got 'https://x', allowed is an object"),
+        (
+            _changed("function.url", "http://x.example.com/"),
+            "function.url: got 'http://x.example.com/', allowed is https",
+        ),
+        (_changed("function.url", "https://user@x.example.com/"), "function.url: got 'https://user@x.example.com/'"),
+        (_changed("function.url", "https://x.example.com/?a=b"), "function.url: got 'https://x.example.com/?a=b'"),
+        (_changed("function.url", "https://x.example.com:99999/"), "function.url: got 'https://x.example.com:99999/'"),
+        (_changed("function.url", "ftp://x.example.com/"), "function.url: got 'ftp://x.example.com/'"),
+        (_changed("function.audience", ""), "function.audience: got ''"),
+        (_changed("identity", None), "identity: is missing"),
+        (_changed("identity.kind", "key_file"), "identity.kind: got 'key_file', allowed is one of 'workload_identity"),
+        (_changed("identity.token_file", "token"), "identity.token_file: got 'token'"),
+        (_changed("identity.service_account", "a/../b@c.com"), "identity.service_account: got 'a/../b@c.com'"),
+        (
+            _changed("identity.sts_url", "https://sts.example.com/v1"),
+            "identity.sts_url: got 'https://sts.example.com/v1'",
+        ),
+        (_changed("identity.sts_url", "http://sts.example.com"), "identity.sts_url: got 'http://sts.example.com'"),
+        (_changed("identity", {"kind": "unsafe_none"}), "identity.kind: got 'unsafe_none' with function.url"),
+        (
+            _changed("identity", {"kind": "metadata_server", "url": "http://10.0.0.1"}),
+            "identity.url: got 'http://10.0.0.1'",
+        ),
+        (_changed("health.port", 65536), "health.port: got 65536, allowed is a whole number from 0 to 65535"),
+        (_changed("health", {"port": True}), "health.port: got True"),
+        (_changed("health.address", "example.com"), "health.address: got 'example.com'"),
+        (_changed("api_server.server", "http://127.0.0.1:80"), "api_server.server: got 'http://127.0.0.1:80'"),
+        (_changed("api_server.token_file", "/t"), "api_server.certificate_authority: is missing"),
+        (_changed("source", "x" * 100_000), "source: got 'xxx"),
+    ],
+)
+def test_a_mistake_is_named(document: object, error: str) -> None:
+    """The error has the path, what was found and what is allowed, and is short."""
+    errors = _errors(document)
+    assert any(each.startswith(error) or error in each for each in errors), errors
+    assert all(len(each) < 400 for each in errors)
+
+
+def test_all_mistakes_are_named_together() -> None:
+    """One reading finds all of them."""
+    document = _changed("source", None)
+    document["identity"]["kind"] = 7
+    document["extra"] = {}
+    assert [each.split(":")[0] for each in _errors(document)] == [
+        "source",
+        "identity.kind",
+        "identity.token_file",
+        "identity.sts_audience",
+        "identity.service_account",
+        "extra",
+    ]
+
+
+def test_outside_a_pod_without_api_server() -> None:
+    """It says what was looked for."""
+    assert _errors(MINIMAL, {}) == [
+        "api_server: is missing, and KUBERNETES_SERVICE_HOST and _PORT are not set: not in a pod"
+    ]
+
+
+def test_load_follows_the_environment(tmp_path: Path) -> None:
+    """The variable names the file; that it is missing or cannot be read is said with its name."""
+    file = tmp_path / "exporter.json"
+    with pytest.raises(ConfigurationError, match="CSR_EXPORTER_CONFIGURATION is not set"):
+        configuration.load({})
+    with pytest.raises(ConfigurationError, match=r"exporter\.json' cannot be read"):
+        configuration.load({"CSR_EXPORTER_CONFIGURATION": str(file)})
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"exporter\.json' cannot be read"):
+        configuration.load({"CSR_EXPORTER_CONFIGURATION": str(file)})
+    file.write_text(json.dumps(MINIMAL))
+    assert configuration.load({"CSR_EXPORTER_CONFIGURATION": str(file), **POD}).source == SOURCE

@@ -1,0 +1,222 @@
+"""One event over real HTTP to a function that answers, refuses, hangs or breaks off."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.exporter.support import (
+    CHUNKED,
+    SOURCE,
+    Connection,
+    Request,
+    ScriptedServer,
+    VirtualClock,
+    answer,
+    chunk,
+    reference,
+)
+
+from csr_exporter import event
+from csr_exporter.answer import Answer, Verdict
+from csr_exporter.configuration import Function
+from csr_exporter.connection import Timeouts
+from csr_exporter.csr import Stage
+from csr_exporter.delivery import Delivery
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
+from csr_exporter.work import Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PARCEL = Parcel(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
+SHORT = Timeouts(connect=1.0, read=0.2, total=0.4)
+
+
+@contextmanager
+def _function(
+    handler: Callable[[Request, Connection], bytes | None],
+    *,
+    token: CachedToken | None = None,
+    timeouts: Timeouts = SHORT,
+    path: str = "/",
+) -> Iterator[tuple[Delivery, ScriptedServer]]:
+    with ScriptedServer(handler) as server:
+        where = Function(url=server.url + path, audience="https://audience.example.com")
+        delivery = Delivery(source=SOURCE, function=where, token=token, timeouts=timeouts)
+        try:
+            yield delivery, server
+        finally:
+            delivery.close()
+
+
+def _tokens() -> CachedToken:
+    numbers = iter(range(1, 1000))
+    return CachedToken(lambda: IdToken(value=f"token-{next(numbers)}", lifetime=3600.0), VirtualClock())
+
+
+@pytest.mark.parametrize(("path", "target"), [("/", "/"), ("", "/"), ("/a/b", "/a/b")])
+def test_the_event_is_posted(path: str, target: str) -> None:
+    """Structured mode, to the URL's own path, with the token; the connection is kept for the next event."""
+    with _function(lambda *_: answer(200, {"outcome": "issued"}), token=_tokens(), path=path) as (delivery, server):
+        first, second = delivery.send(PARCEL), delivery.send(PARCEL)
+    assert first == second == Answer(verdict=Verdict.ACKNOWLEDGED, status=200, reason="issued")
+    request = server.requests[0]
+    assert (request.method, request.target) == ("POST", target)
+    assert request.headers["content-type"] == "application/cloudevents+json"
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.body == event.encode(source=SOURCE, reference=reference(), stage=Stage.PENDING).body
+    assert len(server.requests) == 2
+
+
+def test_without_identity_no_token_is_sent() -> None:
+    """A sandbox's function gets no Authorization header."""
+    with _function(lambda *_: answer(200)) as (delivery, server):
+        assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
+    assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (425, {"Retry_After": "5"}, Answer(verdict=Verdict.LATER, status=425, retry_after=5.0)),
+        (429, {"Retry_After": "30"}, Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=30.0)),
+        (503, {"Retry_After": "1000000000"}, Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=300.0)),
+        (503, {"Retry_After": "soon"}, Answer(verdict=Verdict.OVERLOADED, status=503)),
+        (500, {}, Answer(verdict=Verdict.LATER, status=500)),
+        (400, {}, Answer(verdict=Verdict.POISON, status=400)),
+    ],
+)
+def test_row_17_answers(status: int, headers: dict[str, str], expected: Answer) -> None:
+    """Status and Retry-After become a verdict and seconds."""
+    with _function(lambda *_: answer(status, b"", **headers)) as (delivery, _):
+        assert delivery.send(PARCEL) == expected
+
+
+def _slow_loris(_: Request, connection: Connection) -> None:
+    connection.send(CHUNKED)
+    for _round in range(100):
+        connection.send(chunk(b"x"))
+        try_again = connection.wait(0.1)
+        if not try_again:
+            return
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        lambda _, connection: connection.hang(),
+        lambda _, connection: (connection.send(b"HTTP/1.1 200 OK\r\nContent-Le"), connection.hang())[1],
+        lambda _, connection: (connection.send(CHUNKED + chunk(b"{")), connection.hang())[1],
+        _slow_loris,
+        lambda _, connection: connection.reset(),
+        lambda _, connection: connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+        lambda _, connection: connection.send(CHUNKED + b"zz\r\n"),
+        lambda _, connection: connection.send(b"\x16\x03\x01 this is no HTTP\r\n\r\n"),
+        lambda *_: None,
+    ],
+    ids=["hangs", "half a head", "body without end", "slow loris", "reset", "cut", "bad chunk", "no HTTP", "closes"],
+)
+def test_row_19_an_answer_that_does_not_come_frees_its_slot(
+    handler: Callable[[Request, Connection], bytes | None],
+) -> None:
+    """Within the time-outs the sender has its answer: slower, and this CSR again."""
+    with _function(handler) as (delivery, _):
+        got = delivery.send(PARCEL)
+    assert (got.verdict, got.status) == (Verdict.SLOW, None)
+    assert got.reason
+
+
+def test_a_long_answer_is_not_read_to_its_end() -> None:
+    """The status counts; a megabyte of body does not."""
+    with _function(lambda *_: answer(200, b"x" * (1 << 20))) as (delivery, _):
+        assert delivery.send(PARCEL) == Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+
+
+def test_a_function_that_is_not_there() -> None:
+    """Connection refused is no fault of the CSR's, and reads the same every time."""
+    with ScriptedServer(lambda *_: None) as server:
+        url = server.url
+    delivery = Delivery(source=SOURCE, function=Function(url=url, audience="a"), token=None)
+    first, second = delivery.send(PARCEL), delivery.send(PARCEL)
+    assert first == second
+    assert first.verdict is Verdict.SLOW
+    assert "refused" in first.reason
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_row_23_a_redirect_is_not_followed(status: int) -> None:
+    """Neither event nor token goes elsewhere; the answer says that this is not the function."""
+    with ScriptedServer(lambda *_: answer(200)) as elsewhere:
+        reply = answer(status, Location=elsewhere.url + "/")
+        with _function(lambda *_: reply, token=_tokens()) as (delivery, _):
+            got = delivery.send(PARCEL)
+    assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
+    assert elsewhere.requests == []
+
+
+def test_row_23_410_retires() -> None:
+    """The receiver wants no more events; the hint names the URL."""
+    with _function(lambda *_: answer(410)) as (delivery, server):
+        got = delivery.send(PARCEL)
+    assert got.verdict is Verdict.RETIRED
+    assert server.url in got.reason
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_row_24_a_refused_token_is_fetched_anew_once(status: int) -> None:
+    """The second refusal is the answer and names the audience; a function that takes the new token gets the event."""
+    with _function(lambda *_: answer(status), token=_tokens()) as (delivery, server):
+        got = delivery.send(PARCEL)
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
+    assert (got.verdict, got.status) == (Verdict.CREDENTIAL, status)
+    assert "https://audience.example.com" in got.reason
+
+    def takes_the_second(request: Request, _connection: Connection) -> bytes:
+        return answer(200 if request.headers["authorization"].endswith("2") else status)
+
+    with _function(takes_the_second, token=_tokens()) as (delivery, _):
+        assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
+
+
+def test_without_a_token_nothing_is_sent() -> None:
+    """While there is no identity the function is not even connected to."""
+
+    def fails() -> IdToken:
+        raise IdentityError("STS: got 503")
+
+    with _function(lambda *_: answer(200), token=CachedToken(fails, VirtualClock())) as (delivery, server):
+        assert delivery.send(PARCEL) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: got 503")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"outcome": "refused", "reason": "san.dns.not_allowed"}', "refused san.dns.not_allowed"),
+        (b'{"outcome": "deferred", "reason": null}', "deferred"),
+        (b'{"outcome": "two words", "reason": "a\\nb"}', ""),
+        (b'{"reason": "' + b"x" * 65 + b'"}', ""),
+        (b'["issued"]', ""),
+        (b"[" * 5000, ""),
+        (b"\xff", ""),
+        (b"", ""),
+    ],
+)
+def test_only_short_codes_of_an_answer_are_repeated(body: bytes, reason: str) -> None:
+    """The function's outcome and reason where they are codes; nothing of any other text."""
+    with _function(lambda *_: answer(200, body)) as (delivery, _):
+        assert delivery.send(PARCEL).reason == reason
+
+
+def test_row_25_a_page_that_echoes_the_token_is_not_repeated() -> None:
+    """Some frameworks answer 400 with the request's headers in the page."""
+
+    def echo(request: Request, _connection: Connection) -> bytes:
+        return answer(400, json.dumps({"outcome": "x", "reason": request.headers["authorization"]}).encode())
+
+    with _function(echo, token=_tokens()) as (delivery, _):
+        got = delivery.send(PARCEL)
+    assert got == Answer(verdict=Verdict.POISON, status=400, reason="x")

@@ -1,0 +1,106 @@
+"""The ID token as many threads use it; its life passes on a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from tests.exporter.support import VirtualClock
+
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
+
+HOUR = 3600.0
+
+
+class Source:
+    """Gives out token 1, 2, 3, ... or fails."""
+
+    def __init__(self, lifetime: float = HOUR) -> None:
+        self.lifetime = lifetime
+        self.calls = 0
+        self.failure = ""
+
+    def __call__(self) -> IdToken:
+        """The next token."""
+        self.calls += 1
+        if self.failure:
+            raise IdentityError(self.failure)
+        return IdToken(value=f"token-{self.calls}", lifetime=self.lifetime)
+
+
+def test_one_token_serves_until_its_end() -> None:
+    """It is fetched once, and again when it has expired."""
+    source, clock = Source(), VirtualClock()
+    token = CachedToken(source, clock)
+    assert not token.obtained
+    assert [token.token() for _ in range(3)] == ["token-1"] * 3
+    assert token.obtained
+    clock.time += HOUR - 1
+    assert token.token() == "token-1"
+    clock.time += 1
+    assert token.token() == "token-2"
+
+
+@pytest.mark.parametrize(("lifetime", "renewed_after"), [(HOUR, HOUR - 600), (900.0, 450.0)])
+def test_row_27_it_is_renewed_early(lifetime: float, renewed_after: float) -> None:
+    """Ten minutes before its end, or at half of a short life: clocks that disagree by five minutes do no harm."""
+    source, clock = Source(lifetime), VirtualClock()
+    token = CachedToken(source, clock)
+    token.renew_early()
+    clock.time += renewed_after - 1
+    token.renew_early()
+    assert token.token() == "token-1"
+    clock.time += 1
+    token.renew_early()
+    assert token.token() == "token-2"
+
+
+def test_a_failed_early_renewal_leaves_the_old_token() -> None:
+    """It serves until its end; then the failure is what the users get."""
+    source, clock = Source(), VirtualClock()
+    token = CachedToken(source, clock)
+    token.renew_early()
+    source.failure = "STS is away"
+    clock.time += HOUR - 500
+    with pytest.raises(IdentityError, match="STS is away"):
+        token.renew_early()
+    assert token.token() == "token-1"
+    clock.time += 500
+    with pytest.raises(IdentityError, match="STS is away"):
+        token.token()
+
+
+def test_row_26_failures_are_not_hammered_and_end() -> None:
+    """Within a back-off everybody gets the same error without a new request; afterwards it works again."""
+    source, clock = Source(), VirtualClock()
+    token = CachedToken(source, clock)
+    source.failure = "not ready"
+    for _ in range(100):
+        with pytest.raises(IdentityError, match="not ready"):
+            token.token()
+    assert source.calls == 1
+    source.failure = ""
+    clock.time += 61
+    assert token.token() == "token-2"
+
+
+def test_row_24_a_refused_token_is_replaced_once() -> None:
+    """Whoever was refused with the old token gets the new one; only the first of them fetches it."""
+    source = Source()
+    token = CachedToken(source, VirtualClock())
+    refused = token.token()
+    assert [token.replacement(refused) for _ in range(8)] == ["token-2"] * 8
+    assert source.calls == 2
+
+
+def test_threads_share_one_fetch() -> None:
+    """Eight deliveries that need a token at once ask for one."""
+    source = Source()
+    token = CachedToken(source, VirtualClock())
+    seen: list[str] = []
+    threads = [threading.Thread(target=lambda: seen.append(token.token())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (seen, source.calls) == (["token-1"] * 8, 1)

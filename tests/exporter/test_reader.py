@@ -1,0 +1,435 @@
+"""The loop of lists and watches, against a server that fails in every way that matters; waits pass at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.exporter.support import (
+    SIGNER,
+    Connection,
+    Request,
+    ScriptedServer,
+    VirtualClock,
+    answer,
+    captured_log,
+    csr_document,
+    page,
+    reference,
+    stream,
+)
+
+from csr_exporter import csr
+from csr_exporter.answer import Answer, Verdict
+from csr_exporter.api_server import ApiServer
+from csr_exporter.audit import PATIENCE
+from csr_exporter.configuration import ApiServer as Location
+from csr_exporter.connection import Timeouts
+from csr_exporter.csr import Stage
+from csr_exporter.dispatcher import Dispatcher
+from csr_exporter.health import Health
+from csr_exporter.reader import Reader
+from csr_exporter.relist import PERIOD, Relist
+from csr_exporter.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from csr_exporter.log import Log
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rig:
+    """A reader with everything around it; nothing is sent, so that what is waiting can be looked at."""
+
+    server: ScriptedServer
+    clock: VirtualClock
+    work: Work
+    dispatcher: Dispatcher
+    reader: Reader
+    relist: Relist
+    health: Health
+    log: Log
+    lines: Callable[[], list[dict[str, object]]]
+
+    @property
+    def asked(self) -> list[str]:
+        """What was asked for, in short: list, list:CONTINUE or watch:VERSION."""
+        return [_asked(request) for request in self.server.requests]
+
+    def waiting(self) -> list[tuple[int, Stage]]:
+        """The CSRs that would be sent now."""
+        parcels = []
+        while (parcel := self.work.take(self.clock.now())) is not None:
+            parcels.append((int(parcel.reference.uid[:8]), parcel.stage))
+        return parcels
+
+
+def _asked(request: Request) -> str:
+    query = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+    if "watch" in query:
+        return f"watch:{query['resourceVersion']}"
+    return f"list:{query['continue']}" if "continue" in query else "list"
+
+
+@contextmanager
+def _rig(
+    handler: Callable[[Request, Connection], bytes | None],
+    directory: Path,
+    *,
+    ends_at: float = float("inf"),
+    stages: frozenset[Stage] = frozenset(Stage),
+) -> Iterator[Rig]:
+    (directory / "token").write_text("token")
+    clock, work = VirtualClock(ends_at), Work()
+    with ScriptedServer(handler) as server, captured_log() as (log, lines):
+        location = Location(server=server.url, certificate_authority=directory, token_file=directory / "token")
+        api_server = ApiServer(location, timeouts=Timeouts(connect=1.0, read=0.2, total=1.0))
+        dispatcher = Dispatcher(
+            stages={SIGNER: stages},
+            send=lambda _parcel: Answer(verdict=Verdict.ACKNOWLEDGED),
+            clock=clock,
+            log=log,
+            work=work,
+        )
+        reader = Reader(SIGNER, api_server=api_server, dispatcher=dispatcher, clock=clock, log=log)
+        relist = Relist(
+            [SIGNER], api_server=api_server, dispatcher=dispatcher, clock=clock, log=log, chance=lambda: 0.5
+        )
+        health = Health(readers=[reader.vitals], dispatcher=dispatcher, token=None, clock=clock)
+        yield Rig(
+            server=server,
+            clock=clock,
+            work=work,
+            dispatcher=dispatcher,
+            reader=reader,
+            relist=relist,
+            health=health,
+            log=log,
+            lines=lines,
+        )
+        api_server.close()
+
+
+class Script:
+    """Answers from lists, one per kind of request; when one is used up, the loop's clock is over."""
+
+    def __init__(self, *, lists: list[bytes], watches: list[bytes]) -> None:
+        self._answers = {"list": iter(lists), "watc": iter(watches)}
+        self.rig: Rig | None = None
+
+    def __call__(self, request: Request, _connection: Connection) -> bytes:
+        """The next answer."""
+        reply = next(self._answers[_asked(request)[:4]], None)
+        if reply is not None:
+            return reply
+        assert self.rig is not None
+        self.rig.clock.time = float("inf")
+        return answer(500)
+
+    @contextmanager
+    def run(self, directory: Path, stages: frozenset[Stage] = frozenset(Stage)) -> Iterator[Rig]:
+        """A rig whose reader has run to the script's end."""
+        with _rig(self, directory, ends_at=1e9, stages=stages) as rig:
+            self.rig = rig
+            rig.reader.run()
+            yield rig
+
+
+def _event(kind: str, number: int, *conditions: str, version: str = "") -> dict[str, object]:
+    return {"type": kind, "object": csr_document(number, *conditions, version=version)}
+
+
+GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
+
+
+def _bookmark(version: str) -> dict[str, object]:
+    return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
+
+
+def test_row_03_created_between_list_and_watch(tmp_path: Path) -> None:
+    """The watch starts at the list's own version, so what was created since then is shown."""
+    script = Script(lists=[page(csr_document(1), version="500")], watches=[stream(_event("ADDED", 2, version="501"))])
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:3] == ["list", "watch:500", "watch:501"]
+        assert rig.waiting() == [(1, Stage.PENDING), (2, Stage.PENDING)]
+
+
+@pytest.mark.parametrize("form", ["status", "event"])
+def test_row_04_410_leads_to_one_list_and_loses_nothing(tmp_path: Path, form: str) -> None:
+    """As HTTP status and as ERROR event: one new list, whose version the next watch starts from."""
+    gone = answer(410, {"kind": "Status", "code": 410}) if form == "status" else stream(GONE)
+    script = Script(
+        lists=[page(csr_document(1), version="500"), page(csr_document(1), csr_document(3), version="700")],
+        watches=[stream(_event("ADDED", 2, version="501")), gone, stream(_bookmark("701"))],
+    )
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:6] == ["list", "watch:500", "watch:501", "list", "watch:700", "watch:701"]
+        # 2 was deleted while nobody watched; 1 is the same work as before, so its event is the same, byte for byte.
+        assert rig.waiting() == [(1, Stage.PENDING), (3, Stage.PENDING)]
+        assert rig.log.counts["lists_total"] == 2
+
+
+def test_row_05_410_for_ever(tmp_path: Path) -> None:
+    """Lists are spaced by the back-off: at most five more in 30 seconds, and the loop lives on."""
+
+    def gone(request: Request, _connection: Connection) -> bytes:
+        return page(version="1") if _asked(request) == "list" else stream(GONE)
+
+    with _rig(gone, tmp_path, ends_at=30.0) as rig:
+        rig.reader.run()
+        assert 2 <= rig.asked.count("list") <= 6
+        assert rig.health.dead() == []
+
+
+def test_row_06_410_on_page_three(tmp_path: Path) -> None:
+    """The list starts anew from its first page; nothing is skipped and nothing ended by the half list."""
+    first = [page(csr_document(1), following="A"), page(csr_document(2), following="B"), answer(410, {"code": 410})]
+    second = [page(csr_document(1), following="A"), page(csr_document(2), following="B"), page(csr_document(3))]
+    script = Script(lists=first + second, watches=[])
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:6] == ["list", "list:A", "list:B"] * 2
+        assert [number for number, _ in rig.waiting()] == [1, 2, 3]
+
+
+def test_row_07_a_server_that_closes_every_watch_at_once(tmp_path: Path) -> None:
+    """After the ramp-up at most 12 requests a minute, all of them from the version of the only list."""
+    with _rig(lambda request, _: page() if _asked(request) == "list" else stream(), tmp_path, ends_at=660.0) as rig:
+        rig.reader.run()
+        assert rig.asked.count("list") == 1
+        assert set(rig.asked) == {"list", "watch:100"}
+        assert len(rig.asked) <= 8 + 12 * 10
+        assert rig.log.counts["short_watches_total"] == len(rig.asked) - 1
+
+
+def test_row_08_a_half_open_connection(tmp_path: Path) -> None:
+    """A watch that falls silent is opened again from the last version, without a list."""
+    watches = 0
+
+    def silent(request: Request, connection: Connection) -> bytes | None:
+        nonlocal watches
+        if _asked(request) == "list":
+            return page()
+        watches += 1
+        if watches == 1:
+            connection.send(stream(_event("ADDED", 1, version="555"), end=b""))
+            connection.hang()
+        rig.clock.time = float("inf")
+        return stream()
+
+    with _rig(silent, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.asked == ["list", "watch:100", "watch:555"]
+
+
+def test_row_09_a_bookmark_is_where_the_next_watch_starts(tmp_path: Path) -> None:
+    """It moves the version without any change, so that a quiet signerName does not expire."""
+    script = Script(lists=[page()], watches=[stream(_bookmark("900")), stream(), stream(_bookmark("901"))])
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:5] == ["list", "watch:100", "watch:900", "watch:900", "watch:901"]
+
+
+@pytest.mark.parametrize(
+    "line", [{"type": "WHAT", "object": {}}, {"type": "ADDED", "object": {"metadata": {"uid": 5}}}, "text"]
+)
+def test_row_11_what_is_not_understood_is_listed_again(tmp_path: Path, line: object) -> None:
+    """Counted, and followed by a list, so that nothing is skipped silently; others are not affected."""
+    script = Script(
+        lists=[page(), page(csr_document(1), csr_document(2), csr_document(3), version="800")],
+        watches=[stream(_event("ADDED", 1), line, _event("ADDED", 2))],
+    )
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:4] == ["list", "watch:100", "list", "watch:800"]
+        assert [number for number, _ in rig.waiting()] == [1, 2, 3]
+        assert rig.log.counts["read_failures_total:MalformedError"] == 1
+
+
+def test_row_11_a_line_that_is_cut_is_asked_for_again(tmp_path: Path) -> None:
+    """The version stays before the cut line; the next watch shows it whole."""
+    cut = stream(_event("ADDED", 1, version="300"), end=b"ffff\r\n{")
+    watches = iter([cut, stream(_event("ADDED", 2, version="301"))])
+
+    def breaks(request: Request, connection: Connection) -> bytes | None:
+        if _asked(request) == "list":
+            return page()
+        reply = next(watches, None)
+        if reply is None:
+            rig.clock.time = float("inf")
+            return stream()
+        connection.send(reply)
+        return None
+
+    with _rig(breaks, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.asked[:4] == ["list", "watch:100", "watch:300", "watch:301"]
+        assert [number for number, _ in rig.waiting()] == [1, 2]
+
+
+def test_row_11_an_unreadable_item_does_not_end_what_is_known(tmp_path: Path) -> None:
+    """A list with an item that is not understood ends nothing: what seems to be absent may be that item."""
+    script = Script(
+        lists=[page(csr_document(1)), page({"metadata": {}}, csr_document(2), version="800")],
+        watches=[stream(GONE)],
+    )
+    with script.run(tmp_path) as rig:
+        assert [number for number, _ in rig.waiting()] == [1, 2]
+        assert rig.log.counts["parse_errors_total"] == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_row_12_refused_and_restored(tmp_path: Path, status: int) -> None:
+    """Unready at once, with waits that grow to their bound; ready again alone, and the log says both once."""
+
+    def refused(request: Request, _connection: Connection) -> bytes:
+        if rig.clock.now() < 1600.0:
+            unready.append(rig.health.unready())
+            return answer(status, {"kind": "Status", "code": status, "message": "not you"})
+        return page(csr_document(1)) if _asked(request) == "list" else stream()
+
+    unready: list[list[str]] = []
+    with _rig(refused, tmp_path, ends_at=700.0) as rig:
+        rig.reader.run()
+        assert unready[0] == ["reader 0: no list yet"]
+        assert max(rig.clock.waits) <= 60.0
+        assert 10 <= len(unready) <= 30
+        assert rig.health.dead() == []
+        assert [number for number, _ in rig.waiting()] == [1]
+        messages = [line["message"] for line in rig.lines()]
+        assert messages[:3] == ["read failed", "the API server answers again", "listed"]
+
+
+def test_row_12_a_refusal_after_the_first_list_is_unready(tmp_path: Path) -> None:
+    """Rights that are taken away show in the health page, and are not taken for an outage to be waited out."""
+    script = Script(lists=[page(csr_document(1))], watches=[stream(_bookmark("101")), answer(403, {"code": 403})])
+    seen = []
+
+    def watched(request: Request, connection: Connection) -> bytes:
+        assert script.rig is not None
+        seen.append((_asked(request), script.rig.health.unready()))
+        return script(request, connection)
+
+    with _rig(watched, tmp_path, ends_at=1e9) as rig:
+        script.rig = rig
+        rig.reader.run()
+    assert [reasons for _, reasons in seen[1:3]] == [[], []]
+    assert seen[3] == ("watch:101", ["reader 0: the API server refuses us"])
+
+
+@pytest.mark.parametrize("reply", [answer(429, Retry_After="20"), answer(500, {"details": {"retryAfterSeconds": 20}})])
+def test_row_13_the_api_servers_retry_after(tmp_path: Path, reply: bytes) -> None:
+    """It is waited for; the version is kept and nothing is listed again."""
+    script = Script(lists=[page()], watches=[stream(_bookmark("101")), reply, stream(_bookmark("102"))])
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:5] == ["list", "watch:100", "watch:101", "watch:101", "watch:102"]
+        assert 20.0 in rig.clock.waits
+
+
+def test_row_14_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
+    """Alive and unready for ten minutes without hammering; then everything is found."""
+    with _rig(lambda *_: page(csr_document(1)), tmp_path) as rig:
+        down = dataclasses.replace(rig)
+        rig.server.stop()
+        clock = VirtualClock(ends_at=600.0)
+        reader = Reader(
+            SIGNER,
+            api_server=ApiServer(
+                Location(server=down.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
+            ),
+            dispatcher=rig.dispatcher,
+            clock=clock,
+            log=rig.log,
+        )
+        reader.run()
+        health = Health(readers=[reader.vitals], dispatcher=rig.dispatcher, token=None, clock=clock)
+        assert health.dead() == []
+        assert health.unready() == ["reader 0: no list yet"]
+        assert len(clock.waits) < 40
+
+
+def test_row_15_an_api_server_that_is_behind(tmp_path: Path) -> None:
+    """A version that it has not reached leads to a consistent list."""
+    behind = answer(504, {"code": 504, "details": {"causes": [{"reason": "ResourceVersionTooLarge"}]}})
+    script = Script(lists=[page(version="500"), page(csr_document(1), version="500")], watches=[behind])
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:4] == ["list", "watch:500", "list", "watch:500"]
+        assert [number for number, _ in rig.waiting()] == [1]
+
+
+def test_only_the_configured_stages_are_work(tmp_path: Path) -> None:
+    """With approval elsewhere a CSR is work from its approval to its end."""
+    script = Script(
+        lists=[page(csr_document(1), csr_document(2, "Approved"), csr_document(3, "Approved"))],
+        watches=[stream(_event("MODIFIED", 1, "Approved"), _event("DELETED", 2, "Approved"), _event("ADDED", 4))],
+    )
+    with script.run(tmp_path, stages=frozenset({Stage.APPROVED})) as rig:
+        assert sorted(rig.waiting(), key=lambda each: each[0]) == [(1, Stage.APPROVED), (3, Stage.APPROVED)]
+
+
+def test_names_that_cannot_be_sent_are_counted_and_not_kept(tmp_path: Path) -> None:
+    """However many: they take no memory."""
+    script = Script(lists=[page(csr_document(1, name="x" * 60_000), csr_document(2, name="a\nb"))], watches=[])
+    with script.run(tmp_path) as rig:
+        assert len(rig.work) == 0
+        assert rig.log.counts["names_refused_total"] == 2
+
+
+def _relisted(listed: list[dict[str, object]]) -> Callable[[Request, Connection], bytes]:
+    return lambda _request, _connection: page(*listed)
+
+
+def test_row_40_what_the_watch_missed_is_found_and_alarms(tmp_path: Path) -> None:
+    """The relist adds it at once; it counts as missed, loudly, when the watch has not shown it either in time."""
+    with _rig(_relisted([csr_document(n) for n in (1, 2, 3)]), tmp_path) as rig:
+        rig.relist.list_once()
+        assert [number for number, _ in rig.waiting()] == [1, 2, 3]
+        rig.dispatcher.watched(_seen(1))
+        rig.dispatcher.watched(_seen(2, "Approved", "Failed"))
+        rig.dispatcher.report_missed()
+        assert "resync_missed_total" not in rig.log.counts
+        rig.clock.time += PATIENCE
+        rig.dispatcher.report_missed()
+        assert rig.log.counts["resync_missed_total"] == 1
+        (line,) = (line for line in rig.lines() if line["severity"] == "ERROR")
+        assert line["uid"] == reference(3).uid
+
+
+def _seen(number: int, *conditions: str) -> list[csr.Seen]:
+    return [csr.from_api(csr_document(number, *conditions))]
+
+
+def test_the_relist_adds_nothing_that_the_watch_ended_meanwhile(tmp_path: Path) -> None:
+    """Its pages may be older than what the watch has shown: what has ended since it began stays ended."""
+
+    def listed(_request: Request, _connection: Connection) -> bytes:
+        rig.dispatcher.watched(_seen(1, "Denied"))
+        return page(csr_document(1), csr_document(2))
+
+    with _rig(listed, tmp_path) as rig:
+        rig.dispatcher.watched(_seen(1))
+        rig.relist.list_once()
+        assert [number for number, _ in rig.waiting()] == [2]
+
+
+def test_the_relist_ends_what_is_absent_twice(tmp_path: Path) -> None:
+    """Also what the list shows as issued; and never on account of a list that failed or could not be read whole."""
+    issued = csr_document(1, "Approved") | {"status": {"certificate": "eA=="}}
+    replies = iter([page(issued), answer(500), page({}), page(issued)])
+    with _rig(lambda *_: next(replies), tmp_path) as rig:
+        rig.dispatcher.watched(_seen(1))
+        waiting = []
+        for _ in range(4):
+            rig.clock.time += 1.0
+            rig.relist.list_once()
+            waiting.append(rig.dispatcher.waiting)
+        assert waiting == [1, 1, 1, 0]
+
+
+def test_the_relist_comes_every_ten_minutes(tmp_path: Path) -> None:
+    """Give or take a fifth, and the first not at once: the reader lists then."""
+    with _rig(_relisted([]), tmp_path, ends_at=6 * PERIOD + 1) as rig:
+        rig.relist.run()
+        assert len(rig.asked) == 6

@@ -1,0 +1,279 @@
+"""The pure core: what is due when. Time is an argument here, so hours cost nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+
+import pytest
+from tests.exporter.support import SIGNER, reference
+
+from csr_exporter.answer import Answer, Verdict
+from csr_exporter.csr import Stage
+from csr_exporter.work import (
+    FULFILMENT,
+    LONGEST_FULFILMENT,
+    LONGEST_RETRY,
+    POISON_RETRY,
+    SETTLING,
+    SHORTEST_RETRY,
+    Change,
+    Parcel,
+    Work,
+)
+
+ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+FAILED = Answer(verdict=Verdict.LATER, status=500)
+
+
+def _work(*numbers: int, stage: Stage = Stage.APPROVED, chance: float = 1.0) -> Work:
+    work = Work(chance=lambda: chance)
+    for number in numbers:
+        work.see(reference(number), stage, now=0.0)
+    return work
+
+
+def _taken(work: Work, now: float) -> Parcel:
+    parcel = work.take(now)
+    assert parcel is not None
+    return parcel
+
+
+def _drain(work: Work, now: float) -> list[int]:
+    taken = []
+    while (parcel := work.take(now)) is not None:
+        taken.append(int(parcel.reference.uid[:8]))
+    return taken
+
+
+def test_new_work_is_due_at_once() -> None:
+    """A CSR that is seen for the first time is sent without delay, as attempt 1, not as a resend."""
+    work = _work()
+    assert work.see(reference(), Stage.PENDING, now=5.0) is Change.ADDED
+    assert work.next_due() == 5.0
+    assert work.take(4.9) is None
+    assert _taken(work, 5.0) == Parcel(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
+
+
+def test_in_flight_is_not_taken_again() -> None:
+    """At most one event of a CSR is in flight, however long the answer takes."""
+    work = _work(1)
+    _taken(work, 0.0)
+    assert work.take(10_000.0) is None
+    assert work.next_due() is None
+
+
+def test_row_20_a_lost_acknowledgement_is_retried_as_the_same_event() -> None:
+    """A retry keeps stage and resend count, so that it has the same id; only the attempt counts."""
+    work = _work(1)
+    first = _taken(work, 0.0)
+    work.settle(first, Answer(verdict=Verdict.SLOW), now=1.0)
+    second = _taken(work, 100.0)
+    assert second == dataclasses.replace(first, attempt=2)
+
+
+def test_row_16_an_hour_of_500_is_bounded_by_back_off() -> None:
+    """Attempts per CSR in an hour of failures are few, and afterwards every CSR is still there to be sent."""
+    work = _work(*range(1, 101), chance=0.5)
+    now, attempts = 0.0, 0
+    while (due := work.next_due()) is not None and due < 3600.0:
+        now = max(now, due)
+        work.settle(_taken(work, now), FAILED, now=now)
+        attempts += 1
+    assert attempts <= 100 * (10 + 3600 / (SHORTEST_RETRY + LONGEST_RETRY) * 2)
+    assert len(work) == 100
+    assert sorted(_drain(work, now + LONGEST_RETRY)) == list(range(1, 101))
+
+
+@pytest.mark.parametrize(("chance", "expected"), [(0.0, SHORTEST_RETRY), (1.0, LONGEST_RETRY)])
+def test_the_back_off_stays_within_its_bounds(chance: float, expected: float) -> None:
+    """After many failures a retry comes between the shortest and the longest pause."""
+    work, now, pause = _work(1, chance=chance), 0.0, 0.0
+    for _ in range(40):
+        work.settle(_taken(work, now), FAILED, now=now)
+        due = work.next_due()
+        assert due is not None
+        pause, now = due - now, due
+    assert pause == expected
+
+
+def test_row_17_what_one_item_is_asked_to_wait_is_waited() -> None:
+    """425 with Retry-After delays this CSR by at least as much, and no other CSR at all."""
+    work = _work(1, 2, chance=0.0)
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.LATER, status=425, retry_after=30.0), now=0.0)
+    assert _drain(work, 0.0) == [2]
+    assert _drain(work, 29.9) == []
+    assert _drain(work, 30.0) == [1]
+
+
+def test_row_21_without_a_certificate_it_is_sent_again_with_another_id() -> None:
+    """An acknowledged CSR is resent when its window is over; windows double up to an hour; resends are counted."""
+    work, now, window = _work(1), 0.0, FULFILMENT
+    for resend in range(9):
+        parcel = _taken(work, now)
+        assert (parcel.resend, parcel.attempt) == (resend, 1)
+        work.settle(parcel, ACKNOWLEDGED, now=now)
+        assert work.take(now + window - 0.1) is None
+        now += window
+        window = min(LONGEST_FULFILMENT, window * 2)
+
+
+def test_a_retry_of_a_resend_keeps_its_id() -> None:
+    """When a resend fails, its retries are the same event; the next resend gets the next number."""
+    work = _work(1)
+    work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
+    work.settle(_taken(work, 60.0), FAILED, now=60.0)
+    assert _taken(work, 1000.0).resend == 1
+
+
+def test_row_22_a_poison_event_waits_an_hour_and_alone() -> None:
+    """What the function will never accept is tried hourly; the 999 others are taken at once."""
+    work = _work(*range(1, 1001))
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.POISON, status=400), now=0.0)
+    assert _drain(work, 0.0) == list(range(2, 1001))
+    assert _drain(work, POISON_RETRY - 1.0) == []
+    assert _drain(work, POISON_RETRY) == [1]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
+def test_row_24_no_csr_is_blamed_for_credential_or_endpoint(verdict: Verdict) -> None:
+    """401, 403, 404 and the like consume no attempt: the CSR is due as before, what holds it is the gate."""
+    work = _work(1)
+    parcel = _taken(work, 0.0)
+    work.settle(parcel, Answer(verdict=verdict), now=0.0)
+    assert _taken(work, 0.0) == parcel
+
+
+@pytest.mark.parametrize("when", ["before", "in flight", "after a failure", "after an acknowledgement"])
+def test_row_29_what_has_ended_is_not_sent(when: str) -> None:
+    """Denied, failed, issued or deleted while queued: the entry is gone and nothing of it is sent any more."""
+    work = _work(1)
+    if when != "before":
+        parcel = _taken(work, 0.0)
+        if when == "in flight":
+            work.see(reference(), None, now=0.5)
+        work.settle(parcel, FAILED if when == "after a failure" else ACKNOWLEDGED, now=1.0)
+    work.see(reference(), None, now=2.0)
+    assert len(work) == 0
+    assert work.next_due() is None
+    assert work.take(1e9) is None
+
+
+def test_row_29_the_same_name_again_is_new_work() -> None:
+    """A CSR that is deleted and made again has another uid: it is sent at once, whatever happened to the first."""
+    work = _work(1)
+    work.settle(_taken(work, 0.0), FAILED, now=0.0)
+    work.see(reference(1), None, now=0.1)
+    again = dataclasses.replace(reference(2), name=reference(1).name)
+    work.see(again, Stage.PENDING, now=0.1)
+    assert _taken(work, 0.1) == Parcel(reference=again, stage=Stage.PENDING, attempt=1, resend=0)
+
+
+def test_row_34_churn_is_one_piece_of_work() -> None:
+    """A thousand modifications that change no stage lead to no send beyond the first, and never move a retry."""
+    work = _work(1)
+    parcel = _taken(work, 0.0)
+    for version in range(1000):
+        work.see(dataclasses.replace(reference(), resource_version=str(version)), Stage.APPROVED, now=0.0)
+    work.settle(parcel, FAILED, now=0.0)
+    due = work.next_due()
+    work.see(reference(), Stage.APPROVED, now=0.0)
+    assert (work.next_due(), len(work), work.take(0.1)) == (due, 1, None)
+    assert _taken(work, 100.0).reference == parcel.reference
+
+
+def test_approval_in_flight_is_the_same_work() -> None:
+    """The function's own approval, seen while its event is in flight, sends nothing; its retry is stage approved's."""
+    work = _work(1, stage=Stage.PENDING)
+    parcel = _taken(work, 0.0)
+    work.see(reference(), Stage.APPROVED, now=0.1)
+    assert work.take(0.1) is None
+    work.settle(parcel, FAILED, now=0.2)
+    retry = _taken(work, 100.0)
+    assert (retry.stage, retry.attempt, retry.resend) == (Stage.APPROVED, 2, 0)
+
+
+@pytest.mark.parametrize("order", ["approved first", "acknowledged first"])
+def test_approval_around_an_acknowledgement_is_given_time_to_settle(order: str) -> None:
+    """An approval seen around the acknowledgement of stage pending is sent only if no certificate follows soon."""
+    work = _work(1, stage=Stage.PENDING)
+    parcel = _taken(work, 0.0)
+    if order == "approved first":
+        work.see(reference(), Stage.APPROVED, now=0.1)
+    work.settle(parcel, ACKNOWLEDGED, now=0.1)
+    work.see(reference(), Stage.APPROVED, now=0.1)
+    assert work.take(SETTLING) is None
+    sent = _taken(work, 0.1 + SETTLING)
+    assert (sent.stage, sent.resend) == (Stage.APPROVED, 0)
+
+
+def test_approved_never_becomes_pending_again() -> None:
+    """A list that is older than the watch does not take a stage back."""
+    work = _work(1, stage=Stage.APPROVED)
+    work.see(reference(), Stage.PENDING, now=0.0)
+    assert _taken(work, 0.0).stage is Stage.APPROVED
+
+
+def test_new_work_goes_first_but_retries_do_not_starve() -> None:
+    """With both due for long, three of four turns are new work's and one is a retry's."""
+    work = _work(*range(1, 101), chance=0.0)
+    for _ in range(100):
+        work.settle(_taken(work, 0.0), FAILED, now=0.0)
+    for number in range(101, 201):
+        work.see(reference(number), Stage.APPROVED, now=10.0)
+    first = [int(_taken(work, 10.0).reference.uid[:8]) for _ in range(40)]
+    assert sum(1 for number in first if number <= 100) == 10
+
+
+def test_a_complete_list_ends_what_it_does_not_show() -> None:
+    """The list that a watch continues ends its signerName's absent entries, except those added since it was started."""
+    work = _work(1, 2)
+    work.see(reference(3, signer_name="example.com/other"), Stage.APPROVED, now=0.0)
+    work.see(reference(4), Stage.APPROVED, now=7.0)
+    assert work.end_absent(SIGNER, {reference(1).uid}, since=5.0, certain=True) == 1
+    assert sorted(_drain(work, 7.0)) == [1, 3, 4]
+
+
+def test_a_list_beside_the_watch_ends_only_what_is_absent_twice() -> None:
+    """One absence may be the list's being old; a sighting between two absences starts the count anew."""
+    work = _work(1, 2)
+    absent = {reference(1).uid}
+    assert work.end_absent(SIGNER, absent, since=5.0, certain=False) == 0
+    work.see(reference(2), Stage.APPROVED, now=6.0)
+    assert work.end_absent(SIGNER, absent, since=7.0, certain=False) == 0
+    assert work.end_absent(SIGNER, absent, since=9.0, certain=False) == 1
+    assert (reference(1).uid in work, reference(2).uid in work) == (True, False)
+
+
+def test_seen_again_while_the_old_event_is_in_flight() -> None:
+    """An entry that ended and came back is not sent beside the event that is still in flight."""
+    work = _work(1)
+    parcel = _taken(work, 0.0)
+    work.see(reference(), None, now=0.1)
+    work.see(reference(), Stage.APPROVED, now=0.2)
+    assert work.take(100.0) is None
+    work.settle(parcel, FAILED, now=100.0)
+    assert _taken(work, 200.0).reference == parcel.reference
+
+
+def test_the_number_of_entries_is_bounded() -> None:
+    """What does not fit is refused, and fits again as soon as something has ended."""
+    work = Work(most=2)
+    changes = [work.see(reference(number), Stage.APPROVED, now=0.0) for number in (1, 2, 3)]
+    assert changes == [Change.ADDED, Change.ADDED, Change.FULL]
+    work.see(reference(1), None, now=1.0)
+    assert work.see(reference(3), Stage.APPROVED, now=1.0) is Change.ADDED
+
+
+def test_what_has_passed_leaves_nothing_behind() -> None:
+    """Ten thousand CSRs that came, were acknowledged and issued take no memory, though their windows are not over."""
+    work = _work()
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            work.see(reference(number), Stage.APPROVED, now=0.0)
+            work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
+            work.see(reference(number), None, now=0.0)
+        assert tracemalloc.get_traced_memory()[0] < 64 << 10
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,450 @@
+"""Step 6, decide: the whole table of refusals, and what is permitted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.function.builders import (
+    ADDRESS,
+    CREATED,
+    CSR_UID,
+    NOW,
+    POD,
+    Case,
+    calico,
+    certifying_addresses,
+    codes,
+    ec_key,
+    judge,
+    make_attestation,
+    make_authority,
+    make_csr,
+    make_issuer,
+    make_pod,
+    make_request,
+    make_signer,
+    public_key_info,
+    rsa_key,
+)
+from tests.function.tables import CASES
+
+from csr_signer.attestation import Attestation
+from csr_signer.pkcs10 import parse
+from csr_signer.policy import Deferral, Permit, Refusal, decide
+from csr_signer.profile import Lifetime
+
+
+@pytest.mark.parametrize("row", CASES, ids=str)
+def test_refused_is(row: Case) -> None:
+    """A request with one thing wrong is refused with exactly the codes of its row, each with a message."""
+    decision = row.judge()
+    assert isinstance(decision, Refusal), decision
+    assert codes(decision) == row.breaks, decision.violations
+    assert all(violation.message for violation in decision.violations)
+
+
+@pytest.mark.parametrize("row", CASES, ids=str)
+def test_a_decision_is_a_function_of_its_arguments(row: Case) -> None:
+    """The same CSR, request, attestation, signer and now give an equal decision again."""
+    assert row.judge() == row.judge()
+
+
+def test_the_honest_request_is_permitted_to_the_letter() -> None:
+    """A permit holds what the certificate says, and nothing that the requester merely claims."""
+    permit = judge()
+    assert permit == Permit(
+        csr_uid=CSR_UID,
+        cluster="demo",
+        component="calico-node",
+        common_name="typha-client",
+        dns_names=("typha-client",),
+        ip_addresses=(),
+        extended_key_usage=("serverAuth", "clientAuth"),
+        public_key=permit.public_key,
+        not_before=datetime(2026, 3, 14, 9, 21, 53, tzinfo=UTC),
+        not_after=datetime(2027, 3, 14, 9, 26, 53, tzinfo=UTC),
+    )
+    assert permit.public_key.subject_public_key_info == public_key_info(ec_key())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one component of one release asks for (the operator's pkg/render)."""
+
+    component: str
+    namespace: str
+    service_account: str
+    secret: str
+    common_name: str
+    dns_names: tuple[str, ...]
+    release: str
+
+    @property
+    def pod(self) -> str:
+        """A pod of it."""
+        return f"{self.service_account}-6d8f9c7b5-x7k2p"
+
+    @property
+    def request_name(self) -> str:
+        """Of the CSR: with the Secret's name since 3.28, with the namespace before."""
+        since_secret = self.release not in ("3.26", "3.27")
+        return f"{self.secret if since_secret else self.namespace}:{self.pod}"
+
+    def story(self) -> dict[str, Any]:
+        """Arguments of `judge`."""
+        return {
+            "request": {"common_name": self.common_name, "dns_names": self.dns_names},
+            "csr": {
+                "name": self.request_name,
+                "namespace": self.namespace,
+                "service_account": self.service_account,
+                "pod": self.pod,
+            },
+            "pod": {"name": self.pod, "namespace": self.namespace, "service_account": self.service_account},
+            "signer": {"release": self.release},
+        }
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.release}"
+
+
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """The four names of a service, as the operator's pkg/dns gives them."""
+    short = f"{service}.{namespace}"
+    return (service, short, f"{short}.svc", f"{short}.svc.cluster.local")
+
+
+def rows() -> list[Row]:
+    """Every component of open-source Calico in every release that differs."""
+    found = []
+    for release in ("3.26", "3.27", "3.28", "3.30", "3.31"):
+        old = release != "3.31"
+        namespace = "calico-apiserver" if old else "calico-system"
+        single = {"namespace": "calico-system", "release": release}
+        found += [
+            Row(
+                component="calico-node",
+                service_account="calico-node",
+                secret="node-certs",
+                common_name="typha-client",
+                dns_names=("typha-client",),
+                **single,
+            ),
+            Row(
+                component="calico-typha",
+                service_account="calico-typha",
+                secret="typha-certs",
+                common_name="typha-server",
+                dns_names=("typha-server",),
+                **single,
+            ),
+            Row(
+                component="calico-apiserver-own-namespace" if old else "calico-apiserver",
+                namespace=namespace,
+                service_account="calico-apiserver",
+                secret="calico-apiserver-certs",
+                common_name="calico-api",
+                dns_names=service_names("calico-api", namespace),
+                release=release,
+            ),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("row", rows(), ids=str)
+def test_every_component_of_every_release_gets_its_names(row: Row) -> None:
+    """The honest request of each component is permitted with exactly its names, and with no address."""
+    permit = judge(**row.story())
+    assert isinstance(permit, Permit), permit
+    assert (permit.component, permit.common_name, permit.dns_names) == (row.component, row.common_name, row.dns_names)
+    assert permit.ip_addresses == ()
+    assert permit.extended_key_usage == ("serverAuth", "clientAuth")
+
+
+@pytest.mark.parametrize("row", rows(), ids=str)
+def test_no_component_gets_another_ones_names(row: Row) -> None:
+    """Each component that asks for the names of each other component is refused for common name and names."""
+    for other in rows():
+        if other.common_name == row.common_name:
+            continue
+        story = row.story() | {"request": other.story()["request"]}
+        assert {"subject.common_name", "san.dns.not_allowed", "san.dns.missing"} <= codes(judge(**story))
+
+
+def test_the_cluster_domain_is_the_configured_one() -> None:
+    """The name with the cluster's domain is the configuration's; any other domain is foreign."""
+    row = rows()[-1]
+    foreign = judge(**row.story() | {"signer": {"cluster_domain": "corp.example"}})
+    own = (*row.dns_names[:3], "calico-api.calico-system.svc.corp.example")
+    story = row.story() | {"signer": {"cluster_domain": "corp.example"}}
+    story["request"] = {**story["request"], "dns_names": own}
+    permit = judge(**story)
+    assert codes(foreign) == {"san.dns.not_allowed"}
+    assert isinstance(permit, Permit)
+    assert permit.dns_names == own
+
+
+def test_an_optional_name_may_be_left_out() -> None:
+    """The operator leaves the name with the cluster's domain out where it does not know it; no other may be."""
+    row = rows()[-1]
+    story = row.story()
+    permit = judge(**story | {"request": {**story["request"], "dns_names": row.dns_names[:3]}})
+    refusal = judge(**story | {"request": {**story["request"], "dns_names": row.dns_names[1:]}})
+    assert isinstance(permit, Permit)
+    assert permit.dns_names == row.dns_names[:3]
+    assert codes(refusal) == {"san.dns.missing"}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(rsa_key(), "RSA-2048"), (ec_key("P-384"), "P-384"), (ec_key("P-521"), "P-521")]
+)
+def test_the_key_of_the_request_is_permitted_byte_for_byte(key: Any, name: str) -> None:  # noqa: ANN401 - RSA or EC
+    """Whatever allowed key was requested stands in the permit as it came."""
+    permit = judge(request={"key": key})
+    assert isinstance(permit, Permit), permit
+    assert permit.public_key.name == name
+    assert permit.public_key.subject_public_key_info == public_key_info(key)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "request_changes"),
+    [
+        ("no subject but the common name", {"subject": ()}),
+        ("no basic constraints", {"authority": None}),
+        ("no key usage", {"key_usage": None}),
+        ("no extended key usage", {"extended_key_usage": None}),
+        ("no address", {"addresses": ()}),
+        ("lines that end in CR LF", {"wrap": lambda encoded: _carriage_returns(encoded)}),
+        ("no line end after the block", {"wrap": lambda encoded: _no_last_line_end(encoded)}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_permitted_is_also_a_request_with(sentence: str, request_changes: Mapping[str, Any]) -> None:
+    """What the client may leave out, or write otherwise, changes no word of the certificate."""
+    assert judge(request=request_changes) == judge()
+
+
+def _carriage_returns(encoded: bytes) -> bytes:
+    return make_request(wrap=lambda _: _pem(encoded)).replace(b"\n", b"\r\n")
+
+
+def _no_last_line_end(encoded: bytes) -> bytes:
+    return _pem(encoded).removesuffix(b"\n")
+
+
+def _pem(encoded: bytes) -> bytes:
+    from tests.function.builders import pem  # noqa: PLC0415
+
+    return pem(encoded)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "seconds", "lifetime"),
+    [
+        ("absent: the profile's default", None, timedelta(days=365)),
+        ("a day", 86_400, timedelta(days=1)),
+        ("ten minutes, the least that the API server accepts", 600, timedelta(minutes=10)),
+        ("below the minimum: the minimum", 60, timedelta(minutes=10)),
+        ("negative: the minimum", -1, timedelta(minutes=10)),
+        ("beyond the maximum: the maximum", 2_000_000_000, timedelta(days=825)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_expiration_seconds_are_a_wish(sentence: str, seconds: int | None, lifetime: timedelta) -> None:
+    """The lifetime counts from creation and stays within the profile's bounds."""
+    permit = judge(csr={"expiration_seconds": seconds})
+    assert isinstance(permit, Permit)
+    assert permit.not_after - CREATED == lifetime
+    assert permit.not_before == CREATED - timedelta(minutes=5)
+
+
+def test_the_configuration_can_only_lower_the_lifetime() -> None:
+    """The configuration's cap wins over default and wish, and never raises them."""
+    capped = judge(csr={"expiration_seconds": 86_400 * 300}, signer={"lifetime": timedelta(days=30)})
+    raised = judge(signer={"lifetime": timedelta(days=800)})
+    assert isinstance(capped, Permit)
+    assert isinstance(raised, Permit)
+    assert capped.not_after - CREATED == timedelta(days=30)
+    assert raised.not_after - CREATED == timedelta(days=365)
+
+
+def test_validity_stays_within_the_issuers() -> None:
+    """Neither end of the validity lies outside the CA certificate's."""
+    short = make_issuer(
+        make_authority(not_before=CREATED - timedelta(minutes=1), not_after=CREATED + timedelta(days=200))
+    )
+    permit = judge(signer={"issuer": short})
+    assert isinstance(permit, Permit)
+    assert (permit.not_before, permit.not_after) == (
+        CREATED - timedelta(minutes=1),
+        CREATED + timedelta(days=200),
+    )
+
+
+def test_now_decides_whether_but_never_what() -> None:
+    """Within the floor, a permit is the same at any time; one second after it, none is given and the refusal is late."""
+    half = timedelta(days=365) / 2
+    last, first = judge(now=CREATED + half), judge(now=CREATED + half + timedelta(seconds=1))
+    assert last == judge(now=CREATED - timedelta(days=3)) == judge()
+    assert isinstance(first, Refusal)
+    assert (first.reason, first.too_late) == ("TooLate", True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "deferred"), [(0, True), (299, True), (300, False), (301, False)], ids=lambda value: str(value)
+)
+def test_a_deferral_ends(seconds: int, deferred: bool) -> None:  # noqa: FBT001 - a column
+    """An address that is to be certified is waited for until the CSR is five minutes old, then refused by name."""
+    decision = judge(
+        signer={"profile": certifying_addresses()},
+        pod={"pod_ips": (), "host_ips": ()},
+        now=CREATED + timedelta(seconds=seconds),
+    )
+    if deferred:
+        assert isinstance(decision, Deferral)
+        assert decision.retry_after == 2
+        assert ADDRESS in decision.missing
+    else:
+        assert codes(decision) == {"pod.address_missing"}
+        assert isinstance(decision, Refusal)
+        assert ADDRESS in decision.violations[0].message
+        assert not decision.too_late
+
+
+def test_nothing_is_deferred_that_is_refused_anyway() -> None:
+    """Where another rule is broken, nobody waits for an address."""
+    decision = judge(
+        request={"dns_names": ("typha-client", "google.com")},
+        signer={"profile": certifying_addresses()},
+        pod={"pod_ips": (), "host_ips": ()},
+    )
+    assert codes(decision) == {"san.dns.not_allowed"}
+
+
+def test_addresses_are_certified_only_where_the_profile_says_so() -> None:
+    """With `addresses: pod` those visible as the pod's are certified; with `omit` none is, visible or not."""
+    certified = judge(signer={"profile": certifying_addresses()})
+    hidden = judge(pod={"pod_ips": (), "host_ips": ()}, request={"addresses": ("8.8.8.8",)})
+    assert isinstance(certified, Permit)
+    assert [str(address) for address in certified.ip_addresses] == [ADDRESS]
+    assert isinstance(hidden, Permit)
+    assert hidden.ip_addresses == ()
+
+
+def test_both_families_of_a_pod_are_its_own() -> None:
+    """An IPv6 address of a dual-stack pod is as good as its IPv4 address, however it is written."""
+    permit = judge(
+        request={"addresses": (ADDRESS, "2001:db8::7")},
+        pod={"pod_ips": (ADDRESS, "2001:0db8:0000:0000:0000:0000:0000:0007")},
+        signer={"profile": certifying_addresses()},
+    )
+    assert isinstance(permit, Permit)
+    assert [str(address) for address in permit.ip_addresses] == [ADDRESS, "2001:db8::7"]
+
+
+def test_many_missing_addresses_stay_one_short_text() -> None:
+    """A requester that names a hundred addresses gets neither a long answer nor a refusal that names nothing."""
+    addresses = tuple(f"2001:db8:aaaa:bbbb:cccc:dddd:eeee:{number:04x}" for number in range(90))
+    story: dict[str, Any] = {
+        "request": {"addresses": addresses},
+        "signer": {"profile": certifying_addresses()},
+        "pod": {"pod_ips": (), "host_ips": ()},
+    }
+    deferral = judge(**story)
+    refusal = judge(**story, now=CREATED + timedelta(hours=1))
+    assert isinstance(deferral, Deferral)
+    assert isinstance(refusal, Refusal)
+    assert len(deferral.missing) < 300
+    assert all(len(violation.message) < 400 for violation in refusal.violations)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"no_pod": True}, "PodNotProven"),
+        ({"csr": {"username": "attacker"}}, "RequesterNotAllowed"),
+        ({"request": {"common_name": "typha-server"}}, "RequestNotAllowed"),
+        ({"request": b"garbage"}, "RequestNotAllowed"),
+        ({"now": CREATED + timedelta(days=400)}, "TooLate"),
+    ],
+)
+def test_reasons_sort_refusals(broken: Mapping[str, Any], reason: str) -> None:
+    """A condition's reason is CamelCase and says what kind of rule was broken first."""
+    decision = judge(**broken)
+    assert isinstance(decision, Refusal)
+    assert decision.reason == reason
+
+
+def test_nothing_known_is_refused() -> None:
+    """An attestation without identity and without violations, which no code makes, is no permit either."""
+    csr = make_csr()
+    decision = decide(
+        csr=csr,
+        request=parse(csr.request),
+        attestation=Attestation(identity=None, pod=None, violations=()),
+        signer=make_signer(),
+        now=NOW,
+    )
+    assert decision == Refusal(reason="RequestNotAllowed", violations=())
+
+
+def test_a_profile_without_rows_refuses() -> None:
+    """An empty rule list refuses."""
+    empty = replace(calico(), components=())
+    assert codes(judge(signer={"profile": empty})) == {"requester.service_account"}
+
+
+def test_a_floor_of_the_profile_holds() -> None:
+    """The floor is the profile's: with a tenth, a certificate is given until nine tenths of the lifetime are gone."""
+    lasting = replace(calico(), lifetime=Lifetime(default=timedelta(days=100), floor=0.1))
+    assert isinstance(judge(signer={"profile": lasting}, now=CREATED + timedelta(days=89)), Permit)
+    assert isinstance(judge(signer={"profile": lasting}, now=CREATED + timedelta(days=91)), Refusal)
+
+
+NAMES = st.sampled_from(
+    ["typha-client", "typha-server", "calico-api", "*", "google.com", "system:masters", "TYPHA-CLIENT"]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dns_names=st.lists(NAMES, max_size=4),
+    addresses=st.lists(st.sampled_from([ADDRESS, "8.8.8.8", "127.0.0.1", "::1"]), max_size=3),
+    visible=st.lists(st.sampled_from([ADDRESS, "127.0.0.1"]), max_size=2),
+    certifying=st.booleans(),
+    age=st.integers(min_value=-10, max_value=400 * 86_400),
+    wish=st.none() | st.integers(min_value=-(2**31), max_value=2**31 - 1),
+)
+def test_what_is_permitted_was_requested_and_is_allowed(  # noqa: PLR0913 - one argument per strategy
+    *,
+    dns_names: list[str],
+    addresses: list[str],
+    visible: list[str],
+    certifying: bool,
+    age: int,
+    wish: int | None,
+) -> None:
+    """Names and addresses of a permit are among the requested and among the allowed; its validity is the issuer's."""
+    request = make_request(dns_names=dns_names, addresses=addresses)
+    csr = make_csr(request=request, expiration_seconds=wish)
+    signer = make_signer(profile=certifying_addresses() if certifying else calico())
+    arguments: dict[str, Any] = {
+        "csr": csr,
+        "request": parse(csr.request),
+        "attestation": make_attestation(csr, make_pod(pod_ips=visible, host_ips=())),
+        "signer": signer,
+        "now": CREATED + timedelta(seconds=age),
+    }
+    decision = decide(**arguments)
+    assert decision == decide(**arguments)
+    if isinstance(decision, Permit):
+        assert set(decision.dns_names) <= set(dns_names) & {"typha-client"}
+        assert {str(address) for address in decision.ip_addresses} <= set(addresses) & set(visible) - {"127.0.0.1"}
+        assert signer.issuer.not_before <= decision.not_before < decision.not_after <= signer.issuer.not_after
+        assert decision.not_after - CREATED <= timedelta(days=825)
+    else:
+        assert isinstance(decision, Deferral) or decision.violations

@@ -1,0 +1,227 @@
+"""The manifests on a real API server: accepted by its schema and admission, and its RBAC says what they mean."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.infra.cluster.manifests import CLUSTER
+
+from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    from sandbox.control_plane.real import RealControlPlane
+
+    Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.real
+
+FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+EXPORTER = "system:serviceaccount:kms-csr-signer:csr-exporter"
+SIGNER_NAME = "csr-signer.example.com/calico"
+CSR = "certificates.k8s.io/certificatesigningrequests"
+SIGNERS = "certificates.k8s.io/signers"
+NAMESPACE = f"{NAMESPACES}/kms-csr-signer"
+
+# Everything that could matter if one of the two were taken over; each is tried with each verb, everywhere.
+VERBS = [
+    "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
+    "approve", "sign", "attest", "impersonate", "bind", "escalate", "use",
+]  # fmt: skip
+RESOURCES = [
+    CSR, f"{CSR}/approval", f"{CSR}/status", SIGNERS,
+    "certificates.k8s.io/clustertrustbundles", "certificates.k8s.io/podcertificaterequests",
+    "/pods", "/pods/status", "/pods/log", "/pods/exec", "/pods/ephemeralcontainers", "/pods/eviction",
+    "/secrets", "/configmaps", "/events", "events.k8s.io/events", "/nodes", "/nodes/status", "/nodes/proxy",
+    "/namespaces", "/services", "/serviceaccounts", "/serviceaccounts/token", "/users", "/groups",
+    "apps/statefulsets", "apps/daemonsets", "coordination.k8s.io/leases",
+    "rbac.authorization.k8s.io/roles", "rbac.authorization.k8s.io/rolebindings",
+    "rbac.authorization.k8s.io/clusterroles", "rbac.authorization.k8s.io/clusterrolebindings",
+    "admissionregistration.k8s.io/validatingwebhookconfigurations",
+    "admissionregistration.k8s.io/validatingadmissionpolicies",
+    "authorization.k8s.io/subjectaccessreviews", "authentication.k8s.io/tokenreviews",
+    "crd.projectcalico.org/globalnetworkpolicies", "operator.tigera.io/installations",
+]  # fmt: skip
+PLACES = ["", "calico-system", "calico-apiserver", "kms-csr-signer", "kube-system", "default"]
+NAMES = {
+    SIGNERS: [
+        SIGNER_NAME, "", "csr-signer.example.com/*", "csr-signer.example.com/calico2", "csr-signer.example.com/Calico",
+        "kubernetes.io/kube-apiserver-client", "kubernetes.io/kubelet-serving", "tigera.io/operator-signer",
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", [".", "overlays/example", "profiles/calico-until-3.30"])
+def test_dry_run_is_accepted(kubectl: Kubectl, folder: str) -> None:
+    """`kubectl apply --dry-run=server -k` passes schema, validation and admission, without an unknown field."""
+    done = kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(CLUSTER / folder))
+    assert done.stdout.count("(server dry run)") >= 4
+    # Of the standard `restricted` it breaks these and no other, as namespace.yaml says; the second is new in 1.34.
+    assert all(line.startswith("Warning: would violate PodSecurity") for line in done.stderr.splitlines())
+    broken = set(re.findall(r"[:,] ([a-z A-Z]+) \(", done.stderr))
+    assert broken <= {"host namespaces", "probe or lifecycle host"}
+    assert bool(broken) == ("profiles" not in folder)
+
+
+@pytest.fixture(scope="module")
+def allowed(applied: RealControlPlane, api: Api) -> Callable[..., list[tuple[str, str, str, str]]]:
+    """Asks the authorizer which rights a user has that a stranger in the same groups has not."""
+
+    def ask(user: str, *groups: str) -> list[tuple[str, str, str, str]]:
+        found = []
+        for verb, resource, place in itertools.product(VERBS, RESOURCES, PLACES):
+            for name in NAMES.get(resource, [""]):
+                attributes = _attributes(verb, resource, place, name)
+                review = {"spec": {"user": user, "groups": ["system:authenticated", *groups], **attributes}}
+                answer = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+                if not answer["status"]["allowed"]:
+                    continue
+                # Some rights are everyone's, or every service account's.
+                review["spec"]["user"] = "stranger"
+                answer = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+                if not answer["status"]["allowed"]:
+                    found.append((verb, resource, name, place))
+        return found
+
+    return ask
+
+
+def _attributes(verb: str, resource: str, place: str, name: str) -> dict[str, Any]:
+    group, _, path = resource.partition("/")
+    plural, _, subresource = path.partition("/")
+    return {
+        "resourceAttributes": {
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+            "namespace": place,
+            "name": name,
+        }
+    }
+
+
+def test_function_may_do_this_and_nothing_else(
+    allowed: Callable[..., list[tuple[str, str, str, str]]],
+) -> None:
+    """Of all verbs on all resources in all places the function has exactly these: nothing else may change."""
+    cluster_wide = [
+        ("get", CSR, ""),
+        ("update", f"{CSR}/approval", ""),
+        ("update", f"{CSR}/status", ""),
+        ("approve", SIGNERS, SIGNER_NAME),
+        ("sign", SIGNERS, SIGNER_NAME),
+    ]
+    assert sorted(allowed(FUNCTION)) == sorted(
+        # These resources have no namespace; that a review may name one all the same gives nothing away.
+        [(*right, place) for right in cluster_wide for place in PLACES]
+        + [("get", "/pods", "", "calico-system"), ("create", "/events", "", "calico-system")]
+    )
+
+
+def test_exporter_may_do_this_and_nothing_else(
+    allowed: Callable[..., list[tuple[str, str, str, str]]],
+) -> None:
+    """The exporter lists and watches CSRs; it reads nothing else and writes nothing."""
+    groups = ("system:serviceaccounts", "system:serviceaccounts:kms-csr-signer")
+    assert sorted(allowed(EXPORTER, *groups)) == sorted(
+        (verb, CSR, "", place) for verb in ("list", "watch") for place in PLACES
+    )
+
+
+@pytest.fixture
+def function(applied: RealControlPlane) -> Iterator[Api]:
+    """The API server as the function's user."""
+    with Api.from_kubeconfig(applied.kubeconfig_for(FUNCTION)) as client:
+        yield client
+
+
+def csr_document(name: str, signer_name: str) -> dict[str, Any]:
+    """A valid CertificateSigningRequest."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "typha-client")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "request": base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode(),
+            "signerName": signer_name,
+            "usages": ["client auth"],
+        },
+    }
+
+
+def condition(kind: str) -> dict[str, str]:
+    """A condition as the function writes it."""
+    return {"type": kind, "status": "True", "reason": "Test", "message": "of the manifests"}
+
+
+def test_function_approves_and_signs_for_its_signer_only(api: Api, function: Api) -> None:
+    """Admission lets the function approve and fail CSRs of its signerName, and refuses both for another's."""
+    for name, signer_name in (("ours", SIGNER_NAME), ("theirs", "another.example.com/calico")):
+        api.post(CSRS, csr_document(name, signer_name))
+    ours = function.get(csr_path("ours"))
+    ours["status"]["conditions"] = [condition("Approved")]
+    ours = function.put(csr_path("ours", "approval"), ours)
+    ours["status"]["conditions"].append(condition("Failed"))
+    function.put(csr_path("ours", "status"), ours)
+    theirs = function.get(csr_path("theirs"))
+    for subresource, kind in (("approval", "Approved"), ("approval", "Denied"), ("status", "Failed")):
+        changed = {**theirs, "status": {"conditions": [condition(kind)]}}
+        with pytest.raises(ApiError, match=r"403.*signerName \\?\"another\.example\.com/calico"):
+            function.put(csr_path("theirs", subresource), changed)
+    with pytest.raises(ApiError, match="403"):
+        function.delete(csr_path("ours"))
+
+
+def exporter_pod(render: Callable[[str], list[dict[str, Any]]], name: str) -> dict[str, Any]:
+    """The pod that the StatefulSet's controller would make."""
+    (stateful_set,) = [each for each in render(".") if each["kind"] == "StatefulSet"]
+    template = stateful_set["spec"]["template"]
+    return {"metadata": {"name": name, **template["metadata"]}, "spec": template["spec"]}
+
+
+def test_quota_lets_the_exporter_run(
+    applied: RealControlPlane, api: Api, render: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    """On a cluster that limits system priorities, the exporter's pods are created only thanks to our quota."""
+    pods = f"{NAMESPACE}/pods"
+    quota = api.get(f"{NAMESPACE}/resourcequotas/system-cluster-critical")
+    hard = quota["spec"]["hard"]
+    # What the quota controller writes, which does not run here.
+    quota["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+    api.put(f"{NAMESPACE}/resourcequotas/system-cluster-critical/status", quota)
+    for ordinal in range(2):
+        created = api.post(pods, exporter_pod(render, f"csr-exporter-{ordinal}"))
+        assert created["spec"]["priority"] == 2_000_000_000
+
+    api.post(NAMESPACES, {"metadata": {"name": "without-quota"}})
+    api.post(f"{NAMESPACES}/without-quota/serviceaccounts", {"metadata": {"name": "csr-exporter"}})
+    with pytest.raises(ApiError, match=r"insufficient quota to match these scopes"):
+        api.post(f"{NAMESPACES}/without-quota/pods", exporter_pod(render, "csr-exporter-0"))
+    # The quota is the exporter's: it does not allow any number of critical pods.
+    for number in range(2, int(hard["pods"])):
+        api.post(pods, exporter_pod(render, f"csr-exporter-{number}"))
+    with pytest.raises(ApiError, match=r"403.*exceeded quota"):
+        api.post(pods, exporter_pod(render, "one-too-many"))
+
+
+def test_exporter_service_account_lists(applied: RealControlPlane, api: Api) -> None:
+    """With a token of its service account the exporter can list CSRs by signerName and cannot read one."""
+    token = api.post(f"{NAMESPACE}/serviceaccounts/csr-exporter/token", {"spec": {"expirationSeconds": 3600}})
+    exporter = api.with_token(token["status"]["token"])
+    assert exporter.get(CSRS, fieldSelector=f"spec.signerName={SIGNER_NAME}")["kind"] == (
+        "CertificateSigningRequestList"
+    )
+    with pytest.raises(ApiError, match="403"):
+        exporter.get(csr_path("any"))

@@ -1,0 +1,204 @@
+"""The manifests as kustomize renders them: who may do what, and that every file says the same names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from csr_exporter import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Documents = list[dict[str, Any]]
+
+pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubectl
+
+FUNCTION = "User csr-signer@example-project.iam.gserviceaccount.com"
+EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
+SIGNER_NAME = "csr-signer.example.com/calico"
+FOLDERS = [".", "base", "approve", "profiles/calico", "profiles/calico-until-3.30", "overlays/example"]
+
+
+def of_kind(documents: Documents, *kinds: str) -> Documents:
+    """The documents of the kinds."""
+    return [each for each in documents if each["kind"] in kinds]
+
+
+def only(documents: Documents, kind: str) -> dict[str, Any]:
+    """The single document of a kind."""
+    (document,) = of_kind(documents, kind)
+    return document
+
+
+def grants(documents: Documents) -> Iterator[tuple[str, str, str]]:
+    """Each right that the bindings give: subject, where, `verb group/resource[names]`."""
+    roles = {
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each["rules"]
+        for each in of_kind(documents, "Role", "ClusterRole")
+    }
+    for binding in of_kind(documents, "RoleBinding", "ClusterRoleBinding"):
+        namespace = binding["metadata"].get("namespace")
+        reference = binding["roleRef"]
+        role_namespace = namespace if reference["kind"] == "Role" else None
+        for rule in roles[reference["kind"], role_namespace, reference["name"]]:
+            for right in rights(rule):
+                for subject in binding["subjects"]:
+                    path = f"{subject['namespace']}/" if "namespace" in subject else ""
+                    yield f"{subject['kind']} {path}{subject['name']}", namespace or "everywhere", right
+
+
+def rights(rule: dict[str, Any]) -> Iterable[str]:
+    """The rights of one rule as text."""
+    assert rule.keys() <= {"apiGroups", "resources", "resourceNames", "verbs"}
+    names = f"[{', '.join(rule['resourceNames'])}]" if "resourceNames" in rule else ""
+    return [
+        f"{verb} {group}/{resource}{names}"
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    ]
+
+
+def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
+    """The inventory of all rights that the manifests give: a right that is added must be added here too."""
+    assert sorted(grants(render("."))) == sorted(
+        [
+            (FUNCTION, "everywhere", "get certificates.k8s.io/certificatesigningrequests"),
+            (FUNCTION, "everywhere", "update certificates.k8s.io/certificatesigningrequests/status"),
+            (FUNCTION, "everywhere", "update certificates.k8s.io/certificatesigningrequests/approval"),
+            (FUNCTION, "everywhere", f"sign certificates.k8s.io/signers[{SIGNER_NAME}]"),
+            (FUNCTION, "everywhere", f"approve certificates.k8s.io/signers[{SIGNER_NAME}]"),
+            (FUNCTION, "calico-system", "get /pods"),
+            (FUNCTION, "calico-system", "create /events"),
+            (EXPORTER, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
+            (EXPORTER, "everywhere", "watch certificates.k8s.io/certificatesigningrequests"),
+        ]
+    )
+
+
+def test_without_approve_nothing_can_be_approved(render: Callable[[str], Documents]) -> None:
+    """The base alone gives the right to sign and none to approve or deny."""
+    base = {right for _, _, right in grants(render("base"))}
+    assert f"sign certificates.k8s.io/signers[{SIGNER_NAME}]" in base
+    assert not [right for right in base if "approv" in right]
+
+
+def test_older_calico_adds_one_namespace(render: Callable[[str], Documents]) -> None:
+    """The profile of older releases gives the same rights in calico-apiserver as in calico-system, no others."""
+    assert sorted(grants(render("profiles/calico-until-3.30"))) == sorted(
+        (FUNCTION, namespace, right)
+        for namespace in ("calico-system", "calico-apiserver")
+        for right in ("get /pods", "create /events")
+    )
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_wildcards(render: Callable[[str], Documents], folder: str) -> None:
+    """No rule has a wildcard; every rule about signers names them whole; no binding uses a role from elsewhere."""
+    documents = render(folder)
+    for document in of_kind(documents, "Role", "ClusterRole"):
+        assert "aggregationRule" not in document
+        for rule in document["rules"]:
+            texts = [text for values in rule.values() for text in values]
+            assert not [text for text in texts if "*" in text]
+            if "signers" in rule["resources"]:
+                assert rule["resources"] == ["signers"]
+                assert rule["resourceNames"]
+    assert len(list(grants(documents))) >= len(of_kind(documents, "RoleBinding", "ClusterRoleBinding"))
+
+
+def test_overlay_replaces_every_name(render: Callable[[str], Documents]) -> None:
+    """Of the example names nothing is left in the example overlay, in no binding, rule, image or configuration."""
+    documents = render("overlays/example")
+    user = "User gcp:csr-signer@another-project.iam.gserviceaccount.com"
+    assert {subject for subject, _, _ in grants(documents)} == {user, EXPORTER}
+    assert {right for _, _, right in grants(documents) if "signers" in right} == {
+        f"{verb} certificates.k8s.io/signers[another.example.com/calico]" for verb in ("sign", "approve")
+    }
+    assert "example-project" not in str(documents)
+    assert SIGNER_NAME not in str(documents)
+    assert "sha256:0000" not in str(documents)
+
+
+@pytest.mark.parametrize("folder", [".", "overlays/example"])
+def test_exporter_reads_its_configuration(render: Callable[[str], Documents], folder: str) -> None:
+    """The exporter's own loader accepts the mounted document; names, ports and paths in it are the manifests'."""
+    documents = render(folder)
+    pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    config_map = only(documents, "ConfigMap")
+    ((name, text),) = config_map["data"].items()
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["configuration"]["configMap"]["name"] == config_map["metadata"]["name"]
+    environment = {each["name"]: each.get("value", "") for each in container["env"]}
+    assert environment[configuration.VARIABLE] == f"{mounts['configuration']}/{name}"
+
+    # What the kubelet adds to the environment of every pod.
+    environment |= {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    loaded = configuration.parse(text, environment)
+    named = {right.split("[")[1].rstrip("]") for _, _, right in grants(documents) if "[" in right}
+    assert {signer.signer_name for signer in loaded.signers} == named
+    (source,) = volumes["google-token"]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert isinstance(loaded.identity, configuration.WorkloadIdentityFederation)
+    assert str(loaded.identity.token_file) == f"{mounts['google-token']}/{token['path']}"
+    # On GKE the pool is a part of the STS audience, elsewhere both are the same.
+    assert token["audience"] in loaded.identity.sts_audience
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        assert container[probe]["httpGet"] == {
+            "host": loaded.health.address, "port": loaded.health.port, "path": path,
+        }  # fmt: skip
+    assert loaded.health.address == "127.0.0.1"
+    assert loaded.health.port not in {5473, 9091, 9094, 9098, 9099}
+
+
+def test_exporter_runs_before_the_network(render: Callable[[str], Documents]) -> None:
+    """The exporter needs no pod network, no cluster DNS and no ready node, and no node has two of it."""
+    stateful_set = only(render("."), "StatefulSet")
+    pod = stateful_set["spec"]["template"]["spec"]
+    assert pod["hostNetwork"] is True
+    assert pod["dnsPolicy"] == "Default"
+    assert pod["priorityClassName"] == "system-cluster-critical"
+    assert pod["tolerations"] == [
+        {"operator": "Exists", "effect": "NoSchedule"},
+        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+        {
+            "key": "node.kubernetes.io/unreachable",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 60,
+        },
+    ]
+    labels = stateful_set["spec"]["template"]["metadata"]["labels"]
+    (term,) = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    for selector in (term["labelSelector"], stateful_set["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert pod["containers"][0]["envFrom"] == [
+        {"configMapRef": {"name": "kubernetes-services-endpoint", "optional": True}}
+    ]
+
+
+def test_exporter_is_pinned_by_digest(render: Callable[[str], Documents]) -> None:
+    """The image is named by digest; the one of the base exists nowhere, so nobody runs an image unpinned."""
+    image = only(render("."), "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "csr-exporter@sha256:" + "0" * 64
+
+
+def test_only_the_exporter_gets_a_token(render: Callable[[str], Documents]) -> None:
+    """The service account hands out no token by itself; the exporter's pod template asks for it."""
+    documents = render(".")
+    assert only(documents, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert only(documents, "StatefulSet")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_budget_selects_the_exporter(render: Callable[[str], Documents]) -> None:
+    """The disruption budget is the exporter's, and leaves one of the two replicas running."""
+    documents = render(".")
+    budget = only(documents, "PodDisruptionBudget")["spec"]
+    stateful_set = only(documents, "StatefulSet")["spec"]
+    assert budget["selector"] == stateful_set["selector"]
+    assert (stateful_set["replicas"], budget["maxUnavailable"]) == (2, 1)
