@@ -150,11 +150,7 @@ class Pipeline:
         request = pkcs10.parse(csr.request)
 
         # 5 attest
-        identity = attestation.identify(csr.requester)
-        if isinstance(identity, PodIdentity):
-            attested = attestation.attest(identity, served.cluster.get_pod(identity))
-        else:
-            attested = Attestation(identity=None, pod=None, violations=identity)
+        attested = _attest(csr, signer, served.cluster)
 
         # 6 decide
         decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
@@ -262,3 +258,14 @@ class _Case:
             facts={**csr_facts(self.csr, self.signer), **facts, "event_id": self.reference.event_id},
         )
         self.audit.record(record, trace_id=self.reference.trace_id)
+
+
+def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
+    identity = attestation.identify(csr.requester)
+    if not isinstance(identity, PodIdentity):
+        return Attestation(identity=None, pod=None, violations=identity)
+    if not signer.profile.names(identity.namespace, identity.service_account):
+        # `decide` refuses it for that. Its pod is not read: the function may read pods of the profile's namespaces
+        # only, and a forbidden read is an operator's fault, for which everybody would have to wait.
+        return Attestation(identity=identity, pod=None, violations=())
+    return attestation.attest(identity, cluster.get_pod(identity))

@@ -89,6 +89,10 @@ class Component(Span):
     extended_key_usage: tuple[Literal["serverAuth", "clientAuth"], ...]
     addresses: Literal["omit", "pod"] = "omit"
 
+    def spans(self) -> tuple[Span, ...]:
+        """Its own and those of its names."""
+        return (self, *self.request_names, *self.dns_names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -111,6 +115,10 @@ class Profile:
     subject: Mapping[str, str] = field(default_factory=dict)
     releases: Span = field(default_factory=Span)
 
+    def names(self, namespace: str, service_account: str) -> bool:
+        """Whether any row is for this service account."""
+        return any(f"{namespace}/{service_account}" in row.service_accounts for row in self.components)
+
     def of_release(self, release: str | None) -> "Profile":
         """The rows, names and addresses that hold in one release; without a release, only rows without bounds.
 
@@ -118,7 +126,8 @@ class Profile:
             ConfigurationError: the release is malformed or unknown to the profile, or needed and absent.
         """
         if release is None:
-            if self.releases != Span() or any(row.since or row.until for row in self.components):
+            spans = [self.releases, *(span for row in self.components for span in row.spans())]
+            if any(span.since or span.until for span in spans):
                 raise ConfigurationError(f'profile {self.name!r}: needs a release, for example release: "3.31"')
             return self
         if not _RELEASE.fullmatch(release):
@@ -137,6 +146,12 @@ class Profile:
             for row in self.components
             if row.includes(release)
         ]
+        for row in rows:
+            if not row.request_names or all(rule.optional for rule in row.dns_names):
+                raise ConfigurationError(
+                    f"profile {self.name!r}: component {row.name!r} has no request name or no required DNS name in"
+                    f" release {release}"
+                )
         return replace(self, components=tuple(rows))
 
 
@@ -188,7 +203,9 @@ def _row_complaints(row: Component) -> list[str]:
         )
     if any(account.count("/") != 1 for account in row.service_accounts):
         complaints.append(f"service_accounts: got {list(row.service_accounts)}, allowed are NAMESPACE/NAME")
-    bounds = [bound for span in (row, *row.request_names, *row.dns_names) for bound in (span.since, span.until)]
+    if row.dns_names and all(rule.optional for rule in row.dns_names):
+        complaints.append("dns_names: all are optional, at least one must be required")
+    bounds = [bound for span in row.spans() for bound in (span.since, span.until)]
     if any(bound is not None and not _RELEASE.fullmatch(bound) for bound in bounds):
         complaints.append("since, until: allowed is MAJOR.MINOR in quotes")
     return complaints

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
 from tests.function.ports.conftest import (
+    SIGNER_NAME,
     FileCsr,
     Recorder,
     conditions,
@@ -25,6 +26,9 @@ from csr_signer.outcome import Deferred, Ignored, Issued, Refused
 from csr_signer.pipeline import Pipeline
 from csr_signer.profile import SHIPPED
 from sandbox.api import Api, csr_path
+from sandbox.calico import attackers
+from sandbox.calico.attackers import STORIES
+from sandbox.calico.world import World
 from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault
 from sandbox.kubernetes import KubernetesServer
@@ -437,3 +441,18 @@ def test_an_address_that_is_not_visible_yet_defers_this_item_and_ends(
     admin.patch(f"{pod}/status", {"status": hidden})
     outcome = waiting.process(reference_to(late), now + timedelta(minutes=6))
     assert outcome == Refused(reason="PodNotProven", codes=("pod.address_missing",))
+
+
+def test_a_stranger_from_another_namespace_delays_nobody(
+    pipeline: Pipeline, world: World, admin: Api, api_server: KubernetesServer
+) -> None:
+    """A pod that no profile row names is refused without reading it: a 403 would hold up everybody."""
+    story = next(story for story in STORIES if story.name == "wrong namespace")
+    (attacker,) = attackers.prepare(world, SIGNER_NAME, release="3.31", stories=[story], prefix="stranger")
+    filed = attackers.file(world, attacker)
+    reference = reference_to({"metadata": {"name": attacker.csr["metadata"]["name"], "uid": filed.uid}})
+    api_server.forget_requests()
+    outcome = pipeline.process(reference, datetime.now(UTC))
+    assert isinstance(outcome, Refused)
+    assert "requester.service_account" in outcome.codes
+    assert not [request for request in api_server.requests if "/pods/" in request.path]

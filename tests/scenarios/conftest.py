@@ -1,0 +1,85 @@
+"""A whole deployment of real processes, on the API double and on a real kube-apiserver: the same stories on both."""
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.calico.components import components
+from sandbox.calico.fleet import MIXED, Fleet, managements, plan
+from sandbox.calico.keys import KeyPool
+from sandbox.calico.observer import Observer
+from sandbox.control_plane import NotAvailableError
+from sandbox.deployment import Deployment, Settings
+
+KEYS = [("ECDSAWithCurve256", "ECDSAWithSHA256")]
+PATIENCE = 90.0
+"""Seconds in which a Calico client must have its certificate: no story may take longer."""
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
+def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Control plane, KMS, Google's doubles, CA, function and exporter."""
+    settings = Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param)
+    try:
+        running = Deployment(settings).start()
+    except NotAvailableError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is set and a real control plane is needed: {error}")
+        pytest.skip(f"NOT TESTED on a real control plane: {error}")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def observer(deployment: Deployment) -> Iterator[Observer]:
+    """Sees how every CSR ends."""
+    with Observer(deployment.api, deployment.signer.signer_name) as observer:
+        yield observer
+
+
+@pytest.fixture(scope="session")
+def keys() -> Iterator[KeyPool]:
+    """Keys for all fleets, made ahead where that takes long."""
+    with KeyPool() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def make_fleet(deployment: Deployment, keys: KeyPool) -> Callable[..., Fleet]:
+    """Pods with tokens and prepared requests; `submit` files them."""
+    numbers = itertools.count(1)
+
+    def make(count: int, *, mixed: bool = False) -> Fleet:
+        number = next(numbers)
+        members = plan(
+            count,
+            components=components(deployment.signer.release),
+            managements=managements(deployment.signer.signer_name, algorithms=MIXED if mixed else KEYS),
+            seed=number,
+            prefix=f"fleet{number}",
+        )
+        fleet = Fleet(deployment.world, members, keys=keys)
+        fleet.enter()
+        fleet.prepare()
+        return fleet
+
+    return make
+
+
+def audit_records(log: Path) -> list[dict[str, object]]:
+    """The function's audit records; lines of the framework are passed over."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [json.loads(line) for line in lines if line.startswith('{"severity"')]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Waits until something holds, and fails where it does not in time."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
