@@ -7,6 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import grpc
+from google.api_core.exceptions import GoogleAPIError
+
 from sandbox.documents import Signer
 from sandbox.kms import connect, create_signing_key
 
@@ -14,10 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS = 60.0
+_CONNECT_SECONDS = 5.0
 
 
 class AuthorityError(Exception):
-    """signerctl did not make the CA's certificate; the message says what it said."""
+    """The CA could not be made; the message says what KMS or signerctl said."""
 
 
 def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str, release: str, log: Path) -> Signer:
@@ -32,11 +36,9 @@ def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str,
         log: Where signerctl's output goes, its audit records among it.
 
     Raises:
-        AuthorityError: signerctl failed.
+        AuthorityError: No KMS answers there, it refused to make the key, or signerctl failed.
     """
-    with connect(kms) as client:
-        # A key of its own for each run: another KMS than the double may remember earlier ones.
-        key_version = create_signing_key(client, key_algorithm, key=f"calico-ca-{time.time_ns()}")
+    key_version = _create_key(kms, key_algorithm)
     wanted = ("--key-version", key_version, "--common-name", "Calico demo CA", "--out", str(certificate))
     done = subprocess.run(
         [sys.executable, "-m", "signerctl", "ca", "create", *wanted, "--unsafe-plaintext-kms-endpoint", kms],
@@ -49,3 +51,17 @@ def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str,
     if done.returncode:
         raise AuthorityError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
     return Signer(signer_name=signer_name, release=release, key_version=key_version, certificate_authority=certificate)
+
+
+def _create_key(kms: str, algorithm: str) -> str:
+    with grpc.insecure_channel(kms) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(_CONNECT_SECONDS)
+        except grpc.FutureTimeoutError:
+            raise AuthorityError(f"no KMS answers at {kms!r}") from None
+    try:
+        with connect(kms) as client:
+            # A key of its own for each run: another KMS than the double may remember earlier ones.
+            return create_signing_key(client, algorithm, key=f"calico-ca-{time.time_ns()}")
+    except (GoogleAPIError, TimeoutError) as error:
+        raise AuthorityError(f"the KMS at {kms!r} made no key: {error}") from error

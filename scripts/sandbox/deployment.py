@@ -40,6 +40,7 @@ class Settings:
         directory: Where files and logs go; new or empty.
         plane: Kind of control plane, or the kubeconfig of one that runs.
         kubernetes: Version of the real control plane; None for the one that is found or pinned.
+        force: Go on in a running cluster that has Calico's own pods.
         kms: HOST:PORT of a KMS that runs, plaintext; None for a double.
         kms_latency: Seconds that a signature of the double takes longer.
         key_algorithm: Of the CA's key.
@@ -54,6 +55,7 @@ class Settings:
     directory: Path
     plane: Literal["embedded", "real"] | Path = "embedded"
     kubernetes: str | None = None
+    force: bool = False
     kms: str | None = None
     kms_latency: float = 0.0
     key_algorithm: str = "EC_SIGN_P256_SHA256"
@@ -94,15 +96,20 @@ class Deployment:
         )
         self._stack = contextlib.ExitStack()
         self._exporter: Part | None = None
+        self._started = False
 
     def start(self) -> Self:
-        """Start everything; what was started is stopped again where that fails.
+        """Start everything; harmless when called again. What was started is stopped where that fails.
 
         Raises:
             AuthorityError: The CA could not be made.
             FunctionError: The function did not get ready.
-            PartError: Another part did not.
+            OccupiedError: The cluster is not ours, and has Calico's own pods.
+            PartError: Another part did not get ready.
         """
+        if self._started:
+            return self
+        self._started = True
         try:
             with ThreadPoolExecutor(max_workers=1) as executor:
                 kms = executor.submit(self._start_kms)
@@ -181,6 +188,8 @@ class Deployment:
         self.api = self._stack.enter_context(Api.from_kubeconfig(self.plane.kubeconfig))
         self.world = self._stack.enter_context(World(self.api))
         if isinstance(self.plane, ForeignCluster):
+            if not self.settings.force:
+                self.plane.refuse_if_occupied(self.api)
             self._stack.callback(self.world.remove)
 
     def _start_kms(self) -> str:

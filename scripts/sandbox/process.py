@@ -226,19 +226,20 @@ def _read_ready(process: subprocess.Popen[bytes], deadline: float) -> dict[str, 
 
 
 def _read_line(stream: IO[bytes], deadline: float) -> bytes:
-    """Read until a line or the stream ends; the parts print exactly one line."""
+    """Return the first line with its end, or what there is where the stream ends before."""
     end = time.monotonic() + deadline
     line = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
+        while b"\n" not in line:
             if not selector.select(max(0.0, end - time.monotonic())):
                 raise PartError(f"not ready within {deadline:g} s, stdout {bytes(line)!r}")
             chunk = os.read(stream.fileno(), 65536)
             if not chunk:
                 break
             line += chunk
-    return bytes(line)
+    first, end_of_line, _ = bytes(line).partition(b"\n")
+    return first + end_of_line
 
 
 def _tail(log: Path | None) -> str:

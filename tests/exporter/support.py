@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
 from csr_exporter.csr import Reference
 from csr_exporter.log import Log
@@ -166,9 +166,10 @@ class Connection:
         except TimeoutError:
             return True
 
-    def reset(self) -> None:
+    def reset(self) -> NoReturn:
         """Ends the connection with a TCP reset instead of an orderly end."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise ConnectionResetError
 
 
 class ScriptedServer:
@@ -253,8 +254,13 @@ def _read(reader: BinaryIO) -> Request | None:
         return None  # the end, or no HTTP
     method, target, _ = first
     headers = {}
-    while line := reader.readline().strip().decode("latin-1"):
-        name, _, value = line.partition(":")
+    while (line := reader.readline()) != b"\r\n":
+        if not line:
+            return None  # cut
+        name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    body = reader.read(int(headers.get("content-length", "0")))
+    length = int(headers.get("content-length", "0"))
+    body = reader.read(length)
+    if len(body) < length:
+        return None
     return Request(method=method, target=target, headers=headers, body=body)

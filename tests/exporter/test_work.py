@@ -267,7 +267,8 @@ def test_the_number_of_entries_is_bounded() -> None:
 
 def test_what_has_passed_leaves_nothing_behind() -> None:
     """Ten thousand CSRs that came, were acknowledged and issued take no memory, though their windows are not over."""
-    work = _work()
+    work = _work(10_001)  # waits before all of them, so that they are not found by chance
+    work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
     tracemalloc.start()
     try:
         for number in range(10_000):
@@ -277,3 +278,4 @@ def test_what_has_passed_leaves_nothing_behind() -> None:
         assert tracemalloc.get_traced_memory()[0] < 64 << 10
     finally:
         tracemalloc.stop()
+    assert _drain(work, FULFILMENT) == [10_001]

@@ -17,7 +17,8 @@ from sandbox.calico.components import Component, components
 from sandbox.calico.fleet import node_plan, pod_addresses, pod_name
 from sandbox.calico.render import CertificateManagement, NodePlan, PodPlan, component_pod
 from sandbox.calico.request import Content
-from sandbox.calico.stories import STORIES, Draft, Story, Victim, elliptic
+from sandbox.calico.stories import STORIES, Story
+from sandbox.calico.twists import Draft, Victim, elliptic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,55 +3,23 @@
 Only what an API server lets through is here: it parses every CertificationRequest and checks its signature.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from sandbox.calico import der, request
-from sandbox.calico.client import USAGES
+from sandbox.calico import der, request, twists
 from sandbox.calico.components import CALICO_SYSTEM
-from sandbox.calico.keys import generate
-from sandbox.calico.request import Content
+from sandbox.calico.twists import Twist
 
 _TENANT = "tenant-a"
 _CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105  # an object identifier (RFC 2985 §5.4.1)
 _NETSCAPE_COMMENT = "2.16.840.1.113730.1.13"
-_SHA1_WITH_RSA = "1.2.840.113549.1.1.5"
-_ED25519 = "1.3.101.112"
 _URI, _ORGANIZATION = 6, "2.5.4.10"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Victim:
-    """Another pod: the name of its CSR and its address."""
-
-    request_name: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A request in the making.
-
-    Attributes:
-        request_name: The CSR's name.
-        content: What the CertificationRequest asks for.
-        usages: `spec.usages`.
-        encode: Makes the CertificationRequest, with a key that fits.
-        wrap: Makes `spec.request` of it.
-    """
-
-    request_name: str
-    content: Content
-    usages: tuple[str, ...] = USAGES
-    encode: Callable[[Content], bytes]
-    wrap: Callable[[bytes], bytes] = request.pem
-
-
-Twist = Callable[[Draft, Victim], Draft]
+# Long enough to come after the client's own list, which is the one that many parsers stop at.
+_COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
+_HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(authority=True), _COMMENT)
+_PASSWORD = request.attribute(_CHALLENGE_PASSWORD, der.text("open sesame"))
+_SPIFFE = der.implicit(_URI, b"spiffe://cluster.local/ns/calico-system/sa/calico-node")
+_MASTERS = tuple((kind, "system:masters" if kind == _ORGANIZATION else value) for kind, value in request.SUBJECT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,91 +47,19 @@ class Story:
     token: str = "pod"  # noqa: S105  # a kind of token
 
 
-def elliptic(content: Content) -> bytes:
-    """Encode with a new key on P-256: what all stories do that are not about the key."""
-    return request.certification_request(content, generate("ECDSAWithCurve256"), "ECDSAWithSHA256")
-
-
-def _nothing(draft: Draft, _: Victim) -> Draft:
-    return draft
-
-
-def _change(**changes: object) -> Twist:
-    return lambda draft, _: replace(draft, **changes)  # type: ignore[arg-type]  # names and types are Draft's
-
-
-def _ask(**changes: object) -> Twist:
-    return lambda draft, _: replace(
-        draft,
-        content=replace(draft.content, **changes),  # type: ignore[arg-type]  # names and types are Content's
-    )
-
-
-def _steal_name(draft: Draft, victim: Victim) -> Draft:
-    return replace(draft, request_name=victim.request_name)
-
-
-def _steal_address(draft: Draft, victim: Victim) -> Draft:
-    return replace(draft, content=replace(draft.content, address=victim.address))
-
-
-def _more_dns_names(*names: str) -> Twist:
-    return lambda draft, _: replace(draft, content=replace(draft.content, dns_names=(*draft.content.dns_names, *names)))
-
-
-def _sign_certificates(draft: Draft, _: Victim) -> Draft:
-    key_usage = (request.DIGITAL_SIGNATURE, request.KEY_ENCIPHERMENT, request.KEY_CERT_SIGN)
-    return replace(draft, usages=(*USAGES, "cert sign"), content=replace(draft.content, key_usage=key_usage))
-
-
-def _encode_weak(content: Content) -> bytes:
-    return request.certification_request(content, rsa.generate_private_key(65537, 1024))  # noqa: S505  # the attack
-
-
-def _encode_sha1(content: Content) -> bytes:
-    key = rsa.generate_private_key(65537, 2048)
-    return request.assemble(
-        content,
-        key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        der.sequence(der.object_identifier(_SHA1_WITH_RSA), der.NULL),
-        lambda information: key.sign(information, padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303  # the attack
-    )
-
-
-def _encode_ed25519(content: Content) -> bytes:
-    key = ed25519.Ed25519PrivateKey.generate()
-    return request.assemble(
-        content,
-        key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        der.sequence(der.object_identifier(_ED25519)),
-        key.sign,
-    )
-
-
-def _wrap_in_text(encoded: bytes) -> bytes:
-    return b"please sign this:\n" + request.pem(encoded) + b"thank you\n"
-
-
-# Long enough to come after the client's own list, which is the one that many parsers stop at.
-_COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
-_HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(authority=True), _COMMENT)
-_PASSWORD = request.attribute(_CHALLENGE_PASSWORD, der.text("open sesame"))
-_SPIFFE = der.implicit(_URI, b"spiffe://cluster.local/ns/calico-system/sa/calico-node")
-_MASTERS = tuple((kind, "system:masters" if kind == _ORGANIZATION else value) for kind, value in request.SUBJECT)
-
 STORIES: tuple[Story, ...] = (
     Story(
         name="stolen name",
         description="a calico-node pod files its request under the CSR name of another calico-node pod",
         wrong="the CSR's name is another pod's",
-        twist=_steal_name,
+        twist=twists.steal_name,
         expected_codes=("request_name.not_allowed",),
     ),
     Story(
         name="foreign DNS name",
         description="a Typha pod asks for the API server's name beside its own",
         wrong="a DNS name that is no name of Typha",
-        twist=_more_dns_names("kubernetes.default.svc"),
+        twist=twists.more_dns_names("kubernetes.default.svc"),
         workload="calico-typha",
         expected_codes=("san.dns.not_allowed",),
     ),
@@ -171,14 +67,14 @@ STORIES: tuple[Story, ...] = (
         name="foreign address",
         description="a calico-node pod asks for the address of another node",
         wrong="an IP address that is not the pod's",
-        twist=_steal_address,
+        twist=twists.steal_address,
         expected_codes=("san.ip.not_allowed",),
     ),
     Story(
         name="wrong service account",
         description="a calico-kube-controllers pod asks for what a calico-node pod asks for",
         wrong="the requester's service account has no certificate coming",
-        twist=_nothing,
+        twist=twists.nothing,
         runs_as=(CALICO_SYSTEM, "calico-kube-controllers"),
         expected_codes=("requester.service_account",),
     ),
@@ -186,14 +82,14 @@ STORIES: tuple[Story, ...] = (
         name="wrong component",
         description="a calico-node pod asks to be Typha, so as to read and feed every other node",
         wrong="common name and DNS names are Typha's",
-        twist=_ask(common_name="typha-server", dns_names=("typha-server",)),
+        twist=twists.ask(common_name="typha-server", dns_names=("typha-server",)),
         expected_codes=("subject.common_name", "san.dns.not_allowed"),
     ),
     Story(
         name="wrong namespace",
         description="a pod in a tenant's namespace runs as an account that is called calico-node as well",
         wrong="the requester's namespace is not Calico's",
-        twist=_nothing,
+        twist=twists.nothing,
         runs_as=(_TENANT, "calico-node"),
         expected_codes=("requester.service_account",),
     ),
@@ -201,7 +97,7 @@ STORIES: tuple[Story, ...] = (
         name="unbound token",
         description="somebody uses a token of calico-node's account that belongs to no pod",
         wrong="nothing says which pod asks",
-        twist=_nothing,
+        twist=twists.nothing,
         token="unbound",  # noqa: S106  # a kind of token
         expected_codes=("requester.unbound",),
     ),
@@ -209,7 +105,7 @@ STORIES: tuple[Story, ...] = (
         name="another pod's uid",
         description="somebody uses the token of a deleted pod whose name a new pod has taken",
         wrong="the uid in the token is not the living pod's",
-        twist=_nothing,
+        twist=twists.nothing,
         token="replaced",  # noqa: S106  # a kind of token
         expected_codes=("pod.gone",),
     ),
@@ -217,63 +113,63 @@ STORIES: tuple[Story, ...] = (
         name="weak key",
         description="a calico-node pod asks for a certificate for an RSA key of 1024 bits",
         wrong="the key is too small",
-        twist=_change(encode=_encode_weak),
+        twist=twists.change(encode=twists.encode_weak),
         expected_codes=("public_key.size",),
     ),
     Story(
         name="other kind of key",
         description="a calico-node pod asks for a certificate for an Ed25519 key",
         wrong="neither RSA nor ECDSA: Calico's client cannot make such a key",
-        twist=_change(encode=_encode_ed25519),
+        twist=twists.change(encode=twists.encode_ed25519),
         expected_codes=("public_key.type",),
     ),
     Story(
         name="SHA-1 signature",
         description="a calico-node pod signs its request with SHA-1",
         wrong="the request's signature could be a forgery",
-        twist=_change(encode=_encode_sha1),
+        twist=twists.change(encode=twists.encode_sha1),
         expected_codes=("request.signature_algorithm",),
     ),
     Story(
         name="CA:TRUE",
         description="a calico-node pod asks to become a certificate authority",
         wrong="basic constraints CA:TRUE",
-        twist=_ask(authority=True),
+        twist=twists.ask(authority=True),
         expected_codes=("basic_constraints.ca",),
     ),
     Story(
         name="certificate signing",
         description="a calico-node pod asks for the right to sign certificates",
         wrong="usage 'cert sign', in spec.usages and in the requested key usage",
-        twist=_sign_certificates,
+        twist=twists.sign_certificates,
         expected_codes=("usages.not_allowed", "key_usage.not_allowed"),
     ),
     Story(
         name="hidden extension",
         description="a calico-node pod hides CA:TRUE in a second list of requested extensions",
         wrong="two extensionRequest attributes, of which many parsers see one",
-        twist=_ask(authority=None, other_attributes=(_HIDDEN_AUTHORITY,)),
+        twist=twists.ask(authority=None, other_attributes=(_HIDDEN_AUTHORITY,)),
         expected_codes=("request.attribute",),
     ),
     Story(
         name="extra attribute",
         description="a calico-node pod adds a challenge password to its request",
         wrong="an attribute that Calico's client never sends",
-        twist=_ask(other_attributes=(_PASSWORD,)),
+        twist=twists.ask(other_attributes=(_PASSWORD,)),
         expected_codes=("request.attribute",),
     ),
     Story(
         name="text around",
         description="a calico-node pod writes text before and after the PEM block",
         wrong="not exactly one PEM block",
-        twist=_change(wrap=_wrap_in_text),
+        twist=twists.change(wrap=twists.wrap_in_text),
         expected_codes=("request.pem",),
     ),
     Story(
         name="wildcard",
         description="Calico's API server pod asks for all names of its namespace",
         wrong="a wildcard DNS name",
-        twist=_more_dns_names("*.calico-system.svc"),
+        twist=twists.more_dns_names("*.calico-system.svc"),
         workload="calico-apiserver",
         expected_codes=("name.reserved",),
     ),
@@ -281,16 +177,14 @@ STORIES: tuple[Story, ...] = (
         name="system name",
         description="a calico-node pod asks to be a member of Kubernetes' administrators",
         wrong="common name system:admin, organization system:masters",
-        twist=_ask(common_name="system:admin", subject=_MASTERS),
+        twist=twists.ask(common_name="system:admin", subject=_MASTERS),
         expected_codes=("name.reserved", "subject.common_name"),
     ),
     Story(
         name="URI name",
         description="a calico-node pod asks for a SPIFFE identity",
         wrong="a URI among the names",
-        twist=_ask(other_names=(_SPIFFE,)),
+        twist=twists.ask(other_names=(_SPIFFE,)),
         expected_codes=("san.type",),
     ),
 )
-
-BY_NAME: Mapping[str, Story] = {story.name: story for story in STORIES}

@@ -123,6 +123,9 @@ class KmsServer:
                 # Before the answer, like any record: who sees an answer finds its record.
                 context.abort(error.code, str(error))
                 raise
+            except Exception:
+                self._record(call, grpc.StatusCode.UNKNOWN)
+                raise
             self._record(call, grpc.StatusCode.OK)
             return response
 

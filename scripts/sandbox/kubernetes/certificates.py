@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sandbox.kubernetes import pem, schema, status
-from sandbox.kubernetes.resource import Resource, Rules, path_segment_violation
+from sandbox.kubernetes.resource import Resource, Rules, is_subdomain, path_segment_violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,7 +164,8 @@ def _check_signer(spec: Json) -> Iterator[Cause]:
     elif len(labels) < 2:  # noqa: PLR2004 - a domain has a dot
         message = "should be a domain with at least two segments separated by dots"
         yield status.invalid_value(field, status.quote(domain), message)
-    if any(not _LABEL.fullmatch(part) for part in path.split(".")):
+    # Each part by itself may be as long as a subdomain, not only as long as a label.
+    if any(not is_subdomain(part) for part in path.split(".")):
         message = "every part of the path must be a lowercase RFC 1123 subdomain"
         yield status.invalid_value(field, status.quote(path), message)
 

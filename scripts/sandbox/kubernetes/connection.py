@@ -46,6 +46,9 @@ class HttpAnswer:
     body: bytes | AsyncIterator[bytes]
 
 
+BAD_REQUEST = HttpAnswer(code=400, media_type="text/plain", body=b"400 Bad Request")
+
+
 def refusal(error: status.StatusError) -> HttpAnswer:
     """A Status object as an answer."""
     return HttpAnswer(code=error.code, body=encode(error.body) + b"\n")
@@ -75,15 +78,15 @@ class Connection:
         """Answer request after request; returns when the client is gone or has sent what is no HTTP."""
         try:
             while (request := await self._next()) is not None:
-                await self._send(self._answer(request), bodiless=request.method == "HEAD")
+                too_large = len(request.body) > _BODY_BYTES
+                answer = refusal(status.body_too_large(_BODY_BYTES)) if too_large else self._answer(request)
+                await self._send(answer, bodiless=request.method == "HEAD")
                 if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                     return
                 self._http.start_next_cycle()
-        except status.StatusError as error:  # the body is too large: the rest of it is not read
-            await self._send(refusal(error))
         except h11.RemoteProtocolError:
             with contextlib.suppress(h11.LocalProtocolError):
-                await self._send(HttpAnswer(code=400, media_type="text/plain", body=b"400 Bad Request"))
+                await self._send(BAD_REQUEST)
 
     async def _next(self) -> HttpRequest | None:
         head, body = None, bytearray()
@@ -96,9 +99,8 @@ class Connection:
             elif isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > _BODY_BYTES:
-                    raise status.body_too_large(_BODY_BYTES)
+                # One byte too many shows that it is too large; the rest is read and dropped.
+                body += event.data[: _BODY_BYTES + 1 - len(body)]
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 return HttpRequest(
                     method=head.method.decode(),

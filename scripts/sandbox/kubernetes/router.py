@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.kubernetes import certificates, core, representation, selection, status
 from sandbox.kubernetes.authentication import User, authenticate
-from sandbox.kubernetes.connection import HttpAnswer, HttpRequest, refusal
+from sandbox.kubernetes.connection import BAD_REQUEST, HttpAnswer, HttpRequest, refusal
 from sandbox.kubernetes.store import encode
-from sandbox.kubernetes.watching import Watch
+from sandbox.kubernetes.watching import Watch, WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +53,11 @@ class Router:
         self,
         verbs: Verbs,
         *,
-        bookmark_seconds: float,
+        watch_settings: WatchSettings,
         log: Callable[[HttpRequest, User | None], None],
     ) -> None:
         self._verbs = verbs
-        self._bookmark_seconds = bookmark_seconds
+        self._watch_settings = watch_settings
         self._log = log
         self.watches: set[Watch] = set()
 
@@ -85,7 +85,7 @@ class Router:
     def _route(self, request: HttpRequest, user: User | None) -> HttpAnswer:
         path, _, query = request.target.partition("?")
         if _BAD_ESCAPE.search(path):
-            return HttpAnswer(code=400, media_type="text/plain", body=b"400 Bad Request")
+            return BAD_REQUEST
         # The real server splits what is decoded already: an escaped slash is a slash.
         path = urllib.parse.unquote(path)
         if path in _OPEN:
@@ -140,7 +140,7 @@ class Router:
             collection=self._verbs.store.collection(place.resource),
             selection=chosen,
             representation=shown,
-            bookmark_seconds=self._bookmark_seconds,
+            settings=self._watch_settings,
             forget=self.watches.discard,
         )
         self.watches.add(watch)

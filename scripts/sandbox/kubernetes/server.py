@@ -18,6 +18,7 @@ from sandbox.kubernetes.connection import Connection, HttpRequest
 from sandbox.kubernetes.router import RESOURCES, Router
 from sandbox.kubernetes.store import Store
 from sandbox.kubernetes.verbs import Verbs
+from sandbox.kubernetes.watching import WatchSettings
 from sandbox.pki import Authority
 
 if TYPE_CHECKING:
@@ -61,15 +62,17 @@ class KubernetesServer:
         kubeconfig: file for an administrator.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0, bookmark_seconds: float = 60.0) -> None:
+    def __init__(
+        self, directory: Path, *, port: int = 0, bookmark_seconds: float = 60.0, watch_queue: int = 1000
+    ) -> None:
         self._directory = directory
         self._port = port
-        self._bookmark_seconds = bookmark_seconds
         self._authority = Authority.create("sandbox-kubernetes")
         self._requests: deque[LoggedRequest] = deque(maxlen=_REMEMBERED)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._store = Store(RESOURCES)
-        self._router = Router(Verbs(self._store), bookmark_seconds=bookmark_seconds, log=self._remember)
+        settings = WatchSettings(bookmark_seconds=bookmark_seconds, queue=watch_queue)
+        self._router = Router(Verbs(self._store), watch_settings=settings, log=self._remember)
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -80,15 +83,19 @@ class KubernetesServer:
     def start(self) -> Self:
         """Write the files and serve; returns when connections are accepted.
 
+        After `stop` it can be started again: same port, same objects, same history.
+
         Raises:
             OSError: the port is taken, or the directory cannot be written to.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         self.certificate_authority.write_bytes(self._authority.certificate_pem)
         ready: Future[int] = Future()
+        self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="sandbox-kubernetes", daemon=True)
         self._thread.start()
-        self.server = f"https://{_ADDRESS}:{ready.result(_SECONDS)}"
+        self._port = ready.result(_SECONDS)
+        self.server = f"https://{_ADDRESS}:{self._port}"
         name, groups = _ADMINISTRATOR
         self._write_kubeconfig(self.kubeconfig, name, groups)
         return self
@@ -110,7 +117,8 @@ class KubernetesServer:
         """Write a kubeconfig with a client certificate for a user of some groups."""
         digest = hashlib.sha256("\0".join([user, *groups]).encode()).hexdigest()[:8]
         path = self._directory / f"kubeconfig-{urllib.parse.quote(user, safe='@')[:64]}-{digest}"
-        self._write_kubeconfig(path, user, groups)
+        if not path.exists():
+            self._write_kubeconfig(path, user, groups)
         return path
 
     @property
@@ -150,7 +158,9 @@ class KubernetesServer:
     def _run(self, ready: Future[int]) -> None:
         try:
             asyncio.run(self._serve(ready))
-        except OSError as error:
+        except Exception as error:
+            if ready.done():
+                raise
             ready.set_exception(error)
 
     async def _serve(self, ready: Future[int]) -> None:

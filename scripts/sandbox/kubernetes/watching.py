@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.kubernetes import status
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.selection import Selection
     from sandbox.kubernetes.store import Change, Collection, Entry, Store
 
-QUEUE = 1000  # events that may wait for a slow reader, as the real server's largest buffer
 _MINIMUM_SECONDS = 1800  # without timeoutSeconds: this to twice this, as --min-request-timeout says
 _LAST_BOOKMARK_SECONDS = 2.0  # before the end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """How watches behave.
+
+    Attributes:
+        bookmark_seconds: between bookmarks, for who asks for them.
+        queue: events that may wait for a slow reader before it is cut off; the real server's buffers have 10 to 1000.
+    """
+
+    bookmark_seconds: float = 60.0
+    queue: int = 1000
 
 
 class Watch:
@@ -35,17 +48,18 @@ class Watch:
         collection: Collection,
         selection: Selection,
         representation: Representation,
-        bookmark_seconds: float,
+        settings: WatchSettings,
         forget: Callable[[Watch], None],
     ) -> None:
         self._store = store
         self._collection = collection
         self._selection = selection
         self._representation = representation
-        self._bookmark_seconds = bookmark_seconds
+        self._settings = settings
         self._forget = forget
         self._lines: deque[bytes] = deque()
         self._heard = 0  # of them, what came since somebody last took them
+        self._began = store.version
         self._wake = asyncio.Event()
         self._closed = False
         self._queue_initial_events()
@@ -62,7 +76,7 @@ class Watch:
         clock = asyncio.get_running_loop().time
         seconds = self._selection.timeout_seconds or random.uniform(_MINIMUM_SECONDS, 2 * _MINIMUM_SECONDS)  # noqa: S311 - spreads load
         end = clock() + seconds
-        bookmark = min(clock() + self._bookmark_seconds, max(end - _LAST_BOOKMARK_SECONDS, clock()))
+        bookmark = min(clock() + self._settings.bookmark_seconds, max(end - _LAST_BOOKMARK_SECONDS, clock()))
         try:
             while True:
                 while self._lines:
@@ -73,8 +87,10 @@ class Watch:
                 if self._closed or clock() >= end:
                     return
                 if self._selection.bookmarks and clock() >= bookmark:
-                    self._queue(b"BOOKMARK", self._representation.bookmark(self._store.version))
-                    bookmark = clock() + self._bookmark_seconds
+                    # As seen on the real one: only where something happened since the watch began.
+                    if self._store.version > self._began:
+                        self._queue(b"BOOKMARK", self._representation.bookmark(self._store.version))
+                    bookmark = clock() + self._settings.bookmark_seconds
                     continue
                 self._wake.clear()
                 due = min(bookmark, end) if self._selection.bookmarks else end
@@ -106,7 +122,7 @@ class Watch:
     def _hear(self, change: Change) -> None:
         if change.version <= (self._selection.version or 0):
             return  # a watch may start at a version that is yet to come
-        if self._heard >= QUEUE:
+        if self._heard >= self._settings.queue:
             self.close()
             return
         self._heard += 1

@@ -154,7 +154,7 @@ def test_times_stay_editable_after_the_certificate(target: Target) -> None:
 
 
 @pytest.mark.parametrize("time", ["soon", "", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01t00:00:00z", 5])
-def test_what_is_no_time_is_a_bad_request(target: Target, time: Any) -> None:  # noqa: ANN401 - the point
+def test_what_is_no_time_is_a_bad_request(target: Target, time: Any) -> None:
     """Only RFC 3339 in capital letters is read."""
     made = target.create_csr()
     conditions = [{**APPROVED, "lastUpdateTime": time}]

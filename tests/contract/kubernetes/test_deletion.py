@@ -83,7 +83,7 @@ def test_a_pod_on_a_node_terminates(target: Target, pod: Pod) -> None:
 
 @pytest.mark.parametrize("graceful_first", [False, True])
 def test_a_pod_without_grace_is_gone_at_once(target: Target, pod: Pod, graceful_first: bool) -> None:  # noqa: FBT001 - parameter
-    """gracePeriodSeconds 0 removes a pod, also one that terminates already."""
+    """Deleting with gracePeriodSeconds 0 removes a pod, also one that terminates already."""
     if graceful_first:
         target.api.delete(pod.path)
     target.api.delete(pod.path, {"gracePeriodSeconds": 0})

@@ -1,6 +1,7 @@
 """Who the API server says that a requester is: what every decision of a signer rests on."""
 
 import base64
+from typing import Any
 
 import pytest
 from tests.contract.kubernetes.support import (
@@ -66,7 +67,7 @@ def test_two_tokens_of_a_pod_have_two_credential_ids(target: Target, pod: Pod) -
 
 def test_what_a_client_claims_about_itself_is_overwritten(target: Target) -> None:
     """Username, uid, groups and extra of a new CSR are the authenticated user's, whatever the body says."""
-    claimed = {"username": "victim", "uid": "1", "groups": ["system:masters"], "extra": {"a": ["b"]}}
+    claimed: dict[str, Any] = {"username": "victim", "uid": "1", "groups": ["system:masters"], "extra": {"a": ["b"]}}
     kubeconfig = target.control_plane.kubeconfig_for("alice@example.com", ["system:masters", "team"])
     with Api.from_kubeconfig(kubeconfig) as alice:
         made = alice.post(CSRS, csr(**claimed))

@@ -1,9 +1,9 @@
 """Lists: pages of one version, and selectors."""
 
+import pytest
 import urllib3
 from tests.contract.kubernetes.support import Target, make_namespace, refusal, unique
 
-import pytest
 from sandbox.api import CSRS, Json
 
 
@@ -34,7 +34,7 @@ def test_a_list_comes_in_pages_of_one_version(target: Target) -> None:
 
 
 def test_what_remains_is_counted_without_a_selector_only(target: Target) -> None:
-    """remainingItemCount is absent where a selector is given."""
+    """The remainingItemCount is absent where a selector is given."""
     selector, names = _make(target, 2)
     assert "remainingItemCount" not in target.api.get(CSRS, fieldSelector=selector, limit=1)["metadata"]
     assert target.api.get(CSRS, limit=1)["metadata"]["remainingItemCount"] >= len(names) - 1
@@ -58,7 +58,10 @@ def test_an_empty_list_has_no_elements_and_a_version(target: Target) -> None:
 def test_selectors_name_signer_and_object(target: Target) -> None:
     """spec.signerName and metadata.name select, together and negated."""
     selector, names = _make(target, 3)
-    select = lambda more: _names(target.api.get(CSRS, fieldSelector=more))  # noqa: E731 - four uses below
+
+    def select(more: str) -> list[str]:
+        return _names(target.api.get(CSRS, fieldSelector=more))
+
     assert select(selector) == names
     assert select(selector.replace("=", "==")) == names
     assert select(f"metadata.name={names[1]}") == [names[1]]

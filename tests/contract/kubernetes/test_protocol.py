@@ -151,7 +151,7 @@ def test_a_patch_says_its_kind(target: Target) -> None:
 
 
 def test_a_body_has_at_most_3_mib(target: Target) -> None:
-    """More is refused unread, with a Status object."""
+    """More is refused, with a Status object."""
     status, body = _post(target, b" " * (3 << 20) + json.dumps(csr()).encode(), "application/json")
     assert status == 413
     assert json.loads(body)["reason"] == "RequestEntityTooLarge"

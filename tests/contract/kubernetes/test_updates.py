@@ -1,5 +1,7 @@
 """Versions, preconditions, and what no update changes."""
 
+import functools
+
 import pytest
 from tests.contract.kubernetes.support import APPROVED, Target, causes, csr, refusal, unique
 
@@ -114,7 +116,8 @@ def test_the_name_in_the_body_is_the_one_in_the_path(target: Target) -> None:
     """Another name, or none, is a bad request."""
     made = target.create_csr()
     for body in (csr(unique()), {**made, "metadata": {}}):
-        assert refusal(lambda body=body: target.api.put(_path(made, "status"), body)).reason == "BadRequest"
+        put = functools.partial(target.api.put, _path(made, "status"), body)
+        assert refusal(put).reason == "BadRequest"
 
 
 def test_a_merge_patch_changes_what_it_names(target: Target) -> None:

@@ -1,6 +1,7 @@
 """Watches: nothing between a list and its watch is lost, and what is forgotten is said."""
 
 import itertools
+from typing import Any
 
 import pytest
 from tests.contract.kubernetes.support import APPROVED, Target, refusal, unique
@@ -13,7 +14,7 @@ def _selector() -> tuple[str, str]:
     return signer, f"spec.signerName={signer}"
 
 
-def _take(target: Target, count: int, **query: str | int | bool) -> list[Json]:
+def _take(target: Target, count: int, **query: Any) -> list[Json]:
     with target.api.watch(CSRS, timeoutSeconds=20, **query) as events:
         return list(itertools.islice(events, count))
 
@@ -72,11 +73,17 @@ def test_without_a_version_a_watch_starts_with_what_is_there(target: Target, ver
 
 
 def test_initial_events_end_with_a_bookmark(target: Target) -> None:
-    """sendInitialEvents is a list and a watch in one; its bookmark is annotated."""
+    """With sendInitialEvents a watch is a list and a watch in one; its bookmark is annotated."""
     signer, selector = _selector()
     made = target.create_csr(signerName=signer)
-    query = {"sendInitialEvents": True, "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": True}
-    added, bookmark = _take(target, 2, fieldSelector=selector, **query)
+    added, bookmark = _take(
+        target,
+        2,
+        fieldSelector=selector,
+        sendInitialEvents=True,
+        resourceVersionMatch="NotOlderThan",
+        allowWatchBookmarks=True,
+    )
     assert added == {"type": "ADDED", "object": made}
     assert bookmark["type"] == "BOOKMARK"
     assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
@@ -86,9 +93,10 @@ def test_bookmarks_carry_the_version_past_foreign_changes(target: Target) -> Non
     """A watch that selects nothing still learns newer versions, in objects with nothing else in them."""
     _, selector = _selector()
     version = target.api.get(CSRS, fieldSelector=selector)["metadata"]["resourceVersion"]
-    made = target.create_csr()
-    query = {"fieldSelector": selector, "resourceVersion": version, "allowWatchBookmarks": True}
-    with target.api.watch(CSRS, timeoutSeconds=5, **query) as events:
+    with target.api.watch(
+        CSRS, timeoutSeconds=10, fieldSelector=selector, resourceVersion=version, allowWatchBookmarks=True
+    ) as events:
+        made = target.create_csr()
         bookmark = next(event for event in events if _version(event) >= _version({"object": made}))
     assert bookmark["type"] == "BOOKMARK"
     assert bookmark["object"]["kind"] == "CertificateSigningRequest"

@@ -60,7 +60,7 @@ def switch(client: KeyManagementServiceClient, version: str, state: str) -> None
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_field_must_be_allowed(request_: Any, path: str) -> None:  # noqa: ANN401  # any message of the service
+def test_field_must_be_allowed(request_: Any, path: str) -> None:
     """A field passes where it, or a message around it, is allowed, and is UNIMPLEMENTED where not."""
     check_fields(request_, path)
     check_fields(request_, path.split(".", maxsplit=1)[0])

@@ -253,6 +253,14 @@ def test_corrupt_public_key(
     assert len(differing) <= 1
 
 
+def test_corruption_of_another_method(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """A corruption that the answer has no part for is a mistake of the test: the call fails, and is recorded so."""
+    server.faults.add(Fault(corruption=Corruption.SIGNATURE))
+    with pytest.raises(exceptions.Unknown, match="does not apply to PublicKey"):
+        client.get_public_key(name=version, retry=None)
+    assert server.audit.records("GetPublicKey")[-1].status == "UNKNOWN"
+
+
 def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
     """Wait until a condition holds."""
     waiting = threading.Event()

@@ -1,0 +1,59 @@
+"""`python -m csr_exporter`: runs until SIGTERM or SIGINT. 0 after those, 1 after a fault of its own, 2 unconfigured."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from csr_exporter import configuration
+from csr_exporter.configuration import ConfigurationError
+from csr_exporter.exporter import Exporter
+from csr_exporter.log import Log
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def main() -> int:
+    """Runs the exporter that the environment describes; prints one line to stdout when its threads run."""
+    log, ended, crashed = Log(), threading.Event(), threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    def crash(fault: threading.ExceptHookArgs) -> None:
+        # A loop that is gone must not look alive: the next start lists everything again.
+        log.error("thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
+        crashed.set()
+        ended.set()
+
+    threading.excepthook = crash
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        exporter = Exporter(configuration.load(os.environ), log=log)
+    except ConfigurationError as error:
+        errors = error.errors
+    except OSError as error:
+        errors = [f"health: {error}"]
+    else:
+        return _run(exporter, ended, crashed)
+    for each in errors:
+        log.error("configuration", error=each)
+    return 2
+
+
+def _run(exporter: Exporter, ended: threading.Event, crashed: threading.Event) -> int:
+    with exporter:
+        sys.stdout.write(json.dumps({"part": "exporter", "health": exporter.health_address}) + "\n")
+        sys.stdout.flush()
+        ended.wait()
+    return 1 if crashed.is_set() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""The Kubernetes API server: pages of a list, and a watch, of the CSRs of one signerName.
+
+Both are bounded in bytes, whatever somebody wrote into a CSR. Nothing is retried here: what an error means for the list
+and the watch is `reader`'s to decide.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from csr_exporter import csr
+from csr_exporter.backoff import retry_after
+from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
+from csr_exporter.csr import MalformedError, Seen
+from csr_exporter.json_lines import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from csr_exporter.configuration import ApiServer as Location
+
+PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+PAGE = 500
+LARGEST_PAGE = 4 << 20
+LONGEST_LINE = 4 << 20
+_LARGEST_STATUS = 64 << 10
+# The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
+TIMEOUTS = Timeouts(read=75.0, total=60.0)
+# Longer would leave the pod without a heartbeat for too long.
+_LONGEST_PAUSE = 60.0
+_JSON = "application/json"
+# Columns only, no object: what is left to see of a CSR that is too large to be read.
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+class ExpiredError(Exception):
+    """The API server cannot continue from that version or page (410, or a version it has not reached): list anew."""
+
+
+class RefusedError(Exception):
+    """The API server answered with an error; `status` is HTTP's, `retry_after` seconds it asks to wait."""
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a list; `version` is the whole list's, and where a watch continues.
+
+    `malformed` items were not understood and `oversize` ones not read; both are missing in `seen`.
+    """
+
+    version: str
+    seen: tuple[Seen, ...]
+    malformed: int = 0
+    oversize: int = 0
+    continuation: str = ""
+
+
+class Watch:
+    """An open watch; `version` is where the next one continues, `oversize` counts lines that were not read."""
+
+    def __init__(self, answer: Answer, version: str) -> None:
+        self._answer = answer
+        self._lines = LineSplitter(LONGEST_LINE)
+        self.version = version
+
+    @property
+    def oversize(self) -> int:
+        """Lines that were longer than `LONGEST_LINE` and left out."""
+        return self._lines.dropped
+
+    def batches(self) -> Iterator[list[Seen]]:
+        """What changed, as it arrives; an empty batch is still a sign of life. A deleted CSR has no stage.
+
+        A line that the end of the connection cuts is not counted as read: `version` stays before it.
+
+        Raises:
+            ExpiredError, RefusedError: as an ERROR event said.
+            MalformedError: a line that is not understood; what follows it is not read.
+            UnreachableError: the connection broke.
+        """
+        for chunk in self._answer.chunks():
+            batch: list[Seen] = []
+            try:
+                batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._event(line)) is not None)
+            except (ExpiredError, RefusedError, MalformedError):
+                yield batch  # what came before that line counts
+                raise
+            yield batch
+
+    def _event(self, line: bytes) -> Seen | None:
+        event = _parse(line)
+        kind, content = event.get("type"), event.get("object")
+        if kind == "ERROR":
+            raise _error("watch", content if isinstance(content, dict) else {}, status=0)
+        if kind == "BOOKMARK":
+            self.version = _version(content)
+            return None
+        if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: it may be unhashable
+            raise MalformedError(f"watch: event type {kind!r:.40}, allowed is one of the API's five")
+        seen = csr.from_api(content)
+        self.version = seen.reference.resource_version
+        return replace(seen, stage=None) if kind == "DELETED" else seen
+
+
+class ApiServer:
+    """The API server as the exporter's service account sees it; safe to use from several threads."""
+
+    def __init__(self, location: Location, *, timeouts: Timeouts = TIMEOUTS) -> None:
+        self._token_file = location.token_file
+        self._endpoint = Endpoint(
+            location.server,
+            timeouts=timeouts,
+            certificate_authority=location.certificate_authority,
+            connections=4,
+        )
+        self._watching: set[Answer] = set()
+        self._interrupted = False
+        self._lock = threading.Lock()
+
+    def pages(self, signer_name: str) -> Iterator[Page]:
+        """The CSRs of a signerName, page by page, from one consistent version.
+
+        A page that is too large is asked for again with half as many items; one CSR that is too large is left out.
+
+        Raises:
+            ExpiredError: the list took too long; it must be started again.
+            RefusedError, UnreachableError, MalformedError: no list for now.
+        """
+        limit, continuation = PAGE, ""
+        while True:
+            body = self._page(signer_name, limit, continuation, _JSON)
+            if body is None and limit > 1:
+                limit //= 2
+                continue
+            page = _without_item(self._page(signer_name, 1, continuation, _TABLE)) if body is None else _page(body)
+            yield page
+            continuation = page.continuation
+            if not continuation:
+                return
+            if body is not None and len(body) < LARGEST_PAGE // 4:
+                limit = min(PAGE, limit * 2)
+
+    @contextmanager
+    def watch(self, signer_name: str, version: str) -> Iterator[Watch]:
+        """Opens a watch from a version on.
+
+        Raises:
+            ExpiredError: the version is too old, or not reached yet.
+            RefusedError, UnreachableError: no watch for now.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            # As client-go does, so that watches of many clients do not end together.
+            "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311 - no secret
+        }
+        with self._get(signer_name, query, _JSON) as answer:
+            with self._lock:
+                self._watching.add(answer)
+                if self._interrupted:
+                    answer.interrupt()
+            try:
+                yield Watch(answer, version)
+            finally:
+                with self._lock:
+                    self._watching.discard(answer)
+
+    def interrupt(self) -> None:
+        """Ends the watches that wait in other threads, and those that are opened from now on."""
+        with self._lock:
+            self._interrupted = True
+            watching = list(self._watching)
+        for answer in watching:
+            answer.interrupt()
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        self._endpoint.forget()
+
+    def _page(self, signer_name: str, limit: int, continuation: str, accept: str) -> bytes | None:
+        # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
+        query = {"limit": str(limit), "resourceVersion": ""}
+        if continuation:
+            query = {"limit": str(limit), "continue": continuation}
+        if accept == _TABLE:
+            query["includeObject"] = "None"
+        with self._get(signer_name, query, accept) as answer:
+            return answer.body(LARGEST_PAGE)
+
+    @contextmanager
+    def _get(self, signer_name: str, query: dict[str, str], accept: str) -> Iterator[Answer]:
+        headers = {"Accept": accept, "User-Agent": "csr-exporter", "Authorization": f"Bearer {self._token()}"}
+        selected = urlencode({"fieldSelector": f"spec.signerName={signer_name}", **query})
+        try:
+            with self._endpoint.request("GET", f"{PATH}?{selected}", headers=headers) as answer:
+                if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+                    raise _refusal(answer, "watch" if "watch" in query else "list")
+                yield answer
+        except UnreachableError:
+            # The certificate authority's file may have been replaced.
+            self._endpoint.forget()
+            raise
+
+    def _token(self) -> str:
+        return read_credential(self._token_file)
+
+
+def _page(body: bytes) -> Page:
+    document = _parse(body)
+    version, continuation = _list_metadata(document)
+    items = document.get("items")
+    seen, malformed = [], 0
+    for item in items if isinstance(items, list) else []:
+        try:
+            seen.append(csr.from_api(item))
+        except MalformedError:
+            malformed += 1
+    return Page(version=version, seen=tuple(seen), malformed=malformed, continuation=continuation)
+
+
+def _without_item(body: bytes | None) -> Page:
+    """The page of one CSR that is too large to be read: only where the list goes on."""
+    if body is None:
+        raise MalformedError(f"list: a table of one row is longer than {LARGEST_PAGE} bytes")
+    version, continuation = _list_metadata(_parse(body))
+    return Page(version=version, seen=(), oversize=1, continuation=continuation)
+
+
+def _list_metadata(document: dict[str, object]) -> tuple[str, str]:
+    metadata = document.get("metadata")
+    continuation = metadata.get("continue", "") if isinstance(metadata, dict) else ""
+    if not isinstance(continuation, str):
+        raise MalformedError(f"list: metadata.continue is {type(continuation).__name__}, allowed is text")
+    return _version(document), continuation
+
+
+def _version(document: object) -> str:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    if isinstance(version, str) and version:
+        return version
+    raise MalformedError(f"metadata.resourceVersion is {type(version).__name__}, allowed is text")
+
+
+def _refusal(answer: Answer, verb: str) -> Exception:
+    body = answer.body(_LARGEST_STATUS) or b""
+    try:
+        status = _parse(body)
+    except MalformedError:  # a proxy's page
+        status = {}
+    return _error(verb, status, status=answer.status, header=answer.headers.get("Retry-After"))
+
+
+def _error(verb: str, document: dict[str, object], *, status: int, header: str | None = None) -> Exception:
+    """Makes the exception of a meta/v1 Status, which comes as an answer's body or inside a watch."""
+    code = document.get("code")
+    status = status or (code if isinstance(code, int) else 500)
+    details = document.get("details")
+    details = details if isinstance(details, dict) else {}
+    message = f"{verb}: {status} {document.get('message', '')!s:.200}".rstrip()
+    if status == 410 or _is_too_new(status, details.get("causes"), message):  # noqa: PLR2004 - Gone
+        return ExpiredError(message)
+    asked = header if header is not None else details.get("retryAfterSeconds")
+    wait = retry_after(str(asked), wall_clock=time.time(), most=_LONGEST_PAUSE) if asked else None
+    return RefusedError(message, status=status, retry_after=wait)
+
+
+def _is_too_new(status: int, causes: object, message: str) -> bool:
+    """Whether another API server gave us a version that this one has not reached: 504 with that cause."""
+    if status != 504:  # noqa: PLR2004 - Gateway Timeout
+        return False
+    reasons = [cause.get("reason") for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+    return "ResourceVersionTooLarge" in reasons or "Too large resource version" in message
+
+
+def _parse(data: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"{len(data)} bytes that are not JSON") from error
+    if not isinstance(document, dict):
+        raise MalformedError(f"JSON {type(document).__name__}, allowed is an object")
+    return document

@@ -1,0 +1,122 @@
+"""How a client's own request is twisted into an attack: one thing is changed, everything else stays right."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sandbox.calico import der, request
+from sandbox.calico.client import USAGES
+from sandbox.calico.keys import generate
+from sandbox.calico.request import Content
+
+_SHA1_WITH_RSA = "1.2.840.113549.1.1.5"
+_ED25519 = "1.3.101.112"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Victim:
+    """Another pod: the name of its CSR and its address."""
+
+    request_name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A request in the making.
+
+    Attributes:
+        request_name: The CSR's name.
+        content: What the CertificationRequest asks for.
+        usages: `spec.usages`.
+        encode: Makes the CertificationRequest, with a key that fits.
+        wrap: Makes `spec.request` of it.
+    """
+
+    request_name: str
+    content: Content
+    usages: tuple[str, ...] = USAGES
+    encode: Callable[[Content], bytes]
+    wrap: Callable[[bytes], bytes] = request.pem
+
+
+Twist = Callable[[Draft, Victim], Draft]
+
+
+def elliptic(content: Content) -> bytes:
+    """Encode with a new key on P-256: what all stories do that are not about the key."""
+    return request.certification_request(content, generate("ECDSAWithCurve256"), "ECDSAWithSHA256")
+
+
+def nothing(draft: Draft, _: Victim) -> Draft:
+    """The client's own request; the wrong is in who files it."""
+    return draft
+
+
+def change(**changes: object) -> Twist:
+    """Other fields of the draft."""
+    return lambda draft, _: replace(draft, **changes)  # type: ignore[arg-type]  # names and types are Draft's
+
+
+def ask(**changes: object) -> Twist:
+    """Other fields of the content."""
+    return lambda draft, _: replace(
+        draft,
+        content=replace(draft.content, **changes),  # type: ignore[arg-type]  # names and types are Content's
+    )
+
+
+def steal_name(draft: Draft, victim: Victim) -> Draft:
+    """The victim's CSR name."""
+    return replace(draft, request_name=victim.request_name)
+
+
+def steal_address(draft: Draft, victim: Victim) -> Draft:
+    """The victim's address."""
+    return replace(draft, content=replace(draft.content, address=victim.address))
+
+
+def more_dns_names(*names: str) -> Twist:
+    """More DNS names after the component's."""
+    return lambda draft, _: replace(draft, content=replace(draft.content, dns_names=(*draft.content.dns_names, *names)))
+
+
+def sign_certificates(draft: Draft, _: Victim) -> Draft:
+    """The right to sign certificates, in both places that can ask for it."""
+    key_usage = (request.DIGITAL_SIGNATURE, request.KEY_ENCIPHERMENT, request.KEY_CERT_SIGN)
+    return replace(draft, usages=(*USAGES, "cert sign"), content=replace(draft.content, key_usage=key_usage))
+
+
+def encode_weak(content: Content) -> bytes:
+    """Encode with an RSA key of 1024 bits."""
+    return request.certification_request(content, rsa.generate_private_key(65537, 1024))  # noqa: S505  # the attack
+
+
+def encode_sha1(content: Content) -> bytes:
+    """Encode with an RSA key, signed with SHA-1."""
+    key = rsa.generate_private_key(65537, 2048)
+    return request.assemble(
+        content,
+        key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        der.sequence(der.object_identifier(_SHA1_WITH_RSA), der.NULL),
+        lambda information: key.sign(information, padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303  # the attack
+    )
+
+
+def encode_ed25519(content: Content) -> bytes:
+    """Encode with an Ed25519 key."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    return request.assemble(
+        content,
+        key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        der.sequence(der.object_identifier(_ED25519)),
+        key.sign,
+    )
+
+
+def wrap_in_text(encoded: bytes) -> bytes:
+    """Text before and after the PEM block."""
+    return b"please sign this:\n" + request.pem(encoded) + b"thank you\n"

@@ -1,0 +1,94 @@
+"""The command line of `scripts/demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PODS = 60
+_DESCRIPTION = """
+Runs kms-csr-signer on this machine, with everything around it: a control plane, Cloud KMS and Google's identity
+services as doubles, the function, the exporter. A fleet of Calico pods asks for certificates, every chain is verified
+with openssl, and attackers are refused. The exit status is 0 only if all went as it should.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was asked for.
+
+    Attributes:
+        plane: Kind of control plane, or the kubeconfig of one that runs.
+        kubernetes: Version of the real control plane; None for the one that is found or pinned.
+        force: Go on in a cluster that has Calico's own pods.
+        kms: HOST:PORT of another KMS; None for the double.
+        pods: How many ask for certificates; 0 for neither fleet nor attackers.
+        serve: Keep everything running until interrupted.
+        live: Draw on the terminal; False for plain lines.
+        directory: Where files and logs go, and stay; None for a temporary folder.
+    """
+
+    plane: Literal["embedded", "real"] | Path
+    kubernetes: str | None
+    force: bool
+    kms: str | None
+    pods: int
+    serve: bool
+    live: bool
+    directory: Path | None
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line; ends the program where it is wrong, or help is asked for."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.kubernetes is not None and not given.real:
+        parser.error("--kubernetes needs --real")
+    if given.force and given.kubeconfig is None:
+        parser.error("--force needs --kubeconfig")
+    if given.pods < 0:
+        parser.error(f"--pods must be 0 or more, got {given.pods}")
+    return Options(
+        plane=given.kubeconfig or ("real" if given.real else "embedded"),
+        kubernetes=given.kubernetes,
+        force=given.force,
+        kms=given.kms,
+        pods=given.pods,
+        serve=given.serve,
+        live=sys.stdout.isatty() and not given.plain,
+        directory=given.directory,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=_DESCRIPTION)
+    planes = parser.add_mutually_exclusive_group()
+    planes.add_argument(
+        "--real",
+        action="store_true",
+        help="a real etcd and kube-apiserver, built once if they are not found (6 to 8 minutes); by default a double",
+    )
+    planes.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="any other cluster, as its administrator; what is made there is said, and removed at the end",
+    )
+    parser.add_argument("--kubernetes", metavar="VERSION", help="with --real: another version, like v1.36.3")
+    parser.add_argument("--force", action="store_true", help="with --kubeconfig: although Calico runs there")
+    parser.add_argument(
+        "--kms", metavar="HOST:PORT", help="another implementation of the KMS gRPC API, plaintext on this machine"
+    )
+    parser.add_argument("--pods", type=int, default=PODS, metavar="N", help="how many pods ask; by default %(default)s")
+    parser.add_argument(
+        "--serve", action="store_true", help="keep it running afterwards, for other clients, until interrupted"
+    )
+    parser.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
+    parser.add_argument("--directory", type=Path, metavar="DIR", help="new folder for files and logs, which is kept")
+    return parser

@@ -1,0 +1,161 @@
+"""What happens in the demo, from top to bottom."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from sandbox.calico import attackers
+from sandbox.calico.components import components
+from sandbox.calico.fleet import Fleet, managements, plan
+from sandbox.calico.observer import Observer
+from sandbox.calico.render import OURS
+from sandbox.demo.summary import Summary, attack, durations
+from sandbox.demo.verify import complaints
+from sandbox.deployment import Deployment, Settings
+from sandbox.kms import KmsControl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sandbox.calico.fleet import Member
+    from sandbox.calico.keys import KeyPool
+    from sandbox.demo.options import Options
+    from sandbox.demo.summary import Attack
+    from sandbox.demo.view import View
+
+_NODES = "demo-node"
+_FRAME_SECONDS = 0.1
+_ATTACK_SECONDS = 30.0
+_LEAST_SECONDS = 60.0
+_SLOWEST = 20  # certificates per second that a fleet may take before the demo gives up
+
+
+def members(options: Options, settings: Settings) -> tuple[Member, ...]:
+    """The fleet: every component, every kind of key."""
+    return plan(
+        options.pods,
+        components=components(settings.release),
+        managements=managements(settings.signer_name),
+        prefix=_NODES,
+    )
+
+
+def tell(options: Options, settings: Settings, keys: KeyPool, view: View) -> bool:
+    """Start everything, run the fleet and the attackers, and keep serving if that was asked for.
+
+    Returns:
+        Whether all went as it should.
+    """
+    if not isinstance(options.plane, str):
+        view.note(_intentions(options.plane))
+    view.stage(_parts(options))
+    with Deployment(settings) as deployment:
+        as_expected = options.pods == 0 or _run(options, deployment, keys, view)
+        if options.serve:
+            _serve(deployment, view)
+        view.stage("stopping everything")
+    return as_expected
+
+
+def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) -> bool:
+    signer_name = deployment.settings.signer_name
+    fleet = Fleet(deployment.world, members(options, deployment.settings), keys=keys)
+    view.stage(f"making {options.pods} Calico pods and their keys (RSA-8192 takes a while)")
+    fleet.enter()
+    fleet.prepare()
+    with Observer(deployment.api, signer_name) as observer:
+        view.stage(f"{options.pods} pods ask {signer_name} for certificates")
+        _issue(fleet, observer, view)
+        seen = observer.observations()
+        submissions = fleet.submissions
+        issued = [
+            (each, seen[each.uid].certificate) for each in submissions if each.uid in seen and seen[each.uid].issued
+        ]
+        view.stage(f"verifying {len(issued)} chains with openssl")
+        wrong = complaints(issued, deployment.certificate_authority, deployment.directory / "certificates")
+        view.stage("attackers ask, too")
+        attacks = _attack(deployment, observer)
+    view.attacks(attacks)
+    seconds, elapsed = durations(submissions, seen)
+    summary = Summary(
+        requested=options.pods,
+        issued=len(issued),
+        complaints=wrong,
+        attacks=attacks,
+        seconds=seconds,
+        elapsed=elapsed,
+        signatures=_signatures(deployment),
+    )
+    view.stage("summary")
+    view.summary(summary)
+    return summary.as_expected
+
+
+def _issue(fleet: Fleet, observer: Observer, view: View) -> None:
+    """File all requests, and show what becomes of them until the last has ended or time is up."""
+    end = time.monotonic() + _LEAST_SECONDS + len(fleet.members) / _SLOWEST
+    with view.fleet(len(fleet.members)), ThreadPoolExecutor(max_workers=1) as executor:
+        filing = executor.submit(fleet.submit)
+        ended = False
+        while not ended and time.monotonic() < end:
+            submissions = fleet.submissions
+            ended = observer.wait([each.uid for each in submissions], _FRAME_SECONDS) and filing.done()
+            view.update(submissions, observer.observations())
+            if not ended and not filing.done():
+                time.sleep(_FRAME_SECONDS / 2)
+        filing.result()
+        view.update(fleet.submissions, observer.observations())
+
+
+def _attack(deployment: Deployment, observer: Observer) -> Sequence[Attack]:
+    settings = deployment.settings
+    prepared = attackers.prepare(
+        deployment.world, settings.signer_name, release=settings.release, prefix=f"{_NODES}-attacked"
+    )
+    filed = deployment.world.each(lambda each: attackers.file(deployment.world, each), prepared)
+    observer.wait([each.uid for each in filed if each.uid], _ATTACK_SECONDS)
+    return [attack(each, observer.observation(each.uid)) for each in filed]
+
+
+def _signatures(deployment: Deployment) -> int | None:
+    """How often the CA's key was used, as the KMS double's own audit says; another KMS is not asked."""
+    if deployment.settings.kms is not None:
+        return None
+    with KmsControl(deployment.kms) as control:
+        records = control.records("AsymmetricSign")
+    return sum(1 for each in records if each.key_used and each.resource == deployment.signer.key_version)
+
+
+def _serve(deployment: Deployment, view: View) -> None:
+    """Say what a client needs, and wait for SIGINT or SIGTERM."""
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    view.stage("serving until interrupted (Ctrl-C)")
+    view.note(f"signerName: {deployment.settings.signer_name}")
+    view.note(f"kubeconfig: {deployment.plane.kubeconfig}")
+    view.note(f"CA file:    {deployment.certificate_authority}")
+    view.note(f"logs:       {deployment.directory}")
+    view.note(f"one client: scripts/python -m sandbox.calico --kubeconfig {deployment.plane.kubeconfig}")
+    interrupted.wait()
+
+
+def _parts(options: Options) -> str:
+    planes = {"embedded": "a double of the API server", "real": "etcd and kube-apiserver"}
+    plane = planes[options.plane] if isinstance(options.plane, str) else "your cluster's accounts"
+    kms = "a double of Cloud KMS" if options.kms is None else f"the KMS at {options.kms}"
+    return f"starting {plane}, {kms}, Google's identity services, the CA, the function and the exporter"
+
+
+def _intentions(kubeconfig: Path) -> str:
+    label = ", ".join(f"{key}={value}" for key, value in OURS.items())
+    return (
+        f"in the cluster of {kubeconfig} this makes the namespaces calico-system, kms-csr-signer and tenant-a, with\n"
+        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, closed to the scheduler), pods on them\n"
+        f"and CSRs, all labelled {label}; it is removed at the end. What is there already is used and stays."
+    )

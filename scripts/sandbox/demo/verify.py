@@ -1,0 +1,84 @@
+"""Certificates as a relying party sees them: by the openssl program, and against what was asked for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from sandbox.calico.fleet import Submission
+
+_PURPOSES = ("sslserver", "sslclient")
+_AT_ONCE = 200  # certificates per call of openssl
+_SECONDS = 60.0
+
+
+def complaints(issued: Sequence[tuple[Submission, bytes]], authority: Path, directory: Path) -> dict[str, str]:
+    """What is wrong with issued certificates.
+
+    Args:
+        issued: Requests with their `status.certificate`.
+        authority: PEM file of the only trusted CA.
+        directory: Where certificates are written to, one file each.
+
+    Returns:
+        By the CSR's name, what is wrong; empty where nothing is.
+    """
+    directory.mkdir(exist_ok=True)
+    found: dict[str, str] = {}
+    files: dict[bytes, list[Path]] = defaultdict(list)
+    for number, (submission, certificate) in enumerate(issued):
+        leaf, *chain = x509.load_pem_x509_certificates(certificate)
+        found[submission.name] = "; ".join(_differences(submission, leaf))
+        path = directory / f"{number}.pem"
+        path.write_bytes(leaf.public_bytes(Encoding.PEM))
+        files[b"".join(each.public_bytes(Encoding.PEM) for each in chain)].append(path)
+    verified = {path for chain, paths in files.items() for path in _verified(paths, chain, authority, directory)}
+    for number, (submission, _) in enumerate(issued):
+        if directory / f"{number}.pem" not in verified:
+            found[submission.name] = f"openssl does not verify it; {found[submission.name]}".rstrip("; ")
+    return found
+
+
+def _differences(submission: Submission, leaf: x509.Certificate) -> Iterable[str]:
+    component = submission.member.component
+    if leaf.public_key() != submission.key.public_key():
+        yield "it is for another key"
+    names = [attribute.value for attribute in leaf.subject]
+    if names != [component.common_name]:
+        yield f"its subject is {names!r}"
+    if [attribute.oid for attribute in leaf.subject] != [NameOID.COMMON_NAME]:
+        yield "its subject is more than a common name"
+    alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if sorted(alternative.get_values_for_type(x509.DNSName)) != sorted(component.dns_names):
+        yield f"its DNS names are {alternative.get_values_for_type(x509.DNSName)!r}"
+
+
+def _verified(paths: Sequence[Path], chain: bytes, authority: Path, directory: Path) -> set[Path]:
+    untrusted: list[str] = []
+    if chain:
+        bundle = directory / f"chain-{paths[0].stem}.pem"
+        bundle.write_bytes(chain)
+        untrusted = ["-untrusted", str(bundle)]
+    good = set(paths)
+    for purpose in _PURPOSES:
+        options = ["-x509_strict", "-purpose", purpose, "-CAfile", str(authority), *untrusted]
+        for start in range(0, len(paths), _AT_ONCE):
+            part = paths[start : start + _AT_ONCE]
+            done = subprocess.run(
+                ["openssl", "verify", "-no-CApath", "-no-CAstore", *options, *map(str, part)],
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+            good -= {path for path in part if f"{path}: OK" not in done.stdout.splitlines()}
+    return good

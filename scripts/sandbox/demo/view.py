@@ -1,0 +1,210 @@
+"""How the demo is shown: drawn on a terminal, or as plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sandbox.calico.fleet import Submission
+    from sandbox.calico.observer import Observation
+    from sandbox.demo.summary import Attack, Summary
+
+    Fleet = Sequence[Submission]
+    Seen = Mapping[str, Observation]
+
+_EACH_LINE = 100  # fleets up to this size get a line for each request
+_AROUND = 10  # lines of a terminal that are not rows of the fleet's table
+_STYLES = {"Pending": "yellow", "Approved": "cyan", "Approved,Issued": "green", "Denied": "red", "Failed": "red"}
+
+
+class View(Protocol):
+    """What the story tells its viewer."""
+
+    def stage(self, text: str) -> None:
+        """Say what happens next."""
+
+    def note(self, text: str) -> None:
+        """Say something else."""
+
+    def fleet(self, total: int) -> contextlib.AbstractContextManager[None]:
+        """Enclose the time in which `update` is called for a fleet of that size."""
+
+    def update(self, submissions: Fleet, seen: Seen) -> None:
+        """Show the fleet as it is now."""
+
+    def attacks(self, attacks: Sequence[Attack]) -> None:
+        """Show how the attacks ended."""
+
+    def summary(self, summary: Summary) -> None:
+        """Show what it came to."""
+
+
+class PlainView:
+    """Lines of text: one for each change, or for each tenth of a large fleet."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._shown: dict[str, str] = {}
+        self._tenths = 0
+        self._total = 0
+
+    def stage(self, text: str) -> None:
+        """Print it with the seconds since the start."""
+        print(f"[{time.monotonic() - self._begun:5.1f} s] {text}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        print(text, flush=True)
+
+    @contextlib.contextmanager
+    def fleet(self, total: int) -> Iterator[None]:
+        """Print nothing by itself."""
+        self._total = total
+        yield
+
+    def update(self, submissions: Fleet, seen: Seen) -> None:
+        """Print what has changed."""
+        for submission in submissions:
+            state = _state(submission, seen)
+            before = self._shown.get(submission.uid)
+            self._shown[submission.uid] = state
+            if before != state and self._total <= _EACH_LINE:
+                print(f"  {submission.name:<66} {_key(submission):<9} {state:<16} {_seconds(submission, seen)}")
+        issued = sum(1 for state in self._shown.values() if state == "Approved,Issued")
+        if self._total > _EACH_LINE and issued * 10 // self._total > self._tenths:
+            self._tenths = issued * 10 // self._total
+            print(f"  {issued} of {self._total} Approved,Issued", flush=True)
+
+    def attacks(self, attacks: Sequence[Attack]) -> None:
+        """Print two lines for each."""
+        for attack in attacks:
+            mark = "" if attack.as_expected else "  NOT AS EXPECTED"
+            print(f"  {attack.name + ':':<22} {attack.wrong}{mark}\n      {attack.verdict}: {attack.reason}")
+
+    def summary(self, summary: Summary) -> None:
+        """Print one line for each figure."""
+        for name, value, right in figures(summary):
+            print(f"  {name:<24} {value}{'' if right else '  NOT AS EXPECTED'}")
+
+
+class LiveView:
+    """Tables on a terminal, drawn again several times a second."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live: Live | None = None
+        self._total = 0
+
+    def stage(self, text: str) -> None:
+        """A rule with a title."""
+        self._console.print(Text(f"\n● {text}", style="bold"))
+
+    def note(self, text: str) -> None:
+        """Plain text."""
+        self._console.print(Text(text, style="dim"))
+
+    @contextlib.contextmanager
+    def fleet(self, total: int) -> Iterator[None]:
+        """Draw; the last picture stays."""
+        self._total = total
+        with Live(console=self._console, auto_refresh=False) as self._live:
+            yield
+        self._live = None
+
+    def update(self, submissions: Fleet, seen: Seen) -> None:
+        """Draw again."""
+        if self._live is not None:
+            self._live.update(self._picture(submissions, seen), refresh=True)
+
+    def attacks(self, attacks: Sequence[Attack]) -> None:
+        """A table; reasons as long as they are."""
+        table = Table("attack", "verdict", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0))
+        for attack in attacks:
+            style = "red" if attack.as_expected else "bold yellow"
+            table.add_row(
+                Text(attack.name, style="bold").append(f"\n{attack.wrong}", style="dim not bold"),
+                Text(attack.verdict, style=style).append(f"\n{attack.reason}", style="dim not bold"),
+            )
+        self._console.print(table)
+
+    def summary(self, summary: Summary) -> None:
+        """A table of figures."""
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value, right in figures(summary):
+            table.add_row(Text(name, style="dim"), Text(value, style="green" if right else "bold red"))
+        self._console.print(table)
+
+    def _picture(self, submissions: Fleet, seen: Seen) -> Group:
+        counts: dict[str, int] = {}
+        for submission in submissions:
+            state = _state(submission, seen)
+            counts[state] = counts.get(state, 0) + 1
+        line = Text("  ").join(Text(f"{state} {number}", style=_style(state)) for state, number in counts.items())
+        issued = counts.get("Approved,Issued", 0)
+        bar = ProgressBar(total=self._total, completed=issued, width=min(60, self._console.width))
+        return Group(bar, line, self._table(submissions, seen))
+
+    def _table(self, submissions: Fleet, seen: Seen) -> Table:
+        table = Table("CSR", "key", "state", "seconds", box=None, pad_edge=False, header_style="dim")
+        room = max(self._console.height - _AROUND, 3)
+        # What has not ended comes first; then what ended last.
+        ordered = sorted(submissions, key=lambda each: _ended(each, seen), reverse=True)[:room]
+        for submission in ordered:
+            state = Text(_state(submission, seen), style=_style(_state(submission, seen)))
+            table.add_row(submission.name, _key(submission), state, _seconds(submission, seen))
+        return table
+
+
+def figures(summary: Summary) -> list[tuple[str, str, bool]]:
+    """The lines of the summary: name, value, and whether it is as it should be."""
+    wrong = [f"{name}: {complaint}" for name, complaint in summary.complaints.items() if complaint]
+    lines = [
+        ("certificates issued", f"{summary.issued} of {summary.requested}", summary.issued == summary.requested),
+        ("chains verified", f"{summary.verified} of {summary.issued} (openssl verify)", not wrong),
+        *(("", complaint, False) for complaint in wrong[:10]),
+        (
+            "attackers refused",
+            f"{summary.refused} of {len(summary.attacks)}",
+            summary.refused == len(summary.attacks),
+        ),
+        ("request to certificate", f"median {summary.median:.2f} s, 95 % within {summary.p95:.2f} s", True),
+        ("certificates per second", f"{summary.per_second:.0f}", True),
+    ]
+    if summary.signatures is not None:
+        text = f"{summary.signatures} ({summary.issued} certificates, 1 CA certificate)"
+        # A repeated question to KMS is no fault; a certificate without a signature would be one.
+        lines.append(("KMS signatures", text, summary.signatures >= summary.issued + 1))
+    return lines
+
+
+def _state(submission: Submission, seen: Seen) -> str:
+    found = seen.get(submission.uid)
+    return "Pending" if found is None else found.state
+
+
+def _seconds(submission: Submission, seen: Seen) -> str:
+    found = seen.get(submission.uid)
+    return "" if found is None or found.ended is None else f"{found.ended - submission.submitted:.2f} s"
+
+
+def _ended(submission: Submission, seen: Seen) -> float:
+    found = seen.get(submission.uid)
+    return float("inf") if found is None or found.ended is None else found.ended
+
+
+def _key(submission: Submission) -> str:
+    return submission.member.management.key_algorithm.replace("RSAWithSize", "RSA-").replace("ECDSAWithCurve", "P-")
+
+
+def _style(state: str) -> str:
+    return _STYLES.get(state, "magenta")

@@ -1,0 +1,293 @@
+"""The whole exporter between the API double and a function that answers as it is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+import urllib3
+from tests.exporter.cluster import Cluster, Sink
+from tests.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
+from tests.exporter.test_google import jwt
+
+from csr_exporter.configuration import Configuration, Function, MetadataServer, WorkloadIdentityFederation
+from csr_exporter.csr import Stage
+from csr_exporter.exporter import Exporter
+from sandbox.api import csr_path
+from sandbox.google import GoogleServer, Project, Provider, example, gke_provider, oidc_provider
+
+
+def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> None:
+    """One event, as the contract says, on creation; what the function then does to the CSR leads to no other."""
+
+    def sign(event: dict[str, Any], _times: int, _connection: Connection) -> None:
+        cluster.issue(event["subject"])
+
+    with Sink(sign) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        uid = cluster.create("csr-1")
+        wait_until(lambda: exporter.counts.get("ended_total") == 1)
+    (event,) = sink.events
+    assert event["data"]["resourceVersion"]
+    assert event | {"data": None, "time": None} == {
+        "specversion": "1.0",
+        "id": f"{uid}/pending",
+        "source": SOURCE,
+        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
+        "subject": "csr-1",
+        "time": None,
+        "datacontenttype": "application/json",
+        "partitionkey": uid,
+        "data": None,
+    }
+
+
+def test_row_01_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:
+    """Every approved CSR once; those of another signerName, and those that are issued or denied, never."""
+    for number in range(30):
+        cluster.create(f"csr-{number}", approved=True)
+    cluster.create("other", approved=True, signer_name="example.com/other")
+    cluster.create("issued")
+    cluster.issue("issued")
+    cluster.create("denied")
+    cluster.condition("denied", "Denied")
+    with Sink() as sink, Exporter(cluster.configuration(sink.server.url)):
+        wait_until(lambda: len(sink.events) >= 30)
+    assert sink.names == {f"csr-{number}": 1 for number in range(30)}
+
+
+def test_with_external_approval_only_approved_csrs_are_sent(cluster: Cluster) -> None:
+    """Stage pending is not sent where another approver decides; the approval is what makes it work."""
+    with Sink() as sink, Exporter(cluster.configuration(sink.server.url, Stage.APPROVED)):
+        uids = [cluster.create("csr-1"), cluster.create("csr-2", approved=True)]
+        wait_until(lambda: len(sink.events) == 1)
+        cluster.condition("csr-1", "Approved")
+        wait_until(lambda: len(sink.events) == 2)
+    assert sink.ids == {f"{uid}/approved": 1 for uid in uids}
+
+
+def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
+    """CSRs created while watches are being closed are delivered, without a second list."""
+    with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        for number in range(20):
+            cluster.create(f"csr-{number}")
+            if number % 5 == 0:
+                cluster.server.close_watches()
+        wait_until(lambda: len(sink.events) == 20)
+        assert exporter.counts["lists_total"] == 1
+    assert set(sink.ids.values()) == {1}
+
+
+def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
+    """After a compaction the watch cannot go on from its version: one list shows what there is, and nothing twice."""
+    with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        cluster.create("csr-1")
+        wait_until(lambda: len(sink.events) == 1)
+        # The exporter does not see these, so its version stays where it is and is forgotten.
+        for number in range(3):
+            cluster.create(f"other-{number}", signer_name="example.com/other")
+        cluster.server.compact()
+        cluster.server.close_watches()
+        wait_until(lambda: exporter.counts["lists_total"] == 2)
+        cluster.create("csr-2")
+        wait_until(lambda: len(sink.events) == 2)
+        assert exporter.counts["read_failures_total:ExpiredError"] == 1
+    assert sink.names == {"csr-1": 1, "csr-2": 1}
+
+
+def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
+    """The function worked and its answer was lost: the same id comes again, and then no more."""
+
+    def loses(event: dict[str, Any], times: int, connection: Connection) -> None:
+        if times == 1:
+            connection.reset()
+        cluster.issue(event["subject"])
+
+    with Sink(loses) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        uid = cluster.create("csr-1")
+        wait_until(lambda: exporter.counts.get("ended_total") == 1)
+    assert sink.ids == {f"{uid}/pending": 2}
+    assert sink.events[0] == sink.events[1]
+
+
+def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
+    """The function never accepts one of them; all the others are delivered once, and it is logged as an error."""
+
+    def picky(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        return answer(400, b"<html>Bad Request") if event["subject"] == "csr-7" else None
+
+    for number in range(50):
+        cluster.create(f"csr-{number}")
+    with (
+        captured_log() as (log, lines),
+        Sink(picky) as sink,
+        Exporter(cluster.configuration(sink.server.url), log=log),
+    ):
+        wait_until(lambda: len(sink.events) >= 50)
+        wait_until(lambda: log.counts.get("send_acknowledged_total") == 49)
+        errors = [line for line in lines() if line["severity"] == "ERROR"]
+    assert set(sink.names.values()) == {1}
+    assert [(line["message"], line["code"]) for line in errors] == [("poison", 400)]
+
+
+def test_row_29_ended_while_queued(cluster: Cluster) -> None:
+    """What is denied or deleted while the function is overloaded is not sent afterwards; what remains is."""
+    open_again = threading.Event()
+
+    def overloaded(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        return None if open_again.is_set() else answer(503, Retry_After="1")
+
+    with Sink(overloaded) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        cluster.create("first")
+        wait_until(lambda: exporter.counts.get("send_overloaded_total") == 1)
+        for name in ("denied", "deleted", "recreated", "kept"):
+            cluster.create(name)
+        cluster.condition("denied", "Denied")
+        cluster.api.delete(csr_path("deleted"))
+        cluster.api.delete(csr_path("recreated"))
+        uid = cluster.create("recreated")
+        wait_until(lambda: exporter.counts.get("ended_total") == 3 and exporter.counts.get("added_total") == 6)
+        open_again.set()
+        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 3)
+    assert set(sink.names) == {"first", "kept", "recreated"}
+    assert f"{uid}/pending" in sink.ids
+
+
+def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
+    """A hundred changes of labels lead to no event beyond the first."""
+    labelled = threading.Event()
+
+    def slow(_event: dict[str, Any], _times: int, _connection: Connection) -> None:
+        labelled.wait(10)
+
+    with Sink(slow) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        cluster.create("csr-1")
+        for number in range(100):
+            cluster.api.patch(csr_path("csr-1"), {"metadata": {"labels": {"churn": str(number)}}})
+        cluster.create("last")
+        wait_until(lambda: exporter.counts.get("added_total") == 2)
+        labelled.set()
+        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 2)
+    assert sink.names == {"csr-1": 1, "last": 1}
+
+
+def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
+    """Whatever the function's page repeats, the log has the status and the uid."""
+    secret = "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoidG9rZW4ifQ.c2lnbmF0dXJl"
+    page = f"<html>Bad Request: Authorization: Bearer {secret}".encode()
+    with (
+        captured_log() as (log, lines),
+        Sink(lambda *_: answer(400, page)) as sink,
+        Exporter(cluster.configuration(sink.server.url), log=log),
+    ):
+        cluster.create("csr-1")
+        wait_until(lambda: log.counts.get("send_poison_total") == 1)
+        wait_until(lambda: any(line["message"] == "poison" for line in lines()))
+        text = json.dumps(lines())
+    assert secret not in text
+    assert "html" not in text
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/", "/metrics"])
+def test_the_health_pages(cluster: Cluster, path: str) -> None:
+    """Alive and ready once the first list is there; other pages do not exist."""
+    with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        wait_until(lambda: exporter.counts.get("watches_total", 0) > 0)
+        response = urllib3.request("GET", f"http://{exporter.health_address}{path}")
+    if path in {"/livez", "/readyz"}:
+        assert (response.status, response.json()) == (200, {"ok": True, "reasons": []})
+    else:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize("moment", ["at once", "in flight"])
+def test_stop_ends_every_thread(cluster: Cluster, moment: str) -> None:
+    """Also at once after the start, and with a delivery in flight, which is waited for."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_event: dict[str, Any], _times: int, _connection: Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    with Sink(slow) as sink:
+        exporter = Exporter(cluster.configuration(sink.server.url))
+        exporter.start()
+        if moment == "in flight":
+            cluster.create("csr-1")
+            assert begun.wait(10)
+            threading.Timer(0.05, go_on.set).start()
+        exporter.stop()
+        expected = 1 if moment == "in flight" else 0
+        assert exporter.counts.get("send_acknowledged_total", 0) == expected
+
+
+def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
+    """Alive and unready without an ID token, and nothing is sent; with it, the event goes out as its bearer."""
+    token = jwt(exp=time.time() + 3600)
+    ready = threading.Event()
+
+    def metadata(_request: Request, _connection: Connection) -> bytes:
+        return answer(200, token.encode()) if ready.is_set() else answer(404, b"<html>not yet")
+
+    with captured_log() as (log, lines), ScriptedServer(metadata) as server, Sink() as sink:
+        configuration = cluster.configuration(sink.server.url, identity=MetadataServer(url=server.url))
+        with Exporter(configuration, log=log) as exporter:
+            cluster.create("csr-1")
+            wait_until(lambda: log.counts.get("send_credential_total", 0) >= 1)
+            health = f"http://{exporter.health_address}"
+            assert urllib3.request("GET", f"{health}/livez").status == 200
+            assert urllib3.request("GET", f"{health}/readyz").json()["reasons"] == ["no ID token yet"]
+            assert sink.events == []
+            ready.set()
+            wait_until(lambda: log.counts.get("send_acknowledged_total") == 1)
+            assert urllib3.request("GET", f"{health}/readyz").status == 200
+        warnings = [line for line in lines() if line["message"] == "no ID token"]
+    assert sink.server.requests[0].headers["authorization"] == f"Bearer {token}"
+    assert [line["error"] for line in warnings] == ["metadata server: got 404"]
+
+
+@pytest.mark.parametrize("provider", [oidc_provider(Project()), gke_provider(Project())], ids=["elsewhere", "GKE"])
+def test_the_identity_of_a_host_network_pod(cluster: Cluster, provider: Provider) -> None:
+    """Projected token, STS, generateIdToken, Cloud Run: the event arrives, from the account that may invoke."""
+    with (
+        Sink() as sink,
+        GoogleServer(example(provider), run_target=sink.server.url) as google,
+        Exporter(_invoking(cluster, google, provider)) as exporter,
+    ):
+        cluster.create("csr-1")
+        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 1)
+    assert sink.names == {"csr-1": 1}
+
+
+def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
+    """Every refusal gates everything and blames no CSR; the log says whom and what to look at, and no token."""
+    provider = oidc_provider(Project())
+    rights = dataclasses.replace(example(provider), invokers=frozenset({"somebody@else.example.com"}))
+    with (
+        captured_log() as (log, lines),
+        Sink() as sink,
+        GoogleServer(rights, run_target=sink.server.url) as google,
+        Exporter(_invoking(cluster, google, provider), log=log),
+    ):
+        cluster.create("csr-1")
+        wait_until(lambda: log.counts.get("send_credential_total", 0) >= 2)
+        refused = [line for line in lines() if line["message"] == "credential"]
+    assert sink.events == []
+    assert {(line["attempt"], line["code"]) for line in refused} == {(1, 403)}
+    assert google.run in str(refused[0]["reason"])
+    assert "eyJ" not in json.dumps(refused)
+
+
+def _invoking(cluster: Cluster, google: GoogleServer, provider: Provider) -> Configuration:
+    identity = WorkloadIdentityFederation(
+        token_file=cluster.token_for(provider.subject_audience),
+        sts_audience=provider.audience,
+        service_account="csr-exporter@example-project.iam.gserviceaccount.com",
+        sts_url=google.sts,
+        iam_credentials_url=google.iam_credentials,
+    )
+    configuration = cluster.configuration(google.run, identity=identity)
+    return dataclasses.replace(configuration, function=Function(url=google.run + "/", audience=google.run))

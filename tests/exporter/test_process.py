@@ -1,0 +1,180 @@
+"""The exporter as a process: started, killed, told to end, and weighed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import pytest
+import urllib3
+from tests.exporter.cluster import Cluster, Sink
+from tests.exporter.support import Connection, Request, ScriptedServer, answer, csr_document, page, stream, wait_until
+
+from sandbox.pki import Authority
+from sandbox.process import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
+LIMIT_MIB = 48
+"""What the exporter may take with 5,000 CSRs waiting (resident)."""
+
+
+def _start(directory: Path, document: str) -> Part:
+    file = directory / "exporter.json"
+    file.write_text(document)
+    environment = {"CSR_EXPORTER_CONFIGURATION": str(file), "PYTHONPATH": str(PACKAGE)}
+    return Part.start("csr_exporter", log=directory / "log", environment=environment)
+
+
+def _log(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "log").read_text().splitlines()]
+
+
+def test_row_30_kill_minus_9_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    """Killed before the first event, after it, in the middle and near the end: the next start makes up for it."""
+    with Sink() as sink:
+        document = cluster.document(sink.server.url)
+        uids = [cluster.create(f"csr-{number}", approved=number % 2 == 0) for number in range(40)]
+        for point in (0, 1, 20, 39):
+            exporter = _start(tmp_path, document)
+            wait_until(lambda point=point: len(sink.ids) >= point)  # type: ignore[misc]  # bound now
+            exporter.kill()
+            uids.append(cluster.create(f"late-{point}"))
+        with _start(tmp_path, document) as exporter:
+            wait_until(lambda: {name.split("/")[0] for name in sink.ids} == set(uids))
+            assert exporter.stop() == 0
+    assert {len(name.split("/")) for name in sink.ids} == {2}
+
+
+def test_row_30_sigterm_finishes_what_is_in_flight(cluster: Cluster, tmp_path: Path) -> None:
+    """It takes nothing new, waits for the answers, says what is left, and ends with 0."""
+    go_on = threading.Event()
+
+    def slow(_event: dict[str, Any], _times: int, _connection: Connection) -> None:
+        go_on.wait(10)
+
+    for number in range(40):
+        cluster.create(f"csr-{number}")
+    with Sink(slow) as sink, _start(tmp_path, cluster.document(sink.server.url)) as exporter:
+        wait_until(lambda: len(sink.events) == 8)
+        os.kill(exporter.pid, signal.SIGTERM)
+        page = f"http://{exporter.ready['health']}/readyz"
+        wait_until(lambda: "stopping" in urllib3.request("GET", page).json()["reasons"])
+        go_on.set()
+        assert exporter.wait(10) == 0
+    last = _log(tmp_path)[-1]
+    assert (last["message"], last["waiting"], last["in_flight"]) == ("stopped", 40, 0)
+    assert last["counts"]["send_acknowledged_total"] == 8
+    assert len(sink.events) == 8
+
+
+def test_a_wrong_configuration_is_said_and_ends(tmp_path: Path) -> None:
+    """Status 2 and one line per mistake, all of them JSON."""
+    (tmp_path / "exporter.json").write_text('{"source": "//x", "extra": 1}')
+    environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "csr_exporter"], env=environment, capture_output=True, check=False, timeout=30
+    )
+    errors = [json.loads(line)["error"].split(":")[0] for line in ended.stderr.splitlines()]
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert errors == ["signers", "function", "identity", "api_server", "extra"]
+
+
+def test_a_taken_health_port_is_said_and_ends(cluster: Cluster, tmp_path: Path) -> None:
+    """Status 2, and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        document = json.loads(cluster.document("http://127.0.0.1:1"))
+        document["health"]["port"] = taken.getsockname()[1]
+        (tmp_path / "exporter.json").write_text(json.dumps(document))
+        environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
+        ended = subprocess.run(
+            [sys.executable, "-m", "csr_exporter"], env=environment, capture_output=True, check=False, timeout=30
+        )
+    assert ended.returncode == 2
+    assert json.loads(ended.stderr)["error"].startswith("health: ")
+
+
+def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> None:
+    """A fault that nobody thought of must not leave a process that looks alive: status 1, and the next start lists."""
+    (tmp_path / "exporter.json").write_text(cluster.document("http://127.0.0.1:1"))
+    fault = "from csr_exporter import __main__, reader; del reader.Reader._cycle; raise SystemExit(__main__.main())"
+    environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
+    ended = subprocess.run([sys.executable, "-c", fault], env=environment, capture_output=True, check=False, timeout=30)
+    messages = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
+    assert ended.returncode == 1
+    assert "thread ended" in messages
+    assert messages[-1] == "stopped"
+
+
+def _many(count: int) -> Callable[[Request, Connection], bytes | None]:
+    """An API server with that many approved CSRs as large as Calico's, in pages, and a quiet watch."""
+    managed = [{"manager": "key-cert-provisioner", "fieldsV1": {"f:spec": "x" * 800}}]
+    documents = []
+    for number in range(count):
+        document: Any = csr_document(number, "Approved", managedFields=managed)
+        document["spec"] |= {"request": "x" * 1800, "extra": {"x": ["y" * 200]}, "groups": ["system:authenticated"]}
+        documents.append(document)
+
+    def api_server(request: Request, connection: Connection) -> bytes | None:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+        if "watch" in asked:
+            connection.send(stream(end=b""))
+            connection.hang()
+            return None
+        start = int(asked.get("continue", "0"))
+        stop = start + int(asked["limit"])
+        pages.append(stop - start)
+        return page(*documents[start:stop], following=str(stop) if stop < count else "")
+
+    pages: list[int] = []
+    return api_server
+
+
+@pytest.mark.parametrize("state", ["unsent", "acknowledged"])
+def test_row_01_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> None:
+    """Below the limit after the list, whether the function is away or acknowledges (a thousand) without effect."""
+    authority = Authority.create("test")
+    certificate, key = authority.issue("api", addresses=["127.0.0.1"], server=True).write(tmp_path, "server")
+    (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
+    (tmp_path / "token").write_text("token")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+
+    def away(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        sent.add(event["id"])
+        return answer(503, Retry_After="300") if state == "unsent" or len(sent) > 1000 else None
+
+    sent: set[str] = set()
+    with ScriptedServer(_many(5000), tls) as api_server, Sink(away) as sink:
+        document = {
+            "source": "//x",
+            "signers": [{"signer_name": "example.com/calico", "stages": ["approved"]}],
+            "function": {"url": sink.server.url, "audience": "x"},
+            "identity": {"kind": "unsafe_none"},
+            "api_server": {
+                "server": api_server.url,
+                "certificate_authority": str(tmp_path / "ca.pem"),
+                "token_file": str(tmp_path / "token"),
+            },
+            "health": {"port": 0},
+        }
+        with _start(tmp_path, json.dumps(document)) as exporter:
+            wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)))
+            wait_until(lambda: len(sent) >= (1 if state == "unsent" else 1001), 20)
+            resident = psutil.Process(exporter.pid).memory_info().rss / (1 << 20)
+    (listed,) = (line for line in _log(tmp_path) if line["message"] == "listed")
+    assert (listed["items"], listed["waiting"]) == (5000, 5000)
+    print(f"resident with 5,000 waiting CSRs, {state}: {resident:.1f} MiB")  # noqa: T201 - the figure is the point
+    assert resident < LIMIT_MIB

@@ -1,0 +1,146 @@
+"""Step 5, attest: every link of the chain of proof, from what the API server recorded to the live pod."""
+
+import json
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.function.builders import (
+    ADDRESS,
+    NODE,
+    POD,
+    POD_IDENTIFIER,
+    Case,
+    make_attestation,
+    make_csr,
+    make_extra,
+    make_pod,
+    make_pod_object,
+)
+from tests.function.tables import POD_CASES, REQUESTER_CASES
+
+from csr_signer.attestation import NODE_NAME, POD_NAME, Attestation, Pod, PodIdentity, attest, identify
+from csr_signer.csr import Requester
+from csr_signer.errors import UnavailableError
+
+IDENTITY = PodIdentity(
+    namespace="calico-system",
+    service_account="calico-node",
+    pod_name=POD,
+    pod_uid=POD_IDENTIFIER,
+    node_name=NODE,
+)
+
+
+def test_a_pod_bound_token_names_its_pod() -> None:
+    """Namespace and account come from the username, pod and node from the token's extras."""
+    assert identify(make_csr().requester) == IDENTITY
+
+
+def test_before_kubernetes_1_30_no_node_is_named() -> None:
+    """A token without a node is good; the pod's node is then not compared."""
+    extra = {key: values for key, values in make_extra().items() if key != NODE_NAME}
+    identity = identify(make_csr(extra=extra).requester)
+    assert isinstance(identity, PodIdentity)
+    assert identity.node_name is None
+    assert attest(identity, make_pod(node="any")).violations == ()
+
+
+def test_the_live_pod_of_the_token_is_attested() -> None:
+    """The chain of proof ends at the pod with the token's uid, and nothing is broken."""
+    pod = make_pod()
+    assert attest(IDENTITY, pod) == Attestation(identity=IDENTITY, pod=pod, violations=())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in REQUESTER_CASES if not row.breaks & {"requester.service_account", "request_name.not_allowed"}],
+    ids=str,
+)
+def test_no_pod_is_behind(row: Case) -> None:
+    """A requester that proves no pod has no identity, and every reason is named."""
+    violations = identify(make_csr(**row.csr).requester)
+    assert isinstance(violations, tuple)
+    assert {violation.code for violation in violations} == row.breaks
+
+
+@pytest.mark.parametrize("row", POD_CASES, ids=str)
+def test_a_broken_link_is_named(row: Case) -> None:
+    """Each link that does not hold is one violation; a pod with another uid is no pod of this requester at all."""
+    attestation = make_attestation(make_csr(**row.csr), None if row.no_pod else make_pod(**row.pod))
+    assert {violation.code for violation in attestation.violations} == row.breaks
+    assert (attestation.pod is None) == ("pod.gone" in row.breaks)
+
+
+def test_every_missing_extra_is_named_on_its_own() -> None:
+    """Pod name, pod uid and credential id are three violations, each with its key."""
+    violations = identify(make_csr(extra={}).requester)
+    assert isinstance(violations, tuple)
+    assert len({violation.message for violation in violations}) == 3
+    assert POD_NAME in violations[0].message
+
+
+@pytest.mark.parametrize(
+    ("host_network", "addresses"), [(True, {ADDRESS, "10.132.0.99"}), (False, {ADDRESS})], ids=["host", "pod"]
+)
+def test_node_addresses_count_for_host_network_pods_alone(host_network: bool, addresses: set[str]) -> None:  # noqa: FBT001 - a column
+    """A pod on the pod network has no claim to its node's addresses."""
+    pod = make_pod(host_network=host_network, host_ips=("10.132.0.99",))
+    assert pod.addresses == {ip_address(address) for address in addresses}
+
+
+def test_a_status_cannot_fail_a_request() -> None:
+    """Whoever writes a pod's status may write what is no address: it is none, and no fault."""
+    assert make_pod(pod_ips=("garbage", "", ADDRESS)).addresses == {ip_address(ADDRESS)}
+
+
+def test_a_pod_without_status_has_no_addresses() -> None:
+    """A pod that no kubelet has seen is a pod."""
+    api = make_pod_object()
+    del api["status"]
+    assert Pod.from_api(json.dumps(api).encode()).addresses == frozenset()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"metadata": {}, "spec": {}}',
+        b'{"metadata": {"uid": "a"}, "spec": 1}',
+        b'{"metadata": {"uid": "a"}, "spec": {"hostNetwork": true}, "status": {"podIPs": [{}]}}',
+    ],
+    ids=lambda document: repr(document[:60]),
+)
+def test_an_answer_that_is_no_pod_is_unavailability(document: bytes) -> None:
+    """It is not the requester's fault, so it denies nobody."""
+    with pytest.raises(UnavailableError, match="no Pod"):
+        Pod.from_api(document)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    username=st.text(max_size=60) | st.builds("system:serviceaccount:{}:{}".format, st.text(max_size=20), st.text()),
+    extra=st.dictionaries(st.sampled_from(sorted(make_extra())), st.lists(st.text(max_size=20), max_size=3)),
+)
+def test_names_that_go_into_a_url_are_names(username: str, extra: dict[str, Any]) -> None:
+    """Whatever the API server recorded, an identity's names hold no character that means something in a path."""
+    requester = Requester(
+        username=username,
+        uid="1",
+        groups=("system:authenticated",),
+        extra={key: tuple(values) for key, values in (make_extra() | extra).items()},
+    )
+    identity = identify(requester)
+    if isinstance(identity, PodIdentity):
+        for name in (identity.namespace, identity.service_account, identity.pod_name, identity.pod_uid):
+            assert name.isascii()
+            assert not set(name) & set("/%?#\\ \n")
+    else:
+        assert identity

@@ -1,0 +1,143 @@
+"""YAML documents: one reader, which says where something is wrong, what was got and what is allowed."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr_signer.document import STRICT, Duration, read
+from csr_signer.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    """A part."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["a", "b"] = "a"
+    length: Duration = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer:
+    """A document."""
+
+    __pydantic_config__: ClassVar = STRICT
+    name: str
+    flag: bool = False
+    number: int = 0
+    parts: tuple[Inner, ...] = ()
+    table: dict[str, Inner] = field(default_factory=dict)
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    """A file of that text."""
+    path = folder / "document.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_document_is_a_value(tmp_path: Path) -> None:
+    """Lists become tuples, mappings become values, and what is absent has its default."""
+    path = written(tmp_path, "name: x\nflag: true\nparts: [{kind: b}, {length: 12h}]\ntable: {k: {length: 365d}}\n")
+    assert read(Outer, path) == Outer(
+        name="x",
+        flag=True,
+        parts=(Inner(kind="b"), Inner(length=timedelta(hours=12))),
+        table={"k": Inner(length=timedelta(days=365))},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("1m", timedelta(minutes=1)), ("999999h", timedelta(hours=999_999)), ("30d", timedelta(30))]
+)
+def test_durations(tmp_path: Path, text: str, length: timedelta) -> None:
+    """A whole number with its unit."""
+    assert read(Inner, written(tmp_path, f"length: {text}")).length == length
+
+
+@pytest.mark.parametrize("text", ["5", "0m", "-1d", "1.5h", "1s", "1 d", "1d ", "d", "P1D", "1000000d", "null", "[1d]"])
+def test_no_duration_is(tmp_path: Path, text: str) -> None:
+    """Anything else is refused with the key and an example of what is allowed."""
+    with pytest.raises(ConfigurationError, match=r"length: allowed is a whole number with a unit .*365d, got"):
+        read(Inner, written(tmp_path, f"length: '{text}'" if text.endswith(" ") else f"length: {text}"))
+
+
+@pytest.mark.parametrize(
+    ("complaint", "text"),
+    [
+        (r"the document: .*, got None", ""),
+        (r"the document: .*, got None", "# only a comment\n"),
+        (r"the document: .*, got \['name'\]", "- name"),
+        (r"the document: .*, got 'name'", "name"),
+        (r"name: field required", "flag: true"),
+        (r"colour: unexpected keyword argument, got 'red'", "name: x\ncolour: red"),
+        (r"parts\.1\.colour: unexpected keyword argument", "name: x\nparts: [{}, {colour: red}]"),
+        (r"table\.k\.kind: input should be 'a' or 'b', got 'c'", "name: x\ntable: {k: {kind: c}}"),
+        (r"name: input should be a valid string, got 5", "name: 5"),
+        (r"flag: input should be a valid boolean, got 'yes!'", "name: x\nflag: yes!"),
+        (r"flag: input should be a valid boolean, got 1", "name: x\nflag: 1"),
+        (r"number: input should be a valid integer, got '5'", "name: x\nnumber: '5'"),
+        (r"number: input should be a valid integer, got True", "name: x\nnumber: true"),
+        (r"parts: .*, got 'a'", "name: x\nparts: a"),
+        (r"name: .*, got None; flag: .*, got 'x'", "name: null\nflag: x"),
+        (r"duplicate key 'name'", "name: x\nname: x"),
+        (r"duplicate key 'k'", "name: x\ntable: {k: {}, k: {}}"),
+        (r"key 5 is no text, put it in quotes", "name: x\ntable: {5: {}}"),
+        (r"key True is no text, put it in quotes", "name: x\non: {}"),
+        (r"key \['a'\] is no text", "name: x\n? [a]\n: b"),
+        (r"key None is no text", "name: x\n~: b"),
+        (r"an alias is not allowed", "name: &a x\ntable: {k: *a}"),
+        (r"is no such YAML: .*line 2", "name: x\n\tflag: true"),
+        (r"is no such YAML", "name: [x"),
+        (r"is no such YAML", "name: x\n---\nname: y\n"),
+        (r"is no such YAML", "name: 2026-03-14"),
+        (r"is no such YAML", "name: !!python/object/apply:os.getcwd []"),
+        (r"is no such YAML", "name: !!binary aGVsbG8="),
+        (r"is no such YAML", "name: !!set {a}"),
+        (r"is no such YAML", "name: !custom x"),
+        (r"is no such YAML", "<<: {name: x}"),
+        (r"is no such YAML", b"name: \xff\xfe"),
+        (r"is no such YAML", b"name: \x00"),
+        (r"is no such YAML", "[" * 100_000),
+        (r"is no such YAML", "{a: " * 100_000),
+        (r"is no such YAML", "number: " + "1" * 10_000),
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_refused_is(tmp_path: Path, complaint: str, text: str | bytes) -> None:
+    """The message names the file, the key, what was got and what is allowed, in one line."""
+    with pytest.raises(ConfigurationError, match=complaint) as raised:
+        read(Outer, written(tmp_path, text))
+    assert str(raised.value).startswith("document.yaml: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_document_cannot_grow_when_it_is_read(tmp_path: Path) -> None:
+    """Nine levels of nine aliases would be 387 million texts; the first alias ends the reading."""
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    with pytest.raises(ConfigurationError, match="an alias is not allowed"):
+        read(Outer, written(tmp_path, "\n".join(levels)))
+
+
+@pytest.mark.parametrize("name", ["absent.yaml", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    """An absent file, or a folder in its place."""
+    with pytest.raises(ConfigurationError, match="cannot be read: "):
+        read(Outer, tmp_path / name)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.binary(max_size=200))
+def test_any_file_is_a_value_or_an_error(text: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No other exception leaves the reader."""
+    path = written(tmp_path_factory.getbasetemp(), text)
+    try:
+        assert isinstance(read(Outer, path), Outer)
+    except ConfigurationError:
+        pass

@@ -1,0 +1,43 @@
+"""The command line of the demo."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.demo.options import PODS, parse
+
+
+def test_defaults() -> None:
+    """Without options: the double of everything, plain lines where nobody watches."""
+    options = parse([])
+    assert (options.plane, options.kms, options.pods, options.serve, options.live) == (
+        "embedded",
+        None,
+        PODS,
+        False,
+        False,
+    )
+
+
+def test_planes() -> None:
+    """One control plane: a real one, or one that runs."""
+    assert parse(["--real"]).plane == "real"
+    assert parse(["--kubeconfig", "admin.conf"]).plane == Path("admin.conf")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--real", "--kubeconfig", "admin.conf"],
+        ["--kubernetes", "v1.36.3"],
+        ["--force"],
+        ["--pods", "-1"],
+        ["--pods", "many"],
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that exclude or need each other, and bad numbers, end with usage and status 2."""
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err

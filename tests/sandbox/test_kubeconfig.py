@@ -1,0 +1,61 @@
+"""Kubeconfig documents, written and read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import kubeconfig
+from sandbox.pki import KeyPair
+
+PAIR = KeyPair(certificate_pem=b"certificate", key_pem=b"key")
+
+
+def _document(user: dict[str, Any], **cluster: str) -> str:
+    """A document that names one cluster and one user."""
+    return json.dumps(
+        {
+            "current-context": "x",
+            "contexts": [{"name": "other", "context": {}}, {"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://h", **cluster}}],
+            "users": [{"name": "u", "user": user}],
+        }
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """A rendered document holds everything that a connection needs."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig.render(server="https://h:1", certificate_authority_pem=b"ca", user="u", key_pair=PAIR))
+    assert kubeconfig.read(path) == kubeconfig.Connection(
+        server="https://h:1", certificate_authority_pem=b"ca", key_pair=PAIR, token=None
+    )
+
+
+def test_files_are_relative_to_the_document(tmp_path: Path) -> None:
+    """CA and token may be files beside it, as in a pod."""
+    (tmp_path / "ca.pem").write_bytes(b"ca")
+    (tmp_path / "token").write_text("secret\n")
+    path = tmp_path / "kubeconfig"
+    path.write_text(_document({"tokenFile": "token"}, **{"certificate-authority": "ca.pem"}))
+    found = kubeconfig.read(path)
+    assert (found.certificate_authority_pem, found.token, found.key_pair) == (b"ca", "secret", None)
+
+
+@pytest.mark.parametrize("user", [{}, {"exec": {"command": "x"}}, {"username": "u", "password": "p"}], ids=str)
+def test_a_user_of_another_kind_is_refused(tmp_path: Path, user: dict[str, Any]) -> None:
+    """Plug-ins and passwords are not read; the error says what is needed."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(_document(user))
+    with pytest.raises(ValueError, match="a client certificate or a token is needed"):
+        kubeconfig.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "current-context: x\ncontexts: []\nclusters: []\nusers: []"])
+def test_a_document_without_context_is_refused(tmp_path: Path, text: str) -> None:
+    """Whatever is missing, the error names the file."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="kubeconfig has no usable current context"):
+        kubeconfig.read(path)
