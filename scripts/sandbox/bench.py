@@ -2,8 +2,8 @@
 
 `drain N`: N Calico-shaped CSRs (P-256, pod-bound tokens) wait on a real kube-apiserver; then the signer, function and
 exporter, is started; the clock runs until a watch has seen every one Approved and with its certificate. The floor is
-what the same API server does when a client makes only the four calls of a certificate (GET CSR, GET pod, PUT approval, PUT
-status), without any check and signature, on as many CSRs and with as many requests at once.
+what the same API server does when a client makes only the four calls of a certificate (GET CSR, GET pod, PUT approval,
+PUT status), without any check and signature, on as many CSRs and with as many requests at once.
 
 `waiting N`: resident memory of an exporter that starts while N CSRs wait and no function answers.
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from rich.console import Console
-from rich.table import Table
 
 from csr_signer import kms
 from csr_signer.audit import Audit, AuditRecord
@@ -125,7 +123,6 @@ def _to_standard_error(line: bytes) -> None:
 
 
 def _show(certificate: x509.Certificate, key_version: str, out: Path) -> None:
-    table = Table(show_header=False, box=None)
     for name, value in (
         ("subject", certificate.subject.rfc4514_string()),
         ("valid", f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"),
@@ -133,8 +130,7 @@ def _show(certificate: x509.Certificate, key_version: str, out: Path) -> None:
         ("key version", key_version),
         ("written to", str(out)),
     ):
-        table.add_row(name, value)
-    Console().print(table)
+        click.echo(f"{name:<12} {value}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sandbox.calico import attackers
 from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import subject_public_key_info
 from sandbox.calico.observer import Observer
+from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment
 from sandbox.kms import KmsControl
 
@@ -123,7 +124,7 @@ def test_another_service_account_is_denied_with_every_violation_named(
     deployment: Deployment, observer: Observer
 ) -> None:
     """A pod of another account that asks for node's names learns all that is wrong, and so does its operator."""
-    story = next(story for story in attackers.STORIES if story.name == "wrong component")
+    story = next(story for story in STORIES if story.name == "wrong component")
     (attacker,) = attackers.prepare(
         deployment.world,
         deployment.signer.signer_name,

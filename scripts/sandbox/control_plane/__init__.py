@@ -63,9 +63,7 @@ class ControlPlane(Protocol):
     ) -> None: ...
 
 
-def start(
-    kind: Literal["embedded", "real"], directory: Path, *, kubernetes: str | None = None
-) -> ControlPlane:
+def start(kind: Literal["embedded", "real"], directory: Path, *, kubernetes: str | None = None) -> ControlPlane:
     """Start a control plane and returns when it answers.
 
     Args:

@@ -65,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser(
         "start", help="serve until interrupted; prints one line of JSON when the API server is ready"
     )
-    start.add_argument(
-        "--directory", type=Path, required=True, help="new folder for data, kubeconfig and logs"
-    )
+    start.add_argument("--directory", type=Path, required=True, help="new folder for data, kubeconfig and logs")
     build = commands.add_parser("build", help="only find or build the programs; prints their folder")
     for each in (start, build):
         each.add_argument(

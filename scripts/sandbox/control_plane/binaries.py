@@ -73,9 +73,7 @@ def _found(version: str | None) -> Binaries | None:
     folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         if missing := _missing(Path(assets)):
-            raise NotAvailableError(
-                f"KUBEBUILDER_ASSETS is {assets!r}, but {', '.join(missing)} is not in it"
-            )
+            raise NotAvailableError(f"KUBEBUILDER_ASSETS is {assets!r}, but {', '.join(missing)} is not in it")
         folders.insert(0, Path(assets))
     for folder in folders:
         if not _missing(folder) and version in {None, _reported_version(folder)}:

@@ -46,9 +46,7 @@ class RealControlPlane:
         version: What the API server says that it is, like `v1.37.2`.
     """
 
-    def __init__(
-        self, directory: Path, programs: binaries.Binaries, extra_arguments: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, directory: Path, programs: binaries.Binaries, extra_arguments: Iterable[str] = ()) -> None:
         self._directory = directory
         self._programs = programs
         self._extra_arguments = tuple(extra_arguments)
@@ -68,9 +66,7 @@ class RealControlPlane:
         return all(part is not None and part.alive for part in (self._etcd, self._api))
 
     @classmethod
-    def start(
-        cls, directory: Path, *, kubernetes: str | None = None, extra_arguments: Iterable[str] = ()
-    ) -> Self:
+    def start(cls, directory: Path, *, kubernetes: str | None = None, extra_arguments: Iterable[str] = ()) -> Self:
         """Start both programs and return when the API server is ready.
 
         Args:

@@ -27,7 +27,7 @@ from csr_signer.pipeline import Pipeline
 from csr_signer.profile import SHIPPED
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
-from sandbox.calico.attackers import STORIES
+from sandbox.calico.stories import STORIES
 from sandbox.calico.world import World
 from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault

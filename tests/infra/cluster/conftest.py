@@ -52,9 +52,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCont
     directory = tmp_path_factory.mktemp("cluster")
     configuration = directory / "admission.json"
     configuration.write_text(json.dumps(ADMISSION))
-    with real_control_plane(
-        directory, extra_arguments=[f"--admission-control-config-file={configuration}"]
-    ) as started:
+    with real_control_plane(directory, extra_arguments=[f"--admission-control-config-file={configuration}"]) as started:
         with Api.from_kubeconfig(started.kubeconfig) as api:
             for name in ("calico-system", "calico-apiserver"):
                 api.post(NAMESPACES, {"metadata": {"name": name}})

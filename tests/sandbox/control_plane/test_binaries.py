@@ -105,15 +105,11 @@ def test_whole_folder_on_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_nothing_found_and_no_go() -> None:
     """Without programs and without Go the error says where they were looked for."""
-    with pytest.raises(
-        NotAvailableError, match=r"KUBEBUILDER_ASSETS .* PATH .*control-plane.* go, .* not installed"
-    ):
+    with pytest.raises(NotAvailableError, match=r"KUBEBUILDER_ASSETS .* PATH .*control-plane.* go, .* not installed"):
         binaries.ensure()
 
 
-def test_built_once_from_the_pinned_modules(
-    go: Path, cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_built_once_from_the_pinned_modules(go: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is not found is built from the committed modules, said on stderr, and found the next time."""
     built = binaries.ensure()
     assert built.folder.parent == cache

@@ -47,8 +47,7 @@ def processes(directory: Path) -> list[psutil.Process]:
     return [
         each
         for each in psutil.process_iter(["name", "cmdline"])
-        if each.info["name"] in {"etcd", "kube-apiserver"}
-        and str(directory) in " ".join(each.info["cmdline"] or [])
+        if each.info["name"] in {"etcd", "kube-apiserver"} and str(directory) in " ".join(each.info["cmdline"] or [])
     ]
 
 
@@ -143,9 +142,7 @@ def test_further_flags_and_a_failing_start(running: RealControlPlane, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_command_line_leaves_no_process(running: RealControlPlane, tmp_path: Path, number: int) -> None:
     """The command prints one line when it is ready; however it ends, etcd and kube-apiserver end too."""
-    part = Part.start(
-        "sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90
-    )
+    part = Part.start("sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90)
     assert part.ready == {
         "part": "control-plane",
         "server": part.ready["server"],
@@ -165,9 +162,7 @@ def test_command_line_leaves_no_process(running: RealControlPlane, tmp_path: Pat
 
 def test_command_line_ends_with_a_program(running: RealControlPlane, tmp_path: Path) -> None:
     """When etcd dies by itself the command fails and says where the log is, instead of serving half of it."""
-    part = Part.start(
-        "sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90
-    )
+    part = Part.start("sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90)
     next(each for each in processes(tmp_path) if each.name() == "etcd").kill()
     assert part.wait(END_SECONDS) == 1
     assert "a program ended by itself" in (tmp_path / "log").read_text()
@@ -176,8 +171,6 @@ def test_command_line_ends_with_a_program(running: RealControlPlane, tmp_path: P
 
 def test_launcher(running: RealControlPlane) -> None:
     """`scripts/control-plane build` prints the folder that the running programs come from, and no more."""
-    with Part.start_program(
-        [str(LAUNCHER), "build"], log=running.kubeconfig.parent / "said", says_ready=False
-    ) as part:
+    with Part.start_program([str(LAUNCHER), "build"], log=running.kubeconfig.parent / "said", says_ready=False) as part:
         assert part.wait(60) == 0
     assert (running.kubeconfig.parent / "said").read_text() == f"{running.kubectl.parent}\n"
