@@ -1,0 +1,63 @@
+"""The hashed locks: fresh, without addresses, agreeing with each other, and minimal where they are deployed."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from development.lock import DEVELOPMENT, LOCKS, ROOT, Lock, header, is_fresh, main
+
+PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+PRODUCTION = [lock for lock in LOCKS if lock.path != DEVELOPMENT]
+
+
+def pins(lock: Lock) -> dict[str, str]:
+    """Package and version of every line of a lock."""
+    return dict(PINNED.findall((ROOT / lock.path).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.path)
+def test_a_lock_names_hashes_and_no_address(lock: Lock) -> None:
+    """Every pin has hashes, nothing says where from, and the lock was made from today's ranges."""
+    text = (ROOT / lock.path).read_text(encoding="utf-8")
+    assert is_fresh(lock)
+    assert "://" not in text
+    assert "index-url" not in text
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) >= len(pins(lock)) > 0
+
+
+@pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
+def test_what_is_deployed_is_what_was_tested(lock: Lock) -> None:
+    """Production versions are those of the development lock."""
+    tested = pins(next(lock for lock in LOCKS if lock.path == DEVELOPMENT))
+    assert {name: tested.get(name) for name in pins(lock)} == pins(lock)
+
+
+@pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
+def test_nothing_for_developers_is_deployed(lock: Lock) -> None:
+    """No package that only the operator or dev group asks for is in a production lock."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    named = [entry for group in ("dev", "operator") for entry in groups[group] if isinstance(entry, str)]
+    developers = {re.split(r"[<>=]", requirement)[0] for requirement in named}
+    brought_by_the_framework = {"click"}
+    assert not (developers & set(pins(lock))) - brought_by_the_framework
+
+
+def test_the_exporter_ships_one_package() -> None:
+    """Its memory is bounded by what it imports: urllib3 and the standard library."""
+    (lock,) = [lock for lock in LOCKS if lock.path == "infra/exporter/requirements.txt"]
+    assert list(pins(lock)) == ["urllib3"]
+
+
+def test_a_changed_range_makes_a_lock_stale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`scripts/lock --check` fails and names the lock when pyproject.toml says something else."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(text.replace('"urllib3>=2.8,<3"', '"urllib3>=2.9,<3"'), encoding="utf-8")
+    for lock in LOCKS:
+        (tmp_path / lock.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / lock.path).write_bytes((ROOT / lock.path).read_bytes())
+    before = header(LOCKS[2])
+    monkeypatch.setattr("development.lock.ROOT", tmp_path)
+    assert header(LOCKS[2]) != before
+    assert main(["--check"]) == 1
