@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     if given[:1] == ["unit"]:
-        given[:1] = [path for path in UNIT if (ROOT / path).is_dir()]
+        given[:1] = ["-m", "not real", *UNIT]
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *given])  # noqa: S606 - no shell is wanted
     return 0

@@ -40,7 +40,7 @@ class NamespaceRules(Rules):
     def create(self, new: Json, user: User) -> Sequence[Cause]:  # noqa: ARG002 - who asks does not matter
         """Add what a namespace is born with."""
         labels = new["metadata"].get("labels", {})
-        new["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": new["metadata"]["name"]}
+        new["metadata"]["labels"] = {**labels, "kubernetes.io/metadata.name": new["metadata"].get("name", "")}
         new["spec"] = {"finalizers": ["kubernetes"]}
         new["status"] = {"phase": "Active"}
         return ()

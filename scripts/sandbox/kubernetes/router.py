@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import re
 import urllib.parse
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.store import Entry
     from sandbox.kubernetes.verbs import Verbs
 
+_LOG = logging.getLogger(__name__)
 RESOURCES = (*core.RESOURCES, certificates.RESOURCE)
 _OPEN = frozenset({"/healthz", "/livez", "/readyz"})
 _REVIEWS = ("apis", "authentication.k8s.io", "v1", "selfsubjectreviews")
@@ -81,6 +83,9 @@ class Router:
             return self._route(request, user)
         except status.StatusError as error:
             return refusal(error)
+        except Exception:  # noqa: BLE001 - a fault of the double must not look like a broken network
+            _LOG.exception("%s %r failed", request.method, request.target)
+            return refusal(status.internal("the double has a fault here; its log says which"))
 
     def _route(self, request: HttpRequest, user: User | None) -> HttpAnswer:
         path, _, query = request.target.partition("?")

@@ -79,33 +79,18 @@ class Tokens:
             message = f"must be {_MINIMUM_SECONDS} to {_MAXIMUM_SECONDS}"
             cause = status.invalid_value("spec.expirationSeconds", str(seconds), message)
             raise status.invalid(REQUEST, "", [cause])
-        metadata, now = account["metadata"], int(time.time())
+        metadata, reference = account["metadata"], spec.get("boundObjectRef")
         audiences = spec.get("audiences") or [ISSUER]
         private: Json = {"namespace": metadata["namespace"], "serviceaccount": _named(metadata)}
-        if "boundObjectRef" in spec:
-            private |= self._bound(metadata, spec["boundObjectRef"])
-        claims = {
-            "aud": audiences,
-            "exp": now + seconds,
-            "iat": now,
-            "iss": ISSUER,
-            "jti": str(uuid.uuid4()),
-            "kubernetes.io": private,
-            "nbf": now,
-            "sub": _username(metadata["namespace"], metadata["name"]),
-        }
-        expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + seconds))
+        if reference is not None:
+            private |= self._bound(metadata, reference)
+        token, expires = self._token(metadata, audiences, private, seconds)
         return {
             "kind": REQUEST.kind,
             "apiVersion": REQUEST.api_version,
-            "metadata": {
-                "name": metadata["name"],
-                "namespace": metadata["namespace"],
-                "uid": metadata["uid"],
-            },
-            "spec": {"audiences": audiences, "expirationSeconds": seconds}
-            | {"boundObjectRef": spec.get("boundObjectRef")},
-            "status": {"token": self._signed(claims), "expirationTimestamp": expiry},
+            "metadata": {key: metadata[key] for key in ("name", "namespace", "uid", "creationTimestamp")},
+            "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": reference},
+            "status": {"token": token, "expirationTimestamp": expires},
         }
 
     def user(self, token: str) -> User | None:
@@ -173,6 +158,20 @@ class Tokens:
             return {}
         node = self._store.find(core.NODES, "", name)
         return {"node": {"name": name} if node is None else _named(node.object["metadata"])}
+
+    def _token(self, account: Json, audiences: list[str], private: Json, seconds: int) -> tuple[str, str]:
+        now = int(time.time())
+        claims = {
+            "aud": audiences,
+            "exp": now + seconds,
+            "iat": now,
+            "iss": ISSUER,
+            "jti": str(uuid.uuid4()),
+            "kubernetes.io": private,
+            "nbf": now,
+            "sub": _username(account["namespace"], account["name"]),
+        }
+        return self._signed(claims), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + seconds))
 
     def _signed(self, claims: Json) -> str:
         signed = f"{_encoded({'alg': 'ES256', 'typ': 'JWT'})}.{_encoded(claims)}"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 from google.auth.transport.requests import Request
-from tests.contract.google.cluster import ISSUER, Cluster
 
 from sandbox.google import GoogleServer, Project, example, oidc_provider
 from sandbox.google.jwt import keys_of
+from tests.contract.google.cluster import ISSUER, Cluster
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import urllib3
 from google.auth import exceptions, identity_pool
 from google.auth.transport.requests import Request
 from google.oauth2 import id_token, sts
-from tests.contract.google.cluster import SUBJECT, Cluster
 
 from sandbox.google import GoogleServer, Project, example, gke_provider
+from tests.contract.google.cluster import SUBJECT, Cluster
 
 PROVIDER = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/demo/providers/cluster"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from google.cloud.kms_v1 import CryptoKeyVersion, KeyManagementServiceClient, KeyRing
-from tests.contract.kms.keys import LOCATION, Keys, random_id
 
 from sandbox.kms import KmsServer, connect
+from tests.contract.kms.keys import LOCATION, Keys, random_id
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from google.cloud.kms_v1 import (
     KeyManagementServiceClient,
     ProtectionLevel,
 )
+
 from tests.contract.kms.keys import Keys
 
 Level: Any = ProtectionLevel

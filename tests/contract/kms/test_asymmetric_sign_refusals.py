@@ -8,6 +8,7 @@ import google_crc32c
 import pytest
 from google.api_core import exceptions
 from google.cloud.kms_v1 import CryptoKeyVersion, KeyManagementServiceClient
+
 from tests.contract.kms.keys import Keys
 
 SigningVersion = Callable[[str], CryptoKeyVersion]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.cloud.kms_v1 import CryptoKeyVersion, KeyManagementServiceClient, ProtectionLevel
-from tests.contract.kms.keys import Keys
 
 from sandbox.kms import wait_until_enabled
+from tests.contract.kms.keys import Keys
 
 Algorithm: Any = CryptoKeyVersion.CryptoKeyVersionAlgorithm
 State: Any = CryptoKeyVersion.CryptoKeyVersionState

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.cloud.kms_v1 import CryptoKey, CryptoKeyVersion, KeyManagementServiceClient, ProtectionLevel
+
 from tests.contract.kms.keys import Keys
 
 Algorithm: Any = CryptoKeyVersion.CryptoKeyVersionAlgorithm

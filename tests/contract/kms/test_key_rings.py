@@ -3,6 +3,7 @@
 import pytest
 from google.api_core import exceptions
 from google.cloud.kms_v1 import KeyManagementServiceClient, KeyRing
+
 from tests.contract.kms.keys import random_id
 
 

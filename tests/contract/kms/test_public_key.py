@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.api_core import exceptions
 from google.cloud.kms_v1 import CryptoKeyVersion, KeyManagementServiceClient, ProtectionLevel, PublicKey
+
 from tests.contract.kms.keys import Keys
 
 Algorithm: Any = CryptoKeyVersion.CryptoKeyVersionAlgorithm

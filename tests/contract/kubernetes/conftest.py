@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.contract.kubernetes.support import Pod, Target, make_pod
-from tests.sandbox.control_plane.require import real_control_plane
 
 from sandbox.api import Api
 from sandbox.kubernetes import KubernetesServer
+from tests.contract.kubernetes.support import Pod, Target, make_pod
+from tests.sandbox.control_plane.require import real_control_plane
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # The double lets everyone do everything; the real one must be told that pods may ask for certificates.

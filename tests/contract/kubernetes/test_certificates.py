@@ -3,9 +3,9 @@
 import base64
 
 import pytest
-from tests.contract.kubernetes.support import APPROVED, Target, causes, certificate_pem, encoded, refusal, unique
 
 from sandbox.api import Json, csr_path
+from tests.contract.kubernetes.support import APPROVED, Target, causes, certificate_pem, encoded, refusal, unique
 
 LEAF, OTHER = certificate_pem("leaf"), certificate_pem("other")
 INVALID = {("status.certificate", "FieldValueInvalid")}

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+
+from sandbox.api import Json, csr_path
 from tests.contract.kubernetes.support import (
     APPROVED,
     DENIED,
@@ -13,8 +15,6 @@ from tests.contract.kubernetes.support import (
     encoded,
     refusal,
 )
-
-from sandbox.api import Json, csr_path
 
 FORBIDDEN = {("status.conditions", "FieldValueForbidden")}
 OTHER = {"type": "Other", "status": "Unknown"}

@@ -1,9 +1,9 @@
 """Namespaces, nodes, pods and events, as far as a signer's world needs them."""
 
 import pytest
-from tests.contract.kubernetes.support import Pod, Target, causes, make_namespace, refusal, unique
 
 from sandbox.api import NAMESPACES, NODES, Json
+from tests.contract.kubernetes.support import Pod, Target, causes, make_namespace, refusal, unique
 
 EVENT: Json = {"reason": "CertificateDenied", "message": "denied", "type": "Warning", "source": {"component": "signer"}}
 

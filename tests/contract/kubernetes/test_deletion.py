@@ -1,9 +1,9 @@
 """Deletion: preconditions, finalizers, and pods that take their time."""
 
 import pytest
-from tests.contract.kubernetes.support import FAILED, Pod, Target, causes, make_pod, refusal
 
 from sandbox.api import Json, csr_path
+from tests.contract.kubernetes.support import FAILED, Pod, Target, causes, make_pod, refusal
 
 FINALIZER = "example.com/wait"
 

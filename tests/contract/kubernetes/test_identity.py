@@ -4,6 +4,8 @@ import base64
 from typing import Any
 
 import pytest
+
+from sandbox.api import CSRS, NAMESPACES, Api
 from tests.contract.kubernetes.support import (
     PREFIX,
     SELF_REVIEWS,
@@ -16,8 +18,6 @@ from tests.contract.kubernetes.support import (
     request_token,
     unique,
 )
-
-from sandbox.api import CSRS, NAMESPACES, Api
 
 
 def test_a_bound_token_puts_pod_and_node_into_the_csr(target: Target, pod: Pod) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 import urllib3
-from tests.contract.kubernetes.support import Target, make_namespace, refusal, unique
 
 from sandbox.api import CSRS, Json
+from tests.contract.kubernetes.support import Target, make_namespace, refusal, unique
 
 
 def _make(target: Target, count: int) -> tuple[str, list[str]]:

@@ -7,9 +7,9 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.contract.kubernetes.support import Target, csr, refusal, unique
 
 from sandbox.api import CSRS, Api, csr_path
+from tests.contract.kubernetes.support import Target, csr, refusal, unique
 
 Send = Callable[..., tuple[int, str]]
 

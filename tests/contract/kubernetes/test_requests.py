@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import CertificateSigningRequestBuilder, Name
-from tests.contract.kubernetes.support import Target, causes, encoded, refusal, request_pem, unique
 
 from sandbox.api import csr_path
+from tests.contract.kubernetes.support import Target, causes, encoded, refusal, request_pem, unique
 
 PEM = request_pem()
 DER = base64.b64decode(b"".join(PEM.splitlines()[1:-1]))

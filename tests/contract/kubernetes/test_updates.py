@@ -3,9 +3,9 @@
 import functools
 
 import pytest
-from tests.contract.kubernetes.support import APPROVED, Target, causes, csr, refusal, unique
 
 from sandbox.api import Json, csr_path
+from tests.contract.kubernetes.support import APPROVED, Target, causes, csr, refusal, unique
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 

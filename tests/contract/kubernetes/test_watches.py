@@ -4,9 +4,9 @@ import itertools
 from typing import Any
 
 import pytest
-from tests.contract.kubernetes.support import APPROVED, Target, refusal, unique
 
 from sandbox.api import CSRS, Json, csr_path
+from tests.contract.kubernetes.support import APPROVED, Target, refusal, unique
 
 
 def _selector() -> tuple[str, str]:

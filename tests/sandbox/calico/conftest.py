@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 from sandbox import control_plane
 from sandbox.api import Api
@@ -13,6 +12,7 @@ from sandbox.calico.fleet import Fleet, managements, plan
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.world import World
 from sandbox.pki import Authority
+from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 
 def _administrator(directory: Path) -> Iterator[Api]:

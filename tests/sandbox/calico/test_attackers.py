@@ -5,7 +5,6 @@ import base64
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 from sandbox.api import CSRS, Api, csr_path
 from sandbox.calico import attackers
@@ -13,6 +12,7 @@ from sandbox.calico.attackers import Attacker
 from sandbox.calico.components import components
 from sandbox.calico.stories import STORIES
 from sandbox.calico.world import World
+from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from tests.sandbox.calico.helpers import LONG, SIGNER, set_certificate, set_conditions, wait_for_csr
 
 from sandbox.api import CSRS, Api, ApiError, csr_path
 from sandbox.calico import client
@@ -18,6 +17,7 @@ from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyMismatchError, generate
 from sandbox.calico.render import CertificateManagement, resolved, variables
 from sandbox.calico.request import certification_request, pem
+from tests.sandbox.calico.helpers import LONG, SIGNER, set_certificate, set_conditions, wait_for_csr
 
 _POD = {"name": "calico-node-abcde", "namespace": "calico-system", "address": "10.128.0.2"}
 

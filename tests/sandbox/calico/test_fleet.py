@@ -4,12 +4,12 @@ import base64
 from pathlib import Path
 
 from cryptography import x509
-from tests.sandbox.calico.helpers import LONG, RELEASE, SIGNER, set_certificate, set_conditions
 
 from sandbox.api import Api, csr_path
 from sandbox.calico.components import components
 from sandbox.calico.fleet import MIXED, QUICK, Fleet, Member, managements, plan
 from sandbox.calico.observer import Observer
+from tests.sandbox.calico.helpers import LONG, RELEASE, SIGNER, set_certificate, set_conditions
 
 
 def _plan(count: int, seed: int = 0, algorithms: tuple[tuple[str, str], ...] = MIXED) -> tuple[Member, ...]:

@@ -1,7 +1,6 @@
 """The cluster that Calico's pods live in: what is made, made once, and removed."""
 
 import pytest
-from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 from sandbox.api import CSRS, NAMESPACES, NODES, Api, ApiError, csr_path
 from sandbox.calico.client import Environment, csr_object
@@ -11,6 +10,7 @@ from sandbox.calico.keys import generate
 from sandbox.calico.render import OURS, CertificateManagement, PodPlan, component_pod, pod_object, resolved, variables
 from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import World
+from tests.sandbox.calico.helpers import RELEASE, SIGNER
 
 _NODE_ROW = components(RELEASE)[0]
 _MANAGEMENT = CertificateManagement(signer_name=SIGNER)

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.sandbox.control_plane.require import real_control_plane
 
 from sandbox.control_plane import NotAvailableError, binaries, modules
+from tests.sandbox.control_plane.require import real_control_plane
 
 # Stands for Go: notes what it was asked, waits while a file `hold` lies beside it, writes what -o names.
 # A real build takes minutes; test_real.py uses the programs of one.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 import urllib3
-from tests.sandbox.control_plane.require import real_control_plane
 
 from sandbox import control_plane
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
 from sandbox.control_plane import StartError, modules
 from sandbox.process import Part
+from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from tests.contract.kubernetes.support import SELF_REVIEWS, csr, make_pod, refusal, request_token
 
 from sandbox.api import CSRS, Api, ApiError, csr_path, quoted
 from sandbox.kubernetes import KubernetesServer
+from tests.contract.kubernetes.support import SELF_REVIEWS, csr, make_pod, refusal, request_token
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from tests.contract.kubernetes.support import APPROVED, certificate_pem, csr, encoded, make_pod, refusal, request_token
 
 from sandbox.api import CSRS, Api, Json, csr_path
 from sandbox.kubernetes import KubernetesServer, LoggedRequest
 from sandbox.pki import Authority
 from sandbox.process import Part
+from tests.contract.kubernetes.support import APPROVED, certificate_pem, csr, encoded, make_pod, refusal, request_token
 
 
 def test_every_request_is_logged_as_it_was_sent(server: KubernetesServer, api: Api) -> None:
