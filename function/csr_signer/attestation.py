@@ -81,7 +81,7 @@ class Pod:
                 finished=status.get("phase") in ("Succeeded", "Failed"),
                 addresses=frozenset(_addresses(status, host_network=bool(spec.get("hostNetwork")))),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise UnavailableError(f"the API server answered with no Pod: {quote(str(error))}") from error
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from csr_signer.configuration import ClusterConfiguration
@@ -29,6 +30,17 @@ LONGEST_NAME: Final = 512
 _UNSAFE_IN_NAME: Final = re.compile(r"[/%\x00-\x1f\x7f]")
 _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRACE_PARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+# What the SDK and werkzeug raise; RecursionError: JSON nested without end.
+_UNREADABLE: Final = (
+    GenericException,
+    ClientDisconnected,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +77,11 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         event = from_http(dict(request.headers), request.get_data())
         attributes = event.get_attributes()
         data = event.get_data()
-    except (GenericException, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise EventError("the request is no CloudEvent") from error
+    event_id = attributes.get("id")
+    if not isinstance(event_id, str) or not event_id:
+        raise EventError("id: allowed is a text that is not empty")
     if attributes.get("type") != EVENT_TYPE:
         raise EventError(f"type: allowed is {EVENT_TYPE}")
     key = next((key for key, cluster in clusters.items() if cluster.source == attributes.get("source")), None)
@@ -79,7 +94,7 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         cluster=key,
         name=name,
         uid=uid,
-        event_id=ascii(str(attributes.get("id")))[1:-1][:128],
+        event_id=ascii(event_id)[1:-1][:128],
         trace_id=trace[1] if trace else "",
     )
 
@@ -127,7 +142,7 @@ def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
     try:
         payload = request.headers.get("Authorization", "").removeprefix("Bearer ").split(".")[1]
         email = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["email"]
-    except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError, binascii.Error) as error:
         raise EventError("the caller's token names no email") from error
     if email not in cluster.invokers:
         raise EventError("the caller is not one of the cluster's invokers")

@@ -31,6 +31,7 @@ KEY_VERSION: Final = re.compile(
     r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
 )
 _CLUSTER_KEY: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_DOMAIN: Final = re.compile(rf"{_CLUSTER_KEY.pattern}(?:\.{_CLUSTER_KEY.pattern})*")
 # spec.signerName: kubernetes pkg/apis/certificates/validation ValidateCertificateSigningRequestSignerName.
 _SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
 _RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
@@ -197,7 +198,7 @@ def load(path: Path) -> Configuration:
             raise ConfigurationError(f"{where}: {error}") from error
     _refuse_shared_keys(document.clusters, signers)
     return Configuration(
-        clusters=MappingProxyType({key: _resolve(cluster, folder) for key, cluster in document.clusters.items()}),
+        clusters=MappingProxyType({key: _resolve(key, cluster, folder) for key, cluster in document.clusters.items()}),
         signers=MappingProxyType(signers),
         kms=document.kms,
     )
@@ -216,6 +217,8 @@ def _cluster_complaints(key: str, cluster: ClusterConfiguration) -> list[str]:
         complaints.append("the key: allowed are lower-case letters, digits and hyphens")
     if not cluster.source:
         complaints.append("source: got an empty text")
+    if not _DOMAIN.fullmatch(cluster.cluster_domain):
+        complaints.append(f"cluster_domain: got {quote(cluster.cluster_domain)}, allowed is a DNS name in lower case")
     if len(given) != 1:
         complaints.append(
             f"authentication: got {given or 'none'}, allowed is one of google_access_token, google_id_token, kubeconfig"
@@ -232,9 +235,16 @@ def _cluster_complaints(key: str, cluster: ClusterConfiguration) -> list[str]:
 
 
 def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
-    url = urlsplit(cluster.server or "")
-    if url.scheme != "https" or not url.hostname or url.query or url.fragment or url.username is not None:
-        return [f"server: got {quote(cluster.server)}, allowed is an https URL without user, query or fragment"]
+    refused = f"server: got {quote(cluster.server)}, allowed is an https URL without user, query or fragment"
+    try:
+        url = urlsplit(cluster.server or "")
+        port = url.port  # raises where it is no port
+    except ValueError:
+        return [refused]
+    if url.scheme != "https" or not url.hostname or port == 0:
+        return [refused]
+    if url.query or url.fragment or url.username is not None:
+        return [refused]
     if cluster.certificate_authority is None and not _GOOGLE_HOSTS.fullmatch(url.hostname):
         return [
             (
@@ -332,7 +342,7 @@ def _refuse_shared_keys(
                 )
 
 
-def _resolve(cluster: ClusterConfiguration, folder: Path) -> ClusterConfiguration:
+def _resolve(key: str, cluster: ClusterConfiguration, folder: Path) -> ClusterConfiguration:
     ways = cluster.authentication
     if ways.kubeconfig is not None:
         return dataclasses.replace(
@@ -341,7 +351,7 @@ def _resolve(cluster: ClusterConfiguration, folder: Path) -> ClusterConfiguratio
     if cluster.certificate_authority is None:
         return cluster
     path = folder / cluster.certificate_authority
-    _file("certificate_authority", path)
+    _file(f"clusters.{key}.certificate_authority", path)
     return dataclasses.replace(cluster, certificate_authority=str(path))
 
 

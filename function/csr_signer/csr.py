@@ -75,7 +75,7 @@ class CertificateSigningRequest:
         """
         try:
             return cls._from_object(json.loads(document), document)
-        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
             raise UnavailableError(
                 f"the API server answered with no CertificateSigningRequest: {quote(str(error))}"
             ) from error
@@ -87,7 +87,7 @@ class CertificateSigningRequest:
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            created=datetime.fromisoformat(metadata["creationTimestamp"]),
+            created=_moment(metadata["creationTimestamp"]),
             deleting=metadata.get("deletionTimestamp") is not None,
             signer_name=spec["signerName"],
             request=base64.b64decode(spec["request"], validate=True),
@@ -105,6 +105,13 @@ class CertificateSigningRequest:
             certificate=base64.b64decode(status.get("certificate") or "", validate=True),
             document=document,
         )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"creationTimestamp {text!r} has no zone")
+    return moment
 
 
 def triage(csr: CertificateSigningRequest, *, uid: str, signer_name: str, approve: bool) -> str | None:

@@ -36,11 +36,20 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys."""
+    """YAML without duplicate keys, with texts alone as keys, and without aliases, whose expansion has no bound."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            place = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs know it without types
+            raise yaml.MarkedYAMLError(None, None, "an alias is not allowed", place)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, key in enumerate(keys):
+            if not isinstance(key, str):
+                complaint = f"key {quote(key)} is no text, put it in quotes"
+                raise yaml.MarkedYAMLError(None, None, complaint, node.value[index][0].start_mark)
             if key in keys[:index]:
                 raise yaml.MarkedYAMLError(None, None, f"duplicate key {quote(key)}", node.value[index][0].start_mark)
         return super().construct_mapping(node, deep)
@@ -65,7 +74,7 @@ def read(kind: type[T], path: Path) -> T:
     except ValidationError as error:
         reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
         raise ConfigurationError(f"{path.name}: {reasons}") from error
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path.name}: is no such YAML: {' '.join(str(error).split())}") from error
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ObjectIdentifier
@@ -131,7 +131,7 @@ class Issuer:
         try:
             certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
             certificate.verify_directly_issued_by(self.certificate)
-        except (ValueError, TypeError, IndexError, InvalidSignature):
+        except (ValueError, TypeError, IndexError, UnsupportedAlgorithm, InvalidSignature):
             return None
         return certificate
 
@@ -189,8 +189,7 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
             f"key version {issuer.key_version}: protection level {key.protection_level},"
             f" configured is at least {issuer.protection_level}"
         )
-    public_key = serialization.load_pem_public_key(key.pem)
-    if _der(public_key) != _spki(issuer.certificate):
+    if _der_of_pem(key.pem) != _spki(issuer.certificate):
         raise ConfigurationError(
             f"key version {issuer.key_version}: its public key is not that of the CA certificate"
             f" {issuer.certificate.subject.rfc4514_string()!r}: configure the certificate of this key version"
@@ -231,7 +230,7 @@ def _complaints(ca: x509.Certificate, *, path_length: int | None) -> list[str]:
     complaints = []
     try:
         extensions = {type(extension.value): extension.value for extension in ca.extensions}
-    except ValueError as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         return [f"its extensions cannot be read: {error}"]
     constraints = extensions.get(x509.BasicConstraints)
     if not isinstance(constraints, x509.BasicConstraints) or not constraints.ca:
@@ -249,13 +248,21 @@ def _complaints(ca: x509.Certificate, *, path_length: int | None) -> list[str]:
 def _issued_by(below: x509.Certificate, above: x509.Certificate) -> bool:
     try:
         below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
         return False
     return True
 
 
 def _spki(certificate: x509.Certificate) -> bytes:
     return _der(certificate.public_key())
+
+
+def _der_of_pem(pem: bytes) -> bytes | None:
+    """None for what is no key that pyca knows, and so not the CA certificate's."""
+    try:
+        return _der(serialization.load_pem_public_key(pem))
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _der(key: object) -> bytes:

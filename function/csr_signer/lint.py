@@ -5,10 +5,13 @@ issuer. Only `lint` makes a `TBSCertificate`, and only that can be signed.
 """
 
 import hashlib
+import itertools
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -18,6 +21,18 @@ from csr_signer.policy import Permit
 
 LARGEST_CERTIFICATE: Final = 16 * 1024
 LARGEST_SERIAL: Final = 2**159
+_TAGS: Final = [0xA0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30, 0xA3]  # RFC 5280 §4.1: no unique identifiers
+_OCTET_STRING, _UTC_TIME, _GENERALIZED_TIME = 0x04, 0x17, 0x18
+_FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 §4.1.2.5
+_LONG_FORM: Final = 0x80  # X.690 §8.1.3.5
+# pyca's readers raise these beside ValueError; none of them is one.
+_UNREADABLE: Final = (
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _PURPOSES: Final = {
     "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
     "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -61,20 +76,39 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
     """
     try:
         certificate = x509.load_der_x509_certificate(_with_empty_signature(encoded, algorithm))
+        children = _children(encoded)
+        if [child[0] for child in children] != _TAGS:
+            raise LintError("lint: not as permitted: structure")
         findings = [
-            *_fields(certificate, permit, issuer, algorithm),
-            *_extensions(certificate, permit, issuer),
+            *_encoding(children, permit, algorithm),
+            *_fields(encoded, certificate, permit, issuer),
+            *_extensions(children[7], certificate, permit, issuer),
         ]
-    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, *_UNREADABLE) as error:
         raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
-    if certificate.tbs_certificate_bytes != encoded:
-        findings.append("bytes")
     if findings:
         raise LintError(f"lint: not as permitted: {', '.join(findings)}")
     return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
 
 
-def _fields(certificate: x509.Certificate, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> list[str]:
+def _encoding(children: list[bytes], permit: Permit, algorithm: SignatureAlgorithm) -> list[str]:
+    """What pyca reads over without a word: the inner algorithm, the kinds of times and of strings, any key's bytes."""
+    times = [_UTC_TIME if moment.year < _FIRST_GENERALIZED_YEAR else _GENERALIZED_TIME for moment in _validity(permit)]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.common_name)])
+    holds = {
+        "signature algorithm": children[2] == _algorithm_identifier(algorithm),
+        "kind of time": [child[0] for child in _children(children[4])] == times,
+        "subject encoding": children[5] == subject.public_bytes(),
+        "subject public key encoding": children[6] == permit.public_key.subject_public_key_info,
+    }
+    return [name for name, held in holds.items() if not held]
+
+
+def _validity(permit: Permit) -> tuple[datetime, datetime]:
+    return permit.not_before.astimezone(UTC), permit.not_after.astimezone(UTC)
+
+
+def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
     key = certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -83,7 +117,6 @@ def _fields(certificate: x509.Certificate, permit: Permit, issuer: Issuer, algor
     holds = {
         "version": certificate.version is x509.Version.v3,
         "serial number": 0 < certificate.serial_number < LARGEST_SERIAL,
-        "signature algorithm": certificate.signature_algorithm_oid == algorithm.identifier,
         "issuer": certificate.issuer.public_bytes() == ca.subject.public_bytes(),
         "not before": certificate.not_valid_before_utc == permit.not_before,
         "not after": certificate.not_valid_after_utc == permit.not_after,
@@ -91,14 +124,15 @@ def _fields(certificate: x509.Certificate, permit: Permit, issuer: Issuer, algor
         "subject": subject == [(NameOID.COMMON_NAME, permit.common_name)],
         "subject public key": key == permit.public_key.subject_public_key_info,
         "public key is no issuer's": key not in issuer.public_keys,
-        "size": len(certificate.tbs_certificate_bytes) <= LARGEST_CERTIFICATE,
+        "size": len(encoded) <= LARGEST_CERTIFICATE,
+        "bytes": certificate.tbs_certificate_bytes == encoded,
     }
     return [name for name, held in holds.items() if not held]
 
 
-def _extensions(certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
-    values = {type(extension.value): extension for extension in certificate.extensions}
-    expected: dict[type, tuple[bool, object]] = {
+def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
+    """Kinds, criticality and the very bytes of all values, as pyca writes them."""
+    expected: dict[type, tuple[bool, x509.ExtensionType]] = {
         x509.BasicConstraints: (True, x509.BasicConstraints(ca=False, path_length=None)),
         x509.KeyUsage: (True, _key_usage(rsa=permit.public_key.rsa)),
         x509.ExtendedKeyUsage: (
@@ -109,8 +143,16 @@ def _extensions(certificate: x509.Certificate, permit: Permit, issuer: Issuer) -
         x509.SubjectKeyIdentifier: (False, _subject_key_identifier(certificate)),
         x509.AuthorityKeyIdentifier: (False, x509.AuthorityKeyIdentifier(issuer.key_identifier, None, None)),
     }
-    found = {kind: (extension.critical, extension.value) for kind, extension in values.items()}
-    wrong = [kind.__name__ for kind in expected if found.get(kind) != expected[kind]]
+    encoded = _children(_children(explicit)[0])
+    found = {
+        type(extension.value): (extension.critical, extension.value, _children(each)[-1])
+        for extension, each in zip(certificate.extensions, encoded, strict=True)
+    }
+    wrong = [
+        kind.__name__
+        for kind, (critical, value) in expected.items()
+        if found.get(kind) != (critical, value, _element(_OCTET_STRING, value.public_bytes()))
+    ]
     return wrong + [kind.__name__ for kind in found if kind not in expected]
 
 
@@ -145,18 +187,36 @@ def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIde
 
 def _with_empty_signature(encoded: bytes, algorithm: SignatureAlgorithm) -> bytes:
     """A certificate around the bytes, so that pyca reads them; written without the builder's encoder."""
+    return _element(0x30, encoded + _algorithm_identifier(algorithm) + _element(0x03, b"\x00"))
+
+
+def _algorithm_identifier(algorithm: SignatureAlgorithm) -> bytes:
     arcs = [int(arc) for arc in algorithm.identifier.dotted_string.split(".")]
     body = bytes([arcs[0] * 40 + arcs[1]]) + b"".join(_base128(arc) for arc in arcs[2:])
-    identifier = _element(0x30, _element(0x06, body) + (b"\x05\x00" if algorithm.rsa else b""))
-    return _element(0x30, encoded + identifier + _element(0x03, b"\x00"))
+    return _element(0x30, _element(0x06, body) + (b"\x05\x00" if algorithm.rsa else b""))
+
+
+def _children(element: bytes) -> list[bytes]:
+    """The elements inside a constructed one that pyca has parsed: all lengths are known to be good."""
+    starts = [_content(element, 0)]
+    while starts[-1] < len(element):
+        content = _content(element, starts[-1])
+        octets = element[starts[-1] + 2 : content] or element[starts[-1] + 1 : content]
+        starts.append(content + int.from_bytes(octets, "big"))
+    return [element[start:end] for start, end in itertools.pairwise(starts)]
+
+
+def _content(element: bytes, start: int) -> int:
+    size = element[start + 1]
+    return start + 2 + (0 if size < _LONG_FORM else size - _LONG_FORM)
 
 
 def _element(tag: int, content: bytes) -> bytes:
     size = len(content)
-    if size < 0x80:  # noqa: PLR2004 - X.690 §8.1.3: the short form ends here
+    if size < _LONG_FORM:
         return bytes([tag, size]) + content
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(octets)]) + octets + content
+    return bytes([tag, _LONG_FORM | len(octets)]) + octets + content
 
 
 def _base128(arc: int) -> bytes:

@@ -41,7 +41,7 @@ class Signer:
         lifetime: the configuration's cap of the lifetime; it can only lower the profile's.
         deferral_limit: CSR age at which what is still missing is refused.
         issuer: who signs.
-        configuration_digest: hex SHA-256 over everything above.
+        configuration_digest: hex SHA-256 over everything that a certificate follows from.
     """
 
     cluster: str
@@ -235,7 +235,7 @@ def _certifiable(address: Address) -> bool:
 
 
 def _defer(csr: CertificateSigningRequest, missing: list[Address], signer: Signer, now: datetime) -> Decision:
-    text = f"addresses {', '.join(map(str, missing))} are not visible as the pod's"
+    text = f"addresses {quote(', '.join(map(str, missing)))} are not visible as the pod's"
     if now - csr.created >= signer.deferral_limit:
         message = f"{text} after {signer.deferral_limit.total_seconds():.0f} seconds"
         return _refusal([Violation(code="pod.address_missing", message=message)])

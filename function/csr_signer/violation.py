@@ -52,6 +52,7 @@ CODES: Mapping[str, str] = MappingProxyType(
 """Every code with what is allowed; the documentation's table is made from it."""
 
 LONGEST_QUOTE = 128
+LONGEST_SENTENCE = 512
 LONGEST_TEXT = 2048
 
 
@@ -83,7 +84,7 @@ def quote(value: object) -> str:
 
 def describe(violations: Iterable[Violation]) -> str:
     """All violations as one bounded text for conditions, Events and log lines; says how many did not fit."""
-    sentences = [str(violation) for violation in violations]
+    sentences = [str(violation)[:LONGEST_SENTENCE] for violation in violations]
     kept = 0
     length = 0
     for sentence in sentences:

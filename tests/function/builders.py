@@ -1,8 +1,8 @@
 """Honest values of every stage, and the same with one thing wrong.
 
-Whatever is not named by a test is what Calico's node asks for in release 3.31: `judge()` alone is a permit. Requests are
-written by the sandbox's DER writer, which can also write what a library would refuse to, and shares no code with the
-function. Keys follow from numbers: no secret is kept, and two runs see the same bytes.
+Whatever is not named by a test is what Calico's node asks for in release 3.31: `judge()` alone is a permit. Requests
+are written by the sandbox's DER writer, which can also write what a library would refuse to, and shares no code with
+the function. Keys follow from numbers: no secret is kept, and two runs see the same bytes.
 """
 
 import base64
@@ -126,7 +126,7 @@ def close_primes_modulus() -> int:
 
 @cache
 def roca_modulus() -> int:
-    """A modulus of 2048 bits with the fingerprint of CVE-2017-15361: a power of 65537 modulo the first primes' product."""
+    """2048 bits with the fingerprint of CVE-2017-15361: a power of 65537 modulo the product of the first primes."""
     product, candidate = 1, 2
     while product.bit_length() < 960:
         product *= candidate
@@ -223,7 +223,7 @@ def make_request_der(
 ) -> bytes:
     """DER of the CertificationRequest of Calico's client (key-cert-provisioner/pkg/tls/tls.go), with changes.
 
-    Args:
+    What can be changed:
         subject, common_name: attributes, written as Go writes them; None: no common name.
         rdns: encoded RDNs after them.
         dns_names, addresses, other_names: of subjectAltName; other_names are encoded.
@@ -253,7 +253,8 @@ def make_request_der(
         ]
     if attributes is None:
         requested = attribute(EXTENSION_REQUEST, der.sequence(*extensions))
-        attributes = b"".join(sorted((requested, *further_attributes), key=lambda encoded: (len(encoded), encoded)))
+        every = sorted([requested, *further_attributes], key=_size)
+        attributes = b"".join(every)
     information = der.sequence(
         der.integer(version),
         der.sequence(*encoded_rdns, *rdns),
@@ -268,6 +269,10 @@ def make_request_der(
     return der.sequence(information, der.sequence(identifier, parameters), der.bit_string(signed))
 
 
+def _size(encoded: bytes) -> tuple[int, bytes]:
+    return len(encoded), encoded
+
+
 def basic_constraints(*content: bytes) -> bytes:
     """Critical basicConstraints of encoded content."""
     return extension(BASIC_CONSTRAINTS, der.sequence(*content), critical=True)
@@ -278,12 +283,12 @@ def extended_key_usages(*purposes: str) -> bytes:
     return extension(EXTENDED_KEY_USAGE, der.sequence(*map(der.object_identifier, purposes)))
 
 
-def make_request(*, wrap: Callable[[bytes], bytes] = pem, **one_thing_wrong: Any) -> bytes:  # noqa: ANN401 - arguments of make_request_der
+def make_request(*, wrap: Callable[[bytes], bytes] = pem, **one_thing_wrong: Any) -> bytes:
     """`spec.request`: the PEM text around `make_request_der`."""
     return wrap(make_request_der(**one_thing_wrong))
 
 
-def make_csr_object(  # noqa: PLR0913 - a test names one of them
+def make_csr_object(
     *,
     name: str | None = None,
     uid: str = CSR_UID,
@@ -354,7 +359,7 @@ def make_extra(pod: str = POD) -> dict[str, list[str]]:
     }
 
 
-def make_csr(**one_thing_wrong: Any) -> CertificateSigningRequest:  # noqa: ANN401 - arguments of make_csr_object
+def make_csr(**one_thing_wrong: Any) -> CertificateSigningRequest:
     """The value of `make_csr_object`, by way of the API server's JSON."""
     return CertificateSigningRequest.from_api(json.dumps(make_csr_object(**one_thing_wrong)).encode())
 
@@ -391,7 +396,7 @@ def make_pod_object(
     return api
 
 
-def make_pod(**one_thing_wrong: Any) -> Pod:  # noqa: ANN401 - arguments of make_pod_object
+def make_pod(**one_thing_wrong: Any) -> Pod:
     """The value of `make_pod_object`, by way of the API server's JSON."""
     return Pod.from_api(json.dumps(make_pod_object(**one_thing_wrong)).encode())
 
@@ -451,8 +456,8 @@ def make_authority(
         builder = builder.add_extension(_ca_key_usage(key_cert_sign=key_cert_sign), critical=True)
     if key_identifier:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    rsa_signs = isinstance(signing, rsa.RSAPrivateKey)
-    certificate = builder.sign(signing, hashes.SHA256(), **({} if rsa_signs else {"ecdsa_deterministic": True}))
+    deterministic = True if isinstance(signing, ec.EllipticCurvePrivateKey) else None
+    certificate = builder.sign(signing, hashes.SHA256(), ecdsa_deterministic=deterministic)
     return Authority(certificate=certificate, key=key, algorithm=SIGNATURE_ALGORITHMS[algorithm])
 
 
@@ -500,7 +505,7 @@ def certifying_addresses(release: str = "3.31") -> profile.Profile:
     return replace(rows, components=tuple(replace(row, addresses="pod") for row in rows.components))
 
 
-def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:  # noqa: ANN401 - fields of Signer
+def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
     """A signer of Calico's shipped profile."""
     values: dict[str, Any] = {
         "cluster": CLUSTER,
@@ -535,7 +540,7 @@ def judge(
 ) -> Decision:
     """Parses, attests and decides as the pipeline does.
 
-    Args:
+    What can be changed:
         request: arguments of `make_request`, or the text itself.
         csr, pod, signer: arguments of `make_csr_object`, `make_pod_object`, `make_signer`.
         no_pod: the API server has no pod of that name.
@@ -558,7 +563,7 @@ def codes(decision: Decision) -> frozenset[str]:
     return frozenset() if isinstance(decision, Permit | Deferral) else frozenset(v.code for v in decision.violations)
 
 
-def make_permit(**one_thing_wrong: Any) -> Permit:  # noqa: ANN401 - fields of Permit
+def make_permit(**one_thing_wrong: Any) -> Permit:
     """The permit of the honest request; with changes, one that `decide` would never make."""
     permit = judge()
     assert isinstance(permit, Permit), permit
@@ -597,6 +602,6 @@ class Case:
         )
 
 
-def case(sentence: str, *breaks: str, **story: Any) -> Case:  # noqa: ANN401 - fields of Case
+def case(sentence: str, *breaks: str, **story: Any) -> Case:
     """A row."""
     return Case(sentence=sentence, breaks=frozenset(breaks), **story)

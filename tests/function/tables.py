@@ -9,6 +9,9 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
+from sandbox.calico import der
 from tests.function.builders import (
     ADDRESS,
     CERT_SIGN,
@@ -36,7 +39,6 @@ from tests.function.builders import (
     dns_name,
     ec_key,
     ec_public_key_info,
-    extended_key_usages,
     extension,
     large_modulus,
     make_authority,
@@ -45,15 +47,12 @@ from tests.function.builders import (
     name_attribute,
     pem,
     prime,
-    roca_modulus,
     public_key_info,
+    roca_modulus,
     rsa_key,
     rsa_public_key_info,
     sign,
 )
-
-from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
-from sandbox.calico import der
 
 _SAN: Final = alternative_names(dns_name(b"typha-client"))
 _REQUESTED: Final = attribute(EXTENSION_REQUEST, der.sequence(_SAN))
@@ -689,9 +688,9 @@ ADDRESS_CASES: Final = (
             ("a loopback", "127.0.0.1"),
             ("a link-local", "169.254.169.254"),
             ("a multicast", "224.0.0.1"),
-            ("an unspecified", "0.0.0.0"),
+            ("an unspecified", "0.0.0.0"),  # noqa: S104 - an address that is refused
             ("a mapped", "::ffff:10.0.0.1"),
-            ("an IPv6 loopback", "::1"),  # noqa: S104 - an address that is refused
+            ("an IPv6 loopback", "::1"),
         )
     ),
     case(

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from csr_signer.attestation import NODE_NAME, POD_NAME, Attestation, Pod, PodIdentity, attest, identify
+from csr_signer.csr import Requester
+from csr_signer.errors import UnavailableError
 from tests.function.builders import (
     ADDRESS,
     NODE,
@@ -20,10 +24,6 @@ from tests.function.builders import (
     make_pod_object,
 )
 from tests.function.tables import POD_CASES, REQUESTER_CASES
-
-from csr_signer.attestation import NODE_NAME, POD_NAME, Attestation, Pod, PodIdentity, attest, identify
-from csr_signer.csr import Requester
-from csr_signer.errors import UnavailableError
 
 IDENTITY = PodIdentity(
     namespace="calico-system",
@@ -124,7 +124,7 @@ def test_an_answer_that_is_no_pod_is_unavailability(document: bytes) -> None:
         Pod.from_api(document)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     username=st.text(max_size=60) | st.builds("system:serviceaccount:{}:{}".format, st.text(max_size=20), st.text()),
     extra=st.dictionaries(st.sampled_from(sorted(make_extra())), st.lists(st.text(max_size=20), max_size=3)),

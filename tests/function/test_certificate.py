@@ -1,4 +1,4 @@
-"""Steps 7 and 9, build and assemble: one TBSCertificate per permit and issuer, to the byte, and its finished certificate."""
+"""Steps 7 and 9, build and assemble: one TBSCertificate per permit and issuer, and its finished certificate."""
 
 import hashlib
 import subprocess
@@ -13,20 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.function.builders import (
-    CLUSTER,
-    CREATED,
-    CSR_UID,
-    Authority,
-    authority,
-    ec_key,
-    make_authority,
-    make_issuer,
-    make_permit,
-    public_key_info,
-    rsa_key,
-    sign,
-)
 
 from csr_signer import der
 from csr_signer.certificate import (
@@ -44,6 +30,20 @@ from csr_signer.lint import lint
 from csr_signer.policy import Permit
 from csr_signer.public_key import examine
 from sandbox.calico import der as writer
+from tests.function.builders import (
+    CLUSTER,
+    CREATED,
+    CSR_UID,
+    Authority,
+    authority,
+    ec_key,
+    make_authority,
+    make_issuer,
+    make_permit,
+    public_key_info,
+    rsa_key,
+    sign,
+)
 
 ALGORITHM = authority().algorithm
 
@@ -125,7 +125,7 @@ def test_lengths_keep_the_inputs_of_a_serial_number_apart() -> None:
     assert one != other
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(uid=st.text(max_size=40), content=st.binary(max_size=40))
 def test_serial_numbers_are_positive_and_short(uid: str, content: bytes) -> None:
     """RFC 5280 §4.1.2.2: positive, at most 20 octets."""
@@ -169,7 +169,7 @@ def test_addresses_stand_behind_the_names() -> None:
 @pytest.mark.parametrize(
     ("key", "bits"), [(rsa_key(), (0, 2)), (ec_key(), (0,)), (ec_key("P-521"), (0,))], ids=["RSA", "P-256", "P-521"]
 )
-def test_only_an_rsa_key_may_encipher_keys(key: Any, bits: tuple[int, ...]) -> None:  # noqa: ANN401 - RSA or EC
+def test_only_an_rsa_key_may_encipher_keys(key: Any, bits: tuple[int, ...]) -> None:
     """Key usage follows from the kind of key; what was requested is no input."""
     permit = make_permit(public_key=examine(public_key_info(key)))
     usage = der.decode(der.TBSCertificate, build(permit, make_issuer(), ALGORITHM)).extensions[1]
@@ -200,7 +200,7 @@ AUTHORITIES = {
 
 @pytest.mark.parametrize("key", [ec_key(), rsa_key()], ids=["P-256", "RSA"])
 @pytest.mark.parametrize("name", AUTHORITIES)
-def test_a_finished_certificate_is_verified_by_openssl_and_pyca(name: str, key: Any, tmp_path: Path) -> None:  # noqa: ANN401 - RSA or EC
+def test_a_finished_certificate_is_verified_by_openssl_and_pyca(name: str, key: Any, tmp_path: Path) -> None:
     """Any leaf key under any CA key: strict OpenSSL for both purposes and the host name, and pyca's verifiers."""
     of = AUTHORITIES[name]()
     permit = make_permit(
@@ -259,11 +259,11 @@ def test_an_issued_certificate_is_named_by_its_hashes() -> None:
         pytest.param(lambda data: sign(ec_key(number=99), data), id="of another key"),
         pytest.param(lambda data: authority().sign(data + b"!"), id="over other bytes"),
         pytest.param(lambda data: authority().sign(data) + b"\x00", id="with data after it"),
-        pytest.param(lambda data: b"", id="that is empty"),
-        pytest.param(lambda data: b"garbage", id="that is no signature"),
+        pytest.param(lambda _: b"", id="that is empty"),
+        pytest.param(lambda _: b"garbage", id="that is no signature"),
     ],
 )
-def test_no_certificate_has_a_signature(signature: Any) -> None:  # noqa: ANN401 - a callable
+def test_no_certificate_has_a_signature(signature: Any) -> None:
     """What KMS answered is verified with the pinned CA key before it is anything."""
     permit, issuer = make_permit(), make_issuer()
     cleared = lint(build(permit, issuer, ALGORITHM), permit, issuer, ALGORITHM)

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from csr_signer.csr import CertificateSigningRequest, Requester, triage
+from csr_signer.errors import UnavailableError
 from tests.function.builders import (
     CREATED,
     CSR_UID,
@@ -18,9 +21,6 @@ from tests.function.builders import (
     make_extra,
     make_request,
 )
-
-from csr_signer.csr import CertificateSigningRequest, Requester, triage
-from csr_signer.errors import UnavailableError
 
 APPROVED = {"type": "Approved", "status": "True", "reason": "AutoApproved"}
 DENIED = {"type": "Denied", "status": "True"}
@@ -59,7 +59,8 @@ def test_what_may_be_absent_may_be_absent_or_null() -> None:
     api = make_csr_object()
     for key in ("usages", "username", "uid", "groups", "extra"):
         del api["spec"][key]
-    for status in ({}, None):
+    absent: tuple[dict[str, Any] | None, ...] = ({}, None)
+    for status in absent:
         api["status"] = status
         csr = CertificateSigningRequest.from_api(json.dumps(api).encode())
         assert csr.requester == Requester(username="", uid="", groups=(), extra={})
@@ -106,7 +107,7 @@ def _without(*path: str) -> bytes:
     return json.dumps(api).encode()
 
 
-def _with(**changes: Any) -> bytes:  # noqa: ANN401 - JSON
+def _with(**changes: Any) -> bytes:
     return json.dumps(make_csr_object() | changes).encode()
 
 
@@ -177,7 +178,7 @@ def test_triage_reads_nothing_of_the_request() -> None:
     assert triage(csr, uid=CSR_UID, signer_name=SIGNER_NAME, approve=True) == "other-signer"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seconds=st.integers(min_value=0, max_value=10**10))
 def test_any_creation_of_the_api_server_is_read(seconds: int) -> None:
     """Whole seconds, UTC."""

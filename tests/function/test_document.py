@@ -1,5 +1,6 @@
 """YAML documents: one reader, which says where something is wrong, what was got and what is allowed."""
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -103,8 +104,8 @@ def test_no_duration_is(tmp_path: Path, text: str) -> None:
         (r"is no such YAML", "<<: {name: x}"),
         (r"is no such YAML", b"name: \xff\xfe"),
         (r"is no such YAML", b"name: \x00"),
-        (r"is no such YAML", "[" * 100_000),
-        (r"is no such YAML", "{a: " * 100_000),
+        (r"is no such YAML", "[" * 5_000),
+        (r"is no such YAML", "{a: " * 5_000),
         (r"is no such YAML", "number: " + "1" * 10_000),
     ],
     ids=lambda value: repr(value[:40]),
@@ -132,12 +133,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         read(Outer, tmp_path / name)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.binary(max_size=200))
 def test_any_file_is_a_value_or_an_error(text: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No other exception leaves the reader."""
     path = written(tmp_path_factory.getbasetemp(), text)
-    try:
+    with contextlib.suppress(ConfigurationError):
         assert isinstance(read(Outer, path), Outer)
-    except ConfigurationError:
-        pass

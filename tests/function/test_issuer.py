@@ -7,18 +7,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.function.builders import (
-    KEY_VERSION,
-    Authority,
-    PrivateKey,
-    authority,
-    ec_key,
-    make_authority,
-    make_issuer,
-    public_key_info,
-    rsa_key,
-    sign,
-)
 
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import (
@@ -32,6 +20,18 @@ from csr_signer.issuer import (
     verify,
 )
 from sandbox.calico import der as writer
+from tests.function.builders import (
+    KEY_VERSION,
+    Authority,
+    PrivateKey,
+    authority,
+    ec_key,
+    make_authority,
+    make_issuer,
+    public_key_info,
+    rsa_key,
+    sign,
+)
 
 ROOT = make_authority(common_name="Root", key=ec_key(number=31), path_length=None)
 ISSUING = make_authority(common_name="Issuing", key=ec_key(number=32), above=ROOT)
@@ -71,7 +71,7 @@ def with_unreadable_names() -> bytes:
             critical=False,
         )
     )
-    return builder.sign(authority().key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]  # an EC key
+    return builder.sign(authority().key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_a_self_signed_ca_is_an_issuer() -> None:
@@ -228,7 +228,7 @@ def test_an_unknown_protection_level_protects_nothing(level: str) -> None:
     assert not protects(level, "SOFTWARE")
 
 
-def _leaf(of: Authority, **changes: Any) -> bytes:  # noqa: ANN401 - arguments of make_authority
+def _leaf(of: Authority, **changes: Any) -> bytes:
     return make_authority(common_name="leaf", key=ec_key(number=41), above=of, ca=False, **changes).pem
 
 

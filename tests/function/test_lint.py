@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
-from hypothesis import given, settings
-from hypothesis import strategies as st
+
+from csr_signer import der
+from csr_signer.certificate import build
+from csr_signer.errors import ConfigurationError
+from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer
+from csr_signer.lint import LintError, lint
+from csr_signer.policy import Permit
+from csr_signer.public_key import examine
+from sandbox.calico import der as writer
 from tests.function.builders import (
     CSR_UID,
     ec_key,
@@ -23,27 +30,18 @@ from tests.function.builders import (
     rsa_key,
 )
 
-from csr_signer import der
-from csr_signer.certificate import build
-from csr_signer.errors import ConfigurationError
-from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer
-from csr_signer.lint import LintError, lint
-from csr_signer.policy import Permit
-from csr_signer.public_key import examine
-from sandbox.calico import der as writer
-
 ALGORITHM = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
 PERMIT = make_permit(ip_addresses=(ip_address("10.0.0.5"), ip_address("2001:db8::5")))
 ISSUER = make_issuer()
 HONEST = build(PERMIT, ISSUER, ALGORITHM)
 
 
-def fields(**changes: Any) -> bytes:  # noqa: ANN401 - fields of the ASN.1 type
+def fields(**changes: Any) -> bytes:
     """The honest TBSCertificate with other fields."""
     return der.encode(replace(der.decode(der.TBSCertificate, HONEST), **changes))
 
 
-def permitted(**changes: Any) -> bytes:  # noqa: ANN401 - fields of Permit
+def permitted(**changes: Any) -> bytes:
     """What the builder makes of another permit."""
     return build(replace(PERMIT, **changes), ISSUER, ALGORITHM)
 
@@ -103,7 +101,7 @@ def test_every_signature_algorithm_is_cleared_as_itself_alone(name: str) -> None
 
 
 @pytest.mark.parametrize("key", [rsa_key(), ec_key("P-384"), ec_key("P-521")])
-def test_every_kind_of_key_is_cleared(key: Any) -> None:  # noqa: ANN401 - RSA or EC
+def test_every_kind_of_key_is_cleared(key: Any) -> None:
     """RSA keys may encipher keys, EC keys may not: lint expects of each what the builder writes."""
     permit = make_permit(public_key=examine(public_key_info(key)))
     assert lint(build(permit, ISSUER, ALGORITHM), permit, ISSUER, ALGORITHM).der
@@ -175,6 +173,7 @@ def test_every_kind_of_key_is_cleared(key: Any) -> None:  # noqa: ANN401 - RSA o
         ("BasicConstraints", extensions(lambda old: old[1:])),
         ("KeyUsage", extensions(extension("2.5.29.15", writer.named_bits(0, 5), critical=True))),
         ("KeyUsage", extensions(extension("2.5.29.15", writer.named_bits(0)))),
+        ("KeyUsage", extensions(extension("2.5.29.15", bytes.fromhex("03020680"), critical=True))),
         ("KeyUsage", extensions(lambda old: old[:1] + old[2:])),
         ("ExtendedKeyUsage", permitted(extended_key_usage=("serverAuth",))),
         (
@@ -294,7 +293,7 @@ def test_a_serial_number_is_positive(serial_number: int) -> None:
         ("validity within the issuer's", replace(PERMIT, not_after=PERMIT.not_before), ISSUER),
         (
             "public key is no issuer's",
-            replace(PERMIT, public_key=examine(public_key_info(make_authority().key))),
+            make_permit(public_key=examine(public_key_info(make_authority().key))),
             ISSUER,
         ),
         ("size", replace(PERMIT, dns_names=tuple(f"{'n' * 60}-{number}" for number in range(300))), ISSUER),
@@ -324,15 +323,12 @@ def test_a_finding_concerns_one_item() -> None:
     assert LintError.status == 500
 
 
-@settings(max_examples=150, deadline=None)
-@given(place=st.integers(min_value=0, max_value=len(HONEST) - 1), bit=st.integers(min_value=0, max_value=7))
-def test_no_bit_can_change(place: int, bit: int) -> None:
-    """Any single bit that differs is refused, but those of the serial number, which is the builder's to derive."""
-    changed = bytearray(HONEST)
-    changed[place] ^= 1 << bit
-    try:
-        lint(bytes(changed), PERMIT, ISSUER, ALGORITHM)
-    except LintError:
-        return
-    start = HONEST.index(der.encode(der.decode(der.TBSCertificate, HONEST).serial_number))
-    assert start + 2 <= place < start + 22
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
+def test_no_bit_can_change() -> None:
+    """Each single bit that differs is refused, but those of the serial number, which is the builder's to derive."""
+    serial = HONEST.index(der.encode(der.decode(der.TBSCertificate, HONEST).serial_number)) + 2
+    for place in [place for place in range(len(HONEST)) if place not in range(serial, serial + 20)]:
+        for bit in range(8):
+            changed = HONEST[:place] + bytes([HONEST[place] ^ 1 << bit]) + HONEST[place + 1 :]
+            with pytest.raises(LintError):
+                lint(changed, PERMIT, ISSUER, ALGORITHM)

@@ -3,6 +3,18 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from csr_signer.pkcs10 import (
+    EXTENDED_KEY_USAGES,
+    KEY_USAGE_BITS,
+    LARGEST_REQUEST,
+    MOST_NAMES,
+    CertificationRequest,
+    RequestedExtensions,
+    parse,
+)
+from csr_signer.violation import Violation
+from sandbox.calico import der
 from tests.function.builders import (
     ADDRESS,
     EXTENSION_REQUEST,
@@ -20,18 +32,6 @@ from tests.function.builders import (
     rsa_key,
 )
 from tests.function.tables import NAME_CASES, PEM_CASES, REQUEST_CASES
-
-from csr_signer.pkcs10 import (
-    EXTENDED_KEY_USAGES,
-    KEY_USAGE_BITS,
-    LARGEST_REQUEST,
-    MOST_NAMES,
-    CertificationRequest,
-    RequestedExtensions,
-    parse,
-)
-from csr_signer.violation import Violation
-from sandbox.calico import der
 
 HONEST = make_request()
 HONEST_DER = make_request_der()
@@ -147,21 +147,21 @@ def test_a_request_whose_attributes_are_in_no_order_is_no_der() -> None:
     assert violation.code == "request.der"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400))
 def test_any_text_gives_an_answer(text: bytes) -> None:
     """Bytes of any kind are a value or a violation, never an exception."""
     assert isinstance(parse(text), CertificationRequest | Violation)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400))
 def test_any_block_gives_an_answer(encoded: bytes) -> None:
     """So are bytes of any kind inside a PEM block."""
     assert isinstance(parse(pem(encoded)), CertificationRequest | Violation)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     values=st.lists(st.binary(max_size=40), min_size=1, max_size=3),
     tags=st.lists(st.integers(min_value=0, max_value=255), min_size=3, max_size=3),
@@ -174,7 +174,16 @@ def test_any_extension_gives_an_answer(values: list[bytes], tags: list[int], num
         assert isinstance(parse(make_request(further_extensions=[extension(number, value)])), CertificationRequest)
 
 
-@settings(max_examples=300, deadline=None)
+def test_no_bit_can_change_unseen() -> None:
+    """Each single bit of the DER that differs is a violation."""
+    for place in range(len(HONEST_DER)):
+        for bit in range(8):
+            changed = HONEST_DER[:place] + bytes([HONEST_DER[place] ^ 1 << bit]) + HONEST_DER[place + 1 :]
+            answer = parse(pem(changed))
+            assert isinstance(answer, Violation) or answer.violations, (place, bit)
+
+
+@settings(max_examples=200)
 @given(place=st.integers(min_value=0, max_value=len(HONEST_DER) - 1), value=st.integers(min_value=0, max_value=255))
 def test_no_byte_can_change_unseen(place: int, value: int) -> None:
     """Any single byte of the DER that differs is a violation: the signature covers what the two parsers do not."""
@@ -187,7 +196,7 @@ def test_no_byte_can_change_unseen(place: int, value: int) -> None:
         assert isinstance(answer, Violation) or answer.violations
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(min_value=0, max_value=len(HONEST) - 1), value=st.integers(min_value=0, max_value=255))
 def test_no_character_can_change_unseen(place: int, value: int) -> None:
     """Nor can any character of the PEM text, but for the line end after it."""
@@ -199,7 +208,7 @@ def test_no_character_can_change_unseen(place: int, value: int) -> None:
         assert bytes(changed) == HONEST
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(names=st.lists(st.text(st.characters(codec="ascii"), min_size=1, max_size=30), min_size=1, max_size=8))
 def test_what_is_read_is_what_was_written(names: list[str]) -> None:
     """Re-encoding the names that were read gives the request again; a name that cannot be printed is refused."""

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from csr_signer.attestation import Attestation
+from csr_signer.pkcs10 import parse
+from csr_signer.policy import Deferral, Permit, Refusal, decide
+from csr_signer.profile import Lifetime
 from tests.function.builders import (
     ADDRESS,
     CREATED,
     CSR_UID,
     NOW,
-    POD,
     Case,
     calico,
     certifying_addresses,
@@ -27,15 +31,11 @@ from tests.function.builders import (
     make_pod,
     make_request,
     make_signer,
+    pem,
     public_key_info,
     rsa_key,
 )
 from tests.function.tables import CASES
-
-from csr_signer.attestation import Attestation
-from csr_signer.pkcs10 import parse
-from csr_signer.policy import Deferral, Permit, Refusal, decide
-from csr_signer.profile import Lifetime
 
 
 @pytest.mark.parametrize("row", CASES, ids=str)
@@ -56,6 +56,7 @@ def test_a_decision_is_a_function_of_its_arguments(row: Case) -> None:
 def test_the_honest_request_is_permitted_to_the_letter() -> None:
     """A permit holds what the certificate says, and nothing that the requester merely claims."""
     permit = judge()
+    assert isinstance(permit, Permit)
     assert permit == Permit(
         csr_uid=CSR_UID,
         cluster="demo",
@@ -202,7 +203,7 @@ def test_an_optional_name_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("key", "name"), [(rsa_key(), "RSA-2048"), (ec_key("P-384"), "P-384"), (ec_key("P-521"), "P-521")]
 )
-def test_the_key_of_the_request_is_permitted_byte_for_byte(key: Any, name: str) -> None:  # noqa: ANN401 - RSA or EC
+def test_the_key_of_the_request_is_permitted_byte_for_byte(key: Any, name: str) -> None:
     """Whatever allowed key was requested stands in the permit as it came."""
     permit = judge(request={"key": key})
     assert isinstance(permit, Permit), permit
@@ -218,28 +219,14 @@ def test_the_key_of_the_request_is_permitted_byte_for_byte(key: Any, name: str) 
         ("no key usage", {"key_usage": None}),
         ("no extended key usage", {"extended_key_usage": None}),
         ("no address", {"addresses": ()}),
-        ("lines that end in CR LF", {"wrap": lambda encoded: _carriage_returns(encoded)}),
-        ("no line end after the block", {"wrap": lambda encoded: _no_last_line_end(encoded)}),
+        ("lines that end in CR LF", {"wrap": lambda encoded: pem(encoded).replace(b"\n", b"\r\n")}),
+        ("no line end after the block", {"wrap": lambda encoded: pem(encoded).removesuffix(b"\n")}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_permitted_is_also_a_request_with(sentence: str, request_changes: Mapping[str, Any]) -> None:
     """What the client may leave out, or write otherwise, changes no word of the certificate."""
     assert judge(request=request_changes) == judge()
-
-
-def _carriage_returns(encoded: bytes) -> bytes:
-    return make_request(wrap=lambda _: _pem(encoded)).replace(b"\n", b"\r\n")
-
-
-def _no_last_line_end(encoded: bytes) -> bytes:
-    return _pem(encoded).removesuffix(b"\n")
-
-
-def _pem(encoded: bytes) -> bytes:
-    from tests.function.builders import pem  # noqa: PLC0415
-
-    return pem(encoded)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +273,7 @@ def test_validity_stays_within_the_issuers() -> None:
 
 
 def test_now_decides_whether_but_never_what() -> None:
-    """Within the floor, a permit is the same at any time; one second after it, none is given and the refusal is late."""
+    """Within the floor, a permit is the same at any time; one second after it, none is given and the end is late."""
     half = timedelta(days=365) / 2
     last, first = judge(now=CREATED + half), judge(now=CREATED + half + timedelta(seconds=1))
     assert last == judge(now=CREATED - timedelta(days=3)) == judge()
@@ -294,9 +281,7 @@ def test_now_decides_whether_but_never_what() -> None:
     assert (first.reason, first.too_late) == ("TooLate", True)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "deferred"), [(0, True), (299, True), (300, False), (301, False)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("seconds", "deferred"), [(0, True), (299, True), (300, False), (301, False)], ids=str)
 def test_a_deferral_ends(seconds: int, deferred: bool) -> None:  # noqa: FBT001 - a column
     """An address that is to be certified is waited for until the CSR is five minutes old, then refused by name."""
     decision = judge(
@@ -410,7 +395,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     dns_names=st.lists(NAMES, max_size=4),
     addresses=st.lists(st.sampled_from([ADDRESS, "8.8.8.8", "127.0.0.1", "::1"]), max_size=3),
@@ -419,7 +404,7 @@ NAMES = st.sampled_from(
     age=st.integers(min_value=-10, max_value=400 * 86_400),
     wish=st.none() | st.integers(min_value=-(2**31), max_value=2**31 - 1),
 )
-def test_what_is_permitted_was_requested_and_is_allowed(  # noqa: PLR0913 - one argument per strategy
+def test_what_is_permitted_was_requested_and_is_allowed(
     *,
     dns_names: list[str],
     addresses: list[str],

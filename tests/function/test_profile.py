@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.function.builders import calico
 
 from csr_signer.errors import ConfigurationError
 from csr_signer.profile import ALLOWED_USAGES, CEILING, FLOOR, SHIPPED, NameRule, Profile, Span, load
+from tests.function.builders import calico
 
 
-def profile(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+def profile(**changes: Any) -> dict[str, Any]:
     """A small profile that is right, or wrong in one key."""
     return {
         "name": "own",
@@ -22,7 +22,7 @@ def profile(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
     } | changes
 
 
-def component(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+def component(**changes: Any) -> dict[str, Any]:
     """Its row."""
     return {
         "name": "web",
@@ -79,6 +79,22 @@ def test_a_release_has_its_rows_and_names_alone(release: str, components: list[s
     rows = calico(release).components
     assert [row.name for row in rows] == components
     assert [rule.name for rule in rows[0].request_names] == [request_name]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "service_account", "named"),
+    [
+        ("calico-system", "calico-node", True),
+        ("calico-system", "calico-apiserver", True),
+        ("calico-apiserver", "calico-apiserver", False),
+        ("calico-system", "calico-kube-controllers", False),
+        ("calico-system/calico-node", "", False),
+        ("", "calico-system/calico-node", False),
+    ],
+)
+def test_a_profile_names_its_requesters(namespace: str, service_account: str, named: bool) -> None:  # noqa: FBT001 - a column
+    """Only the service accounts of a release's own rows are anyone to it."""
+    assert calico("3.31").names(namespace, service_account) == named
 
 
 @pytest.mark.parametrize(
@@ -192,7 +208,7 @@ def test_no_ceiling_is_near_a_ca() -> None:
     """No usage that any profile may allow signs certificates, lists or answers."""
     assert not {usage for usage in ALLOWED_USAGES if "sign" in usage} - {"digital signature"}
     assert "any" not in ALLOWED_USAGES
-    assert (FLOOR, CEILING) == (timedelta(minutes=10), timedelta(days=825))
+    assert (timedelta(minutes=10), timedelta(days=825)) == (FLOOR, CEILING)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from csr_signer import der
+from csr_signer.public_key import SIGNATURE_ALGORITHMS, PublicKey, examine
+from csr_signer.violation import Violation
 from tests.function.builders import (
     Case,
     close_primes_modulus,
@@ -20,10 +24,6 @@ from tests.function.builders import (
     rsa_public_key_info,
 )
 from tests.function.tables import KEY_CASES
-
-from csr_signer import der
-from csr_signer.public_key import SIGNATURE_ALGORITHMS, PublicKey, examine
-from csr_signer.violation import Violation
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from csr_signer.violation import Violation
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_kind_that_calico_can_name_is_accepted(info: bytes, name: str, rsa: bool) -> None:  # noqa: FBT001 - a column
-    """keyAlgorithm of the Installation resource, byte for byte, and its SHA-256 for the records."""
+    """Every keyAlgorithm of the Installation resource, byte for byte, and its SHA-256 for the records."""
     assert examine(info) == PublicKey(subject_public_key_info=info, name=name, rsa=rsa)
     assert PublicKey(subject_public_key_info=info, name=name, rsa=rsa).sha256 == hashlib.sha256(info).hexdigest()
 
@@ -111,14 +111,14 @@ def test_signature_algorithms_are_calicos() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_an_answer(encoded: bytes) -> None:
     """Bytes of any kind are a key or a violation, never an exception."""
     assert isinstance(examine(encoded), PublicKey | Violation)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     info=st.sampled_from([public_key_info(ec_key()), public_key_info(ec_key("P-521")), public_key_info(rsa_key())]),
     data=st.data(),

@@ -5,9 +5,9 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.function.tables import CASES
 
 from csr_signer.violation import CODES, LONGEST_QUOTE, LONGEST_TEXT, Violation, describe, quote
+from tests.function.tables import CASES
 
 
 def test_every_code_has_a_row() -> None:
@@ -65,7 +65,7 @@ def test_quoted(value: object, quoted: str) -> None:
     assert quote(value) == quoted
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | st.binary() | st.lists(st.text()) | st.none() | st.integers())
 def test_quotes_are_bounded_and_printable(value: object) -> None:
     """Printable ASCII of at most LONGEST_QUOTE characters and three dots, whatever it was."""
@@ -75,7 +75,7 @@ def test_quotes_are_bounded_and_printable(value: object) -> None:
     assert text.isprintable()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(sorted(CODES)), st.text(max_size=400)), max_size=40))
 def test_descriptions_are_bounded(parts: list[tuple[str, str]]) -> None:
     """All violations in one text of bounded length and printable ASCII, which says how many did not fit."""

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.function.ports.conftest import CSRS, FileCsr, conditions
 
 from csr_signer.attestation import PodIdentity
 from csr_signer.cluster import KubernetesCluster
@@ -17,6 +16,7 @@ from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import ConfigurationError, ConflictError, SignerError, UnavailableError
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
+from tests.function.ports.conftest import CSRS, FileCsr, conditions
 
 
 def test_names_are_escaped_so_that_nothing_but_one_csr_is_asked_for(

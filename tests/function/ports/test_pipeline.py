@@ -10,14 +10,6 @@ from typing import Any
 
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
-from tests.function.ports.conftest import (
-    SIGNER_NAME,
-    FileCsr,
-    Recorder,
-    conditions,
-    make_pipeline,
-    reference_to,
-)
 
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.csr import CertificateSigningRequest
@@ -33,6 +25,14 @@ from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
+from tests.function.ports.conftest import (
+    SIGNER_NAME,
+    FileCsr,
+    Recorder,
+    conditions,
+    make_pipeline,
+    reference_to,
+)
 
 SIGN = "AsymmetricSign"
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.function.ports.conftest import SOURCE, FileCsr, Recorder, conditions
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
@@ -18,6 +17,7 @@ from csr_signer.errors import ConfigurationError
 from csr_signer.service import CONFIGURATION, Service, respond
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
+from tests.function.ports.conftest import SOURCE, FileCsr, Recorder, conditions
 
 
 def event(csr: dict[str, Any], **changes: Any) -> dict[str, Any]:

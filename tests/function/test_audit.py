@@ -1,0 +1,212 @@
+"""Steps 9 and 11, record: one line per record, in one write, and nothing hostile in it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr_signer import audit, errors
+from csr_signer.audit import Audit, AuditRecord, certificate_facts, csr_facts, fault, write_line
+from csr_signer.certificate import build
+from csr_signer.errors import UnavailableError
+from csr_signer.lint import LintError, lint
+from tests.function.builders import (
+    CSR_UID,
+    KEY_VERSION,
+    SIGNER_NAME,
+    authority,
+    make_csr,
+    make_issuer,
+    make_permit,
+    make_request,
+    make_signer,
+)
+
+HOSTILE = '\x1b[31m"}\n{"severity":"ERROR"\u2028\ud800\x00é'
+
+
+def record(**changes: Any) -> AuditRecord:
+    """A record."""
+    values: dict[str, Any] = {
+        "event": "issued",
+        "severity": "NOTICE",
+        "message": "issued a certificate",
+        "csr_uid": CSR_UID,
+        "facts": {"component": "calico-node"},
+    }
+    return AuditRecord(**values | changes)
+
+
+def lines(*records: AuditRecord, project: str = "", trace_id: str = "") -> list[bytes]:
+    """What was given to the writer, one entry per call."""
+    written: list[bytes] = []
+    journal = Audit(write=written.append, project=project)
+    for each in records:
+        journal.record(each, trace_id=trace_id)
+    return written
+
+
+def test_a_record_is_one_line_in_one_write() -> None:
+    """JSON of Cloud Logging: severity, message, labels to find it by, and its facts."""
+    (line,) = lines(record())
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == {
+        "severity": "NOTICE",
+        "message": "issued a certificate",
+        "logging.googleapis.com/labels": {"log": "csr-signer", "event": "issued", "csr_uid": CSR_UID},
+        "event": "issued",
+        "csr_uid": CSR_UID,
+        "component": "calico-node",
+    }
+
+
+@pytest.mark.parametrize(
+    ("project", "trace_id", "trace"),
+    [("p", "0af7", "projects/p/traces/0af7"), ("", "0af7", None), ("p", "", None)],
+)
+def test_a_trace_is_named_where_there_is_one(project: str, trace_id: str, trace: str | None) -> None:
+    """Records of one request are found in its trace, where project and trace are known."""
+    (line,) = lines(record(), project=project, trace_id=trace_id)
+    assert json.loads(line).get("logging.googleapis.com/trace") == trace
+
+
+@settings(max_examples=100)
+@given(message=st.text(), facts=st.dictionaries(st.sampled_from(["a", "b"]), st.text() | st.integers() | st.none()))
+def test_any_text_stays_within_its_line(message: str, facts: dict[str, Any]) -> None:
+    """ASCII, valid JSON, one line end: no text can end the record or begin another."""
+    (line,) = lines(record(message=message, facts=facts))
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["severity"] == "NOTICE"
+    assert line.decode().removesuffix("\n").isprintable()
+
+
+def test_hostile_names_of_a_csr_are_quoted_and_bounded() -> None:
+    """Name and username are the requester's to choose, in any length."""
+    csr = make_csr(name=HOSTILE * 1000, username=HOSTILE * 1000)
+    facts = csr_facts(csr, make_signer())
+    (line,) = lines(record(facts=facts))
+    assert len(line) < 2048
+    assert json.loads(line)["severity"] == "NOTICE"
+    assert str(facts["csr_name"]).startswith(r"""'\x1b[31m"}\n{"severity""")
+
+
+def test_facts_of_a_csr_say_who_asked_for_what() -> None:
+    """The request itself is named by its hash: no request, token or key stands in a line."""
+    csr = make_csr()
+    facts = csr_facts(csr, make_signer())
+    assert facts == {
+        "cluster": "demo",
+        "signer_name": SIGNER_NAME,
+        "csr_name": "'node-certs:calico-node-x7k2p'",
+        "csr_resource_version": "4711",
+        "requester": "'system:serviceaccount:calico-system:calico-node'",
+        "request_sha256": hashlib.sha256(make_request()).hexdigest(),
+        "configuration_digest": "0" * 64,
+    }
+
+
+def test_facts_of_a_certificate_say_what_is_certified() -> None:
+    """Names, key, validity, serial number and the hash that KMS's own log has."""
+    permit, issuer = make_permit(ip_addresses=(ip_address("10.0.0.5"),)), make_issuer()
+    algorithm = authority().algorithm
+    tbs = lint(build(permit, issuer, algorithm), permit, issuer, algorithm)
+    assert certificate_facts(permit, tbs, KEY_VERSION) == {
+        "component": "calico-node",
+        "common_name": "typha-client",
+        "dns_names": ["typha-client"],
+        "ip_addresses": ["10.0.0.5"],
+        "public_key": "P-256",
+        "public_key_sha256": permit.public_key.sha256,
+        "not_before": "2026-03-14T09:21:53+00:00",
+        "not_after": "2027-03-14T09:26:53+00:00",
+        "serial_number": f"{tbs.serial_number:x}",
+        "tbs_sha256": hashlib.sha256(tbs.der).hexdigest(),
+        "key_version": KEY_VERSION,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "severity"),
+    [
+        (errors.ConfigurationError("key disabled"), "ERROR"),
+        (errors.IntegrityError("checksum"), "ERROR"),
+        (LintError("lint"), "ERROR"),
+        (errors.UnavailableError("timeout"), "WARNING"),
+        (errors.QuotaError("quota"), "WARNING"),
+        (errors.ConflictError("modified"), "WARNING"),
+        (errors.EventError("no event"), "WARNING"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_a_fault_is_an_error_where_a_human_must_act(error: errors.SignerError, severity: str) -> None:
+    """Alerts look at severity; what time or the sender heals is a warning."""
+    made = fault(error, csr_uid=CSR_UID, event_id="e")
+    assert (made.event, made.severity, made.message) == ("fault", severity, str(error))
+    assert made.facts["fault"] == type(error).__name__
+    assert made.facts["status"] == error.status
+
+
+def test_a_fault_is_bounded() -> None:
+    """However long a message or an event's id is."""
+    made = fault(errors.UnavailableError("x" * 10**6), csr_uid="", event_id=HOSTILE * 10**4)
+    (line,) = lines(made)
+    assert len(line) < 4096
+
+
+def refusing(error: OSError) -> Callable[[bytes], None]:
+    """A writer that fails."""
+
+    def write(line: bytes) -> None:
+        raise error
+
+    return write
+
+
+def test_an_intent_that_cannot_be_written_is_none() -> None:
+    """The exception reaches whoever wanted to sign."""
+    with pytest.raises(UnavailableError, match="could not be written"):
+        Audit(write=refusing(OSError(28, "No space left on device"))).record(record())
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A pipe in place of standard output; gives its reading end."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(audit, "_STANDARD_OUTPUT", writing)
+    yield reading
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_line_goes_to_standard_output_in_one_system_call(pipe: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other writers cannot stand inside it."""
+    calls: list[int] = []
+    write = os.write
+
+    def counted(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    Audit().record(record())
+    line = os.read(pipe, 1 << 16)
+    assert json.loads(line)["event"] == "issued"
+    assert calls == [len(line)]
+
+
+def test_a_line_that_was_written_in_part_is_not_written(pipe: int) -> None:
+    """A full pipe takes a part only; that is no record, and the exception says so."""
+    full = b"x" * (1 << 22)
+    os.set_blocking(audit._STANDARD_OUTPUT, False)  # noqa: SLF001 - the pipe of this test
+    with pytest.raises(OSError, match=r"\d+ of 4194304 bytes of an audit record were written"):
+        write_line(full)
+    with pytest.raises(UnavailableError, match="could not be written"):
+        Audit().record(record())

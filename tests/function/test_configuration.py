@@ -1,0 +1,430 @@
+"""The configuration document: good values, or an error that names the key, what was got and what is allowed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from csr_signer.configuration import GoogleIdToken, load
+from csr_signer.errors import ConfigurationError
+from tests.function.builders import KEY_VERSION, SIGNER_NAME, ec_key, make_authority
+
+SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/demo"
+OTHER_VERSION = KEY_VERSION.replace("/k/", "/other/")
+Change = Callable[[dict[str, Any]], object]
+
+
+def document() -> dict[str, Any]:
+    """A document with one cluster and one signer that is right."""
+    return {
+        "clusters": {
+            "demo": {
+                "source": SOURCE,
+                "server": "https://10.0.0.1",
+                "certificate_authority": "cluster-ca.pem",
+                "authentication": {"google_access_token": {}},
+            }
+        },
+        "signers": [
+            {
+                "cluster": "demo",
+                "signer_name": SIGNER_NAME,
+                "profile": {"name": "calico", "release": "3.31"},
+                "issuer": {"key_version": KEY_VERSION, "certificate": "ca.pem", "trust_bundle": "ca.pem"},
+            }
+        ],
+    }
+
+
+def cluster(**changes: Any) -> Change:
+    """Changes keys of the cluster; None removes one."""
+    return lambda whole: _update(whole["clusters"]["demo"], changes)
+
+
+def signer(**changes: Any) -> Change:
+    """Changes keys of the signer."""
+    return lambda whole: _update(whole["signers"][0], changes)
+
+
+def issuer(**changes: Any) -> Change:
+    """Changes keys of its issuer."""
+    return lambda whole: _update(whole["signers"][0]["issuer"], changes)
+
+
+def top(**changes: Any) -> Change:
+    """Changes keys of the document."""
+    return lambda whole: _update(whole, changes)
+
+
+def _update(mapping: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            mapping.pop(key, None)
+        else:
+            mapping[key] = value
+
+
+def second_cluster(*, shared: tuple[bool, bool] = (False, False), **changes: Any) -> Change:
+    """Adds a cluster with a signer of its own key and CA, but for the changes to its issuer."""
+
+    def change(whole: dict[str, Any]) -> None:
+        whole["clusters"]["demo"]["shared_trust_domain"] = shared[0]
+        whole["clusters"]["second"] = whole["clusters"]["demo"] | {
+            "source": SOURCE + "-2",
+            "shared_trust_domain": shared[1],
+        }
+        own = {"key_version": OTHER_VERSION, "certificate": "other-ca.pem", "trust_bundle": "other-ca.pem"}
+        whole["signers"].append(whole["signers"][0] | {"cluster": "second", "issuer": own | changes})
+
+    return change
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the files that documents name."""
+    (tmp_path / "cluster-ca.pem").write_bytes(b"PEM")
+    (tmp_path / "ca.pem").write_bytes(make_authority().pem)
+    (tmp_path / "other-ca.pem").write_bytes(make_authority(common_name="Other", key=ec_key(number=51)).pem)
+    (tmp_path / "no-ca.pem").write_bytes(make_authority(ca=False).pem)
+    (tmp_path / "garbage.pem").write_bytes(b"garbage")
+    (tmp_path / "both.pem").write_bytes((tmp_path / "ca.pem").read_bytes() + (tmp_path / "other-ca.pem").read_bytes())
+    return tmp_path
+
+
+def written(folder: Path, *changes: Change) -> Path:
+    """The document, changed, as a file."""
+    whole = document()
+    for change in changes:
+        change(whole)
+    path = folder / "configuration.yaml"
+    path.write_text(yaml.dump(whole, Dumper=_Plain))
+    return path
+
+
+class _Plain(yaml.SafeDumper):
+    """Without the anchors that the dumper makes of values that stand twice."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
+        return True
+
+
+def test_a_document_is_a_configuration(folder: Path) -> None:
+    """Files are read, the profile's rows are those of the release, and what is absent has its default."""
+    settings = load(written(folder))
+    made = settings.signers["demo", SIGNER_NAME]
+    assert (made.cluster, made.cluster_domain, made.signer_name, made.approve) == (
+        "demo",
+        "cluster.local",
+        SIGNER_NAME,
+        True,
+    )
+    assert made.lifetime == made.profile.lifetime.maximum == timedelta(days=825)
+    assert made.deferral_limit == timedelta(minutes=5)
+    assert made.issuer.certificate == make_authority().certificate
+    assert (made.issuer.key_version, made.issuer.protection_level) == (KEY_VERSION, "HSM")
+    assert [row.name for row in made.profile.components] == ["calico-node", "calico-typha", "calico-apiserver"]
+    assert settings.clusters["demo"].certificate_authority == str(folder / "cluster-ca.pem")
+    assert settings.clusters["demo"].invokers == ()
+    assert (settings.kms.endpoint, settings.kms.unsafe_plaintext_endpoint) == (None, None)
+
+
+def test_everything_can_be_said(folder: Path) -> None:
+    """Every key of the document reaches the value that it is about."""
+    settings = load(
+        written(
+            folder,
+            cluster(
+                authentication={"google_id_token": {"audience": "a"}},
+                cluster_domain="corp.example",
+                invokers=["x@p.iam.gserviceaccount.com"],
+                server="https://connectgateway.googleapis.com/v1/projects/1/locations/global/gkeMemberships/m",
+                certificate_authority=None,
+            ),
+            signer(approve=False, lifetime="30d", deferral_limit="1m"),
+            issuer(protection_level="SOFTWARE"),
+            top(kms={"endpoint": "europe-west1-kms.p.googleapis.com"}),
+        )
+    )
+    made = settings.signers["demo", SIGNER_NAME]
+    assert (made.approve, made.lifetime, made.deferral_limit) == (False, timedelta(days=30), timedelta(minutes=1))
+    assert (made.cluster_domain, made.issuer.protection_level) == ("corp.example", "SOFTWARE")
+    assert settings.clusters["demo"].authentication.google_id_token == GoogleIdToken(audience="a")
+    assert settings.clusters["demo"].certificate_authority is None
+    assert settings.clusters["demo"].invokers == ("x@p.iam.gserviceaccount.com",)
+    assert settings.kms.endpoint == "europe-west1-kms.p.googleapis.com"
+
+
+def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
+    """For development; its path is relative to the document."""
+    settings = load(
+        written(
+            folder,
+            cluster(authentication={"kubeconfig": "k.yaml"}, server=None, certificate_authority=None),
+            top(kms={"unsafe_plaintext_endpoint": "127.0.0.1:4711"}),
+        )
+    )
+    assert settings.clusters["demo"].authentication.kubeconfig == str(folder / "k.yaml")
+    assert settings.kms.unsafe_plaintext_endpoint == "127.0.0.1:4711"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "change"),
+    [
+        (r"^configuration\.yaml: colour: unexpected keyword argument, got 'red'", top(colour="red")),
+        (r"clusters\.demo\.colour: unexpected keyword argument, got 'red'", cluster(colour="red")),
+        (r"signers\.0\.colour: unexpected keyword argument", signer(colour="red")),
+        (r"signers\.0\.issuer\.colour: unexpected keyword argument", issuer(colour="red")),
+        (r"clusters: field required", top(clusters=None)),
+        (r"signers: field required", top(signers=None)),
+        (r"clusters\.demo\.source: input should be a valid string, got 5", cluster(source=5)),
+        (r"signers\.0\.approve: input should be a valid boolean, got 'yes'", signer(approve="yes")),
+        (r"signers\.0\.lifetime: allowed is a whole number with a unit .*, got 30", signer(lifetime=30)),
+        (r"clusters\.demo\.invokers: .*got 'x@example.com'", cluster(invokers="x@example.com")),
+        (
+            r"protection_level: input should be 'SOFTWARE', 'HSM' or .*, got 'EXTERNAL'",
+            issuer(protection_level="EXTERNAL"),
+        ),
+        (
+            r"clusters\.demo: authentication: got none, allowed is one of google_access_token, google_id_token, kube",
+            cluster(authentication={}),
+        ),
+        (
+            r"authentication: got \['google_access_token', 'google_id_token'\], allowed is one",
+            cluster(authentication={"google_access_token": {}, "google_id_token": {"audience": "a"}}),
+        ),
+        (
+            r"authentication\.google_access_token: takes no options, got \{'scope': 'x'\}",
+            cluster(authentication={"google_access_token": {"scope": "x"}}),
+        ),
+        (
+            r"server, certificate_authority: the kubeconfig names them",
+            cluster(authentication={"kubeconfig": "k"}),
+        ),
+        (
+            r"server, certificate_authority: the kubeconfig names them",
+            cluster(authentication={"kubeconfig": "k"}, server=None),
+        ),
+        (r"clusters\.demo: source: got an empty text", cluster(source="")),
+        (r"clusters\.demo: server: got None, allowed is an https URL", cluster(server=None)),
+        (r"server: got 'http://10\.0\.0\.1', allowed is an https URL", cluster(server="http://10.0.0.1")),
+        (r"server: got '10\.0\.0\.1'", cluster(server="10.0.0.1")),
+        (r"server: got 'https://'", cluster(server="https://")),
+        (r"server: got 'https://u@h'", cluster(server="https://u@h")),
+        (r"server: got 'https://h/\?a=b'", cluster(server="https://h/?a=b")),
+        (r"server: got 'https://h#f'", cluster(server="https://h#f")),
+        (r"server: got 'https://\[::1'", cluster(server="https://[::1")),
+        (r"server: got 'https://h:x'", cluster(server="https://h:x")),
+        (r"server: got 'https://h:70000'", cluster(server="https://h:70000")),
+        (r"server: got 'https://h:0'", cluster(server="https://h:0")),
+        (
+            r"certificate_authority: needed for '10\.0\.0\.1': only \*\.gke\.goog",
+            cluster(certificate_authority=None),
+        ),
+        (
+            r"certificate_authority: needed for 'gke\.goog\.example\.com'",
+            cluster(certificate_authority=None, server="https://gke.goog.example.com"),
+        ),
+        (
+            r"certificate_authority: needed for 'evilgke\.goog'",
+            cluster(certificate_authority=None, server="https://evilgke.goog"),
+        ),
+        (
+            r"certificate_authority: needed for 'x\.connectgateway\.googleapis\.com'",
+            cluster(certificate_authority=None, server="https://x.connectgateway.googleapis.com"),
+        ),
+        (
+            r"clusters\.demo\.certificate_authority: 'absent\.pem' cannot be read: No such file",
+            cluster(certificate_authority="absent.pem"),
+        ),
+        (r"cluster_domain: got '', allowed is a DNS name in lower case", cluster(cluster_domain="")),
+        (r"cluster_domain: got '\*'", cluster(cluster_domain="*")),
+        (r"cluster_domain: got 'Cluster\.Local'", cluster(cluster_domain="Cluster.Local")),
+        (r"cluster_domain: got 'cluster\.local\.'", cluster(cluster_domain="cluster.local.")),
+        (r"cluster_domain: got '\{pod\}'", cluster(cluster_domain="{pod}")),
+        (
+            r"clusters\.De mo: the key: allowed are lower-case letters, digits and hyphens",
+            lambda whole: whole["clusters"].update({"De mo": whole["clusters"].pop("demo")}),
+        ),
+        (
+            r"clusters: two clusters have the same source",
+            lambda whole: whole["clusters"].update({"second": whole["clusters"]["demo"]}),
+        ),
+        (r"signers\.0: cluster: got 'absent', allowed are \['demo'\]", signer(cluster="absent")),
+        (r"signer_name: got 'calico', allowed is DOMAIN/NAME", signer(signer_name="calico")),
+        (r"signer_name: got 'example/calico'", signer(signer_name="example/calico")),
+        (r"signer_name: got 'example\.com/'", signer(signer_name="example.com/")),
+        (r"signer_name: got 'Example\.com/x'", signer(signer_name="Example.com/x")),
+        (
+            r"signer_name: 'kubernetes\.io/kube-apiserver-client' is Kubernetes' own and is never signed here",
+            signer(signer_name="kubernetes.io/kube-apiserver-client"),
+        ),
+        (r"'beta\.kubernetes\.io/x' is Kubernetes' own", signer(signer_name="beta.kubernetes.io/x")),
+        (r"'x\.k8s\.io/x' is Kubernetes' own", signer(signer_name="x.k8s.io/x")),
+        (
+            r"signers\.0: issuer\.key_version: got 'projects/p', allowed is projects/P/locations",
+            issuer(key_version="projects/p"),
+        ),
+        (r"issuer\.key_version: got .*cryptoKeyVersions/0'", issuer(key_version=KEY_VERSION[:-1] + "0")),
+        (r"issuer\.key_version: got .*cryptoKeyVersions/latest'", issuer(key_version=KEY_VERSION[:-1] + "latest")),
+        (
+            r"issuer\.key_version: got .*cryptoKeys/k'",
+            issuer(key_version=KEY_VERSION.partition("/cryptoKeyVersions")[0]),
+        ),
+        (
+            r"signers\.0: issuer\.certificate: 'absent\.pem' cannot be read: No such file",
+            issuer(certificate="absent.pem"),
+        ),
+        (r"issuer\.certificate: '.*' cannot be read: Is a directory", issuer(certificate=".")),
+        (r"issuer\.trust_bundle: 'absent\.pem' cannot be read", issuer(trust_bundle="absent.pem")),
+        (r"signers\.0: issuer\.certificate: no PEM certificates", issuer(certificate="garbage.pem")),
+        (r"issuer\.certificate: .*basic constraints are not CA:TRUE", issuer(certificate="no-ca.pem")),
+        (
+            r"issuer\.trust_bundle: neither holds nor issued 'CN=Calico CA'",
+            issuer(trust_bundle="other-ca.pem"),
+        ),
+        (r"signers\.0: profile 'absent': no such profile, shipped are calico", signer(profile={"name": "absent"})),
+        (r"signers\.0: profile 'calico': needs a release", signer(profile={"name": "calico"})),
+        (
+            r"signers\.0: profile 'calico': release 3\.25 is not known",
+            signer(profile={"name": "calico", "release": "3.25"}),
+        ),
+        (
+            r"profile\.release: input should be a valid string, got 3\.31",
+            signer(profile={"name": "calico", "release": 3.31}),
+        ),
+        (r"signers\.0: lifetime: got less than the profile's minimum", signer(lifetime="9m")),
+        (
+            r"signers\.1: 'csr-signer\.example\.com/calico' of cluster 'demo' stands twice",
+            lambda whole: whole["signers"].append(whole["signers"][0]),
+        ),
+        (
+            r"kms: endpoint, unsafe_plaintext_endpoint: allowed is one",
+            top(kms={"endpoint": "x", "unsafe_plaintext_endpoint": "127.0.0.1:1"}),
+        ),
+        (
+            r"kms: unsafe_plaintext_endpoint: got 'cloudkms\.googleapis\.com:443', allowed is a loopback HOST:PORT",
+            top(kms={"unsafe_plaintext_endpoint": "cloudkms.googleapis.com:443"}),
+        ),
+        (r"unsafe_plaintext_endpoint: got '127\.0\.0\.1'", top(kms={"unsafe_plaintext_endpoint": "127.0.0.1"})),
+        (r"unsafe_plaintext_endpoint: got '0\.0\.0\.0:1'", top(kms={"unsafe_plaintext_endpoint": "0.0.0.0:1"})),
+        (
+            r"unsafe_plaintext_endpoint: got 'localhost\.example\.com:1'",
+            top(kms={"unsafe_plaintext_endpoint": "localhost.example.com:1"}),
+        ),
+        (r"clusters 'demo' and 'second' share a key version or CA", second_cluster(key_version=KEY_VERSION)),
+        (
+            r"share a key version or CA; allowed only where both say shared_trust_domain: true",
+            second_cluster(certificate="ca.pem", trust_bundle="ca.pem"),
+        ),
+        (r"share a key version or CA", second_cluster(trust_bundle="both.pem")),
+        (r"share a key version or CA", second_cluster(key_version=KEY_VERSION, shared=(True, False))),
+        (r"share a key version or CA", second_cluster(key_version=KEY_VERSION, shared=(False, True))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_refused_is(complaint: str, change: Change, folder: Path) -> None:
+    """Each rule names its key, what was got and what is allowed."""
+    with pytest.raises(ConfigurationError, match=complaint):
+        load(written(folder, change))
+
+
+def test_a_key_that_stands_twice_is_an_error(folder: Path) -> None:
+    """The last one would win without a word."""
+    path = written(folder)
+    path.write_text(path.read_text() + "signers: []\n")
+    with pytest.raises(ConfigurationError, match="duplicate key 'signers'"):
+        load(path)
+
+
+def test_several_things_wrong_with_one_cluster_are_all_named(folder: Path) -> None:
+    """Nobody should have to try again for each."""
+    with pytest.raises(ConfigurationError, match=r"source: .*; authentication: .*; server: "):
+        load(written(folder, cluster(source="", authentication={}, server="ftp://x")))
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "https://gke-0a1b2c.europe-west1.gke.goog",
+        "https://GKE-0A1B.EUROPE-WEST1.GKE.GOOG",
+        "https://connectgateway.googleapis.com/v1/x",
+    ],
+)
+def test_googles_own_front_ends_need_no_pinned_ca(server: str, folder: Path) -> None:
+    """The system's roots are enough for them, and for nobody else."""
+    assert load(written(folder, cluster(server=server, certificate_authority=None))).clusters["demo"].server == server
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "localhost:65535", "[::1]:4711"])
+def test_a_plaintext_endpoint_is_on_this_host(endpoint: str, folder: Path) -> None:
+    """A double of tests and sandbox."""
+    settings = load(written(folder, top(kms={"unsafe_plaintext_endpoint": endpoint})))
+    assert settings.kms.unsafe_plaintext_endpoint == endpoint
+
+
+def test_clusters_may_share_a_trust_domain_where_both_say_so(folder: Path) -> None:
+    """Whoever owns one of them could pose in the other, so both must want it; otherwise each has its own."""
+    shared = second_cluster(key_version=KEY_VERSION, certificate="ca.pem", trust_bundle="ca.pem", shared=(True, True))
+    assert set(load(written(folder, shared)).signers) == {("demo", SIGNER_NAME), ("second", SIGNER_NAME)}
+    assert len(load(written(folder, second_cluster())).signers) == 2
+
+
+def test_one_cluster_may_have_several_signers_with_one_key(folder: Path) -> None:
+    """They are one trust domain."""
+    other = {"signer_name": "csr-signer.example.com/other"}
+    settings = load(written(folder, lambda whole: whole["signers"].append(whole["signers"][0] | other)))
+    assert len(settings.signers) == 2
+
+
+def test_a_profile_may_stand_beside_the_document(folder: Path) -> None:
+    """A file name is relative to the document's folder."""
+    (folder / "own.yaml").write_text(
+        """
+name: own
+usages: [server auth]
+lifetime: {default: 1d, maximum: 2d}
+components:
+  - name: web
+    service_accounts: [web/server]
+    request_names: [{name: "web:{pod}"}]
+    common_name: web
+    dns_names: [{name: web}]
+    extended_key_usage: [serverAuth]
+"""
+    )
+    made = load(written(folder, signer(profile={"name": "own.yaml"}))).signers["demo", SIGNER_NAME]
+    assert made.profile.name == "own"
+    assert made.lifetime == timedelta(days=2)
+
+
+def test_the_digest_is_of_what_a_certificate_follows_from(folder: Path) -> None:
+    """Another CA, profile, lifetime, signer or cluster domain is another digest; names of files are nothing to it."""
+
+    def digest(*changes: Change) -> str:
+        (made,) = load(written(folder, *changes)).signers.values()
+        return made.configuration_digest
+
+    (folder / "same-ca.pem").write_bytes(b"comment\n" + (folder / "ca.pem").read_bytes())
+    same = {
+        digest(),
+        digest(issuer(certificate="same-ca.pem", trust_bundle="same-ca.pem")),
+        digest(cluster(server="https://10.0.0.2", invokers=["x@example.com"])),
+        digest(top(kms={"endpoint": "x"})),
+    }
+    other = [
+        digest(issuer(certificate="other-ca.pem", trust_bundle="other-ca.pem")),
+        digest(issuer(trust_bundle="both.pem")),
+        digest(issuer(key_version=OTHER_VERSION)),
+        digest(issuer(protection_level="SOFTWARE")),
+        digest(signer(profile={"name": "calico", "release": "3.30"})),
+        digest(signer(lifetime="30d")),
+        digest(signer(approve=False)),
+        digest(signer(signer_name="example.com/other")),
+        digest(cluster(cluster_domain="corp.example")),
+    ]
+    assert len(same) == 1
+    assert len({*same, *other}) == len(other) + 1
+    assert all(len(value) == 64 for value in same)
