@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.exporter.support import SIGNER, SOURCE, Connection, Request, ScriptedServer, answer
 
 from csr_exporter.configuration import ApiServer, Configuration, Function, Health, Signer, UnsafeNone
 from csr_exporter.csr import Stage
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
+from tests.exporter.support import SIGNER, SOURCE, Connection, Request, ScriptedServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.exporter.cluster import Cluster
 
 if TYPE_CHECKING:

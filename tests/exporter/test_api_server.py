@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
 import json
+import ssl
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from csr_exporter import api_server
+from csr_exporter.api_server import ApiServer, Page
+from csr_exporter.configuration import ApiServer as Location
+from csr_exporter.connection import Timeouts, UnreachableError
+from csr_exporter.csr import MalformedError, Stage
+from csr_exporter.status import ExpiredError, RefusedError
+from sandbox.pki import Authority
 from tests.exporter.support import (
     CHUNKED,
     LAST_CHUNK,
@@ -23,13 +38,6 @@ from tests.exporter.support import (
     reference,
     stream,
 )
-
-from csr_exporter import api_server
-from csr_exporter.api_server import ApiServer, ExpiredError, Page, RefusedError
-from csr_exporter.configuration import ApiServer as Location
-from csr_exporter.connection import Timeouts, UnreachableError
-from csr_exporter.csr import MalformedError, Stage
-from sandbox.pki import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,6 +205,8 @@ def test_row_11_a_malformed_item_of_a_list_is_counted(tmp_path: Path) -> None:
         answer(200, b"[]"),
         answer(200, b"[" * 50_000),
         answer(200, {"items": []}),
+        answer(200, {"metadata": {"resourceVersion": "5"}}),
+        answer(200, {"metadata": {"resourceVersion": "5"}, "items": {}}),
         answer(200, {"metadata": {"resourceVersion": 5}, "items": []}),
         answer(200, {"metadata": {"resourceVersion": "5", "continue": 5}, "items": []}),
     ],
@@ -425,3 +435,47 @@ def test_tls_is_verified(tmp_path: Path) -> None:
             with pytest.raises(UnreachableError):
                 list(api.pages(SIGNER))
     assert all(request.headers.get("authorization") is None for request in server.requests)
+
+
+def _plain_certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, *names: x509.GeneralName) -> bytes:
+    """A certificate without any key identifier, for the key and by the key; without `names` a CA's."""
+    extension: x509.ExtensionType = x509.SubjectAlternativeName(names)
+    if not names:
+        extension = x509.BasicConstraints(ca=True, path_length=None)
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(extension, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_certificate_without_key_identifiers_is_enough(tmp_path: Path) -> None:
+    """Some clusters have such, and Python 3.13's stricter default refuses them; the name is verified all the same."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    (tmp_path / "ca.pem").write_bytes(_plain_certificate("ca", "ca", key))
+    (tmp_path / "server.pem").write_bytes(_plain_certificate("server", "ca", key, address))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (tmp_path / "token").write_text("token")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem", tmp_path / "key.pem")
+    with ScriptedServer(lambda *_: page(csr_document(1)), tls) as server:
+        for url, trusted in ((server.url, True), (server.url.replace("127.0.0.1", "localhost"), False)):
+            location = Location(server=url, certificate_authority=tmp_path / "ca.pem", token_file=tmp_path / "token")
+            api = ApiServer(location, timeouts=SHORT)
+            if trusted:
+                assert _numbers(list(api.pages(SIGNER))) == [1]
+            else:
+                with pytest.raises(UnreachableError, match="Hostname mismatch"):
+                    list(api.pages(SIGNER))
+            api.close()

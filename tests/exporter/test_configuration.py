@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.exporter.support import SIGNER, SOURCE
 
 from csr_exporter import configuration
 from csr_exporter.configuration import (
@@ -22,6 +21,7 @@ from csr_exporter.configuration import (
     WorkloadIdentityFederation,
 )
 from csr_exporter.csr import Stage
+from tests.exporter.support import SIGNER, SOURCE
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 FEDERATION = {

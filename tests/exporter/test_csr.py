@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.exporter.support import CREATED, csr_document, reference
 
 from csr_exporter import csr
 from csr_exporter.csr import MalformedError, Stage
+from tests.exporter.support import CREATED, csr_document, reference
 
 
 @pytest.mark.parametrize(

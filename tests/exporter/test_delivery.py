@@ -7,6 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+
+from csr_exporter import event
+from csr_exporter.answer import Answer, Verdict
+from csr_exporter.configuration import Function
+from csr_exporter.connection import Timeouts
+from csr_exporter.csr import Stage
+from csr_exporter.delivery import Delivery
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
+from csr_exporter.work import Parcel
 from tests.exporter.support import (
     CHUNKED,
     SOURCE,
@@ -18,15 +27,6 @@ from tests.exporter.support import (
     chunk,
     reference,
 )
-
-from csr_exporter import event
-from csr_exporter.answer import Answer, Verdict
-from csr_exporter.configuration import Function
-from csr_exporter.connection import Timeouts
-from csr_exporter.csr import Stage
-from csr_exporter.delivery import Delivery
-from csr_exporter.identity import CachedToken, IdentityError, IdToken
-from csr_exporter.work import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

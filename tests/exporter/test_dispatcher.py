@@ -6,14 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.exporter.support import SIGNER, captured_log, csr_document, wait_until
-
 from csr_exporter import csr
 from csr_exporter.answer import Answer, Verdict
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.csr import Stage
 from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.pace import Pace
+from tests.exporter.support import SIGNER, captured_log, csr_document, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

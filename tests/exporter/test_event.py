@@ -9,10 +9,10 @@ import pytest
 from cloudevents.http import from_http
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.exporter.support import SOURCE, reference
 
 from csr_exporter import event
 from csr_exporter.csr import Reference, Stage
+from tests.exporter.support import SOURCE, reference
 
 GOLDEN = Path(__file__).parents[1] / "cases" / "events"
 UID = "5d2a4b1e-8f0c-4e57-9a39-0c6f2e1b7d44"

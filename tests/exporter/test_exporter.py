@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import urllib3
-from tests.exporter.cluster import Cluster, Sink
-from tests.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
-from tests.exporter.test_google import jwt
 
 from csr_exporter.configuration import Configuration, Function, MetadataServer, WorkloadIdentityFederation
 from csr_exporter.csr import Stage
 from csr_exporter.exporter import Exporter
 from sandbox.api import csr_path
 from sandbox.google import GoogleServer, Project, Provider, example, gke_provider, oidc_provider
+from tests.exporter.cluster import Cluster, Sink
+from tests.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
+from tests.exporter.test_google import jwt
 
 
 def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> None:
@@ -84,6 +84,7 @@ def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
 def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
     """After a compaction the watch cannot go on from its version: one list shows what there is, and nothing twice."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        wait_until(lambda: exporter.counts.get("watches_total") == 1)
         cluster.create("csr-1")
         wait_until(lambda: len(sink.events) == 1)
         # The exporter does not see these, so its version stays where it is and is forgotten.

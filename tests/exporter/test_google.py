@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from tests.exporter.support import Connection, Request, ScriptedServer, answer
 
 from csr_exporter import google
 from csr_exporter.configuration import MetadataServer, UnsafeNone, WorkloadIdentityFederation
 from csr_exporter.identity import IdentityError, IdToken
+from tests.exporter.support import Connection, Request, ScriptedServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,6 @@ import socket
 
 import pytest
 import urllib3
-from tests.exporter.support import SIGNER, VirtualClock, captured_log
 
 from csr_exporter.answer import Answer, Verdict
 from csr_exporter.configuration import Health as Location
@@ -15,6 +14,7 @@ from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
 from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.reader import Vitals
+from tests.exporter.support import SIGNER, VirtualClock, captured_log
 
 
 def _health(clock: VirtualClock, vitals: Vitals, token: CachedToken | None = None) -> Health:

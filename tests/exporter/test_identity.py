@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.exporter.support import VirtualClock
 
 from csr_exporter.identity import CachedToken, IdentityError, IdToken
+from tests.exporter.support import VirtualClock
 
 HOUR = 3600.0
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.exporter.support import captured_log
 
 from csr_exporter.log import LONGEST_VALUE, Log
+from tests.exporter.support import captured_log
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
 

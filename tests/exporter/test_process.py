@@ -17,11 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 import urllib3
-from tests.exporter.cluster import Cluster, Sink
-from tests.exporter.support import Connection, Request, ScriptedServer, answer, csr_document, page, stream, wait_until
 
 from sandbox.pki import Authority
 from sandbox.process import Part
+from tests.exporter.cluster import Cluster, Sink
+from tests.exporter.support import Connection, Request, ScriptedServer, answer, csr_document, page, stream, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

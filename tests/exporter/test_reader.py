@@ -8,19 +8,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.exporter.support import (
-    SIGNER,
-    Connection,
-    Request,
-    ScriptedServer,
-    VirtualClock,
-    answer,
-    captured_log,
-    csr_document,
-    page,
-    reference,
-    stream,
-)
 
 from csr_exporter import csr
 from csr_exporter.answer import Answer, Verdict
@@ -34,6 +21,19 @@ from csr_exporter.health import Health
 from csr_exporter.reader import Reader
 from csr_exporter.relist import PERIOD, Relist
 from csr_exporter.work import Work
+from tests.exporter.support import (
+    SIGNER,
+    Connection,
+    Request,
+    ScriptedServer,
+    VirtualClock,
+    answer,
+    captured_log,
+    csr_document,
+    page,
+    reference,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

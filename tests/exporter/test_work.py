@@ -6,7 +6,6 @@ import dataclasses
 import tracemalloc
 
 import pytest
-from tests.exporter.support import SIGNER, reference
 
 from csr_exporter.answer import Answer, Verdict
 from csr_exporter.csr import Stage
@@ -17,10 +16,12 @@ from csr_exporter.work import (
     POISON_RETRY,
     SETTLING,
     SHORTEST_RETRY,
+    TRUSTED_RETRY_AFTERS,
     Change,
     Parcel,
     Work,
 )
+from tests.exporter.support import SIGNER, reference
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 FAILED = Answer(verdict=Verdict.LATER, status=500)
@@ -104,6 +105,19 @@ def test_row_17_what_one_item_is_asked_to_wait_is_waited() -> None:
     assert _drain(work, 0.0) == [2]
     assert _drain(work, 29.9) == []
     assert _drain(work, 30.0) == [1]
+
+
+def test_a_deferral_is_resent_when_the_function_wants_it() -> None:
+    """Many deferrals in a row do not grow into waits that outlast the pod; endless ones do grow."""
+    work, now, pauses = _work(1), 0.0, []
+    for _ in range(40):
+        work.settle(_taken(work, now), Answer(verdict=Verdict.LATER, status=425, retry_after=2.0), now=now)
+        due = work.next_due()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+    assert pauses[:TRUSTED_RETRY_AFTERS] == [2.0] * TRUSTED_RETRY_AFTERS
+    assert pauses[-1] == LONGEST_RETRY
 
 
 def test_row_21_without_a_certificate_it_is_sent_again_with_another_id() -> None:
@@ -204,6 +218,18 @@ def test_approval_around_an_acknowledgement_is_given_time_to_settle(order: str) 
     work.see(reference(), Stage.APPROVED, now=0.1)
     assert work.take(SETTLING) is None
     sent = _taken(work, 0.1 + SETTLING)
+    assert (sent.stage, sent.resend) == (Stage.APPROVED, 0)
+
+
+def test_the_next_stage_counts_its_resends_anew() -> None:
+    """However often stage pending was resent, the first event of stage approved has its plain id."""
+    work = _work(1, stage=Stage.PENDING)
+    work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
+    resent = _taken(work, FULFILMENT)
+    assert resent.resend == 1
+    work.settle(resent, ACKNOWLEDGED, now=FULFILMENT)
+    work.see(reference(), Stage.APPROVED, now=FULFILMENT)
+    sent = _taken(work, FULFILMENT + SETTLING)
     assert (sent.stage, sent.resend) == (Stage.APPROVED, 0)
 
 

@@ -6,20 +6,18 @@ and the watch is `reader`'s to decide.
 
 from __future__ import annotations
 
-import json
 import random
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from csr_exporter import csr
-from csr_exporter.backoff import retry_after
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Seen
-from csr_exporter.json_lines import LineSplitter
+from csr_exporter.json_lines import LineSplitter, parse_object
+from csr_exporter.status import ExpiredError, RefusedError, error_event, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,27 +28,11 @@ PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PAGE = 500
 LARGEST_PAGE = 4 << 20
 LONGEST_LINE = 4 << 20
-_LARGEST_STATUS = 64 << 10
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
-# Longer would leave the pod without a heartbeat for too long.
-_LONGEST_PAUSE = 60.0
 _JSON = "application/json"
 # Columns only, no object: what is left to see of a CSR that is too large to be read.
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
-
-
-class ExpiredError(Exception):
-    """The API server cannot continue from that version or page (410, or a version it has not reached): list anew."""
-
-
-class RefusedError(Exception):
-    """The API server answered with an error; `status` is HTTP's, `retry_after` seconds it asks to wait."""
-
-    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +82,10 @@ class Watch:
             yield batch
 
     def _event(self, line: bytes) -> Seen | None:
-        event = _parse(line)
+        event = parse_object(line)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
-            raise _error("watch", content if isinstance(content, dict) else {}, status=0)
+            raise error_event(content)
         if kind == "BOOKMARK":
             self.version = _version(content)
             return None
@@ -207,7 +189,7 @@ class ApiServer:
         try:
             with self._endpoint.request("GET", f"{PATH}?{selected}", headers=headers) as answer:
                 if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-                    raise _refusal(answer, "watch" if "watch" in query else "list")
+                    raise refusal(answer, "watch" if "watch" in query else "list")
                 yield answer
         except UnreachableError:
             # The certificate authority's file may have been replaced.
@@ -219,11 +201,13 @@ class ApiServer:
 
 
 def _page(body: bytes) -> Page:
-    document = _parse(body)
+    document = parse_object(body)
     version, continuation = _list_metadata(document)
     items = document.get("items")
+    if not isinstance(items, list):  # an empty list would end all work
+        raise MalformedError(f"list: items is {type(items).__name__}, allowed is a list")
     seen, malformed = [], 0
-    for item in items if isinstance(items, list) else []:
+    for item in items:
         try:
             seen.append(csr.from_api(item))
         except MalformedError:
@@ -235,7 +219,7 @@ def _without_item(body: bytes | None) -> Page:
     """The page of one CSR that is too large to be read: only where the list goes on."""
     if body is None:
         raise MalformedError(f"list: a table of one row is longer than {LARGEST_PAGE} bytes")
-    version, continuation = _list_metadata(_parse(body))
+    version, continuation = _list_metadata(parse_object(body))
     return Page(version=version, seen=(), oversize=1, continuation=continuation)
 
 
@@ -253,44 +237,3 @@ def _version(document: object) -> str:
     if isinstance(version, str) and version:
         return version
     raise MalformedError(f"metadata.resourceVersion is {type(version).__name__}, allowed is text")
-
-
-def _refusal(answer: Answer, verb: str) -> Exception:
-    body = answer.body(_LARGEST_STATUS) or b""
-    try:
-        status = _parse(body)
-    except MalformedError:  # a proxy's page
-        status = {}
-    return _error(verb, status, status=answer.status, header=answer.headers.get("Retry-After"))
-
-
-def _error(verb: str, document: dict[str, object], *, status: int, header: str | None = None) -> Exception:
-    """Makes the exception of a meta/v1 Status, which comes as an answer's body or inside a watch."""
-    code = document.get("code")
-    status = status or (code if isinstance(code, int) else 500)
-    details = document.get("details")
-    details = details if isinstance(details, dict) else {}
-    message = f"{verb}: {status} {document.get('message', '')!s:.200}".rstrip()
-    if status == 410 or _is_too_new(status, details.get("causes"), message):  # noqa: PLR2004 - Gone
-        return ExpiredError(message)
-    asked = header if header is not None else details.get("retryAfterSeconds")
-    wait = retry_after(str(asked), wall_clock=time.time(), most=_LONGEST_PAUSE) if asked else None
-    return RefusedError(message, status=status, retry_after=wait)
-
-
-def _is_too_new(status: int, causes: object, message: str) -> bool:
-    """Whether another API server gave us a version that this one has not reached: 504 with that cause."""
-    if status != 504:  # noqa: PLR2004 - Gateway Timeout
-        return False
-    reasons = [cause.get("reason") for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
-    return "ResourceVersionTooLarge" in reasons or "Too large resource version" in message
-
-
-def _parse(data: bytes) -> dict[str, object]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{len(data)} bytes that are not JSON") from error
-    if not isinstance(document, dict):
-        raise MalformedError(f"JSON {type(document).__name__}, allowed is an object")
-    return document

@@ -1,8 +1,14 @@
-"""Cuts a byte stream into lines, however it was cut into chunks, and never keeps more than a limit of them."""
+"""JSON as the API server sends it: documents, and a stream of them, one per line.
+
+The stream is cut into lines however it was cut into chunks, and never more than a limit of it is kept.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+from csr_exporter.csr import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,3 +47,18 @@ class LineSplitter:
         self._parts.clear()
         self._size = 0
         return line
+
+
+def parse_object(data: bytes) -> dict[str, object]:
+    """Reads a JSON object.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"{len(data)} bytes that are not JSON") from error
+    if not isinstance(document, dict):
+        raise MalformedError(f"JSON {type(document).__name__}, allowed is an object")
+    return document

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from csr_exporter.api_server import ExpiredError, RefusedError
 from csr_exporter.backoff import Backoff
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
+from csr_exporter.status import ExpiredError, RefusedError
 
 if TYPE_CHECKING:
     from csr_exporter.api_server import ApiServer, Page

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from csr_exporter.api_server import ExpiredError, RefusedError
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
 from csr_exporter.reader import count_unread
+from csr_exporter.status import ExpiredError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -30,6 +30,8 @@ SETTLING = 5.0
 SHORTEST_RETRY = 0.5
 LONGEST_RETRY = 60.0
 POISON_RETRY = 3600.0
+# For so many failures in a row a Retry-After is taken as it is; then the own back-off grows above it.
+TRUSTED_RETRY_AFTERS = 16
 # Bounds the memory (about 1 KiB each); what does not fit is found again by a later list.
 MOST_ENTRIES = 20_000
 # New work goes first, but every fourth turn is a retry's, so that neither starves.
@@ -183,7 +185,9 @@ class Work:
             return 0.0
         if answer.verdict is Verdict.POISON:
             return POISON_RETRY
-        own = full_jitter(entry.failures, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=self._chance)
+        # What the function asks for is what it gets, unless that leads nowhere for long.
+        failures = entry.failures if answer.retry_after is None else max(0, entry.failures - TRUSTED_RETRY_AFTERS)
+        own = full_jitter(failures, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=self._chance)
         return max(own, answer.retry_after or 0.0)
 
     def _schedule(self, entry: _Entry, due: float) -> None:
