@@ -1,26 +1,21 @@
 """Entry point of the deployed function: wiring only.
 
-Heavy modules are imported here, before the first request; the configuration is loaded at the first request.
+Heavy modules are imported here, so that a deployment that cannot work fails before it serves; the configuration is
+loaded at the first request.
 """
 
-import functools
 import os
 
 import functions_framework
 from werkzeug.wrappers import Request, Response
 
 from csr_signer.audit import Audit
-from csr_signer.service import Service, respond
+from csr_signer.service import Serving
 
-AUDIT = Audit(project=os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
-
-
-@functools.cache
-def _service() -> Service:
-    return Service.load(AUDIT)
+SERVING = Serving(Audit(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "")))
 
 
 @functions_framework.http
 def handle(request: Request) -> Response:
     """Answers one HTTP request."""
-    return respond(request, service=_service, audit=AUDIT)
+    return SERVING.respond(request)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
-from csr_signer.csr import Requester
+from csr_signer.csr import Requester, check_kind
 from csr_signer.errors import UnavailableError
 from csr_signer.violation import Violation, quote
 
@@ -64,14 +64,20 @@ class Pod:
     addresses: frozenset[IPv4Address | IPv6Address]
 
     @classmethod
-    def from_api(cls, document: bytes) -> "Pod":
+    def from_api(cls, document: bytes, *, name: str, namespace: str) -> "Pod":
         """The API server's JSON as a value.
+
+        Args:
+            document: the answer.
+            name: that was asked for.
+            namespace: that was asked for.
 
         Raises:
             UnavailableError: the answer is no pod.
         """
         try:
             api = json.loads(document)
+            check_kind(api, "Pod", name=name, namespace=namespace)
             spec, status = api["spec"], api.get("status") or {}
             return cls(
                 uid=api["metadata"]["uid"],
@@ -161,6 +167,9 @@ def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
 
 def _check_extra(requester: Requester) -> list[Violation]:
     violations = []
+    if len(requester.extra.get(NODE_NAME, ())) > 1:
+        message = f"got several values of {NODE_NAME}, allowed is one or none"
+        violations.append(Violation(code="requester.unbound", message=message))
     forms = {POD_NAME: _SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: None}
     for key, form in forms.items():
         values = requester.extra.get(key, ())

@@ -7,6 +7,7 @@ requester wrote is escaped and bounded; no token, key or request ever stands in 
 import hashlib
 import json
 import os
+import select
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,18 +20,36 @@ from csr_signer.policy import Permit, Signer
 from csr_signer.violation import LONGEST_TEXT, quote
 
 LOG_NAME: Final = "csr-signer"
+WRITE_SECONDS: Final = 5.0
 _STANDARD_OUTPUT: Final = 1
 
 
-def write_line(line: bytes) -> None:
-    """One line to standard output in one system call, so that no other line can stand inside it.
+class LineWriter:
+    """Whole lines to a file descriptor, each in one system call, so that no other line can stand inside it.
 
-    Raises:
-        OSError: not all of it was written.
+    Args:
+        descriptor: where to; standard output in production.
     """
-    written = os.write(_STANDARD_OUTPUT, line)
-    if written != len(line):
-        raise OSError(f"{written} of {len(line)} bytes of an audit record were written")
+
+    def __init__(self, descriptor: int = _STANDARD_OUTPUT) -> None:
+        self._descriptor = descriptor
+        self._broken = False
+
+    def __call__(self, line: bytes) -> None:
+        """Writes a line, or fails within WRITE_SECONDS.
+
+        Raises:
+            OSError: not all of it was written. The next line then starts with a line end, so that what was written of
+                this one does not swallow it.
+        """
+        if not select.select([], [self._descriptor], [], WRITE_SECONDS)[1]:
+            raise OSError("nobody reads standard output")
+        whole = b"\n" + line if self._broken else line
+        self._broken = True
+        written = os.write(self._descriptor, whole)
+        self._broken = written != len(whole)
+        if self._broken:
+            raise OSError(f"{written} of {len(whole)} bytes of an audit record were written")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +57,8 @@ class AuditRecord:
     """One line: who asked, what was decided, by which rules, which serial, which key version.
 
     Attributes:
-        event: `intent`, `issued`, `refused`, `deferred`, `ignored` or `fault`.
+        event: `intent`, `issued`, `abandoned` (an intent that came to nothing), `refused`, `deferred`, `ignored` or
+            `fault`.
         severity: of Cloud Logging.
         message: for people.
         csr_uid: by which everything about one CSR is found.
@@ -56,12 +76,12 @@ class Audit:
     """Writes audit records.
 
     Args:
-        write: takes one whole line or raises.
+        write: takes one whole line or raises; standard output where none is given.
         project: Google Cloud project of the traces, empty where there is none.
     """
 
-    def __init__(self, *, write: Callable[[bytes], None] = write_line, project: str = "") -> None:
-        self._write = write
+    def __init__(self, *, write: Callable[[bytes], None] | None = None, project: str = "") -> None:
+        self._write = write or LineWriter()
         self._project = project
         self._lock = threading.Lock()
 
@@ -86,11 +106,14 @@ class Audit:
         if trace_id and self._project:
             line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace_id}"
         text = json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+        if not self._lock.acquire(timeout=WRITE_SECONDS):
+            raise UnavailableError("the audit record could not be written: others wait to be written")
         try:
-            with self._lock:
-                self._write(text)
+            self._write(text)
         except OSError as error:
             raise UnavailableError(f"the audit record could not be written: {error}") from error
+        finally:
+            self._lock.release()
 
 
 def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, object]:

@@ -18,7 +18,9 @@ from csr_signer import der
 from csr_signer.errors import IntegrityError
 from csr_signer.issuer import Issuer, SignatureAlgorithm, verify
 from csr_signer.lint import TBSCertificate
+from csr_signer.pkcs10 import CertificationRequest
 from csr_signer.policy import Permit
+from csr_signer.violation import Violation
 
 TEMPLATE: Final = "1"
 """Version of what `build` writes; part of the configuration digest."""
@@ -153,6 +155,14 @@ def encoded_time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
     moment = moment.astimezone(UTC)
     kind = asn1.UTCTime if moment.year < _FIRST_GENERALIZED_YEAR else asn1.GeneralizedTime
     return kind(moment)
+
+
+def is_for(issued: x509.Certificate, request: CertificationRequest | Violation) -> bool:
+    """Whether a certificate holds the key of a request."""
+    if isinstance(request, Violation) or request.public_key is None:
+        return False
+    key = issued.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key == request.public_key.subject_public_key_info
 
 
 def tbs_sha256(issued: x509.Certificate) -> str:

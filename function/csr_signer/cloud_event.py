@@ -139,8 +139,10 @@ def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
     """
     if not cluster.invokers:
         return
+    # Where both are sent Cloud Run looks at this one and leaves the other unverified (Cloud Run, service-to-service).
+    token = request.headers.get("X-Serverless-Authorization") or request.headers.get("Authorization", "")
     try:
-        payload = request.headers.get("Authorization", "").removeprefix("Bearer ").split(".")[1]
+        payload = token.removeprefix("Bearer ").split(".")[1]
         email = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["email"]
     except (IndexError, KeyError, TypeError, ValueError, RecursionError, binascii.Error) as error:
         raise EventError("the caller's token names no email") from error

@@ -28,15 +28,19 @@ from csr_signer.profile import CEILING, Profile
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
-    r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[1-9][0-9]*"
+    r"projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+"
+    r"/cryptoKeyVersions/[1-9][0-9]*"
 )
 _CLUSTER_KEY: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN: Final = re.compile(rf"{_CLUSTER_KEY.pattern}(?:\.{_CLUSTER_KEY.pattern})*")
 # spec.signerName: kubernetes pkg/apis/certificates/validation ValidateCertificateSigningRequestSignerName.
 _SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
+LAST_PORT: Final = 65535
+LONGEST_DEFERRAL: Final = timedelta(hours=1)
 _RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
 # Where an access token of our Google identity may go without a pinned CA: Google's own front ends.
 _GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
+_KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
 _LOOPBACK: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
@@ -185,6 +189,8 @@ def load(path: Path) -> Configuration:
     if len(set(sources)) != len(sources):
         raise ConfigurationError("clusters: two clusters have the same source, an event could not tell which is meant")
     _refuse("kms", _kms_complaints(document.kms))
+    if not document.signers:
+        raise ConfigurationError("signers: got none, so nothing would be served")
     signers: dict[tuple[str, str], Signer] = {}
     for index, signer in enumerate(document.signers):
         where = f"signers.{index}"
@@ -202,6 +208,11 @@ def load(path: Path) -> Configuration:
         signers=MappingProxyType(signers),
         kms=document.kms,
     )
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether HOST:PORT never leaves this machine."""
+    return bool(_LOOPBACK.fullmatch(endpoint)) and int(endpoint.rpartition(":")[2]) <= LAST_PORT
 
 
 def _refuse(where: str, complaints: list[str]) -> None:
@@ -257,10 +268,12 @@ def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
 
 def _kms_complaints(kms: KmsConfiguration) -> list[str]:
     if kms.unsafe_plaintext_endpoint is None:
-        return []
+        if kms.endpoint is None or _KMS_HOSTS.fullmatch(kms.endpoint):
+            return []
+        return [f"endpoint: got {quote(kms.endpoint)}, allowed is a host below googleapis.com: our token goes there"]
     if kms.endpoint is not None:
         return ["endpoint, unsafe_plaintext_endpoint: allowed is one"]
-    if not _LOOPBACK.fullmatch(kms.unsafe_plaintext_endpoint):
+    if not is_loopback(kms.unsafe_plaintext_endpoint):
         return [
             f"unsafe_plaintext_endpoint: got {quote(kms.unsafe_plaintext_endpoint)}, allowed is a loopback HOST:PORT"
         ]
@@ -276,6 +289,8 @@ def _signer_complaints(signer: SignerConfiguration, clusters: Mapping[str, Clust
         complaints.append(f"signer_name: got {quote(signer.signer_name)}, allowed is DOMAIN/NAME with a dot in DOMAIN")
     if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in _RESERVED_DOMAINS):
         complaints.append(f"signer_name: {quote(signer.signer_name)} is Kubernetes' own and is never signed here")
+    if signer.deferral_limit > LONGEST_DEFERRAL:
+        complaints.append(f"deferral_limit: got {signer.deferral_limit}, allowed is up to {LONGEST_DEFERRAL}")
     if not KEY_VERSION.fullmatch(signer.issuer.key_version):
         complaints.append(
             f"issuer.key_version: got {quote(signer.issuer.key_version)}, allowed is"
@@ -358,5 +373,10 @@ def _resolve(key: str, cluster: ClusterConfiguration, folder: Path) -> ClusterCo
 def _file(key: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{key}: {path.name!r} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigurationError(f"{key}: {quote(path.name)} cannot be read: {_why(error)}") from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    """Without the path, which says where the function's files lie."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

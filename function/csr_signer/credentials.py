@@ -5,11 +5,11 @@ nowhere.
 """
 
 import ssl
-import threading
 from typing import Final
 
 import google.auth.exceptions
 import urllib3
+import yaml
 from google.auth import compute_engine
 from google.auth.credentials import Credentials
 from google.auth.transport import urllib3 as google_transport
@@ -19,6 +19,8 @@ from kubernetes.config.config_exception import ConfigException
 
 from csr_signer.configuration import ClusterConfiguration
 from csr_signer.errors import ConfigurationError, UnavailableError
+from csr_signer.shared import SharedFetch
+from csr_signer.violation import quote
 
 # Without the second scope GKE sees the account's number instead of its email.
 SCOPES: Final = (
@@ -26,6 +28,8 @@ SCOPES: Final = (
     "https://www.googleapis.com/auth/userinfo.email",
 )
 CONNECTIONS: Final = 64
+# What reading a kubeconfig, or a CA file, raises where it is not right.
+_UNUSABLE: Final = (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError)
 BEARER: Final = "BearerToken"
 """Name of the client's authentication setting that puts a token into requests."""
 
@@ -40,21 +44,31 @@ def api_client(cluster: ClusterConfiguration) -> ApiClient:
     ways = cluster.authentication
     try:
         if ways.kubeconfig is not None:
-            load_kube_config(config_file=ways.kubeconfig, client_configuration=settings)
+            _use_kubeconfig(settings, ways.kubeconfig)
         else:
             settings.host = (cluster.server or "").rstrip("/")
             settings.ssl_ca_cert = cluster.certificate_authority
             settings.refresh_api_key_hook = BearerToken(_google_credentials(cluster)).put  # type: ignore[assignment]  # the client declares its hook as None
-            settings.api_key_prefix["authorization"] = "Bearer"
-            settings.api_key["authorization"] = ""
-    except (ConfigException, OSError, ValueError) as error:
-        raise ConfigurationError(f"kubeconfig: {error}") from error
-    settings.proxy = None
-    settings.retries = False  # neither retries nor redirects: urllib3 then returns the answer as it is
-    settings.connection_pool_maxsize = CONNECTIONS
-    client = ApiClient(settings)
-    _share_tls(client, settings)
+            settings.api_key_prefix[BEARER] = "Bearer"
+            settings.api_key[BEARER] = ""
+        settings.proxy = None
+        settings.retries = False  # neither retries nor redirects: urllib3 then returns the answer as it is
+        settings.connection_pool_maxsize = CONNECTIONS
+        client = ApiClient(settings)
+        _share_tls(client, settings)
+    except _UNUSABLE as error:
+        where = "kubeconfig" if ways.kubeconfig is not None else "certificate_authority"
+        raise ConfigurationError(f"clusters: {cluster.source!r}: {where}: {quote(str(error))}") from error
     return client
+
+
+def _use_kubeconfig(settings: Configuration, path: str) -> None:
+    load_kube_config(config_file=path, client_configuration=settings)
+    if not settings.verify_ssl:
+        raise ValueError("insecure-skip-tls-verify is not allowed")
+    if not settings.cert_file and not settings.api_key.get(BEARER):
+        # Else requests would go out as nobody, and what nobody may see looks as if it were not there.
+        raise ValueError("it gives neither a client certificate nor a token")
 
 
 def _share_tls(client: ApiClient, settings: Configuration) -> None:
@@ -79,8 +93,8 @@ class BearerToken:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._lock = threading.Lock()
-        self._request = google_transport.Request(urllib3.PoolManager(retries=False, timeout=5.0))
+        self._fetch: SharedFetch[None] = SharedFetch()
+        self._request = _short_request()
 
     def put(self, settings: Configuration) -> None:
         """Puts the token into the settings, and fetches it first where it is missing or about to expire.
@@ -88,20 +102,28 @@ class BearerToken:
         Raises:
             UnavailableError: the metadata server gives no token.
         """
-        with self._lock:
-            if not self._credentials.valid:
-                try:
-                    self._credentials.refresh(self._request)
-                except google.auth.exceptions.GoogleAuthError as error:
-                    raise UnavailableError(f"no Google token for the API server: {error}") from error
-            settings.api_key["authorization"] = self._credentials.token or ""
+        if not self._credentials.valid:
+            self._fetch.get(self._refresh)
+        settings.api_key[BEARER] = self._credentials.token or ""
+
+    def _refresh(self) -> None:
+        if self._credentials.valid:
+            return
+        try:
+            self._credentials.refresh(self._request)
+        except google.auth.exceptions.GoogleAuthError as error:
+            raise UnavailableError(f"no Google token for the API server: {quote(str(error))}") from error
+
+
+def _short_request() -> google_transport.Request:
+    """The transport of the metadata server: google-auth asks it several times, so each time must be short."""
+    return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 
 def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
     wanted = cluster.authentication.google_id_token
     if wanted is None:
         return compute_engine.Credentials(scopes=SCOPES)
-    request = google_transport.Request(urllib3.PoolManager(retries=False, timeout=5.0))
     return compute_engine.IDTokenCredentials(
-        request, target_audience=wanted.audience, use_metadata_identity_endpoint=True
+        _short_request(), target_audience=wanted.audience, use_metadata_identity_endpoint=True
     )

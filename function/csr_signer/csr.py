@@ -48,6 +48,7 @@ class CertificateSigningRequest:
         requester: who asked.
         conditions: types of the conditions whose status is True. Their times are never read: whoever may approve may
             set them to any year.
+        approval: message of the Approved condition, whoever wrote it; empty without one.
         certificate: `status.certificate`, empty until issued.
         document: the JSON that was read, for writing back; opaque to everything but `cluster`.
     """
@@ -63,18 +64,25 @@ class CertificateSigningRequest:
     expiration_seconds: int | None
     requester: Requester
     conditions: frozenset[str]
+    approval: str
     certificate: bytes
     document: bytes = field(repr=False, compare=False)
 
     @classmethod
-    def from_api(cls, document: bytes) -> "CertificateSigningRequest":
+    def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
         """The API server's JSON as a value.
+
+        Args:
+            document: the answer.
+            name: that was asked for.
 
         Raises:
             UnavailableError: the answer is no such object.
         """
         try:
-            return cls._from_object(json.loads(document), document)
+            api = json.loads(document)
+            check_kind(api, "CertificateSigningRequest", name=name)
+            return cls._from_object(api, document)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
             raise UnavailableError(
                 f"the API server answered with no CertificateSigningRequest: {quote(str(error))}"
@@ -83,6 +91,11 @@ class CertificateSigningRequest:
     @classmethod
     def _from_object(cls, api: dict[str, Any], document: bytes) -> "CertificateSigningRequest":
         metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
+        conditions = {
+            condition["type"]: condition.get("message") or ""
+            for condition in status.get("conditions") or ()
+            if condition.get("status") == "True"
+        }
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -92,19 +105,43 @@ class CertificateSigningRequest:
             signer_name=spec["signerName"],
             request=base64.b64decode(spec["request"], validate=True),
             usages=tuple(spec.get("usages") or ()),
-            expiration_seconds=spec.get("expirationSeconds"),
+            expiration_seconds=_whole_number(spec.get("expirationSeconds")),
             requester=Requester(
-                username=spec.get("username", ""),
-                uid=spec.get("uid", ""),
+                username=_text(spec["username"]),
+                uid=_text(spec.get("uid", "")),
                 groups=tuple(spec.get("groups") or ()),
                 extra={key: tuple(values or ()) for key, values in (spec.get("extra") or {}).items()},
             ),
-            conditions=frozenset(
-                condition["type"] for condition in status.get("conditions") or () if condition.get("status") == "True"
-            ),
+            conditions=frozenset(conditions),
+            approval=conditions.get(APPROVED, ""),
             certificate=base64.b64decode(status.get("certificate") or "", validate=True),
             document=document,
         )
+
+
+def check_kind(api: Any, kind: str, *, name: str, namespace: str | None = None) -> None:  # noqa: ANN401 - any JSON
+    """Whether an answer is the object that was asked for, and not something that a server in between made up.
+
+    Raises:
+        ValueError: it is not.
+        KeyError, TypeError: it is no object of the API at all.
+    """
+    metadata = api["metadata"]
+    got = (api["kind"], metadata["name"], metadata.get("namespace"))
+    if got != (kind, name, namespace) or not _text(metadata["uid"]):
+        raise ValueError(f"asked for {kind}, got {got}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text belongs")
+    return value
+
+
+def _whole_number(value: object) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{type(value).__name__} where a number belongs")
+    return value
 
 
 def _moment(text: str) -> datetime:

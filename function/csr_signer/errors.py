@@ -39,6 +39,14 @@ class ConfigurationError(SignerError):
     retry_after = 30
 
 
+class ItemError(SignerError):
+    """A human must act, for this one item: it is answered 500 and not 503, which would hold up every other."""
+
+    status = 500
+    severity = "ERROR"
+    retry_after = 30
+
+
 class UnavailableError(SignerError):
     """Time must act: the API server or KMS did not answer, or not in time."""
 

@@ -8,11 +8,10 @@ of Calico's client.
 
 import hashlib
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import google.auth.exceptions
 import google_crc32c
@@ -24,19 +23,19 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, UnavailableError
 from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm, protects
 from csr_signer.lint import TBSCertificate
+from csr_signer.shared import SharedFetch
 
 T = TypeVar("T")
 
+PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 ATTEMPT_SECONDS: Final = 3.0
 OVERALL_SECONDS: Final = 10.0
 FIRST_PAUSE: Final = 0.1
 WRONG_ANSWERS: Final = 2
-_TRANSIENT: Final = (
-    exceptions.ServiceUnavailable,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-    exceptions.Aborted,
-)
+# Server errors of every kind, and what ends a call from outside; DataLoss and Unknown are among the first.
+_TRANSIENT: Final = (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled, exceptions.RetryError)
+_NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
+"""A proxy from the environment would see where our token goes, and may break a loopback double."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +69,18 @@ def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> k
     """
     try:
         if unsafe_plaintext_endpoint is not None:
-            channel = grpc.insecure_channel(unsafe_plaintext_endpoint)
-            return kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
-        options = {} if endpoint is None else {"api_endpoint": endpoint}
-        return kms_v1.KeyManagementServiceClient(client_options=options)
+            channel = grpc.insecure_channel(unsafe_plaintext_endpoint, options=_NO_PROXY)
+            transport = KeyManagementServiceGrpcTransport(channel=channel)
+        else:
+            transport = KeyManagementServiceGrpcTransport(host=endpoint or PUBLIC_ENDPOINT, channel=_secure_channel)
+        return kms_v1.KeyManagementServiceClient(transport=transport)
     except google.auth.exceptions.GoogleAuthError as error:
         raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
+
+
+def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - handed on as the transport gives them
+    options["options"] = [*(options.get("options") or ()), *_NO_PROXY]
+    return KeyManagementServiceGrpcTransport.create_channel(host, **options)
 
 
 class CloudKmsKey:
@@ -91,7 +96,7 @@ class CloudKmsKey:
         self.key_version = key_version
         self._client = client
         self._protection_level = protection_level
-        self._lock = threading.Lock()
+        self._fetch: SharedFetch[KmsPublicKey] = SharedFetch()
         self._public_key: KmsPublicKey | None = None
 
     def public_key(self) -> KmsPublicKey:
@@ -102,12 +107,7 @@ class CloudKmsKey:
             UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
             IntegrityError: KMS answers what cannot be right.
         """
-        with self._lock:
-            if self._public_key is not None:
-                return self._public_key
-            answer, _ = self._ask(self._get_public_key)
-            self._public_key = answer
-            return answer
+        return self._public_key or self._fetch.get(self._fetch_public_key)
 
     def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm) -> Signature:
         """A signature over cleared bytes.
@@ -125,6 +125,12 @@ class CloudKmsKey:
         value, attempts = self._ask(lambda timeout: self._asymmetric_sign(digest, reason, timeout))
         return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
 
+    def _fetch_public_key(self) -> KmsPublicKey:
+        if self._public_key is None:
+            answer, _ = self._ask(self._get_public_key)
+            self._public_key = answer
+        return self._public_key
+
     def _get_public_key(self, timeout: float) -> KmsPublicKey:
         answer = self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
         pem = answer.pem.encode()
@@ -132,8 +138,8 @@ class CloudKmsKey:
         _require(answer.pem_crc32c is not None and answer.pem_crc32c == google_crc32c.value(pem), "pem_crc32c")
         return KmsPublicKey(
             pem=pem,
-            algorithm=kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm(answer.algorithm).name,
-            protection_level=kms_v1.ProtectionLevel(answer.protection_level).name,
+            algorithm=_enum_name(answer.algorithm),
+            protection_level=_enum_name(answer.protection_level),
         )
 
     def _asymmetric_sign(self, digest: tuple[str, bytes], reason: str, timeout: float) -> bytes:
@@ -150,7 +156,7 @@ class CloudKmsKey:
             metadata=(("x-goog-request-reason", reason),),
         )
         signature: bytes = answer.signature
-        level = kms_v1.ProtectionLevel(answer.protection_level).name
+        level = _enum_name(answer.protection_level)
         _require(answer.name == self.key_version, f"name {answer.name!r}")
         _require(answer.verified_digest_crc32c, "verified_digest_crc32c false")
         # A checksum of 0 is present and falsy: absence is None.
@@ -179,9 +185,9 @@ class CloudKmsKey:
             except _TRANSIENT as error:
                 if deadline - time.monotonic() < 2 * pause:
                     raise UnavailableError(f"key version {self.key_version}: {_name(error)}") from error
-            except exceptions.ResourceExhausted as error:
+            except exceptions.TooManyRequests as error:
                 raise QuotaError(f"key version {self.key_version}: quota is exhausted") from error
-            except (exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError) as error:
+            except (exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError, ValueError) as error:
                 raise ConfigurationError(
                     f"key version {self.key_version}: {_name(error)}: is it enabled, and may"
                     " the function's service account use it (roles/cloudkms.signer, roles/cloudkms.publicKeyViewer)"
@@ -193,6 +199,11 @@ class CloudKmsKey:
 def _require(right: object, what: str) -> None:
     if not right:
         raise _WrongAnswerError(what)
+
+
+def _enum_name(value: object) -> str:
+    """The name of a value of an enumeration; the number of one that is newer than the library, which nothing allows."""
+    return getattr(value, "name", str(value))
 
 
 def _name(error: Exception) -> str:

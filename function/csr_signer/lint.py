@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer.errors import ConfigurationError
+from csr_signer.errors import ItemError
 from csr_signer.issuer import Issuer, SignatureAlgorithm
 from csr_signer.policy import Permit
 
@@ -59,13 +59,8 @@ class TBSCertificate:
         return hashlib.sha256(self.der).hexdigest()
 
 
-class LintError(ConfigurationError):
-    """What would be signed is not what was permitted: a fault of this product, which a human must see.
-
-    It concerns one item, so it is answered 500 and not 503, which would hold up every other.
-    """
-
-    status = 500
+class LintError(ItemError):
+    """What would be signed is not what was permitted: a fault of this product, which a human must see."""
 
 
 def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> TBSCertificate:

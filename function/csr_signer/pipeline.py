@@ -13,6 +13,7 @@
 11 record    audit         the outcome
 """
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ from csr_signer.violation import describe
 
 FLIGHT_SECONDS = 20.0
 """How long a duplicate waits for the first of its kind in this process."""
+
+
+EVIDENCE = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
 
 class Cluster(Protocol):
@@ -119,13 +123,21 @@ class Pipeline:
         """
         with self.flights.of(reference.uid) as alone:
             if not alone:
-                return Deferred(reason="busy", retry_after=1)
+                return self._note(reference, Deferred(reason="busy", retry_after=1))
             for _ in range(2):
                 try:
                     return self._once(reference, now)
                 except ConflictError:
                     continue
-            return Deferred(reason="conflict", retry_after=1)
+            return self._note(reference, Deferred(reason="conflict", retry_after=1))
+
+    def _note(self, reference: RequestReference, outcome: Ignored | Deferred) -> Outcome:
+        """Records an outcome of which no more is known than the reference."""
+        facts = {"cluster": reference.cluster, "reason": outcome.reason, "event_id": reference.event_id}
+        message = f"{outcome.name}: {outcome.reason}"
+        record = AuditRecord(event=outcome.name, severity="INFO", message=message, csr_uid=reference.uid, facts=facts)
+        self.audit.record(record, trace_id=reference.trace_id)
+        return outcome
 
     def _once(self, reference: RequestReference, now: datetime) -> Outcome:
         served = self.clusters[reference.cluster]
@@ -133,11 +145,11 @@ class Pipeline:
         # 2 read
         csr = served.cluster.get_csr(reference.name)
         if csr is None:
-            return Ignored(reason="gone")
+            return self._note(reference, Ignored(reason="gone"))
 
         # 3 triage
         if csr.signer_name not in served.signers:
-            return Ignored(reason="other-signer")
+            return self._note(reference, Ignored(reason="other-signer"))
         signer, key = served.signers[csr.signer_name]
         case = _Case(
             csr=csr, signer=signer, key=key, cluster=served.cluster, audit=self.audit, reference=reference, now=now
@@ -184,33 +196,45 @@ class _Case:
         # lint
         algorithm = issuer.confirm(ca, self.key.public_key())
         tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
-        facts = certificate_facts(permit, tbs, ca.key_version)
+        facts = certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
         text = f"{permit.common_name} for {permit.component}"
 
         # 8 approve: the evidence is in etcd and in the cluster's own audit log before the key is used
         if APPROVED not in self.csr.conditions:
-            evidence = f"config={self.signer.configuration_digest} tbs-sha256={tbs.sha256}"
-            csr = self.cluster.approve(self.csr, evidence)
+            csr = self.cluster.approve(self.csr, f"config={self.signer.configuration_digest} tbs-sha256={tbs.sha256}")
         if csr is None:
             return self.ignore("gone")
 
         # 9 record, sign, verify
         self._record("intent", "NOTICE", f"about to sign {text}", facts)
-        signature = self.key.sign(tbs, algorithm)
-        issued = certificate.assemble(tbs, signature.value, ca, algorithm)
+        with self._accounting_for(facts):
+            signature = self.key.sign(tbs, algorithm)
+            issued = certificate.assemble(tbs, signature.value, ca, algorithm)
+            facts |= {
+                "certificate_sha256": issued.sha256,
+                "kms_attempts": signature.attempts,
+                "kms_milliseconds": signature.milliseconds,
+            }
 
-        # 10 write back
-        if self.cluster.write_certificate(csr, issued.pem) is None:
-            return self.ignore("gone")
+            # 10 write back
+            written = self.cluster.write_certificate(csr, issued.pem)
 
         # 11 record
-        evidence_facts = {
-            "certificate_sha256": issued.sha256,
-            "kms_attempts": signature.attempts,
-            "kms_milliseconds": signature.milliseconds,
-        }
-        self._record("issued", "NOTICE", f"issued {text}", facts | evidence_facts)
+        if written is None:
+            self._record("abandoned", "INFO", "the CSR is gone: its certificate was thrown away", facts)
+            return Ignored(reason="gone")
+        self._record("issued", "NOTICE", f"issued {text}", facts)
         return Issued(tbs_sha256=tbs.sha256)
+
+    @contextmanager
+    def _accounting_for(self, facts: Mapping[str, object]) -> Iterator[None]:
+        """Records what became of an intent also where it came to nothing, by its hash."""
+        try:
+            yield
+        except Exception as error:
+            severity = error.severity if isinstance(error, SignerError) else "ERROR"
+            self._record("abandoned", severity, "an intent came to nothing", {**facts, "fault": type(error).__name__})
+            raise
 
     def refuse(self, refusal: Refusal, attested: Attestation) -> Outcome:
         """Denied, or Failed where it is Approved already: Approved cannot be taken back and excludes Denied."""
@@ -220,7 +244,7 @@ class _Case:
             return self.ignore("gone")
         codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
         facts = {"reason": refusal.reason, "codes": codes, "violations": message}
-        self._record("refused", "WARNING", f"refused: {message}", facts)
+        self._record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
         if attested.pod is not None and attested.identity is not None:
             self._report(attested.identity, refusal.reason, message)
         return Refused(reason=refusal.reason, codes=codes)
@@ -236,12 +260,19 @@ class _Case:
         facts = {"reason": reason}
         if reason == "issued":
             present = self.signer.issuer.issued(self.csr.certificate)
-            if present is None:
-                severity, message = "ERROR", "the CSR holds a certificate that this issuer did not sign"
+            if present is None or not certificate.is_for(present, pkcs10.parse(self.csr.request)):
+                severity, message = "ERROR", "the CSR holds a certificate that this issuer did not sign for its key"
             else:
                 facts["tbs_sha256"] = certificate.tbs_sha256(present)
         self._record("ignored", severity, message, facts)
         return Ignored(reason=reason)
+
+    def _superseded(self, tbs: TBSCertificate) -> dict[str, object]:
+        """The hash that an earlier configuration approved, where this one builds another: evidence, never an input."""
+        earlier = EVIDENCE.search(self.csr.approval)
+        if earlier is None or earlier[1] == tbs.sha256:
+            return {}
+        return {"superseded_intent": earlier[1]}
 
     def _report(self, identity: PodIdentity, reason: str, message: str) -> None:
         try:

@@ -213,14 +213,15 @@ def _check_addresses(
 ) -> tuple[list[Violation], list[Address]]:
     """Foreign addresses as violations, and those that the row certifies but that are not visible yet."""
     requested = request.extensions.ip_addresses
-    foreign = [address for address in requested if visible and address not in visible]
-    if row.addresses == "pod":
-        foreign += [address for address in requested if not _certifiable(address) and address not in foreign]
+    # Of a family of which nothing is visible yet nothing can be said.
+    families = {address.version for address in visible}
+    foreign = [address for address in requested if address.version in families and address not in visible]
+    foreign += [address for address in requested if not _certifiable(address) and address not in foreign]
     complaints = [
         _not_allowed("san.ip.not_allowed", str(address), sorted(str(known) for known in visible)) for address in foreign
     ]
-    waits = row.addresses == "pod" and not visible
-    return complaints, [address for address in requested if waits and address not in foreign]
+    late = [address for address in requested if address not in visible and address not in foreign]
+    return complaints, late if row.addresses == "pod" else []
 
 
 def _certifiable(address: Address) -> bool:

@@ -3,6 +3,7 @@
 A profile is a YAML file, shipped in `profiles/` or written by a user. What is not written is refused.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import ClassVar, Final, Literal
 
 from csr_signer.document import STRICT, Duration, read
 from csr_signer.errors import ConfigurationError
+from csr_signer.violation import quote
 
 SHIPPED: Final = Path(__file__).parent / "profiles"
 
@@ -21,9 +23,17 @@ ALLOWED_USAGES: Final = frozenset(
 """The most that any profile may allow: cert sign, crl sign, any, ocsp signing and the like never."""
 
 CEILING: Final = timedelta(days=825)
+COMMON_NAME: Final = "2.5.4.3"
+_OID: Final = re.compile(r"[0-2](?:\.[0-9]{1,9}){1,15}")
 FLOOR: Final = timedelta(minutes=10)
+_LONGEST_NAME: Final = 100
 _RELEASE: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
+_COMMON_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,63}")
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# The last label has a letter, so that no address passes for a name.
+_DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}")
+_ACCOUNT: Final = re.compile(rf"{_LABEL}/{_LABEL}(?:\.{_LABEL})*")
 _PLACEHOLDERS: Final = frozenset({"{pod}", "{namespace}", "{cluster_domain}"})
 
 
@@ -154,6 +164,16 @@ class Profile:
                 )
         return replace(self, components=tuple(rows))
 
+    def ambiguity(self) -> str | None:
+        """A service account and request name that two rows of one release share, so that neither is meant for sure."""
+        seen: set[tuple[str, str]] = set()
+        for row in self.components:
+            for key in itertools.product(row.service_accounts, (rule.name for rule in row.request_names)):
+                if key in seen:
+                    return f"{key[0]} with request name {key[1]!r}"
+                seen.add(key)
+        return None
+
 
 def load(name: str, *, release: str | None, folder: Path) -> Profile:
     """A shipped profile by its name, or a user's by its file name beside the configuration document.
@@ -162,13 +182,19 @@ def load(name: str, *, release: str | None, folder: Path) -> Profile:
         ConfigurationError: no such profile, or it breaks a rule; names the key, what was got and what is allowed.
     """
     path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
-    if not path.is_file():
+    if "\0" in name or len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-        raise ConfigurationError(f"profile {name!r}: no such profile, shipped are {shipped}; a file name ends in .yaml")
+        raise ConfigurationError(
+            f"profile {quote(name)}: no such profile, shipped are {shipped}; a file name ends in .yaml"
+        )
     profile = read(Profile, path)
     for complaint in _complaints(profile):
         raise ConfigurationError(f"{path.name}: {complaint}")
-    return profile.of_release(release)
+    resolved = profile.of_release(release)
+    twice = resolved.ambiguity()
+    if twice is not None:
+        raise ConfigurationError(f"{path.name}: components: two rows are for {twice}")
+    return resolved
 
 
 def _complaints(profile: Profile) -> list[str]:
@@ -182,6 +208,8 @@ def _complaints(profile: Profile) -> list[str]:
         complaints.append(
             "lifetime: allowed is 10m <= minimum <= default <= maximum <= 825d and a floor between 0 and 1"
         )
+    if not all(_OID.fullmatch(kind) for kind in profile.subject) or COMMON_NAME in profile.subject:
+        complaints.append(f"subject: got {quote(sorted(profile.subject))}, allowed are OIDs other than {COMMON_NAME}")
     if not profile.components:
         complaints.append("components: got none, so every request would be refused")
     for index, row in enumerate(profile.components):
@@ -195,19 +223,29 @@ def _row_complaints(row: Component) -> list[str]:
     unknown = sorted({hole for text in texts for hole in PLACEHOLDER.findall(text)} - _PLACEHOLDERS)
     if unknown:
         complaints.append(f"name: placeholder {unknown[0]} is not known, allowed are {sorted(_PLACEHOLDERS)}")
-    if row.common_name.startswith("system:") or any("*" in text for text in texts):
-        complaints.append("common_name, dns_names: no name starts with system:, no name has a wildcard")
+    if row.common_name.startswith("system:") or not _COMMON_NAME.fullmatch(PLACEHOLDER.sub("x", row.common_name)):
+        complaints.append(
+            f"common_name: got {quote(row.common_name)}, allowed are 1 to 64 letters, digits, spaces and . _ : -,"
+            " not starting with system:"
+        )
+    odd = [rule.name for rule in row.dns_names if not _DNS_NAME.fullmatch(PLACEHOLDER.sub("x", rule.name))]
+    if odd:
+        complaints.append(f"dns_names: got {quote(odd)}, allowed are DNS names in lower case, without a wildcard")
     if not row.service_accounts or not row.request_names or not row.extended_key_usage or not row.dns_names:
         complaints.append(
             "service_accounts, request_names, dns_names, extended_key_usage: each needs at least one entry"
         )
-    if any(account.count("/") != 1 for account in row.service_accounts):
+    if not all(_ACCOUNT.fullmatch(account) for account in row.service_accounts):
         complaints.append(f"service_accounts: got {list(row.service_accounts)}, allowed are NAMESPACE/NAME")
+    if len(set(row.extended_key_usage)) != len(row.extended_key_usage):
+        complaints.append("extended_key_usage: got one twice")
     if row.dns_names and all(rule.optional for rule in row.dns_names):
         complaints.append("dns_names: all are optional, at least one must be required")
     bounds = [bound for span in row.spans() for bound in (span.since, span.until)]
     if any(bound is not None and not _RELEASE.fullmatch(bound) for bound in bounds):
         complaints.append("since, until: allowed is MAJOR.MINOR in quotes")
+    elif any(span.since and span.until and _order(span.since) > _order(span.until) for span in row.spans()):
+        complaints.append("since, until: got a span that ends before it begins")
     return complaints
 
 

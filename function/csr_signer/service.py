@@ -3,7 +3,6 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,25 +11,18 @@ from typing import Final
 from werkzeug.wrappers import Request, Response
 
 from csr_signer import cloud_event, configuration, kms
-from csr_signer.audit import Audit, AuditRecord, fault
+from csr_signer.audit import Audit, fault
 from csr_signer.cloud_event import RequestReference
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.configuration import Configuration
 from csr_signer.credentials import api_client
-from csr_signer.errors import ConfigurationError, SignerError
+from csr_signer.errors import ConfigurationError, ItemError, SignerError
 from csr_signer.kms import CloudKmsKey
 from csr_signer.pipeline import Flights, Pipeline, ServedCluster
+from csr_signer.shared import SharedFetch
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """Environment variable that names the configuration document."""
-
-
-class UnexpectedError(SignerError):
-    """A fault of this product. It concerns one item, so it is answered 500 and not 503."""
-
-    status = 500
-    severity = "ERROR"
-    retry_after = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,35 +64,43 @@ class Service:
         return cls(configuration=settings, pipeline=Pipeline(clusters=served, audit=audit, flights=Flights()))
 
 
-def respond(request: Request, *, service: Callable[[], Service], audit: Audit) -> Response:
-    """The answer to any request; every fault is one record and one answer.
+class Serving:
+    """One process: loads its configuration when it is first asked, and answers everything.
 
-    Args:
-        request: whatever came.
-        service: gives the service, or raises while the configuration is not right: at each request, never at import, so
-            that a start while permissions still propagate does not fail for good.
-        audit: where faults are recorded.
+    The configuration is read at each request until it is right, never at import, so that a start while permissions
+    still propagate does not fail for good.
     """
-    reference: RequestReference | None = None
-    try:
-        serving = service()
-        reference = cloud_event.receive(request, serving.configuration.clusters)
-        return cloud_event.answer(serving.pipeline.process(reference, datetime.now(UTC)))
-    except SignerError as error:
-        return _fault(error, reference, audit)
-    except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
-        frames = traceback.extract_tb(sys.exc_info()[2])[-3:]
-        places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-        return _fault(UnexpectedError(f"unexpected {type(error).__name__} at {places}"), reference, audit)
 
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._service: Service | None = None
+        self._fetch: SharedFetch[Service] = SharedFetch()
 
-def _fault(error: SignerError, reference: RequestReference | None, audit: Audit) -> Response:
-    uid, event_id, trace_id = (
-        ("", "", "") if reference is None else (reference.uid, reference.event_id, reference.trace_id)
-    )
-    record: AuditRecord = fault(error, csr_uid=uid, event_id=event_id)
-    try:
-        audit.record(record, trace_id=trace_id)
-    except SignerError as failure:
-        return cloud_event.answer_fault(failure)
-    return cloud_event.answer_fault(error)
+    def respond(self, request: Request) -> Response:
+        """The answer to any request; every fault is one record and one answer."""
+        reference: RequestReference | None = None
+        try:
+            service = self._service or self._fetch.get(self._load)
+            reference = cloud_event.receive(request, service.configuration.clusters)
+            return cloud_event.answer(service.pipeline.process(reference, datetime.now(UTC)))
+        except SignerError as error:
+            return self._fault(error, reference)
+        except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
+            frames = traceback.extract_tb(sys.exc_info()[2])[-3:]
+            places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+            return self._fault(ItemError(f"unexpected {type(error).__name__} at {places}"), reference)
+
+    def _load(self) -> Service:
+        if self._service is None:
+            self._service = Service.load(self._audit)
+        return self._service
+
+    def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
+        uid, event_id, trace_id = ("", "", "")
+        if reference is not None:
+            uid, event_id, trace_id = reference.uid, reference.event_id, reference.trace_id
+        try:
+            self._audit.record(fault(error, csr_uid=uid, event_id=event_id), trace_id=trace_id)
+        except SignerError as failure:
+            return cloud_event.answer_fault(failure)
+        return cloud_event.answer_fault(error)

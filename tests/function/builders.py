@@ -361,7 +361,8 @@ def make_extra(pod: str = POD) -> dict[str, list[str]]:
 
 def make_csr(**one_thing_wrong: Any) -> CertificateSigningRequest:
     """The value of `make_csr_object`, by way of the API server's JSON."""
-    return CertificateSigningRequest.from_api(json.dumps(make_csr_object(**one_thing_wrong)).encode())
+    api = make_csr_object(**one_thing_wrong)
+    return CertificateSigningRequest.from_api(json.dumps(api).encode(), name=api["metadata"]["name"])
 
 
 def make_pod_object(
@@ -398,7 +399,9 @@ def make_pod_object(
 
 def make_pod(**one_thing_wrong: Any) -> Pod:
     """The value of `make_pod_object`, by way of the API server's JSON."""
-    return Pod.from_api(json.dumps(make_pod_object(**one_thing_wrong)).encode())
+    api = make_pod_object(**one_thing_wrong)
+    names = {key: api["metadata"][key] for key in ("name", "namespace")}
+    return Pod.from_api(json.dumps(api).encode(), **names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

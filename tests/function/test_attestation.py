@@ -100,7 +100,7 @@ def test_a_pod_without_status_has_no_addresses() -> None:
     """A pod that no kubelet has seen is a pod."""
     api = make_pod_object()
     del api["status"]
-    assert Pod.from_api(json.dumps(api).encode()).addresses == frozenset()
+    assert Pod.from_api(json.dumps(api).encode(), name=POD, namespace="calico-system").addresses == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,10 @@ def test_a_pod_without_status_has_no_addresses() -> None:
         b"\xff",
         b"[" * 100_000,
         b'{"metadata": {}, "spec": {}}',
+        json.dumps(make_pod_object() | {"kind": "ConfigMap"}).encode(),
+        json.dumps(make_pod_object(name="another")).encode(),
+        json.dumps(make_pod_object(namespace="another")).encode(),
+        json.dumps(make_pod_object(uid="")).encode(),
         b'{"metadata": {"uid": "a"}, "spec": 1}',
         b'{"metadata": {"uid": "a"}, "spec": {"hostNetwork": true}, "status": {"podIPs": [{}]}}',
     ],
@@ -121,7 +125,7 @@ def test_a_pod_without_status_has_no_addresses() -> None:
 def test_an_answer_that_is_no_pod_is_unavailability(document: bytes) -> None:
     """It is not the requester's fault, so it denies nobody."""
     with pytest.raises(UnavailableError, match="no Pod"):
-        Pod.from_api(document)
+        Pod.from_api(document, name=POD, namespace="calico-system")
 
 
 @settings(max_examples=200)

@@ -1,5 +1,6 @@
 """Steps 9 and 11, record: one line per record, in one write, and nothing hostile in it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer import audit, errors
-from csr_signer.audit import Audit, AuditRecord, certificate_facts, csr_facts, fault, write_line
+from csr_signer.audit import Audit, AuditRecord, LineWriter, certificate_facts, csr_facts, fault
 from csr_signer.certificate import build
 from csr_signer.errors import UnavailableError
 from csr_signer.lint import LintError, lint
@@ -177,17 +178,20 @@ def test_an_intent_that_cannot_be_written_is_none() -> None:
 
 
 @pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A pipe in place of standard output; gives its reading end."""
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe in place of standard output: its reading and its writing end."""
     reading, writing = os.pipe()
-    monkeypatch.setattr(audit, "_STANDARD_OUTPUT", writing)
-    yield reading
+    os.set_blocking(reading, False)
+    yield reading, writing
     os.close(reading)
     os.close(writing)
 
 
-def test_a_line_goes_to_standard_output_in_one_system_call(pipe: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_goes_to_standard_output_in_one_system_call(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other writers cannot stand inside it."""
+    reading, writing = pipe
     calls: list[int] = []
     write = os.write
 
@@ -196,17 +200,35 @@ def test_a_line_goes_to_standard_output_in_one_system_call(pipe: int, monkeypatc
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", counted)
-    Audit().record(record())
-    line = os.read(pipe, 1 << 16)
+    Audit(write=LineWriter(writing)).record(record())
+    line = os.read(reading, 1 << 16)
     assert json.loads(line)["event"] == "issued"
     assert calls == [len(line)]
 
 
-def test_a_line_that_was_written_in_part_is_not_written(pipe: int) -> None:
-    """A full pipe takes a part only; that is no record, and the exception says so."""
-    full = b"x" * (1 << 22)
-    os.set_blocking(audit._STANDARD_OUTPUT, False)  # noqa: SLF001 - the pipe of this test
+def test_a_line_that_was_written_in_part_does_not_swallow_the_next(pipe: tuple[int, int]) -> None:
+    """A part of a line is no record, the exception says so, and the next record stands on a line of its own."""
+    reading, writing = pipe
+    os.set_blocking(writing, False)
+    writer = LineWriter(writing)
     with pytest.raises(OSError, match=r"\d+ of 4194304 bytes of an audit record were written"):
-        write_line(full)
+        writer(b"x" * (1 << 22))
+    os.read(reading, 1 << 22)
+    Audit(write=writer).record(record())
+    empty, line = os.read(reading, 1 << 16).split(b"\n")[:2]
+    assert empty == b""
+    assert json.loads(line)["event"] == "issued"
+
+
+def test_standard_output_that_nobody_reads_stops_no_thread(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full pipe is a fault after a bounded time, not a thread that hangs for ever."""
+    _, writing = pipe
+    monkeypatch.setattr(audit, "WRITE_SECONDS", 0.05)
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
     with pytest.raises(UnavailableError, match="could not be written"):
-        Audit().record(record())
+        Audit(write=LineWriter(writing)).record(record())

@@ -302,7 +302,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         ),
         (
             r"kms: endpoint, unsafe_plaintext_endpoint: allowed is one",
-            top(kms={"endpoint": "x", "unsafe_plaintext_endpoint": "127.0.0.1:1"}),
+            top(kms={"endpoint": "kms.example.googleapis.com", "unsafe_plaintext_endpoint": "127.0.0.1:1"}),
         ),
         (
             r"kms: unsafe_plaintext_endpoint: got 'cloudkms\.googleapis\.com:443', allowed is a loopback HOST:PORT",
@@ -412,7 +412,7 @@ def test_the_digest_is_of_what_a_certificate_follows_from(folder: Path) -> None:
         digest(),
         digest(issuer(certificate="same-ca.pem", trust_bundle="same-ca.pem")),
         digest(cluster(server="https://10.0.0.2", invokers=["x@example.com"])),
-        digest(top(kms={"endpoint": "x"})),
+        digest(top(kms={"endpoint": "x.googleapis.com"})),
     }
     other = [
         digest(issuer(certificate="other-ca.pem", trust_bundle="other-ca.pem")),

@@ -22,6 +22,7 @@ from tests.function.builders import (
     make_request,
 )
 
+NAME = f"node-certs:{POD}"
 APPROVED = {"type": "Approved", "status": "True", "reason": "AutoApproved"}
 DENIED = {"type": "Denied", "status": "True"}
 FAILED = {"type": "Failed", "status": "True"}
@@ -29,9 +30,9 @@ FAILED = {"type": "Failed", "status": "True"}
 
 def test_the_api_servers_json_is_a_value() -> None:
     """Every field comes out as the API server recorded it, and the document itself stays for writing back."""
-    api = make_csr_object(expiration_seconds=3600, conditions=[APPROVED], certificate=b"PEM")
+    api = make_csr_object(expiration_seconds=3600, conditions=[APPROVED | {"message": "evidence"}], certificate=b"PEM")
     document = json.dumps(api).encode()
-    assert CertificateSigningRequest.from_api(document) == CertificateSigningRequest(
+    assert CertificateSigningRequest.from_api(document, name=NAME) == CertificateSigningRequest(
         name=f"node-certs:{POD}",
         uid=CSR_UID,
         resource_version="4711",
@@ -48,25 +49,26 @@ def test_the_api_servers_json_is_a_value() -> None:
             extra={key: tuple(values) for key, values in make_extra().items()},
         ),
         conditions=frozenset({"Approved"}),
+        approval="evidence",
         certificate=b"PEM",
         document=document,
     )
-    assert CertificateSigningRequest.from_api(document).document == document
+    assert CertificateSigningRequest.from_api(document, name=NAME).document == document
 
 
 def test_what_may_be_absent_may_be_absent_or_null() -> None:
     """A requester without groups or extra, a spec without usages, an object without status."""
     api = make_csr_object()
-    for key in ("usages", "username", "uid", "groups", "extra"):
+    for key in ("usages", "uid", "groups", "extra"):
         del api["spec"][key]
     absent: tuple[dict[str, Any] | None, ...] = ({}, None)
     for status in absent:
         api["status"] = status
-        csr = CertificateSigningRequest.from_api(json.dumps(api).encode())
-        assert csr.requester == Requester(username="", uid="", groups=(), extra={})
+        csr = CertificateSigningRequest.from_api(json.dumps(api).encode(), name=NAME)
+        assert csr.requester == Requester(username=csr.requester.username, uid="", groups=(), extra={})
         assert (csr.usages, csr.conditions, csr.certificate, csr.expiration_seconds) == ((), frozenset(), b"", None)
     api["spec"] |= {"usages": None, "groups": None, "extra": {"a": None}}
-    assert CertificateSigningRequest.from_api(json.dumps(api).encode()).requester.extra == {"a": ()}
+    assert CertificateSigningRequest.from_api(json.dumps(api).encode(), name=NAME).requester.extra == {"a": ()}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,16 @@ def _with(**changes: Any) -> bytes:
                 ("spec",),
                 ("spec", "request"),
                 ("spec", "signerName"),
+                ("spec", "username"),
+                ("kind",),
             )
+        ),
+        pytest.param(_with(kind="Status"), id="another kind"),
+        pytest.param(json.dumps(make_csr_object(name="another")).encode(), id="another name"),
+        pytest.param(json.dumps(make_csr_object(uid="")).encode(), id="an empty uid"),
+        pytest.param(_with(spec=make_csr_object()["spec"] | {"username": 7}), id="a username that is a number"),
+        pytest.param(
+            _with(spec=make_csr_object()["spec"] | {"expirationSeconds": "600"}), id="expirationSeconds that are a text"
         ),
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),
@@ -141,7 +152,7 @@ def _with(**changes: Any) -> bytes:
 def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
     """It is not the requester's fault, so it denies nobody."""
     with pytest.raises(UnavailableError, match="no CertificateSigningRequest"):
-        CertificateSigningRequest.from_api(document)
+        CertificateSigningRequest.from_api(document, name=NAME)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
 from csr_signer.certificate import build
-from csr_signer.errors import ConfigurationError
+from csr_signer.errors import ItemError
 from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer
 from csr_signer.lint import LintError, lint
 from csr_signer.policy import Permit
@@ -318,9 +318,9 @@ def test_years_from_2050_on_are_cleared_as_generalized_time_alone() -> None:
 
 
 def test_a_finding_concerns_one_item() -> None:
-    """It is the operator's to see and is answered 500: 503 would hold up every other request."""
-    assert issubclass(LintError, ConfigurationError)
-    assert LintError.status == 500
+    """It is a human's to see and is answered 500: 503 would hold up every other request."""
+    assert issubclass(LintError, ItemError)
+    assert (LintError.status, LintError.severity) == (500, "ERROR")
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")

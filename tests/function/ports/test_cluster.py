@@ -1,5 +1,6 @@
 """What the API server's answers mean, and what never leaves for it."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from csr_signer.cluster import KubernetesCluster
 from csr_signer.configuration import Authentication, ClusterConfiguration
 from csr_signer.credentials import api_client
 from csr_signer.csr import CertificateSigningRequest
-from csr_signer.errors import ConfigurationError, ConflictError, SignerError, UnavailableError
+from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError, UnavailableError
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
 from tests.function.ports.conftest import CSRS, FileCsr, conditions
@@ -90,7 +91,9 @@ class _Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """One answer."""
         status, headers, body = self.server.answer  # type: ignore[attr-defined]
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        asked: Asked = self.server.asked  # type: ignore[attr-defined]
+        asked.append(self.path)
+        asked.tokens.append(self.headers.get("Authorization", ""))
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -98,23 +101,33 @@ class _Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET  # noqa: N815 - the library's name
+    do_POST = do_PUT = do_GET  # noqa: N815 - the library's names
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 
+class Asked(list[str]):
+    """Paths that were asked for, the tokens that came with them, and where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+        self.port = 0
+
+
 @contextmanager
-def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[tuple[KubernetesCluster, list[str]]]:
+def answering(status: int, body: bytes = b"{}", **headers: str) -> Iterator[tuple[KubernetesCluster, Asked]]:
     """A cluster whose API server gives one answer, and the paths that it was asked for."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answering)
     server.answer = status, {key.replace("_", "-"): value for key, value in headers.items()}, body  # type: ignore[attr-defined]
-    server.asked = []  # type: ignore[attr-defined]
+    asked = server.asked = Asked()  # type: ignore[attr-defined]
+    asked.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     client = api_client(_cluster(f"http://127.0.0.1:{server.server_port}"))
     try:
-        yield KubernetesCluster(client), server.asked  # type: ignore[attr-defined]
+        yield KubernetesCluster(client), asked
     finally:
         client.rest_client.close()
         server.shutdown()
@@ -148,8 +161,15 @@ FAULTS = {
     "gateway": (504, b"<html>", UnavailableError),
     "forbidden": (403, b'{"message": "no rights"}', ConfigurationError),
     "unauthorized": (401, b'{"message": "who"}', ConfigurationError),
-    "invalid": (422, b'{"message": "bad"}', ConfigurationError),
+    "invalid": (422, b'{"message": "bad"}', UnavailableError),
     "a redirect": (302, b"", UnavailableError),
+    "a load balancer's 404": (404, b"<html>not found", UnavailableError),
+    "a 404 about something else": (
+        404,
+        b'{"kind": "Status", "reason": "NotFound", "details": {"name": "other"}}',
+        UnavailableError,
+    ),
+    "an endless nesting": (500, b"[" * 100_000, UnavailableError),
     "success without an object": (200, b"<html>", UnavailableError),
     "success with another object": (200, b'{"kind": "Status"}', UnavailableError),
 }
@@ -169,7 +189,8 @@ def test_an_answer_that_is_no_csr_is_a_fault_for_whoever_must_act(
 
 def test_retry_after_is_taken_over_and_bounded() -> None:
     """What the API server asks for is handed on, up to a minute."""
-    for given, taken in (("7", 7), ("999999", 60), ("soon", UnavailableError.retry_after)):
+    own = UnavailableError.retry_after
+    for given, taken in (("7", 7), ("999999", 60), ("0", 1), ("9" * 5000, own), ("soon", own)):
         with answering(429, Retry_After=given) as (cluster, _):
             with pytest.raises(UnavailableError) as caught:
                 cluster.get_csr("name")
@@ -196,6 +217,33 @@ def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy variable does not send a token elsewhere."""
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with answering(404) as (cluster, asked):
+    gone = b'{"kind": "Status", "reason": "NotFound", "details": {"name": "name"}}'
+    with answering(404, gone) as (cluster, asked):
         assert cluster.get_csr("name") is None
         assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (422, "admission webhook says no", ItemError),
+        (403, "ValidatingAdmissionPolicy 'p' denied request", ItemError),
+        (413, "too large", ItemError),
+        (500, "etcdserver: request is too large", ItemError),
+        (403, 'certificatesigningrequests is forbidden: User "u" cannot update', ConfigurationError),
+        (403, "user not permitted to sign requests with signerName s", ConfigurationError),
+        (500, "etcdserver: leader changed", UnavailableError),
+    ],
+)
+def test_a_write_that_is_refused_for_one_item_holds_up_no_other(
+    status: int, message: str, error: type[SignerError], file_csr: FileCsr, cluster: KubernetesCluster
+) -> None:
+    """503 would make the exporter pause for everybody: only what concerns all is answered so."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert csr is not None
+    with (
+        answering(status, json.dumps({"kind": "Status", "message": message}).encode()) as (refusing, _),
+        pytest.raises(error) as caught,
+    ):
+        refusing.deny(csr, "Reason", "message")
+    assert type(caught.value) is error

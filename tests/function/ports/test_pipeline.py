@@ -285,10 +285,14 @@ def test_a_fault_of_kms_writes_nothing_and_ends_with_it(
     file_csr: FileCsr,
     admin: Api,
     faults: KmsServer,
+    recorder: Recorder,
     fault: Fault,
     error: type[SignerError],
 ) -> None:
-    """While KMS is wrong there is no certificate and no denial; when it is right again the next event issues."""
+    """While KMS is wrong there is no certificate and no denial; when it is right again the next event issues.
+
+    The intent that came to nothing is accounted for, by the hash that it named.
+    """
     csr = file_csr()
     faults.faults.add(fault)
     with pytest.raises(error):
@@ -296,6 +300,9 @@ def test_a_fault_of_kms_writes_nothing_and_ends_with_it(
     now = stored(admin, csr)
     assert not certificate(now)
     assert set(conditions(now)) <= {"Approved"}
+    intent, abandoned = recorder.lines
+    assert (intent["event"], abandoned["event"], abandoned["fault"]) == ("intent", "abandoned", error.__name__)
+    assert intent["tbs_sha256"] == abandoned["tbs_sha256"]
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
@@ -456,3 +463,38 @@ def test_a_stranger_from_another_namespace_delays_nobody(
     assert isinstance(outcome, Refused)
     assert "requester.service_account" in outcome.codes
     assert not [request for request in api_server.requests if "/pods/" in request.path]
+
+
+def test_an_intent_that_a_new_configuration_supersedes_is_named(
+    pipeline: Pipeline,
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+    faults: KmsServer,
+    recorder: Recorder,
+) -> None:
+    """Approved under one configuration, issued under another: one certificate, whose record names the earlier hash."""
+    csr = file_csr()
+    faults.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED"))
+    with pytest.raises(ConfigurationError):
+        pipeline.process(reference_to(csr), datetime.now(UTC))
+    later = Recorder()
+    changed = make_pipeline(write_configuration(lifetime="30d"), cluster, kms_client, later)
+    outcome = changed.process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(outcome, Issued)
+    assert later.lines[-1]["superseded_intent"] == recorder.lines[0]["tbs_sha256"] != outcome.tbs_sha256
+    assert certificate(stored(admin, csr))
+
+
+def test_another_csrs_certificate_of_this_ca_is_an_alarm(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+) -> None:
+    """A certificate for another key is not this CSR's, whoever signed it."""
+    first, second = file_csr(), file_csr()
+    pipeline.process(reference_to(first), datetime.now(UTC))
+    second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
+    admin.put(csr_path(second["metadata"]["name"], "status"), second)
+    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason="issued")
+    assert recorder.lines[-1]["severity"] == "ERROR"
