@@ -1,8 +1,10 @@
 """`signerctl`: see `python -m signerctl --help`."""
 
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 from cryptography import x509
@@ -10,11 +12,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from csr_signer import kms
 from csr_signer.audit import Audit, AuditRecord
-from csr_signer.configuration import KEY_VERSION
+from csr_signer.configuration import KEY_VERSION, is_loopback
 from csr_signer.errors import SignerError
+from csr_signer.issuer import PROTECTION_LEVELS
 from csr_signer.kms import CloudKmsKey
 from csr_signer.lint import TBSCertificate
 from signerctl import root
+
+COMMON_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,63}")
 
 
 def _key_version(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -22,6 +27,22 @@ def _key_version(_context: click.Context, _parameter: click.Parameter, value: st
         raise click.BadParameter(
             f"got {value!r}, allowed is projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
         )
+    return value
+
+
+def _common_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not COMMON_NAME.fullmatch(value):
+        raise click.BadParameter(f"got {value!r}, allowed are 1 to 64 letters, digits, spaces and . _ : -")
+    if value.startswith(("system:", "tigera-operator-signer")):
+        raise click.BadParameter(
+            "system: is Kubernetes' own, and CAs named tigera-operator-signer… the tigera operator takes for its own"
+        )
+    return value
+
+
+def _loopback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_loopback(value):
+        raise click.BadParameter(f"got {value!r}, allowed is a loopback HOST:PORT")
     return value
 
 
@@ -38,7 +59,12 @@ def ca() -> None:
 
 @ca.command()
 @click.option("--key-version", required=True, callback=_key_version, help="The KMS key version that signs.")
-@click.option("--common-name", required=True, help="Subject of the CA; another one at each rotation. Calico needs one.")
+@click.option(
+    "--common-name",
+    required=True,
+    callback=_common_name,
+    help="Subject of the CA; another one at each rotation. Calico needs one.",
+)
 @click.option("--organization", default="", help="Organization in the subject.")
 @click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 7300), help="Validity.")
 @click.option(
@@ -47,9 +73,21 @@ def ca() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the certificate goes, PEM. An existing file is kept unless --force.",
 )
+@click.option(
+    "--protection-level",
+    default="HSM",
+    show_default=True,
+    type=click.Choice(PROTECTION_LEVELS),
+    help="The least that is accepted of the key.",
+)
 @click.option("--force", is_flag=True, help="Overwrite --out.")
 @click.option("--kms-endpoint", help="Another TLS endpoint of Cloud KMS, for example a regional one.")
-@click.option("--unsafe-plaintext-kms-endpoint", hidden=True, help="HOST:PORT of a double on the loopback address.")
+@click.option(
+    "--unsafe-plaintext-kms-endpoint",
+    hidden=True,
+    callback=_loopback,
+    help="HOST:PORT of a double on the loopback address.",
+)
 def create(
     key_version: str,
     common_name: str,
@@ -57,6 +95,7 @@ def create(
     days: int,
     out: Path,
     *,
+    protection_level: str,
     force: bool,
     kms_endpoint: str | None,
     unsafe_plaintext_kms_endpoint: str | None,
@@ -70,22 +109,28 @@ def create(
     """
     if out.exists() and not force:
         raise click.ClickException(f"{out} exists; --force overwrites it")
-    if common_name.startswith("tigera-operator-signer"):
-        raise click.BadParameter("the tigera operator takes CAs named tigera-operator-signer… for its own")
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        partial.touch()  # before the key is used: a root that cannot be kept must not be signed
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
     try:
         certificate = _create(
             CloudKmsKey(
                 client=kms.connect(endpoint=kms_endpoint, unsafe_plaintext_endpoint=unsafe_plaintext_kms_endpoint),
                 key_version=key_version,
-                protection_level="SOFTWARE",
+                protection_level=protection_level,
             ),
             common_name=common_name,
             organization=organization,
             lifetime=timedelta(days=days),
         )
+        partial.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        partial.replace(out)
     except SignerError as error:
         raise click.ClickException(str(error)) from error
-    out.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    finally:
+        partial.unlink(missing_ok=True)
     _show(certificate, key_version, out)
 
 

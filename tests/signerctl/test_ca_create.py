@@ -99,7 +99,12 @@ def test_an_existing_file_is_kept_unless_forced(server: KmsServer, key_version: 
 WRONG = {
     "not a key version": (["--key-version", "projects/p/keys/k"], "cryptoKeyVersions/N"),
     "the operator's own name": (["--common-name", "tigera-operator-signer@1"], "tigera operator"),
+    "Kubernetes' own name": (["--common-name", "system:ca"], "system:"),
+    "a name that is too long": (["--common-name", "a" * 65], "1 to 64"),
+    "a name with a control character": (["--common-name", "a\x01b"], "1 to 64"),
     "no lifetime": (["--days", "0"], "--days"),
+    "plaintext beyond this machine": (["--unsafe-plaintext-kms-endpoint", "192.0.2.1:443"], "loopback"),
+    "a level that is none": (["--protection-level", "PAPER"], "--protection-level"),
 }
 
 
@@ -135,3 +140,24 @@ def test_a_wrong_answer_of_kms_writes_nothing(
     server.faults.clear()
     assert result.exit_code == 1
     assert not (tmp_path / "ca.pem").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_key_is_used(
+    server: KmsServer, key_version: str, tmp_path: Path
+) -> None:
+    """A root that cannot be kept is not signed."""
+    signatures = len(server.audit.records("AsymmetricSign"))
+    result = create(server, key_version, tmp_path / "absent" / "ca.pem")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+    assert len(server.audit.records("AsymmetricSign")) == signatures
+
+
+def test_a_key_that_is_protected_too_weakly_is_refused(
+    server: KmsServer, client: KeyManagementServiceClient, tmp_path: Path
+) -> None:
+    """A software key is no CA key unless the operator says so."""
+    key_version = create_signing_key(client, key="software", protection_level="SOFTWARE")
+    assert create(server, key_version, tmp_path / "ca.pem").exit_code == 1
+    assert not list(tmp_path.iterdir())
+    assert create(server, key_version, tmp_path / "ca.pem", "--protection-level", "SOFTWARE").exit_code == 0
