@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import urllib3
 
-from sandbox import authority, control_plane, manifests
+from sandbox import authority, control_plane, kubeconfig, manifests
 from sandbox.api import Api
 from sandbox.calico.components import components
 from sandbox.calico.world import World
@@ -23,12 +23,16 @@ from sandbox.documents import Signer, exporter_document, function_document
 from sandbox.foreign import ForeignCluster
 from sandbox.function_runtime import FunctionRuntime
 from sandbox.process import Part
+from sandbox.proxy import FaultProxy
 
 if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
 
 _SECONDS = 30.0
 _OK = 200
+Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
+"""Who is reached by whom, where a fault proxy can stand; `kms` and `function` as function and exporter reach them."""
+
 _TOKEN_SECONDS = 24 * 3600  # the longest that STS takes, and a day for --serve
 
 
@@ -50,6 +54,8 @@ class Settings:
         workers: Its processes.
         front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
             got for its service account token, and Cloud Run's front door checks it.
+        proxies: Where fault proxies stand. Those of the API server need one whose certificate is for an address,
+            as that of `embedded` and `real` is.
     """
 
     directory: Path
@@ -64,6 +70,7 @@ class Settings:
     threads: int = 32
     workers: int = 1
     front_door: bool = True
+    proxies: frozenset[Link] = frozenset()
 
 
 class Deployment:
@@ -76,6 +83,7 @@ class Deployment:
         kms: HOST:PORT of the KMS.
         signer: What is configured.
         function: The function; kill and restart it as you like.
+        proxies: The fault proxies that the settings ask for; without faults at first.
     """
 
     plane: ControlPlane | ForeignCluster
@@ -94,6 +102,7 @@ class Deployment:
             threads=settings.threads,
             workers=settings.workers,
         )
+        self.proxies: dict[Link, FaultProxy] = {}
         self._stack = contextlib.ExitStack()
         self._exporter: Part | None = None
         self._started = False
@@ -210,13 +219,17 @@ class Deployment:
         manifests.apply(self.world, function=function)
 
     def _function_document(self) -> dict[str, Any]:
-        kubeconfig = (
+        path = (
             self.plane.function_kubeconfig(self.world)
             if isinstance(self.plane, ForeignCluster)
             else self.plane.kubeconfig_for(manifests.FUNCTION_USER)
         )
+        server = self._through("api-server-for-function", self.plane.server)
+        if server != self.plane.server:
+            path = kubeconfig.redirect(path, server, self.directory / "function-through-proxy.kubeconfig")
         invokers = (manifests.EXPORTER_EMAIL,) if self.settings.front_door else ()
-        return function_document(self.signer, kubeconfig=kubeconfig, kms=self.kms, invokers=invokers)
+        kms = self._through("kms", self.kms)
+        return function_document(self.signer, kubeconfig=path, kms=kms, invokers=invokers)
 
     def _exporter_document(self) -> dict[str, Any]:
         url, identity = self.function.url, {"kind": "unsafe_none"}
@@ -232,11 +245,21 @@ class Deployment:
                 "iam_credentials_url": google["iam_credentials"],
             }
         api_server = {
-            "server": self.plane.server,
+            "server": self._through("api-server-for-exporter", self.plane.server),
             "certificate_authority": str(self.plane.certificate_authority),
             "token_file": str(self._exporter_token("api-server")),
         }
-        return exporter_document(self.signer, url=f"{url}/", audience=url, identity=identity, api_server=api_server)
+        address = f"{self._through('function', url)}/"
+        return exporter_document(self.signer, url=address, audience=url, identity=identity, api_server=api_server)
+
+    def _through(self, link: Link, address: str) -> str:
+        """The address (a URL or HOST:PORT) of the proxy in front of `address` where the settings ask for one."""
+        if link not in self.settings.proxies:
+            return address
+        scheme, slashes, endpoint = address.rpartition("://")
+        proxy = self._stack.enter_context(FaultProxy(endpoint, http=link == "function"))
+        self.proxies[link] = proxy
+        return f"{scheme}{slashes}{proxy.endpoint}"
 
     def _start_google(self) -> dict[str, Any]:
         arguments = ["--run-target", self.function.url, *self._token_keys()]

@@ -76,6 +76,22 @@ def render(*, server: str, certificate_authority_pem: bytes, user: str, key_pair
     return json.dumps(document, indent=1) + "\n"
 
 
+def redirect(path: Path, server: str, target: Path) -> Path:
+    """Write a kubeconfig in which every cluster has another server, and return where it is.
+
+    Args:
+        path: The original; what it names relative to its own folder must be inside it instead.
+        server: URL, such as that of a proxy.
+        target: The new one; readable for its owner only.
+    """
+    document = yaml.safe_load(path.read_text())
+    for entry in document["clusters"]:
+        entry["cluster"]["server"] = server
+    target.touch(mode=0o600)
+    target.write_text(json.dumps(document, indent=1) + "\n")
+    return target
+
+
 def _current_context(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     document = yaml.safe_load(path.read_text())
     try:

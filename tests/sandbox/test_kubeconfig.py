@@ -1,6 +1,7 @@
 """Kubeconfig documents, written and read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,12 @@ def test_a_document_without_context_is_refused(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(ValueError, match="kubeconfig has no usable current context"):
         kubeconfig.read(path)
+
+
+def test_a_redirected_document_differs_in_its_server(tmp_path: Path) -> None:
+    """Behind a proxy everything but the server stays, and only the owner may read it."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig.render(server="https://h:1", certificate_authority_pem=b"ca", user="u", key_pair=PAIR))
+    target = kubeconfig.redirect(path, "https://h:2", tmp_path / "redirected")
+    assert kubeconfig.read(target) == replace(kubeconfig.read(path), server="https://h:2")
+    assert target.stat().st_mode & 0o777 == 0o600

@@ -24,15 +24,19 @@ PATIENCE = 90.0
 @pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Control plane, KMS, Google's doubles, CA, function and exporter."""
-    settings = Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param)
+    running = started(Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param))
+    yield running
+    running.stop()
+
+
+def started(settings: Settings) -> Deployment:
+    """A deployment that runs; without a real control plane the test is skipped, or fails in CI."""
     try:
-        running = Deployment(settings).start()
+        return Deployment(settings).start()
     except NotAvailableError as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and a real control plane is needed: {error}")
         pytest.skip(f"NOT TESTED on a real control plane: {error}")
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +56,11 @@ def keys() -> Iterator[KeyPool]:
 @pytest.fixture(scope="session")
 def make_fleet(deployment: Deployment, keys: KeyPool) -> Callable[..., Fleet]:
     """Pods with tokens and prepared requests; `submit` files them."""
+    return fleet_maker(deployment, keys)
+
+
+def fleet_maker(deployment: Deployment, keys: KeyPool) -> Callable[..., Fleet]:
+    """What makes a deployment's fleets, each of other pods than the one before."""
     numbers = itertools.count(1)
 
     def make(count: int, *, mixed: bool = False) -> Fleet:

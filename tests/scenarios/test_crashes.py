@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 import urllib3
 from cryptography import x509
-from tests.scenarios.conftest import PATIENCE, audit_records, eventually
 
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Fleet, Submission
@@ -20,6 +19,7 @@ from sandbox.deployment import Deployment
 from sandbox.documents import SOURCE
 from sandbox.kms import Fault, KmsControl
 from sandbox.manifests import EXPORTER_EMAIL
+from tests.scenarios.conftest import PATIENCE, audit_records, eventually
 
 
 def assert_issued_once(deployment: Deployment, observer: Observer, submissions: Iterable[Submission]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.scenarios.conftest import PATIENCE, audit_records, eventually
 
 from sandbox.calico import attackers
 from sandbox.calico.fleet import Fleet
@@ -16,6 +15,7 @@ from sandbox.calico.observer import Observer
 from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment
 from sandbox.kms import KmsControl
+from tests.scenarios.conftest import PATIENCE, audit_records, eventually
 
 
 @pytest.fixture(scope="module")

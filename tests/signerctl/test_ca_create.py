@@ -98,7 +98,7 @@ def test_an_existing_file_is_kept_unless_forced(server: KmsServer, key_version: 
 
 WRONG = {
     "not a key version": (["--key-version", "projects/p/keys/k"], "cryptoKeyVersions/N"),
-    "the operator's own name": (["--common-name", "tigera-operator-signer@1"], "tigera operator"),
+    "the operator's own name": (["--common-name", "tigera-operator-signer-1"], "tigera operator"),
     "Kubernetes' own name": (["--common-name", "system:ca"], "system:"),
     "a name that is too long": (["--common-name", "a" * 65], "1 to 64"),
     "a name with a control character": (["--common-name", "a\x01b"], "1 to 64"),

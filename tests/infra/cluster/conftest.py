@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.infra.cluster.manifests import CLUSTER
-from tests.sandbox.control_plane.require import real_control_plane
 
 from sandbox.api import NAMESPACES, Api
+from tests.infra.cluster.manifests import CLUSTER
+from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

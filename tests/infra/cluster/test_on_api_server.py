@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.infra.cluster.manifests import CLUSTER
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
+from tests.infra.cluster.manifests import CLUSTER
 
 if TYPE_CHECKING:
     import subprocess
