@@ -81,8 +81,8 @@ def fleet_maker(deployment: Deployment, keys: KeyPool) -> Callable[..., Fleet]:
 
 
 def audit_records(log: Path) -> list[dict[str, object]]:
-    """The function's audit records; lines of the framework are passed over."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    """The function's audit records; lines of the framework, and one that is just being written, are passed over."""
+    lines = log.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
     return [json.loads(line) for line in lines if line.startswith('{"severity"')]
 
 
