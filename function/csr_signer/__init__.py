@@ -2,6 +2,6 @@
 
 Modules in reading order, each one stage of the way that `pipeline` describes:
 cloud_event, csr, pkcs10, public_key, attestation, profile, policy, issuer, certificate, lint, audit, pipeline.
-Beside them: configuration and document (what a deployment decides), service (what one process serves), outcome, errors,
-violation, der. I/O is done by cluster, credentials and kms alone.
+Beside them: configuration and document (what a deployment decides), service (what one process serves), shared (one
+fetch for many threads), outcome, errors, violation, der. I/O is done by cluster, credentials and kms alone.
 """

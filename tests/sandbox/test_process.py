@@ -123,3 +123,4 @@ def test_part_dies_with_its_parent() -> None:
     os.kill(parent.pid, 9)
     parent.wait(10)
     child.wait(10)
+    assert not child.is_running()

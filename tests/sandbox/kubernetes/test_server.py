@@ -150,8 +150,11 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
     server = KubernetesServer(tmp_path)
     server.stop()
     server.start()
+    address = ("127.0.0.1", int(server.server.rpartition(":")[2]))
     server.stop()
     server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=5)
 
 
 def test_a_taken_port_is_said(server: KubernetesServer, tmp_path: Path) -> None:
