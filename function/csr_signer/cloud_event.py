@@ -143,8 +143,9 @@ def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
     token = request.headers.get("X-Serverless-Authorization") or request.headers.get("Authorization", "")
     try:
         payload = token.removeprefix("Bearer ").split(".")[1]
-        email = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["email"]
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError, binascii.Error) as error:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        email, verified = claims["email"], claims.get("email_verified")
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
         raise EventError("the caller's token names no email") from error
-    if email not in cluster.invokers:
+    if verified is not True or email not in cluster.invokers:
         raise EventError("the caller is not one of the cluster's invokers")

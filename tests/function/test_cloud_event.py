@@ -299,7 +299,21 @@ def test_an_invoker_of_the_cluster_is_let_in() -> None:
         ("names no email", token(5)),
         ("names no email", {"Authorization": "Bearer a." + base64.b64encode(b"[" * 60_000).decode() + ".c"}),
         ("is not one of the cluster's invokers", token({"email": SECRET})),
-        ("is not one of the cluster's invokers", token({"email": "x@example.com"})),
+        ("is not one of the cluster's invokers", token({"email": "x@example.com", "email_verified": True})),
+        ("is not one of the cluster's invokers", token({"email": "exporter@p.iam.gserviceaccount.com"})),
+        (
+            "is not one of the cluster's invokers",
+            token({"email": "exporter@p.iam.gserviceaccount.com", "email_verified": "true"}),
+        ),
+        (
+            "is not one of the cluster's invokers",
+            {
+                "X-Serverless-Authorization": token({"email": "x@example.com", "email_verified": True})[
+                    "Authorization"
+                ],
+                **token({"email": "exporter@p.iam.gserviceaccount.com", "email_verified": True}),
+            },
+        ),
         ("is not one of the cluster's invokers", token({"email": "Exporter@p.iam.gserviceaccount.com"})),
         ("is not one of the cluster's invokers", token({"email": None})),
         ("is not one of the cluster's invokers", token({"email": ["exporter@p.iam.gserviceaccount.com"]})),
