@@ -298,7 +298,7 @@ def test_an_invoker_of_the_cluster_is_let_in() -> None:
         ("names no email", token(SECRET)),
         ("names no email", token(5)),
         ("names no email", {"Authorization": "Bearer a." + base64.b64encode(b"[" * 60_000).decode() + ".c"}),
-        ("is not one of the cluster's invokers", token({"email": SECRET})),
+        ("is not one of the cluster's invokers", token({"email": SECRET, "email_verified": True})),
         ("is not one of the cluster's invokers", token({"email": "x@example.com", "email_verified": True})),
         ("is not one of the cluster's invokers", token({"email": "exporter@p.iam.gserviceaccount.com"})),
         (
@@ -314,11 +314,17 @@ def test_an_invoker_of_the_cluster_is_let_in() -> None:
                 **token({"email": "exporter@p.iam.gserviceaccount.com", "email_verified": True}),
             },
         ),
-        ("is not one of the cluster's invokers", token({"email": "Exporter@p.iam.gserviceaccount.com"})),
-        ("is not one of the cluster's invokers", token({"email": None})),
-        ("is not one of the cluster's invokers", token({"email": ["exporter@p.iam.gserviceaccount.com"]})),
+        (
+            "is not one of the cluster's invokers",
+            token({"email": "Exporter@p.iam.gserviceaccount.com", "email_verified": True}),
+        ),
+        ("is not one of the cluster's invokers", token({"email": None, "email_verified": True})),
+        (
+            "is not one of the cluster's invokers",
+            token({"email": ["exporter@p.iam.gserviceaccount.com"], "email_verified": True}),
+        ),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_no_other_caller_is_let_in(complaint: str, headers: dict[str, str]) -> None:
     """Whose token names another email, or none, sends nothing about this cluster; another cluster's invoker neither."""
