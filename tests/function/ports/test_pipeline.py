@@ -498,3 +498,52 @@ def test_another_csrs_certificate_of_this_ca_is_an_alarm(
     admin.put(csr_path(second["metadata"]["name"], "status"), second)
     assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason="issued")
     assert recorder.lines[-1]["severity"] == "ERROR"
+
+
+def test_a_duplicate_that_waits_too_long_is_deferred(
+    pipeline: Pipeline, file_csr: FileCsr, faults: KmsServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first of its kind hangs in KMS, a duplicate gives its thread back: 425 for this item, recorded."""
+    monkeypatch.setattr("csr_signer.pipeline.FLIGHT_SECONDS", 0.05)
+    csr = file_csr()
+    faults.faults.add(Fault(method=SIGN, hang=True))
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        first = executor.submit(pipeline.process, reference_to(csr), datetime.now(UTC))
+        faults.faults.wait_until_hanging(1)
+        second = pipeline.process(reference_to(csr), datetime.now(UTC))
+        faults.faults.release()
+        assert isinstance(first.result(30), Issued)
+    assert second == Deferred(reason="busy", retry_after=1)
+    assert recorder.events(csr["metadata"]["uid"]) == ["intent", "deferred", "issued"]
+
+
+class _Vanishing(_Meddler):
+    """The real cluster, where the CSR is deleted just before it is approved or refused."""
+
+    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
+        """Lets the other party act first."""
+        self._meddle()
+        return self._cluster.approve(csr, message)
+
+    def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+        """Lets the other party act first."""
+        self._meddle()
+        return self._cluster.deny(csr, reason, message)
+
+
+@pytest.mark.parametrize("name", ["typha-client", "evil.example.com"], ids=["before approval", "before denial"])
+def test_a_csr_that_vanishes_is_gone_without_a_signature(
+    write_configuration: Callable[..., Path],
+    cluster: KubernetesCluster,
+    kms_client: KeyManagementServiceClient,
+    file_csr: FileCsr,
+    admin: Api,
+    name: str,
+) -> None:
+    """Deleted between decision and write: nothing is signed, nothing is reported, nobody has to act."""
+    csr = file_csr(environment={"dns_names": (name,)})
+    recorder = Recorder()
+    vanishing = _Vanishing(cluster, lambda: admin.delete(csr_path(csr["metadata"]["name"])))
+    racing = make_pipeline(write_configuration(), vanishing, kms_client, recorder)
+    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+    assert recorder.events(csr["metadata"]["uid"]) == ["ignored"]
