@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Any
 
@@ -232,3 +233,17 @@ def test_standard_output_that_nobody_reads_stops_no_thread(
             pass
     with pytest.raises(UnavailableError, match="could not be written"):
         Audit(write=LineWriter(writing)).record(record())
+
+
+def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one record hangs, another one's thread is given back."""
+    monkeypatch.setattr(audit, "WRITE_SECONDS", 0.05)
+    records = Audit(write=lambda _: inner())
+
+    def inner() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            failure = executor.submit(records.record, record()).exception(10)
+        assert isinstance(failure, UnavailableError)
+        assert "others wait" in str(failure)
+
+    records.record(record())

@@ -300,6 +300,11 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             r"signers\.1: 'csr-signer\.example\.com/calico' of cluster 'demo' stands twice",
             lambda whole: whole["signers"].append(whole["signers"][0]),
         ),
+        (r"signers: got none", top(signers=[])),
+        (r"signers\.0: deferral_limit: got 2:00:00, allowed is up to 1:00:00", signer(deferral_limit="2h")),
+        (r"kms: endpoint: got 'kms\.example\.com', allowed is a host below", top(kms={"endpoint": "kms.example.com"})),
+        (r"kms: endpoint: got ''", top(kms={"endpoint": ""})),
+        (r"got '127\.0\.0\.1:99999'", top(kms={"unsafe_plaintext_endpoint": "127.0.0.1:99999"})),
         (
             r"kms: endpoint, unsafe_plaintext_endpoint: allowed is one",
             top(kms={"endpoint": "kms.example.googleapis.com", "unsafe_plaintext_endpoint": "127.0.0.1:1"}),

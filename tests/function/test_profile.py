@@ -235,3 +235,17 @@ def test_no_ceiling_is_near_a_ca() -> None:
 def test_a_span_has_both_its_ends(span: Span, release: str, included: bool) -> None:  # noqa: FBT001 - a column
     """Since and until are inclusive; an absent end is open."""
     assert span.includes(release) == included
+
+
+@pytest.mark.parametrize("subject", [{"2.5.4.3": "name"}, {"zz": "value"}, {"C": "US"}])
+def test_subject_attributes_are_oids_other_than_the_common_name(subject: dict[str, str], tmp_path: Path) -> None:
+    """The common name is the component's, and a short name is not an attribute type."""
+    with pytest.raises(ConfigurationError, match=r"subject: got .*, allowed are OIDs other than 2\.5\.4\.3"):
+        loaded(tmp_path, profile(subject=subject))
+
+
+def test_two_rows_for_the_same_request_are_refused(tmp_path: Path) -> None:
+    """Neither would be meant for sure: the message says which account and request name."""
+    rows = [component(), component(name="other", common_name="other")]
+    with pytest.raises(ConfigurationError, match=r"two rows are for web/server with request name 'web:\{pod\}'"):
+        loaded(tmp_path, profile(components=rows))

@@ -239,3 +239,13 @@ def test_a_write_that_is_refused_for_one_item_holds_up_no_other(
     ):
         refusing.deny(csr, "Reason", "message")
     assert type(caught.value) is error
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than any object of the API server can be: the thread and its memory are given back."""
+    monkeypatch.setattr("csr_signer.cluster.LARGEST_ANSWER", 64 * 1024)
+    with (
+        answering(200, b" " * 1024 * 1024) as (cluster, _),
+        pytest.raises(UnavailableError, match="too long or too slow"),
+    ):
+        cluster.get_csr("name")

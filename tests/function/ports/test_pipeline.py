@@ -500,6 +500,21 @@ def test_another_csrs_certificate_of_this_ca_is_an_alarm(
     assert recorder.lines[-1]["severity"] == "ERROR"
 
 
+def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+) -> None:
+    """Somebody stored a certificate of this CA on garbage: that is nobody's key."""
+    first = file_csr()
+    pipeline.process(reference_to(first), datetime.now(UTC))
+    text = base64.b64encode(b"text\n" + base64.b64decode(first["spec"]["request"])).decode()
+    body = {"metadata": {"name": f"{first['metadata']['name']}-text"}, "spec": first["spec"] | {"request": text}}
+    second = admin.post("/apis/certificates.k8s.io/v1/certificatesigningrequests", body)
+    second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
+    admin.put(csr_path(second["metadata"]["name"], "status"), second)
+    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason="issued")
+    assert recorder.lines[-1]["severity"] == "ERROR"
+
+
 def test_a_duplicate_that_waits_too_long_is_deferred(
     pipeline: Pipeline, file_csr: FileCsr, faults: KmsServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
