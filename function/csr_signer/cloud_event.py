@@ -139,7 +139,7 @@ def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
     """
     if not cluster.invokers:
         return
-    # Where both are sent Cloud Run looks at this one and leaves the other unverified (Cloud Run, service-to-service).
+    # Where both are sent, Cloud Run is understood to verify this one and to hand the other on as it came.
     token = request.headers.get("X-Serverless-Authorization") or request.headers.get("Authorization", "")
     try:
         payload = token.removeprefix("Bearer ").split(".")[1]

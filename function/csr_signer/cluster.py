@@ -183,10 +183,10 @@ class KubernetesCluster:
         try:
             response = self._client.call_api(*serialized, _request_timeout=TIMEOUT)
             # Read to its end: an unread answer closes its connection, and the next call would pay for TLS.
-            parts: list[bytes] = []
+            answer = bytearray()
             for part in response.response.stream(_PIECE):
-                parts.append(part)
-                if time.monotonic() > deadline or len(parts) * _PIECE > LARGEST_ANSWER:
+                answer += part
+                if time.monotonic() > deadline or len(answer) > LARGEST_ANSWER:
                     response.response.close()
                     raise UnavailableError(f"API server: {method} {path}: an answer too long or too slow")
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -195,7 +195,7 @@ class KubernetesCluster:
                     f"API server: its certificate is not by the configured CA: {method} {path}"
                 ) from error
             raise UnavailableError(f"API server: {method} {path}: {type(error).__name__}") from error
-        return response.status, response.headers, b"".join(parts)
+        return response.status, response.headers, bytes(answer)
 
     def _whoami(self) -> str:
         """The user that the API server sees, for the operator who must grant it something."""
