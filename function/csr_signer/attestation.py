@@ -8,6 +8,7 @@ does not: `pod.status`, which the kubelet and Calico's own service accounts may 
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
@@ -26,6 +27,10 @@ CREDENTIAL_ID: Final = _EXTRA + "credential-id"
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TEXT: Final = re.compile(r".+", re.DOTALL)
+_NODE_KINDS: Final = ("InternalIP", "ExternalIP")
+
+Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,8 @@ class Pod:
         uid, service_account, node_name: of metadata and spec.
         terminating: a deletionTimestamp is set.
         finished: phase Succeeded or Failed.
-        addresses: its podIPs, and its node's hostIPs where it is on the host's network: claims, not proofs.
+        host_network: it has its node's addresses.
+        addresses: its podIPs, and its hostIPs where it is on the host's network: claims, not proofs.
     """
 
     uid: str
@@ -61,7 +67,8 @@ class Pod:
     node_name: str
     terminating: bool
     finished: bool
-    addresses: frozenset[IPv4Address | IPv6Address]
+    host_network: bool
+    addresses: frozenset[Address]
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str, namespace: str) -> "Pod":
@@ -79,16 +86,49 @@ class Pod:
             api = json.loads(document)
             check_kind(api, "Pod", name=name, namespace=namespace)
             spec, status = api["spec"], api.get("status") or {}
+            host_network = bool(spec.get("hostNetwork"))
             return cls(
                 uid=api["metadata"]["uid"],
                 service_account=spec.get("serviceAccountName", ""),
                 node_name=spec.get("nodeName", ""),
                 terminating=api["metadata"].get("deletionTimestamp") is not None,
                 finished=status.get("phase") in ("Succeeded", "Failed"),
-                addresses=frozenset(_addresses(status, host_network=bool(spec.get("hostNetwork")))),
+                host_network=host_network,
+                addresses=_pod_addresses(status, host_network=host_network),
             )
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise UnavailableError(f"the API server answered with no Pod: {quote(str(error))}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The node of a pod on the host's network.
+
+    Attributes:
+        addresses: its internal and external addresses; none where there is no such node. Claims, not proofs.
+    """
+
+    addresses: frozenset[Address] = frozenset()
+
+    @classmethod
+    def from_api(cls, document: bytes, *, name: str) -> "Node":
+        """The API server's JSON as a value.
+
+        Args:
+            document: the answer.
+            name: that was asked for.
+
+        Raises:
+            UnavailableError: the answer is no node.
+        """
+        try:
+            api = json.loads(document)
+            check_kind(api, "Node", name=name)
+            entries = (api.get("status") or {}).get("addresses") or ()
+            found = [entry for entry in entries if entry.get("type") in _NODE_KINDS]
+            return cls(addresses=_addresses(entry.get("address") for entry in found))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise UnavailableError(f"the API server answered with no Node: {quote(str(error))}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +138,23 @@ class Attestation:
     Attributes:
         identity: what the token says; None where it says too little.
         pod: the live pod with the token's uid; None where there is none.
+        addresses: those that are visible as the pod's: its node's where that was read, else its own.
         violations: links of the chain of proof that do not hold.
     """
 
     identity: PodIdentity | None
     pod: Pod | None
     violations: tuple[Violation, ...]
+    addresses: frozenset[Address] = frozenset()
 
 
-def identify(requester: Requester) -> PodIdentity | tuple[Violation, ...]:
-    """The pod that the requester's token is bound to, or every reason why there is none."""
+def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity | tuple[Violation, ...]:
+    """The pod that the requester's token is bound to, or every reason why there is none.
+
+    Args:
+        requester: whom the API server saw.
+        credential_id: whether the token's own identifier is required; Kubernetes records it since 1.32 (KEP-4193).
+    """
     violations: list[Violation] = []
     prefix, _, rest = requester.username.partition("system:serviceaccount:")
     namespace, _, service_account = rest.partition(":")
@@ -116,7 +163,7 @@ def identify(requester: Requester) -> PodIdentity | tuple[Violation, ...]:
         violations.append(Violation(code="requester.not_a_pod", message=f"{got} with a uid is no service account"))
     else:
         violations += _check_groups(requester, namespace)
-    violations += _check_extra(requester)
+    violations += _check_extra(requester, credential_id=credential_id)
     if violations:
         return tuple(violations)
     return PodIdentity(
@@ -128,13 +175,14 @@ def identify(requester: Requester) -> PodIdentity | tuple[Violation, ...]:
     )
 
 
-def attest(identity: PodIdentity, pod: Pod | None) -> Attestation:
+def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> Attestation:
     """The chain of proof's last links: the live pod against the token.
 
     Args:
         identity: of the token.
         pod: a consistent read of the pod of that name; None where there is none. The pod existed when its token was
             validated, so an absent one is gone, not late.
+        node: the pod's node, where its addresses are to be certified; None where nobody asked for it.
     """
     if pod is None or pod.uid != identity.pod_uid:
         got = "no pod of that name" if pod is None else f"a pod with uid {quote(pod.uid)}"
@@ -154,7 +202,8 @@ def attest(identity: PodIdentity, pod: Pod | None) -> Attestation:
         violations.append(_violation("terminating", f"pod {identity.pod_name!r} is being deleted"))
     if pod.finished:
         violations.append(_violation("finished", f"pod {identity.pod_name!r} has finished"))
-    return Attestation(identity=identity, pod=pod, violations=tuple(violations))
+    visible = pod.addresses if node is None else node.addresses
+    return Attestation(identity=identity, pod=pod, addresses=visible, violations=tuple(violations))
 
 
 def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
@@ -165,31 +214,37 @@ def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
     return [Violation(code="requester.groups", message=message)]
 
 
-def _check_extra(requester: Requester) -> list[Violation]:
+def _check_extra(requester: Requester, *, credential_id: bool) -> list[Violation]:
+    # What a token must say has exactly one value; what an older API server does not record yet, at most one.
     violations = []
-    if len(requester.extra.get(NODE_NAME, ())) > 1:
-        message = f"got several values of {NODE_NAME}, allowed is one or none"
-        violations.append(Violation(code="requester.unbound", message=message))
-    forms = {POD_NAME: _SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: None}
+    forms = {POD_NAME: _SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: _TEXT, NODE_NAME: _TEXT}
+    optional = {NODE_NAME} if credential_id else {NODE_NAME, CREDENTIAL_ID}
     for key, form in forms.items():
         values = requester.extra.get(key, ())
-        if len(values) != 1 or not values[0] or (form is not None and not form.fullmatch(values[0])):
-            message = f"got {len(values)} usable values of {key}, allowed is one: use the pod's own projected token"
+        if key in optional and not values:
+            continue
+        if len(values) != 1 or not form.fullmatch(values[0]):
+            message = f"got {len(values)} values of {key}, allowed is one: use the pod's own projected token"
             violations.append(Violation(code="requester.unbound", message=message))
     return violations
 
 
-def _addresses(status: dict[str, Any], *, host_network: bool) -> list[IPv4Address | IPv6Address]:
-    found = [entry["ip"] for entry in status.get("podIPs") or ()]
-    if host_network:
-        found += [entry["ip"] for entry in status.get("hostIPs") or ()]
-    return [address for address in map(_address, found) if address is not None]
+def _pod_addresses(status: dict[str, Any], *, host_network: bool) -> frozenset[Address]:
+    entries = [*(status.get("podIPs") or ()), *((status.get("hostIPs") or ()) if host_network else ())]
+    return _addresses(entry.get("ip") for entry in entries)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """None for what is no address to us: whoever writes a pod's status must not be able to fail its request."""
+def _addresses(texts: Iterable[str | None]) -> frozenset[Address]:
+    """Leaves out what is no address to us: whoever writes a status must not be able to fail a request.
+
+    The API server lets entries without an address be written, and leaves the empty text out of its answer.
+    """
+    return frozenset(address for address in map(_address, texts) if address is not None)
+
+
+def _address(text: str | None) -> Address | None:
     try:
-        return ip_address(text)
+        return ip_address(text or "")
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from csr_signer.attestation import Attestation
 from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import SignerError, UnavailableError
 from csr_signer.lint import TBSCertificate
@@ -22,6 +23,7 @@ from csr_signer.violation import LONGEST_TEXT, quote
 LOG_NAME: Final = "csr-signer"
 WRITE_SECONDS: Final = 5.0
 _STANDARD_OUTPUT: Final = 1
+_MOST_ADDRESSES: Final = 4  # an honest pod has one or two
 
 
 class LineWriter:
@@ -57,8 +59,8 @@ class AuditRecord:
     """One line: who asked, what was decided, by which rules, which serial, which key version.
 
     Attributes:
-        event: `intent`, `issued`, `abandoned` (an intent that came to nothing), `refused`, `deferred`, `ignored` or
-            `fault`.
+        event: `intent`, `issued`, `abandoned` (an intent that came to nothing), `refused`, `deferred`, `ignored`,
+            `fault`, or `issuer_expiry` (a CA that must be rotated; it belongs to no CSR).
         severity: of Cloud Logging.
         message: for people.
         csr_uid: by which everything about one CSR is found.
@@ -129,6 +131,18 @@ def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, objec
     }
 
 
+def attestation_facts(attestation: Attestation) -> dict[str, object]:
+    """The pod that was found behind the requester, by which the decision can be made again; nothing where none was."""
+    identity, pod = attestation.identity, attestation.pod
+    if identity is None:
+        return {}
+    facts: dict[str, object] = {"pod": f"{identity.namespace}/{identity.pod_name}", "pod_uid": identity.pod_uid}
+    if pod is not None:
+        visible = sorted(str(address) for address in attestation.addresses)
+        facts |= {"node": quote(pod.node_name), "visible_addresses": visible[:_MOST_ADDRESSES]}
+    return facts
+
+
 def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> dict[str, object]:
     """What is, or is about to be, certified, and with which key version."""
     return {
@@ -136,6 +150,7 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
         "common_name": permit.common_name,
         "dns_names": list(permit.dns_names),
         "ip_addresses": [str(address) for address in permit.ip_addresses],
+        "unconfirmed_addresses": [str(address) for address in permit.unconfirmed_addresses[:_MOST_ADDRESSES]],
         "public_key": permit.public_key.name,
         "public_key_sha256": permit.public_key.sha256,
         "not_before": permit.not_before.isoformat(),

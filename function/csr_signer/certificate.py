@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
+from csr_signer.algorithm import SignatureAlgorithm
 from csr_signer.errors import IntegrityError
-from csr_signer.issuer import Issuer, SignatureAlgorithm, verify
+from csr_signer.issuer import Issuer, verify
 from csr_signer.lint import TBSCertificate
 from csr_signer.pkcs10 import CertificationRequest
 from csr_signer.policy import Permit

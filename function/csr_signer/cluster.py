@@ -19,7 +19,7 @@ import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from csr_signer.attestation import Pod, PodIdentity
+from csr_signer.attestation import Node, Pod, PodIdentity
 from csr_signer.credentials import BEARER
 from csr_signer.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError, UnavailableError
@@ -67,6 +67,11 @@ class KubernetesCluster:
         path = "/api/v1/namespaces/{namespace}/pods/{name}"
         answer = self._call("GET", path, {"namespace": identity.namespace, "name": identity.pod_name})
         return None if answer is None else Pod.from_api(answer, name=identity.pod_name, namespace=identity.namespace)
+
+    def get_node(self, name: str) -> Node | None:
+        """A node, as the pod's spec names it."""
+        answer = self._call("GET", "/api/v1/nodes/{name}", {"name": name})
+        return None if answer is None else Node.from_api(answer, name=name)
 
     def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
         """Adds Approved. None: the CSR is gone.

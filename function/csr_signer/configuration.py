@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives import hashes
 
 from csr_signer import issuer, profile
 from csr_signer.certificate import TEMPLATE
-from csr_signer.document import STRICT, Duration, read
+from csr_signer.document import STRICT, Duration, Network, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import Issuer
 from csr_signer.policy import Signer
-from csr_signer.profile import CEILING, Profile
+from csr_signer.profile import CEILING, PLACEHOLDER, Profile
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
@@ -79,6 +79,8 @@ class ClusterConfiguration:
         certificate_authority: PEM file of the API server's CA; absent: the system's roots, for Google's hosts alone.
         cluster_domain: of service names.
         invokers: emails that Cloud Run must have verified in the caller; empty: whoever may invoke the function.
+        address_ranges: networks in which all addresses of its pods and nodes lie; empty: anywhere.
+        credential_id: `waived` for Kubernetes before 1.32, whose tokens do not name themselves yet.
         shared_trust_domain: the same CA may serve another cluster that says so too.
     """
 
@@ -89,27 +91,45 @@ class ClusterConfiguration:
     certificate_authority: str | None = None
     cluster_domain: str = "cluster.local"
     invokers: tuple[str, ...] = ()
+    address_ranges: tuple[Network, ...] = ()
+    credential_id: Literal["required", "waived"] = "required"
     shared_trust_domain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileReference:
-    """A shipped profile, or a file beside the document, and the release of the software in the cluster."""
+    """A shipped profile, or a file beside the document, and what of it this cluster uses.
+
+    Attributes:
+        name: of a shipped profile, or a file's name.
+        release: of the software in the cluster.
+        namespaces: the only ones whose service accounts are honoured; empty: all that the release uses.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     name: str
     release: str | None = None
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfiguration:
-    """An issuing CA: `csr_signer.issuer.load` says what each must be; certificates are file names here."""
+    """An issuing CA: `csr_signer.issuer.load` says what each must be; certificates are file names here.
+
+    Attributes:
+        key_version: full resource name of the CryptoKeyVersion.
+        certificate: PEM file: the issuing CA first, then its chain.
+        trust_bundle: PEM file: what relying parties trust.
+        protection_level: the least that is accepted of the key.
+        signature_hash: for a raw RSA key, which fixes no hash of its own; an error for every other.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     key_version: str
     certificate: str
     trust_bundle: str
     protection_level: Literal["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"] = "HSM"
+    signature_hash: Literal["SHA256", "SHA384", "SHA512"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +320,9 @@ def _signer_complaints(signer: SignerConfiguration, clusters: Mapping[str, Clust
 
 
 def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: Path) -> Signer:
-    rows = profile.load(signer.profile.name, release=signer.profile.release, folder=folder)
+    rows = profile.load(
+        signer.profile.name, release=signer.profile.release, namespaces=signer.profile.namespaces, folder=folder
+    )
     if signer.lifetime > rows.lifetime.maximum:
         signer = dataclasses.replace(signer, lifetime=rows.lifetime.maximum)
     if signer.lifetime < rows.lifetime.minimum:
@@ -310,10 +332,15 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
         certificate=_file("issuer.certificate", folder / signer.issuer.certificate),
         trust_bundle=_file("issuer.trust_bundle", folder / signer.issuer.trust_bundle),
         protection_level=signer.issuer.protection_level,
+        signature_hash=signer.issuer.signature_hash,
+        purposes={purpose for row in rows.components for purpose in row.extended_key_usage},
     )
+    issuer.refuse_names(ca, _certified_names(rows, cluster.cluster_domain))
     return Signer(
         cluster=signer.cluster,
         cluster_domain=cluster.cluster_domain,
+        address_ranges=cluster.address_ranges,
+        credential_id=cluster.credential_id == "required",
         signer_name=signer.signer_name,
         approve=signer.approve,
         profile=rows,
@@ -322,6 +349,15 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
         issuer=ca,
         configuration_digest=_digest(signer, cluster, rows, ca),
     )
+
+
+def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
+    """The profile's DNS names, with any name in place of a requester's."""
+    return [
+        PLACEHOLDER.sub(lambda hole: cluster_domain if hole[0] == "{cluster_domain}" else "any", rule.name)
+        for row in rows.components
+        for rule in row.dns_names
+    ]
 
 
 def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Profile, ca: Issuer) -> str:
@@ -334,11 +370,13 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
         TEMPLATE,
         signer.cluster,
         cluster.cluster_domain,
+        [str(network) for network in cluster.address_ranges],
+        cluster.credential_id,
         signer.signer_name,
         signer.approve,
         ca.key_version,
     ]
-    facts += [ca.protection_level, str(signer.lifetime), dataclasses.asdict(rows), fingerprints]
+    facts += [ca.protection_level, ca.signature_hash, str(signer.lifetime), dataclasses.asdict(rows), fingerprints]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -17,6 +17,7 @@ from csr_signer.violation import quote
 APPROVED = "Approved"
 DENIED = "Denied"
 FAILED = "Failed"
+_YEARS = range(1970, 9900)  # a lifetime before or after any of these is a date, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +147,8 @@ def _whole_number(value: object) -> int | None:
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"creationTimestamp {text!r} has no zone")
+    if moment.tzinfo is None or moment.year not in _YEARS:
+        raise ValueError(f"creationTimestamp {text!r} has no zone or lies outside the years of certificates")
     return moment
 
 

@@ -4,10 +4,14 @@ Strict DER in both directions by `cryptography.hazmat.asn1`. A type says no more
 acceptable is decided elsewhere. `TLV` fields keep what must survive byte for byte.
 """
 
-from typing import Annotated, Literal, TypeVar
+import re
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeVar
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
+
+from csr_signer.violation import quote
 
 T = TypeVar("T")
 
@@ -53,13 +57,6 @@ class Extension:
 
 
 @asn1.sequence
-class Extensions:
-    """A boxed SEQUENCE OF Extension."""
-
-    extensions: list[Extension]
-
-
-@asn1.sequence
 class Attribute:
     """RFC 2986 §4.1; the values of an attribute are kept unread."""
 
@@ -92,20 +89,31 @@ class SubjectPublicKeyInfo:
 
 
 @asn1.sequence
+class Name:
+    """A boxed RDNSequence (RFC 5280 §4.1.2.4)."""
+
+    rdns: list[asn1.SetOf[AttributeTypeAndValue]]
+
+
+@asn1.sequence
 class CertificationRequestInfo:
-    """RFC 2986 §4.1; the key is kept byte for byte."""
+    """RFC 2986 §4.1; what stands in it is kept byte for byte, so that whichever part is wrong can be named.
+
+    The attributes are a SET OF. With an IMPLICIT tag it reads as a list does, but for the order of its elements, which
+    does not matter where more than one of them is refused.
+    """
 
     version: int
-    subject: list[asn1.SetOf[AttributeTypeAndValue]]
+    subject: asn1.TLV
     subject_public_key_info: asn1.TLV
-    attributes: Annotated[asn1.SetOf[Attribute], asn1.Implicit(0)]
+    attributes: Annotated[list[asn1.TLV], asn1.Implicit(0)]
 
 
 @asn1.sequence
 class CertificationRequest:
-    """RFC 2986 §4.2; the signature algorithm is kept unread, so that one with parameters of its own can be named."""
+    """RFC 2986 §4.2; what is signed is kept byte for byte, and the algorithm, which may have parameters of its own."""
 
-    certification_request_info: CertificationRequestInfo
+    certification_request_info: asn1.TLV
     signature_algorithm: asn1.TLV
     signature: asn1.BitString
 
@@ -196,13 +204,36 @@ class _Box:
     value: asn1.TLV
 
 
+_KIND: Final = re.compile(r"kind: (\w+)")
+
+
+def attempt(call: Callable[[], T]) -> T:
+    """What the library makes of a requester's bytes.
+
+    Raises:
+        ValueError: whatever it raised. The set is not closed, and a panic of its Rust code is no `Exception`; bytes
+            that cause one would otherwise come back for ever. Faults of this process stay what they are, since they
+            say nothing of the bytes.
+    """
+    try:
+        return call()
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise ValueError(str(error)) from error
+
+
 def decode(kind: type[T], der: bytes) -> T:
     """DER as a type of this module.
 
     Raises:
-        ValueError: it is not exactly that, or not DER.
+        ValueError: it is not exactly that, or not DER; says which type and what is wrong, and nothing of the bytes.
     """
-    return asn1.decode_der(kind, der)
+    try:
+        return attempt(lambda: asn1.decode_der(kind, der))
+    except ValueError as error:
+        known = _KIND.search(str(error))
+        raise ValueError(f"{kind.__name__} {known[1] if known else quote(str(error))}") from error
 
 
 def decode_list(kind: type[T], der: bytes) -> T:
@@ -211,7 +242,7 @@ def decode_list(kind: type[T], der: bytes) -> T:
     Raises:
         ValueError: as for `decode`.
     """
-    return asn1.decode_der(kind, asn1.encode_der(_Box(value=asn1.decode_der(asn1.TLV, der))))
+    return decode(kind, asn1.encode_der(_Box(value=tlv(der))))
 
 
 def encode(value: object) -> bytes:
@@ -230,4 +261,4 @@ def tlv(der: bytes) -> asn1.TLV:
     Raises:
         ValueError: it is not exactly one element.
     """
-    return asn1.decode_der(asn1.TLV, der)
+    return decode(asn1.TLV, der)

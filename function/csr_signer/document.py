@@ -5,13 +5,25 @@ Unknown keys, duplicate keys and wrong types are errors that name their path, wh
 
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
@@ -21,18 +33,75 @@ T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", strict=True)
 """pydantic's configuration of every dataclass that a document is read into."""
 
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Allowed:
+    """A rule of a type, as `Annotated[str, Allowed(...)]`, that holds on load and stands in the JSON Schema.
+
+    Attributes:
+        holds: whether a value keeps the rule.
+        text: completes "allowed ..." in the message.
+        keywords: JSON Schema that says the same, or as much of it as JSON Schema can say.
+    """
+
+    holds: Callable[[Any], bool]
+    text: str
+    keywords: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), **self.keywords}
+
+    def _check(self, value: object) -> object:
+        if not self.holds(value):
+            raise ValueError(f"allowed {self.text}")
+        return value
+
+
+def matching(pattern: str, text: str) -> Allowed:
+    """Texts that the pattern matches in full; one that JSON Schema's readers know too (ECMA-262)."""
+    compiled = re.compile(pattern)
+    return Allowed(
+        holds=lambda value: compiled.fullmatch(value) is not None, text=text, keywords={"pattern": f"^(?:{pattern})$"}
+    )
+
+
+NOT_EMPTY: Final = Allowed(holds=bool, text="is at least one", keywords={"minItems": 1})
+EACH_ONCE: Final = Allowed(
+    holds=lambda values: len(set(values)) == len(values), text="is each once", keywords={"uniqueItems": True}
+)
+
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION: Final = r"([1-9][0-9]{0,5})([mhd])"
+_NETWORK: Final = r"[0-9a-f.:]{2,45}/(?:0|[1-9][0-9]{0,2})"
 
 
 def _duration(value: object) -> timedelta:
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", value) if isinstance(value, str) else None
+    match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("allowed is a whole number with a unit of m, h or d, for example 365d")
     return int(match[1]) * _UNITS[match[2]]
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, str) or not re.fullmatch(_NETWORK, value):
+        raise ValueError("allowed is a network in CIDR form, for example 10.0.0.0/8 or fd00::/8")
+    return ip_network(value)  # raises ValueError, which says what is wrong: host bits, or a prefix that is too long
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$"})
+]
 """A length of time written as `10m`, `12h` or `365d`."""
+
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(_network),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NETWORK}$"}),
+]
+"""A network written as `10.0.0.0/8` or `fd00::/8`."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -79,6 +148,6 @@ def read(kind: type[T], path: Path) -> T:
 
 
 def _reason(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its core
-    where = ".".join(str(part) for part in detail["loc"])
+    where = ".".join(str(part) for part in detail["loc"] if part != "[key]")
     message = detail["msg"].removeprefix("Value error, ")
     return f"{where or 'the document'}: {message[:1].lower()}{message[1:]}, got {quote(detail['input'])}"

@@ -1,65 +1,53 @@
 """The issuer: CA certificate, chain and key version, checked before anything is signed with them.
 
 `Issuer` is what the operator configured; `confirm` proves that the key in KMS is the CA certificate's, which gives the
-signature algorithm. Nothing here talks to KMS.
+signature algorithm. Nothing here talks to KMS, and no clock is read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from types import MappingProxyType
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509 import ObjectIdentifier
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
+from csr_signer import authority, chain
+from csr_signer.algorithm import (
+    EVERY_ALGORITHM,
+    SIGNATURE_ALGORITHMS,
+    SIGNATURE_HASHES,
+    SignatureAlgorithm,
+    algorithm_for,
+    kind_of,
+    verifies,
+)
 from csr_signer.errors import ConfigurationError
 
-Digest = type[hashes.SHA256] | type[hashes.SHA384] | type[hashes.SHA512]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureAlgorithm:
-    """What a key version of one Cloud KMS algorithm signs with.
-
-    Attributes:
-        name: of the CryptoKeyVersionAlgorithm, for example `EC_SIGN_P256_SHA256`.
-        identifier: of the certificate's AlgorithmIdentifier (RFC 4055 §5, RFC 5758 §3.2).
-        digest: the hash, fixed by the algorithm.
-        rsa: RSA PKCS#1 v1.5, whose parameters are NULL; ECDSA has none.
-    """
-
-    name: str
-    identifier: ObjectIdentifier
-    digest: Digest
-    rsa: bool
-
-
-def _algorithms(*rows: tuple[str, str, Digest, bool]) -> Mapping[str, SignatureAlgorithm]:
-    return MappingProxyType(
-        {
-            name: SignatureAlgorithm(name=name, identifier=ObjectIdentifier(number), digest=digest, rsa=is_rsa)
-            for name, number, digest, is_rsa in rows
-        }
-    )
-
-
-SIGNATURE_ALGORITHMS: Final = _algorithms(
-    ("RSA_SIGN_PKCS1_2048_SHA256", "1.2.840.113549.1.1.11", hashes.SHA256, True),
-    ("RSA_SIGN_PKCS1_3072_SHA256", "1.2.840.113549.1.1.11", hashes.SHA256, True),
-    ("RSA_SIGN_PKCS1_4096_SHA256", "1.2.840.113549.1.1.11", hashes.SHA256, True),
-    ("RSA_SIGN_PKCS1_4096_SHA512", "1.2.840.113549.1.1.13", hashes.SHA512, True),
-    ("EC_SIGN_P256_SHA256", "1.2.840.10045.4.3.2", hashes.SHA256, False),
-    ("EC_SIGN_P384_SHA384", "1.2.840.10045.4.3.3", hashes.SHA384, False),
-)
-"""Key version algorithms that sign certificates here; the documentation of Cloud KMS has more, all others are
-refused."""
+__all__ = [
+    "EVERY_ALGORITHM",
+    "PROTECTION_LEVELS",
+    "SIGNATURE_ALGORITHMS",
+    "SIGNATURE_HASHES",
+    "Expiry",
+    "Issuer",
+    "KmsPublicKey",
+    "SignatureAlgorithm",
+    "algorithm_for",
+    "confirm",
+    "load",
+    "protects",
+    "refuse_names",
+    "verify",
+    "warnings",
+]
 
 PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
 """Protection levels that can be asked for, weakest first; external keys are out of scope."""
+_LONGEST_LIFETIME: Final = timedelta(days=365)
+_ANNOUNCED: Final = timedelta(days=90)
+_LAST_DAYS: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,44 +67,36 @@ class KmsPublicKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """An issuing CA as configured.
+    """An issuing CA as configured. Only `load` makes one, so that all of it was checked.
 
     Attributes:
         key_version: full resource name of the CryptoKeyVersion.
         certificates: the issuing CA first, then its chain.
         trust_bundle: what relying parties trust.
         protection_level: the least that is accepted of the key.
+        signature_hash: of a raw RSA key; None for every other.
+        path: `certificates`, and the anchor of the trust bundle where it is not among them.
+        not_before: the latest notBefore of the path, UTC.
+        not_after: the earliest notAfter of the path, UTC.
+        key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
+        public_keys: SubjectPublicKeyInfo of every CA of path and trust bundle: no requester may hold one of them.
     """
 
     key_version: str
     certificates: tuple[x509.Certificate, ...]
     trust_bundle: tuple[x509.Certificate, ...]
     protection_level: str
+    signature_hash: str | None
+    path: tuple[x509.Certificate, ...]
+    not_before: datetime
+    not_after: datetime
+    key_identifier: bytes
+    public_keys: frozenset[bytes]
 
     @property
     def certificate(self) -> x509.Certificate:
         """The issuing CA's certificate, pinned: signatures are verified with its key."""
         return self.certificates[0]
-
-    @property
-    def not_before(self) -> datetime:
-        """The latest notBefore of the chain, UTC."""
-        return max(certificate.not_valid_before_utc for certificate in self.certificates)
-
-    @property
-    def not_after(self) -> datetime:
-        """The earliest notAfter of the chain, UTC."""
-        return min(certificate.not_valid_after_utc for certificate in self.certificates)
-
-    @property
-    def key_identifier(self) -> bytes:
-        """The issuing CA's subject key identifier: the certificate's AKI (RFC 5280 §4.2.1.1)."""
-        return self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-
-    @property
-    def public_keys(self) -> frozenset[bytes]:
-        """SubjectPublicKeyInfo of every CA of chain and trust bundle: no requester may hold one of them."""
-        return frozenset(_spki(certificate) for certificate in (*self.certificates, *self.trust_bundle))
 
     def chain_pem(self) -> bytes:
         """What follows a leaf: the issuing CA and its chain, without self-signed roots, PEM."""
@@ -130,46 +110,84 @@ class Issuer:
         """The first certificate of a PEM text where this issuer signed it, else None: it is someone else's."""
         try:
             certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
-            certificate.verify_directly_issued_by(self.certificate)
-        except (ValueError, TypeError, IndexError, UnsupportedAlgorithm, InvalidSignature):
+        except (ValueError, IndexError):
             return None
-        return certificate
+        return certificate if authority.issued_by(certificate, self.certificate) else None
 
 
-def load(*, key_version: str, certificate: bytes, trust_bundle: bytes, protection_level: str) -> Issuer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """A CA whose validity must be looked after.
+
+    Attributes:
+        severity: WARNING, or ERROR where certificates suffer already.
+        message: which CA, and what happens when.
+        certificate: its subject, quoted.
+        not_after: its end, UTC.
+    """
+
+    severity: str
+    message: str
+    certificate: str
+    not_after: datetime
+
+
+def load(
+    *,
+    key_version: str,
+    certificate: bytes,
+    trust_bundle: bytes,
+    protection_level: str,
+    signature_hash: str | None = None,
+    purposes: Collection[str] = ("serverAuth", "clientAuth"),
+) -> Issuer:
     """An issuer from PEM texts.
+
+    Whether a CA is valid now is not asked: a function that runs on would see nothing of it. Certificates are clamped
+    to every CA, `warnings` says in time that one ends, and what is too late is refused.
 
     Args:
         key_version: `projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N`.
         certificate: the issuing CA first, then its chain in order.
-        trust_bundle: what relying parties trust.
+        trust_bundle: what relying parties trust; further CAs may stand in it, as during a rotation.
         protection_level: the least that is accepted of the key.
+        signature_hash: of a raw RSA key.
+        purposes: extended key usages that the profile certifies.
 
     Raises:
-        ConfigurationError: a certificate is unreadable, no CA, out of order, or not in the trust bundle.
+        ConfigurationError: a certificate is unreadable, no CA, out of order, not in the trust bundle, or one that some
+            relying party would not accept a leaf under; names each and what is allowed.
     """
-    issuer = Issuer(
+    certificates = chain.certificates("certificate", certificate)
+    anchors = chain.certificates("trust_bundle", trust_bundle)
+    path = chain.path_of(certificates, anchors)
+    _refuse("certificate", chain.complaints(path, purposes=purposes))
+    _refuse("trust_bundle", filter(None, map(authority.anchor_complaint, anchors)))
+    return Issuer(
         key_version=key_version,
-        certificates=_certificates("certificate", certificate),
-        trust_bundle=_certificates("trust_bundle", trust_bundle),
+        certificates=certificates,
+        trust_bundle=anchors,
         protection_level=protection_level,
+        signature_hash=signature_hash,
+        path=path,
+        not_before=max(ca.not_valid_before_utc for ca in path),
+        not_after=min(ca.not_valid_after_utc for ca in path),
+        key_identifier=authority.own_key(certificates[0]) or b"",
+        public_keys=frozenset(_spki(ca) for ca in (*path, *anchors)),
     )
-    for index, ca in enumerate(issuer.certificates):
-        for complaint in _complaints(ca, path_length=0 if index == 0 else None):
-            raise ConfigurationError(f"issuer.certificate: {ca.subject.rfc4514_string()!r}: {complaint}")
-    for below, above in zip(issuer.certificates, issuer.certificates[1:], strict=False):
-        if not _issued_by(below, above):
-            raise ConfigurationError(
-                f"issuer.certificate: {below.subject.rfc4514_string()!r} is not issued by the next in the file,"
-                f" {above.subject.rfc4514_string()!r}; order is the issuing CA first, then its chain"
-            )
-    last = issuer.certificates[-1]
-    if last not in issuer.trust_bundle and not any(_issued_by(last, root) for root in issuer.trust_bundle):
+
+
+def refuse_names(issuer: Issuer, dns_names: Collection[str]) -> None:
+    """Refuses an issuer whose CAs' name constraints do not permit names that a profile certifies.
+
+    Raises:
+        ConfigurationError: names them, and the CA.
+    """
+    refused = chain.not_permitted(issuer.path, dns_names=dns_names)
+    if refused:
         raise ConfigurationError(
-            f"issuer.trust_bundle: neither holds nor issued {last.subject.rfc4514_string()!r},"
-            " so relying parties would refuse what is signed"
+            f"issuer.certificate: name constraints do not permit {', '.join(refused)}, which the profile certifies"
         )
-    return issuer
 
 
 def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
@@ -178,21 +196,26 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
     Raises:
         ConfigurationError: another key, an algorithm that signs no certificates here, or too weak a protection.
     """
-    algorithm = SIGNATURE_ALGORITHMS.get(key.algorithm)
-    if algorithm is None:
-        raise ConfigurationError(
-            f"key version {issuer.key_version}: algorithm {key.algorithm} is not supported, use one of"
-            f" {', '.join(SIGNATURE_ALGORITHMS)}"
-        )
+    where = f"key version {issuer.key_version}"
+    try:
+        algorithm = algorithm_for(key.algorithm, issuer.signature_hash)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
     if not protects(key.protection_level, issuer.protection_level):
         raise ConfigurationError(
-            f"key version {issuer.key_version}: protection level {key.protection_level},"
-            f" configured is at least {issuer.protection_level}"
+            f"{where}: protection level {key.protection_level}, configured is at least {issuer.protection_level}:"
+            f" {_protection_remedy(key.protection_level)}"
         )
+    ca = authority.name_of(issuer.certificate)
     if _der_of_pem(key.pem) != _spki(issuer.certificate):
         raise ConfigurationError(
-            f"key version {issuer.key_version}: its public key is not that of the CA certificate"
-            f" {issuer.certificate.subject.rfc4514_string()!r}: configure the certificate of this key version"
+            f"{where}: its public key is not that of the CA certificate {ca}:"
+            " configure the certificate of this key version"
+        )
+    kind = kind_of(issuer.certificate.public_key())
+    if kind != algorithm.key:
+        raise ConfigurationError(
+            f"{where}: algorithm {algorithm.name} is for {algorithm.key} keys, that of {ca} is {kind}"
         )
     return algorithm
 
@@ -204,53 +227,52 @@ def protects(got: str, least: str) -> bool:
 
 def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes) -> bool:
     """Whether a signature over data is by the pinned CA certificate's key."""
-    key = issuer.certificate.public_key()
-    digest = algorithm.digest()
-    try:
-        if isinstance(key, rsa.RSAPublicKey) and algorithm.rsa:
-            key.verify(signature, data, padding.PKCS1v15(), digest)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and not algorithm.rsa:
-            key.verify(signature, data, ec.ECDSA(digest))
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
+    return verifies(issuer.certificate.public_key(), algorithm, signature=signature, data=data)
 
 
-def _certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
-        raise ConfigurationError(f"issuer.{key}: no PEM certificates: {error}") from error
+def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = _LONGEST_LIFETIME) -> tuple[Expiry, ...]:
+    """The CAs of the path whose end must be prepared for, or has begun to shorten certificates.
+
+    A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its
+    last 30 days and a CA that is not valid yet. The 90 days before are a WARNING: a rotation takes planning.
+
+    Args:
+        issuer: whose path is looked at.
+        now: UTC.
+        lifetime: that certificates have by default.
+    """
+    return tuple(found for ca in issuer.path if (found := _expiry(ca, now, lifetime)) is not None)
 
 
-def _complaints(ca: x509.Certificate, *, path_length: int | None) -> list[str]:
-    """What keeps a certificate from being a CA here (RFC 5280 §4.2.1.9, §4.2.1.3, §4.2.1.2)."""
-    complaints = []
-    try:
-        extensions = {type(extension.value): extension.value for extension in ca.extensions}
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        return [f"its extensions cannot be read: {error}"]
-    constraints = extensions.get(x509.BasicConstraints)
-    if not isinstance(constraints, x509.BasicConstraints) or not constraints.ca:
-        complaints.append("basic constraints are not CA:TRUE")
-    elif path_length is not None and constraints.path_length != path_length:
-        complaints.append(f"path length is {constraints.path_length}, allowed is {path_length}: it issues leaves only")
-    usage = extensions.get(x509.KeyUsage)
-    if not isinstance(usage, x509.KeyUsage) or not usage.key_cert_sign:
-        complaints.append("key usage has no keyCertSign")
-    if x509.SubjectKeyIdentifier not in extensions:
-        complaints.append("has no subject key identifier")
-    return complaints
+def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry | None:
+    name, ends = authority.name_of(ca), ca.not_valid_after_utc
+    bites = ends - max(lifetime, _LAST_DAYS)
+    if now < ca.not_valid_before_utc:
+        severity, what = "ERROR", f"is not valid before {ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
+    elif now > ends:
+        severity, what = "ERROR", f"ended {ends:%Y-%m-%d}: nothing can be issued"
+    elif now >= bites:
+        severity = "ERROR"
+        what = f"ends {ends:%Y-%m-%d}, in {(ends - now).days} days: certificates get less than {lifetime.days} days"
+    elif now >= bites - _ANNOUNCED:
+        severity, what = "WARNING", f"ends {ends:%Y-%m-%d}: from {bites:%Y-%m-%d} on certificates are cut short"
+    else:
+        return None
+    return Expiry(
+        severity=severity, message=f"CA {name} {what}; rotate the issuing CA", certificate=name, not_after=ends
+    )
 
 
-def _issued_by(below: x509.Certificate, above: x509.Certificate) -> bool:
-    try:
-        below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
-        return False
-    return True
+def _protection_remedy(got: str) -> str:
+    if got.startswith("EXTERNAL"):
+        return "keys outside Cloud KMS are not supported, use a key of protection level HSM"
+    return "use a key of that level, or say in issuer.protection_level that less is enough"
+
+
+def _refuse(key: str, complaints: Iterable[str]) -> None:
+    found = "; ".join(complaints)
+    if found:
+        raise ConfigurationError(f"issuer.{key}: {found}")
 
 
 def _spki(certificate: x509.Certificate) -> bytes:

@@ -1,14 +1,15 @@
 """The key: one CryptoKeyVersion of Cloud KMS, and every check of what it answers.
 
-Checked of each signature, before anything is done with it: the key version's name, that KMS saw the digest's
-checksum, the signature's checksum, the protection level (Google's data-integrity guidelines). That it verifies is
-`certificate`'s check. A wrong answer is asked for once more; the time for all attempts is bounded far below the 90 s
-of Calico's client.
+Checked of each signature, before anything is done with it: the key version's name, that KMS saw the checksum of what
+was sent, the signature's checksum, the protection level (Google's data-integrity guidelines), and that it verifies with
+the public key that KMS gave; `certificate` then verifies it with the pinned CA key. A wrong answer is asked for once
+more; the time for all attempts is bounded far below the 90 s of Calico's client.
 """
 
 import hashlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -16,14 +17,22 @@ from typing import Any, Final, TypeVar
 import google.auth.exceptions
 import google_crc32c
 import grpc
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from google.api_core import exceptions
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+from google.rpc.error_details_pb2 import RetryInfo
 
-from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, UnavailableError
-from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm, protects
+from csr_signer import kms_status
+from csr_signer.algorithm import KEYS, SignatureAlgorithm, kind_of, verifies
+from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
+from csr_signer.issuer import KmsPublicKey, protects
+from csr_signer.kms_status import Status
 from csr_signer.lint import TBSCertificate
 from csr_signer.shared import SharedFetch
+from csr_signer.violation import quote
 
 T = TypeVar("T")
 
@@ -31,11 +40,18 @@ PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 ATTEMPT_SECONDS: Final = 3.0
 OVERALL_SECONDS: Final = 10.0
 FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 1.0
+RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
-# Server errors of every kind, and what ends a call from outside; DataLoss and Unknown are among the first.
-_TRANSIENT: Final = (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled, exceptions.RetryError)
+_LONGEST_NAME: Final = 400
 _NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
 """A proxy from the environment would see where our token goes, and may break a loopback double."""
+# DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
+_DIGEST_INFO: Final = {
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,113 +114,157 @@ class CloudKmsKey:
         self._protection_level = protection_level
         self._fetch: SharedFetch[KmsPublicKey] = SharedFetch()
         self._public_key: KmsPublicKey | None = None
+        self._fetched = 0.0
+        self._confirmed = False
 
     def public_key(self) -> KmsPublicKey:
         """The public key, asked for once per process: GetPublicKey counts as a cryptographic request.
+
+        Until something is signed with it, it may be another key's, well-formed and with a right checksum: so long it is
+        asked for again after RECHECK_SECONDS.
 
         Raises:
             ConfigurationError: the key version is disabled, destroyed, unknown or not ours to use.
             UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
             IntegrityError: KMS answers what cannot be right.
         """
-        return self._public_key or self._fetch.get(self._fetch_public_key)
+        return self._known() or self._fetch.get(self._fetch_public_key)
 
     def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm) -> Signature:
         """A signature over cleared bytes.
 
         Args:
             tbs: what `lint` cleared.
-            algorithm: the key version's; its digest goes to KMS.
+            algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
+                DigestInfo.
 
         Raises:
             As `public_key`.
         """
-        digest = algorithm.digest.name, hashlib.new(algorithm.digest.name, tbs.der).digest()
+        key = _readable(self.public_key().pem)
+        self._confirmed = True
+        digest = hashlib.new(algorithm.digest.name, tbs.der).digest()
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
-        value, attempts = self._ask(lambda timeout: self._asymmetric_sign(digest, reason, timeout))
+
+        def question(timeout: float) -> bytes:
+            signature = self._asymmetric_sign(algorithm, digest, reason, timeout)
+            verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
+            got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
+            _require(verified, "signature", got, "one that verifies with the key version's public key")
+            return signature
+
+        value, attempts = self._ask(question)
         return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
 
+    def _known(self) -> KmsPublicKey | None:
+        fresh = self._confirmed or time.monotonic() - self._fetched < RECHECK_SECONDS
+        return self._public_key if fresh else None
+
     def _fetch_public_key(self) -> KmsPublicKey:
-        if self._public_key is None:
-            answer, _ = self._ask(self._get_public_key)
-            self._public_key = answer
-        return self._public_key
+        known = self._known()
+        if known is not None:  # another thread has fetched it meanwhile
+            return known
+        key, _ = self._ask(self._get_public_key)
+        self._public_key, self._fetched = key, time.monotonic()
+        return key
 
     def _get_public_key(self, timeout: float) -> KmsPublicKey:
         answer = self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
-        pem = answer.pem.encode()
-        _require(answer.name == self.key_version, f"name {answer.name!r}")
-        _require(answer.pem_crc32c is not None and answer.pem_crc32c == google_crc32c.value(pem), "pem_crc32c")
-        return KmsPublicKey(
-            pem=pem,
-            algorithm=_enum_name(answer.algorithm),
-            protection_level=_enum_name(answer.protection_level),
-        )
+        pem, algorithm = answer.pem.encode(), _enum_name(answer.algorithm)
+        self._require_name(answer.name)
+        _require_checksum("pem_crc32c", answer.pem_crc32c, pem)
+        key, kind = _readable(pem), KEYS.get(algorithm)
+        if key is not None and kind is not None:
+            _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
+        return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
 
-    def _asymmetric_sign(self, digest: tuple[str, bytes], reason: str, timeout: float) -> bytes:
-        name, value = digest
+    def _asymmetric_sign(self, algorithm: SignatureAlgorithm, digest: bytes, reason: str, timeout: float) -> bytes:
+        # The checksum is made anew for each attempt, so that a complaint about it is a complaint about the way.
+        field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         answer = self._client.asymmetric_sign(
             request={
                 "name": self.key_version,
-                "digest": {name: value},
-                "digest_crc32c": google_crc32c.value(value),
+                field: content if algorithm.raw else {algorithm.digest.name: digest},
+                f"{field}_crc32c": google_crc32c.value(content),
             },
             retry=None,
             timeout=timeout,
             # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
             metadata=(("x-goog-request-reason", reason),),
         )
-        signature: bytes = answer.signature
         level = _enum_name(answer.protection_level)
-        _require(answer.name == self.key_version, f"name {answer.name!r}")
-        _require(answer.verified_digest_crc32c, "verified_digest_crc32c false")
-        # A checksum of 0 is present and falsy: absence is None.
-        _require(
-            answer.signature_crc32c is not None and answer.signature_crc32c == google_crc32c.value(signature),
-            "signature_crc32c",
-        )
-        _require(protects(level, self._protection_level), f"protection level {level}")
-        return signature
+        self._require_name(answer.name)
+        _require(getattr(answer, f"verified_{field}_crc32c"), f"verified_{field}_crc32c", "false", "true")
+        _require_checksum("signature_crc32c", answer.signature_crc32c, answer.signature)
+        least = self._protection_level
+        _require(protects(level, least), "protection level", level, f"at least {least}")
+        return bytes(answer.signature)
+
+    def _require_name(self, got: str) -> None:
+        _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
 
     def _ask(self, question: Callable[[float], T]) -> tuple[T, int]:
         """Asks until there is a right answer, within the budget. Returns it and the number of attempts."""
         deadline = time.monotonic() + OVERALL_SECONDS
-        wrong = 0
-        attempt = 0
+        had: Counter[str] = Counter()
         pause = FIRST_PAUSE
         while True:
-            attempt += 1
-            left = deadline - time.monotonic()
             try:
-                return question(min(ATTEMPT_SECONDS, left)), attempt
-            except _WrongAnswerError as error:
-                wrong += 1
-                if wrong == WRONG_ANSWERS:
-                    raise IntegrityError(f"key version {self.key_version}: wrong answer of KMS: {error}") from error
-            except _TRANSIENT as error:
-                if deadline - time.monotonic() < 2 * pause:
-                    raise UnavailableError(f"key version {self.key_version}: {_name(error)}") from error
-            except exceptions.TooManyRequests as error:
-                raise QuotaError(f"key version {self.key_version}: quota is exhausted") from error
-            except (exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError, ValueError) as error:
-                raise ConfigurationError(
-                    f"key version {self.key_version}: {_name(error)}: is it enabled, and may"
-                    " the function's service account use it (roles/cloudkms.signer, roles/cloudkms.publicKeyViewer)"
-                ) from error
+                return question(min(ATTEMPT_SECONDS, deadline - time.monotonic())), had.total() + 1
+            except (_WrongAnswerError, exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError) as error:
+                kind, most, fault = self._judge(error)
+                had[kind] += 1
+                if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
+                    raise fault from error
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
-            pause = min(2 * pause, 1.0)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
+        """What kind of failure it is, how many of that kind end the question, and as which fault."""
+        where = f"key version {self.key_version}"
+        if isinstance(error, exceptions.GoogleAPICallError):
+            status = _status(error)
+            if not status.complains_of_checksum:
+                most = kms_status.ATTEMPTS.get(status.code, 1)
+                return status.code, most, kms_status.fault(status, key_version=self.key_version)
+            error = _WrongAnswerError(f"it refuses a checksum that is right: {quote(status.message)}")
+        if isinstance(error, _WrongAnswerError):
+            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
+        return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
 
 
-def _require(right: object, what: str) -> None:
+def _require(right: object, check: str, got: object, expected: object) -> None:
     if not right:
-        raise _WrongAnswerError(what)
+        raise _WrongAnswerError(f"{check}: got {got}, expected {expected}")
+
+
+def _require_checksum(field: str, got: int | None, content: bytes) -> None:
+    # A checksum of 0 is present and falsy: absence is None.
+    expected = google_crc32c.value(content)
+    _require(got is not None and got == expected, field, got, expected)
+
+
+def _status(error: exceptions.GoogleAPICallError) -> Status:
+    code = error.grpc_status_code
+    reasons = [violation.type for each in error.details for violation in getattr(each, "violations", ())]
+    delays = [each.retry_delay for each in error.details if isinstance(each, RetryInfo)]
+    return Status(
+        code="UNKNOWN" if code is None else code.name,
+        message=str(error.message),
+        reasons=(*reasons, error.reason or ""),
+        retry_delay=delays[0].seconds + delays[0].nanos / 1e9 if delays else None,
+    )
+
+
+def _readable(pem: bytes) -> PublicKeyTypes | None:
+    """A public key, None for what is no key that pyca knows: `issuer.confirm` refuses it."""
+    try:
+        return serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _enum_name(value: object) -> str:
     """The name of a value of an enumeration; the number of one that is newer than the library, which nothing allows."""
     return getattr(value, "name", str(value))
-
-
-def _name(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]!r}"

@@ -1,13 +1,16 @@
 """Step 7, lint: the encoded TBSCertificate read back, before anything is approved or signed.
 
 Shares nothing with the builder: pyca's parser instead of our ASN.1 types, and every field compared with permit and
-issuer. Only `lint` makes a `TBSCertificate`, and only that can be signed.
+issuer. What no permit may ask for is looked for too, whoever made it. Only `lint` makes a `TBSCertificate`, and only
+that can be signed.
 """
 
 import hashlib
 import itertools
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv6Address
 from typing import Final
 
 from cryptography import x509
@@ -15,12 +18,20 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from csr_signer import chain
+from csr_signer.algorithm import SignatureAlgorithm
+from csr_signer.attestation import Address
 from csr_signer.errors import ItemError
-from csr_signer.issuer import Issuer, SignatureAlgorithm
+from csr_signer.issuer import Issuer
 from csr_signer.policy import Permit
 
 LARGEST_CERTIFICATE: Final = 16 * 1024
-LARGEST_SERIAL: Final = 2**159
+_SERIAL_DOMAIN: Final = b"kms-csr-signer serial number v1"
+_LONGEST_HOST: Final = 253
+# RFC 1034 §3.5 with RFC 1123 §2.1; no wildcard, and a letter in the last label, so that no address passes for a name.
+_HOST: Final = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*(?=[0-9-]*[a-z])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
 _TAGS: Final = [0xA0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30, 0xA3]  # RFC 5280 §4.1: no unique identifiers
 _OCTET_STRING, _UTC_TIME, _GENERALIZED_TIME = 0x04, 0x17, 0x18
 _FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 §4.1.2.5
@@ -75,6 +86,7 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
         if [child[0] for child in children] != _TAGS:
             raise LintError("lint: not as permitted: structure")
         findings = [
+            *_permit(permit, issuer),
             *_encoding(children, permit, algorithm),
             *_fields(encoded, certificate, permit, issuer),
             *_extensions(children[7], certificate, permit, issuer),
@@ -86,12 +98,34 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
     return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
 
 
+def _permit(permit: Permit, issuer: Issuer) -> list[str]:
+    """What no certificate of this product is for, whatever profile, configuration or policy said."""
+    names, addresses = permit.dns_names, permit.ip_addresses
+    holds = {
+        "common name is no system user's": not permit.common_name.startswith("system:"),
+        "alternative names": bool(names or addresses),
+        "DNS names": all(_HOST.fullmatch(name) and len(name) <= _LONGEST_HOST for name in names),
+        "addresses": all(map(_certifiable, addresses)),
+        "name constraints": not chain.not_permitted(issuer.path, dns_names=names, ip_addresses=addresses),
+        "validity within the issuer's": issuer.not_before <= permit.not_before < permit.not_after <= issuer.not_after,
+        "public key is no issuer's": permit.public_key.subject_public_key_info not in issuer.public_keys,
+    }
+    return [name for name, held in holds.items() if not held]
+
+
+def _certifiable(address: Address) -> bool:
+    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    local = address.is_loopback or address.is_link_local or address.is_unspecified
+    return not (mapped or local or address.is_multicast)
+
+
 def _encoding(children: list[bytes], permit: Permit, algorithm: SignatureAlgorithm) -> list[str]:
     """What pyca reads over without a word: the inner algorithm, the kinds of times and of strings, any key's bytes."""
     times = [_UTC_TIME if moment.year < _FIRST_GENERALIZED_YEAR else _GENERALIZED_TIME for moment in _validity(permit)]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.common_name)])
     holds = {
         "signature algorithm": children[2] == _algorithm_identifier(algorithm),
+        "serial number": children[1] == _serial_number(children, permit),
         "kind of time": [child[0] for child in _children(children[4])] == times,
         "subject encoding": children[5] == subject.public_bytes(),
         "subject public key encoding": children[6] == permit.public_key.subject_public_key_info,
@@ -111,14 +145,11 @@ def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issue
     ca = issuer.certificate
     holds = {
         "version": certificate.version is x509.Version.v3,
-        "serial number": 0 < certificate.serial_number < LARGEST_SERIAL,
         "issuer": certificate.issuer.public_bytes() == ca.subject.public_bytes(),
         "not before": certificate.not_valid_before_utc == permit.not_before,
         "not after": certificate.not_valid_after_utc == permit.not_after,
-        "validity within the issuer's": issuer.not_before <= permit.not_before < permit.not_after <= issuer.not_after,
         "subject": subject == [(NameOID.COMMON_NAME, permit.common_name)],
         "subject public key": key == permit.public_key.subject_public_key_info,
-        "public key is no issuer's": key not in issuer.public_keys,
         "size": len(encoded) <= LARGEST_CERTIFICATE,
         "bytes": certificate.tbs_certificate_bytes == encoded,
     }
@@ -148,7 +179,17 @@ def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, 
         for kind, (critical, value) in expected.items()
         if found.get(kind) != (critical, value, _element(_OCTET_STRING, value.public_bytes()))
     ]
-    return wrong + [kind.__name__ for kind in found if kind not in expected]
+    wrong += [kind.__name__ for kind in found if kind not in expected]
+    return wrong or ([] if list(found) == list(expected) else ["order of extensions"])
+
+
+def _serial_number(children: list[bytes], permit: Permit) -> bytes:
+    """INTEGER of the number that follows from everything else (design: exactly once): positive, at most 20 octets."""
+    unnumbered = _element(0x30, b"".join([children[0], b"\x02\x01\x00", *children[2:]]))
+    parts = [_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered]
+    text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    number = int(hashlib.sha256(text).hexdigest()[:40], 16) // 2 or 1
+    return _element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
 
 def _key_usage(*, rsa: bool) -> x509.KeyUsage:

@@ -4,7 +4,7 @@
  2 read      cluster       the CSR as it is now, or gone
  3 triage    csr           ours and actionable, or Ignored
  4 parse     pkcs10        spec.request -> CertificationRequest, or violations
- 5 attest    attestation   the live pod behind the requester -> Attestation
+ 5 attest    attestation   the live pod behind the requester (and its node, where host addresses are certified)
  6 decide    policy        Permit, Refusal or Deferral
  7 build, lint             Permit -> TBSCertificate
  8 approve   cluster       unless approved already; evidence in the message
@@ -22,8 +22,8 @@ from datetime import datetime
 from typing import Protocol
 
 from csr_signer import attestation, certificate, issuer, lint, pkcs10, policy
-from csr_signer.attestation import Attestation, Pod, PodIdentity
-from csr_signer.audit import Audit, AuditRecord, certificate_facts, csr_facts
+from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
+from csr_signer.audit import Audit, AuditRecord, attestation_facts, certificate_facts, csr_facts
 from csr_signer.cloud_event import RequestReference
 from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
 from csr_signer.errors import ConflictError, SignerError
@@ -46,6 +46,7 @@ class Cluster(Protocol):
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
+    def get_node(self, name: str) -> Node | None: ...  # noqa: D102
     def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     def deny(  # noqa: D102
         self, csr: CertificateSigningRequest, reason: str, message: str
@@ -168,11 +169,11 @@ class Pipeline:
         decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
         match decision:
             case Permit():
-                return case.issue(decision)
+                return case.issue(decision, attested)
             case Refusal():
                 return case.refuse(decision, attested)
             case Deferral():
-                return case.defer(decision)
+                return case.defer(decision, attested)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,7 @@ class _Case:
     reference: RequestReference
     now: datetime
 
-    def issue(self, permit: Permit) -> Outcome:
+    def issue(self, permit: Permit, attested: Attestation) -> Outcome:
         """Steps 7 to 11."""
         csr: CertificateSigningRequest | None = self.csr
         ca = self.signer.issuer
@@ -196,7 +197,7 @@ class _Case:
         # lint
         algorithm = issuer.confirm(ca, self.key.public_key())
         tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
-        facts = certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
+        facts = attestation_facts(attested) | certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
         text = f"{permit.common_name} for {permit.component}"
 
         # 8 approve: the evidence is in etcd and in the cluster's own audit log before the key is used
@@ -237,21 +238,24 @@ class _Case:
             raise
 
     def refuse(self, refusal: Refusal, attested: Attestation) -> Outcome:
-        """Denied, or Failed where it is Approved already: Approved cannot be taken back and excludes Denied."""
+        """Denied, or Failed where it is Approved already: Approved cannot be taken back and excludes Denied.
+
+        The pod is told first: once the condition is written nobody comes back here, also where its answer is lost.
+        """
         message = describe(refusal.violations)
+        if attested.pod is not None and attested.identity is not None:
+            self._report(attested.identity, refusal.reason, message)
         write = self.cluster.fail if refusal.too_late or APPROVED in self.csr.conditions else self.cluster.deny
         if write(self.csr, refusal.reason, message) is None:
             return self.ignore("gone")
         codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
-        facts = {"reason": refusal.reason, "codes": codes, "violations": message}
+        facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested)}
         self._record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
-        if attested.pod is not None and attested.identity is not None:
-            self._report(attested.identity, refusal.reason, message)
         return Refused(reason=refusal.reason, codes=codes)
 
-    def defer(self, deferral: Deferral) -> Outcome:
+    def defer(self, deferral: Deferral, attested: Attestation) -> Outcome:
         """The CSR stays as it is; the exporter sends this item again."""
-        self._record("deferred", "INFO", f"deferred: {deferral.missing}", {})
+        self._record("deferred", "INFO", f"deferred: {deferral.missing}", attestation_facts(attested))
         return Deferred(reason=deferral.missing, retry_after=deferral.retry_after)
 
     def ignore(self, reason: str) -> Ignored:
@@ -286,17 +290,27 @@ class _Case:
             severity=severity,
             message=message,
             csr_uid=self.csr.uid,
-            facts={**csr_facts(self.csr, self.signer), **facts, "event_id": self.reference.event_id},
+            facts={
+                **csr_facts(self.csr, self.signer),
+                "decided_at": self.now.isoformat(),
+                **facts,
+                "event_id": self.reference.event_id,
+            },
         )
         self.audit.record(record, trace_id=self.reference.trace_id)
 
 
 def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
-    identity = attestation.identify(csr.requester)
+    identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)
-    if not signer.profile.names(identity.namespace, identity.service_account):
+    rows = signer.profile.rows_of(identity.namespace, identity.service_account)
+    if not rows:
         # `decide` refuses it for that. Its pod is not read: the function may read pods of the profile's namespaces
         # only, and a forbidden read is an operator's fault, for which everybody would have to wait.
         return Attestation(identity=identity, pod=None, violations=())
-    return attestation.attest(identity, cluster.get_pod(identity))
+    pod, node = cluster.get_pod(identity), None
+    if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
+        # A pod that is not scheduled has no node; without a name the call would list all nodes, which is forbidden.
+        node = (cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
+    return attestation.attest(identity, pod, node)

@@ -8,72 +8,41 @@ exception. What is *not* checked here: whether the names are the requester's. Th
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import NameOID
 
-from csr_signer import der
-from csr_signer.public_key import SIGNATURE_ALGORITHMS, PublicKey, examine
+from csr_signer import der, extensions
+from csr_signer.extensions import RequestedExtensions
+from csr_signer.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession, weakness
 from csr_signer.violation import Violation, quote
 
+T = TypeVar("T")
+
 LARGEST_REQUEST: Final = 16 * 1024
-MOST_NAMES: Final = 100
+MOST_ELEMENTS: Final = 100
+"""RDNs, attributes and extensions that are looked at: more of them are refused for being so many."""
+BEGIN: Final = b"-----BEGIN CERTIFICATE REQUEST-----"
+END: Final = b"-----END CERTIFICATE REQUEST-----"
 
 # One line, one match: no alternative and no nested repetition can match the same text twice, so time is linear.
-_PEM: Final = re.compile(
-    rb"-----BEGIN CERTIFICATE REQUEST-----\r?\n"
-    rb"((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)"
-    rb"-----END CERTIFICATE REQUEST-----(?:\r?\n)?"
-)
+_PEM: Final = re.compile(BEGIN + rb"\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)" + END + rb"(?:\r?\n)?")
 
-KEY_USAGE_BITS: Final = (
-    "digital signature",
-    "content commitment",
-    "key encipherment",
-    "data encipherment",
-    "key agreement",
-    "cert sign",
-    "crl sign",
-    "encipher only",
-    "decipher only",
-)
-"""Bits of KeyUsage (RFC 5280 §4.2.1.3) in order, as Kubernetes spells them."""
-
-EXTENDED_KEY_USAGES: Mapping[str, str] = MappingProxyType(
+# Bounds of RFC 5280 A.1, as far as pyca knows them, which would only warn, where nobody reads it.
+_LENGTHS: Final = MappingProxyType(
     {
-        "2.5.29.37.0": "any",
-        "1.3.6.1.5.5.7.3.1": "server auth",
-        "1.3.6.1.5.5.7.3.2": "client auth",
-        "1.3.6.1.5.5.7.3.3": "code signing",
-        "1.3.6.1.5.5.7.3.4": "email protection",
-        "1.3.6.1.5.5.7.3.8": "timestamping",
-        "1.3.6.1.5.5.7.3.9": "ocsp signing",
-    },
+        NameOID.COMMON_NAME: (1, 64),
+        NameOID.COUNTRY_NAME: (2, 2),
+        NameOID.JURISDICTION_COUNTRY_NAME: (2, 2),
+    }
 )
-"""Key purposes (RFC 5280 §4.2.1.12) as Kubernetes spells them; any other is reported by its number."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedExtensions:
-    """What the requested extensions ask for; every field is empty where the extension is absent.
-
-    Attributes:
-        dns_names, ip_addresses: of subjectAltName, in order.
-        ca: basicConstraints asks for a CA.
-        key_usages, extended_key_usages: as Kubernetes spells them, unknown key purposes as dotted numbers.
-    """
-
-    dns_names: tuple[str, ...] = ()
-    ip_addresses: tuple[IPv4Address | IPv6Address, ...] = ()
-    ca: bool = False
-    key_usages: tuple[str, ...] = ()
-    extended_key_usages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,29 +75,47 @@ def parse(request: bytes) -> CertificationRequest | Violation:
     """
     if len(request) > LARGEST_REQUEST:
         return Violation(code="request.size", message=f"got {len(request)} bytes, allowed are {LARGEST_REQUEST}")
-    encoded = _from_pem(request)
-    if encoded is None:
-        return Violation(
-            code="request.pem",
-            message="got something other than exactly one PEM block CERTIFICATE REQUEST with nothing around it",
-        )
+    try:
+        encoded = _from_pem(request)
+    except ValueError as error:
+        allowed = "exactly one PEM block CERTIFICATE REQUEST with nothing around it"
+        return Violation(code="request.pem", message=f"{error}, allowed is {allowed}")
     try:
         decoded = der.decode(der.CertificationRequest, encoded)
-    except ValueError:
-        return Violation(code="request.der", message="the PEM block is not exactly one DER CertificationRequest")
-    return _Reader().read(decoded, encoded)
+        info = der.decode(der.CertificationRequestInfo, der.encode(decoded.certification_request_info))
+    except ValueError as error:
+        message = f"the PEM block is not exactly one DER CertificationRequest: {error}"
+        return Violation(code="request.der", message=message)
+    return _Reader().read(encoded, decoded, info)
 
 
-def _from_pem(request: bytes) -> bytes | None:
+def _from_pem(request: bytes) -> bytes:
+    """What the block holds.
+
+    Raises:
+        ValueError: it is not exactly one block.
+    """
     match = _PEM.fullmatch(request)
     if match is None:
-        return None
+        raise ValueError(_what_is_wrong(request))
     body = b"".join(match[1].split())
     try:
         encoded = base64.b64decode(body, validate=True)
-    except binascii.Error:
-        return None
-    return encoded if base64.b64encode(encoded) == body else None
+    except binascii.Error as error:
+        raise ValueError("got something other than base64") from error
+    if base64.b64encode(encoded) != body:
+        raise ValueError("got base64 with bits that mean nothing")
+    return encoded
+
+
+def _what_is_wrong(request: bytes) -> str:
+    if not request.startswith(BEGIN):
+        return f"got text that does not begin with {BEGIN.decode()}"
+    if not request.rstrip().endswith(END):
+        return f"got text that does not end with {END.decode()}"
+    if request.count(b"-----BEGIN ") > 1:
+        return "got more than one block"
+    return "got something other than lines of base64, each of 1 to 76 characters"
 
 
 class _Reader:
@@ -140,186 +127,171 @@ class _Reader:
     def breaks(self, code: str, message: str) -> None:
         self.violations.append(Violation(code=code, message=message))
 
-    def read(self, decoded: der.CertificationRequest, encoded: bytes) -> CertificationRequest:
-        info = decoded.certification_request_info
-        subject = tuple(self.subject(info.subject))
-        requested = self.attributes(info.attributes.as_list())
-        extensions = self.extensions(requested)
-        key = examine(der.encode(info.subject_public_key_info))
-        if isinstance(key, Violation):
-            self.violations.append(key)
-        elif self.signature_algorithm(decoded.signature_algorithm, key):
-            self.compare(encoded, subject, requested, extensions, key)
+    def first(self, elements: list[T], code: str, what: str) -> list[T]:
+        """As many as are looked at: so that work and messages are bounded."""
+        if len(elements) > MOST_ELEMENTS:
+            self.breaks(code, f"got {len(elements)} {what}, allowed are at most {MOST_ELEMENTS}")
+        return elements[:MOST_ELEMENTS]
+
+    def read(
+        self, encoded: bytes, decoded: der.CertificationRequest, info: der.CertificationRequestInfo
+    ) -> CertificationRequest:
+        if info.version != 0:
+            self.breaks("request.der", f"got version {quote(hex(info.version))}, allowed is 0 (v1)")
+        subject = self.subject(der.encode(info.subject))
+        requested, violations = extensions.read(self.attributes(info.attributes))
+        self.violations += violations
+        key = self.key(der.encode(info.subject_public_key_info), decoded)
+        # Only of a request that breaks no rule of its own: else the two readers do not agree anyway, and hostile bytes
+        # would cost what an honest request does.
+        if key is not None and not self.violations:
+            self.compare(encoded, decoded, (subject, requested, key.subject_public_key_info))
+        if key is not None and not self.violations:
+            self.violations += filter(None, [weakness(key)])
         return CertificationRequest(
-            subject=subject,
-            extensions=extensions,
-            public_key=None if isinstance(key, Violation) else key,
-            violations=tuple(self.violations),
+            subject=subject, extensions=requested, public_key=key, violations=tuple(self.violations)
         )
 
-    def subject(self, rdns: list[asn1.SetOf[der.AttributeTypeAndValue]]) -> Iterator[tuple[str, str]]:
+    def subject(self, encoded: bytes) -> tuple[tuple[str, str], ...]:
         """Attributes as text; a type of string that readers decode differently is refused."""
-        for rdn in rdns:
+        try:
+            rdns = der.decode_list(der.Name, encoded).rdns
+        except ValueError as error:
+            self.breaks("subject.structure", f"the subject is malformed: {error}")
+            return ()
+        return tuple(self.subject_attributes(rdns))
+
+    def subject_attributes(self, rdns: list[asn1.SetOf[der.AttributeTypeAndValue]]) -> Iterator[tuple[str, str]]:
+        for rdn in self.first(rdns, "subject.structure", "RDNs"):
             attributes = rdn.as_list()
             if len(attributes) != 1:
                 self.breaks("subject.structure", f"got an RDN of {len(attributes)} attributes, allowed is one")
-            for attribute in attributes:
+            for attribute in self.first(attributes, "subject.structure", "attributes of an RDN"):
+                number = attribute.type.dotted_string
                 try:
-                    if attribute.value.tag_bytes not in (der.UTF8_STRING_TAG, der.PRINTABLE_STRING_TAG):
-                        raise ValueError(attribute.value.tag_bytes)  # noqa: TRY301 - one way out for both kinds
-                    yield attribute.type.dotted_string, bytes(attribute.value.data).decode("utf-8")
-                except ValueError:
-                    self.breaks(
-                        "subject.structure",
-                        f"attribute {attribute.type.dotted_string} is neither UTF8String nor PrintableString",
-                    )
+                    yield number, _text(attribute)
+                except ValueError as error:
+                    self.breaks("subject.structure", f"attribute {number}: {error}")
 
-    def attributes(self, attributes: list[der.Attribute]) -> list[der.Extension]:
-        """The requested extensions of the one attribute that is allowed."""
-        requested: list[der.Extension] = []
-        found = False
-        for attribute in attributes:
-            values = attribute.values.as_list()
-            if attribute.type != der.EXTENSION_REQUEST or found or len(values) != 1:
-                self.breaks(
-                    "request.attribute",
-                    f"got attribute {attribute.type.dotted_string} with {len(values)} values,"
-                    " allowed is one extensionRequest with one value",
-                )
-                continue
-            found = True
+    def attributes(self, attributes: list[asn1.TLV]) -> list[der.Extension]:
+        """The requested extensions: of the one attribute that is allowed, or of the first such."""
+        values: list[list[asn1.TLV]] = []
+        for position, encoded in enumerate(self.first(attributes, "request.attribute", "attributes"), 1):
             try:
-                requested = der.decode_list(der.Extensions, der.encode(values[0])).extensions
-            except ValueError:
-                self.breaks("request.extension", "the extensionRequest is not a list of extensions")
-        return requested
-
-    def extensions(self, requested: list[der.Extension]) -> RequestedExtensions:
-        """What the extensions ask for; those that cannot be read ask for nothing and are refused."""
-        found: dict[str, object] = {}
-        readers = {
-            der.SUBJECT_ALTERNATIVE_NAME: self.subject_alternative_name,
-            der.BASIC_CONSTRAINTS: _basic_constraints,
-            der.KEY_USAGE: _key_usage,
-            der.EXTENDED_KEY_USAGE: _extended_key_usage,
-        }
-        seen: set[x509.ObjectIdentifier] = set()
-        for extension in requested:
-            number = extension.extn_id.dotted_string
-            if extension.extn_id not in readers:
-                self.breaks("request.extension", f"extension {number} is not allowed")
-            elif extension.extn_id in seen:
-                self.breaks("request.extension", f"extension {number} stands more than once")
+                attribute = der.decode(der.Attribute, der.encode(encoded))
+            except ValueError as error:
+                self.breaks("request.attribute", f"attribute {position} is malformed: {error}")
+                continue
+            if attribute.type == der.EXTENSION_REQUEST:
+                values.append(attribute.values.as_list())
             else:
-                try:
-                    found |= readers[extension.extn_id](extension.extn_value)
-                except ValueError:
-                    self.breaks("request.extension", f"extension {number} is malformed")
-            seen.add(extension.extn_id)
-        return RequestedExtensions(**found)  # type: ignore[arg-type]  # each reader names fields of this type
+                number = attribute.type.dotted_string
+                self.breaks("request.attribute", f"got attribute {number}, allowed is one extensionRequest")
+        if len(values) > 1:
+            self.breaks("request.attribute", f"got {len(values)} extensionRequest attributes, allowed is one")
+        return self.extension_request(values[0]) if values else []
 
-    def subject_alternative_name(self, value: bytes) -> dict[str, object]:
-        dns_names: list[str] = []
-        addresses: list[IPv4Address | IPv6Address] = []
-        names = der.decode_list(der.Elements, value).elements
-        if not names or len(names) > MOST_NAMES:
-            self.breaks("san.type", f"got {len(names)} names, allowed are 1 to {MOST_NAMES}")
-        for name in names[:MOST_NAMES]:
-            content = bytes(name.data)
-            if (
-                name.tag_bytes == der.DNS_NAME_TAG
-                and content.isascii()
-                and content.decode("ascii").isprintable()
-                and content
-            ):
-                dns_names.append(content.decode("ascii"))
-            elif name.tag_bytes == der.IP_ADDRESS_TAG and len(content) in (4, 16):
-                addresses.append(ip_address(content))
-            else:
-                self.breaks("san.type", f"got a name with tag {name.tag_bytes.hex()} and value {quote(content)}")
-        return {"dns_names": tuple(dns_names), "ip_addresses": tuple(addresses)}
-
-    def signature_algorithm(self, encoded: asn1.TLV, key: PublicKey) -> bool:
-        got = "parameters other than NULL"
+    def extension_request(self, values: list[asn1.TLV]) -> list[der.Extension]:
+        """The extensions of the one value that is allowed."""
+        if len(values) != 1:
+            self.breaks("request.attribute", f"got an extensionRequest with {len(values)} values, allowed is one")
+            return []
         try:
-            algorithm = der.decode(der.AlgorithmIdentifier, der.encode(encoded))
+            elements = der.decode_list(der.Elements, der.encode(values[0])).elements
+        except ValueError as error:
+            self.breaks("request.extension", f"the extensionRequest is not a list of extensions: {error}")
+            return []
+        return list(self.decoded_extensions(elements))
+
+    def decoded_extensions(self, elements: list[asn1.TLV]) -> Iterator[der.Extension]:
+        for position, encoded in enumerate(self.first(elements, "request.extension", "extensions"), 1):
+            try:
+                yield der.decode(der.Extension, der.encode(encoded))
+            except ValueError as error:
+                self.breaks("request.extension", f"extension {position} of the list is malformed: {error}")
+
+    def key(self, subject_public_key_info: bytes, decoded: der.CertificationRequest) -> PublicKey | None:
+        """The key, where it is acceptable; the proof of possession is then judged as well."""
+        key = examine(subject_public_key_info)
+        if isinstance(key, Violation):
+            self.violations.append(key)
+            return None
+        digest = self.digest(der.encode(decoded.signature_algorithm), key)
+        if digest is not None and (
+            decoded.signature.padding_bits()
+            or not verify_proof_of_possession(
+                key,
+                digest,
+                signed=der.encode(decoded.certification_request_info),
+                signature=decoded.signature.as_bytes(),
+            )
+        ):
+            self.breaks("request.signature", f"the signature is not one by the requested key ({key.name})")
+        return key
+
+    def digest(self, algorithm_identifier: bytes, key: PublicKey) -> type[HashAlgorithm] | None:
+        """The hash of the signature algorithm, where it is one that goes with the key."""
+        try:
+            algorithm = der.decode(der.AlgorithmIdentifier, algorithm_identifier)
         except ValueError:
-            allowed = False
+            got, digest = "parameters other than NULL", None
         else:
-            rsa = SIGNATURE_ALGORITHMS.get(algorithm.algorithm)
-            allowed = rsa == key.rsa and (algorithm.parameters is not None) == key.rsa
-            got = algorithm.algorithm.dotted_string
-        if not allowed:
+            has_parameters = algorithm.parameters is not None
+            got = f"{algorithm.algorithm.dotted_string} {'with' if has_parameters else 'without'} NULL"
+            digest = signature_algorithms(key).get(algorithm.algorithm) if has_parameters == key.rsa else None
+        if digest is None:
+            allowed = "RSA PKCS#1 v1.5 (with NULL)" if key.rsa else "ECDSA (without NULL)"
             self.breaks(
                 "request.signature_algorithm",
-                f"got {got} with an {key.name} key, allowed are RSA PKCS#1 v1.5"
-                " and ECDSA with SHA-256, SHA-384 or SHA-512, as the key is",
+                f"got {got}, allowed for {key.name} is {allowed} with SHA-256, SHA-384 or SHA-512",
             )
-        return allowed
+        return digest
 
-    def compare(
-        self,
-        encoded: bytes,
-        subject: tuple[tuple[str, str], ...],
-        requested: list[der.Extension],
-        extensions: RequestedExtensions,
-        key: PublicKey,
-    ) -> None:
-        """Reads the same bytes with pyca, and lets it verify the proof of possession.
-
-        NOTE: pyca raises on access, and not from a closed set of exceptions, so all of them mean one thing here: the
-        two readers do not agree that this is a request.
-        """
+    def compare(self, encoded: bytes, decoded: der.CertificationRequest, read: "_View") -> None:
+        """Reads the same bytes with pyca, which must see the same."""
+        signature = decoded.signature.as_bytes()
         try:
-            other = x509.load_der_x509_csr(encoded)
-            agreed = (
-                [(attribute.oid.dotted_string, attribute.value) for attribute in other.subject] == list(subject)
-                and [(e.oid, e.critical) for e in other.extensions] == [(e.extn_id, e.critical) for e in requested]
-                and other.public_key().public_bytes(_DER, _SPKI) == key.subject_public_key_info
-                and _names(other.extensions) == (extensions.dns_names, extensions.ip_addresses)
-            )
-            valid = other.is_signature_valid
-        except Exception:  # noqa: BLE001 - see NOTE
-            agreed, valid = False, True
-        if not agreed:
+            again = der.attempt(lambda: _read_again(encoded))
+        except ValueError:
+            again = None
+        if again != (*read, der.encode(decoded.certification_request_info), signature):
             self.breaks("request.disagreement", "two parsers do not see the same CertificationRequest")
-        if not valid:
-            self.breaks("request.signature", "the signature is not one by the requested key")
 
 
-_DER = serialization.Encoding.DER
-_SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+_View = tuple[tuple[tuple[str, str], ...], RequestedExtensions, bytes]
+"""Subject, extensions and SubjectPublicKeyInfo."""
 
 
-def _names(extensions: x509.Extensions) -> tuple[tuple[str, ...], tuple[object, ...]]:
-    for extension in extensions:
-        if isinstance(extension.value, x509.SubjectAlternativeName):
-            return (
-                tuple(extension.value.get_values_for_type(x509.DNSName)),
-                tuple(extension.value.get_values_for_type(x509.IPAddress)),
-            )
-    return (), ()
+def _read_again(encoded: bytes) -> tuple[object, ...]:
+    """What pyca sees: subject, extensions, key, what is signed, the signature."""
+    request = x509.load_der_x509_csr(encoded)
+    requested = [
+        der.Extension(extn_id=each.oid, critical=each.critical, extn_value=each.value.public_bytes())
+        for each in request.extensions
+    ]
+    return (
+        tuple((attribute.oid.dotted_string, attribute.value) for attribute in request.subject),
+        extensions.read(requested)[0],
+        request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        request.tbs_certrequest_bytes,
+        request.signature,
+    )
 
 
-def _basic_constraints(value: bytes) -> dict[str, object]:
-    constraints = der.decode(der.BasicConstraints, value)
-    return {"ca": constraints.ca or constraints.path_len_constraint is not None}
+def _text(attribute: der.AttributeTypeAndValue) -> str:
+    """The characters of an attribute.
 
-
-def _key_usage(value: bytes) -> dict[str, object]:
-    bits = der.decode(asn1.BitString, value)
-    count = len(bits.as_bytes()) * 8 - bits.padding_bits()
-    if count > len(KEY_USAGE_BITS):
-        raise ValueError(f"{count} bits")
-    number = int.from_bytes(bits.as_bytes(), "big") >> bits.padding_bits()
-    return {
-        "key_usages": tuple(
-            name for index, name in enumerate(KEY_USAGE_BITS[:count]) if number >> (count - 1 - index) & 1
-        )
-    }
-
-
-def _extended_key_usage(value: bytes) -> dict[str, object]:
-    identifiers = der.decode_list(der.ObjectIdentifiers, value).identifiers
-    numbers = [identifier.dotted_string for identifier in identifiers]
-    return {"extended_key_usages": tuple(EXTENDED_KEY_USAGES.get(number, number) for number in numbers)}
+    Raises:
+        ValueError: it is of a type of string that readers decode differently, not of its type, or of a wrong length.
+    """
+    value, encoded = attribute.value, der.encode(attribute.value)
+    if value.tag_bytes == der.UTF8_STRING_TAG:
+        text = der.decode(str, encoded)
+    elif value.tag_bytes == der.PRINTABLE_STRING_TAG:
+        text = der.decode(asn1.PrintableString, encoded).as_str()
+    else:
+        raise ValueError(f"got a value with tag {value.tag_bytes.hex()}, allowed are UTF8String and PrintableString")
+    least, most = _LENGTHS.get(attribute.type, (0, len(encoded)))
+    if not least <= len(value.data) <= most:
+        raise ValueError(f"got {len(value.data)} bytes, allowed are {least} to {most}")
+    return text

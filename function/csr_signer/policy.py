@@ -1,25 +1,23 @@
 """Step 6, decide: whether a request becomes a certificate, and which.
 
-A pure function of CSR, request, attestation, signer and now. All rules run and all violations are reported; only
+A pure function of CSR, request, attestation, signer and now. All of `rules` run and all violations are reported; only
 `decide` makes a `Permit`, and only a `Permit` can be built into a certificate.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from csr_signer.attestation import Attestation, PodIdentity
+from csr_signer.attestation import Address, Attestation
 from csr_signer.csr import CertificateSigningRequest
-from csr_signer.der import COMMON_NAME
+from csr_signer.document import Network
 from csr_signer.issuer import Issuer
 from csr_signer.pkcs10 import CertificationRequest
-from csr_signer.profile import PLACEHOLDER, Component, Profile
+from csr_signer.profile import Component, Profile
 from csr_signer.public_key import PublicKey
-from csr_signer.violation import Violation, quote
-
-Address = IPv4Address | IPv6Address
+from csr_signer.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, Match, Terms, find_row
+from csr_signer.violation import Violation, ordered, quote
 
 BACKDATE: Final = timedelta(minutes=5)
 """notBefore lies this long before the CSR's creation, for clocks that lag (as kube-controller-manager's signer
@@ -35,6 +33,8 @@ class Signer:
     Attributes:
         cluster: the cluster's key in the configuration; part of the serial number.
         cluster_domain: the domain of its service names.
+        address_ranges: where the addresses of its pods and nodes lie; empty: anywhere.
+        credential_id: whether a requester's token must name itself (Kubernetes 1.32 and later record it).
         signer_name: `spec.signerName` that it serves.
         approve: whether it approves by itself.
         profile: the rows of its release.
@@ -46,6 +46,8 @@ class Signer:
 
     cluster: str
     cluster_domain: str
+    address_ranges: tuple[Network, ...]
+    credential_id: bool
     signer_name: str
     approve: bool
     profile: Profile
@@ -53,6 +55,16 @@ class Signer:
     deferral_limit: timedelta
     issuer: Issuer
     configuration_digest: str
+
+    @property
+    def terms(self) -> Terms:
+        """What the rules may know of it."""
+        return Terms(
+            profile=self.profile,
+            cluster_domain=self.cluster_domain,
+            address_ranges=self.address_ranges,
+            issuer_keys=frozenset(self.issuer.public_keys),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +76,7 @@ class Permit:
         component: the profile's row, for audit records.
         common_name, dns_names, ip_addresses, extended_key_usage, public_key: what the certificate says.
         not_before, not_after: its validity, UTC, whole seconds, inclusive.
+        unconfirmed_addresses: asked for, not certified, and not visible as the pod's: for audit records.
     """
 
     csr_uid: str
@@ -76,6 +89,7 @@ class Permit:
     public_key: PublicKey
     not_before: datetime
     not_after: datetime
+    unconfirmed_addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,125 +131,42 @@ def decide(
     signer: Signer,
     now: datetime,
 ) -> Decision:
-    """The decision. Violations of parsing and attesting are merged with those of the profile."""
-    violations = [*attestation.violations, *_check_usages(csr, signer.profile)]
-    if isinstance(request, Violation):
-        return _refusal([request, *violations])
-    violations += [*request.violations, *_check_request(request, signer)]
-    row = None
-    missing: list[Address] = []
-    if attestation.identity is not None:
-        row, complaints = _find_component(csr, attestation.identity, signer.profile)
+    """The decision. Violations of parsing and attesting are merged with those of the rules."""
+    terms, identity, row = signer.terms, attestation.identity, None
+    violations = [*attestation.violations, *_complaints(SPEC_RULES, csr, terms)]
+    if identity is not None:
+        row, complaints = find_row(csr.name, identity, signer.profile)
         violations += complaints
-    if row is not None and attestation.identity is not None:
-        violations += _check_names(request, row, attestation.identity, signer)
-        if attestation.pod is not None:
-            visible = attestation.pod.addresses
-            complaints, missing = _check_addresses(request, row, visible)
-            violations += complaints
+    if isinstance(request, Violation):
+        return _refusal([*violations, request])
+    violations += [*request.violations, *_complaints(REQUEST_RULES, request, terms)]
+    if row is not None and identity is not None:
+        match = Match(request=request, row=row, identity=identity, terms=terms)
+        violations += _complaints(COMPONENT_RULES, match)
     if violations or row is None or request.public_key is None:
         return _refusal(violations)
-    if missing:
-        return _defer(csr, missing, signer, now)
-    return _permit(csr=csr, request=request, row=row, public_key=request.public_key, signer=signer, now=now)
-
-
-def _check_usages(csr: CertificateSigningRequest, profile: Profile) -> Iterator[Violation]:
-    beyond = sorted(set(csr.usages) - set(profile.usages))
-    if beyond or not csr.usages:
-        yield _not_allowed("usages.not_allowed", beyond or "none", profile.usages)
-
-
-def _check_request(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Rules that need the profile but no component."""
-    profile, extensions = signer.profile, request.extensions
-    if extensions.ca:
-        yield Violation(code="basic_constraints.ca", message="a CA certificate is requested, allowed is CA:FALSE")
-    for code, requested in (
-        ("key_usage.not_allowed", extensions.key_usages),
-        ("extended_key_usage.not_allowed", extensions.extended_key_usages),
-    ):
-        beyond = sorted(set(requested) - set(profile.usages))
-        if beyond:
-            yield _not_allowed(code, beyond, profile.usages)
-    for kind, value in request.subject:
-        allowed = profile.subject.get(kind, "no such attribute")
-        if kind != COMMON_NAME.dotted_string and value != allowed:
-            yield Violation(
-                code="subject.attribute",
-                message=f"got {kind}={quote(value)}, allowed is {quote(allowed)}",
-            )
-    if request.public_key is not None and request.public_key.subject_public_key_info in signer.issuer.public_keys:
-        yield Violation(code="public_key.issuer", message="the requested key is an issuer's own")
-    for name in (*request.common_names, *extensions.dns_names):
-        if name.startswith("system:") or "*" in name:
-            yield Violation(code="name.reserved", message=f"got {quote(name)}")
-
-
-def _find_component(
-    csr: CertificateSigningRequest, identity: PodIdentity, profile: Profile
-) -> tuple[Component | None, list[Violation]]:
-    """The row of the requester's service account and CSR name.
-
-    Where the account has a row but the name is none of its, the account's first row judges the rest of the request.
-    """
-    account = f"{identity.namespace}/{identity.service_account}"
-    rows = [row for row in profile.components if account in row.service_accounts]
-    if not rows:
-        known = sorted({known for row in profile.components for known in row.service_accounts})
-        return None, [_not_allowed("requester.service_account", account, known)]
-    allowed = {_fill(rule.name, identity): row for row in reversed(rows) for rule in row.request_names}
-    row = allowed.get(csr.name)
-    if row is not None:
-        return row, []
-    return rows[0], [_not_allowed("request_name.not_allowed", csr.name, sorted(allowed))]
-
-
-def _check_names(
-    request: CertificationRequest, row: Component, identity: PodIdentity, signer: Signer
-) -> Iterator[Violation]:
-    common_name = _fill(row.common_name, identity, signer.cluster_domain)
-    if request.common_names != (common_name,):
-        yield _not_allowed("subject.common_name", list(request.common_names), common_name)
-    rules = {_fill(rule.name, identity, signer.cluster_domain): rule for rule in row.dns_names}
-    requested = request.extensions.dns_names
-    for name in sorted(set(requested) - set(rules)):
-        yield _not_allowed("san.dns.not_allowed", name, list(rules))
-    if len(set(requested)) != len(requested):
-        yield _not_allowed("san.dns.not_allowed", "a name twice", "each once")
-    absent = [name for name, rule in rules.items() if not rule.optional and name not in requested]
-    if absent:
-        yield Violation(code="san.dns.missing", message=f"required are also {quote(absent)}")
-
-
-def _check_addresses(
-    request: CertificationRequest, row: Component, visible: frozenset[Address]
-) -> tuple[list[Violation], list[Address]]:
-    """Foreign addresses as violations, and those that the row certifies but that are not visible yet."""
-    requested = request.extensions.ip_addresses
-    # Of a family of which nothing is visible yet nothing can be said.
-    families = {address.version for address in visible}
-    foreign = [address for address in requested if address.version in families and address not in visible]
-    foreign += [address for address in requested if not _certifiable(address) and address not in foreign]
-    complaints = [
-        _not_allowed("san.ip.not_allowed", str(address), sorted(str(known) for known in visible)) for address in foreign
-    ]
-    late = [address for address in requested if address not in visible and address not in foreign]
-    return complaints, late if row.addresses == "pod" else []
-
-
-def _certifiable(address: Address) -> bool:
-    """Never these, whoever claims them: they name no pod."""
-    return not (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or (isinstance(address, IPv6Address) and address.ipv4_mapped is not None)
+    unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
+    if unconfirmed and row.addresses == "pod":
+        return _defer(csr, unconfirmed, signer, now)
+    return _permit(
+        csr=csr,
+        request=request,
+        row=row,
+        public_key=request.public_key,
+        unconfirmed=unconfirmed,
+        signer=signer,
+        now=now,
     )
 
 
-def _defer(csr: CertificateSigningRequest, missing: list[Address], signer: Signer, now: datetime) -> Decision:
+def _complaints(rules: Iterable[Callable[..., Iterator[Violation]]], *subject: object) -> Iterator[Violation]:
+    for rule in rules:
+        yield from rule(*subject)
+
+
+def _defer(
+    csr: CertificateSigningRequest, missing: tuple[Address, ...], signer: Signer, now: datetime
+) -> Refusal | Deferral:
     text = f"addresses {quote(', '.join(map(str, missing)))} are not visible as the pod's"
     if now - csr.created >= signer.deferral_limit:
         message = f"{text} after {signer.deferral_limit.total_seconds():.0f} seconds"
@@ -249,9 +180,10 @@ def _permit(
     request: CertificationRequest,
     row: Component,
     public_key: PublicKey,
+    unconfirmed: tuple[Address, ...],
     signer: Signer,
     now: datetime,
-) -> Decision:
+) -> Permit | Refusal:
     lifetime = _lifetime(csr, signer)
     not_before = max(csr.created - BACKDATE, signer.issuer.not_before)
     not_after = min(csr.created + lifetime, signer.issuer.not_after)
@@ -263,7 +195,7 @@ def _permit(
             f" the issuer's chain ends {signer.issuer.not_after:%Y-%m-%d}"
         )
         late = Violation(code="lifetime.too_late", message=message)
-        return Refusal(reason="TooLate", violations=(late,), too_late=True)
+        return Refusal(reason=late.reason, violations=(late,), too_late=True)
     return Permit(
         csr_uid=csr.uid,
         cluster=signer.cluster,
@@ -275,35 +207,21 @@ def _permit(
         public_key=public_key,
         not_before=not_before,
         not_after=not_after,
+        unconfirmed_addresses=unconfirmed,
     )
 
 
 def _lifetime(csr: CertificateSigningRequest, signer: Signer) -> timedelta:
     """`expirationSeconds` is a wish: honoured within the profile's bounds and below the configuration's cap."""
     bounds = signer.profile.lifetime
-    wish = bounds.default if csr.expiration_seconds is None else timedelta(seconds=csr.expiration_seconds)
-    return min(max(wish, bounds.minimum), bounds.maximum, signer.lifetime)
+    if csr.expiration_seconds is None:
+        return min(bounds.default, signer.lifetime)
+    # Compared as numbers: a timedelta cannot hold every number that JSON can.
+    least, most = (int(bound.total_seconds()) for bound in (bounds.minimum, min(bounds.maximum, signer.lifetime)))
+    return timedelta(seconds=min(max(csr.expiration_seconds, least), most))
 
 
-def _fill(pattern: str, identity: PodIdentity, cluster_domain: str = "") -> str:
-    # One pass, so that no value can bring another placeholder; the values' characters are checked by `identify`.
-    values = {
-        "{pod}": identity.pod_name,
-        "{namespace}": identity.namespace,
-        "{cluster_domain}": cluster_domain,
-    }
-    return PLACEHOLDER.sub(lambda hole: values[hole[0]], pattern)
-
-
-def _refusal(violations: list[Violation]) -> Refusal:
-    return Refusal(reason=_reason(violations), violations=tuple(violations))
-
-
-def _reason(violations: list[Violation]) -> str:
-    """A stable CamelCase reason for the first violation's kind, for people who sort conditions by it."""
-    kind = violations[0].code.partition(".")[0] if violations else "policy"
-    return {"pod": "PodNotProven", "requester": "RequesterNotAllowed"}.get(kind, "RequestNotAllowed")
-
-
-def _not_allowed(code: str, got: object, allowed: object) -> Violation:
-    return Violation(code=code, message=f"got {quote(got)}, allowed {quote(allowed)}")
+def _refusal(violations: Iterable[Violation]) -> Refusal:
+    every = ordered(violations)
+    # Without a violation there was nothing to judge by, and what is not known is refused.
+    return Refusal(reason=every[0].reason if every else "RequesterNotAllowed", violations=every)

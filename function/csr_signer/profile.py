@@ -1,49 +1,43 @@
 """Profiles: the data that requests are judged by, and how one becomes the rows of one cluster and release.
 
 A profile is a YAML file, shipped in `profiles/` or written by a user. What is not written is refused.
+`docs/profiles.md` tells how to write one; `profiles/schema.json` is made from the types here and in `grammar`.
 """
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, get_args
 
-from csr_signer.document import STRICT, Duration, read
+from csr_signer import grammar
+from csr_signer.document import EACH_ONCE, NOT_EMPTY, STRICT, Duration, Network, read
 from csr_signer.errors import ConfigurationError
+from csr_signer.grammar import Account, AttributeType, CommonName, DnsName, Part, Purpose, Release, Text, Usage
 from csr_signer.violation import quote
 
 SHIPPED: Final = Path(__file__).parent / "profiles"
-
-ALLOWED_USAGES: Final = frozenset(
-    {"digital signature", "key encipherment", "key agreement", "server auth", "client auth"}
-)
-"""The most that any profile may allow: cert sign, crl sign, any, ocsp signing and the like never."""
-
+PLACEHOLDER: Final = grammar.PLACEHOLDER
+ALLOWED_USAGES: Final[frozenset[str]] = frozenset(get_args(Usage))
 CEILING: Final = timedelta(days=825)
-COMMON_NAME: Final = "2.5.4.3"
-_OID: Final = re.compile(r"[0-2](?:\.[0-9]{1,9}){1,15}")
 FLOOR: Final = timedelta(minutes=10)
 _LONGEST_NAME: Final = 100
-_RELEASE: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
-PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
-_COMMON_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,63}")
-_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# The last label has a letter, so that no address passes for a name.
-_DNS_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}")
-_ACCOUNT: Final = re.compile(rf"{_LABEL}/{_LABEL}(?:\.{_LABEL})*")
-_PLACEHOLDERS: Final = frozenset({"{pod}", "{namespace}", "{cluster_domain}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Releases from `since` to `until`, both inclusive; an absent end is open."""
+    """Releases from `since` to `until`, both inclusive; an absent end is open.
+
+    Attributes:
+        since: the first release that it holds for.
+        until: the last release that it holds for.
+    """
 
     __pydantic_config__: ClassVar = STRICT
-    since: str | None = None
-    until: str | None = None
+    since: Release | None = None
+    until: Release | None = None
 
     def includes(self, release: str) -> bool:
         """Whether a release lies within."""
@@ -53,10 +47,26 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameRule(Span):
-    """A name with placeholders, and the releases that use it. Optional: a request may leave it out."""
+class RequestName(Span):
+    """A name of the CSR object, and the releases that use it.
 
-    name: str
+    Attributes:
+        name: with placeholders {pod} and {namespace}.
+    """
+
+    name: grammar.RequestName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule(Span):
+    """A DNS name, and the releases that use it.
+
+    Attributes:
+        name: with placeholders {pod}, {namespace} and {cluster_domain}.
+        optional: whether a request may leave it out.
+    """
+
+    name: DnsName
     optional: bool = False
 
 
@@ -66,7 +76,8 @@ class Lifetime:
 
     Attributes:
         default: where a request names no `expirationSeconds`.
-        minimum, maximum: bounds of what a request may name.
+        minimum: the least that a request may name; 10m or more.
+        maximum: the most that a request may name; 825d or less.
         floor: the least part of the lifetime that must be left when a certificate is issued.
     """
 
@@ -74,7 +85,7 @@ class Lifetime:
     default: Duration
     minimum: Duration = FLOOR
     maximum: Duration = CEILING
-    floor: float = 0.5
+    floor: Part = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +96,21 @@ class Component(Span):
         name: for people and audit records.
         service_accounts: `NAMESPACE/NAME` of the requesters.
         request_names: names of the CSR object.
-        common_name, dns_names: what is certified.
+        common_name: of the certificate's subject; need not be among the DNS names.
+        dns_names: every one that is not optional must be asked for, and no other may be.
         extended_key_usage: of the certificate.
-        addresses: `omit`: requested addresses are compared where visible and never certified; `pod`: certified, once
-            they are visible as the pod's.
+        addresses: `omit`: no address is certified; `pod`: those asked for are, once they are visible as the pod's.
+        address_ranges: networks in which addresses that are asked for must lie; none: anywhere.
     """
 
-    name: str
-    service_accounts: tuple[str, ...]
-    request_names: tuple[NameRule, ...]
-    common_name: str
-    dns_names: tuple[NameRule, ...]
-    extended_key_usage: tuple[Literal["serverAuth", "clientAuth"], ...]
+    name: Text
+    service_accounts: Annotated[tuple[Account, ...], NOT_EMPTY, EACH_ONCE]
+    request_names: Annotated[tuple[RequestName, ...], NOT_EMPTY]
+    common_name: CommonName
+    dns_names: Annotated[tuple[NameRule, ...], NOT_EMPTY]
+    extended_key_usage: Annotated[tuple[Purpose, ...], NOT_EMPTY, EACH_ONCE]
     addresses: Literal["omit", "pod"] = "omit"
+    address_ranges: tuple[Network, ...] = ()
 
     def spans(self) -> tuple[Span, ...]:
         """Its own and those of its names."""
@@ -106,7 +119,7 @@ class Component(Span):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A profile as written, or after `of_release` the rows of one release.
+    """A profile as written, or as `load` gives it the rows of one release and of the namespaces in use.
 
     Attributes:
         name: for people and audit records.
@@ -115,22 +128,25 @@ class Profile:
         components: the rows.
         subject: attributes other than the common name that a request may carry, and their values; not certified.
         releases: which releases of the software the profile knows.
+        namespaces: `written`: service accounts of all namespaces in the rows are honoured, unless the configuration
+            names some of them; `configured`: the configuration must name them.
     """
 
     __pydantic_config__: ClassVar = STRICT
-    name: str
-    usages: tuple[str, ...]
+    name: Text
+    usages: Annotated[tuple[Usage, ...], NOT_EMPTY, EACH_ONCE]
     lifetime: Lifetime
-    components: tuple[Component, ...]
-    subject: Mapping[str, str] = field(default_factory=dict)
+    components: Annotated[tuple[Component, ...], NOT_EMPTY]
+    subject: Mapping[AttributeType, str] = field(default_factory=dict)
     releases: Span = field(default_factory=Span)
+    namespaces: Literal["written", "configured"] = "written"
 
-    def names(self, namespace: str, service_account: str) -> bool:
-        """Whether any row is for this service account."""
-        return any(f"{namespace}/{service_account}" in row.service_accounts for row in self.components)
+    def rows_of(self, namespace: str, service_account: str) -> tuple[Component, ...]:
+        """The rows for this service account."""
+        return tuple(row for row in self.components if f"{namespace}/{service_account}" in row.service_accounts)
 
     def of_release(self, release: str | None) -> "Profile":
-        """The rows, names and addresses that hold in one release; without a release, only rows without bounds.
+        """The rows and names that hold in one release; without a release, only a profile without bounds.
 
         Raises:
             ConfigurationError: the release is malformed or unknown to the profile, or needed and absent.
@@ -140,8 +156,8 @@ class Profile:
             if any(span.since or span.until for span in spans):
                 raise ConfigurationError(f'profile {self.name!r}: needs a release, for example release: "3.31"')
             return self
-        if not _RELEASE.fullmatch(release):
-            raise ConfigurationError(f"profile {self.name!r}: release: got {release!r}, allowed is MAJOR.MINOR")
+        if not re.fullmatch(grammar.RELEASE, release):
+            raise ConfigurationError(f"profile {self.name!r}: release: got {quote(release)}, allowed is MAJOR.MINOR")
         if not self.releases.includes(release):
             raise ConfigurationError(
                 f"profile {self.name!r}: release {release} is not known, allowed are"
@@ -156,97 +172,110 @@ class Profile:
             for row in self.components
             if row.includes(release)
         ]
-        for row in rows:
-            if not row.request_names or all(rule.optional for rule in row.dns_names):
-                raise ConfigurationError(
-                    f"profile {self.name!r}: component {row.name!r} has no request name or no required DNS name in"
-                    f" release {release}"
-                )
         return replace(self, components=tuple(rows))
 
-    def ambiguity(self) -> str | None:
-        """A service account and request name that two rows of one release share, so that neither is meant for sure."""
-        seen: set[tuple[str, str]] = set()
-        for row in self.components:
-            for key in itertools.product(row.service_accounts, (rule.name for rule in row.request_names)):
-                if key in seen:
-                    return f"{key[0]} with request name {key[1]!r}"
-                seen.add(key)
-        return None
+    def within(self, namespaces: Collection[str]) -> "Profile":
+        """The rows without service accounts of other namespaces; none named: all that the profile honours unasked.
+
+        Raises:
+            ConfigurationError: a namespace that no row uses, or none named where the profile demands it.
+        """
+        used = sorted({_namespace(account) for row in self.components for account in row.service_accounts})
+        unused = sorted(set(namespaces) - set(used))
+        if unused or (self.namespaces == "configured" and not namespaces):
+            raise ConfigurationError(
+                f"profile {self.name!r}: namespaces: got {quote(unused) if unused else 'none'}, allowed are those that"
+                f" this installation uses of {', '.join(used)}"
+            )
+        if not namespaces:
+            return self
+        rows = [
+            replace(
+                row, service_accounts=tuple(name for name in row.service_accounts if _namespace(name) in namespaces)
+            )
+            for row in self.components
+        ]
+        return replace(self, components=tuple(row for row in rows if row.service_accounts))
 
 
-def load(name: str, *, release: str | None, folder: Path) -> Profile:
+def load(name: str, *, release: str | None, namespaces: Collection[str] = (), folder: Path) -> Profile:
     """A shipped profile by its name, or a user's by its file name beside the configuration document.
+
+    Args:
+        name: of the profile or file.
+        release: of the software in the cluster; None for a profile without bounds.
+        namespaces: the only ones whose service accounts are honoured; empty: all that the profile honours unasked.
+        folder: the configuration document's.
 
     Raises:
         ConfigurationError: no such profile, or it breaks a rule; names the key, what was got and what is allowed.
     """
     path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
-    if "\0" in name or len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
+    if len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
         raise ConfigurationError(
             f"profile {quote(name)}: no such profile, shipped are {shipped}; a file name ends in .yaml"
         )
-    profile = read(Profile, path)
-    for complaint in _complaints(profile):
-        raise ConfigurationError(f"{path.name}: {complaint}")
-    resolved = profile.of_release(release)
-    twice = resolved.ambiguity()
-    if twice is not None:
-        raise ConfigurationError(f"{path.name}: components: two rows are for {twice}")
-    return resolved
+    written = read(Profile, path)
+    _refuse(path, [*_lifetime_complaints(written.lifetime), *_span_complaints(written)])
+    rows = written.of_release(release)
+    numbers = [number for number, row in enumerate(written.components) if release is None or row.includes(release)]
+    _refuse(path, list(_row_complaints(dict(zip(numbers, rows.components, strict=True)))))
+    return rows.within(namespaces)
 
 
-def _complaints(profile: Profile) -> list[str]:
-    """What the types cannot say; ceilings live here, whatever a profile says."""
-    complaints = []
-    beyond = sorted(set(profile.usages) - ALLOWED_USAGES)
-    if beyond or not profile.usages:
-        complaints.append(f"usages: got {beyond or 'none'}, allowed are {sorted(ALLOWED_USAGES)}")
-    life = profile.lifetime
-    if not FLOOR <= life.minimum <= life.default <= life.maximum <= CEILING or not 0 < life.floor < 1:
-        complaints.append(
-            "lifetime: allowed is 10m <= minimum <= default <= maximum <= 825d and a floor between 0 and 1"
-        )
-    if not all(_OID.fullmatch(kind) for kind in profile.subject) or COMMON_NAME in profile.subject:
-        complaints.append(f"subject: got {quote(sorted(profile.subject))}, allowed are OIDs other than {COMMON_NAME}")
-    if not profile.components:
-        complaints.append("components: got none, so every request would be refused")
-    for index, row in enumerate(profile.components):
-        complaints += [f"components.{index}.{complaint}" for complaint in _row_complaints(row)]
-    return complaints
+# What the types cannot say.
 
 
-def _row_complaints(row: Component) -> list[str]:
-    complaints = []
-    texts = [row.common_name, *(rule.name for rule in (*row.request_names, *row.dns_names))]
-    unknown = sorted({hole for text in texts for hole in PLACEHOLDER.findall(text)} - _PLACEHOLDERS)
-    if unknown:
-        complaints.append(f"name: placeholder {unknown[0]} is not known, allowed are {sorted(_PLACEHOLDERS)}")
-    if row.common_name.startswith("system:") or not _COMMON_NAME.fullmatch(PLACEHOLDER.sub("x", row.common_name)):
-        complaints.append(
-            f"common_name: got {quote(row.common_name)}, allowed are 1 to 64 letters, digits, spaces and . _ : -,"
-            " not starting with system:"
-        )
-    odd = [rule.name for rule in row.dns_names if not _DNS_NAME.fullmatch(PLACEHOLDER.sub("x", rule.name))]
-    if odd:
-        complaints.append(f"dns_names: got {quote(odd)}, allowed are DNS names in lower case, without a wildcard")
-    if not row.service_accounts or not row.request_names or not row.extended_key_usage or not row.dns_names:
-        complaints.append(
-            "service_accounts, request_names, dns_names, extended_key_usage: each needs at least one entry"
-        )
-    if not all(_ACCOUNT.fullmatch(account) for account in row.service_accounts):
-        complaints.append(f"service_accounts: got {list(row.service_accounts)}, allowed are NAMESPACE/NAME")
-    if len(set(row.extended_key_usage)) != len(row.extended_key_usage):
-        complaints.append("extended_key_usage: got one twice")
-    if row.dns_names and all(rule.optional for rule in row.dns_names):
-        complaints.append("dns_names: all are optional, at least one must be required")
-    bounds = [bound for span in row.spans() for bound in (span.since, span.until)]
-    if any(bound is not None and not _RELEASE.fullmatch(bound) for bound in bounds):
-        complaints.append("since, until: allowed is MAJOR.MINOR in quotes")
-    elif any(span.since and span.until and _order(span.since) > _order(span.until) for span in row.spans()):
-        complaints.append("since, until: got a span that ends before it begins")
-    return complaints
+def _refuse(path: Path, complaints: list[str]) -> None:
+    if complaints:
+        raise ConfigurationError(f"{path.name}: {'; '.join(complaints)}")
+
+
+def _lifetime_complaints(lifetime: Lifetime) -> Iterator[str]:
+    if not FLOOR <= lifetime.minimum <= lifetime.default <= lifetime.maximum <= CEILING:
+        got = f"{lifetime.minimum}, {lifetime.default}, {lifetime.maximum}"
+        yield f"lifetime: got {got}, allowed is 10m <= minimum <= default <= maximum <= 825d"
+
+
+def _span_complaints(profile: Profile) -> Iterator[str]:
+    spans: dict[str, Span] = {"releases": profile.releases}
+    for number, row in enumerate(profile.components):
+        where = f"components.{number}"
+        spans[where] = row
+        spans |= {f"{where}.request_names.{index}": rule for index, rule in enumerate(row.request_names)}
+        spans |= {f"{where}.dns_names.{index}": rule for index, rule in enumerate(row.dns_names)}
+    for where, span in spans.items():
+        if span.since and span.until and _order(span.since) > _order(span.until):
+            yield f"{where}: got since {span.since} until {span.until}, allowed is a span that begins before it ends"
+
+
+def _row_complaints(rows: Mapping[int, Component]) -> Iterator[str]:
+    """About the rows of one release, by their numbers in the file."""
+    if not rows:
+        yield "components: got none in this release, allowed is at least one"
+    owners: dict[tuple[str, str], int] = {}
+    for number, row in rows.items():
+        where = f"components.{number}"
+        if not row.request_names:
+            yield f"{where}.request_names: got none in this release, allowed is at least one"
+        if all(rule.optional for rule in row.dns_names):
+            yield f"{where}.dns_names: got none that is required in this release, allowed is at least one"
+        names = [rule.name for rule in row.dns_names]
+        if len(set(names)) < len(names):
+            yield f"{where}.dns_names: got {quote(sorted(names))} in this release, allowed is each once"
+        for account, rule in itertools.product(row.service_accounts, row.request_names):
+            request_name = rule.name.replace("{namespace}", _namespace(account))
+            owner = owners.setdefault((account, request_name), number)
+            if owner != number:
+                yield (
+                    f"{where}.request_names: got {request_name!r} for {account}, as in components.{owner}, allowed is"
+                    " one row for a service account and a request name"
+                )
+
+
+def _namespace(account: str) -> str:
+    return account.partition("/")[0]
 
 
 def _order(release: str) -> tuple[int, ...]:

@@ -1,17 +1,20 @@
 """What one process serves: the configuration's clusters and keys behind the pipeline, and every request answered."""
 
+import contextlib
 import os
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
 from werkzeug.wrappers import Request, Response
 
-from csr_signer import cloud_event, configuration, kms
-from csr_signer.audit import Audit, fault
+from csr_signer import cloud_event, configuration, issuer, kms
+from csr_signer.audit import Audit, AuditRecord, fault
 from csr_signer.cloud_event import RequestReference
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.configuration import Configuration
@@ -63,6 +66,47 @@ class Service:
             served[key] = ServedCluster(cluster=KubernetesCluster(api_client(cluster)), signers=signers)
         return cls(configuration=settings, pipeline=Pipeline(clusters=served, audit=audit, flights=Flights()))
 
+    def note_expiry(self, now: datetime) -> None:
+        """Records every CA that must be rotated, so that alerting can tell somebody in time.
+
+        Raises:
+            UnavailableError: a record could not be written.
+        """
+        for (cluster, signer_name), signer in self.configuration.signers.items():
+            lifetime = min(signer.profile.lifetime.default, signer.lifetime)
+            for found in issuer.warnings(signer.issuer, now, lifetime=lifetime):
+                facts = {
+                    "cluster": cluster,
+                    "signer_name": signer_name,
+                    "key_version": signer.issuer.key_version,
+                    "ca": found.certificate,
+                    "not_after": found.not_after.isoformat(),
+                }
+                record = AuditRecord(
+                    event="issuer_expiry", severity=found.severity, message=found.message, csr_uid="", facts=facts
+                )
+                self.pipeline.audit.record(record)
+
+
+class OnceADay:
+    """Does something with the first request of each day (UTC); what fails is tried again with the next request."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._day: date | None = None
+
+    def run(self, day: date, action: Callable[[], None]) -> None:
+        """Runs the action unless it was done on that day, or another thread is at it."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._day != day:
+                with contextlib.suppress(SignerError):
+                    action()
+                    self._day = day
+        finally:
+            self._lock.release()
+
 
 class Serving:
     """One process: loads its configuration when it is first asked, and answers everything.
@@ -75,6 +119,7 @@ class Serving:
         self._audit = audit
         self._service: Service | None = None
         self._fetch: SharedFetch[Service] = SharedFetch()
+        self._daily = OnceADay()
 
     def respond(self, request: Request) -> Response:
         """The answer to any request; every fault is one record and one answer."""
@@ -82,7 +127,9 @@ class Serving:
         try:
             service = self._service or self._fetch.get(self._load)
             reference = cloud_event.receive(request, service.configuration.clusters)
-            return cloud_event.answer(service.pipeline.process(reference, datetime.now(UTC)))
+            now = datetime.now(UTC)
+            self._daily.run(now.date(), lambda: service.note_expiry(now))
+            return cloud_event.answer(service.pipeline.process(reference, now))
         except SignerError as error:
             return self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer

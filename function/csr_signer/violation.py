@@ -7,49 +7,93 @@ what is allowed; what a requester wrote passes through `quote`, which bounds and
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
-CODES: Mapping[str, str] = MappingProxyType(
-    {
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What stands behind a code.
+
+    Attributes:
+        reason: CamelCase, the reason of the condition and of the Event where this is the first rule that is broken.
+        allowed: what is allowed.
+    """
+
+    reason: str
+    allowed: str
+
+
+# By reason; the order is the order of the table in the documentation and of the violations in a message: who asks comes
+# before what is asked for.
+_RULES: Final[Mapping[str, Mapping[str, str]]] = {
+    "RequesterNotAllowed": {
+        "requester.not_a_pod": "username system:serviceaccount:NAMESPACE:NAME with a uid: a pod's service account",
+        "requester.groups": "exactly the three groups of the service account",
+        "requester.unbound": "a token bound to a pod: one pod-name, one pod-uid, one credential-id (unless the"
+        " cluster's configuration waives it) and at most one node-name in spec.extra",
+        "requester.service_account": "service accounts that the profile names for the configured release",
+    },
+    "PodGone": {
+        "pod.gone": "a pod that exists with the uid of the token",
+    },
+    "PodNotProven": {
+        "pod.service_account": "a pod that runs as the service account of the token",
+        "pod.node": "a pod on the node of the token",
+        "pod.terminating": "a pod that is not being deleted",
+        "pod.finished": "a pod that has not finished",
+    },
+    "RequestMalformed": {
         "request.size": "spec.request is at most 16 KiB",
         "request.pem": "spec.request is exactly one PEM block CERTIFICATE REQUEST with nothing around it",
         "request.der": "the PEM block holds one DER-encoded CertificationRequest (RFC 2986) and nothing else",
         "request.disagreement": "two independent parsers see the same CertificationRequest",
-        "request.signature": "the CertificationRequest is signed by its own key (proof of possession)",
-        "request.signature_algorithm": "RSA PKCS#1 v1.5 or ECDSA with SHA-256, SHA-384 or SHA-512",
         "request.attribute": "the only attribute is one extensionRequest",
-        "request.extension": "subjectAltName, basicConstraints, keyUsage, extendedKeyUsage, each once and well-formed",
+        "request.extension": "subjectAltName, basicConstraints, keyUsage, extendedKeyUsage, and subjectKeyIdentifier,"
+        " which is not used, each once and well-formed",
         "subject.structure": "one attribute per RDN, as UTF8String or PrintableString",
-        "subject.attribute": "subject attributes that the profile names, with the values that it names",
-        "subject.common_name": "exactly one common name, the component's",
-        "san.dns.not_allowed": "DNS names of the component",
-        "san.dns.missing": "every required DNS name of the component",
-        "san.ip.not_allowed": "addresses of the requesting pod",
         "san.type": "DNS names and IP addresses, well-formed",
+    },
+    "KeyNotAllowed": {
+        "request.signature_algorithm": "RSA PKCS#1 v1.5 or ECDSA with SHA-256, SHA-384 or SHA-512",
+        "request.signature": "the CertificationRequest is signed by its own key (proof of possession)",
         "public_key.type": "RSA or ECDSA on P-256, P-384, P-521 (uncompressed point)",
         "public_key.size": "RSA of 2048, 3072, 4096 or 8192 bits",
         "public_key.exponent": "RSA public exponent 65537",
         "public_key.weak": "a key without known weaknesses",
         "public_key.issuer": "a key that is no issuer's own",
+    },
+    "NameNotAllowed": {
+        "request_name.not_allowed": "the CSR name that the profile prescribes for the component and the requesting pod",
+        "name.reserved": "no common name starting with system:, no wildcard name",
+        "subject.common_name": "exactly one common name, the component's",
+        "subject.attribute": "subject attributes that the profile names, with the values that it names",
+        "san.dns.not_allowed": "DNS names of the component, each once",
+        "san.dns.missing": "every required DNS name of the component",
+        "san.ip.not_allowed": "addresses, each once, that a pod can have: neither loopback, link-local, multicast,"
+        " unspecified, broadcast nor reserved (IPv4-mapped among these), and within the ranges of the component"
+        " and of the cluster",
+    },
+    "UsageNotAllowed": {
+        "usages.not_allowed": "spec.usages within the profile's usages",
         "basic_constraints.ca": "basic constraints absent or CA:FALSE",
         "key_usage.not_allowed": "requested key usages within the profile's usages",
         "extended_key_usage.not_allowed": "requested extended key usages within the profile's usages",
-        "usages.not_allowed": "spec.usages within the profile's usages",
-        "requester.not_a_pod": "username system:serviceaccount:NAMESPACE:NAME of a pod's service account",
-        "requester.groups": "exactly the three groups of the service account",
-        "requester.unbound": "a token bound to a pod: one pod-name, pod-uid and credential-id in spec.extra",
-        "requester.service_account": "service accounts that the profile names",
-        "request_name.not_allowed": "the CSR name that the profile prescribes for the component and the requesting pod",
-        "pod.gone": "a pod that exists with the uid of the token",
-        "pod.service_account": "a pod that runs as the service account of the token",
-        "pod.node": "a pod on the node of the token",
-        "pod.terminating": "a pod that is not being deleted",
-        "pod.finished": "a pod that has not finished",
-        "pod.address_missing": "a pod whose requested addresses become visible while the request is young",
-        "lifetime.too_late": "enough of the certificate's lifetime left when it is issued",
-        "name.reserved": "no common name starting with system:, no wildcard name",
     },
+    "AddressNotVisible": {
+        "pod.address_missing": "where addresses are certified: addresses that become visible as the pod's, or on the"
+        " host's network as its node's, while the request is young",
+    },
+    "TooLate": {
+        "lifetime.too_late": "enough of the certificate's lifetime left when it is issued",
+    },
+}
+
+CODES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {code: Rule(reason=reason, allowed=allowed) for reason, rules in _RULES.items() for code, allowed in rules.items()},
 )
-"""Every code with what is allowed; the documentation's table is made from it."""
+"""Every code, in order of precedence; the documentation's table is made from it."""
+
+_PRECEDENCE: Final = {code: index for index, code in enumerate(CODES)}
 
 LONGEST_QUOTE = 128
 LONGEST_SENTENCE = 512
@@ -74,6 +118,16 @@ class Violation:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+    @property
+    def reason(self) -> str:
+        """CamelCase, for a condition."""
+        return CODES[self.code].reason
+
+
+def ordered(violations: Iterable[Violation]) -> tuple[Violation, ...]:
+    """In the order of CODES: the first one gives a refusal its reason."""
+    return tuple(sorted(violations, key=lambda violation: _PRECEDENCE[violation.code]))
 
 
 def quote(value: object) -> str:

@@ -14,6 +14,9 @@ CHECKS: Final = (
     ("lint", (*PYTHON, "ruff", "check", ".")),
     ("format", (*PYTHON, "ruff", "format", "--check", ".")),
     ("types", (*PYTHON, "mypy")),
+    ("generated documents are fresh", (*PYTHON, "development.refusals", "--check")),
+    ("the profiles' schema is fresh", (*PYTHON, "development.schema", "--check")),
+    ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),
     ("import contracts", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
 )
 

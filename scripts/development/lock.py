@@ -1,8 +1,8 @@
 """`scripts/lock`: the hashed locks, from the ranges in pyproject.toml.
 
-Three sets: what the function ships (Python 3.13 on Linux), what the exporter's image ships, and what developers use
-(3.11 to 3.14), whose versions the two others follow. No lock names an index. Each names the SHA-256 of the ranges
-that it was made from, so that `--check` can tell without network whether it is stale.
+Four sets: what the function ships (Python 3.13 on Linux), what the exporter's image ships, what developers use (3.11 to
+3.14), whose versions the others follow, and what tests the tests (development.mutants). No lock names an index. Each
+names the SHA-256 of the ranges that it was made from, so that `--check` can tell without network whether it is stale.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEVELOPMENT: Final = "scripts/requirements-dev.txt"
+MUTANTS: Final = "scripts/requirements-mutants.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,14 @@ class Lock:
     target: tuple[str, ...]
 
 
+UNIVERSAL: Final = ("--universal", "--python-version", "3.11")
 PRODUCTION: Final = ("--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28")
 LOCKS: Final = (
-    Lock(path=DEVELOPMENT, groups=("project", "dev"), target=("--universal", "--python-version", "3.11")),
+    Lock(path=DEVELOPMENT, groups=("project", "dev"), target=UNIVERSAL),
     Lock(path="function/requirements.txt", groups=("project",), target=PRODUCTION),
     Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
+    # yattag, for cosmic-ray's HTML, has no wheel, and what builds one would have no hash.
+    Lock(path=MUTANTS, groups=("mutants",), target=(*UNIVERSAL, "--no-emit-package", "yattag")),
 )
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-UNIT: Final = ("tests/function", "tests/exporter", "tests/signerctl", "tests/development", "tests/sandbox/kms")
+UNIT: Final = (
+    "tests/function",
+    "tests/corpus",
+    "tests/exporter",
+    "tests/signerctl",
+    "tests/development",
+    "tests/sandbox/kms",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

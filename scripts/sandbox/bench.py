@@ -160,7 +160,7 @@ def _usage(pid: int | None) -> Usage:
 def _fleet(deployment: Deployment, keys: KeyPool, count: int, prefix: str) -> Fleet:
     members = plan(
         count,
-        components=components(deployment.signer.release),
+        components=components(deployment.settings.release),
         managements=managements(deployment.signer.signer_name, algorithms=KEYS),
         seed=sum(prefix.encode()),
         prefix=prefix,

@@ -8,69 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 
 from sandbox import authority, control_plane, kubeconfig, manifests
 from sandbox.api import Api
 from sandbox.calico.components import components
+from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS
 from sandbox.calico.world import World
 from sandbox.documents import Signer, exporter_document, function_document
 from sandbox.foreign import ForeignCluster
 from sandbox.function_runtime import FunctionRuntime
 from sandbox.process import Part
 from sandbox.proxy import FaultProxy
+from sandbox.settings import Link, Settings, UserProfile
 
 if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
 
+__all__ = ["Deployment", "Link", "Settings", "UserProfile"]
+
 _SECONDS = 30.0
 _OK = 200
-Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
-"""Who is reached by whom, where a fault proxy can stand; `kms` and `function` as function and exporter reach them."""
-
 _TOKEN_SECONDS = 24 * 3600  # the longest that STS takes, and a day for --serve
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a deployment is made of.
-
-    Attributes:
-        directory: Where files and logs go; new or empty.
-        plane: Kind of control plane, or the kubeconfig of one that runs.
-        kubernetes: Version of the real control plane; None for the one that is found or pinned.
-        force: Go on in a running cluster that has Calico's own pods.
-        kms: HOST:PORT of a KMS that runs, plaintext; None for a double.
-        kms_latency: Seconds that a signature of the double takes longer.
-        key_algorithm: Of the CA's key.
-        signer_name: The one signerName; the manifests' one, unless there is no RBAC.
-        release: Of Calico.
-        threads: Requests that the function works on at once.
-        workers: Its processes.
-        front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
-            got for its service account token, and Cloud Run's front door checks it.
-        proxies: Where fault proxies stand. Those of the API server need one whose certificate is for an address,
-            as that of `embedded` and `real` is.
-    """
-
-    directory: Path
-    plane: Literal["embedded", "real"] | Path = "embedded"
-    kubernetes: str | None = None
-    force: bool = False
-    kms: str | None = None
-    kms_latency: float = 0.0
-    key_algorithm: str = "EC_SIGN_P256_SHA256"
-    signer_name: str = manifests.SIGNER_NAME
-    release: str = "3.31"
-    threads: int = 32
-    workers: int = 1
-    front_door: bool = True
-    proxies: frozenset[Link] = frozenset()
 
 
 class Deployment:
@@ -81,7 +46,8 @@ class Deployment:
         api: The API server as an administrator sees it.
         world: What makes objects in it, and removes them from a cluster that is not ours.
         kms: HOST:PORT of the KMS.
-        signer: What is configured.
+        signer: What is configured for Calico's pods.
+        signers: All that is configured, that one first.
         function: The function; kill and restart it as you like.
         proxies: The fault proxies that the settings ask for; without faults at first.
     """
@@ -91,6 +57,7 @@ class Deployment:
     world: World
     kms: str
     signer: Signer
+    signers: tuple[Signer, ...]
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is started yet."""
@@ -133,6 +100,7 @@ class Deployment:
                 release=self.settings.release,
                 log=self.log("signerctl"),
             )
+            self.signers = (self.signer, *self._further_signers())
             self._write("function.json", self._function_document())
             self._stack.callback(self.function.stop)
             self.function.start()
@@ -216,7 +184,26 @@ class Deployment:
         if isinstance(self.plane, ForeignCluster):
             function = self.plane.function_subject()
             self.world.add_account(manifests.NAMESPACE, function["name"])
-        manifests.apply(self.world, function=function)
+        profiles = self.settings.profiles.values()
+        namespaces = dict.fromkeys(namespace for profile in profiles for namespace in profile.namespaces)
+        for namespace in namespaces:
+            self.world.add_namespace(namespace)
+        manifests.apply(
+            self.world,
+            signer_names=(self.settings.signer_name, *self.settings.profiles),
+            namespaces=tuple(namespaces),
+            nodes=any(profile.nodes for profile in profiles),
+            function=function,
+        )
+
+    def _further_signers(self) -> list[Signer]:
+        """One for each of the users' profiles, which are copied beside the function's document."""
+        for profile in self.settings.profiles.values():
+            shutil.copy(profile.file, self.directory)
+        return [
+            replace(self.signer, signer_name=signer_name, release=profile.release, profile=profile.file.name)
+            for signer_name, profile in self.settings.profiles.items()
+        ]
 
     def _function_document(self) -> dict[str, Any]:
         path = (
@@ -229,7 +216,16 @@ class Deployment:
             path = kubeconfig.redirect(path, server, self.directory / "function-through-proxy.kubeconfig")
         invokers = (manifests.EXPORTER_EMAIL,) if self.settings.front_door else ()
         kms = self._through("kms", self.kms)
-        return function_document(self.signer, kubeconfig=path, kms=kms, invokers=invokers)
+        return function_document(
+            self.signers,
+            kubeconfig=path,
+            kms=kms,
+            invokers=invokers,
+            address_ranges=[
+                *map(str, (*NODE_NETWORKS, *POD_NETWORKS)),
+                *(network for profile in self.settings.profiles.values() for network in profile.networks),
+            ],
+        )
 
     def _exporter_document(self) -> dict[str, Any]:
         url, identity = self.function.url, {"kind": "unsafe_none"}
@@ -250,7 +246,7 @@ class Deployment:
             "token_file": str(self._exporter_token("api-server")),
         }
         address = f"{self._through('function', url)}/"
-        return exporter_document(self.signer, url=address, audience=url, identity=identity, api_server=api_server)
+        return exporter_document(self.signers, url=address, audience=url, identity=identity, api_server=api_server)
 
     def _through(self, link: Link, address: str) -> str:
         """The address (a URL or HOST:PORT) of the proxy in front of `address` where the settings ask for one."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CLUSTER = "demo"
@@ -14,61 +15,77 @@ SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """The one signer of a deployment.
+    """One signer of a deployment.
 
     Attributes:
         signer_name: Whose CSRs it issues.
-        release: Of Calico, for the profile.
+        release: Of the profile's software, which is Calico; None for a profile that knows no releases.
         key_version: Full name of the KMS key version.
         certificate_authority: PEM file of the CA's certificate.
         protection_level: The least that the key must have.
+        profile: Name of a shipped profile, or of a file in the deployment's folder.
     """
 
     signer_name: str
-    release: str
+    release: str | None
     key_version: str
     certificate_authority: Path
     protection_level: str = "HSM"
+    profile: str = "calico"
 
 
-def function_document(signer: Signer, *, kubeconfig: Path, kms: str, invokers: tuple[str, ...] = ()) -> dict[str, Any]:
+def function_document(
+    signers: Sequence[Signer],
+    *,
+    kubeconfig: Path,
+    kms: str,
+    invokers: tuple[str, ...] = (),
+    address_ranges: Sequence[str] = (),
+) -> dict[str, Any]:
     """The function's document (design.md 10).
 
     Args:
-        signer: The one signer.
+        signers: All signers.
         kubeconfig: As whom the function asks the API server.
         kms: HOST:PORT of a KMS on the loopback address, plaintext.
         invokers: Who may send events; empty for anybody who reaches the function.
+        address_ranges: Networks of the cluster's pods and nodes; empty for any.
     """
-    cluster = {"source": SOURCE, "authentication": {"kubeconfig": str(kubeconfig)}, "invokers": list(invokers)}
-    authority = str(signer.certificate_authority)
-    issuer = {
-        "key_version": signer.key_version,
-        "certificate": authority,
-        "trust_bundle": authority,
-        "protection_level": signer.protection_level,
+    cluster = {
+        "source": SOURCE,
+        "authentication": {"kubeconfig": str(kubeconfig)},
+        "invokers": list(invokers),
+        "address_ranges": list(address_ranges),
     }
     return {
         "clusters": {CLUSTER: cluster},
-        "signers": [
-            {
-                "cluster": CLUSTER,
-                "signer_name": signer.signer_name,
-                "profile": {"name": "calico", "release": signer.release},
-                "issuer": issuer,
-            }
-        ],
+        "signers": [_signer(signer) for signer in signers],
         "kms": {"unsafe_plaintext_endpoint": kms},
     }
 
 
+def _signer(signer: Signer) -> dict[str, Any]:
+    authority = str(signer.certificate_authority)
+    return {
+        "cluster": CLUSTER,
+        "signer_name": signer.signer_name,
+        "profile": {"name": signer.profile, **({} if signer.release is None else {"release": signer.release})},
+        "issuer": {
+            "key_version": signer.key_version,
+            "certificate": authority,
+            "trust_bundle": authority,
+            "protection_level": signer.protection_level,
+        },
+    }
+
+
 def exporter_document(
-    signer: Signer, *, url: str, audience: str, identity: dict[str, Any], api_server: dict[str, Any]
+    signers: Sequence[Signer], *, url: str, audience: str, identity: dict[str, Any], api_server: dict[str, Any]
 ) -> dict[str, Any]:
     """The exporter's document.
 
     Args:
-        signer: The one signer.
+        signers: All signers.
         url: Where events go.
         audience: What its ID token must name.
         identity: Its `identity`.
@@ -76,7 +93,7 @@ def exporter_document(
     """
     return {
         "source": SOURCE,
-        "signers": [{"signer_name": signer.signer_name, "stages": ["pending", "approved"]}],
+        "signers": [{"signer_name": signer.signer_name, "stages": ["pending", "approved"]} for signer in signers],
         "function": {"url": url, "audience": audience},
         "identity": identity,
         "api_server": api_server,

@@ -1,7 +1,8 @@
 """The project's own manifests, infra/cluster, put into an API server as an operator would, without kubectl.
 
 Only what decides who may do what: namespace, accounts, roles and bindings. The exporter's workload is left out, as it
-runs as a process here. So whatever the sandbox's function and exporter do, these manifests allow it.
+runs as a process here. So whatever the sandbox's function and exporter do, these manifests allow it, with the
+signerNames and namespaces that an operator's overlay puts in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import yaml
 from sandbox.api import NAMESPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sandbox.calico.world import World
 
@@ -25,14 +26,30 @@ EXPORTER_EMAIL = "csr-exporter@example-project.iam.gserviceaccount.com"
 SIGNER_NAME = "csr-signer.example.com/calico"
 
 _FOLDER = Path(__file__).resolve().parents[2] / "infra" / "cluster"
+_NAMESPACE_FILE = "profiles/calico/calico-system.yaml"
 _FILES = (
     "base/namespace.yaml",
     "base/exporter-identity.yaml",
     "base/function.yaml",
     "approve/function.yaml",
-    "profiles/calico/calico-system.yaml",
+    _NAMESPACE_FILE,
 )
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_NODES = "kms-csr-signer:attest-nodes"
+_NODE_READER: tuple[dict[str, Any], ...] = (
+    {
+        "kind": "ClusterRole",
+        "metadata": {"name": _NODES},
+        "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
+    },
+    {
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": _NODES},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _NODES},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": FUNCTION_USER}],
+    },
+)
+"""Not among the manifests: only a user's profile needs it, one that certifies addresses of the host's network."""
 _COLLECTIONS = {
     "Namespace": NAMESPACES,
     "ServiceAccount": f"{NAMESPACES}/{{namespace}}/serviceaccounts",
@@ -43,24 +60,49 @@ _COLLECTIONS = {
 }
 
 
-def apply(world: World, *, function: Mapping[str, str] | None = None) -> None:
-    """Put them in; the namespaces of Calico must be there.
+def apply(
+    world: World,
+    *,
+    signer_names: Sequence[str] = (SIGNER_NAME,),
+    namespaces: Sequence[str] = (),
+    nodes: bool = False,
+    function: Mapping[str, str] | None = None,
+) -> None:
+    """Put them in; all namespaces must be there.
 
     Args:
         world: Where, and what will remove them.
+        signer_names: For whom the function may approve and sign.
+        namespaces: Where it may read pods and report on them, beside Calico's.
+        nodes: Whether it may read nodes.
         function: The RBAC subject that the function is known as; by default the user that the manifests name.
     """
-    for document in _documents():
+    for document in _documents(namespaces, nodes=nodes):
         metadata = document["metadata"]
         collection = _COLLECTIONS[document["kind"]].format(namespace=metadata.get("namespace", ""))
         content = {key: value for key, value in document.items() if key not in {"apiVersion", "kind"}}
+        if "rules" in content:
+            content["rules"] = [_for_signers(rule, signer_names) for rule in content["rules"]]
         if function is not None and "subjects" in content:
             content["subjects"] = [dict(function) if each["kind"] == "User" else each for each in content["subjects"]]
         world.ensure(collection, document["kind"], content, metadata["name"], optional=_RBAC in collection)
 
 
-def _documents() -> Iterator[dict[str, Any]]:
+def _documents(namespaces: Sequence[str], *, nodes: bool) -> Iterator[dict[str, Any]]:
     for name in _FILES:
-        for document in yaml.safe_load_all((_FOLDER / name).read_text(encoding="utf-8")):
-            if document["kind"] in _COLLECTIONS:
-                yield document
+        yield from _read(name)
+    for namespace in namespaces:
+        for document in _read(_NAMESPACE_FILE):
+            yield {**document, "metadata": {**document["metadata"], "namespace": namespace}}
+    if nodes:
+        yield from _NODE_READER
+
+
+def _read(name: str) -> Iterator[dict[str, Any]]:
+    for document in yaml.safe_load_all((_FOLDER / name).read_text(encoding="utf-8")):
+        if document["kind"] in _COLLECTIONS:
+            yield document
+
+
+def _for_signers(rule: dict[str, Any], signer_names: Sequence[str]) -> dict[str, Any]:
+    return {**rule, "resourceNames": list(signer_names)} if rule["resources"] == ["signers"] else rule

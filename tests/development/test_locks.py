@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from development import lock as locks
 from development.lock import DEVELOPMENT, LOCKS, ROOT, Lock, header, is_fresh, main
 
 PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
-PRODUCTION = [lock for lock in LOCKS if lock.path != DEVELOPMENT]
+PRODUCTION = [lock for lock in LOCKS if lock.target == locks.PRODUCTION]
 
 
 def pins(lock: Lock) -> dict[str, str]:

@@ -8,11 +8,12 @@ the function. Keys follow from numbers: no secret is kept, and two runs see the 
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import gmpy2
@@ -29,6 +30,7 @@ from csr_signer.attestation import (
     POD_NAME,
     POD_UID,
     Attestation,
+    Node,
     Pod,
     PodIdentity,
     attest,
@@ -53,6 +55,7 @@ POD: Final = "calico-node-x7k2p"
 POD_IDENTIFIER: Final = "0b9c5a9e-55a3-4d7e-8f4b-6a1d0c2e9f10"
 NODE: Final = "gke-demo-pool-1-4f7c"
 ADDRESS: Final = "10.132.0.7"
+RANGES: Final = (ip_network("10.132.0.0/16"),)
 USAGES: Final = ("server auth", "client auth", "digital signature", "key agreement", "key encipherment")
 
 SUBJECT: Final = (
@@ -109,13 +112,16 @@ def rsa_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
 
 
 @cache
+def large_factors(bits: int) -> tuple[int, ...]:
+    """Primes, none of them small and no two close, whose product has exactly that size."""
+    factors = [prime(1024, number) for number in range(10, 10 + (bits - 100) // 1024)]
+    last = int(gmpy2.next_prime((5 << (bits - 3)) // math.prod(factors)))
+    return *factors, last
+
+
 def large_modulus(bits: int) -> int:
-    """A product of exactly that size without small or close factors."""
-    product, number = 1, 10
-    while product.bit_length() <= bits - 1100:
-        product *= prime(1024, number)
-        number += 1
-    return product * int(gmpy2.next_prime((5 << (bits - 3)) // product))
+    """The product of `large_factors`."""
+    return math.prod(large_factors(bits))
 
 
 @cache
@@ -196,6 +202,21 @@ def sign(key: PrivateKey, data: bytes, digest: hashes.HashAlgorithm | None = Non
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), digest)
     return key.sign(data, ec.ECDSA(digest, deterministic_signing=True))
+
+
+def sign_with_factors(*factors: int) -> Callable[[bytes], bytes]:
+    """Makes valid RSA PKCS#1 v1.5 signatures with SHA-256 by the key of any prime factors, also of a single one."""
+    modulus = math.prod(factors)
+    size = (modulus.bit_length() + 7) // 8
+    exponent = pow(65537, -1, math.prod(factor - 1 for factor in factors))
+
+    def signature(data: bytes) -> bytes:
+        algorithm = der.sequence(der.object_identifier("2.16.840.1.101.3.4.2.1"), der.NULL)
+        digest = der.sequence(algorithm, der.octet_string(hashlib.sha256(data).digest()))
+        padded = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest
+        return int(gmpy2.powmod(int.from_bytes(padded, "big"), exponent, modulus)).to_bytes(size, "big")
+
+    return signature
 
 
 def make_request_der(
@@ -404,6 +425,23 @@ def make_pod(**one_thing_wrong: Any) -> Pod:
     return Pod.from_api(json.dumps(api).encode(), **names)
 
 
+def make_node_object(*, name: str = NODE, addresses: Sequence[tuple[str, str]] | None = None) -> dict[str, Any]:
+    """The node of the honest pod, as kube-apiserver returns it; addresses with their kinds."""
+    named = [("Hostname", name), ("InternalIP", ADDRESS)] if addresses is None else addresses
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "uid": "3e2d1c0b-9a88-4776-8655-44332211ffee"},
+        "status": {"addresses": [{"type": kind, "address": address} for kind, address in named]},
+    }
+
+
+def make_node(**one_thing_wrong: Any) -> Node:
+    """The value of `make_node_object`, by way of the API server's JSON."""
+    api = make_node_object(**one_thing_wrong)
+    return Node.from_api(json.dumps(api).encode(), name=api["metadata"]["name"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """A CA in memory: its certificate and the key that KMS would hold."""
@@ -502,10 +540,12 @@ def calico(release: str = "3.31") -> profile.Profile:
 
 
 @cache
-def certifying_addresses(release: str = "3.31") -> profile.Profile:
-    """Calico's rows, each with `addresses: pod`."""
-    rows = calico(release)
-    return replace(rows, components=tuple(replace(row, addresses="pod") for row in rows.components))
+def certifying_addresses(*ranges: str) -> profile.Profile:
+    """Calico's rows, each with `addresses: pod`, within ranges where some are named."""
+    rows = calico()
+    networks = tuple(map(ip_network, ranges))
+    changed = tuple(replace(row, addresses="pod", address_ranges=networks) for row in rows.components)
+    return replace(rows, components=changed)
 
 
 def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
@@ -513,6 +553,8 @@ def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
     values: dict[str, Any] = {
         "cluster": CLUSTER,
         "cluster_domain": "cluster.local",
+        "address_ranges": (),
+        "credential_id": True,
         "signer_name": SIGNER_NAME,
         "approve": True,
         "profile": calico(release),
@@ -524,12 +566,14 @@ def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
     return Signer(**values | one_thing_wrong)
 
 
-def make_attestation(csr: CertificateSigningRequest, pod: Pod | None) -> Attestation:
-    """What the pipeline makes of a requester and the pod that the API server has."""
-    identity = identify(csr.requester)
+def make_attestation(
+    csr: CertificateSigningRequest, pod: Pod | None, node: Node | None = None, *, credential_id: bool = True
+) -> Attestation:
+    """What the pipeline makes of a requester and of what the API server has."""
+    identity = identify(csr.requester, credential_id=credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)
-    return attest(identity, pod)
+    return attest(identity, pod, node)
 
 
 def judge(
@@ -538,6 +582,7 @@ def judge(
     csr: Mapping[str, Any] | None = None,
     pod: Mapping[str, Any] | None = None,
     no_pod: bool = False,
+    node: Mapping[str, Any] | None = None,
     signer: Mapping[str, Any] | None = None,
     now: datetime = NOW,
 ) -> Decision:
@@ -547,16 +592,20 @@ def judge(
         request: arguments of `make_request`, or the text itself.
         csr, pod, signer: arguments of `make_csr_object`, `make_pod_object`, `make_signer`.
         no_pod: the API server has no pod of that name.
+        node: arguments of `make_node_object`; read only where the profile certifies addresses of the host.
         now: of the decision.
     """
     text = request if isinstance(request, bytes) else make_request(**request or {})
     value = make_csr(request=text, **csr or {})
     live = None if no_pod else make_pod(**pod or {})
+    judged_by = make_signer(**signer or {})
+    certifies = any(row.addresses == "pod" for row in judged_by.profile.components)
+    host = make_node(**node or {}) if live is not None and live.host_network and certifies else None
     return decide(
         csr=value,
         request=parse(value.request),
-        attestation=make_attestation(value, live),
-        signer=make_signer(**signer or {}),
+        attestation=make_attestation(value, live, host, credential_id=judged_by.credential_id),
+        signer=judged_by,
         now=now,
     )
 
@@ -580,7 +629,7 @@ class Case:
     Attributes:
         sentence: completes "refused is ..."; the test's id.
         breaks: codes, all of them.
-        request, csr, pod, no_pod, signer, now: arguments of `judge`.
+        request, csr, pod, no_pod, node, signer, now: arguments of `judge`.
     """
 
     sentence: str
@@ -589,6 +638,7 @@ class Case:
     csr: Mapping[str, Any] = field(default_factory=dict)
     pod: Mapping[str, Any] = field(default_factory=dict)
     no_pod: bool = False
+    node: Mapping[str, Any] = field(default_factory=dict)
     signer: Mapping[str, Any] = field(default_factory=dict)
     now: datetime = NOW
 
@@ -601,7 +651,13 @@ class Case:
     def judge(self) -> Decision:
         """The decision on this row."""
         return judge(
-            request=self.request, csr=self.csr, pod=self.pod, no_pod=self.no_pod, signer=self.signer, now=self.now
+            request=self.request,
+            csr=self.csr,
+            pod=self.pod,
+            no_pod=self.no_pod,
+            node=self.node,
+            signer=self.signer,
+            now=self.now,
         )
 
 

@@ -26,6 +26,8 @@ from tests.function.builders import (
     KEY_USAGE,
     NODE,
     POD,
+    RANGES,
+    RSA_WITH_SHA256,
     SERVER_AUTH,
     SUBJECT,
     USAGES,
@@ -52,6 +54,7 @@ from tests.function.builders import (
     rsa_key,
     rsa_public_key_info,
     sign,
+    sign_with_factors,
 )
 
 _SAN: Final = alternative_names(dns_name(b"typha-client"))
@@ -118,7 +121,7 @@ PEM_CASES: Final = (
 """`spec.request` of which nothing can be read."""
 
 REQUEST_CASES: Final = (
-    case("a request of version 1", "request.disagreement", request={"version": 1}),
+    case("a request of version 1", "request.der", request={"version": 1}),
     case("a bad proof of possession", "request.signature", request={"signature": corrupt}),
     case("another key's signature", "request.signature", request={"public_key": public_key_info(ec_key(number=99))}),
     case("no signature", "request.signature", request={"signature": lambda _: b""}),
@@ -143,7 +146,7 @@ REQUEST_CASES: Final = (
             "key": rsa_key(),
             "algorithm": "1.2.840.113549.1.1.10",
             "parameters": der.sequence(),
-            "signature": lambda data: rsa_key().sign(data, padding.PSS(padding.MGF1(hashes.SHA1()), 20), hashes.SHA1()),  # noqa: S303 - PSS' default
+            "signature": lambda data: rsa_key().sign(data, padding.PSS(padding.MGF1(hashes.SHA1()), 0), hashes.SHA1()),  # noqa: S303 - PSS' default
         },
     ),
     case(
@@ -163,7 +166,6 @@ REQUEST_CASES: Final = (
     case(
         "an extensionRequest with two values",
         "request.attribute",
-        "request.disagreement",
         "san.dns.missing",
         request={"attributes": attribute(EXTENSION_REQUEST, der.sequence(_SAN), der.sequence(basic_constraints()))},
     ),
@@ -171,14 +173,18 @@ REQUEST_CASES: Final = (
     case(
         "an extensionRequest that holds no extensions",
         "request.extension",
-        "request.disagreement",
         "san.dns.missing",
         request={"attributes": attribute(EXTENSION_REQUEST, der.integer(1))},
     ),
     case(
         "an extension that no profile names",
         "request.extension",
-        request={"further_extensions": [extension("2.5.29.14", der.octet_string(b"\x01" * 20))]},
+        request={"further_extensions": [extension("2.5.29.32", der.sequence())]},
+    ),
+    case(
+        "a subject key identifier that is none",
+        "request.extension",
+        request={"further_extensions": [extension("2.5.29.14", der.integer(1))]},
     ),
     case(
         "name constraints",
@@ -192,21 +198,24 @@ REQUEST_CASES: Final = (
     case(
         "a second subjectAltName extension",
         "request.extension",
-        "request.disagreement",
         request={"further_extensions": [alternative_names(dns_name(b"kubernetes.default.svc"))]},
     ),
     case(
         "a subjectAltName that is no list",
         "request.extension",
-        "request.disagreement",
         "san.dns.missing",
         request={"extensions": [extension("2.5.29.17", der.integer(1))]},
     ),
     case(
         "a key usage that is no bit string",
         "request.extension",
-        "request.disagreement",
         request={"extensions": [_SAN, extension(KEY_USAGE, der.integer(1))]},
+    ),
+    case(
+        "a key usage that means nothing: encipher only, without key agreement",
+        "request.disagreement",
+        "key_usage.not_allowed",
+        request={"key_usage": (7,)},
     ),
     case(
         "a key usage of ten bits",
@@ -216,19 +225,16 @@ REQUEST_CASES: Final = (
     case(
         "an extended key usage that is no list of identifiers",
         "request.extension",
-        "request.disagreement",
         request={"extensions": [_SAN, extension(EXTENDED_KEY_USAGE, der.sequence(der.integer(1)))]},
     ),
     case(
         "basic constraints with CA:FALSE written out",
         "request.extension",
-        "request.disagreement",
         request={"extensions": [_SAN, basic_constraints(bytes.fromhex("010100"))]},
     ),
     case(
         "an extension whose critical FALSE is written out",
         "request.extension",
-        "request.disagreement",
         "san.dns.missing",
         request={
             "extensions": [
@@ -267,7 +273,6 @@ SUBJECT_CASES: Final = (
         "a common name as BMPString",
         "subject.structure",
         "subject.common_name",
-        "request.disagreement",
         request={
             "common_name": None,
             "rdns": [name_attribute(COMMON_NAME, der.element(0x1E, "typha-client".encode("utf-16-be")))],
@@ -277,21 +282,18 @@ SUBJECT_CASES: Final = (
         "a common name as TeletexString",
         "subject.structure",
         "subject.common_name",
-        "request.disagreement",
         request={"common_name": None, "rdns": [name_attribute(COMMON_NAME, der.element(0x14, b"typha-client"))]},
     ),
     case(
         "a common name as OCTET STRING",
         "subject.structure",
         "subject.common_name",
-        "request.disagreement",
         request={"common_name": None, "rdns": [name_attribute(COMMON_NAME, der.octet_string(b"typha-client"))]},
     ),
     case(
         "a common name that is no UTF-8",
         "subject.structure",
         "subject.common_name",
-        "request.disagreement",
         request={"common_name": None, "rdns": [name_attribute(COMMON_NAME, der.element(0x0C, b"\xff\xfe"))]},
     ),
     case(
@@ -322,7 +324,6 @@ SUBJECT_CASES: Final = (
     case(
         "an e-mail address in the subject",
         "subject.structure",
-        "request.disagreement",
         request={"rdns": [name_attribute("1.2.840.113549.1.9.1", der.ia5_text("root@example.com"))]},
     ),
 )
@@ -367,20 +368,17 @@ NAME_CASES: Final = (
         "more than 100 names",
         "san.type",
         "san.dns.not_allowed",
-        "request.disagreement",
         request={"dns_names": ("typha-client", *(f"n{number}" for number in range(100))), "addresses": ()},
     ),
-    case("an empty dns name", "san.type", "request.disagreement", request={"other_names": [dns_name(b"")]}),
+    case("an empty dns name", "san.type", request={"other_names": [dns_name(b"")]}),
     case(
         "a dns name with NUL",
         "san.type",
-        "request.disagreement",
         request={"other_names": [dns_name(b"typha-client\x00.example.com")]},
     ),
     case(
         "a dns name that is no ASCII",
         "san.type",
-        "request.disagreement",
         request={"other_names": [dns_name("typha-cliént".encode())]},
     ),
     case("an e-mail address", "san.type", request={"other_names": [der.implicit(1, b"root@example.com")]}),
@@ -395,17 +393,26 @@ NAME_CASES: Final = (
     case(
         "an address of 5 bytes",
         "san.type",
-        "request.disagreement",
         request={"other_names": [der.implicit(7, bytes(5))]},
     ),
     case(
         "an address with a mask",
         "san.type",
-        "request.disagreement",
         request={"other_names": [der.implicit(7, bytes([10, 0, 0, 0, 255, 0, 0, 0]))]},
     ),
-    case("a foreign address", "san.ip.not_allowed", request={"addresses": ("8.8.8.8",)}),
-    case("a foreign address beside the own one", "san.ip.not_allowed", request={"addresses": (ADDRESS, "10.0.0.1")}),
+    case(
+        "an address outside the cluster's ranges",
+        "san.ip.not_allowed",
+        request={"addresses": ("8.8.8.8",)},
+        signer={"address_ranges": RANGES},
+    ),
+    case(
+        "an address outside the cluster's ranges beside the own one",
+        "san.ip.not_allowed",
+        request={"addresses": (ADDRESS, "10.0.0.1")},
+        signer={"address_ranges": RANGES},
+    ),
+    case("an address twice", "san.ip.not_allowed", request={"addresses": (ADDRESS, ADDRESS)}),
     case("the own address mapped into IPv6", "san.ip.not_allowed", request={"addresses": (f"::ffff:{ADDRESS}",)}),
 )
 """Rules about subjectAltName."""
@@ -452,7 +459,16 @@ KEY_CASES: Final = (
     case("a negative modulus", "public_key.size", request={"public_key": rsa_public_key_info(-large_modulus(2048))}),
     case("RSA with e = 3", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 3)}),
     case("RSA with e = 1", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 1)}),
-    case("a prime modulus", "public_key.weak", request={"public_key": rsa_public_key_info(prime(2048))}),
+    case(
+        "a prime modulus",
+        "public_key.weak",
+        request={
+            "public_key": rsa_public_key_info(prime(2048)),
+            "algorithm": RSA_WITH_SHA256,
+            "parameters": der.NULL,
+            "signature": sign_with_factors(prime(2048)),
+        },
+    ),
     case("an even modulus", "public_key.weak", request={"public_key": rsa_public_key_info(large_modulus(2048) + 1)}),
     case(
         "a modulus with a small factor",
@@ -618,6 +634,15 @@ REQUESTER_CASES: Final = (
     case("two pod names", "requester.unbound", csr={"further_extra": {POD_NAME: [POD, "other"]}}),
     case("two pod uids", "requester.unbound", csr={"further_extra": {POD_UID: ["a", "b"]}}),
     case("no credential id", "requester.unbound", csr={"further_extra": {CREDENTIAL_ID: []}}),
+    case("an empty credential id", "requester.unbound", csr={"further_extra": {CREDENTIAL_ID: [""]}}),
+    case(
+        "two credential ids, though none is required",
+        "requester.unbound",
+        csr={"further_extra": {CREDENTIAL_ID: ["JTI=1", "JTI=2"]}},
+        signer={"credential_id": False},
+    ),
+    case("two node names", "requester.unbound", csr={"further_extra": {NODE_NAME: [NODE, NODE]}}),
+    case("an empty node name", "requester.unbound", csr={"further_extra": {NODE_NAME: [""]}}),
     case("an empty pod name", "requester.unbound", csr={"further_extra": {POD_NAME: [""]}}),
     case(
         "a pod name that leads elsewhere in a URL",
@@ -661,29 +686,73 @@ POD_CASES: Final = (
 """Links of the chain of proof."""
 
 _CERTIFYING: Final = {"profile": certifying_addresses()}
+_AT_THE_LIMIT: Final = CREATED + timedelta(minutes=5)
 
 ADDRESS_CASES: Final = (
     case(
         "an address that never became visible",
         "pod.address_missing",
         signer=_CERTIFYING,
-        pod={"pod_ips": (), "host_ips": ()},
-        now=CREATED + timedelta(minutes=5),
+        pod={"host_network": False, "pod_ips": (), "host_ips": ()},
+        now=_AT_THE_LIMIT,
     ),
     case(
-        "a foreign address where addresses are certified",
-        "san.ip.not_allowed",
+        "an address that is only the node's, for a pod that has its own",
+        "pod.address_missing",
         signer=_CERTIFYING,
-        request={"addresses": ("10.0.0.1",)},
+        pod={"host_network": False, "pod_ips": ("10.128.0.9",)},
+        now=_AT_THE_LIMIT,
+    ),
+    case(
+        "an address that only the pod's status has, on the host's network",
+        "pod.address_missing",
+        signer=_CERTIFYING,
+        request={"addresses": ("10.132.0.8",)},
+        pod={"pod_ips": ("10.132.0.8",), "host_ips": ("10.132.0.8",)},
+        now=_AT_THE_LIMIT,
+    ),
+    case(
+        "an address of a node that is gone",
+        "pod.address_missing",
+        signer=_CERTIFYING,
+        node={"addresses": ()},
+        now=_AT_THE_LIMIT,
+    ),
+    case(
+        "a foreign address beside the own one, where addresses are certified",
+        "pod.address_missing",
+        signer=_CERTIFYING,
+        request={"addresses": (ADDRESS, "10.0.0.1")},
+        now=_AT_THE_LIMIT,
+    ),
+    case(
+        "an address outside the cluster's ranges, though its status has it",
+        "san.ip.not_allowed",
+        signer=_CERTIFYING | {"address_ranges": RANGES},
+        request={"addresses": ("10.133.0.1",)},
+        node={"addresses": (("InternalIP", "10.133.0.1"),)},
+    ),
+    case(
+        "an address outside the component's ranges, though within the cluster's",
+        "san.ip.not_allowed",
+        signer={"profile": certifying_addresses("10.132.9.0/24"), "address_ranges": RANGES},
+    ),
+    case(
+        "an IPv6 address where the ranges are IPv4",
+        "san.ip.not_allowed",
+        signer={"address_ranges": RANGES},
+        request={"addresses": ("2001:db8::7",)},
     ),
     *(
         case(
-            f"{what} address, though the pod's status has it",
+            f"{what} address, though the {whose} status has it",
             "san.ip.not_allowed",
-            signer=_CERTIFYING,
+            signer=signer,
             request={"addresses": (address,)},
             pod={"pod_ips": (address,)},
+            node={"addresses": (("InternalIP", address),)},
         )
+        for whose, signer in (("node's", _CERTIFYING), ("pod's", {}))
         for what, address in (
             ("a loopback", "127.0.0.1"),
             ("a link-local", "169.254.169.254"),
@@ -691,6 +760,14 @@ ADDRESS_CASES: Final = (
             ("an unspecified", "0.0.0.0"),  # noqa: S104 - an address that is refused
             ("a mapped", "::ffff:10.0.0.1"),
             ("an IPv6 loopback", "::1"),
+            ("an IPv6 link-local", "fe80::1"),
+            ("an IPv6 multicast", "ff02::1"),
+            ("an unspecified IPv6", "::"),
+            ("a broadcast", "255.255.255.255"),
+            ("a this-network", "0.0.0.1"),
+            ("an IPv4-compatible", "::10.0.0.1"),
+            ("a NAT64", "64:ff9b::10.0.0.1"),
+            ("an unassigned IPv6", "4000::1"),
         )
     ),
     case(
@@ -698,10 +775,10 @@ ADDRESS_CASES: Final = (
         "san.ip.not_allowed",
         signer=_CERTIFYING,
         request={"addresses": ("127.0.0.1",)},
-        pod={"pod_ips": (), "host_ips": ()},
+        node={"addresses": ()},
     ),
 )
-"""Rules about addresses in a profile that certifies them."""
+"""Rules about addresses, certified or not."""
 
 TIME_CASES: Final = (
     case(
@@ -750,6 +827,7 @@ WORST_CASES: Final = (
         },
         csr={"name": "node-certs:other", "usages": ("ocsp signing",)},
         pod={"node": "worker-2"},
+        signer={"address_ranges": RANGES},
     ),
     case(
         "garbage by a stranger",

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.attestation import NODE_NAME, POD_NAME, Attestation, Pod, PodIdentity, attest, identify
+from csr_signer.attestation import (
+    CREDENTIAL_ID,
+    NODE_NAME,
+    POD_NAME,
+    Attestation,
+    Node,
+    Pod,
+    PodIdentity,
+    attest,
+    identify,
+)
 from csr_signer.csr import Requester
 from csr_signer.errors import UnavailableError
 from tests.function.builders import (
@@ -20,6 +30,8 @@ from tests.function.builders import (
     make_attestation,
     make_csr,
     make_extra,
+    make_node,
+    make_node_object,
     make_pod,
     make_pod_object,
 )
@@ -51,7 +63,22 @@ def test_before_kubernetes_1_30_no_node_is_named() -> None:
 def test_the_live_pod_of_the_token_is_attested() -> None:
     """The chain of proof ends at the pod with the token's uid, and nothing is broken."""
     pod = make_pod()
-    assert attest(IDENTITY, pod) == Attestation(identity=IDENTITY, pod=pod, violations=())
+    visible = frozenset({ip_address(ADDRESS)})
+    assert attest(IDENTITY, pod) == Attestation(identity=IDENTITY, pod=pod, addresses=visible, violations=())
+
+
+def test_where_the_node_was_read_its_addresses_count_alone() -> None:
+    """The addresses of a pod on the host's network are its node's, whatever the pod's own status claims."""
+    node = make_node(addresses=[("InternalIP", "10.132.0.99"), ("ExternalIP", "2001:db8::99"), ("Hostname", ADDRESS)])
+    visible = attest(IDENTITY, make_pod(), node).addresses
+    assert visible == {ip_address("10.132.0.99"), ip_address("2001:db8::99")}
+    assert attest(IDENTITY, make_pod(), Node()).addresses == frozenset()
+
+
+def test_nothing_is_visible_of_a_pod_that_is_gone() -> None:
+    """Another pod's addresses are not the requester's."""
+    gone = attest(IDENTITY, make_pod(uid="another"))
+    assert (gone.pod, gone.addresses) == (None, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +88,7 @@ def test_the_live_pod_of_the_token_is_attested() -> None:
 )
 def test_no_pod_is_behind(row: Case) -> None:
     """A requester that proves no pod has no identity, and every reason is named."""
-    violations = identify(make_csr(**row.csr).requester)
+    violations = identify(make_csr(**row.csr).requester, credential_id=row.signer.get("credential_id", True))
     assert isinstance(violations, tuple)
     assert {violation.code for violation in violations} == row.breaks
 
@@ -94,6 +121,14 @@ def test_node_addresses_count_for_host_network_pods_alone(host_network: bool, ad
 def test_a_status_cannot_fail_a_request() -> None:
     """Whoever writes a pod's status may write what is no address: it is none, and no fault."""
     assert make_pod(pod_ips=("garbage", "", ADDRESS)).addresses == {ip_address(ADDRESS)}
+    api = make_pod_object()
+    api["status"]["podIPs"] = [{}, {"ip": None}, {"ip": ADDRESS}]
+    assert Pod.from_api(json.dumps(api).encode(), name=POD, namespace="calico-system").addresses == {
+        ip_address(ADDRESS)
+    }
+    assert make_node(addresses=[("InternalIP", "garbage"), ("InternalIP", ""), ("", ADDRESS)]).addresses == frozenset()
+    node = make_node_object() | {"status": {"addresses": [{}, {"type": "InternalIP"}]}}
+    assert Node.from_api(json.dumps(node).encode(), name=NODE).addresses == frozenset()
 
 
 def test_a_pod_without_status_has_no_addresses() -> None:
@@ -118,7 +153,7 @@ def test_a_pod_without_status_has_no_addresses() -> None:
         json.dumps(make_pod_object(namespace="another")).encode(),
         json.dumps(make_pod_object(uid="")).encode(),
         b'{"metadata": {"uid": "a"}, "spec": 1}',
-        b'{"metadata": {"uid": "a"}, "spec": {"hostNetwork": true}, "status": {"podIPs": [{}]}}',
+        json.dumps(make_pod_object() | {"status": {"podIPs": 1}}).encode(),
     ],
     ids=lambda document: repr(document[:60]),
 )
@@ -126,6 +161,40 @@ def test_an_answer_that_is_no_pod_is_unavailability(document: bytes) -> None:
     """It is not the requester's fault, so it denies nobody."""
     with pytest.raises(UnavailableError, match="no Pod"):
         Pod.from_api(document, name=POD, namespace="calico-system")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        json.dumps(make_node_object() | {"kind": "Pod"}).encode(),
+        json.dumps(make_node_object(name="another")).encode(),
+        json.dumps(make_node_object() | {"status": {"addresses": [1]}}).encode(),
+    ],
+    ids=lambda document: repr(document[:60]),
+)
+def test_an_answer_that_is_no_node_is_unavailability(document: bytes) -> None:
+    """As for a pod."""
+    with pytest.raises(UnavailableError, match="no Node"):
+        Node.from_api(document, name=NODE)
+
+
+def test_a_node_without_status_has_no_addresses() -> None:
+    """A node that no kubelet has seen is a node."""
+    api = make_node_object()
+    del api["status"]
+    assert Node.from_api(json.dumps(api).encode(), name=NODE) == Node()
+
+
+def test_a_waived_credential_id_is_not_missed() -> None:
+    """With the waiver a token without it names its pod, one with it does, and one with two does not."""
+    for values in ([], ["JTI=1"]):
+        requester = make_csr(further_extra={CREDENTIAL_ID: values}).requester
+        assert identify(requester, credential_id=False) == IDENTITY
+    requester = make_csr(further_extra={CREDENTIAL_ID: ["JTI=1", "JTI=2"]}).requester
+    assert isinstance(identify(requester, credential_id=False), tuple)
 
 
 @settings(max_examples=200)

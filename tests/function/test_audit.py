@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -14,18 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer import audit, errors
-from csr_signer.audit import Audit, AuditRecord, LineWriter, certificate_facts, csr_facts, fault
+from csr_signer.audit import Audit, AuditRecord, LineWriter, attestation_facts, certificate_facts, csr_facts, fault
 from csr_signer.certificate import build
 from csr_signer.errors import UnavailableError
 from csr_signer.lint import LintError, lint
+from csr_signer.violation import quote
 from tests.function.builders import (
     CSR_UID,
     KEY_VERSION,
+    POD_IDENTIFIER,
     SIGNER_NAME,
     authority,
+    make_attestation,
     make_csr,
     make_issuer,
     make_permit,
+    make_pod,
     make_request,
     make_signer,
 )
@@ -115,9 +119,32 @@ def test_facts_of_a_csr_say_who_asked_for_what() -> None:
     }
 
 
+def test_facts_of_an_attestation_say_which_pod_it_was() -> None:
+    """Pod, uid, node and the first few addresses that were visible: enough to make the decision again."""
+    csr = make_csr()
+    pod = make_pod(pod_ips=tuple(map(str, ip_network("192.0.2.0/29"))), node=HOSTILE)
+    facts = attestation_facts(make_attestation(csr, pod))
+    assert facts == {
+        "pod": "calico-system/calico-node-x7k2p",
+        "pod_uid": POD_IDENTIFIER,
+        "node": quote(HOSTILE),
+        "visible_addresses": ["10.132.0.7", "192.0.2.0", "192.0.2.1", "192.0.2.2"],
+    }
+
+
+def test_facts_of_a_pod_that_is_gone_say_which_it_was() -> None:
+    """What the token says stands in the record even where no such pod is; a requester without one has no facts."""
+    csr = make_csr()
+    gone = {"pod": "calico-system/calico-node-x7k2p", "pod_uid": POD_IDENTIFIER}
+    assert attestation_facts(make_attestation(csr, None)) == gone
+    assert attestation_facts(make_attestation(make_csr(username="attacker"), None)) == {}
+
+
 def test_facts_of_a_certificate_say_what_is_certified() -> None:
-    """Names, key, validity, serial number and the hash that KMS's own log has."""
-    permit, issuer = make_permit(ip_addresses=(ip_address("10.0.0.5"),)), make_issuer()
+    """Names, key, validity, serial number and the hash that KMS's own log has; of addresses left out the first few."""
+    left_out = tuple(ip_network("192.0.2.0/28"))
+    permit = make_permit(ip_addresses=(ip_address("10.0.0.5"),), unconfirmed_addresses=left_out)
+    issuer = make_issuer()
     algorithm = authority().algorithm
     tbs = lint(build(permit, issuer, algorithm), permit, issuer, algorithm)
     assert certificate_facts(permit, tbs, KEY_VERSION) == {
@@ -125,6 +152,7 @@ def test_facts_of_a_certificate_say_what_is_certified() -> None:
         "common_name": "typha-client",
         "dns_names": ["typha-client"],
         "ip_addresses": ["10.0.0.5"],
+        "unconfirmed_addresses": ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3"],
         "public_key": "P-256",
         "public_key_sha256": permit.public_key.sha256,
         "not_before": "2026-03-14T09:21:53+00:00",

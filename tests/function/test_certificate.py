@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,18 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer import der
+from csr_signer.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
 from csr_signer.certificate import (
     algorithm_identifier,
     assemble,
     build,
     encoded_time,
+    is_for,
     key_identifier,
     serial_number,
     tbs_sha256,
 )
 from csr_signer.errors import IntegrityError
-from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer
+from csr_signer.issuer import Issuer
 from csr_signer.lint import lint
+from csr_signer.pkcs10 import parse
 from csr_signer.policy import Permit
 from csr_signer.public_key import examine
 from sandbox.calico import der as writer
@@ -40,6 +44,7 @@ from tests.function.builders import (
     make_authority,
     make_issuer,
     make_permit,
+    make_request,
     public_key_info,
     rsa_key,
     sign,
@@ -176,12 +181,11 @@ def test_only_an_rsa_key_may_encipher_keys(key: Any, bits: tuple[int, ...]) -> N
     assert (usage.critical, usage.extn_value) == (True, writer.named_bits(*bits))
 
 
-@pytest.mark.parametrize("name", SIGNATURE_ALGORITHMS)
-def test_parameters_of_signature_algorithms(name: str) -> None:
+@pytest.mark.parametrize("algorithm", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
+def test_parameters_of_signature_algorithms(algorithm: SignatureAlgorithm) -> None:
     """NULL for RSA (RFC 4055 §5), absent for ECDSA (RFC 5758 §3.2)."""
-    algorithm = SIGNATURE_ALGORITHMS[name]
     number = writer.object_identifier(algorithm.identifier.dotted_string)
-    parameters = writer.NULL if name.startswith("RSA") else b""
+    parameters = writer.NULL if algorithm.name.startswith("RSA") else b""
     assert der.encode(algorithm_identifier(algorithm)) == writer.sequence(number, parameters)
 
 
@@ -190,19 +194,21 @@ def test_key_identifiers_are_of_rfc_7093() -> None:
     assert key_identifier(b"abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a3"
 
 
-AUTHORITIES = {
-    "EC_SIGN_P256_SHA256": lambda: make_authority(key=ec_key("P-256", 11)),
-    "EC_SIGN_P384_SHA384": lambda: make_authority(key=ec_key("P-384", 11), algorithm="EC_SIGN_P384_SHA384"),
-    "RSA_SIGN_PKCS1_3072_SHA256": lambda: make_authority(key=rsa_key(3072), algorithm="RSA_SIGN_PKCS1_3072_SHA256"),
-    "RSA_SIGN_PKCS1_4096_SHA512": lambda: make_authority(key=rsa_key(4096), algorithm="RSA_SIGN_PKCS1_4096_SHA512"),
-}
+def authority_of(algorithm: SignatureAlgorithm) -> Authority:
+    """A CA whose key version has this algorithm."""
+    curves = {"secp256r1": "P-256", "secp384r1": "P-384"}
+    is_rsa = algorithm.key not in curves
+    key = rsa_key(int(algorithm.key.removeprefix("RSA-"))) if is_rsa else ec_key(curves[algorithm.key], 11)
+    return replace(make_authority(key=key), algorithm=algorithm)
 
 
-@pytest.mark.parametrize("key", [ec_key(), rsa_key()], ids=["P-256", "RSA"])
-@pytest.mark.parametrize("name", AUTHORITIES)
-def test_a_finished_certificate_is_verified_by_openssl_and_pyca(name: str, key: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [ec_key(), rsa_key(8192)], ids=["P-256", "RSA"])
+@pytest.mark.parametrize("algorithm", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
+def test_a_finished_certificate_is_verified_by_openssl_and_pyca(
+    algorithm: SignatureAlgorithm, key: Any, tmp_path: Path
+) -> None:
     """Any leaf key under any CA key: strict OpenSSL for both purposes and the host name, and pyca's verifiers."""
-    of = AUTHORITIES[name]()
+    of = authority_of(algorithm)
     permit = make_permit(
         public_key=examine(public_key_info(key)),
         dns_names=("calico-api", "calico-api.calico-system.svc"),
@@ -279,3 +285,15 @@ def test_no_certificate_holds_other_bytes_than_those_cleared(monkeypatch: pytest
     monkeypatch.setattr(x509, "load_der_x509_certificate", lambda _: other)
     with pytest.raises(IntegrityError, match="bytes that were cleared"):
         assemble(cleared, authority().sign(cleared.der), issuer, ALGORITHM)
+
+
+def test_a_certificate_is_for_the_request_whose_key_it_holds() -> None:
+    """What already stands in a CSR is compared with the request's key; a request without one has no certificate."""
+    own = x509.load_pem_x509_certificate(finish(make_permit(), authority(), make_issuer()))
+    other = make_permit(public_key=examine(public_key_info(ec_key(number=99))))
+    foreign = x509.load_pem_x509_certificate(finish(other, authority(), make_issuer()))
+    request = parse(make_request())
+    assert is_for(own, request)
+    assert not is_for(foreign, request)
+    assert not is_for(own, parse(b"garbage"))
+    assert not is_for(own, parse(make_request(public_key=public_key_info(ec_key("P-224")))))

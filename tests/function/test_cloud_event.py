@@ -338,9 +338,9 @@ def test_no_other_caller_is_let_in(complaint: str, headers: dict[str, str]) -> N
     [
         (Issued(tbs_sha256="00"), 200, {"outcome": "issued", "reason": ""}),
         (
-            Refused(reason="PodNotProven", codes=("pod.gone",)),
+            Refused(reason="PodGone", codes=("pod.gone",)),
             200,
-            {"outcome": "refused", "reason": "PodNotProven"},
+            {"outcome": "refused", "reason": "PodGone"},
         ),
         (Ignored(reason="gone"), 200, {"outcome": "ignored", "reason": "gone"}),
         (Deferred(reason="addresses", retry_after=2), 425, {"outcome": "deferred", "reason": "addresses"}),

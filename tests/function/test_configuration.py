@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,26 @@ def test_a_document_is_a_configuration(folder: Path) -> None:
     assert [row.name for row in made.profile.components] == ["calico-node", "calico-typha", "calico-apiserver"]
     assert settings.clusters["demo"].certificate_authority == str(folder / "cluster-ca.pem")
     assert settings.clusters["demo"].invokers == ()
+    assert (made.address_ranges, made.credential_id) == ((), True)
     assert (settings.kms.endpoint, settings.kms.unsafe_plaintext_endpoint) == (None, None)
+
+
+def test_a_cluster_says_where_its_addresses_lie_and_what_its_tokens_say(folder: Path) -> None:
+    """Ranges are networks of both families; the credential id is waived where the cluster is older than 1.32."""
+    changes = cluster(address_ranges=["10.0.0.0/8", "fd00::/8"], credential_id="waived")
+    made = load(written(folder, changes)).signers["demo", SIGNER_NAME]
+    assert made.address_ranges == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert not made.credential_id
+
+
+def test_a_signer_may_leave_namespaces_of_its_profile_out(folder: Path) -> None:
+    """Only the named namespaces' service accounts are honoured; one that the release does not use is an error."""
+    reference = {"name": "calico", "release": "3.30", "namespaces": ["calico-system"]}
+    made = load(written(folder, signer(profile=reference))).signers["demo", SIGNER_NAME]
+    assert made.profile.rows_of("calico-system", "calico-node")
+    assert not made.profile.rows_of("calico-apiserver", "calico-apiserver")
+    with pytest.raises(ConfigurationError, match=r"signers\.0: .*tigera-dex"):
+        load(written(folder, signer(profile=reference | {"namespaces": ["tigera-dex"]})))
 
 
 def test_everything_can_be_said(folder: Path) -> None:
@@ -429,6 +449,8 @@ def test_the_digest_is_of_what_a_certificate_follows_from(folder: Path) -> None:
         digest(signer(approve=False)),
         digest(signer(signer_name="example.com/other")),
         digest(cluster(cluster_domain="corp.example")),
+        digest(cluster(address_ranges=["10.0.0.0/8"])),
+        digest(cluster(credential_id="waived")),
     ]
     assert len(same) == 1
     assert len({*same, *other}) == len(other) + 1

@@ -3,14 +3,15 @@
 import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.document import STRICT, Duration, read
+from csr_signer.document import EACH_ONCE, NOT_EMPTY, STRICT, Duration, Network, matching, read
 from csr_signer.errors import ConfigurationError
 
 
@@ -33,6 +34,9 @@ class Outer:
     number: int = 0
     parts: tuple[Inner, ...] = ()
     table: dict[str, Inner] = field(default_factory=dict)
+    networks: tuple[Network, ...] = ()
+    words: Annotated[tuple[Annotated[str, matching("[a-z]+", "is a word")], ...], NOT_EMPTY, EACH_ONCE] = ()
+    meanings: dict[Annotated[str, matching("[a-z]+", "is a word")], str] = field(default_factory=dict)
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -66,6 +70,52 @@ def test_no_duration_is(tmp_path: Path, text: str) -> None:
     """Anything else is refused with the key and an example of what is allowed."""
     with pytest.raises(ConfigurationError, match=r"length: allowed is a whole number with a unit .*365d, got"):
         read(Inner, written(tmp_path, f"length: '{text}'" if text.endswith(" ") else f"length: {text}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.0.0.0/8", ip_network("10.0.0.0/8")),
+        ("0.0.0.0/0", ip_network("0.0.0.0/0")),
+        ("192.0.2.1/32", ip_network("192.0.2.1/32")),
+        ("fd00:1::/32", ip_network("fd00:1::/32")),
+        ("::ffff:10.0.0.0/104", ip_network("::ffff:10.0.0.0/104")),
+    ],
+)
+def test_networks(tmp_path: Path, text: str, network: IPv4Network | IPv6Network) -> None:
+    """An address with the length of its prefix, of either family."""
+    assert read(Outer, written(tmp_path, f"name: x\nnetworks: ['{text}']")).networks == (network,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("10.0.0.0", "10.0.0.0/", "10.0.0.0/8\\n", "10.0.0.0/255.0.0.0", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/33"),
+        *("fe80::%eth0/64", "FD00::/8", "fd00::/129", "10.0.0.1/8", "300.0.0.0/8", "1.2.3/24", "::1::/64", "x/8"),
+    ],
+)
+def test_no_network_is(tmp_path: Path, text: str) -> None:
+    """Anything else is refused with its place: host bits and other spellings could hide what is meant."""
+    with pytest.raises(ConfigurationError, match=r"networks\.0: "):
+        read(Outer, written(tmp_path, f'name: x\nnetworks: ["{text}"]'))
+
+
+@pytest.mark.parametrize(
+    ("complaint", "text"),
+    [
+        (r"words: allowed is at least one, got \[\]", "words: []"),
+        (r"words: allowed is each once, got \['a', 'a'\]", "words: [a, a]"),
+        (r"words\.1: allowed is a word, got 'B'", "words: [a, B]"),
+        (r"words\.0: allowed is a word, got 'a\\n'", 'words: ["a\\n"]'),
+        (r"words\.0: input should be a valid string, got 5", "words: [5]"),
+        (r"meanings\.B: allowed is a word, got 'B'", "meanings: {B: x}"),
+        (r"meanings\.a: input should be a valid string, got 5", "meanings: {a: 5}"),
+    ],
+)
+def test_a_rule_of_a_type_is_named_with_its_path(tmp_path: Path, complaint: str, text: str) -> None:
+    """So that a document's own types read as the library's do."""
+    with pytest.raises(ConfigurationError, match=rf"^document\.yaml: {complaint}$"):
+        read(Outer, written(tmp_path, f"name: x\n{text}"))
 
 
 @pytest.mark.parametrize(

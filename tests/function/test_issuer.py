@@ -1,25 +1,30 @@
 """The issuer: nothing is signed for a CA that is not one, is not trusted, or whose key is another."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from csr_signer.algorithm import RAW_ALGORITHMS
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import (
     PROTECTION_LEVELS,
     SIGNATURE_ALGORITHMS,
     Issuer,
     KmsPublicKey,
+    SignatureAlgorithm,
     confirm,
     load,
     protects,
+    refuse_names,
     verify,
+    warnings,
 )
 from sandbox.calico import der as writer
+from tests.function.authorities import BEGIN, END, Ca, permitted
 from tests.function.builders import (
     KEY_VERSION,
     Authority,
@@ -51,27 +56,6 @@ def kms_key(key: PrivateKey, algorithm: str = "EC_SIGN_P256_SHA256", protection_
     """What KMS says of a key version that holds this key."""
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=protection_level)
-
-
-def with_unreadable_names() -> bytes:
-    """A CA certificate with a name in subjectAltName that pyca does not read (x400Address)."""
-    der_ca = authority().certificate
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(der_ca.subject)
-        .issuer_name(der_ca.issuer)
-        .public_key(authority().key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
-        .add_extension(
-            x509.UnrecognizedExtension(
-                x509.ObjectIdentifier("2.5.29.17"), writer.sequence(writer.element(0xA3, writer.sequence()))
-            ),
-            critical=False,
-        )
-    )
-    return builder.sign(authority().key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_a_self_signed_ca_is_an_issuer() -> None:
@@ -107,69 +91,25 @@ def test_an_intermediate_is_trusted_by(trust: bytes) -> None:
     assert loaded(ISSUING.pem, trust).certificate == ISSUING.certificate
 
 
-@pytest.mark.parametrize(
-    ("complaint", "certificate", "trust_bundle"),
-    [
-        (r"issuer\.certificate: no PEM certificates", b"", None),
-        (r"issuer\.certificate: no PEM certificates", b"garbage", None),
-        (
-            r"issuer\.certificate: no PEM certificates",
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            None,
-        ),
-        (r"issuer\.trust_bundle: no PEM certificates", authority().pem, b""),
-        (r"'CN=Calico CA': basic constraints are not CA:TRUE", make_authority(ca=False).pem, None),
-        (r"basic constraints are not CA:TRUE", make_authority(basic_constraints=False).pem, None),
-        (r"path length is 1, allowed is 0: it issues leaves only", make_authority(path_length=1).pem, None),
-        (r"path length is None, allowed is 0", make_authority(path_length=None).pem, None),
-        (r"key usage has no keyCertSign", make_authority(key_cert_sign=False).pem, None),
-        (r"key usage has no keyCertSign", make_authority(key_usage=False).pem, None),
-        (r"has no subject key identifier", make_authority(key_identifier=False).pem, None),
-        (r"its extensions cannot be read", with_unreadable_names(), None),
-        (r"'CN=Issuing' is not issued by the next in the file, 'CN=Calico CA'", ISSUING.pem + authority().pem, None),
-        (r"path length is None, allowed is 0", ROOT.pem + ISSUING.pem, None),
-        (
-            r"'CN=Not a CA': basic constraints are not CA:TRUE",
-            ISSUING.pem + make_authority(common_name="Not a CA", ca=False).pem,
-            ROOT.pem,
-        ),
-        (
-            r"issuer\.trust_bundle: neither holds nor issued 'CN=Issuing'",
-            ISSUING.pem,
-            authority().pem,
-        ),
-        (
-            r"issuer\.trust_bundle: neither holds nor issued 'CN=Calico CA'",
-            authority().pem,
-            make_authority(key=ec_key(number=33)).pem,  # of the same name
-        ),
-    ],
-)
-def test_refused_is(complaint: str, certificate: bytes, trust_bundle: bytes | None) -> None:
-    """An issuer that relying parties would not accept is an error of the configuration that says why."""
-    with pytest.raises(ConfigurationError, match=complaint):
-        loaded(certificate, trust_bundle)
+CONFIRMED: list[tuple[SignatureAlgorithm, str | None]] = [(algorithm, None) for algorithm in SIGNATURE_ALGORITHMS.values()]
+CONFIRMED += [(algorithm, signature_hash) for (_, signature_hash), algorithm in RAW_ALGORITHMS.items()]
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("EC_SIGN_P256_SHA256", ec_key()),
-        ("EC_SIGN_P384_SHA384", ec_key("P-384")),
-        ("RSA_SIGN_PKCS1_2048_SHA256", rsa_key(2048)),
-        ("RSA_SIGN_PKCS1_3072_SHA256", rsa_key(3072)),
-        ("RSA_SIGN_PKCS1_4096_SHA256", rsa_key(4096)),
-        ("RSA_SIGN_PKCS1_4096_SHA512", rsa_key(4096)),
-    ],
-)
-def test_the_key_of_the_ca_certificate_is_confirmed(name: str, key: PrivateKey) -> None:
+def of_kind(algorithm: SignatureAlgorithm) -> PrivateKey:
+    """A key of the only kind that an algorithm is for."""
+    curves = {"secp256r1": "P-256", "secp384r1": "P-384"}
+    return ec_key(curves[algorithm.key]) if algorithm.key in curves else rsa_key(int(algorithm.key[4:]))
+
+
+@pytest.mark.parametrize(("algorithm", "signature_hash"), CONFIRMED, ids=lambda each: getattr(each, "name", each))
+def test_the_key_of_the_ca_certificate_is_confirmed(algorithm: SignatureAlgorithm, signature_hash: str | None) -> None:
     """Each algorithm of Cloud KMS that signs certificates here gives hash and padding, and what it signs verifies."""
-    of = make_authority(key=key, algorithm=name)
-    issuer = make_issuer(of)
-    algorithm = confirm(issuer, kms_key(key, name))
-    assert algorithm is SIGNATURE_ALGORITHMS[name]
-    assert verify(issuer, algorithm, signature=of.sign(b"data"), data=b"data")
-    assert not verify(issuer, algorithm, signature=of.sign(b"data"), data=b"other")
+    key = of_kind(algorithm)
+    issuer = replace(make_issuer(make_authority(key=key)), signature_hash=signature_hash)
+    assert confirm(issuer, kms_key(key, algorithm.name)) is algorithm
+    signature = sign(key, b"data", algorithm.digest())
+    assert verify(issuer, algorithm, signature=signature, data=b"data")
+    assert not verify(issuer, algorithm, signature=signature, data=b"other")
     assert not verify(issuer, algorithm, signature=b"", data=b"data")
 
 
@@ -184,7 +124,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
     ("complaint", "key"),
     [
         (
-            "algorithm EC_SIGN_SECP256K1_SHA256 is not supported, use one of RSA_SIGN_PKCS1_2048_SHA256",
+            "algorithm EC_SIGN_SECP256K1_SHA256 is not supported: .*; use a key version of EC_SIGN_P256_SHA256",
             kms_key(authority().key, "EC_SIGN_SECP256K1_SHA256"),
         ),
         ("algorithm RSA_SIGN_PSS_2048_SHA256 is not supported", kms_key(rsa_key(), "RSA_SIGN_PSS_2048_SHA256")),
@@ -193,12 +133,17 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
             kms_key(authority().key, "CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED"),
         ),
         (
-            "protection level SOFTWARE, configured is at least HSM",
+            "protection level SOFTWARE, configured is at least HSM: use a key of that level, or say in",
             kms_key(authority().key, protection_level="SOFTWARE"),
         ),
         (
-            "protection level EXTERNAL, configured is at least HSM",
+            "protection level EXTERNAL, configured is at least HSM: keys outside Cloud KMS are not supported",
             kms_key(authority().key, protection_level="EXTERNAL"),
+        ),
+        ("algorithm RSA_SIGN_RAW_PKCS1_2048 signs what it is given", kms_key(rsa_key(), "RSA_SIGN_RAW_PKCS1_2048")),
+        (
+            "algorithm EC_SIGN_P384_SHA384 is for secp384r1 keys, that of 'CN=Calico CA' is secp256r1",
+            kms_key(authority().key, "EC_SIGN_P384_SHA384"),
         ),
         ("its public key is not that of the CA certificate 'CN=Calico CA'", kms_key(ec_key(number=99))),
         ("its public key is not that of the CA certificate", kms_key(rsa_key())),
@@ -213,6 +158,20 @@ def test_not_confirmed_is(complaint: str, key: KmsPublicKey) -> None:
     with pytest.raises(ConfigurationError, match=complaint) as raised:
         confirm(make_issuer(), key)
     assert KEY_VERSION in str(raised.value)
+
+
+def test_a_configured_hash_is_for_raw_keys_alone() -> None:
+    """One that would be ignored is an error of the configuration, which names the key version."""
+    issuer = replace(make_issuer(), signature_hash="SHA384")
+    with pytest.raises(ConfigurationError, match=f"{KEY_VERSION}: algorithm EC_SIGN_P256_SHA256 fixes its hash"):
+        confirm(issuer, kms_key(authority().key))
+
+
+def test_keys_of_another_size_are_not_confirmed() -> None:
+    """KMS would refuse the digest, or sign with an RSA key of a size that was not meant."""
+    key = rsa_key(3072)
+    with pytest.raises(ConfigurationError, match=r"_4096_SHA512 is for RSA-4096 keys, that of .* is RSA-3072"):
+        confirm(make_issuer(make_authority(key=key)), kms_key(key, "RSA_SIGN_PKCS1_4096_SHA512"))
 
 
 @pytest.mark.parametrize("least", range(3), ids=PROTECTION_LEVELS)
@@ -258,11 +217,66 @@ def test_a_certificate_with_an_unknown_signature_algorithm_is_someone_elses() ->
     assert encoded != leaf
     certificate = x509.load_der_x509_certificate(encoded).public_bytes(Encoding.PEM)
     assert make_issuer().issued(certificate) is None
-    with pytest.raises(ConfigurationError, match="neither holds nor issued"):
-        loaded(_intermediate_of_unknown_algorithm(), ROOT.pem)
 
 
-def _intermediate_of_unknown_algorithm() -> bytes:
-    encoded = ISSUING.certificate.public_bytes(Encoding.DER)
-    changed = encoded.replace(writer.object_identifier("1.2.840.10045.4.3.2"), bytes.fromhex("06082a8648ce3d04037f"))
-    return x509.load_der_x509_certificate(changed).public_bytes(Encoding.PEM)
+def test_names_that_the_cas_do_not_permit_are_refused_at_load() -> None:
+    """A profile and a CA that do not fit are an error of the configuration, not of the first pod."""
+    constraints = permitted(x509.DNSName("typha-server"), x509.DNSName("svc.cluster.local"))
+    issuer = loaded(Ca(extensions=constraints).pem)
+    refuse_names(issuer, ["typha-server", "calico-api.calico-system.svc.cluster.local"])
+    refuse_names(make_issuer(), ["anything"])
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^issuer\.certificate: name constraints do not permit typha-client by 'CN=Issuing', which the profile",
+    ):
+        refuse_names(issuer, ["typha-server", "typha-client"])
+
+
+YEAR = timedelta(days=365)
+SECOND = timedelta(seconds=1)
+BITES = END - YEAR
+EXPIRY = {
+    "long before": (BITES - timedelta(days=90) - SECOND, YEAR, None, ""),
+    "90 days before certificates are cut short": (
+        BITES - timedelta(days=90),
+        YEAR,
+        "WARNING",
+        "'CN=Issuing' ends 2036-01-01: from 2035-01-01 on certificates are cut short; rotate the issuing CA",
+    ),
+    "a second before they are": (BITES - SECOND, YEAR, "WARNING", "cut short"),
+    "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than 365 days"),
+    "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 days"),
+    "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: nothing can be issued"),
+    "before the beginning": (BEGIN - SECOND, YEAR, "ERROR", "is not valid before 2026-01-01T00:00:00Z"),
+    "at the beginning": (BEGIN, YEAR, None, ""),
+    "a short lifetime, 30 days before the end": (END - timedelta(days=30), timedelta(hours=1), "ERROR", "in 30 days"),
+    "a short lifetime, a second earlier": (END - timedelta(days=30) - SECOND, timedelta(hours=1), "WARNING", "cut"),
+    "a short lifetime, 120 days before the end": (
+        END - timedelta(days=120) - SECOND,
+        timedelta(hours=1),
+        None,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("now", "lifetime", "severity", "message"), EXPIRY.values(), ids=EXPIRY)
+def test_the_end_of_a_ca_is_announced(now: datetime, lifetime: timedelta, severity: str | None, message: str) -> None:
+    """A warning while there is time to rotate, an error once certificates suffer; `now` is all that it depends on."""
+    found = warnings(loaded(Ca().pem), now, lifetime=lifetime)
+    assert [each.severity for each in found] == ([] if severity is None else [severity])
+    for each in found:
+        assert message in each.message
+        assert (each.certificate, each.not_after) == ("'CN=Issuing'", END)
+
+
+def test_every_ca_of_the_path_is_announced() -> None:
+    """Also the root in the trust bundle, without which nothing verifies; the default lifetime is a year."""
+    root = Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
+    issuing = Ca(key=ec_key(number=32), above=root)
+    issuer = loaded(issuing.pem, root.pem)
+    assert [(each.severity, each.certificate) for each in warnings(issuer, datetime(2027, 1, 1, tzinfo=UTC))] == [
+        ("ERROR", "'CN=Root'")
+    ]
+    assert len(warnings(issuer, datetime(2040, 1, 1, tzinfo=UTC))) == 2
+    assert warnings(issuer, datetime(2026, 2, 1, tzinfo=UTC)) == ()

@@ -4,23 +4,28 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
-from csr_signer.certificate import build
+from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm
+from csr_signer.certificate import build, serial_number
 from csr_signer.errors import ItemError
-from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer
+from csr_signer.issuer import Issuer, load
 from csr_signer.lint import LintError, lint
 from csr_signer.policy import Permit
 from csr_signer.public_key import examine
 from sandbox.calico import der as writer
+from tests.function.authorities import Ca
+from tests.function.authorities import permitted as constraints
 from tests.function.builders import (
     CSR_UID,
+    KEY_VERSION,
     ec_key,
     ec_public_key_info,
     make_authority,
@@ -30,10 +35,21 @@ from tests.function.builders import (
     rsa_key,
 )
 
+_CONSTRAINED = Ca(
+    extensions=constraints(
+        x509.DNSName("typha-client"),
+        x509.IPAddress(ip_network("10.0.0.0/8")),
+        x509.IPAddress(ip_network("2001:db8::/32")),
+    )
+)
+CONSTRAINED = load(
+    key_version=KEY_VERSION, certificate=_CONSTRAINED.pem, trust_bundle=_CONSTRAINED.pem, protection_level="HSM"
+)
 ALGORITHM = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
 PERMIT = make_permit(ip_addresses=(ip_address("10.0.0.5"), ip_address("2001:db8::5")))
 ISSUER = make_issuer()
 HONEST = build(PERMIT, ISSUER, ALGORITHM)
+SERIAL = der.decode(der.TBSCertificate, HONEST).serial_number
 
 
 def fields(**changes: Any) -> bytes:
@@ -66,6 +82,13 @@ def spliced(before_extensions: bytes) -> bytes:
     return writer.sequence(body[:place], before_extensions, body[place:])
 
 
+def renumbered(encoded: bytes) -> bytes:
+    """A TBSCertificate with the serial number that follows from its other fields."""
+    decoded = der.decode(der.TBSCertificate, encoded)
+    number = serial_number(PERMIT, der.encode(replace(decoded, serial_number=0)))
+    return der.encode(replace(decoded, serial_number=number))
+
+
 def names(*encoded: bytes) -> bytes:
     """GeneralNames of encoded names."""
     return writer.sequence(*encoded)
@@ -88,19 +111,19 @@ def test_what_the_builder_makes_of_a_permit_is_cleared() -> None:
     assert cleared.sha256 == hashlib.sha256(HONEST).hexdigest()
 
 
-@pytest.mark.parametrize("name", SIGNATURE_ALGORITHMS)
-def test_every_signature_algorithm_is_cleared_as_itself_alone(name: str) -> None:
+@pytest.mark.parametrize("own", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
+def test_every_signature_algorithm_is_cleared_as_itself_alone(own: SignatureAlgorithm) -> None:
     """A TBSCertificate of one signature algorithm is refused for every other."""
-    encoded = build(PERMIT, ISSUER, SIGNATURE_ALGORITHMS[name])
-    for other, algorithm in SIGNATURE_ALGORITHMS.items():
-        if algorithm.identifier == SIGNATURE_ALGORITHMS[name].identifier:
-            assert lint(encoded, PERMIT, ISSUER, algorithm).der == encoded, other
+    encoded = build(PERMIT, ISSUER, own)
+    for other in EVERY_ALGORITHM:
+        if other.identifier == own.identifier:
+            assert lint(encoded, PERMIT, ISSUER, other).der == encoded
         else:
             with pytest.raises(LintError, match="signature algorithm"):
-                lint(encoded, PERMIT, ISSUER, algorithm)
+                lint(encoded, PERMIT, ISSUER, other)
 
 
-@pytest.mark.parametrize("key", [rsa_key(), ec_key("P-384"), ec_key("P-521")])
+@pytest.mark.parametrize("key", [rsa_key(), rsa_key(3072), rsa_key(8192), ec_key("P-384"), ec_key("P-521")])
 def test_every_kind_of_key_is_cleared(key: Any) -> None:
     """RSA keys may encipher keys, EC keys may not: lint expects of each what the builder writes."""
     permit = make_permit(public_key=examine(public_key_info(key)))
@@ -112,6 +135,12 @@ def test_every_kind_of_key_is_cleared(key: Any) -> None:
     [
         ("version", fields(version=1)),
         ("serial number", fields(serial_number=2**159)),
+        ("serial number", fields(serial_number=SERIAL ^ 1)),
+        ("serial number", fields(serial_number=1)),
+        ("serial number", permitted(csr_uid="00000000-0000-0000-0000-000000000000")),
+        ("serial number", permitted(cluster="another")),
+        ("order of extensions", renumbered(extensions(lambda old: [old[1], old[0], *old[2:]]))),
+        ("order of extensions", renumbered(extensions(lambda old: old[::-1]))),
         (
             "signature algorithm",
             fields(
@@ -296,6 +325,35 @@ def test_a_serial_number_is_positive(serial_number: int) -> None:
             make_permit(public_key=examine(public_key_info(make_authority().key))),
             ISSUER,
         ),
+        ("common name is no system user's", replace(PERMIT, common_name="system:masters"), ISSUER),
+        ("alternative names", replace(PERMIT, dns_names=(), ip_addresses=()), ISSUER),
+        ("cannot be read back", replace(PERMIT, extended_key_usage=()), ISSUER),
+        *[
+            ("DNS names", replace(PERMIT, dns_names=("typha-client", name)), ISSUER)
+            for name in (
+                "*.example.com",
+                "*",
+                "UPPER.example.com",
+                "under_score.example.com",
+                "-hyphen.example.com",
+                "hyphen-.example.com",
+                "dot.example.com.",
+                ".example.com",
+                "two..dots",
+                "",
+                "space example.com",
+                "10.0.0.5",
+                "1",
+                f"{'l' * 64}.example.com",
+                ".".join(["l" * 50] * 5),
+            )
+        ],
+        *[
+            ("addresses", replace(PERMIT, ip_addresses=(ip_address(text),)), ISSUER)
+            for text in ("127.0.0.1", "::1", "169.254.1.1", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "::ffff:10.0.0.5")  # noqa: S104
+        ],
+        ("name constraints", replace(PERMIT, dns_names=("typha-server",)), CONSTRAINED),
+        ("name constraints", replace(PERMIT, ip_addresses=(ip_address("192.0.2.1"),)), CONSTRAINED),
         ("size", replace(PERMIT, dns_names=tuple(f"{'n' * 60}-{number}" for number in range(300))), ISSUER),
         ("cannot be read back", replace(PERMIT, common_name="n" * 65), ISSUER),
     ],
@@ -323,12 +381,34 @@ def test_a_finding_concerns_one_item() -> None:
     assert (LintError.status, LintError.severity) == (500, "ERROR")
 
 
+def test_names_within_the_cas_constraints_are_cleared() -> None:
+    """What the CAs permit is no finding."""
+    assert lint(build(PERMIT, CONSTRAINED, ALGORITHM), PERMIT, CONSTRAINED, ALGORITHM).der
+
+
+BITS = {
+    "P-256 under P-256": (ISSUER, EVERY_ALGORITHM[4], PERMIT),
+    "RSA under P-384": (
+        make_issuer(make_authority(key=ec_key("P-384"))),
+        EVERY_ALGORITHM[5],
+        make_permit(public_key=examine(public_key_info(rsa_key()))),
+    ),
+    "P-521 under RSA with SHA-384": (
+        make_issuer(make_authority(key=rsa_key())),
+        EVERY_ALGORITHM[7],
+        make_permit(public_key=examine(public_key_info(ec_key("P-521")))),
+    ),
+}
+
+
 @pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
-def test_no_bit_can_change() -> None:
-    """Each single bit that differs is refused, but those of the serial number, which is the builder's to derive."""
-    serial = HONEST.index(der.encode(der.decode(der.TBSCertificate, HONEST).serial_number)) + 2
-    for place in [place for place in range(len(HONEST)) if place not in range(serial, serial + 20)]:
+@pytest.mark.parametrize(("issuer", "algorithm", "permit"), BITS.values(), ids=BITS)
+def test_no_bit_can_change(issuer: Issuer, algorithm: SignatureAlgorithm, permit: Permit) -> None:
+    """Each single bit that differs is refused: what is cleared is known to the bit, without asking the builder."""
+    honest = build(permit, issuer, algorithm)
+    assert lint(honest, permit, issuer, algorithm).der == honest
+    for place in range(len(honest)):
         for bit in range(8):
-            changed = HONEST[:place] + bytes([HONEST[place] ^ 1 << bit]) + HONEST[place + 1 :]
+            changed = honest[:place] + bytes([honest[place] ^ 1 << bit]) + honest[place + 1 :]
             with pytest.raises(LintError):
-                lint(changed, PERMIT, ISSUER, ALGORITHM)
+                lint(changed, permit, issuer, algorithm)

@@ -3,21 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.attestation import Attestation
+from csr_signer.attestation import CREDENTIAL_ID, Attestation
 from csr_signer.pkcs10 import parse
 from csr_signer.policy import Deferral, Permit, Refusal, decide
 from csr_signer.profile import Lifetime
 from tests.function.builders import (
     ADDRESS,
+    CERT_SIGN,
     CREATED,
     CSR_UID,
     NOW,
+    POD,
+    RANGES,
+    USAGES,
     Case,
     calico,
     certifying_addresses,
@@ -68,6 +73,7 @@ def test_the_honest_request_is_permitted_to_the_letter() -> None:
         public_key=permit.public_key,
         not_before=datetime(2026, 3, 14, 9, 21, 53, tzinfo=UTC),
         not_after=datetime(2027, 3, 14, 9, 26, 53, tzinfo=UTC),
+        unconfirmed_addresses=(),
     )
     assert permit.public_key.subject_public_key_info == public_key_info(ec_key())
 
@@ -281,14 +287,17 @@ def test_now_decides_whether_but_never_what() -> None:
     assert (first.reason, first.too_late) == ("TooLate", True)
 
 
+PENDING: Mapping[str, Any] = {
+    "signer": {"profile": certifying_addresses()},
+    "pod": {"pod_ips": (), "host_ips": (), "host_network": False},
+}
+"""A pod on the pod network whose address is not visible yet, in a profile that certifies addresses."""
+
+
 @pytest.mark.parametrize(("seconds", "deferred"), [(0, True), (299, True), (300, False), (301, False)], ids=str)
 def test_a_deferral_ends(seconds: int, deferred: bool) -> None:  # noqa: FBT001 - a column
     """An address that is to be certified is waited for until the CSR is five minutes old, then refused by name."""
-    decision = judge(
-        signer={"profile": certifying_addresses()},
-        pod={"pod_ips": (), "host_ips": ()},
-        now=CREATED + timedelta(seconds=seconds),
-    )
+    decision = judge(**PENDING, now=CREATED + timedelta(seconds=seconds))
     if deferred:
         assert isinstance(decision, Deferral)
         assert decision.retry_after == 2
@@ -296,36 +305,96 @@ def test_a_deferral_ends(seconds: int, deferred: bool) -> None:  # noqa: FBT001 
     else:
         assert codes(decision) == {"pod.address_missing"}
         assert isinstance(decision, Refusal)
+        assert decision.reason == "AddressNotVisible"
         assert ADDRESS in decision.violations[0].message
         assert not decision.too_late
 
 
 def test_nothing_is_deferred_that_is_refused_anyway() -> None:
     """Where another rule is broken, nobody waits for an address."""
-    decision = judge(
-        request={"dns_names": ("typha-client", "google.com")},
-        signer={"profile": certifying_addresses()},
-        pod={"pod_ips": (), "host_ips": ()},
-    )
+    decision = judge(**PENDING, request={"dns_names": ("typha-client", "google.com")})
     assert codes(decision) == {"san.dns.not_allowed"}
 
 
-def test_addresses_are_certified_only_where_the_profile_says_so() -> None:
-    """With `addresses: pod` those visible as the pod's are certified; with `omit` none is, visible or not."""
-    certified = judge(signer={"profile": certifying_addresses()})
-    hidden = judge(pod={"pod_ips": (), "host_ips": ()}, request={"addresses": ("8.8.8.8",)})
-    assert isinstance(certified, Permit)
-    assert [str(address) for address in certified.ip_addresses] == [ADDRESS]
-    assert isinstance(hidden, Permit)
-    assert hidden.ip_addresses == ()
+@pytest.mark.parametrize(
+    ("sentence", "claims"),
+    [
+        ("confirms it", {}),
+        ("says nothing yet", {"pod_ips": (), "host_ips": ()}),
+        ("is late, after the node came back with another address", {"pod_ips": ("10.132.0.1",), "host_ips": ()}),
+        ("was rewritten by somebody", {"pod_ips": ("8.8.8.8", "::1"), "host_ips": ("garbage",)}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_status_refuses_or_changes_a_certificate_without_addresses(sentence: str, claims: Mapping[str, Any]) -> None:
+    """With `addresses: omit`, whatever the pod's status says of the requested address, the certificate is the same."""
+    permit = judge(pod=claims)
+    assert isinstance(permit, Permit), permit
+    assert replace(permit, unconfirmed_addresses=()) == judge()
+    assert [str(address) for address in permit.unconfirmed_addresses] == ([ADDRESS] if claims else [])
+
+
+def test_an_address_that_is_not_the_pods_is_recorded_and_not_certified() -> None:
+    """With `addresses: omit`, a foreign address gets nobody anything, and the permit names it for the audit record."""
+    permit = judge(request={"addresses": ("8.8.8.8",)})
+    assert isinstance(permit, Permit)
+    assert permit.ip_addresses == ()
+    assert [str(address) for address in permit.unconfirmed_addresses] == ["8.8.8.8"]
+
+
+def test_addresses_of_a_pod_are_certified_where_the_profile_says_so() -> None:
+    """With `addresses: pod` and a network of its own, the addresses in the pod's status are certified."""
+    permit = judge(signer=PENDING["signer"], pod={"host_network": False, "host_ips": ()})
+    assert isinstance(permit, Permit)
+    assert [str(address) for address in permit.ip_addresses] == [ADDRESS]
+    assert permit.unconfirmed_addresses == ()
+
+
+@pytest.mark.parametrize("kind", ["InternalIP", "ExternalIP"])
+def test_addresses_of_a_host_are_certified_from_its_node(kind: str) -> None:
+    """With `addresses: pod` on the host's network, those of the node are certified, whatever the pod's status says."""
+    permit = judge(
+        signer=PENDING["signer"],
+        pod={"pod_ips": ("10.0.0.1",), "host_ips": ()},
+        node={"addresses": [("Hostname", "x"), (kind, ADDRESS)]},
+    )
+    assert isinstance(permit, Permit)
+    assert [str(address) for address in permit.ip_addresses] == [ADDRESS]
+
+
+@pytest.mark.parametrize("kind", ["Hostname", "InternalDNS", "ExternalDNS"])
+def test_a_nodes_names_are_no_addresses(kind: str) -> None:
+    """What a node calls a name is never taken for an address, even where it reads as one."""
+    assert isinstance(judge(signer=PENDING["signer"], node={"addresses": [(kind, ADDRESS)]}), Deferral)
+
+
+def test_ranges_allow_what_lies_within_any_of_them() -> None:
+    """An address within one of several ranges, of component and cluster, is allowed."""
+    ranges = (ip_network("2001:db8::/32"), *RANGES)
+    profile = certifying_addresses("10.132.0.7/32", "192.0.2.0/24")
+    permit = judge(signer={"profile": profile, "address_ranges": ranges})
+    assert isinstance(permit, Permit)
+    assert [str(address) for address in permit.ip_addresses] == [ADDRESS]
+
+
+@pytest.mark.parametrize("address", ["240.10.0.7", "100.64.0.7", "fd00::7", "198.18.0.7", "169.253.0.7"])
+def test_addresses_that_clusters_use_for_pods_are_possible(address: str) -> None:
+    """Private, shared and class E addresses are honest pods' addresses."""
+    permit = judge(
+        request={"addresses": (address,)},
+        pod={"pod_ips": (address,), "host_network": False},
+        signer=PENDING["signer"],
+    )
+    assert isinstance(permit, Permit), permit
+    assert [str(certified) for certified in permit.ip_addresses] == [address]
 
 
 def test_both_families_of_a_pod_are_its_own() -> None:
     """An IPv6 address of a dual-stack pod is as good as its IPv4 address, however it is written."""
     permit = judge(
         request={"addresses": (ADDRESS, "2001:db8::7")},
-        pod={"pod_ips": (ADDRESS, "2001:0db8:0000:0000:0000:0000:0000:0007")},
-        signer={"profile": certifying_addresses()},
+        pod={"pod_ips": (ADDRESS, "2001:0db8:0000:0000:0000:0000:0000:0007"), "host_network": False},
+        signer=PENDING["signer"],
     )
     assert isinstance(permit, Permit)
     assert [str(address) for address in permit.ip_addresses] == [ADDRESS, "2001:db8::7"]
@@ -334,34 +403,116 @@ def test_both_families_of_a_pod_are_its_own() -> None:
 def test_many_missing_addresses_stay_one_short_text() -> None:
     """A requester that names a hundred addresses gets neither a long answer nor a refusal that names nothing."""
     addresses = tuple(f"2001:db8:aaaa:bbbb:cccc:dddd:eeee:{number:04x}" for number in range(90))
-    story: dict[str, Any] = {
-        "request": {"addresses": addresses},
-        "signer": {"profile": certifying_addresses()},
-        "pod": {"pod_ips": (), "host_ips": ()},
-    }
-    deferral = judge(**story)
-    refusal = judge(**story, now=CREATED + timedelta(hours=1))
+    deferral = judge(**PENDING, request={"addresses": addresses})
+    refusal = judge(**PENDING, request={"addresses": addresses}, now=CREATED + timedelta(hours=1))
     assert isinstance(deferral, Deferral)
     assert isinstance(refusal, Refusal)
     assert len(deferral.missing) < 300
     assert all(len(violation.message) < 400 for violation in refusal.violations)
 
 
+def test_a_token_that_does_not_name_itself_is_allowed_where_the_cluster_says_so() -> None:
+    """Before Kubernetes 1.32 no token has a credential id: with the waiver its absence is no violation."""
+    extra: Mapping[str, Any] = {"further_extra": {CREDENTIAL_ID: []}}
+    assert codes(judge(csr=extra)) == {"requester.unbound"}
+    assert isinstance(judge(csr=extra, signer={"credential_id": False}), Permit)
+    assert isinstance(judge(signer={"credential_id": False}), Permit)
+
+
+def test_a_wish_beyond_every_number_is_the_maximum() -> None:
+    """An expirationSeconds that no length of time can hold is still only a wish."""
+    permit = judge(csr={"expiration_seconds": 10**30})
+    assert isinstance(permit, Permit)
+    assert permit.not_after - CREATED == timedelta(days=825)
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        ({"no_pod": True}, "PodNotProven"),
+        ({"no_pod": True}, "PodGone"),
+        ({"pod": {"deleting": True}}, "PodNotProven"),
         ({"csr": {"username": "attacker"}}, "RequesterNotAllowed"),
-        ({"request": {"common_name": "typha-server"}}, "RequestNotAllowed"),
-        ({"request": b"garbage"}, "RequestNotAllowed"),
+        ({"request": {"common_name": "typha-server"}}, "NameNotAllowed"),
+        ({"request": {"key": rsa_key(1024)}}, "KeyNotAllowed"),
+        ({"request": {"key_usage": (CERT_SIGN,)}}, "UsageNotAllowed"),
+        ({"request": b"garbage"}, "RequestMalformed"),
+        ({"request": b"garbage", "no_pod": True}, "PodGone"),
         ({"now": CREATED + timedelta(days=400)}, "TooLate"),
     ],
 )
 def test_reasons_sort_refusals(broken: Mapping[str, Any], reason: str) -> None:
-    """A condition's reason is CamelCase and says what kind of rule was broken first."""
+    """A condition's reason is CamelCase and says what kind of rule was broken: who asks comes before what for."""
     decision = judge(**broken)
     assert isinstance(decision, Refusal)
     assert decision.reason == reason
+
+
+USAGE_WORDS = "'digital signature', 'key encipherment', 'key agreement', 'server auth', 'client auth'"
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"csr": {"usages": ()}}, f"got 'none', allowed {USAGE_WORDS}"),
+        ({"csr": {"usages": ("any", "client auth")}}, f"got ['any'], allowed {USAGE_WORDS}"),
+        ({"request": {"key_usage": (CERT_SIGN,)}}, f"got ['cert sign'], allowed {USAGE_WORDS}"),
+        ({"request": {"subject": (("2.5.4.6", "DE"),)}}, "got 2.5.4.6='DE', allowed is 2.5.4.6='US'"),
+        ({"request": {"subject": (("2.5.4.5", "1"),)}}, "got 2.5.4.5='1', no such attribute"),
+        ({"request": {"common_name": "x"}}, "got ['x'], allowed 'typha-client'"),
+        ({"request": {"common_name": None}}, "got [], allowed 'typha-client'"),
+        ({"request": {"dns_names": ("typha-client", "b", "a")}}, "got ['a', 'b'], allowed 'typha-client'"),
+        (
+            {"request": {"dns_names": ("typha-client", "typha-client")}},
+            "got a DNS name twice, allowed is each once",
+        ),
+        ({"request": {"dns_names": ()}}, "required are also 'typha-client'"),
+        ({"request": {"addresses": (ADDRESS, ADDRESS)}}, "got an address twice, allowed is each once"),
+        (
+            {"request": {"addresses": ("127.0.0.1", ADDRESS)}},
+            "got '127.0.0.1', allowed is no loopback, link-local, multicast, unspecified, broadcast or reserved address",
+        ),
+        (
+            {"request": {"addresses": ("8.8.8.8", ADDRESS)}, "signer": {"address_ranges": RANGES}},
+            "got ['8.8.8.8'], allowed '10.132.0.0/16'",
+        ),
+        ({"csr": {"name": "x"}}, f"got 'x', allowed 'node-certs:{POD}'"),
+        (
+            {"csr": {"service_account": "x"}, "pod": {"service_account": "x"}},
+            "got 'calico-system/x', allowed 'calico-system/calico-apiserver', 'calico-system/calico-node',"
+            " 'calico-system/calico-typha'",
+        ),
+    ],
+    ids=str,
+)
+def test_a_message_says_what_was_got_and_what_is_allowed(broken: Mapping[str, Any], message: str) -> None:
+    """To the letter, for each rule: it is what the operator reads."""
+    decision = judge(**broken)
+    assert isinstance(decision, Refusal)
+    assert message in [violation.message for violation in decision.violations]
+
+
+@pytest.mark.parametrize("usages", [("server auth",), ("digital signature", "client auth"), USAGES[::-1]], ids=str)
+def test_fewer_usages_than_the_profile_allows_are_enough(usages: tuple[str, ...]) -> None:
+    """Older clients ask for some of them only; the certificate is the same."""
+    assert judge(csr={"usages": usages}) == judge()
+
+
+def test_of_several_rows_none_judges_a_request_by_another_name() -> None:
+    """Where an account has two rows and the CSR name is neither's, the name is all that is known to be wrong."""
+    node = calico().components[0]
+    second = replace(
+        node, name="second", common_name="second", request_names=(replace(node.request_names[0], name="second:{pod}"),)
+    )
+    profile = replace(calico(), components=(node, second))
+    assert isinstance(judge(signer={"profile": profile}), Permit)
+    assert codes(judge(signer={"profile": profile}, csr={"name": f"second:{POD}"})) == {"subject.common_name"}
+    refusal = judge(signer={"profile": profile}, csr={"name": "x"}, request={"common_name": "evil", "dns_names": ()})
+    assert codes(refusal) == {"request_name.not_allowed"}
+    one_row = replace(calico(), components=(second,))
+    assert codes(judge(signer={"profile": one_row}, csr={"name": "x"}, request={"common_name": "evil"})) == {
+        "request_name.not_allowed",
+        "subject.common_name",
+    }
 
 
 def test_nothing_known_is_refused() -> None:
@@ -374,7 +525,7 @@ def test_nothing_known_is_refused() -> None:
         signer=make_signer(),
         now=NOW,
     )
-    assert decision == Refusal(reason="RequestNotAllowed", violations=())
+    assert decision == Refusal(reason="RequesterNotAllowed", violations=())
 
 
 def test_a_profile_without_rows_refuses() -> None:

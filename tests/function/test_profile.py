@@ -1,6 +1,7 @@
 """Profiles: what is not written is refused, and no profile rises above the ceilings in code."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +10,14 @@ import yaml
 
 from csr_signer.errors import ConfigurationError
 from csr_signer.profile import ALLOWED_USAGES, CEILING, FLOOR, SHIPPED, NameRule, Profile, Span, load
+from tests.function.broken_profiles import BROKEN, Broken, component, profile
 from tests.function.builders import calico
 
 
-def profile(**changes: Any) -> dict[str, Any]:
-    """A small profile that is right, or wrong in one key."""
-    return {
-        "name": "own",
-        "usages": ["digital signature", "server auth"],
-        "lifetime": {"default": "30d", "minimum": "1h", "maximum": "90d"},
-        "components": [component()],
-    } | changes
-
-
-def component(**changes: Any) -> dict[str, Any]:
-    """Its row."""
-    return {
-        "name": "web",
-        "service_accounts": ["web/server"],
-        "request_names": [{"name": "web:{pod}"}],
-        "common_name": "web",
-        "dns_names": [{"name": "web.{namespace}.svc.{cluster_domain}"}],
-        "extended_key_usage": ["serverAuth"],
-    } | changes
-
-
-def loaded(folder: Path, content: dict[str, Any], release: str | None = None) -> Profile:
+def loaded(folder: Path, content: dict[str, Any], release: str | None = None, *namespaces: str) -> Profile:
     """The profile as a file of a user."""
     (folder / "own.yaml").write_text(yaml.safe_dump(content))
-    return load("own.yaml", release=release, folder=folder)
+    return load("own.yaml", release=release, namespaces=namespaces, folder=folder)
 
 
 def test_a_users_profile_is_a_file_beside_the_document(tmp_path: Path) -> None:
@@ -49,17 +29,65 @@ def test_a_users_profile_is_a_file_beside_the_document(tmp_path: Path) -> None:
     assert own.lifetime.floor == 0.5
 
 
-@pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.yaml")])
-def test_a_shipped_profile_is_found_by_its_name(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+def test_refused_is(broken: Broken, tmp_path: Path) -> None:
+    """The message names file, path, what was got and what is allowed, in one line."""
+    with pytest.raises(ConfigurationError, match=broken.complaint) as raised:
+        loaded(tmp_path, broken.content, broken.release)
+    assert "own" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_rows_of_what_is_broken_start_from_one_that_is_right(tmp_path: Path) -> None:
+    """Else they could be refused for something that none of them names."""
+    other = component(name="other", request_names=[{"name": "first:{pod}"}])
+    assert len(loaded(tmp_path, profile(components=[component(), other])).components) == 2
+
+
+def test_every_complaint_is_told_at_once(tmp_path: Path) -> None:
+    """Whoever mends a profile sees all that is wrong with its texts."""
+    with pytest.raises(ConfigurationError) as raised:
+        loaded(tmp_path, profile(colour="red", components=[component(common_name="", service_accounts=["x"])]))
+    message = str(raised.value)
+    assert [part in message for part in ("colour", "components.0.common_name", "components.0.service_accounts.0")] == [
+        True
+    ] * 3
+
+
+SHIPPED_RELEASES = {"calico": "3.31", "calico-enterprise": "1.44"}
+
+
+def test_shipped_profiles_are_these() -> None:
+    """A further one needs a release here, and its rows in test_components."""
+    assert {path.stem for path in SHIPPED.glob("*.yaml")} == set(SHIPPED_RELEASES)
+
+
+@pytest.mark.parametrize(("name", "release"), SHIPPED_RELEASES.items())
+def test_a_shipped_profile_is_found_by_its_name(name: str, release: str, tmp_path: Path) -> None:
     """Every file that is shipped loads for a release that it knows."""
-    assert load(name, release="3.31", folder=tmp_path).name == name
+    assert load(name, release=release, namespaces=["calico-system"], folder=tmp_path).name == name
 
 
-@pytest.mark.parametrize("name", ["absent", "absent.yaml", "", "../profiles/absent"])
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_profile_names_the_schema(path: Path) -> None:
+    """Editors find it by the first line."""
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "# yaml-language-server: $schema=schema.json"
+
+
+@pytest.mark.parametrize("name", ["absent", "absent.yaml", "", "../profiles/absent", "schema.json", "a" * 5000, "a\0"])
 def test_an_unknown_profile_is_named_with_those_shipped(name: str, tmp_path: Path) -> None:
     """The message says what there is."""
-    with pytest.raises(ConfigurationError, match="no such profile, shipped are calico"):
+    with pytest.raises(ConfigurationError, match="no such profile, shipped are calico, calico-enterprise;"):
         load(name, release="3.31", folder=tmp_path)
+
+
+def test_a_users_profile_lies_beside_the_document(tmp_path: Path) -> None:
+    """A name is no path: nothing outside the document's folder is read."""
+    loaded(tmp_path, profile())
+    (tmp_path / "folder").mkdir()
+    for name in ("../own.yaml", str(tmp_path / "own.yaml")):
+        with pytest.raises(ConfigurationError, match="no such profile"):
+            load(name, release=None, folder=tmp_path / "folder")
 
 
 @pytest.mark.parametrize(
@@ -92,9 +120,17 @@ def test_a_release_has_its_rows_and_names_alone(release: str, components: list[s
         ("", "calico-system/calico-node", False),
     ],
 )
-def test_a_profile_names_its_requesters(namespace: str, service_account: str, named: bool) -> None:  # noqa: FBT001 - a column
+def test_a_profile_has_rows_for_its_requesters(namespace: str, service_account: str, named: bool) -> None:  # noqa: FBT001 - a column
     """Only the service accounts of a release's own rows are anyone to it."""
-    assert calico("3.31").names(namespace, service_account) == named
+    rows = calico("3.31").rows_of(namespace, service_account)
+    assert [row.name for row in rows] == ([service_account] if named else [])
+
+
+def test_a_service_account_may_have_several_rows(tmp_path: Path) -> None:
+    """One pod may hold several certificates, each with a name of its own."""
+    first, second = component(), component(name="metrics", request_names=[{"name": "metrics:{pod}"}])
+    own = loaded(tmp_path, profile(components=[first, component(name="x", service_accounts=["web/x"]), second]))
+    assert [row.name for row in own.rows_of("web", "server")] == ["web", "metrics"]
 
 
 @pytest.mark.parametrize(
@@ -122,45 +158,108 @@ def test_a_release_after_the_last_is_not_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["request_names", "dns_names"])
-def test_bounds_of_a_name_need_a_release_too(part: str, tmp_path: Path) -> None:
-    """Without a release, a name that only some releases use must not hold for all."""
+def test_a_release_takes_its_names_alone(part: str, tmp_path: Path) -> None:
+    """A name that only some releases use holds for none of the others."""
     bounded = component(**{part: [{"name": "web"}, {"name": "old-web", "until": "1.0"}]})
-    with pytest.raises(ConfigurationError, match="needs a release"):
-        loaded(tmp_path, profile(components=[bounded]))
-    assert len(getattr(loaded(tmp_path, profile(components=[bounded]), "1.1").components[0], part)) == 1
+    rows = [loaded(tmp_path, profile(components=[bounded]), release).components[0] for release in ("1.0", "1.1")]
+    assert [[rule.name for rule in getattr(row, part)] for row in rows] == [["web", "old-web"], ["web"]]
 
 
-@pytest.mark.parametrize("part", ["request_names", "dns_names"])
-def test_a_row_that_loses_its_last_name_is_an_error(part: str, tmp_path: Path) -> None:
-    """A row without request names could never be used, one without DNS names would certify none."""
-    bounded = component(**{part: [{"name": "web", "until": "1.0"}]})
-    assert loaded(tmp_path, profile(components=[bounded]), "1.0").components
-    with pytest.raises(ConfigurationError, match=r"component 'web' has no request name .* in release 1\.1"):
-        loaded(tmp_path, profile(components=[bounded]), "1.1")
+def test_a_span_may_be_of_one_release(tmp_path: Path) -> None:
+    """Both ends are inclusive, so they may be equal."""
+    rows = [component(), component(name="x", service_accounts=["web/x"], since="1.0", until="1.0")]
+    counts = [len(loaded(tmp_path, profile(components=rows), release).components) for release in ("0.9", "1.0", "1.1")]
+    assert counts == [1, 2, 1]
+
+
+def test_two_releases_may_use_one_request_name(tmp_path: Path) -> None:
+    """Rows are compared within a release: what was renamed is no ambiguity."""
+    rows = [component(until="1.0"), component(name="new", since="1.1", common_name="new")]
+    assert [loaded(tmp_path, profile(components=rows), release).components[0].name for release in ("1.0", "1.1")] == [
+        "web",
+        "new",
+    ]
+
+
+def test_a_common_name_need_not_be_a_dns_name(tmp_path: Path) -> None:
+    """And localhost is a name: Calico Enterprise asks for both."""
+    row = component(common_name="localhost", dns_names=[{"name": "web"}, {"name": "localhost"}])
+    own = loaded(tmp_path, profile(components=[row])).components[0]
+    assert (own.common_name, [rule.name for rule in own.dns_names]) == ("localhost", ["web", "localhost"])
 
 
 @pytest.mark.parametrize(
-    ("complaint", "changes"),
+    "name",
     [
-        (r"own\.yaml: usages: got \['cert sign'\], allowed are", {"usages": ["cert sign", "server auth"]}),
-        (r"usages: got \['any'\]", {"usages": ["any"]}),
-        (r"usages: got none", {"usages": []}),
-        (r"lifetime: allowed is 10m <= minimum", {"lifetime": {"default": "30d", "minimum": "9m"}}),
-        (r"lifetime: allowed", {"lifetime": {"default": "1h", "minimum": "2h"}}),
-        (r"lifetime: allowed", {"lifetime": {"default": "30d", "maximum": "29d"}}),
-        (r"lifetime: allowed .*825d", {"lifetime": {"default": "30d", "maximum": "826d"}}),
-        (r"lifetime: allowed .*a floor between 0 and 1", {"lifetime": {"default": "30d", "floor": 1}}),
-        (r"lifetime: allowed .*a floor between 0 and 1", {"lifetime": {"default": "30d", "floor": 0.0}}),
-        (r"lifetime\.default: allowed is a whole number with a unit", {"lifetime": {"default": 30}}),
-        (r"components: got none, so every request would be refused", {"components": []}),
-        (r"colour: unexpected keyword argument", {"colour": "red"}),
-        (r"subject\.2\.5\.4\.10: input should be a valid string", {"subject": {"2.5.4.10": 5}}),
+        "{pod}.web.{namespace}.svc.{cluster_domain}",
+        "web.{namespace}",
+        "a-{pod}-b.c",
+        "1.2.3.a",
+        "a" * 63,
+        "x.{namespace}-y",
     ],
 )
-def test_a_profile_cannot(complaint: str, changes: dict[str, Any], tmp_path: Path) -> None:
-    """Ceilings are in code; the message names file, key, what was got and what is allowed."""
-    with pytest.raises(ConfigurationError, match=complaint):
-        loaded(tmp_path, profile(**changes))
+def test_a_dns_name_may_be(name: str, tmp_path: Path) -> None:
+    """What comes before the last label may be the pod's own."""
+    own = loaded(tmp_path, profile(components=[component(dns_names=[{"name": name}])]))
+    assert own.components[0].dns_names == (NameRule(name=name),)
+
+
+@pytest.mark.parametrize("name", ["web:{pod}", "{pod}.web", "{namespace}", "A b_c.d:e-f", "1", "{cluster_domain}"])
+def test_a_common_name_may_be(name: str, tmp_path: Path) -> None:
+    """Placeholders, and what Kubernetes' names are made of."""
+    own = loaded(tmp_path, profile(components=[component(common_name=name)]))
+    assert own.components[0].common_name == name
+
+
+def test_address_ranges_are_networks(tmp_path: Path) -> None:
+    """They may restrict what a row asks for, whether it certifies addresses or not."""
+    for addresses in ("omit", "pod"):
+        row = component(addresses=addresses, address_ranges=["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"])
+        own = loaded(tmp_path, profile(components=[row])).components[0]
+        assert own.address_ranges == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.1/32"))
+    assert loaded(tmp_path, profile()).components[0].address_ranges == ()
+
+
+def two_namespaces(**changes: Any) -> dict[str, Any]:
+    """A profile for two namespaces, of which one row is for both and one for `db` until 1.0."""
+    both = component(service_accounts=["web/server", "db/server"])
+    old = component(name="old", service_accounts=["old/server"], request_names=[{"name": "old:{pod}"}], until="1.0")
+    return profile(components=[both, old], **changes)
+
+
+def test_configured_namespaces_are_the_only_ones(tmp_path: Path) -> None:
+    """A service account of another namespace is nobody, and a row without any is none."""
+    own = loaded(tmp_path, two_namespaces(), "1.0", "web")
+    assert [row.service_accounts for row in own.components] == [("web/server",)]
+    assert not own.rows_of("db", "server")
+    everywhere = loaded(tmp_path, two_namespaces(), "1.0")
+    assert [row.service_accounts for row in everywhere.components] == [("web/server", "db/server"), ("old/server",)]
+    assert loaded(tmp_path, two_namespaces(), "1.0", "web", "db", "old", "web") == everywhere
+
+
+@pytest.mark.parametrize("namespace", ["old", "absent", "", "web/server"])
+def test_a_namespace_that_the_release_does_not_use_is_an_error(namespace: str, tmp_path: Path) -> None:
+    """Anyone could create it; the message says which there are."""
+    with pytest.raises(ConfigurationError, match=rf"namespaces: got \['{namespace}'\], allowed are .* of db, web$"):
+        loaded(tmp_path, two_namespaces(), "1.1", "web", namespace)
+
+
+def test_a_profile_may_demand_its_namespaces(tmp_path: Path) -> None:
+    """Where they differ from installation to installation, none is honoured unasked."""
+    demanding = two_namespaces(namespaces="configured")
+    with pytest.raises(ConfigurationError, match=r"namespaces: got none, allowed are those .* of db, old, web$"):
+        loaded(tmp_path, demanding, "1.0")
+    own = loaded(tmp_path, demanding, "1.0", "db")
+    assert [row.service_accounts for row in own.components] == [("db/server",)]
+
+
+def test_enterprise_demands_its_namespaces(tmp_path: Path) -> None:
+    """The shipped profile of Calico Enterprise honours none that the configuration does not name."""
+    with pytest.raises(
+        ConfigurationError, match=r"'calico-enterprise': namespaces: got none, allowed are .*tigera-dex"
+    ):
+        load("calico-enterprise", release="1.44", folder=tmp_path)
 
 
 @pytest.mark.parametrize("floor", [float("nan"), float("inf"), -1.0])
@@ -170,46 +269,11 @@ def test_a_floor_is_a_part(floor: float, tmp_path: Path) -> None:
         loaded(tmp_path, profile(lifetime={"default": "30d", "floor": floor}))
 
 
-@pytest.mark.parametrize(
-    ("complaint", "changes"),
-    [
-        (r"components\.0\.service_accounts, request_names, .* at least one", {"service_accounts": []}),
-        (r"at least one entry", {"request_names": []}),
-        (r"at least one entry", {"dns_names": []}),
-        (r"at least one entry", {"extended_key_usage": []}),
-        (r"all are optional", {"dns_names": [{"name": "web", "optional": True}]}),
-        (r"service_accounts: got \['server'\], allowed are NAMESPACE/NAME", {"service_accounts": ["server"]}),
-        (r"service_accounts: got \['a/b/c'\]", {"service_accounts": ["a/b/c"]}),
-        (r"placeholder \{node\} is not known", {"common_name": "{node}"}),
-        (r"placeholder \{\} is not known", {"dns_names": [{"name": "{}"}]}),
-        (r"placeholder \{Pod\} is not known", {"request_names": [{"name": "{Pod}"}]}),
-        (r"common_name: .* not starting with system:", {"common_name": "system:node:{pod}"}),
-        (r"common_name: got '', allowed are 1 to 64", {"common_name": ""}),
-        (r"common_name: got 'a{65}'", {"common_name": "a" * 65}),
-        (r"common_name: got 'a\\x00b'", {"common_name": "a\0b"}),
-        (r"dns_names: got \['10\.0\.0\.1'\]", {"dns_names": [{"name": "10.0.0.1"}]}),
-        (r"dns_names: got \['Web'\]", {"dns_names": [{"name": "Web"}]}),
-        (r"dns_names: got \[''\]", {"dns_names": [{"name": ""}]}),
-        (r"service_accounts: got \['\*/\*'\]", {"service_accounts": ["*/*"]}),
-        (r"extended_key_usage: got one twice", {"extended_key_usage": ["serverAuth", "serverAuth"]}),
-        (r"a span that ends before it begins", {"since": "3.31", "until": "3.30"}),
-        (r"without a wildcard", {"dns_names": [{"name": "*.svc"}]}),
-        (r"since, until: allowed is MAJOR\.MINOR in quotes", {"since": "3"}),
-        (r"since, until: allowed", {"dns_names": [{"name": "web", "until": "v1.0"}]}),
-        (r"components\.0\.since: input should be a valid string, got 3\.3", {"since": 3.30}),
-        (r"extended_key_usage\.0: input should be 'serverAuth' or 'clientAuth'", {"extended_key_usage": ["anyUsage"]}),
-        (r"addresses: input should be 'omit' or 'pod'", {"addresses": "node"}),
-        (r"dns_names\.0: .*got 'web'", {"dns_names": ["web"]}),
-        (
-            r"dns_names\.0\.optional: input should be a valid boolean",
-            {"dns_names": [{"name": "web", "optional": "no"}]},
-        ),
-    ],
-)
-def test_a_row_cannot(complaint: str, changes: dict[str, Any], tmp_path: Path) -> None:
-    """Every key of a row has its rule, and the message says which row."""
-    with pytest.raises(ConfigurationError, match=complaint):
-        loaded(tmp_path, profile(components=[component(**changes)]))
+@pytest.mark.parametrize("text", ["3.31\n", "٣.٣١"])
+def test_no_release_is(text: str, tmp_path: Path) -> None:
+    """Texts that a careless pattern would take: a line's end, and digits of another script."""
+    with pytest.raises(ConfigurationError, match=r"components\.0\.since: allowed is MAJOR\.MINOR"):
+        loaded(tmp_path, profile(components=[component(since=text)]), "3.31")
 
 
 def test_no_ceiling_is_near_a_ca() -> None:
@@ -235,17 +299,3 @@ def test_no_ceiling_is_near_a_ca() -> None:
 def test_a_span_has_both_its_ends(span: Span, release: str, included: bool) -> None:  # noqa: FBT001 - a column
     """Since and until are inclusive; an absent end is open."""
     assert span.includes(release) == included
-
-
-@pytest.mark.parametrize("subject", [{"2.5.4.3": "name"}, {"zz": "value"}, {"C": "US"}])
-def test_subject_attributes_are_oids_other_than_the_common_name(subject: dict[str, str], tmp_path: Path) -> None:
-    """The common name is the component's, and a short name is not an attribute type."""
-    with pytest.raises(ConfigurationError, match=r"subject: got .*, allowed are OIDs other than 2\.5\.4\.3"):
-        loaded(tmp_path, profile(subject=subject))
-
-
-def test_two_rows_for_the_same_request_are_refused(tmp_path: Path) -> None:
-    """Neither would be meant for sure: the message says which account and request name."""
-    rows = [component(), component(name="other", common_name="other")]
-    with pytest.raises(ConfigurationError, match=r"two rows are for web/server with request name 'web:\{pod\}'"):
-        loaded(tmp_path, profile(components=rows))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.violation import CODES, LONGEST_QUOTE, LONGEST_TEXT, Violation, describe, quote
+from csr_signer.violation import CODES, LONGEST_QUOTE, LONGEST_TEXT, Violation, describe, ordered, quote
 from tests.function.tables import CASES
 
 
@@ -26,8 +26,16 @@ def test_no_sentence_stands_twice() -> None:
 def test_codes_are_words_and_dots(code: str) -> None:
     """Codes go into queries and alert filters: lower case, two or three words, and a sentence of what is allowed."""
     assert re.fullmatch(r"[a-z_]+(\.[a-z_]+){1,2}", code)
-    assert CODES[code]
-    assert not CODES[code].endswith(".")
+    assert CODES[code].allowed
+    assert not CODES[code].allowed.endswith(".")
+    assert re.fullmatch(r"([A-Z][a-z]+){2,3}", CODES[code].reason)
+
+
+def test_who_asks_comes_before_what_for() -> None:
+    """A refusal's reason is that of its most important violation, whatever order they were found in."""
+    found = [Violation(code=code, message="") for code in ("usages.not_allowed", "request.pem", "pod.gone")]
+    assert [violation.code for violation in ordered(found)] == ["pod.gone", "request.pem", "usages.not_allowed"]
+    assert ordered(found)[0].reason == "PodGone"
 
 
 def test_an_unknown_code_is_no_violation() -> None:

@@ -63,12 +63,12 @@ def fleet_maker(deployment: Deployment, keys: KeyPool) -> Callable[..., Fleet]:
     """What makes a deployment's fleets, each of other pods than the one before."""
     numbers = itertools.count(1)
 
-    def make(count: int, *, mixed: bool = False) -> Fleet:
+    def make(count: int, *, mixed: bool = False, signer_name: str = "") -> Fleet:
         number = next(numbers)
         members = plan(
             count,
-            components=components(deployment.signer.release),
-            managements=managements(deployment.signer.signer_name, algorithms=MIXED if mixed else KEYS),
+            components=components(deployment.settings.release),
+            managements=managements(signer_name or deployment.signer.signer_name, algorithms=MIXED if mixed else KEYS),
             seed=number,
             prefix=f"fleet{number}",
         )

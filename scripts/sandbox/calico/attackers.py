@@ -95,7 +95,7 @@ def prepare(
     pods = world.add_pods(plans, nodes)
     for row, plan in zip(asked, plans, strict=True):
         world.remember(csr_path(row.request_name(plan.name)))
-    victim = Victim(request_name=asked[0].request_name(plans[0].name), address=plans[0].addresses[0])
+    victim = Victim(request_name=asked[0].request_name(plans[0].name))
     return [
         Attacker(
             story=story,

@@ -35,8 +35,11 @@ MIXED = tuple((key, signature) for key in KEY_ALGORITHMS for signature in signat
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # those of generated names in Kubernetes
 _NODE_EVERY = 2  # of two pods one is a calico-node, on a node of its own
-_HOSTS = (ipaddress.IPv4Address("10.128.0.0"), ipaddress.IPv6Address("fd00:10:128::"))
-_PODS = (ipaddress.IPv4Address("10.244.0.0"), ipaddress.IPv6Address("fd00:10:244::"))
+Networks = tuple[ipaddress.IPv4Network, ipaddress.IPv6Network]
+NODE_NETWORKS: Networks = (ipaddress.IPv4Network("10.128.0.0/16"), ipaddress.IPv6Network("fd00:10:128::/64"))
+"""Where the addresses of all nodes lie."""
+POD_NETWORKS: Networks = (ipaddress.IPv4Network("10.244.0.0/16"), ipaddress.IPv6Network("fd00:10:244::/64"))
+"""Where the addresses of all pods lie that are not on their host's network."""
 _DUAL_STACK_EVERY = 3
 
 
@@ -90,12 +93,12 @@ def managements(
 
 def node_plan(number: int, prefix: str = "node") -> NodePlan:
     """A node with an IPv4 address of its own; every third has an IPv6 address too."""
-    return NodePlan(name=f"{prefix}-{number:04}", addresses=_addresses(number, *_HOSTS))
+    return NodePlan(name=f"{prefix}-{number:04}", addresses=_addresses(number, NODE_NETWORKS))
 
 
 def pod_addresses(number: int) -> tuple[str, ...]:
     """Addresses of a pod that is not on its host's network; every third has an IPv6 address too."""
-    return _addresses(number, *_PODS)
+    return _addresses(number, POD_NETWORKS)
 
 
 def pod_name(component: Component, chance: random.Random) -> str:
@@ -262,8 +265,8 @@ class Fleet:
         )
 
 
-def _addresses(number: int, first: ipaddress.IPv4Address, second: ipaddress.IPv6Address) -> tuple[str, ...]:
-    addresses = (str(first + number + 2), str(second + number + 2))
+def _addresses(number: int, networks: Networks) -> tuple[str, ...]:
+    addresses = tuple(str(network[number + 2]) for network in networks)
     return addresses if number % _DUAL_STACK_EVERY == 0 else addresses[:1]
 
 

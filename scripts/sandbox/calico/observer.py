@@ -62,17 +62,19 @@ class Observation:
 
 
 class Observer:
-    """Watches the CSRs of one signerName in a thread; lists them again whenever the watch fails."""
+    """Watches the CSRs of one signerName, or all, in a thread; lists them again whenever the watch fails."""
 
-    def __init__(self, api: Api, signer_name: str) -> None:
+    def __init__(self, api: Api, signer_name: str | None = None) -> None:
         """Nothing is read yet.
 
         Args:
             api: The API server as somebody sees it who may list and watch CSRs.
-            signer_name: Whose CSRs.
+            signer_name: Whose CSRs; None for everybody's.
         """
         self._api = api
-        self._selector = f"spec.signerName={signer_name}"
+        self._selector: dict[str, Any] = (
+            {} if signer_name is None else {"fieldSelector": f"spec.signerName={signer_name}"}
+        )
         self._changed = threading.Condition()
         self._seen: dict[str, Observation] = {}
         self._stopped = threading.Event()
@@ -126,7 +128,7 @@ class Observer:
 
     def _follow(self) -> None:
         """List, then watch from there, again and again, until a watch cannot go on."""
-        listed = self._api.get(CSRS, fieldSelector=self._selector)
+        listed = self._api.get(CSRS, **self._selector)
         for csr in listed["items"]:
             self._record(csr)
         version: str | None = listed["metadata"]["resourceVersion"]
@@ -135,9 +137,7 @@ class Observer:
 
     def _watch(self, version: str) -> str | None:
         """Watch for a while; return the version to go on from, None if only a new list helps (410)."""
-        with self._api.watch(
-            CSRS, fieldSelector=self._selector, resourceVersion=version, timeoutSeconds=_WATCH_SECONDS
-        ) as events:
+        with self._api.watch(CSRS, resourceVersion=version, timeoutSeconds=_WATCH_SECONDS, **self._selector) as events:
             for event in events:
                 if event["type"] == "ERROR":
                     return None

@@ -13,6 +13,7 @@ _TENANT = "tenant-a"
 _CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105  # an object identifier (RFC 2985 §5.4.1)
 _NETSCAPE_COMMENT = "2.16.840.1.113730.1.13"
 _URI, _ORGANIZATION = 6, "2.5.4.10"
+_INTERNET = "203.0.113.7"  # of a network for documentation (RFC 5737)
 
 # Long enough to come after the client's own list, which is the one that many parsers stop at.
 _COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
@@ -65,9 +66,9 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="foreign address",
-        description="a calico-node pod asks for the address of another node",
-        wrong="an IP address that is not the pod's",
-        twist=twists.steal_address,
+        description="a calico-node pod asks for an address on the internet",
+        wrong="an IP address outside the cluster's networks",
+        twist=twists.ask(address=_INTERNET),
         expected_codes=("san.ip.not_allowed",),
     ),
     Story(

@@ -18,10 +18,9 @@ _ED25519 = "1.3.101.112"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Victim:
-    """Another pod: the name of its CSR and its address."""
+    """Another pod, by the name of its CSR."""
 
     request_name: str
-    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +71,6 @@ def ask(**changes: object) -> Twist:
 def steal_name(draft: Draft, victim: Victim) -> Draft:
     """The victim's CSR name."""
     return replace(draft, request_name=victim.request_name)
-
-
-def steal_address(draft: Draft, victim: Victim) -> Draft:
-    """The victim's address."""
-    return replace(draft, content=replace(draft.content, address=victim.address))
 
 
 def more_dns_names(*names: str) -> Twist:

@@ -1,11 +1,11 @@
 """Cloud KMS as a double: a gRPC server for the real client library, as strict as the service.
 
 In reading order: `names`, `fields`, `errors` (what a request may look like), `algorithms` (what keys are),
-`store`, `resources`, `signing` and `methods` (what it does), `faults` and `corruption` (what may go wrong),
-`audit`, `server`, `control` and `client` (how others reach it). Keys are made here and live in this process's
+`store`, `resources`, `signing` and `methods` (what it does), `iam` (who may), `faults` and `corruption` (what may go
+wrong), `audit`, `server`, `control` and `client` (how others reach it). Keys are made here and live in this process's
 memory: they protect nothing, and nothing but tests and demonstrations should trust them.
 
-Not done on purpose: IAM, import, decryption, MAC, post-quantum keys, more than one page of 1,000 results.
+Not done on purpose: IAM conditions, import, decryption, MAC, post-quantum keys, more than one page of 1,000 results.
 """
 
 from sandbox.kms.audit import AuditRecord, read_audit_log

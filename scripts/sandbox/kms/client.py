@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 from google.api_core.exceptions import AlreadyExists
@@ -14,10 +15,30 @@ from sandbox.kms.enums import Algorithm, Level, Purpose, State, name_of
 LOCATION = "projects/example-project/locations/europe-west1"
 
 
+class _Principal(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Sends a principal's email as the bearer token, which the double takes for proof."""
+
+    def __init__(self, email: str) -> None:
+        self._header = ("authorization", f"Bearer {email}")
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: ANN401
+        """Add the header to a call."""
+        metadata = [*(client_call_details.metadata or ()), self._header]
+        return continuation(client_call_details._replace(metadata=metadata), request)
+
+
 @contextlib.contextmanager
-def connect(endpoint: str) -> Iterator[KeyManagementServiceClient]:
-    """Yield a client of the endpoint HOST:PORT; no credentials are looked for."""
-    transport = KeyManagementServiceGrpcTransport(channel=grpc.insecure_channel(endpoint))
+def connect(endpoint: str, *, principal: str | None = None) -> Iterator[KeyManagementServiceClient]:
+    """Yield a client of the endpoint HOST:PORT; no credentials are looked for.
+
+    Args:
+        endpoint: The double's, or another plaintext implementation's.
+        principal: Whose calls these are, for the double's `iam`; None for an anonymous caller's.
+    """
+    channel = grpc.insecure_channel(endpoint)
+    if principal is not None:
+        channel = grpc.intercept_channel(channel, _Principal(principal))
+    transport = KeyManagementServiceGrpcTransport(channel=channel)
     with KeyManagementServiceClient(transport=transport) as client:
         yield client
 
@@ -58,8 +79,10 @@ def create_signing_key(
     return wait_until_enabled(client, f"{created.name}/cryptoKeyVersions/1").name
 
 
-def wait_until_enabled(client: KeyManagementServiceClient, name: str, timeout: float = 60.0) -> CryptoKeyVersion:
-    """Poll a version while its key is being made.
+def wait_until_enabled(
+    client: KeyManagementServiceClient, name: str, timeout: float = 60.0, *, interval: float = 0.01
+) -> CryptoKeyVersion:
+    """Poll a version while its key is being made, every `interval` seconds.
 
     Raises:
         TimeoutError: It is not enabled within `timeout` seconds.
@@ -69,6 +92,6 @@ def wait_until_enabled(client: KeyManagementServiceClient, name: str, timeout: f
     while version.state != State.ENABLED:
         if time.monotonic() > end:
             raise TimeoutError(f"{name} is {name_of(version.state)} after {timeout:g} s")
-        time.sleep(0.01)
+        time.sleep(interval)
         version = client.get_crypto_key_version(name=name)
     return version

@@ -8,6 +8,7 @@ import grpc
 
 from sandbox.kms.audit import AuditLog, AuditRecord
 from sandbox.kms.faults import Corruption, Fault, Faults
+from sandbox.kms.iam import Iam
 
 SERVICE = "sandbox.kms.v1.Control"
 
@@ -17,7 +18,7 @@ def _encode(value: object) -> bytes:
     return json.dumps({"value": value}).encode()
 
 
-def control_handler(faults: Faults, audit: AuditLog) -> grpc.GenericRpcHandler:
+def control_handler(faults: Faults, audit: AuditLog, iam: Iam) -> grpc.GenericRpcHandler:
     """Return the server side."""
 
     def add_fault(request: dict[str, Any], _: grpc.ServicerContext) -> None:
@@ -40,12 +41,20 @@ def control_handler(faults: Faults, audit: AuditLog) -> grpc.GenericRpcHandler:
     def records(request: dict[str, Any], _: grpc.ServicerContext) -> list[dict[str, Any]]:
         return [asdict(record) for record in audit.records(**request["value"])]
 
+    def restrict(request: dict[str, Any], _: grpc.ServicerContext) -> None:
+        iam.restrict(**request["value"])
+
+    def lift_restrictions(_: object, __: grpc.ServicerContext) -> None:
+        iam.release()
+
     methods = {
         "AddFault": add_fault,
         "ClearFaults": clear,
         "Release": release,
         "WaitUntilHanging": wait_until_hanging,
         "AuditRecords": records,
+        "Restrict": restrict,
+        "LiftRestrictions": lift_restrictions,
     }
     return grpc.method_handlers_generic_handler(
         SERVICE,
@@ -59,7 +68,7 @@ def control_handler(faults: Faults, audit: AuditLog) -> grpc.GenericRpcHandler:
 
 
 class KmsControl:
-    """The client side: the same verbs as `KmsServer.faults` and `KmsServer.audit` have.
+    """The client side: the verbs of `KmsServer.faults`, `KmsServer.audit` and `KmsServer.iam`.
 
     Args:
         endpoint: HOST:PORT of the double.
@@ -98,6 +107,14 @@ class KmsControl:
         """Return the records from the `since`-th on, of one method or of all."""
         answer = self._call("AuditRecords", {"method": method, "since": since})
         return [AuditRecord(**record) for record in answer]
+
+    def restrict(self, principal: str, *roles: str, resource: str = "") -> None:
+        """Hold a principal to roles on a resource and all below it."""
+        self._call("Restrict", {"principal": principal, "roles": roles, "resource": resource})
+
+    def lift_restrictions(self) -> None:
+        """Let everybody do everything again."""
+        self._call("LiftRestrictions", {})
 
     def close(self) -> None:
         """Close the connection."""

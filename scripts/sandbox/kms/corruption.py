@@ -5,7 +5,7 @@ from typing import Any
 
 from google.cloud import kms_v1
 
-from sandbox.kms.algorithms import Scheme, sign
+from sandbox.kms.algorithms import HASHES, Scheme, sign
 from sandbox.kms.enums import Algorithm, Level
 from sandbox.kms.faults import Corruption
 from sandbox.kms.signing import content_to_sign, crc32c, foreign_key, public_pem
@@ -37,8 +37,32 @@ def corrupt(corruption: Corruption, request: Any, response: Any, scheme: Scheme)
         raise ValueError(f"{corruption} does not apply to {kind.__name__}")
 
 
+def damage(request: kms_v1.AsymmetricSignRequest) -> None:
+    """Flip a bit of what is to be signed, in place; the checksum stays what it was made of.
+
+    Raises:
+        ValueError: The request has nothing to sign.
+    """
+    if "digest" in request:
+        member = next(name for name in HASHES if getattr(request.digest, name))
+        setattr(request.digest, member, _flipped(getattr(request.digest, member)))
+    elif request.data:
+        request.data = _flipped(request.data)
+    else:
+        raise ValueError("nothing to damage")
+
+
+def _flipped(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
 def _flip_signature(response: _Sign) -> None:
-    response.signature = response.signature[:-1] + bytes([response.signature[-1] ^ 1])
+    response.signature = _flipped(response.signature)
+
+
+def _empty_signature(response: _Sign) -> None:
+    response.signature = b""
+    response.signature_crc32c = crc32c(b"")
 
 
 def _change_signature_crc32c(response: _Sign) -> None:
@@ -82,6 +106,7 @@ _BOTH: dict[Corruption, Callable[[Any], None]] = {
 }
 _SIGN: dict[Corruption, Callable[[_Sign], None]] = {
     Corruption.SIGNATURE: _flip_signature,
+    Corruption.EMPTY_SIGNATURE: _empty_signature,
     Corruption.SIGNATURE_CRC32C: _change_signature_crc32c,
     Corruption.NO_SIGNATURE_CRC32C: _drop_signature_crc32c,
     Corruption.UNVERIFIED_CRC32C: _unverify,

@@ -7,6 +7,11 @@ from dataclasses import dataclass, replace
 
 import grpc
 
+from sandbox.kms.errors import KmsError, error_info, retry_info
+
+KEY_GENERATION = "KeyGeneration"
+"""Stands for a method where a fault is to hit the making of a key: it hangs in PENDING_GENERATION, or fails."""
+
 
 class Corruption(enum.Enum):
     """How an answer is spoilt on its way; everything else in it stays right."""
@@ -22,6 +27,8 @@ class Corruption(enum.Enum):
     NO_PEM_CRC32C = "no_pem_crc32c"
     FOREIGN_PUBLIC_KEY = "foreign_public_key"  # well-formed, with a right checksum, of another key
     ALGORITHM = "algorithm"  # GetPublicKey names another algorithm
+    EMPTY_SIGNATURE = "empty_signature"  # nothing, whose checksum is 0: present and falsy
+    REQUEST = "request"  # a bit of what is to be signed, on its way to the service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +43,8 @@ class Fault:
         status: The gRPC status name that the call ends with.
         after: End with the status only after the work was done: the key was used, its answer is lost.
         message: The status's message.
+        retry_delay: Seconds of a RetryInfo in the status's details.
+        reason: Of an ErrorInfo in the status's details.
         corruption: How to spoil the answer.
     """
 
@@ -46,11 +55,21 @@ class Fault:
     status: str | None = None
     after: bool = False
     message: str = "injected fault"
+    retry_delay: float | None = None
+    reason: str | None = None
     corruption: Corruption | None = None
 
     def __post_init__(self) -> None:
         if self.status is not None and self.status not in grpc.StatusCode.__members__:
             raise ValueError(f"status must be one of {list(grpc.StatusCode.__members__)}, got {self.status!r}")
+
+    def error(self) -> KmsError | None:
+        """Return the status that the call ends with, None where it does not end so."""
+        if self.status is None:
+            return None
+        details = [retry_info(self.retry_delay)] if self.retry_delay is not None else []
+        details += [error_info(self.reason)] if self.reason is not None else []
+        return KmsError(grpc.StatusCode[self.status], self.message, *details)
 
 
 class Faults:
@@ -73,10 +92,14 @@ class Faults:
             self._queue.clear()
 
     def take(self, method: str) -> Fault:
-        """Return the first fault that matches and count its use; a fault without action where none does."""
+        """Return the first fault that matches and count its use; a fault without action where none does.
+
+        The making of a key is no call: only a fault that names it matches.
+        """
+        matching = (method,) if method == KEY_GENERATION else (None, method)
         with self._condition:
             for position, fault in enumerate(self._queue):
-                if fault.method in (None, method):
+                if fault.method in matching:
                     if fault.times == 1:
                         del self._queue[position]
                     elif fault.times > 1:

@@ -11,6 +11,7 @@ from google.cloud.kms_v1 import CryptoKey, CryptoKeyVersion, KeyRing
 from sandbox.kms.algorithms import generate, scheme_for
 from sandbox.kms.enums import Algorithm, Level, Purpose, State, name_of
 from sandbox.kms.errors import already_exists, failed_precondition, invalid_argument, unimplemented
+from sandbox.kms.faults import KEY_GENERATION, Faults
 from sandbox.kms.fields import check_fields
 from sandbox.kms.names import check_id, check_name, parent_of
 from sandbox.kms.store import Key, Store, Version
@@ -30,10 +31,14 @@ class Resources:
             for asymmetric keys.
         disable_lag: Seconds for which a version signs on after it was disabled (in the real service usually
             at most a minute, rarely hours).
+        faults: Where faults of key generation are taken from.
     """
 
-    def __init__(self, store: Store, *, instant: bool = False, disable_lag: float = 0.0) -> None:
+    def __init__(
+        self, store: Store, *, instant: bool = False, disable_lag: float = 0.0, faults: Faults | None = None
+    ) -> None:
         self._store = store
+        self._faults = faults or Faults()
         self._instant = instant
         self._disable_lag = disable_lag
         self._generators = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kms-generate")
@@ -201,6 +206,14 @@ class Resources:
         return created
 
     def _generate(self, version: Version) -> None:
+        fault = self._faults.take(KEY_GENERATION)
+        if fault.hang:
+            self._faults.hang(lambda: False)
+        if fault.status is not None:
+            with self._store.changing(version):
+                version.resource.state = State.GENERATION_FAILED
+                version.resource.generation_failure_reason = fault.message
+            return
         key = generate(version.scheme)
         with self._store.changing(version):
             version.key = key

@@ -10,9 +10,10 @@ import grpc
 
 from sandbox.kms.audit import AuditLog, AuditRecord, now, resource_of, signed_content
 from sandbox.kms.control import control_handler
-from sandbox.kms.corruption import corrupt
+from sandbox.kms.corruption import corrupt, damage
 from sandbox.kms.errors import KmsError
-from sandbox.kms.faults import Fault, Faults
+from sandbox.kms.faults import Corruption, Fault, Faults
+from sandbox.kms.iam import MANAGE_RAW, Iam, principal_of
 from sandbox.kms.methods import ASYMMETRIC_SIGN, SERVICE, Method, methods
 from sandbox.kms.resources import Resources
 from sandbox.kms.signing import Signing
@@ -46,6 +47,7 @@ class KmsServer:
     Attributes:
         faults: What happens to the next calls.
         audit: The record of all calls.
+        iam: Who may do what; everybody everything unless somebody is held to roles.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class KmsServer:
     ) -> None:
         self.faults = Faults()
         self.audit = AuditLog(audit_log)
+        self.iam = Iam()
         self._latency = latency
         self._port = port
         self._stopping = threading.Event()
         store = Store(directory=state)
-        self._resources = Resources(store, instant=instant, disable_lag=disable_lag)
+        self._resources = Resources(store, instant=instant, disable_lag=disable_lag, faults=self.faults)
         self._signing = Signing(store)
         self._server: grpc.Server | None = None
 
@@ -88,7 +91,7 @@ class KmsServer:
         server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler(SERVICE, handlers),
-                control_handler(self.faults, self.audit),
+                control_handler(self.faults, self.audit, self.iam),
             )
         )
         self._port = server.add_insecure_port(self.endpoint)
@@ -121,7 +124,7 @@ class KmsServer:
             except KmsError as error:
                 self._record(call, error.code)
                 # Before the answer, like any record: who sees an answer finds its record.
-                context.abort(error.code, str(error))
+                context.abort_with_status(error.status())
                 raise
             except Exception:
                 self._record(call, grpc.StatusCode.UNKNOWN)
@@ -138,13 +141,16 @@ class KmsServer:
     def _answer(self, call: _Call) -> Any:  # noqa: ANN401  # a message
         fault = self.faults.take(call.method.name)
         self._before(fault, call.context)
+        self._authorize(call)
+        if fault.corruption is Corruption.REQUEST:
+            damage(call.request)
         response = call.method.answer(call.request)
         if call.method.name == ASYMMETRIC_SIGN:
             call.key_used = True
             self._stopping.wait(self._latency)
-        if fault.status is not None:
-            raise KmsError(grpc.StatusCode[fault.status], fault.message)
-        if fault.corruption is not None:
+        if (error := fault.error()) is not None:
+            raise error
+        if fault.corruption not in (None, Corruption.REQUEST):
             corrupt(fault.corruption, call.request, response, self._signing.scheme(call.request.name))
         return response
 
@@ -156,8 +162,17 @@ class KmsServer:
                 self.faults.hang(lambda: not context.is_active())
             if not context.is_active():
                 raise KmsError(grpc.StatusCode.CANCELLED, "the caller gave up")
-        if fault.status is not None and not fault.after:
-            raise KmsError(grpc.StatusCode[fault.status], fault.message)
+        if (error := fault.error()) is not None and not fault.after:
+            raise error
+
+    def _authorize(self, call: _Call) -> None:
+        principal = principal_of(dict(call.context.invocation_metadata()))
+        if not self.iam.restricts(principal):
+            return
+        permissions = [call.method.permission]
+        if self._signing.concerns_raw_key(call.request):
+            permissions.append(MANAGE_RAW)
+        self.iam.check(principal, permissions, resource_of(call.request))
 
     def _record(self, call: _Call, status: grpc.StatusCode) -> None:
         headers = dict(call.context.invocation_metadata())

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from functools import cache
+from typing import Any
 
 import google_crc32c
 from cryptography.hazmat.primitives import serialization
@@ -10,7 +11,7 @@ from google.cloud import kms_v1
 
 from sandbox.kms.algorithms import HASHES, PrivateKey, Scheme, generate, sign
 from sandbox.kms.enums import Purpose, State, name_of
-from sandbox.kms.errors import failed_precondition, invalid_argument
+from sandbox.kms.errors import failed_precondition, invalid_argument, not_enabled, wrong_checksum
 from sandbox.kms.fields import check_fields
 from sandbox.kms.names import check_name
 from sandbox.kms.store import Store, Version
@@ -72,6 +73,20 @@ class Signing:
         with self._store.lock:
             return self._store.version(name).scheme
 
+    def concerns_raw_key(self, request: Any) -> bool:  # noqa: ANN401  # any message of the service
+        """Whether a request makes or uses a raw RSA key; what is not there concerns none."""
+        with self._store.lock:
+            match request:
+                case kms_v1.CreateCryptoKeyRequest():
+                    algorithm = request.crypto_key.version_template.algorithm
+                case kms_v1.CreateCryptoKeyVersionRequest() if request.parent in self._store.keys:
+                    algorithm = self._store.keys[request.parent].resource.version_template.algorithm
+                case kms_v1.AsymmetricSignRequest() if request.name in self._store.versions:
+                    algorithm = self._store.versions[request.name].resource.algorithm
+                case _:
+                    return False
+        return name_of(algorithm).startswith("RSA_SIGN_RAW_")
+
     def _usable(self, name: str) -> Version:
         check_name("crypto key version", name)
         with self._store.lock:
@@ -79,7 +94,7 @@ class Signing:
             state = version.resource.state
             lagging = state == State.DISABLED and time.monotonic() < version.usable_until
             if state != State.ENABLED and not lagging:
-                raise failed_precondition(f"{name} is not enabled, its state is {name_of(state)}")
+                raise not_enabled(name, name_of(state))
             return version
 
 
@@ -105,12 +120,12 @@ def _data_to_sign(request: kms_v1.AsymmetricSignRequest, scheme: Scheme) -> byte
     if not request.data:
         raise invalid_argument("this algorithm takes no digest, data must be set")
     if "data_crc32c" in request and request.data_crc32c != crc32c(request.data):
-        raise invalid_argument("data_crc32c does not match data")
+        raise wrong_checksum("data_crc32c", "data")
     if scheme.data_limit is not None and len(request.data) > scheme.data_limit:
         raise invalid_argument(f"data has {len(request.data)} octets, at most {scheme.data_limit} fit this key")
     content = bytes(request.data) if scheme.digest is None else hashlib.new(scheme.digest, request.data).digest()
     if "digest_crc32c" in request and request.digest_crc32c != crc32c(content):
-        raise invalid_argument("digest_crc32c does not match what is signed")
+        raise wrong_checksum("digest_crc32c", "data")
     return content
 
 
@@ -119,7 +134,7 @@ def _checked_digest(request: kms_v1.AsymmetricSignRequest, digest: bytes, size: 
     if len(digest) != size:
         raise invalid_argument(f"digest has {len(digest)} octets, this algorithm signs {size}")
     if "digest_crc32c" in request and request.digest_crc32c != crc32c(digest):
-        raise invalid_argument("digest_crc32c does not match digest")
+        raise wrong_checksum("digest_crc32c", "digest")
     return digest
 
 

@@ -1,7 +1,6 @@
-"""PEM, certification requests and certificates, with the API server's tolerance and its refusals.
+"""PEM as the API server reads it, with Go's tolerance.
 
-The API server reads them with Go's libraries: text around blocks is skipped, so are blocks that are not well formed,
-SHA-1 is accepted in requests, RSA keys below 1024 bits are not.
+Text around blocks is skipped, so are blocks that are not well formed.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from sandbox.kubernetes import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +24,6 @@ _BLOCK = re.compile(
     rb"(?P<body>[^-:]*?)(?<=\n)-----END (?P=label)-----[ \t\r]*(?:\n|\Z)"
 )
 _BLANKS = re.compile(rb"[ \t\r\n]")
-_CURVES = (ec.SECP224R1, ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_HASHES = frozenset({"sha1", "sha256", "sha384", "sha512"})
-_RSA_BITS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +51,7 @@ def request_violation(data: bytes) -> str | None:
     block = next(blocks(data), None)
     if block is None or block.label != "CERTIFICATE REQUEST":
         return "PEM block type must be CERTIFICATE REQUEST"
-    try:
-        request = x509.load_der_x509_csr(block.der)
-        key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return f"x509: malformed certificate request: {error}"
-    try:
-        return _signature_violation(request, key)
-    except InvalidSignature:
-        return "x509: verification failure"
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return f"x509: cannot verify signature: {error}"
+    return request.violation(block.der)
 
 
 def certificate_violation(data: bytes) -> str | None:
@@ -83,25 +69,3 @@ def certificate_violation(data: bytes) -> str | None:
         except ValueError as error:
             return f"x509: malformed certificate ({error})"
     return None
-
-
-def _signature_violation(request: x509.CertificateSigningRequest, key: object) -> str | None:
-    signed, signature = request.tbs_certrequest_bytes, request.signature
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        key.verify(signature, signed)
-        return None
-    algorithm = request.signature_hash_algorithm
-    if algorithm is None or algorithm.name not in _HASHES:
-        return "x509: cannot verify signature: algorithm unimplemented or insecure"
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < _RSA_BITS:
-            return f"crypto/rsa: {key.key_size}-bit keys are insecure"
-        scheme: padding.AsymmetricPadding = padding.PKCS1v15()
-        if isinstance(request.signature_algorithm_parameters, padding.PSS):
-            scheme = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
-        key.verify(signature, signed, scheme, algorithm)
-        return None
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
-        key.verify(signature, signed, ec.ECDSA(algorithm))
-        return None
-    return "x509: unsupported elliptic curve, or algorithm unimplemented"

@@ -7,7 +7,6 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.kms_v1 import CryptoKeyVersion, KeyManagementServiceClient, ProtectionLevel
 
-from sandbox.kms import wait_until_enabled
 from tests.contract.kms.keys import Keys
 
 Algorithm: Any = CryptoKeyVersion.CryptoKeyVersionAlgorithm
@@ -51,7 +50,7 @@ def test_asymmetric_version_is_generated_later(
     assert created.algorithm == Algorithm[algorithm]
     assert created.protection_level == Level[level]
     assert created.generate_time is None
-    enabled = wait_until_enabled(client, created.name)
+    enabled = keys.wait(created.name)
     assert enabled.algorithm == Algorithm[algorithm]
     assert enabled.protection_level == Level[level]
     assert enabled.generate_time is not None

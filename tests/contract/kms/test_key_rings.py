@@ -7,6 +7,7 @@ from google.cloud.kms_v1 import KeyManagementServiceClient, KeyRing
 from tests.contract.kms.keys import random_id
 
 
+@pytest.mark.usefixtures("disposable_rings")
 def test_key_ring_is_created_and_shown(client: KeyManagementServiceClient, location: str) -> None:
     """A created key ring has its full name and a creation time, and can be read back and found in the list."""
     name = random_id()
@@ -17,6 +18,7 @@ def test_key_ring_is_created_and_shown(client: KeyManagementServiceClient, locat
     assert created in list(client.list_key_rings(parent=location))
 
 
+@pytest.mark.usefixtures("disposable_rings")
 def test_key_ring_of_the_same_name(client: KeyManagementServiceClient, location: str) -> None:
     """A key ring's name can be used once."""
     name = random_id()

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from csr_signer import kms
+from csr_signer.attestation import NODE_NAME, POD_NAME
 from csr_signer.audit import Audit
 from csr_signer.cloud_event import RequestReference
 from csr_signer.cluster import KubernetesCluster
@@ -20,10 +22,11 @@ from csr_signer.credentials import api_client
 from csr_signer.kms import CloudKmsKey
 from csr_signer.pipeline import Cluster, Flights, Key, Pipeline, ServedCluster
 from csr_signer.policy import Signer
+from csr_signer.profile import SHIPPED
 from sandbox.api import Api
 from sandbox.calico import components
 from sandbox.calico.client import csr_object
-from sandbox.calico.fleet import Fleet, managements, plan
+from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import World
@@ -114,18 +117,24 @@ FileCsr = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def file_csr(world: World) -> Iterator[FileCsr]:
-    """Files the CSR of a new calico-node pod with that pod's own token, and gives the object as stored.
+    """Files the CSR of a new pod with that pod's own token, and gives the object as stored.
 
-    `environment` changes what the client is told, `spec` the object's spec before it is filed.
+    `workload` is the pod's component, `environment` changes what the client is told, `spec` the object's spec before
+    it is filed.
     """
     numbers = itertools.count()
-    rows = components.components("3.31")
+    rows = {row.workload: row for row in components.components("3.31")}
     settings = managements(SIGNER_NAME, algorithms=[("ECDSAWithCurve256", "ECDSAWithSHA256")])
     with KeyPool() as keys, contextlib.ExitStack() as apis:
 
-        def file(*, environment: dict[str, Any] | None = None, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+        def file(
+            *,
+            workload: str = "calico-node",
+            environment: dict[str, Any] | None = None,
+            spec: dict[str, Any] | None = None,
+        ) -> dict[str, Any]:
             number = next(numbers)
-            members = plan(1, components=rows, managements=settings, seed=number, prefix=f"n{number}")
+            members = plan(1, components=[rows[workload]], managements=settings, seed=number, prefix=f"n{number}")
             fleet = Fleet(world, members, keys=keys)
             fleet.enter()
             api = apis.enter_context(fleet.apis[0])
@@ -149,13 +158,18 @@ def recorder() -> "Recorder":
 def write_configuration(
     tmp_path: Path, api_server: KubernetesServer, kms_server: KmsServer, key_version: str, ca_file: Path
 ) -> Callable[..., Path]:
-    """Writes a configuration document for the stage; keyword arguments change its one signer."""
+    """Writes a configuration document for the stage; keyword arguments change its one signer, or its cluster."""
 
-    def write(**signer: Any) -> Path:
+    def write(*, cluster_settings: dict[str, Any] | None = None, **signer: Any) -> Path:
         issuer = {"key_version": key_version, "certificate": str(ca_file), "trust_bundle": str(ca_file)}
         document = {
             "clusters": {
-                "demo": {"source": SOURCE, "authentication": {"kubeconfig": str(api_server.kubeconfig_for(USER))}}
+                "demo": {
+                    "source": SOURCE,
+                    "authentication": {"kubeconfig": str(api_server.kubeconfig_for(USER))},
+                    "address_ranges": [str(network) for network in (*NODE_NETWORKS, *POD_NETWORKS)],
+                    **(cluster_settings or {}),
+                }
             },
             "signers": [
                 {
@@ -212,6 +226,31 @@ def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:
 def conditions(csr: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Conditions of a stored CSR by type."""
     return {condition["type"]: condition for condition in csr["status"].get("conditions", ())}
+
+
+def certifying(folder: Path, *, only: str | None = None) -> dict[str, str]:
+    """A user's profile: Calico's, but addresses are certified, in all rows or in the one of that name.
+
+    Gives the configuration's reference to it; the file is written to `folder`.
+    """
+    profile = yaml.safe_load((SHIPPED / "calico.yaml").read_text(encoding="utf-8"))
+    for row in profile["components"]:
+        row["addresses"] = "pod" if only in (None, row["name"]) else "omit"
+    (folder / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return {"name": "own.yaml", "release": "3.31"}
+
+
+def pod_path(csr: dict[str, Any]) -> str:
+    """Where the pod of a stored CSR is in the API server."""
+    namespace = csr["spec"]["username"].split(":")[2]
+    (name,) = csr["spec"]["extra"][POD_NAME]
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
+
+
+def node_path(csr: dict[str, Any]) -> str:
+    """Where the node of that pod is."""
+    (name,) = csr["spec"]["extra"][NODE_NAME]
+    return f"/api/v1/nodes/{name}"
 
 
 @dataclass

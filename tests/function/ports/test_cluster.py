@@ -19,7 +19,7 @@ from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError, UnavailableError
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
-from tests.function.ports.conftest import CSRS, FileCsr, conditions
+from tests.function.ports.conftest import CSRS, FileCsr, conditions, node_path
 
 
 def test_names_are_escaped_so_that_nothing_but_one_csr_is_asked_for(
@@ -68,6 +68,36 @@ def test_a_write_keeps_what_others_wrote(cluster: KubernetesCluster, file_csr: F
     assert conditions(now)["Checked"]["message"] == other["message"]
     assert now["metadata"]["annotations"] == {"note": "theirs"}
     assert now["metadata"]["labels"] == filed["metadata"]["labels"]
+
+
+def test_a_node_is_read_by_its_name_alone(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """Its addresses are what its status says; an absent one is None."""
+    node = node_path(file_csr()).rpartition("/")[2]
+    found = cluster.get_node(node)
+    assert found is not None
+    assert sorted(map(str, found.addresses)) == sorted(
+        each["address"]
+        for each in admin.get(f"/api/v1/nodes/{node}")["status"]["addresses"]
+        if each["type"] != "Hostname"
+    )
+    assert cluster.get_node(f"{node}-not") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (403, b'{"message": "nodes is forbidden: User \\"u\\" cannot get"}', ConfigurationError),
+        (404, b"<html>not found", UnavailableError),
+        (200, b'{"kind": "NodeList", "metadata": {}, "items": []}', UnavailableError),
+        (200, b'{"kind": "Node", "metadata": {"name": "other", "uid": "u"}}', UnavailableError),
+        (200, b'{"kind": "Node", "metadata": {"name": "n", "uid": "u"}, "status": {"addresses": 7}}', UnavailableError),
+    ],
+)
+def test_an_answer_that_is_no_node_is_a_fault(status: int, body: bytes, error: type[SignerError]) -> None:
+    """Never an absent node, for which a requester would be refused in the end."""
+    with answering(status, body) as (cluster, asked), pytest.raises(error):
+        cluster.get_node("n")
+    assert asked[0] == "/api/v1/nodes/n"
 
 
 def test_a_repeated_report_is_one_event(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:

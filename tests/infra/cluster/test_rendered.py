@@ -18,7 +18,15 @@ pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubect
 FUNCTION = "User csr-signer@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
-FOLDERS = [".", "base", "approve", "profiles/calico", "profiles/calico-until-3.30", "overlays/example"]
+FOLDERS = [
+    ".",
+    "base",
+    "approve",
+    "profiles/calico",
+    "profiles/calico-until-3.30",
+    "profiles/host-addresses",
+    "overlays/example",
+]
 
 
 def of_kind(documents: Documents, *kinds: str) -> Documents:
@@ -59,6 +67,11 @@ def rights(rule: dict[str, Any]) -> Iterable[str]:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     ]
+
+
+def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) -> None:
+    """Nodes are read by name, and only where a profile certifies addresses of the host."""
+    assert list(grants(render("profiles/host-addresses"))) == [(FUNCTION, "everywhere", "get /nodes")]
 
 
 def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:

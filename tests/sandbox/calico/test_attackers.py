@@ -1,6 +1,7 @@
 """The attacks: each is let through by the API server, and is wrong in the one way that it says."""
 
 import base64
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -10,6 +11,7 @@ from sandbox.api import CSRS, Api, csr_path
 from sandbox.calico import attackers
 from sandbox.calico.attackers import Attacker
 from sandbox.calico.components import components
+from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS
 from sandbox.calico.stories import STORIES
 from sandbox.calico.world import World
 from tests.sandbox.calico.helpers import RELEASE, SIGNER
@@ -54,12 +56,12 @@ def test_stolen_name(prepared: dict[str, Attacker]) -> None:
 
 
 def test_foreign_address(prepared: dict[str, Attacker]) -> None:
-    """The address asked for is none of the pod's, everything else is right."""
+    """The address asked for is none that a pod or node of the cluster can have, everything else is right."""
     attacker = prepared["foreign address"]
     names = _request(attacker).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     assert len(addresses) == 1
-    assert addresses[0] not in attacker.pod.addresses
+    assert not [network for network in (*NODE_NETWORKS, *POD_NETWORKS) if ip_address(addresses[0]) in network]
 
 
 @pytest.mark.parametrize(

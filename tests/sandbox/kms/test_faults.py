@@ -12,9 +12,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.api_core import exceptions
-from google.cloud.kms_v1 import AsymmetricSignResponse, KeyManagementServiceClient, ProtectionLevel, PublicKey
+from google.cloud.kms_v1 import (
+    AsymmetricSignResponse,
+    CryptoKey,
+    KeyManagementServiceClient,
+    KeyRing,
+    ProtectionLevel,
+    PublicKey,
+)
 
-from sandbox.kms import Corruption, Fault, KmsServer, connect, create_signing_key
+from sandbox.kms import Corruption, Fault, KmsServer, connect, create_signing_key, wait_until_enabled
+from sandbox.kms.client import LOCATION
+from sandbox.kms.faults import KEY_GENERATION
 
 DATA = b"a message that is signed"
 DIGEST = hashlib.sha256(DATA).digest()
@@ -269,3 +278,79 @@ def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
             return
         waiting.wait(0.01)
     raise AssertionError("the condition did not come to hold")
+
+
+def test_details_of_a_status(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """A status can carry what google.rpc has for machines: how long to wait, and why."""
+    server.faults.add(Fault(status="RESOURCE_EXHAUSTED", retry_delay=1.25, reason="RATE_LIMIT_EXCEEDED"))
+    with pytest.raises(exceptions.ResourceExhausted) as caught:
+        client.get_public_key(name=version, retry=None)
+    retry_info, error_info = caught.value.details
+    assert (retry_info.retry_delay.seconds, retry_info.retry_delay.nanos) == (1, 250_000_000)
+    assert error_info.reason == caught.value.reason == "RATE_LIMIT_EXCEEDED"
+
+
+def test_damaged_request(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """A bit that flips on the way to the service is seen by it, where a checksum was sent, and else signed."""
+    server.faults.add(Fault(method="AsymmetricSign", corruption=Corruption.REQUEST, times=2))
+    with pytest.raises(exceptions.InvalidArgument, match="The checksum in field digest_crc32c did not match"):
+        sign(client, version)
+    damaged = client.asymmetric_sign(request={"name": version, "digest": {"sha256": DIGEST}}, retry=None).signature
+    with pytest.raises(InvalidSignature):
+        verify(client, version, damaged)
+
+
+def test_damaged_data(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """The same for data; a request with nothing to sign has nothing to damage."""
+    server.faults.add(Fault(method="AsymmetricSign", corruption=Corruption.REQUEST, times=2))
+    request = {"name": version, "data": DATA, "data_crc32c": google_crc32c.value(DATA)}
+    with pytest.raises(exceptions.InvalidArgument, match="The checksum in field data_crc32c did not match"):
+        client.asymmetric_sign(request=request, retry=None)
+    with pytest.raises(exceptions.Unknown):
+        client.asymmetric_sign(request={"name": version}, retry=None)
+
+
+def test_empty_signature(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """Nothing, with the checksum of nothing, which is 0: present and falsy."""
+    server.faults.add(Fault(method="AsymmetricSign", corruption=Corruption.EMPTY_SIGNATURE))
+    answer = sign(client, version)
+    assert (answer.signature, answer.signature_crc32c) == (b"", 0)
+
+
+def test_key_generation_hangs() -> None:
+    """A version stays PENDING_GENERATION until it is released, and has neither key nor signature until then."""
+    with KmsServer() as server, connect(server.endpoint) as client:
+        server.faults.add(Fault(method=KEY_GENERATION, hang=True))
+        client.create_key_ring(parent=LOCATION, key_ring_id="r", key_ring=KeyRing())
+        wish = CryptoKey(purpose="ASYMMETRIC_SIGN", version_template={"algorithm": "EC_SIGN_P256_SHA256"})
+        key = client.create_crypto_key(parent=f"{LOCATION}/keyRings/r", crypto_key_id="k", crypto_key=wish)
+        name = f"{key.name}/cryptoKeyVersions/1"
+        server.faults.wait_until_hanging(1)
+        with pytest.raises(exceptions.FailedPrecondition, match="current state is: PENDING_GENERATION"):
+            client.get_public_key(name=name)
+        server.faults.release()
+        assert wait_until_enabled(client, name).name == name
+
+
+def test_key_generation_fails() -> None:
+    """A version can end in GENERATION_FAILED, and says why."""
+    with KmsServer(instant=True) as server, connect(server.endpoint) as client:
+        server.faults.add(Fault(method=KEY_GENERATION, status="INTERNAL", message="no HSM"))
+        client.create_key_ring(parent=LOCATION, key_ring_id="r", key_ring=KeyRing())
+        wish = CryptoKey(purpose="ASYMMETRIC_SIGN", version_template={"algorithm": "EC_SIGN_P256_SHA256"})
+        key = client.create_crypto_key(parent=f"{LOCATION}/keyRings/r", crypto_key_id="k", crypto_key=wish)
+        (version,) = client.list_crypto_key_versions(parent=key.name)
+        assert version.state.name == "GENERATION_FAILED"
+        assert version.generation_failure_reason == "no HSM"
+        with pytest.raises(exceptions.FailedPrecondition, match="current state is: GENERATION_FAILED"):
+            client.get_public_key(name=version.name)
+
+
+def test_key_generation_is_no_call() -> None:
+    """A fault for any method waits for a call, and is not used up by a key that is made meanwhile."""
+    with KmsServer(instant=True) as server, connect(server.endpoint) as client:
+        version = create_signing_key(client)
+        server.faults.add(Fault(status="UNAVAILABLE"))
+        assert server.faults.take(KEY_GENERATION) == Fault()
+        with pytest.raises(exceptions.ServiceUnavailable):
+            client.get_public_key(name=version, retry=None)

@@ -1,0 +1,154 @@
+"""The requested extensions of a CertificationRequest: what they ask for, and which rules their form breaks.
+
+None of them is ever copied into a certificate: they are read so that whatever a requester asks for can be refused.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
+from typing import Final
+
+from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
+
+from csr_signer import der
+from csr_signer.violation import Violation, quote
+
+MOST_NAMES: Final = 100
+
+KEY_USAGE_BITS: Final = (
+    "digital signature",
+    "content commitment",
+    "key encipherment",
+    "data encipherment",
+    "key agreement",
+    "cert sign",
+    "crl sign",
+    "encipher only",
+    "decipher only",
+)
+"""Bits of KeyUsage (RFC 5280 §4.2.1.3) in order, as Kubernetes spells them."""
+
+EXTENDED_KEY_USAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "2.5.29.37.0": "any",
+        "1.3.6.1.5.5.7.3.1": "server auth",
+        "1.3.6.1.5.5.7.3.2": "client auth",
+        "1.3.6.1.5.5.7.3.3": "code signing",
+        "1.3.6.1.5.5.7.3.4": "email protection",
+        "1.3.6.1.5.5.7.3.8": "timestamping",
+        "1.3.6.1.5.5.7.3.9": "ocsp signing",
+    },
+)
+"""Key purposes (RFC 5280 §4.2.1.12) as Kubernetes spells them; any other is reported by its number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedExtensions:
+    """What the requested extensions ask for; every field is empty where the extension is absent.
+
+    Attributes:
+        dns_names, ip_addresses: of subjectAltName, in order.
+        ca: basicConstraints asks for a CA.
+        key_usages, extended_key_usages: as Kubernetes spells them, unknown key purposes as dotted numbers.
+    """
+
+    dns_names: tuple[str, ...] = ()
+    ip_addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    ca: bool = False
+    key_usages: tuple[str, ...] = ()
+    extended_key_usages: tuple[str, ...] = ()
+
+
+def read(requested: Iterable[der.Extension]) -> tuple[RequestedExtensions, tuple[Violation, ...]]:
+    """What the extensions ask for; those that cannot be read ask for nothing and are refused."""
+    violations: list[Violation] = []
+    found: dict[str, object] = {}
+    seen: set[ObjectIdentifier] = set()
+    for extension in requested:
+        number = extension.extn_id.dotted_string
+        if extension.extn_id not in _READERS:
+            violations.append(_refused(f"got extension {number}, allowed are {', '.join(_NAMES)}"))
+        elif extension.extn_id in seen:
+            violations.append(_refused(f"extension {number} stands more than once"))
+        else:
+            try:
+                found |= _READERS[extension.extn_id](extension.extn_value, violations)
+            except ValueError as error:
+                violations.append(_refused(f"extension {number} is malformed: {error}"))
+        seen.add(extension.extn_id)
+    return RequestedExtensions(**found), tuple(violations)  # type: ignore[arg-type]  # readers name fields of this type
+
+
+def _refused(message: str) -> Violation:
+    return Violation(code="request.extension", message=message)
+
+
+def _subject_alternative_name(value: bytes, violations: list[Violation]) -> dict[str, object]:
+    dns_names: list[str] = []
+    addresses: list[IPv4Address | IPv6Address] = []
+    names = der.decode_list(der.Elements, value).elements
+    if not names or len(names) > MOST_NAMES:
+        violations.append(Violation(code="san.type", message=f"got {len(names)} names, allowed are 1 to {MOST_NAMES}"))
+    for name in names[:MOST_NAMES]:
+        content = bytes(name.data)
+        if name.tag_bytes == der.DNS_NAME_TAG and _is_text(content):
+            dns_names.append(content.decode("ascii"))
+        elif name.tag_bytes == der.IP_ADDRESS_TAG and len(content) in _ADDRESS_SIZES:
+            addresses.append(ip_address(content))
+        else:
+            got = f"got a name with tag {name.tag_bytes.hex()} and value {quote(content)}"
+            allowed = "allowed are DNS names (82) of printable ASCII and IP addresses (87) of 4 or 16 bytes"
+            violations.append(Violation(code="san.type", message=f"{got}, {allowed}"))
+    return {"dns_names": tuple(dns_names), "ip_addresses": tuple(addresses)}
+
+
+def _is_text(content: bytes) -> bool:
+    return content.isascii() and content.decode("ascii").isprintable() and content != b""
+
+
+def _basic_constraints(value: bytes, _: list[Violation]) -> dict[str, object]:
+    constraints = der.decode(der.BasicConstraints, value)
+    return {"ca": constraints.ca or constraints.path_len_constraint is not None}
+
+
+def _key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
+    """Bits by name. Zero bits at the end are no DER (X.690 §11.2.2), but GnuTLS writes them, and they say nothing."""
+    bits = der.decode(asn1.BitString, value)
+    count = len(bits.as_bytes()) * 8 - bits.padding_bits()
+    if count > len(KEY_USAGE_BITS):
+        raise ValueError(f"{count} bits")
+    number = int.from_bytes(bits.as_bytes(), "big") >> bits.padding_bits()
+    return {
+        "key_usages": tuple(
+            name for index, name in enumerate(KEY_USAGE_BITS[:count]) if number >> (count - 1 - index) & 1
+        )
+    }
+
+
+def _extended_key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
+    identifiers = der.decode_list(der.ObjectIdentifiers, value).identifiers
+    if not identifiers:
+        raise ValueError("no key purpose")
+    numbers = [identifier.dotted_string for identifier in identifiers]
+    return {"extended_key_usages": tuple(EXTENDED_KEY_USAGES.get(number, number) for number in numbers)}
+
+
+def _subject_key_identifier(value: bytes, _: list[Violation]) -> dict[str, object]:
+    """Read and not used: keytool writes one into every request, and the certificate's own follows from its key."""
+    der.decode(bytes, value)
+    return {}
+
+
+_ADDRESS_SIZES: Final = (4, 16)
+_NAMES: Final = ("subjectAltName", "basicConstraints", "keyUsage", "extendedKeyUsage", "subjectKeyIdentifier")
+_READERS: Final[Mapping[ObjectIdentifier, Callable[[bytes, list[Violation]], dict[str, object]]]] = MappingProxyType(
+    {
+        der.SUBJECT_ALTERNATIVE_NAME: _subject_alternative_name,
+        der.BASIC_CONSTRAINTS: _basic_constraints,
+        der.KEY_USAGE: _key_usage,
+        der.EXTENDED_KEY_USAGE: _extended_key_usage,
+        der.SUBJECT_KEY_IDENTIFIER: _subject_key_identifier,
+    }
+)

@@ -1,0 +1,81 @@
+r"""What the texts in a profile look like. A placeholder stands for one value of the requester's or of the cluster's.
+
+Each pattern is one of Python's and of ECMA-262's, which JSON Schema uses: no \A, \Z, \d or named groups.
+"""
+
+import re
+from typing import Annotated, Final, Literal
+
+from csr_signer.document import Allowed, matching
+
+PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
+_HOLE: Final = r"\{(?:pod|namespace|cluster_domain)\}"
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
+# A placeholder counts as one character of its label.
+_INNER: Final = rf"(?:[a-z0-9]|{_HOLE})(?:(?:[a-z0-9-]|{_HOLE}){{0,61}}(?:[a-z0-9]|{_HOLE}))?"
+# Pods' names may hold dots, and whoever creates a pod chooses one: a name that ended in {pod} would be any name at all.
+# The last label has a letter, so that no address passes for a name.
+_LAST: Final = rf"(?![^.]*\{{pod\}})(?=[0-9-]*[a-z{{]){_INNER}"
+
+RELEASE: Final = r"[0-9]{1,4}\.[0-9]{1,4}"
+
+Release = Annotated[str, matching(RELEASE, 'is MAJOR.MINOR in quotes, for example "3.31"')]
+"""A release of the software that a profile is for."""
+
+Account = Annotated[str, matching(rf"{_LABEL}/{_NAME}", "is NAMESPACE/NAME of a service account")]
+"""A service account."""
+
+RequestName = Annotated[
+    str,
+    matching(
+        r"(?:[A-Za-z0-9._:-]|\{(?:pod|namespace)\}){1,253}",
+        "are 1 to 253 letters, digits and . _ : -, with placeholders {pod} and {namespace}",
+    ),
+]
+"""The name of a CSR object."""
+
+CommonName = Annotated[
+    str,
+    matching(
+        rf"(?!system:)(?!\{{pod\}}$)(?:[A-Za-z0-9]|{_HOLE})(?:[A-Za-z0-9 ._:-]|{_HOLE}){{0,63}}",
+        "are 1 to 64 letters, digits, spaces and . _ : -, not starting with system:, with placeholders {pod},"
+        " {namespace} and {cluster_domain}, but not {pod} alone, which whoever creates a pod chooses",
+    ),
+]
+"""The common name of a certificate's subject."""
+
+DnsName = Annotated[
+    str,
+    matching(
+        rf"(?=.{{1,253}}$)(?:{_INNER}\.)*{_LAST}",
+        "is a DNS name in lower case without a wildcard, with placeholders {pod}, {namespace} and {cluster_domain}, and"
+        " without {pod} in its last label, which whoever creates a pod chooses",
+    ),
+]
+"""A dNSName of a certificate."""
+
+AttributeType = Annotated[
+    str,
+    matching(r"(?!2\.5\.4\.3$)[0-2](?:\.[0-9]{1,9}){1,15}", "is an OID other than 2.5.4.3, which is the common name"),
+]
+"""The type of an attribute of a subject."""
+
+Usage = Literal["digital signature", "key encipherment", "key agreement", "server auth", "client auth"]
+"""The most that any profile may allow: cert sign, crl sign, any, ocsp signing and the like never."""
+
+Purpose = Literal["serverAuth", "clientAuth"]
+"""An extended key usage that a certificate may have."""
+
+Text = Annotated[str, matching(r"[^\u0000-\u001f\u007f]{1,200}", "are 1 to 200 characters in one line")]
+"""A text for people and audit records."""
+
+Part = Annotated[
+    float,
+    Allowed(
+        holds=lambda part: 0 < part < 1,
+        text="is a number between 0 and 1",
+        keywords={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ),
+]
+"""A part of something, as 0.5."""

@@ -1,0 +1,28 @@
+"""`scripts/bench`: figures.
+
+`scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does; they
+stand here because the sandbox may not know that. Everything else is `sandbox.bench`: `scripts/bench --help`.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from development import issuing, judge
+from sandbox import bench
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one measurement; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["judge"]:
+        return judge.main(given[1:])
+    if given[:1] == ["issue"]:
+        return issuing.main(given[1:])
+    if given[:1] in (["-h"], ["--help"]):
+        print("scripts/bench judge: what reading and judging a request costs (scripts/bench judge --help);")
+        print("scripts/bench issue: what building and verifying a certificate costs; or\n")
+    return bench.main(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

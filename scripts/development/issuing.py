@@ -1,0 +1,141 @@
+"""`scripts/bench issue`: the processor time that one certificate costs the function, from permit to verified PEM.
+
+Measured is what the pipeline does between its decision and its write: `issuer.confirm`, `certificate.build`, `lint`,
+the questions to KMS with every check of the answer, `certificate.assemble`; not the API server, not the audit records.
+In the first column KMS answers at once from memory: what is left is our own code. In the second the real client talks
+to the double in another process: what is added is the client library's. Time is that of this process alone, the median
+of several runs; waiting counts nowhere. Compare rows of one run: absolute numbers are the machine's.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from csr_signer import certificate, issuer, kms, lint
+from csr_signer.issuer import Issuer
+from csr_signer.public_key import examine
+from sandbox.kms import connect, create_signing_key
+from sandbox.process import Part
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+ALGORITHMS: Final = (
+    "EC_SIGN_P256_SHA256",
+    "RSA_SIGN_PKCS1_2048_SHA256",
+    "EC_SIGN_P384_SHA384",
+    "RSA_SIGN_PKCS1_4096_SHA256",
+)
+HEADER: Final = f"  {'issuer':<28} {'leaf':<10} {'own ms':>8} {'with client ms':>15}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one certificate costs.
+
+    Attributes:
+        issuer: the key version's algorithm.
+        leaf: the kind of key that is certified.
+        own: milliseconds of processor time with a KMS in memory.
+        with_client: milliseconds with the real client library and the double.
+    """
+
+    issuer: str
+    leaf: str
+    own: float
+    with_client: float
+
+    def __str__(self) -> str:
+        return f"  {self.issuer:<28} {self.leaf:<10} {self.own:>8.3f} {self.with_client:>15.3f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench issue", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=300, help="of each row (default: 300)")
+    runs = parser.parse_args(arguments).runs
+    sys.path.insert(0, str(ROOT))  # permits and CAs are those of the tests
+    print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, median of {runs} runs\n{HEADER}")
+    for cost in measure(runs):
+        print(cost)
+    return 0
+
+
+def measure(runs: int) -> Iterator[Cost]:
+    """Every issuer algorithm of ALGORITHMS with an elliptic and an RSA leaf."""
+    with ExitStack() as stack:
+        part = stack.enter_context(Part.start("sandbox.kms"))
+        client = stack.enter_context(connect(part.ready["endpoint"]))
+        for name in ALGORITHMS:
+            version = create_signing_key(client, name, key=name)
+            for leaf in ("P-256", "RSA-2048"):
+                real = _issuing(client, version, leaf)
+                own = _issuing(_Memory(client, version), version, leaf)
+                own()  # the signature is made and remembered
+                yield Cost(issuer=name, leaf=leaf, own=_median(own, runs), with_client=_median(real, runs))
+
+
+class _Memory:
+    """A client whose answers were given before: the same question has the same answer, at once."""
+
+    def __init__(self, client: Any, version: str) -> None:  # noqa: ANN401 - the library has no types
+        self._client = client
+        self._public_key = client.get_public_key(name=version)
+        self._answers: dict[str, Any] = {}
+
+    def get_public_key(self, **_: object) -> Any:  # noqa: ANN401
+        """GetPublicKey."""
+        return self._public_key
+
+    def asymmetric_sign(self, *, request: dict[str, Any], metadata: Any, **options: Any) -> Any:  # noqa: ANN401
+        """AsymmetricSign."""
+        ((_, reason),) = metadata
+        if reason not in self._answers:
+            self._answers[reason] = self._client.asymmetric_sign(request=request, metadata=metadata, **options)
+        return self._answers[reason]
+
+
+def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # noqa: ANN401
+    """The steps of the pipeline for the honest permit."""
+    from tests.function import builders  # noqa: PLC0415 - after sys.path
+
+    key = kms.CloudKmsKey(client=client, key_version=version, protection_level="HSM")
+    ca = _ca(key.public_key().pem, version)
+    keys: dict[str, builders.PrivateKey] = {"P-256": builders.ec_key("P-256", 5), "RSA-2048": builders.rsa_key(2048)}
+    certified = examine(builders.public_key_info(keys[leaf]))
+    permit = builders.make_permit(public_key=certified)
+
+    def issue() -> object:
+        chosen = issuer.confirm(ca, key.public_key())
+        cleared = lint.lint(certificate.build(permit, ca, chosen), permit, ca, chosen)
+        return certificate.assemble(cleared, key.sign(cleared, chosen).value, ca, chosen)
+
+    return issue
+
+
+def _ca(public_key: bytes, version: str) -> Issuer:
+    """A CA certificate for KMS's key, below a root in memory: KMS need not sign it."""
+    from tests.function import authorities, builders  # noqa: PLC0415 - after sys.path
+
+    root = authorities.Ca("Root", key=builders.ec_key(number=61), path_length=None)
+    issuing = authorities.Ca("Issuing", above=root, public_key=load_pem_public_key(public_key))
+    return issuer.load(key_version=version, certificate=issuing.pem, trust_bundle=root.pem, protection_level="HSM")
+
+
+def _median(call: Callable[[], object], runs: int) -> float:
+    """Milliseconds of this process's time."""
+    times = []
+    for _ in range(runs):
+        start = time.process_time()
+        call()
+        times.append((time.process_time() - start) * 1000)
+    return statistics.median(times)

@@ -1,0 +1,201 @@
+"""Tests the tests: `scripts/python -m development.mutants pkcs10 public_key`.
+
+Each mutant is one module with one operator, number or decision changed (cosmic-ray); the module's tests must notice.
+Mutants that they do not notice are listed, unless tests/function/mutants.toml says why nobody could: that a change
+makes no difference. New ones make the exit status 1.
+
+The work is done in a copy of the tree, one mutant at a time, at low priority; cosmic-ray has a virtual environment of
+its own below .state/, made once from scripts/requirements-mutants.txt. A mutant that is noticed costs the start of
+pytest, 1 to 3 seconds, one that survives all of its tests: for 200 lines reckon with 5 to 10 minutes.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from development.lock import MUTANTS, ROOT
+
+ENVIRONMENT: Final = ROOT / ".state" / "mutants"
+EXPLAINED: Final = ROOT / "tests" / "function" / "mutants.toml"
+SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "attestation": ("test_attestation.py", "test_policy.py"),
+        "extensions": ("test_extensions.py",),
+        "pkcs10": ("test_pkcs10.py", "test_request_encoding.py", "test_request_properties.py"),
+        "policy": ("test_policy.py",),
+        "public_key": ("test_public_key.py", "test_request_encoding.py"),
+        "rules": ("test_policy.py",),
+    }
+)
+"""Tests of a module, the quickest first; of any other module the file that is named for it."""
+# What says nothing at run time: that a value cannot be assigned to, and unions of types, which is all that `|` is here.
+LEFT_OUT: Final = ("core/RemoveDecorator", "core/ReplaceBinaryOperator_BitOr_.*")
+PATIENCE: Final = 4
+"""A mutant that takes so many times as long as the module's tests do is noticed: it no longer ends."""
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Mutant:
+    """One change of a module, by its text: so it is the same one after lines have moved.
+
+    Attributes:
+        module: of csr_signer.
+        before, after: the changed line, or lines.
+    """
+
+    module: str
+    before: str
+    after: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the mutants of some modules; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="development.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("modules", nargs="+", help="modules of csr_signer, by name")
+    modules = parser.parse_args(arguments).modules
+    os.nice(10)
+    program = cosmic_ray()
+    known = explained()
+    unexplained = 0
+    for module in modules:
+        start = time.monotonic()
+        total, survivors = survivors_of(module, program)
+        new = [mutant for mutant in survivors if mutant not in known]
+        minutes = (time.monotonic() - start) / 60
+        print(
+            f"{module}: {total} mutants, {total - len(survivors)} noticed, {len(survivors) - len(new)} explained,"
+            f" {len(new)} survive unexplained ({minutes:.1f} minutes)"
+        )
+        for mutant in new:
+            print(f"\n[[equivalent]]\nmodule = {_quoted(module)}\nbefore = {_quoted(mutant.before)}")
+            print(f'after = {_quoted(mutant.after)}\nwhy = ""')
+        unexplained += len(new)
+    return 1 if unexplained else 0
+
+
+def cosmic_ray() -> Path:
+    """Its program; the environment is made anew where the lock is another."""
+    lock = ROOT / MUTANTS
+    stamp, program = ENVIRONMENT / "lock.crc32", ENVIRONMENT / "bin" / "cosmic-ray"
+    made_from = str(zlib.crc32(lock.read_bytes()))
+    if not program.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from:
+        print(f"installing the packages of {MUTANTS} into {ENVIRONMENT.relative_to(ROOT)} (once)", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
+        install = [
+            str(ENVIRONMENT / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
+        options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", str(lock)]
+        subprocess.run([*install, *options], check=True)
+        stamp.write_text(made_from, encoding="utf-8")
+    return program
+
+
+def explained() -> Mapping[Mutant, str]:
+    """Mutants that change nothing, each with the reason that tests/function/mutants.toml gives."""
+    document = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
+    rows: list[dict[str, str]] = document["equivalent"]
+    return {Mutant(module=row["module"], before=row["before"], after=row["after"]): row["why"] for row in rows}
+
+
+def survivors_of(module: str, program: Path) -> tuple[int, list[Mutant]]:
+    """How many mutants a module has, and those that its tests do not notice."""
+    with tempfile.TemporaryDirectory(prefix="csr-signer-mutants-") as folder:
+        tree = Path(folder)
+        copy(tree)
+        start = time.monotonic()
+        subprocess.run(_tests(module), cwd=tree, check=True, stdout=subprocess.DEVNULL)
+        configuration = _configuration(module, patience=PATIENCE * (time.monotonic() - start) + 10)
+        (tree / "cosmic-ray.toml").write_text(configuration, encoding="utf-8")
+
+        def run(command: str, *more: str) -> str:
+            done = subprocess.run(
+                [program, command, *more], cwd=tree, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+            )
+            return done.stdout
+
+        run("init", "cosmic-ray.toml", "session.sqlite")
+        filtered = ENVIRONMENT / "bin" / "cr-filter-operators"
+        subprocess.run([filtered, "session.sqlite", "cosmic-ray.toml"], cwd=tree, check=True)
+        run("exec", "cosmic-ray.toml", "session.sqlite")
+        results = [json.loads(line) for line in run("dump", "session.sqlite").splitlines()]
+    return _read(module, results)
+
+
+def copy(tree: Path) -> None:
+    """Every file that is, or could be, under version control: never a mutant in the tree that people work in."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    for name in filter(None, names.split("\0")):
+        source, target = ROOT / name, tree / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def _tests(module: str) -> list[str]:
+    names = (*SELECTED.get(module, (f"test_{module}.py",)), "test_values.py")
+    files = [f"tests/function/{name}" for name in names]
+    options = ["--quiet", "--exitfirst", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    return [sys.executable, "-m", "pytest", *options, *files]
+
+
+def _configuration(module: str, *, patience: float) -> str:
+    return f"""[cosmic-ray]
+module-path = "function/csr_signer/{module}.py"
+timeout = {patience:.1f}
+excluded-modules = []
+test-command = {_quoted(" ".join(_tests(module)))}
+
+[cosmic-ray.distributor]
+name = "local"
+
+[cosmic-ray.filters.operators-filter]
+exclude-operators = {json.dumps(LEFT_OUT)}
+"""
+
+
+def _read(module: str, results: Iterable[Any]) -> tuple[int, list[Mutant]]:
+    """The session, as cosmic-ray dumps it: pairs of a piece of work and its result."""
+    total, survivors = 0, []
+    for _, result in results:
+        if result is None or result["worker_outcome"] == "skipped":
+            continue
+        total += 1
+        if result["worker_outcome"] != "normal":
+            raise RuntimeError(f"cosmic-ray could not run a mutant of {module}: {result}")
+        if result["test_outcome"] == "survived":
+            survivors.append(_mutant(module, result["diff"]))
+    return total, sorted(survivors)
+
+
+def _mutant(module: str, difference: str) -> Mutant:
+    lines = [line for line in difference.splitlines() if not line.startswith(("---", "+++"))]
+    sides = ["\n".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+"]
+    return Mutant(module=module, before=sides[0], after=sides[1])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The JSON Schema of a profile, function/csr_signer/profiles/schema.json, made from the types in csr_signer.profile.
+
+Editors read it by the first line of a profile; what it cannot say, `csr_signer.profile.load` says. `--check` writes
+nothing and fails where the file is not what the types say.
+"""
+
+import argparse
+import dataclasses
+import inspect
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from csr_signer import profile
+
+SCHEMA: Final = profile.SHIPPED / "schema.json"
+HEAD: Final = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:kms-csr-signer:profile",
+    "title": "kms-csr-signer profile",
+}
+_TYPES: Final[dict[str, type]] = {
+    kind.__name__: kind
+    for kind in (
+        profile.Profile,
+        profile.Component,
+        profile.Lifetime,
+        profile.NameRule,
+        profile.RequestName,
+        profile.Span,
+    )
+}
+_ATTRIBUTE: Final = re.compile(r"^ {4}([a-z_, ]+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+
+
+def schema() -> dict[str, Any]:
+    """The types' schema, with the descriptions and defaults that their docstrings and fields give."""
+    made = TypeAdapter(profile.Profile).json_schema()
+    for name, definition in made["$defs"].items():
+        _describe(definition, _TYPES[name])
+    _describe(made, profile.Profile)
+    return HEAD | {key: value for key, value in made.items() if key != "title"}
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _describe(definition: dict[str, Any], kind: type) -> None:
+    document = inspect.cleandoc(kind.__doc__ or "")
+    definition["description"] = _one_line(document.partition("\n\n")[0])
+    del definition["title"]
+    notes = _notes(kind)
+    for field in dataclasses.fields(kind):
+        entry = definition["properties"][field.name]
+        entry.pop("title", None)
+        entry["description"] = notes[field.name]
+        if isinstance(field.default, timedelta):
+            entry["default"] = _written(field.default)
+        if "patternProperties" in entry:
+            entry["additionalProperties"] = False
+
+
+def _notes(kind: type) -> dict[str, str]:
+    """What the `Attributes:` of a type and of those that it extends say about each."""
+    notes: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        notes |= {name: _one_line(note) for name, note in _ATTRIBUTE.findall(attributes)}
+    return notes
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def _written(length: timedelta) -> str:
+    days, rest = divmod(length, timedelta(days=1))
+    return f"{rest // timedelta(minutes=1)}m" if rest else f"{days}d"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the schema, or compares it; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="development.schema", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare and write nothing")
+    check = parser.parse_args(arguments).check
+    if not check:
+        SCHEMA.write_text(text(), encoding="utf-8")
+    elif not SCHEMA.is_file() or SCHEMA.read_text(encoding="utf-8") != text():
+        print(f"{SCHEMA.name} is not what the types say: run scripts/python -m development.schema")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

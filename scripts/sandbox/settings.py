@@ -1,0 +1,70 @@
+"""What a deployment in the sandbox is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sandbox import manifests
+from sandbox.calico.components import CALICO_SYSTEM
+
+Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
+"""Who is reached by whom, where a fault proxy can stand; `kms` and `function` as function and exporter reach them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserProfile:
+    """A profile that a user wrote, and what its operator grants the function for it.
+
+    Attributes:
+        file: The profile.
+        release: Of its software; None where it knows no releases.
+        namespaces: Where its requesters run, and the function may read pods; they are made.
+        nodes: Whether the function may read nodes, as a profile needs that certifies addresses of the host's network.
+        networks: Where its requesters' addresses lie, beside Calico's networks.
+    """
+
+    file: Path
+    release: str | None = None
+    namespaces: tuple[str, ...] = (CALICO_SYSTEM,)
+    nodes: bool = False
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a deployment is made of.
+
+    Attributes:
+        directory: Where files and logs go; new or empty.
+        plane: Kind of control plane, or the kubeconfig of one that runs.
+        kubernetes: Version of the real control plane; None for the one that is found or pinned.
+        force: Go on in a running cluster that has Calico's own pods.
+        kms: HOST:PORT of a KMS that runs, plaintext; None for a double.
+        kms_latency: Seconds that a signature of the double takes longer.
+        key_algorithm: Of the CA's key.
+        signer_name: That of Calico's pods; the manifests' one, unless there is no RBAC.
+        release: Of Calico.
+        profiles: Further signerNames with their profiles; they have the same CA.
+        threads: Requests that the function works on at once.
+        workers: Its processes.
+        front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
+            got for its service account token, and Cloud Run's front door checks it.
+        proxies: Where fault proxies stand. Those of the API server need one whose certificate is for an address,
+            as that of `embedded` and `real` is.
+    """
+
+    directory: Path
+    plane: Literal["embedded", "real"] | Path = "embedded"
+    kubernetes: str | None = None
+    force: bool = False
+    kms: str | None = None
+    kms_latency: float = 0.0
+    key_algorithm: str = "EC_SIGN_P256_SHA256"
+    signer_name: str = manifests.SIGNER_NAME
+    release: str = "3.31"
+    profiles: Mapping[str, UserProfile] = field(default_factory=dict)
+    threads: int = 32
+    workers: int = 1
+    front_door: bool = True
+    proxies: frozenset[Link] = frozenset()

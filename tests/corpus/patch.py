@@ -1,0 +1,30 @@
+"""JSON merge patches (RFC 7396): how a case says only what differs from the honest one."""
+
+from typing import Any
+
+
+def apply(target: Any, patch: Any) -> Any:
+    """The document that a patch makes of another; neither is changed."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = apply(merged.get(key), value)
+    return merged
+
+
+def difference(target: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The smallest patch that makes `wanted` of `target`."""
+    patch: dict[str, Any] = {key: None for key in target if key not in wanted}
+    for key, value in wanted.items():
+        old = target.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            nested = difference(old, value)
+            if nested:
+                patch[key] = nested
+        elif key not in target or old != value:
+            patch[key] = value
+    return patch

@@ -1,0 +1,403 @@
+"""CAs and their chains: what one of the relying parties would not accept is refused at load, by name."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from csr_signer import authority, chain
+from csr_signer.errors import ConfigurationError
+from csr_signer.issuer import Issuer, load
+from sandbox.calico import der
+from tests.function.authorities import (
+    BEGIN,
+    END,
+    Ca,
+    curve,
+    key_usage,
+    named,
+    pem_of,
+    permitted,
+    purposes,
+    signed_with_sha1,
+    unreadable_names,
+    with_replaced,
+)
+from tests.function.builders import KEY_VERSION, ec_key, rsa_key
+
+SERVER, CLIENT, CODE = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.3"
+ROOT = Ca("Root", key=ec_key(number=31), path_length=1)
+ISSUING = Ca(key=ec_key(number=32), above=ROOT)
+ROOTED = Ca()
+RSA_ROOT = Ca("RSA root", key=rsa_key(2048), path_length=None)
+
+
+def loaded(*certificates: bytes, trust: bytes | None = None, uses: tuple[str, ...] = ("serverAuth",)) -> Issuer:
+    """An issuer of these certificates; the last is trusted unless another is."""
+    return load(
+        key_version=KEY_VERSION,
+        certificate=b"".join(certificates),
+        trust_bundle=certificates[-1] if trust is None else trust,
+        protection_level="HSM",
+        purposes=uses,
+    )
+
+
+@pytest.mark.parametrize(
+    "ca",
+    [
+        Ca(),
+        Ca(key=rsa_key(2048)),
+        Ca(key=rsa_key(8192)),
+        Ca(key=ec_key("P-384"), digest=hashes.SHA384()),
+        Ca(key=ec_key("P-521"), digest=hashes.SHA512()),
+        Ca(named("Issuing", COUNTRY_NAME="DE", ORGANIZATION_NAME="Example")),
+        Ca(named("Two", ORGANIZATION_NAME="Example")),
+        Ca(extensions=purposes(SERVER)),
+        Ca(extensions=purposes(SERVER, CLIENT, CODE)),
+        Ca(extensions=purposes(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string)),
+        Ca(extensions={x509.AuthorityKeyIdentifier: None}),
+        Ca(extensions=permitted(x509.DNSName("cluster.local"), x509.DNSName("typha-client"))),
+        Ca(extensions=permitted(x509.RFC822Name("example.com"), x509.UniformResourceIdentifier("example.com"))),
+        Ca(further=[("1.2.3.4", der.NULL, False)]),
+        Ca("not tigera-operator-signer"),
+    ],
+    ids=lambda ca: ca.certificate.subject.rfc4514_string(),
+)
+def test_a_root_is_an_issuer(ca: Ca) -> None:
+    """Every kind of key, with usages that are enough, with constraints and with extensions that need not be known."""
+    issuer = loaded(ca.pem)
+    assert issuer.certificate == ca.certificate
+    assert issuer.path == (ca.certificate,)
+
+
+def test_a_chain_of_three_is_an_issuer() -> None:
+    """Path lengths count the CAs below; a root without one, and a middle CA that allows just enough, will do."""
+    root = Ca("Root", key=ec_key(number=31), path_length=None)
+    middle = Ca("Middle", key=rsa_key(3072), above=root, path_length=1)
+    issuing = Ca(key=ec_key(number=32), above=middle)
+    issuer = loaded(issuing.pem, middle.pem, trust=root.pem)
+    assert issuer.certificates == (issuing.certificate, middle.certificate)
+    assert issuer.path == (issuing.certificate, middle.certificate, root.certificate)
+
+
+REFUSED = {
+    "no CA": (
+        Ca(extensions={x509.BasicConstraints: (x509.BasicConstraints(ca=False, path_length=None), True)}),
+        "CA:T",
+    ),
+    "no basic constraints": (
+        Ca(extensions={x509.BasicConstraints: None}),
+        "'CN=Issuing': basic constraints are not CA",
+    ),
+    "basic constraints that are not critical": (
+        Ca(extensions={x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=0), False)}),
+        "basic constraints are not critical",
+    ),
+    "a path length of 1": (Ca(path_length=1), "path length is 1, allowed is 0: it issues leaves only"),
+    "no path length": (Ca(path_length=None), "path length is None, allowed is 0"),
+    "no key usage": (Ca(extensions={x509.KeyUsage: None}), "key usage has no keyCertSign"),
+    "a key usage without keyCertSign": (
+        Ca(extensions={x509.KeyUsage: (key_usage(key_cert_sign=False), True)}),
+        "key usage has no keyCertSign",
+    ),
+    "extended key usages without the profile's": (
+        Ca(extensions=purposes(CLIENT, CODE)),
+        "extended key usage lacks serverAuth, which the profile certifies; allowed is to have all",
+    ),
+    "no subject key identifier": (
+        Ca(extensions={x509.SubjectKeyIdentifier: None}),
+        "has no subject key identifier",
+    ),
+    "an authority key identifier that is not its own": (
+        Ca(extensions={x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}),
+        "is self-signed, but its authority key identifier is not its own",
+    ),
+    "a critical extension that nobody knows": (
+        Ca(further=[("1.2.3.4", der.NULL, True)]),
+        "extension 1.2.3.4 is critical, allowed are BasicConstraints, KeyUsage",
+    ),
+    "policies that the leaf would need": (
+        Ca(extensions={x509.PolicyConstraints: (x509.PolicyConstraints(0, None), True)}),
+        "extension 2.5.29.36 is critical",
+    ),
+    "constraints of directory names": (
+        Ca(extensions=permitted(x509.DirectoryName(named(None, ORGANIZATION_NAME="Example")))),
+        "name constraints of kind DirectoryName, allowed are DNSName, IPAddress",
+    ),
+    "excluded directory names": (
+        Ca(extensions=permitted(excluded=[x509.DirectoryName(named("x"))])),
+        "name constraints of kind DirectoryName",
+    ),
+    "a subject without a common name": (
+        Ca(named(None, ORGANIZATION_NAME="Example")),
+        "'O=Example': the subject has no common name",
+    ),
+    "the operator's own name": (
+        Ca("tigera-operator-signer@1700000000"),
+        "the common name starts with 'tigera-operator-signer'",
+    ),
+    "an RSA key of 1024 bits": (Ca(key=rsa_key(1024)), "its key is RSA-1024, allowed are RSA of 2048 bits or more"),
+    "a key on P-224": (Ca(key=curve(ec.SECP224R1())), "its key is secp224r1, allowed are"),
+    "a key on secp256k1": (Ca(key=curve(ec.SECP256K1())), "its key is secp256k1, allowed are"),
+    "a key on Brainpool": (Ca(key=curve(ec.BrainpoolP256R1())), "its key is brainpoolP256r1, allowed are"),
+    "an Ed25519 key": (
+        Ca(key=ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))),
+        "its key is Ed25519, allowed are",
+    ),
+    "names that cannot be read": (Ca(further=[unreadable_names()]), "cannot be read: .*not supported"),
+}
+
+
+@pytest.mark.parametrize(("ca", "complaint"), REFUSED.values(), ids=REFUSED)
+def test_refused_is_a_ca_with(ca: Ca, complaint: str) -> None:
+    """The message names the certificate, what was got and what is allowed."""
+    name = ca.certificate.subject.rfc4514_string()
+    with pytest.raises(ConfigurationError, match=rf"^issuer\.certificate: .*{complaint}") as refused:
+        loaded(ca.pem)
+    assert name in str(refused.value)
+
+
+def test_every_complaint_is_reported() -> None:
+    """Whoever mends the CA learns all of it at once."""
+    ca = Ca("tigera-operator-signer", path_length=3, extensions={x509.KeyUsage: None, **purposes(CODE)})
+    with pytest.raises(ConfigurationError) as refused:
+        loaded(ca.pem, uses=("serverAuth", "clientAuth"))
+    assert all(text in str(refused.value) for text in ("operator would", "path length is 3", "keyCertSign"))
+    assert "lacks clientAuth, serverAuth" in str(refused.value)
+
+
+LINKS = {
+    "a root whose path length forbids CAs": (
+        Ca(key=ec_key(number=32), above=Ca("Root", key=ec_key(number=31), path_length=0)),
+        Ca("Root", key=ec_key(number=31), path_length=0),
+        "'CN=Root': path length is 0, 1 CAs stand below it",
+    ),
+    "an authority key identifier of another key": (
+        Ca(
+            key=ec_key(number=32),
+            above=ROOT,
+            extensions={x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)},
+        ),
+        ROOT,
+        "'CN=Issuing': its authority key identifier is not the subject key identifier of 'CN=Root'",
+    ),
+    "no authority key identifier": (
+        Ca(key=ec_key(number=32), above=ROOT, extensions={x509.AuthorityKeyIdentifier: None}),
+        ROOT,
+        "'CN=Issuing': has no authority key identifier",
+    ),
+    "an authority key identifier without a key": (
+        Ca(
+            key=ec_key(number=32),
+            above=ROOT,
+            extensions={
+                x509.AuthorityKeyIdentifier: (
+                    x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(ROOT.subject)], 0x5EED),
+                    False,
+                )
+            },
+        ),
+        ROOT,
+        "'CN=Issuing': has no authority key identifier",
+    ),
+    "a root that may certify nothing of the profile": (
+        Ca(key=ec_key(number=32), above=Ca("Root", key=ec_key(number=31), path_length=1, extensions=purposes(CODE))),
+        Ca("Root", key=ec_key(number=31), path_length=1, extensions=purposes(CODE)),
+        "'CN=Root': extended key usage lacks serverAuth",
+    ),
+    "a root of the operator's name": (
+        Ca(key=ec_key(number=32), above=Ca("tigera-operator-signer", key=ec_key(number=31), path_length=1)),
+        Ca("tigera-operator-signer", key=ec_key(number=31), path_length=1),
+        "'CN=tigera-operator-signer': the common name starts with",
+    ),
+    "a root that ends before its CA begins": (
+        Ca(
+            key=ec_key(number=32),
+            above=Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2027, 1, 1, tzinfo=UTC)),
+            begin=datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2027, 1, 1, tzinfo=UTC)),
+        "'CN=Issuing': begins 2027-01-01, when 'CN=Root' has ended, on 2027-01-01: together they are never valid",
+    ),
+}
+
+
+@pytest.mark.parametrize(("below", "above", "complaint"), LINKS.values(), ids=LINKS)
+@pytest.mark.parametrize("in_file", [True, False], ids=["chain in the file", "root in the bundle alone"])
+def test_refused_is_a_chain_with(below: Ca, above: Ca, complaint: str, *, in_file: bool) -> None:
+    """What stands above the issuing CA is held to the same, also where only the trust bundle has it."""
+    with pytest.raises(ConfigurationError, match=complaint):
+        loaded(below.pem, above.pem) if in_file else loaded(below.pem, trust=above.pem)
+
+
+@pytest.mark.parametrize("self_signed", [False, True], ids=["an intermediate", "a root"])
+def test_sha_1_is_refused_where_a_signature_counts(*, self_signed: bool) -> None:
+    """A forged intermediate would do harm; nobody looks at the signature of a root, which is trusted as it is."""
+    key = rsa_key(2048)
+    ca = Ca("Old root", key=key) if self_signed else Ca(key=ec_key(number=32), above=RSA_ROOT)
+    pem = signed_with_sha1(ca, key)
+    if self_signed:
+        assert loaded(pem).certificate.subject == ca.subject
+    else:
+        with pytest.raises(ConfigurationError, match="signed with hash sha1, allowed are SHA256, SHA384, SHA512"):
+            loaded(pem, trust=RSA_ROOT.pem)
+
+
+def test_a_signature_of_unknown_hash_counts_for_nothing() -> None:
+    """An Ed25519 root's own key is refused already; what it signed names no hash either."""
+    root = Ca("Ed", key=ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), path_length=None)
+    with pytest.raises(ConfigurationError, match="signed with hash unknown, allowed are"):
+        loaded(Ca(key=ec_key(number=32), above=root).pem, root.pem)
+
+
+def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
+    """It cannot be verified, so that it proves nothing."""
+    changed = with_replaced(
+        ISSUING, der.object_identifier("1.2.840.10045.4.3.2"), bytes.fromhex("06082a8648ce3d04037f")
+    )
+    with pytest.raises(ConfigurationError, match="neither holds nor issued 'CN=Issuing'"):
+        loaded(changed, trust=ROOT.pem)
+    (certificate,) = x509.load_pem_x509_certificates(changed)
+    assert authority.complaints(certificate, below=0, purposes=()) == [
+        "'CN=Issuing': it is signed with hash unknown, allowed are SHA256, SHA384, SHA512"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("complaint", "certificates", "trust"),
+    [
+        (r"certificate: no PEM certificates", [b""], None),
+        (r"certificate: no PEM certificates", [b"garbage"], None),
+        (r"certificate: no PEM certificates", [pem_of(b"\x30\x00")], None),
+        (r"trust_bundle: no PEM certificates", [ROOT.pem], b""),
+        (r"certificate: 'CN=Root' is not issued by the next in the file, 'CN=Issuing'", [ROOT.pem, ISSUING.pem], None),
+        (r"certificate: 'CN=Issuing' is not issued by the next", [ISSUING.pem, RSA_ROOT.pem], None),
+        (r"certificate: 'CN=Issuing' stands twice", [ISSUING.pem, ISSUING.pem], None),
+        (r"trust_bundle: 'CN=Root' stands twice", [ISSUING.pem], ROOT.pem + ROOT.pem),
+        (r"trust_bundle: neither holds nor issued 'CN=Issuing'", [ISSUING.pem], RSA_ROOT.pem),
+        (
+            r"trust_bundle: neither holds nor issued 'CN=Issuing'",
+            [ISSUING.pem],
+            Ca("Root", key=ec_key(number=99)).pem,  # of the same name
+        ),
+        (
+            r"trust_bundle: 'CN=Leaf': basic constraints are not CA:TRUE, a trust bundle holds CAs only",
+            [ROOTED.pem],
+            ROOTED.pem + Ca("Leaf", extensions={x509.BasicConstraints: None}).pem,
+        ),
+        (
+            r"trust_bundle: 'CN=Odd': cannot be read",
+            [ROOTED.pem],
+            ROOTED.pem + Ca("Odd", further=[unreadable_names()]).pem,
+        ),
+    ],
+)
+def test_refused_are_files_with(complaint: str, certificates: list[bytes], trust: bytes | None) -> None:
+    """Unreadable, out of order, twice the same, or not below what is trusted."""
+    with pytest.raises(ConfigurationError, match=rf"^issuer\.{complaint}"):
+        loaded(*certificates, trust=trust)
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_a_private_key_beside_the_certificate_is_a_secret_where_none_belongs(form: PrivateFormat) -> None:
+    """The configuration holds no secret; a key in a file would be one, and the CA's key is KMS's."""
+    secret = ec_key(number=32).private_bytes(Encoding.PEM, form, NoEncryption())
+    for certificates, trust, key in (
+        ([ISSUING.pem + secret], ROOT.pem, "certificate"),
+        ([ISSUING.pem], secret, "trust"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"^issuer\.{key}.*: holds a private key"):
+            loaded(*certificates, trust=trust)
+
+
+def test_the_anchor_that_lasts_longest_is_taken() -> None:
+    """A renewed root stands beside the old one: certificates are clamped to what relying parties will accept."""
+    key = ec_key(number=31)
+    old = Ca("Root", key=key, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
+    renewed = Ca("Root", key=key, path_length=1, end=datetime(2032, 1, 1, tzinfo=UTC))
+    for bundle in (old.pem + renewed.pem, renewed.pem + old.pem):
+        issuer = loaded(ISSUING.pem, trust=bundle)
+        assert issuer.path[-1] == renewed.certificate
+        assert issuer.not_after == datetime(2032, 1, 1, tzinfo=UTC)
+        assert len(issuer.public_keys) == 2
+
+
+def test_validity_is_what_the_whole_path_shares() -> None:
+    """Also the anchor's, where the chain's file does not hold it: a leaf that outlives its root is refused by Go."""
+    root = Ca("Root", key=ec_key(number=31), path_length=1, end=END - timedelta(days=100))
+    issuing = Ca(key=ec_key(number=32), above=root, begin=BEGIN + timedelta(days=10))
+    for issuer in (loaded(issuing.pem, root.pem), loaded(issuing.pem, trust=root.pem)):
+        assert (issuer.not_before, issuer.not_after) == (BEGIN + timedelta(days=10), END - timedelta(days=100))
+
+
+def test_other_cas_may_stand_in_the_bundle() -> None:
+    """During a rotation it holds the next CA, which is no issuer here yet, and perhaps ones that have ended."""
+    coming = Ca("Next", key=ec_key(number=55), path_length=None)
+    ended = Ca("Last", key=rsa_key(1024), begin=datetime(2016, 1, 1, tzinfo=UTC), end=datetime(2020, 1, 1, tzinfo=UTC))
+    issuer = loaded(ISSUING.pem, trust=coming.pem + ROOT.pem + ended.pem)
+    assert issuer.path == (ISSUING.certificate, ROOT.certificate)
+    assert len(issuer.public_keys) == 4
+
+
+def test_a_subject_that_cannot_be_read_is_named_by_its_number() -> None:
+    """A message must not fail for what it is about."""
+    utf8, wrong = der.element(0x0C, b"Issuing"), der.element(0x0C, b"Issuin\xff")
+    (certificate,) = x509.load_pem_x509_certificates(with_replaced(ROOTED, utf8, wrong))
+    assert authority.name_of(certificate) == "number 5eed"
+    (complaint,) = authority.complaints(certificate, below=0, purposes=())
+    assert complaint.startswith("number 5eed: cannot be read")
+
+
+CONSTRAINTS = {
+    "a name itself": (permitted(x509.DNSName("typha-server")), ["typha-server"], []),
+    "another name": (permitted(x509.DNSName("typha-server")), ["typha-client"], ["typha-client by 'CN=Issuing'"]),
+    "a name below": (permitted(x509.DNSName("cluster.local")), ["api.svc.cluster.local", "CLUSTER.local"], []),
+    "a name that only ends alike": (
+        permitted(x509.DNSName("luster.local")),
+        ["cluster.local"],
+        ["cluster.local by 'CN=Issuing'"],
+    ),
+    "a leading dot": (permitted(x509.DNSName(".local")), ["cluster.local"], []),
+    "a leading dot and no label before it": (permitted(x509.DNSName(".local")), ["local"], ["local by 'CN=Issuing'"]),
+    "the empty constraint": (permitted(x509.DNSName("")), ["anything"], []),
+    "one of several": (permitted(x509.DNSName("a"), x509.DNSName("b")), ["b"], []),
+    "constraints of other kinds": (permitted(x509.RFC822Name("example.com")), ["typha-client"], []),
+    "an excluded name": (permitted(excluded=[x509.DNSName("local")]), ["x.local"], ["x.local by 'CN=Issuing'"]),
+    "no excluded name": (permitted(excluded=[x509.DNSName("local")]), ["x.example"], []),
+    "an excluded part of what is permitted": (
+        permitted(x509.DNSName("local"), excluded=[x509.DNSName("bad.local")]),
+        ["good.local", "very.bad.local"],
+        ["very.bad.local by 'CN=Issuing'"],
+    ),
+    "no constraints": ({}, ["typha-client"], []),
+}
+
+
+@pytest.mark.parametrize(("extensions", "names", "refused"), CONSTRAINTS.values(), ids=CONSTRAINTS)
+def test_name_constraints_hold_for(extensions: dict[type, None], names: list[str], refused: list[str]) -> None:
+    """RFC 5280 §4.2.1.10, as Go and OpenSSL read it: zero or more labels may stand before a constraint."""
+    assert chain.not_permitted([Ca(extensions=extensions).certificate], dns_names=names) == refused
+
+
+def test_name_constraints_hold_for_addresses() -> None:
+    """An address is compared with networks alone; constraints of names do not concern it."""
+    ranges = permitted(x509.IPAddress(ip_network("10.0.0.0/8")), x509.DNSName("local"))
+    path = [Ca(extensions=ranges).certificate, Ca("Root").certificate]
+    addresses = [ip_address(text) for text in ("10.1.2.3", "192.0.2.1", "2001:db8::1")]
+    assert chain.not_permitted(path, dns_names=["x.local"], ip_addresses=addresses) == [
+        "192.0.2.1 by 'CN=Issuing'",
+        "2001:db8::1 by 'CN=Issuing'",
+    ]
+
+
+def test_name_constraints_of_every_ca_hold() -> None:
+    """The root's narrow what the issuing CA may certify."""
+    root = Ca("Root", key=ec_key(number=31), path_length=1, extensions=permitted(x509.DNSName("local")))
+    issuer = loaded(Ca(key=ec_key(number=32), above=root).pem, trust=root.pem)
+    assert chain.not_permitted(issuer.path, dns_names=["x.example"]) == ["x.example by 'CN=Root'"]

@@ -1,0 +1,3 @@
+module interoperability
+
+go 1.22

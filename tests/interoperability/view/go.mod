@@ -1,0 +1,3 @@
+module view
+
+go 1.22
