@@ -6,15 +6,15 @@ someone who can create, exec into or mint tokens for pods in its namespace, impe
 does not: `pod.status`, which the kubelet and Calico's own service accounts may write.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
-from csr_signer.csr import Requester, check_kind
-from csr_signer.errors import UnavailableError
+from csr_signer import api_object
+from csr_signer.csr import Requester
+from csr_signer.errors import ItemError
 from csr_signer.violation import Violation, quote
 
 _EXTRA: Final = "authentication.kubernetes.io/"
@@ -28,6 +28,7 @@ _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TEXT: Final = re.compile(r".+", re.DOTALL)
+_MOST_ADDRESSES: Final = 64  # of a node: whoever may write its status could name tens of thousands
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
 
 Address = IPv4Address | IPv6Address
@@ -80,11 +81,11 @@ class Pod:
             namespace: that was asked for.
 
         Raises:
-            UnavailableError: the answer is no pod.
+            UnavailableError: the answer is no such pod.
+            ItemError: it is one that cannot be read.
         """
+        api = api_object.read(document, "Pod", name=name, namespace=namespace)
         try:
-            api = json.loads(document)
-            check_kind(api, "Pod", name=name, namespace=namespace)
             spec, status = api["spec"], api.get("status") or {}
             host_network = bool(spec.get("hostNetwork"))
             return cls(
@@ -96,8 +97,8 @@ class Pod:
                 host_network=host_network,
                 addresses=_pod_addresses(status, host_network=host_network),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise UnavailableError(f"the API server answered with no Pod: {quote(str(error))}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ItemError(f"the Pod cannot be read: {quote(str(error))}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +120,16 @@ class Node:
             name: that was asked for.
 
         Raises:
-            UnavailableError: the answer is no node.
+            UnavailableError: the answer is no such node.
+            ItemError: it is one that cannot be read.
         """
+        api = api_object.read(document, "Node", name=name)
         try:
-            api = json.loads(document)
-            check_kind(api, "Node", name=name)
             entries = (api.get("status") or {}).get("addresses") or ()
-            found = [entry for entry in entries if entry.get("type") in _NODE_KINDS]
+            found = [entry for entry in entries[:_MOST_ADDRESSES] if entry.get("type") in _NODE_KINDS]
             return cls(addresses=_addresses(entry.get("address") for entry in found))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise UnavailableError(f"the API server answered with no Node: {quote(str(error))}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ItemError(f"the Node cannot be read: {quote(str(error))}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ def name_of(certificate: x509.Certificate) -> str:
 def anchor_complaint(certificate: x509.Certificate) -> str | None:
     """What keeps any certificate of a trust bundle from being an anchor; an old or a foreign CA may stand there."""
     try:
-        certificate.public_key()
+        certificate.public_key(), certificate.subject
         constraints = extension(certificate, x509.BasicConstraints)
     except _UNREADABLE as error:
         return f"{name_of(certificate)}: cannot be read: {error}"
@@ -110,8 +110,12 @@ def self_signed(certificate: x509.Certificate) -> bool:
 
     An old root's signature may be one that cannot be verified any more, for its hash.
     """
-    itself = certificate.subject == certificate.issuer
-    return itself and (named_key(certificate) in (None, own_key(certificate)) or issued_by(certificate, certificate))
+    try:
+        if certificate.subject != certificate.issuer:
+            return False
+        return named_key(certificate) in (None, own_key(certificate)) or issued_by(certificate, certificate)
+    except _UNREADABLE:
+        return False
 
 
 def extension(certificate: x509.Certificate, kind: type[T]) -> T | None:

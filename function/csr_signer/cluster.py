@@ -19,6 +19,7 @@ import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
+from csr_signer import api_object
 from csr_signer.attestation import Node, Pod, PodIdentity
 from csr_signer.credentials import BEARER
 from csr_signer.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
@@ -32,8 +33,8 @@ LONGEST_NOTE: Final = 1000
 COMPONENT: Final = "kms-csr-signer"
 WHOLE_ANSWER: Final = 12.0
 """Seconds in which an answer must be complete."""
-LARGEST_ANSWER: Final = 8 * 1024 * 1024
-"""Bytes: more than twice what the API server stores of one object."""
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes each `<`, `>` and `&` as six."""
 _PIECE: Final = 64 * 1024
 _LONGEST_RETRY_AFTER: Final = 60
 # RBAC's words, and those of the CertificateApproval and CertificateSigning admission plugins; another 403 is a
@@ -138,8 +139,13 @@ class KubernetesCluster:
         conditions: Mapping[str, str] | None = None,
         certificate: str | None = None,
     ) -> CertificateSigningRequest | None:
-        """The object as it was read, with one addition: a PUT must carry every condition and all metadata."""
-        document: dict[str, Any] = json.loads(csr.document)
+        """The object as it was read, with one addition: a PUT must carry every condition and all metadata.
+
+        All but managedFields: the API server keeps its own where there are none, and what a requester nested there
+        could be too deep to be written.
+        """
+        document: dict[str, Any] = api_object.parse(csr.document)
+        document["metadata"].pop("managedFields", None)
         status = document["status"] = document.get("status") or {}
         if conditions is not None:
             status["conditions"] = [*(status.get("conditions") or ()), conditions]
@@ -165,6 +171,9 @@ class KubernetesCluster:
                 raise ConflictError(text)
             case HTTPStatus.UNAUTHORIZED:
                 raise ConfigurationError(f"{text} (for {self._whoami()})")
+            case HTTPStatus.FORBIDDEN if method == "GET" and path != CSRS:
+                # A right that is missing in one namespace concerns its pods alone.
+                raise ItemError(f"{text} (for {self._whoami()})")
             case HTTPStatus.FORBIDDEN if method == "GET" or _MISSING_RIGHT.search(message):
                 raise ConfigurationError(f"{text} (for {self._whoami()})")
         if method != "GET" and (status in _ITEM_REFUSED or _TOO_LARGE in message):
@@ -191,9 +200,12 @@ class KubernetesCluster:
             answer = bytearray()
             for part in response.response.stream(_PIECE):
                 answer += part
-                if time.monotonic() > deadline or len(answer) > LARGEST_ANSWER:
+                if len(answer) > LARGEST_ANSWER:
                     response.response.close()
-                    raise UnavailableError(f"API server: {method} {path}: an answer too long or too slow")
+                    raise ItemError(f"API server: {method} {path}: an answer of more than {LARGEST_ANSWER} bytes")
+                if time.monotonic() > deadline:
+                    response.response.close()
+                    raise UnavailableError(f"API server: {method} {path}: an answer that takes too long")
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise ConfigurationError(

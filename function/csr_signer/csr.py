@@ -5,13 +5,13 @@ Triage comes before parsing: a stranger's CSR is neither parsed nor written to.
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from csr_signer.errors import UnavailableError
+from csr_signer import api_object
+from csr_signer.errors import ItemError
 from csr_signer.violation import quote
 
 APPROVED = "Approved"
@@ -79,15 +79,13 @@ class CertificateSigningRequest:
 
         Raises:
             UnavailableError: the answer is no such object.
+            ItemError: it is one that cannot be read.
         """
+        api = api_object.read(document, "CertificateSigningRequest", name=name)
         try:
-            api = json.loads(document)
-            check_kind(api, "CertificateSigningRequest", name=name)
             return cls._from_object(api, document)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
-            raise UnavailableError(
-                f"the API server answered with no CertificateSigningRequest: {quote(str(error))}"
-            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+            raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod
     def _from_object(cls, api: dict[str, Any], document: bytes) -> "CertificateSigningRequest":
@@ -118,19 +116,6 @@ class CertificateSigningRequest:
             certificate=base64.b64decode(status.get("certificate") or "", validate=True),
             document=document,
         )
-
-
-def check_kind(api: Any, kind: str, *, name: str, namespace: str | None = None) -> None:  # noqa: ANN401 - any JSON
-    """Whether an answer is the object that was asked for, and not something that a server in between made up.
-
-    Raises:
-        ValueError: it is not.
-        KeyError, TypeError: it is no object of the API at all.
-    """
-    metadata = api["metadata"]
-    got = (api["kind"], metadata["name"], metadata.get("namespace"))
-    if got != (kind, name, namespace) or not _text(metadata["uid"]):
-        raise ValueError(f"asked for {kind}, got {got}")
 
 
 def _text(value: object) -> str:

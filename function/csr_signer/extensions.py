@@ -16,6 +16,9 @@ from csr_signer import der
 from csr_signer.violation import Violation, quote
 
 MOST_NAMES: Final = 100
+LONGEST_NAME: Final = 253
+LONGEST_LABEL: Final = 63
+"""Octets of a DNS name without its last dot, and of one of its labels (RFC 1035 §2.3.4)."""
 
 KEY_USAGE_BITS: Final = (
     "digital signature",
@@ -93,19 +96,24 @@ def _subject_alternative_name(value: bytes, violations: list[Violation]) -> dict
         violations.append(Violation(code="san.type", message=f"got {len(names)} names, allowed are 1 to {MOST_NAMES}"))
     for name in names[:MOST_NAMES]:
         content = bytes(name.data)
-        if name.tag_bytes == der.DNS_NAME_TAG and _is_text(content):
+        if name.tag_bytes == der.DNS_NAME_TAG and _is_name(content):
             dns_names.append(content.decode("ascii"))
         elif name.tag_bytes == der.IP_ADDRESS_TAG and len(content) in _ADDRESS_SIZES:
             addresses.append(ip_address(content))
         else:
             got = f"got a name with tag {name.tag_bytes.hex()} and value {quote(content)}"
-            allowed = "allowed are DNS names (82) of printable ASCII and IP addresses (87) of 4 or 16 bytes"
+            allowed = (
+                f"allowed are DNS names (82) of printable ASCII, 1 to {LONGEST_NAME} characters and {LONGEST_LABEL} per"
+                " label, and IP addresses (87) of 4 or 16 bytes"
+            )
             violations.append(Violation(code="san.type", message=f"{got}, {allowed}"))
     return {"dns_names": tuple(dns_names), "ip_addresses": tuple(addresses)}
 
 
-def _is_text(content: bytes) -> bool:
-    return content.isascii() and content.decode("ascii").isprintable() and content != b""
+def _is_name(content: bytes) -> bool:
+    """Text that can stand in a certificate as a name; whether it is the requester's is not looked at."""
+    text = content.isascii() and content.decode("ascii").isprintable() and content != b""
+    return text and len(content) <= LONGEST_NAME and all(len(label) <= LONGEST_LABEL for label in content.split(b"."))
 
 
 def _basic_constraints(value: bytes, _: list[Violation]) -> dict[str, object]:

@@ -9,14 +9,14 @@ from typing import Annotated, Final, Literal
 from csr_signer.document import Allowed, matching
 
 PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
-_HOLE: Final = r"\{(?:pod|namespace|cluster_domain)\}"
+_HOLE: Final = r"\{(?:namespace|cluster_domain)\}"
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
-# A placeholder counts as one character of its label.
-_INNER: Final = rf"(?:[a-z0-9]|{_HOLE})(?:(?:[a-z0-9-]|{_HOLE}){{0,61}}(?:[a-z0-9]|{_HOLE}))?"
-# Pods' names may hold dots, and whoever creates a pod chooses one: a name that ended in {pod} would be any name at all.
-# The last label has a letter, so that no address passes for a name.
-_LAST: Final = rf"(?![^.]*\{{pod\}})(?=[0-9-]*[a-z{{]){_INNER}"
+# A placeholder counts as one character of its label. Whoever creates a pod chooses its name, so that one is a label of
+# its own, and never the last one.
+_PART: Final = rf"(?:[a-z0-9]|{_HOLE})(?:(?:[a-z0-9-]|{_HOLE}){{0,61}}(?:[a-z0-9]|{_HOLE}))?"
+_INNER: Final = rf"(?:\{{pod\}}|{_PART})"
+_LAST: Final = rf"(?=[0-9-]*[a-z{{]){_PART}"  # with a letter, so that no address passes for a name
 
 RELEASE: Final = r"[0-9]{1,4}\.[0-9]{1,4}"
 
@@ -38,9 +38,9 @@ RequestName = Annotated[
 CommonName = Annotated[
     str,
     matching(
-        rf"(?!system:)(?!\{{pod\}}$)(?:[A-Za-z0-9]|{_HOLE})(?:[A-Za-z0-9 ._:-]|{_HOLE}){{0,63}}",
-        "are 1 to 64 letters, digits, spaces and . _ : -, not starting with system:, with placeholders {pod},"
-        " {namespace} and {cluster_domain}, but not {pod} alone, which whoever creates a pod chooses",
+        rf"(?!system:)(?:\{{pod\}}\.)?(?:[A-Za-z0-9]|{_HOLE})(?:[A-Za-z0-9 ._:-]|{_HOLE}){{0,63}}",
+        "are 1 to 64 letters, digits, spaces and . _ : -, not starting with system:, with placeholders {namespace} and"
+        " {cluster_domain}, and {pod} only as the first of several labels, because whoever creates a pod chooses it",
     ),
 ]
 """The common name of a certificate's subject."""
@@ -49,8 +49,8 @@ DnsName = Annotated[
     str,
     matching(
         rf"(?=.{{1,253}}$)(?:{_INNER}\.)*{_LAST}",
-        "is a DNS name in lower case without a wildcard, with placeholders {pod}, {namespace} and {cluster_domain}, and"
-        " without {pod} in its last label, which whoever creates a pod chooses",
+        "is a DNS name in lower case without a wildcard, with placeholders {namespace} and {cluster_domain}, and {pod}"
+        " only as a whole label that is not the last, because whoever creates a pod chooses it",
     ),
 ]
 """A dNSName of a certificate."""

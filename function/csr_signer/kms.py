@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from google.api_core import exceptions
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
-from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 
 from csr_signer import kms_status
 from csr_signer.algorithm import KEYS, SignatureAlgorithm, kind_of, verifies
@@ -247,7 +247,8 @@ def _require_checksum(field: str, got: int | None, content: bytes) -> None:
 
 def _status(error: exceptions.GoogleAPICallError) -> Status:
     code = error.grpc_status_code
-    reasons = [violation.type for each in error.details for violation in getattr(each, "violations", ())]
+    preconditions = [each for each in error.details if isinstance(each, PreconditionFailure)]
+    reasons = [violation.type for each in preconditions for violation in each.violations]
     delays = [each.retry_delay for each in error.details if isinstance(each, RetryInfo)]
     return Status(
         code="UNKNOWN" if code is None else code.name,

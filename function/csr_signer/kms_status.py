@@ -128,7 +128,8 @@ def _state(status: Status) -> str:
     if status.code != "FAILED_PRECONDITION":
         return ""
     named = [reason.removeprefix(_STATE_REASON) for reason in status.reasons if reason.startswith(_STATE_REASON)]
-    return (named + _STATE.findall(status.message) + [""])[0]
+    said = _STATE.search(status.message)
+    return next(iter(named), said[1] if said else "")
 
 
 def _remedy(status: Status, state: str) -> str:

@@ -63,7 +63,7 @@ class Signer:
             profile=self.profile,
             cluster_domain=self.cluster_domain,
             address_ranges=self.address_ranges,
-            issuer_keys=frozenset(self.issuer.public_keys),
+            issuer=self.issuer,
         )
 
 

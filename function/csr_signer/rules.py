@@ -6,17 +6,21 @@ What a rule must never look at, because requesters or other parties can write it
 conditions, the pod's labels and annotations, and, to refuse anybody, the addresses in the pod's and the node's status.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
+from csr_signer import chain
 from csr_signer.attestation import Address, PodIdentity
 from csr_signer.csr import CertificateSigningRequest
 from csr_signer.der import COMMON_NAME
 from csr_signer.document import Network
+from csr_signer.extensions import LONGEST_NAME
+from csr_signer.issuer import Issuer
 from csr_signer.pkcs10 import CertificationRequest
-from csr_signer.profile import PLACEHOLDER, Component, NameRule, Profile
+from csr_signer.profile import PLACEHOLDER, Component, Profile
 from csr_signer.violation import Violation, quote
 
 
@@ -28,13 +32,13 @@ class Terms:
         profile: the rows of its release.
         cluster_domain: the domain of the cluster's service names.
         address_ranges: where the cluster's addresses lie; empty: anywhere.
-        issuer_keys: SubjectPublicKeyInfo of every CA of the issuer, DER.
+        issuer: who signs.
     """
 
     profile: Profile
     cluster_domain: str
     address_ranges: tuple[Network, ...]
-    issuer_keys: frozenset[bytes]
+    issuer: Issuer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,13 @@ class Match:
         """A pattern of the row with the requester's names in it."""
         return _filled(pattern, self.identity, self.terms.cluster_domain)
 
-    def dns_names(self) -> dict[str, NameRule]:
-        """The row's DNS names, each with its rule."""
-        return {self.filled(rule.name): rule for rule in self.row.dns_names}
+    def dns_names(self) -> dict[str, bool]:
+        """The row's DNS names, and whether each is required; a name that two patterns give is if one says so."""
+        names: dict[str, bool] = {}
+        for rule in self.row.dns_names:
+            name = self.filled(rule.name)
+            names[name] = names.get(name, False) or not rule.optional
+        return names
 
 
 # Rules about spec.
@@ -101,7 +109,7 @@ def subject_attributes(request: CertificationRequest, terms: Terms) -> Iterator[
 def foreign_key(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
     """A CA's own key is never certified again: its holder could pose as the CA."""
     key = request.public_key
-    if key is not None and key.subject_public_key_info in terms.issuer_keys:
+    if key is not None and key.subject_public_key_info in terms.issuer.public_keys:
         yield Violation(code="public_key.issuer", message="the requested key is an issuer's own")
 
 
@@ -138,9 +146,34 @@ def dns_names_allowed(match: Match) -> Iterator[Violation]:
 def dns_names_complete(match: Match) -> Iterator[Violation]:
     """Every DNS name that the component must have."""
     requested = match.request.extensions.dns_names
-    absent = [name for name, rule in match.dns_names().items() if not rule.optional and name not in requested]
+    absent = [name for name, required in match.dns_names().items() if required and name not in requested]
     if absent:
         yield Violation(code="san.dns.missing", message=f"required are also {_listed(absent)}")
+
+
+def pod_name(match: Match) -> Iterator[Violation]:
+    """Where names hold the pod's, it is one label: pods' names may have dots, and whoever creates a pod chooses one."""
+    patterns = (match.row.common_name, *(rule.name for rule in match.row.dns_names))
+    name = match.identity.pod_name
+    if any("{pod}" in pattern for pattern in patterns) and not _LABEL.fullmatch(name):
+        message = f"got pod name {name!r}, allowed is one DNS label: names of component {match.row.name!r} hold it"
+        yield Violation(code="name.pod", message=message)
+
+
+def host_names(match: Match) -> Iterator[Violation]:
+    """What a row's pattern makes of a requester's names must be a host name still, and no address."""
+    odd = [name for name in match.request.extensions.dns_names if name in match.dns_names() and not _is_host(name)]
+    if odd:
+        yield Violation(code="san.dns.not_allowed", message=f"got {quote(odd)}, allowed are host names (RFC 1123 §2.1)")
+
+
+def name_constraints(match: Match) -> Iterator[Violation]:
+    """Names outside what the issuer's CAs may certify (RFC 5280 §4.2.1.10): relying parties would refuse them."""
+    extensions = match.request.extensions
+    certified = extensions.ip_addresses if match.row.addresses == "pod" else ()
+    outside = chain.not_permitted(match.terms.issuer.path, dns_names=extensions.dns_names, ip_addresses=certified)
+    if outside:
+        yield Violation(code="name.constrained", message=f"got names not permitted to the issuer: {_listed(outside)}")
 
 
 def addresses(match: Match) -> Iterator[Violation]:
@@ -179,6 +212,9 @@ COMPONENT_RULES: Final[tuple[Callable[[Match], Iterator[Violation]], ...]] = (
     common_name,
     dns_names_allowed,
     dns_names_complete,
+    pod_name,
+    host_names,
+    name_constraints,
     addresses,
 )
 """About a request whose requester has a row."""
@@ -203,6 +239,7 @@ def find_row(csr_name: str, identity: PodIdentity, profile: Profile) -> tuple[Co
     return meant, (_not_allowed("request_name.not_allowed", csr_name, *sorted(allowed)),)
 
 
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 _BROADCAST: Final = IPv4Address("255.255.255.255")
 
@@ -214,10 +251,17 @@ def _possible(address: Address) -> bool:
         or address.is_multicast
         or address in _THIS_NETWORK
         or address == _BROADCAST
-        # Unassigned space, and with ::/8 whatever stands for an IPv4 address. IPv4's 240.0.0.0/4 is "reserved" too, but
-        # clusters do use it for pods.
-        or (isinstance(address, IPv6Address) and address.is_reserved)
+        # Deprecated and unassigned space, and with ::/8 whatever stands for an IPv4 address. IPv4's 240.0.0.0/4 is
+        # "reserved" too, but clusters do use it for pods.
+        or (isinstance(address, IPv6Address) and (address.is_reserved or address.is_site_local))
+        or (isinstance(address, IPv6Address) and address.sixtofour is not None)
     )
+
+
+def _is_host(name: str) -> bool:
+    """Labels of letters, digits and inner hyphens, the last one with a letter, so that no address passes for a name."""
+    *_, last = labels = name.split(".")
+    return len(name) <= LONGEST_NAME and all(map(_LABEL.fullmatch, labels)) and any(map(str.isalpha, last))
 
 
 def _filled(pattern: str, identity: PodIdentity, cluster_domain: str = "") -> str:

@@ -65,6 +65,8 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
     "NameNotAllowed": {
         "request_name.not_allowed": "the CSR name that the profile prescribes for the component and the requesting pod",
         "name.reserved": "no common name starting with system:, no wildcard name",
+        "name.pod": "where the component's names hold the pod's name: a pod whose name is one DNS label",
+        "name.constrained": "names that the name constraints of the issuer's CAs permit",
         "subject.common_name": "exactly one common name, the component's",
         "subject.attribute": "subject attributes that the profile names, with the values that it names",
         "san.dns.not_allowed": "DNS names of the component, each once",

@@ -31,7 +31,7 @@ ALGORITHMS: Final = (
     "EC_SIGN_P256_SHA256",
     "RSA_SIGN_PKCS1_2048_SHA256",
     "EC_SIGN_P384_SHA384",
-    "RSA_SIGN_PKCS1_4096_SHA256",
+    "RSA_SIGN_PKCS1_3072_SHA256",
 )
 HEADER: Final = f"  {'issuer':<28} {'leaf':<10} {'own ms':>8} {'with client ms':>15}"
 

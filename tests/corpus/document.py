@@ -21,6 +21,7 @@ from tests.function.builders import (
     make_pod_object,
     make_request,
     make_signer,
+    postgresql,
 )
 
 _LIST: Final = re.compile(r"\[\n\s+([^][{}]*?)\n\s+\]")
@@ -73,7 +74,7 @@ def _document(start: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     del csr["spec"]["request"]
     pod = patch.apply(make_pod_object(**row.pod), entry.pod)
     pod["metadata"] |= {key: start["pod"]["metadata"][key] for key in ("name", "namespace")}  # follow the token
-    named = entry.profile or {"name": "calico", "release": row.signer.get("release", "3.31")}
+    named = entry.profile or _named(row.signer)
     signer = _described(make_signer(**row.signer), named)
     document: dict[str, Any] = {
         "what": row.sentence,
@@ -89,6 +90,12 @@ def _document(start: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     }
     kept = {key: value for key, value in document.items() if value or key == "codes"}
     return kept | ({"pod": None} if row.no_pod else {})
+
+
+def _named(signer: Mapping[str, Any]) -> Mapping[str, Any]:
+    if signer.get("profile") == postgresql():
+        return {"name": "postgresql.yaml", "release": None}
+    return {"name": "calico", "release": signer.get("release", "3.31")}
 
 
 def _described(signer: Signer, named: Mapping[str, Any]) -> dict[str, Any]:

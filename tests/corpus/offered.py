@@ -12,7 +12,7 @@ from tests.corpus.recorded import Recorded
 from tests.function.builders import NODE, POD
 
 _USERNAME: Final = re.compile(r"system:serviceaccount:([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?):([a-z0-9][a-z0-9-]{0,62})")
-_POD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,200}")
+_POD: Final = re.compile(r"(?=.{1,200}\Z)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _CONFLICT: Final = 409
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 _NAME: Final = "corpus-requester"

@@ -18,7 +18,7 @@ from csr_signer.pkcs10 import parse
 from csr_signer.policy import Decision, Deferral, Permit, Signer, decide
 from csr_signer.profile import Profile
 from tests.corpus import patch
-from tests.function.builders import KEY_VERSION, authority, make_signer
+from tests.function.builders import EXAMPLES, KEY_VERSION, authority, make_signer
 
 CASES: Final = Path(__file__).parents[1] / "cases"
 BASE: Final = "base"
@@ -174,8 +174,8 @@ def signer_of(document: Mapping[str, Any]) -> Signer:
 
 
 def profile_of(document: Mapping[str, Any]) -> Profile:
-    """A shipped profile's rows of a release, where a case says so with other addresses in every row."""
-    shipped = _shipped(document["name"], document["release"], tuple(document.get("namespaces", ())))
+    """A shipped or example profile's rows of a release, where a case says so with other addresses in every row."""
+    shipped = _shipped(document["name"], document.get("release"), tuple(document.get("namespaces", ())))
     rows = document.get("every_row")
     if rows is None:
         return shipped
@@ -184,8 +184,8 @@ def profile_of(document: Mapping[str, Any]) -> Profile:
 
 
 @cache
-def _shipped(name: str, release: str, namespaces: tuple[str, ...]) -> Profile:
-    return profile.load(name, release=release, namespaces=namespaces, folder=profile.SHIPPED)
+def _shipped(name: str, release: str | None, namespaces: tuple[str, ...]) -> Profile:
+    return profile.load(name, release=release, namespaces=namespaces, folder=EXAMPLES)
 
 
 def certified(case: Recorded) -> dict[str, Any]:

@@ -99,7 +99,10 @@ class Ca:
             unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), content)
             builder = builder.add_extension(unknown, critical=critical)
         edwards = isinstance(signing.key, ed25519.Ed25519PrivateKey)
-        self.certificate = builder.sign(signing.key, None if edwards else digest or hashes.SHA256())
+        deterministic = True if isinstance(signing.key, ec.EllipticCurvePrivateKey) else None
+        self.certificate = builder.sign(
+            signing.key, None if edwards else digest or hashes.SHA256(), ecdsa_deterministic=deterministic
+        )
 
     @property
     def pem(self) -> bytes:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import gmpy2
 from cryptography import x509
@@ -53,6 +54,7 @@ KEY_VERSION: Final = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k/
 CSR_UID: Final = "6f1b7a52-4c1e-4f0e-9d53-0d1b6f7a2c11"
 POD: Final = "calico-node-x7k2p"
 POD_IDENTIFIER: Final = "0b9c5a9e-55a3-4d7e-8f4b-6a1d0c2e9f10"
+EXAMPLES: Final = Path(__file__).resolve().parents[2] / "infra" / "examples" / "profiles"
 NODE: Final = "gke-demo-pool-1-4f7c"
 ADDRESS: Final = "10.132.0.7"
 RANGES: Final = (ip_network("10.132.0.0/16"),)
@@ -522,7 +524,14 @@ def authority() -> Authority:
     return make_authority()
 
 
-def make_issuer(of: Authority | None = None, *, chain: Sequence[Authority] = (), trust: bytes | None = None) -> Issuer:
+class HasPem(Protocol):
+    """A CA, however it was made."""
+
+    @property
+    def pem(self) -> bytes: ...  # noqa: D102
+
+
+def make_issuer(of: HasPem | None = None, *, chain: Sequence[HasPem] = (), trust: bytes | None = None) -> Issuer:
     """The issuer of a CA; its trust bundle is the last of the chain unless said otherwise."""
     links = [of or authority(), *chain]
     return issuers.load(
@@ -537,6 +546,12 @@ def make_issuer(of: Authority | None = None, *, chain: Sequence[Authority] = (),
 def calico(release: str = "3.31") -> profile.Profile:
     """The shipped profile's rows of one release."""
     return profile.load("calico", release=release, folder=profile.SHIPPED)
+
+
+@cache
+def postgresql() -> profile.Profile:
+    """The example of a user's own profile, whose names hold the pod's."""
+    return profile.load("postgresql.yaml", release=None, folder=EXAMPLES)
 
 
 @cache

@@ -6,12 +6,14 @@ Tests of several modules read these rows; a test of its own sees that every code
 from datetime import timedelta
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
 from sandbox.calico import der
+from tests.function.authorities import Ca, permitted
 from tests.function.builders import (
     ADDRESS,
     CERT_SIGN,
@@ -31,6 +33,7 @@ from tests.function.builders import (
     SERVER_AUTH,
     SUBJECT,
     USAGES,
+    Case,
     alternative_names,
     attribute,
     authority,
@@ -48,6 +51,7 @@ from tests.function.builders import (
     make_request_der,
     name_attribute,
     pem,
+    postgresql,
     prime,
     public_key_info,
     roca_modulus,
@@ -370,6 +374,16 @@ NAME_CASES: Final = (
         "san.dns.not_allowed",
         request={"dns_names": ("typha-client", *(f"n{number}" for number in range(100))), "addresses": ()},
     ),
+    case(
+        "a dns name with a label of 64 characters",
+        "san.type",
+        request={"dns_names": ("typha-client", f"{'a' * 64}.example.com")},
+    ),
+    case(
+        "a dns name of 254 characters",
+        "san.type",
+        request={"dns_names": ("typha-client", ".".join(["a" * 63] * 3 + ["a" * 62]))},
+    ),
     case("an empty dns name", "san.type", request={"other_names": [dns_name(b"")]}),
     case(
         "a dns name with NUL",
@@ -600,6 +614,11 @@ REQUESTER_CASES: Final = (
     ),
     case("no groups", "requester.groups", csr={"groups": ()}),
     case(
+        "a group twice in place of another",
+        "requester.groups",
+        csr={"groups": ("system:serviceaccounts", "system:authenticated", "system:authenticated")},
+    ),
+    case(
         "a group too much",
         "requester.groups",
         csr={
@@ -685,6 +704,45 @@ POD_CASES: Final = (
 )
 """Links of the chain of proof."""
 
+
+def _postgres(sentence: str, *breaks: str, pod: str, issuer: Ca | None = None) -> Case:
+    """A request for a server's names that hold its pod's."""
+    name = f"{pod}.postgres.databases.svc"
+    account = {"namespace": "databases", "service_account": "postgres"}
+    return case(
+        sentence,
+        *breaks,
+        request={
+            "subject": (),
+            "common_name": name,
+            "dns_names": (name, f"{name}.cluster.local"),
+            "addresses": (),
+            "key_usage": (DIGITAL_SIGNATURE,),
+            "extended_key_usage": (SERVER_AUTH,),
+        },
+        csr={"name": f"postgres:{pod}", "pod": pod, "usages": ("server auth",), **account},
+        pod={"name": pod, "host_network": False, "pod_ips": (), **account},
+        signer={"profile": postgresql()} | ({} if issuer is None else {"issuer": make_issuer(issuer)}),
+    )
+
+
+PATTERN_CASES: Final = (
+    _postgres("a pod whose name is two labels, where names hold it", "name.pod", pod="kubernetes.default"),
+    _postgres(
+        "a name outside what the CA may certify",
+        "name.constrained",
+        pod="postgres-0",
+        issuer=Ca("Constrained", key=ec_key(number=4243), extensions=permitted(x509.DNSName("example.com"))),
+    ),
+    _postgres(
+        "a name that the CA may not certify",
+        "name.constrained",
+        pod="postgres-0",
+        issuer=Ca("Excluding", extensions=permitted(excluded=[x509.DNSName("postgres-0.postgres.databases.svc")])),
+    ),
+)
+"""Rules about what a row's patterns become."""
+
 _CERTIFYING: Final = {"profile": certifying_addresses()}
 _AT_THE_LIMIT: Final = CREATED + timedelta(minutes=5)
 
@@ -768,6 +826,8 @@ ADDRESS_CASES: Final = (
             ("an IPv4-compatible", "::10.0.0.1"),
             ("a NAT64", "64:ff9b::10.0.0.1"),
             ("an unassigned IPv6", "4000::1"),
+            ("a 6to4", "2002:7f00:1::1"),
+            ("a site-local", "fec0::1"),
         )
     ),
     case(
@@ -789,6 +849,11 @@ TIME_CASES: Final = (
         "a lifetime beyond the issuer's",
         "lifetime.too_late",
         signer={"issuer": make_issuer(make_authority(not_after=CREATED + timedelta(days=180)))},
+    ),
+    case(
+        "an issuer that begins when the lifetime ends",
+        "lifetime.too_late",
+        signer={"issuer": make_issuer(make_authority(not_before=CREATED + timedelta(days=365)))},
     ),
     case(
         "an issuer that is valid only later",
@@ -849,6 +914,7 @@ CASES: Final = (
     *KEY_CASES,
     *REQUESTER_CASES,
     *POD_CASES,
+    *PATTERN_CASES,
     *ADDRESS_CASES,
     *TIME_CASES,
     *WORST_CASES,

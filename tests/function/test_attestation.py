@@ -20,7 +20,7 @@ from csr_signer.attestation import (
     identify,
 )
 from csr_signer.csr import Requester
-from csr_signer.errors import UnavailableError
+from csr_signer.errors import ItemError, UnavailableError
 from tests.function.builders import (
     ADDRESS,
     NODE,
@@ -153,7 +153,6 @@ def test_a_pod_without_status_has_no_addresses() -> None:
         json.dumps(make_pod_object(namespace="another")).encode(),
         json.dumps(make_pod_object(uid="")).encode(),
         b'{"metadata": {"uid": "a"}, "spec": 1}',
-        json.dumps(make_pod_object() | {"status": {"podIPs": 1}}).encode(),
     ],
     ids=lambda document: repr(document[:60]),
 )
@@ -171,7 +170,6 @@ def test_an_answer_that_is_no_pod_is_unavailability(document: bytes) -> None:
         b"[" * 100_000,
         json.dumps(make_node_object() | {"kind": "Pod"}).encode(),
         json.dumps(make_node_object(name="another")).encode(),
-        json.dumps(make_node_object() | {"status": {"addresses": [1]}}).encode(),
     ],
     ids=lambda document: repr(document[:60]),
 )
@@ -181,11 +179,43 @@ def test_an_answer_that_is_no_node_is_unavailability(document: bytes) -> None:
         Node.from_api(document, name=NODE)
 
 
+def test_an_object_that_cannot_be_read_is_its_own_fault_alone() -> None:
+    """Whatever is odd about one pod or node, it holds up nobody else."""
+    pod, node = make_pod_object(), make_node_object()
+    for odd in (pod | {"status": {"podIPs": 1}}, pod | {"status": {"podIPs": [1]}}, pod | {"spec": 1}):
+        with pytest.raises(ItemError, match="the Pod cannot be read"):
+            Pod.from_api(json.dumps(odd).encode(), name=POD, namespace="calico-system")
+    for odd in (node | {"status": {"addresses": [1]}}, node | {"status": 1}):
+        with pytest.raises(ItemError, match="the Node cannot be read"):
+            Node.from_api(json.dumps(odd).encode(), name=NODE)
+
+
+def test_of_a_nodes_addresses_only_the_first_are_read() -> None:
+    """Whoever may write a node's status could name tens of thousands."""
+    many = [("InternalIP", str(ip_address("10.0.0.0") + number)) for number in range(65)]
+    assert len(make_node(addresses=many).addresses) == 64
+
+
 def test_a_node_without_status_has_no_addresses() -> None:
     """A node that no kubelet has seen is a node."""
     api = make_node_object()
     del api["status"]
     assert Node.from_api(json.dumps(api).encode(), name=NODE) == Node()
+
+
+@pytest.mark.parametrize("other", ["0", "zzzz"])
+def test_another_uid_or_account_is_another_whichever_comes_first(other: str) -> None:
+    """Neither is compared by its order."""
+    assert [v.code for v in attest(IDENTITY, make_pod(uid=other)).violations] == ["pod.gone"]
+    assert [v.code for v in attest(IDENTITY, make_pod(service_account=other)).violations] == ["pod.service_account"]
+
+
+def test_what_is_waived_hides_nothing_else() -> None:
+    """Without a credential id that nobody asks for, two node names are still one too many."""
+    extra = {CREDENTIAL_ID: [], NODE_NAME: [NODE, NODE]}
+    violations = identify(make_csr(further_extra=extra).requester, credential_id=False)
+    assert isinstance(violations, tuple)
+    assert [violation.code for violation in violations] == ["requester.unbound"]
 
 
 def test_a_waived_credential_id_is_not_missed() -> None:

@@ -352,6 +352,7 @@ def test_a_subject_that_cannot_be_read_is_named_by_its_number() -> None:
     assert authority.name_of(certificate) == "number 5eed"
     (complaint,) = authority.complaints(certificate, below=0, purposes=())
     assert complaint.startswith("number 5eed: cannot be read")
+    assert not authority.self_signed(certificate)
 
 
 CONSTRAINTS = {

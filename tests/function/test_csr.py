@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer.csr import CertificateSigningRequest, Requester, triage
-from csr_signer.errors import UnavailableError
+from csr_signer.errors import ItemError, UnavailableError
 from tests.function.builders import (
     CREATED,
     CSR_UID,
@@ -122,22 +122,33 @@ def _with(**changes: Any) -> bytes:
         ),
         *(
             pytest.param(_without(*path), id=f"without {'.'.join(path)}")
+            for path in (("metadata",), ("metadata", "name"), ("metadata", "uid"), ("kind",))
+        ),
+        pytest.param(_with(kind="Status"), id="another kind"),
+        pytest.param(json.dumps(make_csr_object(name="another")).encode(), id="another name"),
+        pytest.param(json.dumps(make_csr_object(uid="")).encode(), id="an empty uid"),
+    ],
+)
+def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
+    """It is not the requester's fault, so it denies nobody."""
+    with pytest.raises(UnavailableError, match="no CertificateSigningRequest"):
+        CertificateSigningRequest.from_api(document, name=NAME)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(
+            pytest.param(_without(*path), id=f"without {'.'.join(path)}")
             for path in (
-                ("metadata",),
-                ("metadata", "name"),
-                ("metadata", "uid"),
                 ("metadata", "resourceVersion"),
                 ("metadata", "creationTimestamp"),
                 ("spec",),
                 ("spec", "request"),
                 ("spec", "signerName"),
                 ("spec", "username"),
-                ("kind",),
             )
         ),
-        pytest.param(_with(kind="Status"), id="another kind"),
-        pytest.param(json.dumps(make_csr_object(name="another")).encode(), id="another name"),
-        pytest.param(json.dumps(make_csr_object(uid="")).encode(), id="an empty uid"),
         pytest.param(_with(spec=make_csr_object()["spec"] | {"username": 7}), id="a username that is a number"),
         pytest.param(
             _with(spec=make_csr_object()["spec"] | {"expirationSeconds": "600"}), id="expirationSeconds that are a text"
@@ -147,11 +158,12 @@ def _with(**changes: Any) -> bytes:
         pytest.param(_with(status={"conditions": [{"status": "True"}]}), id="a condition without a type"),
         pytest.param(json.dumps(make_csr_object(created="soon")).encode(), id="a creation that is no time"),
         pytest.param(json.dumps(make_csr_object(created="2026-03-14T09:26:53")).encode(), id="a creation without zone"),
+        pytest.param(json.dumps(make_csr_object(created="0001-01-01T00:00:00Z")).encode(), id="a creation in year 1"),
     ],
 )
-def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
-    """It is not the requester's fault, so it denies nobody."""
-    with pytest.raises(UnavailableError, match="no CertificateSigningRequest"):
+def test_an_object_that_cannot_be_read_is_its_own_fault_alone(document: bytes) -> None:
+    """Whatever is odd about one object, it holds up no other."""
+    with pytest.raises(ItemError, match="cannot be read"):
         CertificateSigningRequest.from_api(document, name=NAME)
 
 

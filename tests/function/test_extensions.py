@@ -125,6 +125,12 @@ def test_a_name_is_shown_bounded() -> None:
     assert len(violation.message) < LONGEST_QUOTE + 200
 
 
+@pytest.mark.parametrize("name", [b"n" * 63, b"a." + b"n" * 63 + b".a", b"n." * 126 + b"n", b"*", b"a b", b"."])
+def test_a_name_is(name: bytes) -> None:
+    """Printable ASCII of at most 253 characters, 63 per label; whether it is the requester's is the policy's to say."""
+    assert accepted(names(dns_name(name))).dns_names == (name.decode(),)
+
+
 def test_the_limit_is_a_hundred() -> None:
     """Calico asks for five names, and nobody for a hundred."""
     assert MOST_NAMES == 100

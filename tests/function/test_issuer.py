@@ -91,7 +91,7 @@ def test_an_intermediate_is_trusted_by(trust: bytes) -> None:
     assert loaded(ISSUING.pem, trust).certificate == ISSUING.certificate
 
 
-CONFIRMED: list[tuple[SignatureAlgorithm, str | None]] = [(algorithm, None) for algorithm in SIGNATURE_ALGORITHMS.values()]
+CONFIRMED: list[tuple[SignatureAlgorithm, str | None]] = [(each, None) for each in SIGNATURE_ALGORITHMS.values()]
 CONFIRMED += [(algorithm, signature_hash) for (_, signature_hash), algorithm in RAW_ALGORITHMS.items()]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
@@ -49,6 +50,10 @@ ALGORITHM = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
 PERMIT = make_permit(ip_addresses=(ip_address("10.0.0.5"), ip_address("2001:db8::5")))
 ISSUER = make_issuer()
 HONEST = build(PERMIT, ISSUER, ALGORITHM)
+# The honest key, as pyca reads it, in the other form that RFC 5480 has for it.
+COMPRESSED = der.tlv(
+    ec_public_key_info(ec_key().public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint))
+)
 SERIAL = der.decode(der.TBSCertificate, HONEST).serial_number
 
 
@@ -195,6 +200,7 @@ def test_every_kind_of_key_is_cleared(key: Any) -> None:
             "subject public key",
             fields(subject_public_key_info=der.tlv(public_key_info(ec_key(number=99)))),
         ),
+        ("not as permitted: subject public key encoding$", renumbered(fields(subject_public_key_info=COMPRESSED))),
         ("structure", spliced(bytes.fromhex("81020055"))),
         ("structure", spliced(bytes.fromhex("82020055"))),
         ("BasicConstraints", extensions(extension("2.5.29.19", writer.sequence(writer.TRUE), critical=True))),

@@ -169,6 +169,16 @@ def test_base64_has_one_way_to_say_it(spare: int) -> None:
     assert violation.message.startswith("got base64 with bits that mean nothing, ")
 
 
+def test_base64_has_one_way_to_say_it_in_any_order() -> None:
+    """Also where what means nothing comes before the right character in ASCII: `/` before `w`, which both end in 11."""
+    right, wrong = (f"{BEGIN}\n{body}\n{END}\n".encode() for body in ("Aw==", "A/=="))
+    assert wrong < right
+    for text, code in ((right, "request.der"), (wrong, "request.pem")):
+        violation = parse(text)
+        assert isinstance(violation, Violation)
+        assert violation.code == code
+
+
 def test_the_size_is_that_of_the_text() -> None:
     """16 KiB are read, one byte more is not."""
     assert LARGEST_REQUEST == 16384

@@ -469,7 +469,10 @@ USAGE_WORDS = "'digital signature', 'key encipherment', 'key agreement', 'server
         ({"request": {"addresses": (ADDRESS, ADDRESS)}}, "got an address twice, allowed is each once"),
         (
             {"request": {"addresses": ("127.0.0.1", ADDRESS)}},
-            "got '127.0.0.1', allowed is no loopback, link-local, multicast, unspecified, broadcast or reserved address",
+            (
+                "got '127.0.0.1', allowed is no loopback, link-local, multicast, unspecified, broadcast or reserved"
+                " address"
+            ),
         ),
         (
             {"request": {"addresses": ("8.8.8.8", ADDRESS)}, "signer": {"address_ranges": RANGES}},
@@ -478,8 +481,10 @@ USAGE_WORDS = "'digital signature', 'key encipherment', 'key agreement', 'server
         ({"csr": {"name": "x"}}, f"got 'x', allowed 'node-certs:{POD}'"),
         (
             {"csr": {"service_account": "x"}, "pod": {"service_account": "x"}},
-            "got 'calico-system/x', allowed 'calico-system/calico-apiserver', 'calico-system/calico-node',"
-            " 'calico-system/calico-typha'",
+            (
+                "got 'calico-system/x', allowed 'calico-system/calico-apiserver', 'calico-system/calico-node',"
+                " 'calico-system/calico-typha'"
+            ),
         ),
     ],
     ids=str,
@@ -513,6 +518,16 @@ def test_of_several_rows_none_judges_a_request_by_another_name() -> None:
         "request_name.not_allowed",
         "subject.common_name",
     }
+
+
+@pytest.mark.parametrize(("minutes", "left"), [(6, 240), (10, 0), (60 * 24 * 2, 0)], ids=["some", "none", "long past"])
+def test_too_late_says_how_much_is_left(minutes: int, left: int) -> None:
+    """In seconds, of how many, and never less than none."""
+    refusal = judge(csr={"expiration_seconds": 600}, now=CREATED + timedelta(minutes=minutes))
+    assert isinstance(refusal, Refusal)
+    assert refusal.violations[0].message == (
+        f"{left} of 600 seconds are left, allowed is 50% or more; the issuer's chain ends 2036-01-01"
+    )
 
 
 def test_nothing_known_is_refused() -> None:

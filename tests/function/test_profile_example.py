@@ -157,14 +157,13 @@ def test_an_address_of_another_pod_is_never_certified() -> None:
     assert codes(ask(request=other, now=CREATED + timedelta(minutes=5))) == {"pod.address_missing"}
 
 
-def test_a_pods_name_with_dots_stays_below_the_service() -> None:
-    """Whoever creates pods chooses their names: the fixed part of each DNS name is what holds them."""
-    pod = "kubernetes.default"
+@pytest.mark.parametrize("pod", ["kubernetes.default", "a" * 64], ids=["with a dot", "of 64 characters"])
+def test_a_pod_whose_name_is_no_dns_label_gets_no_names_of_it(pod: str) -> None:
+    """Whoever creates pods chooses their names: one that is more than a label is refused, and told why."""
     names = tuple(name.replace(POD, pod) for name in OWN)
-    permit = ask(
-        request={"common_name": names[0], "dns_names": names},
+    decision = ask(
+        request={"common_name": names[0][:64], "dns_names": names},
         csr={"name": f"postgres:{pod}", "pod": pod},
         pod={"name": pod},
     )
-    assert isinstance(permit, Permit)
-    assert all(name.partition(".postgres.databases.svc")[1] for name in (permit.common_name, *permit.dns_names))
+    assert "name.pod" in codes(decision)

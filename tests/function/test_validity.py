@@ -8,7 +8,7 @@ from cryptography import x509
 
 from csr_signer import der
 from csr_signer.certificate import build
-from csr_signer.errors import UnavailableError
+from csr_signer.errors import ItemError
 from csr_signer.issuer import Issuer
 from csr_signer.lint import lint
 from csr_signer.policy import Permit, Refusal
@@ -92,8 +92,8 @@ def test_times_follow_from_the_creation_alone(created: str, not_before: str, not
 
 @pytest.mark.parametrize("created", ["2016-12-31T23:59:60Z", "2026-06-30T23:59:60Z", "2026-03-14T24:00:01Z"])
 def test_a_leap_second_is_no_time_that_an_api_server_writes(created: str) -> None:
-    """Go's clock has no second 60, so that nothing legitimate is lost: what writes one is taken for a faulty answer."""
-    with pytest.raises(UnavailableError, match="no CertificateSigningRequest"):
+    """Go's clock has no second 60, so that nothing legitimate is lost: it is this one item's fault, for a human."""
+    with pytest.raises(ItemError, match="cannot be read"):
         make_csr(created=created)
 
 

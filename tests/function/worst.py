@@ -140,7 +140,9 @@ _HUGE: Final = der.element(0x06, b"\x2a" + (b"\xff" * 17 + b"\x7f") * 3 + b"\x2a
 WORST: Final[dict[str, Callable[[], bytes]]] = {
     "names of one character": lambda: full(_names(1), _many_names),
     "empty names": lambda: full(_names(0), _many_names),
-    "a hundred foreign names": lambda: pem(_many_names([dns_name(b"%0100d" % number) for number in range(100)])),
+    "foreign names of two long labels": lambda: full(
+        (dns_name(b"%050d.%050d" % (number, number)) for number in range(100)), _many_names
+    ),
     "a hundred names of another kind": lambda: pem(_many_names([der.implicit(1, b"\xff" * 100)] * 100)),
     "directory names": lambda: full(
         repeat(der.element(0xA4, der.sequence(name_attribute(COMMON_NAME, der.text("n"))))), _many_names

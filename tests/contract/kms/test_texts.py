@@ -19,7 +19,8 @@ DIGEST = hashlib.sha256(b"a message that is signed").digest()
 
 def read(error: exceptions.GoogleAPICallError) -> Status:
     """A refusal as the function reads it."""
-    reasons = [violation.type for each in error.details for violation in getattr(each, "violations", ())]
+    failures = [each for each in error.details if isinstance(each, PreconditionFailure)]
+    reasons = [violation.type for each in failures for violation in each.violations]
     code = error.grpc_status_code
     assert code is not None
     return Status(code=code.name, message=error.message, reasons=tuple(reasons))

@@ -160,7 +160,6 @@ ROWS: Final = (
         _asks(
             "both families", addresses=(ADDRESS, _IPV6), pod={"pod_ips": (ADDRESS, _IPV6), "host_ips": (ADDRESS, _IPV6)}
         ),
-        _asks("an address of 6to4", addresses=("2002:a84:7::1",)),
         _asks("ninety addresses", addresses=tuple(f"10.1.0.{number}" for number in range(1, 91))),
         _asks("an address after a node's reboot", addresses=("10.132.0.8",)),
         _asks(

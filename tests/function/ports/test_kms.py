@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.api_core import exceptions
 from google.cloud.kms_v1 import KeyManagementServiceClient
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, Help, QuotaFailure
 
 from csr_signer import kms, kms_status
 from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm, verifies
@@ -28,8 +29,9 @@ TBS = TBSCertificate(der=b"bytes that were cleared", serial_number=1, purpose="c
 
 
 @pytest.fixture
-def faults(kms_server: KmsServer) -> Iterator[KmsServer]:
-    """KMS's double, whose faults end with the test."""
+def faults(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KmsServer]:
+    """KMS's double, whose faults end with the test; between two attempts is hardly a pause."""
+    monkeypatch.setattr(kms, "FIRST_PAUSE", 0.001)
     yield kms_server
     kms_server.faults.clear()
     kms_server.faults.release()
@@ -334,8 +336,13 @@ def test_a_public_key_that_is_none_signs_nothing(
     [
         (google.auth.exceptions.RefreshError("no metadata server"), ConfigurationError),
         (exceptions.GoogleAPICallError("something without a code"), UnavailableError),
+        (
+            exceptions.ResourceExhausted("slowly", details=[QuotaFailure(violations=[QuotaFailure.Violation()])]),
+            QuotaError,
+        ),
+        (exceptions.PermissionDenied("no", details=[Help(), ErrorInfo(reason="x"), BadRequest()]), ConfigurationError),
     ],
-    ids=["credentials that cannot be refreshed", "an error without a code"],
+    ids=["credentials that cannot be refreshed", "an error without a code", "a quota", "details of every kind"],
 )
 def test_what_the_library_raises_by_itself_is_a_fault_too(
     key: CloudKmsKey,
@@ -371,3 +378,38 @@ def test_a_kms_that_hangs_or_fails_is_given_up_within_the_budget(
     deadlines = [record.deadline for record in faults.audit.records(SIGN)[before:]]
     assert len(deadlines) >= 2
     assert all(deadline is not None and deadline <= 0.2 + ROUNDING for deadline in deadlines)
+
+
+class _Clock:
+    """Time that passes only where something waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """The time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        self.now += seconds
+
+
+def test_the_last_attempt_has_only_what_is_left(
+    key: CloudKmsKey, kms_client: KeyManagementServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However KMS spends it: the time of all attempts and pauses together is the budget, far below a pod's 90 s."""
+    clock, timeouts, slow = _Clock(), [], iter([2.0, 2.0, 2.8])
+
+    def hang(*, timeout: float, **_: object) -> None:
+        timeouts.append(timeout)
+        clock.now += min(timeout, next(slow, 60.0))
+        raise exceptions.DeadlineExceeded("too late")
+
+    monkeypatch.setattr(kms, "time", clock)
+    monkeypatch.setattr(kms_client, "get_public_key", hang)
+    with pytest.raises(UnavailableError):
+        key.public_key()
+    assert clock.now - 1000 <= kms.OVERALL_SECONDS < 90 / 4
+    assert timeouts[0] == kms.ATTEMPT_SECONDS == max(timeouts)
+    assert 0 < timeouts[-1] < kms.ATTEMPT_SECONDS

@@ -1,0 +1,149 @@
+"""A CA certificate signed by a KMS key: built, linted, recorded, signed and verified like a leaf, by its own profile.
+
+It is for TLS only (EKU server and client authentication) and has a path length, so that the key's worth to a thief is
+bounded by what the cluster's components accept.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from csr_signer import der
+from csr_signer.algorithm import SignatureAlgorithm
+from csr_signer.certificate import SERIAL_BITS, algorithm_identifier, encoded_time, key_identifier
+from csr_signer.errors import IntegrityError
+from csr_signer.lint import TBSCertificate
+from csr_signer.violation import quote
+from signerctl import ca_extensions
+from signerctl.key import SigningKey
+
+BACKDATE: Final = timedelta(minutes=5)
+
+
+def _random_serial_number() -> int:
+    return secrets.randbits(SERIAL_BITS - 1) | 1 << (SERIAL_BITS - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaTemplate:
+    """What a CA certificate shall say.
+
+    Attributes:
+        purpose: what it is made for; it stands in KMS's audit log.
+        subject: its name.
+        issuer: the signing CA's name; the subject itself for a root.
+        not_before, not_after: validity, UTC, whole seconds.
+        subject_public_key_info: of the CA, DER.
+        algorithm: of the signature.
+        path_length: how many CAs may stand below it.
+        permitted_dns_names: DNS names below which leaves' must lie; none: any.
+        subject_key_identifier: the CA's.
+        authority_key_identifier: the signing CA's; None for a root.
+        serial_number: random.
+    """
+
+    purpose: str
+    subject: x509.Name
+    issuer: x509.Name
+    not_before: datetime
+    not_after: datetime
+    subject_public_key_info: bytes
+    algorithm: SignatureAlgorithm
+    path_length: int
+    permitted_dns_names: tuple[str, ...]
+    subject_key_identifier: bytes
+    authority_key_identifier: bytes | None
+    serial_number: int = field(default_factory=_random_serial_number)
+
+
+@asn1.sequence
+class _TBSCertificate:
+    """RFC 5280 §4.1.2, with the subject byte for byte: a cross-certificate's is the other certificate's own."""
+
+    version: Annotated[int, asn1.Explicit(0)]
+    serial_number: int
+    signature: der.AlgorithmIdentifier
+    issuer: asn1.TLV
+    validity: der.Validity
+    subject: asn1.TLV
+    subject_public_key_info: asn1.TLV
+    extensions: Annotated[list[der.Extension], asn1.Explicit(3)]
+
+
+def name(common_name: str, organization: str) -> x509.Name:
+    """A CA's subject; without organization where that is empty."""
+    attributes = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name)]
+    return x509.Name([x509.NameAttribute(kind, text) for kind, text in attributes if text])
+
+
+def identifier_of(subject_public_key_info: bytes) -> bytes:
+    """The key identifier that we give a CA's key: the function's method, RFC 7093 §2 method 1."""
+    info = der.decode(der.SubjectPublicKeyInfo, subject_public_key_info)
+    return key_identifier(info.subject_public_key.as_bytes())
+
+
+def facts(template: CaTemplate) -> dict[str, object]:
+    """What is, or is about to be, certified, for the records."""
+    return {
+        "subject": quote(template.subject.rfc4514_string()),
+        "issuer": quote(template.issuer.rfc4514_string()),
+        "not_before": template.not_before.isoformat(),
+        "not_after": template.not_after.isoformat(),
+        "path_length": template.path_length,
+        "permitted_dns_names": list(template.permitted_dns_names),
+        "public_key_sha256": hashlib.sha256(template.subject_public_key_info).hexdigest(),
+    }
+
+
+def build(template: CaTemplate) -> bytes:
+    """DER of the TBSCertificate; not cleared for signing yet (`ca_lint`)."""
+    extensions = ca_extensions.extensions(
+        path_length=template.path_length,
+        permitted_dns_names=template.permitted_dns_names,
+        key_identifier=template.subject_key_identifier,
+    )
+    if template.authority_key_identifier is not None:
+        extensions.append(ca_extensions.authority_key_identifier(template.authority_key_identifier))
+    return der.encode(
+        _TBSCertificate(
+            version=2,
+            serial_number=template.serial_number,
+            signature=algorithm_identifier(template.algorithm),
+            issuer=der.tlv(template.issuer.public_bytes()),
+            validity=der.Validity(
+                not_before=encoded_time(template.not_before), not_after=encoded_time(template.not_after)
+            ),
+            subject=der.tlv(template.subject.public_bytes()),
+            subject_public_key_info=der.tlv(template.subject_public_key_info),
+            extensions=extensions,
+        )
+    )
+
+
+def assemble(tbs: TBSCertificate, signature: bytes, key: SigningKey) -> x509.Certificate:
+    """The certificate around cleared bytes and their signature.
+
+    Raises:
+        IntegrityError: the signature is not the key's over exactly these bytes.
+    """
+    encoded = der.encode(
+        der.Certificate(
+            tbs_certificate=der.tlv(tbs.der),
+            signature_algorithm=algorithm_identifier(key.algorithm),
+            signature_value=asn1.BitString(signature, 0),
+        )
+    )
+    certificate = x509.load_der_x509_certificate(encoded)
+    cleared = certificate.tbs_certificate_bytes == tbs.der and certificate.public_bytes(Encoding.DER) == encoded
+    if not cleared or not key.verifies(signature=certificate.signature, data=certificate.tbs_certificate_bytes):
+        raise IntegrityError(
+            f"key version {key.key_version}: its signature over the CA certificate does not verify with its own key"
+        )
+    return certificate

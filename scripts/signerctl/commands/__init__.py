@@ -1,0 +1,1 @@
+"""The commands of `signerctl ca`, one module for each."""

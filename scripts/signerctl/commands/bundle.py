@@ -1,0 +1,88 @@
+"""`signerctl ca bundle`: what the cluster's Installation must say."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from signerctl import files, trust
+from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_complaint, snippet
+from signerctl.options import INPUT, OUTPUT, force_option, signer_name
+from signerctl.program import Command, CommandError
+from signerctl.text import warn
+
+
+@click.command(cls=Command)
+@click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    required=True,
+    type=INPUT,
+    help="CA certificates to trust: the signing CA's first. May be given several times, as for a rotation.",
+)
+@click.option("--signer-name", required=True, callback=signer_name, help="The signerName that the function serves.")
+@click.option(
+    "--key-algorithm",
+    default="ECDSAWithCurve256",
+    show_default=True,
+    type=click.Choice(list(PAIRS)),
+    help="Of the keys that Calico's pods make.",
+)
+@click.option(
+    "--signature-algorithm",
+    default="ECDSAWithSHA256",
+    show_default=True,
+    type=click.Choice(SIGNATURE_ALGORITHMS),
+    help="Of the pods' requests; it must fit the key. The CA's own algorithm is independent of both.",
+)
+@click.option(
+    "--out-trust-bundle", type=OUTPUT, help="Also write the certificates, PEM: the function's issuer.trust_bundle."
+)
+@force_option
+def bundle(
+    *,
+    certificates: tuple[Path, ...],
+    signer_name: str,
+    key_algorithm: str,
+    signature_algorithm: str,
+    out_trust_bundle: Path | None,
+    force: bool,
+) -> None:
+    r"""Print what the Installation must say.
+
+    That is caCert, signerName, and the two algorithms as a pair that fits. You need it whenever what Calico trusts
+    changes: at the start, and in a rotation, where the new root is added before the function signs with it and the old
+    one is dropped at the end. The signing CA stands first: the operator reads no other.
+
+    Every change of caCert restarts Calico's pods, which then ask for new certificates.
+
+    \b
+    Example:
+      signerctl ca bundle --certificate calico-2026.pem --certificate calico-2027.pem \
+        --signer-name example.com/calico --out-trust-bundle trust.pem > installation.yaml
+      kubectl patch installation default --type merge --patch-file installation.yaml
+
+    Next: `ca verify --installation` compares what the cluster then has with the function's configuration.
+    """
+    found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
+    complaints = list(trust.refusals(found))
+    if complaints:
+        raise CommandError("; ".join(complaints))
+    management = CertificateManagement(
+        ca_cert=files.pem(found),
+        signer_name=signer_name,
+        key_algorithm=key_algorithm,
+        signature_algorithm=signature_algorithm,
+    )
+    complaint = pair_complaint(management)
+    if complaint:
+        raise click.UsageError(complaint)
+    for doubt in trust.doubts(found, datetime.now(UTC)):
+        warn(doubt)
+    if key_algorithm in SLOW:
+        warn(f"{key_algorithm}: pods rarely make such a key within Calico's 90 seconds on the init container's CPU")
+    if out_trust_bundle is not None:
+        with files.outputs(out_trust_bundle, force=force) as outputs:
+            outputs.write(out_trust_bundle, management.ca_cert)
+    click.echo(snippet(management), nl=False)

@@ -1,0 +1,168 @@
+"""`signerctl ca create`: a root of our own."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import click
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from csr_signer import issuer
+from signerctl import ca_certificate, ca_lint, files, records
+from signerctl.ca_certificate import CaTemplate
+from signerctl.description import described, rows
+from signerctl.key import KmsOptions, SigningKey, opened
+from signerctl.options import (
+    INPUT,
+    OUTPUT,
+    audit_log_option,
+    force_option,
+    key_version_option,
+    kms_options,
+    permit_dns_option,
+    subject_options,
+)
+from signerctl.program import Command, CommandError
+from signerctl.text import table, warn
+
+PURPOSE: Final = "signerctl=ca-create"
+
+
+@click.command(cls=Command)
+@key_version_option
+@subject_options
+@click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 7300), help="Validity.")
+@click.option(
+    "--path-length",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 1),
+    help="How many CAs may stand below it. The function signs with 0 alone; 1 is for a root that signs issuing CAs.",
+)
+@permit_dns_option
+@click.option(
+    "--existing",
+    multiple=True,
+    type=INPUT,
+    help="CA certificates in use, PEM: warns where one has the same common name. May be given several times.",
+)
+@click.option("--out", required=True, type=OUTPUT, help="Where the certificate goes, PEM.")
+@force_option
+@audit_log_option
+@kms_options
+def create(
+    *,
+    key_version: str,
+    common_name: str,
+    organization: str,
+    days: int,
+    path_length: int,
+    permitted_dns_names: tuple[str, ...],
+    existing: tuple[Path, ...],
+    out: Path,
+    force: bool,
+    audit_log: Path | None,
+    kms: KmsOptions,
+) -> None:
+    r"""Make a root CA whose key stays in KMS.
+
+    You need it once at the start, and once for each rotation with a new key version and a new common name. If a
+    corporate CA shall stand above, use `ca request` instead.
+
+    The root is for server and client authentication only. With path length 0 it issues leaves and no CA: this is what
+    the function signs with. With --path-length 1 it stands above issuing CAs, which `ca cross-sign` puts below it: keep
+    such a key from the function.
+
+    --permit-dns bounds which DNS names a thief of the key can certify: OpenSSL, Go and pyca refuse all others. Not
+    bound are addresses, and the common name, which is what Typha and Felix look at (OpenSSL binds it where there is no
+    DNS name); Java does not apply a root's own constraints. Name every DNS name that your profile certifies, Calico's
+    short ones (typha-client) too: the function does not start where one is missing.
+
+    Intent and outcome are recorded before and after the key is used. Your own credentials need roles/cloudkms.signer
+    and roles/cloudkms.publicKeyViewer on the key.
+
+    \b
+    Example:
+      signerctl ca create \
+        --key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/1 \
+        --common-name 'Calico CA 2026' --out calico-2026.pem
+
+    Next: `ca bundle` makes what the cluster needs, `ca verify` checks what you configured.
+    """
+    _warn_of_reuse(common_name, existing, out if force and out.is_file() else None)
+    with files.outputs(out, force=force) as outputs:
+        key = opened(key_version, kms)
+        template = _template(
+            key,
+            subject=ca_certificate.name(common_name, organization),
+            lifetime=timedelta(days=days),
+            path_length=path_length,
+            permitted_dns_names=permitted_dns_names,
+        )
+        with records.signed(
+            ca_lint.lint_certificate(ca_certificate.build(template), template),
+            key,
+            records.audit(audit_log),
+            what=f"the root {common_name!r}",
+            facts=ca_certificate.facts(template),
+            assemble=ca_certificate.assemble,
+        ) as root:
+            pem = files.pem([root])
+            if path_length == 0:
+                # As the function will load it, so that what it would refuse is never kept.
+                issuer.load(
+                    key_version=key_version,
+                    certificate=pem,
+                    trust_bundle=pem,
+                    protection_level=kms.protection_level,
+                    signature_hash=kms.signature_hash,
+                )
+            outputs.write(out, pem)
+    told = rows(described(root, datetime.now(UTC)))
+    table("made a root CA certificate", [*told, ("key version", key_version), ("written to", str(out))])
+
+
+def _template(
+    key: SigningKey,
+    *,
+    subject: x509.Name,
+    lifetime: timedelta,
+    path_length: int,
+    permitted_dns_names: tuple[str, ...],
+) -> CaTemplate:
+    not_before = datetime.now(UTC).replace(microsecond=0) - ca_certificate.BACKDATE
+    return CaTemplate(
+        purpose=PURPOSE,
+        subject=subject,
+        issuer=subject,
+        not_before=not_before,
+        not_after=not_before + lifetime,
+        subject_public_key_info=key.subject_public_key_info,
+        algorithm=key.algorithm,
+        path_length=path_length,
+        permitted_dns_names=permitted_dns_names,
+        subject_key_identifier=ca_certificate.identifier_of(key.subject_public_key_info),
+        authority_key_identifier=None,
+    )
+
+
+def _warn_of_reuse(common_name: str, existing: tuple[Path, ...], replaced: Path | None) -> None:
+    certificates = [(path, each) for path in existing for each in files.read_certificates(path)]
+    if replaced is not None:
+        with contextlib.suppress(CommandError):  # --force replaces whatever it was
+            certificates += [(replaced, each) for each in files.read_certificates(replaced)]
+    for path, certificate in certificates:
+        if common_name in _common_names(certificate):
+            warn(
+                f"{path}: a CA with common name {common_name!r} exists: relying parties that know both may take one for"
+                " the other; give a new key a new --common-name"
+            )
+
+
+def _common_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        return [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except ValueError:
+        return []

@@ -1,0 +1,106 @@
+"""`signerctl ca cross-sign`: a CA that peers trust already vouches for a new one."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from csr_signer import authority, issuer
+from signerctl import ca_certificate, ca_lint, cross_certificate, files, records
+from signerctl.description import described, rows
+from signerctl.key import KmsOptions, opened, subject_public_key_info
+from signerctl.options import (
+    INPUT,
+    OUTPUT,
+    audit_log_option,
+    force_option,
+    key_version_option,
+    kms_options,
+)
+from signerctl.program import Command, CommandError
+from signerctl.text import table
+
+
+@click.command("cross-sign", cls=Command)
+@key_version_option
+@click.option("--signing-certificate", required=True, type=INPUT, help="The root that is trusted now: its key signs.")
+@click.option("--certificate", required=True, type=INPUT, help="The new CA's self-signed certificate.")
+@click.option("--out", required=True, type=OUTPUT, help="Where the cross-certificate goes, PEM.")
+@force_option
+@audit_log_option
+@kms_options
+def cross_sign(
+    *,
+    key_version: str,
+    signing_certificate: Path,
+    certificate: Path,
+    out: Path,
+    force: bool,
+    audit_log: Path | None,
+    kms: KmsOptions,
+) -> None:
+    r"""Let a trusted root vouch for a new CA.
+
+    You need it where a new CA shall be accepted by peers that know the trusted root alone: for the issuing CAs below a
+    root of your own. The cross-certificate has the new CA's subject, key and key identifier, and the root as its
+    issuer. Named as issuer.certificate, it is sent after every leaf: caCert stays as it is.
+
+    It works where the trusted root has a path length of 1 (`ca create --path-length 1`). A root with path length 0 may
+    have no CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. Then publish
+    both roots in caCert before you switch (`ca bundle`): that is the rotation for a root that signs leaves.
+
+    --key-version is the trusted root's key, not the new CA's, whose possession its own signature proves.
+
+    \b
+    Example:
+      signerctl ca cross-sign \
+        --key-version projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/1 \
+        --signing-certificate root.pem --certificate calico-2027.pem --out calico-2027-cross.pem
+
+    Next: name the cross-certificate as issuer.certificate, the root as issuer.trust_bundle and the new key version as
+    issuer.key_version in the function's configuration, and check them with `ca verify`.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    signing, new = _only(signing_certificate), _only(certificate)
+    _refuse(signing_certificate, cross_certificate.signing_complaints(signing, now))
+    _refuse(certificate, cross_certificate.new_complaints(new, signing, now))
+    with files.outputs(out, force=force) as outputs:
+        key = opened(key_version, kms)
+        if subject_public_key_info(signing.public_key()) != key.subject_public_key_info:
+            raise CommandError(
+                f"{signing_certificate}: its key is not that of {key_version}: wanted is the key version of the root"
+                " that is trusted now"
+            )
+        template = cross_certificate.template(signing, new, key.algorithm, now)
+        with records.signed(
+            ca_lint.lint_certificate(ca_certificate.build(template), template),
+            key,
+            records.audit(audit_log),
+            what=f"the cross-certificate of {authority.name_of(new)}",
+            facts=ca_certificate.facts(template),
+            assemble=ca_certificate.assemble,
+        ) as crossed:
+            # As the function will load it, so that what it would refuse is never kept.
+            issuer.load(
+                key_version=key_version,
+                certificate=files.pem([crossed]),
+                trust_bundle=files.pem([signing]),
+                protection_level=kms.protection_level,
+            )
+            outputs.write(out, files.pem([crossed]))
+    told = rows(described(crossed, now))
+    table("made a cross-certificate", [*told, ("signed with", key_version), ("written to", str(out))])
+
+
+def _only(path: Path) -> x509.Certificate:
+    certificates = files.read_certificates(path)
+    if len(certificates) != 1:
+        raise CommandError(f"{path}: got {len(certificates)} certificates, wanted is one")
+    return certificates[0]
+
+
+def _refuse(path: Path, complaints: Sequence[str]) -> None:
+    if complaints:
+        raise CommandError(f"{path}: {'; '.join(complaints)}")

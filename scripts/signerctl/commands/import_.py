@@ -1,0 +1,94 @@
+"""`signerctl ca import`: the corporate CA's answer becomes the two files of the function's configuration."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from csr_signer import authority, issuer
+from signerctl import answer, files
+from signerctl.description import described, rows
+from signerctl.key import KmsOptions, opened
+from signerctl.options import INPUT, OUTPUT, force_option, key_version_option, kms_options
+from signerctl.program import Command, CommandError
+from signerctl.text import table, warn
+
+
+@click.command("import", cls=Command)
+@key_version_option
+@click.argument("paths", metavar="ANSWER...", nargs=-1, required=True, type=INPUT)
+@click.option(
+    "--out-certificate", required=True, type=OUTPUT, help="Where the issuing CA and its intermediates go, PEM."
+)
+@click.option("--out-trust-bundle", required=True, type=OUTPUT, help="Where the corporate root goes, PEM.")
+@force_option
+@kms_options
+def import_(
+    *,
+    key_version: str,
+    paths: tuple[Path, ...],
+    out_certificate: Path,
+    out_trust_bundle: Path,
+    force: bool,
+    kms: KmsOptions,
+) -> None:
+    r"""Check a corporate CA's answer.
+
+    You need it after `ca request`: it makes the function's two files of what the corporate CA gave. ANSWER is all that
+    you got: the certificate, the chain, the root, in any order, as PEM, DER or PKCS #7. The root must be among them;
+    compare its fingerprint with what your organisation publishes, because the cluster will trust it.
+
+    Checked are: the key is the one in KMS, the chain is complete, and everything that the function asks of its issuer.
+
+    \b
+    Example:
+      signerctl ca import \
+        --key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/1 \
+        --out-certificate calico-ca.pem --out-trust-bundle calico-trust.pem answer.p7b corporate-root.pem
+
+    Next: name the files in the function's configuration (issuer.certificate and issuer.trust_bundle), make the
+    Installation's caCert of the trust bundle with `ca bundle`, and check all with `ca verify`.
+    """
+    certificates = [each for path in paths for each in files.read_certificates(path)]
+    with files.outputs(out_certificate, out_trust_bundle, force=force) as outputs:
+        key = opened(key_version, kms)
+        found = answer.ordered(certificates, public_key=key.subject_public_key_info, key_version=key_version)
+        certificate, trust_bundle = files.pem(found.certificates), files.pem([found.root])
+        loaded = issuer.load(
+            key_version=key_version,
+            certificate=certificate,
+            trust_bundle=trust_bundle,
+            protection_level=kms.protection_level,
+            signature_hash=kms.signature_hash,
+        )
+        now = datetime.now(UTC)
+        _check_dates(loaded, now)
+        _warn_of_what_is_unusual(found)
+        outputs.write(out_certificate, certificate)
+        outputs.write(out_trust_bundle, trust_bundle)
+    for title, each, path in (
+        ("the issuing CA", found.certificates[0], out_certificate),
+        ("what relying parties will trust: compare the fingerprint", found.root, out_trust_bundle),
+    ):
+        table(title, [*rows(described(each, now)), ("written to", str(path))])
+
+
+def _check_dates(loaded: issuer.Issuer, now: datetime) -> None:
+    if not loaded.not_before <= now <= loaded.not_after:
+        raise CommandError(
+            f"the chain is valid from {loaded.not_before:%Y-%m-%d} to {loaded.not_after:%Y-%m-%d}, wanted is one that"
+            " is valid now"
+        )
+    for expiry in issuer.warnings(loaded, now):
+        warn(expiry.message)
+
+
+def _warn_of_what_is_unusual(found: answer.Chain) -> None:
+    for certificate in found.left_out:
+        warn(f"{authority.name_of(certificate)} is left out: it is not on the way from the issuing CA to the root")
+    if authority.extension(found.certificates[0], x509.ExtendedKeyUsage) is None:
+        warn(
+            "the corporate CA left out the extended key usage that was asked for: a thief of the key could certify for"
+            " other purposes than TLS, too"
+        )

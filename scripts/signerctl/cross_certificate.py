@@ -1,0 +1,99 @@
+"""A cross-certificate: a new CA's subject, key and key identifier under the name of a root that is trusted already.
+
+RFC 5280 §4.2.1.9: only a root whose path length is 1 or more can do that, since the new CA stands below it.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+
+from csr_signer import authority
+from csr_signer.algorithm import SignatureAlgorithm
+from signerctl.ca_certificate import BACKDATE, CaTemplate
+from signerctl.key import subject_public_key_info
+
+PURPOSE: Final = "signerctl=ca-cross-sign"
+_PURPOSES: Final = ("serverAuth", "clientAuth")
+
+
+def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
+    """What keeps a CA from vouching for another."""
+    complaints = authority.complaints(signing, below=1, purposes=_PURPOSES)
+    if any("path length is 0" in complaint for complaint in complaints):
+        complaints.append(
+            "no CA may stand below such a root (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse every chain that has one;"
+            " publish both roots in caCert before you switch instead (`ca bundle`)"
+        )
+    if complaints:
+        return complaints
+    if not authority.self_signed(signing):
+        complaints.append("is not self-signed, wanted is the root that relying parties trust")
+    if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
+        complaints.append(_not_valid(signing))
+    return complaints
+
+
+def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
+    """What keeps a CA from being vouched for: the function could not sign with it, or it is the root itself."""
+    complaints = authority.complaints(new, below=0, purposes=_PURPOSES)
+    if complaints:
+        return complaints
+    if not authority.self_signed(new):
+        complaints.append("is not self-signed, wanted is what `ca create` made with the new key version")
+    if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
+        complaints.append("holds the key of the trusted root itself, wanted is that of a new key version")
+    if new.subject == signing.subject:
+        complaints.append("has the name of the trusted root, wanted is a new common name")
+    if authority.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
+        complaints.append("has name constraints that are not copied, allowed are permitted DNS names alone")
+    if not new.not_valid_before_utc <= now < new.not_valid_after_utc:
+        complaints.append(_not_valid(new))
+    return complaints
+
+
+def template(
+    signing: x509.Certificate, new: x509.Certificate, algorithm: SignatureAlgorithm, now: datetime
+) -> CaTemplate:
+    """The cross-certificate of two CAs without complaints, valid from now on for as long as both are.
+
+    Args:
+        signing: the trusted root.
+        new: the CA that it vouches for.
+        algorithm: of the trusted root's key.
+        now: UTC, whole seconds.
+    """
+    return CaTemplate(
+        purpose=PURPOSE,
+        subject=new.subject,
+        issuer=signing.subject,
+        not_before=max(now - BACKDATE, signing.not_valid_before_utc, new.not_valid_before_utc),
+        not_after=min(signing.not_valid_after_utc, new.not_valid_after_utc),
+        subject_public_key_info=subject_public_key_info(new.public_key()),
+        algorithm=algorithm,
+        path_length=0,
+        permitted_dns_names=_permitted_dns_names(new),
+        subject_key_identifier=_key_identifier(new),
+        authority_key_identifier=_key_identifier(signing),
+    )
+
+
+def _permitted_dns_names(ca: x509.Certificate) -> tuple[str, ...]:
+    """Empty where there are none, or anything else beside them."""
+    constraints = authority.extension(ca, x509.NameConstraints)
+    if constraints is None or constraints.excluded_subtrees:
+        return ()
+    names = constraints.permitted_subtrees or []
+    dns_names = tuple(name.value for name in names if isinstance(name, x509.DNSName))
+    return dns_names if len(dns_names) == len(names) else ()
+
+
+def _key_identifier(ca: x509.Certificate) -> bytes:
+    return ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+
+
+def _not_valid(ca: x509.Certificate) -> str:
+    return (
+        f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}, wanted is one that is"
+        " valid now"
+    )

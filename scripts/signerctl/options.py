@@ -1,0 +1,183 @@
+"""What the commands share on their command lines: options, and what they may say."""
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from csr_signer.algorithm import SIGNATURE_HASHES
+from csr_signer.authority import OPERATORS_PREFIX
+from csr_signer.configuration import KEY_VERSION, is_loopback
+from csr_signer.issuer import PROTECTION_LEVELS
+from signerctl.key import KmsOptions
+
+Command = Callable[..., None]
+Option = Callable[[Command], Command]
+
+COMMON_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:-]{0,62}[A-Za-z0-9._:-])?")
+_ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
+_DNS_NAME: Final = re.compile(
+    r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+# As the function's configuration has them (csr_signer.configuration).
+_SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
+_KMS_HOST: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
+
+
+def key_version(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """A full resource name."""
+    if value is not None and not KEY_VERSION.fullmatch(value):
+        raise click.BadParameter(
+            f"got {value!r}, allowed is projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+        )
+    return value
+
+
+def _common_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not COMMON_NAME.fullmatch(value):
+        raise click.BadParameter(f"got {value!r}, allowed are 1 to 64 letters, digits, spaces and . _ : -")
+    if value.startswith(("system:", OPERATORS_PREFIX)):
+        raise click.BadParameter(
+            f"got {value!r}: system: is Kubernetes' own, and CAs named {OPERATORS_PREFIX}... the tigera operator takes"
+            " for its own"
+        )
+    return value
+
+
+def _organization(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if len(value) > _ORGANIZATION or not value.isprintable() or value != value.strip():
+        raise click.BadParameter(f"got {value!r}, allowed are up to {_ORGANIZATION} printable characters")
+    return value
+
+
+def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _DNS_NAME.fullmatch(value):
+            raise click.BadParameter(
+                f"got {value!r}, allowed is a DNS name in lower case, without wildcard: names below it are included"
+            )
+    if len(set(values)) != len(values):
+        raise click.BadParameter("got a name twice, allowed is each once")
+    return values
+
+
+def signer_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """`spec.signerName`, as the function's configuration takes it."""
+    if value is None:
+        return None
+    domain = value.partition("/")[0]
+    if not _SIGNER_NAME.fullmatch(value):
+        raise click.BadParameter(f"got {value!r}, allowed is DOMAIN/NAME with a dot in DOMAIN")
+    if domain.endswith((".kubernetes.io", ".k8s.io")) or domain in ("kubernetes.io", "k8s.io"):
+        raise click.BadParameter(f"got {value!r}: that is Kubernetes' own, which the function never signs for")
+    return value
+
+
+def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _KMS_HOST.fullmatch(value):
+        raise click.BadParameter(f"got {value!r}, allowed is a host below googleapis.com: your token goes there")
+    return value
+
+
+def _loopback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_loopback(value):
+        raise click.BadParameter(f"got {value!r}, allowed is a loopback HOST:PORT")
+    return value
+
+
+INPUT: Final = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+DOCUMENT: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT: Final = click.Path(dir_okay=False, path_type=Path)
+
+key_version_option: Final[Option] = click.option(
+    "--key-version", required=True, callback=key_version, help="The KMS key version, by its full resource name."
+)
+force_option: Final[Option] = click.option("--force", is_flag=True, help="Overwrite files that exist.")
+audit_log_option: Final[Option] = click.option(
+    "--audit-log",
+    type=OUTPUT,
+    help="Append intent and outcome to this file; without it they go to standard error.",
+)
+
+
+def subject_options(command: Command) -> Command:
+    """Adds the options of a CA's name: `common_name` and `organization`."""
+    for option in (
+        click.option("--organization", default="", callback=_organization, help="Organization in the subject."),
+        click.option(
+            "--common-name",
+            required=True,
+            callback=_common_name,
+            help="Common name in the subject: another one at each rotation, by which CAs are told apart.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+permit_dns_option: Final[Option] = click.option(
+    "--permit-dns",
+    "permitted_dns_names",
+    multiple=True,
+    metavar="NAME",
+    callback=_dns_names,
+    help="Name constraint: only this DNS name and names below it. May be given several times.",
+)
+
+
+def kms_options(command: Command) -> Command:
+    """Adds how the key is reached and what is asked of it, as the one argument `kms`."""
+
+    @functools.wraps(command)
+    def with_kms(
+        *,
+        protection_level: str,
+        signature_hash: str | None,
+        kms_endpoint: str | None,
+        unsafe_plaintext_kms_endpoint: str | None,
+        **others: Any,  # noqa: ANN401 - the command's own
+    ) -> None:
+        if kms_endpoint is not None and unsafe_plaintext_kms_endpoint is not None:
+            raise click.UsageError("allowed is one KMS endpoint")
+        command(
+            kms=KmsOptions(
+                endpoint=kms_endpoint,
+                unsafe_plaintext_endpoint=unsafe_plaintext_kms_endpoint,
+                protection_level=protection_level,
+                signature_hash=signature_hash,
+            ),
+            **others,
+        )
+
+    with_options: Command = with_kms
+    for option in (
+        click.option(
+            "--unsafe-plaintext-kms-endpoint",
+            hidden=True,
+            callback=_loopback,
+            help="HOST:PORT of a double on the loopback address.",
+        ),
+        click.option(
+            "--kms-endpoint",
+            callback=_kms_host,
+            metavar="HOST",
+            help="Another endpoint of Cloud KMS, for example a regional one.",
+        ),
+        click.option(
+            "--signature-hash",
+            type=click.Choice(list(SIGNATURE_HASHES)),
+            help="The hash, for RSA_SIGN_RAW_PKCS1_... keys alone: all others fix theirs.",
+        ),
+        click.option(
+            "--protection-level",
+            default="HSM",
+            show_default=True,
+            type=click.Choice(PROTECTION_LEVELS),
+            help="The least that is accepted of the key.",
+        ),
+    ):
+        with_options = option(with_options)
+    return with_options

@@ -1,0 +1,44 @@
+"""What is printed: tables for people, and the text of others made harmless for a terminal."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_WIDEST: Final = 4096
+_STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+
+
+def printable(text: str) -> str:
+    """Text of another party without what a terminal would act on: such characters are escaped, line ends too."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def one_line(text: str) -> str:
+    """The same as one line."""
+    return printable(" ".join(text.split()))
+
+
+def warn(message: str) -> None:
+    """One line on standard error, for what is allowed and may still be wrong."""
+    click.echo(f"warning: {one_line(message)}", err=True)
+
+
+def table(title: str, rows: Iterable[Sequence[str]]) -> None:
+    """A table without borders on standard output; the word of a level, where it stands first, has its colour."""
+    found = [tuple(map(printable, row)) for row in rows]
+    grid = Table(
+        title=Text(printable(title), style="bold"), title_justify="left", show_header=False, box=None, pad_edge=False
+    )
+    for _ in found[0] if found else ():
+        grid.add_column(overflow="fold")
+    for row in found:
+        first = Text(row[0], style=_STYLES.get(row[0], "dim"))
+        grid.add_row(first, *map(Text, row[1:]))
+    # What no person reads is not folded: a fingerprint stays in one piece.
+    width = None if sys.stdout.isatty() else _WIDEST
+    Console(file=sys.stdout, highlight=False, width=width).print(grid)

@@ -1,0 +1,72 @@
+"""The certificates that are linted: leaves made here, roots made as an operator makes them; and zlint, built."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES
+from sandbox.kms import KmsServer, connect
+from sandbox.kms.client import create_signing_key
+from signerctl.__main__ import main as signerctl
+from tests.linters.certificates import Linted, leaves, title
+
+SOURCE = Path(__file__).parent / "zlint"
+BUILDING = 300
+"""Seconds after which a build is taken for stuck; the first one fetches modules and compiles zlint."""
+
+
+@pytest.fixture(scope="session")
+def every_leaf() -> list[Linted]:
+    """A leaf of every issuer algorithm and every kind of key."""
+    return list(leaves())
+
+
+@pytest.fixture(scope="session")
+def every_root(tmp_path_factory: pytest.TempPathFactory) -> list[Linted]:
+    """A root of every issuer algorithm, by `signerctl ca create`."""
+    folder, roots = tmp_path_factory.mktemp("roots"), []
+    names = {digest: name for name, digest in SIGNATURE_HASHES.items()}
+    with KmsServer(instant=True) as server, connect(server.endpoint) as client:
+        for number, algorithm in enumerate(EVERY_ALGORITHM):
+            version = create_signing_key(client, algorithm.name, key=f"key-{number}")
+            path = folder / f"{number}.pem"
+            arguments = ["ca", "create", "--key-version", version, "--common-name", "test root", "--out", str(path)]
+            arguments += ["--unsafe-plaintext-kms-endpoint", server.endpoint]
+            arguments += ["--signature-hash", names[algorithm.digest]] if algorithm.raw else []
+            signerctl.main(arguments, standalone_mode=False)
+            encoded = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+            roots.append(Linted(name=f"root of {title(algorithm)}", encoded=encoded))
+    return roots
+
+
+@pytest.fixture(scope="session")
+def zlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in zlint/, built from the modules that its go.sum pins; go keeps what it compiled for the next time.
+
+    Without go, or without the modules, the tests are skipped with the reason, or fail where `CI` is set.
+    """
+    go, program = shutil.which("go"), tmp_path_factory.mktemp("zlint") / "zlint"
+    if go is None:
+        return _absent("go is not installed")
+    build = [go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(program), "."]
+    done = subprocess.run(
+        build,
+        cwd=SOURCE,
+        env=os.environ | {"GOFLAGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=BUILDING,
+        check=False,
+    )
+    return program if done.returncode == 0 else _absent(f"go build ended with {done.returncode}: {done.stderr}")
+
+
+def _absent(reason: str) -> Path:
+    if os.environ.get("CI"):
+        pytest.fail(f"CI is set and zlint is needed: {reason}")
+    pytest.skip(f"NOT TESTED with zlint: {reason}")
