@@ -21,7 +21,7 @@ from cryptography.x509 import NameOID
 
 from csr_signer import der, extensions
 from csr_signer.extensions import RequestedExtensions
-from csr_signer.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession, weakness
+from csr_signer.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession
 from csr_signer.violation import Violation, quote
 
 T = TypeVar("T")
@@ -146,8 +146,6 @@ class _Reader:
         # would cost what an honest request does.
         if key is not None and not self.violations:
             self.compare(encoded, decoded, (subject, requested, key.subject_public_key_info))
-        if key is not None and not self.violations:
-            self.violations += filter(None, [weakness(key)])
         return CertificationRequest(
             subject=subject, extensions=requested, public_key=key, violations=tuple(self.violations)
         )

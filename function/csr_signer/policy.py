@@ -15,7 +15,7 @@ from csr_signer.document import Network
 from csr_signer.issuer import Issuer
 from csr_signer.pkcs10 import CertificationRequest
 from csr_signer.profile import Component, Profile
-from csr_signer.public_key import PublicKey
+from csr_signer.public_key import PublicKey, weakness
 from csr_signer.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, Match, Terms, find_row
 from csr_signer.violation import Violation, ordered, quote
 
@@ -131,7 +131,10 @@ def decide(
     signer: Signer,
     now: datetime,
 ) -> Decision:
-    """The decision. Violations of parsing and attesting are merged with those of the rules."""
+    """The decision. Violations of parsing and attesting are merged with those of the rules.
+
+    A refusal names everything that is wrong but for one thing: a weak key is looked for only where nothing else is.
+    """
     terms, identity, row = signer.terms, attestation.identity, None
     violations = [*attestation.violations, *_complaints(SPEC_RULES, csr, terms)]
     if identity is not None:
@@ -148,6 +151,10 @@ def decide(
     unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
     if unconfirmed and row.addresses == "pod":
         return _defer(csr, unconfirmed, signer, now)
+    # Up to 75 ms of CPU for RSA-8192: not spent on anybody who is refused or deferred anyway.
+    weak = weakness(request.public_key)
+    if weak is not None:
+        return _refusal([weak])
     return _permit(
         csr=csr,
         request=request,

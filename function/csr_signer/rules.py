@@ -17,7 +17,6 @@ from csr_signer.attestation import Address, PodIdentity
 from csr_signer.csr import CertificateSigningRequest
 from csr_signer.der import COMMON_NAME
 from csr_signer.document import Network
-from csr_signer.extensions import LONGEST_NAME
 from csr_signer.issuer import Issuer
 from csr_signer.pkcs10 import CertificationRequest
 from csr_signer.profile import PLACEHOLDER, Component, Profile
@@ -161,10 +160,12 @@ def pod_name(match: Match) -> Iterator[Violation]:
 
 
 def host_names(match: Match) -> Iterator[Violation]:
-    """What a row's pattern makes of a requester's names must be a host name still, and no address."""
-    odd = [name for name in match.request.extensions.dns_names if name in match.dns_names() and not _is_host(name)]
+    """A row's pattern may become an address by its requester's namespace, which can be a number (RFC 1123 §2.1)."""
+    names = match.dns_names()
+    odd = [name for name in match.request.extensions.dns_names if name in names and not _is_host(name)]
     if odd:
-        yield Violation(code="san.dns.not_allowed", message=f"got {quote(odd)}, allowed are host names (RFC 1123 §2.1)")
+        message = f"got {quote(odd)}, allowed are names whose last label has a letter"
+        yield Violation(code="san.dns.not_allowed", message=message)
 
 
 def name_constraints(match: Match) -> Iterator[Violation]:
@@ -259,9 +260,7 @@ def _possible(address: Address) -> bool:
 
 
 def _is_host(name: str) -> bool:
-    """Labels of letters, digits and inner hyphens, the last one with a letter, so that no address passes for a name."""
-    *_, last = labels = name.split(".")
-    return len(name) <= LONGEST_NAME and all(map(_LABEL.fullmatch, labels)) and any(map(str.isalpha, last))
+    return any(map(str.isalpha, name.rpartition(".")[2]))
 
 
 def _filled(pattern: str, identity: PodIdentity, cluster_domain: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 
-from sandbox import kubeconfig
+from sandbox import kubeconfig, managed_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ class Watch:
         rest = b""
         for chunk in self._response.stream(1 << 16):
             *lines, rest = (rest + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
+            yield from (_json(line) for line in lines if line)
 
 
 class Api:
@@ -146,8 +146,8 @@ class Api:
         """Read what is no JSON object, as ``/healthz``."""
         return self._request("GET", path, query=query).decode()
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: Query) -> Json:
-        """Create an object."""
+    def post(self, path: str, body: Mapping[str, Any] | bytes | None = None, **query: Query) -> Json:
+        """Create an object; bytes are sent as they are."""
         return self._json("POST", path, query=query, body=body)
 
     def put(self, path: str, body: Mapping[str, Any] | None = None, **query: Query) -> Json:
@@ -183,7 +183,7 @@ class Api:
         path: str,
         *,
         query: Mapping[str, Query],
-        body: Mapping[str, Any] | list[Any] | None = None,
+        body: Mapping[str, Any] | list[Any] | bytes | None = None,
         media_type: str = "application/json",
     ) -> Json:
         answer = _parsed(self._request(method, path, query=query, body=body, media_type=media_type))
@@ -197,10 +197,10 @@ class Api:
         path: str,
         *,
         query: Mapping[str, Query],
-        body: Mapping[str, Any] | list[Any] | None = None,
+        body: Mapping[str, Any] | list[Any] | bytes | None = None,
         media_type: str = "application/json",
     ) -> bytes:
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
         response = self._send(method, path, query=query, body=data, media_type=media_type)
         content = response.read()
         response.release_conn()
@@ -246,10 +246,17 @@ def csr_path(name: str, subresource: str = "") -> str:
 
 def _parsed(content: bytes) -> Json | str:
     try:
-        answer = json.loads(content)
+        answer = _json(content)
     except ValueError:
         return content.decode(errors="replace")
     return answer if isinstance(answer, dict) else content.decode()
+
+
+def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(content)
+    except RecursionError:
+        return json.loads(managed_fields.take_out(content.decode()))
 
 
 def _tls(authority: bytes | None, key_pair: KeyPair | None = None) -> ssl.SSLContext:

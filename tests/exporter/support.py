@@ -73,6 +73,17 @@ def csr_document(number: int = 1, *conditions: str, version: str = "", **metadat
     }
 
 
+def deep(document: dict[str, object], depth: int) -> bytes:
+    """JSON of an object with managedFields that a client has nested so deeply; brackets in texts are none."""
+    item: dict[str, object] = document.get("object", document)  # type: ignore[assignment]  # a CSR, or an event of one
+    odd = {"note": '{"[' * 3000 + "\\" * 3 + '"]}'}
+    metadata: dict[str, object] = item["metadata"]  # type: ignore[assignment]
+    nested = metadata | {"annotations": odd, "managedFields": [{"manager": "m", "fieldsV1": "HOLE"}], "zone": odd}
+    fields = '{"f:a\\"}":' * depth + "{}" + "}" * depth
+    whole = item | {"metadata": nested}
+    return json.dumps(whole if item is document else document | {"object": whole}).replace('"HOLE"', fields).encode()
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = LONG) -> None:
     """Returns when the condition holds.
 

@@ -34,6 +34,7 @@ from tests.exporter.support import (
     answer,
     chunk,
     csr_document,
+    deep,
     page,
     reference,
     stream,
@@ -299,6 +300,37 @@ def test_row_10_a_line_of_a_mebibyte(tmp_path: Path) -> None:
         assert (shown, watch.oversize, watch.version) == ([1, 3], 1, reference(3).resource_version)
 
 
+DEPTHS = (500, 1500, 9993, 9995, 100_000)
+
+
+def test_row_22_nested_managed_fields_are_read_over_in_a_list(tmp_path: Path) -> None:
+    """However deep: the CSR is seen, and so is every other of its page."""
+    items = [deep(csr_document(number), depth) for number, depth in enumerate(DEPTHS)]
+    items.insert(2, json.dumps(csr_document(7, "Approved")).encode())
+    body = b'{"metadata":{"resourceVersion":"777","continue":""},"items":[' + b",".join(items) + b"]}"
+    with _api(lambda *_: answer(200, body), tmp_path) as (api, _):
+        (only,) = api.pages(SIGNER)
+    assert _numbers([only]) == [0, 1, 7, 2, 3, 4]
+    assert [seen.stage for seen in only.seen] == [Stage.PENDING] * 2 + [Stage.APPROVED] + [Stage.PENDING] * 3
+    assert (only.version, only.malformed, only.oversize) == ("777", 0, 0)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_row_22_nested_managed_fields_are_read_over_in_a_watch(tmp_path: Path, depth: int) -> None:
+    """Whatever happens to the CSR is seen, and the watch goes on."""
+    lines = [
+        deep(_event("ADDED", 1), depth),
+        json.dumps(_event("ADDED", 2)).encode(),
+        deep(_event("MODIFIED", 1, "Approved"), depth),
+        deep(_event("DELETED", 1), depth),
+    ]
+    reply = CHUNKED + chunk(b"\n".join([*lines, b""])) + LAST_CHUNK
+    with _api(lambda *_: reply, tmp_path) as (api, _):
+        shown, version, caught = _watched(api)
+    assert shown == [(1, Stage.PENDING), (2, Stage.PENDING), (1, Stage.APPROVED), (1, None)]
+    assert (version, caught) == (reference(1).resource_version, None)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -328,6 +360,9 @@ def test_row_04_an_error_event(tmp_path: Path, status: object, error: type[Excep
         b"null",
         b"\xff\xfe",
         b"[" * 50_000,
+        b'{"a":' * 50_000 + b'"',
+        b"[" * 50_000 + b"]" * 50_000,
+        deep(csr_document(1), 50_000) + b"}",
         b'{"type":"ADDED"}',
         b'{"type":"CREATED","object":{}}',
         b'{"type":["ADDED"],"object":{}}',

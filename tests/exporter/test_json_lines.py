@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr_exporter.json_lines import LineSplitter
+from csr_exporter.csr import MalformedError
+from csr_exporter.json_lines import LineSplitter, parse_object
 
 LIMIT = 64
 
@@ -57,3 +61,47 @@ def test_a_line_that_never_ends_takes_no_memory() -> None:
         assert list(splitter.feed(b"x" * 1000)) == []
     assert list(splitter.feed(b"\nend\n")) == [b"end"]
     assert splitter.dropped == 1
+
+
+def test_of_what_is_too_deep_32_levels_are_kept() -> None:
+    """Objects and lists alike; beside them, and in texts, nothing changes."""
+    text = '[{"' * 3000 + "\\" * 3 + '"}]'
+    head = json.dumps({"before": text, "shallow": [[1]]})[:-1]
+    read = parse_object(f'{head}, "deep": {"[" * 50_000 + "]" * 50_000}, "after": {json.dumps([text])}}}'.encode())
+    deep, levels = read.pop("deep"), 1
+    while isinstance(deep, list):
+        (deep,) = deep
+        levels += 1
+    assert (levels, deep) == (32, None)
+    assert read == {"before": text, "shallow": [[1]], "after": [text]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[",
+        b"{" * 50_000,
+        b'{"a":' * 50_000 + b'"',
+        b'{"a":' * 50_000 + b"}" * 49_999,
+        b'{"a":' * 50_000 + b"}" * 50_001,
+        b'{"a":"' + b"[" * 50_000,
+        b"[" * 50_000 + b"]" * 50_000,
+        b"\xff",
+    ],
+)
+def test_garbage_stays_garbage(data: bytes) -> None:
+    """Also where it is deep, and where only the document around it is no object."""
+    with pytest.raises(MalformedError):
+        parse_object(data)
+
+
+def test_a_deep_document_with_long_texts_costs_a_few_times_its_size() -> None:
+    """Whoever can nest can also write texts of megabytes, full of escapes: no state is kept for each of their bytes."""
+    data = b'{"a":' * 50_000 + b'"' + b"\\u003c" * 500_000 + b'"' + b"}" * 50_000
+    tracemalloc.start()
+    try:
+        assert "a" in parse_object(data)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,7 @@
 """Objects of the API server as JSON: however deep, and only what was asked for."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -36,6 +37,17 @@ def test_brackets_in_texts_are_none() -> None:
     document = f'{{"a": {json.dumps(text)}, "deep": {nested(100_000)}, "b": [1, {json.dumps(text)}]}}'
     read = api_object.parse(document.encode())
     assert (read["a"], read["b"]) == (text, [1, text])
+
+
+def test_a_deep_document_with_long_texts_costs_a_few_times_its_size() -> None:
+    """Whoever can nest can also write texts of megabytes, full of escapes: no state is kept for each of their bytes."""
+    document = b'{"a":' * 50_000 + b'"' + b"\\u003c" * 500_000 + b'"' + b"}" * 50_000
+    tracemalloc.start()
+    try:
+        assert "a" in api_object.parse(document)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(document)
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_cut_is_null() -> None:

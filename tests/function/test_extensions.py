@@ -84,6 +84,9 @@ def test_names_keep_their_order_and_their_repetitions() -> None:
         pytest.param(dns_name(b"\x7f"), r"82 and value b'\x7f'", id="DEL"),
         pytest.param(dns_name(b"\xc3\xa9"), r"82 and value b'\xc3\xa9'", id="UTF-8"),
         pytest.param(dns_name(b"\x80"), r"82 and value b'\x80'", id="a byte above ASCII"),
+        pytest.param(dns_name(b"n" * 64), "82 and value b'nnn", id="a label of 64 characters"),
+        pytest.param(dns_name(b"a." + b"n" * 64 + b".a"), "82 and value b'a.nnn", id="such a label among others"),
+        pytest.param(dns_name(b"n." * 127), "82 and value b'n.n.", id="a name of 254 characters"),
         *(
             pytest.param(
                 der.implicit(7, bytes(size)),

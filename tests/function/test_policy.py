@@ -7,13 +7,15 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer.attestation import CREDENTIAL_ID, Attestation
 from csr_signer.pkcs10 import parse
 from csr_signer.policy import Deferral, Permit, Refusal, decide
-from csr_signer.profile import Lifetime
+from csr_signer.profile import Lifetime, NameRule
+from tests.function.authorities import Ca, permitted
 from tests.function.builders import (
     ADDRESS,
     CERT_SIGN,
@@ -417,6 +419,44 @@ def test_a_token_that_does_not_name_itself_is_allowed_where_the_cluster_says_so(
     assert codes(judge(csr=extra)) == {"requester.unbound"}
     assert isinstance(judge(csr=extra, signer={"credential_id": False}), Permit)
     assert isinstance(judge(signer={"credential_id": False}), Permit)
+
+
+@pytest.mark.parametrize(("namespace", "breaks"), [("1", {"san.dns.not_allowed"}), ("a1", set())])
+def test_no_pattern_becomes_an_address(namespace: str, breaks: set[str]) -> None:
+    """A namespace may be called 1: what a row makes of it must be a name still."""
+    account = {"namespace": namespace, "service_account": "a"}
+    row = replace(
+        calico().components[0],
+        service_accounts=(f"{namespace}/a",),
+        dns_names=(NameRule(name="typha-client"), NameRule(name="10.0.0.{namespace}")),
+    )
+    decision = judge(
+        csr=account,
+        pod=account,
+        request={"dns_names": ("typha-client", f"10.0.0.{namespace}")},
+        signer={"profile": replace(calico(), components=(row,))},
+    )
+    assert codes(decision) == breaks
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_name_that_two_patterns_give_is_required_if_one_says_so(first: bool) -> None:  # noqa: FBT001 - a column
+    """Whichever stands first: no certificate goes out without a name that a row requires."""
+    rules = (NameRule(name="calico-system.x"), NameRule(name="{namespace}.x", optional=True))
+    row = replace(calico().components[0], dns_names=rules if first else rules[::-1])
+    signer = {"profile": replace(calico(), components=(row,))}
+    assert codes(judge(signer=signer, request={"dns_names": ()})) == {"san.dns.missing"}
+    assert isinstance(judge(signer=signer, request={"dns_names": ("calico-system.x",)}), Permit)
+
+
+def test_addresses_are_held_to_the_issuers_constraints_where_they_are_certified() -> None:
+    """An address that the CA may not certify is refused where it would be, and nobody's matter where it is left out."""
+    elsewhere = x509.IPAddress(ip_network("192.0.2.0/24"))
+    issuer = make_issuer(Ca("Constrained", extensions=permitted(elsewhere)))
+    assert codes(judge(signer=PENDING["signer"] | {"issuer": issuer})) == {"name.constrained"}
+    assert isinstance(judge(signer={"issuer": issuer}), Permit)
+    within = make_issuer(Ca("Constrained", extensions=permitted(x509.IPAddress(RANGES[0]))))
+    assert isinstance(judge(signer=PENDING["signer"] | {"issuer": within}), Permit)
 
 
 def test_a_wish_beyond_every_number_is_the_maximum() -> None:

@@ -25,6 +25,7 @@ from sandbox.calico.request import DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, SERVER_A
 from sandbox.calico.stories import Story
 from sandbox.calico.world import Pod
 from sandbox.deployment import Deployment
+from sandbox.managed_fields import nested
 from tests.scenarios.conftest import PATIENCE, audit_records, fleet_maker
 
 HIDDEN = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
@@ -77,6 +78,14 @@ class Judged:
     def file(self, prepared: Iterable[Attacker]) -> list[Filed]:
         """Files their requests."""
         return [attackers.file(self.deployment.world, attacker) for attacker in prepared]
+
+    def file_nested(self, prepared: Iterable[Attacker], depths: Iterable[int]) -> list[str]:
+        """Files their requests with managedFields of these depths; gives the CSRs' uids."""
+        filed = []
+        for attacker, depth in zip(prepared, depths, strict=True):
+            api = self.deployment.api.with_token(attacker.token)
+            filed.append(str(api.post(CSRS, nested(attacker.csr, depth))["metadata"]["uid"]))
+        return filed
 
     def postgres(self, signer_name: str, *of: str) -> list[x509.Certificate]:
         """Certificates of the pods of a StatefulSet `postgres`, one for each address."""

@@ -26,6 +26,7 @@ from sandbox.calico.observer import Observer
 from sandbox.calico.request import pem
 from sandbox.calico.stories import STORIES, Story
 from sandbox.deployment import Settings, UserProfile
+from sandbox.managed_fields import DEEPEST
 from sandbox.proxy import Fault, HttpFault
 from tests.scenarios.conftest import eventually, started
 from tests.scenarios.judged import Judged, addresses, certifying_profile, nodes_of
@@ -98,6 +99,27 @@ def test_poisoned_requests_hold_up_none_of_the_others(judged: Judged) -> None:
     for seen, story in zip(judged.ended(uids), POISON, strict=True):
         assert seen.conditions == ("Denied",), story.name
         assert [code for code in story.expected_codes if code not in seen.message] == [], story.name
+
+
+DEPTHS = (500, 1500, 9993, DEEPEST)
+
+
+def test_managed_fields_of_any_depth_hold_up_none_of_the_others(judged: Judged) -> None:
+    """Pods that nest them as deeply as the API server takes get what they would get without; so do twenty others."""
+    honest = poison("nests", twist=twists.nothing)
+    wrong = next(story for story in STORIES if story.name == "wrong component")
+    stories = [story for story in (honest, wrong) for _ in DEPTHS] * 2
+    prepared, fleet = judged.attackers(*stories), judged.fleet(20)
+    listed, watched = prepared[: len(stories) // 2], prepared[len(stories) // 2 :]
+    with judged.before_anybody_looks():
+        uids = judged.file_nested(listed, DEPTHS * 2)
+        fleet.submit()
+    uids += judged.file_nested(watched, DEPTHS * 2)
+    judged.issued(fleet)
+    for seen, story in zip(judged.ended(uids), stories, strict=True):
+        assert seen.conditions == (("Approved",) if story is honest else ("Denied",))
+        assert bool(seen.certificate) == (story is honest)
+        assert [code for code in story.expected_codes if code not in seen.message] == []
 
 
 def test_an_item_that_is_told_to_wait_holds_up_none_of_the_others(judged: Judged) -> None:
@@ -177,6 +199,26 @@ def test_rewritten_addresses_change_no_certificate_and_block_nobody(judged: Judg
         assert tuple(names.get_values_for_type(x509.DNSName)) == component.dns_names
         assert certificate.subject.rfc4514_string() == f"CN={component.common_name}"
         assert addresses(certificate) == []
+
+
+LONG = "<" * 1_450_000
+"""The API server stores it, and writes it as 8.7 MB."""
+
+
+def test_messages_of_megabytes_block_nobody(judged: Judged) -> None:
+    """A calico-node token writes them into statuses of pods and nodes: those pods are issued like all others."""
+    fleet, certified = judged.fleet(8), judged.fleet(1, CERTIFYING)
+    intruder = judged.intruder(fleet.pods[0])
+    for pod in fleet.pods[:3]:
+        intruder.tell_of_pod(pod, LONG)
+    (on_host,) = certified.members
+    intruder.tell_of_node(on_host.node.name, LONG)
+    intruder.rewrite_pod(certified.pods[0], [])  # so that the node is read for its address
+    fleet.submit()
+    certified.submit()
+    judged.issued(fleet)
+    (certificate,) = judged.issued(certified)
+    assert addresses(certificate) == [on_host.plan.addresses[0]]
 
 
 def claim(name: str, workload: str, address: str) -> Story:

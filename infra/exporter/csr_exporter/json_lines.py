@@ -6,12 +6,20 @@ The stream is cut into lines however it was cut into chunks, and never more than
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from csr_exporter.csr import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Levels that are kept of what is nested too deeply to be read whole; what is needed of a list or an event is on the
+# first eight.
+_DEEPEST = 32
+# Texts, so that brackets in them are none, and brackets. Possessive: one step back for each byte of a text of megabytes
+# would take hundreds of times its size.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
 
 
 class LineSplitter:
@@ -50,15 +58,41 @@ class LineSplitter:
 
 
 def parse_object(data: bytes) -> dict[str, object]:
-    """Reads a JSON object.
+    """Reads a JSON object; where it is nested too deeply to be read, without what is deepest.
+
+    Whoever may create a CSR may nest its `metadata.managedFields` almost 10,000 levels deep (tried on kube-apiserver
+    1.37), and it stands in a list among all others.
 
     Raises:
         MalformedError: it is none.
     """
     try:
-        document = json.loads(data)
+        document = _parse(data)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"{len(data)} bytes that are not JSON") from error
     if not isinstance(document, dict):
         raise MalformedError(f"JSON {type(document).__name__}, allowed is an object")
     return document
+
+
+def _parse(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except RecursionError:
+        return json.loads(_cut(data))
+
+
+def _cut(data: bytes) -> bytes:
+    """The document with null in place of whatever is deeper than `_DEEPEST`."""
+    kept, depth, start = bytearray(), 0, 0
+    for token in _TOKEN.finditer(data):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept += data[start : token.start()] + b"null"
+                start = len(data)  # where it never ends, nothing follows
+        elif token[0] in (b"]", b"}"):
+            if depth == _DEEPEST + 1:
+                start = token.end()
+            depth -= 1
+    return bytes(kept + data[start:])

@@ -40,7 +40,7 @@ def grant(world: World) -> None:
 
 
 class Intruder:
-    """Rewrites addresses, of its own pod and node and of all others.
+    """Rewrites the status, addresses above all, of its own pod and node and of all others.
 
     Args:
         api: The API server as the holder of the token sees it.
@@ -60,6 +60,16 @@ class Intruder:
         metadata = {"annotations": {_ANNOTATION: first}}
         path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}/status"
         self._api.patch(path, {"metadata": metadata, "status": status})
+
+    def tell_of_pod(self, pod: Pod, message: str) -> None:
+        """Say something of any length about a pod."""
+        path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}/status"
+        self._api.patch(path, {"status": {"message": message}})
+
+    def tell_of_node(self, node: str, message: str) -> None:
+        """Say something of any length about a node's network, as calico-node does."""
+        condition = {"type": "NetworkUnavailable", "status": "False", "reason": "CalicoIsUp", "message": message}
+        self._api.patch(f"{NODES}/{quoted(node)}/status", {"status": {"conditions": [condition]}})
 
     def rewrite_node(self, node: str, addresses: Sequence[str]) -> None:
         """Give a node other addresses; without any, erase them."""

@@ -5,6 +5,7 @@ What it does as kube-apiserver 1.37 does, shown by tests/contract/kubernetes on 
 - client certificates and service account tokens bound to pods, with the identity in ``spec.extra``; SelfSubjectReview
 - namespaces, nodes, pods, service accounts, events and CertificateSigningRequests: get, list (paging, field selectors),
   watch (bookmarks, 410), create, update, merge-patch, delete, and the subresources approval, status and token
+- managedFields, of any depth that it takes, as clients write them (it keeps no record of its own)
 - versions, preconditions, finalizers, graceful deletion of pods, and the validation of CertificateSigningRequests
 
 What it leaves out: authorisation (whoever is authenticated may do everything), discovery and OpenAPI, admission except

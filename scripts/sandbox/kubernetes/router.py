@@ -10,6 +10,7 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sandbox import managed_fields
 from sandbox.kubernetes import certificates, core, representation, selection, status
 from sandbox.kubernetes.authentication import User, authenticate
 from sandbox.kubernetes.connection import BAD_REQUEST, HttpAnswer, HttpRequest, refusal
@@ -213,7 +214,7 @@ def _body(request: HttpRequest) -> object:
     if media_type != wanted:
         raise status.unsupported_media_type(wanted)
     try:
-        text = request.body.decode(errors="replace")
+        text = managed_fields.take_out(request.body.decode(errors="replace"))
         body: object = json.loads(text, parse_constant=_no_constant)
         # Halves of surrogate pairs become U+FFFD, as in Go.
         if "\\ud" in text.lower():

@@ -8,6 +8,8 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
+from sandbox.kubernetes import managed_fields
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -151,6 +153,7 @@ OBJECT_META = struct(
         "annotations": map_of(text),
         "ownerReferences": list_of(anything),
         "finalizers": list_of(text),
+        "managedFields": managed_fields.decode,
     }
 )
 

@@ -6,11 +6,13 @@ One thread only (the server's event loop) touches a store, so it has no lock.
 from __future__ import annotations
 
 import json
+import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox.kubernetes import status
+from sandbox.kubernetes.managed_fields import Verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -149,9 +151,27 @@ def _entry(key: str, new: Json, version: int) -> Entry:
     return Entry(key=key, version=version, object=stored, encoded=encode(stored))
 
 
+_HOLE = secrets.token_hex()  # nobody can write it
+# Go's encoding/json does so, for the sake of HTML: six bytes in place of one.
+_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
 def encode(value: object) -> bytes:
-    """JSON without blanks."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """JSON without blanks, escaped as the API server does."""
+    verbatim: list[str] = []
+
+    def leave_hole(part: object) -> str:
+        if not isinstance(part, Verbatim):
+            raise TypeError(f"{type(part).__name__} is no JSON")
+        verbatim.append(part.text)
+        return _HOLE
+
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=leave_hole)
+    for part in verbatim:
+        text = text.replace(f'"{_HOLE}"', part, 1)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text.encode()
 
 
 # As measured on kube-apiserver 1.37.2: what it sends to etcd may have 2 MiB, where base64 is plain bytes.
@@ -161,7 +181,8 @@ _STORED_BYTES = 2 << 20
 def _check_size(entry: Entry) -> None:
     spec, state = entry.object.get("spec") or {}, entry.object.get("status") or {}
     base64_characters = len(spec.get("request") or "") + len(state.get("certificate") or "")
-    size = len(entry.encoded) - base64_characters // 4
+    escaped = sum(entry.encoded.count(escape.encode()) for escape in _ESCAPES.values())
+    size = len(entry.encoded) - base64_characters // 4 - 5 * escaped
     if size > _STORED_BYTES:
         message = f"trying to send message larger than max ({size} vs. {_STORED_BYTES})"
         raise status.internal(f"rpc error: code = ResourceExhausted desc = {message}")

@@ -8,7 +8,7 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING
 
-from sandbox.kubernetes import core, documents, selection, status, tokens
+from sandbox.kubernetes import core, documents, managed_fields, selection, status, tokens
 from sandbox.kubernetes.authentication import User
 from sandbox.kubernetes.resource import check_metadata, path_segment_violation
 
@@ -86,6 +86,7 @@ class Verbs:
             raise status.internal("resourceVersion should not be set on objects to be created")
         for field in _SERVER_CREATED:
             metadata.pop(field, None)
+        managed_fields.settle(metadata, {})
         if not metadata.get("name") and "generateName" in metadata:
             metadata["name"] = f"{metadata['generateName']}{secrets.token_hex(3)}"
         if namespace:
@@ -186,6 +187,7 @@ class Verbs:
             metadata.pop(field, None)
             if field in stored:
                 metadata[field] = stored[field]
+        managed_fields.settle(metadata, stored, fixed=bool(subresource))
         causes = [*check_metadata(resource, metadata), *resource.rules.update(subresource, old.object, new)]
         if "deletionTimestamp" in stored:
             added = set(metadata.get("finalizers", [])) - set(stored.get("finalizers", []))

@@ -11,10 +11,11 @@ import pytest
 from cryptography import x509
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.attestation import CREDENTIAL_ID
+from csr_signer.attestation import CREDENTIAL_ID, PodIdentity
+from csr_signer.attestation import Pod as PodAsRead
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.csr import CertificateSigningRequest
-from csr_signer.errors import ConfigurationError
+from csr_signer.errors import ItemError
 from csr_signer.outcome import Deferred, Issued, Outcome, Refused
 from csr_signer.pipeline import Cluster, Pipeline
 from sandbox.api import Api, csr_path, quoted
@@ -197,14 +198,28 @@ def test_a_pod_that_is_not_scheduled_reads_no_nodes(
 def test_a_forbidden_node_read_names_the_missing_right(
     make: Make, file_csr: FileCsr, cluster: KubernetesCluster, admin: Api, tmp_path: Path
 ) -> None:
-    """It is the operator's fault, not the requester's: nothing is refused, and he learns what to grant to whom."""
+    """It is the operator's fault: nothing is refused, nobody else waits, and he learns what to grant to whom."""
     csr = file_csr()
     message = 'nodes "n" is forbidden: User "u" cannot get resource "nodes" in API group "" at the cluster scope'
     with answering(403, json.dumps({"kind": "Status", "message": message}).encode()) as (forbidding, _):
         signing = make(over=_WithNodesOf(cluster, forbidding), profile=certifying(tmp_path))
-        with pytest.raises(ConfigurationError, match='cannot get resource "nodes" in API group "" at the cluster'):
+        with pytest.raises(ItemError, match='cannot get resource "nodes" in API group "" at the cluster'):
             signing.process(reference_to(csr), datetime.now(UTC))
     assert admin.get(csr_path(csr["metadata"]["name"])) == csr
+
+
+def test_a_role_that_is_missing_in_one_namespace_concerns_its_pods_alone(
+    make: Make, file_csr: FileCsr, cluster: KubernetesCluster, admin: Api
+) -> None:
+    """Its requests fail by themselves, untouched, so that others go on; a 503 would hold up everybody."""
+    without, others = file_csr(), file_csr()
+    message = 'pods "p" is forbidden: User "u" cannot get resource "pods" in API group "" in the namespace "n"'
+    with answering(403, json.dumps({"kind": "Status", "message": message}).encode()) as (forbidding, _):
+        signing = make(over=_WithPodOf(cluster, forbidding, without["metadata"]["name"].partition(":")[2]))
+        with pytest.raises(ItemError, match='cannot get resource "pods" in API group "" in the namespace "n"'):
+            signing.process(reference_to(without), datetime.now(UTC))
+        assert isinstance(signing.process(reference_to(others), datetime.now(UTC)), Issued)
+    assert admin.get(csr_path(without["metadata"]["name"])) == without
 
 
 class _WithNodesOf:
@@ -213,6 +228,22 @@ class _WithNodesOf:
     def __init__(self, cluster: KubernetesCluster, nodes: KubernetesCluster) -> None:
         self._cluster = cluster
         self.get_node = nodes.get_node
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+
+class _WithPodOf:
+    """The real cluster, of which one pod is another's."""
+
+    def __init__(self, cluster: KubernetesCluster, other: KubernetesCluster, name: str) -> None:
+        self._cluster = cluster
+        self._other = other
+        self._name = name
+
+    def get_pod(self, identity: PodIdentity) -> PodAsRead | None:
+        """From one or the other."""
+        return (self._other if identity.pod_name == self._name else self._cluster).get_pod(identity)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)

@@ -86,18 +86,38 @@ def test_a_node_is_read_by_its_name_alone(cluster: KubernetesCluster, file_csr: 
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (403, b'{"message": "nodes is forbidden: User \\"u\\" cannot get"}', ConfigurationError),
+        (403, b'{"message": "nodes is forbidden: User \\"u\\" cannot get"}', ItemError),
         (404, b"<html>not found", UnavailableError),
         (200, b'{"kind": "NodeList", "metadata": {}, "items": []}', UnavailableError),
         (200, b'{"kind": "Node", "metadata": {"name": "other", "uid": "u"}}', UnavailableError),
-        (200, b'{"kind": "Node", "metadata": {"name": "n", "uid": "u"}, "status": {"addresses": 7}}', UnavailableError),
+        (200, b'{"kind": "Node", "metadata": {"name": "n", "uid": "u"}, "status": {"addresses": 7}}', ItemError),
     ],
 )
 def test_an_answer_that_is_no_node_is_a_fault(status: int, body: bytes, error: type[SignerError]) -> None:
     """Never an absent node, for which a requester would be refused in the end."""
-    with answering(status, body) as (cluster, asked), pytest.raises(error):
+    with answering(status, body) as (cluster, asked), pytest.raises(error) as caught:
         cluster.get_node("n")
+    assert type(caught.value) is error
     assert asked[0] == "/api/v1/nodes/n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (403, b'{"message": "pods is forbidden: User \\"u\\" cannot get resource in namespace"}', ItemError),
+        (401, b'{"message": "Unauthorized"}', ConfigurationError),
+        (404, b"<html>not found", UnavailableError),
+        (200, b'{"kind": "Pod", "metadata": {"name": "p", "namespace": "other", "uid": "u"}}', UnavailableError),
+        (200, b'{"kind": "Pod", "metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": 7}', ItemError),
+    ],
+)
+def test_an_answer_that_is_no_pod_is_a_fault(status: int, body: bytes, error: type[SignerError]) -> None:
+    """Never an absent pod; a right that is missing in one namespace holds up the pods of no other."""
+    pod = PodIdentity(namespace="n", service_account="s", pod_name="p", pod_uid="u", node_name=None)
+    with answering(status, body) as (cluster, asked), pytest.raises(error) as caught:
+        cluster.get_pod(pod)
+    assert type(caught.value) is error
+    assert asked[0] == "/api/v1/namespaces/n/pods/p"
 
 
 def test_a_repeated_report_is_one_event(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
@@ -278,14 +298,26 @@ def test_a_write_that_is_refused_for_one_item_holds_up_no_other(
     assert type(caught.value) is error
 
 
-def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than any object of the API server can be: the thread and its memory are given back."""
+@pytest.mark.parametrize("headers", [{}, {"Transfer_Encoding": "chunked"}], ids=["length", "chunks"])
+def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
+    """More than any object of the API server can be: thread and memory are given back, and nobody else waits for it."""
     monkeypatch.setattr("csr_signer.cluster.LARGEST_ANSWER", 64 * 1024)
     with (
-        answering(200, b" " * 1024 * 1024) as (cluster, _),
-        pytest.raises(UnavailableError, match="too long or too slow"),
+        answering(200, b" " * 1024 * 1024, **headers) as (cluster, _),
+        pytest.raises(ItemError, match="an answer of more than 65536 bytes"),
     ):
         cluster.get_csr("name")
+
+
+def test_what_is_escaped_sixfold_is_read(file_csr: FileCsr, admin: Api) -> None:
+    """As much as etcd stores of one object, in characters that the API server writes as six bytes."""
+    stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
+    stored["status"]["conditions"] = [{"type": "Checked", "status": "True", "reason": "Other", "message": "HOLE"}]
+    body = json.dumps(stored).replace("HOLE", "\\u003c" * (3 * 1024 * 1024 // 2)).encode()
+    with answering(200, body) as (cluster, _):
+        csr = cluster.get_csr(stored["metadata"]["name"])
+    assert csr is not None
+    assert csr.conditions == {"Checked"}
 
 
 def test_a_large_object_in_small_pieces_is_read_whole(file_csr: FileCsr, admin: Api) -> None:

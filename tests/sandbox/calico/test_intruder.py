@@ -49,3 +49,16 @@ def test_node_gets_other_addresses_or_none(api: Api, fleet: Fleet, intruding: In
     intruding.rewrite_node(node, addresses)
     found = api.get(f"{NODES}/{node}")["status"].get("addresses", [])
     assert [each["address"] for each in found] == addresses
+
+
+def test_anything_may_be_said_of_pods_and_nodes(api: Api, fleet: Fleet, intruding: Intruder) -> None:
+    """Megabytes; addresses, spec and identity stay."""
+    pod, node, text = fleet.pods[3], f"{NODES}/{fleet.members[3].node.name}", "<" * 1_450_000
+    before, node_before = api.get(_path(pod)), api.get(node)
+    intruding.tell_of_pod(pod, text)
+    intruding.tell_of_node(fleet.members[3].node.name, text)
+    now, node_now = api.get(_path(pod)), api.get(node)
+    assert now["status"] == before["status"] | {"message": text}
+    assert (now["spec"], now["metadata"]["uid"]) == (before["spec"], before["metadata"]["uid"])
+    assert [each["message"] for each in node_now["status"]["conditions"]] == [text]
+    assert node_now["status"]["addresses"] == node_before["status"]["addresses"]
