@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.x509 import ObjectIdentifier
@@ -148,6 +148,19 @@ def _remedy(kms_algorithm: str) -> str:
         (why, found, instead) for pattern, why, instead in _REFUSED if (found := pattern.fullmatch(kms_algorithm))
     )
     return f"{why}; use a key version of {found.expand(instead)}"
+
+
+def public_key_of(pem: bytes) -> PublicKeyTypes | None:
+    """A public key of PEM, None for what is no key that pyca knows."""
+    try:
+        return serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def subject_public_key_info(key: PublicKeyTypes | CertificatePublicKeyTypes) -> bytes:
+    """DER of a public key."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def kind_of(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:

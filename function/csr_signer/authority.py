@@ -19,6 +19,8 @@ from csr_signer.violation import quote
 T = TypeVar("T", bound=x509.ExtensionType)
 
 SMALLEST_RSA: Final = 2048
+LONGEST_KEY_IDENTIFIER: Final = 64
+"""Bytes, those of SHA-512: whatever stands there goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
 CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 OPERATORS_PREFIX: Final = "tigera-operator-signer"
 """The operator takes secrets whose issuer's common name starts so for its own (facts in calico.md §5)."""
@@ -81,7 +83,8 @@ def anchor_complaint(certificate: x509.Certificate) -> str | None:
         return f"{name_of(certificate)}: cannot be read: {error}"
     if constraints is None or not constraints.ca:
         return f"{name_of(certificate)}: basic constraints are not CA:TRUE, a trust bundle holds CAs only"
-    return None
+    wrong = _weak_key(certificate) or (None if self_signed(certificate) else weak_signature(certificate))
+    return None if wrong is None else f"{name_of(certificate)}: {wrong}"
 
 
 def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
@@ -105,6 +108,15 @@ def weak_signature(certificate: x509.Certificate) -> str | None:
     return f"it is signed with hash {got}, allowed are {', '.join(SIGNATURE_HASHES)}"
 
 
+def _weak_key(certificate: x509.Certificate) -> str | None:
+    key = certificate.public_key()
+    large = isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
+    known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
+    if large or known:
+        return None
+    return f"its key is {kind_of(key)}, allowed are RSA of {SMALLEST_RSA} bits or more, {', '.join(CURVES)}"
+
+
 def self_signed(certificate: x509.Certificate) -> bool:
     """Whether a certificate is a root: it names itself as its issuer, and its own key by identifier or signature.
 
@@ -113,7 +125,10 @@ def self_signed(certificate: x509.Certificate) -> bool:
     try:
         if certificate.subject != certificate.issuer:
             return False
-        return named_key(certificate) in (None, own_key(certificate)) or issued_by(certificate, certificate)
+        named = named_key(certificate)
+        if named is not None and named == own_key(certificate):
+            return True
+        return issued_by(certificate, certificate) or (named is None and weak_signature(certificate) is not None)
     except _UNREADABLE:
         return False
 
@@ -173,7 +188,9 @@ def _check_basic_constraints(place: _Place) -> Iterator[str]:
 
 def _check_key_usage(place: _Place) -> Iterator[str]:
     usage = extension(place.certificate, x509.KeyUsage)
-    if usage is None or not usage.key_cert_sign:
+    if usage is None:
+        yield "has no key usage, RFC 5280 §4.2.1.3 requires it of a CA, with keyCertSign"
+    elif not usage.key_cert_sign:
         yield "key usage has no keyCertSign"
 
 
@@ -194,6 +211,8 @@ def _check_key_identifiers(place: _Place) -> Iterator[str]:
     own, named = own_key(place.certificate), named_key(place.certificate)
     if own is None:
         yield "has no subject key identifier"
+    elif not 1 <= len(own) <= LONGEST_KEY_IDENTIFIER:
+        yield f"its subject key identifier has {len(own)} bytes, allowed are 1 to {LONGEST_KEY_IDENTIFIER}"
     elif self_signed(place.certificate):
         if named not in (None, own):
             yield "is self-signed, but its authority key identifier is not its own subject key identifier"
@@ -224,11 +243,9 @@ def _check_name_constraints(place: _Place) -> Iterator[str]:
 
 
 def _check_key(place: _Place) -> Iterator[str]:
-    key = place.certificate.public_key()
-    large = isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
-    known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
-    if not large and not known:
-        yield f"its key is {kind_of(key)}, allowed are RSA of {SMALLEST_RSA} bits or more, {', '.join(CURVES)}"
+    complaint = _weak_key(place.certificate)
+    if complaint is not None:
+        yield complaint
 
 
 def _check_signature(place: _Place) -> Iterator[str]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm
+from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
 from csr_signer.errors import IntegrityError
 from csr_signer.issuer import Issuer, verify
 from csr_signer.lint import TBSCertificate
@@ -162,8 +162,7 @@ def is_for(issued: x509.Certificate, request: CertificationRequest | Violation) 
     """Whether a certificate holds the key of a request."""
     if isinstance(request, Violation) or request.public_key is None:
         return False
-    key = issued.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return key == request.public_key.subject_public_key_info
+    return subject_public_key_info(issued.public_key()) == request.public_key.subject_public_key_info
 
 
 def tbs_sha256(issued: x509.Certificate) -> str:

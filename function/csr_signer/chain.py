@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from csr_signer import authority
+from csr_signer import authority, der
 from csr_signer.errors import ConfigurationError
 
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -27,7 +27,7 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
     if _PRIVATE_KEY.search(pem):
         raise ConfigurationError(f"issuer.{key}: holds a private key, allowed are certificates")
     try:
-        found = tuple(x509.load_pem_x509_certificates(pem))
+        found = der.attempt(lambda: _loaded(pem))
     except ValueError as error:
         raise ConfigurationError(f"issuer.{key}: no PEM certificates: {error}") from error
     twice = next((ca for index, ca in enumerate(found) if ca in found[:index]), None)
@@ -36,8 +36,25 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
     return found
 
 
-def path_of(chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
-    """The chain up to its anchor: of several, as where a root was renewed, the one that lasts longest.
+def _loaded(pem: bytes) -> tuple[x509.Certificate, ...]:
+    found = tuple(x509.load_pem_x509_certificates(pem))
+    for each in found:
+        each.not_valid_before_utc, each.not_valid_after_utc  # noqa: B018 - read late, and not every time is a date
+    return found
+
+
+def path_of(
+    chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...], *, purposes: Collection[str]
+) -> tuple[x509.Certificate, ...]:
+    """The chain up to its anchor: of several, as where a root was renewed, a good one, and that which lasts longest.
+
+    A self-signed end of the chain that is no anchor is left out where an anchor issued what is below it, as a renewed
+    root is: it does not count among the CAs below that anchor (RFC 5280 §6.1.4 l).
+
+    Args:
+        chain: the issuing CA first.
+        anchors: what relying parties trust.
+        purposes: as `complaints`.
 
     Raises:
         ConfigurationError: the chain is out of order, or no anchor is above it.
@@ -52,11 +69,13 @@ def path_of(chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate
     last = chain[-1]
     if last in anchors:
         return chain
-    issuers = [anchor for anchor in anchors if authority.issued_by(last, anchor)]
-    if not issuers:
+    paths = [(*chain, anchor) for anchor in anchors if authority.issued_by(last, anchor)]
+    if len(chain) > 1 and authority.self_signed(last):
+        paths = [(*chain[:-1], anchor) for anchor in anchors if authority.issued_by(chain[-2], anchor)] or paths
+    if not paths:
         why = authority.weak_signature(last) or "relying parties would refuse what is signed"
         raise ConfigurationError(f"issuer.trust_bundle: neither holds nor issued {authority.name_of(last)}; {why}")
-    return (*chain, max(issuers, key=lambda anchor: anchor.not_valid_after_utc))
+    return max(paths, key=lambda path: (not complaints(path, purposes=purposes), path[-1].not_valid_after_utc))
 
 
 def complaints(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -> list[str]:

@@ -34,13 +34,13 @@ KEY_VERSION: Final = re.compile(
 _CLUSTER_KEY: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN: Final = re.compile(rf"{_CLUSTER_KEY.pattern}(?:\.{_CLUSTER_KEY.pattern})*")
 # spec.signerName: kubernetes pkg/apis/certificates/validation ValidateCertificateSigningRequestSignerName.
-_SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
+SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
 LAST_PORT: Final = 65535
 LONGEST_DEFERRAL: Final = timedelta(hours=1)
-_RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
+RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
 # Where an access token of our Google identity may go without a pinned CA: Google's own front ends.
 _GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
-_KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
+KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
 _LOOPBACK: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
@@ -288,7 +288,7 @@ def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
 
 def _kms_complaints(kms: KmsConfiguration) -> list[str]:
     if kms.unsafe_plaintext_endpoint is None:
-        if kms.endpoint is None or _KMS_HOSTS.fullmatch(kms.endpoint):
+        if kms.endpoint is None or KMS_HOSTS.fullmatch(kms.endpoint):
             return []
         return [f"endpoint: got {quote(kms.endpoint)}, allowed is a host below googleapis.com: our token goes there"]
     if kms.endpoint is not None:
@@ -305,9 +305,9 @@ def _signer_complaints(signer: SignerConfiguration, clusters: Mapping[str, Clust
     domain = signer.signer_name.partition("/")[0]
     if signer.cluster not in clusters:
         complaints.append(f"cluster: got {quote(signer.cluster)}, allowed are {sorted(clusters)}")
-    if not _SIGNER_NAME.fullmatch(signer.signer_name):
+    if not SIGNER_NAME.fullmatch(signer.signer_name):
         complaints.append(f"signer_name: got {quote(signer.signer_name)}, allowed is DOMAIN/NAME with a dot in DOMAIN")
-    if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in _RESERVED_DOMAINS):
+    if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in RESERVED_DOMAINS):
         complaints.append(f"signer_name: {quote(signer.signer_name)} is Kubernetes' own and is never signed here")
     if signer.deferral_limit > LONGEST_DEFERRAL:
         complaints.append(f"deferral_limit: got {signer.deferral_limit}, allowed is up to {LONGEST_DEFERRAL}")

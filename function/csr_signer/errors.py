@@ -13,11 +13,14 @@ class SignerError(Exception):
         status: HTTP status of the answer.
         severity: of its audit record, Cloud Logging's word: ERROR where a human must act.
         retry_after: seconds after which the sender should try again; None where trying again is pointless.
+        attempts: how often KMS was asked before it was given up: each may have used the key, and stand in its audit
+            log.
     """
 
     status: ClassVar[int] = 500
     severity: ClassVar[str] = "WARNING"
     retry_after: int | None = None
+    attempts: int = 0
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from csr_signer import authority, chain
@@ -21,6 +20,8 @@ from csr_signer.algorithm import (
     SignatureAlgorithm,
     algorithm_for,
     kind_of,
+    public_key_of,
+    subject_public_key_info,
     verifies,
 )
 from csr_signer.errors import ConfigurationError
@@ -75,7 +76,7 @@ class Issuer:
         trust_bundle: what relying parties trust.
         protection_level: the least that is accepted of the key.
         signature_hash: of a raw RSA key; None for every other.
-        path: `certificates`, and the anchor of the trust bundle where it is not among them.
+        path: `certificates`, and the anchor of the trust bundle where it is not among them (`chain.path_of`).
         not_before: the latest notBefore of the path, UTC.
         not_after: the earliest notAfter of the path, UTC.
         key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
@@ -99,20 +100,27 @@ class Issuer:
         return self.certificates[0]
 
     def chain_pem(self) -> bytes:
-        """What follows a leaf: the issuing CA and its chain, without self-signed roots, PEM."""
+        """What follows a leaf: the issuing CA and its chain, without self-signed roots, PEM.
+
+        A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
+        """
         return b"".join(
             certificate.public_bytes(serialization.Encoding.PEM)
             for certificate in self.certificates
-            if certificate.subject != certificate.issuer
+            if not authority.self_signed(certificate)
         )
 
     def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
-        """The first certificate of a PEM text where this issuer signed it, else None: it is someone else's."""
+        """The first certificate of a PEM text, where this issuer or another that is trusted beside it signed it.
+
+        While a CA is replaced, both are in the trust bundle. None: it is someone else's.
+        """
         try:
             certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
         except (ValueError, IndexError):
             return None
-        return certificate if authority.issued_by(certificate, self.certificate) else None
+        known = (self.certificate, *self.trust_bundle)
+        return certificate if any(authority.issued_by(certificate, ca) for ca in known) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +168,7 @@ def load(
     """
     certificates = chain.certificates("certificate", certificate)
     anchors = chain.certificates("trust_bundle", trust_bundle)
-    path = chain.path_of(certificates, anchors)
+    path = chain.path_of(certificates, anchors, purposes=purposes)
     _refuse("certificate", chain.complaints(path, purposes=purposes))
     _refuse("trust_bundle", filter(None, map(authority.anchor_complaint, anchors)))
     return Issuer(
@@ -207,7 +215,8 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
             f" {_protection_remedy(key.protection_level)}"
         )
     ca = authority.name_of(issuer.certificate)
-    if _der_of_pem(key.pem) != _spki(issuer.certificate):
+    public_key = public_key_of(key.pem)
+    if public_key is None or subject_public_key_info(public_key) != _spki(issuer.certificate):
         raise ConfigurationError(
             f"{where}: its public key is not that of the CA certificate {ca}:"
             " configure the certificate of this key version"
@@ -234,7 +243,8 @@ def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = _LONGEST_LI
     """The CAs of the path whose end must be prepared for, or has begun to shorten certificates.
 
     A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its
-    last 30 days and a CA that is not valid yet. The 90 days before are a WARNING: a rotation takes planning.
+    last 30 days, however short certificates live, and a CA that is not valid yet. The 90 days before are a WARNING: a
+    rotation takes planning.
 
     Args:
         issuer: whose path is looked at.
@@ -246,21 +256,27 @@ def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = _LONGEST_LI
 
 def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry | None:
     name, ends = authority.name_of(ca), ca.not_valid_after_utc
-    bites = ends - max(lifetime, _LAST_DAYS)
+    left = ends - now
+    bites = max(lifetime, _LAST_DAYS)
     if now < ca.not_valid_before_utc:
         severity, what = "ERROR", f"is not valid before {ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
-    elif now > ends:
+    elif left < timedelta(0):
         severity, what = "ERROR", f"ended {ends:%Y-%m-%d}: nothing can be issued"
-    elif now >= bites:
-        severity = "ERROR"
-        what = f"ends {ends:%Y-%m-%d}, in {(ends - now).days} days: certificates get less than {lifetime.days} days"
-    elif now >= bites - _ANNOUNCED:
-        severity, what = "WARNING", f"ends {ends:%Y-%m-%d}: from {bites:%Y-%m-%d} on certificates are cut short"
+    elif left <= bites:
+        cut = f": certificates get less than their {_words(lifetime)}" if left <= lifetime else ""
+        severity, what = "ERROR", f"ends {ends:%Y-%m-%d}, in {_words(left)}{cut}"
+    elif left <= bites + _ANNOUNCED:
+        cut = f"from {ends - lifetime:%Y-%m-%d} on certificates are cut short"
+        severity, what = "WARNING", f"ends {ends:%Y-%m-%d}: {cut}"
     else:
         return None
     return Expiry(
         severity=severity, message=f"CA {name} {what}; rotate the issuing CA", certificate=name, not_after=ends
     )
+
+
+def _words(span: timedelta) -> str:
+    return f"{span.seconds // 3600} hours" if timedelta(0) < span < timedelta(days=1) else f"{span.days} days"
 
 
 def _protection_remedy(got: str) -> str:
@@ -276,16 +292,4 @@ def _refuse(key: str, complaints: Iterable[str]) -> None:
 
 
 def _spki(certificate: x509.Certificate) -> bytes:
-    return _der(certificate.public_key())
-
-
-def _der_of_pem(pem: bytes) -> bytes | None:
-    """None for what is no key that pyca knows, and so not the CA certificate's."""
-    try:
-        return _der(serialization.load_pem_public_key(pem))
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-
-
-def _der(key: object) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined, no-any-return]
+    return subject_public_key_info(certificate.public_key())

@@ -6,8 +6,10 @@ the public key that KMS gave; `certificate` then verifies it with the pinned CA 
 more; the time for all attempts is bounded far below the 90 s of Calico's client.
 """
 
+import contextlib
 import hashlib
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,16 +19,14 @@ from typing import Any, Final, TypeVar
 import google.auth.exceptions
 import google_crc32c
 import grpc
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from google.api_core import exceptions
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 
 from csr_signer import kms_status
-from csr_signer.algorithm import KEYS, SignatureAlgorithm, kind_of, verifies
+from csr_signer.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
 from csr_signer.issuer import KmsPublicKey, protects
 from csr_signer.kms_status import Status
@@ -44,8 +44,14 @@ LONGEST_PAUSE: Final = 1.0
 RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
 _LONGEST_NAME: Final = 400
-_NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
-"""A proxy from the environment would see where our token goes, and may break a loopback double."""
+_CHANNEL_OPTIONS: Final = (
+    # A proxy from the environment would see where our token goes, and may break a loopback double.
+    ("grpc.enable_http_proxy", 0),
+    # After an outage gRPC would wait up to two minutes before it looks again; a pod waits 90 s in all.
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # Otherwise a new client would be given the dead connection of the one that it replaces.
+    ("grpc.use_local_subchannel_pool", 1),
+)
 # DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
 _DIGEST_INFO: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
@@ -85,7 +91,7 @@ def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> k
     """
     try:
         if unsafe_plaintext_endpoint is not None:
-            channel = grpc.insecure_channel(unsafe_plaintext_endpoint, options=_NO_PROXY)
+            channel = grpc.insecure_channel(unsafe_plaintext_endpoint, options=_CHANNEL_OPTIONS)
             transport = KeyManagementServiceGrpcTransport(channel=channel)
         else:
             transport = KeyManagementServiceGrpcTransport(host=endpoint or PUBLIC_ENDPOINT, channel=_secure_channel)
@@ -95,33 +101,70 @@ def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> k
 
 
 def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - handed on as the transport gives them
-    options["options"] = [*(options.get("options") or ()), *_NO_PROXY]
+    options["options"] = [*(options.get("options") or ()), *_CHANNEL_OPTIONS]
     return KeyManagementServiceGrpcTransport.create_channel(host, **options)
+
+
+class Connection:
+    """A client that is replaced once a question to it had no answer in time.
+
+    Where the network forgets an established connection, its packets vanish and gRPC goes on using it for minutes.
+
+    Args:
+        make: a new client, as `connect` does.
+
+    Raises:
+        ConfigurationError: no credentials.
+    """
+
+    def __init__(self, make: Callable[[], kms_v1.KeyManagementServiceClient]) -> None:
+        self._make = make
+        self._client = make()
+        self._guard = threading.Lock()
+
+    def get_public_key(self, **options: Any) -> kms_v1.PublicKey:  # noqa: ANN401 - the client's own
+        """GetPublicKey."""
+        return self._ask(lambda client: client.get_public_key(**options))
+
+    def asymmetric_sign(self, **options: Any) -> kms_v1.AsymmetricSignResponse:  # noqa: ANN401 - the client's own
+        """AsymmetricSign."""
+        return self._ask(lambda client: client.asymmetric_sign(**options))
+
+    def _ask(self, question: Callable[[kms_v1.KeyManagementServiceClient], T]) -> T:
+        client = self._client
+        try:
+            return question(client)
+        except exceptions.DeadlineExceeded:
+            # The old client is not closed: others may be waiting for it, and each replaces only the one that it used.
+            with self._guard, contextlib.suppress(ConfigurationError):
+                self._client = self._make() if self._client is client else self._client
+            raise
 
 
 class CloudKmsKey:
     """One key version. It signs cleared certificates and is not dressed up as a private key of a library.
 
     Args:
-        client: of Cloud KMS.
+        client: of Cloud KMS; a process that serves for long gives a `Connection`.
         key_version: full resource name.
         protection_level: the least that is accepted of a signature.
     """
 
-    def __init__(self, *, client: kms_v1.KeyManagementServiceClient, key_version: str, protection_level: str) -> None:
+    def __init__(
+        self, *, client: kms_v1.KeyManagementServiceClient | Connection, key_version: str, protection_level: str
+    ) -> None:
         self.key_version = key_version
         self._client = client
         self._protection_level = protection_level
         self._fetch: SharedFetch[KmsPublicKey] = SharedFetch()
-        self._public_key: KmsPublicKey | None = None
-        self._fetched = 0.0
-        self._confirmed = False
+        self._fetched: tuple[KmsPublicKey, float] | None = None
+        self._proved: KmsPublicKey | None = None
 
     def public_key(self) -> KmsPublicKey:
         """The public key, asked for once per process: GetPublicKey counts as a cryptographic request.
 
-        Until something is signed with it, it may be another key's, well-formed and with a right checksum: so long it is
-        asked for again after RECHECK_SECONDS.
+        Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
+        it is asked for again after RECHECK_SECONDS.
 
         Raises:
             ConfigurationError: the key version is disabled, destroyed, unknown or not ours to use.
@@ -130,19 +173,19 @@ class CloudKmsKey:
         """
         return self._known() or self._fetch.get(self._fetch_public_key)
 
-    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm) -> Signature:
-        """A signature over cleared bytes.
+    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey) -> Signature:
+        """A signature over cleared bytes; nothing else is asked of KMS.
 
         Args:
             tbs: what `lint` cleared.
             algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
                 DigestInfo.
+            public_key: what `issuer.confirm` was given; the signature must verify with it.
 
         Raises:
             As `public_key`.
         """
-        key = _readable(self.public_key().pem)
-        self._confirmed = True
+        key = public_key_of(public_key.pem)
         digest = hashlib.new(algorithm.digest.name, tbs.der).digest()
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
@@ -151,30 +194,37 @@ class CloudKmsKey:
             signature = self._asymmetric_sign(algorithm, digest, reason, timeout)
             verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
             got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
+            if not verified:
+                self._fetched = None  # whichever of the two is another key's, the next question is for both
             _require(verified, "signature", got, "one that verifies with the key version's public key")
             return signature
 
         value, attempts = self._ask(question)
+        self._proved = public_key
         return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
 
     def _known(self) -> KmsPublicKey | None:
-        fresh = self._confirmed or time.monotonic() - self._fetched < RECHECK_SECONDS
-        return self._public_key if fresh else None
+        fetched = self._fetched  # once: another thread may forget it
+        if self._proved is not None or fetched is None:
+            return self._proved
+        return fetched[0] if time.monotonic() - fetched[1] < RECHECK_SECONDS else None
 
     def _fetch_public_key(self) -> KmsPublicKey:
         known = self._known()
         if known is not None:  # another thread has fetched it meanwhile
             return known
         key, _ = self._ask(self._get_public_key)
-        self._public_key, self._fetched = key, time.monotonic()
-        return key
+        self._fetched = key, time.monotonic()
+        return self._proved or key  # another thread may have proved its own meanwhile
 
     def _get_public_key(self, timeout: float) -> KmsPublicKey:
-        answer = self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
+        answer = _called(
+            lambda: self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
+        )
         pem, algorithm = answer.pem.encode(), _enum_name(answer.algorithm)
         self._require_name(answer.name)
         _require_checksum("pem_crc32c", answer.pem_crc32c, pem)
-        key, kind = _readable(pem), KEYS.get(algorithm)
+        key, kind = public_key_of(pem), KEYS.get(algorithm)
         if key is not None and kind is not None:
             _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
         return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
@@ -182,16 +232,15 @@ class CloudKmsKey:
     def _asymmetric_sign(self, algorithm: SignatureAlgorithm, digest: bytes, reason: str, timeout: float) -> bytes:
         # The checksum is made anew for each attempt, so that a complaint about it is a complaint about the way.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
-        answer = self._client.asymmetric_sign(
-            request={
-                "name": self.key_version,
-                field: content if algorithm.raw else {algorithm.digest.name: digest},
-                f"{field}_crc32c": google_crc32c.value(content),
-            },
-            retry=None,
-            timeout=timeout,
-            # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
-            metadata=(("x-goog-request-reason", reason),),
+        request = {
+            "name": self.key_version,
+            field: content if algorithm.raw else {algorithm.digest.name: digest},
+            f"{field}_crc32c": google_crc32c.value(content),
+        }
+        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
+        metadata = (("x-goog-request-reason", reason),)
+        answer = _called(
+            lambda: self._client.asymmetric_sign(request=request, retry=None, timeout=timeout, metadata=metadata)
         )
         level = _enum_name(answer.protection_level)
         self._require_name(answer.name)
@@ -216,6 +265,7 @@ class CloudKmsKey:
                 kind, most, fault = self._judge(error)
                 had[kind] += 1
                 if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
+                    fault.attempts = had.total()
                     raise fault from error
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -225,13 +275,31 @@ class CloudKmsKey:
         where = f"key version {self.key_version}"
         if isinstance(error, exceptions.GoogleAPICallError):
             status = _status(error)
-            if not status.complains_of_checksum:
-                most = kms_status.ATTEMPTS.get(status.code, 1)
-                return status.code, most, kms_status.fault(status, key_version=self.key_version)
-            error = _WrongAnswerError(f"it refuses a checksum that is right: {quote(status.message)}")
+            if not status.complains_of_checksum and not status.complains_of_length:
+                fault = kms_status.fault(status, key_version=self.key_version)
+                most = 1 if isinstance(fault, ConfigurationError) else kms_status.ATTEMPTS.get(status.code, 1)
+                return status.code, most, fault
+            what = "it refuses a checksum that is right" if status.complains_of_checksum else "it is too long"
+            error = _WrongAnswerError(f"{what}: {quote(status.message)}")
         if isinstance(error, _WrongAnswerError):
             return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
+
+
+def _called(call: Callable[[], T]) -> T:
+    """The answer, or the status that ended the call.
+
+    The library reads a status's details before it raises the status, and raises something else where they are garbage,
+    or name another code: the status counts all the same.
+    """
+    try:
+        return call()
+    except (ValueError, DecodeError) as error:
+        ended = error.__context__
+        if isinstance(ended, grpc.Call):
+            text = f"{ended.details()} (its details cannot be read)"
+            raise exceptions.from_grpc_status(ended.code(), text) from error
+        raise exceptions.Unknown(f"{type(error).__name__}: {error}") from error
 
 
 def _require(right: object, check: str, got: object, expected: object) -> None:
@@ -256,14 +324,6 @@ def _status(error: exceptions.GoogleAPICallError) -> Status:
         reasons=(*reasons, error.reason or ""),
         retry_delay=delays[0].seconds + delays[0].nanos / 1e9 if delays else None,
     )
-
-
-def _readable(pem: bytes) -> PublicKeyTypes | None:
-    """A public key, None for what is no key that pyca knows: `issuer.confirm` refuses it."""
-    try:
-        return serialization.load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm):
-        return None
 
 
 def _enum_name(value: object) -> str:

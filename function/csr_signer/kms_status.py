@@ -49,6 +49,14 @@ _STATE_REASON: Final = "KEY_"
 _API_DISABLED: Final = re.compile(r"SERVICE_DISABLED|has not been used in (?:this )?project")
 _PERIMETER: Final = re.compile(r"SECURITY_POLICY_VIOLATED|vpcServiceControls|VPC Service Controls")
 _CHECKSUM: Final = re.compile(r"crc32c|checksum", re.IGNORECASE)
+# gRPC's own word of an answer above 4 MiB, under the code of a quota: nothing that KMS says is so long.
+_TOO_LONG: Final = "Received message larger than max"
+# gRPC's own word of credentials that gave no token, under the code of an outage; the rest is google-auth's. Of its
+# faults these do not pass: a login that has ended, and a service account that the metadata server does not know.
+_NO_TOKEN: Final = re.compile(
+    r"(?s)Getting metadata from plugin failed with error:.*"
+    r"(?:invalid_grant|[Rr]eauthentication|[Ss]tatus: 404|default credentials)"
+)
 
 _CONFIGURE_ANOTHER: Final = "configure another key version with its CA certificate"
 _STATES: Final = MappingProxyType(
@@ -102,6 +110,11 @@ class Status:
         """Whether KMS says that what arrived is not what its checksum was made of: damaged on the way."""
         return self.code == "INVALID_ARGUMENT" and _CHECKSUM.search(self.text) is not None
 
+    @property
+    def complains_of_length(self) -> bool:
+        """Whether gRPC says that the answer was too long to be one."""
+        return self.code == "RESOURCE_EXHAUSTED" and _TOO_LONG in self.message
+
 
 def fault(status: Status, *, key_version: str) -> SignerError:
     """The fault that a status is, once nobody asks again; its message names the key version and the remedy."""
@@ -109,6 +122,8 @@ def fault(status: Status, *, key_version: str) -> SignerError:
     # Without the name, which stands before it: what is said at the end must not be cut.
     words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"
     retry_after = _bounded(status.retry_delay)
+    if _NO_TOKEN.search(status.message):
+        return ConfigurationError(f"{where}: no credentials: {words}")
     if status.code in ATTEMPTS:
         return UnavailableError(f"{where}: KMS does not answer: {words}", retry_after=retry_after)
     if status.code == "RESOURCE_EXHAUSTED":

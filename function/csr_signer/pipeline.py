@@ -26,12 +26,12 @@ from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
 from csr_signer.audit import Audit, AuditRecord, attestation_facts, certificate_facts, csr_facts
 from csr_signer.cloud_event import RequestReference
 from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
-from csr_signer.errors import ConflictError, SignerError
+from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError
 from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm
 from csr_signer.kms import Signature
 from csr_signer.lint import TBSCertificate
 from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
-from csr_signer.policy import Deferral, Permit, Refusal, Signer
+from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer
 from csr_signer.violation import describe
 
 FLIGHT_SECONDS = 20.0
@@ -66,7 +66,9 @@ class Key(Protocol):
     """One key version; `kms.CloudKmsKey` is the real one and says what each call checks."""
 
     def public_key(self) -> KmsPublicKey: ...  # noqa: D102
-    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm) -> Signature: ...  # noqa: D102
+    def sign(  # noqa: D102
+        self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey
+    ) -> Signature: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Pipeline:
             csr=csr, signer=signer, key=key, cluster=served.cluster, audit=self.audit, reference=reference, now=now
         )
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
+        if reason == "gone":  # what has the name now is another object, of which nothing is recorded
+            return self._note(reference, Ignored(reason=reason))
         if reason is not None:
             return case.ignore(reason)
 
@@ -167,13 +171,7 @@ class Pipeline:
 
         # 6 decide
         decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
-        match decision:
-            case Permit():
-                return case.issue(decision, attested)
-            case Refusal():
-                return case.refuse(decision, attested)
-            case Deferral():
-                return case.defer(decision, attested)
+        return case.act(decision, attested, alone=len(served.signers) == 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +186,31 @@ class _Case:
     reference: RequestReference
     now: datetime
 
+    def act(self, decision: Decision, attested: Attestation, *, alone: bool) -> Outcome:
+        """What was decided.
+
+        Args:
+            decision: it.
+            attested: what it was made of.
+            alone: whether the cluster has no other signer.
+
+        Raises:
+            ConfigurationError: this signer's key, CA or right is at fault, and it is the only one.
+            ItemError: the same where there are others, for which nobody has to wait.
+        """
+        match decision:
+            case Permit():
+                try:
+                    return self.issue(decision, attested)
+                except ConfigurationError as error:
+                    if alone:
+                        raise
+                    raise ItemError(str(error)) from error
+            case Refusal():
+                return self.refuse(decision, attested)
+            case Deferral():
+                return self.defer(decision, attested)
+
     def issue(self, permit: Permit, attested: Attestation) -> Outcome:
         """Steps 7 to 11."""
         csr: CertificateSigningRequest | None = self.csr
@@ -195,7 +218,8 @@ class _Case:
 
         # 7 build, lint: an Approved CSR without certificate is never collected, so nothing is approved that does not
         # lint
-        algorithm = issuer.confirm(ca, self.key.public_key())
+        public_key = self.key.public_key()
+        algorithm = issuer.confirm(ca, public_key)
         tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
         facts = attestation_facts(attested) | certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
         text = f"{permit.common_name} for {permit.component}"
@@ -209,13 +233,10 @@ class _Case:
         # 9 record, sign, verify
         self._record("intent", "NOTICE", f"about to sign {text}", facts)
         with self._accounting_for(facts):
-            signature = self.key.sign(tbs, algorithm)
+            signature = self.key.sign(tbs, algorithm, public_key)
+            facts |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
             issued = certificate.assemble(tbs, signature.value, ca, algorithm)
-            facts |= {
-                "certificate_sha256": issued.sha256,
-                "kms_attempts": signature.attempts,
-                "kms_milliseconds": signature.milliseconds,
-            }
+            facts["certificate_sha256"] = issued.sha256
 
             # 10 write back
             written = self.cluster.write_certificate(csr, issued.pem)
@@ -229,12 +250,15 @@ class _Case:
 
     @contextmanager
     def _accounting_for(self, facts: Mapping[str, object]) -> Iterator[None]:
-        """Records what became of an intent also where it came to nothing, by its hash."""
+        """Records what became of an intent also where it came to nothing: its hash, and how often KMS was asked."""
         try:
             yield
         except Exception as error:
-            severity = error.severity if isinstance(error, SignerError) else "ERROR"
-            self._record("abandoned", severity, "an intent came to nothing", {**facts, "fault": type(error).__name__})
+            severity, attempts = "ERROR", 0
+            if isinstance(error, SignerError):
+                severity, attempts = error.severity, error.attempts
+            facts = {"kms_attempts": attempts, **facts, "fault": type(error).__name__}
+            self._record("abandoned", severity, "an intent came to nothing", facts)
             raise
 
     def refuse(self, refusal: Refusal, attested: Attestation) -> Outcome:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -46,8 +45,10 @@ class Service:
         if not path:
             raise ConfigurationError(f"environment variable {CONFIGURATION} does not name the configuration document")
         settings = configuration.load(Path(path))
-        client = kms.connect(
-            endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
+        client = kms.Connection(
+            lambda: kms.connect(
+                endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
+            )
         )
         served = {}
         for key, cluster in settings.clusters.items():
@@ -100,7 +101,7 @@ class OnceADay:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self._day != day:
+            if self._day is None or day > self._day:  # a request that was held up over midnight is no new day
                 with contextlib.suppress(SignerError):
                     action()
                     self._day = day
@@ -128,14 +129,20 @@ class Serving:
             service = self._service or self._fetch.get(self._load)
             reference = cloud_event.receive(request, service.configuration.clusters)
             now = datetime.now(UTC)
-            self._daily.run(now.date(), lambda: service.note_expiry(now))
+            self._daily.run(now.date(), lambda: self._note_expiry(service, now))
             return cloud_event.answer(service.pipeline.process(reference, now))
         except SignerError as error:
             return self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
-            frames = traceback.extract_tb(sys.exc_info()[2])[-3:]
-            places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-            return self._fault(ItemError(f"unexpected {type(error).__name__} at {places}"), reference)
+            return self._fault(_unexpected(error), reference)
+
+    def _note_expiry(self, service: Service, now: datetime) -> None:
+        try:
+            service.note_expiry(now)
+        except SignerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - warnings are no reason to serve nobody, nor to fail all day
+            self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
 
     def _load(self) -> Service:
         if self._service is None:
@@ -151,3 +158,10 @@ class Serving:
         except SignerError as failure:
             return cloud_event.answer_fault(failure)
         return cloud_event.answer_fault(error)
+
+
+def _unexpected(error: Exception) -> ItemError:
+    """A fault of ours: its kind and place, without its text, which may be anybody's."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return ItemError(f"unexpected {type(error).__name__} at {places}")

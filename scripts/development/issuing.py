@@ -115,9 +115,10 @@ def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # n
     permit = builders.make_permit(public_key=certified)
 
     def issue() -> object:
-        chosen = issuer.confirm(ca, key.public_key())
+        public_key = key.public_key()
+        chosen = issuer.confirm(ca, public_key)
         cleared = lint.lint(certificate.build(permit, ca, chosen), permit, ca, chosen)
-        return certificate.assemble(cleared, key.sign(cleared, chosen).value, ca, chosen)
+        return certificate.assemble(cleared, key.sign(cleared, chosen, public_key).value, ca, chosen)
 
     return issue
 

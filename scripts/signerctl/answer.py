@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
 
@@ -41,17 +42,47 @@ def ordered(certificates: Iterable[x509.Certificate], *, public_key: bytes, key_
     pool = list(dict.fromkeys(certificates))
     for complaint in filter(None, map(unreadable_names, pool)):
         raise CommandError(complaint)
-    chain = [_issuing(pool, public_key, key_version)]
-    while not authority.self_signed(chain[-1]):
-        above = [each for each in pool if each not in chain and authority.issued_by(chain[-1], each)]
-        if not above:
-            raise CommandError(
-                f"the certificate that issued {authority.name_of(chain[-1])} is missing, its subject is"
-                f" {quote(chain[-1].issuer.rfc4514_string())}: give its file, too, up to the self-signed root"
-            )
-        chain.append(max(above, key=lambda each: each.not_valid_after_utc))
+    issuing = _issuing(pool, public_key, key_version)
+    chain = _ways_to_a_root(pool).get(issuing)
+    if chain is None:
+        highest = _highest(pool, issuing)
+        raise CommandError(
+            f"the certificate that issued {authority.name_of(highest)} is missing, its subject is"
+            f" {quote(highest.issuer.rfc4514_string())}: give its file, too, up to the self-signed root"
+        )
     left_out = tuple(each for each in pool if each not in chain)
-    return Chain(certificates=tuple(chain[:-1]), root=chain[-1], left_out=left_out)
+    return Chain(certificates=chain[:-1], root=chain[-1], left_out=left_out)
+
+
+def _ways_to_a_root(pool: Sequence[x509.Certificate]) -> dict[x509.Certificate, tuple[x509.Certificate, ...]]:
+    """By each certificate from which a way leads to a root the one that lasts longest, of these the shortest.
+
+    A CA may have certificates of several issuers, of which some lead nowhere, or to a root that has ended. The widest
+    paths, from the roots down: whichever issuer is looked at first is the best that a certificate has.
+    """
+    found: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
+    candidates: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {
+        each: (each,) for each in pool if authority.self_signed(each)
+    }
+    while candidates:
+        upper = max(candidates, key=lambda each: (_end(candidates[each]), -len(candidates[each])))
+        found[upper] = candidates.pop(upper)
+        for lower in pool:
+            if lower not in found and lower not in candidates and authority.issued_by(lower, upper):
+                candidates[lower] = (lower, *found[upper])
+    return found
+
+
+def _end(way: Iterable[x509.Certificate]) -> datetime:
+    return min(each.not_valid_after_utc for each in way)
+
+
+def _highest(pool: Sequence[x509.Certificate], lowest: x509.Certificate) -> x509.Certificate:
+    """Where the way from a certificate ends, that leads to no root."""
+    chain = [lowest]
+    while above := [each for each in pool if each not in chain and authority.issued_by(chain[-1], each)]:
+        chain.append(max(above, key=lambda each: each.not_valid_after_utc))
+    return chain[-1]
 
 
 def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: str) -> x509.Certificate:

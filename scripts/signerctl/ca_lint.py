@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm
+from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
 from csr_signer.authority import OPERATORS_PREFIX
 from csr_signer.certificate import SERIAL_BITS, algorithm_identifier
 from csr_signer.lint import LintError, TBSCertificate
 from signerctl import certification_request
 from signerctl.ca_certificate import CaTemplate, identifier_of
 from signerctl.certification_request import RequestTemplate
-from signerctl.key import subject_public_key_info
 
 _Expected = list[tuple[x509.ExtensionType, bool]]
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from csr_signer import authority
-from csr_signer.algorithm import SignatureAlgorithm
+from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
 from signerctl.ca_certificate import BACKDATE, CaTemplate
-from signerctl.key import subject_public_key_info
 
 PURPOSE: Final = "signerctl=ca-cross-sign"
 _PURPOSES: Final = ("serverAuth", "clientAuth")
@@ -27,7 +27,8 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
         )
     if complaints:
         return complaints
-    if not authority.self_signed(signing):
+    # Really verified: whoever is named as its own issuer has proved nothing yet.
+    if not authority.issued_by(signing, signing):
         complaints.append("is not self-signed, wanted is the root that relying parties trust")
     if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
         complaints.append(_not_valid(signing))
@@ -39,8 +40,16 @@ def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: dateti
     complaints = authority.complaints(new, below=0, purposes=_PURPOSES)
     if complaints:
         return complaints
-    if not authority.self_signed(new):
-        complaints.append("is not self-signed, wanted is what `ca create` made with the new key version")
+    if not authority.issued_by(new, new):
+        complaints.append(
+            "is not self-signed: its signature is not by its own key, wanted is what `ca create` made with the new key"
+            " version"
+        )
+    common_names = [str(each.value) for each in new.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if len(common_names) != 1:
+        complaints.append(f"has {len(common_names)} common names, wanted is one")
+    if any(name.startswith("system:") for name in common_names):
+        complaints.append("the common name starts with system:, which is Kubernetes' own")
     if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
         complaints.append("holds the key of the trusted root itself, wanted is that of a new key version")
     if new.subject == signing.subject:

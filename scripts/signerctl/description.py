@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from csr_signer import authority, der
+from csr_signer.algorithm import subject_public_key_info
 from csr_signer.errors import SignerError
-from signerctl.key import KmsOptions, key_of, parsed, subject_public_key_info
+from signerctl.key import KmsOptions, key_of, parsed
 from signerctl.program import CommandError
 
 _PURPOSES = {

@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,42 +83,53 @@ class Outputs:
     temporaries: Mapping[Path, Path]
     force: bool
 
-    def write(self, path: Path, content: bytes) -> None:
-        """Puts a whole file in its place.
+    def write(self, contents: Mapping[Path, bytes]) -> None:
+        """Puts whole files in their places: the content of all is on the disk before the first appears.
 
         Raises:
-            CommandError: it cannot be written, or somebody else made it meanwhile.
+            CommandError: one cannot be written, or somebody else made it meanwhile; then those that were not there
+                before are gone again.
         """
-        temporary = self.temporaries[path]
-        try:
-            with temporary.open("wb") as file:
+        for path, content in contents.items():
+            with _told(path), self.temporaries[path].open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if self.force:
-                temporary.replace(path)
-            else:
-                os.link(temporary, path)  # unlike a rename, it replaces nothing
-        except OSError as error:
-            raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
+        placed: list[Path] = []
+        try:
+            for path in contents:
+                with _told(path):
+                    _place(self.temporaries[path], path, replaces=self.force)
+                placed.append(path)
+        except CommandError:
+            for path in placed if not self.force else ():
+                path.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
-def outputs(*paths: Path, force: bool) -> Iterator[Outputs]:
+def outputs(*paths: Path, force: bool, inputs: Iterable[Path] = (), audit_log: Path | None = None) -> Iterator[Outputs]:
     """Holds places for files before anything is done that cannot be undone: what cannot be kept must not be signed.
 
+    Args:
+        paths: files to be written.
+        force: whether existing ones are replaced.
+        inputs: files that are read, which are never replaced; standard input is none.
+        audit_log: that is written too.
+
     Raises:
-        CommandError: a file exists and is not to be replaced, or its place cannot be written.
+        CommandError: one file has two of these parts, a file exists and is not to be replaced, or its place cannot be
+            written.
     """
-    if len(set(paths)) != len(paths):
-        raise CommandError(f"{paths[0]}: is named for two outputs, allowed is a file for each")
+    _refuse_two_parts(paths, [each for each in inputs if each != STANDARD_INPUT], audit_log)
     temporaries: dict[Path, Path] = {}
     try:
         for path in paths:
             if os.path.lexists(path) and not force:
                 raise CommandError(f"{path} exists; --force overwrites it")
             temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            _reserve(path, temporary)
+            with _told(path):
+                temporary.touch(exist_ok=False)
             temporaries[path] = temporary
         yield Outputs(temporaries=temporaries, force=force)
     finally:
@@ -126,8 +137,41 @@ def outputs(*paths: Path, force: bool) -> Iterator[Outputs]:
             temporary.unlink(missing_ok=True)
 
 
-def _reserve(path: Path, temporary: Path) -> None:
+def _refuse_two_parts(paths: Sequence[Path], inputs: Iterable[Path], audit_log: Path | None) -> None:
+    written = [(path, "an output") for path in paths]
+    if audit_log is not None:
+        written.append((audit_log, "the audit log"))
+    for number, (path, part) in enumerate(written):
+        for other, others in [*written[:number], *((each, "an input") for each in inputs)]:
+            if _same(path, other):
+                two = "two outputs" if part == others else f"{part} and {others}"
+                raise CommandError(f"{path}: is named for {two}, allowed is a file for each")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are one file, by links of either kind or before it is there."""
     try:
-        temporary.touch(exist_ok=False)
+        return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    except (OSError, RuntimeError):  # a loop of links, or a folder that may not be looked into: writing there fails
+        return False
+
+
+def _place(temporary: Path, path: Path, *, replaces: bool) -> None:
+    if replaces:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)  # unlike a rename, it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: an empty file of ours holds the name
+        path.touch(exist_ok=False)
+        temporary.replace(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error

@@ -53,6 +53,15 @@ class CertificateManagement:
     signature_algorithm: str
 
 
+class _Loader(yaml.BaseLoader):
+    """Without aliases: kubectl writes none, and a few hundred bytes of them stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - the parser's own
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("got an alias, allowed are none")
+        return super().compose_node(parent, index)
+
+
 def snippet(management: CertificateManagement) -> str:
     """YAML for `kubectl patch installation default --type merge`."""
     content = {
@@ -76,13 +85,13 @@ def parse(text: bytes) -> CertificateManagement:
     """
     try:
         # Every scalar as text: nothing here is a number or a date, and no value of theirs can fail to convert.
-        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts, lists and mappings alone
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes texts, lists and mappings alone
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CommandError(f"installation: is no YAML: {' '.join(str(error).split())}") from error
     installation = _single(document)
     kind = installation.get("kind", _KIND)
     if kind != _KIND:
-        raise CommandError(f"installation: got kind {quote(kind)}, wanted is {_KIND}")
+        raise CommandError(f"installation: got kind {_quoted(kind)}, wanted is {_KIND}")
     management = _mapping(installation.get("spec"), "spec").get("certificateManagement")
     fields = _mapping(management, "spec.certificateManagement")
     return CertificateManagement(
@@ -116,9 +125,14 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 def _text(fields: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
     value = fields.get(key, "")
     if not isinstance(value, str) or not (value or optional):
-        got = "nothing" if value == "" else quote(value)
+        got = "nothing" if value == "" else _quoted(value)
         raise CommandError(f"installation: spec.certificateManagement.{key}: got {got}, wanted is a text")
     return value
+
+
+def _quoted(value: object) -> str:
+    """A text; of anything else its type alone, which is all that can be wrong with it."""
+    return quote(value) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _ca_cert(text: str) -> bytes:

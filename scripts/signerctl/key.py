@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from csr_signer import der, kms
-from csr_signer.algorithm import SignatureAlgorithm, algorithm_for, verifies
+from csr_signer.algorithm import SignatureAlgorithm, algorithm_for, subject_public_key_info, verifies
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import KmsPublicKey, protects
 from csr_signer.kms import CloudKmsKey, Signature
@@ -57,6 +57,7 @@ class SigningKey:
     public_key: PublicKeyTypes
     subject_public_key_info: bytes
     _key: CloudKmsKey
+    _answer: KmsPublicKey
 
     def sign(self, tbs: TBSCertificate) -> Signature:
         """A signature over cleared bytes; that it verifies is `verifies`' question.
@@ -64,7 +65,7 @@ class SigningKey:
         Raises:
             SignerError: as `CloudKmsKey.sign`.
         """
-        return self._key.sign(tbs, self.algorithm)
+        return self._key.sign(tbs, self.algorithm, self._answer)
 
     def verifies(self, *, signature: bytes, data: bytes) -> bool:
         """Whether a signature over data is by this key."""
@@ -79,12 +80,7 @@ def opened(key_version: str, options: KmsOptions) -> SigningKey:
         CommandError: too weak a protection, or an algorithm that signs no certificates here.
     """
     key = options.key(key_version)
-    answer = key.public_key()
-    if not protects(answer.protection_level, options.protection_level):
-        raise CommandError(
-            f"key version {key_version}: protection level {answer.protection_level}, wanted is at least"
-            f" {options.protection_level}: use a key of that level, or accept less with --protection-level"
-        )
+    answer = _protected(key, options)
     algorithm = _algorithm(key_version, answer, options.signature_hash)
     public_key = parsed(answer.pem)
     return SigningKey(
@@ -93,7 +89,27 @@ def opened(key_version: str, options: KmsOptions) -> SigningKey:
         public_key=public_key,
         subject_public_key_info=subject_public_key_info(public_key),
         _key=key,
+        _answer=answer,
     )
+
+
+def held(key_version: str, options: KmsOptions) -> bytes:
+    """DER of the public key of a key version that is protected as asked; with what it signs is not asked.
+
+    Raises:
+        SignerError, CommandError: as `opened`.
+    """
+    return subject_public_key_info(parsed(_protected(options.key(key_version), options).pem))
+
+
+def _protected(key: CloudKmsKey, options: KmsOptions) -> KmsPublicKey:
+    answer = key.public_key()
+    if not protects(answer.protection_level, options.protection_level):
+        raise CommandError(
+            f"key version {key.key_version}: protection level {answer.protection_level}, wanted is at least"
+            f" {options.protection_level}: use a key of that level, or accept less with --protection-level"
+        )
+    return answer
 
 
 def _algorithm(key_version: str, answer: KmsPublicKey, signature_hash: str | None) -> SignatureAlgorithm:
@@ -122,8 +138,3 @@ def key_of(certificate: x509.Certificate) -> bytes | None:
         return der.attempt(lambda: subject_public_key_info(certificate.public_key()))
     except ValueError:
         return None
-
-
-def subject_public_key_info(key: PublicKeyTypes) -> bytes:
-    """DER of a public key."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

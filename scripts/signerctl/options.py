@@ -10,7 +10,7 @@ import click
 
 from csr_signer.algorithm import SIGNATURE_HASHES
 from csr_signer.authority import OPERATORS_PREFIX
-from csr_signer.configuration import KEY_VERSION, is_loopback
+from csr_signer.configuration import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
 from csr_signer.issuer import PROTECTION_LEVELS
 from signerctl.key import KmsOptions
 
@@ -22,9 +22,6 @@ _ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
 _DNS_NAME: Final = re.compile(
     r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
 )
-# As the function's configuration has them (csr_signer.configuration).
-_SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
-_KMS_HOST: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
 
 
 def key_version(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -69,15 +66,15 @@ def signer_name(_context: click.Context, _parameter: click.Parameter, value: str
     if value is None:
         return None
     domain = value.partition("/")[0]
-    if not _SIGNER_NAME.fullmatch(value):
+    if not SIGNER_NAME.fullmatch(value):
         raise click.BadParameter(f"got {value!r}, allowed is DOMAIN/NAME with a dot in DOMAIN")
-    if domain.endswith((".kubernetes.io", ".k8s.io")) or domain in ("kubernetes.io", "k8s.io"):
+    if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in RESERVED_DOMAINS):
         raise click.BadParameter(f"got {value!r}: that is Kubernetes' own, which the function never signs for")
     return value
 
 
 def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not _KMS_HOST.fullmatch(value):
+    if value is not None and not KMS_HOSTS.fullmatch(value):
         raise click.BadParameter(f"got {value!r}, allowed is a host below googleapis.com: your token goes there")
     return value
 
@@ -94,6 +91,9 @@ OUTPUT: Final = click.Path(dir_okay=False, path_type=Path)
 
 key_version_option: Final[Option] = click.option(
     "--key-version", required=True, callback=key_version, help="The KMS key version, by its full resource name."
+)
+new_key_version_option: Final[Option] = click.option(
+    "--new-key-version", required=True, callback=key_version, help="The new CA's KMS key version, by its full name."
 )
 force_option: Final[Option] = click.option("--force", is_flag=True, help="Overwrite files that exist.")
 audit_log_option: Final[Option] = click.option(

@@ -14,6 +14,7 @@ from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
 from csr_signer.lint import TBSCertificate
 from signerctl.key import SigningKey
+from signerctl.program import CommandError
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ def signed(
     Raises:
         UnavailableError: the intent could not be written; then nothing is signed.
         SignerError: as `CloudKmsKey.sign`, or the signature is not the key's.
+        CommandError: the outcome could not be written; what was signed is kept.
     """
     known = {
         "tbs_sha256": tbs.sha256,
@@ -59,11 +61,17 @@ def signed(
         signature = key.sign(tbs)
         known |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
         yield assemble(tbs, signature.value, key)
-    except Exception as error:
-        severity = error.severity if isinstance(error, SignerError) else "ERROR"
+    except BaseException as error:  # an interrupt too: KMS may have signed
+        fault = error if isinstance(error, SignerError) else None
+        severity = "ERROR" if fault is None else fault.severity
+        if fault is not None and fault.attempts:
+            known.setdefault("kms_attempts", fault.attempts)
         _record(audit, "abandoned", severity, f"nothing became of {what}", {**known, "fault": type(error).__name__})
         raise
-    _record(audit, "issued", "NOTICE", f"signed {what}", known)
+    try:
+        _record(audit, "issued", "NOTICE", f"signed {what}", known)
+    except SignerError as error:
+        raise CommandError(f"{what} was signed and its file is written, but that is not recorded: {error}") from error
 
 
 def _record(audit: Audit, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from csr_signer import authority, der
-from signerctl.key import subject_public_key_info
+from csr_signer.algorithm import subject_public_key_info
 
 
 def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:

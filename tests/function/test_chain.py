@@ -1,5 +1,6 @@
 """CAs and their chains: what one of the relying parties would not accept is refused at load, by name."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 
@@ -18,6 +19,7 @@ from tests.function.authorities import (
     BEGIN,
     END,
     Ca,
+    Extensions,
     curve,
     key_usage,
     named,
@@ -48,6 +50,34 @@ def loaded(*certificates: bytes, trust: bytes | None = None, uses: tuple[str, ..
     )
 
 
+def own_identifier(digest: bytes) -> Extensions:
+    """A self-signed CA's key identifiers."""
+    return {
+        x509.SubjectKeyIdentifier: (x509.SubjectKeyIdentifier(digest), False),
+        x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(digest, None, None), False),
+    }
+
+
+def with_version_10(ca: Ca) -> bytes:
+    """A version that there is not; the signature is none any more."""
+    return with_replaced(ca, bytes.fromhex("a003020102"), bytes.fromhex("a003020109"))
+
+
+def with_year_0(ca: Ca) -> bytes:
+    """A GeneralizedTime that is no date of Python's."""
+    encoded = ca.certificate.public_bytes(Encoding.DER)
+    begin, end = der.element(0x17, b"260101000000Z"), der.element(0x17, b"360101000000Z")
+    old, new = begin + end, der.element(0x18, b"00000101000000Z") + end
+    certificate, tbs = encoded, ca.certificate.tbs_certificate_bytes
+    changed = der.sequence(content_of(tbs).replace(der.sequence(old), der.sequence(new)))
+    return pem_of(der.sequence(changed + content_of(certificate)[len(tbs) :]))
+
+
+def content_of(element: bytes) -> bytes:
+    """What is inside a DER element of more than 127 bytes."""
+    return element[2 + (element[1] & 0x7F) :]
+
+
 @pytest.mark.parametrize(
     "ca",
     [
@@ -62,6 +92,8 @@ def loaded(*certificates: bytes, trust: bytes | None = None, uses: tuple[str, ..
         Ca(extensions=purposes(SERVER, CLIENT, CODE)),
         Ca(extensions=purposes(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string)),
         Ca(extensions={x509.AuthorityKeyIdentifier: None}),
+        Ca(extensions=own_identifier(bytes(64))),
+        Ca(extensions=own_identifier(b"1")),
         Ca(extensions=permitted(x509.DNSName("cluster.local"), x509.DNSName("typha-client"))),
         Ca(extensions=permitted(x509.RFC822Name("example.com"), x509.UniformResourceIdentifier("example.com"))),
         Ca(further=[("1.2.3.4", der.NULL, False)]),
@@ -101,7 +133,7 @@ REFUSED = {
     ),
     "a path length of 1": (Ca(path_length=1), "path length is 1, allowed is 0: it issues leaves only"),
     "no path length": (Ca(path_length=None), "path length is None, allowed is 0"),
-    "no key usage": (Ca(extensions={x509.KeyUsage: None}), "key usage has no keyCertSign"),
+    "no key usage": (Ca(extensions={x509.KeyUsage: None}), "has no key usage, RFC 5280 §4.2.1.3 requires it"),
     "a key usage without keyCertSign": (
         Ca(extensions={x509.KeyUsage: (key_usage(key_cert_sign=False), True)}),
         "key usage has no keyCertSign",
@@ -113,6 +145,14 @@ REFUSED = {
     "no subject key identifier": (
         Ca(extensions={x509.SubjectKeyIdentifier: None}),
         "has no subject key identifier",
+    ),
+    "an empty subject key identifier": (
+        Ca(extensions=own_identifier(b"")),
+        "its subject key identifier has 0 bytes, allowed are 1 to 64",
+    ),
+    "a subject key identifier of 65 bytes": (
+        Ca(extensions=own_identifier(bytes(65))),
+        "its subject key identifier has 65 bytes, allowed are 1 to 64",
     ),
     "an authority key identifier that is not its own": (
         Ca(extensions={x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(bytes(20), None, None), False)}),
@@ -296,6 +336,19 @@ def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
             [ROOTED.pem],
             ROOTED.pem + Ca("Odd", further=[unreadable_names()]).pem,
         ),
+        (
+            r"trust_bundle: 'CN=Weak': its key is RSA-1024, allowed are RSA of 2048 bits or more",
+            [ROOTED.pem],
+            ROOTED.pem + Ca("Weak", key=rsa_key(1024)).pem,
+        ),
+        (
+            r"trust_bundle: 'CN=Next': it is signed with hash sha1, allowed are SHA256",
+            [ROOTED.pem],
+            ROOTED.pem + signed_with_sha1(Ca("Next", key=ec_key(number=32), above=RSA_ROOT), rsa_key(2048)),
+        ),
+        (r"certificate: no PEM certificates: .*not a valid X509 version", [with_version_10(ROOTED)], None),
+        (r"certificate: no PEM certificates: year 0 is out of range", [with_year_0(ROOTED)], None),
+        (r"trust_bundle: no PEM certificates: year 0 is out of range", [ROOTED.pem], with_year_0(ROOTED)),
     ],
 )
 def test_refused_are_files_with(complaint: str, certificates: list[bytes], trust: bytes | None) -> None:
@@ -328,6 +381,75 @@ def test_the_anchor_that_lasts_longest_is_taken() -> None:
         assert len(issuer.public_keys) == 2
 
 
+def test_of_several_anchors_a_good_one_is_taken() -> None:
+    """One that lasts longer, but that some relying party does not accept, does not spoil a path that is right."""
+    key = ec_key(number=31)
+    good = Ca("Root", key=key, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
+    odd = Ca("Root", key=key, path_length=1, further=[("1.2.3.4", der.NULL, True)])
+    for bundle in (good.pem + odd.pem, odd.pem + good.pem):
+        assert loaded(ISSUING.pem, trust=bundle).path == (ISSUING.certificate, good.certificate)
+    with pytest.raises(ConfigurationError, match=r"extension 1\.2\.3\.4 is critical"):
+        loaded(ISSUING.pem, trust=odd.pem)
+
+
+@pytest.mark.parametrize("in_file", [True, False], ids=["the renewed root in the file", "only what is below it"])
+def test_a_renewed_root_in_the_file_does_not_count_below_the_old_one(*, in_file: bool) -> None:
+    """Both have one name and key: what one issued is issued by the other, whose path length counts what is below."""
+    key = ec_key(number=31)
+    old = Ca("Root", key=key, path_length=1, end=datetime(2030, 1, 1, tzinfo=UTC))
+    renewed = Ca("Root", key=key, path_length=1)
+    middle = Ca("Middle", key=ec_key(number=33), above=renewed, path_length=None)
+    issuer = loaded(ISSUING.pem, *([renewed.pem] if in_file else []), trust=old.pem)
+    assert issuer.path == (ISSUING.certificate, old.certificate)
+    assert issuer.not_after == datetime(2030, 1, 1, tzinfo=UTC)
+    assert issuer.chain_pem() == ISSUING.pem
+    with pytest.raises(ConfigurationError, match="'CN=Root': path length is 1, 2 CAs stand below it"):
+        loaded(
+            Ca(key=ec_key(number=32), above=middle).pem, middle.pem, *([renewed.pem] if in_file else []), trust=old.pem
+        )
+
+
+def test_a_self_signed_end_that_nothing_of_the_bundle_replaces_is_refused() -> None:
+    """The anchor must have issued what is below it."""
+    with pytest.raises(ConfigurationError, match="neither holds nor issued 'CN=Root'"):
+        loaded(ISSUING.pem, ROOT.pem, trust=RSA_ROOT.pem)
+
+
+def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate() -> None:
+    """Issuer and subject are one name, but without this certificate nothing verifies for who trusts the old root."""
+    old = Ca("Root", key=ec_key(number=31), path_length=None)
+    link = Ca("Root", key=ec_key(number=33), above=old, path_length=1)
+    issuing = Ca(key=ec_key(number=32), above=link)
+    for trusted in ((link.pem, old.pem), (link.pem,)):
+        issuer = loaded(issuing.pem, *trusted, trust=old.pem)
+        assert issuer.path == (issuing.certificate, link.certificate, old.certificate)
+        assert issuer.chain_pem() == issuing.pem + link.pem
+
+
+def test_such_a_certificate_without_authority_key_identifier_is_no_root_either() -> None:
+    """Whether it signed itself is then its signature's to say."""
+    old = Ca("Root", key=ec_key(number=31), path_length=None)
+    link = Ca("Root", key=ec_key(number=33), above=old, path_length=1, extensions={x509.AuthorityKeyIdentifier: None})
+    assert not authority.self_signed(link.certificate)
+    with pytest.raises(ConfigurationError, match="'CN=Root': has no authority key identifier"):
+        loaded(Ca(key=ec_key(number=32), above=link).pem, link.pem, trust=old.pem)
+
+
+@pytest.mark.filterwarnings("ignore:Attribute's length must be")
+def test_a_certificate_of_any_bytes_is_loaded_or_refused() -> None:
+    """9,000 changes of one or two bytes: nothing but the operator's fault leaves `load`."""
+    encoded, chosen, refused = ROOTED.certificate.public_bytes(Encoding.DER), random.Random(5), 0  # noqa: S311
+    for _ in range(9000):
+        changed = bytearray(encoded)
+        for _ in range(chosen.randint(1, 2)):
+            changed[chosen.randrange(len(changed))] = chosen.randrange(256)
+        try:
+            loaded(pem_of(bytes(changed)))
+        except ConfigurationError:
+            refused += 1
+    assert 1000 < refused < 9000
+
+
 def test_validity_is_what_the_whole_path_shares() -> None:
     """Also the anchor's, where the chain's file does not hold it: a leaf that outlives its root is refused by Go."""
     root = Ca("Root", key=ec_key(number=31), path_length=1, end=END - timedelta(days=100))
@@ -339,7 +461,7 @@ def test_validity_is_what_the_whole_path_shares() -> None:
 def test_other_cas_may_stand_in_the_bundle() -> None:
     """During a rotation it holds the next CA, which is no issuer here yet, and perhaps ones that have ended."""
     coming = Ca("Next", key=ec_key(number=55), path_length=None)
-    ended = Ca("Last", key=rsa_key(1024), begin=datetime(2016, 1, 1, tzinfo=UTC), end=datetime(2020, 1, 1, tzinfo=UTC))
+    ended = Ca("Last", key=rsa_key(2048), begin=datetime(2016, 1, 1, tzinfo=UTC), end=datetime(2020, 1, 1, tzinfo=UTC))
     issuer = loaded(ISSUING.pem, trust=coming.pem + ROOT.pem + ended.pem)
     assert issuer.path == (ISSUING.certificate, ROOT.certificate)
     assert len(issuer.public_keys) == 4

@@ -209,6 +209,15 @@ def test_only_what_this_ca_signed_is_its_own(pem: bytes, ours: bool) -> None:  #
     assert (make_issuer().issued(pem) is not None) == ours
 
 
+def test_while_a_ca_is_replaced_the_other_ones_certificates_are_no_alarm() -> None:
+    """What another CA of the trust bundle signed is known too: two instances may serve before and after the switch."""
+    old, new = authority(), make_authority(common_name="New CA", key=ec_key(number=99))
+    both = make_issuer(new, trust=new.pem + old.pem)
+    assert both.issued(_leaf(old)) is not None
+    assert both.issued(_leaf(new)) is not None
+    assert make_issuer(new).issued(_leaf(old)) is None
+
+
 def test_a_certificate_with_an_unknown_signature_algorithm_is_someone_elses() -> None:
     """What cannot be verified was not signed here."""
     leaf = x509.load_pem_x509_certificate(_leaf(authority())).public_bytes(Encoding.DER)
@@ -244,12 +253,23 @@ EXPIRY = {
         "'CN=Issuing' ends 2036-01-01: from 2035-01-01 on certificates are cut short; rotate the issuing CA",
     ),
     "a second before they are": (BITES - SECOND, YEAR, "WARNING", "cut short"),
-    "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than 365 days"),
+    "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than their 365 days; rotate"),
     "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 days"),
     "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: nothing can be issued"),
     "before the beginning": (BEGIN - SECOND, YEAR, "ERROR", "is not valid before 2026-01-01T00:00:00Z"),
     "at the beginning": (BEGIN, YEAR, None, ""),
-    "a short lifetime, 30 days before the end": (END - timedelta(days=30), timedelta(hours=1), "ERROR", "in 30 days"),
+    "a short lifetime, 30 days before the end": (
+        END - timedelta(days=30),
+        timedelta(hours=1),
+        "ERROR",
+        "in 30 days; rotate",
+    ),
+    "a short lifetime, when it is cut": (
+        END - timedelta(hours=2),
+        timedelta(hours=5),
+        "ERROR",
+        "ends 2036-01-01, in 2 hours: certificates get less than their 5 hours; rotate",
+    ),
     "a short lifetime, a second earlier": (END - timedelta(days=30) - SECOND, timedelta(hours=1), "WARNING", "cut"),
     "a short lifetime, 120 days before the end": (
         END - timedelta(days=120) - SECOND,

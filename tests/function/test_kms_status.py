@@ -201,6 +201,35 @@ def test_a_complaint_of_a_checksum_is_told_from_other_refusals(code: str, text: 
     assert Status(code=code, message=text).complains_of_checksum == complains
 
 
+def test_an_answer_that_is_too_long_is_no_quota() -> None:
+    """There is one code for both; slowing everybody down would not make it shorter."""
+    text = "CLIENT: Received message larger than max (5000123 vs. 4194304)"
+    assert Status(code="RESOURCE_EXHAUSTED", message=text).complains_of_length
+    assert not Status(code="RESOURCE_EXHAUSTED", message="Quota exceeded for quota metric").complains_of_length
+    assert not Status(code="INTERNAL", message=text).complains_of_length
+
+
+PLUGIN = "Getting metadata from plugin failed with error: "
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (PLUGIN + "Reauthentication is needed. Please run `gcloud auth login`", ConfigurationError),
+        (PLUGIN + "('invalid_grant: Token has been revoked', {})", ConfigurationError),
+        (PLUGIN + "Failed to retrieve http://metadata/x\nStatus: 404 Response:\n", ConfigurationError),
+        (PLUGIN + "Your default credentials were not found", ConfigurationError),
+        (PLUGIN + "Failed to retrieve http://metadata/x Response status: 503", UnavailableError),
+        ("invalid_grant", UnavailableError),
+    ],
+)
+def test_credentials_that_will_not_come_back_are_the_operators(text: str, kind: type[SignerError]) -> None:
+    """The library says UNAVAILABLE of them; only where it speaks of credentials, and of a fault that lasts."""
+    error = the_fault("UNAVAILABLE", text)
+    assert type(error) is kind
+    assert ("no credentials" in str(error)) == (kind is ConfigurationError)
+
+
 def test_a_long_text_is_bounded() -> None:
     """KMS's words are another party's."""
     assert len(str(the_fault("NOT_FOUND", "x" * 100_000))) < 600

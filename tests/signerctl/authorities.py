@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -56,7 +56,7 @@ def ca_certificate(
     subject: str | None,
     key: Any,
     issuer: str | None,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
     *,
     path_length: int | None = 0,
     ca: bool = True,
@@ -70,7 +70,7 @@ def ca_certificate(
     Subject and issuer are common names, where they are None an organization; the key may be public or private; days are
     from when until when it is valid, counted from now.
     """
-    public = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey) else key
+    public = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else key
     now = datetime.now(UTC).replace(microsecond=0)
     builder = (
         x509.CertificateBuilder()
@@ -96,6 +96,12 @@ def foreign(name: str = "Other", **changes: Any) -> x509.Certificate:
     """A self-signed CA of nobody's key version."""
     key = ec.generate_private_key(ec.SECP256R1())
     return ca_certificate(name, key, name, key, **changes)
+
+
+def weak_root() -> x509.Certificate:
+    """A self-signed CA whose key is of a size that is within reach."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that it is refused is tested
+    return ca_certificate("Weak", key, "Weak", key)
 
 
 def key_usage(*, key_cert_sign: bool = True) -> x509.KeyUsage:

@@ -27,7 +27,7 @@ def leaf_of(stage: Stage, ca: Issuer) -> bytes:
         not_after=min(now + timedelta(days=365), ca.not_after),
     )
     tbs = lint.lint(leaves.build(permit, ca, algorithm), permit, ca, algorithm)
-    return leaves.assemble(tbs, key.sign(tbs, algorithm).value, ca, algorithm).pem
+    return leaves.assemble(tbs, key.sign(tbs, algorithm, key.public_key()).value, ca, algorithm).pem
 
 
 def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:

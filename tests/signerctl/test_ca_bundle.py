@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, parse
-from tests.signerctl.authorities import Corporate, ca_certificate, certificates, foreign, write
+from tests.signerctl.authorities import Corporate, ca_certificate, certificates, foreign, weak_root, write
 from tests.signerctl.stage import SIGNER_NAME, Stage, signerctl
 
 
@@ -115,6 +115,23 @@ def test_a_bundle_that_cannot_work_is_refused(tmp_path: Path, made: list[dict[st
     assert result.exit_code == 1
     assert result.stdout == ""
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("place", ["first", "second"])
+def test_an_anchor_with_a_key_that_can_be_broken_is_refused(old: Path, tmp_path: Path, place: str) -> None:
+    """Wherever it stands: every component would trust whatever the one who breaks it certifies."""
+    weak = write(tmp_path / "weak.pem", weak_root())
+    result = bundle(*((weak, old) if place == "first" else (old, weak)))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "'CN=Weak': its key is RSA-1024, allowed are RSA of 2048 bits or more" in result.stderr
+
+
+def test_a_bundle_is_not_written_over_what_it_is_made_of(old: Path) -> None:
+    """Not even forced."""
+    kept = old.read_bytes()
+    result = bundle(old, more=("--out-trust-bundle", old, "--force"))
+    assert (result.exit_code, result.stdout, old.read_bytes()) == (1, "", kept)
+    assert "is named for an output and an input" in result.stderr
 
 
 def test_what_may_be_meant_is_warned_of(corporate: Corporate, tmp_path: Path) -> None:

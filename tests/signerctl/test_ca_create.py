@@ -1,6 +1,10 @@
 """`signerctl ca create`: what an operator gets, and what is refused."""
 
 import json
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,6 +93,34 @@ def test_without_a_place_for_the_intent_nothing_is_signed(stage: Stage, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_an_outcome_that_cannot_be_recorded_is_told_as_that(stage: Stage, tmp_path: Path) -> None:
+    """The log grows no more after the intent: the key was used, and the file that came of it is kept and named so."""
+    log, out = tmp_path / "log", tmp_path / "ca.pem"
+    create(stage, tmp_path / "first.pem", "--audit-log", log)
+    intent, issued = (len(line) + 1 for line in log.read_text(encoding="utf-8").splitlines())
+    limit = 64 * 1024
+    os.truncate(log, limit - intent - issued // 2)
+    before = stage.signatures()
+    with largest_file(limit):
+        result = create(stage, out, "--audit-log", log)
+    assert stage.signatures() == before + 1
+    assert result.exit_code == 1
+    told = "error: the root 'calico 2026' was signed and its file is written, but that is not recorded"
+    assert result.stderr.startswith(told)
+    assert len(certificates(out)) == 1
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Lets no file of this process grow beyond a size: as on a full disk, but for one file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_an_existing_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
     """A CA certificate that is in use is not overwritten by accident, and the key is not even asked."""
     out = tmp_path / "ca.pem"
@@ -173,12 +205,14 @@ def test_a_key_that_signs_no_certificates_here_is_refused_by_name(
 def test_a_wrong_answer_of_kms_writes_nothing(stage: Stage, tmp_path: Path, corruption: Corruption) -> None:
     """A signature that is not the key's own never becomes a file; the intent is accounted for."""
     stage.server.faults.add(Fault(method="AsymmetricSign", corruption=corruption, times=2))
+    before = stage.signatures()
     result = create(stage, tmp_path / "ca.pem")
     assert result.exit_code == 1
     intent, abandoned = records_of(result)
     assert (intent["event"], abandoned["event"], abandoned["severity"]) == ("intent", "abandoned", "ERROR")
     assert intent["tbs_sha256"] == abandoned["tbs_sha256"]
     assert abandoned["fault"] == "IntegrityError"
+    assert abandoned["kms_attempts"] == stage.signatures() - before == 2  # each of them stands in KMS's log
     assert result.stderr.splitlines()[-1].startswith("error: key version")
     assert not list(tmp_path.iterdir())
 
@@ -216,6 +250,19 @@ def test_a_key_that_is_protected_too_weakly_is_refused(stage: Stage, tmp_path: P
     assert not list(tmp_path.iterdir())
     accepted = create(stage, tmp_path / "ca.pem", "--protection-level", "SOFTWARE", key=software)
     assert accepted.exit_code == 0
+
+
+def test_neither_log_nor_existing_certificate_is_overwritten(stage: Stage, tmp_path: Path) -> None:
+    """Not even forced: records of the key's use and CAs in use are kept, and nothing is signed."""
+    log, used = tmp_path / "log", tmp_path / "used.pem"
+    create(stage, used, "--audit-log", log)
+    before, kept = stage.signatures(), (log.read_bytes(), used.read_bytes())
+    over_log = create(stage, log, "--audit-log", log, "--force")
+    over_used = create(stage, used, "--existing", used, "--force")
+    assert (over_log.exit_code, over_used.exit_code) == (1, 1)
+    assert over_log.stderr == f"error: {log}: is named for the audit log and an output, allowed is a file for each\n"
+    assert f"error: {used}: is named for an output and an input" in over_used.stderr
+    assert (stage.signatures(), log.read_bytes(), used.read_bytes()) == (before, *kept)
 
 
 def test_a_common_name_that_exists_is_warned_of(stage: Stage, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from sandbox.kms import Corruption, Fault
 from tests.signerctl.authorities import PURPOSES, ca_certificate, certificates, foreign, key_usage, spki, write
@@ -17,10 +20,18 @@ NEW = 2
 """Number of the new CA's key; the trusted root's is 1."""
 
 
-def cross_sign(stage: Stage, root: Path, new: Path, out: Path, *more: str | Path, key: str | None = None) -> Result:
+def cross_sign(
+    stage: Stage,
+    root: Path,
+    new: Path,
+    out: Path,
+    *more: str | Path,
+    key: str | None = None,
+    new_key: str | None = None,
+) -> Result:
     """Runs the command as an operator does."""
-    files: list[str | Path] = ["--signing-certificate", root, "--certificate", new, "--out", out]
-    return stage.run("cross-sign", "--key-version", key or stage.key(), *files, *more)
+    keys = ("--key-version", key or stage.key(), "--new-key-version", new_key or stage.key(number=NEW))
+    return stage.run("cross-sign", *keys, "--signing-certificate", root, "--certificate", new, "--out", out, *more)
 
 
 @pytest.fixture
@@ -155,6 +166,7 @@ WRONG_NEW: dict[str, tuple[dict[str, Any], str]] = {
     "no CA": ({"ca": False}, "basic constraints are not CA:TRUE"),
     "ended": ({"days": (-20, -10)}, "wanted is one that is valid now"),
     "the root's name": ({"name": "Calico root"}, "has the name of the trusted root"),
+    "Kubernetes' name": ({"name": "system:masters"}, "the common name starts with system:"),
 }
 
 
@@ -172,8 +184,97 @@ def test_a_ca_that_could_not_sign_leaves_is_refused(
     assert stage.signatures() == before
 
 
+def forged(path: Path, certificate: x509.Certificate) -> Path:
+    """The same certificate with a signature by another key: the identifiers still say that it is its own."""
+    encoded = certificate.public_bytes(Encoding.DER)
+    start = len(encoded) - len(certificate.signature)
+    while True:  # a signature of ECDSA has 70 to 72 bytes
+        key = ec.generate_private_key(ec.SECP256R1())
+        signature = key.sign(certificate.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
+        if len(signature) == len(certificate.signature):
+            return write(path, x509.load_der_x509_certificate(encoded[:start] + signature))
+
+
+@pytest.mark.parametrize("which", ["new", "root"])
+def test_a_self_signature_that_does_not_verify_proves_nothing(
+    stage: Stage, root: Path, new: Path, tmp_path: Path, which: str
+) -> None:
+    """Attack: somebody else's public key, handed to the operator as a CA of a name that is liked; KMS is not asked."""
+    victim = foreign("Calico CA 2028", path_length=0 if which == "new" else 1)
+    bad = forged(tmp_path / "bad.pem", victim)
+    before = len(stage.server.audit.records())
+    result = cross_sign(stage, bad if which == "root" else root, bad if which == "new" else new, tmp_path / "cross.pem")
+    assert result.exit_code == 1
+    assert f"{bad}: is not self-signed" in result.stderr
+    assert records_of(result) == []
+    assert len(stage.server.audit.records()) == before
+    assert not (tmp_path / "cross.pem").exists()
+
+
+def test_the_new_cas_key_must_be_the_key_versions(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """A CA whose key lies elsewhere, however rightly signed, is not vouched for, nor one of another key version."""
+    elsewhere = write(tmp_path / "elsewhere.pem", foreign("Calico CA 2027"))
+    other = stage.create(tmp_path / "other.pem", key=stage.key(number=3), name="Calico CA 2028")
+    before = stage.signatures()
+    for new in (elsewhere, other):
+        result = cross_sign(stage, root, new, tmp_path / "cross.pem")
+        assert result.exit_code == 1
+        assert f"error: {new}: its key is not that of {stage.key(number=NEW)}" in result.stderr
+        assert records_of(result) == []
+    assert stage.signatures() == before
+    assert not (tmp_path / "cross.pem").exists()
+
+
+def test_the_new_key_is_protected_as_asked(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """The function would refuse a key of software later; here less must be asked for, too."""
+    key = stage.key(protection_level="SOFTWARE")
+    less = ("--protection-level", "SOFTWARE")
+    new = stage.create(tmp_path / "new.pem", *less, key=key, name="Calico CA 2027")
+    result = cross_sign(stage, root, new, tmp_path / "cross.pem", new_key=key)
+    assert result.exit_code == 1
+    assert f"key version {key}: protection level SOFTWARE, wanted is at least HSM" in result.stderr
+    assert records_of(result) == []
+    assert cross_sign(stage, root, new, tmp_path / "cross.pem", *less, new_key=key).exit_code == 0
+
+
+def test_a_new_key_version_must_be_named(stage: Stage, root: Path, new: Path, tmp_path: Path) -> None:
+    """There is no way around the proof."""
+    files = ("--signing-certificate", root, "--certificate", new, "--out", tmp_path / "cross.pem")
+    result = stage.run("cross-sign", "--key-version", stage.key(), *files)
+    assert result.exit_code == 2
+    assert "--new-key-version" in result.stderr
+
+
+def test_the_trusted_root_is_never_overwritten(stage: Stage, root: Path, new: Path, tmp_path: Path) -> None:
+    """Not even forced, and nothing is signed; nor is the audit log."""
+    before, kept = stage.signatures(), root.read_bytes()
+    result = cross_sign(stage, root, new, root, "--force")
+    assert result.exit_code == 1
+    assert f"{root}: is named for an output and an input" in result.stderr
+    log = tmp_path / "log"
+    result = cross_sign(stage, root, new, log, "--audit-log", log, "--force")
+    assert result.exit_code == 1
+    assert f"{log}: is named for the audit log and an output" in result.stderr
+    assert (stage.signatures(), root.read_bytes(), log.exists()) == (before, kept, False)
+
+
+def test_a_new_ca_of_two_common_names_is_refused(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """Which of them counts, relying parties do not agree on."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    one = ca_certificate("One", key, "One", key)
+    name = x509.Name([*one.subject, x509.NameAttribute(NameOID.COMMON_NAME, "Two")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), one.serial_number)
+    builder = builder.not_valid_before(one.not_valid_before_utc).not_valid_after(one.not_valid_after_utc)
+    for each in one.extensions:
+        builder = builder.add_extension(each.value, critical=each.critical)
+    new = write(tmp_path / "new.pem", builder.sign(key, hashes.SHA256()))
+    result = cross_sign(stage, root, new, tmp_path / "cross.pem")
+    assert result.exit_code == 1
+    assert f"error: {new}: has 2 common names, wanted is one" in result.stderr
+
+
 def test_only_a_self_signed_new_ca_is_taken(stage: Stage, root: Path, crossed: Path, tmp_path: Path) -> None:
-    """Its own signature proves that somebody holds the new key; a cross-certificate proves nothing of the kind."""
+    """Its own signature proves that who made it held the new key; a cross-certificate proves nothing of the kind."""
     result = cross_sign(stage, root, crossed, tmp_path / "again.pem")
     assert result.exit_code == 1
     assert "is not self-signed" in result.stderr

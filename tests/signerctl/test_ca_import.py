@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from csr_signer import issuer
 from csr_signer.issuer import KmsPublicKey
 from sandbox.kms import Fault
-from tests.signerctl.authorities import Corporate, certificates, write
+from tests.signerctl.authorities import Corporate, ca_certificate, certificates, write
 from tests.signerctl.stage import Stage, openssl
 
 
@@ -88,6 +88,47 @@ def test_of_a_renewed_intermediate_the_one_that_lasts_longest_is_taken(
     assert result.exit_code == 0, result.output
     assert certificates(tmp_path / "issuing.pem")[1:] == [corporate.intermediate]
     assert result.stderr.count("is left out") == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_an_intermediate_below_two_roots_the_given_way_is_taken(
+    stage: Stage, request_file: Path, tmp_path: Path, seed: int
+) -> None:
+    """A corporate CA gives both of its certificates and one of the roots: the longer-lasting one leads nowhere."""
+    old, new, below, between = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
+    root = ca_certificate("Old root", old, "Old root", old, path_length=None, days=(-100, 2000))
+    by_old = ca_certificate("Corporate CA", below, "Old root", old, path_length=1, days=(-100, 1500))
+    by_new = ca_certificate("Corporate CA", below, "New root", new, path_length=1, days=(-100, 2900))
+    # A longer way to nowhere, and one that comes back to where it was.
+    farther = ca_certificate("New root", new, "Farther", between, path_length=2, days=(-100, 2900))
+    around = ca_certificate("Farther", between, "New root", new, path_length=2, days=(-100, 2900))
+    asked = x509.load_pem_x509_csr(request_file.read_bytes())
+    answer = ca_certificate("Calico CA 2026", asked.public_key(), "Corporate CA", below)
+    found = [by_new, farther, around, by_old, root, answer]
+    random.Random(seed).shuffle(found)  # noqa: S311 - an order, no secret
+    result = run_import(stage, tmp_path, write(tmp_path / "answer.pem", *found))
+    assert result.exit_code == 0, result.output
+    assert certificates(tmp_path / "issuing.pem") == [answer, by_old]
+    assert certificates(tmp_path / "trust.pem") == [root]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_longer_way_is_taken_where_the_short_one_has_ended(
+    stage: Stage, request_file: Path, tmp_path: Path, seed: int
+) -> None:
+    """As when AddTrust's root ended in 2020: the old CA lives on below another root, with the same name and key."""
+    old, new = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ended = ca_certificate("Old root", old, "Old root", old, path_length=None, days=(-1000, -10))
+    crossed = ca_certificate("Old root", old, "New root", new, path_length=1, days=(-100, 1500))
+    root = ca_certificate("New root", new, "New root", new, path_length=None, days=(-100, 2000))
+    asked = x509.load_pem_x509_csr(request_file.read_bytes())
+    answer = ca_certificate("Calico CA 2026", asked.public_key(), "Old root", old)
+    found = [ended, crossed, root, answer]
+    random.Random(seed).shuffle(found)  # noqa: S311 - an order, no secret
+    result = run_import(stage, tmp_path, write(tmp_path / "answer.pem", *found))
+    assert result.exit_code == 0, result.output
+    assert certificates(tmp_path / "issuing.pem") == [answer, crossed]
+    assert certificates(tmp_path / "trust.pem") == [root]
 
 
 FORMS = {
@@ -231,6 +272,16 @@ def test_one_file_cannot_be_both(stage: Stage, corporate: Corporate, request_fil
     )
     assert result.exit_code == 1
     assert "allowed is a file for each" in result.stderr
+
+
+def test_the_answer_is_not_overwritten(stage: Stage, corporate: Corporate, request_file: Path, tmp_path: Path) -> None:
+    """Not even forced: what the corporate CA sent is still there."""
+    found = (corporate.answer(request_file), corporate.intermediate, corporate.root)
+    answer = write(tmp_path / "issuing.pem", *found)
+    result = run_import(stage, tmp_path, answer, force=True)
+    assert result.exit_code == 1
+    assert "is named for an output and an input" in result.stderr
+    assert certificates(answer) == list(found)
 
 
 def test_a_private_key_in_the_answer_is_refused(

@@ -80,6 +80,18 @@ def test_intent_and_outcome_are_recorded(stage: Stage, tmp_path: Path) -> None:
     assert reason == f"signerctl=ca-request;tbs-sha256={intent['tbs_sha256']}"
 
 
+def test_the_audit_log_is_not_overwritten(stage: Stage, tmp_path: Path) -> None:
+    """Not even forced, and nothing is signed."""
+    log, before = tmp_path / "log", stage.signatures()
+    log.write_bytes(b"{}\n")
+    result = stage.run(
+        "request", "--key-version", stage.key(), "--common-name", "A", "--out", log, "--audit-log", log, "--force"
+    )
+    assert result.exit_code == 1
+    assert "is named for the audit log and an output" in result.stderr
+    assert (stage.signatures(), log.read_bytes()) == (before, b"{}\n")
+
+
 def test_the_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
     """A request that was sent already is not overwritten by accident."""
     out = tmp_path / "ca.csr"

@@ -163,7 +163,7 @@ def test_no_credentials_are_a_finding(
 DATES = {
     "ended": ((-100, -1), "error", "nothing can be issued"),
     "not begun": ((2, 3000), "error", "is not valid before"),
-    "too short for a whole lifetime": ((-10, 300), "error", "certificates get less than 365 days"),
+    "too short for a whole lifetime": ((-10, 300), "error", "certificates get less than their 365 days"),
     "ends soon": ((-10, 400), "warning", "rotate the issuing CA"),
     "far away": ((-10, 4000), "ok", "every CA of the chain is valid until"),
 }
@@ -190,7 +190,7 @@ def test_the_lifetime_of_the_configuration_decides_what_ends_too_soon(stage: Sta
     )
     assert signerctl("ca", "verify", "--configuration", short).exit_code == 0
     said = the_error(signerctl("ca", "verify", "--configuration", long, "--json"))
-    assert "certificates get less than 365 days" in said
+    assert "certificates get less than their 365 days" in said
 
 
 def test_a_trust_bundle_that_may_be_a_mistake_is_warned_of(

@@ -11,7 +11,7 @@ from click.testing import Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.signerctl.authorities import certificates, foreign, write
+from tests.signerctl.authorities import certificates, foreign, weak_root, write
 from tests.signerctl.stage import SIGNER_NAME, Stage, signerctl
 from tests.signerctl.test_ca_verify import findings, the_error, verify_files, write_configuration
 
@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "base64 of something else": ({"caCert": "aGVsbG8="}, "no PEM certificates"),
     "no caCert": ({"caCert": None}, "caCert: got nothing, wanted is a text"),
     "no signer name": ({"signerName": None}, "signerName: got nothing"),
-    "a list for a name": ({"signerName": ["a"]}, "signerName: got ['a']"),
+    "a list for a name": ({"signerName": ["a"]}, "signerName: got a list, wanted is a text"),
 }
 
 
@@ -128,6 +128,14 @@ def test_a_cluster_that_does_not_trust_the_ca_is_an_error(stage: Stage, root: Pa
         "installation caCert: Calico would refuse what the function signs: caCert: neither holds nor issued"
         " 'CN=Calico CA 2026'; relying parties would refuse what is signed"
     )
+
+
+def test_an_anchor_with_a_key_that_can_be_broken_is_an_error(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """In the cluster's caCert as in the configured trust bundle, however right the CA that signs is."""
+    weak = "'CN=Weak': its key is RSA-1024, allowed are RSA of 2048 bits or more"
+    assert weak in the_error(compared(stage, root, installation(*certificates(root), weak_root())))
+    trust = write(tmp_path / "trust.pem", *certificates(root), weak_root())
+    assert weak in the_error(verify_files(stage, root, trust, "--json"))
 
 
 def test_bundles_that_differ_are_warned_of(stage: Stage, root: Path, tmp_path: Path) -> None:
@@ -185,6 +193,10 @@ def test_without_an_issuer_there_is_nothing_to_compare(stage: Stage, root: Path,
     assert "no PEM certificates" in the_error(result)
 
 
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
+)
+"""A few hundred bytes that stand for a thousand million texts."""
 GARBAGE = {
     "nothing": ("", "the document is absent"),
     "a scalar": ("hello", "the document is no mapping"),
@@ -199,7 +211,9 @@ GARBAGE = {
     "a key that is no text": ("? [a]\n: b", "is no YAML"),
     "several documents": ("a: 1\n---\nb: 2", "is no YAML"),
     "a deep document": ("[" * 1100, "is no YAML"),
-    "itself": ("&a {spec: *a}", "is no YAML"),
+    "itself": ("&a {spec: *a}", "got an alias, allowed are none"),
+    "gigabytes": (BOMB, "got an alias, allowed are none"),
+    "a mapping for a kind": ("kind: {a: b}", "got kind a dict, wanted is Installation"),
 }
 
 

@@ -1,5 +1,7 @@
 """Files: whole or not there, never overwritten unasked, nothing left beside them."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
     out = tmp_path / "a.pem"
     with files.outputs(out, force=False) as outputs:
         assert not out.exists()
-        outputs.write(out, b"content")
+        outputs.write({out: b"content"})
         assert out.read_bytes() == b"content"
     assert [path.name for path in tmp_path.iterdir()] == ["a.pem"]
 
@@ -31,7 +33,7 @@ def test_a_file_that_somebody_else_makes_meanwhile_is_kept(tmp_path: Path) -> No
     with files.outputs(out, force=False) as outputs:
         out.write_bytes(b"theirs")
         with pytest.raises(CommandError, match="cannot be written: File exists"):
-            outputs.write(out, b"ours")
+            outputs.write({out: b"ours"})
     assert out.read_bytes() == b"theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["a.pem"]
 
@@ -44,7 +46,7 @@ def test_force_replaces_whatever_it_is(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="exists"), files.outputs(out, force=False):
         pass
     with files.outputs(out, force=True) as outputs:
-        outputs.write(out, b"new")
+        outputs.write({out: b"new"})
     assert (target.read_bytes(), out.read_bytes(), out.is_symlink()) == (b"kept", b"new", False)
 
 
@@ -79,3 +81,96 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be written: Not a directory"):  # noqa: SIM117
         with files.outputs(tmp_path / "file" / "a", force=False):
             pass
+
+
+def no_hard_links(_source: Path, _target: Path) -> None:
+    """As the kernel answers where a file system has none."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key has signed by then: what came of it is kept, and still nothing of others is replaced."""
+    monkeypatch.setattr(os, "link", no_hard_links)
+    out = tmp_path / "a.pem"
+    with files.outputs(out, force=False) as outputs:
+        outputs.write({out: b"content"})
+    assert out.read_bytes() == b"content"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pem"]
+    out.unlink()
+    with files.outputs(out, force=False) as outputs:
+        out.write_bytes(b"theirs")
+        with pytest.raises(CommandError, match="cannot be written: File exists"):
+            outputs.write({out: b"ours"})
+    assert out.read_bytes() == b"theirs"
+
+
+def test_two_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    """Somebody makes the second one meanwhile: the first does not stay alone."""
+    first, second = tmp_path / "a", tmp_path / "b"
+    with files.outputs(first, second, force=False) as outputs:
+        second.write_bytes(b"theirs")
+        with pytest.raises(CommandError, match="b cannot be written: File exists"):
+            outputs.write({first: b"1", second: b"2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert second.read_bytes() == b"theirs"
+
+
+def test_forced_files_are_all_written_before_one_is_replaced(tmp_path: Path) -> None:
+    """The second one's content cannot be kept: the first is still what it was."""
+    first, second = tmp_path / "a", tmp_path / "b"
+    for path in (first, second):
+        path.write_bytes(b"old")
+    with files.outputs(first, second, force=True) as outputs:
+        place = outputs.temporaries[second]
+        place.unlink()
+        place.mkdir()
+        with pytest.raises(CommandError, match="b cannot be written: Is a directory"):
+            outputs.write({first: b"1", second: b"2"})
+        place.rmdir()
+    assert (first.read_bytes(), second.read_bytes()) == (b"old", b"old")
+
+
+@pytest.mark.parametrize("name", ["file", "./file", "symbolic", "hard", "folder/../file"])
+@pytest.mark.parametrize("part", ["an input", "the audit log", "two outputs"])
+def test_one_file_has_one_part(tmp_path: Path, name: str, part: str) -> None:
+    """By whatever name, and forced or not: a command must not destroy what it reads, nor its own records."""
+    file = tmp_path / "file"
+    file.write_bytes(b"kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "symbolic").symlink_to(file)
+    (tmp_path / "hard").hardlink_to(file)
+    other = f"{tmp_path}/{name}"
+    paths = [file, Path(other)] if part == "two outputs" else [file]
+    inputs = [Path(other)] if part == "an input" else []
+    log = Path(other) if part == "the audit log" else None
+    with pytest.raises(CommandError, match=part), files.outputs(*paths, force=True, inputs=inputs, audit_log=log):
+        pass
+    assert file.read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("name", ["./file", "symbolic", "folder/../file"])
+def test_a_file_that_is_not_there_yet_has_one_part(tmp_path: Path, name: str) -> None:
+    """The log would be made first, and the certificate put over it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "symbolic").symlink_to(tmp_path / "file")
+    log = Path(f"{tmp_path}/{name}")
+    with (
+        pytest.raises(CommandError, match="is named for the audit log and an output"),
+        files.outputs(tmp_path / "file", force=True, audit_log=log),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "symbolic"]
+
+
+def test_a_log_is_no_input_and_standard_input_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are not appended to a certificate; `-` stands for no file of that name."""
+    monkeypatch.chdir(tmp_path)
+    file, out = tmp_path / "file", tmp_path / "out"
+    with (
+        pytest.raises(CommandError, match="is named for the audit log and an input"),
+        files.outputs(out, force=False, inputs=[file], audit_log=file),
+    ):
+        pass
+    with files.outputs(Path("-"), force=False, inputs=[files.STANDARD_INPUT]) as outputs:
+        outputs.write({Path("-"): b"content"})
+    assert (tmp_path / "-").read_bytes() == b"content"

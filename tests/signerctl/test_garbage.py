@@ -119,7 +119,8 @@ def test_bundle_and_cross_sign_take_any_certificate(stage: Stage, content: bytes
         assert_told(result.exit_code, result.stdout, result.stderr)
         out, before = Path(name) / "cross.pem", stage.signatures()
         files = ("--signing-certificate", path, "--certificate", path, "--out", out)
-        result = stage.run("cross-sign", "--key-version", stage.key(), *files)
+        keys = ("--key-version", stage.key(), "--new-key-version", stage.key(number=2))
+        result = stage.run("cross-sign", *keys, *files)
         assert result.exit_code == 1
         assert stage.signatures() == before
 

@@ -1,12 +1,17 @@
 """signerctl as a process of its own, with real pipes and terminals that know fewer letters."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sandbox.kms import Fault
 from tests.signerctl.authorities import foreign, write
 from tests.signerctl.stage import Stage
 
@@ -14,13 +19,35 @@ from tests.signerctl.stage import Stage
 def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Runs it as scripts/python does."""
     return subprocess.run(
-        [sys.executable, "-m", "signerctl", "ca", *map(str, arguments)],
-        input=stdin,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-        capture_output=True,
-        timeout=60,
-        check=False,
+        command(*arguments), input=stdin, env=surroundings(**environment), capture_output=True, timeout=60, check=False
     )
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The same, still running, on a terminal's terms: an interrupt reaches it. It ends with the test."""
+    devnull = subprocess.DEVNULL
+    # A background job's ignored interrupts would be inherited.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """What is started."""
+    return [sys.executable, "-m", "signerctl", "ca", *map(str, arguments)]
+
+
+def surroundings(**environment: str) -> dict[str, str]:
+    """The variables that it is started with."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
 
 
 def test_a_root_is_made_by_a_process(stage: Stage, tmp_path: Path) -> None:
@@ -32,6 +59,24 @@ def test_a_root_is_made_by_a_process(stage: Stage, tmp_path: Path) -> None:
     assert [line[:1] for line in done.stderr.splitlines()] == [b"{", b"{"]
     assert b"made a root CA certificate" in done.stdout
     assert out.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----\n")
+
+
+def test_an_interrupt_while_kms_hangs_is_accounted_for(stage: Stage, tmp_path: Path) -> None:
+    """KMS may have signed by then: the intent has its outcome, and nothing else stays behind."""
+    log = tmp_path / "log"
+    options = ("--common-name", "Calico CA", "--out", tmp_path / "ca.pem", "--audit-log", log)
+    endpoint = ("--unsafe-plaintext-kms-endpoint", stage.server.endpoint)
+    stage.server.faults.add(Fault(method="AsymmetricSign", hang=True, times=0))
+    with started("create", "--key-version", stage.key(), *options, *endpoint) as running:
+        stage.server.faults.wait_until_hanging(1, timeout=30)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 1
+    stage.server.faults.release()
+    intent, abandoned = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    assert (intent["event"], abandoned["event"]) == ("intent", "abandoned")
+    assert (abandoned["fault"], abandoned["severity"]) == ("KeyboardInterrupt", "ERROR")
+    assert abandoned["tbs_sha256"] == intent["tbs_sha256"]
+    assert list(tmp_path.iterdir()) == [log]
 
 
 def test_binary_standard_input_and_a_poor_terminal() -> None:

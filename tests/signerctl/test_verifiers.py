@@ -51,7 +51,7 @@ def test_leaves_verify_for_those_who_trust_either_root(stage: Stage, go: Path, t
     new = stage.create(tmp_path / "new.pem", key=stage.key(number=NEW), name="Calico CA 2027")
     leaf, crossed = tmp_path / "leaf.pem", tmp_path / "cross.pem"
     files = ("--signing-certificate", root, "--certificate", new, "--out", crossed)
-    stage.done("cross-sign", "--key-version", stage.key(), *files)
+    stage.done("cross-sign", "--key-version", stage.key(), "--new-key-version", stage.key(number=NEW), *files)
     leaf.write_bytes(leaf_of(stage, loaded(stage.key(number=NEW), crossed, root)))
     assert len(certificates(leaf)) == 2
     both = write(tmp_path / "both.pem", *certificates(root), *certificates(new))

@@ -41,7 +41,7 @@ def certify(requester: Requester, authority: Authority, profile: Profile) -> Cer
     """
     permit = _permit(requester, authority, profile)
     cleared = lint(build(permit, authority.issuer, authority.algorithm), permit, authority.issuer, authority.algorithm)
-    signature = authority.key.sign(cleared, authority.algorithm)
+    signature = authority.key.sign(cleared, authority.algorithm, authority.key.public_key())
     issued = assemble(cleared, signature.value, authority.issuer, authority.algorithm)
     return Certified(hosts=(*permit.dns_names, *map(str, permit.ip_addresses)), chain=issued.pem)
 

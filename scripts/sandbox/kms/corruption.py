@@ -12,6 +12,7 @@ from sandbox.kms.signing import content_to_sign, crc32c, foreign_key, public_pem
 
 _Sign = kms_v1.AsymmetricSignResponse
 _PublicKey = kms_v1.PublicKey
+_TOO_LONG = 4 * 1024 * 1024 + 1  # gRPC's limit for a client that sets none
 
 
 def corrupt(corruption: Corruption, request: Any, response: Any, scheme: Scheme) -> None:  # noqa: ANN401  # messages
@@ -65,6 +66,11 @@ def _empty_signature(response: _Sign) -> None:
     response.signature_crc32c = crc32c(b"")
 
 
+def _lengthen_signature(response: _Sign) -> None:
+    response.signature = bytes(_TOO_LONG)
+    response.signature_crc32c = crc32c(response.signature)
+
+
 def _change_signature_crc32c(response: _Sign) -> None:
     response.signature_crc32c = (response.signature_crc32c + 1) % 2**32
 
@@ -107,6 +113,7 @@ _BOTH: dict[Corruption, Callable[[Any], None]] = {
 _SIGN: dict[Corruption, Callable[[_Sign], None]] = {
     Corruption.SIGNATURE: _flip_signature,
     Corruption.EMPTY_SIGNATURE: _empty_signature,
+    Corruption.LONG_SIGNATURE: _lengthen_signature,
     Corruption.SIGNATURE_CRC32C: _change_signature_crc32c,
     Corruption.NO_SIGNATURE_CRC32C: _drop_signature_crc32c,
     Corruption.UNVERIFIED_CRC32C: _unverify,

@@ -15,12 +15,20 @@ class KmsError(Exception):
     Attributes:
         code: The gRPC status code.
         details: Messages of google.rpc, which reach the caller beside the text.
+        raw_details: What reaches the caller in their place, None for the messages.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str, *details: Any) -> None:  # noqa: ANN401  # messages
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *details: Any,  # noqa: ANN401  # messages
+        raw_details: bytes | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.details = details
+        self.raw_details = raw_details
 
     def status(self) -> grpc.Status:
         """Return what `abort_with_status` takes."""
@@ -29,7 +37,10 @@ class KmsError(Exception):
             packed.append(AnyMessage())
             packed[-1].Pack(detail)
         number, _ = self.code.value
-        return rpc_status.to_status(status_pb2.Status(code=number, message=str(self), details=packed))
+        status = rpc_status.to_status(status_pb2.Status(code=number, message=str(self), details=packed))
+        if self.raw_details is None:
+            return status
+        return status._replace(trailing_metadata=((rpc_status.GRPC_DETAILS_METADATA_KEY, self.raw_details),))
 
 
 def invalid_argument(message: str) -> KmsError:

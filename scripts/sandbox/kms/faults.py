@@ -28,6 +28,7 @@ class Corruption(enum.Enum):
     FOREIGN_PUBLIC_KEY = "foreign_public_key"  # well-formed, with a right checksum, of another key
     ALGORITHM = "algorithm"  # GetPublicKey names another algorithm
     EMPTY_SIGNATURE = "empty_signature"  # nothing, whose checksum is 0: present and falsy
+    LONG_SIGNATURE = "long_signature"  # more than a client takes of any answer
     REQUEST = "request"  # a bit of what is to be signed, on its way to the service
 
 
@@ -45,6 +46,7 @@ class Fault:
         message: The status's message.
         retry_delay: Seconds of a RetryInfo in the status's details.
         reason: Of an ErrorInfo in the status's details.
+        raw_details: Hex of what stands in place of the status's details, of any form.
         corruption: How to spoil the answer.
     """
 
@@ -57,6 +59,7 @@ class Fault:
     message: str = "injected fault"
     retry_delay: float | None = None
     reason: str | None = None
+    raw_details: str | None = None
     corruption: Corruption | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +72,8 @@ class Fault:
             return None
         details = [retry_info(self.retry_delay)] if self.retry_delay is not None else []
         details += [error_info(self.reason)] if self.reason is not None else []
-        return KmsError(grpc.StatusCode[self.status], self.message, *details)
+        raw = None if self.raw_details is None else bytes.fromhex(self.raw_details)
+        return KmsError(grpc.StatusCode[self.status], self.message, *details, raw_details=raw)
 
 
 class Faults:

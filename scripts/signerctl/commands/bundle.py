@@ -83,6 +83,6 @@ def bundle(
     if key_algorithm in SLOW:
         warn(f"{key_algorithm}: pods rarely make such a key within Calico's 90 seconds on the init container's CPU")
     if out_trust_bundle is not None:
-        with files.outputs(out_trust_bundle, force=force) as outputs:
-            outputs.write(out_trust_bundle, management.ca_cert)
+        with files.outputs(out_trust_bundle, force=force, inputs=certificates) as outputs:
+            outputs.write({out_trust_bundle: management.ca_cert})
     click.echo(snippet(management), nl=False)

@@ -92,7 +92,7 @@ def create(
     Next: `ca bundle` makes what the cluster needs, `ca verify` checks what you configured.
     """
     _warn_of_reuse(common_name, existing, out if force and out.is_file() else None)
-    with files.outputs(out, force=force) as outputs:
+    with files.outputs(out, force=force, inputs=existing, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
         template = _template(
             key,
@@ -119,7 +119,7 @@ def create(
                     protection_level=kms.protection_level,
                     signature_hash=kms.signature_hash,
                 )
-            outputs.write(out, pem)
+            outputs.write({out: pem})
     told = rows(described(root, datetime.now(UTC)))
     table("made a root CA certificate", [*told, ("key version", key_version), ("written to", str(out))])
 

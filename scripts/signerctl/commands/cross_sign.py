@@ -8,9 +8,10 @@ import click
 from cryptography import x509
 
 from csr_signer import authority, issuer
+from csr_signer.algorithm import subject_public_key_info
 from signerctl import ca_certificate, ca_lint, cross_certificate, files, records
 from signerctl.description import described, rows
-from signerctl.key import KmsOptions, opened, subject_public_key_info
+from signerctl.key import KmsOptions, held, opened
 from signerctl.options import (
     INPUT,
     OUTPUT,
@@ -18,6 +19,7 @@ from signerctl.options import (
     force_option,
     key_version_option,
     kms_options,
+    new_key_version_option,
 )
 from signerctl.program import Command, CommandError
 from signerctl.text import table
@@ -25,6 +27,7 @@ from signerctl.text import table
 
 @click.command("cross-sign", cls=Command)
 @key_version_option
+@new_key_version_option
 @click.option("--signing-certificate", required=True, type=INPUT, help="The root that is trusted now: its key signs.")
 @click.option("--certificate", required=True, type=INPUT, help="The new CA's self-signed certificate.")
 @click.option("--out", required=True, type=OUTPUT, help="Where the cross-certificate goes, PEM.")
@@ -34,6 +37,7 @@ from signerctl.text import table
 def cross_sign(
     *,
     key_version: str,
+    new_key_version: str,
     signing_certificate: Path,
     certificate: Path,
     out: Path,
@@ -51,12 +55,16 @@ def cross_sign(
     have no CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. Then publish
     both roots in caCert before you switch (`ca bundle`): that is the rotation for a root that signs leaves.
 
-    --key-version is the trusted root's key, not the new CA's, whose possession its own signature proves.
+    --key-version is the trusted root's key, which signs; --new-key-version is the new CA's, which signs nothing here.
+    Both must be in KMS and protected as asked. The new certificate must hold the key that KMS gives for
+    --new-key-version, and must be signed by that key. You need roles/cloudkms.publicKeyViewer on both keys, and
+    roles/cloudkms.signer on the root's.
 
     \b
     Example:
       signerctl ca cross-sign \
         --key-version projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/1 \
+        --new-key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/2 \
         --signing-certificate root.pem --certificate calico-2027.pem --out calico-2027-cross.pem
 
     Next: name the cross-certificate as issuer.certificate, the root as issuer.trust_bundle and the new key version as
@@ -66,12 +74,17 @@ def cross_sign(
     signing, new = _only(signing_certificate), _only(certificate)
     _refuse(signing_certificate, cross_certificate.signing_complaints(signing, now))
     _refuse(certificate, cross_certificate.new_complaints(new, signing, now))
-    with files.outputs(out, force=force) as outputs:
+    inputs = (signing_certificate, certificate)
+    with files.outputs(out, force=force, inputs=inputs, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
         if subject_public_key_info(signing.public_key()) != key.subject_public_key_info:
             raise CommandError(
                 f"{signing_certificate}: its key is not that of {key_version}: wanted is the key version of the root"
                 " that is trusted now"
+            )
+        if subject_public_key_info(new.public_key()) != held(new_key_version, kms):
+            raise CommandError(
+                f"{certificate}: its key is not that of {new_key_version}: wanted is the key version of the new CA"
             )
         template = cross_certificate.template(signing, new, key.algorithm, now)
         with records.signed(
@@ -84,12 +97,12 @@ def cross_sign(
         ) as crossed:
             # As the function will load it, so that what it would refuse is never kept.
             issuer.load(
-                key_version=key_version,
+                key_version=new_key_version,
                 certificate=files.pem([crossed]),
                 trust_bundle=files.pem([signing]),
                 protection_level=kms.protection_level,
             )
-            outputs.write(out, files.pem([crossed]))
+            outputs.write({out: files.pem([crossed])})
     told = rows(described(crossed, now))
     table("made a cross-certificate", [*told, ("signed with", key_version), ("written to", str(out))])
 

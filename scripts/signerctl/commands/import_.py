@@ -51,7 +51,7 @@ def import_(
     Installation's caCert of the trust bundle with `ca bundle`, and check all with `ca verify`.
     """
     certificates = [each for path in paths for each in files.read_certificates(path)]
-    with files.outputs(out_certificate, out_trust_bundle, force=force) as outputs:
+    with files.outputs(out_certificate, out_trust_bundle, force=force, inputs=paths) as outputs:
         key = opened(key_version, kms)
         found = answer.ordered(certificates, public_key=key.subject_public_key_info, key_version=key_version)
         certificate, trust_bundle = files.pem(found.certificates), files.pem([found.root])
@@ -65,8 +65,7 @@ def import_(
         now = datetime.now(UTC)
         _check_dates(loaded, now)
         _warn_of_what_is_unusual(found)
-        outputs.write(out_certificate, certificate)
-        outputs.write(out_trust_bundle, trust_bundle)
+        outputs.write({out_certificate: certificate, out_trust_bundle: trust_bundle})
     for title, each, path in (
         ("the issuing CA", found.certificates[0], out_certificate),
         ("what relying parties will trust: compare the fingerprint", found.root, out_trust_bundle),

@@ -61,7 +61,7 @@ def request(
 
     Next: send the file to the corporate CA, then give its answer to `ca import`.
     """
-    with files.outputs(out, force=force) as outputs:
+    with files.outputs(out, force=force, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
         template = RequestTemplate(
             purpose=PURPOSE,
@@ -83,7 +83,7 @@ def request(
             facts=facts,
             assemble=certification_request.assemble,
         ) as made:
-            outputs.write(out, made.public_bytes(Encoding.PEM))
+            outputs.write({out: made.public_bytes(Encoding.PEM)})
     table(
         "made a certification request",
         [

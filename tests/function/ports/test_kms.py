@@ -1,17 +1,25 @@
 """The key: what is asked of KMS, what is believed of its answers, and how long that may take."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import google.auth.credentials
 import google.auth.exceptions
 import google_crc32c
+import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.api_core import exceptions
+from google.auth.transport.grpc import AuthMetadataPlugin
 from google.cloud.kms_v1 import KeyManagementServiceClient
+from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, Help, QuotaFailure
+from google.rpc.status_pb2 import Status as StatusMessage
 
 from csr_signer import kms, kms_status
 from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm, verifies
@@ -20,6 +28,7 @@ from csr_signer.kms import CloudKmsKey
 from csr_signer.lint import TBSCertificate
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import create_signing_key
+from sandbox.proxy import HALF_OPEN, FaultProxy
 
 PUBLIC_KEY, SIGN = "GetPublicKey", "AsymmetricSign"
 P256 = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
@@ -41,6 +50,11 @@ def faults(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
 def key(kms_client: KeyManagementServiceClient, key_version: str) -> CloudKmsKey:
     """A key that nothing is known of yet."""
     return CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
+
+
+def signed(key: CloudKmsKey, algorithm: SignatureAlgorithm) -> kms.Signature:
+    """A signature by the key that KMS names."""
+    return key.sign(TBS, algorithm, key.public_key())
 
 
 def test_the_public_key_is_asked_for_once(key: CloudKmsKey, kms_server: KmsServer, key_version: str) -> None:
@@ -161,7 +175,7 @@ def test_every_algorithm_signs_through_the_real_client(
     """The digest goes to KMS, never what was hashed; a raw key gets a DigestInfo; each with its checksum and reason."""
     key = made_keys(algorithm)
     before = len(kms_server.audit.records(SIGN))
-    signature = key.sign(TBS, algorithm)
+    signature = signed(key, algorithm)
     (record,) = kms_server.audit.records(SIGN)[before:]
     digest = hashlib.new(algorithm.digest.name, TBS.der).hexdigest()
     public_key = load_pem_public_key(key.public_key().pem)
@@ -180,13 +194,14 @@ def test_every_algorithm_signs_through_the_real_client(
 def test_another_hash_than_the_key_versions_is_refused_by_kms(made_keys: MadeKeys) -> None:
     """What `confirm` would never give: KMS's word that the digest is of another kind is the operator's to hear."""
     with pytest.raises(ConfigurationError, match="INVALID_ARGUMENT"):
-        made_keys(P256).sign(TBS, SIGNATURE_ALGORITHMS["EC_SIGN_P384_SHA384"])
+        signed(made_keys(P256), SIGNATURE_ALGORITHMS["EC_SIGN_P384_SHA384"])
 
 
 WRONG_SIGNATURES = {
     Corruption.SIGNATURE: r"signature_crc32c: got \d+, expected \d+",
     Corruption.SIGNATURE_CRC32C: r"signature_crc32c: got \d+, expected \d+",
     Corruption.NO_SIGNATURE_CRC32C: r"signature_crc32c: got None, expected \d+",
+    Corruption.LONG_SIGNATURE: r"it is too long: .*Received message larger than max",
     Corruption.EMPTY_SIGNATURE: r"signature: got 0 bytes of SHA-256 e3b0c4",
     Corruption.FOREIGN_SIGNATURE: r"signature: got \d+ bytes of SHA-256 [0-9a-f]{64}, expected one that verifies",
     Corruption.NAME: r"name: got 'projects/.*cryptoKeyVersions/2', expected projects/.*cryptoKeyVersions/1",
@@ -203,15 +218,16 @@ def test_a_wrong_answer_is_asked_for_once_more(
     """Once: the second answer is used. Twice: nothing is, and the message says which check got what."""
     key = made_keys(algorithm)
     faults.faults.add(Fault(method=SIGN, corruption=corruption))
-    assert key.sign(TBS, algorithm).attempts == 2
+    assert signed(key, algorithm).attempts == 2
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, corruption=corruption, times=2))
     with pytest.raises(IntegrityError, match=WRONG_SIGNATURES[corruption]) as caught:
-        key.sign(TBS, algorithm)
+        signed(key, algorithm)
+    assert caught.value.attempts == 2
     assert str(caught.value).startswith(f"key version {key.key_version}: wrong answer of KMS: ")
     assert (caught.value.status, caught.value.severity) == (503, "ERROR")
     assert len(faults.audit.records(SIGN)) == before + 2
-    assert key.sign(TBS, algorithm).attempts == 1
+    assert signed(key, algorithm).attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -223,7 +239,7 @@ def test_a_checksum_that_kms_did_not_see_is_a_wrong_answer(
     """For a digest and for a raw key's data alike."""
     faults.faults.add(Fault(method=SIGN, corruption=Corruption.UNVERIFIED_CRC32C, times=2))
     with pytest.raises(IntegrityError, match=f"{field}: got false, expected true"):
-        made_keys(algorithm).sign(TBS, algorithm)
+        signed(made_keys(algorithm), algorithm)
 
 
 def test_different_wrong_answers_add_up(made_keys: MadeKeys, faults: KmsServer) -> None:
@@ -231,7 +247,7 @@ def test_different_wrong_answers_add_up(made_keys: MadeKeys, faults: KmsServer) 
     faults.faults.add(Fault(method=SIGN, corruption=Corruption.REQUEST))
     faults.faults.add(Fault(method=SIGN, corruption=Corruption.NAME))
     with pytest.raises(IntegrityError, match="name: got"):
-        made_keys(P256).sign(TBS, P256)
+        signed(made_keys(P256), P256)
 
 
 def test_the_checksums_that_are_sent_are_castagnolis() -> None:
@@ -249,9 +265,10 @@ def test_a_server_that_stays_wrong_is_given_up_early(
     monkeypatch.setattr(kms, "FIRST_PAUSE", 0.001)
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, status=status, times=0))
-    with pytest.raises((UnavailableError, ConfigurationError), match=status):
-        made_keys(P256).sign(TBS, P256)
+    with pytest.raises((UnavailableError, ConfigurationError), match=status) as caught:
+        signed(made_keys(P256), P256)
     assert len(faults.audit.records(SIGN)) == before + most
+    assert caught.value.attempts == most
 
 
 @pytest.mark.parametrize(("status", "kind"), [("RESOURCE_EXHAUSTED", QuotaError), ("ABORTED", UnavailableError)])
@@ -264,7 +281,7 @@ def test_the_pause_that_kms_names_is_handed_on(
             Fault(method=SIGN, status=status, retry_delay=delay, times=kms_status.ATTEMPTS.get(status, 1))
         )
         with pytest.raises(kind) as caught:
-            made_keys(P256).sign(TBS, P256)
+            signed(made_keys(P256), P256)
         assert caught.value.retry_after == seconds
 
 
@@ -272,7 +289,7 @@ def test_reasons_in_the_details_are_read(made_keys: MadeKeys, faults: KmsServer)
     """An ErrorInfo tells an API that is not enabled from a permission that is missing."""
     faults.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED", message="no", reason="SERVICE_DISABLED"))
     with pytest.raises(ConfigurationError, match=r"the API cloudkms\.googleapis\.com is not enabled"):
-        made_keys(P256).sign(TBS, P256)
+        signed(made_keys(P256), P256)
 
 
 def test_a_public_key_of_another_key_is_not_kept(
@@ -284,10 +301,49 @@ def test_a_public_key_of_another_key_is_not_kept(
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     foreign = key.public_key().pem
     assert key.public_key().pem != foreign
-    key.sign(TBS, P256)
+    signed(key, P256)
     before = len(faults.audit.records(PUBLIC_KEY))
     assert key.public_key() is key.public_key()
     assert len(faults.audit.records(PUBLIC_KEY)) == before
+
+
+def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
+    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long an approval takes, no other key than the confirmed one comes in, and the time is one budget."""
+    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    confirmed = key.public_key()
+    before = len(faults.audit.records(PUBLIC_KEY))
+    faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY, times=0))
+    assert key.sign(TBS, P256, confirmed).attempts == 1
+    assert key.public_key() is confirmed
+    assert len(faults.audit.records(PUBLIC_KEY)) == before
+
+
+def test_a_fetch_under_way_does_not_replace_a_key_that_was_proved(
+    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that asked before, and is told another key after a signature was verified, gets the proved one."""
+    confirmed = key.public_key()
+    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    faults.faults.add(Fault(method=PUBLIC_KEY, hang=True, corruption=Corruption.FOREIGN_PUBLIC_KEY))
+    with ThreadPoolExecutor(1) as executor:
+        late = executor.submit(key.public_key)
+        faults.faults.wait_until_hanging(1)
+        key.sign(TBS, P256, confirmed)
+        faults.faults.release()
+        assert late.result(30) is confirmed
+    assert key.public_key() is confirmed
+
+
+def test_a_key_that_no_signature_verifies_with_is_asked_for_again(key: CloudKmsKey, faults: KmsServer) -> None:
+    """One wrong answer of GetPublicKey costs one signature, not every one until the process ends."""
+    faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
+    foreign = key.public_key()
+    with pytest.raises(IntegrityError, match="signature: got"):
+        key.sign(TBS, P256, foreign)
+    assert key.public_key().pem != foreign.pem
+    assert signed(key, P256).attempts == 1
 
 
 class _StaleThenFresh:
@@ -328,12 +384,35 @@ def test_a_public_key_that_is_none_signs_nothing(
     monkeypatch.setattr(kms_client, "get_public_key", lambda **_: honest)
     assert key.public_key().pem == b"garbage"
     with pytest.raises(IntegrityError, match="signature: got"):
-        key.sign(TBS, P256)
+        signed(key, P256)
+
+
+RETRY_INFO = AnyMessage(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff\xff\xff")
+ODD_DETAILS = {
+    "garbage": b"\xff\xfe\x01garbage",
+    "another code": StatusMessage(code=3, message="injected fault").SerializeToString(),
+    "another text": StatusMessage(code=14, message="other").SerializeToString(),
+    "a RetryInfo that is none": StatusMessage(
+        code=14, message="injected fault", details=[RETRY_INFO]
+    ).SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("details", ODD_DETAILS.values(), ids=ODD_DETAILS)
+def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
+    """The library raises something else then; the code is known all the same, and decides as it always does."""
+    faults.faults.add(Fault(method=SIGN, status="UNAVAILABLE", raw_details=details.hex()))
+    assert signed(made_keys(P256), P256).attempts == 2
+    faults.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED", raw_details=details.hex()))
+    with pytest.raises(ConfigurationError, match=r"PERMISSION_DENIED 'injected fault \(its details") as caught:
+        signed(made_keys(P256), P256)
+    assert (caught.value.status, caught.value.attempts) == (503, 1)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
+        (ValueError("something that is no status at all"), UnavailableError),
         (google.auth.exceptions.RefreshError("no metadata server"), ConfigurationError),
         (exceptions.GoogleAPICallError("something without a code"), UnavailableError),
         (
@@ -342,7 +421,13 @@ def test_a_public_key_that_is_none_signs_nothing(
         ),
         (exceptions.PermissionDenied("no", details=[Help(), ErrorInfo(reason="x"), BadRequest()]), ConfigurationError),
     ],
-    ids=["credentials that cannot be refreshed", "an error without a code", "a quota", "details of every kind"],
+    ids=[
+        "nothing of gRPC's",
+        "credentials that cannot be refreshed",
+        "an error without a code",
+        "a quota",
+        "details of every kind",
+    ],
 )
 def test_what_the_library_raises_by_itself_is_a_fault_too(
     key: CloudKmsKey,
@@ -371,13 +456,152 @@ def test_a_kms_that_hangs_or_fails_is_given_up_within_the_budget(
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, hang=True, times=0))
     with pytest.raises(UnavailableError, match="KMS does not answer: DEADLINE_EXCEEDED"):
-        made_keys(P256).sign(TBS, P256)
+        signed(made_keys(P256), P256)
     faults.faults.clear()
     faults.faults.release()
-    made_keys(P256).sign(TBS, P256)
+    signed(made_keys(P256), P256)
     deadlines = [record.deadline for record in faults.audit.records(SIGN)[before:]]
     assert len(deadlines) >= 2
     assert all(deadline is not None and deadline <= 0.2 + ROUNDING for deadline in deadlines)
+
+
+def test_a_connection_whose_packets_vanish_is_replaced(
+    faults: KmsServer, key_version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall that forgot the flow costs one attempt, not every one until TCP gives up after minutes."""
+    monkeypatch.setattr(kms, "ATTEMPT_SECONDS", 1.0)
+    with FaultProxy(faults.endpoint) as proxy:
+        client = kms.Connection(lambda: kms.connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
+        key = CloudKmsKey(client=client, key_version=key_version, protection_level="HSM")
+        assert signed(key, P256).attempts == 1
+        proxy.set(HALF_OPEN, only=proxy.connections)
+        assert signed(key, P256).attempts == 2
+        assert signed(key, P256).attempts == 1
+        assert proxy.counts.connections == 2
+
+
+class _Hanging:
+    """A client that never answers in time."""
+
+    def get_public_key(self, **_: object) -> None:
+        """GetPublicKey."""
+        raise exceptions.DeadlineExceeded("too late")
+
+    def asymmetric_sign(self, **_: object) -> None:
+        """AsymmetricSign."""
+        raise exceptions.PermissionDenied("no")
+
+
+def test_a_client_is_replaced_by_the_first_that_it_fails_and_only_for_silence() -> None:
+    """A status is an answer; and where no client can be made, the old one goes on."""
+    made: list[_Hanging] = []
+
+    def make() -> Any:
+        if len(made) == 2:
+            raise ConfigurationError("no credentials")
+        made.append(_Hanging())
+        return made[-1]
+
+    connection = kms.Connection(make)
+    with pytest.raises(exceptions.PermissionDenied):
+        connection.asymmetric_sign()
+    assert len(made) == 1
+    for _ in range(2):
+        with pytest.raises(exceptions.DeadlineExceeded):
+            connection.get_public_key()
+    assert len(made) == 2
+
+
+def test_a_client_that_was_replaced_meanwhile_is_not_replaced_again() -> None:
+    """Eight threads that waited for one dead connection make one new client."""
+    made: list[Any] = []
+    together = threading.Barrier(8)
+
+    class _Together(_Hanging):
+        def get_public_key(self, **_: object) -> None:
+            together.wait(30)
+            super().get_public_key()
+
+    def make() -> Any:
+        made.append(_Together())
+        return made[-1]
+
+    connection = kms.Connection(make)
+    with ThreadPoolExecutor(8) as executor:
+        failures = [executor.submit(connection.get_public_key) for _ in range(8)]
+        assert all(isinstance(failure.exception(30), exceptions.DeadlineExceeded) for failure in failures)
+    assert len(made) == 2
+
+
+def test_every_channel_looks_again_soon_and_has_connections_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The library's pause after an outage is up to two minutes, and its connections are the whole process's."""
+    path = tmp_path / "credentials.json"
+    path.write_text(
+        '{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}', encoding="utf-8"
+    )
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    options: list[dict[str, int]] = []
+
+    def noting(make: Callable[..., grpc.Channel]) -> Callable[..., grpc.Channel]:
+        def channel(*arguments: Any, **named: Any) -> grpc.Channel:
+            options.append(dict(named["options"]))
+            return make(*arguments, **named)
+
+        return channel
+
+    monkeypatch.setattr(grpc, "insecure_channel", noting(grpc.insecure_channel))
+    monkeypatch.setattr(grpc, "secure_channel", noting(grpc.secure_channel))
+    kms.connect(endpoint=None, unsafe_plaintext_endpoint="127.0.0.1:1")
+    kms.connect(endpoint=None, unsafe_plaintext_endpoint=None)
+    assert len(options) == 2
+    for each in options:
+        assert each["grpc.max_reconnect_backoff_ms"] <= 2000
+        assert each["grpc.use_local_subchannel_pool"] == 1
+        assert each["grpc.enable_http_proxy"] == 0
+
+
+class _NoToken(google.auth.credentials.Credentials):
+    """Credentials that give no token."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the library has no types
+        self._error = error
+
+    def refresh(self, _: object) -> None:
+        """Fails."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (google.auth.exceptions.RefreshError("Reauthentication is needed. Please run `gcloud auth login`"), 1),
+        (google.auth.exceptions.RefreshError("('invalid_grant: Bad Request', {'error': 'invalid_grant'})"), 1),
+        (google.auth.exceptions.TransportError("Failed to retrieve http://metadata Response status: 404"), 1),
+        (google.auth.exceptions.TransportError("Failed to retrieve http://metadata Response status: 503"), None),
+    ],
+    ids=["a login that has ended", "a grant that was revoked", "no such service account", "a metadata server's fault"],
+)
+def test_credentials_that_give_no_token_are_the_operators(
+    key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int | None
+) -> None:
+    """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again."""
+    monkeypatch.setattr(kms, "OVERALL_SECONDS", 1.0)
+    plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(_NoToken(error), None))
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+    server.start()
+    credentials = grpc.composite_channel_credentials(grpc.local_channel_credentials(), plugin)
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        client = KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
+        key = CloudKmsKey(client=client, key_version=key_version, protection_level="HSM")
+        with pytest.raises(SignerError, match=r"credentials|KMS does not answer") as caught:
+            key.public_key()
+    server.stop(None)
+    assert isinstance(caught.value, ConfigurationError) == (attempts is not None)
+    assert caught.value.attempts == attempts or (attempts is None and caught.value.attempts > 1)
 
 
 class _Clock:

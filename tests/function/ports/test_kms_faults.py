@@ -17,8 +17,9 @@ from google.cloud.kms_v1 import CryptoKey, CryptoKeyVersion, KeyManagementServic
 from csr_signer import issuer, kms, kms_status
 from csr_signer.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
 from csr_signer.audit import Audit
+from csr_signer.cluster import KubernetesCluster
 from csr_signer.errors import UnavailableError
-from csr_signer.service import CONFIGURATION, OnceADay, Serving
+from csr_signer.service import CONFIGURATION, OnceADay, Service, Serving
 from sandbox.api import Api, csr_path
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import connect, create_signing_key
@@ -229,6 +230,51 @@ def test_a_kms_that_does_not_answer_in_time_pauses_the_exporter(
     stage.assert_recovers(csr)
 
 
+def test_one_wrong_public_key_during_an_approval_costs_nothing(make_stage: MakeStage, faulty: KmsServer) -> None:
+    """What was confirmed is what is signed with: a later answer of GetPublicKey does not stop the process for good."""
+    stage = make_stage()
+    faulty.faults.add(Fault(method=PUBLIC_KEY))  # the first passes
+    faulty.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY, times=0))
+    for _ in range(2):
+        stage.assert_recovers(stage.file_csr())
+
+
+def test_a_signature_that_could_not_be_written_is_counted(
+    make_stage: MakeStage, faulty: KmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS signed twice, the API server failed: the record says how often the key was used."""
+
+    def unavailable(*_: object) -> None:
+        raise UnavailableError("the API server does not answer")
+
+    stage = make_stage()
+    csr = stage.file_csr()
+    faulty.faults.add(Fault(method=SIGN, corruption=Corruption.SIGNATURE))
+    with monkeypatch.context() as broken:
+        broken.setattr(KubernetesCluster, "write_certificate", unavailable)
+        *_, lines = stage.ask(csr)
+    stage.assert_abandoned(lines, "UnavailableError")
+    assert lines[1]["kms_attempts"] == 2
+    stage.assert_recovers(csr)
+
+
+def test_a_fault_of_ours_after_an_intent_is_accounted_for(
+    make_stage: MakeStage, faulty: KmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends an intent, its record is an ERROR with the hash; KMS was not asked."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    stage = make_stage()
+    csr = stage.file_csr()
+    with monkeypatch.context() as patched:
+        patched.setattr(kms.CloudKmsKey, "sign", broken)
+        *_, lines = stage.ask(csr)
+    assert [line["event"] for line in lines] == ["intent", "abandoned", "fault"]
+    assert (lines[1]["severity"], lines[1]["kms_attempts"], lines[1]["fault"]) == ("ERROR", 0, "RuntimeError")
+
+
 def test_the_pause_that_kms_asks_for_reaches_the_exporter(make_stage: MakeStage, faulty: KmsServer) -> None:
     """RetryInfo of the quota becomes Retry-After."""
     stage = make_stage()
@@ -425,6 +471,49 @@ def test_the_end_of_a_ca_is_logged_once_a_day(
     )
     assert line["logging.googleapis.com/labels"]["event"] == "issuer_expiry"
     assert asked == [timedelta(days=300)]
+
+
+def test_warnings_that_fail_stop_nobody(
+    make_stage: MakeStage, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected fault among them is recorded once a day, and every request is served."""
+
+    def broken(*_: object, **__: object) -> tuple[issuer.Expiry, ...]:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(issuer, "warnings", broken)
+    stage = make_stage()
+    for _ in range(2):
+        assert stage.ask(stage.file_csr())[0] == 200
+    (line,) = [line for line in recorder.lines if line["event"] == "fault"]
+    assert (line["severity"], line["csr_uid"]) == ("ERROR", "")
+    assert line["message"].startswith("unexpected OverflowError at ")
+
+
+def test_warnings_that_could_not_be_written_are_tried_again(
+    make_stage: MakeStage, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once standard output takes lines again, with the next request of the day."""
+    tried: list[datetime] = []
+
+    def broken(_: Service, now: datetime) -> None:
+        tried.append(now)
+        raise UnavailableError("standard output takes no line")
+
+    monkeypatch.setattr(Service, "note_expiry", broken)
+    stage = make_stage()
+    for _ in range(2):
+        assert stage.ask(stage.file_csr())[0] == 200
+    assert len(tried) == 2
+    assert "fault" not in [line["event"] for line in recorder.lines]
+
+
+def test_a_request_held_up_over_midnight_is_no_new_day() -> None:
+    """Requests of two days that alternate do not repeat the warnings."""
+    daily, done = OnceADay(), []
+    for day in (14, 15, 14, 15):
+        daily.run(date(2026, 3, day), lambda day=day: done.append(day))  # type: ignore[misc]
+    assert done == [14, 15]
 
 
 def test_what_is_done_once_a_day_is_tried_until_it_is_done() -> None:

@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.csr import CertificateSigningRequest
-from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
+from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
 from csr_signer.outcome import Deferred, Ignored, Issued, Refused
 from csr_signer.pipeline import Pipeline
 from sandbox.api import Api, csr_path
@@ -186,12 +187,34 @@ def test_too_late_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: A
     assert conditions(stored(admin, csr))["Failed"]["reason"] == "TooLate"
 
 
-def test_another_uid_of_the_same_name_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
-    """An event for a uid that is gone leaves the CSR that has its name now as it is."""
+def test_another_uid_of_the_same_name_is_untouched(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+) -> None:
+    """An event for a uid that is gone leaves the CSR that has its name now as it is; the record is about that uid."""
     csr = file_csr()
-    outcome = pipeline.process(reference_to(csr, uid="00000000-0000-4000-8000-000000000000"), datetime.now(UTC))
+    uid = "00000000-0000-4000-8000-000000000000"
+    outcome = pipeline.process(reference_to(csr, uid=uid), datetime.now(UTC))
     assert outcome == Ignored(reason="gone")
     assert stored(admin, csr) == csr
+    assert (recorder.events(uid), recorder.events(csr["metadata"]["uid"])) == (["ignored"], [])
+
+
+def test_a_broken_signer_is_its_own_fault_where_there_is_another(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, faults: KmsServer
+) -> None:
+    """A disabled key holds up everybody where it is the only one; beside another signer it concerns its items alone."""
+    csr = file_csr()
+    disabled = Fault(method=SIGN, status="FAILED_PRECONDITION")
+    faults.faults.add(disabled)
+    with pytest.raises(ConfigurationError):
+        pipeline.process(reference_to(csr), datetime.now(UTC))
+    (served,) = pipeline.clusters.values()
+    (one,) = served.signers.values()
+    several = replace(served, signers={**served.signers, "csr-signer.example.com/other": one})
+    faults.faults.add(disabled)
+    with pytest.raises(ItemError, match="key version"):
+        replace(pipeline, clusters={"demo": several}).process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
 def test_another_signers_request_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
@@ -275,18 +298,21 @@ def test_a_fault_of_kms_writes_nothing_and_ends_with_it(
 ) -> None:
     """While KMS is wrong there is no certificate and no denial; when it is right again the next event issues.
 
-    The intent that came to nothing is accounted for, by the hash that it named.
+    The intent that came to nothing is accounted for, by the hash that it named and as often as KMS was asked.
     """
     csr = file_csr()
     faults.faults.add(fault)
+    before = len(faults.audit.records(SIGN))
     with pytest.raises(error):
         pipeline.process(reference_to(csr), datetime.now(UTC))
+    asked = len(faults.audit.records(SIGN)) - before
     now = stored(admin, csr)
     assert not certificate(now)
     assert set(conditions(now)) <= {"Approved"}
     intent, abandoned = recorder.lines
     assert (intent["event"], abandoned["event"], abandoned["fault"]) == ("intent", "abandoned", error.__name__)
     assert intent["tbs_sha256"] == abandoned["tbs_sha256"]
+    assert abandoned["kms_attempts"] == asked
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
+import grpc
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +21,7 @@ from google.cloud.kms_v1 import (
     ProtectionLevel,
     PublicKey,
 )
+from google.protobuf.message import DecodeError
 
 from sandbox.kms import Corruption, Fault, KmsServer, connect, create_signing_key, wait_until_enabled
 from sandbox.kms.client import LOCATION
@@ -193,6 +195,22 @@ def test_corrupt_signature(server: KmsServer, client: KeyManagementServiceClient
     """A flipped bit: the checksum no longer fits."""
     answer = changed_answer(server, client, version, Corruption.SIGNATURE)
     assert answer.signature_crc32c != google_crc32c.value(answer.signature)
+
+
+def test_an_answer_that_is_too_long(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """More than a client takes: its own library refuses it, under the code of a quota."""
+    with pytest.raises(exceptions.ResourceExhausted, match="larger than max"):
+        changed_answer(server, client, version, Corruption.LONG_SIGNATURE)
+    verify(client, version, sign(client, version).signature)
+
+
+def test_details_of_any_bytes(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
+    """What stands in place of a status's details reaches the caller as it is."""
+    server.faults.add(Fault(method="AsymmetricSign", status="UNAVAILABLE", raw_details="ff00"))
+    with pytest.raises(DecodeError) as caught:
+        sign(client, version)
+    assert isinstance(caught.value.__context__, grpc.Call)
+    assert ("grpc-status-details-bin", b"\xff\x00") in caught.value.__context__.trailing_metadata()
 
 
 def test_corrupt_checksum(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:
