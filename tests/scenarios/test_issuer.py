@@ -130,7 +130,8 @@ def test_another_key_takes_over_what_the_old_one_could_not_sign(issuing: Issuing
     with issuing.without_exporter():
         (submission,) = issuing.fleet(1).submit()
         issuing.stage.server.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED", times=0))
-        assert send(issuing.deployment.function.url, submission) == 503
+        # Not 503: the cluster's other signer is in order, and nobody has to wait for this one.
+        assert send(issuing.deployment.function.url, submission) == 500
         issuing.stage.server.faults.clear()
         new = issuing.authority("Taken over", "EC_SIGN_P384_SHA384")
         issuing.redeploy(with_issuer(document, new))
@@ -208,15 +209,20 @@ def test_two_clusters_of_one_function_see_nothing_of_one_another(issuing: Issuin
     assert untouched == [{}] * 4
     for submission, certificate in zip(ours, issuing.issued(ours), strict=True):
         assert [accepts(issuing.bundle(each), certificate, tmp_path) for each in (own, ends)] == [True, False]
-        assert {each["cluster"] for each in issuing.records(submission.uid)} == {CLUSTER}
+        assert _clusters(issuing, submission) == {CLUSTER}
         assert_own_key(issuing, submission, own["key_version"])
     for submission, certificate in zip(theirs, certificates, strict=True):
         assert [accepts(issuing.bundle(each), certificate, tmp_path) for each in (own, ends)] == [False, True]
-        assert {each["cluster"] for each in issuing.records(submission.uid)} == {second.name}
+        assert _clusters(issuing, submission) == {second.name}
         assert_own_key(issuing, submission, ends["key_version"])
     expiries = [each for each in issuing.records("", "issuer_expiry") if each["cluster"] == second.name]
     assert {(each["severity"], each["key_version"]) for each in expiries} == {("ERROR", ends["key_version"])}
     assert len(expiries) in {1, 1 + (datetime.now(UTC).date() - begun).days}
+
+
+def _clusters(issuing: Issuing, submission: Submission) -> set[str]:
+    """Where something was done about a CSR: an event for the other cluster found no such object there."""
+    return {each["cluster"] for each in issuing.records(submission.uid) if each.get("reason") != "gone"}
 
 
 def test_one_key_for_two_clusters_is_refused(issuing: Issuing, tmp_path: Path) -> None:
