@@ -3,7 +3,6 @@
 `--check` writes nothing and fails where a table is not what its profile says.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Final
 
 from csr_signer.document import read
 from csr_signer.profile import SHIPPED, Component, Profile, Span
+from development import generated
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "profiles.md"
 _PLACE: Final = re.compile(r"<!-- components of ([a-z-]+): .* -->\n(?:.*\n)*?<!-- end -->\n")
@@ -77,17 +77,7 @@ def _until(span: Span) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the document, or compares it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="development.components", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare and write nothing")
-    check = parser.parse_args(arguments).check
-    document = DOCUMENT.read_text(encoding="utf-8")
-    fresh = refreshed(document)
-    if check and fresh != document:
-        print(f"docs/{DOCUMENT.name} is not what the profiles say: run scripts/python -m development.components")
-        return 1
-    if not check:
-        DOCUMENT.write_text(fresh, encoding="utf-8")
-    return 0
+    return generated.run(arguments, name="development.components", description=__doc__, path=DOCUMENT, fresh=refreshed)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Editors read it by the first line of a profile; what it cannot say, `csr_signer.
 nothing and fails where the file is not what the types say.
 """
 
-import argparse
 import dataclasses
 import inspect
 import json
@@ -17,6 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from csr_signer import profile
+from development import generated
 
 SCHEMA: Final = profile.SHIPPED / "schema.json"
 HEAD: Final = {
@@ -87,15 +87,7 @@ def _written(length: timedelta) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the schema, or compares it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="development.schema", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare and write nothing")
-    check = parser.parse_args(arguments).check
-    if not check:
-        SCHEMA.write_text(text(), encoding="utf-8")
-    elif not SCHEMA.is_file() or SCHEMA.read_text(encoding="utf-8") != text():
-        print(f"{SCHEMA.name} is not what the types say: run scripts/python -m development.schema")
-        return 1
-    return 0
+    return generated.run(arguments, name="development.schema", description=__doc__, path=SCHEMA, fresh=lambda _: text())
 
 
 if __name__ == "__main__":
