@@ -11,7 +11,7 @@ from cryptography import x509
 from csr_signer import authority, der
 from csr_signer.errors import ConfigurationError
 
-_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
@@ -24,7 +24,7 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
     Raises:
         ConfigurationError: there are none, one cannot be read or stands twice, or a private key is among them.
     """
-    if _PRIVATE_KEY.search(pem):
+    if PRIVATE_KEY.search(pem):
         raise ConfigurationError(f"issuer.{key}: holds a private key, allowed are certificates")
     try:
         found = der.attempt(lambda: _loaded(pem))

@@ -46,7 +46,8 @@ __all__ = [
 
 PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
 """Protection levels that can be asked for, weakest first; external keys are out of scope."""
-_LONGEST_LIFETIME: Final = timedelta(days=365)
+DEFAULT_LIFETIME: Final = timedelta(days=365)
+"""How long certificates last where no profile says otherwise."""
 _ANNOUNCED: Final = timedelta(days=90)
 _LAST_DAYS: Final = timedelta(days=30)
 
@@ -239,7 +240,7 @@ def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, d
     return verifies(issuer.certificate.public_key(), algorithm, signature=signature, data=data)
 
 
-def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = _LONGEST_LIFETIME) -> tuple[Expiry, ...]:
+def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIFETIME) -> tuple[Expiry, ...]:
     """The CAs of the path whose end must be prepared for, or has begun to shorten certificates.
 
     A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its

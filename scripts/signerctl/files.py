@@ -1,7 +1,6 @@
 """Files: certificates in every form in which CAs hand them out, and outputs that are whole or not there at all."""
 
 import os
-import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,12 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from csr_signer import der
+from csr_signer.chain import PRIVATE_KEY
 from signerctl.program import CommandError
 
 LARGEST_INPUT: Final = 1024 * 1024
 STANDARD_INPUT: Final = Path("-")
 _PEM: Final = b"-----BEGIN "
-_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def read(path: Path) -> bytes:
@@ -48,7 +47,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
         CommandError: there are none, or a private key lies beside them.
     """
     content = read(path)
-    if _PRIVATE_KEY.search(content):
+    if PRIVATE_KEY.search(content):
         raise CommandError(f"{path}: holds a private key, allowed are certificates: a CA's key stays in Cloud KMS")
     try:
         return tuple(der.attempt(lambda: _certificates(content)))

@@ -2,18 +2,12 @@
 
 from typing import Any
 
+from sandbox.kubernetes.documents import merge
+
 
 def apply(target: Any, patch: Any) -> Any:
     """The document that a patch makes of another; neither is changed."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = apply(merged.get(key), value)
-    return merged
+    return merge(target, patch)
 
 
 def difference(target: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

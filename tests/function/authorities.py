@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.calico import der
-from tests.function.builders import ec_key
+from tests.function.builders import ca_key_usage, ec_key
 
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 END: Final = datetime(2036, 1, 1, tzinfo=UTC)
@@ -24,21 +24,6 @@ def named(common_name: str | None, **attributes: str) -> x509.Name:
     pairs = [(getattr(x509.NameOID, name), value) for name, value in attributes.items()]
     pairs += [] if common_name is None else [(x509.NameOID.COMMON_NAME, common_name)]
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in pairs])
-
-
-def key_usage(*, key_cert_sign: bool = True) -> x509.KeyUsage:
-    """A CA's key usage."""
-    return x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 class Ca:
@@ -76,7 +61,7 @@ class Ca:
         signing = self if above is None else above
         usual: dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool] | None] = {
             x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=path_length), True),
-            x509.KeyUsage: (key_usage(), True),
+            x509.KeyUsage: (ca_key_usage(), True),
             x509.SubjectKeyIdentifier: (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
             x509.AuthorityKeyIdentifier: (
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.key.public_key()),

@@ -496,7 +496,7 @@ def make_authority(
             x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True
         )
     if key_usage:
-        builder = builder.add_extension(_ca_key_usage(key_cert_sign=key_cert_sign), critical=True)
+        builder = builder.add_extension(ca_key_usage(key_cert_sign=key_cert_sign), critical=True)
     if key_identifier:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     deterministic = True if isinstance(signing, ec.EllipticCurvePrivateKey) else None
@@ -504,7 +504,8 @@ def make_authority(
     return Authority(certificate=certificate, key=key, algorithm=SIGNATURE_ALGORITHMS[algorithm])
 
 
-def _ca_key_usage(*, key_cert_sign: bool) -> x509.KeyUsage:
+def ca_key_usage(*, key_cert_sign: bool = True) -> x509.KeyUsage:
+    """A CA's key usage."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

@@ -21,7 +21,6 @@ from tests.function.authorities import (
     Ca,
     Extensions,
     curve,
-    key_usage,
     named,
     pem_of,
     permitted,
@@ -30,7 +29,7 @@ from tests.function.authorities import (
     unreadable_names,
     with_replaced,
 )
-from tests.function.builders import KEY_VERSION, ec_key, rsa_key
+from tests.function.builders import KEY_VERSION, ca_key_usage, ec_key, rsa_key
 
 SERVER, CLIENT, CODE = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.3"
 ROOT = Ca("Root", key=ec_key(number=31), path_length=1)
@@ -135,7 +134,7 @@ REFUSED = {
     "no path length": (Ca(path_length=None), "path length is None, allowed is 0"),
     "no key usage": (Ca(extensions={x509.KeyUsage: None}), "has no key usage, RFC 5280 §4.2.1.3 requires it"),
     "a key usage without keyCertSign": (
-        Ca(extensions={x509.KeyUsage: (key_usage(key_cert_sign=False), True)}),
+        Ca(extensions={x509.KeyUsage: (ca_key_usage(key_cert_sign=False), True)}),
         "key usage has no keyCertSign",
     ),
     "extended key usages without the profile's": (

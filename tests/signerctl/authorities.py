@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.function.builders import ca_key_usage
+
 PURPOSES: Final = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
@@ -81,7 +83,7 @@ def ca_certificate(
         .not_valid_before(now + timedelta(days=days[0]))
         .not_valid_after(now + timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True)
-        .add_extension(key_usage(key_cert_sign=key_cert_sign), critical=True)
+        .add_extension(ca_key_usage(key_cert_sign=key_cert_sign), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
@@ -102,21 +104,6 @@ def weak_root() -> x509.Certificate:
     """A self-signed CA whose key is of a size that is within reach."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that it is refused is tested
     return ca_certificate("Weak", key, "Weak", key)
-
-
-def key_usage(*, key_cert_sign: bool = True) -> x509.KeyUsage:
-    """A CA's key usage."""
-    return x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _name(common_name: str | None) -> x509.Name:

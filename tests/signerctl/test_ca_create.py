@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_publ
 
 from csr_signer.algorithm import algorithm_for
 from sandbox.kms import Corruption, Fault
-from tests.signerctl.authorities import PURPOSES, certificates, foreign, key_usage, spki
+from tests.function.builders import ca_key_usage
+from tests.signerctl.authorities import PURPOSES, certificates, foreign, spki
 from tests.signerctl.stage import EVERY_ALGORITHM, Stage, openssl, records_of
 
 
@@ -49,7 +50,7 @@ def test_a_root_of_every_algorithm_verifies_and_says_what_was_asked_for(
     assert root.serial_number.bit_length() == 159
     assert [(each.critical, each.value) for each in root.extensions][:3] == [
         (True, x509.BasicConstraints(ca=True, path_length=0)),
-        (True, key_usage()),
+        (True, ca_key_usage()),
         (False, PURPOSES),
     ]
     assert [type(each.value) for each in root.extensions][3:] == [x509.SubjectKeyIdentifier]

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sandbox.kms import Corruption, Fault
-from tests.signerctl.authorities import PURPOSES, ca_certificate, certificates, foreign, key_usage, spki, write
+from tests.function.builders import ca_key_usage
+from tests.signerctl.authorities import PURPOSES, ca_certificate, certificates, foreign, spki, write
 from tests.signerctl.function import leaf_of, loaded
 from tests.signerctl.stage import Stage, openssl, records_of, verified
 
@@ -68,7 +69,7 @@ def test_a_cross_certificate_is_the_new_ca_under_the_old_name(root: Path, new: P
     signers = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     assert [(each.critical, each.value) for each in found.extensions] == [
         (True, x509.BasicConstraints(ca=True, path_length=0)),
-        (True, key_usage()),
+        (True, ca_key_usage()),
         (False, PURPOSES),
         (False, own.value),
         (False, x509.AuthorityKeyIdentifier(signers.value.digest, None, None)),

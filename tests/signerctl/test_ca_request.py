@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_publ
 
 from csr_signer.algorithm import algorithm_for
 from sandbox.kms import Corruption, Fault
-from tests.signerctl.authorities import PURPOSES, key_usage, spki
+from tests.function.builders import ca_key_usage
+from tests.signerctl.authorities import PURPOSES, spki
 from tests.signerctl.stage import EVERY_ALGORITHM, Stage, openssl, records_of
 
 
@@ -46,7 +47,7 @@ def test_a_request_of_every_algorithm_verifies_and_says_what_was_asked_for(
     assert spki(asked.public_key()) == spki(key)
     assert [(each.critical, each.value) for each in asked.extensions][:3] == [
         (True, x509.BasicConstraints(ca=True, path_length=0)),
-        (True, key_usage()),
+        (True, ca_key_usage()),
         (False, PURPOSES),
     ]
     assert [type(each.value) for each in asked.extensions][3:] == [x509.SubjectKeyIdentifier]

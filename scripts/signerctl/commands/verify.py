@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -22,8 +22,6 @@ from signerctl.program import Command, CommandError
 from signerctl.text import table
 
 T = TypeVar("T")
-
-_LIFETIME: Final = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +147,7 @@ def _of_files(
         protection_level=kms.protection_level,
         signature_hash=kms.signature_hash,
     )
-    return _Subject(name="issuer", signer_name=signer_name, ca=ca, lifetime=_LIFETIME, kms=kms)
+    return _Subject(name="issuer", signer_name=signer_name, ca=ca, lifetime=issuer.DEFAULT_LIFETIME, kms=kms)
 
 
 def _of_subject(subject: _Subject, now: datetime) -> Iterator[Finding]:
