@@ -1,8 +1,9 @@
 """`scripts/lock`: the hashed locks, from the ranges in pyproject.toml.
 
-Four sets: what the function ships (Python 3.13 on Linux), what the exporter's image ships, what developers use (3.11 to
-3.14), whose versions the others follow, and what tests the tests (development.mutants). No lock names an index. Each
-names the SHA-256 of the ranges that it was made from, so that `--check` can tell without network whether it is stale.
+What the function ships (Python 3.13 on Linux), what the exporter's image ships, what developers use (3.11 to 3.14),
+whose versions these follow, and what needs a virtual environment of its own: what tests the tests
+(development.mutants), Terraform with its tools, a second CloudEvents SDK. No lock names an index. Each names the
+SHA-256 of the ranges that it was made from, so that `--check` can tell without network whether it is stale.
 """
 
 import argparse
@@ -19,6 +20,10 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEVELOPMENT: Final = "scripts/requirements-dev.txt"
 MUTANTS: Final = "scripts/requirements-mutants.txt"
+TERRAFORM: Final = "scripts/requirements-terraform.txt"
+CLOUDEVENTS: Final = "scripts/requirements-cloudevents.txt"
+# They share no process with anything in the development lock, and cannot agree with it.
+_APART: Final = (DEVELOPMENT, TERRAFORM, CLOUDEVENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,8 @@ LOCKS: Final = (
     Lock(path=DEVELOPMENT, groups=("project", "dev"), target=UNIVERSAL),
     Lock(path="function/requirements.txt", groups=("project",), target=PRODUCTION),
     Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
+    Lock(path=TERRAFORM, groups=("terraform",), target=UNIVERSAL),
+    Lock(path=CLOUDEVENTS, groups=("cloudevents",), target=UNIVERSAL),
     # yattag, for cosmic-ray's HTML, has no wheel, and what builds one would have no hash.
     Lock(path=MUTANTS, groups=("mutants",), target=(*UNIVERSAL, "--no-emit-package", "yattag")),
 )
@@ -76,7 +83,7 @@ def is_fresh(lock: Lock) -> bool:
 def write(lock: Lock, *, upgrade: bool) -> None:
     """Writes one lock; versions that it holds already are kept unless `upgrade`."""
     path = ROOT / lock.path
-    follow = [] if lock.path == DEVELOPMENT else ["--constraint", str(ROOT / DEVELOPMENT)]
+    follow = [] if lock.path in _APART else ["--constraint", str(ROOT / DEVELOPMENT)]
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder) / "requirements.in", Path(folder) / "requirements.txt"
         source.write_text("\n".join(ranges(lock)) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
 
-from csr_exporter.csr import Reference
+from csr_exporter.csr import Reference, requester_of
 from csr_exporter.log import Log
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SIGNER = "example.com/calico"
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
+ACCOUNT = "system:serviceaccount:calico-system:calico-node"
 CREATED = "2026-11-24T10:00:00Z"
 LONG = 10.0
 """Seconds within which anything happens that is going to happen."""
@@ -45,14 +46,21 @@ class VirtualClock:
         return self.time >= self._ends_at
 
 
-def reference(number: int = 1, *, signer_name: str = SIGNER) -> Reference:
-    """The reference of the CSR of that number."""
+def filed_by(pod: int) -> dict[str, object]:
+    """What the API server puts into the spec of a CSR about the pod of that number, which filed it."""
+    uid = f"{pod:08d}-0000-4000-8000-0000000000aa"
+    return {"username": ACCOUNT, "extra": {"authentication.kubernetes.io/pod-uid": [uid]}}
+
+
+def reference(number: int = 1, *, signer_name: str = SIGNER, pod: int | None = None) -> Reference:
+    """The reference of the CSR of that number, which the pod of the same number filed unless told otherwise."""
     return Reference(
         uid=f"{number:08d}-0000-4000-8000-000000000000",
         name=f"csr-{number}",
         resource_version=str(100 + number),
         signer_name=signer_name,
         creation_timestamp=CREATED,
+        requester=requester_of(filed_by(number if pod is None else pod)),
     )
 
 
@@ -68,7 +76,7 @@ def csr_document(number: int = 1, *conditions: str, version: str = "", **metadat
             "creationTimestamp": CREATED,
             **metadata,
         },
-        "spec": {"signerName": SIGNER, "request": "eA==", "usages": ["client auth"]},
+        "spec": {"signerName": SIGNER, "request": "eA==", "usages": ["client auth"]} | filed_by(number),
         "status": status,
     }
 

@@ -18,15 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from csr_exporter import api_server
-from csr_exporter.api_server import ApiServer, Page
+from csr_exporter.api_server import ApiServer
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts, UnreachableError
 from csr_exporter.csr import MalformedError, Stage
+from csr_exporter.page import Page
 from csr_exporter.status import ExpiredError, RefusedError
 from sandbox.pki import Authority
 from tests.exporter.support import (
     CHUNKED,
     LAST_CHUNK,
+    LONG,
     SIGNER,
     Connection,
     Request,
@@ -44,12 +46,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+PATIENT = Timeouts(connect=LONG, read=LONG, total=LONG)
 SHORT = Timeouts(connect=1.0, read=0.3, total=0.6)
+"""Where the time-out itself is what a test waits for."""
 
 
 @contextmanager
 def _api(
-    handler: Callable[[Request, Connection], bytes | None], directory: Path, timeouts: Timeouts = SHORT
+    handler: Callable[[Request, Connection], bytes | None], directory: Path, timeouts: Timeouts = PATIENT
 ) -> Iterator[tuple[ApiServer, ScriptedServer]]:
     token = directory / "token"
     token.write_text("service-account-token\n")
@@ -80,7 +84,7 @@ def _watched(api: ApiServer, version: str = "100") -> tuple[list[tuple[int, Stag
     with api.watch(SIGNER, version) as watch:
         try:
             for batch in watch.batches():
-                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch]
+                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch.seen]
         except (ExpiredError, RefusedError, MalformedError, UnreachableError) as caught:
             error = caught
         return shown, watch.version, error
@@ -150,7 +154,7 @@ def test_row_06_410_on_a_page_says_that_the_list_must_be_restarted(tmp_path: Pat
     assert len(server.requests) == 2
 
 
-def test_a_page_that_is_too_large_is_asked_for_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_too_large_is_asked_for_in_quarters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it fits; nothing is skipped, nothing comes twice, and small pages let the size grow again."""
     monkeypatch.setattr(api_server, "LARGEST_PAGE", 20_000)
     documents = [csr_document(n, padding="x" * (5_000 if n <= 20 else 10)) for n in range(1, 601)]
@@ -164,38 +168,129 @@ def test_a_page_that_is_too_large_is_asked_for_in_halves(tmp_path: Path, monkeyp
     with _api(paged, tmp_path) as (api, server):
         assert _numbers(list(api.pages(SIGNER))) == list(range(1, 601))
     limits = [int(_asked(request)["limit"]) for request in server.requests]
-    assert limits[:9] == [500, 250, 125, 62, 31, 15, 7, 3, 3]
-    assert max(limits[9:]) == 24
+    assert limits[:7] == [500, 125, 31, 7, 1, 2, 2]
+    assert max(limits[7:]) == 32
 
 
-def test_one_csr_that_is_too_large_is_passed_over_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the list goes on is asked as a table without objects; the others are read."""
-    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
-    documents = [csr_document(1), csr_document(2, padding="x" * 5_000), csr_document(3)]
+def _paged(documents: list[dict[str, object]]) -> Callable[[Request, Connection], bytes]:
+    """An API server with these CSRs: pages of them, or of their metadata, as they are at the time of the request."""
 
-    def paged(request: Request, _connection: Connection) -> bytes:
+    def answered(request: Request, _connection: Connection) -> bytes:
         asked = _asked(request)
         start = int(asked.get("continue", "0"))
         stop = start + int(asked["limit"])
         following = str(stop) if stop < len(documents) else ""
-        if "as=Table" in request.headers["accept"]:
-            assert asked["includeObject"] == "None"
-            metadata = {"resourceVersion": "100", "continue": following}
-            return answer(200, {"kind": "Table", "metadata": metadata, "rows": [{"cells": ["csr-2"], "object": None}]})
-        return page(*documents[start:stop], following=following)
+        if "as=PartialObjectMetadataList" not in request.headers["accept"]:
+            return page(*documents[start:stop], version=str(len(documents)), following=following)
+        kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+        metadata = {"resourceVersion": str(len(documents)), **({"continue": following} if following else {})}
+        items = [{"metadata": each["metadata"]} for each in documents[start:stop]]
+        whole = {**kind, "metadata": metadata, "items": items}
+        return answer(200, json.dumps(whole, separators=(",", ":")).encode())
 
-    with _api(paged, tmp_path) as (api, _):
+    return answered
+
+
+def _large(number: int, **metadata: object) -> dict[str, object]:
+    """A CSR that is too large, its metadata in the order of the API server."""
+    document = csr_document(number)
+    it: dict[str, object] = document["metadata"]  # type: ignore[assignment]
+    return document | {"metadata": {"name": it["name"], **metadata, **it}, "padding": "x" * 5_000}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_one_csr_that_is_too_large_is_passed_over_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """Wherever it stands; its uid is known, and the others are read."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 4_000)
+    documents = [csr_document(n) for n in (1, 2, 3)]
+    documents[place - 1] = _large(place, generateName="x-")
+    with _api(_paged(documents), tmp_path) as (api, _):
+        pages = list(api.pages(SIGNER))
+    assert _numbers(pages) == [n for n in (1, 2, 3) if n != place]
+    assert sum(each.oversize for each in pages) == 1
+    assert [uid for each in pages for uid in each.unread] == [reference(place).uid]
+    assert all(each.is_whole for each in pages)
+
+
+def test_one_csr_may_be_larger_than_a_page_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large as a line of the watch: what the watch shows, the list shows."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    with _api(_paged([csr_document(1), _large(2), csr_document(3)]), tmp_path) as (api, _):
+        pages = list(api.pages(SIGNER))
+    assert (_numbers(pages), sum(each.oversize for each in pages)) == ([1, 2, 3], 0)
+
+
+def test_only_the_beginning_of_large_metadata_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields without end hide neither the uid nor the other CSRs; a name that imitates a uid does not help."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 4_000)
+    monkeypatch.setattr(api_server, "_HEAD", 1_000)
+    name = 'x","uid":"no","metadata":{"name":"x","uid":"no"'
+    documents = [csr_document(1), _large(2, name=name), csr_document(3)]
+    metadata: dict[str, object] = documents[1]["metadata"]  # type: ignore[assignment]
+    documents[1]["metadata"] = metadata | {"name": name, "managedFields": ["y" * 50_000]}
+    with _api(_paged(documents), tmp_path) as (api, _):
         pages = list(api.pages(SIGNER))
     assert _numbers(pages) == [1, 3]
-    assert sum(each.oversize for each in pages) == 1
+    assert [uid for each in pages for uid in each.unread] == [reference(2).uid]
+
+
+def test_a_uid_out_of_reach_makes_the_list_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be seen may be anything: then nothing is concluded from what the list does not show."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 4_000)
+    monkeypatch.setattr(api_server, "_HEAD", 1_000)
+    documents = [csr_document(1), _large(2), csr_document(3)]
+    metadata: dict[str, object] = documents[1]["metadata"]  # type: ignore[assignment]
+    documents[1]["metadata"] = {"name": "y" * 2_000} | metadata | {"name": "y" * 2_000}
+    with _api(_paged(documents), tmp_path) as (api, _):
+        pages = list(api.pages(SIGNER))
+    assert _numbers(pages) == [1, 3]
+    assert [each.is_whole for each in pages] == [True, False, True]
+
+
+def test_a_csr_that_comes_before_the_large_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list begins with another CSR than a moment ago: that one is not taken for the one that is too large."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 4_000)
+    documents = [_large(2), csr_document(3)]
+
+    def grows(request: Request, connection: Connection) -> bytes:
+        if "as=PartialObjectMetadataList" in request.headers["accept"] and len(documents) == 2:
+            documents.insert(0, csr_document(1))
+        return _paged(documents)(request, connection)
+
+    with _api(grows, tmp_path) as (api, server):
+        pages = list(api.pages(SIGNER))
+    assert _numbers(pages) == [1, 3]
+    assert [uid for each in pages for uid in each.unread] == [reference(2).uid]
+    exact = [_asked(request) for request in server.requests if "resourceVersionMatch" in _asked(request)]
+    assert [(each["resourceVersion"], each["resourceVersionMatch"]) for each in exact] == [("3", "Exact")]
+
+
+@pytest.mark.parametrize("head", [b"", b"<html>", b'{"metadata":{}}', b'{"metadata":{"continue":"5"}}'])
+def test_row_11_metadata_that_are_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    """Where the list goes on is not guessed."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 4_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 4_000)
+
+    def odd(request: Request, _connection: Connection) -> bytes:
+        return answer(200, head) if "as=" in request.headers["accept"] else page(_large(1), _large(2))
+
+    with _api(odd, tmp_path) as (api, _), pytest.raises(MalformedError):
+        list(api.pages(SIGNER))
 
 
 def test_row_11_a_malformed_item_of_a_list_is_counted(tmp_path: Path) -> None:
     """The others on its page are read."""
-    reply = page(csr_document(1), {"metadata": 5}, csr_document(2, uid=7), csr_document(3))
+    reply = page(csr_document(1), {"metadata": 5}, csr_document(2, uid=7), csr_document(3), csr_document(4, name=7))
     with _api(lambda *_: reply, tmp_path) as (api, _):
         pages = list(api.pages(SIGNER))
-    assert (_numbers(pages), pages[0].malformed) == ([1, 3], 2)
+    assert (_numbers(pages), pages[0].malformed, pages[0].is_whole) == ([1, 3], 3, False)
+    assert pages[0].unread == (reference(4).uid,)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +305,14 @@ def test_row_11_a_malformed_item_of_a_list_is_counted(tmp_path: Path) -> None:
         answer(200, {"metadata": {"resourceVersion": "5"}, "items": {}}),
         answer(200, {"metadata": {"resourceVersion": 5}, "items": []}),
         answer(200, {"metadata": {"resourceVersion": "5", "continue": 5}, "items": []}),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[]'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[}'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[,]}'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[],}'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[]}}'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"},"items":[{} {}]}'),
+        answer(200, b'{"metadata":{"resourceVersion":"5"} "items":[]}'),
+        answer(200, b'{"metadata" {"resourceVersion":"5"},"items":[]}'),
     ],
 )
 def test_row_11_a_page_that_is_no_list(tmp_path: Path, reply: bytes) -> None:
@@ -296,7 +399,7 @@ def test_row_10_a_line_of_a_mebibyte(tmp_path: Path) -> None:
     oversize["object"] = csr_document(2, padding="x" * (4 << 20))
     with _api(lambda *_: stream(event, oversize, _event("ADDED", 3)), tmp_path) as (api, _):
         with api.watch(SIGNER, "1") as watch:
-            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch]
+            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch.seen]
         assert (shown, watch.oversize, watch.version) == ([1, 3], 1, reference(3).resource_version)
 
 
@@ -409,7 +512,7 @@ def test_row_08_a_silent_connection_ends(tmp_path: Path) -> None:
         connection.send(stream(_event("ADDED", 1), end=b""))
         connection.hang()
 
-    with _api(silent, tmp_path) as (api, _):
+    with _api(silent, tmp_path, SHORT) as (api, _):
         shown, version, caught = _watched(api)
     assert (shown, version) == ([(1, Stage.PENDING)], reference(1).resource_version)
     assert isinstance(caught, UnreachableError)
@@ -423,7 +526,7 @@ def test_a_list_that_dribbles_ends(tmp_path: Path) -> None:
         while connection.wait(0.05):
             connection.send(chunk(b" "))
 
-    with _api(dribbles, tmp_path) as (api, _), pytest.raises(UnreachableError, match="did not end in time"):
+    with _api(dribbles, tmp_path, SHORT) as (api, _), pytest.raises(UnreachableError, match="did not end in time"):
         list(api.pages(SIGNER))
 
 

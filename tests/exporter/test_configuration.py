@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from csr_exporter import configuration
+from csr_exporter.budget import Limits
 from csr_exporter.configuration import (
     ApiServer,
     ConfigurationError,
@@ -21,6 +22,7 @@ from csr_exporter.configuration import (
     WorkloadIdentityFederation,
 )
 from csr_exporter.csr import Stage
+from csr_exporter.replicas import Replicas
 from tests.exporter.support import SIGNER, SOURCE
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -72,6 +74,7 @@ def test_the_least_that_must_be_said() -> None:
         iam_credentials_url="https://iamcredentials.googleapis.com",
     )
     assert read.health == Health(address="127.0.0.1", port=9863)
+    assert (read.replicas, read.budget) == (Replicas(count=1, ordinal=0), Limits(burst=6, seconds=30))
     mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     assert read.api_server == ApiServer(
         server="https://10.0.0.1:443", certificate_authority=mounted / "ca.crt", token_file=mounted / "token"
@@ -127,7 +130,10 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         ('{"source": "a", "source": "b"}', "key 'source' is there twice"),
         (_changed("source", None), "source: is missing"),
         (_changed("source", "two words"), "source: got 'two words'"),
-        (_changed("sauce", "x"), "sauce: is not a key here, allowed are api_server, function, health, identity"),
+        (
+            _changed("sauce", "x"),
+            "sauce: is not a key here, allowed are api_server, budget, function, health, identity",
+        ),
         (_changed("signers", None), "signers: is missing"),
         (_changed("signers", []), "signers: got [], allowed is a list of at least one object"),
         (_changed("signers", [5]), "signers[0]: got 5, allowed is an object"),
@@ -168,6 +174,14 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         (_changed("health.address", "example.com"), "health.address: got 'example.com'"),
         (_changed("api_server.server", "http://127.0.0.1:80"), "api_server.server: got 'http://127.0.0.1:80'"),
         (_changed("api_server.token_file", "/t"), "api_server.certificate_authority: is missing"),
+        (_changed("replicas", 2), "replicas: got 2, allowed is an object"),
+        (_changed("replicas", {"count": 0}), "replicas.count: got 0, allowed is a whole number from 1 to 9"),
+        (_changed("replicas", {"count": 2}), "replicas.count: is more than 1, and environment variables POD_INDEX ''"),
+        (_changed("replicas", {"delay_seconds": 0.5}), "replicas.delay_seconds: got 0.5"),
+        (_changed("replicas", {"ordinal": 1}), "replicas.ordinal: is not a key here, allowed are count, delay_seconds"),
+        (_changed("budget", {"burst": 0}), "budget.burst: got 0, allowed is a whole number from 1 to 10000"),
+        (_changed("budget", {"seconds": "30"}), "budget.seconds: got '30', allowed is a whole number from 1 to 3600"),
+        (_changed("budget", {"rate": 1}), "budget.rate: is not a key here, allowed are burst, seconds"),
         (_changed("source", "x" * 100_000), "source: got 'xxx"),
     ],
 )
@@ -176,6 +190,45 @@ def test_a_mistake_is_named(document: object, error: str) -> None:
     errors = _errors(document)
     assert any(each.startswith(error) or error in each for each in errors), errors
     assert all(len(each) < 400 for each in errors)
+
+
+@pytest.mark.parametrize(
+    ("environment", "ordinal"),
+    [
+        ({"POD_INDEX": "1"}, 1),
+        ({"POD_NAME": "csr-exporter-1"}, 1),
+        ({"POD_NAME": "csr-exporter-12"}, 12),
+        ({"POD_INDEX": "0", "POD_NAME": "csr-exporter-1"}, 0),
+        ({"POD_INDEX": "", "POD_NAME": "csr-exporter-0"}, 0),
+    ],
+)
+def test_which_replica_this_is(environment: dict[str, str], ordinal: int) -> None:
+    """The pod's index in its StatefulSet, which the downward API tells, directly or as the end of its name."""
+    document = _changed("replicas", {"count": 2, "delay_seconds": 20})
+    read = configuration.parse(json.dumps(document), POD | environment)
+    assert read.replicas == Replicas(count=2, ordinal=ordinal, delay_seconds=20)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"POD_INDEX": "one"}, {"POD_INDEX": "-1"}, {"POD_NAME": "csr-exporter-x7k2p"}, {"POD_NAME": "node7"}],
+)
+def test_replicas_that_do_not_know_which_they_are(environment: dict[str, str]) -> None:
+    """They do not start: all would take themselves for the same one. The host's name is never asked."""
+    errors = _errors(_changed("replicas", {"count": 2}), POD | environment)
+    assert [each.split(":")[0] for each in errors] == ["replicas.count"]
+
+
+def test_a_single_replica_needs_no_index() -> None:
+    """Nor is one looked at."""
+    read = configuration.parse(json.dumps(_changed("replicas", {"count": 1})), POD | {"POD_INDEX": "x"})
+    assert read.replicas == Replicas()
+
+
+def test_the_budget() -> None:
+    """Both numbers, or one of them."""
+    for given, expected in ({"burst": 20, "seconds": 5}, Limits(burst=20, seconds=5)), ({"burst": 7}, Limits(burst=7)):
+        assert configuration.parse(json.dumps(_changed("budget", given)), POD).budget == expected
 
 
 def test_all_mistakes_are_named_together() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_exporter import csr
@@ -34,6 +34,44 @@ def test_stage(document: dict[str, object], stage: Stage | None) -> None:
     """Pending, approved, or nothing left to do: denied, failed, issued, or being deleted."""
     seen = csr.from_api(document)
     assert (seen.stage, seen.reference) == (stage, reference(1))
+
+
+def test_issued() -> None:
+    """Whether nothing is left to do because the certificate is there."""
+    documents = [csr_document(1, "Approved") | {"status": {"certificate": "eA=="}}, csr_document(1, "Denied")]
+    assert [csr.from_api(document).issued for document in documents] == [True, False]
+
+
+USER: dict[str, object] = {"username": "system:serviceaccount:a:b"}
+POD_UID = "authentication.kubernetes.io/pod-uid"
+
+
+def test_a_pod_is_one_requester() -> None:
+    """The same user from another pod is another requester, and so is another user from a pod of that uid."""
+    specs: list[dict[str, object]] = [
+        USER,
+        USER | {"extra": {POD_UID: ["1"]}},
+        USER | {"extra": {POD_UID: ["2"]}},
+        {"username": "other", "extra": {POD_UID: ["1"]}},
+        {"username": "other"},
+        {},
+    ]
+    digests = [csr.requester_of(spec) for spec in specs]
+    assert len(set(digests)) == len(specs)
+    assert digests == [csr.requester_of(spec) for spec in specs]
+    assert {len(each) for each in digests} == {16}
+
+
+@pytest.mark.parametrize("extra", [None, [], "x", {POD_UID: []}, {POD_UID: "1"}, {POD_UID: ["1", "2"]}, {POD_UID: [1]}])
+def test_an_odd_pod_uid_is_none(extra: object) -> None:
+    """Then the user name alone counts, so that nobody gets another budget by an odd one."""
+    assert csr.requester_of(USER | {"extra": extra}) == csr.requester_of(USER)
+    assert csr.requester_of({"username": 5, "extra": extra}) == csr.requester_of({})
+
+
+def test_a_requester_may_be_any_text() -> None:
+    """Unpaired surrogates and megabytes make a digest like any other."""
+    assert len(csr.requester_of({"username": "\ud800" * 1_000_000})) == 16
 
 
 def _without(part: str, field: str) -> dict[str, Any]:
@@ -70,6 +108,7 @@ def test_row_11_wrong_types_are_malformed(document: object) -> None:
         csr.from_api(document)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.text() | st.integers(),

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import json
+import ssl
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from csr_exporter import event
 from csr_exporter.answer import Answer, Verdict
@@ -15,9 +23,12 @@ from csr_exporter.connection import Timeouts
 from csr_exporter.csr import Stage
 from csr_exporter.delivery import Delivery
 from csr_exporter.identity import CachedToken, IdentityError, IdToken
+from csr_exporter.metrics import Metrics
 from csr_exporter.work import Parcel
+from sandbox.pki import Authority
 from tests.exporter.support import (
     CHUNKED,
+    LONG,
     SOURCE,
     Connection,
     Request,
@@ -30,7 +41,9 @@ from tests.exporter.support import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+DONE: dict[str, object] = {"outcome": "issued"}
 PARCEL = Parcel(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
 SHORT = Timeouts(connect=1.0, read=0.2, total=0.4)
 
@@ -54,26 +67,32 @@ def _function(
 
 def _tokens() -> CachedToken:
     numbers = iter(range(1, 1000))
-    return CachedToken(lambda: IdToken(value=f"token-{next(numbers)}", lifetime=3600.0), VirtualClock())
+    return CachedToken(
+        lambda: IdToken(value=f"token-{next(numbers)}", lifetime=3600.0, principal="exporter@p.example.com"),
+        VirtualClock(),
+        metrics=Metrics(),
+    )
 
 
 @pytest.mark.parametrize(("path", "target"), [("/", "/"), ("", "/"), ("/a/b", "/a/b")])
 def test_the_event_is_posted(path: str, target: str) -> None:
     """Structured mode, to the URL's own path, with the token; the connection is kept for the next event."""
-    with _function(lambda *_: answer(200, {"outcome": "issued"}), token=_tokens(), path=path) as (delivery, server):
+    with _function(lambda *_: answer(200, DONE), token=_tokens(), path=path) as (delivery, server):
         first, second = delivery.send(PARCEL), delivery.send(PARCEL)
     assert first == second == Answer(verdict=Verdict.ACKNOWLEDGED, status=200, reason="issued")
     request = server.requests[0]
     assert (request.method, request.target) == ("POST", target)
     assert request.headers["content-type"] == "application/cloudevents+json"
     assert request.headers["authorization"] == "Bearer token-1"
-    assert request.body == event.encode(source=SOURCE, reference=reference(), stage=Stage.PENDING).body
+    encoded = event.encode(source=SOURCE, reference=reference(), stage=Stage.PENDING)
+    assert request.body == encoded.body
+    assert request.headers["traceparent"] == encoded.traceparent
     assert len(server.requests) == 2
 
 
 def test_without_identity_no_token_is_sent() -> None:
     """A sandbox's function gets no Authorization header."""
-    with _function(lambda *_: answer(200)) as (delivery, server):
+    with _function(lambda *_: answer(200, DONE)) as (delivery, server):
         assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
     assert "authorization" not in server.requests[0].headers
 
@@ -129,10 +148,24 @@ def test_row_19_an_answer_that_does_not_come_frees_its_slot(
     assert got.reason
 
 
-def test_a_long_answer_is_not_read_to_its_end() -> None:
-    """The status counts; a megabyte of body does not."""
-    with _function(lambda *_: answer(200, b"x" * (1 << 20))) as (delivery, _):
-        assert delivery.send(PARCEL) == Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"ok", b"<html>Congratulations", b"{}", b'{"outcome": 5}', b'{"outcome": "two words"}', b"x" * (1 << 20)],
+    ids=["empty", "text", "a page", "no outcome", "a number", "no code", "a megabyte"],
+)
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_success_is_believed_only_of_the_function(status: int, body: bytes) -> None:
+    """Another service answers 200 too, and would sign nothing: no CSR is called acknowledged, and none is blamed."""
+    with _function(lambda *_: answer(status, b"" if status == 204 else body)) as (delivery, server):
+        got = delivery.send(PARCEL)
+    assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
+    assert f"is {server.url + '/'!r} the function's URL" in got.reason
+
+
+def test_a_fault_is_no_success() -> None:
+    """Whatever status it comes with: this CSR again."""
+    with _function(lambda *_: answer(200, {"outcome": "fault", "reason": "ItemError"})) as (delivery, _):
+        assert delivery.send(PARCEL) == Answer(verdict=Verdict.LATER, status=200, reason="fault ItemError")
 
 
 def test_a_function_that_is_not_there() -> None:
@@ -149,7 +182,7 @@ def test_a_function_that_is_not_there() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_row_23_a_redirect_is_not_followed(status: int) -> None:
     """Neither event nor token goes elsewhere; the answer says that this is not the function."""
-    with ScriptedServer(lambda *_: answer(200)) as elsewhere:
+    with ScriptedServer(lambda *_: answer(200, DONE)) as elsewhere:
         reply = answer(status, Location=elsewhere.url + "/")
         with _function(lambda *_: reply, token=_tokens()) as (delivery, _):
             got = delivery.send(PARCEL)
@@ -165,20 +198,68 @@ def test_row_23_410_retires() -> None:
     assert server.url in got.reason
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_row_24_a_refused_token_is_fetched_anew_once(status: int) -> None:
-    """The second refusal is the answer and names the audience; a function that takes the new token gets the event."""
+def test_a_404_names_url_and_ingress() -> None:
+    """A wrong URL and a forbidden network look the same from here."""
+    with _function(lambda *_: answer(404, b"<html>")) as (delivery, server):
+        got = delivery.send(PARCEL)
+    assert got == Answer(
+        verdict=Verdict.ENDPOINT,
+        status=404,
+        reason=f"404: is {server.url + '/'!r} the function's URL, and does its ingress admit this network?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? It names {who}"),
+        (403, "403: may {who} invoke the service, and is the audience 'https://audience.example.com' its URI?"),
+    ],
+)
+def test_row_24_a_refused_token_is_fetched_anew_once(status: int, reason: str) -> None:
+    """The second refusal is the answer, with audience and principal; a function that takes the new token gets it."""
     with _function(lambda *_: answer(status), token=_tokens()) as (delivery, server):
         got = delivery.send(PARCEL)
     assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
     assert (got.verdict, got.status) == (Verdict.CREDENTIAL, status)
-    assert "https://audience.example.com" in got.reason
+    assert got.reason == reason.format(who="exporter@p.example.com")
 
     def takes_the_second(request: Request, _connection: Connection) -> bytes:
-        return answer(200 if request.headers["authorization"].endswith("2") else status)
+        return answer(200, DONE) if request.headers["authorization"].endswith("2") else answer(status)
 
     with _function(takes_the_second, token=_tokens()) as (delivery, _):
         assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_without_identity_says_so(status: int) -> None:
+    """A sandbox's exporter that meets a function that wants to know who it is."""
+    with _function(lambda *_: answer(status)) as (delivery, _):
+        got = delivery.send(PARCEL)
+    assert got.verdict is Verdict.CREDENTIAL
+    assert "this identity" in got.reason
+
+
+def test_row_27_a_token_that_ends_in_flight_costs_one_refusal() -> None:
+    """The function's clock is ahead: eight deliveries are refused with the old token, and share one new one."""
+    tokens = _tokens()
+    old = tokens.token()
+    barrier = threading.Barrier(8)
+
+    def strict(request: Request, _connection: Connection) -> bytes:
+        if request.headers["authorization"] == f"Bearer {old}":
+            barrier.wait(LONG)
+            return answer(401)
+        return answer(200, DONE)
+
+    patient = Timeouts(read=LONG, total=LONG)
+    with _function(strict, token=tokens, timeouts=patient) as (delivery, server), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(delivery.send, [PARCEL] * 8))
+    assert {got.verdict for got in answers} == {Verdict.ACKNOWLEDGED}
+    assert Counter(request.headers["authorization"] for request in server.requests) == {
+        "Bearer token-1": 8,
+        "Bearer token-2": 8,
+    }
 
 
 def test_without_a_token_nothing_is_sent() -> None:
@@ -187,7 +268,10 @@ def test_without_a_token_nothing_is_sent() -> None:
     def fails() -> IdToken:
         raise IdentityError("STS: got 503")
 
-    with _function(lambda *_: answer(200), token=CachedToken(fails, VirtualClock())) as (delivery, server):
+    with _function(lambda *_: answer(200), token=CachedToken(fails, VirtualClock(), metrics=Metrics())) as (
+        delivery,
+        server,
+    ):
         assert delivery.send(PARCEL) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: got 503")
     assert server.requests == []
 
@@ -207,7 +291,7 @@ def test_without_a_token_nothing_is_sent() -> None:
 )
 def test_only_short_codes_of_an_answer_are_repeated(body: bytes, reason: str) -> None:
     """The function's outcome and reason where they are codes; nothing of any other text."""
-    with _function(lambda *_: answer(200, body)) as (delivery, _):
+    with _function(lambda *_: answer(425, body)) as (delivery, _):
         assert delivery.send(PARCEL).reason == reason
 
 
@@ -220,3 +304,52 @@ def test_row_25_a_page_that_echoes_the_token_is_not_repeated() -> None:
     with _function(echo, token=_tokens()) as (delivery, _):
         got = delivery.send(PARCEL)
     assert got == Answer(verdict=Verdict.POISON, status=400, reason="x")
+
+
+class Tls:
+    """A server certificate that some client must not accept, and the authority that the client trusts."""
+
+    def __init__(self, directory: Path, fault: str) -> None:
+        """Makes both; the files are in `directory`."""
+        trusted = Authority.create("trusted")
+        issuer = Authority.create("other") if fault == "wrong CA" else trusted
+        names = {"addresses": ["127.0.0.2"]} if fault == "wrong host name" else {"addresses": ["127.0.0.1"]}
+        pair = issuer.issue("function", server=True, **names)
+        if fault == "expired":
+            pair = dataclasses.replace(pair, certificate_pem=_expired(pair.certificate_pem, issuer))
+        certificate, key = pair.write(directory, "server")
+        self.trusted = directory / "trusted.pem"
+        self.trusted.write_bytes(trusted.certificate_pem)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+
+
+def _expired(pem: bytes, issuer: Authority) -> bytes:
+    """The same certificate with a life that is over."""
+    old = x509.load_pem_x509_certificate(pem)
+    builder = (
+        x509.CertificateBuilder(issuer_name=old.issuer, subject_name=old.subject, extensions=list(old.extensions))
+        .public_key(old.public_key())
+        .serial_number(old.serial_number)
+        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2020, 2, 1, tzinfo=dt.UTC))
+    )
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("fault", ["", "wrong CA", "wrong host name", "expired"])
+def test_row_28_tls_is_verified_and_never_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """A function that cannot prove its name gets neither event nor token, encrypted or not; one that can gets both."""
+    tls = Tls(tmp_path, fault)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.trusted))  # stands for the system's roots
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with ScriptedServer(lambda *_: answer(200, DONE), tls.context) as server:
+        where = Function(url=server.url + "/", audience="a")
+        delivery = Delivery(source=SOURCE, function=where, token=_tokens(), timeouts=SHORT)
+        got = delivery.send(PARCEL)
+        delivery.close()
+    if fault:
+        assert (got.verdict, got.status, server.requests) == (Verdict.SLOW, None, [])
+        assert "certificate verify failed" in got.reason
+    else:
+        assert got.verdict is Verdict.ACKNOWLEDGED

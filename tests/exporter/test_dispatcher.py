@@ -11,12 +11,15 @@ from csr_exporter.answer import Answer, Verdict
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.csr import Stage
 from csr_exporter.dispatcher import Dispatcher
+from csr_exporter.metrics import Metrics
 from csr_exporter.pace import Pace
-from tests.exporter.support import SIGNER, captured_log, csr_document, wait_until
+from csr_exporter.work import Status, Work
+from tests.exporter.support import CREATED, SIGNER, VirtualClock, captured_log, csr_document, filed_by, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from csr_exporter.clock import Clock
     from csr_exporter.log import Log
     from csr_exporter.work import Parcel
 
@@ -48,16 +51,37 @@ class Sender:
                 self._running -= 1
 
 
+def _dispatcher(
+    send: Callable[[Parcel], Answer],
+    log: Log,
+    metrics: Metrics,
+    *,
+    pace: Pace | None = None,
+    work: Work | None = None,
+    clock: Clock | None = None,
+) -> Dispatcher:
+    return Dispatcher(
+        stages={SIGNER: frozenset(Stage)},
+        send=send,
+        clock=clock or MonotonicClock(),
+        log=log,
+        metrics=metrics,
+        work=work,
+        pace=pace,
+    )
+
+
 @contextmanager
-def _running(sender: Sender, pace: Pace | None = None) -> Iterator[tuple[Dispatcher, Log]]:
+def _running(
+    sender: Sender, *, pace: Pace | None = None, work: Work | None = None
+) -> Iterator[tuple[Dispatcher, Metrics]]:
+    metrics = Metrics()
     with captured_log() as (log, _):
-        dispatcher = Dispatcher(
-            stages={SIGNER: frozenset(Stage)}, send=sender, clock=MonotonicClock(), log=log, pace=pace
-        )
+        dispatcher = _dispatcher(sender, log, metrics, pace=pace, work=work)
         thread = threading.Thread(target=dispatcher.run)
         thread.start()
         try:
-            yield dispatcher, log
+            yield dispatcher, metrics
         finally:
             assert dispatcher.drain(10)[1] == 0
             thread.join()
@@ -76,7 +100,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
         return ACKNOWLEDGED
 
     sender = Sender(slow)
-    with _running(sender, Pace(start=3, most=3)) as (dispatcher, _):
+    with _running(sender, pace=Pace(start=3, most=3)) as (dispatcher, _):
         dispatcher.watched(_seen(*range(20)))
         wait_until(lambda: len(sender.sent) == 3)
         go_on.set()
@@ -88,9 +112,9 @@ def test_row_17_the_gate_holds_everything() -> None:
     """After 503 nothing is sent before its Retry-After has passed, new work neither."""
     answers = iter([Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=0.3)])
     sender = Sender(lambda _parcel: next(answers, ACKNOWLEDGED))
-    with _running(sender) as (dispatcher, log):
+    with _running(sender) as (dispatcher, metrics):
         dispatcher.watched(_seen(1))
-        wait_until(lambda: log.counts.get("send_overloaded_total") == 1)
+        wait_until(lambda: metrics.counts.get("retries_total:overloaded") == 1)
         dispatcher.watched(_seen(2, 3))
         wait_until(lambda: {1, 2, 3} <= set(sender.sent[1:]))
     assert all(later - sender.at[0] >= 0.3 for later in sender.at[1:])
@@ -116,11 +140,11 @@ def test_a_fault_of_ours_with_one_csr_stops_nothing() -> None:
         return ACKNOWLEDGED
 
     sender = Sender(faulty)
-    with _running(sender) as (dispatcher, log):
+    with _running(sender) as (dispatcher, metrics):
         dispatcher.watched(_seen(1, 2, 3))
-        wait_until(lambda: log.counts.get("send_acknowledged_total") == 2)
+        wait_until(lambda: metrics.counts.get("send_attempts_total:2xx") == 2)
         wait_until(lambda: sender.sent.count(1) == 2)
-        assert log.counts["send_later_total"] >= 1
+        assert metrics.counts["send_attempts_total:none"] >= 1
 
 
 def test_drain_says_what_is_left() -> None:
@@ -132,7 +156,7 @@ def test_drain_says_what_is_left() -> None:
         return ACKNOWLEDGED
 
     sender = Sender(slow)
-    with _running(sender, Pace(start=2, most=2)) as (dispatcher, _):
+    with _running(sender, pace=Pace(start=2, most=2)) as (dispatcher, _):
         dispatcher.watched(_seen(1, 2, 3))
         wait_until(lambda: len(sender.sent) == 2)
         assert dispatcher.oldest_sending > 0.0
@@ -145,21 +169,66 @@ def test_drain_says_what_is_left() -> None:
 
 def test_a_failing_csr_is_logged_less_and_less() -> None:
     """Attempts 1, 2, 4, 8, ... have a line: an outage of hours does not fill the log."""
+    metrics = Metrics()
     with captured_log() as (log, lines):
-        dispatcher = Dispatcher(
-            stages={SIGNER: frozenset(Stage)},
-            send=lambda _parcel: Answer(verdict=Verdict.LATER, status=500, reason="x\ny"),
-            clock=_Hurried(),
-            log=log,
+        dispatcher = _dispatcher(
+            lambda _parcel: Answer(verdict=Verdict.LATER, status=500, reason="x\ny"), log, metrics, clock=_Hurried()
         )
         dispatcher.watched(_seen(1))
         thread = threading.Thread(target=dispatcher.run)
         thread.start()
-        wait_until(lambda: log.counts.get("send_later_total", 0) >= 20)
+        wait_until(lambda: metrics.counts.get("retries_total:later", 0) >= 20)
         dispatcher.drain(10)
         thread.join()
         attempts = [line["attempt"] for line in lines() if line["message"] == "later"]
     assert attempts[:5] == [1, 2, 4, 8, 16]
+
+
+def test_observations_are_counted() -> None:
+    """What is added, throttled, not held, refused for its name, and ended; the age at which a certificate showed."""
+    metrics = Metrics()
+    with captured_log() as (log, _):
+        dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, work=Work(most=8))
+        for number in range(1, 9):
+            document = csr_document(number)
+            document["spec"] |= filed_by(1)  # type: ignore[operator]  # an object
+            dispatcher.watched([csr.from_api(document)])
+        dispatcher.watched(_seen(9))
+        dispatcher.watched([csr.from_api(csr_document(10, name="x" * 600))])
+        dispatcher.watched([csr.from_api(csr_document(1, "Approved") | {"status": {"certificate": "eA=="}})])
+        dispatcher.audit_begins()
+        dispatcher.watched([csr.from_api(csr_document(2, "Denied"))])
+        dispatcher.audited(_seen(2, 11))
+        dispatcher.audit_ends({SIGNER: {_seen(3)[0].reference.uid}}, since=1e12)
+        dispatcher.listed(SIGNER, {_seen(3)[0].reference.uid}, since=1e12)
+    assert metrics.counts == {
+        "names_refused_total": 1,
+        "throttled_total": 2,
+        "work_changes_total:added": 7,
+        "work_changes_total:ended": 8,
+        "work_changes_total:full": 1,
+        "work_changes_total:throttled": 2,
+    }
+    assert metrics.registry.get_sample_value("csr_exporter_issuance_seconds_count") == 1
+    assert dispatcher.waiting == 1
+
+
+def test_the_state_at_a_moment() -> None:
+    """What the metrics page and an operator are told; gated time is counted up to now."""
+    metrics, clock = Metrics(), VirtualClock()
+    pace = Pace()
+    with captured_log() as (log, _):
+        dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, pace=pace, clock=clock)
+        dispatcher.watched(_seen(1, 2))
+        overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=30.0)
+        pace.answered(overloaded, requester="", hung=False, sent_at=clock.now(), now=clock.now())
+        clock.wait(10.0)
+        assert dispatcher.status() == Status(
+            pending={Stage.PENDING: 2}, oldest_undelivered=CREATED, in_flight=0, limit=pace.limit, circuit=0
+        )
+        assert [each["stage"] for each in dispatcher.entries()] == ["pending", "pending"]
+        assert len(dispatcher.entries(1)) == 1
+    assert metrics.counts["gate_seconds_total:overloaded"] == 10
 
 
 class _Hurried(MonotonicClock):

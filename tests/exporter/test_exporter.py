@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 import time
 from typing import Any
@@ -29,10 +30,11 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
 
     with Sink(sign) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("ended_total") == 1)
+        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
     (event,) = sink.events
     assert event["data"]["resourceVersion"]
-    assert event | {"data": None, "time": None} == {
+    assert event["traceparent"].startswith(f"00-{uid.replace('-', '')}-")
+    assert event | {"data": None, "time": None, "traceparent": None} == {
         "specversion": "1.0",
         "id": f"{uid}/pending",
         "source": SOURCE,
@@ -41,6 +43,7 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
         "time": None,
         "datacontenttype": "application/json",
         "partitionkey": uid,
+        "traceparent": None,
         "data": None,
     }
 
@@ -109,7 +112,7 @@ def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
 
     with Sink(loses) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("ended_total") == 1)
+        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
     assert sink.ids == {f"{uid}/pending": 2}
     assert sink.events[0] == sink.events[1]
 
@@ -125,10 +128,10 @@ def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
     with (
         captured_log() as (log, lines),
         Sink(picky) as sink,
-        Exporter(cluster.configuration(sink.server.url), log=log),
+        Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
         wait_until(lambda: len(sink.events) >= 50)
-        wait_until(lambda: log.counts.get("send_acknowledged_total") == 49)
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 49)
         errors = [line for line in lines() if line["severity"] == "ERROR"]
     assert set(sink.names.values()) == {1}
     assert [(line["message"], line["code"]) for line in errors] == [("poison", 400)]
@@ -143,16 +146,17 @@ def test_row_29_ended_while_queued(cluster: Cluster) -> None:
 
     with Sink(overloaded) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("first")
-        wait_until(lambda: exporter.counts.get("send_overloaded_total") == 1)
+        wait_until(lambda: exporter.counts.get("retries_total:overloaded") == 1)
         for name in ("denied", "deleted", "recreated", "kept"):
             cluster.create(name)
         cluster.condition("denied", "Denied")
         cluster.api.delete(csr_path("deleted"))
         cluster.api.delete(csr_path("recreated"))
         uid = cluster.create("recreated")
-        wait_until(lambda: exporter.counts.get("ended_total") == 3 and exporter.counts.get("added_total") == 6)
+        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 6)
+        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 3)
         open_again.set()
-        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 3)
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 3)
     assert set(sink.names) == {"first", "kept", "recreated"}
     assert f"{uid}/pending" in sink.ids
 
@@ -169,10 +173,38 @@ def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
         for number in range(100):
             cluster.api.patch(csr_path("csr-1"), {"metadata": {"labels": {"churn": str(number)}}})
         cluster.create("last")
-        wait_until(lambda: exporter.counts.get("added_total") == 2)
+        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
         labelled.set()
-        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 2)
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
     assert sink.names == {"csr-1": 1, "last": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(301, "endpoint"), (302, "endpoint"), (307, "endpoint"), (404, "endpoint"), (410, "retired")],
+)
+def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
+    """No redirect is followed, the watch goes on, and an error in the log says where to look."""
+
+    def elsewhere(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes:
+        return answer(status, Location=target.url + "/")
+
+    with (
+        ScriptedServer(lambda *_: answer(200, {"outcome": "issued"})) as target,
+        captured_log() as (log, lines),
+        Sink(elsewhere) as sink,
+        Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
+    ):
+        cluster.create("first")
+        wait_until(lambda: exporter.counts.get(f"retries_total:{message}", 0) >= 1)
+        cluster.create("later")
+        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
+        errors = [line for line in lines() if line["severity"] == "ERROR"]
+        assert urllib3.request("GET", f"http://{exporter.health_address}/readyz").status == 200
+    assert target.requests == []
+    assert set(sink.names) <= {"first", "later"}
+    assert errors[0]["code"] == status
+    assert sink.server.url in str(errors[0]["reason"])
 
 
 def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
@@ -182,17 +214,17 @@ def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
     with (
         captured_log() as (log, lines),
         Sink(lambda *_: answer(400, page)) as sink,
-        Exporter(cluster.configuration(sink.server.url), log=log),
+        Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: log.counts.get("send_poison_total") == 1)
+        wait_until(lambda: exporter.counts.get("poison_total") == 1)
         wait_until(lambda: any(line["message"] == "poison" for line in lines()))
         text = json.dumps(lines())
     assert secret not in text
     assert "html" not in text
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/", "/metrics"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/"])
 def test_the_health_pages(cluster: Cluster, path: str) -> None:
     """Alive and ready once the first list is there; other pages do not exist."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
@@ -202,6 +234,68 @@ def test_the_health_pages(cluster: Cluster, path: str) -> None:
         assert (response.status, response.json()) == (200, {"ok": True, "reasons": []})
     else:
         assert response.status == 404
+
+
+def test_the_metrics_of_a_life(cluster: Cluster) -> None:
+    """One CSR from its creation to its certificate, and one that waits: every gauge and counter says so."""
+
+    def signs_the_first(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        if event["subject"] == "waits":
+            return answer(425, {"outcome": "deferred"}, Retry_After="60")
+        cluster.issue(event["subject"])
+        return None
+
+    with Sink(signs_the_first) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        cluster.create("csr-1")
+        uid = cluster.create("waits")
+        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.counts.get("retries_total:later") == 1)
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
+        page = urllib3.request("GET", f"http://{exporter.health_address}/metrics").data.decode()
+        work = urllib3.request("GET", f"http://{exporter.health_address}/debug/work").json()
+    values = {
+        name.removeprefix("csr_exporter_"): float(value)
+        for name, value in re.findall(r"^(\S+) (\S+)$", page, re.MULTILINE)
+        if name.startswith("csr_exporter_")
+    }
+    expected = {
+        'csr_pending{stage="pending"}': 1,
+        'csr_pending{stage="approved"}': 0,
+        "delivery_seconds_count": 1,
+        "issuance_seconds_count": 1,
+        'send_attempts_total{code_class="2xx"}': 1,
+        'send_attempts_total{code_class="4xx"}': 1,
+        "inflight": 0,
+        "circuit_state": 0,
+        "resync_missed_total": 0,
+        "unfulfilled_acks_total": 0,
+        "takeovers_total": 0,
+        "lists_total": 1,
+        "watches_total": 1,
+        "log_lines_lost": 0,
+    }
+    assert {name: values[name] for name in expected} == expected
+    assert values["oldest_undelivered_seconds"] >= 0
+    assert values["watch_last_event_timestamp_seconds"] > time.time() - 60
+    assert [(each["uid"], each["stage"]) for each in work] == [(uid, "pending")]
+    assert uid not in page
+
+
+def test_the_log_and_the_event_are_in_one_trace(cluster: Cluster) -> None:
+    """A line about a CSR is in the CSR's trace, whose parent the function was given in the header and in the event."""
+    with (
+        captured_log() as (log, lines),
+        Sink() as sink,
+        Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
+    ):
+        uid = cluster.create("csr-1")
+        wait_until(lambda: any(line["message"] == "acknowledged" for line in lines()))
+        (line,) = (line for line in lines() if line["message"] == "acknowledged")
+        assert exporter.counts["send_attempts_total:2xx"] == 1
+    version, trace, span, _flags = sink.events[0]["traceparent"].split("-")
+    assert (version, trace) == ("00", uid.replace("-", ""))
+    assert sink.server.requests[0].headers["traceparent"] == sink.events[0]["traceparent"]
+    assert (line["logging.googleapis.com/trace"], line["logging.googleapis.com/spanId"]) == (trace, span)
 
 
 @pytest.mark.parametrize("moment", ["at once", "in flight"])
@@ -222,7 +316,7 @@ def test_stop_ends_every_thread(cluster: Cluster, moment: str) -> None:
             threading.Timer(0.05, go_on.set).start()
         exporter.stop()
         expected = 1 if moment == "in flight" else 0
-        assert exporter.counts.get("send_acknowledged_total", 0) == expected
+        assert exporter.counts.get("send_attempts_total:2xx", 0) == expected
 
 
 def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
@@ -237,15 +331,16 @@ def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
         configuration = cluster.configuration(sink.server.url, identity=MetadataServer(url=server.url))
         with Exporter(configuration, log=log) as exporter:
             cluster.create("csr-1")
-            wait_until(lambda: log.counts.get("send_credential_total", 0) >= 1)
+            wait_until(lambda: exporter.counts.get("retries_total:credential", 0) >= 1)
             health = f"http://{exporter.health_address}"
             assert urllib3.request("GET", f"{health}/livez").status == 200
             assert urllib3.request("GET", f"{health}/readyz").json()["reasons"] == ["no ID token yet"]
             assert sink.events == []
             ready.set()
-            wait_until(lambda: log.counts.get("send_acknowledged_total") == 1)
+            wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
             assert urllib3.request("GET", f"{health}/readyz").status == 200
         warnings = [line for line in lines() if line["message"] == "no ID token"]
+        assert exporter.counts["token_refresh_errors_total:id"] >= 1
     assert sink.server.requests[0].headers["authorization"] == f"Bearer {token}"
     assert [line["error"] for line in warnings] == ["metadata server: got 404"]
 
@@ -259,7 +354,7 @@ def test_the_identity_of_a_host_network_pod(cluster: Cluster, provider: Provider
         Exporter(_invoking(cluster, google, provider)) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("send_acknowledged_total") == 1)
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
     assert sink.names == {"csr-1": 1}
 
 
@@ -271,10 +366,10 @@ def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
         captured_log() as (log, lines),
         Sink() as sink,
         GoogleServer(rights, run_target=sink.server.url) as google,
-        Exporter(_invoking(cluster, google, provider), log=log),
+        Exporter(_invoking(cluster, google, provider), log=log) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: log.counts.get("send_credential_total", 0) >= 2)
+        wait_until(lambda: exporter.counts.get("retries_total:credential", 0) >= 2)
         refused = [line for line in lines() if line["message"] == "credential"]
     assert sink.events == []
     assert {(line["attempt"], line["code"]) for line in refused} == {(1, 403)}

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from email.utils import formatdate
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -13,12 +14,12 @@ import pytest
 
 from csr_exporter import google
 from csr_exporter.configuration import MetadataServer, UnsafeNone, WorkloadIdentityFederation
+from csr_exporter.connection import Timeouts
 from csr_exporter.identity import IdentityError, IdToken
 from tests.exporter.support import Connection, Request, ScriptedServer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 AUDIENCE = "https://csr-signer-x.a.run.app"
 STS_AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/w/providers/c"
@@ -50,7 +51,7 @@ def _google(request: Request, _connection: Connection) -> bytes:
     assert request.target == f"/v1/projects/-/serviceAccounts/{ACCOUNT}:generateIdToken"
     assert request.headers["authorization"] == "Bearer access-token"
     assert json.loads(request.body) == {"audience": AUDIENCE, "includeEmail": True}
-    return answer(200, {"token": jwt(exp=NOW + 3600)}, Date=formatdate(NOW, usegmt=True))
+    return answer(200, {"token": jwt(exp=NOW + 3600, email=ACCOUNT)}, Date=formatdate(NOW, usegmt=True))
 
 
 def _federation(url: str, token_file: Path) -> Callable[[], IdToken]:
@@ -77,7 +78,8 @@ def token_file(tmp_path: Path) -> Path:
 def test_the_chain_is_asked_exactly_so(token_file: Path) -> None:
     """Projected token to STS, its access token to IAM Credentials; the lifetime is counted by Google's clock."""
     with ScriptedServer(_google) as server:
-        assert _federation(server.url, token_file)() == IdToken(value=jwt(exp=NOW + 3600), lifetime=3600.0)
+        got = _federation(server.url, token_file)()
+    assert got == IdToken(value=jwt(exp=NOW + 3600, email=ACCOUNT), lifetime=3600.0, principal=ACCOUNT)
 
 
 def test_the_projected_token_is_read_again_every_time(token_file: Path) -> None:
@@ -178,3 +180,49 @@ def test_row_26_a_metadata_server_that_is_not_ready(reply: bytes) -> None:
 def test_no_identity_needs_no_token() -> None:
     """A sandbox's function is called without one."""
     assert google.source(UnsafeNone(), AUDIENCE) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "principal"),
+    [({"email": ACCOUNT, "sub": "1"}, ACCOUNT), ({"sub": "117"}, "117"), ({}, ""), ({"email": 5}, "5")],
+)
+def test_the_token_says_whom_it_names(claims: dict[str, object], principal: str) -> None:
+    """For messages only: whether it is true is for the receiver to say."""
+    token = jwt(exp=time.time() + 1800, **claims)
+    with ScriptedServer(lambda _request, _connection: answer(200, token.encode())) as server:
+        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        assert fetch is not None
+        assert fetch().principal == principal
+
+
+@pytest.mark.parametrize("skew", [-300, 300])
+def test_row_27_a_clock_that_is_wrong_does_not_matter(skew: int, token_file: Path) -> None:
+    """The lifetime is the same, whatever our clock says: it is counted by the service's own Date."""
+
+    def google_at(request: Request, connection: Connection) -> bytes:
+        reply = _google(request, connection)
+        if "Accounts" not in request.target:
+            return reply
+        moment = int(time.time()) + skew
+        return answer(200, {"token": jwt(exp=moment + 3600)}, Date=formatdate(moment, usegmt=True))
+
+    with ScriptedServer(google_at) as server:
+        assert _federation(server.url, token_file)().lifetime == 3600.0
+
+
+def test_row_26_a_metadata_server_that_is_slow() -> None:
+    """It is waited for as long as the time-outs say, and then it is an error like any other."""
+    with ScriptedServer(lambda _request, connection: connection.hang()) as server:
+        slow = google.source(MetadataServer(url=server.url), AUDIENCE, timeouts=Timeouts(read=0.1, total=0.2))
+        assert slow is not None
+        with pytest.raises(IdentityError, match=r"metadata server: .*timed out"):
+            slow()
+
+
+def test_the_project_of_the_service_account() -> None:
+    """Where the configuration names an account; a metadata server's is known only to Google."""
+    identity = WorkloadIdentityFederation(
+        token_file=Path("/absent"), sts_audience=STS_AUDIENCE, service_account=ACCOUNT
+    )
+    assert google.project(identity) == "example-project"
+    assert [google.project(other) for other in (MetadataServer(), UnsafeNone())] == ["", ""]

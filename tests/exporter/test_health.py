@@ -1,20 +1,28 @@
-"""What is dead, what is unready, and what is neither."""
+"""What is dead, what is unready, what is neither; and the pages that say so, from one thread."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
+from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
 
+from csr_exporter import health
 from csr_exporter.answer import Answer, Verdict
 from csr_exporter.configuration import Health as Location
 from csr_exporter.csr import Stage
 from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
 from csr_exporter.identity import CachedToken, IdToken
+from csr_exporter.metrics import Metrics
 from csr_exporter.reader import Vitals
-from tests.exporter.support import SIGNER, VirtualClock, captured_log
+from tests.exporter.support import LONG, SIGNER, VirtualClock, captured_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _health(clock: VirtualClock, vitals: Vitals, token: CachedToken | None = None) -> Health:
@@ -24,6 +32,7 @@ def _health(clock: VirtualClock, vitals: Vitals, token: CachedToken | None = Non
             send=lambda _parcel: Answer(verdict=Verdict.ACKNOWLEDGED),
             clock=clock,
             log=log,
+            metrics=Metrics(),
         )
     return Health(readers=[vitals], dispatcher=dispatcher, token=token, clock=clock)
 
@@ -45,7 +54,7 @@ def test_ready_means_that_events_can_flow() -> None:
     """A list, contact within two minutes, no refusal, an ID token once, and not stopping."""
     clock = VirtualClock()
     vitals = Vitals(beat=clock.now())
-    token = CachedToken(lambda: IdToken(value="t", lifetime=3600.0), clock)
+    token = CachedToken(lambda: IdToken(value="t", lifetime=3600.0), clock, metrics=Metrics())
     health = _health(clock, vitals, token)
     assert health.unready() == ["reader 0: no list yet", "no ID token yet"]
     vitals.listed, vitals.contact = True, clock.now()
@@ -59,25 +68,112 @@ def test_ready_means_that_events_can_flow() -> None:
     assert health.unready() == ["stopping"]
 
 
-def test_the_pages_say_why() -> None:
-    """503 and the reasons as JSON; a client that says nothing does not block the next one for long."""
+@contextlib.contextmanager
+def _serving(address: str = "127.0.0.1") -> Iterator[HealthServer]:
     clock = VirtualClock()
-    health = _health(clock, Vitals(beat=clock.now()))
+    it = _health(clock, Vitals(beat=clock.now()))
     clock.time += 1000
-    server = HealthServer(Location(port=0), health)
+    location = Location(address=address, port=0)
+    server = HealthServer(location, it, exposition=lambda: b"x 1\n", work=lambda: [{"uid": "u"}])
     server.start()
     try:
-        with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])), 1):
-            for path, reason in (("livez", "no sign of life for 1000 s"), ("readyz", "no list yet")):
-                response = urllib3.request("GET", f"http://{server.address}/{path}", timeout=10)
-                assert (response.status, response.json()["ok"]) == (503, False)
-                assert response.json()["reasons"] == [f"reader 0: {reason}"]
+        yield server
     finally:
         server.stop()
+
+
+def _get(server: HealthServer, path: str) -> urllib3.BaseHTTPResponse:
+    host = server.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - as it is bound in one of the tests
+    return urllib3.request("GET", f"http://{host}{path}", timeout=LONG)
+
+
+def test_the_pages_say_why() -> None:
+    """503 and the reasons as JSON."""
+    with _serving() as server:
+        for path, reason in (("livez", "no sign of life for 1000 s"), ("readyz", "no list yet")):
+            response = _get(server, f"/{path}")
+            assert (response.status, response.json()["ok"]) == (503, False)
+            assert response.json()["reasons"] == [f"reader 0: {reason}"]
+
+
+def test_the_page_of_the_metrics() -> None:
+    """In the text format that every Prometheus reads; anything else is not there, and only GET is answered."""
+    with _serving() as server:
+        response = _get(server, "/metrics")
+        assert (response.status, response.data) == (200, b"x 1\n")
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert _get(server, "/").status == 404
+        assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
+
+
+def test_the_work_is_shown_on_loopback_only() -> None:
+    """Uids are nobody's business in the pod network."""
+    with _serving() as server:
+        assert _get(server, "/debug/work").json() == [{"uid": "u"}]
+    with _serving("0.0.0.0") as server:  # noqa: S104 - what is tested
+        assert _get(server, "/debug/work").status == 404
+        assert _get(server, "/metrics").status == 200
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nA: b\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 100_000]
+)
+def test_a_client_that_does_not_go_on_blocks_nobody_for_long(said: bytes) -> None:
+    """The only thread turns to the next one, whatever was said so far."""
+    with _serving() as server, socket.create_connection(_place(server), LONG) as slow:
+        with contextlib.suppress(OSError):
+            slow.sendall(said)
+        assert _get(server, "/metrics").status == 200
+
+
+def test_a_slow_loris_does_not_hold_the_only_thread() -> None:
+    """A byte now and then keeps no connection alive: the time is for the whole request."""
+    with _serving() as server, socket.create_connection(_place(server), LONG) as slow:
+        ended = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(health.REQUEST_SECONDS / 10):
+                    slow.sendall(b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert _get(server, "/metrics").status == 200
+        finally:
+            ended.set()
+            dripping.join()
+
+
+def test_many_requests_are_answered_one_after_the_other() -> None:
+    """A scraper and the kubelet at the same time: each gets its page."""
+    with _serving() as server:
+        pages: list[int] = []
+        threads = [threading.Thread(target=lambda: pages.append(_get(server, "/metrics").status)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LONG)
+    assert pages == [200] * 8
 
 
 def test_a_taken_port_is_an_error() -> None:
     """It is raised when the server is made, before anything runs."""
     clock = VirtualClock()
+    it = _health(clock, Vitals(beat=0.0))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        HealthServer(Location(port=taken.getsockname()[1]), _health(clock, Vitals(beat=0.0)))
+        HealthServer(Location(port=taken.getsockname()[1]), it, exposition=bytes, work=list)
+
+
+@pytest.mark.parametrize("address", ["ab", "1.2.3", "192.0.2.1", "::ffff:"])
+def test_an_address_that_is_none_or_not_ours_is_an_error(address: str) -> None:
+    """The same error, so that the process says so and ends."""
+    with pytest.raises(OSError):  # noqa: PT011 - the system's words differ
+        HealthServer(
+            Location(address=address, port=0), _health(VirtualClock(), Vitals(beat=0.0)), exposition=bytes, work=list
+        )
+
+
+def _place(server: HealthServer) -> tuple[str, int]:
+    host, port = server.address.rsplit(":", 1)
+    return host, int(port)

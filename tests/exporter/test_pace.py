@@ -5,14 +5,29 @@ from __future__ import annotations
 import pytest
 
 from csr_exporter.answer import Answer, Verdict, verdict_of
-from csr_exporter.pace import DEFAULT_PAUSE, LONGEST_PAUSE, MOST, RETIRED_PAUSE, START, Pace
+from csr_exporter.circuit import FAILURES, LONGEST_PAUSE, PROBE_PATIENCE, State
+from csr_exporter.pace import DEFAULT_PAUSE, LEAST, MOST, RETIRED_PAUSE, START, Pace
 
 
 def _overloaded(retry_after: float | None = None) -> Answer:
     return Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=retry_after)
 
 
+def _answered(
+    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", hung: bool = False
+) -> None:
+    pace.answered(answer, requester=requester, hung=hung, sent_at=sent_at, now=now)
+
+
+def _opens_at(pace: Pace, now: float) -> float:
+    at = pace.admits_at(0, now)
+    assert at is not None
+    return at
+
+
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+
+UNREACHABLE = Answer(verdict=Verdict.SLOW)
 
 
 @pytest.mark.parametrize(
@@ -54,36 +69,27 @@ def test_clean_windows_allow_one_more_up_to_the_cap() -> None:
     """As many successes as the limit raise it by one, and never beyond the cap."""
     pace = Pace()
     for _ in range(START - 1):
-        pace.answered(ACKNOWLEDGED, sent_at=0.0, now=1.0)
+        _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=1.0)
     assert pace.limit == START
-    pace.answered(ACKNOWLEDGED, sent_at=0.0, now=1.0)
+    _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=1.0)
     assert pace.limit == START + 1
     for _ in range(MOST * MOST):
-        pace.answered(ACKNOWLEDGED, sent_at=0.0, now=1.0)
+        _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=1.0)
     assert pace.limit == MOST
 
 
 def test_row_18_overload_halves_once_per_round_and_recovers() -> None:
-    """Answers to what was already in flight halve nothing more; the limit never reaches 0 and grows again."""
+    """Answers to what was already in flight halve nothing more; two may always be under way, and more later."""
     pace = Pace(start=32)
     for _ in range(32):
-        pace.answered(_overloaded(), sent_at=0.0, now=1.0)
+        _answered(pace, _overloaded(), sent_at=0.0, now=1.0)
     assert pace.limit == 16
     for round_ in range(10):
-        pace.answered(_overloaded(), sent_at=2.0 + round_, now=2.5 + round_)
-    assert pace.limit == 1
-    pace.answered(ACKNOWLEDGED, sent_at=20.0, now=21.0)
-    assert pace.limit == 2
-
-
-def test_row_18_half_of_the_requests_refused_still_gets_through() -> None:
-    """Alternating 200 and 503 settles at a small limit instead of stopping."""
-    pace, now = Pace(), 0.0
-    for number in range(1000):
-        now = max(now + 0.1, pace.opens_at)
-        pace.answered(ACKNOWLEDGED if number % 2 else _overloaded(), sent_at=now, now=now)
-        assert pace.limit >= 1
-    assert now <= 1000 * (0.1 + DEFAULT_PAUSE)
+        _answered(pace, _overloaded(), sent_at=2.0 + round_, now=2.5 + round_)
+    assert pace.limit == LEAST
+    for _ in range(LEAST):
+        _answered(pace, ACKNOWLEDGED, sent_at=20.0, now=21.0)
+    assert pace.limit == LEAST + 1
 
 
 @pytest.mark.parametrize("verdict", [Verdict.LATER, Verdict.POISON])
@@ -91,51 +97,152 @@ def test_what_concerns_one_item_teaches_nothing(verdict: Verdict) -> None:
     """425, 500 and 400 neither gate nor slow, whatever Retry-After they carry, nor do they undo a clean window."""
     pace = Pace()
     for _ in range(START):
-        pace.answered(Answer(verdict=verdict, retry_after=300.0), sent_at=0.0, now=1.0)
-        pace.answered(ACKNOWLEDGED, sent_at=0.0, now=1.0)
-    assert (pace.limit, pace.opens_at) == (START + 1, 0.0)
+        _answered(pace, Answer(verdict=verdict, status=425, retry_after=300.0), sent_at=0.0, now=1.0)
+        _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=1.0)
+    assert (pace.limit, pace.admits_at(0, 1.0)) == (START + 1, 1.0)
+
+
+def test_the_limit_admits_no_more() -> None:
+    """With as many under way as may be, only an answer admits another; with fewer, now."""
+    pace = Pace()
+    assert (pace.admits_at(START - 1, 5.0), pace.admits_at(START, 5.0)) == (5.0, None)
 
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (0.0, 0.0), (None, DEFAULT_PAUSE)])
 def test_row_17_retry_after_gates_everything(retry_after: float | None, expected: float) -> None:
     """After 429 or 503 nothing is sent for as long as was asked for, or for a second where nothing was."""
     pace = Pace()
-    pace.answered(_overloaded(retry_after), sent_at=0.0, now=10.0)
-    assert pace.opens_at == 10.0 + expected
+    _answered(pace, _overloaded(retry_after), sent_at=0.0, now=10.0)
+    assert pace.admits_at(0, 10.0) == 10.0 + expected
 
 
 def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
     """Of several Retry-After in flight the one that ends last counts."""
     pace = Pace()
-    pace.answered(_overloaded(30.0), sent_at=0.0, now=10.0)
-    pace.answered(_overloaded(1.0), sent_at=0.0, now=11.0)
-    assert pace.opens_at == 40.0
+    _answered(pace, _overloaded(30.0), sent_at=0.0, now=10.0)
+    _answered(pace, _overloaded(1.0), sent_at=0.0, now=11.0)
+    assert pace.admits_at(0, 11.0) == 40.0
+
+
+def test_gated_time_is_counted_once_and_by_reason() -> None:
+    """Seconds in which nothing was sent: as they pass, not in advance, and each for the reason that held then."""
+    pace = Pace()
+    assert pace.gated(5.0) == {}
+    _answered(pace, _overloaded(30.0), sent_at=0.0, now=10.0)
+    assert pace.gated(10.0) == {}
+    assert pace.gated(20.0) == {"overloaded": 10.0}
+    _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=25.0)
+    assert pace.gated(35.0) == {"overloaded": 5.0, "retired": 10.0}
+    assert pace.gated(1e9) == {"retired": RETIRED_PAUSE - 10.0}
+    assert pace.gated(2e9) == {}
 
 
 def test_a_timeout_slows_without_gating() -> None:
     """A function that does not answer is asked less at a time, but new work is not held back."""
     pace = Pace()
-    pace.answered(Answer(verdict=Verdict.SLOW), sent_at=0.0, now=60.0)
-    assert pace.limit == START // 2
-    assert pace.opens_at <= 60.0
+    _answered(pace, Answer(verdict=Verdict.SLOW), sent_at=0.0, now=60.0)
+    assert (pace.limit, pace.admits_at(0, 60.0)) == (START // 2, 60.0)
+
+
+def test_what_hung_before_teaches_nothing() -> None:
+    """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
+    pace = Pace()
+    for number in range(20):
+        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), hung=True)
+    assert (pace.limit, pace.state(80.0)) == (START, State.CLOSED)
+    _answered(pace, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=80.0, now=80.0)
+    assert pace.state(81.0) is State.HALF_OPEN
+    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, hung=True)
+    assert pace.state(82.0) is State.OPEN
 
 
 def test_row_24_credential_faults_gate_longer_and_longer() -> None:
     """Each refused round doubles the pause, up to its bound; a success starts anew. Answers of one round count once."""
     pace, now, pauses = Pace(), 0.0, []
-    for _ in range(9):
+    for _ in range(8):
         for _ in range(8):
-            pace.answered(Answer(verdict=Verdict.CREDENTIAL, status=403), sent_at=now, now=now + 0.5)
-        pauses.append(pace.opens_at - now - 0.5)
-        now = pace.opens_at
-    assert pauses == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
-    pace.answered(ACKNOWLEDGED, sent_at=now, now=now)
-    pace.answered(Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=now, now=now)
-    assert pace.opens_at == now + 1
+            _answered(pace, Answer(verdict=Verdict.CREDENTIAL, status=403), sent_at=now, now=now + 0.5)
+        pauses.append(_opens_at(pace, now) - now - 0.5)
+        now = _opens_at(pace, now)
+    assert pauses == [1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    _answered(pace, ACKNOWLEDGED, sent_at=now, now=now)
+    _answered(pace, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=now, now=now)
+    assert _opens_at(pace, now) == now + 1
 
 
 def test_row_23_a_retired_receiver_is_left_alone() -> None:
-    """410 stops all sending for an hour."""
+    """410 stops all sending for an hour; then one event asks again."""
     pace = Pace()
-    pace.answered(Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
-    assert pace.opens_at == 5.0 + RETIRED_PAUSE
+    _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    assert pace.admits_at(0, 5.0) == 5.0 + RETIRED_PAUSE
+    pace.sent(5.0 + RETIRED_PAUSE)
+    assert pace.admits_at(1, 5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
+
+
+def test_many_failures_open_the_circuit() -> None:
+    """So many in a row, of more than one requester: nothing is sent; an answer before that starts the count anew."""
+    pace = Pace()
+    for round_ in range(2):
+        for number in range(FAILURES - 1):
+            _answered(pace, UNREACHABLE, sent_at=0.0, now=1.0, requester=str(number))
+        assert pace.state(1.0) is State.CLOSED
+        if not round_:
+            _answered(pace, Answer(verdict=Verdict.LATER, status=500), sent_at=0.0, now=1.0)
+    _answered(pace, UNREACHABLE, sent_at=0.0, now=1.0, requester="0")
+    assert (pace.state(1.0), pace.admits_at(0, 1.0)) == (State.OPEN, 2.0)
+
+
+def test_one_requester_opens_no_circuit() -> None:
+    """However often its CSRs fail: it may be their fault."""
+    pace = Pace()
+    for number in range(100):
+        _answered(pace, UNREACHABLE, sent_at=float(number), now=1.0 + number)
+    assert pace.state(101.0) is State.CLOSED
+
+
+def _opened() -> Pace:
+    pace = Pace()
+    for number in range(FAILURES):
+        _answered(pace, UNREACHABLE, sent_at=0.0, now=1.0, requester=str(number))
+    return pace
+
+
+def test_half_open_sends_one_probe() -> None:
+    """After the pause one event is sent, whatever else is still under way, and another only if it is not answered."""
+    pace = _opened()
+    assert pace.state(2.0) is State.HALF_OPEN
+    assert pace.admits_at(MOST, 2.0) == 2.0
+    pace.sent(2.0)
+    assert pace.admits_at(1, 2.0) == 2.0 + PROBE_PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (ACKNOWLEDGED, State.CLOSED),
+        (Answer(verdict=Verdict.LATER, status=425), State.CLOSED),
+        (Answer(verdict=Verdict.POISON, status=400), State.CLOSED),
+        (_overloaded(), State.CLOSED),
+        (Answer(verdict=Verdict.LATER), State.HALF_OPEN),  # a fault of ours: the next one is the probe
+        (Answer(verdict=Verdict.SLOW, status=504), State.OPEN),
+        (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN),
+    ],
+)
+def test_the_probes_answer_decides(answer: Answer, expected: State) -> None:
+    """Whatever the function itself answers closes the circuit; if nobody, or somebody else does, it opens again."""
+    pace = _opened()
+    pace.sent(2.0)
+    _answered(pace, answer, sent_at=2.0, now=2.5)
+    assert pace.state(2.5) is expected
+    assert pace.admits_at(0, 2.5) == {State.CLOSED: 2.5, State.HALF_OPEN: 2.5, State.OPEN: 4.5}[expected] + (
+        DEFAULT_PAUSE if answer.verdict is Verdict.OVERLOADED else 0.0
+    )
+
+
+def test_late_failures_do_not_open_it_anew() -> None:
+    """What was sent before it opened and fails later says nothing new; what succeeds does."""
+    pace = _opened()
+    _answered(pace, UNREACHABLE, sent_at=0.5, now=30.0)
+    assert pace.state(30.0) is State.HALF_OPEN
+    _answered(pace, ACKNOWLEDGED, sent_at=0.5, now=31.0)
+    assert pace.state(31.0) is State.CLOSED

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import json
+import os
+import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 
-from csr_exporter import csr
+from csr_exporter import api_server, csr, event
 from csr_exporter.answer import Answer, Verdict
-from csr_exporter.api_server import ApiServer
-from csr_exporter.audit import PATIENCE
+from csr_exporter.api_server import ApiServer, Event, Watch
+from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts
 from csr_exporter.csr import Stage
 from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.health import Health
+from csr_exporter.log import Log
+from csr_exporter.metrics import Metrics
 from csr_exporter.reader import Reader
 from csr_exporter.relist import PERIOD, Relist
+from csr_exporter.resync import PATIENCE
 from csr_exporter.work import Work
 from tests.exporter.support import (
+    LONG,
     SIGNER,
+    SOURCE,
     Connection,
     Request,
     ScriptedServer,
@@ -37,9 +48,6 @@ from tests.exporter.support import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from csr_exporter.log import Log
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,7 @@ class Rig:
     reader: Reader
     relist: Relist
     health: Health
+    metrics: Metrics
     log: Log
     lines: Callable[[], list[dict[str, object]]]
 
@@ -83,22 +92,32 @@ def _rig(
     *,
     ends_at: float = float("inf"),
     stages: frozenset[Stage] = frozenset(Stage),
+    silent: Log | None = None,
+    read: float = LONG,
 ) -> Iterator[Rig]:
     (directory / "token").write_text("token")
-    clock, work = VirtualClock(ends_at), Work()
-    with ScriptedServer(handler) as server, captured_log() as (log, lines):
+    clock, work, metrics = VirtualClock(ends_at), Work(), Metrics()
+    with ScriptedServer(handler) as server, captured_log() as (captured, lines):
+        log = silent or captured
         location = Location(server=server.url, certificate_authority=directory, token_file=directory / "token")
-        api_server = ApiServer(location, timeouts=Timeouts(connect=1.0, read=0.2, total=1.0))
+        server_api = ApiServer(location, timeouts=Timeouts(connect=LONG, read=read, total=LONG))
         dispatcher = Dispatcher(
             stages={SIGNER: stages},
             send=lambda _parcel: Answer(verdict=Verdict.ACKNOWLEDGED),
             clock=clock,
             log=log,
+            metrics=metrics,
             work=work,
         )
-        reader = Reader(SIGNER, api_server=api_server, dispatcher=dispatcher, clock=clock, log=log)
+        reader = Reader(SIGNER, api_server=server_api, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
         relist = Relist(
-            [SIGNER], api_server=api_server, dispatcher=dispatcher, clock=clock, log=log, chance=lambda: 0.5
+            [reader],
+            api_server=server_api,
+            dispatcher=dispatcher,
+            clock=clock,
+            log=log,
+            metrics=metrics,
+            chance=lambda: 0.5,
         )
         health = Health(readers=[reader.vitals], dispatcher=dispatcher, token=None, clock=clock)
         yield Rig(
@@ -109,10 +128,11 @@ def _rig(
             reader=reader,
             relist=relist,
             health=health,
+            metrics=metrics,
             log=log,
             lines=lines,
         )
-        api_server.close()
+        server_api.close()
 
 
 class Script:
@@ -171,7 +191,47 @@ def test_row_04_410_leads_to_one_list_and_loses_nothing(tmp_path: Path, form: st
         assert rig.asked[:6] == ["list", "watch:500", "watch:501", "list", "watch:700", "watch:701"]
         # 2 was deleted while nobody watched; 1 is the same work as before, so its event is the same, byte for byte.
         assert rig.waiting() == [(1, Stage.PENDING), (3, Stage.PENDING)]
-        assert rig.log.counts["lists_total"] == 2
+        assert rig.metrics.counts["lists_total"] == 2
+
+
+@pytest.mark.parametrize("reply", [stream(GONE), answer(410), stream("odd")])
+def test_row_04_a_list_that_was_not_expected_comes_at_once(tmp_path: Path, reply: bytes) -> None:
+    """After a restart of the API server the first new CSR does not wait for a back-off that was due to its absence."""
+    times = []
+
+    def restarted(request: Request, _connection: Connection) -> bytes:
+        times.append(rig.clock.now())
+        if len(times) == 2:
+            rig.clock.time += 300.0
+        if len(times) in (3, 4, 5):
+            return answer(503)
+        if len(times) == 6:
+            return reply
+        if len(times) == 8:
+            rig.clock.time = float("inf")
+        return page() if _asked(request) == "list" else stream()
+
+    with _rig(restarted, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.asked == ["list", *["watch:100"] * 5, "list", "watch:100"]
+        assert times[6] == times[5]
+
+
+def test_isolated_failures_do_not_add_up(tmp_path: Path) -> None:
+    """A watch that lived in between ends what was wrong before: each failure waits as the first."""
+
+    def flaps(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) == "list":
+            return page()
+        if len(rig.asked) % 2:
+            return answer(500)
+        rig.clock.time += 20.0
+        return stream(_bookmark(str(len(rig.asked))))
+
+    with _rig(flaps, tmp_path, ends_at=1000.0) as rig:
+        rig.reader.run()
+        assert rig.metrics.counts["read_failures_total:RefusedError"] > 40
+        assert max(rig.clock.waits) <= 1.6
 
 
 def test_row_05_410_for_ever(tmp_path: Path) -> None:
@@ -203,7 +263,7 @@ def test_row_07_a_server_that_closes_every_watch_at_once(tmp_path: Path) -> None
         assert rig.asked.count("list") == 1
         assert set(rig.asked) == {"list", "watch:100"}
         assert len(rig.asked) <= 8 + 12 * 10
-        assert rig.log.counts["short_watches_total"] == len(rig.asked) - 1
+        assert rig.metrics.counts["short_watches_total"] == len(rig.asked) - 1
 
 
 def test_row_08_a_half_open_connection(tmp_path: Path) -> None:
@@ -222,7 +282,7 @@ def test_row_08_a_half_open_connection(tmp_path: Path) -> None:
         rig.clock.time = float("inf")
         return stream()
 
-    with _rig(silent, tmp_path, ends_at=1e9) as rig:
+    with _rig(silent, tmp_path, ends_at=1e9, read=0.2) as rig:
         rig.reader.run()
         assert rig.asked == ["list", "watch:100", "watch:555"]
 
@@ -232,6 +292,29 @@ def test_row_09_a_bookmark_is_where_the_next_watch_starts(tmp_path: Path) -> Non
     script = Script(lists=[page()], watches=[stream(_bookmark("900")), stream(), stream(_bookmark("901"))])
     with script.run(tmp_path) as rig:
         assert rig.asked[:5] == ["list", "watch:100", "watch:900", "watch:900", "watch:901"]
+
+
+def test_row_09_ten_minutes_without_a_byte(tmp_path: Path) -> None:
+    """Every silent connection is given up and opened again from the same version: alive, ready, and no list."""
+
+    def silent(request: Request, connection: Connection) -> bytes | None:
+        if _asked(request) == "list":
+            return page()
+        healthy.append((rig.health.dead(), rig.health.unready()))
+        if len(healthy) == 9:
+            rig.clock.time = float("inf")
+            return stream()
+        connection.send(stream(end=b""))
+        rig.clock.time += 75.0
+        connection.hang()
+        return None
+
+    healthy: list[tuple[list[str], list[str]]] = []
+    with _rig(silent, tmp_path, ends_at=1e9, read=0.2) as rig:
+        rig.reader.run()
+        assert rig.asked == ["list", *["watch:100"] * 9]
+        assert healthy == [([], [])] * 9
+        assert rig.metrics.counts["watch_restarts_total:broke"] == 8
 
 
 @pytest.mark.parametrize(
@@ -246,7 +329,8 @@ def test_row_11_what_is_not_understood_is_listed_again(tmp_path: Path, line: obj
     with script.run(tmp_path) as rig:
         assert rig.asked[:4] == ["list", "watch:100", "list", "watch:800"]
         assert [number for number, _ in rig.waiting()] == [1, 2, 3]
-        assert rig.log.counts["read_failures_total:MalformedError"] == 1
+        assert rig.metrics.counts["read_failures_total:MalformedError"] == 1
+        assert rig.metrics.counts["parse_errors_total"] == 1
 
 
 def test_row_11_a_line_that_is_cut_is_asked_for_again(tmp_path: Path) -> None:
@@ -278,7 +362,7 @@ def test_row_11_an_unreadable_item_does_not_end_what_is_known(tmp_path: Path) ->
     )
     with script.run(tmp_path) as rig:
         assert [number for number, _ in rig.waiting()] == [1, 2]
-        assert rig.log.counts["parse_errors_total"] == 1
+        assert rig.metrics.counts["parse_errors_total"] == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -329,6 +413,32 @@ def test_row_13_the_api_servers_retry_after(tmp_path: Path, reply: bytes) -> Non
         assert 20.0 in rig.clock.waits
 
 
+def test_row_13_the_end_does_not_wait_for_the_api_server(tmp_path: Path) -> None:
+    """However long the API server asks to wait: SIGTERM ends the wait."""
+    asked, clock = threading.Event(), MonotonicClock()
+
+    def overloaded(_request: Request, _connection: Connection) -> bytes:
+        asked.set()
+        return answer(429, Retry_After="3600")
+
+    with _rig(overloaded, tmp_path) as rig:
+        location = Location(server=rig.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
+        reader = Reader(
+            SIGNER,
+            api_server=ApiServer(location),
+            dispatcher=rig.dispatcher,
+            clock=clock,
+            log=rig.log,
+            metrics=rig.metrics,
+        )
+        thread = threading.Thread(target=reader.run)
+        thread.start()
+        assert asked.wait(LONG)
+        clock.stop()
+        thread.join(LONG)
+        assert not thread.is_alive()
+
+
 def test_row_14_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
     """Alive and unready for ten minutes without hammering; then everything is found."""
     with _rig(lambda *_: page(csr_document(1)), tmp_path) as rig:
@@ -343,6 +453,7 @@ def test_row_14_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
             dispatcher=rig.dispatcher,
             clock=clock,
             log=rig.log,
+            metrics=rig.metrics,
         )
         reader.run()
         health = Health(readers=[reader.vitals], dispatcher=rig.dispatcher, token=None, clock=clock)
@@ -375,27 +486,193 @@ def test_names_that_cannot_be_sent_are_counted_and_not_kept(tmp_path: Path) -> N
     script = Script(lists=[page(csr_document(1, name="x" * 60_000), csr_document(2, name="a\nb"))], watches=[])
     with script.run(tmp_path) as rig:
         assert len(rig.work) == 0
-        assert rig.log.counts["names_refused_total"] == 2
+        assert rig.metrics.counts["names_refused_total"] == 2
 
 
 def _relisted(listed: list[dict[str, object]]) -> Callable[[Request, Connection], bytes]:
     return lambda _request, _connection: page(*listed)
 
 
-def test_row_40_what_the_watch_missed_is_found_and_alarms(tmp_path: Path) -> None:
-    """The relist adds it at once; it counts as missed, loudly, when the watch has not shown it either in time."""
-    with _rig(_relisted([csr_document(n) for n in (1, 2, 3)]), tmp_path) as rig:
-        rig.relist.list_once()
-        assert [number for number, _ in rig.waiting()] == [1, 2, 3]
-        rig.dispatcher.watched(_seen(1))
-        rig.dispatcher.watched(_seen(2, "Approved", "Failed"))
-        rig.dispatcher.report_missed()
-        assert "resync_missed_total" not in rig.log.counts
-        rig.clock.time += PATIENCE
-        rig.dispatcher.report_missed()
-        assert rig.log.counts["resync_missed_total"] == 1
-        (line,) = (line for line in rig.lines() if line["severity"] == "ERROR")
-        assert line["uid"] == reference(3).uid
+def test_row_40_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relist finds and adds what was skipped; it counts, loudly, when the watch is in step and its time is up."""
+    numbers, lines = range(1, 301), 0
+    original = Watch._event  # noqa: SLF001 - the mutation
+
+    def skips(watch: Watch, line: bytes) -> Event | None:
+        nonlocal lines
+        lines += 1
+        return None if lines % 100 == 0 else original(watch, line)
+
+    def served(request: Request, connection: Connection) -> bytes | None:
+        if _asked(request) == "list":
+            return page(*[csr_document(n) for n in numbers] if rig.asked.count("list") > 1 else [])
+        match sum(asked.startswith("watch") for asked in rig.asked):
+            case 1:
+                return stream(*[_event("ADDED", n) for n in numbers])
+            case 2:
+                assert rig.dispatcher.waiting == 297
+                rig.relist.list_once()
+                return stream(_bookmark("500"), _event("MODIFIED", 100, "Approved", version="501"))
+            case 3:
+                rig.relist.report_missed()
+                counts.append(rig.metrics.counts.get("resync_missed_total", 0))
+                rig.clock.time += PATIENCE
+                connection.send(stream(_bookmark("502"), end=b""))
+                return None  # cut: only the bookmark says that the watch is in step
+            case _:
+                rig.relist.report_missed()
+                counts.append(rig.metrics.counts.get("resync_missed_total", 0))
+                rig.clock.time = float("inf")
+                return stream()
+
+    monkeypatch.setattr(Watch, "_event", skips)
+    counts: list[int] = []
+    with _rig(served, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert counts == [1, 3]
+        assert rig.dispatcher.waiting == 300
+        missed = [line["uid"] for line in rig.lines() if line["severity"] == "ERROR"]
+        assert missed == [reference(n).uid for n in (100, 200, 300)]
+
+
+def test_row_40_a_watch_that_is_behind_the_relist_does_not_alarm(tmp_path: Path) -> None:
+    """An outage of minutes after a relist, and the list that follows it: nothing was missed."""
+
+    def served(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) == "list":
+            return page(*[csr_document(n) for n in ((), (1, 2), (2,))[rig.asked.count("list") - 1]])
+        match sum(asked.startswith("watch") for asked in rig.asked):
+            case 1:
+                rig.relist.list_once()
+                return answer(500)
+            case count if count < 20:
+                rig.relist.report_missed()
+                return answer(500)
+            case 20:
+                return stream(GONE)
+            case _:
+                rig.relist.report_missed()
+                rig.clock.time = float("inf")
+                return stream(_bookmark("900"))
+
+    with _rig(served, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        rig.relist.report_missed()
+        assert "resync_missed_total" not in rig.metrics.counts
+        assert [number for number, _ in rig.waiting()] == [2]
+
+
+def test_row_40_what_the_first_list_showed_does_not_alarm(tmp_path: Path) -> None:
+    """The watch continues that list and shows of its CSRs only what changes."""
+
+    def served(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) == "list":
+            return page(csr_document(1), csr_document(2))
+        if rig.asked.count("watch:100") == 1 and "watch:500" not in rig.asked:
+            rig.relist.list_once()
+            rig.clock.time += PATIENCE
+            return stream(_event("MODIFIED", 1, "Approved", version="400"), _bookmark("500"))
+        rig.relist.report_missed()
+        rig.clock.time = float("inf")
+        return stream()
+
+    with _rig(served, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.asked == ["list", "watch:100", "list", "watch:500"]
+        assert "resync_missed_total" not in rig.metrics.counts
+
+
+def test_a_long_watch_without_bookmarks_is_in_step_at_its_end(tmp_path: Path) -> None:
+    """Bookmarks are no promise: what a watch of minutes has not shown by its orderly end is missed as well."""
+
+    def served(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) == "list":
+            return page(*[csr_document(1)] if rig.asked.count("list") > 1 else [])
+        if rig.asked.count("watch:100") == 1:
+            rig.relist.list_once()
+            rig.clock.time += 300.0
+        else:
+            rig.relist.report_missed()
+            rig.clock.time = float("inf")
+        return stream()
+
+    with _rig(served, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.metrics.counts["resync_missed_total"] == 1
+
+
+def test_a_csr_that_cannot_be_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others still end by their absence, and it does not itself: somebody who makes one too large gains nothing."""
+    monkeypatch.setattr(api_server, "LARGEST_PAGE", 2_000)
+    monkeypatch.setattr(api_server, "LONGEST_LINE", 2_000)
+    large = csr_document(2) | {"padding": "x" * 3_000}
+    metadata: dict[str, object] = large["metadata"]  # type: ignore[assignment]
+    head = {"metadata": {"resourceVersion": "800"}, "items": [{"metadata": metadata}]}
+    reply = answer(200, json.dumps(head, separators=(",", ":")).encode())
+    script = Script(
+        lists=[page(csr_document(1), csr_document(2)), *[page(large)] * 5, reply, page(large)], watches=[stream(GONE)]
+    )
+    with script.run(tmp_path) as rig:
+        assert [number for number, _ in rig.waiting()] == [2]
+        assert rig.metrics.counts["oversize_total"] == 1
+
+
+def test_row_35_a_large_csr_makes_a_small_event(tmp_path: Path) -> None:
+    """200 KiB of managedFields or request, or a name as long as is sent: the event is a reference, below 64 KiB."""
+    large = [csr_document(1, managedFields=[{"fieldsV1": {"f:x": "y" * 200_000}}]), csr_document(2), csr_document(3)]
+    large[1]["spec"] = {"signerName": SIGNER, "request": "x" * 270_000}
+    metadata: dict[str, object] = large[2]["metadata"]  # type: ignore[assignment]
+    metadata["name"] = "\u20ac" * (csr.LONGEST_NAME // 3)
+    script = Script(lists=[page(*large)], watches=[])
+    with script.run(tmp_path) as rig:
+        parcels = [rig.work.take(rig.clock.now()) for _ in large]
+    for parcel in parcels:
+        assert parcel is not None
+        encoded = event.encode(source=SOURCE, reference=parcel.reference, stage=parcel.stage, resend=0)
+        assert len(encoded.body) < 64 << 10
+
+
+def test_row_36_other_signers_cost_nothing(tmp_path: Path) -> None:
+    """The server is asked for one signerName only; bookmarks keep the version fresh, and nothing is listed again."""
+    script = Script(lists=[page()], watches=[stream(_bookmark(str(version))) for version in range(200, 300)])
+    with script.run(tmp_path) as rig:
+        assert rig.asked == ["list", "watch:100", *[f"watch:{version}" for version in range(200, 300)]]
+        queries = [parse_qs(urlsplit(request.target).query) for request in rig.server.requests]
+        assert {query["fieldSelector"][0] for query in queries} == {f"spec.signerName={SIGNER}"}
+        assert rig.dispatcher.waiting == 0
+
+
+def test_row_37_reconnects_leave_nothing_behind(tmp_path: Path) -> None:
+    """However the watch ends, orderly, cut, refused or expired: descriptors, threads and memory stay what they are.
+
+    `scripts/bench reconnects` does it ten thousand times, with an exporter as a process.
+    """
+    watched, process = 0, psutil.Process()
+
+    def ends(request: Request, connection: Connection) -> bytes | None:
+        nonlocal watched
+        rig.server.requests.clear()
+        rig.clock.waits.clear()
+        if _asked(request) == "list":
+            return page(csr_document(1), version=str(watched))
+        watched += 1
+        if watched in (500, 4_000):
+            gc.collect()
+            levels.append((process.num_fds(), threading.active_count(), process.memory_info().rss))
+        if watched == 4_000:
+            rig.clock.time = float("inf")
+        if watched % 100 == 0:
+            connection.reset()
+        odd = {10: stream(GONE), 20: answer(500), 30: stream("odd"), 40: None}
+        return odd.get(watched % 50, stream(_event("MODIFIED", 1, version=str(watched))))
+
+    levels: list[tuple[int, int, int]] = []
+    with Path(os.devnull).open("wb") as nowhere, _rig(ends, tmp_path, silent=Log(nowhere.fileno())) as rig:
+        rig.reader.run()
+    (files, threads, memory), (files_later, threads_later, memory_later) = levels
+    assert files_later <= files + 2
+    assert threads_later <= threads + 2
+    assert memory_later < memory + (2 << 20)
 
 
 def _seen(number: int, *conditions: str) -> list[csr.Seen]:
@@ -427,6 +704,16 @@ def test_the_relist_ends_what_is_absent_twice(tmp_path: Path) -> None:
             rig.relist.list_once()
             waiting.append(rig.dispatcher.waiting)
         assert waiting == [1, 1, 1, 0]
+
+
+def test_the_relist_ends_nothing_that_it_could_not_read(tmp_path: Path) -> None:
+    """A CSR of which only the uid is understood is there all the same; others end beside it."""
+    with _rig(_relisted([csr_document(1, name=7)]), tmp_path) as rig:
+        rig.dispatcher.watched([*_seen(1), *_seen(2)])
+        for _ in range(3):
+            rig.clock.time += 1.0
+            rig.relist.list_once()
+        assert [number for number, _ in rig.waiting()] == [1]
 
 
 def test_the_relist_comes_every_ten_minutes(tmp_path: Path) -> None:

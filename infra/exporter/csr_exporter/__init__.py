@@ -4,15 +4,22 @@ It is trusted with nothing: an event only says which CSR to look at. Its one dut
 a CSR passes them:
 
 configuration, document    the configuration document
-api_server, status,
-json_lines                 pages of a list, and a watch, bounded in bytes; their errors
+api_server, page,
+status, json_lines         pages of a list, and a watch, bounded in bytes; their errors
 csr                        the API object, reduced to a reference and a stage
 reader                     list, watch from there, list again: the loop that keeps the work in step
-relist, audit              a list beside the watch, every ten minutes, that proves that nothing was missed
-work, pace                 what is due and when; how much at once. Pure: time is an argument
-dispatcher                 the lock around them, and the loop that hands out what is due
+relist, audit, resync      a list beside the watch, every ten minutes, that proves that nothing was missed
+work, entry                what is still to be done for which CSR. Pure, as the next two lines are: time is an argument
+turns, budget, replicas    whose turn a new CSR is, among requesters and among exporters
+schedule, retry            when what was tried before is due again
+handout, pace, circuit     how much at once, and when nothing is sent at all
+dispatcher, crew           the lock around them, and the threads that deliver what is due
 event, delivery, answer    the CloudEvent, its way to the function, and what the answer means
 identity, google           the ID token: kept, and obtained
-exporter, health, log      threads, probes, one JSON line per change of state
+exporter, health           which threads there are; probes and the page of the metrics
+tally, report              what happened, and how things are, for
+metrics, log               counters and gauges, and one JSON line per change of state
 connection, backoff, clock HTTP, waits and time for all of them
 """
+
+VERSION = "0.1.0"

@@ -17,6 +17,7 @@ from csr_exporter import csr
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Seen
 from csr_exporter.json_lines import LineSplitter, parse_object
+from csr_exporter.page import Page, read_head, read_page, version_of
 from csr_exporter.status import ExpiredError, RefusedError, error_event, refusal
 
 if TYPE_CHECKING:
@@ -26,27 +27,37 @@ if TYPE_CHECKING:
 
 PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PAGE = 500
-LARGEST_PAGE = 4 << 20
+# Of several CSRs: that of 5,000 read in pages of 2 MiB would take 2 MiB more. A single one may be as long as a line of
+# the watch.
+LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
 _JSON = "application/json"
-# Columns only, no object: what is left to see of a CSR that is too large to be read.
-_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+# What is left to see of a CSR that is too large to be read, and even of that only the beginning.
+_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+_HEAD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A part of a list; `version` is the whole list's, and where a watch continues.
+class Event:
+    """A CSR that a watch shows; `is_new`: the API server says that it shows it for the first time."""
 
-    `malformed` items were not understood and `oversize` ones not read; both are missing in `seen`.
-    """
+    seen: Seen
+    is_new: bool
 
-    version: str
-    seen: tuple[Seen, ...]
-    malformed: int = 0
-    oversize: int = 0
-    continuation: str = ""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a watch shows at once; `is_in_step`: with a bookmark, so that nothing older is still to come."""
+
+    events: tuple[Event, ...] = ()
+    is_in_step: bool = False
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        """The CSRs."""
+        return tuple(event.seen for event in self.events)
 
 
 class Watch:
@@ -55,6 +66,7 @@ class Watch:
     def __init__(self, answer: Answer, version: str) -> None:
         self._answer = answer
         self._lines = LineSplitter(LONGEST_LINE)
+        self._bookmarked = False
         self.version = version
 
     @property
@@ -62,7 +74,7 @@ class Watch:
         """Lines that were longer than `LONGEST_LINE` and left out."""
         return self._lines.dropped
 
-    def batches(self) -> Iterator[list[Seen]]:
+    def batches(self) -> Iterator[Batch]:
         """What changed, as it arrives; an empty batch is still a sign of life. A deleted CSR has no stage.
 
         A line that the end of the connection cuts is not counted as read: `version` stays before it.
@@ -73,27 +85,28 @@ class Watch:
             UnreachableError: the connection broke.
         """
         for chunk in self._answer.chunks():
-            batch: list[Seen] = []
+            self._bookmarked = False
+            events: list[Event] = []
             try:
-                batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._event(line)) is not None)
+                events.extend(event for line in self._lines.feed(chunk) if (event := self._event(line)) is not None)
             except (ExpiredError, RefusedError, MalformedError):
-                yield batch  # what came before that line counts
+                yield Batch(events=tuple(events))  # what came before that line counts
                 raise
-            yield batch
+            yield Batch(events=tuple(events), is_in_step=self._bookmarked)
 
-    def _event(self, line: bytes) -> Seen | None:
+    def _event(self, line: bytes) -> Event | None:
         event = parse_object(line)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
             raise error_event(content)
         if kind == "BOOKMARK":
-            self.version = _version(content)
+            self.version, self._bookmarked = version_of(content), True
             return None
         if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: it may be unhashable
             raise MalformedError(f"watch: event type {kind!r:.40}, allowed is one of the API's five")
         seen = csr.from_api(content)
         self.version = seen.reference.resource_version
-        return replace(seen, stage=None) if kind == "DELETED" else seen
+        return Event(seen=replace(seen, stage=None) if kind == "DELETED" else seen, is_new=kind == "ADDED")
 
 
 class ApiServer:
@@ -114,7 +127,7 @@ class ApiServer:
     def pages(self, signer_name: str) -> Iterator[Page]:
         """The CSRs of a signerName, page by page, from one consistent version.
 
-        A page that is too large is asked for again with half as many items; one CSR that is too large is left out.
+        A page that is too large is asked for again with a quarter of the items; one CSR that is too large is left out.
 
         Raises:
             ExpiredError: the list took too long; it must be started again.
@@ -122,16 +135,16 @@ class ApiServer:
         """
         limit, continuation = PAGE, ""
         while True:
-            body = self._page(signer_name, limit, continuation, _JSON)
+            body = self._page(signer_name, limit, continuation)
             if body is None and limit > 1:
-                limit //= 2
+                limit = max(1, limit // 4)
                 continue
-            page = _without_item(self._page(signer_name, 1, continuation, _TABLE)) if body is None else _page(body)
+            page = self._unread(signer_name, continuation) if body is None else read_page(body)
             yield page
             continuation = page.continuation
             if not continuation:
                 return
-            if body is not None and len(body) < LARGEST_PAGE // 4:
+            if body is not None and len(body) < LARGEST_PAGE // 2:
                 limit = min(PAGE, limit * 2)
 
     @contextmanager
@@ -172,15 +185,19 @@ class ApiServer:
         """Closes idle connections."""
         self._endpoint.forget()
 
-    def _page(self, signer_name: str, limit: int, continuation: str, accept: str) -> bytes | None:
-        # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
-        query = {"limit": str(limit), "resourceVersion": ""}
+    def _page(self, signer_name: str, limit: int, continuation: str, *, version: str = "") -> bytes | None:
+        with self._get(signer_name, _part(limit, continuation, version), _JSON) as answer:
+            return answer.body(LARGEST_PAGE if limit > 1 else LONGEST_LINE)
+
+    def _unread(self, signer_name: str, continuation: str) -> Page:
+        """The page of one CSR that is too large: its uid, and where the list goes on."""
+        with self._get(signer_name, _part(1, continuation, ""), _METADATA) as answer:
+            page = read_head(answer.head(_HEAD))
         if continuation:
-            query = {"limit": str(limit), "continue": continuation}
-        if accept == _TABLE:
-            query["includeObject"] = "None"
-        with self._get(signer_name, query, accept) as answer:
-            return answer.body(LARGEST_PAGE)
+            return page
+        # A list that begins may begin with another CSR than a moment ago: is this one too large?
+        body = self._page(signer_name, 1, "", version=page.version)
+        return page if body is None else read_page(body)
 
     @contextmanager
     def _get(self, signer_name: str, query: dict[str, str], accept: str) -> Iterator[Answer]:
@@ -200,40 +217,10 @@ class ApiServer:
         return read_credential(self._token_file)
 
 
-def _page(body: bytes) -> Page:
-    document = parse_object(body)
-    version, continuation = _list_metadata(document)
-    items = document.get("items")
-    if not isinstance(items, list):  # an empty list would end all work
-        raise MalformedError(f"list: items is {type(items).__name__}, allowed is a list")
-    seen, malformed = [], 0
-    for item in items:
-        try:
-            seen.append(csr.from_api(item))
-        except MalformedError:
-            malformed += 1
-    return Page(version=version, seen=tuple(seen), malformed=malformed, continuation=continuation)
-
-
-def _without_item(body: bytes | None) -> Page:
-    """The page of one CSR that is too large to be read: only where the list goes on."""
-    if body is None:
-        raise MalformedError(f"list: a table of one row is longer than {LARGEST_PAGE} bytes")
-    version, continuation = _list_metadata(parse_object(body))
-    return Page(version=version, seen=(), oversize=1, continuation=continuation)
-
-
-def _list_metadata(document: dict[str, object]) -> tuple[str, str]:
-    metadata = document.get("metadata")
-    continuation = metadata.get("continue", "") if isinstance(metadata, dict) else ""
-    if not isinstance(continuation, str):
-        raise MalformedError(f"list: metadata.continue is {type(continuation).__name__}, allowed is text")
-    return _version(document), continuation
-
-
-def _version(document: object) -> str:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-    if isinstance(version, str) and version:
-        return version
-    raise MalformedError(f"metadata.resourceVersion is {type(version).__name__}, allowed is text")
+def _part(limit: int, continuation: str, version: str) -> dict[str, str]:
+    """The query for a page; without continuation that of a list's first."""
+    if continuation:
+        return {"limit": str(limit), "continue": continuation}
+    # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
+    query = {"limit": str(limit), "resourceVersion": version}
+    return query | {"resourceVersionMatch": "Exact"} if version else query

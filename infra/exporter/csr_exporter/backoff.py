@@ -45,6 +45,10 @@ class Backoff:
         self._until = now + delay
         return delay
 
+    def reset(self) -> None:
+        """What was wrong is over: the waits start anew."""
+        self._failures = 0
+
 
 def full_jitter(attempts: int, *, least: float, most: float, chance: Callable[[], float] = random.random) -> float:
     """Seconds until the next try after `attempts` failed ones: anything from `least` to `least` doubled per attempt."""

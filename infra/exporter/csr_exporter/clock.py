@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from typing import Protocol
@@ -36,3 +37,14 @@ class MonotonicClock:
     def stop(self) -> None:
         """Ends all waits, now and later."""
         self._stopped.set()
+
+
+def age_of(timestamp: str) -> float | None:
+    """Seconds of the wall clock since a time of the API server's; None where it is none.
+
+    For metrics only, and as exact as both clocks: a future time is 0 seconds old, and nothing waits by it.
+    """
+    try:
+        return max(0.0, time.time() - dt.datetime.fromisoformat(timestamp).timestamp())
+    except (ValueError, OverflowError):
+        return None

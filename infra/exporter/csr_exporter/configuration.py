@@ -13,22 +13,28 @@ path of their file and read when they are used. All of its errors are reported t
         "sts_audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/w/providers/c",
         "service_account": "csr-exporter@p.iam.gserviceaccount.com"
       },
-      "health": {"address": "127.0.0.1", "port": 9863}
+      "health": {"address": "127.0.0.1", "port": 9863},
+      "replicas": {"count": 2, "delay_seconds": 15},
+      "budget": {"burst": 6, "seconds": 30}
     }
 
-`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health` may be left
-out. `api_server` (`server`, `certificate_authority`, `token_file`) is needed only outside a pod.
+`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `replicas`
+(one, if not told otherwise) and `budget` may be left out. Which replica this is says `POD_INDEX`, or the number at the
+end of `POD_NAME`. `api_server` (`server`, `certificate_authority`, `token_file`) is needed only outside a pod.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from csr_exporter import budget, replicas
+from csr_exporter.budget import Limits
 from csr_exporter.csr import Stage
 from csr_exporter.document import Document, is_loopback, json_object
+from csr_exporter.replicas import Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +129,8 @@ class Configuration:
     identity: Identity
     api_server: ApiServer
     health: Health
+    replicas: Replicas = field(default_factory=Replicas)
+    budget: Limits = field(default_factory=Limits)
 
 
 def load(environment: Mapping[str, str]) -> Configuration:
@@ -160,6 +168,8 @@ def parse(text: str, environment: Mapping[str, str]) -> Configuration:
         identity=_identity(document.child("identity")),
         api_server=_api_server(document, environment),
         health=_health(document),
+        replicas=replicas.from_document(document, environment),
+        budget=budget.from_document(document),
     )
     document.refuse_other_keys()
     _check_unsafe(configuration, errors)

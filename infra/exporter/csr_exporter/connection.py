@@ -62,15 +62,23 @@ class Answer:
         Raises:
             UnreachableError: it was cut, or not there in time.
         """
-        parts, size = [], 0
+        body = self.head(limit + 1)
+        return body if len(body) <= limit else None
+
+    def head(self, limit: int) -> bytes:
+        """The body's first `limit` bytes, or all of it where it is shorter.
+
+        Raises:
+            UnreachableError: it was cut, or not there in time.
+        """
+        head = bytearray()
         for chunk in self.chunks():
-            size += len(chunk)
-            if size > limit:
-                return None
+            head += chunk
+            if len(head) >= limit:
+                break
             if time.monotonic() > self._deadline:
                 raise UnreachableError("the answer did not end in time")
-            parts.append(chunk)
-        return b"".join(parts)
+        return bytes(memoryview(head)[:limit])
 
     def interrupt(self) -> None:
         """Ends a read that waits in another thread."""
@@ -106,7 +114,7 @@ class Endpoint:
         """
         deadline = time.monotonic() + self._timeouts.total
         with _translated():
-            response = self._connected().request(
+            response = self._connected().urlopen(
                 method,
                 self._path + path,
                 body=body,

@@ -1,16 +1,21 @@
 """The CertificateSigningRequest as the API server shows it, reduced to what the exporter keeps.
 
-Nothing of `spec.request`, of the requester or of the certificate is kept: the function reads the CSR itself.
+Nothing of `spec.request` or of the certificate is kept: the function reads the CSR itself. Of the requester there is a
+digest, by which its CSRs are counted.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
+import sys
 import unicodedata
 from dataclasses import dataclass
 
 # The function refuses longer names (it could not quote them in a URL), so they are counted and not kept.
 LONGEST_NAME = 512
+# Kubernetes names the pod to which a service account token is bound.
+_POD_UID = "authentication.kubernetes.io/pod-uid"
 
 
 class Stage(enum.Enum):
@@ -28,9 +33,10 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Which CSR: all that is kept of it in memory, and all that an event says.
+    """Which CSR: all that is kept of it in memory, and more than an event says.
 
-    `creation_timestamp` is RFC 3339 text as the API server wrote it; versions are opaque.
+    `creation_timestamp` is RFC 3339 text as the API server wrote it; versions are opaque. `requester` is a digest of
+    who filed it, which is never sent.
     """
 
     uid: str
@@ -38,14 +44,16 @@ class Reference:
     resource_version: str
     signer_name: str
     creation_timestamp: str
+    requester: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A CSR as it was seen; `stage` is None where nothing is left to do for it."""
+    """A CSR as it was seen; `stage` is None where nothing is left to do for it, `issued`: it has a certificate."""
 
     reference: Reference
     stage: Stage | None
+    issued: bool = False
 
 
 def from_api(document: object) -> Seen:
@@ -60,14 +68,29 @@ def from_api(document: object) -> Seen:
         uid=_text(metadata, "uid"),
         name=_text(metadata, "name"),
         resource_version=_text(metadata, "resourceVersion"),
-        signer_name=_text(spec, "signerName"),
-        creation_timestamp=_text(metadata, "creationTimestamp"),
+        # Thousands of CSRs share these two.
+        signer_name=sys.intern(_text(spec, "signerName")),
+        creation_timestamp=sys.intern(_text(metadata, "creationTimestamp")),
+        requester=requester_of(spec),
     )
-    return Seen(reference=reference, stage=_stage(metadata, _object(document, "status", optional=True)))
+    status = _object(document, "status", optional=True)
+    return Seen(reference=reference, stage=_stage(metadata, status), issued=bool(status.get("certificate")))
+
+
+def requester_of(spec: dict[str, object]) -> str:
+    """A digest of who filed the CSR: of the pod where its token was bound to one, else of the user name alone."""
+    username, extra = spec.get("username"), spec.get("extra")
+    pods = extra.get(_POD_UID) if isinstance(extra, dict) else None
+    pod = pods[0] if isinstance(pods, list) and len(pods) == 1 and isinstance(pods[0], str) else ""
+    # No length is trusted; NUL is in neither part of an honest API server's.
+    text = f"{username if isinstance(username, str) else ''}\0{pod}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def is_sendable(name: str) -> bool:
     """Whether the function would accept the name: at most 512 bytes, no control character, valid Unicode."""
+    if name.isascii() and name.isprintable():
+        return len(name) <= LONGEST_NAME
     if len(name) > LONGEST_NAME or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         return False
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in name)

@@ -20,11 +20,13 @@ from csr_exporter.pace import MOST
 
 if TYPE_CHECKING:
     from csr_exporter.configuration import Function
+    from csr_exporter.event import Event
     from csr_exporter.identity import CachedToken
     from csr_exporter.work import Parcel
 
 TIMEOUTS = Timeouts(read=60.0, total=60.0)
 _LARGEST_ANSWER = 16 << 10
+_FAULT = "fault"
 _REASON = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -49,7 +51,7 @@ class Delivery:
             source=self._source, reference=parcel.reference, stage=parcel.stage, resend=parcel.resend
         )
         try:
-            return self._send(encoded.body)
+            return self._send(encoded)
         except IdentityError as error:
             return Answer(verdict=Verdict.CREDENTIAL, reason=str(error))
         except UnreachableError as error:
@@ -59,46 +61,72 @@ class Delivery:
         """Closes idle connections."""
         self._endpoint.forget()
 
-    def _send(self, body: bytes) -> Answer:
+    def _send(self, encoded: Event) -> Answer:
         if self._token is None:
-            return self._post(body, None)
+            return self._post(encoded, None)
         token = self._token.token()
-        answer = self._post(body, token)
+        answer = self._post(encoded, token)
         if answer.verdict is Verdict.CREDENTIAL:
             # Once more with another token: this one may have been revoked, or our clock be wrong.
-            answer = self._post(body, self._token.replacement(token))
+            answer = self._post(encoded, self._token.replacement(token))
         return answer
 
-    def _post(self, body: bytes, token: str | None) -> Answer:
-        headers = {"Content-Type": event.CONTENT_TYPE, "User-Agent": "csr-exporter"}
+    def _post(self, encoded: Event, token: str | None) -> Answer:
+        headers = {
+            "Content-Type": event.CONTENT_TYPE,
+            "User-Agent": "csr-exporter",
+            "traceparent": encoded.traceparent,
+        }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        with self._endpoint.request("POST", self._path, headers=headers, body=body) as answer:
+        with self._endpoint.request("POST", self._path, headers=headers, body=encoded.body) as answer:
             content = answer.body(_LARGEST_ANSWER)
-        verdict = verdict_of(answer.status)
+        outcome, reason = _codes(content or b"")
+        verdict = _verdict(answer.status, outcome)
         return Answer(
             verdict=verdict,
             status=answer.status,
             retry_after=retry_after(answer.headers.get("Retry-After"), wall_clock=time.time()),
-            reason=self._hint(verdict, answer.status) or _reason(content or b""),
+            reason=self._hint(verdict, answer.status) or f"{outcome} {reason}".strip(),
         )
 
     def _hint(self, verdict: Verdict, status: int) -> str:
         """Where to look when the answer is not the function's own."""
+        function = self._function
         if verdict is Verdict.CREDENTIAL:
-            return f"{status}: is {self._function.audience!r} the service's URI, and may this identity invoke it?"
-        if verdict in {Verdict.ENDPOINT, Verdict.RETIRED}:
-            return f"{status}: is {self._function.url!r} the function, and does its ingress admit this network?"
+            who = (self._token and self._token.principal) or "this identity"
+            if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
+                return f"{status}: is the token's audience {function.audience!r} the service's URI? It names {who}"
+            return f"{status}: may {who} invoke the service, and is the audience {function.audience!r} its URI?"
+        if verdict is Verdict.RETIRED:
+            return f"{status}: the receiver at {function.url!r} wants no more events"
+        if verdict is Verdict.ENDPOINT:
+            ingress = ", and does its ingress admit this network" if status == 404 else ""  # noqa: PLR2004 - Not Found
+            return f"{status}: is {function.url!r} the function's URL{ingress}?"
         return ""
 
 
-def _reason(body: bytes) -> str:
+def _verdict(status: int, outcome: str) -> Verdict:
+    """The status decides, but success is believed only where the function says what it did.
+
+    Others answer 200 too: a portal, a placeholder service, another function. Nobody would look at the CSR.
+    """
+    verdict = verdict_of(status)
+    if verdict is not Verdict.ACKNOWLEDGED:
+        return verdict
+    return {"": Verdict.ENDPOINT, _FAULT: Verdict.LATER}.get(outcome, verdict)
+
+
+def _codes(body: bytes) -> tuple[str, str]:
     """The function's `outcome` and `reason` where they are short codes; nothing else of the body is repeated."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
-        return ""
+        return "", ""
     if not isinstance(fields, dict):
-        return ""
-    codes = [fields.get("outcome"), fields.get("reason")]
-    return " ".join(code for code in codes if isinstance(code, str) and _REASON.fullmatch(code))
+        return "", ""
+    outcome, reason = (
+        code if isinstance(code, str) and _REASON.fullmatch(code) else ""
+        for code in (fields.get("outcome"), fields.get("reason"))
+    )
+    return outcome, reason

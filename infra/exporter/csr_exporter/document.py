@@ -33,11 +33,8 @@ def json_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by its very spelling; no name is resolved."""
-    try:
-        return urlsplit(url).hostname in _LOOPBACK
-    except ValueError:
-        return False
+    """Whether the host of a well-formed URL is this machine by its very spelling; no name is resolved."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 class Document:

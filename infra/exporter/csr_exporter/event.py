@@ -3,11 +3,15 @@
 Every attribute follows from the CSR alone, so that a retry, the other replica and the next start of this
 process write the same event under the same id (only `resourceVersion` says what each of them saw first). It is a
 hint and no more: the function decides by what the API server says.
+
+All events of a CSR, on whatever way and of whichever process, belong to one trace, which its uid names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +20,18 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE = "dev.csrsigner.certificatesigningrequest.actionable.v1"
+_TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """An event ready to be sent; `body` is what `CONTENT_TYPE` describes."""
+    """An event ready to be sent; `body` is what `CONTENT_TYPE` describes.
+
+    `traceparent` is for the HTTP header of that name (CloudEvents distributed tracing: both must be equal).
+    """
 
     id: str
+    traceparent: str
     body: bytes
 
 
@@ -31,7 +40,8 @@ def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) 
 
     A retry is the same event and keeps the id; a resend is another one (CloudEvents 1.0, `id`).
     """
-    identifier = f"{reference.uid}/{stage.value}" + (f"/r{resend}" if resend else "")
+    identifier = id_of(reference.uid, stage, resend)
+    traceparent = f"00-{trace_of(reference.uid)}-{span_of(identifier)}-01"
     attributes = {
         "specversion": "1.0",
         "id": identifier,
@@ -42,6 +52,7 @@ def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) 
         "time": reference.creation_timestamp,
         "datacontenttype": "application/json",
         "partitionkey": reference.uid,
+        "traceparent": traceparent,
         "data": {
             "name": reference.name,
             "uid": reference.uid,
@@ -50,4 +61,21 @@ def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) 
         },
     }
     # Pure ASCII: one spelling only, whatever the name holds.
-    return Event(id=identifier, body=json.dumps(attributes, separators=(",", ":")).encode("ascii"))
+    body = json.dumps(attributes, separators=(",", ":")).encode("ascii")
+    return Event(id=identifier, traceparent=traceparent, body=body)
+
+
+def id_of(uid: str, stage: Stage, resend: int) -> str:
+    """The id of an event: it follows from the CSR's uid, its stage, and how often that was deliberately repeated."""
+    return f"{uid}/{stage.value}" + (f"/r{resend}" if resend else "")
+
+
+def trace_of(uid: str) -> str:
+    """The trace (W3C Trace Context) of all that is done about a CSR: its uid, which is a UUID, without dashes."""
+    trace = uid.replace("-", "")
+    return trace if _TRACE.fullmatch(trace) else hashlib.sha256(uid.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def span_of(event_id: str) -> str:
+    """The span of one event; retries share it, as they share the id."""
+    return hashlib.sha256(event_id.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reader per signerName, the relist, the identity, the dispatcher, the health pages, and one thread per delivery.
+A reader per signerName, the relist, the identity, the dispatcher, the report, the health pages, and one thread per
+delivery.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.health import Health, HealthServer
 from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.log import Log
+from csr_exporter.metrics import Metrics
 from csr_exporter.reader import Reader
 from csr_exporter.relist import Relist
+from csr_exporter.report import Report
+from csr_exporter.work import Work
 
 if TYPE_CHECKING:
     from csr_exporter.configuration import Configuration
@@ -38,9 +42,11 @@ class Exporter:
             OSError: that port cannot be had.
         """
         self._log = log or Log()
+        self._log.project = google.project(configuration.identity)
         self._clock = MonotonicClock()
+        self.metrics = Metrics()
         fetch = google.source(configuration.identity, configuration.function.audience)
-        self._token = None if fetch is None else CachedToken(fetch, self._clock)
+        self._token = None if fetch is None else CachedToken(fetch, self._clock, metrics=self.metrics)
         self._delivery = Delivery(source=configuration.source, function=configuration.function, token=self._token)
         self._api_server = ApiServer(configuration.api_server)
         self._dispatcher = Dispatcher(
@@ -48,24 +54,34 @@ class Exporter:
             send=self._delivery.send,
             clock=self._clock,
             log=self._log,
+            metrics=self.metrics,
+            work=Work(limits=configuration.budget, replicas=configuration.replicas),
         )
-        names = [signer.signer_name for signer in configuration.signers]
         readers = [
             Reader(
-                name,
+                signer.signer_name,
                 api_server=self._api_server,
                 dispatcher=self._dispatcher,
                 clock=self._clock,
                 log=self._log,
+                metrics=self.metrics,
             )
-            for name in names
+            for signer in configuration.signers
         ]
         relist = Relist(
-            names,
+            readers,
             api_server=self._api_server,
             dispatcher=self._dispatcher,
             clock=self._clock,
             log=self._log,
+            metrics=self.metrics,
+        )
+        report = Report(
+            dispatcher=self._dispatcher,
+            token=self._token,
+            clock=self._clock,
+            log=self._log,
+            metrics=self.metrics,
         )
         self._health = Health(
             readers=[reader.vitals for reader in readers],
@@ -73,19 +89,27 @@ class Exporter:
             token=self._token,
             clock=self._clock,
         )
-        self._server = HealthServer(configuration.health, self._health)
-        bodies = [*(reader.run for reader in readers), relist.run, self._dispatcher.run, self._keep_identity]
+        self._server = HealthServer(
+            configuration.health, self._health, exposition=report.page, work=self._dispatcher.entries
+        )
+        bodies = [
+            *(reader.run for reader in readers),
+            relist.run,
+            self._dispatcher.run,
+            report.run,
+            self._keep_identity,
+        ]
         self._threads = [threading.Thread(target=body, daemon=True, name=body.__qualname__) for body in bodies]
 
     @property
     def health_address(self) -> str:
-        """HOST:PORT of /livez and /readyz."""
+        """HOST:PORT of /livez, /readyz and /metrics."""
         return self._server.address
 
     @property
     def counts(self) -> dict[str, int]:
-        """What has happened so far."""
-        return self._log.counts
+        """What has happened so far: the counters of the metrics that are not 0."""
+        return self.metrics.counts
 
     def start(self) -> None:
         """Starts all threads."""
@@ -108,7 +132,7 @@ class Exporter:
         self._server.stop()
         self._delivery.close()
         self._api_server.close()
-        self._log.info("stopped", waiting=waiting, in_flight=in_flight, counts=self._log.counts)
+        self._log.info("stopped", waiting=waiting, in_flight=in_flight, counts=self.metrics.counts)
 
     def __enter__(self) -> Self:
         self.start()

@@ -28,24 +28,31 @@ _LARGEST_ANSWER = 64 << 10
 _CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def source(identity: Identity, audience: str) -> Callable[[], IdToken] | None:
+def project(identity: Identity) -> str:
+    """The Google Cloud project of the service account that we become, empty where the configuration names none."""
+    if isinstance(identity, WorkloadIdentityFederation):
+        return identity.service_account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+    return ""
+
+
+def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) -> Callable[[], IdToken] | None:
     """What fetches the ID tokens that a configuration asks for, or raises IdentityError; None for no identity."""
     if isinstance(identity, UnsafeNone):
         return None
     if isinstance(identity, MetadataServer):
-        return _Metadata(identity, audience).fetch
-    return _Federation(identity, audience).fetch
+        return _Metadata(identity, audience, timeouts).fetch
+    return _Federation(identity, audience, timeouts).fetch
 
 
 class _Federation:
     """Projected token -> STS -> generateIdToken."""
 
-    def __init__(self, identity: WorkloadIdentityFederation, audience: str) -> None:
+    def __init__(self, identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> None:
         self._identity = identity
         self._audience = audience
         account = identity.service_account
-        self._sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url)
-        self._iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url)
+        self._sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url, timeouts)
+        self._iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url, timeouts)
         self._path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
 
     def fetch(self) -> IdToken:
@@ -75,8 +82,8 @@ class _Federation:
 class _Metadata:
     """The metadata server's identity endpoint, which answers with the token itself."""
 
-    def __init__(self, identity: MetadataServer, audience: str) -> None:
-        self._service = _Service("metadata server", identity.url)
+    def __init__(self, identity: MetadataServer, audience: str, timeouts: Timeouts) -> None:
+        self._service = _Service("metadata server", identity.url, timeouts)
         query = urlencode({"audience": audience, "format": "full"})
         self._path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
 
@@ -88,9 +95,9 @@ class _Metadata:
 class _Service:
     """One of Google's services; `name` opens every error's message."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, timeouts: Timeouts) -> None:
         self._name = name
-        self._endpoint = Endpoint(url, timeouts=TIMEOUTS)
+        self._endpoint = Endpoint(url, timeouts=timeouts)
 
     def ask(self, method: str, path: str, headers: Mapping[str, str], content: bytes | None) -> tuple[bytes, float]:
         """The answer's body, and the service's clock (seconds since 1970)."""
@@ -125,12 +132,14 @@ class _Service:
         value = body.decode("ascii", "replace").strip() if field is None else self.text(body, field)
         try:
             payload = value.split(".")[1]
-            lifetime = float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]) - date
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            lifetime = float(claims["exp"]) - date
         except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise self._error(f"the ID token is {len(value)} characters that are no JWT with exp") from error
         if not lifetime > 0:
             raise self._error(f"the ID token has expired {-lifetime:.0f} s ago")
-        return IdToken(value=value, lifetime=lifetime)
+        principal = claims.get("email") or claims.get("sub") or ""
+        return IdToken(value=value, lifetime=lifetime, principal=scrub(str(principal)))
 
     def _error(self, message: str) -> IdentityError:
         return IdentityError(f"{self._name}: {message}")

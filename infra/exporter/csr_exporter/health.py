@@ -1,22 +1,26 @@
-"""/livez and /readyz for the kubelet, on the node's loopback address unless configured otherwise.
+"""/livez and /readyz for the kubelet, /metrics for Prometheus: on the node's loopback address unless told otherwise.
 
 Alive means that the loops turn; it never depends on the function, since a restart would not mend that. Ready means that
-what happens in the cluster is seen and can be sent on.
+what happens in the cluster is seen and can be sent on. /debug/work shows what is to be done, on loopback only.
 """
 
 from __future__ import annotations
 
+import io
+import ipaddress
 import json
 import socket
 import socketserver
 import threading
+import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, cast
 
-from csr_exporter import api_server, delivery
+from csr_exporter import api_server, delivery, metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from csr_exporter.clock import Clock
     from csr_exporter.configuration import Health as Location
@@ -28,7 +32,19 @@ if TYPE_CHECKING:
 LONGEST_SILENCE = 3 * api_server.TIMEOUTS.read
 LONGEST_DELIVERY = 2 * (delivery.TIMEOUTS.connect + delivery.TIMEOUTS.read)
 LONGEST_WITHOUT_CONTACT = 120.0
-_REQUEST_TIMEOUT = 1.0
+# For a whole request and for a whole answer: there is one thread, and a probe gives up after a second or so.
+REQUEST_SECONDS = 0.5
+_LARGEST_REQUEST = 8 << 10
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What is answered to a GET."""
+
+    content: bytes
+    content_type: str = _JSON
+    status: int = 200
 
 
 class Health:
@@ -72,15 +88,29 @@ class Health:
 
 
 class HealthServer:
-    """Serves the two pages from one thread, so that nobody can make it start more."""
+    """Serves the pages from one thread, so that nobody can make it start more, and nobody can hold it for long."""
 
-    def __init__(self, location: Location, health: Health) -> None:
-        """Binds the address.
+    def __init__(
+        self,
+        location: Location,
+        health: Health,
+        *,
+        exposition: Callable[[], bytes],
+        work: Callable[[], list[dict[str, object]]],
+    ) -> None:
+        """Binds the address; `exposition` is the page of the metrics, `work` what /debug/work shows.
 
         Raises:
             OSError: it is taken, or not this machine's.
         """
-        self._server = _Server(location, {"/livez": health.dead, "/readyz": health.unready})
+        pages: dict[str, Callable[[], Page]] = {
+            "/livez": lambda: _verdict(health.dead()),
+            "/readyz": lambda: _verdict(health.unready()),
+            "/metrics": lambda: Page(content=exposition(), content_type=metrics.CONTENT_TYPE),
+        }
+        if _is_loopback(location.address):
+            pages["/debug/work"] = lambda: Page(content=_encoded(work()))
+        self._server = _Server(location, pages)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="health")
 
     @property
@@ -100,12 +130,28 @@ class HealthServer:
         self._thread.join()
 
 
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False  # binding it says what is wrong
+
+
+def _verdict(reasons: list[str]) -> Page:
+    return Page(content=_encoded({"ok": not reasons, "reasons": reasons}), status=503 if reasons else 200)
+
+
+def _encoded(document: object) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
 class _Server(socketserver.TCPServer):
     """Not http.server's, which asks the DNS for its own name: the exporter starts before that works."""
 
     allow_reuse_address = True
+    request_queue_size = 16
 
-    def __init__(self, location: Location, pages: dict[str, Callable[[], list[str]]]) -> None:
+    def __init__(self, location: Location, pages: Mapping[str, Callable[[], Page]]) -> None:
         self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
         self.pages = pages
         super().__init__((location.address, location.port), _Handler)
@@ -115,22 +161,39 @@ class _Server(socketserver.TCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = _REQUEST_TIMEOUT
+    timeout = REQUEST_SECONDS  # of the answer as a whole: sendall's
     server_version = "csr-exporter"
     sys_version = ""
 
+    def setup(self) -> None:
+        super().setup()
+        # Read here and not line by line: a client that sends a byte now and then would hold the only thread.
+        self.rfile = io.BytesIO(_head(self.connection))
+
     def do_GET(self) -> None:
-        page = cast("_Server", self.server).pages.get(self.path)
-        if page is None:
+        find = cast("_Server", self.server).pages.get(self.path)
+        if find is None:
             self.send_error(404)
             return
-        reasons = page()
-        body = json.dumps({"ok": not reasons, "reasons": reasons}).encode() + b"\n"
-        self.send_response(503 if reasons else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        page = find()
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        self.send_header("Content-Length", str(len(page.content)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(page.content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Probes are not worth a line."""
+
+
+def _head(connection: socket.socket) -> bytes:
+    """A request's lines up to the empty one; less where they do not come in time, or are too many."""
+    head, deadline = b"", time.monotonic() + REQUEST_SECONDS
+    while b"\r\n\r\n" not in head and len(head) < _LARGEST_REQUEST and (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        chunk = connection.recv(_LARGEST_REQUEST)
+        if not chunk:
+            break
+        head += chunk
+    connection.settimeout(REQUEST_SECONDS)
+    return head

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from csr_exporter.clock import Clock
+    from csr_exporter.metrics import Metrics
 
 # Seconds before its end at which a token is renewed, if it lives twice as long.
 EARLY = 600.0
@@ -26,15 +27,17 @@ class IdentityError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdToken:
-    """A token and the seconds for which it is valid from now on."""
+    """A token, the seconds for which it is valid from now on, and whom it names where that could be read."""
 
     value: str
     lifetime: float
+    principal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
     value: str
+    principal: str
     renew_at: float
     expires_at: float
 
@@ -45,16 +48,29 @@ class CachedToken:
     After a failure nobody asks again before its back-off is over, however many want the token.
     """
 
-    def __init__(self, fetch: Callable[[], IdToken], clock: Clock) -> None:
+    def __init__(self, fetch: Callable[[], IdToken], clock: Clock, *, metrics: Metrics) -> None:
         """Fetches nothing yet."""
         self._fetch = fetch
         self._clock = clock
+        self._metrics = metrics
         self._backoff = Backoff(least=1.0, most=30.0)
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._not_before = float("-inf")
         self._error = ""
         self.obtained = False
+
+    @property
+    def principal(self) -> str:
+        """Whom the token names that is held, empty where there is none or it does not say."""
+        held = self._held
+        return "" if held is None else held.principal
+
+    @property
+    def expires_in(self) -> float | None:
+        """Seconds until the token ends that is held; None where there is none."""
+        held = self._held
+        return None if held is None else held.expires_at - self._clock.now()
 
     def token(self) -> str:
         """The token as long as it is valid, else a new one.
@@ -99,10 +115,13 @@ class CachedToken:
         try:
             token = self._fetch()
         except IdentityError as error:
+            self._metrics.token_refresh_errors.labels(kind="id").inc()
             self._error = str(error)
             self._not_before = now + self._backoff.delay(now)
             raise
         renew_at = now + max(token.lifetime - EARLY, token.lifetime / 2)
-        self._held = _Held(value=token.value, renew_at=renew_at, expires_at=now + token.lifetime)
+        self._held = _Held(
+            value=token.value, principal=token.principal, renew_at=renew_at, expires_at=now + token.lifetime
+        )
         self.obtained = True
         return self._held

@@ -1,4 +1,4 @@
-"""Structured log: one JSON object per line on stderr, one line per change of state, with the counts so far.
+"""Structured log: one JSON object per line on stderr, in the fields of Cloud Logging, one line per change of state.
 
 Nothing that somebody else wrote reaches it unescaped or unbounded, and nothing that looks like a credential at all.
 """
@@ -10,34 +10,30 @@ import json
 import os
 import re
 import threading
-from collections import Counter
+
+from csr_exporter import event
 
 LONGEST_VALUE = 200
 _CREDENTIAL = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
 
 
 class Log:
-    """Writes lines and counts what happened; safe to use from several threads.
+    """Writes lines; safe to use from several threads.
 
-    The counts bear the names that the metrics will have.
+    A field `uid`, of a CSR, puts the line into that CSR's trace, where the function's and KMS's records are; a field
+    `id`, of an event, into its span.
+
+    Attributes:
+        project: Google Cloud project of the traces; empty where it is not known, then a trace has its bare id.
+        lost: lines that could not be written.
     """
 
     def __init__(self, descriptor: int = 2) -> None:
         """Writes to a file descriptor, stderr if not told otherwise."""
+        self.project = ""
+        self.lost = 0
         self._descriptor = descriptor
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
-
-    def count(self, name: str, amount: int = 1) -> None:
-        """Adds to a count."""
-        with self._lock:
-            self._counts[name] += amount
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """All counts that are not 0."""
-        with self._lock:
-            return {name: count for name, count in sorted(self._counts.items()) if count}
 
     def info(self, message: str, **fields: object) -> None:
         """Something changed as it should."""
@@ -55,11 +51,23 @@ class Log:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         entry: dict[str, object] = {"time": now, "severity": severity, "message": message}
         entry |= {name: _harmless(value) for name, value in fields.items() if value is not None}
+        entry |= self._trace(fields)
         line = json.dumps(entry, separators=(",", ":")) + "\n"
         try:
             os.write(self._descriptor, line.encode("ascii"))
         except OSError:
-            self.count("log_errors_total")  # the work goes on without its log
+            with self._lock:
+                self.lost += 1  # the work goes on without its log
+
+    def _trace(self, fields: dict[str, object]) -> dict[str, str]:
+        uid, event_id = fields.get("uid"), fields.get("id")
+        if not isinstance(uid, str):
+            return {}
+        trace = event.trace_of(uid)
+        found = {"logging.googleapis.com/trace": f"projects/{self.project}/traces/{trace}" if self.project else trace}
+        if isinstance(event_id, str):
+            found["logging.googleapis.com/spanId"] = event.span_of(event_id)
+        return found
 
 
 def scrub(text: str) -> str:

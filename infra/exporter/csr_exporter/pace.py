@@ -5,48 +5,87 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from csr_exporter.answer import Verdict
+from csr_exporter.circuit import Circuit, State
 
 if TYPE_CHECKING:
     from csr_exporter.answer import Answer
 
 START = 8
 MOST = 64
+# Never one alone: the others must get past one that hangs.
+LEAST = 2
 # Where the function names no time. Cloud Run's own 429 and 503 do not.
 DEFAULT_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
 RETIRED_PAUSE = 3600.0
 
 _SLOWER = frozenset(Verdict) - {Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON}
-_FAULTS = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT})
+# It is not for a CSR that these are answered.
+_CERTAIN = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
 
 
 class Pace:
-    """Additive increase, multiplicative decrease of what may be in flight, and a gate for everything.
+    """Additive increase, multiplicative decrease of what may be in flight; a gate and a circuit for everything.
 
     Attributes:
         limit: deliveries that may be in flight.
-        opens_at: nothing is sent before.
     """
 
     def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self.limit = start
-        self.opens_at = 0.0
         self._most = most
         self._clean = 0
         self._slowed_at = float("-inf")
-        self._faults = 0
+        self._gate = _Gate()
+        self._circuit = Circuit()
 
-    def answered(self, answer: Answer, *, sent_at: float, now: float) -> None:
-        """Learns from an answer. What concerns one CSR only (425, 500, a poison event) teaches nothing."""
+    def admits_at(self, in_flight: int, now: float) -> float | None:
+        """When the next event may be sent, as far as is known; None: when something in flight has been answered."""
+        probe_at = self._circuit.probe_at
+        if probe_at is not None:
+            return max(now, self._gate.opens_at, probe_at)
+        return max(now, self._gate.opens_at) if in_flight < self.limit else None
+
+    def state(self, now: float) -> State:
+        """The circuit's."""
+        return self._circuit.state(now)
+
+    def sent(self, now: float) -> None:
+        """An event is sent."""
+        self._circuit.sent(now)
+
+    def answered(self, answer: Answer, *, requester: str, hung: bool, sent_at: float, now: float) -> None:
+        """Learns from an answer. What concerns one CSR only (425, 500, a poison event) neither gates nor slows.
+
+        Nor does one that `hung` before and fails again, unless it is the probe.
+        """
+        if answer.verdict is Verdict.SLOW and hung and self.state(now) is State.CLOSED:
+            return
         if answer.verdict is Verdict.ACKNOWLEDGED:
-            self._faults = 0
             self._speed_up()
-        elif answer.verdict in _SLOWER:
-            # Answers to what was sent before the last slowing down say nothing new, except how long to pause.
-            is_news = sent_at > self._slowed_at
-            if is_news:
-                self._slow_down(now)
-            self.opens_at = max(self.opens_at, now + self._pause(answer, is_news=is_news))
+        elif answer.verdict in _SLOWER and sent_at > self._slowed_at:
+            # Answers to what was sent before the last slowing down say nothing new.
+            self._slow_down(now)
+        self._judge(answer, requester, sent_at, now)
+        if answer.verdict is Verdict.OVERLOADED:
+            pause = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
+            self._gate.shut(now + pause, answer.verdict.value, now)
+
+    def gated(self, now: float) -> dict[str, float]:
+        """Seconds in which nothing was sent since this was asked before, by the verdict that was the reason."""
+        return self._gate.taken(now)
+
+    def _judge(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
+        """Tells the circuit whether the function is there."""
+        certain = answer.verdict in _CERTAIN
+        if not certain and answer.verdict is not Verdict.SLOW:
+            if answer.status is None:  # a fault of ours
+                self._circuit.undecided()
+            else:
+                self._circuit.answered()
+            return
+        least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
+        if self._circuit.failed(requester, certain=certain, least=least, sent_at=sent_at, now=now):
+            self._gate.shut(self._circuit.opens_at, answer.verdict.value, now)
 
     def _speed_up(self) -> None:
         self._clean += 1
@@ -56,15 +95,31 @@ class Pace:
 
     def _slow_down(self, now: float) -> None:
         self._clean = 0
-        self.limit = max(1, self.limit // 2)
+        self.limit = max(LEAST, self.limit // 2)
         self._slowed_at = now
 
-    def _pause(self, answer: Answer, *, is_news: bool) -> float:
-        if answer.verdict is Verdict.OVERLOADED:
-            return DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-        if answer.verdict is Verdict.RETIRED:
-            return RETIRED_PAUSE
-        if answer.verdict in _FAULTS and is_news:
-            self._faults = min(self._faults + 1, 16)
-            return max(answer.retry_after or 0.0, min(LONGEST_PAUSE, 2.0 ** (self._faults - 1)))
-        return 0.0
+
+class _Gate:
+    """Shut until `opens_at`; of several reasons the one that ends last counts."""
+
+    def __init__(self) -> None:
+        self.opens_at = float("-inf")
+        self._reason = ""
+        self._counted_to = float("-inf")
+        self._seconds: dict[str, float] = {}
+
+    def shut(self, until: float, reason: str, now: float) -> None:
+        self._count(now)
+        if until > self.opens_at:
+            self.opens_at, self._reason = until, reason
+
+    def taken(self, now: float) -> dict[str, float]:
+        self._count(now)
+        seconds, self._seconds = self._seconds, {}
+        return seconds
+
+    def _count(self, now: float) -> None:
+        shut = min(now, self.opens_at) - self._counted_to
+        if self._reason and shut > 0:
+            self._seconds[self._reason] = self._seconds.get(self._reason, 0.0) + shut
+        self._counted_to = max(self._counted_to, now)

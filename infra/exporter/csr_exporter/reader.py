@@ -13,18 +13,29 @@ from typing import TYPE_CHECKING
 from csr_exporter.backoff import Backoff
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
+from csr_exporter.resync import Resync
 from csr_exporter.status import ExpiredError, RefusedError
 
 if TYPE_CHECKING:
-    from csr_exporter.api_server import ApiServer, Page
+    from csr_exporter.api_server import ApiServer, Watch
     from csr_exporter.clock import Clock
     from csr_exporter.dispatcher import Dispatcher
     from csr_exporter.log import Log
+    from csr_exporter.metrics import Metrics
+    from csr_exporter.page import Page
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
 SHORTEST_WATCH = 1.0
 # One that ends as soon but has shown something is opened again after this many seconds.
 SHORT_WATCH_PAUSE = 0.2
+# One that lasted so long shows that what was wrong before is over.
+HEALTHY_WATCH = 10.0
+# What demands a list so long after the last one gets it at once, as after every restart of the API server.
+LIST_SPACING = 10.0
+# A watch that lasted so long was in step when it ended, also where the API server sends no bookmarks.
+LONG_WATCH = 60.0
+# What seems to be absent from a list of more CSRs than this is left to a shorter one: uids take memory too.
+LONGEST_LIST = 50_000
 
 
 @dataclass(slots=True)
@@ -36,28 +47,46 @@ class Vitals:
         contact: when the API server last sent something of use.
         listed: whether a first list was complete.
         refused: whether the API server forbids what we ask (401, 403).
+        in_step: when the watch began, or last showed a bookmark.
     """
 
     beat: float
     contact: float | None = None
     listed: bool = False
     refused: bool = False
+    in_step: float | None = None
 
 
 class Reader:
-    """Reads one signerName; `run` is a thread's body."""
+    """Reads one signerName; `run` is a thread's body.
+
+    Attributes:
+        signer_name: the signerName.
+        resync: what it tells of its watch, to be compared with other lists.
+        vitals: what the health pages ask.
+    """
 
     def __init__(
-        self, signer_name: str, *, api_server: ApiServer, dispatcher: Dispatcher, clock: Clock, log: Log
+        self,
+        signer_name: str,
+        *,
+        api_server: ApiServer,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
     ) -> None:
-        self._signer_name = signer_name
+        self.signer_name = signer_name
         self._api_server = api_server
         self._dispatcher = dispatcher
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         self._backoff = Backoff()
         self._version: str | None = None
         self._failing = ""
+        self._listed_at = float("-inf")
+        self.resync = Resync()
         self.vitals = Vitals(beat=clock.now())
 
     def run(self) -> None:
@@ -75,74 +104,99 @@ class Reader:
             return self._watch(self._version)
         except (ExpiredError, MalformedError) as error:
             self._version = None
-            return self._failed(error)
+            self._metrics.parse_errors.inc(isinstance(error, MalformedError))
+            wait = self._failed(error)
+            return 0.0 if self._clock.now() - self._listed_at >= LIST_SPACING else wait
         except (RefusedError, UnreachableError) as error:
             return self._failed(error)
 
     def _list(self) -> str:
-        since, version, present, whole = self._clock.now(), "", set[str](), True
-        for page in self._api_server.pages(self._signer_name):
+        since, version, items = self._clock.now(), "", 0
+        self._listed_at = since
+        present, whole = set[str](), True
+        for page in self._api_server.pages(self.signer_name):
             self._contact()
-            whole = count_unread(page, self._log) and whole
-            present.update(seen.reference.uid for seen in page.seen)
+            count_unread(page, self._log, self._metrics)
+            whole = whole and page.is_whole and len(present) <= LONGEST_LIST
+            present.update(page.uids if whole else ())
+            items += len(page.seen)
+            self.resync.listed(page)
             self._dispatcher.watched(page.seen)
             version = page.version
         if whole:  # else what seems to be absent may only be unreadable
-            self._dispatcher.listed(self._signer_name, present, since=since)
+            self._dispatcher.listed(self.signer_name, present, since=since)
+        self.resync.begins_anew()
         self.vitals.listed = True
-        self._log.count("lists_total")
-        self._log.info("listed", signer_name=self._signer_name, items=len(present), waiting=self._dispatcher.waiting)
+        self._metrics.lists.inc()
+        self._metrics.list_seconds.observe(self._clock.now() - since)
+        self._metrics.list_items.set(items)
+        self._log.info("listed", signer_name=self.signer_name, items=items, waiting=self._dispatcher.waiting)
         return version
 
     def _watch(self, version: str) -> float:
+        """Watches from a version until that ends; returns the seconds until the next cycle."""
         began = self._clock.now()
-        with self._api_server.watch(self._signer_name, version) as watch:
+        with self._api_server.watch(self.signer_name, version) as watch:
             self._contact()
-            self._log.count("watches_total")
+            self._metrics.watches.inc()
+            self.vitals.in_step, reason = began, "error"
             try:
-                for batch in watch.batches():
-                    self._contact()
-                    if batch:
-                        self._dispatcher.watched(batch)
-            except UnreachableError as error:
-                # Cut, or silent for too long: nothing is lost, the next watch continues from the last version.
-                self._log.info("watch broke", signer_name=self._signer_name, error=error)
+                reason = self._follow(watch)
             finally:
                 self._version = watch.version
-                self._log.count("oversize_total", watch.oversize)
-        if self._clock.now() - began >= SHORTEST_WATCH:
+                self._metrics.watch_restarts.labels(reason=reason).inc()
+                self._metrics.oversize.inc(watch.oversize)
+                if self._clock.now() - began >= HEALTHY_WATCH:
+                    self._backoff.reset()
+        now = self._clock.now()
+        if now - began >= LONG_WATCH and reason == "end":
+            self.resync.in_step(now=now)
+        if now - began >= SHORTEST_WATCH:
             return 0.0
-        self._log.count("short_watches_total")
+        self._metrics.short_watches.inc()
         if self._version != version:
             return SHORT_WATCH_PAUSE
         return self._failed(UnreachableError("watch: ended at once and showed nothing"))
+
+    def _follow(self, watch: Watch) -> str:
+        """Hands on what a watch shows; returns how it ended."""
+        try:
+            for batch in watch.batches():
+                self._contact()
+                if batch.events:
+                    self._metrics.watch_last_event.set_to_current_time()
+                    self.resync.watched(batch.events)
+                    self._dispatcher.watched(batch.seen)
+                if batch.is_in_step:
+                    self.vitals.in_step = self._clock.now()
+                    self.resync.in_step(now=self.vitals.in_step)
+        except UnreachableError as error:
+            # Cut, or silent for too long: nothing is lost, the next watch continues from the last version.
+            self._log.info("watch broke", signer_name=self.signer_name, error=error)
+            return "broke"
+        return "end"
 
     def _contact(self) -> None:
         self.vitals.beat = self.vitals.contact = self._clock.now()
         self.vitals.refused = False
         if self._failing:
             self._failing = ""
-            self._log.info("the API server answers again", signer_name=self._signer_name)
+            self._log.info("the API server answers again", signer_name=self.signer_name)
 
     def _failed(self, error: Exception) -> float:
         asked = error.retry_after if isinstance(error, RefusedError) else None
         self.vitals.refused = isinstance(error, RefusedError) and error.status in {401, 403}
-        self._log.count(f"read_failures_total:{type(error).__name__}")
+        self._metrics.read_failures.labels(reason=type(error).__name__).inc()
         wait = max(self._backoff.delay(self._clock.now()), asked or 0.0)
         if str(error) != self._failing:
             self._failing = str(error)
-            self._log.warning("read failed", signer_name=self._signer_name, error=error, retry_in=wait)
+            self._log.warning("read failed", signer_name=self.signer_name, error=error, retry_in=wait)
         return wait
 
 
-def count_unread(page: Page, log: Log) -> bool:
-    """Counts and logs the items that a page should have and has not: nothing is left out silently.
-
-    Returns whether the page is whole.
-    """
-    whole = not page.malformed and not page.oversize
-    if not whole:
-        log.count("parse_errors_total", page.malformed)
-        log.count("oversize_total", page.oversize)
+def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
+    """Counts and logs the items that a page should have and has not: nothing is left out silently."""
+    if page.malformed or page.oversize:
+        metrics.parse_errors.inc(page.malformed)
+        metrics.oversize.inc(page.oversize)
         log.error("CSRs in a list were not read", malformed=page.malformed, oversize=page.oversize)
-    return whole

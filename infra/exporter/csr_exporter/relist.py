@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
-from csr_exporter.reader import count_unread
+from csr_exporter.reader import LONGEST_LIST, count_unread
 from csr_exporter.status import ExpiredError, RefusedError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from csr_exporter.clock import Clock
     from csr_exporter.dispatcher import Dispatcher
     from csr_exporter.log import Log
+    from csr_exporter.metrics import Metrics
+    from csr_exporter.page import Page
+    from csr_exporter.reader import Reader
 
 PERIOD = 600.0
 # How often it is looked whether something was missed.
@@ -27,32 +30,35 @@ _TICK = 15.0
 
 
 class Relist:
-    """Lists all signerNames in turn; `run` is a thread's body. It uses connections of its own."""
+    """Lists the signerNames of all readers in turn; `run` is a thread's body. It uses connections of its own."""
 
     def __init__(
         self,
-        signer_names: Sequence[str],
+        readers: Sequence[Reader],
         *,
         api_server: ApiServer,
         dispatcher: Dispatcher,
         clock: Clock,
         log: Log,
+        metrics: Metrics,
         period: float = PERIOD,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._signer_names = signer_names
+        self._readers = readers
         self._api_server = api_server
         self._dispatcher = dispatcher
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         self._period = period
         self._chance = chance
+        metrics.bookmark_age.set_function(self._bookmark_age)
 
     def run(self) -> None:
         """Lists every `period` seconds, give or take a fifth, until the end comes."""
         due = self._next_due()
         while not self._clock.wait(min(_TICK, max(0.0, due - self._clock.now()))):
-            self._dispatcher.report_missed()
+            self.report_missed()
             if self._clock.now() >= due:
                 self.list_once()
                 due = self._next_due()
@@ -62,22 +68,46 @@ class Relist:
         since, present = self._clock.now(), dict[str, set[str]]()
         self._dispatcher.audit_begins()
         try:
-            for signer_name in self._signer_names:
-                self._list(signer_name, present)
-        except (ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
-            self._log.warning("relist failed", error=error)
+            for reader in self._readers:
+                uids = self._list(reader)
+                if uids is not None:
+                    present[reader.signer_name] = uids
         finally:
             self._dispatcher.audit_ends(present, since=since)
-        self._log.info("relisted", waiting=self._dispatcher.waiting, counts=self._log.counts)
+        self._log.info("relisted", waiting=self._dispatcher.waiting, counts=self._metrics.counts)
 
-    def _list(self, signer_name: str, present: dict[str, set[str]]) -> None:
-        uids, whole = set[str](), True
-        for page in self._api_server.pages(signer_name):
-            whole = count_unread(page, self._log) and whole
-            uids.update(seen.reference.uid for seen in page.seen if seen.stage is not None)
-            self._dispatcher.audited(page.seen)
-        if whole:
-            present[signer_name] = uids
+    def report_missed(self) -> None:
+        """Counts and logs what a watch was proved to have missed: that must not happen."""
+        for reader in self._readers:
+            for uid in reader.resync.missed():
+                self._metrics.resync_missed.inc()
+                self._log.error("the watch missed a CSR that a list showed", signer_name=reader.signer_name, uid=uid)
+
+    def _list(self, reader: Reader) -> set[str] | None:
+        """What may still get a certificate, or could not be read; None where the list was not complete."""
+        uids: set[str] | None = set()
+        reader.resync.relist_begins()
+        try:
+            for page in self._api_server.pages(reader.signer_name):
+                count_unread(page, self._log, self._metrics)
+                uids = self._page(reader, page, uids)
+        except (ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
+            self._log.warning("relist failed", signer_name=reader.signer_name, error=error)
+            uids = None
+        self._metrics.relists.labels("complete" if uids is not None else "incomplete").inc()
+        reader.resync.relist_ends(complete=uids is not None)
+        return uids
+
+    def _page(self, reader: Reader, page: Page, uids: set[str] | None) -> set[str] | None:
+        reader.resync.relisted(page, now=self._clock.now())
+        self._dispatcher.audited(page.seen)
+        if uids is None or not page.is_whole or len(uids) > LONGEST_LIST:
+            return None
+        return uids.union((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
+
+    def _bookmark_age(self) -> float:
+        now = self._clock.now()
+        return max((now - since for each in self._readers if (since := each.vitals.in_step) is not None), default=0.0)
 
     def _next_due(self) -> float:
         return self._clock.now() + self._period * (0.8 + 0.4 * self._chance())

@@ -2,41 +2,39 @@
 
 The whole state of the exporter, in memory only and keys only: the API server is the durable queue. Pure: time is an
 argument, nothing waits, nothing is sent. An entry leaves only when the API server showed that nothing is left to do.
+
+The way of an entry: seen, left to the replica that owns it for a while, its requester's turn, in flight, settled, which
+makes it due again: soon after a failure, much later after an acknowledgement.
 """
 
 from __future__ import annotations
 
 import enum
-import heapq
 import random
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from csr_exporter import retry
 from csr_exporter.answer import Verdict
-from csr_exporter.backoff import full_jitter
+from csr_exporter.budget import Budget, Limits
 from csr_exporter.csr import Stage
+from csr_exporter.entry import Entry
+from csr_exporter.replicas import Replicas
+from csr_exporter.schedule import Schedule
+from csr_exporter.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from csr_exporter.answer import Answer
     from csr_exporter.csr import Reference
 
-# An acknowledged CSR must show a certificate, Denied or Failed within this time, which doubles with every resend.
-FULFILMENT = 60.0
-LONGEST_FULFILMENT = 3600.0
-# After an acknowledgement of stage pending, an approval is normally the function's own: its certificate is on the way.
-SETTLING = 5.0
-SHORTEST_RETRY = 0.5
-LONGEST_RETRY = 60.0
-POISON_RETRY = 3600.0
-# For so many failures in a row a Retry-After is taken as it is; then the own back-off grows above it.
-TRUSTED_RETRY_AFTERS = 16
 # Bounds the memory (about 1 KiB each); what does not fit is found again by a later list.
 MOST_ENTRIES = 20_000
-# New work goes first, but every fourth turn is a retry's, so that neither starves.
+# New work goes first, then retries, then what hung; in every fourth turn it is the other way round: nothing starves.
 _TURNS = 4
-_BLAMELESS = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
 
 
 class Change(enum.Enum):
@@ -44,46 +42,75 @@ class Change(enum.Enum):
 
     NONE = "none"
     ADDED = "added"
+    THROTTLED = "throttled"
+    """Added, and has to wait for its requester's budget."""
     ENDED = "ended"
+    CROWDED = "crowded"
+    """Not held: its requester has too many."""
     FULL = "full"
+    """Not held: there are too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One event to be sent now; `attempt` counts from 1, `resend` deliberate repetitions after acknowledgements."""
+    """One event to be sent now.
+
+    Attributes:
+        attempt: counts from 1.
+        resend: deliberate repetitions after acknowledgements.
+        takeover: another replica should have sent it.
+        hung: the last one was not answered for long.
+    """
 
     reference: Reference
     stage: Stage
     attempt: int
     resend: int
+    takeover: bool = False
+    hung: bool = False
 
 
-@dataclass(slots=True)
-class _Entry:
-    reference: Reference
-    stage: Stage
-    added_at: float
-    due: float
-    ticket: int = 0
-    failures: int = 0
-    resends: int = 0
-    tried: bool = False
-    in_flight: bool = False
-    acknowledged: Stage | None = None
-    absences: int = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is to be done and how it goes, at one moment.
+
+    Attributes:
+        pending: CSRs by stage.
+        oldest_undelivered: when the oldest CSR was created of which nothing is acknowledged; "" where there is none.
+        in_flight: events under way.
+        limit: events that may be.
+        circuit: 0 closed, 1 half open, 2 open.
+    """
+
+    pending: Mapping[Stage, int]
+    oldest_undelivered: str
+    in_flight: int
+    limit: int
+    circuit: int
 
 
 class Work:
-    """The entries by uid, and two heaps of what is due: new work, and everything that was tried before."""
+    """The entries by uid; new ones take `Turns`, what was tried before has a time in a `Schedule`."""
 
-    def __init__(self, *, most: int = MOST_ENTRIES, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        replicas: Replicas | None = None,
+        most: int = MOST_ENTRIES,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._replicas = replicas or Replicas()
         self._most = most
         self._chance = chance
-        self._entries: dict[str, _Entry] = {}
-        self._fresh: list[tuple[float, int, str]] = []
-        self._tried: list[tuple[float, int, str]] = []
+        self._entries: dict[str, Entry] = {}
+        self._held: dict[str, int] = {}
+        self._staggered = Schedule(self._due_of)
+        self._turns = Turns(Budget(self._limits))
+        self._retries = Schedule(self._due_of)
+        self._hung = Schedule(self._due_of)
         self._in_flight: set[str] = set()
-        self._tickets = 0
         self._turn = 0
 
     def __len__(self) -> int:
@@ -92,14 +119,27 @@ class Work:
     def __contains__(self, uid: str) -> bool:
         return uid in self._entries
 
+    def pending(self) -> Counter[Stage]:
+        """How many CSRs there are in each stage."""
+        return Counter(entry.stage for entry in self._entries.values())
+
+    def oldest_undelivered(self) -> str:
+        """When the oldest CSR was created of which nothing is acknowledged; "" where there is none."""
+        waiting = (each.reference.creation_timestamp for each in self._entries.values() if each.acknowledged is None)
+        return min(waiting, default="")
+
+    def described(self, most: int, now: float) -> list[dict[str, object]]:
+        """The entries that are held for longest, for an operator."""
+        return [entry.described(now) for entry in islice(self._entries.values(), most)]
+
     def see(self, reference: Reference, stage: Stage | None, *, now: float) -> Change:
         """Learns what a CSR looks like; `stage` None means that nothing is left to do for it.
 
         A CSR that is known stays the same work: only a later stage changes what is sent next, never how often.
         """
-        if stage is None:
-            return Change.NONE if self._entries.pop(reference.uid, None) is None else Change.ENDED
         entry = self._entries.get(reference.uid)
+        if stage is None:
+            return Change.NONE if entry is None else self._end(entry)
         if entry is None:
             return self._add(reference, stage, now)
         entry.absences = 0
@@ -120,99 +160,110 @@ class Work:
         ]
         for entry in absent:
             entry.absences += 1
-            if certain or entry.absences > 1:
-                del self._entries[entry.reference.uid]
-        return sum(1 for entry in absent if entry.reference.uid not in self._entries)
+        gone = [entry for entry in absent if certain or entry.absences > 1]
+        for entry in gone:
+            self._end(entry)
+        return len(gone)
 
-    def take(self, now: float) -> Parcel | None:
-        """The next event that is due, or None. At most one event of a CSR is in flight until it is settled."""
+    def take(self, now: float, *, hung: bool = True) -> Parcel | None:
+        """The next event that is due, or None. At most one event of a CSR is in flight until it is settled.
+
+        Without `hung` none of those that were not answered for long.
+        """
+        while (uid := self._staggered.pop(now)) is not None:
+            self._queue(self._entries[uid], now)
         self._turn = (self._turn + 1) % _TURNS
-        for heap in (self._fresh, self._tried) if self._turn else (self._tried, self._fresh):
-            entry = self._pop(heap, now)
-            if entry is not None:
-                return self._dispatch(entry)
+        sources = [self._turns.take, self._retries.pop, *([self._hung.pop] if hung else [])]
+        for take in sources if self._turn else reversed(sources):
+            uid = take(now)
+            if uid is not None:
+                return self._dispatch(self._entries[uid])
         return None
 
-    def next_due(self) -> float | None:
+    def next_due(self, *, hung: bool = True) -> float | None:
         """When `take` can give something, at the earliest."""
-        return min((heap[0][0] for heap in (self._fresh, self._tried) if self._prune(heap)), default=None)
+        sources: list[Schedule | Turns] = [self._staggered, self._turns, self._retries, *([self._hung] if hung else [])]
+        times = [each.next_due() for each in sources]
+        return min((time for time in times if time is not None), default=None)
 
-    def settle(self, parcel: Parcel, answer: Answer, *, now: float) -> None:
-        """Decides when a CSR is due again after the answer to its event."""
+    def settle(self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0) -> None:
+        """Decides when a CSR is due again after the answer to its event, which took so many seconds."""
         self._in_flight.discard(parcel.reference.uid)
         entry = self._entries.get(parcel.reference.uid)
         if entry is None:
             return  # it ended while it was in flight
-        entry.in_flight = False
+        entry.in_flight, entry.code = False, answer.status
+        entry.hung = retry.is_hang(answer, took)
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._acknowledge(entry, parcel, now)
             return
-        if answer.verdict not in _BLAMELESS:
+        if answer.verdict not in retry.BLAMELESS:
             entry.failures += 1
-        self._schedule(entry, now + self._pause(entry, answer))
+        self._retry(entry, now + retry.pause(answer, entry.failures, self._chance))
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
+        held = self._held.get(reference.requester, 0)
+        if held >= self._limits.most_held:
+            return Change.CROWDED
         if len(self._entries) >= self._most:
             return Change.FULL
-        entry = _Entry(reference, stage, added_at=now, due=now, in_flight=reference.uid in self._in_flight)
-        self._entries[reference.uid] = entry
-        if not entry.in_flight:
-            self._schedule(entry, now)
-        return Change.ADDED
+        self._held[reference.requester] = held + 1
+        entry = self._entries[reference.uid] = Entry(reference, stage, added_at=now)
+        if reference.uid in self._in_flight:  # it has come back while its event is under way
+            entry.tried = entry.in_flight = True
+            return Change.ADDED
+        delay = self._replicas.delay(reference.uid)
+        if delay:
+            entry.due = now + delay
+            self._staggered.add(entry.due, reference.uid)
+            return Change.ADDED
+        return Change.THROTTLED if self._queue(entry, now) else Change.ADDED
 
-    def _approve(self, entry: _Entry, reference: Reference, now: float) -> None:
+    def _end(self, entry: Entry) -> Change:
+        uid, requester = entry.reference.uid, entry.reference.requester
+        del self._entries[uid]
+        self._held[requester] -= 1
+        if not self._held[requester]:
+            del self._held[requester]
+        if not entry.tried:
+            self._turns.discard(requester, uid)
+        return Change.ENDED
+
+    def _approve(self, entry: Entry, reference: Reference, now: float) -> None:
         entry.stage, entry.reference, entry.resends = Stage.APPROVED, reference, 0
-        if entry.acknowledged is not None and not entry.in_flight:
-            self._schedule(entry, min(entry.due, now + SETTLING))
+        if entry.acknowledged is not None and entry.due is not None and entry.due > now + retry.SETTLING:
+            self._retry(entry, now + retry.SETTLING)
 
-    def _dispatch(self, entry: _Entry) -> Parcel:
+    def _queue(self, entry: Entry, now: float) -> bool:
+        entry.due = None
+        return self._turns.add(entry.reference.requester, entry.reference.uid, now=now)
+
+    def _retry(self, entry: Entry, due: float) -> None:
+        entry.due = due
+        (self._hung if entry.hung else self._retries).add(due, entry.reference.uid)
+
+    def _dispatch(self, entry: Entry) -> Parcel:
         if entry.acknowledged is entry.stage:
             entry.resends += 1
+        takeover = not entry.tried and self._replicas.delay(entry.reference.uid) > 0
         # Until it is acknowledged anew, further attempts are retries of this very event.
-        entry.acknowledged = None
+        entry.acknowledged = entry.due = None
         entry.tried = entry.in_flight = True
         self._in_flight.add(entry.reference.uid)
-        return Parcel(reference=entry.reference, stage=entry.stage, attempt=entry.failures + 1, resend=entry.resends)
+        return Parcel(
+            reference=entry.reference,
+            stage=entry.stage,
+            attempt=entry.failures + 1,
+            resend=entry.resends,
+            takeover=takeover,
+            hung=entry.hung,
+        )
 
-    def _acknowledge(self, entry: _Entry, parcel: Parcel, now: float) -> None:
+    def _acknowledge(self, entry: Entry, parcel: Parcel, now: float) -> None:
         entry.acknowledged, entry.failures = parcel.stage, 0
-        window = min(LONGEST_FULFILMENT, FULFILMENT * 2.0 ** min(entry.resends, 16))
-        self._schedule(entry, now + (window if parcel.stage is entry.stage else SETTLING))
+        window = retry.fulfilment(entry.resends) if parcel.stage is entry.stage else retry.SETTLING
+        self._retry(entry, now + window)
 
-    def _pause(self, entry: _Entry, answer: Answer) -> float:
-        """Seconds until the next try. What the function asks for of everything is `Pace`'s to see to."""
-        if answer.verdict in _BLAMELESS:
-            return 0.0
-        if answer.verdict is Verdict.POISON:
-            return POISON_RETRY
-        # What the function asks for is what it gets, unless that leads nowhere for long.
-        failures = entry.failures if answer.retry_after is None else max(0, entry.failures - TRUSTED_RETRY_AFTERS)
-        own = full_jitter(failures, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=self._chance)
-        return max(own, answer.retry_after or 0.0)
-
-    def _schedule(self, entry: _Entry, due: float) -> None:
-        self._tickets += 1
-        entry.due, entry.ticket = due, self._tickets
-        heap = self._tried if entry.tried else self._fresh
-        heapq.heappush(heap, (due, entry.ticket, entry.reference.uid))
-        if len(heap) > 2 * len(self._entries) + 64:
-            self._compact(heap)
-
-    def _compact(self, heap: list[tuple[float, int, str]]) -> None:
-        heap[:] = [place for place in heap if self._holds(place)]
-        heapq.heapify(heap)
-
-    def _pop(self, heap: list[tuple[float, int, str]], now: float) -> _Entry | None:
-        if self._prune(heap) and heap[0][0] <= now:
-            return self._entries[heapq.heappop(heap)[2]]
-        return None
-
-    def _prune(self, heap: list[tuple[float, int, str]]) -> bool:
-        """Drops places that no entry holds any more from the top; True if something is left."""
-        while heap and not self._holds(heap[0]):
-            heapq.heappop(heap)
-        return bool(heap)
-
-    def _holds(self, place: tuple[float, int, str]) -> bool:
-        entry = self._entries.get(place[2])
-        return entry is not None and entry.ticket == place[1] and not entry.in_flight
+    def _due_of(self, uid: str) -> float | None:
+        entry = self._entries.get(uid)
+        return None if entry is None else entry.due

@@ -1,0 +1,34 @@
+"""Virtual environments of their own below .state/, for what cannot stand beside the development lock's packages."""
+
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+from development.lock import ROOT
+
+
+def python(lock: str) -> Path:
+    """The interpreter with a lock's packages: made once from scripts/requirements-NAME.txt, and anew where it changed.
+
+    Args:
+        lock: the lock's path below the project's root.
+
+    Raises:
+        subprocess.CalledProcessError: the packages cannot be installed, as without a network.
+    """
+    environment = folder(lock)
+    stamp, program = environment / "lock.crc32", environment / "bin" / "python"
+    made_from = str(zlib.crc32((ROOT / lock).read_bytes()))
+    if not program.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from:
+        print(f"installing the packages of {lock} into {environment.relative_to(ROOT)} (once)", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+        install = [str(program), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        subprocess.run([*install, "--no-deps", "--only-binary", ":all:", "--requirement", str(ROOT / lock)], check=True)
+        stamp.write_text(made_from, encoding="utf-8")
+    return program
+
+
+def folder(lock: str) -> Path:
+    """Where a lock's environment lies."""
+    return ROOT / ".state" / Path(lock).stem.removeprefix("requirements-")
