@@ -8,7 +8,9 @@ import click
 from signerctl.commands.bundle import bundle
 from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
+from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
+from signerctl.commands.reconcile import reconcile
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
@@ -18,7 +20,7 @@ from signerctl.program import Commands
 @click.group(cls=Commands)
 @click.version_option("0.1.0", prog_name="signerctl")
 def main() -> None:
-    """Look after the issuing CA of kms-csr-signer."""
+    """Look after the issuing CA of kms-csr-signer, and guard its requests in the cluster."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal has no letters for stops nothing
 
@@ -36,6 +38,8 @@ def ca() -> None:
 
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
+main.add_command(guards)
+main.add_command(reconcile)
 
 
 if __name__ == "__main__":

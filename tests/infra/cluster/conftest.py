@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sandbox.api import NAMESPACES, Api
+from sandbox.api import CSRS, NAMESPACES, Api, csr_path
+from tests.infra.cluster.csrs import SIGNER_NAME, csr_document
 from tests.infra.cluster.manifests import CLUSTER
+from tests.infra.cluster.requesters import Requesters, until_refused
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -18,6 +21,13 @@ if TYPE_CHECKING:
 
     from sandbox.control_plane.real import RealControlPlane
 
+    Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+POD = {
+    "metadata": {"name": "any"},
+    "spec": {"serviceAccountName": "csr-exporter", "containers": [{"name": "any", "image": "any"}]},
+}
 # As on GKE: pods of these priorities only where a quota names them.
 ADMISSION = {
     "apiVersion": "apiserver.config.k8s.io/v1",
@@ -60,16 +70,19 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCont
         yield started
 
 
-def run(control_plane: RealControlPlane, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run kubectl as the administrator; a failure is the test's, with kubectl's words."""
+def run(
+    control_plane: RealControlPlane, *arguments: str, stdin: str = "", check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run kubectl as the administrator; with `check` a failure is the test's, with kubectl's words."""
     done = subprocess.run(
         [control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfig}", *arguments],
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 or not check, done.stderr
     return done
 
 
@@ -81,9 +94,9 @@ def applied(control_plane: RealControlPlane) -> RealControlPlane:
 
 
 @pytest.fixture(scope="package")
-def kubectl(control_plane: RealControlPlane) -> Callable[..., subprocess.CompletedProcess[str]]:
+def kubectl(control_plane: RealControlPlane) -> Kubectl:
     """Runs kubectl as the administrator."""
-    return lambda *arguments: run(control_plane, *arguments)
+    return functools.partial(run, control_plane)
 
 
 @pytest.fixture(scope="package")
@@ -91,6 +104,39 @@ def api(control_plane: RealControlPlane) -> Iterator[Api]:
     """The administrator's client."""
     with Api.from_kubeconfig(control_plane.kubeconfig) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def requesters(applied: RealControlPlane, api: Api) -> Iterator[Requesters]:
+    """Pods with tokens; all policies are in force."""
+    made = Requesters(api)
+    with made.world:
+        _wait_for_policies(applied, made)
+        yield made
+
+
+@pytest.fixture(scope="package")
+def guarded(requesters: Requesters, applied: RealControlPlane) -> RealControlPlane:
+    """The control plane whose policies are all in force."""
+    return applied
+
+
+def _wait_for_policies(control_plane: RealControlPlane, requesters: Requesters) -> None:
+    """Until each has refused something; nothing of it is kept."""
+    admin, victim, other = requesters.world.api, requesters.calico(), requesters.calico()
+    victim.file()
+    event = {"metadata": {"generateName": "any."}, "involvedObject": {"namespace": "calico-system"}, "type": "Normal"}
+    path = csr_path(victim.name)
+    with Api.from_kubeconfig(control_plane.kubeconfig_for(FUNCTION)) as function:
+        calls: dict[str, Callable[[], object]] = {
+            "create": lambda: admin.post(CSRS, csr_document("any", SIGNER_NAME), dryRun="All"),
+            "delete": lambda: other.api.delete(path, dryRun="All"),
+            "decide": lambda: admin.patch(path, {"metadata": {"finalizers": ["a.b/c"]}}, dryRun="All"),
+            "function": lambda: function.post(f"{NAMESPACES}/calico-system/events", event, dryRun="All"),
+            "exporter-pods": lambda: admin.post(f"{NAMESPACES}/kms-csr-signer/pods", POD, dryRun="All"),
+        }
+        for policy, call in calls.items():
+            until_refused(f"kms-csr-signer-{policy}", call)
 
 
 @pytest.fixture(scope="package")

@@ -25,7 +25,9 @@ FOLDERS = [
     "profiles/calico",
     "profiles/calico-until-3.30",
     "profiles/host-addresses",
+    "guards",
     "overlays/example",
+    "overlays/pod-network",
 ]
 
 
@@ -135,37 +137,91 @@ def test_overlay_replaces_every_name(render: Callable[[str], Documents]) -> None
     assert "sha256:0000" not in str(documents)
 
 
-@pytest.mark.parametrize("folder", [".", "overlays/example"])
+@pytest.mark.parametrize("folder", [".", "overlays/example", "overlays/pod-network"])
 def test_exporter_reads_its_configuration(render: Callable[[str], Documents], folder: str) -> None:
-    """The exporter's own loader accepts the mounted document; names, ports and paths in it are the manifests'."""
+    """The exporter's own loader accepts the mounted document; names, ports and numbers in it are the manifests'."""
     documents = render(folder)
+    stateful_set = only(documents, "StatefulSet")["spec"]
+    (container,) = stateful_set["template"]["spec"]["containers"]
+    loaded = load(documents)
+    named = {right.split("[")[1].rstrip("]") for _, _, right in grants(documents) if "[" in right}
+    assert {signer.signer_name for signer in loaded.signers} == named
+    assert loaded.replicas.count == stateful_set["replicas"]
+    on_host = stateful_set["template"]["spec"].get("hostNetwork", False)
+    host = {"host": loaded.health.address} if on_host else {}
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        assert container[probe]["httpGet"] == {**host, "port": loaded.health.port, "path": path}
+    assert loaded.health.address == ("127.0.0.1" if on_host else "0.0.0.0")  # noqa: S104 - the pod's own network
+    assert loaded.health.port not in {5473, 9091, 9094, 9098, 9099}
+
+
+def load(documents: Documents) -> configuration.Configuration:
+    """The mounted document, as the exporter's second replica reads it."""
     pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     config_map = only(documents, "ConfigMap")
     ((name, text),) = config_map["data"].items()
-    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     volumes = {each["name"]: each for each in pod["volumes"]}
     assert volumes["configuration"]["configMap"]["name"] == config_map["metadata"]["name"]
     environment = {each["name"]: each.get("value", "") for each in container["env"]}
-    assert environment[configuration.VARIABLE] == f"{mounts['configuration']}/{name}"
-
-    # What the kubelet adds to the environment of every pod.
+    assert environment[configuration.VARIABLE] == f"{mounts(container)['configuration']}/{name}"
+    # What the kubelet adds to the environment of every pod, and the downward API's values.
     environment |= {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-    loaded = configuration.parse(text, environment)
-    named = {right.split("[")[1].rstrip("]") for _, _, right in grants(documents) if "[" in right}
-    assert {signer.signer_name for signer in loaded.signers} == named
-    (source,) = volumes["google-token"]["projected"]["sources"]
+    environment |= {"POD_NAME": "csr-exporter-1", "POD_INDEX": "1"}
+    return configuration.parse(text, environment)
+
+
+def mounts(container: dict[str, Any]) -> dict[str, str]:
+    """Where volumes are mounted, by their names."""
+    return {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+
+
+@pytest.mark.parametrize("folder", [".", "overlays/example"])
+def test_the_token_is_where_the_exporter_looks_for_it(render: Callable[[str], Documents], folder: str) -> None:
+    """The projected token's path and audience are the document's."""
+    documents = render(folder)
+    pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    (source,) = {each["name"]: each for each in pod["volumes"]}["google-token"]["projected"]["sources"]
     token = source["serviceAccountToken"]
-    assert isinstance(loaded.identity, configuration.WorkloadIdentityFederation)
-    assert str(loaded.identity.token_file) == f"{mounts['google-token']}/{token['path']}"
+    identity = load(documents).identity
+    assert isinstance(identity, configuration.WorkloadIdentityFederation)
+    assert str(identity.token_file) == f"{mounts(pod['containers'][0])['google-token']}/{token['path']}"
     # On GKE the pool is a part of the STS audience, elsewhere both are the same.
-    assert token["audience"] in loaded.identity.sts_audience
-    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
-        assert container[probe]["httpGet"] == {
-            "host": loaded.health.address, "port": loaded.health.port, "path": path,
-        }  # fmt: skip
-    assert loaded.health.address == "127.0.0.1"
-    assert loaded.health.port not in {5473, 9091, 9094, 9098, 9099}
+    assert token["audience"] in identity.sts_audience
+
+
+def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documents]) -> None:
+    """No host network, the metadata server's identity, no projected token, `restricted`, and a policy that fits."""
+    documents = render("overlays/pod-network")
+    pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    assert "hostNetwork" not in pod
+    assert pod["dnsPolicy"] == "ClusterFirst"
+    assert [each["name"] for each in pod["volumes"]] == ["configuration"]
+    assert isinstance(load(documents).identity, configuration.MetadataServer)
+    assert "iam.gke.io/gcp-service-account" in only(documents, "ServiceAccount")["metadata"]["annotations"]
+    labels = only(documents, "Namespace")["metadata"]["labels"]
+    assert {value for key, value in labels.items() if key.startswith("pod-security")} == {"restricted"}
+    policy = only(documents, "NetworkPolicy")["spec"]
+    assert policy["podSelector"] == only(documents, "StatefulSet")["spec"]["selector"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"][0]["ports"] == [{"port": load(documents).health.port}]
+    assert not of_kind(render("."), "NetworkPolicy")
+
+
+@pytest.mark.parametrize("folder", [".", "overlays/example", "overlays/pod-network"])
+def test_every_policy_is_in_force(render: Callable[[str], Documents], folder: str) -> None:
+    """Each has a binding that denies, and refuses what it cannot judge; they name whom the RBAC names."""
+    documents = render(folder)
+    policies = {each["metadata"]["name"]: each["spec"] for each in of_kind(documents, "ValidatingAdmissionPolicy")}
+    rules = ("create", "decide", "delete", "exporter-pods", "function")
+    assert sorted(policies) == [f"kms-csr-signer-{rule}" for rule in rules]
+    assert {policy["failurePolicy"] for policy in policies.values()} == {"Fail"}
+    bindings = [each["spec"] for each in of_kind(documents, "ValidatingAdmissionPolicyBinding")]
+    assert bindings == [{"policyName": name, "validationActions": ["Deny"]} for name in policies]
+    (user,) = {subject.partition(" ")[2] for subject, _, _ in grants(documents) if subject != EXPORTER}
+    assert f'"{user}"' in str(policies["kms-csr-signer-function"])
+    for signer in load(documents).signers:
+        assert f'"{signer.signer_name}"' in str(policies["kms-csr-signer-create"])
 
 
 def test_exporter_runs_before_the_network(render: Callable[[str], Documents]) -> None:
@@ -190,6 +246,9 @@ def test_exporter_runs_before_the_network(render: Callable[[str], Documents]) ->
     for selector in (term["labelSelector"], stateful_set["spec"]["selector"]):
         assert selector["matchLabels"].items() <= labels.items()
     assert term["topologyKey"] == "kubernetes.io/hostname"
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "ScheduleAnyway")
     assert pod["containers"][0]["envFrom"] == [
         {"configMapRef": {"name": "kubernetes-services-endpoint", "optional": True}}
     ]

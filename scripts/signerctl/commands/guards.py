@@ -1,0 +1,91 @@
+"""`signerctl guards`: admission policies for the cluster, from the function's configuration document."""
+
+from pathlib import Path
+
+import click
+
+from signerctl import guarded, manifest
+from signerctl.guarded import Exporter
+from signerctl.options import DOCUMENT
+from signerctl.program import Command
+
+_LONGEST = 512
+_ACTIONS = {"deny": ("Deny",), "audit": ("Audit",), "warn": ("Warn", "Audit")}
+
+
+def _username(
+    _context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]
+) -> str | tuple[str, ...]:
+    for each in (value,) if isinstance(value, str) else value:
+        if not 1 <= len(each) <= _LONGEST or not each.isascii() or not each.isprintable():
+            raise click.BadParameter(f"got {each!r}, allowed are 1 to {_LONGEST} printable ASCII characters")
+    return value
+
+
+def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
+    match = guarded.ACCOUNT.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"got {value!r}, allowed is NAMESPACE/NAME of a service account")
+    return Exporter(namespace=match[1], service_account=match[2])
+
+
+@click.command(cls=Command)
+@click.option(
+    "--configuration",
+    required=True,
+    type=DOCUMENT,
+    help="The function's configuration document. Certificates that it names are not read.",
+)
+@click.option("--cluster", required=True, help="The cluster's key in the document.")
+@click.option(
+    "--function-user",
+    required=True,
+    callback=_username,
+    help="As whom the API server sees the function; on GKE the email address of its service account.",
+)
+@click.option(
+    "--approver",
+    "approvers",
+    multiple=True,
+    callback=_username,
+    help="Username of another one who may approve and deny. May be given several times.",
+)
+@click.option(
+    "--exporter",
+    default="kms-csr-signer/csr-exporter",
+    show_default=True,
+    callback=_account,
+    metavar="NAMESPACE/NAME",
+    help="The exporter's service account.",
+)
+@click.option(
+    "--action",
+    default="deny",
+    show_default=True,
+    type=click.Choice(list(_ACTIONS)),
+    help="What happens to a request that breaks a rule; audit and warn refuse none.",
+)
+def guards(
+    *,
+    configuration: Path,
+    cluster: str,
+    function_user: str,
+    approvers: tuple[str, ...],
+    exporter: Exporter,
+    action: str,
+) -> None:
+    r"""Print admission policies that guard CSRs in the cluster.
+
+    You need them because RBAC cannot say whose CSR is whose: without them another pod can take or delete a CSR's name,
+    and an approver can rewrite what was decided. They follow from the profile: make them anew when profile, release or
+    signerNames change. The cluster must be of Kubernetes 1.30 or later.
+
+    \b
+    Example:
+      signerctl guards --configuration function.yaml --cluster prod \
+        --function-user csr-signer@p.iam.gserviceaccount.com > my-overlay/guards.yaml
+
+    Next: kubectl apply -k my-overlay. What they stop, and what not, is in docs/guards.md.
+    """
+    found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
+    click.echo(manifest.render(manifest.documents(found, actions=_ACTIONS[action])), nl=False)

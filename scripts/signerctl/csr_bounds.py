@@ -1,0 +1,84 @@
+"""How large the metadata of a CSR may be: everybody who lists CSRs reads it, Calico's pods among them."""
+
+from typing import Final
+
+from signerctl.admission import Validation
+
+LONGEST_NAME: Final = 512
+MOST_LABELS: Final = 16
+LONGEST_ANNOTATION: Final = 1024
+_LONGEST_KEY: Final = 330  # a label's, with its mark and dots in it
+_MOST_MANAGERS: Final = 16  # the API server merges those that only update when they are more than ten
+
+MANAGED: Final = ({"name": "managed", "expression": "dyn(object.metadata.?managedFields.orValue([]))"},)
+"""The variable that the validations about managed fields need."""
+MANAGED_BEFORE: Final = (
+    *MANAGED,
+    {"name": "managedBefore", "expression": "dyn(oldObject.metadata.?managedFields.orValue([]))"},
+)
+"""The variables of those about a change."""
+
+
+def _map(field: str) -> str:
+    return f"object.metadata.?{field}.orValue({{}})"
+
+
+_GENERATE_NAME: Final = "object.metadata.?generateName.orValue('')"
+_FIELDS: Final = {
+    _map("labels"): f"size({_map('labels')}) <= {MOST_LABELS}",
+    _map("annotations"): f"size({_map('annotations')}) <= {MOST_LABELS}"
+    f" && {_map('annotations')}.all(key, size(object.metadata.annotations[key]) <= {LONGEST_ANNOTATION})",
+    # The API server stores it beside a name, and bounds neither.
+    _GENERATE_NAME: f"size({_GENERATE_NAME}) <= {LONGEST_NAME}",
+}
+"""What there is of metadata, and its bound."""
+
+
+def of_new() -> list[Validation]:
+    """Of a CSR that is filed."""
+    return [
+        _too_large(" && ".join(_FIELDS.values()), _METADATA),
+        _too_large(f"size(variables.managed) <= 2 && variables.managed.all(entry, {_plain()})", _MANAGED_FIELDS),
+    ]
+
+
+def of_change() -> list[Validation]:
+    """Of one that is changed: what was there before may stay, whatever its size, so that it can be decided."""
+    unchanged = {field: f"{field} == {field.replace('object.', 'oldObject.', 1)}" for field in _FIELDS}
+    few = f"size(variables.managed) <= {_MOST_MANAGERS} || size(variables.managed) <= size(variables.managedBefore)"
+    return [
+        _too_large(" && ".join(f"({unchanged[field]} || {bound})" for field, bound in _FIELDS.items()), _METADATA),
+        _too_large(
+            # The other parts are written by those who decide, which must not fail for somebody's managed fields.
+            f"variables.part != '' || ({few})"
+            f" && variables.managed.all(entry, entry in variables.managedBefore || {_plain()})",
+            _MANAGED_FIELDS,
+        ),
+    ]
+
+
+_METADATA: Final = (
+    f"allowed are {MOST_LABELS} labels, as many annotations of {LONGEST_ANNOTATION} letters,"
+    f" and a generateName of {LONGEST_NAME}"
+)
+_MANAGED_FIELDS: Final = "managedFields: allowed are those of such a CSR, with its labels and annotations"
+
+
+def _too_large(unless: str, message: str) -> Validation:
+    return {"expression": unless, "reason": "RequestEntityTooLarge", "message": message}
+
+
+def _plain() -> str:
+    """That one entry of managed fields is an honest one of metadata and spec.
+
+    The API server stores what somebody says of managed fields, of any size and depth. Honest are `f:metadata` with a
+    few maps of labels and the like, and `f:spec` with fields that have none below them.
+    """
+    fields = "entry.fieldsV1"
+    keys = f"{fields}[part][field].all(key, size(key) <= {_LONGEST_KEY} && size({fields}[part][field][key]) == 0)"
+    below = f"size({fields}[part][field]) <= (part == 'f:metadata' ? {MOST_LABELS + 1} : 0) && {keys}"
+    parts = (
+        "part in ['f:metadata', 'f:spec']"
+        f" && size({fields}[part]) <= 8 && {fields}[part].all(field, size(field) <= 64 && {below})"
+    )
+    return f"entry.?fieldsV1.orValue({{}}).all(part, {parts})"

@@ -1,0 +1,228 @@
+"""The policies about CSRs, one function for each; docs/guards.md explains them."""
+
+import math
+from typing import Final
+
+from csr_signer.pkcs10 import LARGEST_REQUEST
+from signerctl import csr_bounds
+from signerctl.admission import Policy, forbid, literal, policy, rule
+from signerctl.csr_bounds import LONGEST_NAME
+from signerctl.guarded import POD, Guarded
+
+LONGEST_MESSAGE: Final = 4096
+LARGEST_CERTIFICATE: Final = 64 * 1024
+
+_CERTIFICATES: Final = "certificates.k8s.io"
+_CSRS: Final = "certificatesigningrequests"
+_PART: Final = "request.?subResource.orValue('')"  # absent where it is the object itself
+_EXTRA: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/{}'].orValue([])"
+# The token's pod, where the token is bound to exactly one; else empty.
+_POD_VARIABLES: Final = (
+    {"name": "pods", "expression": _EXTRA.format("pod-name")},
+    {"name": "uids", "expression": _EXTRA.format("pod-uid")},
+    {
+        "name": "pod",
+        "expression": "size(variables.pods) == 1 && size(variables.uids) == 1 ? variables.pods[0] : ''",
+    },
+)
+
+
+def policies(guarded: Guarded) -> tuple[Policy, ...]:
+    """All of them."""
+    return (create(guarded), delete(guarded), decide(guarded), function(guarded))
+
+
+def create(guarded: Guarded) -> Policy:
+    """Rule a: who may file a CSR for our signerNames, or under a name that such a CSR would have."""
+    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
+    return policy(
+        "create",
+        rules=[rule(_CERTIFICATES, [_CSRS], ["CREATE"])],
+        conditions={"ours": _ours("object", guarded)},
+        variables=[
+            *_POD_VARIABLES,
+            *csr_bounds.MANAGED,
+            {"name": "requesters", "expression": literal(guarded.names)},
+            {"name": "owners", "expression": literal(of_any)},
+            {
+                "name": "forms",
+                # For another's signerName, a name of ours is allowed to whom it belongs.
+                "expression": "variables.requesters[?object.spec.signerName].orValue(variables.owners)"
+                "[?request.userInfo.username].orValue([])",
+            },
+            {"name": "names", "expression": f"variables.forms.map(form, form.replace('{POD}', variables.pod))"},
+        ],
+        validations=[
+            forbid("variables.pod != ''", "the token is not bound to exactly one pod"),
+            forbid("size(variables.forms) > 0", "the service account is none of the profile's"),
+            {
+                "expression": f"size(object.metadata.name) <= {LONGEST_NAME}"
+                " && object.metadata.name in variables.names",
+                "reason": "Forbidden",
+                "message": "the name is not that of this pod's CSR",
+                "messageExpression": "'the name is not that of this pod: allowed is ' + variables.names.join(', ')",
+            },
+            forbid(
+                "size(object.metadata.?finalizers.orValue([])) == 0"
+                " && size(object.metadata.?ownerReferences.orValue([])) == 0",
+                "finalizers and ownerReferences are not allowed",
+            ),
+            {
+                "expression": f"size(object.spec.request) <= {_in_base64(LARGEST_REQUEST)}",
+                "reason": "RequestEntityTooLarge",
+                "message": f"spec.request: allowed are {LARGEST_REQUEST} bytes",
+            },
+            *csr_bounds.of_new(),
+        ],
+    )
+
+
+def delete(guarded: Guarded) -> Policy:
+    """Rule b: a service account deletes of these CSRs only its own pod's; kube-system's controllers clean up."""
+    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
+    account = "request.userInfo.username.startsWith('system:serviceaccount:{}')".format
+    return policy(
+        "delete",
+        rules=[rule(_CERTIFICATES, [_CSRS], ["DELETE"])],
+        conditions={
+            "by-a-service-account": f"{account('')} && (!{account('kube-system:')}"
+            f" || request.userInfo.username in {literal(guarded.accounts)})",
+            "ours": _ours("oldObject", guarded),
+        },
+        variables=[
+            *_POD_VARIABLES,
+            {"name": "owners", "expression": literal(of_any)},
+            {"name": "forms", "expression": "variables.owners[?request.userInfo.username].orValue([])"},
+        ],
+        validations=[
+            forbid(
+                "variables.pod != '' && variables.forms.exists(form,"
+                f" form.replace('{POD}', variables.pod) == oldObject.metadata.name)",
+                "a service account may delete its own pod's CSR alone",
+            )
+        ],
+    )
+
+
+def decide(guarded: Guarded) -> Policy:
+    """Rule c: who approves, denies and issues, in which order, and that it stays."""
+    conditions = "{}.?status.?conditions.orValue([])".format
+    return policy(
+        "decide",
+        rules=[rule(_CERTIFICATES, [_CSRS, f"{_CSRS}/approval", f"{_CSRS}/status"], ["UPDATE"])],
+        conditions={"ours": f"oldObject.spec.signerName in {literal(guarded.signer_names)}"},
+        variables=[
+            {"name": "part", "expression": _PART},
+            {"name": "old", "expression": conditions("oldObject")},
+            {"name": "new", "expression": conditions("object")},
+            {"name": "issued", "expression": "size(oldObject.?status.?certificate.orValue(dyn(''))) > 0"},
+            *csr_bounds.MANAGED_BEFORE,
+        ],
+        validations=[
+            forbid(
+                f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
+                "[oldObject.spec.signerName]",
+                "approving and denying is for the configured approvers",
+            ),
+            forbid(
+                f"variables.part != 'status' || request.userInfo.username == {literal(guarded.function)}",
+                "certificate and Failed are the function's to write",
+            ),
+            forbid(
+                "variables.old.all(old, variables.new.exists(new, new == old))",
+                "a condition that is set is neither changed nor removed",
+            ),
+            forbid(
+                "!variables.issued || size(variables.new) == size(variables.old)",
+                "a CSR with its certificate gets no further condition",
+            ),
+            forbid(
+                "variables.new.all(new, new in variables.old || new.type in ['Approved', 'Denied', 'Failed']"
+                f" && size(new.?reason.orValue('')) <= 128 && size(new.?message.orValue('')) <= {LONGEST_MESSAGE})",
+                f"allowed are Approved, Denied and Failed, with a message of {LONGEST_MESSAGE} letters",
+            ),
+            forbid(
+                # With an approval the API server takes Failed, too.
+                "variables.part != 'approval' || variables.new.all(new, new in variables.old || new.type != 'Failed')",
+                "Failed is the function's to write, with the status",
+            ),
+            forbid(
+                "variables.issued || size(object.?status.?certificate.orValue(dyn(''))) == 0"
+                " || (variables.new.exists(new, new.type == 'Approved')"
+                " && !variables.new.exists(new, new.type in ['Denied', 'Failed']))",
+                "a certificate needs Approved, and neither Denied nor Failed",
+            ),
+            forbid(
+                f"size(object.?status.?certificate.orValue(dyn(''))) <= {_in_base64(LARGEST_CERTIFICATE)}",
+                f"status.certificate: allowed are {LARGEST_CERTIFICATE} bytes",
+            ),
+            forbid(
+                " && ".join(
+                    f"object.metadata.?{field}.orValue([]).all(each, each in oldObject.metadata.?{field}.orValue([]))"
+                    for field in ("finalizers", "ownerReferences")
+                ),
+                "finalizers and ownerReferences are not added",
+            ),
+            *csr_bounds.of_change(),
+        ],
+    )
+
+
+def function(guarded: Guarded) -> Policy:
+    """Rule d: whatever rights the function has been given, it writes its signerNames' decisions and Events on pods."""
+    is_resource = "request.resource.group == '{}' && request.resource.resource == '{}'".format
+    unchanged = [
+        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
+        for field, empty in (
+            ("annotations", "{}"),
+            ("finalizers", "[]"),
+            ("generateName", "''"),
+            ("labels", "{}"),
+            ("ownerReferences", "[]"),
+        )
+    ]
+    return policy(
+        "function",
+        rules=[rule("*", ["*/*"], ["*"], versions=["*"])],
+        conditions={"function": f"request.userInfo.username == {literal(guarded.function)}"},
+        variables=[
+            {"name": "decides", "expression": is_resource(_CERTIFICATES, _CSRS) + " && request.operation == 'UPDATE'"},
+            {"name": "reports", "expression": is_resource("", "events") + " && request.operation == 'CREATE'"},
+        ],
+        validations=[
+            forbid(
+                "variables.decides || variables.reports || request.resource.group == 'authentication.k8s.io'"
+                " && request.resource.resource == 'selfsubjectreviews'",
+                "the function decides CSRs, reports on pods, and writes nothing else",
+            ),
+            forbid(
+                f"!variables.decides || {_PART} in ['approval', 'status']"
+                f" && oldObject.spec.signerName in {literal(guarded.signer_names)}",
+                "the function decides CSRs of its own signerNames alone",
+            ),
+            forbid(
+                f"!variables.decides || {' && '.join(unchanged)}",
+                "the function leaves a CSR's metadata as it is",
+            ),
+            forbid(
+                f"!variables.reports || object.metadata.namespace in {literal(guarded.namespaces)}"
+                " && object.involvedObject.kind == 'Pod' && object.type == 'Warning'"
+                " && object.source.component == 'kms-csr-signer'",
+                "the function reports on requesters' pods alone",
+            ),
+        ],
+    )
+
+
+def _in_base64(size: int) -> int:
+    """How many characters so many bytes are in an object's JSON, which is what CEL sees."""
+    return 4 * math.ceil(size / 3)
+
+
+def _ours(which: str, guarded: Guarded) -> str:
+    ours = f"{which}.spec.signerName in {literal(guarded.signer_names)}"
+    if guarded.reserved is None:
+        return ours
+    # Bounded, because a name may be longer than what an expression may cost.
+    name = f"{which}.metadata.name"
+    return f"{ours} || size({name}) <= {LONGEST_NAME} && {name}.matches({literal(guarded.reserved)})"

@@ -1,0 +1,121 @@
+"""The policy about the exporter's pods: the standard `restricted`, which the host network forbids to enforce."""
+
+from typing import Final
+
+from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
+from signerctl.guarded import Guarded
+
+# Both kinds have one type; ephemeral containers have another, and are not allowed at all.
+_CONTAINERS: Final = "object.spec.containers + object.spec.?initContainers.orValue([])"
+_VOLUMES: Final = ("configMap", "downwardAPI", "emptyDir", "projected")
+_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+
+
+def exporter_pods(guarded: Guarded) -> Policy:
+    """Rule e: pods of the exporter's namespace are the exporter's, pinned by digest, and restricted."""
+    return policy(
+        "exporter-pods",
+        namespace=guarded.exporter.namespace,
+        rules=[rule("", ["pods", "pods/ephemeralcontainers"], ["CREATE", "UPDATE"])],
+        # What was there before and is not allowed can still be labelled, and rid of finalizers.
+        conditions={"spec": "request.operation == 'CREATE' || object.spec != oldObject.spec"},
+        variables=[{"name": "containers", "expression": _CONTAINERS}],
+        validations=[*_pod(guarded), *_containers()],
+    )
+
+
+def _pod(guarded: Guarded) -> list[Validation]:
+    return [
+        forbid(
+            f"object.spec.?serviceAccountName.orValue('') == {literal(guarded.exporter.service_account)}",
+            f"serviceAccountName: allowed is {guarded.exporter.service_account}",
+        ),
+        forbid(
+            "!object.spec.?hostPID.orValue(false) && !object.spec.?hostIPC.orValue(false)",
+            "hostPID and hostIPC are not allowed",
+        ),
+        forbid(
+            "object.spec.?volumes.orValue([]).all(volume, "
+            + " || ".join(f"has(volume.{kind})" for kind in _VOLUMES)
+            + ")",
+            f"volumes: allowed are {', '.join(_VOLUMES)}",
+        ),
+        forbid(
+            "object.spec.?volumes.orValue([]).all(volume,"
+            " volume.?projected.?sources.orValue([]).all(source, !has(source.secret)))"
+            " && variables.containers.all(container, !container.?env.orValue([]).exists(each,"
+            " each.?valueFrom.?secretKeyRef.hasValue())"
+            " && !container.?envFrom.orValue([]).exists(each, has(each.secretRef)))",
+            "Secrets are not allowed, neither projected nor in the environment",
+        ),
+        forbid(
+            "size(object.spec.?ephemeralContainers.orValue([])) == 0",
+            "ephemeral containers are not allowed",
+        ),
+        forbid(
+            "size(object.spec.?securityContext.?sysctls.orValue([])) == 0"
+            " && !object.spec.?securityContext.?seLinuxOptions.hasValue()"
+            " && !object.spec.?securityContext.?windowsOptions.hasValue()"
+            " && object.spec.?securityContext.?appArmorProfile.?type.orValue('') != 'Unconfined'"
+            " && object.spec.?securityContext.?runAsUser.orValue(1) != 0",
+            "sysctls, SELinux and Windows options, AppArmor unconfined and user 0 are not allowed",
+        ),
+    ]
+
+
+def _containers() -> list[Validation]:
+    context = "container.?securityContext.?{}".format
+    of_pod = "object.spec.?securityContext.?{}".format
+    every = "variables.containers.all(container, {})".format
+    seccomp = "seccompProfile.?type"
+    return [
+        forbid(
+            every("container.image.matches('^[^ @]+@sha256:[0-9a-f]{64}$')"),
+            "image: allowed is one that is pinned by its digest, NAME@sha256:...",
+        ),
+        forbid(
+            every(f"!{context('privileged')}.orValue(false) && !{context('allowPrivilegeEscalation')}.orValue(true)"),
+            "allowPrivilegeEscalation must be false",
+        ),
+        forbid(
+            every(
+                f"'ALL' in {context('capabilities.?drop')}.orValue([])"
+                f" && size({context('capabilities.?add')}.orValue([])) == 0"
+            ),
+            "capabilities: ALL must be dropped and none added",
+        ),
+        forbid(
+            every(
+                f"{context('runAsNonRoot')}.orValue({of_pod('runAsNonRoot')}.orValue(false))"
+                f" && {context('runAsUser')}.orValue(1) != 0"
+            ),
+            "runAsNonRoot must be true, and runAsUser not 0",
+        ),
+        forbid(
+            every(f"{context(seccomp)}.orValue({of_pod(seccomp)}.orValue('')) in ['RuntimeDefault', 'Localhost']"),
+            "seccompProfile: allowed are RuntimeDefault and Localhost",
+        ),
+        forbid(
+            every(
+                f"{context('procMount')}.orValue('Default') == 'Default'"
+                f" && !{context('seLinuxOptions')}.hasValue() && !{context('windowsOptions')}.hasValue()"
+                f" && {context('appArmorProfile.?type')}.orValue('') != 'Unconfined'"
+            ),
+            "procMount, SELinux and Windows options and AppArmor unconfined are not allowed",
+        ),
+        forbid(
+            every("container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0)"),
+            "ports: hostPort is not allowed, and on the host's network every listed port is one",
+        ),
+        forbid(
+            every(
+                "!container.?lifecycle.hasValue() && "
+                + " && ".join(
+                    f"container.?{probe}.?httpGet.?host.orValue('127.0.0.1') == '127.0.0.1'"
+                    f" && !container.?{probe}.?tcpSocket.hasValue()"
+                    for probe in _PROBES
+                )
+            ),
+            "probes ask the pod itself by HTTP, and there are no lifecycle hooks",
+        ),
+    ]

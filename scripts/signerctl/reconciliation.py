@@ -1,0 +1,197 @@
+"""Every signature accounted for: Cloud KMS's audit log against the records of the function and of signerctl.
+
+Both name what was signed in the same words: for whom, and the SHA-256 of the TBSCertificate. A record may stand for
+several signatures, because KMS is asked again where its answer is lost; it says for how many.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Json = Mapping[str, Any]
+Signed = tuple[str, str]
+"""A key version, and what Cloud KMS was told that is signed."""
+
+_OUTCOMES: Final = ("issued", "abandoned")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature that Cloud KMS gave.
+
+    Attributes:
+        time: as logged.
+        principal: who asked; empty where nobody is named.
+        signed: what for.
+    """
+
+    time: str
+    principal: str
+    signed: Signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record of an intent, or of what became of it.
+
+    Attributes:
+        event: `intent`, `issued` or `abandoned`.
+        signed: what for.
+        attempts: how often KMS was asked; 0 for an intent.
+    """
+
+    event: str
+    signed: Signed
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What does not add up.
+
+    Attributes:
+        level: `error`, or `warning` where nothing is proved.
+        what: is wrong.
+        signed: what it is about.
+        detail: when and by whom, or how many.
+    """
+
+    level: str
+    what: str
+    signed: Signed
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What was read."""
+
+    signatures: Sequence[Signature]
+    records: Sequence[Record]
+
+
+def read(content: str) -> Iterator[Json]:
+    """The JSON objects of a text: one array, as `gcloud logging read --format=json` prints, or one after the other.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    decoder, position = json.JSONDecoder(), 0
+    while (position := _next(content, position)) < len(content):
+        value, position = decoder.raw_decode(content, position)
+        for each in value if isinstance(value, list) else [value]:
+            if not isinstance(each, dict):
+                # Whatever is no log is one fault for the caller, bad JSON among it.
+                raise ValueError(f"got {type(each).__name__}, allowed are objects: log entries, records")  # noqa: TRY004
+            yield each
+
+
+def _next(content: str, position: int) -> int:
+    while position < len(content) and content[position].isspace():
+        position += 1
+    return position
+
+
+def books(entries: Iterable[Json]) -> Books:
+    """Signatures and records among log entries and bare records; others are passed over, and repetitions too."""
+    signatures, records = [], []
+    seen: set[tuple[str, str]] = set()
+    for entry in entries:
+        payload = _object(entry, "jsonPayload") or entry
+        insert_id = entry.get("insertId") or payload.get("logging.googleapis.com/insertId")
+        identity = (str(insert_id), str(entry.get("timestamp") or payload.get("time")))
+        if insert_id and identity in seen:
+            continue
+        seen.add(identity)
+        proto = _object(entry, "protoPayload")
+        if proto.get("methodName") == "AsymmetricSign" and not _object(proto, "status").get("code"):
+            signatures.append(_signature(entry, proto))
+        elif payload.get("event") in ("intent", *_OUTCOMES) and _is_functions(entry):
+            records.append(_record(payload))
+    return Books(signatures=signatures, records=records)
+
+
+def _is_functions(entry: Json) -> bool:
+    """Whether an entry came from Cloud Run: an exporter could write the same line. A bare record has no such place."""
+    return "jsonPayload" not in entry or _object(entry, "resource").get("type") == "cloud_run_revision"
+
+
+def _signature(entry: Json, proto: Json) -> Signature:
+    reason = _object(_object(proto, "requestMetadata"), "requestAttributes").get("reason", "")
+    return Signature(
+        time=str(entry.get("timestamp", "")),
+        principal=str(_object(proto, "authenticationInfo").get("principalEmail", "")),
+        signed=(str(proto.get("resourceName", "")), str(reason)),
+    )
+
+
+def _record(payload: Json) -> Record:
+    uid, attempts = payload.get("csr_uid"), payload.get("kms_attempts")
+    purpose = f"csr-uid={uid}" if uid else payload.get("purpose", "")
+    return Record(
+        event=str(payload["event"]),
+        signed=(str(payload.get("key_version", "")), f"{purpose};tbs-sha256={payload.get('tbs_sha256', '')}"),
+        attempts=attempts if isinstance(attempts, int) else 0,
+    )
+
+
+def _object(entry: Json, name: str) -> Json:
+    value = entry.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def findings(found: Books, principals: Sequence[str] = ()) -> Iterator[Finding]:
+    """All that does not add up.
+
+    Args:
+        found: signatures and records of the same time; of the first and last minute one side may be missing.
+        principals: who may sign; empty for anybody.
+    """
+    count = _Counts.of(found)
+    for signature in found.signatures:
+        detail = f"{signature.time} by {signature.principal or 'nobody'}"
+        if signature.signed not in count.intents and signature.signed not in count.outcomes:
+            yield Finding(level="error", what="signature without record", signed=signature.signed, detail=detail)
+        if principals and signature.principal not in principals:
+            yield Finding(level="error", what="signature by somebody else", signed=signature.signed, detail=detail)
+    for signed in {**count.given, **count.intents, **count.outcomes}:
+        yield from count.findings(signed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """How often there is what, by what is signed."""
+
+    intents: Counter[Signed]
+    outcomes: Counter[Signed]
+    issued: Counter[Signed]
+    attempts: Counter[Signed]
+    given: Counter[Signed]
+
+    @classmethod
+    def of(cls, found: Books) -> "_Counts":
+        attempts: Counter[Signed] = Counter()
+        for record in found.records:
+            attempts[record.signed] += record.attempts
+        return cls(
+            intents=Counter(record.signed for record in found.records if record.event == "intent"),
+            outcomes=Counter(record.signed for record in found.records if record.event in _OUTCOMES),
+            issued=Counter(record.signed for record in found.records if record.event == "issued"),
+            attempts=attempts,
+            given=Counter(signature.signed for signature in found.signatures),
+        )
+
+    def findings(self, signed: Signed) -> Iterator[Finding]:
+        """Where the numbers of one TBSCertificate do not fit."""
+        intents, outcomes, given = self.intents[signed], self.outcomes[signed], self.given[signed]
+        if 0 < outcomes >= intents and given > self.attempts[signed]:
+            detail = f"{given} signatures, {self.attempts[signed]} recorded attempts"
+            yield Finding(level="error", what="more signatures than recorded", signed=signed, detail=detail)
+        if self.issued[signed] and not given:
+            detail = "is its use logged (data access), and the log whole?"
+            yield Finding(level="error", what="certificate without signature", signed=signed, detail=detail)
+        if intents > outcomes:
+            detail = f"{intents} intents, {outcomes} outcomes, {given} signatures"
+            yield Finding(level="warning", what="intent without outcome", signed=signed, detail=detail)
