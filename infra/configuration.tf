@@ -1,0 +1,114 @@
+# The two configuration documents. What they may hold is in function/csr_signer/configuration.py and in
+# infra/exporter/csr_exporter/configuration.py; tests load what is rendered here with both.
+locals {
+  # Without a CA certificate a signer's key exists, and nothing else: signerctl makes the certificate with it.
+  ready = { for name, signer in var.signers : name => signer if signer.ca_certificate != null }
+
+  # A zip has one folder. Cloud Run mounts each document in a folder of its own.
+  path = { for name in keys(local.certificates) : name => var.image == null ? name : "../${replace(name, ".", "-")}/${name}" }
+
+  certificates = merge(
+    { for name, signer in local.ready : "${name}-ca.pem" => signer.ca_certificate },
+    { for name, signer in local.ready : "${name}-trust.pem" => coalesce(signer.trust_bundle, signer.ca_certificate) },
+    { for name, cluster in var.clusters : "${name}-api-server.pem" => cluster.certificate_authority if cluster.certificate_authority != null },
+    var.profiles,
+  )
+
+  configuration = {
+    clusters = { for name, cluster in var.clusters : name => merge(
+      {
+        source              = local.sources[name]
+        server              = cluster.server
+        authentication      = cluster.access == "oidc" ? { google_id_token = { audience = cluster.audience } } : { google_access_token = {} }
+        cluster_domain      = cluster.cluster_domain
+        invokers            = [module.identities[name].email]
+        address_ranges      = cluster.address_ranges
+        credential_id       = cluster.credential_id
+        shared_trust_domain = cluster.shared_trust_domain
+      },
+      cluster.certificate_authority == null ? {} : { certificate_authority = local.path["${name}-api-server.pem"] },
+    ) }
+    signers = [for name, signer in local.ready : merge(
+      {
+        cluster     = signer.cluster
+        signer_name = signer.signer_name
+        approve     = signer.approve
+        profile = merge(
+          { name = try(local.path[signer.profile.name], signer.profile.name), namespaces = signer.profile.namespaces },
+          signer.profile.release == null ? {} : { release = signer.profile.release },
+        )
+        issuer = merge(
+          {
+            key_version      = local.key_versions[name]
+            certificate      = local.path["${name}-ca.pem"]
+            trust_bundle     = local.path["${name}-trust.pem"]
+            protection_level = signer.protection_level
+          },
+          signer.signature_hash == null ? {} : { signature_hash = signer.signature_hash },
+        )
+      },
+      signer.lifetime == null ? {} : { lifetime = signer.lifetime },
+      signer.deferral_limit == null ? {} : { deferral_limit = signer.deferral_limit },
+    )]
+  }
+
+  documents = merge(local.certificates, { "configuration.yaml" = yamlencode(local.configuration) })
+
+  exporters = { for name, cluster in var.clusters : name => {
+    source = local.sources[name]
+    signers = [for signer in values(local.ready) : {
+      signer_name = signer.signer_name
+      # Where another approver decides, a CSR is the function's only once that one has.
+      stages = signer.approve ? ["pending", "approved"] : ["approved"]
+    } if signer.cluster == name]
+    function = { url = "${local.uri}/", audience = local.uri }
+    identity = {
+      kind            = "workload_identity_federation"
+      token_file      = "/var/run/secrets/csr-exporter/token"
+      sts_audience    = module.identities[name].sts_audience
+      service_account = module.identities[name].email
+    }
+    health   = { address = "127.0.0.1", port = 9876 }
+    replicas = { count = 2, delay_seconds = 15 }
+  } if length([for signer in values(local.ready) : signer if signer.cluster == name]) > 0 }
+
+  # What the API server of a cluster outside GKE must be told, so that it knows the function: structured authentication.
+  authentication = { for name, cluster in var.clusters : name => {
+    apiVersion = "apiserver.config.k8s.io/v1"
+    kind       = "AuthenticationConfiguration"
+    jwt = [{
+      issuer = { url = "https://accounts.google.com", audiences = [cluster.audience] }
+      # Google signs tokens for everybody with this issuer, and anybody may ask for any audience: the account's number
+      # is what tells ours. An email can be given to another account after the first was deleted, the number never is.
+      claimValidationRules = [
+        { claim = "sub", requiredValue = google_service_account.function.unique_id },
+        { expression = "claims.email_verified == true", message = "the email must be verified" },
+      ]
+      claimMappings = { username = { claim = "email", prefix = "gcp:" } }
+    }]
+  } if cluster.access == "oidc" }
+}
+
+module "certificate" {
+  source   = "./modules/certificate"
+  for_each = local.ready
+
+  pem = each.value.ca_certificate
+}
+
+# Said at plan, before anything is changed.
+resource "terraform_data" "certificate" {
+  for_each = module.certificate
+
+  lifecycle {
+    precondition {
+      condition     = each.value.not_after != null
+      error_message = "signers.${each.key}.ca_certificate: no certificate can be read in it. Give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
+    }
+
+    precondition {
+      condition     = each.value.not_after == null || timecmp(coalesce(each.value.not_after, "2000-01-01T00:00:00Z"), timeadd(plantimestamp(), "${24 * var.ca_days_left}h")) > 0
+      error_message = "signers.${each.key}.ca_certificate ends ${coalesce(each.value.not_after, "-")}, in less than ${var.ca_days_left} days, and certificates cannot outlive it. Make a new one with scripts/python -m signerctl ca create, add it to what relying parties trust, then put it here."
+    }
+  }
+}

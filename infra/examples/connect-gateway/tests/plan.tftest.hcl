@@ -1,0 +1,24 @@
+mock_provider "archive" {}
+mock_provider "time" {}
+
+mock_provider "google" {
+  override_during = plan
+
+  mock_resource "google_service_account" {
+    defaults = { unique_id = "104567890123456789012" }
+  }
+}
+
+run "applied_first" {
+  command = plan
+
+  assert {
+    condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/edge-calico/cryptoKeyVersions/1")
+    error_message = "what comes next is the CA certificate"
+  }
+
+  assert {
+    condition     = output.manifests["edge"].token_audience == "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/csr-exporter-edge/providers/cluster"
+    error_message = "the exporter's token is for the provider of its cluster"
+  }
+}

@@ -1,0 +1,68 @@
+# GKE Standard whose control plane is reached at its private address: the function gets an address in the VPC network (Direct
+# VPC egress), and the cluster's CA is pinned. The subnetwork must be among the control plane's authorised networks, and
+# hold addresses for four times as many instances as max_instances.
+#
+# Only private addresses are reached through the VPC network; KMS and all else go the usual way, without NAT.
+module "signer" {
+  source = "../.."
+
+  audit            = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
+  ca_administrator = "user:ca-administrator@example.com"
+  callers          = "same-vpc"
+  key_project      = "example-keys"
+  location         = "europe-west1"
+  project          = "example-signer"
+  project_number   = "123456789012"
+
+  clusters = {
+    prod = {
+      access = "gke-private"
+      # gcloud container clusters describe prod --format='value(masterAuth.clusterCaCertificate)' | base64 --decode
+      certificate_authority = file("${path.module}/prod-api-server.pem")
+      gke = {
+        location       = "europe-west1"
+        name           = "prod"
+        project        = "example-clusters"
+        project_number = "210987654321"
+      }
+      # gcloud container clusters describe prod --format='value(privateClusterConfig.privateEndpoint)'
+      server = "https://10.0.0.2"
+    }
+  }
+
+  network = {
+    network    = "main"
+    subnetwork = "functions"
+    tags       = ["csr-signer"]
+  }
+
+  signers = {
+    prod-calico = {
+      # Not there when this is applied first; the outputs say how it is made. Then apply again.
+      ca_certificate = fileexists("${path.module}/prod-calico-ca.pem") ? file("${path.module}/prod-calico-ca.pem") : null
+      cluster        = "prod"
+      profile        = { name = "calico", release = "3.31" }
+      signer_name    = "csr-signer.example.com/calico"
+    }
+  }
+}
+
+output "authentication_configurations" {
+  description = "What API servers outside GKE must be started with."
+  value       = module.signer.authentication_configurations
+}
+
+output "exporter_configurations" {
+  description = "configuration.json of each cluster's exporter."
+  value       = module.signer.exporter_configurations
+}
+
+output "manifests" {
+  description = "What each cluster's overlay must say."
+  value       = module.signer.manifests
+}
+
+output "next_steps" {
+  description = "What to do now."
+  value       = module.signer.next_steps
+}

@@ -1,0 +1,24 @@
+mock_provider "archive" {}
+mock_provider "time" {}
+
+mock_provider "google" {
+  override_during = plan
+
+  mock_resource "google_service_account" {
+    defaults = { unique_id = "104567890123456789012" }
+  }
+}
+
+run "applied_first" {
+  command = plan
+
+  assert {
+    condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/site-calico/cryptoKeyVersions/1")
+    error_message = "what comes next is the CA certificate"
+  }
+
+  assert {
+    condition     = yamldecode(output.authentication_configurations["site"]).jwt[0].claimValidationRules[0].requiredValue == "104567890123456789012"
+    error_message = "the API server takes tokens of the function's account alone"
+  }
+}

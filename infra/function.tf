@@ -1,0 +1,64 @@
+locals {
+  invokers = merge(
+    { for name, identity in module.identities : "exporter-${name}" => identity.member },
+    { for email in var.further_invokers : email => email },
+  )
+  deployed = length(local.ready) > 0
+
+  uri = coalesce(one(module.function[*].uri), one(module.service[*].uri), "https://not-deployed.invalid")
+}
+
+module "function" {
+  source = "./modules/function"
+  count  = local.deployed && var.image == null ? 1 : 0
+
+  binary_authorization_policy = var.binary_authorization_policy
+  callers                     = var.callers
+  configuration               = "configuration.yaml"
+  documents                   = local.documents
+  encryption_key              = var.encryption_key
+  invokers                    = local.invokers
+  location                    = var.location
+  max_instances               = var.max_instances
+  min_instances               = var.min_instances
+  name                        = var.name
+  network                     = var.network
+  project                     = var.project
+  project_number              = var.project_number
+  service_account             = local.function_email
+  source_folder               = coalesce(var.source_folder, "${path.module}/../function")
+
+  # It proves its keys when it starts: they must be its own to use by then.
+  depends_on = [google_project_service.this, module.key]
+}
+
+# The same code from an image that was built and scanned elsewhere.
+module "service" {
+  source = "./modules/service"
+  count  = local.deployed && var.image != null ? 1 : 0
+
+  binary_authorization_policy = var.binary_authorization_policy
+  callers                     = var.callers
+  configuration               = "configuration.yaml"
+  documents                   = local.documents
+  encryption_key              = var.encryption_key
+  image                       = var.image
+  invokers                    = local.invokers
+  location                    = var.location
+  max_instances               = var.max_instances
+  min_instances               = var.min_instances
+  name                        = var.name
+  network                     = var.network
+  project                     = var.project
+  service_account             = local.function_email
+
+  depends_on = [google_project_service.this, module.key]
+}
+
+# The perimeter itself belongs to the organisation; here the projects enter it.
+resource "google_access_context_manager_service_perimeter_resource" "this" {
+  for_each = toset(try(var.service_perimeter.project_numbers, []))
+
+  perimeter_name = var.service_perimeter.name
+  resource       = "projects/${each.value}"
+}

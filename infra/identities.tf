@@ -1,0 +1,35 @@
+resource "google_service_account" "function" {
+  project      = var.project
+  account_id   = var.name
+  display_name = "CSR signer"
+  description  = "Runs the CSR signer's function: signs with its keys, reads and answers CSRs in its clusters."
+}
+
+locals {
+  function_email  = "${google_service_account.function.account_id}@${google_service_account.function.project}.iam.gserviceaccount.com"
+  function_member = "serviceAccount:${local.function_email}"
+}
+
+module "identities" {
+  source   = "./modules/identities"
+  for_each = var.clusters
+
+  cluster         = each.key
+  gke             = each.value.gke
+  namespace       = var.exporter_namespace
+  oidc            = each.value.oidc
+  project         = var.project
+  project_number  = var.project_number
+  service_account = each.value.exporter_service_account
+
+  depends_on = [google_project_service.this]
+}
+
+# Who applies this must be allowed to hand the function its identity; an owner of the project is already.
+resource "google_service_account_iam_member" "deploy" {
+  count = var.deployer == null ? 0 : 1
+
+  service_account_id = google_service_account.function.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = var.deployer
+}

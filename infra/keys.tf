@@ -1,0 +1,30 @@
+locals {
+  ring = "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}"
+
+  # A signer has a key of its own unless it names a version of another. A later version of its own is still its own.
+  own_keys = { for name, signer in var.signers : name => signer if signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "${local.ring}/cryptoKeys/${name}/") }
+
+  key_versions = {
+    for name, signer in var.signers : name => signer.key_version != null ? signer.key_version : "${local.ring}/cryptoKeys/${name}/cryptoKeyVersions/1"
+  }
+  crypto_keys   = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
+  existing_keys = toset([for name, version in local.key_versions : split("/cryptoKeyVersions/", version)[0] if !contains(keys(local.own_keys), name)])
+}
+
+module "key" {
+  source = "./modules/key"
+
+  project       = var.key_project
+  location      = var.location
+  key_ring      = var.key_ring
+  existing_keys = local.existing_keys
+  keys          = { for name, signer in local.own_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
+  raw_keys = toset([
+    for name, signer in var.signers : basename(split("/cryptoKeyVersions/", local.key_versions[name])[0])
+    if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
+  ])
+  # The whole list of who may sign.
+  signers = [local.function_member, var.ca_administrator]
+
+  depends_on = [google_project_service.this]
+}

@@ -1,0 +1,112 @@
+# Metrics of the bucket, not of a project: they see the entries of all projects that send here.
+
+locals {
+  metrics = {
+    errors = {
+      description = "Records for which a human must act."
+      labels      = { event = "EXTRACT(jsonPayload.event)" }
+    }
+    exporter_status = {
+      description = "Signs of life of exporters."
+      labels      = {}
+    }
+    failures = {
+      description = "Records of what failed without being refused."
+      labels      = { event = "EXTRACT(jsonPayload.event)" }
+    }
+    foreign_certificates = {
+      description = "CSRs that hold a certificate which their issuer did not sign."
+      labels      = { cluster = "EXTRACT(jsonPayload.cluster)" }
+    }
+    foreign_key_use = {
+      description = "Uses of a key by others than the function and the CA administrator."
+      labels      = {}
+    }
+    intents = {
+      description = "Signatures that were asked for, by pod."
+      labels      = { cluster = "EXTRACT(jsonPayload.cluster)", pod = "EXTRACT(jsonPayload.pod)" }
+    }
+    issued = {
+      description = "Certificates that reached their CSR, by seconds since its creation."
+      labels      = { cluster = "EXTRACT(jsonPayload.cluster)", signer_name = "EXTRACT(jsonPayload.signer_name)" }
+      value       = "EXTRACT(jsonPayload.age_seconds)"
+    }
+    issued_in_time = {
+      description = "Certificates that reached their CSR in time."
+      labels      = {}
+    }
+    issued_or_too_late = {
+      description = "Certificates, and requests that came too late for one."
+      labels      = {}
+    }
+    issuer_expiry = {
+      description = "CAs that must be rotated."
+      labels      = { key_version = "EXTRACT(jsonPayload.key_version)" }
+    }
+    key_administration = {
+      description = "Changes of keys, of who may use them, and of what is logged."
+      labels      = { method = "EXTRACT(protoPayload.methodName)" }
+    }
+    records = {
+      description = "Outcomes of events."
+      labels      = { event = "EXTRACT(jsonPayload.event)" }
+    }
+    refused = {
+      description = "Refusals, by their first reason."
+      labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
+    }
+    refused_attack = {
+      description = "Refusals of the shape of an attack."
+      labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
+    }
+    signatures = {
+      description = "Signatures, as Cloud KMS logged them."
+      labels      = {}
+    }
+    undelivered = {
+      description = "Signs of life with a CSR that waits for too long."
+      labels      = {}
+    }
+    unexplained_signatures = {
+      description = "Signatures under the function's name that name no CSR and no hash."
+      labels      = {}
+    }
+  }
+}
+
+resource "google_logging_metric" "audit" {
+  for_each = local.metrics
+
+  project          = var.audit_project
+  name             = "csr_signer/${each.key}"
+  description      = each.value.description
+  bucket_name      = google_logging_project_bucket_config.audit.id
+  filter           = local.filters[each.key]
+  label_extractors = each.value.labels
+  value_extractor  = try(each.value.value, null)
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = can(each.value.value) ? "DISTRIBUTION" : "INT64"
+    unit        = can(each.value.value) ? "s" : "1"
+
+    dynamic "labels" {
+      for_each = each.value.labels
+
+      content {
+        key        = labels.key
+        value_type = "STRING"
+      }
+    }
+  }
+
+  dynamic "bucket_options" {
+    for_each = can(each.value.value) ? [1] : []
+
+    content {
+      explicit_buckets {
+        bounds = [0.5, 1, 2, 3, 5, 10, 20, local.objective_seconds, 60, 90, 300]
+      }
+    }
+  }
+}

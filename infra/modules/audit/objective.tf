@@ -1,0 +1,59 @@
+# 99.9 % of certificates reach their CSR within 30 s of its creation, over four weeks.
+
+resource "google_monitoring_custom_service" "signer" {
+  project      = var.audit_project
+  service_id   = "csr-signer"
+  display_name = "CSR signer"
+
+  depends_on = [google_project_service.audit]
+}
+
+resource "google_monitoring_slo" "issued_in_time" {
+  project             = var.audit_project
+  service             = google_monitoring_custom_service.signer.service_id
+  slo_id              = "issued-in-time"
+  display_name        = "99.9 % issued within ${local.objective_seconds} s of creation"
+  goal                = 0.999
+  rolling_period_days = 28
+
+  request_based_sli {
+    good_total_ratio {
+      good_service_filter  = local.metric_filters["issued_in_time"]
+      total_service_filter = local.metric_filters["issued_or_too_late"]
+    }
+  }
+}
+
+locals {
+  # How fast the allowance of four weeks is used up: a fiftieth of it in an hour, or a twentieth in six.
+  burn_rates = {
+    fast = { lookback = "3600s", threshold = 13.4, severity = "ERROR" }
+    slow = { lookback = "21600s", threshold = 5.6, severity = "WARNING" }
+  }
+}
+
+resource "google_monitoring_alert_policy" "objective" {
+  for_each = local.burn_rates
+
+  project               = var.audit_project
+  display_name          = "CSR signer: certificates come too late (${each.key})"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = var.notification_channels
+
+  conditions {
+    display_name = "burn rate over ${each.value.lookback}"
+
+    condition_threshold {
+      filter          = "select_slo_burn_rate(\"${google_monitoring_slo.issued_in_time.name}\", \"${each.value.lookback}\")"
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.threshold
+      duration        = "0s"
+    }
+  }
+
+  documentation {
+    content   = "Certificates reach their CSRs later than ${local.objective_seconds} s after creation. The dashboard shows since when; the records' age_seconds and kms_milliseconds show where the time goes."
+    mime_type = "text/markdown"
+  }
+}

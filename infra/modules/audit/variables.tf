@@ -1,0 +1,158 @@
+variable "audit_project" {
+  description = "Project that holds the log bucket, the metrics, the alerts and the dashboard; one where nobody who runs the signer may delete logs."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.audit_project))
+    error_message = "audit_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+  }
+}
+
+variable "ca_administrator" {
+  description = "Email of the one principal, besides the function, that may sign with the keys: it makes CA certificates with signerctl."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[^@\\s\":]+@[^@\\s\":]+$", var.ca_administrator))
+    error_message = "ca_administrator is an email address without a prefix such as user: or serviceAccount:, as audit logs show it."
+  }
+}
+
+variable "crypto_keys" {
+  description = "The signers' keys, projects/P/locations/L/keyRings/R/cryptoKeys/K each; all in key_project."
+  type        = set(string)
+
+  validation {
+    condition = length(var.crypto_keys) > 0 && alltrue([
+      for key in var.crypto_keys : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[A-Za-z0-9_-]+$", key))
+    ])
+    error_message = "crypto_keys are keys and no key versions: projects/P/locations/L/keyRings/R/cryptoKeys/K, at least one."
+  }
+
+  validation {
+    condition     = alltrue([for key in var.crypto_keys : startswith(key, "projects/${var.key_project}/")])
+    error_message = "crypto_keys lie in key_project: a key of another project would leave no trace in this audit."
+  }
+}
+
+variable "exporter_namespace" {
+  description = "Namespace of the exporter in every cluster."
+  type        = string
+  default     = "kms-csr-signer"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
+    error_message = "exporter_namespace is the name of a Kubernetes namespace."
+  }
+}
+
+variable "exporter_projects" {
+  description = "Projects whose Cloud Logging receives the exporters' lines, as clusters of GKE do; empty where clusters keep their logs elsewhere, which leaves the alerts on undelivered CSRs silent."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for project in var.exporter_projects : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", project))])
+    error_message = "exporter_projects are project IDs: 6 to 30 lower case letters, digits and hyphens each."
+  }
+}
+
+variable "function_project" {
+  description = "Project of the function."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.function_project))
+    error_message = "function_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+  }
+}
+
+variable "function_service_account" {
+  description = "Email of the function's service account."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[^@\\s\":]+@[^@\\s\":]+$", var.function_service_account))
+    error_message = "function_service_account is an email address without the prefix serviceAccount:, as audit logs show it."
+  }
+}
+
+variable "key_project" {
+  description = "Project of the keys, where their use is logged."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.key_project))
+    error_message = "key_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+  }
+}
+
+variable "location" {
+  description = "Location of the log bucket, a region or global; it cannot be changed later."
+  type        = string
+
+  validation {
+    condition     = can(regex("^(global|eu|us|[a-z]+-[a-z]+[0-9]+)$", var.location))
+    error_message = "location is a region such as europe-west1, or global, eu or us; it is none of a zone."
+  }
+}
+
+variable "locked" {
+  description = "Lock the log bucket: nobody can shorten its retention or delete its entries before time, also not by terraform destroy. It cannot be undone."
+  type        = bool
+  default     = false
+}
+
+variable "notification_channels" {
+  description = "Whom alerts reach, projects/P/notificationChannels/N each. Empty: incidents show in Cloud Monitoring only."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "notification_channels are full names, projects/P/notificationChannels/N each."
+  }
+}
+
+variable "retention_days" {
+  description = "How long records are kept; longer than a certificate lives, so that each that is in use can be explained."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days is a whole number from 1 to 3650."
+  }
+}
+
+variable "service_location" {
+  description = "Region of the function's Cloud Run service."
+  type        = string
+}
+
+variable "service_name" {
+  description = "Name of the function's Cloud Run service."
+  type        = string
+}
+
+variable "signatures_per_pod_and_hour" {
+  description = "Signatures for one pod in one hour above which somebody should look; a pod that starts asks for one or two."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.signatures_per_pod_and_hour >= 1
+    error_message = "signatures_per_pod_and_hour is at least 1."
+  }
+}
+
+variable "undelivered_seconds" {
+  description = "Age of the oldest CSR that the function has not acknowledged, above which somebody should look. Calico's pods give up after 90 s."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.undelivered_seconds >= 1 && floor(var.undelivered_seconds) == var.undelivered_seconds
+    error_message = "undelivered_seconds is a whole number of at least 1."
+  }
+}

@@ -1,0 +1,73 @@
+resource "google_cloudfunctions2_function" "this" {
+  #checkov:skip=CKV_GCP_124:clusters outside the VPC network and perimeter cannot call an internal address; `callers` opens it only for them, and IAM decides who may call
+  project      = var.project
+  location     = var.location
+  name         = var.name
+  description  = "Signs certificates for Kubernetes CertificateSigningRequests with keys in Cloud KMS."
+  kms_key_name = var.encryption_key
+
+  build_config {
+    runtime           = var.runtime
+    entry_point       = "handle"
+    docker_repository = google_artifact_registry_repository.images.id
+    service_account   = google_service_account.build.id
+
+    source {
+      storage_source {
+        bucket     = google_storage_bucket.source.name
+        object     = google_storage_bucket_object.source.name
+        generation = google_storage_bucket_object.source.generation
+      }
+    }
+
+    # Patches of the base image without a deployment. The code and its packages are pinned; this is not.
+    automatic_update_policy {}
+  }
+
+  service_config {
+    # More than one request at a time needs a whole CPU. 16: nearly all of a request is waiting.
+    available_cpu                    = "1"
+    available_memory                 = "512Mi"
+    max_instance_request_concurrency = 16
+    # The bound is what a flood of CSRs can cost in money and in the key's quota.
+    max_instance_count = var.max_instances
+    min_instance_count = var.min_instances
+    # Below the exporter's own limit and far below the 90 s after which Calico's pods give up.
+    timeout_seconds                = 30
+    all_traffic_on_latest_revision = true
+    ingress_settings               = var.callers == "internet" ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
+    service_account_email          = var.service_account
+    binary_authorization_policy    = var.binary_authorization_policy
+    # Only to reach API servers at private addresses. Everything else, Google's APIs included, goes the usual way.
+    direct_vpc_egress = var.network == null ? null : var.network.egress == "all-traffic" ? "VPC_EGRESS_ALL_TRAFFIC" : "VPC_EGRESS_PRIVATE_RANGES_ONLY"
+
+    environment_variables = {
+      CSR_SIGNER_CONFIGURATION = var.configuration
+      GOOGLE_CLOUD_PROJECT     = var.project
+    }
+
+    dynamic "direct_vpc_network_interface" {
+      for_each = var.network[*]
+
+      content {
+        network    = direct_vpc_network_interface.value.network
+        subnetwork = direct_vpc_network_interface.value.subnetwork
+        tags       = direct_vpc_network_interface.value.tags
+      }
+    }
+  }
+
+  depends_on = [time_sleep.grants]
+}
+
+# Of a function of the second generation it is the Cloud Run service that is called; roles/cloudfunctions.invoker does
+# not open it.
+resource "google_cloud_run_v2_service_iam_member" "invoke" {
+  for_each = var.invokers
+
+  project  = var.project
+  location = var.location
+  name     = google_cloudfunctions2_function.this.name
+  role     = "roles/run.servicesInvoker"
+  member   = each.value
+}

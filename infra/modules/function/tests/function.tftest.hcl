@@ -1,0 +1,60 @@
+mock_provider "archive" {}
+mock_provider "google" {}
+mock_provider "time" {}
+
+variables {
+  callers         = "same-vpc"
+  configuration   = "configuration.yaml"
+  documents       = { "configuration.yaml" = "clusters: {}\n", "prod-ca.pem" = "-----BEGIN CERTIFICATE-----\n" }
+  invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
+  location        = "europe-west1"
+  name            = "csr-signer"
+  project         = "example-signer"
+  project_number  = "123456789012"
+  service_account = "csr-signer@example-signer.iam.gserviceaccount.com"
+  source_folder   = "../../../function"
+}
+
+run "planned" {
+  command = plan
+
+  assert {
+    condition     = google_storage_bucket.source.public_access_prevention == "enforced" && google_storage_bucket.source.uniform_bucket_level_access
+    error_message = "who can write the source can change the signer"
+  }
+
+  assert {
+    condition     = strcontains(google_project_iam_member.build_read_source.condition[0].expression, "projects/_/buckets/gcf-v2-sources-123456789012-europe-west1")
+    error_message = "the build reads the one bucket that source is staged in"
+  }
+}
+
+run "everybody_as_invoker" {
+  command = plan
+
+  variables {
+    invokers = { everybody = "allUsers" }
+  }
+
+  expect_failures = [var.invokers]
+}
+
+run "configuration_that_is_not_there" {
+  command = plan
+
+  variables {
+    configuration = "other.yaml"
+  }
+
+  expect_failures = [var.configuration]
+}
+
+run "source_that_is_not_there" {
+  command = plan
+
+  variables {
+    source_folder = "../../../docs"
+  }
+
+  expect_failures = [var.source_folder]
+}

@@ -1,0 +1,145 @@
+variable "binary_authorization_policy" {
+  description = "Binary Authorization policy that images must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none."
+  type        = string
+  default     = null
+}
+
+variable "callers" {
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone)."
+  type        = string
+
+  validation {
+    condition     = contains(["same-vpc", "perimeter", "internet"], var.callers)
+    error_message = "callers: got ${var.callers}; allowed are same-vpc, perimeter and internet. Too narrow a choice shows as HTTP 404 at the exporter."
+  }
+}
+
+variable "configuration" {
+  description = "Which of the documents is the configuration."
+  type        = string
+
+  validation {
+    condition     = contains(keys(var.documents), var.configuration)
+    error_message = "configuration: ${var.configuration} is none of the documents."
+  }
+}
+
+variable "documents" {
+  description = "The configuration document and the certificates that it names: content by file name."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for name in keys(var.documents) : can(regex("^[a-z0-9][a-z0-9.-]{0,79}$", name))])
+    error_message = "documents: a name is lower-case letters, digits, hyphens and dots: they lie beside main.py."
+  }
+}
+
+variable "encryption_key" {
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage must be allowed to use it. It must not be a signer's key."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
+    error_message = "encryption_key: allowed is the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+  }
+}
+
+variable "invokers" {
+  description = "IAM members that may call the function, by any name that is known before they exist: the exporters."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for member in values(var.invokers) : can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
+    error_message = "invokers: allowed are single service accounts, serviceAccount:EMAIL. With allUsers or allAuthenticatedUsers anybody could call the signer; Cloud Run admits no federated principal."
+  }
+}
+
+variable "location" {
+  description = "Region of the function, that of the keys."
+  type        = string
+}
+
+variable "max_instances" {
+  description = "Most instances at a time; each serves 16 requests at once."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances: allowed is a whole number from 1 to 100: what a flood of CSRs may cost must have a bound."
+  }
+}
+
+variable "min_instances" {
+  description = "Instances that are always kept; 1 spares the first pods the start of one."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
+    error_message = "min_instances: allowed is a whole number from 0 to max_instances."
+  }
+}
+
+variable "name" {
+  description = "Name of the function and its Cloud Run service; those of its parts begin with it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{3,22}[a-z0-9])$", var.name))
+    error_message = "name: allowed are 5 to 24 lower-case letters, digits and hyphens: account names are made from it."
+  }
+}
+
+variable "network" {
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  type = object({
+    egress     = optional(string, "private-ranges-only")
+    network    = string
+    subnetwork = string
+    tags       = optional(list(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
+    error_message = "network.egress: allowed are private-ranges-only and all-traffic."
+  }
+}
+
+variable "project" {
+  description = "Project of the function."
+  type        = string
+}
+
+variable "project_number" {
+  description = "Its number, which is in the name of the bucket that Cloud Functions stages source in."
+  type        = string
+}
+
+variable "runtime" {
+  description = "Python of the function."
+  type        = string
+  default     = "python313"
+
+  validation {
+    condition     = contains(["python313", "python314"], var.runtime)
+    error_message = "runtime: allowed are python313, for which the packages are locked, and python314."
+  }
+}
+
+variable "service_account" {
+  description = "Email of the account that the function runs as."
+  type        = string
+}
+
+variable "source_folder" {
+  description = "Folder with the function's source, main.py at its top."
+  type        = string
+
+  validation {
+    condition     = fileexists("${var.source_folder}/main.py") && fileexists("${var.source_folder}/requirements.txt")
+    error_message = "source_folder: got ${var.source_folder}; main.py and requirements.txt must lie in it."
+  }
+}

@@ -1,0 +1,59 @@
+# The exporter has no key. Its Kubernetes token is exchanged for a Google token of the principal below, and with that an
+# ID token of one Google service account is asked for, which is all that may call the function. Cloud Run admits no
+# federated principal itself, and a pod on the host's network gets no workload identity from the metadata server.
+locals {
+  account_id = "csr-exporter-${var.cluster}"
+  subject    = "system:serviceaccount:${var.namespace}:${var.service_account}"
+  email      = "${google_service_account.exporter.account_id}@${google_service_account.exporter.project}.iam.gserviceaccount.com"
+
+  # On GKE the pool exists: one for all clusters of a project, in which equal names are the same identity.
+  gke_pool = var.gke == null ? null : "${var.gke.project}.svc.id.goog"
+  gke_url  = var.gke == null ? null : "https://container.googleapis.com/v1/projects/${var.gke.project}/locations/${var.gke.location}/clusters/${var.gke.name}"
+
+  pool     = var.oidc == null ? null : "projects/${var.project_number}/locations/global/workloadIdentityPools/${google_iam_workload_identity_pool.this[0].workload_identity_pool_id}"
+  provider = var.oidc == null ? null : "//iam.googleapis.com/${local.pool}/providers/${google_iam_workload_identity_pool_provider.this[0].workload_identity_pool_provider_id}"
+
+  principal = var.gke == null ? "principal://iam.googleapis.com/${local.pool}/subject/${local.subject}" : "principal://iam.googleapis.com/projects/${var.gke.project_number}/locations/global/workloadIdentityPools/${local.gke_pool}/subject/ns/${var.namespace}/sa/${var.service_account}"
+}
+
+resource "google_service_account" "exporter" {
+  project      = var.project
+  account_id   = local.account_id
+  display_name = "CSR exporter of cluster ${var.cluster}"
+  description  = "Calls the CSR signer's function, and may do nothing else."
+}
+
+# ID tokens only. roles/iam.workloadIdentityUser would give access tokens, too.
+resource "google_service_account_iam_member" "mint" {
+  service_account_id = google_service_account.exporter.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.principal
+}
+
+resource "google_iam_workload_identity_pool" "this" {
+  count = var.oidc == null ? 0 : 1
+
+  project                   = var.project
+  workload_identity_pool_id = local.account_id
+  display_name              = var.cluster
+  description               = "Service accounts of the cluster ${var.cluster}. One pool per cluster: two would share subjects."
+}
+
+resource "google_iam_workload_identity_pool_provider" "this" {
+  count = var.oidc == null ? 0 : 1
+
+  project                            = var.project
+  workload_identity_pool_id          = google_iam_workload_identity_pool.this[0].workload_identity_pool_id
+  workload_identity_pool_provider_id = "cluster"
+  display_name                       = var.cluster
+  attribute_mapping                  = { "google.subject" = "assertion.sub" }
+  # Nobody else of the cluster gets even a token that may do nothing.
+  attribute_condition = "assertion.sub == '${local.subject}'"
+
+  oidc {
+    issuer_uri = var.oidc.issuer
+    # Without these Google fetches the keys from the issuer, which then must be on the internet. The file must follow
+    # when the cluster's signing key is changed.
+    jwks_json = var.oidc.jwks
+  }
+}

@@ -1,0 +1,94 @@
+mock_provider "google" {}
+
+variables {
+  cluster        = "prod"
+  gke            = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+  project        = "example-signer"
+  project_number = "123456789012"
+}
+
+run "gke" {
+  command = plan
+
+  assert {
+    condition     = output.principal == "principal://iam.googleapis.com/projects/210987654321/locations/global/workloadIdentityPools/example-clusters.svc.id.goog/subject/ns/kms-csr-signer/sa/csr-exporter"
+    error_message = "one service account of one namespace"
+  }
+
+  assert {
+    condition     = length(google_iam_workload_identity_pool.this) == 0
+    error_message = "GKE has its pool"
+  }
+}
+
+run "elsewhere" {
+  command = plan
+
+  variables {
+    gke  = null
+    oidc = { issuer = "https://kubernetes.default.svc" }
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.member == "principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/csr-exporter-prod/subject/system:serviceaccount:kms-csr-signer:csr-exporter"
+    error_message = "one service account of one namespace"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.role == "roles/iam.serviceAccountOpenIdTokenCreator"
+    error_message = "ID tokens and nothing else"
+  }
+}
+
+run "both_kinds" {
+  command = plan
+
+  variables {
+    oidc = { issuer = "https://kubernetes.default.svc" }
+  }
+
+  expect_failures = [var.gke]
+}
+
+run "neither_kind" {
+  command = plan
+
+  variables {
+    gke = null
+  }
+
+  expect_failures = [var.gke]
+}
+
+run "an_issuer_without_tls" {
+  command = plan
+
+  variables {
+    gke  = null
+    oidc = { issuer = "http://kubernetes.default.svc" }
+  }
+
+  expect_failures = [var.oidc]
+}
+
+run "keys_that_are_none" {
+  command = plan
+
+  variables {
+    gke  = null
+    oidc = { issuer = "https://kubernetes.default.svc", jwks = "{\"keys\": []}" }
+  }
+
+  expect_failures = [var.oidc]
+}
+
+run "a_subject_that_google_refuses" {
+  command = plan
+
+  variables {
+    namespace       = "a-namespace-whose-name-is-as-long-as-kubernetes-allows-it-to-be"
+    service_account = "a-service-account-with-quite-a-long-name-as-well"
+  }
+
+  expect_failures = [var.service_account]
+}

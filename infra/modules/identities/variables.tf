@@ -1,0 +1,82 @@
+variable "cluster" {
+  description = "The cluster's key; names are made from it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", var.cluster))
+    error_message = "cluster: got ${var.cluster}; allowed are up to 17 lower-case letters, digits and hyphens, because a service account's name is made from it."
+  }
+}
+
+variable "gke" {
+  description = "A cluster of GKE with a workload pool. Exactly one of gke and oidc is given."
+  type = object({
+    location       = string
+    name           = string
+    project        = string
+    project_number = string
+  })
+  default = null
+
+  validation {
+    condition     = (var.gke == null) != (var.oidc == null)
+    error_message = "gke, oidc: exactly one says whose service account tokens the exporter has; gke for GKE, oidc for every other cluster."
+  }
+
+  validation {
+    condition     = var.gke == null || can(regex("^[0-9]+$", var.gke.project_number))
+    error_message = "gke.project_number: allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+  }
+}
+
+variable "namespace" {
+  description = "Namespace of the exporter."
+  type        = string
+  default     = "kms-csr-signer"
+}
+
+variable "oidc" {
+  description = "Any other cluster: issuer of its service account tokens (kube-apiserver's --service-account-issuer), and its public keys as a JWKS (kubectl get --raw /openid/v1/jwks) where the issuer is not on the internet."
+  type = object({
+    issuer = string
+    jwks   = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.oidc == null || can(regex("^https://", var.oidc.issuer))
+    error_message = "oidc.issuer: allowed is the https URL in the `iss` of the cluster's tokens: kubectl get --raw /.well-known/openid-configuration."
+  }
+
+  validation {
+    condition     = try(var.oidc.jwks, null) == null || can(jsondecode(var.oidc.jwks).keys[0].kid)
+    error_message = "oidc.jwks: allowed is a JSON Web Key Set with at least one key: kubectl get --raw /openid/v1/jwks."
+  }
+}
+
+variable "project" {
+  description = "Project of the service account and the pool."
+  type        = string
+}
+
+variable "project_number" {
+  description = "Its number, which is part of the pool's name."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.project_number))
+    error_message = "project_number: allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+  }
+}
+
+variable "service_account" {
+  description = "Kubernetes service account of the exporter. On GKE another one in each cluster of a project."
+  type        = string
+  default     = "csr-exporter"
+
+  validation {
+    # google.subject is at most 127 characters.
+    condition     = length("system:serviceaccount:${var.namespace}:${var.service_account}") <= 127
+    error_message = "service_account, namespace: together too long for Google, whose subjects have at most 127 characters."
+  }
+}

@@ -1,0 +1,68 @@
+resource "google_kms_key_ring" "this" {
+  project  = var.project
+  location = var.location
+  name     = var.key_ring
+}
+
+# Deleting a key destroys all of its versions, and with them every certificate's CA; the name is never free again.
+resource "google_kms_crypto_key" "this" {
+  for_each = var.keys
+
+  key_ring                   = google_kms_key_ring.this.id
+  name                       = each.key
+  purpose                    = "ASYMMETRIC_SIGN"
+  destroy_scheduled_duration = "2592000s" # 30 days to think again
+
+  # No rotation_period: Cloud KMS rotates no asymmetric keys. A new version needs a new CA certificate first.
+  version_template {
+    algorithm        = each.value.algorithm
+    protection_level = each.value.protection_level
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+locals {
+  parent = "projects/${google_kms_key_ring.this.project}/locations/${google_kms_key_ring.this.location}/keyRings/${google_kms_key_ring.this.name}"
+  # Names made from what is configured, so that a plan shows them before anything exists.
+  created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" }
+
+  # On the keys, never on ring or project: a key that somebody adds later is not this function's.
+  users = {
+    for pair in setproduct(concat(values(local.created), sort(var.existing_keys)), sort(var.signers)) :
+    "${basename(pair[0])} ${pair[1]}" => { key = pair[0], member = pair[1] }
+  }
+}
+
+resource "google_kms_crypto_key_iam_member" "sign" {
+  for_each = local.users
+
+  crypto_key_id = each.value.key
+  role          = "roles/cloudkms.signer"
+  member        = each.value.member
+
+  depends_on = [google_kms_crypto_key.this]
+}
+
+resource "google_kms_crypto_key_iam_member" "read_public_key" {
+  for_each = local.users
+
+  crypto_key_id = each.value.key
+  role          = "roles/cloudkms.publicKeyViewer"
+  member        = each.value.member
+
+  depends_on = [google_kms_crypto_key.this]
+}
+
+# The right to have a DigestInfo of one's own making signed. Only where a key is raw, which is never the default.
+resource "google_kms_crypto_key_iam_member" "sign_raw" {
+  for_each = { for name, user in local.users : name => user if contains(var.raw_keys, basename(user.key)) }
+
+  crypto_key_id = each.value.key
+  role          = "roles/cloudkms.expertRawPKCS1"
+  member        = each.value.member
+
+  depends_on = [google_kms_crypto_key.this]
+}

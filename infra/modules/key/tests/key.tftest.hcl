@@ -1,0 +1,82 @@
+mock_provider "google" {}
+
+variables {
+  key_ring = "csr-signer"
+  keys     = { prod-calico = { algorithm = "EC_SIGN_P384_SHA384", protection_level = "HSM" } }
+  location = "europe-west1"
+  project  = "example-keys"
+  signers  = ["serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com", "user:ca-administrator@example.com"]
+}
+
+run "created" {
+  command = plan
+
+  assert {
+    condition     = length(google_kms_crypto_key_iam_member.sign) == 2 && length(google_kms_crypto_key_iam_member.read_public_key) == 2
+    error_message = "each signer may sign, and read the public key"
+  }
+
+  assert {
+    condition     = length(google_kms_crypto_key_iam_member.sign_raw) == 0
+    error_message = "nobody may have a DigestInfo of their own signed"
+  }
+
+  assert {
+    condition     = coalesce(google_kms_crypto_key.this["prod-calico"].skip_initial_version_creation, false) == false
+    error_message = "version 1 is there when the CA certificate is to be made"
+  }
+}
+
+run "raw" {
+  command = plan
+
+  variables {
+    existing_keys = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
+    raw_keys      = ["raw"]
+  }
+
+  assert {
+    condition     = toset([for grant in google_kms_crypto_key_iam_member.sign_raw : grant.crypto_key_id]) == toset(["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"])
+    error_message = "the further right lies on the raw key alone"
+  }
+}
+
+run "everybody_as_signer" {
+  command = plan
+
+  variables {
+    signers = ["allUsers"]
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "a_key_of_another_project" {
+  command = plan
+
+  variables {
+    existing_keys = ["projects/other-keys/locations/europe-west1/keyRings/r/cryptoKeys/k"]
+  }
+
+  expect_failures = [var.existing_keys]
+}
+
+run "an_algorithm_that_kubernetes_cannot_verify" {
+  command = plan
+
+  variables {
+    keys = { prod-calico = { algorithm = "EC_SIGN_SECP256K1_SHA256", protection_level = "HSM" } }
+  }
+
+  expect_failures = [var.keys]
+}
+
+run "a_location_without_hsm" {
+  command = plan
+
+  variables {
+    location = "global"
+  }
+
+  expect_failures = [var.location]
+}

@@ -1,0 +1,79 @@
+variable "existing_keys" {
+  description = "Full names of keys that exist already and that the signers may use too, projects/P/locations/L/keyRings/R/cryptoKeys/K each."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for key in var.existing_keys : startswith(key, "projects/${var.project}/")])
+    error_message = "existing_keys: every key lies in the key project ${var.project}, so that one place says who may sign."
+  }
+}
+
+variable "key_ring" {
+  description = "Name of the key ring; it can never be deleted or renamed."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
+    error_message = "key_ring: allowed are up to 63 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "keys" {
+  description = "The keys to create, by name: algorithm and protection level of their versions."
+  type = map(object({
+    algorithm        = string
+    protection_level = string
+  }))
+
+  validation {
+    condition     = alltrue([for name in keys(var.keys) : can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", name))])
+    error_message = "keys: a name is up to 63 lower-case letters, digits and hyphens."
+  }
+
+  validation {
+    condition = alltrue([for key in values(var.keys) : contains([
+      "EC_SIGN_ED25519", "EC_SIGN_P256_SHA256", "EC_SIGN_P384_SHA384",
+      "RSA_SIGN_PKCS1_2048_SHA256", "RSA_SIGN_PKCS1_3072_SHA256", "RSA_SIGN_PKCS1_4096_SHA256", "RSA_SIGN_PKCS1_4096_SHA512",
+      "RSA_SIGN_PSS_2048_SHA256", "RSA_SIGN_PSS_3072_SHA256", "RSA_SIGN_PSS_4096_SHA256", "RSA_SIGN_PSS_4096_SHA512",
+      "RSA_SIGN_RAW_PKCS1_2048", "RSA_SIGN_RAW_PKCS1_3072", "RSA_SIGN_RAW_PKCS1_4096",
+    ], key.algorithm)])
+    error_message = "keys: got an algorithm that no X.509 issuer here can use; EC_SIGN_P384_SHA384 is a good choice, RSA_SIGN_PKCS1_3072_SHA256 for old clients."
+  }
+
+  validation {
+    condition     = alltrue([for key in values(var.keys) : contains(["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"], key.protection_level)])
+    error_message = "keys: protection_level is HSM, HSM_SINGLE_TENANT or, for trials, SOFTWARE."
+  }
+}
+
+variable "location" {
+  description = "Region of the key ring, the function's; it can never be changed."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
+    error_message = "location: allowed is a region such as europe-west1; the location global promises no HSM."
+  }
+}
+
+variable "project" {
+  description = "Project of the keys, best one that holds nothing else: who owns a project can sign with its keys."
+  type        = string
+}
+
+variable "raw_keys" {
+  description = "Names of the keys, among all of them, whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one right more."
+  type        = set(string)
+  default     = []
+}
+
+variable "signers" {
+  description = "IAM members that may sign with the keys and read their public keys: the function and the CA's administrator."
+  type        = set(string)
+
+  validation {
+    condition     = alltrue([for member in var.signers : can(regex("^(serviceAccount|user):[^@\\s:]+@[^@\\s:]+$", member))])
+    error_message = "signers: allowed are single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would make the list of who may sign unknowable, allUsers public."
+  }
+}

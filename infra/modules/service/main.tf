@@ -1,0 +1,148 @@
+# The documents are no secrets; Secret Manager is what Cloud Run mounts files from, with a history and an audit log.
+resource "google_secret_manager_secret" "document" {
+  for_each = var.documents
+
+  project   = var.project
+  secret_id = "${var.name}-${replace(each.key, ".", "-")}"
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.location
+
+        dynamic "customer_managed_encryption" {
+          for_each = var.encryption_key[*]
+
+          content {
+            kms_key_name = customer_managed_encryption.value
+          }
+        }
+      }
+    }
+  }
+}
+
+resource "google_secret_manager_secret_version" "document" {
+  for_each = var.documents
+
+  secret      = google_secret_manager_secret.document[each.key].id
+  secret_data = each.value
+
+  lifecycle {
+    # The revision that serves still mounts the old one until the new revision is ready.
+    create_before_destroy = true
+  }
+}
+
+resource "google_secret_manager_secret_iam_member" "read" {
+  for_each = var.documents
+
+  project   = var.project
+  secret_id = google_secret_manager_secret.document[each.key].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = "serviceAccount:${var.service_account}"
+}
+
+resource "google_cloud_run_v2_service" "this" {
+  project             = var.project
+  location            = var.location
+  name                = var.name
+  description         = "Signs certificates for Kubernetes CertificateSigningRequests with keys in Cloud KMS."
+  ingress             = var.callers == "internet" ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_ONLY"
+  deletion_protection = false # nothing in it cannot be made again; the keys are what is protected
+
+  template {
+    service_account                  = var.service_account
+    max_instance_request_concurrency = 16
+    # Below the exporter's own limit and far below the 90 s after which Calico's pods give up.
+    timeout        = "30s"
+    encryption_key = var.encryption_key
+
+    scaling {
+      max_instance_count = var.max_instances
+      min_instance_count = var.min_instances
+    }
+
+    containers {
+      image = var.image
+
+      resources {
+        limits            = { cpu = "1", memory = "512Mi" }
+        startup_cpu_boost = true
+      }
+
+      env {
+        name  = "CSR_SIGNER_CONFIGURATION"
+        value = "/etc/csr-signer/${replace(var.configuration, ".", "-")}/${var.configuration}"
+      }
+
+      env {
+        name  = "GOOGLE_CLOUD_PROJECT"
+        value = var.project
+      }
+
+      dynamic "volume_mounts" {
+        for_each = var.documents
+
+        content {
+          name       = replace(volume_mounts.key, ".", "-")
+          mount_path = "/etc/csr-signer/${replace(volume_mounts.key, ".", "-")}"
+        }
+      }
+    }
+
+    # One for each: two volumes cannot be mounted in one folder.
+    dynamic "volumes" {
+      for_each = var.documents
+
+      content {
+        name = replace(volumes.key, ".", "-")
+
+        secret {
+          secret = google_secret_manager_secret.document[volumes.key].secret_id
+
+          items {
+            path = volumes.key
+            # The version and not `latest`: another document is another revision.
+            version = google_secret_manager_secret_version.document[volumes.key].version
+          }
+        }
+      }
+    }
+
+    dynamic "vpc_access" {
+      for_each = var.network[*]
+
+      content {
+        egress = vpc_access.value.egress == "all-traffic" ? "ALL_TRAFFIC" : "PRIVATE_RANGES_ONLY"
+
+        network_interfaces {
+          network    = vpc_access.value.network
+          subnetwork = vpc_access.value.subnetwork
+          tags       = vpc_access.value.tags
+        }
+      }
+    }
+  }
+
+  dynamic "binary_authorization" {
+    for_each = var.binary_authorization_policy[*]
+
+    content {
+      policy      = binary_authorization.value == "default" ? null : binary_authorization.value
+      use_default = binary_authorization.value == "default" ? true : null
+    }
+  }
+
+  depends_on = [google_secret_manager_secret_iam_member.read]
+}
+
+resource "google_cloud_run_v2_service_iam_member" "invoke" {
+  for_each = var.invokers
+
+  project  = var.project
+  location = var.location
+  name     = google_cloud_run_v2_service.this.name
+  role     = "roles/run.servicesInvoker"
+  member   = each.value
+}

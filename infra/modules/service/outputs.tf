@@ -1,0 +1,10 @@
+output "name" {
+  description = "Name of the Cloud Run service."
+  value       = google_cloud_run_v2_service.this.name
+}
+
+output "uri" {
+  description = "URL of the service, and the audience of ID tokens for it; known only when the exporters may call it."
+  value       = google_cloud_run_v2_service.this.uri
+  depends_on  = [google_cloud_run_v2_service_iam_member.invoke]
+}

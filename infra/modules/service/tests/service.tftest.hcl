@@ -1,0 +1,47 @@
+mock_provider "google" {}
+
+variables {
+  callers         = "same-vpc"
+  configuration   = "configuration.yaml"
+  documents       = { "configuration.yaml" = "clusters: {}\n" }
+  image           = "europe-west1-docker.pkg.dev/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
+  location        = "europe-west1"
+  name            = "csr-signer"
+  project         = "example-signer"
+  service_account = "csr-signer@example-signer.iam.gserviceaccount.com"
+}
+
+run "planned" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.this.ingress == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    error_message = "callers of the same network leave it closed to the internet"
+  }
+
+  assert {
+    condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONFIGURATION"]) == "/etc/csr-signer/configuration-yaml/configuration.yaml"
+    error_message = "the configuration is where it is mounted"
+  }
+}
+
+run "an_image_by_tag" {
+  command = plan
+
+  variables {
+    image = "europe-west1-docker.pkg.dev/p/r/function:latest"
+  }
+
+  expect_failures = [var.image]
+}
+
+run "everybody_as_invoker" {
+  command = plan
+
+  variables {
+    invokers = { everybody = "allAuthenticatedUsers" }
+  }
+
+  expect_failures = [var.invokers]
+}

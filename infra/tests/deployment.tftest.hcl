@@ -1,0 +1,182 @@
+# Plans of a whole deployment: two clusters, one of them outside Google Cloud. The python tests read the plan of the run
+# `deployed`: who may do what (infra/inventory.yaml), and what the documents say.
+
+mock_provider "archive" {}
+mock_provider "time" {}
+
+mock_provider "google" {
+  override_during = plan
+
+  mock_resource "google_service_account" {
+    defaults = { unique_id = "104567890123456789012", name = "projects/example-signer/serviceAccounts/mocked" }
+  }
+
+  mock_resource "google_cloudfunctions2_function" {
+    defaults = { service_config = { uri = "https://csr-signer-mocked-ew.a.run.app" } }
+  }
+
+  mock_resource "google_cloud_run_v2_service" {
+    defaults = { uri = "https://csr-signer-mocked-ew.a.run.app" }
+  }
+
+  mock_resource "google_storage_bucket_object" {
+    defaults = { generation = 1 }
+  }
+}
+
+variables {
+  callers          = "internet"
+  ca_administrator = "user:ca-administrator@example.com"
+  key_project      = "example-keys"
+  location         = "europe-west1"
+  project          = "example-signer"
+  project_number   = "123456789012"
+
+  audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
+
+  clusters = {
+    prod = {
+      access = "gke-dns"
+      gke    = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+      server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+    }
+    site = {
+      access                = "oidc"
+      address_ranges        = ["10.0.0.0/8"]
+      audience              = "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55"
+      certificate_authority = file("tests/another-ca.pem")
+      oidc                  = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
+      server                = "https://kubernetes.site.example.com:6443"
+    }
+  }
+
+  signers = {
+    prod-calico = {
+      ca_certificate = file("tests/ca.pem")
+      cluster        = "prod"
+      profile        = { name = "calico", release = "3.31" }
+      signer_name    = "example.com/calico"
+    }
+    site-calico = {
+      approve        = false
+      ca_certificate = file("tests/another-ca.pem")
+      cluster        = "site"
+      lifetime       = "90d"
+      profile        = { name = "calico", release = "3.31" }
+      signer_name    = "site.example.com/calico"
+    }
+  }
+}
+
+run "before_the_ca_certificates_exist" {
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = length(module.function) == 0 && length(module.service) == 0
+    error_message = "there is nothing to sign with yet, so there is no function"
+  }
+
+  assert {
+    condition     = module.key.keys == { prod-calico = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico" }
+    error_message = "the key exists, so that the CA certificate can be made with it"
+  }
+
+  assert {
+    condition     = length(module.identities) == 2 && length(module.audit) == 1
+    error_message = "identities and audit trail exist before the first signature"
+  }
+
+  assert {
+    condition     = length(output.next_steps) == 1 && strcontains(output.next_steps[0], "signerctl ca create --key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
+    error_message = "the next command is printed"
+  }
+}
+
+run "deployed" {
+  command = plan
+
+  assert {
+    condition     = output.function.url == "https://csr-signer-mocked-ew.a.run.app"
+    error_message = "the function exists"
+  }
+
+  assert {
+    condition     = output.manifests["site"].function_user == "gcp:csr-signer@example-signer.iam.gserviceaccount.com" && output.manifests["prod"].function_user == "csr-signer@example-signer.iam.gserviceaccount.com"
+    error_message = "a cluster outside GKE sees the function with the prefix of its AuthenticationConfiguration"
+  }
+
+  assert {
+    condition     = !can(regex("ca create", join("", output.next_steps)))
+    error_message = "no CA certificate is missing"
+  }
+}
+
+run "from_an_image" {
+  command = plan
+
+  variables {
+    image = "europe-west1-docker.pkg.dev/example-signer/csr-signer/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  }
+
+  assert {
+    condition     = length(module.function) == 0 && length(module.service) == 1
+    error_message = "an image is run as it is, nothing is built"
+  }
+}
+
+run "hardened" {
+  command = plan
+
+  variables {
+    binary_authorization_policy = "default"
+    callers                     = "perimeter"
+    deployer                    = "serviceAccount:terraform@example-signer.iam.gserviceaccount.com"
+    encryption_key              = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    network                     = { network = "main", subnetwork = "functions" }
+    service_perimeter           = { name = "accessPolicies/1/servicePerimeters/signer", project_numbers = ["123456789012", "210987654321"] }
+  }
+
+  assert {
+    condition     = length(google_access_context_manager_service_perimeter_resource.this) == 2
+    error_message = "both projects enter the perimeter"
+  }
+}
+
+run "a_later_version_of_the_signers_own_key" {
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = {
+        cluster     = "prod"
+        key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/2"
+        profile     = { name = "calico", release = "3.31" }
+        signer_name = "example.com/calico"
+      }
+    }
+  }
+
+  assert {
+    condition     = contains(keys(module.key.keys), "prod-calico")
+    error_message = "rotation never takes the key out of the plan"
+  }
+}
+
+run "one_project_for_everything" {
+  command = plan
+
+  variables {
+    key_project = "example-signer"
+  }
+
+  assert {
+    condition     = length([for api in google_project_service.this : api if api.service == "cloudkms.googleapis.com" || api.service == "run.googleapis.com"]) == 2
+    error_message = "keys and function may share a project, for trials"
+  }
+}

@@ -1,0 +1,435 @@
+# Bad input, one thing wrong at a time: stopped at plan. Each run says in its comment what the message must hold; a python
+# test makes it fail for real and reads it.
+
+mock_provider "archive" {}
+mock_provider "time" {}
+
+mock_provider "google" {
+  override_during = plan
+}
+
+variables {
+  audit            = null # what is refused here has nothing to do with it
+  callers          = "internet"
+  ca_administrator = "user:ca-administrator@example.com"
+  key_project      = "example-keys"
+  location         = "europe-west1"
+  project          = "example-signer"
+  project_number   = "123456789012"
+
+  clusters = {
+    prod = {
+      access = "gke-dns"
+      gke    = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+      server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+    }
+  }
+
+  signers = {
+    prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+  }
+}
+
+run "signer_name_without_a_slash" {
+  # says: signer_name is DOMAIN/NAME, with a dot in DOMAIN and one slash at least, such as example.com/calico; got calico.
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "signer_name_without_a_domain" {
+  # says: with a dot in DOMAIN
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "calico/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "signer_name_of_kubernetes" {
+  # says: use a domain of yours
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "kubernetes.io/kube-apiserver-client" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "ca_certificate_that_has_ended" {
+  # says: ends 2026-02-01T12:30:05Z, in less than 30 days
+  command = plan
+
+  variables {
+    signers = { prod-calico = { ca_certificate = file("tests/ended-ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [terraform_data.certificate]
+}
+
+run "ca_certificate_that_ends_soon" {
+  # says: ends 2106-01-01T00:00:00Z, in less than 36500 days
+  command = plan
+
+  variables {
+    ca_days_left = 36500
+    signers      = { prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [terraform_data.certificate]
+}
+
+run "ca_certificate_that_cannot_be_read" {
+  # says: no certificate can be read in it
+  command = plan
+
+  variables {
+    signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [terraform_data.certificate]
+}
+
+run "ca_certificate_by_its_file_name" {
+  # says: as in file("ca.pem"), not a file's name
+  command = plan
+
+  variables {
+    signers = { prod-calico = { ca_certificate = "ca.pem", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "private_key_beside_the_ca_certificate" {
+  # says: never a private key
+  command = plan
+
+  variables {
+    signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "key_version_of_another_project" {
+  # says: key_version lies in another project than key_project (example-keys)
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", key_version = "projects/other-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shared/cryptoKeyVersions/1", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "key_without_its_version" {
+  # says: an asymmetric key has no primary version
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shared", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "raw_key_without_signature_hash" {
+  # says: needs signature_hash: SHA256, SHA384 or SHA512
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", key_algorithm = "RSA_SIGN_RAW_PKCS1_4096", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "signature_hash_of_a_key_that_is_not_raw" {
+  # says: every other key fixes its own and takes none
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signature_hash = "SHA256", signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "protection_level_unknown" {
+  # says: protection_level is HSM
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, protection_level = "EXTERNAL", signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "lifetime_without_unit" {
+  # says: such as 90d
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", lifetime = "90", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "signer_of_no_cluster" {
+  # says: cluster is one of clusters: prod.
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "other", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "one_ca_in_two_clusters" {
+  # says: two clusters share a CA certificate or key version
+  command = plan
+
+  variables {
+    clusters = {
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+    signers = {
+      prod-calico  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      stage-calico = { ca_certificate = file("tests/ca.pem"), cluster = "stage", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "one_key_version_in_two_clusters" {
+  # says: shared_trust_domain = true on both clusters
+  command = plan
+
+  variables {
+    clusters = {
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+    signers = {
+      prod-calico  = { cluster = "prod", key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shared/cryptoKeyVersions/1", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      stage-calico = { cluster = "stage", key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shared/cryptoKeyVersions/1", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "one_identity_in_two_clusters" {
+  # says: The project has one identity pool
+  command = plan
+
+  variables {
+    clusters = {
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "everybody_as_invoker" {
+  # says: would let anybody on the internet call the signer
+  command = plan
+
+  variables {
+    further_invokers = ["allUsers"]
+  }
+
+  expect_failures = [var.further_invokers]
+}
+
+run "everybody_with_an_account_as_invoker" {
+  # says: would let anybody on the internet call the signer
+  command = plan
+
+  variables {
+    further_invokers = ["allAuthenticatedUsers"]
+  }
+
+  expect_failures = [var.further_invokers]
+}
+
+run "group_as_invoker" {
+  # says: a group would hide who can call
+  command = plan
+
+  variables {
+    further_invokers = ["group:all@example.com"]
+  }
+
+  expect_failures = [var.further_invokers]
+}
+
+run "group_as_ca_administrator" {
+  # says: A group would hide who can sign
+  command = plan
+
+  variables {
+    ca_administrator = "group:security@example.com"
+  }
+
+  expect_failures = [var.ca_administrator]
+}
+
+run "callers_unknown" {
+  # says: allowed are same-vpc, perimeter and internet
+  command = plan
+
+  variables {
+    callers = "everywhere"
+  }
+
+  expect_failures = [var.callers]
+}
+
+run "image_by_tag" {
+  # says: A tag can be moved
+  command = plan
+
+  variables {
+    image = "europe-west1-docker.pkg.dev/p/r/i:latest"
+  }
+
+  expect_failures = [var.image]
+}
+
+run "location_global" {
+  # says: promises no HSM
+  command = plan
+
+  variables {
+    location = "global"
+  }
+
+  expect_failures = [var.location]
+}
+
+run "project_by_number" {
+  # says: allowed is a project ID
+  command = plan
+
+  variables {
+    project = "123456789012"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "project_number_by_name" {
+  # says: gcloud projects describe
+  command = plan
+
+  variables {
+    project_number = "example-signer"
+  }
+
+  expect_failures = [var.project_number]
+}
+
+run "more_instances_than_a_bound" {
+  # says: what a flood of CSRs may cost must have a bound
+  command = plan
+
+  variables {
+    max_instances = 1000
+  }
+
+  expect_failures = [var.max_instances]
+}
+
+run "cluster_name_too_long" {
+  # says: a name is up to 17
+  command = plan
+
+  variables {
+    clusters = { production-in-europe-west = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
+    signers  = { prod-calico = { cluster = "production-in-europe-west", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "cluster_of_no_issuer" {
+  # says: exactly one of gke and oidc
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-dns", server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "private_endpoint_without_network" {
+  # says: access gke-private needs network
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-private", certificate_authority = file("tests/ca.pem"), gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://10.0.0.2" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "ip_address_as_dns_endpoint" {
+  # says: server is the DNS-based endpoint
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://34.1.2.3" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "api_server_without_its_ca" {
+  # says: certificate_authority is the API server's CA as PEM
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "oidc", audience = "https://csr-signer.example.com/0123", oidc = { issuer = "https://issuer.example.com" }, server = "https://api.example.com" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "audience_that_can_be_guessed" {
+  # says: at least 16 characters that no other API server accepts
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "oidc", audience = "signer", certificate_authority = file("tests/ca.pem"), oidc = { issuer = "https://issuer.example.com" }, server = "https://api.example.com" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "server_without_tls" {
+  # says: server is an https URL
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "http://gke-1.gke.goog" } }
+  }
+
+  expect_failures = [var.clusters]
+}

@@ -1,0 +1,429 @@
+variable "audit" {
+  description = "The audit trail (modules/audit): the project that holds it, whom its alerts reach, for how many days records are kept, and whether nobody can ever delete them before (`locked` cannot be undone, and terraform destroy fails for as long). null: no trail, and KMS logs no signature: for trials alone, so it must be said."
+  type = object({
+    locked                = optional(bool, false)
+    notification_channels = optional(list(string), [])
+    project               = string
+    retention_days        = optional(number, 400)
+  })
+}
+
+variable "binary_authorization_policy" {
+  description = "Binary Authorization policy that images must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none."
+  type        = string
+  default     = null
+}
+
+variable "ca_administrator" {
+  description = "The one principal besides the function that may sign: it makes CA certificates with signerctl. user:EMAIL or serviceAccount:EMAIL."
+  type        = string
+
+  validation {
+    condition     = can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator))
+    error_message = "ca_administrator: got ${var.ca_administrator}; allowed is one principal, user:EMAIL or serviceAccount:EMAIL. A group would hide who can sign, and the audit alerts on everyone else."
+  }
+}
+
+variable "ca_days_left" {
+  description = "A CA certificate that ends sooner than this is refused at plan."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.ca_days_left >= 1 && floor(var.ca_days_left) == var.ca_days_left
+    error_message = "ca_days_left: allowed is a whole number of days, at least 1."
+  }
+}
+
+variable "callers" {
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone)."
+  type        = string
+
+  validation {
+    condition     = contains(["same-vpc", "perimeter", "internet"], var.callers)
+    error_message = "callers: got ${var.callers}; allowed are same-vpc, perimeter and internet. Too narrow a choice shows as HTTP 404 at the exporter."
+  }
+}
+
+variable "clusters" {
+  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL. certificate_authority: the API server's CA, PEM, for gke-private and oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
+  type = map(object({
+    access                   = string
+    address_ranges           = optional(list(string), [])
+    audience                 = optional(string)
+    certificate_authority    = optional(string)
+    cluster_domain           = optional(string, "cluster.local")
+    credential_id            = optional(string, "required")
+    exporter_service_account = optional(string, "csr-exporter")
+    fleet_project            = optional(string)
+    gke = optional(object({
+      location       = string
+      name           = string
+      project        = string
+      project_number = string
+    }))
+    oidc = optional(object({
+      issuer = string
+      jwks   = optional(string)
+    }))
+    server              = string
+    shared_trust_domain = optional(bool, false)
+    source              = optional(string)
+  }))
+
+  validation {
+    condition     = length(var.clusters) > 0 && alltrue([for name in keys(var.clusters) : can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", name))])
+    error_message = "clusters: at least one; a name is up to 17 lower-case letters, digits and hyphens, because account names are made from it."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : contains(["gke-dns", "gke-private", "connect-gateway", "oidc"], cluster.access)])
+    error_message = "clusters: access is gke-dns, gke-private, connect-gateway or oidc (infra/examples has one of each)."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null)])
+    error_message = "clusters: exactly one of gke and oidc says who issues the cluster's service account tokens; gke for GKE, oidc for every other cluster."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.gke != null || !startswith(cluster.access, "gke-")])
+    error_message = "clusters: access gke-dns and gke-private need gke, with the cluster's project, number, location and name."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
+    error_message = "clusters: server is an https URL without user, query or fragment."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-dns" || can(regex("^https://([a-z0-9-]+\\.)+gke\\.goog/?$", cluster.server))])
+    error_message = "clusters: with access gke-dns, server is the DNS-based endpoint, https://gke-....gke.goog: gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || startswith(cluster.server, "https://connectgateway.googleapis.com/")])
+    error_message = "clusters: with access connect-gateway, server is https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/gkeMemberships/NAME."
+  }
+
+  validation {
+    condition = alltrue([for cluster in values(var.clusters) :
+      contains(["gke-dns", "connect-gateway"], cluster.access) ? cluster.certificate_authority == null : can(regex("-----BEGIN CERTIFICATE-----", cluster.certificate_authority))
+    ])
+    error_message = "clusters: certificate_authority is the API server's CA as PEM with access gke-private and oidc, and absent with gke-dns and connect-gateway, whose certificates are Google's."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-private" || var.network != null])
+    error_message = "clusters: access gke-private needs network: without Direct VPC egress the function does not reach a private address."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 : cluster.audience == null])
+    error_message = "clusters: audience is a text of at least 16 characters that no other API server accepts, with access oidc only, for example https://csr-signer.example.com/ followed by the output of uuidgen."
+  }
+
+  validation {
+    condition     = length(distinct(compact([for cluster in values(var.clusters) : cluster.audience]))) == length(compact([for cluster in values(var.clusters) : cluster.audience]))
+    error_message = "clusters: two have the same audience: a token for one would be good at the other."
+  }
+
+  validation {
+    condition     = length(distinct([for cluster in values(var.clusters) : "${cluster.gke.project}/${cluster.exporter_service_account}" if cluster.gke != null])) == length([for cluster in values(var.clusters) : cluster if cluster.gke != null])
+    error_message = "clusters: two clusters of one GKE project have the same exporter_service_account. The project has one identity pool, in which they would be the same: give each its own name."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : contains(["required", "waived"], cluster.credential_id)])
+    error_message = "clusters: credential_id is required or, for Kubernetes before 1.32, waived."
+  }
+}
+
+variable "deployer" {
+  description = "Principal that applies this, where it does not own the project: it is allowed to deploy as the function's account. null: no grant."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
+    error_message = "deployer: allowed is one principal, user:EMAIL or serviceAccount:EMAIL."
+  }
+}
+
+variable "encryption_key" {
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage must be allowed to use it. It must not be a signer's key."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
+    error_message = "encryption_key: allowed is the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+  }
+}
+
+variable "exporter_namespace" {
+  description = "Namespace of the exporter in every cluster, as in infra/cluster."
+  type        = string
+  default     = "kms-csr-signer"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
+    error_message = "exporter_namespace: allowed is the name of a Kubernetes namespace."
+  }
+}
+
+variable "further_invokers" {
+  description = "Service accounts, besides the exporters, that may call the function, serviceAccount:EMAIL each; normally none. The function still refuses callers that are not the cluster's exporter."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setintersection(var.further_invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
+    error_message = "further_invokers: allUsers and allAuthenticatedUsers would let anybody on the internet call the signer. Name the service accounts, serviceAccount:EMAIL; the exporters are among them already."
+  }
+
+  validation {
+    condition     = alltrue([for member in var.further_invokers : startswith(member, "all") || can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
+    error_message = "further_invokers: allowed are single service accounts, serviceAccount:EMAIL; Cloud Run admits no federated principal, and a group would hide who can call."
+  }
+}
+
+variable "image" {
+  description = "null: a Cloud Function is built from source. Else an image of the same code by digest, REPOSITORY@sha256:DIGEST, that is run as a Cloud Run service."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image == null || can(regex("^[^@\\s]+@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "image: allowed is REPOSITORY@sha256:DIGEST. A tag can be moved to other code after it was reviewed."
+  }
+}
+
+variable "key_project" {
+  description = "Project of the keys; best one that holds nothing else, because who owns a project can sign with its keys."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.key_project))
+    error_message = "key_project: got ${var.key_project}; allowed is a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
+  }
+}
+
+variable "key_ring" {
+  description = "Name of the key ring; it can never be deleted or renamed."
+  type        = string
+  default     = "csr-signer"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
+    error_message = "key_ring: allowed are up to 63 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "location" {
+  description = "Region of everything; that of the clusters, or near. That of a key ring can never be changed."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
+    error_message = "location: got ${var.location}; allowed is a region such as europe-west1. The location global promises no HSM."
+  }
+}
+
+variable "max_instances" {
+  description = "Most instances at a time; each serves 16 requests at once."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances: allowed is a whole number from 1 to 100: what a flood of CSRs may cost must have a bound."
+  }
+}
+
+variable "min_instances" {
+  description = "Instances that are always kept; 1 spares the first pods the start of one."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
+    error_message = "min_instances: allowed is a whole number from 0 to max_instances."
+  }
+}
+
+variable "name" {
+  description = "Name of the function, of its Cloud Run service and of its account; those of its parts begin with it."
+  type        = string
+  default     = "csr-signer"
+
+  validation {
+    # An account's name has 6 to 30 characters, and -build follows.
+    condition     = can(regex("^[a-z][a-z0-9-]{4,22}[a-z0-9]$", var.name))
+    error_message = "name: got ${var.name}; allowed are 6 to 24 lower-case letters, digits and hyphens: account names are made from it."
+  }
+}
+
+variable "network" {
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  type = object({
+    egress     = optional(string, "private-ranges-only")
+    network    = string
+    subnetwork = string
+    tags       = optional(list(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
+    error_message = "network.egress: allowed are private-ranges-only and all-traffic."
+  }
+}
+
+variable "profiles" {
+  description = "Profiles of your own, YAML by file name (docs/profiles.md); a signer names them as profile.name."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.profiles) : can(regex("^[a-z0-9][a-z0-9-]*\\.yaml$", name)) && name != "configuration.yaml"])
+    error_message = "profiles: a name is lower-case letters, digits and hyphens, ends in .yaml, and is not configuration.yaml."
+  }
+}
+
+variable "project" {
+  description = "Project of the function and of the exporters' identities."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project: got ${var.project}; allowed is a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
+  }
+}
+
+variable "project_number" {
+  description = "Number of the project; it is in names of workload identity pools and of Google's own buckets."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.project_number))
+    error_message = "project_number: got ${var.project_number}; allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+  }
+}
+
+variable "service_perimeter" {
+  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects that enter it: the function's, the keys' and the clusters'. null: none."
+  type = object({
+    name            = string
+    project_numbers = set(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
+    error_message = "service_perimeter.name: allowed is the full name, accessPolicies/A/servicePerimeters/P."
+  }
+}
+
+variable "signers" {
+  description = "The signers, by a name of yours that the key gets, too. ca_certificate: null at first, which makes the key; then the PEM that signerctl made with it. key_version: null is version 1 of the signer's own key. approve: false where another approver decides. lifetime, deferral_limit: as 90d or 5m."
+  type = map(object({
+    approve        = optional(bool, true)
+    ca_certificate = optional(string)
+    cluster        = string
+    deferral_limit = optional(string)
+    key_algorithm  = optional(string, "EC_SIGN_P384_SHA384")
+    key_version    = optional(string)
+    lifetime       = optional(string)
+    profile = object({
+      name       = string
+      namespaces = optional(list(string), [])
+      release    = optional(string)
+    })
+    protection_level = optional(string, "HSM")
+    signature_hash   = optional(string)
+    signer_name      = string
+    trust_bundle     = optional(string)
+  }))
+
+  validation {
+    condition     = length(var.signers) > 0 && alltrue([for name in keys(var.signers) : can(regex("^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$", name))])
+    error_message = "signers: at least one; a name is up to 49 lower-case letters, digits and hyphens, because the key and files are named by it."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name))])
+    error_message = "signers: signer_name is DOMAIN/NAME, with a dot in DOMAIN and one slash at least, such as example.com/calico; got ${join(", ", [for signer in values(var.signers) : signer.signer_name])}."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
+    error_message = "signers: signer_name below kubernetes.io and k8s.io is Kubernetes' own and is never signed here; use a domain of yours."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : contains(keys(var.clusters), signer.cluster)])
+    error_message = "signers: cluster is one of clusters: ${join(", ", keys(var.clusters))}."
+  }
+
+  validation {
+    condition     = length(distinct([for signer in values(var.signers) : "${signer.cluster} ${signer.signer_name}"])) == length(var.signers)
+    error_message = "signers: two have the same signer_name in the same cluster."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
+    error_message = "signers: key_version is the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version that could be meant without it."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "projects/${var.key_project}/")])
+    error_message = "signers: key_version lies in another project than key_project (${var.key_project}), where its use would neither be granted nor be logged. Use a key of ${var.key_project}, or make that project the key_project."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") == (signer.signature_hash != null)])
+    error_message = "signers: a raw key (RSA_SIGN_RAW_PKCS1_*) fixes no hash, so it needs signature_hash: SHA256, SHA384 or SHA512; every other key fixes its own and takes none. Better use a key that is not raw."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : signer.signature_hash == null || contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-"))])
+    error_message = "signers: signature_hash is SHA256, SHA384 or SHA512."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : contains(["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"], signer.protection_level)])
+    error_message = "signers: protection_level is HSM, HSM_SINGLE_TENANT or, for trials, SOFTWARE."
+  }
+
+  validation {
+    condition = alltrue(flatten([for signer in values(var.signers) : [for pem in [signer.ca_certificate, signer.trust_bundle] :
+      pem == null || (can(regex("-----BEGIN CERTIFICATE-----", pem)) && !can(regex("PRIVATE KEY-----", pem)))
+    ]]))
+    error_message = "signers: ca_certificate and trust_bundle are certificates as PEM, as in file(\"ca.pem\"), not a file's name and never a private key."
+  }
+
+  validation {
+    # Calico trusts CA and common name: who owns one of two clusters with one CA can pose in the other.
+    condition = alltrue([for pair in setproduct(values(var.signers), values(var.signers)) :
+      pair[0].cluster == pair[1].cluster
+      || try(var.clusters[pair[0].cluster].shared_trust_domain && var.clusters[pair[1].cluster].shared_trust_domain, false)
+      || (
+        (pair[0].ca_certificate == null || replace(coalesce(pair[0].ca_certificate, "-"), "/\\s/", "") != replace(coalesce(pair[1].ca_certificate, "-"), "/\\s/", ""))
+        && (pair[0].key_version == null || pair[0].key_version != pair[1].key_version)
+      )
+    ])
+    error_message = "signers: two clusters share a CA certificate or key version: who owns one of them could pose as the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : alltrue([for text in [signer.lifetime, signer.deferral_limit] : text == null || can(regex("^[1-9][0-9]{0,5}[mhd]$", text))])])
+    error_message = "signers: lifetime and deferral_limit are a number with m, h or d, such as 90d."
+  }
+}
+
+variable "source_folder" {
+  description = "Folder of the function's source; null: function/ beside this folder."
+  type        = string
+  default     = null
+}

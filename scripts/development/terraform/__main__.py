@@ -1,0 +1,68 @@
+"""`scripts/python -m development.terraform validate|test|fmt [FOLDER...]`: Terraform on infra/, without network.
+
+`fmt` writes, unless `--check` is given. Folders are named as infra or infra/modules/key; none means all.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from development import apart
+from development.lock import ROOT, TERRAFORM
+from development.terraform.environment import Answer, Workspace, modules
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does one thing in every folder, also after one failed; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="development.terraform", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("validate", "test", "fmt"))
+    parser.add_argument("folders", nargs="*", help="folders below the project's root")
+    parser.add_argument("--check", action="store_true", help="fmt: only tell what it would change")
+    options = parser.parse_intermixed_args(arguments)
+    apart.python(TERRAFORM)
+    with tempfile.TemporaryDirectory(prefix="csr-signer-terraform-") as folder:
+        workspace = Workspace.make(Path(folder))
+        if options.command == "fmt":
+            return _format(workspace, options.folders or ["infra"], check=options.check)
+        failed = [
+            name for name in options.folders or modules() if not _succeeds(workspace, name.rstrip("/"), options.command)
+        ]
+    print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no findings")
+    return 1 if failed else 0
+
+
+def _succeeds(workspace: Workspace, module: str, command: str) -> bool:
+    if command == "test" and not list((workspace.tree / module).glob("tests/*.tftest.hcl")):
+        return True
+    print(f"== {module}", flush=True)
+    answer = workspace.init(module)
+    if answer.status == 0:
+        answer = workspace.run(module, command, "-no-color")
+    _show(answer)
+    return answer.status == 0
+
+
+def _format(workspace: Workspace, folders: Sequence[str], *, check: bool) -> int:
+    status = 0
+    for folder in folders:
+        answer = workspace.run(folder, "fmt", "-recursive", *(("-check", "-diff") if check else ()))
+        _show(answer)
+        if not check:
+            for name in answer.output.split():
+                shutil.copyfile(workspace.tree / folder / name, ROOT / folder / name)
+        status = status or answer.status
+    return status
+
+
+def _show(answer: Answer) -> None:
+    sys.stdout.write(answer.output)
+    sys.stdout.write(answer.errors)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Terraform with stand-ins for its providers, and what it plans for the deployments of infra/tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from development import apart
+from development.lock import TERRAFORM
+from development.terraform.environment import Workspace
+from tests.infra.terraform.plans import Plan, plans
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the tree that tests may change, with the root module initialised."""
+    return initialised(tmp_path_factory)
+
+
+def initialised(tmp_path_factory: pytest.TempPathFactory, module: str = "infra") -> Workspace:
+    """A fresh copy, with one folder initialised.
+
+    Where Terraform cannot be installed the tests are skipped, or fail where CI is set.
+    """
+    try:
+        apart.python(TERRAFORM)
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is set and Terraform is needed: {error}")
+        pytest.skip(f"NOT TESTED: Terraform could not be installed: {error}")
+    made = Workspace.make(tmp_path_factory.mktemp("terraform"))
+    answer = made.init(module)
+    assert answer.status == 0, answer.errors
+    return made
+
+
+@pytest.fixture(scope="session")
+def planned(workspace: Workspace) -> Mapping[str, Plan]:
+    """The plans of infra/tests/deployment.tftest.hcl by the name of their run."""
+    return plans(workspace, "infra", "tests/deployment.tftest.hcl")

@@ -1,0 +1,99 @@
+"""What is deployed is named by what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from development.lock import ROOT
+from tests.infra.terraform.conftest import initialised
+from tests.infra.terraform.plans import plans
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from development.terraform.environment import Workspace
+
+MODULE = "infra/modules/function"
+TEST = "tests/planned.tftest.hcl"
+CONTENT = "{for each in data.archive_file.bundle.source : each.filename => sha256(each.content)}"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy whose function may be changed."""
+    return initialised(tmp_path_factory, MODULE)
+
+
+def object_name(workspace: Workspace) -> str:
+    """The object that the function would be built from now; what is packed is checked on the way."""
+    module = workspace.tree / MODULE
+    text = (module / "tests" / "function.tftest.hcl").read_text(encoding="utf-8")
+    head = text[: text.index("\nrun ")]
+    listed = json.dumps(hashed(workspace.tree / "function"), separators=(",", ":"), sort_keys=True)
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    (module / TEST).write_text(
+        f"""{head}
+run "planned" {{
+  command = plan
+
+  assert {{
+    condition     = sha256(jsonencode({CONTENT})) == "{digest}"
+    error_message = "the zip holds other files: ${{jsonencode({CONTENT})}}"
+  }}
+}}
+""",
+        encoding="utf-8",
+    )
+    (name,) = [
+        values["name"]
+        for address, values in plans(workspace, MODULE, TEST)["planned"].resources.items()
+        if address == "google_storage_bucket_object.source"
+    ]
+    assert re.fullmatch(r"csr-signer-[0-9a-f]{64}\.zip", name)
+    return str(name)
+
+
+def hashed(function: Path) -> dict[str, str]:
+    """All that must be packed, with its SHA-256: the function's files without Python's own, and the documents."""
+    contents: dict[str, Any] = {
+        path.relative_to(function).as_posix(): path.read_bytes()
+        for path in function.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    contents["configuration.yaml"] = b"clusters: {}\n"
+    contents["prod-ca.pem"] = b"-----BEGIN CERTIFICATE-----\n"
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def test_the_same_source_is_the_same_object(workspace: Workspace) -> None:
+    """Applying again builds nothing: the name does not change, whatever Python leaves beside the source."""
+    before = object_name(workspace)
+    cache = workspace.tree / "function" / "csr_signer" / "__pycache__"
+    cache.mkdir()
+    (cache / "service.cpython-313.pyc").write_bytes(b"compiled")
+    (workspace.tree / "function" / "main.py").touch()
+    assert object_name(workspace) == before
+
+
+def test_one_byte_is_another_object(workspace: Workspace) -> None:
+    """One byte more in any file, or a file under another name, is another object, and so another build."""
+    function = workspace.tree / "function" / "csr_signer"
+    names = [object_name(workspace)]
+    with (function / "profiles" / "calico.yaml").open("a", encoding="utf-8") as profile:
+        profile.write("\n")
+    names.append(object_name(workspace))
+    (function / "lint.py").rename(function / "lint2.py")
+    names.append(object_name(workspace))
+    assert len(set(names)) == 3
+
+
+def test_nothing_is_left_out_that_is_not_text() -> None:
+    """Terraform reads the source as text: a file that is none could not be packed."""
+    for path in (ROOT / "function").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            path.read_text(encoding="utf-8")

@@ -1,0 +1,53 @@
+"""When a CA certificate ends, as the module `certificate` reads it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.function.authorities import Ca, named, permitted
+from tests.infra.terraform.conftest import initialised
+
+if TYPE_CHECKING:
+    import pytest
+
+MODULE = "infra/modules/certificate"
+LAST_OF_UTC = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
+FIRST_OF_GENERALIZED = datetime(2050, 1, 1, tzinfo=UTC)
+
+
+def authorities() -> list[Ca]:
+    """CAs whose encodings differ in length, so that DER begins at every place of base64, and in their forms of time."""
+    ends = (LAST_OF_UTC, FIRST_OF_GENERALIZED)
+    short = [Ca("A" * length, end=end) for length in range(1, 5) for end in ends]
+    subject = named("Example", ORGANIZATION_NAME="Ünïcode & <Söhne>", COUNTRY_NAME="DE")
+    names = permitted(*(x509.DNSName(f"{index}.example.com") for index in range(100)))
+    large = Ca(subject, key=rsa.generate_private_key(public_exponent=65537, key_size=2048), extensions=names)
+    return [*short, large, Ca("Before", begin=datetime(1999, 5, 6, 7, 8, 9, tzinfo=UTC))]
+
+
+def test_the_end_is_the_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """For certificates of all sizes and both forms of time, it is the notAfter that pyca reads."""
+    workspace = initialised(tmp_path_factory, MODULE)
+    runs = [
+        f"""run "number_{index}" {{
+  command = plan
+  variables {{
+    pem = {json.dumps(ca.pem.decode())}
+  }}
+  assert {{
+    condition     = output.not_after == "{ca.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+    error_message = "got ${{coalesce(output.not_after, "nothing")}}"
+  }}
+}}
+"""
+        for index, ca in enumerate(authorities())
+    ]
+    test = workspace.tree / MODULE / "tests" / "ends.tftest.hcl"
+    test.write_text("\n".join(runs), encoding="utf-8")
+    answer = workspace.run(MODULE, "test", "-no-color", "-filter=tests/ends.tftest.hcl")
+    assert answer.status == 0, answer.output

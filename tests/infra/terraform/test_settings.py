@@ -1,0 +1,81 @@
+"""Settings of the function that are traps where they are left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.infra.terraform.plans import Plan
+
+
+def service_config(plan: Plan) -> Mapping[str, Any]:
+    """How the function is run."""
+    config: Mapping[str, Any] = plan.one("google_cloudfunctions2_function")["service_config"][0]
+    return config
+
+
+def test_the_function_is_bounded(planned: Mapping[str, Plan]) -> None:
+    """Instances, requests at a time and seconds have bounds; more requests than one need a whole CPU."""
+    config = service_config(planned["deployed"])
+    wanted = {
+        "available_cpu": "1",
+        "available_memory": "512Mi",
+        "max_instance_count": 10,
+        "max_instance_request_concurrency": 16,
+        "timeout_seconds": 30,
+        "all_traffic_on_latest_revision": True,
+    }
+    assert {name: config[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(("run", "ingress"), [("deployed", "ALLOW_ALL"), ("hardened", "ALLOW_INTERNAL_ONLY")])
+def test_callers_decide_the_ingress(planned: Mapping[str, Plan], run: str, ingress: str) -> None:
+    """Only clusters on the internet open the function to it."""
+    assert service_config(planned[run])["ingress_settings"] == ingress
+
+
+def test_no_default_account_is_used(planned: Mapping[str, Plan]) -> None:
+    """Function and build run as accounts of their own."""
+    function = planned["deployed"].one("google_cloudfunctions2_function")
+    assert service_config(planned["deployed"])["service_account_email"].startswith("csr-signer@example-signer.")
+    assert function["build_config"][0]["service_account"]
+    accounts = {
+        values["account_id"]
+        for values in planned["deployed"].of_type("google_service_account").values()
+        if "account_id" in values
+    }
+    assert {"csr-signer", "csr-signer-build", "csr-exporter-prod", "csr-exporter-site"} <= accounts
+
+
+def test_hardening_reaches_every_part(planned: Mapping[str, Plan]) -> None:
+    """Encryption at rest, Binary Authorization and Direct VPC egress are set where they were asked for."""
+    plan = planned["hardened"]
+    key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    assert plan.one("google_cloudfunctions2_function")["kms_key_name"] == key
+    assert plan.one("google_artifact_registry_repository")["kms_key_name"] == key
+    assert plan.one("google_storage_bucket")["encryption"][0]["default_kms_key_name"] == key
+    config = service_config(plan)
+    assert config["binary_authorization_policy"] == "default"
+    assert config["direct_vpc_egress"] == "VPC_EGRESS_PRIVATE_RANGES_ONLY"
+
+
+def test_keys_are_hard_to_lose(planned: Mapping[str, Plan]) -> None:
+    """A key is made in hardware, is destroyed 30 days after it was asked for, and never rotates by itself."""
+    for key in planned["deployed"].of_type("google_kms_crypto_key").values():
+        if "purpose" in key:
+            assert key["version_template"] == [{"algorithm": "EC_SIGN_P384_SHA384", "protection_level": "HSM"}]
+            assert key["destroy_scheduled_duration"] == "2592000s"
+            assert key["purpose"] == "ASYMMETRIC_SIGN"
+
+
+def test_only_the_exporters_own_token_is_exchanged(planned: Mapping[str, Plan]) -> None:
+    """The provider admits one subject, the one that may mint tokens; its keys are the cluster's."""
+    provider = planned["deployed"].one("google_iam_workload_identity_pool_provider")
+    subject = "system:serviceaccount:kms-csr-signer:csr-exporter"
+    assert provider["attribute_condition"] == f"assertion.sub == '{subject}'"
+    assert provider["attribute_mapping"] == {"google.subject": "assertion.sub"}
+    assert "keys" in provider["oidc"][0]["jwks_json"]
