@@ -11,6 +11,8 @@ import select
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from csr_signer.attestation import Attestation
@@ -24,6 +26,21 @@ LOG_NAME: Final = "csr-signer"
 WRITE_SECONDS: Final = 5.0
 _STANDARD_OUTPUT: Final = 1
 _MOST_ADDRESSES: Final = 4  # an honest pod has one or two
+_INDEXED: Final = ("cluster", "signer_name")  # facts by which people search: labels, too
+
+EVENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "intent": "the key is about to be used; without this line nothing is signed",
+        "issued": "the certificate is in the CSR's status",
+        "abandoned": "an intent that came to nothing",
+        "refused": "the CSR was denied, or failed where it was approved already",
+        "deferred": "the same event must be sent again; the CSR is as it was",
+        "ignored": "there is nothing to do; an error where the CSR holds a certificate that is not this issuer's",
+        "fault": "something failed: an error where a human must act, a warning where time or the sender heals it",
+        "issuer_expiry": "a CA must be rotated; once a day and process",
+    }
+)
+"""Every event that there is: an interface, as violation codes are. docs/audit.md lists them with their fields."""
 
 
 class LineWriter:
@@ -59,12 +76,12 @@ class AuditRecord:
     """One line: who asked, what was decided, by which rules, which serial, which key version.
 
     Attributes:
-        event: `intent`, `issued`, `abandoned` (an intent that came to nothing), `refused`, `deferred`, `ignored`,
-            `fault`, or `issuer_expiry` (a CA that must be rotated; it belongs to no CSR).
+        event: a key of EVENTS.
         severity: of Cloud Logging.
         message: for people.
-        csr_uid: by which everything about one CSR is found.
+        csr_uid: by which everything about one CSR is found; empty where the record belongs to none.
         facts: for machines; values are ours, or quoted.
+        created: of the CSR, where the record is to say how old it was.
     """
 
     event: str
@@ -72,6 +89,11 @@ class AuditRecord:
     message: str
     csr_uid: str
     facts: Mapping[str, object]
+    created: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.event not in EVENTS:
+            raise ValueError(f"audit event {self.event!r} is not in EVENTS")
 
 
 class Audit:
@@ -80,11 +102,19 @@ class Audit:
     Args:
         write: takes one whole line or raises; standard output where none is given.
         project: Google Cloud project of the traces, empty where there is none.
+        clock: gives the time, UTC.
     """
 
-    def __init__(self, *, write: Callable[[bytes], None] | None = None, project: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        write: Callable[[bytes], None] | None = None,
+        project: str = "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._write = write or LineWriter()
         self._project = project
+        self._clock = clock
         self._lock = threading.Lock()
 
     def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
@@ -93,21 +123,7 @@ class Audit:
         Raises:
             UnavailableError: it could not be written whole.
         """
-        line: dict[str, object] = {
-            "severity": record.severity,
-            "message": record.message,
-            "logging.googleapis.com/labels": {
-                "log": LOG_NAME,
-                "event": record.event,
-                "csr_uid": record.csr_uid,
-            },
-            "event": record.event,
-            "csr_uid": record.csr_uid,
-            **record.facts,
-        }
-        if trace_id and self._project:
-            line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace_id}"
-        text = json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+        text = _text(self._line(record, trace_id)) + b"\n"
         if not self._lock.acquire(timeout=WRITE_SECONDS):
             raise UnavailableError("the audit record could not be written: others wait to be written")
         try:
@@ -116,6 +132,36 @@ class Audit:
             raise UnavailableError(f"the audit record could not be written: {error}") from error
         finally:
             self._lock.release()
+
+    def _line(self, record: AuditRecord, trace_id: str) -> dict[str, object]:
+        """The record in Cloud Logging's special fields, and everything that machines read beside them."""
+        now = self._clock()
+        indexed = {name: str(record.facts[name]) for name in _INDEXED if name in record.facts}
+        line: dict[str, object] = {
+            "severity": record.severity,
+            "time": now.isoformat(timespec="microseconds"),
+            "message": record.message,
+            "logging.googleapis.com/labels": {
+                "log": LOG_NAME,
+                "event": record.event,
+                "csr_uid": record.csr_uid,
+                **indexed,
+            },
+            "event": record.event,
+            "csr_uid": record.csr_uid,
+            **record.facts,
+        }
+        if record.created is not None:
+            line["age_seconds"] = max(0.0, round((now - record.created).total_seconds(), 3))
+        if trace_id and self._project:
+            line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace_id}"
+        # Of two entries with this id and one time Cloud Logging keeps one: a line that is sent twice counts once.
+        line["logging.googleapis.com/insertId"] = hashlib.sha256(_text(line)).hexdigest()[:32]
+        return line
+
+
+def _text(line: Mapping[str, object]) -> bytes:
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, object]:
@@ -161,12 +207,17 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
     }
 
 
-def fault(error: SignerError, *, csr_uid: str, event_id: str) -> AuditRecord:
-    """A fault as a record."""
+def fault(error: SignerError, *, csr_uid: str, event_id: str, cluster: str = "") -> AuditRecord:
+    """A fault as a record; the cluster is left out where the event named none of ours."""
     return AuditRecord(
         event="fault",
         severity=error.severity,
         message=str(error)[:LONGEST_TEXT],
         csr_uid=csr_uid,
-        facts={"fault": type(error).__name__, "status": error.status, "event_id": quote(event_id)},
+        facts={
+            **({"cluster": cluster} if cluster else {}),
+            "fault": type(error).__name__,
+            "status": error.status,
+            "event_id": quote(event_id),
+        },
     )

@@ -51,7 +51,7 @@ class RequestReference:
         cluster: key of the cluster whose source the event names.
         name, uid: of the CSR; the name is safe as one path segment.
         event_id: of the event, for audit records.
-        trace_id: of its traceparent, empty where there is none.
+        trace_id: of its traceparent (W3C Trace Context), empty where there is none.
     """
 
     cluster: str
@@ -89,13 +89,12 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         raise EventError("source: not one of the configured clusters'")
     _check_invoker(request, clusters[key])
     name, uid = _subject(data, attributes.get("subject"))
-    trace = _TRACE_PARENT.fullmatch(request.headers.get("traceparent", ""))
     return RequestReference(
         cluster=key,
         name=name,
         uid=uid,
         event_id=ascii(event_id)[1:-1][:128],
-        trace_id=trace[1] if trace else "",
+        trace_id=_trace_id(request.headers.get("traceparent"), attributes.get("traceparent")),
     )
 
 
@@ -129,6 +128,12 @@ def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - w
     if not _UID.fullmatch(uid):
         raise EventError("data.uid: allowed is a UUID in lower case")
     return name, uid
+
+
+def _trace_id(*parents: object) -> str:
+    """The first trace that is named: by the HTTP header, or by the event where an intermediary dropped the header."""
+    traces = (_TRACE_PARENT.fullmatch(parent) for parent in parents if isinstance(parent, str))
+    return next((trace[1] for trace in traces if trace), "")
 
 
 def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:

@@ -9,6 +9,7 @@ more; the time for all attempts is bounded far below the 90 s of Calico's client
 import contextlib
 import hashlib
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ from csr_signer.shared import SharedFetch
 from csr_signer.violation import quote
 
 T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
 
 PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 ATTEMPT_SECONDS: Final = 3.0
@@ -44,6 +46,7 @@ LONGEST_PAUSE: Final = 1.0
 RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
 _LONGEST_NAME: Final = 400
+_PURPOSE: Final = re.compile(r"csr-uid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _CHANNEL_OPTIONS: Final = (
     # A proxy from the environment would see where our token goes, and may break a loopback double.
     ("grpc.enable_http_proxy", 0),
@@ -190,8 +193,11 @@ class CloudKmsKey:
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
 
+        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
+        metadata = (("x-goog-request-reason", reason), *_trace(tbs))
+
         def question(timeout: float) -> bytes:
-            signature = self._asymmetric_sign(algorithm, digest, reason, timeout)
+            signature = self._asymmetric_sign(algorithm, digest, metadata, timeout)
             verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
             got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
             if not verified:
@@ -229,7 +235,9 @@ class CloudKmsKey:
             _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
         return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
 
-    def _asymmetric_sign(self, algorithm: SignatureAlgorithm, digest: bytes, reason: str, timeout: float) -> bytes:
+    def _asymmetric_sign(
+        self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
+    ) -> bytes:
         # The checksum is made anew for each attempt, so that a complaint about it is a complaint about the way.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         request = {
@@ -237,8 +245,6 @@ class CloudKmsKey:
             field: content if algorithm.raw else {algorithm.digest.name: digest},
             f"{field}_crc32c": google_crc32c.value(content),
         }
-        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
-        metadata = (("x-goog-request-reason", reason),)
         answer = _called(
             lambda: self._client.asymmetric_sign(request=request, retry=None, timeout=timeout, metadata=metadata)
         )
@@ -284,6 +290,12 @@ class CloudKmsKey:
         if isinstance(error, _WrongAnswerError):
             return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
+
+
+def _trace(tbs: TBSCertificate) -> Metadata:
+    """The trace of a CSR: its uid without dashes, as in the exporter's events and log (W3C Trace Context)."""
+    uid = _PURPOSE.fullmatch(tbs.purpose)
+    return (("traceparent", f"00-{uid[1].replace('-', '')}-{tbs.sha256[:16]}-01"),) if uid else ()
 
 
 def _called(call: Callable[[], T]) -> T:

@@ -320,6 +320,7 @@ class _Case:
                 **facts,
                 "event_id": self.reference.event_id,
             },
+            created=self.csr.created,
         )
         self.audit.record(record, trace_id=self.reference.trace_id)
 

@@ -150,11 +150,12 @@ class Serving:
         return self._service
 
     def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
-        uid, event_id, trace_id = ("", "", "")
+        record, trace_id = fault(error, csr_uid="", event_id=""), ""
         if reference is not None:
-            uid, event_id, trace_id = reference.uid, reference.event_id, reference.trace_id
+            trace_id = reference.trace_id
+            record = fault(error, csr_uid=reference.uid, event_id=reference.event_id, cluster=reference.cluster)
         try:
-            self._audit.record(fault(error, csr_uid=uid, event_id=event_id), trace_id=trace_id)
+            self._audit.record(record, trace_id=trace_id)
         except SignerError as failure:
             return cloud_event.answer_fault(failure)
         return cloud_event.answer_fault(error)

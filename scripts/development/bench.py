@@ -1,13 +1,14 @@
 """`scripts/bench`: figures.
 
-`scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does; they
-stand here because the sandbox may not know that. Everything else is `sandbox.bench`: `scripts/bench --help`.
+`scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does, and
+`scripts/bench reconnects` what lost connections leave behind in the exporter; they stand here because the sandbox may
+not know those programs. Everything else is `sandbox.bench`: `scripts/bench --help`.
 """
 
 import sys
 from collections.abc import Sequence
 
-from development import issuing, judge
+from development import issuing, judge, reconnects
 from sandbox import bench
 
 
@@ -18,9 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return judge.main(given[1:])
     if given[:1] == ["issue"]:
         return issuing.main(given[1:])
+    if given[:1] == ["reconnects"]:
+        return reconnects.main(given[1:])
     if given[:1] in (["-h"], ["--help"]):
         print("scripts/bench judge: what reading and judging a request costs (scripts/bench judge --help);")
-        print("scripts/bench issue: what building and verifying a certificate costs; or\n")
+        print("scripts/bench issue: what building and verifying a certificate costs;")
+        print("scripts/bench reconnects N: what an exporter takes after N lost connections; or\n")
     return bench.main(given)
 
 

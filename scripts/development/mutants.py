@@ -18,16 +18,15 @@ import sys
 import tempfile
 import time
 import tomllib
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from development import apart
 from development.lock import MUTANTS, ROOT
 
-ENVIRONMENT: Final = ROOT / ".state" / "mutants"
 EXPLAINED: Final = ROOT / "tests" / "function" / "mutants.toml"
 SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("modules", nargs="+", help="modules of csr_signer, by name")
     modules = parser.parse_args(arguments).modules
     os.nice(10)
-    program = cosmic_ray()
+    program = apart.python(MUTANTS).with_name("cosmic-ray")
     known = explained()
     unexplained = 0
     for module in modules:
@@ -85,28 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f'after = {_quoted(mutant.after)}\nwhy = ""')
         unexplained += len(new)
     return 1 if unexplained else 0
-
-
-def cosmic_ray() -> Path:
-    """Its program; the environment is made anew where the lock is another."""
-    lock = ROOT / MUTANTS
-    stamp, program = ENVIRONMENT / "lock.crc32", ENVIRONMENT / "bin" / "cosmic-ray"
-    made_from = str(zlib.crc32(lock.read_bytes()))
-    if not program.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from:
-        print(f"installing the packages of {MUTANTS} into {ENVIRONMENT.relative_to(ROOT)} (once)", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        install = [
-            str(ENVIRONMENT / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", str(lock)]
-        subprocess.run([*install, *options], check=True)
-        stamp.write_text(made_from, encoding="utf-8")
-    return program
 
 
 def explained() -> Mapping[Mutant, str]:
@@ -133,7 +110,7 @@ def survivors_of(module: str, program: Path) -> tuple[int, list[Mutant]]:
             return done.stdout
 
         run("init", "cosmic-ray.toml", "session.sqlite")
-        filtered = ENVIRONMENT / "bin" / "cr-filter-operators"
+        filtered = program.with_name("cr-filter-operators")
         subprocess.run([filtered, "session.sqlite", "cosmic-ray.toml"], cwd=tree, check=True)
         run("exec", "cosmic-ray.toml", "session.sqlite")
         results = [json.loads(line) for line in run("dump", "session.sqlite").splitlines()]

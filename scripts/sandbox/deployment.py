@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 
-from sandbox import authority, control_plane, kubeconfig, manifests
+from sandbox import authority, control_plane, guards, kubeconfig, manifests
 from sandbox.api import Api
 from sandbox.calico.components import components
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS
 from sandbox.calico.world import World
-from sandbox.documents import Signer, exporter_document, function_document
+from sandbox.documents import CLUSTER, Signer, exporter_document, function_document
+from sandbox.exporter_runtime import ExporterRuntime
 from sandbox.foreign import ForeignCluster
 from sandbox.function_runtime import FunctionRuntime
 from sandbox.process import Part
@@ -49,6 +50,7 @@ class Deployment:
         signer: What is configured for Calico's pods.
         signers: All that is configured, that one first.
         function: The function; kill and restart it as you like.
+        exporters: The exporter's replicas, by their ordinals; the same goes for them.
         proxies: The fault proxies that the settings ask for; without faults at first.
     """
 
@@ -70,8 +72,16 @@ class Deployment:
             workers=settings.workers,
         )
         self.proxies: dict[Link, FaultProxy] = {}
+        self.exporters = tuple(
+            ExporterRuntime(
+                self.directory / "exporter.json",
+                self.log(f"exporter-{ordinal}" if ordinal else "exporter"),
+                ordinal=ordinal,
+                program=settings.exporter,
+            )
+            for ordinal in range(settings.replicas)
+        )
         self._stack = contextlib.ExitStack()
-        self._exporter: Part | None = None
         self._started = False
 
     def start(self) -> Self:
@@ -102,9 +112,13 @@ class Deployment:
             )
             self.signers = (self.signer, *self._further_signers())
             self._write("function.json", self._function_document())
+            if self.settings.guards:
+                self._put_guards_in()
             self._stack.callback(self.function.stop)
             self.function.start()
             self._write("exporter.json", self._exporter_document())
+            for exporter in self.exporters:
+                self._stack.callback(exporter.stop)
             self.start_exporter()
         except BaseException:
             self.stop()
@@ -127,31 +141,27 @@ class Deployment:
         return self.directory / "ca.pem"
 
     def log(self, part: str) -> Path:
-        """The log of `function`, `exporter`, `google`, `kms` or `signerctl`."""
+        """The log of `function`, `exporter` (further replicas: `exporter-1`), `google`, `kms` or `signerctl`."""
         return self.directory / f"{part}.log"
 
     def start_exporter(self) -> None:
-        """Start the exporter, also again after it was killed, and wait until it runs.
+        """Start all replicas of the exporter, also again after they were killed, and wait until they run.
 
         Raises:
-            PartError: It does not.
+            PartError: One does not.
         """
-        self._exporter = Part.start(
-            "csr_exporter",
-            log=self.log("exporter"),
-            environment={"CSR_EXPORTER_CONFIGURATION": str(self.directory / "exporter.json")},
-        )
-        self._stack.callback(self._exporter.stop)
+        for exporter in self.exporters:
+            exporter.start()
 
     def kill_exporter(self) -> None:
-        """End the exporter at once, as a crash does."""
-        if self._exporter is not None:
-            self._exporter.kill()
+        """End all replicas of the exporter at once, as a crash does."""
+        for exporter in self.exporters:
+            exporter.kill()
 
     @property
     def exporter_pid(self) -> int | None:
-        """The exporter's process id; None before its first start."""
-        return None if self._exporter is None else self._exporter.pid
+        """The first replica's process id; None before its first start."""
+        return self.exporters[0].pid
 
     def _start_control_plane(self) -> None:
         kind = self.settings.plane
@@ -194,6 +204,15 @@ class Deployment:
             namespaces=tuple(namespaces),
             nodes=any(profile.nodes for profile in profiles),
             function=function,
+        )
+
+    def _put_guards_in(self) -> None:
+        guards.put_in(
+            self.world,
+            self.directory / "function.json",
+            cluster=CLUSTER,
+            function=manifests.FUNCTION_USER,
+            signer_name=self.signer.signer_name,
         )
 
     def _further_signers(self) -> list[Signer]:
@@ -246,7 +265,15 @@ class Deployment:
             "token_file": str(self._exporter_token("api-server")),
         }
         address = f"{self._through('function', url)}/"
-        return exporter_document(self.signers, url=address, audience=url, identity=identity, api_server=api_server)
+        return exporter_document(
+            self.signers,
+            url=address,
+            audience=url,
+            identity=identity,
+            api_server=api_server,
+            replicas=self.settings.replicas,
+            takeover_seconds=self.settings.takeover_seconds,
+        )
 
     def _through(self, link: Link, address: str) -> str:
         """The address (a URL or HOST:PORT) of the proxy in front of `address` where the settings ask for one."""

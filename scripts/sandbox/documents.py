@@ -80,7 +80,14 @@ def _signer(signer: Signer) -> dict[str, Any]:
 
 
 def exporter_document(
-    signers: Sequence[Signer], *, url: str, audience: str, identity: dict[str, Any], api_server: dict[str, Any]
+    signers: Sequence[Signer],
+    *,
+    url: str,
+    audience: str,
+    identity: dict[str, Any],
+    api_server: dict[str, Any],
+    replicas: int = 1,
+    takeover_seconds: int = 15,
 ) -> dict[str, Any]:
     """The exporter's document.
 
@@ -90,6 +97,8 @@ def exporter_document(
         audience: What its ID token must name.
         identity: Its `identity`.
         api_server: Its `api_server`.
+        replicas: How many exporters read this document.
+        takeover_seconds: How long each waits for the one before it.
     """
     return {
         "source": SOURCE,
@@ -98,4 +107,5 @@ def exporter_document(
         "identity": identity,
         "api_server": api_server,
         "health": {"address": "127.0.0.1", "port": 0},
+        **({"replicas": {"count": replicas, "delay_seconds": takeover_seconds}} if replicas > 1 else {}),
     }

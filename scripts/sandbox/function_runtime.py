@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import sys
 import time
@@ -14,6 +15,7 @@ from sandbox.process import Part
 
 _SOURCE = Path(__file__).resolve().parents[2] / "function" / "main.py"
 _LOOPBACK = "127.0.0.1"
+_OWN_PORTS = (16_000, 32_000)
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _CONFIGURED = 400  # what a function that has read its configuration says to a request that is no event
@@ -94,5 +96,8 @@ class FunctionRuntime:
 
 
 def _free_port() -> int:
-    with socket.create_server((_LOOPBACK, 0)) as free:
-        return int(free.getsockname()[1])
+    """One outside the range from which the kernel gives ports, so that nobody gets it while the function is down."""
+    while True:
+        port = random.randint(*_OWN_PORTS)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError), socket.create_server((_LOOPBACK, port)):
+            return port

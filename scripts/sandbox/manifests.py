@@ -34,22 +34,8 @@ _FILES = (
     "approve/function.yaml",
     _NAMESPACE_FILE,
 )
+_NODES_FILE = "profiles/host-addresses/nodes.yaml"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_NODES = "kms-csr-signer:attest-nodes"
-_NODE_READER: tuple[dict[str, Any], ...] = (
-    {
-        "kind": "ClusterRole",
-        "metadata": {"name": _NODES},
-        "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
-    },
-    {
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": _NODES},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _NODES},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": FUNCTION_USER}],
-    },
-)
-"""Not among the manifests: only a user's profile needs it, one that certifies addresses of the host's network."""
 _COLLECTIONS = {
     "Namespace": NAMESPACES,
     "ServiceAccount": f"{NAMESPACES}/{{namespace}}/serviceaccounts",
@@ -95,7 +81,7 @@ def _documents(namespaces: Sequence[str], *, nodes: bool) -> Iterator[dict[str, 
         for document in _read(_NAMESPACE_FILE):
             yield {**document, "metadata": {**document["metadata"], "namespace": namespace}}
     if nodes:
-        yield from _NODE_READER
+        yield from _read(_NODES_FILE)
 
 
 def _read(name: str) -> Iterator[dict[str, Any]]:

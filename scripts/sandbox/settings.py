@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sandbox import manifests
+from sandbox import exporter_runtime, manifests
 from sandbox.calico.components import CALICO_SYSTEM
 
 Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
@@ -50,6 +50,11 @@ class Settings:
         workers: Its processes.
         front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
             got for its service account token, and Cloud Run's front door checks it.
+        guards: Whether the admission policies are in force, with the rights of `infra/cluster`; only where the plane is
+            `real`.
+        replicas: Exporters that run at once.
+        takeover_seconds: How long a replica waits for the one before it to send an event.
+        exporter: What Python is to run as the exporter.
         proxies: Where fault proxies stand. Those of the API server need one whose certificate is for an address,
             as that of `embedded` and `real` is.
     """
@@ -67,4 +72,8 @@ class Settings:
     threads: int = 32
     workers: int = 1
     front_door: bool = True
+    guards: bool = False
+    replicas: int = 1
+    takeover_seconds: int = 15
+    exporter: tuple[str, ...] = exporter_runtime.PROGRAM
     proxies: frozenset[Link] = frozenset()

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -34,6 +35,7 @@ from tests.function.builders import (
     make_signer,
 )
 
+NOW = datetime(2026, 3, 14, 9, 27, 1, 250_000, tzinfo=UTC)
 HOSTILE = '\x1b[31m"}\n{"severity":"ERROR"\u2028\ud800\x00é'
 
 
@@ -52,7 +54,7 @@ def record(**changes: Any) -> AuditRecord:
 def lines(*records: AuditRecord, project: str = "", trace_id: str = "") -> list[bytes]:
     """What was given to the writer, one entry per call."""
     written: list[bytes] = []
-    journal = Audit(write=written.append, project=project)
+    journal = Audit(write=written.append, project=project, clock=lambda: NOW)
     for each in records:
         journal.record(each, trace_id=trace_id)
     return written
@@ -63,14 +65,68 @@ def test_a_record_is_one_line_in_one_write() -> None:
     (line,) = lines(record())
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert json.loads(line) == {
+    entry = json.loads(line)
+    assert len(entry.pop("logging.googleapis.com/insertId")) == 32
+    assert entry == {
         "severity": "NOTICE",
+        "time": "2026-03-14T09:27:01.250000+00:00",
         "message": "issued a certificate",
         "logging.googleapis.com/labels": {"log": "csr-signer", "event": "issued", "csr_uid": CSR_UID},
         "event": "issued",
         "csr_uid": CSR_UID,
         "component": "calico-node",
     }
+
+
+def test_an_event_that_is_not_in_the_catalogue_is_no_record() -> None:
+    """Filters and alerts know the events: a new one is added to EVENTS and to docs/audit.md first."""
+    with pytest.raises(ValueError, match="'signed' is not in EVENTS"):
+        record(event="signed")
+
+
+def test_cluster_and_signer_are_labels_too() -> None:
+    """People search by them; a record that belongs to no CSR has them where its facts do."""
+    (line,) = lines(record(facts={"cluster": "demo", "signer_name": SIGNER_NAME, "reason": "gone"}))
+    labels = json.loads(line)["logging.googleapis.com/labels"]
+    assert labels == {
+        "log": "csr-signer",
+        "event": "issued",
+        "csr_uid": CSR_UID,
+        "cluster": "demo",
+        "signer_name": SIGNER_NAME,
+    }
+
+
+def test_the_insert_id_is_that_of_the_line() -> None:
+    """A line that is sent twice counts once; lines that differ in anything, if only in their trace, count each."""
+
+    def insert_id(line: bytes) -> object:
+        return json.loads(line)["logging.googleapis.com/insertId"]
+
+    twice = [insert_id(line) for line in lines(record(), record())]
+    other = insert_id(lines(record(facts={"component": "calico-typha"}))[0])
+    traced = insert_id(lines(record(), project="p", trace_id="0af7")[0])
+    assert twice[0] == twice[1]
+    assert len({twice[0], other, traced}) == 3
+
+
+@pytest.mark.parametrize(
+    ("created", "age"),
+    [(NOW - timedelta(seconds=29.5), 29.5), (NOW + timedelta(seconds=1), 0.0)],
+    ids=["older", "created by a clock that is ahead"],
+)
+def test_a_record_says_how_old_its_csr_was(created: datetime, age: float) -> None:
+    """Seconds from creation to this line: what pods wait for; never negative."""
+    (line,) = lines(record(created=created))
+    assert json.loads(line)["age_seconds"] == age
+
+
+def test_a_record_without_a_clock_of_its_own_has_the_time_now() -> None:
+    """In production nobody gives a clock."""
+    written: list[bytes] = []
+    before = datetime.now(UTC)
+    Audit(write=written.append).record(record())
+    assert before <= datetime.fromisoformat(json.loads(written[0])["time"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +238,13 @@ def test_a_fault_is_an_error_where_a_human_must_act(error: errors.SignerError, s
     assert (made.event, made.severity, made.message) == ("fault", severity, str(error))
     assert made.facts["fault"] == type(error).__name__
     assert made.facts["status"] == error.status
+
+
+def test_a_fault_names_its_cluster_where_it_is_known() -> None:
+    """An event that is none of ours belongs to no cluster."""
+    error = errors.UnavailableError("timeout")
+    assert fault(error, csr_uid=CSR_UID, event_id="e", cluster="demo").facts["cluster"] == "demo"
+    assert "cluster" not in fault(error, csr_uid="", event_id="").facts
 
 
 def test_a_fault_is_bounded() -> None:

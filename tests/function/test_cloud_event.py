@@ -104,6 +104,17 @@ def test_a_reference_is_a_pointer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "attribute", "trace"),
+    [("00-" + "a" * 32 + "-b7ad6b7169203331-01", "b", "a"), ("garbage", "b", "b"), ("", "b", "b"), ("", "", "")],
+)
+def test_the_trace_is_the_headers_or_the_events(header: str, attribute: str, trace: str) -> None:
+    """An intermediary may drop the header or go on with a span of its own; the event's is what was sent."""
+    parent = {"traceparent": f"00-{attribute * 32}-b7ad6b7169203331-01"} if attribute else {}
+    reference = receive(posted(event(**parent), headers={"traceparent": header}), CLUSTERS)
+    assert reference.trace_id == trace * 32
+
+
+@pytest.mark.parametrize(
     "trace", ["", "garbage", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-a-b-01"]
 )
 def test_a_trace_that_is_none_is_left_out(trace: str) -> None:

@@ -23,8 +23,9 @@ PATIENCE = 90.0
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Control plane, KMS, Google's doubles, CA, function and exporter."""
-    running = started(Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param))
+    """Control plane, KMS, Google's doubles, CA, function and exporter; on the real one with the guards."""
+    real = request.param == "real"
+    running = started(Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param, guards=real))
     yield running
     running.stop()
 

@@ -1,6 +1,7 @@
 """Whatever dies, repeats or meddles: every CSR is issued once, with one TBSCertificate per uid."""
 
 import base64
+import contextlib
 import itertools
 import json
 import threading
@@ -9,10 +10,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+import pytest
 import urllib3
 from cryptography import x509
 
-from sandbox.api import csr_path
+from sandbox.api import ApiError, csr_path
 from sandbox.calico.fleet import Fleet, Submission
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment
@@ -86,7 +88,7 @@ def test_a_function_killed_between_approval_and_signature_resumes(
     assert_issued_once(deployment, observer, fleet.submissions)
 
 
-def test_a_function_killed_after_the_signature_before_the_write_resumes(
+def test_row_39_a_function_killed_after_the_signature_before_the_write_resumes(
     deployment: Deployment, observer: Observer, make_fleet: Callable[..., Fleet]
 ) -> None:
     """The key was used and the answer lost: a second signature over the same TBSCertificate, one certificate."""
@@ -155,14 +157,19 @@ def test_duplicated_and_reordered_events_change_nothing(
 def test_an_approver_who_edits_condition_times_changes_nothing(
     deployment: Deployment, observer: Observer, make_fleet: Callable[..., Fleet]
 ) -> None:
-    """Times of the year 1 and 9999, written while the function works: still one certificate from creationTimestamp."""
+    """Times of the year 1 and 9999, written while the function works: still one certificate from creationTimestamp.
+
+    Where the guards are in force, they refuse such an edit.
+    """
     fleet = make_fleet(8)
     with KmsControl(deployment.kms) as control:
         control.add(Fault(method="AsymmetricSign", hang=True, times=8))
         submissions = fleet.submit()
         control.wait_until_hanging(8)
         for submission, year in zip(submissions, itertools.cycle(["0001", "9999"]), strict=False):
-            edit_times(deployment, submission, f"{year}-06-01T00:00:00Z")
+            refused = pytest.raises(ApiError, match="kms-csr-signer-decide")
+            with refused if deployment.settings.guards else contextlib.nullcontext():
+                edit_times(deployment, submission, f"{year}-06-01T00:00:00Z")
         control.release()
     assert observer.wait([submission.uid for submission in submissions], PATIENCE)
     assert_issued_once(deployment, observer, submissions)
@@ -171,7 +178,8 @@ def test_an_approver_who_edits_condition_times_changes_nothing(
         (approved,) = csr["status"]["conditions"]
         certificate = x509.load_pem_x509_certificate(observer.observations()[submission.uid].certificate)
         created = datetime.fromisoformat(csr["metadata"]["creationTimestamp"])
-        assert approved["lastTransitionTime"][:4] in ("0001", "9999")
+        edited = approved["lastTransitionTime"][:4] in ("0001", "9999")
+        assert edited != deployment.settings.guards
         assert created - certificate.not_valid_before_utc <= timedelta(minutes=5)
 
 

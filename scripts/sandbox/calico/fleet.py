@@ -221,6 +221,10 @@ class Fleet:
         )
         return client.Environment.from_variables(told if directory is None else told | {"CERTIFICATE_PATH": directory})
 
+    def request(self, number: int) -> dict[str, Any]:
+        """The CSR that this pod files, for whoever files it otherwise than `submit` does."""
+        return self._prepare(number)[1]
+
     def _patience(self, number: int) -> int:
         return RSA_SIZES.get(self.members[number].management.key_algorithm, 0)
 

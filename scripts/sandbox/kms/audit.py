@@ -21,6 +21,7 @@ class AuditRecord:
         resource: The name or parent that the request was about.
         reason: The header x-goog-request-reason.
         request_params: The header x-goog-request-params.
+        traceparent: The header of that name.
         digest: The digest in the request, hexadecimal.
         data: The first KiB of the data in the request, hexadecimal.
         status: The gRPC status name.
@@ -34,6 +35,7 @@ class AuditRecord:
     resource: str
     reason: str
     request_params: str
+    traceparent: str
     digest: str
     data: str
     status: str

@@ -185,6 +185,7 @@ class KmsServer:
                 resource=resource_of(call.request),
                 reason=str(headers.get("x-goog-request-reason", "")),
                 request_params=str(headers.get("x-goog-request-params", "")),
+                traceparent=str(headers.get("traceparent", "")),
                 digest=digest,
                 data=data,
                 status=status.name,

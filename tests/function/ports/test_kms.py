@@ -168,6 +168,25 @@ def made_keys(kms_client: KeyManagementServiceClient) -> MadeKeys:
     return key
 
 
+@pytest.mark.parametrize(
+    ("purpose", "trace"),
+    [
+        ("csr-uid=5d2a4b1e-8f0c-4e57-9a39-0c6f2e1b7d44", "00-5d2a4b1e8f0c4e579a390c6f2e1b7d44-{span}-01"),
+        ("csr-uid=u-1", ""),
+        ("issuer", ""),
+    ],
+)
+def test_a_signature_is_in_its_csrs_trace(made_keys: MadeKeys, kms_server: KmsServer, purpose: str, trace: str) -> None:
+    """The uid without dashes, as the exporter names it; where the purpose is no CSR's, there is no trace."""
+    tbs = TBSCertificate(der=b"bytes that were cleared", serial_number=1, purpose=purpose)
+    algorithm = EVERY_ALGORITHM[0]
+    key = made_keys(algorithm)
+    before = len(kms_server.audit.records(SIGN))
+    key.sign(tbs, algorithm, key.public_key())
+    (record,) = kms_server.audit.records(SIGN)[before:]
+    assert record.traceparent == trace.format(span=tbs.sha256[:16])
+
+
 @pytest.mark.parametrize("algorithm", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
 def test_every_algorithm_signs_through_the_real_client(
     made_keys: MadeKeys, kms_server: KmsServer, algorithm: SignatureAlgorithm

@@ -132,7 +132,7 @@ def test_record_of_a_signature(server: KmsServer, client: KeyManagementServiceCl
     """A record says what was asked, why, under which deadline, and that the key was used."""
     client.asymmetric_sign(
         request={"name": version, "digest": {"sha256": DIGEST}},
-        metadata=[("x-goog-request-reason", "csr-uid=1;tbs-sha256=2")],
+        metadata=[("x-goog-request-reason", "csr-uid=1;tbs-sha256=2"), ("traceparent", "00-3-4-01")],
         timeout=3.0,
         retry=None,
     )
@@ -141,6 +141,7 @@ def test_record_of_a_signature(server: KmsServer, client: KeyManagementServiceCl
     assert record.permission == "cloudkms.cryptoKeyVersions.useToSign"
     assert record.reason == "csr-uid=1;tbs-sha256=2"
     assert record.request_params == f"name={version}"
+    assert record.traceparent == "00-3-4-01"
     assert (record.digest, record.data) == (DIGEST.hex(), "")
     assert (record.status, record.key_used) == ("OK", True)
     assert record.deadline is not None

@@ -1,0 +1,91 @@
+"""The guards, as an operator makes them with signerctl from the function's document, put into an API server."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sandbox.api import CSRS, Api, ApiError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.calico.world import World
+
+_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_API = "/apis/admissionregistration.k8s.io/v1"
+_COLLECTIONS = {
+    "ValidatingAdmissionPolicy": f"{_API}/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": f"{_API}/validatingadmissionpolicybindings",
+}
+# Rule a: the last that is put in, and what shows that all are in force.
+_LAST = "kms-csr-signer-create"
+
+
+class GuardsError(Exception):
+    """There are no guards: signerctl made none, or the API server does not act on them."""
+
+
+def put_in(world: World, configuration: Path, *, cluster: str, function: str, signer_name: str) -> None:
+    """Make the policies and return when they are in force.
+
+    Args:
+        world: Where, and what will remove them.
+        configuration: The function's document.
+        cluster: The cluster's key in it.
+        function: As whom the API server sees the function.
+        signer_name: One of the document's signerNames.
+
+    Raises:
+        GuardsError: It did not work.
+    """
+    options = ("--configuration", str(configuration), "--cluster", cluster, "--function-user", function)
+    done = subprocess.run(
+        [sys.executable, "-m", "signerctl", "guards", *options],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise GuardsError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
+    documents = list(yaml.safe_load_all(done.stdout))
+    # The API server takes objects of a kind up in their order.
+    for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == _LAST)):
+        content = {"spec": document["spec"]}
+        world.ensure(_COLLECTIONS[document["kind"]], document["kind"], content, document["metadata"]["name"])
+    _wait(world.api, signer_name)
+
+
+def _wait(admin: Api, signer_name: str) -> None:
+    """Until an administrator, who is no pod, may not file a CSR; nothing of it is kept."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            admin.post(CSRS, _csr(signer_name), dryRun="All")
+        except ApiError as error:
+            if _LAST in error.message:
+                return
+            raise
+        if time.monotonic() > end:
+            raise GuardsError(f"the API server does not act on {_LAST} within {_SECONDS:g} s")
+        time.sleep(_POLL_SECONDS)
+
+
+def _csr(signer_name: str) -> dict[str, Any]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    encoded = base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()
+    return {
+        "metadata": {"name": "are-there-guards"},
+        "spec": {"request": encoded, "signerName": signer_name, "usages": ["client auth"]},
+    }

@@ -1,0 +1,38 @@
+"""A figure, and the pods that it is measured with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sandbox.calico.components import components
+from sandbox.calico.fleet import QUICK, Fleet, managements, plan
+
+if TYPE_CHECKING:
+    from sandbox.calico.keys import KeyPool
+    from sandbox.deployment import Deployment
+
+PATIENCE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the answer."""
+
+    name: str
+    figure: str
+
+
+def fleet(deployment: Deployment, keys: KeyPool, count: int, prefix: str) -> Fleet:
+    """Pods with tokens and prepared requests; `submit` files them."""
+    members = plan(
+        count,
+        components=components(deployment.settings.release),
+        managements=managements(deployment.signer.signer_name, algorithms=QUICK),
+        seed=sum(prefix.encode()),
+        prefix=prefix,
+    )
+    made = Fleet(deployment.world, members, keys=keys)
+    made.enter()
+    made.prepare()
+    return made

@@ -1,0 +1,120 @@
+"""LogEntries as Cloud Logging would hold them, made of lines that a sandbox's programs wrote.
+
+What Cloud Run's and GKE's agents do to a JSON line is as documented (special fields become fields of the entry, the
+rest jsonPayload); what Cloud KMS writes is modelled on its documented audit log, from the record of the sandbox's KMS.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sandbox.kms import AuditRecord
+from sandbox.kms.client import LOCATION
+
+Entry = dict[str, Any]
+
+FUNCTION_PROJECT: Final = "example-workload"
+KEY_PROJECT: Final = "example-project"
+EXPORTER_PROJECT: Final = "example-cluster"
+FUNCTION: Final = "csr-signer@example-workload.iam.gserviceaccount.com"
+ADMINISTRATOR: Final = "ca-admin@example.com"
+VALUES: Final[Mapping[str, object]] = {
+    "ca_administrator": ADMINISTRATOR,
+    "exporter_namespace": "kms-csr-signer",
+    "function_service_account": FUNCTION,
+    "key_project": KEY_PROJECT,
+    "keys": f"{LOCATION}/keyRings/csr-signer/cryptoKeys/[A-Za-z0-9_-]+",
+    "objective_seconds": 30,
+    "service_location": "europe-west1",
+    "service_name": "csr-signer",
+    "undelivered_seconds": 60,
+}
+"""What Terraform fills the filters with."""
+_SPECIAL: Final = {
+    "severity": "severity",
+    "time": "timestamp",
+    "logging.googleapis.com/labels": "labels",
+    "logging.googleapis.com/insertId": "insertId",
+    "logging.googleapis.com/trace": "trace",
+}
+_CODES: Final = {"OK": 0, "PERMISSION_DENIED": 7, "UNAVAILABLE": 14}
+
+
+def of_function(lines: Iterable[str]) -> list[Entry]:
+    """What a function wrote to standard output; a line that is no JSON object is a textPayload."""
+    resource = {
+        "type": "cloud_run_revision",
+        "labels": {
+            "project_id": FUNCTION_PROJECT,
+            "service_name": "csr-signer",
+            "location": "europe-west1",
+            "revision_name": "csr-signer-00001-abc",
+        },
+    }
+    log = f"projects/{FUNCTION_PROJECT}/logs/run.googleapis.com%2Fstdout"
+    return [_lifted(line, log, resource) for line in lines]
+
+
+def of_exporter(lines: Iterable[str]) -> list[Entry]:
+    """What an exporter wrote to standard error."""
+    resource = {
+        "type": "k8s_container",
+        "labels": {
+            "project_id": EXPORTER_PROJECT,
+            "cluster_name": "demo",
+            "location": "europe-west1",
+            "namespace_name": "kms-csr-signer",
+            "pod_name": "csr-exporter-0",
+            "container_name": "csr-exporter",
+        },
+    }
+    return [_lifted(line, f"projects/{EXPORTER_PROJECT}/logs/stderr", resource) for line in lines]
+
+
+def _lifted(line: str, log: str, resource: Mapping[str, object]) -> Entry:
+    entry: Entry = {"logName": log, "resource": resource, "severity": "DEFAULT"}
+    try:
+        payload = json.loads(line)
+    except ValueError:
+        return entry | {"textPayload": line}
+    if not isinstance(payload, dict):
+        return entry | {"textPayload": line}
+    entry |= {field: payload.pop(name) for name, field in _SPECIAL.items() if name in payload}
+    return entry | {"jsonPayload": payload}
+
+
+def of_kms(record: AuditRecord, principal: str) -> Entry:
+    """The data access entry of one call."""
+    code = _CODES.get(record.status, 13)
+    return {
+        "logName": f"projects/{KEY_PROJECT}/logs/cloudaudit.googleapis.com%2Fdata_access",
+        "insertId": f"kms-{record.time}",
+        "timestamp": datetime.fromtimestamp(record.time, UTC).isoformat(),
+        "severity": "INFO" if code == 0 else "ERROR",
+        "resource": {"type": "cloudkms_cryptokeyversion", "labels": {"project_id": KEY_PROJECT}},
+        "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+            "serviceName": "cloudkms.googleapis.com",
+            "methodName": record.method,
+            "resourceName": record.resource,
+            "authenticationInfo": {"principalEmail": principal} if principal else {},
+            "requestMetadata": {"requestAttributes": {"reason": record.reason} if record.reason else {}},
+            "authorizationInfo": [{"permission": record.permission, "resource": record.resource}],
+            "status": {"code": code} if code else {},
+        },
+    }
+
+
+def of_administration(service: str, method: str, principal: str = ADMINISTRATOR) -> Entry:
+    """An admin activity entry, modelled: no program of the sandbox has such an API."""
+    return {
+        "logName": f"projects/{KEY_PROJECT}/logs/cloudaudit.googleapis.com%2Factivity",
+        "severity": "NOTICE",
+        "resource": {"type": "project", "labels": {"project_id": KEY_PROJECT}},
+        "protoPayload": {
+            "serviceName": service,
+            "methodName": method,
+            "authenticationInfo": {"principalEmail": principal},
+        },
+    }

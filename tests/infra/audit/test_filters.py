@@ -1,0 +1,220 @@
+"""Every filter of the audit module, over the lines that a run of the sandbox left behind.
+
+The module's sinks, metrics and alerts read these files; what each finds here is what somebody is called for.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from csr_signer.audit import EVENTS
+from csr_signer.violation import CODES
+from tests.infra.audit.conftest import UNDELIVERED, Run
+from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, VALUES, Entry, of_exporter, of_function
+from tests.infra.audit.query import compiled, rendered
+
+MODULE: Final = Path(__file__).resolve().parents[3] / "infra" / "modules" / "audit"
+FILTERS: Final = {path.stem: path for path in sorted((MODULE / "filters").glob("*.txt"))}
+HARMLESS: Final = {"pod.gone", "pod.terminating", "pod.finished", "pod.address_missing", "lifetime.too_late"}
+"""Codes of refusals that every cluster has, without anybody who attacks."""
+MISTAKES: Final = {
+    "request.size",
+    "request.pem",
+    "request.der",
+    "request.signature_algorithm",
+    "public_key.type",
+    "public_key.size",
+    "name.pod",
+    "san.dns.missing",
+}
+"""Codes that an old or wrongly configured client has, too: alone they are nobody's attack."""
+
+
+def found(name: str, entries: Iterable[Entry]) -> list[Entry]:
+    """What a filter finds."""
+    matches = compiled(rendered(FILTERS[name], VALUES))
+    return [entry for entry in entries if matches(entry)]
+
+
+def events(entries: Iterable[Entry]) -> set[str]:
+    """The events of records."""
+    return {str(entry["jsonPayload"]["event"]) for entry in entries}
+
+
+def uids(entries: Iterable[Entry]) -> set[str]:
+    """The CSRs of records."""
+    return {str(entry["jsonPayload"]["csr_uid"]) for entry in entries}
+
+
+def elsewhere(entry: Entry, *labels: str) -> Entry:
+    """The same entry from another resource, where it has one of these labels."""
+    resource = entry["resource"]
+    changed = {name: "other" if name in labels else value for name, value in resource["labels"].items()}
+    return entry | {"resource": {**resource, "labels": changed}}
+
+
+def said(entry: Entry, *path: str) -> Any:
+    """A field, None where it is missing."""
+    value: Any = entry
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def test_everything_happened_in_the_run(run: Run) -> None:
+    """Every event of the catalogue was recorded: a filter that finds nothing here had something to find."""
+    assert events(found("sink_function", run.entries)) == set(EVENTS)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_finds_something_and_not_everything(run: Run, name: str) -> None:
+    """Each is good for something; its syntax is known; none of it is the sum of all."""
+    assert 0 < len(found(name, run.entries)) < len(run.entries)
+
+
+def test_the_sinks_take_every_record_and_nothing_of_anybody_else(run: Run) -> None:
+    """Records, KMS's entries and the exporter's lines; not what another service or container says, nor bare text."""
+    sinks = ("sink_function", "sink_kms", "sink_exporter")
+    taken = [entry for name in sinks for entry in found(name, run.entries)]
+    assert len(taken) == len(run.entries)
+    others = [elsewhere(entry, "service_name", "container_name") for entry in taken]
+    others += of_function(["Traceback (most recent call last):", '"a text"', '{"message":"of a library"}'])
+    others += [entry | {"logName": "projects/other/logs/x"} for entry in found("sink_kms", taken)]
+    assert not [entry for name in sinks for entry in found(name, others) if entry not in taken]
+
+
+def test_a_record_that_an_exporter_wrote_is_none(run: Run) -> None:
+    """It can neither calm nor alarm anybody in the function's name."""
+    forged = of_exporter(run.records)
+    assert not [name for name in FILTERS if name != "sink_exporter" and found(name, forged)]
+
+
+def test_issued_certificates_are_counted_with_their_age(run: Run) -> None:
+    """The objective: of all that was issued, what reached its CSR in time; what came too late counts as bad."""
+    issued = found("issued", run.entries)
+    assert uids(issued) == set(run.issued)
+    assert len(issued) == len(run.issued)
+    assert found("issued_in_time", run.entries) == issued
+    old = [{**entry, "jsonPayload": {**entry["jsonPayload"], "age_seconds": 30.1}} for entry in issued]
+    assert not found("issued_in_time", old)
+    refused = found("refused", run.entries)[0]
+    late = {**refused, "jsonPayload": {**refused["jsonPayload"], "codes": ["lifetime.too_late"]}}
+    assert found("issued_or_too_late", [*issued, late, refused]) == [*issued, late]
+
+
+def test_signatures_are_counted_by_pod(run: Run) -> None:
+    """One intent for each signature that is asked for, with the pod's name."""
+    intents = found("intents", run.entries)
+    assert uids(intents) == {*run.issued, run.failed}
+    assert all(re.fullmatch("[a-z-]+/[a-z0-9-]+", str(entry["jsonPayload"]["pod"])) for entry in intents)
+
+
+def test_outcomes_failures_and_errors(run: Run) -> None:
+    """The error ratio's two parts, and what a human is called for: a fault that time heals is none of these."""
+    assert events(found("records", run.entries)) == set(EVENTS) - {"intent", "issuer_expiry"}
+    failures, errors = found("failures", run.entries), found("errors", run.entries)
+    assert events(failures) == {"abandoned", "fault"}
+    assert uids(failures) == {"", run.failed}
+    assert uids(errors) == {run.failed, run.foreign}
+    assert uids(found("foreign_certificates", run.entries)) == {run.foreign}
+
+
+def test_attacks_are_told_from_mishaps(run: Run) -> None:
+    """Every refusal counts; only those of an attacker's shape call somebody. Deferred pods are no attack."""
+    refused, attacks = found("refused", run.entries), found("refused_attack", run.entries)
+    assert uids(refused) == set(run.attacks)
+    assert uids(attacks) <= set(run.attacks)
+    left = [entry for entry in refused if entry not in attacks]
+    assert all(set(entry["jsonPayload"]["codes"]) <= HARMLESS | MISTAKES for entry in left)
+
+
+def test_every_code_is_an_attack_a_mistake_or_harmless() -> None:
+    """A new code is put on one of the three lists."""
+    listed = re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', FILTERS["refused_attack"].read_text())
+    assert len(listed) == len(set(listed))
+    assert {*listed, *HARMLESS, *MISTAKES} == set(CODES)
+    assert not set(listed) & (HARMLESS | MISTAKES)
+
+
+def test_a_foreign_use_of_the_key_is_found(run: Run) -> None:
+    """Whoever is neither the function nor the CA's administrator; also who has no name."""
+    foreign = found("foreign_key_use", run.entries)
+    assert foreign == [run.rogue["by a stranger"], run.rogue["by nobody"]]
+    known = {said(entry, "protoPayload", "authenticationInfo", "principalEmail") for entry in run.signatures}
+    assert {FUNCTION, ADMINISTRATOR} < known
+    for entry in foreign:  # in the same project, with somebody else's key
+        other = "projects/example-project/locations/europe-west1/keyRings/other/cryptoKeys/k/cryptoKeyVersions/1"
+        assert not found(
+            "foreign_key_use", [entry | {"protoPayload": {**entry["protoPayload"], "resourceName": other}}]
+        )
+
+
+def test_a_signature_of_the_function_that_explains_nothing_is_found(run: Run) -> None:
+    """The function names CSR and hash with every signature: without them it was somebody with its identity."""
+    unexplained = found("unexplained_signatures", run.entries)
+    names = ("as the function, without a reason", "as the function, for no CSR")
+    assert unexplained == [run.rogue[name] for name in names]
+
+
+def test_all_signatures_and_all_administration_are_counted(run: Run) -> None:
+    """Refused ones too: who tries is as interesting as who succeeds."""
+    assert found("signatures", run.entries) == run.signatures
+    methods = [entry["protoPayload"]["methodName"] for entry in found("key_administration", run.entries)]
+    assert methods == ["DestroyCryptoKeyVersion", "SetIamPolicy"]
+
+
+def test_an_undelivered_csr_is_found_by_its_age(run: Run) -> None:
+    """The exporter's sign of life carries it; below the bound nobody is called."""
+    alive = found("exporter_status", run.entries)
+    assert len(alive) == len(UNDELIVERED)
+    assert found("undelivered", run.entries) == [alive[-1]]
+
+
+def test_a_ca_that_ends_is_found(run: Run) -> None:
+    """Once a day and process, for each signer that has it."""
+    expiring = found("issuer_expiry", run.entries)
+    assert {entry["severity"] for entry in expiring} <= {"WARNING", "ERROR"}
+    assert all(entry["jsonPayload"]["not_after"] for entry in expiring)
+
+
+def test_what_metrics_extract_is_there(run: Run) -> None:
+    """Labels and values of metrics are taken from fields that every entry of their filter has."""
+    text = (MODULE / "metrics.tf").read_text(encoding="utf-8")
+    blocks = re.findall(r"^    (\w+) = \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
+    assert {name for name, _ in blocks} <= set(FILTERS)
+    extracted = [(name, path) for name, block in blocks for path in re.findall(r"EXTRACT\(([\w.]+)\)", block)]
+    assert extracted
+    for name, path in extracted:
+        for entry in found(name, run.entries):
+            assert said(entry, *path.split(".")) is not None, (name, path)
+
+
+def variants(value: Any) -> Iterator[Any]:
+    """A value with one of its leaves missing, another text, or a number far off."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield {name: kept for name, kept in value.items() if name != key}
+            yield from ({**value, key: changed} for changed in variants(inner))
+    elif isinstance(value, list):
+        yield ["other"]
+    elif isinstance(value, str):
+        yield "DEFAULT" if value in ("INFO", "NOTICE", "WARNING", "ERROR") else "other"
+    elif isinstance(value, int | float):
+        yield from (-1, 1_000_000)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_clause_of_a_filter_matters(run: Run, name: str) -> None:
+    """Without any one of its lines a filter finds something else in entries that differ in one field from real ones."""
+    changed = [variant for entry in run.entries for variant in variants(entry)]
+    lines = [line for line in rendered(FILTERS[name], VALUES).splitlines() if not line.startswith("--")]
+    whole = compiled("\n".join(lines))
+    found_by_all = [whole(entry) for entry in changed]
+    for number in range(len(lines)):
+        left = [line for position, line in enumerate(lines) if position != number]
+        if left:
+            without = compiled("\n".join(left).removeprefix("AND "))
+            assert [without(entry) for entry in changed] != found_by_all, lines[number]

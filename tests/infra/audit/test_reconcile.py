@@ -1,0 +1,143 @@
+"""`signerctl reconcile` over the logs of a run: every signature is accounted for, and each that is not is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.audit.conftest import Run
+from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, Entry, of_exporter, of_function
+from tests.infra.audit.test_filters import said
+from tests.signerctl.stage import signerctl
+
+
+def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status: int = 1) -> list[dict[str, Any]]:
+    """The findings over some entries and the records of the CA's administrator."""
+    log, own = folder / "entries.json", folder / "ca-audit.log"
+    log.write_text(json.dumps(entries, indent=1))
+    own.write_text("\n".join(run.administration))
+    result = signerctl("reconcile", "--json", log, own, *more)
+    assert result.exit_code == status, result.output
+    found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
+    return found
+
+
+def honest(run: Run) -> list[Entry]:
+    """The entries without the signatures that nobody recorded."""
+    rogue = list(run.rogue.values())
+    return [entry for entry in run.entries if entry not in rogue]
+
+
+def of_one(run: Run, event: str) -> Entry:
+    """The entry of an event of the first CSR."""
+    return next(
+        entry
+        for entry in run.entries
+        if said(entry, "jsonPayload", "csr_uid") == run.issued[0] and said(entry, "jsonPayload", "event") == event
+    )
+
+
+def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
+    """Signatures that were given, lost, refused, and those for CAs: nothing is left over on either side."""
+    principals = ("--principal", FUNCTION, "--principal", ADMINISTRATOR)
+    assert reconciled(tmp_path, run, honest(run), *principals, status=0) == []
+    result = signerctl("reconcile", tmp_path / "entries.json", tmp_path / "ca-audit.log", *principals)
+    assert "every signature is accounted for" in result.stdout
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, number: int) -> None:
+    """Among all that are accounted for; where the right principals are told, a wrong one is a finding of its own."""
+    name, rogue = list(run.rogue.items())[number]
+    found = reconciled(tmp_path, run, [*honest(run), rogue])
+    reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
+    assert [(each["what"], each["signed"][1]) for each in found] == [("signature without record", reason)]
+    told = reconciled(tmp_path, run, [*honest(run), rogue], "--principal", FUNCTION, "--principal", ADMINISTRATOR)
+    assert len(told) == (1 if name.startswith("as the function") else 2)
+
+
+def test_a_signature_under_a_reason_that_was_recorded_is_found(run: Run, tmp_path: Path) -> None:
+    """Who copies the reason of another signature is found by the number: the record says how often KMS was asked."""
+    reason = f"csr-uid={run.issued[0]}"
+    copied = next(entry for entry in run.signatures if reason in json.dumps(entry))
+    again = copied | {"insertId": "another"}
+    (found,) = reconciled(tmp_path, run, [*honest(run), again])
+    assert (found["what"], found["detail"]) == ("more signatures than recorded", "2 signatures, 1 recorded attempts")
+
+
+def test_the_same_entry_twice_is_one(run: Run, tmp_path: Path) -> None:
+    """Files may overlap."""
+    assert reconciled(tmp_path, run, honest(run) * 2, status=0) == []
+
+
+def test_a_certificate_without_a_signature_is_found(run: Run, tmp_path: Path) -> None:
+    """KMS's log is not whole, or its use is not logged."""
+    seen = [entry for entry in honest(run) if "methodName" not in json.dumps(entry) or run.issued[0] not in str(entry)]
+    (found,) = reconciled(tmp_path, run, seen)
+    assert found["what"] == "certificate without signature"
+
+
+def test_an_intent_without_an_outcome_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """The process ended in between: the key may have been used, and nothing more is known."""
+    outcome = of_one(run, "issued")
+    (found,) = reconciled(tmp_path, run, [entry for entry in honest(run) if entry != outcome], status=0)
+    assert (found["level"], found["what"]) == ("warning", "intent without outcome")
+    assert found["detail"] == "1 intents, 0 outcomes, 1 signatures"
+
+
+def test_an_outcome_alone_explains_its_signature(run: Run, tmp_path: Path) -> None:
+    """Where the time begins between intent and outcome."""
+    intent = of_one(run, "intent")
+    assert reconciled(tmp_path, run, [entry for entry in honest(run) if entry != intent], status=0) == []
+
+
+def test_what_kms_refused_is_no_signature(run: Run, tmp_path: Path) -> None:
+    """A stranger without the right gets nothing: that is the alarm's business, and nothing is to be explained."""
+    rogue = run.rogue["by a stranger"]
+    refused = {**rogue, "protoPayload": {**rogue["protoPayload"], "status": {"code": 7}}}
+    assert reconciled(tmp_path, run, [*honest(run), refused], status=0) == []
+
+
+def test_a_record_that_an_exporter_wrote_explains_nothing(run: Run, tmp_path: Path) -> None:
+    """Its lines go into the same bucket: whoever took it over could write there whatever the function writes."""
+    forged = [entry for entry in of_exporter(run.records) if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
+    kept = [entry for entry in honest(run) if said(entry, "jsonPayload", "csr_uid") != run.issued[0]]
+    (found,) = reconciled(tmp_path, run, [*kept, *forged])
+    assert found["what"] == "signature without record"
+
+
+def test_lines_are_read_as_they_were_written(run: Run, tmp_path: Path) -> None:
+    """The function's own lines, without Cloud Logging, are records too."""
+    others = [entry for entry in honest(run) if entry not in of_function(run.records)]
+    (tmp_path / "function.log").write_text("\n".join(run.records))
+    assert reconciled(tmp_path, run, others, str(tmp_path / "function.log"), status=0) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "neither signatures nor records"),
+        ('{"message": "other"}', "neither signatures nor records"),
+        ("[1]", "got int"),
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"protoPayload": 5, "jsonPayload": []}', "neither signatures nor records"),
+    ],
+    ids=["empty", "others", "no objects", "cut", "deep", "odd"],
+)
+def test_what_is_no_log_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    """One line that says what was got."""
+    path = tmp_path / "log.json"
+    path.write_text(content)
+    result = signerctl("reconcile", path)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no text, and a file whose bytes nobody gets."""
+    path = tmp_path / "log.json"
+    path.write_bytes(b"\xff")
+    assert "no JSON" in signerctl("reconcile", path).stderr
+    assert "cannot be read" in signerctl("reconcile", "/proc/self/mem").stderr

@@ -1,0 +1,26 @@
+"""The pod that never stops asking."""
+
+import pytest
+
+from sandbox.api import CSRS, Api, ApiError
+from sandbox.calico.fleet import Fleet
+from sandbox.calico.looper import Looper
+from tests.sandbox.calico.helpers import LONG
+
+
+def test_it_files_one_request_after_the_other(fleet: Fleet, api: Api) -> None:
+    """Each is another CSR, and none is left when it is stopped."""
+    with Looper(fleet.apis[0], fleet.request(0)) as looper:
+        assert looper.wait(5, LONG)
+    assert len(set(looper.uids)) == len(looper.uids) >= 5
+    assert looper.seconds > 0
+    assert not [csr for csr in api.get(CSRS)["items"] if csr["metadata"]["uid"] in looper.uids]
+
+
+def test_what_ends_it_is_told(fleet: Fleet) -> None:
+    """An API server that refuses its request ends the loop; who waits is not kept waiting, and hears of it."""
+    looper = Looper(fleet.apis[0], {**fleet.request(0), "spec": {}}).start()
+    assert looper.wait(1, LONG)
+    with pytest.raises(ApiError, match="422"):
+        looper.stop()
+    assert looper.uids == []
