@@ -7,6 +7,7 @@ import ipaddress
 import json
 import ssl
 import threading
+import tracemalloc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +23,7 @@ from csr_exporter.api_server import ApiServer
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts, UnreachableError
 from csr_exporter.csr import MalformedError, Stage
-from csr_exporter.page import Page
+from csr_exporter.page import Page, read_head
 from csr_exporter.status import ExpiredError, RefusedError
 from sandbox.pki import Authority
 from tests.exporter.support import (
@@ -236,6 +237,23 @@ def test_only_the_beginning_of_large_metadata_is_read(tmp_path: Path, monkeypatc
         pages = list(api.pages(SIGNER))
     assert _numbers(pages) == [1, 3]
     assert [uid for each in pages for uid in each.unread] == [reference(2).uid]
+
+
+def test_a_uid_is_found_behind_megabytes(tmp_path: Path) -> None:
+    """Whoever files a CSR with names of that length hides neither it nor the end of the others; nor takes memory."""
+    documents = [csr_document(1), _large(2, generateName="\x01" * 800_000), csr_document(3)]
+    with _api(_paged(documents), tmp_path) as (api, _):
+        pages = list(api.pages(SIGNER))
+    assert _numbers(pages) == [1, 3]
+    assert [uid for each in pages for uid in each.unread] == [reference(2).uid]
+    parts = [b'{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"', *[b"x" * 65_536] * 200]
+    tracemalloc.start()
+    try:
+        found = read_head([*parts, b'","ui', b'd":"ab', b'cd"}}]}'])
+        assert tracemalloc.get_traced_memory()[1] < 512 << 10
+    finally:
+        tracemalloc.stop()
+    assert found.unread == ("abcd",)
 
 
 def test_a_uid_out_of_reach_makes_the_list_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

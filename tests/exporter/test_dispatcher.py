@@ -11,9 +11,10 @@ from csr_exporter.answer import Answer, Verdict
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.csr import Stage
 from csr_exporter.dispatcher import Dispatcher
+from csr_exporter.handout import Status
 from csr_exporter.metrics import Metrics
 from csr_exporter.pace import Pace
-from csr_exporter.work import Status, Work
+from csr_exporter.work import Work
 from tests.exporter.support import CREATED, SIGNER, VirtualClock, captured_log, csr_document, filed_by, wait_until
 
 if TYPE_CHECKING:
@@ -188,11 +189,12 @@ def test_observations_are_counted() -> None:
     """What is added, throttled, not held, refused for its name, and ended; the age at which a certificate showed."""
     metrics = Metrics()
     with captured_log() as (log, _):
-        dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, work=Work(most=8))
+        dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, work=Work(most=16))
         for number in range(1, 9):
             document = csr_document(number)
             document["spec"] |= filed_by(1)  # type: ignore[operator]  # an object
             dispatcher.watched([csr.from_api(document)])
+        dispatcher.watched(_seen(*range(12, 20)))
         dispatcher.watched(_seen(9))
         dispatcher.watched([csr.from_api(csr_document(10, name="x" * 600))])
         dispatcher.watched([csr.from_api(csr_document(1, "Approved") | {"status": {"certificate": "eA=="}})])
@@ -204,8 +206,8 @@ def test_observations_are_counted() -> None:
     assert metrics.counts == {
         "names_refused_total": 1,
         "throttled_total": 2,
-        "work_changes_total:added": 7,
-        "work_changes_total:ended": 8,
+        "work_changes_total:added": 15,
+        "work_changes_total:ended": 16,
         "work_changes_total:full": 1,
         "work_changes_total:throttled": 2,
     }
@@ -221,7 +223,7 @@ def test_the_state_at_a_moment() -> None:
         dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, pace=pace, clock=clock)
         dispatcher.watched(_seen(1, 2))
         overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=30.0)
-        pace.answered(overloaded, requester="", hung=False, sent_at=clock.now(), now=clock.now())
+        pace.answered(overloaded, requester="", doubtful=False, sent_at=clock.now(), now=clock.now())
         clock.wait(10.0)
         assert dispatcher.status() == Status(
             pending={Stage.PENDING: 2}, oldest_undelivered=CREATED, in_flight=0, limit=pace.limit, circuit=0

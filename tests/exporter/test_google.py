@@ -210,6 +210,16 @@ def test_row_27_a_clock_that_is_wrong_does_not_matter(skew: int, token_file: Pat
         assert _federation(server.url, token_file)().lifetime == 3600.0
 
 
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 15 Jan 99999999999999999999 08:00:40 GMT"])
+def test_row_27_a_date_that_makes_no_sense(date: str) -> None:
+    """Then the lifetime is counted by our own clock."""
+    token = jwt(exp=time.time() + 1800)
+    with ScriptedServer(lambda _request, _connection: answer(200, token.encode(), Date=date)) as server:
+        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        assert fetch is not None
+        assert 0 < fetch().lifetime <= 1800
+
+
 def test_row_26_a_metadata_server_that_is_slow() -> None:
     """It is waited for as long as the time-outs say, and then it is an error like any other."""
     with ScriptedServer(lambda _request, connection: connection.hang()) as server:

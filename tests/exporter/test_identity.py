@@ -71,6 +71,22 @@ def test_a_failed_early_renewal_leaves_the_old_token() -> None:
         token.token()
 
 
+def test_row_26_a_failure_that_takes_long_is_not_repeated_by_those_who_waited() -> None:
+    """Its back-off counts from its end: else each delivery that wants the token would wait as long, one by one."""
+    source, clock = Source(), VirtualClock()
+    source.failure = "STS hangs"
+
+    def slow() -> IdToken:
+        clock.time += 20.0
+        return source()
+
+    token = CachedToken(slow, clock, metrics=Metrics())
+    for _ in range(8):
+        with pytest.raises(IdentityError, match="STS hangs"):
+            token.token()
+    assert source.calls == 1
+
+
 def test_row_26_failures_are_not_hammered_and_end() -> None:
     """Within a back-off everybody gets the same error without a new request; afterwards it works again."""
     source, clock = Source(), VirtualClock()

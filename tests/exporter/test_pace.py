@@ -14,9 +14,9 @@ def _overloaded(retry_after: float | None = None) -> Answer:
 
 
 def _answered(
-    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", hung: bool = False
+    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", doubtful: bool = False
 ) -> None:
-    pace.answered(answer, requester=requester, hung=hung, sent_at=sent_at, now=now)
+    pace.answered(answer, requester=requester, doubtful=doubtful, sent_at=sent_at, now=now)
 
 
 def _opens_at(pace: Pace, now: float) -> float:
@@ -148,12 +148,20 @@ def test_what_hung_before_teaches_nothing() -> None:
     """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
     pace = Pace()
     for number in range(20):
-        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), hung=True)
+        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), doubtful=True)
     assert (pace.limit, pace.state(80.0)) == (START, State.CLOSED)
     _answered(pace, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=80.0, now=80.0)
     assert pace.state(81.0) is State.HALF_OPEN
-    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, hung=True)
+    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, doubtful=True)
     assert pace.state(82.0) is State.OPEN
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
+def test_one_odd_csr_stops_nothing_twice(verdict: Verdict) -> None:
+    """What is answered as if by somebody else again, while the function answers others, is that CSR's matter."""
+    pace = Pace()
+    _answered(pace, Answer(verdict=verdict, status=403), sent_at=0.0, now=1.0, doubtful=True)
+    assert (pace.limit, pace.state(1.0), pace.admits_at(0, 1.0)) == (START, State.CLOSED, 1.0)
 
 
 def test_row_24_credential_faults_gate_longer_and_longer() -> None:
@@ -177,6 +185,25 @@ def test_row_23_a_retired_receiver_is_left_alone() -> None:
     assert pace.admits_at(0, 5.0) == 5.0 + RETIRED_PAUSE
     pace.sent(5.0 + RETIRED_PAUSE)
     assert pace.admits_at(1, 5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
+
+
+def test_row_23_one_odd_410_does_not_stop_what_is_answered() -> None:
+    """An answer of the function's to what was under way shows that it is there: nothing is held back any more."""
+    pace = Pace()
+    _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=6.0)
+    assert (pace.state(6.0), pace.admits_at(0, 6.0)) == (State.CLOSED, 6.0)
+    assert pace.gated(100.0) == {"retired": 1.0}
+
+
+def test_row_17_what_the_function_asks_for_outlives_the_circuits_pause() -> None:
+    """A Retry-After of 429 or 503 still holds when an answer ends the pause for another reason."""
+    pace = Pace()
+    _answered(pace, _overloaded(30.0), sent_at=0.0, now=0.0)
+    _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    _answered(pace, ACKNOWLEDGED, sent_at=0.0, now=6.0)
+    assert pace.admits_at(0, 6.0) == 30.0
+    assert pace.gated(100.0) == {"overloaded": 29.0, "retired": 1.0}
 
 
 def test_many_failures_open_the_circuit() -> None:

@@ -26,10 +26,10 @@ from csr_exporter.dispatcher import Dispatcher
 from csr_exporter.health import Health
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
-from csr_exporter.reader import Reader
+from csr_exporter.reader import LIST_SPACING, STUBBORN, Reader
 from csr_exporter.relist import PERIOD, Relist
 from csr_exporter.resync import PATIENCE
-from csr_exporter.work import Work
+from csr_exporter.work import MOST_ENTRIES, Work
 from tests.exporter.support import (
     LONG,
     SIGNER,
@@ -94,9 +94,10 @@ def _rig(
     stages: frozenset[Stage] = frozenset(Stage),
     silent: Log | None = None,
     read: float = LONG,
+    most: int = MOST_ENTRIES,
 ) -> Iterator[Rig]:
     (directory / "token").write_text("token")
-    clock, work, metrics = VirtualClock(ends_at), Work(), Metrics()
+    clock, work, metrics = VirtualClock(ends_at), Work(most=most), Metrics()
     with ScriptedServer(handler) as server, captured_log() as (captured, lines):
         log = silent or captured
         location = Location(server=server.url, certificate_authority=directory, token_file=directory / "token")
@@ -244,6 +245,39 @@ def test_row_05_410_for_ever(tmp_path: Path) -> None:
         rig.reader.run()
         assert 2 <= rig.asked.count("list") <= 6
         assert rig.health.dead() == []
+
+
+def test_row_05_410_for_ever_after_lists_that_take_long(tmp_path: Path) -> None:
+    """They are spaced as those that are quick: after each comes the back-off."""
+
+    def gone(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) != "list":
+            return stream(GONE)
+        rig.clock.time += LIST_SPACING
+        return page(version="1")
+
+    with _rig(gone, tmp_path, ends_at=300.0) as rig:
+        rig.reader.run()
+        assert 2 <= rig.asked.count("list") <= 12
+
+
+@pytest.mark.parametrize("reply", [answer(500), answer(400), stream({"type": "ERROR", "object": {"code": 500}})])
+def test_row_11_a_version_that_cannot_be_watched(tmp_path: Path, reply: bytes) -> None:
+    """An error that comes again and again at one version ends with a list: what follows it is not waited for longer."""
+
+    def stubborn(request: Request, _connection: Connection) -> bytes:
+        if _asked(request) == "list":
+            return page(csr_document(1), version="700") if "watch:500" in rig.asked else page(version="500")
+        if _asked(request) == "watch:500":
+            return reply
+        rig.clock.time = float("inf")
+        return stream()
+
+    with _rig(stubborn, tmp_path, ends_at=1e9) as rig:
+        rig.reader.run()
+        assert rig.asked == ["list", *["watch:500"] * STUBBORN, "list", "watch:700"]
+        assert [number for number, _ in rig.waiting()] == [1]
+        assert sum(rig.clock.waits) <= 60.0
 
 
 def test_row_06_410_on_page_three(tmp_path: Path) -> None:
@@ -544,10 +578,10 @@ def test_row_40_a_watch_that_is_behind_the_relist_does_not_alarm(tmp_path: Path)
         match sum(asked.startswith("watch") for asked in rig.asked):
             case 1:
                 rig.relist.list_once()
-                return answer(500)
+                return answer(503)
             case count if count < 20:
                 rig.relist.report_missed()
-                return answer(500)
+                return answer(503)
             case 20:
                 return stream(GONE)
             case _:
@@ -721,3 +755,13 @@ def test_the_relist_comes_every_ten_minutes(tmp_path: Path) -> None:
     with _rig(_relisted([]), tmp_path, ends_at=6 * PERIOD + 1) as rig:
         rig.relist.run()
         assert len(rig.asked) == 6
+
+
+def test_the_relist_comes_early_when_there_is_room_again(tmp_path: Path) -> None:
+    """What did not fit is found when half of the room is free, and does not wait for the next period."""
+    with _rig(_relisted([csr_document(3)]), tmp_path, ends_at=PERIOD / 2, most=2) as rig:
+        rig.dispatcher.watched([*_seen(1), *_seen(2), *_seen(3)])
+        rig.dispatcher.watched([*_seen(1, "Denied"), *_seen(2, "Denied")])
+        rig.relist.run()
+        assert rig.asked == ["list"]
+        assert [number for number, _ in rig.waiting()] == [3]

@@ -150,6 +150,41 @@ def test_row_22_hanging_csrs_of_one_pod_hold_up_nobody() -> None:
     assert max(simulation.issued[number] - when for number, when in arrivals.items()) <= 0.1
 
 
+def test_row_22_hanging_csrs_of_two_pods_take_no_place_for_long() -> None:
+    """They fill all places at first; each ten seconds without an answer there is one more, and others pass by it."""
+    hanging = {reference(1, pod=pod).requester for pod in (1, 2)}
+
+    def function(parcel: Parcel, _now: float) -> tuple[float, Answer]:
+        return (60.0, UNREACHABLE) if parcel.reference.requester in hanging else (0.08, ISSUED)
+
+    simulation = Simulation(function=function)
+    for number in range(1, 25):
+        simulation.create(number, pod=1 + number % 2)
+    arrivals = {number: 20.0 + 1.7 * (number - 1000) for number in range(1000, 1600)}
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(1100.0)
+    waits = {when: simulation.issued[number] - when for number, when in arrivals.items()}
+    assert max(waits.values()) <= 45.0
+    assert max(wait for when, wait in waits.items() if when > 180.0) <= 0.1
+
+
+def test_row_23_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
+    """A firewall that dislikes a name, say: once it stops everything for a moment, then it is that CSR's matter."""
+    odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
+    simulation = Simulation(function=lambda parcel, _now: (0.08, odd if parcel.reference == reference(1) else ISSUED))
+    simulation.create(1)
+    arrivals = {number: 100.0 + 0.5 * number for number in range(2, 1000)}
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(1000.0)
+    assert set(simulation.issued) == set(arrivals)
+    waits = [simulation.issued[number] - when for number, when in arrivals.items()]
+    assert max(waits) <= LONGEST_PAUSE + 1
+    assert max(waits[100:]) <= 0.1
+    assert 10 <= simulation.numbers[1] <= 60
+
+
 def test_row_29_ended_while_the_gate_is_shut() -> None:
     """Denied, deleted or issued while it could not be sent: nothing of it is sent; the same name again is new work."""
     overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=60.0)

@@ -158,6 +158,28 @@ def test_row_24_no_csr_is_blamed_for_credential_or_endpoint(verdict: Verdict) ->
     assert _taken(work, 0.0) == parcel
 
 
+@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
+def test_an_odd_csr_is_blamed_when_others_are_answered(verdict: Verdict) -> None:
+    """It waits longer and longer then; an answer to what was sent before says nothing, and one of its own ends that."""
+    odd, work = Answer(verdict=verdict, status=403), _work(1, 2, 3)
+    first, second, third = (_taken(work, 0.0) for _ in range(3))
+    work.settle(first, odd, now=1.0)
+    work.settle(second, FAILED, now=2.0, took=2.0)
+    again = _taken(work, 2.0)
+    assert again == first
+    work.settle(again, odd, now=2.0)
+    work.settle(third, FAILED, now=3.0, took=1.5)
+    again = _taken(work, 3.0)
+    assert again == dataclasses.replace(first, odd=True)
+    work.settle(again, odd, now=3.0)
+    again = _taken(work, 100.0)
+    while again.reference != first.reference:
+        again = _taken(work, 100.0)
+    assert (again.attempt, again.odd) == (2, True)
+    work.settle(again, FAILED, now=100.0)
+    assert not _taken(work, 200.0).odd
+
+
 @pytest.mark.parametrize("when", ["before", "in flight", "after a failure", "after an acknowledgement"])
 def test_row_29_what_has_ended_is_not_sent(when: str) -> None:
     """Denied, failed, issued or deleted while queued: the entry is gone and nothing of it is sent any more."""
@@ -233,6 +255,30 @@ def test_the_next_stage_counts_its_resends_anew() -> None:
     assert (sent.stage, sent.resend) == (Stage.APPROVED, 0)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(verdict=Verdict.POISON, status=400), Answer(verdict=Verdict.LATER, status=425, retry_after=300.0)],
+)
+def test_an_approval_does_not_wait_for_what_the_pending_event_was_answered(answer: Answer) -> None:
+    """Its event is another one: it is sent soon, though the other was to be tried again in minutes or an hour."""
+    work = _work(1, stage=Stage.PENDING)
+    work.settle(_taken(work, 0.0), answer, now=0.0)
+    work.see(reference(), Stage.APPROVED, now=100.0)
+    assert work.next_due() == 100.0 + SETTLING
+    assert _taken(work, 100.0 + SETTLING).stage is Stage.APPROVED
+    assert work.next_due() is None
+
+
+def test_an_approval_is_left_to_the_owner_too() -> None:
+    """Where both replicas have sent stage pending, an approval later on is the owner's to tell, as a new CSR is."""
+    works = [Work(replicas=Replicas(count=2, ordinal=ordinal)) for ordinal in range(2)]
+    for work in works:
+        work.see(reference(), Stage.PENDING, now=0.0)
+        work.settle(_taken(work, 15.0), ACKNOWLEDGED, now=15.0)
+        work.see(reference(), Stage.APPROVED, now=20.0)
+    assert sorted(work.next_due() or 0.0 for work in works) == [20.0 + SETTLING, 20.0 + SETTLING + 15.0]
+
+
 def test_approved_never_becomes_pending_again() -> None:
     """A list that is older than the watch does not take a stage back."""
     work = _work(1, stage=Stage.APPROVED)
@@ -289,6 +335,35 @@ def test_the_number_of_entries_is_bounded() -> None:
     assert changes == [Change.ADDED, Change.ADDED, Change.FULL]
     work.see(reference(1), None, now=1.0)
     assert work.see(reference(3), Stage.APPROVED, now=1.0) is Change.ADDED
+
+
+def test_room_that_comes_is_noticed_once() -> None:
+    """Once half of the room is free again after something was left out: then a list finds it."""
+    work = Work(most=4)
+    for number in range(4):
+        work.see(reference(number), Stage.APPROVED, now=0.0)
+    work.see(reference(0), None, now=1.0)
+    assert not work.room_came()  # nothing was left out
+    work.see(reference(4), Stage.APPROVED, now=1.0)
+    assert work.see(reference(5), Stage.APPROVED, now=1.0) is Change.FULL
+    came = []
+    for number in (1, 2, 3, 4):
+        work.see(reference(number), None, now=2.0)
+        came.append(work.room_came())
+    assert came == [False, False, True, False]
+
+
+def test_the_second_half_of_the_room_is_for_those_who_have_little() -> None:
+    """However many pods file as much as they may, each other one still has room for its burst."""
+    work, limits = Work(most=1000), Limits()
+    numbers = iter(range(10_000))
+    for pod in range(80):
+        for _ in range(limits.most_held):
+            work.see(reference(next(numbers), pod=pod), Stage.PENDING, now=0.0)
+    assert len(work) < 1000
+    changes = {work.see(reference(next(numbers), pod=1000), Stage.PENDING, now=0.0) for _ in range(limits.burst)}
+    assert changes == {Change.ADDED}
+    assert work.see(reference(next(numbers), pod=1000), Stage.PENDING, now=0.0) is Change.CROWDED
 
 
 def test_what_has_passed_leaves_nothing_behind() -> None:

@@ -9,7 +9,8 @@ status, json_lines         pages of a list, and a watch, bounded in bytes; their
 csr                        the API object, reduced to a reference and a stage
 reader                     list, watch from there, list again: the loop that keeps the work in step
 relist, audit, resync      a list beside the watch, every ten minutes, that proves that nothing was missed
-work, entry                what is still to be done for which CSR. Pure, as the next two lines are: time is an argument
+work, entry                what is still to be done for which CSR. Pure, as the next four lines are: time is an argument
+room                       how many CSRs are held, of one requester and of all
 turns, budget, replicas    whose turn a new CSR is, among requesters and among exporters
 schedule, retry            when what was tried before is due again
 handout, pace, circuit     how much at once, and when nothing is sent at all

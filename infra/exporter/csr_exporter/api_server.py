@@ -34,9 +34,10 @@ LONGEST_LINE = 4 << 20
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
 _JSON = "application/json"
-# What is left to see of a CSR that is too large to be read, and even of that only the beginning.
+# What is left to see of a CSR that is too large to be read, and of that only what comes before its uid: more than this
+# cannot be stored, even if every byte is written as six.
 _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-_HEAD = 1 << 20
+_HEAD = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +193,7 @@ class ApiServer:
     def _unread(self, signer_name: str, continuation: str) -> Page:
         """The page of one CSR that is too large: its uid, and where the list goes on."""
         with self._get(signer_name, _part(1, continuation, ""), _METADATA) as answer:
-            page = read_head(answer.head(_HEAD))
+            page = read_head(answer.parts(_HEAD))
         if continuation:
             return page
         # A list that begins may begin with another CSR than a moment ago: is this one too large?

@@ -67,7 +67,7 @@ def retry_after(value: str | None, *, wall_clock: float, most: float = LONGEST_R
         return min(most, float(value))
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=dt.UTC)

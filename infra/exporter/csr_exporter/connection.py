@@ -62,23 +62,22 @@ class Answer:
         Raises:
             UnreachableError: it was cut, or not there in time.
         """
-        body = self.head(limit + 1)
+        body = b"".join(self.parts(limit + 1))
         return body if len(body) <= limit else None
 
-    def head(self, limit: int) -> bytes:
-        """The body's first `limit` bytes, or all of it where it is shorter.
+    def parts(self, limit: int) -> Iterator[bytes]:
+        """The body's first `limit` bytes as they arrive, or all of it where it is shorter.
 
         Raises:
             UnreachableError: it was cut, or not there in time.
         """
-        head = bytearray()
         for chunk in self.chunks():
-            head += chunk
-            if len(head) >= limit:
-                break
+            yield chunk[:limit]
+            limit -= len(chunk)
+            if limit <= 0:
+                return
             if time.monotonic() > self._deadline:
                 raise UnreachableError("the answer did not end in time")
-        return bytes(memoryview(head)[:limit])
 
     def interrupt(self) -> None:
         """Ends a read that waits in another thread."""

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from csr_exporter.clock import Clock
     from csr_exporter.csr import Stage
+    from csr_exporter.handout import Status
     from csr_exporter.log import Log
     from csr_exporter.metrics import Metrics
-    from csr_exporter.work import Parcel, Status
+    from csr_exporter.work import Parcel
 
 # What an operator is shown of the work.
 MOST_SHOWN = 100
@@ -98,6 +99,11 @@ class Dispatcher:
                 for signer_name, uids in present.items()
             )
         self._tally.ended(ended)
+
+    def room_came(self) -> bool:
+        """Whether a list would find what was left out when there was no room, and now there is; that is said once."""
+        with self._changed:
+            return self._work.room_came()
 
     # What is sent.
 

@@ -23,6 +23,7 @@ class Entry:
         tried: whether anything was ever sent.
         in_flight: whether an event is under way.
         hung: whether the last event was not answered for long.
+        excused: since when its events are answered as if by somebody else, if they are.
         acknowledged: the stage of which the last event was acknowledged, if nothing was sent since.
         absences: lists in a row that did not show it.
         code: HTTP status of the last answer.
@@ -37,6 +38,7 @@ class Entry:
     tried: bool = False
     in_flight: bool = False
     hung: bool = False
+    excused: float | None = None
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None

@@ -134,7 +134,7 @@ class _Service:
             payload = value.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
             lifetime = float(claims["exp"]) - date
-        except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self._error(f"the ID token is {len(value)} characters that are no JWT with exp") from error
         if not lifetime > 0:
             raise self._error(f"the ID token has expired {-lifetime:.0f} s ago")
@@ -165,5 +165,5 @@ def _fields(body: bytes) -> dict[str, object]:
 def _date(answer: Answer) -> float:
     try:
         return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return time.time()

@@ -117,7 +117,9 @@ class CachedToken:
         except IdentityError as error:
             self._metrics.token_refresh_errors.labels(kind="id").inc()
             self._error = str(error)
-            self._not_before = now + self._backoff.delay(now)
+            # From its end on: what took long must not be repeated at once by each of those who waited for it.
+            failed_at = self._clock.now()
+            self._not_before = failed_at + self._backoff.delay(failed_at)
             raise
         renew_at = now + max(token.lifetime - EARLY, token.lifetime / 2)
         self._held = _Held(

@@ -59,7 +59,7 @@ class Metrics:
         self.names_refused = self._counter("names_refused", "CSRs whose name the function would not take")
         self.resync_missed = self._counter("resync_missed", "CSRs that the watch should have shown and did not")
         self.lists = self._counter("lists", "complete lists")
-        self.relists = self._counter("relists", "lists beside the watch, each the proof that nothing was missed", "result")
+        self.relists = self._counter("relists", "lists beside the watch: each proves that it missed nothing", "result")
         self.list_seconds = self._histogram("list_seconds", "duration of a list", _DURATIONS)
         self.list_items = self._gauge("list_items", "CSRs in the last list")
         self.watches = self._counter("watches", "watches opened")

@@ -21,6 +21,7 @@ RETIRED_PAUSE = 3600.0
 _SLOWER = frozenset(Verdict) - {Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON}
 # It is not for a CSR that these are answered.
 _CERTAIN = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
+_FAILURES = _CERTAIN | {Verdict.SLOW}
 
 
 class Pace:
@@ -53,12 +54,12 @@ class Pace:
         """An event is sent."""
         self._circuit.sent(now)
 
-    def answered(self, answer: Answer, *, requester: str, hung: bool, sent_at: float, now: float) -> None:
+    def answered(self, answer: Answer, *, requester: str, doubtful: bool, sent_at: float, now: float) -> None:
         """Learns from an answer. What concerns one CSR only (425, 500, a poison event) neither gates nor slows.
 
-        Nor does one that `hung` before and fails again, unless it is the probe.
+        Nor does a `doubtful` one, which failed so before and others did not, when it fails again and is no probe.
         """
-        if answer.verdict is Verdict.SLOW and hung and self.state(now) is State.CLOSED:
+        if doubtful and answer.verdict in _FAILURES and self.state(now) is State.CLOSED:
             return
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._speed_up()
@@ -76,13 +77,15 @@ class Pace:
 
     def _judge(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
         """Tells the circuit whether the function is there."""
-        certain = answer.verdict in _CERTAIN
-        if not certain and answer.verdict is not Verdict.SLOW:
+        if answer.verdict not in _FAILURES:
             if answer.status is None:  # a fault of ours
                 self._circuit.undecided()
             else:
                 self._circuit.answered()
+                # The function is there after all: only what it asks for itself is waited for.
+                self._gate.lift_all_but(Verdict.OVERLOADED.value, now)
             return
+        certain = answer.verdict in _CERTAIN
         least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
         if self._circuit.failed(requester, certain=certain, least=least, sent_at=sent_at, now=now):
             self._gate.shut(self._circuit.opens_at, answer.verdict.value, now)
@@ -100,18 +103,24 @@ class Pace:
 
 
 class _Gate:
-    """Shut until `opens_at`; of several reasons the one that ends last counts."""
+    """Shut for as long as any reason holds; time is counted for the one that ends last."""
 
     def __init__(self) -> None:
-        self.opens_at = float("-inf")
-        self._reason = ""
+        self._until: dict[str, float] = {}
         self._counted_to = float("-inf")
         self._seconds: dict[str, float] = {}
 
+    @property
+    def opens_at(self) -> float:
+        return max(self._until.values(), default=float("-inf"))
+
     def shut(self, until: float, reason: str, now: float) -> None:
         self._count(now)
-        if until > self.opens_at:
-            self.opens_at, self._reason = until, reason
+        self._until[reason] = max(until, self._until.get(reason, until))
+
+    def lift_all_but(self, reason: str, now: float) -> None:
+        self._count(now)
+        self._until = {each: until for each, until in self._until.items() if each == reason}
 
     def taken(self, now: float) -> dict[str, float]:
         self._count(now)
@@ -120,6 +129,7 @@ class _Gate:
 
     def _count(self, now: float) -> None:
         shut = min(now, self.opens_at) - self._counted_to
-        if self._reason and shut > 0:
-            self._seconds[self._reason] = self._seconds.get(self._reason, 0.0) + shut
+        if shut > 0:
+            reason = max(self._until, key=self._until.__getitem__)
+            self._seconds[reason] = self._seconds.get(reason, 0.0) + shut
         self._counted_to = max(self._counted_to, now)

@@ -12,13 +12,17 @@ from csr_exporter.csr import MalformedError, Seen
 from csr_exporter.json_lines import parse_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-# The beginning of a PartialObjectMetadataList. Whoever makes a CSR large cannot reach what stands before that: the API
-# server writes members in the order of its types, and quotation marks in texts escaped.
-_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
-_LIST = re.compile(rb'\{[^{}]*"metadata":\{"resourceVersion":"([^"\\]+)"(?:,"continue":"([^"\\]*)")?')
-_UID = re.compile(rb'"metadata":\{"name":' + _TEXT + rb'(?:,"generateName":' + _TEXT + rb')?,"uid":"([^"\\]+)"')
+# The beginning of a PartialObjectMetadataList of one CSR. Whoever makes that large, by its name say, cannot reach what
+# stands before it, nor imitate what follows: the API server writes members in the order of its types, so that the first
+# uid is the CSR's own, and it writes quotation marks in texts escaped.
+_LIST = re.compile(
+    rb'\{[^{}]*"metadata":\{"resourceVersion":"([^"\\]+)"(?:,"continue":"([^"\\]*)")?[^{}]*\},"items":\['
+)
+_LONGEST_LIST = 1 << 20
+_UID = re.compile(rb'"uid":"([^"\\]{1,128})"')
+_LONGEST_UID = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +72,31 @@ def read_page(body: bytes) -> Page:
     )
 
 
-def read_head(head: bytes) -> Page:
-    """Reads the beginning of a list of the metadata of one CSR: what could not be read as a whole.
+def read_head(parts: Iterable[bytes]) -> Page:
+    """Reads a list of the metadata of one CSR, what could not be read as a whole, until its uid; little is kept of it.
 
     Raises:
         MalformedError: it is no such list.
     """
-    listed = _LIST.match(head)
+    kept, listed, found = bytearray(), None, None
+    for part in parts:
+        kept += part
+        if listed is None:
+            listed = _LIST.match(bytes(kept))
+            if listed is None and len(kept) <= _LONGEST_LIST:
+                continue
+            del kept[: listed.end() if listed else 0]
+        found = _UID.search(kept)
+        if listed is None or found is not None:
+            break
+        del kept[:-_LONGEST_UID]
     if listed is None:
         raise MalformedError("list: its metadata are not written as by the API server")
-    found = _UID.search(head, listed.end())
     return Page(
         version=listed[1].decode(),
         seen=(),
         oversize=1,
-        unread=() if found is None else (found[1].decode(errors="replace"),),
+        unread=() if found is None else (bytes(found[1]).decode(errors="replace"),),
         continuation=(listed[2] or b"").decode(),
     )
 

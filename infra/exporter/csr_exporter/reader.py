@@ -32,6 +32,10 @@ SHORT_WATCH_PAUSE = 0.2
 HEALTHY_WATCH = 10.0
 # What demands a list so long after the last one gets it at once, as after every restart of the API server.
 LIST_SPACING = 10.0
+# After so many refusals in a row it may be this very version that cannot be watched: an ERROR event comes again and
+# again where an object cannot be decoded. Those of the second line say nothing of the version.
+STUBBORN = 5
+_ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
 # A watch that lasted so long was in step when it ended, also where the API server sends no bookmarks.
 LONG_WATCH = 60.0
 # What seems to be absent from a list of more CSRs than this is left to a shorter one: uids take memory too.
@@ -86,6 +90,7 @@ class Reader:
         self._version: str | None = None
         self._failing = ""
         self._listed_at = float("-inf")
+        self._refusals = 0
         self.resync = Resync()
         self.vitals = Vitals(beat=clock.now())
 
@@ -101,14 +106,19 @@ class Reader:
         try:
             if self._version is None:
                 self._version = self._list()
-            return self._watch(self._version)
+            pause = self._watch(self._version)
+            self._refusals = 0
         except (ExpiredError, MalformedError) as error:
             self._version = None
             self._metrics.parse_errors.inc(isinstance(error, MalformedError))
             wait = self._failed(error)
             return 0.0 if self._clock.now() - self._listed_at >= LIST_SPACING else wait
         except (RefusedError, UnreachableError) as error:
+            self._refusals += isinstance(error, RefusedError) and error.status not in _ELSEWHERE
+            if self._refusals >= STUBBORN:
+                self._version, self._refusals = None, 0
             return self._failed(error)
+        return pause
 
     def _list(self) -> str:
         since, version, items = self._clock.now(), "", 0
@@ -116,6 +126,7 @@ class Reader:
         present, whole = set[str](), True
         for page in self._api_server.pages(self.signer_name):
             self._contact()
+            self._listed_at = self._clock.now()  # that a list takes long is no reason to begin the next one at once
             count_unread(page, self._log, self._metrics)
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from csr_exporter.reader import Reader
 
 PERIOD = 600.0
-# How often it is looked whether something was missed.
+# How often it is looked whether something was missed, and whether what was left out has room now.
 _TICK = 15.0
 
 
@@ -55,11 +55,11 @@ class Relist:
         metrics.bookmark_age.set_function(self._bookmark_age)
 
     def run(self) -> None:
-        """Lists every `period` seconds, give or take a fifth, until the end comes."""
+        """Lists every `period` seconds, give or take a fifth, and when there is room again, until the end comes."""
         due = self._next_due()
         while not self._clock.wait(min(_TICK, max(0.0, due - self._clock.now()))):
             self.report_missed()
-            if self._clock.now() >= due:
+            if self._dispatcher.room_came() or self._clock.now() >= due:
                 self.list_once()
                 due = self._next_due()
 

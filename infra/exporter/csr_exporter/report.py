@@ -14,10 +14,10 @@ from csr_exporter.csr import Stage
 if TYPE_CHECKING:
     from csr_exporter.clock import Clock
     from csr_exporter.dispatcher import Dispatcher
+    from csr_exporter.handout import Status
     from csr_exporter.identity import CachedToken
     from csr_exporter.log import Log
     from csr_exporter.metrics import Metrics
-    from csr_exporter.work import Status
 
 PERIOD = 60.0
 

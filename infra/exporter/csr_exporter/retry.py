@@ -25,7 +25,7 @@ TRUSTED_RETRY_AFTERS = 16
 # A failure that took so many seconds has kept others from being sent.
 HANG = 10.0
 BLAMELESS = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
-"""What no CSR is blamed for."""
+"""What no CSR is blamed for, unless others fare better."""
 
 
 def fulfilment(resends: int) -> float:
@@ -38,13 +38,23 @@ def is_hang(answer: Answer, took: float) -> bool:
     return answer.verdict is Verdict.SLOW and took >= HANG
 
 
+def is_the_functions(answer: Answer) -> bool:
+    """Whether the function itself has answered, whatever it was."""
+    return answer.status is not None and answer.verdict is not Verdict.SLOW and answer.verdict not in BLAMELESS
+
+
+def excused(answer: Answer, since: float | None, now: float) -> float | None:
+    """Since when a CSR's events are answered as if by somebody else, after another answer; None: they are not."""
+    if answer.verdict in BLAMELESS:
+        return now if since is None else since
+    return None if is_the_functions(answer) else since
+
+
 def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
     """Seconds until the next try after a failure, the last of so many in a row.
 
     What the function asks for of everything is `Pace`'s to see to.
     """
-    if answer.verdict in BLAMELESS:
-        return 0.0
     if answer.verdict is Verdict.POISON:
         return POISON_RETRY
     # What the function asks for is what it gets, unless that leads nowhere for long.

@@ -22,11 +22,12 @@ from csr_exporter.budget import Budget, Limits
 from csr_exporter.csr import Stage
 from csr_exporter.entry import Entry
 from csr_exporter.replicas import Replicas
+from csr_exporter.room import Room
 from csr_exporter.schedule import Schedule
 from csr_exporter.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from csr_exporter.answer import Answer
     from csr_exporter.csr import Reference
@@ -60,6 +61,7 @@ class Parcel:
         resend: deliberate repetitions after acknowledgements.
         takeover: another replica should have sent it.
         hung: the last one was not answered for long.
+        odd: the last one was answered as if by somebody else, and yet the function has answered what was sent since.
     """
 
     reference: Reference
@@ -68,25 +70,7 @@ class Parcel:
     resend: int
     takeover: bool = False
     hung: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What is to be done and how it goes, at one moment.
-
-    Attributes:
-        pending: CSRs by stage.
-        oldest_undelivered: when the oldest CSR was created of which nothing is acknowledged; "" where there is none.
-        in_flight: events under way.
-        limit: events that may be.
-        circuit: 0 closed, 1 half open, 2 open.
-    """
-
-    pending: Mapping[Stage, int]
-    oldest_undelivered: str
-    in_flight: int
-    limit: int
-    circuit: int
+    odd: bool = False
 
 
 class Work:
@@ -100,18 +84,18 @@ class Work:
         most: int = MOST_ENTRIES,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._limits = limits or Limits()
+        limits = limits or Limits()
         self._replicas = replicas or Replicas()
-        self._most = most
+        self._room = Room(limits, most)
         self._chance = chance
         self._entries: dict[str, Entry] = {}
-        self._held: dict[str, int] = {}
         self._staggered = Schedule(self._due_of)
-        self._turns = Turns(Budget(self._limits))
+        self._turns = Turns(Budget(limits))
         self._retries = Schedule(self._due_of)
         self._hung = Schedule(self._due_of)
         self._in_flight: set[str] = set()
         self._turn = 0
+        self._answered = float("-inf")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -165,6 +149,10 @@ class Work:
             self._end(entry)
         return len(gone)
 
+    def room_came(self) -> bool:
+        """Whether there is much room again for what was left out when there was none; that is said once."""
+        return self._room.came()
+
     def take(self, now: float, *, hung: bool = True) -> Parcel | None:
         """The next event that is due, or None. At most one event of a CSR is in flight until it is settled.
 
@@ -189,6 +177,8 @@ class Work:
     def settle(self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0) -> None:
         """Decides when a CSR is due again after the answer to its event, which took so many seconds."""
         self._in_flight.discard(parcel.reference.uid)
+        if retry.is_the_functions(answer):
+            self._answered = max(self._answered, now - took)
         entry = self._entries.get(parcel.reference.uid)
         if entry is None:
             return  # it ended while it was in flight
@@ -197,17 +187,18 @@ class Work:
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._acknowledge(entry, parcel, now)
             return
-        if answer.verdict not in retry.BLAMELESS:
-            entry.failures += 1
-        self._retry(entry, now + retry.pause(answer, entry.failures, self._chance))
+        entry.excused = retry.excused(answer, entry.excused, now)
+        is_blamed = parcel.odd or answer.verdict not in retry.BLAMELESS
+        entry.failures += is_blamed
+        pause = retry.pause(answer, entry.failures, self._chance) if is_blamed else 0.0
+        self._retry(entry, now + pause)
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
-        held = self._held.get(reference.requester, 0)
-        if held >= self._limits.most_held:
+        if self._room.is_crowded(reference.requester):
             return Change.CROWDED
-        if len(self._entries) >= self._most:
+        if self._room.is_full():
             return Change.FULL
-        self._held[reference.requester] = held + 1
+        self._room.held(reference.requester)
         entry = self._entries[reference.uid] = Entry(reference, stage, added_at=now)
         if reference.uid in self._in_flight:  # it has come back while its event is under way
             entry.tried = entry.in_flight = True
@@ -222,17 +213,17 @@ class Work:
     def _end(self, entry: Entry) -> Change:
         uid, requester = entry.reference.uid, entry.reference.requester
         del self._entries[uid]
-        self._held[requester] -= 1
-        if not self._held[requester]:
-            del self._held[requester]
+        self._room.left(requester)
         if not entry.tried:
             self._turns.discard(requester, uid)
         return Change.ENDED
 
     def _approve(self, entry: Entry, reference: Reference, now: float) -> None:
         entry.stage, entry.reference, entry.resends = Stage.APPROVED, reference, 0
-        if entry.acknowledged is not None and entry.due is not None and entry.due > now + retry.SETTLING:
-            self._retry(entry, now + retry.SETTLING)
+        # Another event is to be sent now: what the last one was answered, poison or later, need not be waited for.
+        soon = now + retry.SETTLING + self._replicas.delay(reference.uid)
+        if entry.tried and entry.due is not None and entry.due > soon:
+            self._retry(entry, soon)
 
     def _queue(self, entry: Entry, now: float) -> bool:
         entry.due = None
@@ -257,10 +248,11 @@ class Work:
             resend=entry.resends,
             takeover=takeover,
             hung=entry.hung,
+            odd=entry.excused is not None and self._answered > entry.excused,
         )
 
     def _acknowledge(self, entry: Entry, parcel: Parcel, now: float) -> None:
-        entry.acknowledged, entry.failures = parcel.stage, 0
+        entry.acknowledged, entry.failures, entry.excused = parcel.stage, 0, None
         window = retry.fulfilment(entry.resends) if parcel.stage is entry.stage else retry.SETTLING
         self._retry(entry, now + window)
 
