@@ -70,7 +70,7 @@ def _containers() -> list[Validation]:
     seccomp = "seccompProfile.?type"
     return [
         forbid(
-            every("container.image.matches('^[^ @]+@sha256:[0-9a-f]{64}$')"),
+            every("container.image.matches('^[^@[:space:]]+@sha256:[0-9a-f]{64}$')"),
             "image: allowed is one that is pinned by its digest, NAME@sha256:...",
         ),
         forbid(

@@ -49,6 +49,9 @@ locals {
     name => "metric.type=\"logging.googleapis.com/user/${metric.name}\" AND resource.type=\"logging_bucket\""
   }
 
+  # The labels by which a metric's incidents are told apart.
+  series = { for name, metric in local.metrics : name => [for label in sort(keys(metric.labels)) : "metric.label.${label}"] }
+
   # A run at minute 0 does not look at signatures of the ten minutes around it, nor one at minute 30: each is looked at
   # by one of them at least.
   reconciliations = {
@@ -79,6 +82,8 @@ resource "google_monitoring_alert_policy" "found" {
         alignment_period     = "60s"
         per_series_aligner   = "ALIGN_DELTA"
         cross_series_reducer = "REDUCE_SUM"
+        # An incident for each: one that is open, which a harmless attack can bring about, hides none of another kind.
+        group_by_fields = local.series[each.key]
       }
     }
   }
@@ -92,6 +97,8 @@ resource "google_monitoring_alert_policy" "found" {
   alert_strategy {
     auto_close = "86400s"
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 resource "google_monitoring_alert_policy" "signatures_per_pod" {
@@ -123,21 +130,24 @@ resource "google_monitoring_alert_policy" "signatures_per_pod" {
     content   = "A pod that restarts again and again, or one that somebody uses to collect certificates. The incident names it."
     mime_type = "text/markdown"
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 resource "google_monitoring_alert_policy" "failing" {
   project               = var.audit_project
-  display_name          = "CSR signer: a tenth of all events fails"
+  display_name          = "CSR signer: a tenth of what should be issued fails"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
 
   conditions {
-    display_name = "failures among outcomes of half an hour, for ten minutes"
+    display_name = "failures among certificates and failures of half an hour, for ten minutes"
 
     condition_threshold {
-      filter             = local.metric_filters["failures"]
-      denominator_filter = local.metric_filters["records"]
+      filter = local.metric_filters["failures"]
+      # Not among all records: whoever files CSRs that are refused could make as many as would hide the failures.
+      denominator_filter = "${local.metric_filters["records"]} AND metric.label.event=one_of(\"issued\", \"abandoned\", \"fault\")"
       comparison         = "COMPARISON_GT"
       threshold_value    = 0.1
       duration           = "600s"
@@ -160,13 +170,15 @@ resource "google_monitoring_alert_policy" "failing" {
     content   = "Cloud KMS, an API server or the configuration fails for many. The records' messages say which.\n\n```\n${local.filters["failures"]}```\n"
     mime_type = "text/markdown"
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 resource "google_monitoring_alert_policy" "silent" {
   count = length(var.exporter_projects) > 0 ? 1 : 0
 
   project               = var.audit_project
-  display_name          = "CSR signer: no exporter gives a sign of life"
+  display_name          = "CSR signer: a cluster's exporters give no sign of life"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
@@ -182,14 +194,17 @@ resource "google_monitoring_alert_policy" "silent" {
         alignment_period     = "60s"
         per_series_aligner   = "ALIGN_DELTA"
         cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = local.series["exporter_status"]
       }
     }
   }
 
   documentation {
-    content   = "No exporter runs, or its log does not arrive: `kubectl -n ${var.exporter_namespace} get pods`. New pods get no certificates meanwhile."
+    content   = "No exporter of this cluster runs, or its log does not arrive: `kubectl -n ${var.exporter_namespace} get pods`. New pods get no certificates meanwhile."
     mime_type = "text/markdown"
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 resource "google_monitoring_alert_policy" "unrecorded_signatures" {

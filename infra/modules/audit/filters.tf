@@ -3,12 +3,16 @@
 locals {
   objective_seconds = 30
 
+  # Whoever uses a key may name its project by id or by number, and Cloud KMS may log what was asked for. The sink takes
+  # entries of the key's project alone.
+  keys = [for key in var.crypto_keys : replace(key, "/^projects/[^/]+/", "projects/[^/]+")]
+
   filter_values = {
     ca_administrator         = var.ca_administrator
     exporter_namespace       = var.exporter_namespace
     function_service_account = var.function_service_account
     key_project              = var.key_project
-    keys                     = join("|", sort(var.crypto_keys))
+    keys                     = join("|", sort(local.keys))
     objective_seconds        = local.objective_seconds
     service_location         = var.service_location
     service_name             = var.service_name

@@ -1,6 +1,13 @@
 # Metrics of the bucket, not of a project: they see the entries of all projects that send here.
 
 locals {
+  # Which cluster an exporter's line is of: one that fell silent must not hide behind another.
+  of_cluster = {
+    cluster  = "EXTRACT(resource.labels.cluster_name)"
+    location = "EXTRACT(resource.labels.location)"
+    project  = "EXTRACT(resource.labels.project_id)"
+  }
+
   metrics = {
     errors = {
       description = "Records for which a human must act."
@@ -8,7 +15,7 @@ locals {
     }
     exporter_status = {
       description = "Signs of life of exporters."
-      labels      = {}
+      labels      = local.of_cluster
     }
     failures = {
       description = "Records of what failed without being refused."
@@ -65,7 +72,7 @@ locals {
     }
     undelivered = {
       description = "Signs of life with a CSR that waits for too long."
-      labels      = {}
+      labels      = local.of_cluster
     }
     unexplained_signatures = {
       description = "Signatures under the function's name that name no CSR and no hash."
@@ -109,4 +116,12 @@ resource "google_logging_metric" "audit" {
       }
     }
   }
+}
+
+# A metric that was just made is not known to Cloud Monitoring yet; until then it refuses policies that name it.
+resource "time_sleep" "metrics" {
+  create_duration = "120s"
+  triggers        = { metrics = join(" ", sort(keys(local.metrics))) }
+
+  depends_on = [google_logging_metric.audit]
 }

@@ -22,6 +22,8 @@ resource "google_monitoring_slo" "issued_in_time" {
       total_service_filter = local.metric_filters["issued_or_too_late"]
     }
   }
+
+  depends_on = [time_sleep.metrics]
 }
 
 locals {

@@ -11,10 +11,10 @@ import pytest
 import urllib3
 
 from csr_exporter.clock import MonotonicClock
+from csr_exporter.handout import Status
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.report import Report
-from csr_exporter.work import Status
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool

@@ -24,7 +24,7 @@ VALUES: Final[Mapping[str, object]] = {
     "exporter_namespace": "kms-csr-signer",
     "function_service_account": FUNCTION,
     "key_project": KEY_PROJECT,
-    "keys": f"{LOCATION}/keyRings/csr-signer/cryptoKeys/[A-Za-z0-9_-]+",
+    "keys": f"projects/[^/]+/{LOCATION.split('/', 2)[2]}/keyRings/csr-signer/cryptoKeys/[A-Za-z0-9_-]+",
     "objective_seconds": 30,
     "service_location": "europe-west1",
     "service_name": "csr-signer",

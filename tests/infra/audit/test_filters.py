@@ -152,6 +152,18 @@ def test_a_foreign_use_of_the_key_is_found(run: Run) -> None:
         )
 
 
+def test_attack_naming_the_keys_project_by_its_number(run: Run) -> None:
+    """Nobody's use of a key is unseen because of how the key was asked for."""
+    numbered = [
+        entry
+        | {"protoPayload": {**entry["protoPayload"], "resourceName": re.sub("^projects/[^/]+", "projects/1234", name)}}
+        for entry in run.signatures
+        if (name := str(said(entry, "protoPayload", "resourceName")))
+    ]
+    for name in ("foreign_key_use", "signatures", "unexplained_signatures"):
+        assert len(found(name, numbered)) == len(found(name, run.signatures)) > 0
+
+
 def test_a_signature_of_the_function_that_explains_nothing_is_found(run: Run) -> None:
     """The function names CSR and hash with every signature: without them it was somebody with its identity."""
     unexplained = found("unexplained_signatures", run.entries)

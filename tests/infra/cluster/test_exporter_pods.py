@@ -172,18 +172,15 @@ def test_no_container_is_added_to_a_running_pod(api: Api, template: Document, gu
         api.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
 
 
-def test_a_pod_from_before_loses_its_finalizers(
-    api: Api, kubectl: Callable[..., object], requesters: Requesters, template: Document
-) -> None:
+def test_a_pod_from_before_loses_its_finalizers(api: Api, kubectl: Callable[..., object], template: Document) -> None:
     """Else a pod that was there before the policy, with a finalizer, could never be deleted; it is not loosened."""
-    assert requesters
     pod = copy.deepcopy(template)
     pod["metadata"] |= {"name": "csr-exporter-7", "finalizers": ["example.com/any"]}
     pod["spec"]["containers"][0]["image"] = "csr-exporter:latest"
     path = f"{PODS}/csr-exporter-7"
     kubectl("delete", "validatingadmissionpolicybinding", "kms-csr-signer-exporter-pods")
     try:
-        until_not_refused(lambda: accepted(lambda: api.post(PODS, pod)))
+        until_not_refused(lambda: fails(lambda: api.post(PODS, pod)))
     finally:
         kubectl("apply", "-k", str(CLUSTER / "guards"))
     try:
@@ -198,7 +195,7 @@ def test_a_pod_from_before_loses_its_finalizers(
         api.get(path)
 
 
-def accepted(call: Callable[[], object]) -> int:
+def fails(call: Callable[[], object]) -> int:
     """0 where a call succeeds, as a command says it."""
     try:
         call()

@@ -274,7 +274,7 @@ def test_what_was_large_before_is_decided(requesters: Requesters, kubectl: Kubec
     kubectl("delete", "validatingadmissionpolicybinding", "kms-csr-signer-decide")
     try:
         large = {"metadata": {"labels": {f"label-{number}": "x" for number in range(100)}, "generateName": "x" * 9999}}
-        until_not_refused(lambda: _refused(lambda: api.patch(path, large)))
+        until_not_refused(lambda: _fails(lambda: api.patch(path, large)))
     finally:
         kubectl("apply", "-k", str(CLUSTER / "guards"))
     finalizer = {"metadata": {"finalizers": ["a.b/c"]}}
@@ -284,7 +284,7 @@ def test_what_was_large_before_is_decided(requesters: Requesters, kubectl: Kubec
     api.patch(path, {"metadata": {"labels": None}})
 
 
-def _refused(call: Callable[[], object]) -> int:
+def _fails(call: Callable[[], object]) -> int:
     """Whether a call fails, as a command says it."""
     try:
         call()
@@ -495,9 +495,9 @@ def test_the_function_writes_nothing_else(requesters: Requesters, mighty_functio
     )
 
 
-def test_no_policy_guards_the_policies(requesters: Requesters, mighty_function: Api) -> None:
+@pytest.mark.usefixtures("requesters")
+def test_no_policy_guards_the_policies(mighty_function: Api) -> None:
     """A limit of the API server's, which docs/guards.md tells of: it asks no policy about policies and bindings."""
-    assert requesters
     for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):
         path = f"/apis/admissionregistration.k8s.io/v1/{kind}/kms-csr-signer-function"
         mighty_function.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]})

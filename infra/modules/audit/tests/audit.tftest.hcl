@@ -1,4 +1,5 @@
 mock_provider "google" {}
+mock_provider "time" {}
 
 variables {
   audit_project            = "example-audit"
@@ -62,6 +63,25 @@ run "everything_is_collected" {
   }
 }
 
+run "an_alarm_hides_behind_no_other" {
+  command = plan
+
+  assert {
+    condition     = toset(one(one(one(google_monitoring_alert_policy.found["refused_attack"].conditions).condition_threshold).aggregations).group_by_fields) == toset(["metric.label.cluster", "metric.label.reason"])
+    error_message = "an incident that an attacker opened and keeps open is no other cluster's and no other kind's"
+  }
+
+  assert {
+    condition     = contains(one(one(one(google_monitoring_alert_policy.silent[0].conditions).condition_absent).aggregations).group_by_fields, "metric.label.cluster")
+    error_message = "one cluster's exporters fall silent by themselves, whatever others say"
+  }
+
+  assert {
+    condition     = endswith(one(one(google_monitoring_alert_policy.failing.conditions).condition_threshold).denominator_filter, " AND metric.label.event=one_of(\"issued\", \"abandoned\", \"fault\")")
+    error_message = "a flood of refusals hides no failures"
+  }
+}
+
 run "the_filters_are_filled_in" {
   command = plan
 
@@ -73,6 +93,11 @@ run "the_filters_are_filled_in" {
   assert {
     condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "NOT protoPayload.authenticationInfo.principalEmail=(\"csr-signer@example-workload.iam.gserviceaccount.com\" OR \"ca-admin@example.com\")")
     error_message = "the two principals that may use a key"
+  }
+
+  assert {
+    condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "^(projects/[^/]+/locations/europe-west1/keyRings/csr-signer/cryptoKeys/calico)/cryptoKeyVersions/")
+    error_message = "a key is the same by whichever name of its project"
   }
 
   assert {
