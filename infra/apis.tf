@@ -1,15 +1,21 @@
 # What the parts call. Never disabled again: something else in the project may have come to need it.
 locals {
   apis = concat(
-    [for name in ["artifactregistry", "cloudbuild", "cloudfunctions", "iamcredentials", "run", "secretmanager", "sts"] : { project = var.project, name = name }],
+    [for name in [
+      "artifactregistry", "cloudbuild", "cloudfunctions", "cloudkms", "cloudresourcemanager", "iam", "iamcredentials", "run", "secretmanager", "storage", "sts",
+    ] : { project = var.project, name = name }],
     [for policy in var.binary_authorization_policy[*] : { project = var.project, name = "binaryauthorization" }],
-    [{ project = var.key_project, name = "cloudkms" }],
+    [for perimeter in var.service_perimeter[*] : { project = var.project, name = "accesscontextmanager" }],
+    [for name in ["cloudkms", "cloudresourcemanager"] : { project = var.key_project, name = name }],
+    # Google counts a caller's requests, and asks for the API, in the project that the caller is of: for the function's that is
+    # its own project, for an exporter on GKE, whose pool is the cluster's, the cluster's.
+    flatten([for project in local.gke_projects : [for name in ["iamcredentials", "sts"] : { project = project, name = name }]]),
     flatten([for project in local.fleet_projects : [for name in ["connectgateway", "gkehub"] : { project = project, name = name }]]),
   )
 }
 
 resource "google_project_service" "this" {
-  for_each = { for api in local.apis : "${api.project} ${api.name}" => api }
+  for_each = { for api in distinct(local.apis) : "${api.project} ${api.name}" => api }
 
   project            = each.value.project
   service            = "${each.value.name}.googleapis.com"

@@ -6,7 +6,7 @@ module "audit" {
   ca_administrator         = split(":", var.ca_administrator)[1]
   crypto_keys              = local.crypto_keys
   exporter_namespace       = var.exporter_namespace
-  exporter_projects        = toset([for cluster in values(var.clusters) : cluster.gke.project if cluster.gke != null])
+  exporter_projects        = local.gke_projects
   function_project         = var.project
   function_service_account = local.function_email
   key_project              = var.key_project
@@ -16,4 +16,6 @@ module "audit" {
   retention_days           = var.audit.retention_days
   service_location         = var.location
   service_name             = var.name
+
+  depends_on = [google_project_service.this]
 }

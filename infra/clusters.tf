@@ -7,6 +7,7 @@ locals {
   }
 
   dns_projects   = toset([for cluster in values(var.clusters) : cluster.gke.project if cluster.access == "gke-dns"])
+  gke_projects   = toset([for cluster in values(var.clusters) : cluster.gke.project if cluster.gke != null])
   fleet_projects = toset([for cluster in values(var.clusters) : coalesce(cluster.fleet_project, var.project) if cluster.access == "connect-gateway"])
 
   sources = {

@@ -34,7 +34,7 @@ locals {
         signer_name = signer.signer_name
         approve     = signer.approve
         profile = merge(
-          { name = try(local.path[signer.profile.name], signer.profile.name), namespaces = signer.profile.namespaces },
+          { name = signer.profile.name, namespaces = signer.profile.namespaces },
           signer.profile.release == null ? {} : { release = signer.profile.release },
         )
         issuer = merge(

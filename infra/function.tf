@@ -15,6 +15,7 @@ module "function" {
   binary_authorization_policy = var.binary_authorization_policy
   callers                     = var.callers
   configuration               = "configuration.yaml"
+  deployer                    = var.deployer
   documents                   = local.documents
   encryption_key              = var.encryption_key
   invokers                    = local.invokers
@@ -28,8 +29,8 @@ module "function" {
   service_account             = local.function_email
   source_folder               = coalesce(var.source_folder, "${path.module}/../function")
 
-  # It proves its keys when it starts: they must be its own to use by then.
-  depends_on = [google_project_service.this, module.key]
+  # It proves its keys when it starts: they must be its own to use by then. And who deploys it must be allowed to.
+  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
 }
 
 # The same code from an image that was built and scanned elsewhere.
@@ -52,7 +53,7 @@ module "service" {
   project                     = var.project
   service_account             = local.function_email
 
-  depends_on = [google_project_service.this, module.key]
+  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
 }
 
 # The perimeter itself belongs to the organisation; here the projects enter it.

@@ -3,6 +3,8 @@ resource "google_service_account" "function" {
   account_id   = var.name
   display_name = "CSR signer"
   description  = "Runs the CSR signer's function: signs with its keys, reads and answers CSRs in its clusters."
+
+  depends_on = [google_project_service.this]
 }
 
 locals {

@@ -7,8 +7,9 @@ locals {
   key_versions = {
     for name, signer in var.signers : name => signer.key_version != null ? signer.key_version : "${local.ring}/cryptoKeys/${name}/cryptoKeyVersions/1"
   }
-  crypto_keys   = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
-  existing_keys = toset([for name, version in local.key_versions : split("/cryptoKeyVersions/", version)[0] if !contains(keys(local.own_keys), name)])
+  crypto_keys = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
+  # Two signers of one cluster can share a key: one owns it, the other names its version.
+  existing_keys = setsubtract(local.crypto_keys, [for name in keys(local.own_keys) : "${local.ring}/cryptoKeys/${name}"])
 }
 
 module "key" {
@@ -20,7 +21,7 @@ module "key" {
   existing_keys = local.existing_keys
   keys          = { for name, signer in local.own_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
   raw_keys = toset([
-    for name, signer in var.signers : basename(split("/cryptoKeyVersions/", local.key_versions[name])[0])
+    for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]
     if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
   ])
   # The whole list of who may sign.

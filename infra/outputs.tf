@@ -35,16 +35,22 @@ output "manifests" {
 }
 
 output "next_steps" {
-  description = "What to do now, in this order."
+  description = "What to do now, in this order; `signerctl` is the shell function of README.md. As text: terraform output -json next_steps | jq -r '.[]'."
   value = concat(
     [for name, signer in var.signers :
-      "${name}: scripts/python -m signerctl ca create --key-version ${local.key_versions[name]} --common-name '${name}' --out ${name}-ca.pem, then set signers.${name}.ca_certificate = file(\"${name}-ca.pem\") and apply again"
+      join(" ", concat(
+        ["${name}: make its CA certificate, give it as signers.${name}.ca_certificate (the examples find it by its name), and apply again:"],
+        ["signerctl ca create --key-version ${local.key_versions[name]} --common-name ${name} --out ${name}-ca.pem"],
+        signer.protection_level == "HSM" ? [] : ["--protection-level ${signer.protection_level}"],
+        [for hash in signer.signature_hash[*] : "--signature-hash ${hash}"],
+      ))
     if signer.ca_certificate == null],
     flatten([for name in keys(local.exporters) : concat(
-      var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r '.[\"${name}\"]' is what its API server must be started with, --authentication-config (see infra/examples)"] : [],
+      var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' is what its API server must be started with, --authentication-config; EKS is told by the output associate instead (see infra/examples)"] : [],
       [
-        "${name}: terraform output -json exporter_configurations | jq -r '.[\"${name}\"]' > configuration.json in a copy of infra/cluster/overlays/example",
-        "${name}: put the values of terraform output -json manifests | jq '.[\"${name}\"]' into its kustomization.yaml, then kubectl apply -k it",
+        "${name}: terraform output -json exporter_configurations | jq -r --arg name ${name} '.[$name]' > configuration.json in a copy of infra/cluster/overlays/example",
+        "${name}: terraform output -json documents | jq -r '.[$name]' --arg name configuration.yaml > function.yaml beside it, from which signerctl guards makes guards.yaml",
+        "${name}: put the values of terraform output -json manifests | jq --arg name ${name} '.[$name]' into its kustomization.yaml, then kubectl apply -k it",
       ],
     )]),
     length(local.exporters) == 0 ? [] : ["last: certificateManagement in Calico's Installation, with the trust bundle as caCert"],

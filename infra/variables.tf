@@ -36,7 +36,7 @@ variable "ca_days_left" {
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone)."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone). For the first two the nodes must reach run.app by Private Google Access or Private Service Connect, else the call comes from the internet."
   type        = string
 
   validation {
@@ -134,13 +134,23 @@ variable "clusters" {
   }
 
   validation {
+    condition     = alltrue(flatten([for cluster in values(var.clusters) : [for range in cluster.address_ranges : try(cidrhost(range, 0) == split("/", range)[0], false) || (can(cidrhost(range, 0)) && strcontains(range, ":"))]]))
+    error_message = "clusters: address_ranges are in CIDR notation without host bits, such as 10.0.0.0/8 or fd00::/8."
+  }
+
+  validation {
+    condition     = length(distinct([for name, cluster in var.clusters : coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name))])) == length(var.clusters)
+    error_message = "clusters: two are the same cluster, by gke or source. One entry can have several signers."
+  }
+
+  validation {
     condition     = alltrue([for cluster in values(var.clusters) : contains(["required", "waived"], cluster.credential_id)])
     error_message = "clusters: credential_id is required or, for Kubernetes before 1.32, waived."
   }
 }
 
 variable "deployer" {
-  description = "Principal that applies this, where it does not own the project: it is allowed to deploy as the function's account. null: no grant."
+  description = "Principal that applies this, where it does not own the project: it is allowed to deploy as the function's account and to build as the build's. null: no grant."
   type        = string
   default     = null
 
@@ -265,7 +275,7 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region (of a Shared VPC their full names, projects/HOST/..., and Cloud Run's service agent needs roles/compute.networkUser there), network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
   type = object({
     egress     = optional(string, "private-ranges-only")
     network    = string
@@ -288,6 +298,12 @@ variable "profiles" {
   validation {
     condition     = alltrue([for name in keys(var.profiles) : can(regex("^[a-z0-9][a-z0-9-]*\\.yaml$", name)) && name != "configuration.yaml"])
     error_message = "profiles: a name is lower-case letters, digits and hyphens, ends in .yaml, and is not configuration.yaml."
+  }
+
+  validation {
+    # The loader takes a profile from the document's own folder alone, and Cloud Run mounts each file in another.
+    condition     = var.image == null || length(var.profiles) == 0
+    error_message = "profiles: an image brings its profiles along: put the file into function/csr_signer/profiles before the image is built, and name it in signers without its ending."
   }
 }
 
@@ -367,6 +383,16 @@ variable "signers" {
   }
 
   validation {
+    condition     = var.image != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
+    error_message = "signers: profile.name is calico, calico-enterprise, or one of profiles by its file's name, ending included; got ${join(", ", [for signer in values(var.signers) : signer.profile.name])}."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
+    error_message = "signers: the profiles calico and calico-enterprise need profile.release, such as 3.31: releases differ in what their components ask for."
+  }
+
+  validation {
     condition     = length(distinct([for signer in values(var.signers) : "${signer.cluster} ${signer.signer_name}"])) == length(var.signers)
     error_message = "signers: two have the same signer_name in the same cluster."
   }
@@ -397,6 +423,14 @@ variable "signers" {
   }
 
   validation {
+    condition = alltrue([for name, signer in var.signers :
+      signer.protection_level != "HSM_SINGLE_TENANT"
+      || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
+    ])
+    error_message = "signers: a key with protection_level HSM_SINGLE_TENANT needs an HSM instance of its own and is not made here: make it, and name its version as key_version."
+  }
+
+  validation {
     condition = alltrue(flatten([for signer in values(var.signers) : [for pem in [signer.ca_certificate, signer.trust_bundle] :
       pem == null || (can(regex("-----BEGIN CERTIFICATE-----", pem)) && !can(regex("PRIVATE KEY-----", pem)))
     ]]))
@@ -405,13 +439,14 @@ variable "signers" {
 
   validation {
     # Calico trusts CA and common name: who owns one of two clusters with one CA can pose in the other.
-    condition = alltrue([for pair in setproduct(values(var.signers), values(var.signers)) :
-      pair[0].cluster == pair[1].cluster
-      || try(var.clusters[pair[0].cluster].shared_trust_domain && var.clusters[pair[1].cluster].shared_trust_domain, false)
-      || (
-        (pair[0].ca_certificate == null || replace(coalesce(pair[0].ca_certificate, "-"), "/\\s/", "") != replace(coalesce(pair[1].ca_certificate, "-"), "/\\s/", ""))
-        && (pair[0].key_version == null || pair[0].key_version != pair[1].key_version)
-      )
+    # Compared is the first certificate, whatever text or chain is around it, and the key version, also one that is not named.
+    condition = alltrue([for pair in setproduct(keys(var.signers), keys(var.signers)) :
+      var.signers[pair[0]].cluster == var.signers[pair[1]].cluster
+      || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
+      || alltrue([for each in [compact(flatten([for name in pair : [
+        replace(try(regex("(?s)-----BEGIN CERTIFICATE-----(.*?)-----END", var.signers[name].ca_certificate)[0], ""), "/\\s/", ""),
+        coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
+      ]]))] : length(distinct(each)) == length(each)])
     ])
     error_message = "signers: two clusters share a CA certificate or key version: who owns one of them could pose as the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
   }

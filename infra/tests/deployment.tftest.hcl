@@ -112,6 +112,11 @@ run "deployed" {
   }
 
   assert {
+    condition     = alltrue([for api in ["example-signer iam", "example-signer sts", "example-signer cloudkms", "example-keys cloudkms", "example-clusters iamcredentials", "example-clusters sts"] : contains(keys(google_project_service.this), api)])
+    error_message = "an API that is off fails the first apply, or the first request"
+  }
+
+  assert {
     condition     = !can(regex("ca create", join("", output.next_steps)))
     error_message = "no CA certificate is missing"
   }
@@ -178,5 +183,75 @@ run "one_project_for_everything" {
   assert {
     condition     = length([for api in google_project_service.this : api if api.service == "cloudkms.googleapis.com" || api.service == "run.googleapis.com"]) == 2
     error_message = "keys and function may share a project, for trials"
+  }
+}
+
+run "a_profile_and_ranges_of_ones_own" {
+  command = plan
+
+  variables {
+    clusters = {
+      prod = {
+        access         = "gke-dns"
+        address_ranges = ["10.0.0.0/8", "fd00::/8"]
+        gke            = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+        server         = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+      }
+    }
+    profiles = { "postgresql.yaml" = file("examples/profiles/postgresql.yaml") }
+    signers = {
+      prod-postgresql = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "postgresql.yaml" }, signer_name = "example.com/postgresql" }
+    }
+  }
+
+  assert {
+    condition     = output.documents["postgresql.yaml"] == file("examples/profiles/postgresql.yaml") && yamldecode(output.documents["configuration.yaml"]).signers[0].profile.name == "postgresql.yaml"
+    error_message = "the profile lies beside the configuration that names it"
+  }
+}
+
+run "two_signers_with_one_key" {
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      prod-others = {
+        ca_certificate = file("tests/ca.pem")
+        cluster        = "prod"
+        key_version    = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1"
+        profile        = { name = "calico", release = "3.31" }
+        signer_name    = "example.com/others"
+      }
+    }
+  }
+
+  assert {
+    condition     = keys(module.key.keys) == ["prod-calico"] && length(local.crypto_keys) == 1
+    error_message = "one of them owns the key, the other names its version"
+  }
+}
+
+run "ca_certificate_of_a_trial_key" {
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { cluster = "prod", key_algorithm = "RSA_SIGN_RAW_PKCS1_2048", profile = { name = "calico", release = "3.31" }, protection_level = "SOFTWARE", signature_hash = "SHA256", signer_name = "example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = strcontains(output.next_steps[0], "--protection-level SOFTWARE --signature-hash SHA256")
+    error_message = "the command that is printed is the one that works"
+  }
+}
+
+run "next_steps_can_be_pasted" {
+  command = plan
+
+  assert {
+    condition     = !strcontains(join("", output.next_steps), "\"")
+    error_message = "a quotation mark would be printed with a backslash, which no shell and no jq takes"
   }
 }

@@ -232,6 +232,116 @@ run "one_key_version_in_two_clusters" {
   expect_failures = [var.signers]
 }
 
+run "key_version_of_another_clusters_signer" {
+  # says: two clusters share a CA certificate or key version
+  command = plan
+
+  variables {
+    clusters = {
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+    signers = {
+      prod-calico  = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      stage-calico = { cluster = "stage", key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "one_ca_in_two_clusters_with_text_around_it" {
+  # says: two clusters share a CA certificate or key version
+  command = plan
+
+  variables {
+    clusters = {
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+    signers = {
+      prod-calico  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      stage-calico = { ca_certificate = "Subject: the same\n${file("tests/ca.pem")}${file("tests/another-ca.pem")}", cluster = "stage", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "one_cluster_twice" {
+  # says: two are the same cluster
+  command = plan
+
+  variables {
+    clusters = {
+      again = { access = "gke-dns", exporter_service_account = "csr-exporter-again", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "profile_that_is_not_there" {
+  # says: or one of profiles by its file's name, ending included; got postgresql.
+  command = plan
+
+  variables {
+    profiles = { "postgresql.yaml" = "name: postgresql\n" }
+    signers  = { prod-postgresql = { cluster = "prod", profile = { name = "postgresql" }, signer_name = "example.com/postgresql" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "profile_beside_an_image" {
+  # says: put the file into function/csr_signer/profiles before the image is built
+  command = plan
+
+  variables {
+    image    = "europe-west1-docker.pkg.dev/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    profiles = { "postgresql.yaml" = "name: postgresql\n" }
+    signers  = { prod-postgresql = { cluster = "prod", profile = { name = "postgresql.yaml" }, signer_name = "example.com/postgresql" } }
+  }
+
+  expect_failures = [var.profiles]
+}
+
+run "profile_without_its_release" {
+  # says: need profile.release
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "address_range_with_host_bits" {
+  # says: in CIDR notation without host bits
+  command = plan
+
+  variables {
+    clusters = {
+      prod = { access = "gke-dns", address_ranges = ["10.0.0.1/8"], gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+    }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "single_tenant_key_that_would_be_made" {
+  # says: name its version as key_version
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.31" }, protection_level = "HSM_SINGLE_TENANT", signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
 run "one_identity_in_two_clusters" {
   # says: The project has one identity pool
   command = plan

@@ -45,6 +45,11 @@ output "authentication_configurations" {
   value       = module.signer.authentication_configurations
 }
 
+output "documents" {
+  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  value       = module.signer.documents
+}
+
 output "exporter_configurations" {
   description = "configuration.json of each cluster's exporter."
   value       = module.signer.exporter_configurations

@@ -52,6 +52,16 @@ output "associate" {
   ]) }
 }
 
+output "authentication_configurations" {
+  description = "What API servers outside GKE must be started with; EKS takes `associate` instead."
+  value       = module.signer.authentication_configurations
+}
+
+output "documents" {
+  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  value       = module.signer.documents
+}
+
 output "exporter_configurations" {
   description = "configuration.json of each cluster's exporter."
   value       = module.signer.exporter_configurations

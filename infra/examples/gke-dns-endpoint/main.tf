@@ -9,7 +9,7 @@ module "signer" {
 
   audit            = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
   ca_administrator = "user:ca-administrator@example.com"
-  callers          = "same-vpc"
+  callers          = "same-vpc" # with Private Google Access on the nodes' subnetwork, else Cloud Run answers 404
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -43,6 +43,11 @@ module "signer" {
 output "authentication_configurations" {
   description = "What API servers outside GKE must be started with."
   value       = module.signer.authentication_configurations
+}
+
+output "documents" {
+  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  value       = module.signer.documents
 }
 
 output "exporter_configurations" {

@@ -23,6 +23,16 @@ resource "google_artifact_registry_repository" "images" {
       keep_count = 5
     }
   }
+
+  # What is to be kept is only an exception to this.
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+
+    condition {
+      older_than = "2592000s"
+    }
+  }
 }
 
 locals {
@@ -30,6 +40,17 @@ locals {
   # Cloud Functions copies our object there first. The bucket is Google's: it exists only after the first deployment, so
   # the grant lies on the project and is confined by a condition.
   staging = "projects/_/buckets/gcf-v2-sources-${var.project_number}-${var.location}"
+  # Of functions with an encryption key of their own the bucket's name goes on with a hash of that key's.
+  staged = var.encryption_key == null ? "resource.name == '${local.staging}' || resource.name.startsWith('${local.staging}/')" : "resource.name.startsWith('${local.staging}-')"
+}
+
+# Who deploys must be allowed to hand the build its identity.
+resource "google_service_account_iam_member" "deploy" {
+  count = var.deployer == null ? 0 : 1
+
+  service_account_id = google_service_account.build.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = var.deployer
 }
 
 resource "google_artifact_registry_repository_iam_member" "build_push" {
@@ -54,7 +75,7 @@ resource "google_project_iam_member" "build_read_source" {
   condition {
     title       = "source-of-functions"
     description = "Only the bucket that Cloud Functions stages source in."
-    expression  = "resource.name == '${local.staging}' || resource.name.startsWith('${local.staging}/')"
+    expression  = local.staged
   }
 }
 
@@ -67,5 +88,6 @@ resource "time_sleep" "grants" {
     google_artifact_registry_repository_iam_member.build_push,
     google_project_iam_member.build_log,
     google_project_iam_member.build_read_source,
+    google_service_account_iam_member.deploy,
   ]
 }

@@ -36,14 +36,16 @@ resource "google_storage_bucket" "source" {
   location                    = var.location
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
+  force_destroy               = true # every object can be packed again; its versions would keep the bucket for ever
 
   versioning {
     enabled = true
   }
 
   lifecycle_rule {
+    # No object has two versions, as its name is its content's: old ones are those that were replaced.
     condition {
-      num_newer_versions = 3
+      days_since_noncurrent_time = 90
     }
     action {
       type = "Delete"

@@ -5,7 +5,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone)."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone). For the first two the nodes must reach run.app by Private Google Access or Private Service Connect, else the call comes from the internet."
   type        = string
 
   validation {
@@ -21,6 +21,17 @@ variable "configuration" {
   validation {
     condition     = contains(keys(var.documents), var.configuration)
     error_message = "configuration: ${var.configuration} is none of the documents."
+  }
+}
+
+variable "deployer" {
+  description = "Principal that applies this, where it does not own the project: it is allowed to build as the build's account. null: no grant."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
+    error_message = "deployer: allowed is one principal, user:EMAIL or serviceAccount:EMAIL."
   }
 }
 
@@ -140,6 +151,6 @@ variable "source_folder" {
 
   validation {
     condition     = fileexists("${var.source_folder}/main.py") && fileexists("${var.source_folder}/requirements.txt")
-    error_message = "source_folder: got ${var.source_folder}; main.py and requirements.txt must lie in it."
+    error_message = "source_folder: got ${var.source_folder}; main.py and requirements.txt must lie in it. Terraform copies a module whose source is an absolute path, and leaves function/ behind: write a relative one (../kms-csr-signer/infra), or give source_folder."
   }
 }

@@ -29,10 +29,11 @@ locals {
   # Names made from what is configured, so that a plan shows them before anything exists.
   created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" }
 
-  # On the keys, never on ring or project: a key that somebody adds later is not this function's.
+  # On the keys, never on ring or project: a key that somebody adds later is not this function's. A key of this ring goes by
+  # its name, one of another ring by its full name, as two rings can have keys of one name.
   users = {
-    for pair in setproduct(concat(values(local.created), sort(var.existing_keys)), sort(var.signers)) :
-    "${basename(pair[0])} ${pair[1]}" => { key = pair[0], member = pair[1] }
+    for pair in setproduct(distinct(concat(values(local.created), sort(var.existing_keys))), sort(var.signers)) :
+    "${trimprefix(pair[0], "${local.parent}/cryptoKeys/")} ${pair[1]}" => { key = pair[0], member = pair[1] }
   }
 }
 
@@ -58,7 +59,7 @@ resource "google_kms_crypto_key_iam_member" "read_public_key" {
 
 # The right to have a DigestInfo of one's own making signed. Only where a key is raw, which is never the default.
 resource "google_kms_crypto_key_iam_member" "sign_raw" {
-  for_each = { for name, user in local.users : name => user if contains(var.raw_keys, basename(user.key)) }
+  for_each = { for name, user in local.users : name => user if contains(var.raw_keys, user.key) }
 
   crypto_key_id = each.value.key
   role          = "roles/cloudkms.expertRawPKCS1"

@@ -42,8 +42,8 @@ variable "keys" {
   }
 
   validation {
-    condition     = alltrue([for key in values(var.keys) : contains(["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"], key.protection_level)])
-    error_message = "keys: protection_level is HSM, HSM_SINGLE_TENANT or, for trials, SOFTWARE."
+    condition     = alltrue([for key in values(var.keys) : contains(["SOFTWARE", "HSM"], key.protection_level)])
+    error_message = "keys: protection_level is HSM or, for trials, SOFTWARE. A key of HSM_SINGLE_TENANT needs an instance of its own and is not made here: give it to existing_keys."
   }
 }
 
@@ -63,7 +63,7 @@ variable "project" {
 }
 
 variable "raw_keys" {
-  description = "Names of the keys, among all of them, whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one right more."
+  description = "Full names of the keys, among all of them, whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one right more."
   type        = set(string)
   default     = []
 }

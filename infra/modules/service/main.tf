@@ -68,6 +68,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       resources {
         limits            = { cpu = "1", memory = "512Mi" }
+        cpu_idle          = true # only requests are paid; without this line, an instance as long as it lives
         startup_cpu_boost = true
       }
 

@@ -5,7 +5,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone)."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone). For the first two the nodes must reach run.app by Private Google Access or Private Service Connect, else the call comes from the internet."
   type        = string
 
   validation {

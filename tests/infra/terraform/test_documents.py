@@ -10,6 +10,7 @@ import yaml
 from csr_exporter import configuration as exporter
 from csr_exporter.csr import Stage
 from csr_signer import configuration as function
+from development.lock import ROOT
 from tests.infra.terraform.plans import Plan
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ def test_the_function_reads_its_bundle(planned: Mapping[str, Plan], tmp_path: Pa
     assert site.lifetime.days == 90
     assert loaded.clusters["prod"].invokers == ("csr-exporter-prod@example-signer.iam.gserviceaccount.com",)
     assert loaded.clusters["site"].authentication.google_id_token is not None
+
+
+def test_the_function_reads_a_profile_of_ones_own(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """A profile that Terraform was given is found beside the configuration."""
+    for name, content in planned["a_profile_and_ranges_of_ones_own"].outputs["documents"].items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    loaded = function.load(tmp_path / "configuration.yaml")
+    assert set(loaded.signers) == {("prod", "example.com/postgresql")}
+
+
+def test_shipped_profiles_are_known_at_plan() -> None:
+    """Terraform takes the names of the profiles that the function has, and no other that is not given to it."""
+    shipped = sorted(path.stem for path in (ROOT / "function" / "csr_signer" / "profiles").glob("*.yaml"))
+    listed = json.dumps(shipped)
+    text = (ROOT / "infra" / "variables.tf").read_text(encoding="utf-8")
+    assert f"contains(concat({listed}, keys(var.profiles)), signer.profile.name)" in text
+    assert f"!contains({listed}, signer.profile.name)" in text
 
 
 def test_the_service_reads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:

@@ -21,4 +21,9 @@ run "applied_first" {
     condition     = output.manifests["edge"].token_audience == "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/csr-exporter-edge/providers/cluster"
     error_message = "the exporter's token is for the provider of its cluster"
   }
+
+  assert {
+    condition     = contains(keys(output.documents), "configuration.yaml")
+    error_message = "the admission policies are made from the configuration document"
+  }
 }

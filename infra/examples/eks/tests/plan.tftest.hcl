@@ -21,4 +21,9 @@ run "applied_first" {
     condition     = strcontains(output.associate["shop"], "\"requiredClaims\":{\"sub\":\"104567890123456789012\"}")
     error_message = "EKS takes tokens of the function's account alone"
   }
+
+  assert {
+    condition     = contains(keys(output.documents), "configuration.yaml")
+    error_message = "the admission policies are made from the configuration document"
+  }
 }

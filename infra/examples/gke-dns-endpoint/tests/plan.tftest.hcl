@@ -21,4 +21,9 @@ run "applied_first" {
     condition     = output.manifests["prod"].token_audience == "example-clusters.svc.id.goog"
     error_message = "on GKE the exporter's token is for the project's pool"
   }
+
+  assert {
+    condition     = contains(keys(output.documents), "configuration.yaml")
+    error_message = "the admission policies are made from the configuration document"
+  }
 }

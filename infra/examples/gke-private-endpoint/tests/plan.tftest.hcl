@@ -21,4 +21,9 @@ run "applied_first" {
     condition     = output.manifests["prod"].function_user == "csr-signer@example-signer.iam.gserviceaccount.com"
     error_message = "GKE knows the function by its email"
   }
+
+  assert {
+    condition     = contains(keys(output.documents), "configuration.yaml")
+    error_message = "the admission policies are made from the configuration document"
+  }
 }

@@ -21,4 +21,9 @@ run "applied_first" {
     condition     = yamldecode(output.authentication_configurations["site"]).jwt[0].claimValidationRules[0].requiredValue == "104567890123456789012"
     error_message = "the API server takes tokens of the function's account alone"
   }
+
+  assert {
+    condition     = contains(keys(output.documents), "configuration.yaml")
+    error_message = "the admission policies are made from the configuration document"
+  }
 }

@@ -29,6 +29,25 @@ run "planned" {
   }
 }
 
+run "deployed_by_another" {
+  command = plan
+
+  variables {
+    deployer       = "serviceAccount:terraform@example-signer.iam.gserviceaccount.com"
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.deploy[0].role == "roles/iam.serviceAccountUser"
+    error_message = "who hands the build its identity must be allowed to"
+  }
+
+  assert {
+    condition     = google_project_iam_member.build_read_source.condition[0].expression == "resource.name.startsWith('projects/_/buckets/gcf-v2-sources-123456789012-europe-west1-')"
+    error_message = "with an encryption key source is staged in a bucket whose name goes on"
+  }
+}
+
 run "everybody_as_invoker" {
   command = plan
 

@@ -32,13 +32,36 @@ run "raw" {
 
   variables {
     existing_keys = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
-    raw_keys      = ["raw"]
+    raw_keys      = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
   }
 
   assert {
     condition     = toset([for grant in google_kms_crypto_key_iam_member.sign_raw : grant.crypto_key_id]) == toset(["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"])
     error_message = "the further right lies on the raw key alone"
   }
+}
+
+run "keys_of_one_name_in_two_rings" {
+  command = plan
+
+  variables {
+    existing_keys = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/prod-calico", "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico"]
+  }
+
+  assert {
+    condition     = length(google_kms_crypto_key_iam_member.sign) == 4
+    error_message = "two keys, each with two that may sign; what is created and named, too, is one key"
+  }
+}
+
+run "single_tenant_key" {
+  command = plan
+
+  variables {
+    keys = { prod-calico = { algorithm = "EC_SIGN_P384_SHA384", protection_level = "HSM_SINGLE_TENANT" } }
+  }
+
+  expect_failures = [var.keys]
 }
 
 run "everybody_as_signer" {

@@ -24,6 +24,11 @@ run "planned" {
     condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONFIGURATION"]) == "/etc/csr-signer/configuration-yaml/configuration.yaml"
     error_message = "the configuration is where it is mounted"
   }
+
+  assert {
+    condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].cpu_idle
+    error_message = "where resources are set, Cloud Run bills instances that do nothing unless it is told"
+  }
 }
 
 run "an_image_by_tag" {

@@ -1,0 +1,57 @@
+"""The examples work where README.md says that they are used: outside this repository."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from development.lock import ROOT
+from development.terraform.environment import modules
+from tests.infra.terraform.test_modules import blocks
+
+if TYPE_CHECKING:
+    from development.terraform.environment import Workspace
+
+EXAMPLES = [name for name in modules() if name.startswith("infra/examples/")]
+READ = re.compile(r"terraform (?:-chdir=\S+ )?output (?:-json )?([a-z_]+)")
+
+
+def test_an_example_works_from_a_folder_of_its_own(workspace: Workspace) -> None:
+    """Copied beside the repository, with the relative source that README.md writes, and with a CA certificate."""
+    command = re.search(r"^sed -i\.bak .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert command
+    assert 's|"../.."|"../$(basename "$REPO")/infra"|' in command[0].replace("\\", "")
+    copy = workspace.folder / "csr-signer"
+    shutil.copytree(workspace.tree / "infra" / "examples" / "gke-dns-endpoint", copy)
+    main = copy / "main.tf"
+    main.write_text(main.read_text(encoding="utf-8").replace('"../.."', '"../tree/infra"'), encoding="utf-8")
+    shutil.copyfile(workspace.tree / "infra" / "tests" / "ca.pem", copy / "prod-calico-ca.pem")
+    tests = copy / "tests" / "plan.tftest.hcl"
+    head = tests.read_text(encoding="utf-8").split("\nrun ")[0]
+    asserted = """
+run "applied_again" {
+  command = plan
+
+  assert {
+    condition     = contains(keys(output.exporter_configurations), "prod")
+    error_message = "the CA certificate beside main.tf is found, and the function is planned"
+  }
+}
+"""
+    tests.write_text(head + asserted, encoding="utf-8")
+    answer = workspace.init(str(copy))
+    assert answer.status == 0, answer.errors
+    answer = workspace.run(str(copy), "test", "-no-color")
+    assert answer.status == 0, answer.output + answer.errors
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_outputs_that_are_read_are_there(example: str) -> None:
+    """What README.md and the output next_steps read by `terraform output`, an example has."""
+    texts = [ROOT / "README.md", ROOT / "infra" / "outputs.tf", ROOT / example / "main.tf"]
+    read = {name for path in texts for name in READ.findall(path.read_text(encoding="utf-8"))} - {"associate"}
+    assert {"documents", "exporter_configurations", "manifests", "next_steps"} <= read
+    assert read <= set(blocks(ROOT / example / "main.tf", "output"))
