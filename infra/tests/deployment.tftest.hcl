@@ -126,7 +126,7 @@ run "from_an_image" {
   command = plan
 
   variables {
-    image = "europe-west1-docker.pkg.dev/example-signer/csr-signer/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    image = "images.example.com/example-signer/csr-signer/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   }
 
   assert {

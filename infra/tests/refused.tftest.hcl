@@ -299,7 +299,7 @@ run "profile_beside_an_image" {
   command = plan
 
   variables {
-    image    = "europe-west1-docker.pkg.dev/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    image    = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     profiles = { "postgresql.yaml" = "name: postgresql\n" }
     signers  = { prod-postgresql = { cluster = "prod", profile = { name = "postgresql.yaml" }, signer_name = "example.com/postgresql" } }
   }
@@ -416,7 +416,7 @@ run "image_by_tag" {
   command = plan
 
   variables {
-    image = "europe-west1-docker.pkg.dev/p/r/i:latest"
+    image = "images.example.com/p/r/i:latest"
   }
 
   expect_failures = [var.image]

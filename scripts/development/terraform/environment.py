@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from development.terraform import schema, small
 # As written into the constraints of infra/versions.tf; google's is the one that cdktn-provider-google was made from.
 VERSIONS: Final = {"google": "8.7.0", "archive": "2.7.1", "time": "0.13.1"}
 COPIED: Final = ("infra", "function")
+_SIMPLE: Final = "infra/modules/key"  # needs the google provider and no other module
 _LEFT_OUT: Final = ("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
 
 
@@ -48,7 +50,7 @@ class Workspace:
         """Copies what Terraform reads, and writes the stand-ins' schemas.
 
         Raises:
-            SchemaError: the provider's package is not understood.
+            SchemaError: the provider's package, or what Terraform says of it, is not understood.
         """
         made = cls(folder=folder)
         for name in COPIED:
@@ -57,14 +59,23 @@ class Workspace:
             )
         packages = next((apart.python(TERRAFORM).parents[1] / "lib").glob("python3.*")) / "site-packages"
         schemas = {"google": schema.google(packages, ROOT / "infra"), "archive": small.ARCHIVE, "time": small.TIME}
+        host = made._host()
         for name, content in schemas.items():
-            made._install(name, json.dumps(content))
+            made._install(host, name, json.dumps(content))
         return made
 
-    def _install(self, name: str, content: str) -> None:
+    def _host(self) -> str:
+        """Whose provider Terraform takes `hashicorp/google` to be: its mirrors have a folder of that name."""
+        said = self.run(_SIMPLE, "providers")
+        found = re.search(r"provider\[([^/\]]+)/hashicorp/google\]", said.output)
+        if found is None:
+            raise schema.SchemaError(f"terraform providers names no google: {said.output}{said.errors}")
+        return found[1]
+
+    def _install(self, host: str, name: str, content: str) -> None:
         """Where Terraform looks for the provider's program, a script that starts the stand-in."""
         version = VERSIONS[name]
-        folder = self.folder / "mirror" / "registry.terraform.io" / "hashicorp" / name / version / "linux_amd64"
+        folder = self.folder / "mirror" / host / "hashicorp" / name / version / "linux_amd64"
         folder.mkdir(parents=True)
         described = self.folder / f"{name}.json"
         described.write_text(content, encoding="utf-8")

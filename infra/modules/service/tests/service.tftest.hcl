@@ -4,7 +4,7 @@ variables {
   callers         = "same-vpc"
   configuration   = "configuration.yaml"
   documents       = { "configuration.yaml" = "clusters: {}\n" }
-  image           = "europe-west1-docker.pkg.dev/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  image           = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
   name            = "csr-signer"
@@ -35,7 +35,7 @@ run "an_image_by_tag" {
   command = plan
 
   variables {
-    image = "europe-west1-docker.pkg.dev/p/r/function:latest"
+    image = "images.example.com/p/r/function:latest"
   }
 
   expect_failures = [var.image]
