@@ -98,7 +98,7 @@ class _Memory:
 
     def asymmetric_sign(self, *, request: dict[str, Any], metadata: Any, **options: Any) -> Any:  # noqa: ANN401
         """AsymmetricSign."""
-        ((_, reason),) = metadata
+        reason = dict(metadata)["x-goog-request-reason"]
         if reason not in self._answers:
             self._answers[reason] = self._client.asymmetric_sign(request=request, metadata=metadata, **options)
         return self._answers[reason]
