@@ -1,4 +1,4 @@
-"""`scripts/test`: all tests; `scripts/test unit`: the fast part, under a minute.
+"""`scripts/test`: all tests; `scripts/test unit`: the fast part, a few minutes.
 
 Anything else is handed to pytest: `scripts/test tests/function -k poison`. Tests on the real control plane build it
 once if it is not found (6 to 8 minutes, needs Go); where it can be neither found nor built they are skipped and one
