@@ -44,6 +44,7 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = {
       CSR_SIGNER_CONFIGURATION = var.configuration
       GOOGLE_CLOUD_PROJECT     = var.project
+      THREADS                  = "16" # functions-framework's own default is four: the others would queue unseen
     }
 
     dynamic "direct_vpc_network_interface" {

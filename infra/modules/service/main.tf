@@ -82,6 +82,12 @@ resource "google_cloud_run_v2_service" "this" {
         value = var.project
       }
 
+      # functions-framework's own default is four: the others would queue unseen.
+      env {
+        name  = "THREADS"
+        value = "16"
+      }
+
       dynamic "volume_mounts" {
         for_each = var.documents
 

@@ -24,6 +24,11 @@ run "planned" {
   }
 
   assert {
+    condition     = google_cloudfunctions2_function.this.service_config[0].environment_variables["THREADS"] == tostring(google_cloudfunctions2_function.this.service_config[0].max_instance_request_concurrency)
+    error_message = "every request that an instance is given has a thread"
+  }
+
+  assert {
     condition     = strcontains(google_project_iam_member.build_read_source.condition[0].expression, "projects/_/buckets/gcf-v2-sources-123456789012-europe-west1")
     error_message = "the build reads the one bucket that source is staged in"
   }

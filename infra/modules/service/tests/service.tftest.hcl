@@ -26,6 +26,11 @@ run "planned" {
   }
 
   assert {
+    condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "THREADS"]) == tostring(google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency)
+    error_message = "every request that an instance is given has a thread"
+  }
+
+  assert {
     condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].cpu_idle
     error_message = "where resources are set, Cloud Run bills instances that do nothing unless it is told"
   }
