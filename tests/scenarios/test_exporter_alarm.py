@@ -19,7 +19,10 @@ FLEET, EVERY = 200, 100
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Its exporter relists every few seconds."""
     directory = tmp_path_factory.mktemp(request.param)
-    with started(Settings(directory=directory, plane=request.param, exporter=loaded.IMPATIENT)) as deployment:
+    real = request.param == "real"
+    with started(
+        Settings(directory=directory, plane=request.param, guards=real, exporter=loaded.IMPATIENT)
+    ) as deployment:
         yield deployment
 
 

@@ -32,7 +32,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     what `infra/modules/function` lets it), times the share that signing and writing have in its time.
     """
     directory = tmp_path_factory.mktemp("busy")
-    settings = Settings(directory=directory, plane="real", kms_latency=0.01, threads=16, exporter=loaded.IMPATIENT)
+    settings = Settings(
+        directory=directory, plane="real", guards=True, kms_latency=0.03, threads=16, exporter=loaded.IMPATIENT
+    )
     with started(settings) as deployment:
         yield deployment
 

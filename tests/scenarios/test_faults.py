@@ -21,7 +21,10 @@ def proxied(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: KeyPool
 ) -> Iterator["Proxied"]:
     """A deployment with a fault proxy on every way between its parts, which has worked once without faults."""
-    settings = Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param, proxies=LINKS)
+    real = request.param == "real"
+    settings = Settings(
+        directory=tmp_path_factory.mktemp(request.param), plane=request.param, guards=real, proxies=LINKS
+    )
     with started(settings) as deployment, Observer(deployment.api, deployment.signer.signer_name) as observer:
         proxied = Proxied(deployment, observer, fleet_maker(deployment, keys))
         fleet = proxied.fleet(2)

@@ -328,18 +328,22 @@ def test_attack_deleting_a_victims_csr(requesters: Requesters) -> None:
         "kubernetes-admin",
     ],
 )
-def test_who_cleans_up_may(requesters: Requesters, as_user: Callable[..., Api], user: str) -> None:
+def test_who_cleans_up_may(requesters: Requesters, as_user: Callable[..., Api], api: Api, user: str) -> None:
     """The controller manager deletes CSRs that are old, under either of its names, and so do people."""
     pod = requesters.calico()
     pod.file()
     as_user(user, "system:masters").delete(csr_path(pod.name))
+    with pytest.raises(ApiError, match="404"):
+        api.get(csr_path(pod.name))
 
 
-def test_others_csrs_are_deleted_as_before(requesters: Requesters) -> None:
+def test_others_csrs_are_deleted_as_before(requesters: Requesters, api: Api) -> None:
     """A service account that may delete CSRs does so with those that are not ours."""
     stranger = requesters.stranger()
     stranger.file("not-ours", ANOTHER)
     requesters.calico().api.delete(csr_path("not-ours"))
+    with pytest.raises(ApiError, match="404"):
+        api.get(csr_path("not-ours"))
 
 
 # Rule c: decisions.
@@ -361,6 +365,8 @@ def test_the_function_denies_and_fails(requesters: Requesters, function: Api) ->
     decide(function, denied.name, "Denied")
     decide(function, failed.name, "Approved")
     decide(function, failed.name, "Failed", "status")
+    conditions = [function.get(csr_path(each.name))["status"]["conditions"] for each in (denied, failed)]
+    assert [[each["type"] for each in of] for of in conditions] == [["Denied"], ["Approved", "Failed"]]
 
 
 @pytest.mark.parametrize(
