@@ -142,7 +142,7 @@ def test_row_29_ended_while_queued(cluster: Cluster) -> None:
     open_again = threading.Event()
 
     def overloaded(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
-        return None if open_again.is_set() else answer(503, Retry_After="1")
+        return None if open_again.is_set() else answer(429, Retry_After="1")
 
     with Sink(overloaded) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("first")

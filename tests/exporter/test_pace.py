@@ -10,13 +10,17 @@ from csr_exporter.pace import DEFAULT_PAUSE, LEAST, MOST, RETIRED_PAUSE, START, 
 
 
 def _overloaded(retry_after: float | None = None) -> Answer:
-    return Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=retry_after)
+    return Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=retry_after)
+
+
+def _unavailable(retry_after: float | None = None) -> Answer:
+    return Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=retry_after)
 
 
 def _answered(
-    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", doubtful: bool = False
+    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", suspect: bool = False
 ) -> None:
-    pace.answered(answer, requester=requester, doubtful=doubtful, sent_at=sent_at, now=now)
+    pace.answered(answer, requester=requester, suspect=suspect, sent_at=sent_at, now=now)
 
 
 def _opens_at(pace: Pace, now: float) -> float:
@@ -53,7 +57,7 @@ UNREACHABLE = Answer(verdict=Verdict.SLOW)
         (429, Verdict.OVERLOADED),
         (500, Verdict.LATER),
         (502, Verdict.SLOW),
-        (503, Verdict.OVERLOADED),
+        (503, Verdict.UNAVAILABLE),
         (504, Verdict.SLOW),
         (101, Verdict.ENDPOINT),
         (599, Verdict.LATER),
@@ -110,7 +114,7 @@ def test_the_limit_admits_no_more() -> None:
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (0.0, 0.0), (None, DEFAULT_PAUSE)])
 def test_row_17_retry_after_gates_everything(retry_after: float | None, expected: float) -> None:
-    """After 429 or 503 nothing is sent for as long as was asked for, or for a second where nothing was."""
+    """After 429 nothing is sent for as long as was asked for, or for a second where nothing was."""
     pace = Pace()
     _answered(pace, _overloaded(retry_after), sent_at=0.0, now=10.0)
     assert pace.admits_at(0, 10.0) == 10.0 + expected
@@ -148,11 +152,11 @@ def test_what_hung_before_teaches_nothing() -> None:
     """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
     pace = Pace()
     for number in range(20):
-        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), doubtful=True)
+        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), suspect=True)
     assert (pace.limit, pace.state(80.0)) == (START, State.CLOSED)
     _answered(pace, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=80.0, now=80.0)
     assert pace.state(81.0) is State.HALF_OPEN
-    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, doubtful=True)
+    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, suspect=True)
     assert pace.state(82.0) is State.OPEN
 
 
@@ -160,7 +164,7 @@ def test_what_hung_before_teaches_nothing() -> None:
 def test_one_odd_csr_stops_nothing_twice(verdict: Verdict) -> None:
     """What is answered as if by somebody else again, while the function answers others, is that CSR's matter."""
     pace = Pace()
-    _answered(pace, Answer(verdict=verdict, status=403), sent_at=0.0, now=1.0, doubtful=True)
+    _answered(pace, Answer(verdict=verdict, status=403), sent_at=0.0, now=1.0, suspect=True)
     assert (pace.limit, pace.state(1.0), pace.admits_at(0, 1.0)) == (START, State.CLOSED, 1.0)
 
 
@@ -197,7 +201,7 @@ def test_row_23_one_odd_410_does_not_stop_what_is_answered() -> None:
 
 
 def test_row_17_what_the_function_asks_for_outlives_the_circuits_pause() -> None:
-    """A Retry-After of 429 or 503 still holds when an answer ends the pause for another reason."""
+    """A Retry-After of 429 still holds when an answer ends the pause for another reason."""
     pace = Pace()
     _answered(pace, _overloaded(30.0), sent_at=0.0, now=0.0)
     _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
@@ -250,6 +254,7 @@ def test_half_open_sends_one_probe() -> None:
         (Answer(verdict=Verdict.LATER, status=425), State.CLOSED),
         (Answer(verdict=Verdict.POISON, status=400), State.CLOSED),
         (_overloaded(), State.CLOSED),
+        (_unavailable(), State.CLOSED),
         (Answer(verdict=Verdict.LATER), State.HALF_OPEN),  # a fault of ours: the next one is the probe
         (Answer(verdict=Verdict.SLOW, status=504), State.OPEN),
         (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN),

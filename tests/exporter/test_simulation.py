@@ -68,7 +68,7 @@ def test_row_17_retry_after_of_429_is_everybodys(asked: float) -> None:
 def test_row_18_half_of_the_answers_are_503() -> None:
     """The concurrency falls, stays above none, and everything is delivered; without the 503 it grows to the cap."""
     chance = random.Random(18).random  # noqa: S311 - no secret
-    bad = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=0.5)
+    bad = Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=0.5)
     simulation = Simulation(function=lambda _parcel, now: (0.08, bad if now < 30 and chance() < 0.5 else ISSUED))
     for number in range(2000):
         simulation.create(number)
@@ -187,7 +187,7 @@ def test_row_23_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
 
 def test_row_29_ended_while_the_gate_is_shut() -> None:
     """Denied, deleted or issued while it could not be sent: nothing of it is sent; the same name again is new work."""
-    overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=60.0)
+    overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=60.0)
     simulation = Simulation(function=lambda _parcel, now: (0.01, overloaded if now < 1 else ISSUED))
     simulation.create(1)
     simulation.run(0.5)
