@@ -6,7 +6,7 @@ import pytest
 
 from csr_exporter.answer import Answer, Verdict, verdict_of
 from csr_exporter.circuit import FAILURES, LONGEST_PAUSE, PROBE_PATIENCE, State
-from csr_exporter.pace import DEFAULT_PAUSE, LEAST, MOST, RETIRED_PAUSE, START, Pace
+from csr_exporter.pace import DEFAULT_PAUSE, LEAST, LONGEST_UNAVAILABLE_PAUSE, MOST, RETIRED_PAUSE, START, Pace
 
 
 def _overloaded(retry_after: float | None = None) -> Answer:
@@ -19,8 +19,8 @@ def _unavailable(retry_after: float | None = None) -> Answer:
 
 def _answered(
     pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", suspect: bool = False
-) -> None:
-    pace.answered(answer, requester=requester, suspect=suspect, sent_at=sent_at, now=now)
+) -> bool:
+    return pace.answered(answer, requester=requester, suspect=suspect, sent_at=sent_at, now=now)
 
 
 def _opens_at(pace: Pace, now: float) -> float:
@@ -121,11 +121,60 @@ def test_row_17_retry_after_gates_everything(retry_after: float | None, expected
 
 
 def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
-    """Of several Retry-After in flight the one that ends last counts."""
+    """Of several Retry-After in flight the one that ends last counts, also if another status asks for less."""
     pace = Pace()
     _answered(pace, _overloaded(30.0), sent_at=0.0, now=10.0)
     _answered(pace, _overloaded(1.0), sent_at=0.0, now=11.0)
-    assert pace.admits_at(0, 11.0) == 40.0
+    for requester in "ab":
+        _answered(pace, _unavailable(2.0), sent_at=0.0, now=12.0, requester=requester)
+    assert pace.admits_at(0, 12.0) == 40.0
+
+
+@pytest.mark.parametrize("others_are_acknowledged", [True, False])
+def test_503_of_one_requesters_csrs_neither_gates_nor_slows(*, others_are_acknowledged: bool) -> None:
+    """However many CSRs a hostile pod files, its 503 hold up nobody: neither beside others nor in a quiet cluster."""
+    pace = Pace()
+    for number in range(START - 1):
+        assert not _answered(pace, _unavailable(30.0), sent_at=float(number), now=number + 0.1, requester="hostile")
+        if others_are_acknowledged:
+            _answered(pace, ACKNOWLEDGED, sent_at=float(number), now=number + 0.2, requester="honest")
+        assert (pace.limit, pace.state(number + 0.2)) == (START, State.CLOSED)
+        assert pace.admits_at(0, number + 0.2) == number + 0.2
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "expected"), [(30.0, LONGEST_UNAVAILABLE_PAUSE), (2.0, 2.0), (0.0, 0.0), (None, DEFAULT_PAUSE)]
+)
+def test_503_to_different_requesters_gates_and_slows(retry_after: float | None, expected: float) -> None:
+    """That is the function's fault: all wait as long as it asks for, but for a few seconds at most at a time."""
+    pace = Pace()
+    assert not _answered(pace, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="a")
+    assert _answered(pace, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="b")
+    assert (pace.admits_at(0, 10.0), pace.limit) == (10.0 + expected, START // 2)
+    assert _answered(pace, _unavailable(4.0), sent_at=15.0, now=20.0, requester="a")
+    assert pace.admits_at(0, 20.0) == 24.0
+    assert pace.gated(30.0) == {"unavailable": expected + 4.0}
+
+
+def test_two_hostile_requesters_gate_nothing_between_acknowledgements() -> None:
+    """An answer about a CSR shows that the function works: it ends the pause, and the 503 before it no longer count."""
+    pace = Pace()
+    for requester in "ab":
+        _answered(pace, _unavailable(30.0), sent_at=0.0, now=1.0, requester=requester)
+    assert pace.admits_at(0, 1.0) == 1.0 + LONGEST_UNAVAILABLE_PAUSE
+    for answer in (ACKNOWLEDGED, Answer(verdict=Verdict.LATER, status=425)):
+        _answered(pace, answer, sent_at=0.0, now=2.0, requester="c")
+        assert pace.admits_at(0, 2.0) == 2.0
+        _answered(pace, _unavailable(30.0), sent_at=0.0, now=2.0, requester="a")
+        assert pace.admits_at(0, 2.0) == 2.0
+
+
+def test_503_does_not_end_the_pause_of_another_503() -> None:
+    """Nor does 429."""
+    pace = Pace()
+    for number, answer in enumerate([_unavailable(5.0), _unavailable(5.0), _unavailable(1.0), _overloaded(1.0)]):
+        _answered(pace, answer, sent_at=0.0, now=10.0, requester=str(number))
+    assert pace.admits_at(0, 10.0) == 15.0
 
 
 def test_gated_time_is_counted_once_and_by_reason() -> None:
@@ -160,11 +209,15 @@ def test_what_hung_before_teaches_nothing() -> None:
     assert pace.state(82.0) is State.OPEN
 
 
-@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
-def test_one_odd_csr_stops_nothing_twice(verdict: Verdict) -> None:
-    """What is answered as if by somebody else again, while the function answers others, is that CSR's matter."""
+@pytest.mark.parametrize(
+    "verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED, Verdict.UNAVAILABLE, Verdict.SLOW]
+)
+def test_a_suspect_csr_stops_nothing(verdict: Verdict) -> None:
+    """If a CSR fails again as if the function was at fault, while the function answers others, only the CSR waits."""
     pace = Pace()
-    _answered(pace, Answer(verdict=verdict, status=403), sent_at=0.0, now=1.0, suspect=True)
+    for requester in "ab":
+        answer = Answer(verdict=verdict, status=403, retry_after=30.0)
+        assert not _answered(pace, answer, sent_at=0.0, now=1.0, requester=requester, suspect=True)
     assert (pace.limit, pace.state(1.0), pace.admits_at(0, 1.0)) == (START, State.CLOSED, 1.0)
 
 

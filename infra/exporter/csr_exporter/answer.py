@@ -66,5 +66,8 @@ class Answer:
 
 
 def verdict_of(status: int) -> Verdict:
-    """The meaning of an HTTP status (design: 425 concerns one item, 429 the function as a whole, 503 the function if more than one requester gets it)."""
+    """Returns the meaning of an HTTP status: 425 and 500 concern one CSR, 429 and 503 the function as a whole.
+
+    503 may also be due to one CSR: `Pace` tells that by who else gets it.
+    """
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Verdict.ENDPOINT)

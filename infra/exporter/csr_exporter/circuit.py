@@ -23,15 +23,17 @@ class State(enum.IntEnum):
 
 
 class Streak:
-    """Failures in a row, whoever's they are.
+    """Failures in a row, and whether they are the function's fault: one requester's CSRs alone may cause them.
 
     Attributes:
-        length: how many.
-        is_shared: whether they are of more than one requester's CSRs. One requester's alone may be their own fault.
+        length: how many failures.
+        is_shared: whether CSRs of different requesters failed.
     """
 
     def __init__(self) -> None:
-        self.clear()
+        self.length = 0
+        self.is_shared = False
+        self._first = ""
 
     def add(self, requester: str) -> None:
         """Adds a failure of a requester's CSR."""

@@ -24,7 +24,7 @@ class Entry:
         in_flight: whether an event is under way.
         hung: whether the last event was not answered for long.
         failed_at: when its event failed as if the function was at fault; it is suspect once others are answered.
-        is_cause: whether the last answer was about this CSR, so that the CSR is the cause of the next event.
+        costs_a_token: whether the next event is its requester's doing, and not due to a fault of the function.
         acknowledged: the stage of which the last event was acknowledged, if nothing was sent since.
         absences: lists in a row that did not show it.
         code: HTTP status of the last answer.
@@ -40,7 +40,7 @@ class Entry:
     in_flight: bool = False
     hung: bool = False
     failed_at: float | None = None
-    is_cause: bool = False
+    costs_a_token: bool = False
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None

@@ -73,12 +73,14 @@ class Handout:
         return None if due is None or admitted_at is None else max(due, admitted_at) - now
 
     def settle(self, parcel: Parcel, answer: Answer, *, now: float) -> None:
-        """The event was answered."""
+        """The event was answered: `Pace` tells whether the function is at fault, and if not, a retry costs a token."""
         uid, requester = parcel.reference.uid, parcel.reference.requester
         sent_at = self.in_flight.pop(uid)
         self._suspects.discard(uid)
-        self._pace.answered(answer, requester=requester, suspect=parcel.suspect, sent_at=sent_at, now=now)
-        self._work.settle(parcel, answer, now=now, took=now - sent_at)
+        is_functions = self._pace.answered(
+            answer, requester=requester, suspect=parcel.suspect, sent_at=sent_at, now=now
+        )
+        self._work.settle(parcel, answer, now=now, took=now - sent_at, costs_a_token=not is_functions)
 
     def is_closed(self, now: float) -> bool:
         """Whether the function is taken to be there."""

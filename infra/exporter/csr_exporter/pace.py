@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from csr_exporter.answer import ITEM, SUSPICIOUS, Verdict
+from csr_exporter.backoff import LONGEST_RETRY_AFTER
 from csr_exporter.circuit import Circuit, State, Streak
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ MOST = 64
 LEAST = 2
 # Where the function names no time. Cloud Run's own 429 and 503 do not.
 DEFAULT_PAUSE = 1.0
-# Two hostile requesters can shut the gate by 503, which must cost others little. The CSRs that were answered so wait as
-# long as the function asks for.
+# After 503 to different requesters, who may all be hostile. Only a CSR that got 503 waits as long as was asked for: an
+# honest one that is sent meanwhile shows that the function works.
 LONGEST_UNAVAILABLE_PAUSE = 5.0
 RETIRED_PAUSE = 3600.0
 
 # It is not for a CSR that these are answered.
 _CERTAIN = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
 _FAILURES = _CERTAIN | {Verdict.SLOW}
+_LONGEST_PAUSES = {Verdict.OVERLOADED: LONGEST_RETRY_AFTER, Verdict.UNAVAILABLE: LONGEST_UNAVAILABLE_PAUSE}
 
 
 class Pace:
@@ -59,37 +61,32 @@ class Pace:
         """An event is sent."""
         self._circuit.sent(now)
 
-    def answered(self, answer: Answer, *, requester: str, suspect: bool, sent_at: float, now: float) -> None:
-        """Learns from an answer. What concerns one CSR only (425, 500, a poison event) neither gates nor slows.
+    def answered(self, answer: Answer, *, requester: str, suspect: bool, sent_at: float, now: float) -> bool:
+        """Learns from an answer, and returns whether it shows a fault of the function.
 
-        Nor does a `suspect`, unless it is the probe, and nor does 503 while one requester's CSRs alone get it.
+        An answer about one CSR (425, 500, a poison event) neither gates nor slows. A `suspect` does neither, unless it
+        is the probe. A 503 does neither while only one requester's CSRs get it.
         """
         if suspect and answer.verdict in SUSPICIOUS and self.state(now) is State.CLOSED:
-            return
+            return False
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._speed_up()
         self._judge(answer, requester, sent_at, now)
-        if answer.verdict in ITEM or not self._is_general(answer, requester):
-            return
+        if answer.verdict is Verdict.UNAVAILABLE:
+            self._unavailable.add(requester)
+        if answer.verdict in ITEM or (answer.verdict is Verdict.UNAVAILABLE and not self._unavailable.is_shared):
+            return False
         if sent_at > self._slowed_at:
             # Answers to what was sent before the last slowing down say nothing new.
             self._slow_down(now)
-        pause = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-        if answer.verdict is Verdict.OVERLOADED:
-            self._gate.shut(now + pause, answer.verdict.value, now)
-        elif answer.verdict is Verdict.UNAVAILABLE:
-            self._gate.shut(now + min(pause, LONGEST_UNAVAILABLE_PAUSE), answer.verdict.value, now)
+        if answer.verdict in _LONGEST_PAUSES:
+            asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
+            self._gate.shut(now + min(asked, _LONGEST_PAUSES[answer.verdict]), answer.verdict.value, now)
+        return True
 
     def gated(self, now: float) -> dict[str, float]:
         """Seconds in which nothing was sent since this was asked before, by the verdict that was the reason."""
         return self._gate.taken(now)
-
-    def _is_general(self, answer: Answer, requester: str) -> bool:
-        """Returns whether a fault is the function's: 503 only if different requesters get it and none is answered."""
-        if answer.verdict is not Verdict.UNAVAILABLE:
-            return True
-        self._unavailable.add(requester)
-        return self._unavailable.is_shared
 
     def _judge(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
         """Tells the circuit whether the function is there."""

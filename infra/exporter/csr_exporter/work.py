@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from csr_exporter import retry
-from csr_exporter.answer import ITEM, Verdict
+from csr_exporter.answer import Verdict
 from csr_exporter.budget import Budget, Limits
 from csr_exporter.csr import Stage
 from csr_exporter.entry import Entry
@@ -174,8 +174,13 @@ class Work:
         times = [each.next_due() for each in sources]
         return min((time for time in times if time is not None), default=None)
 
-    def settle(self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0) -> None:
-        """Decides when a CSR is due again after the answer to its event, which took so many seconds."""
+    def settle(
+        self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0, costs_a_token: bool = True
+    ) -> None:
+        """Decides when a CSR is due again after the answer to its event, which took so many seconds.
+
+        `costs_a_token` says whether the next event counts to the requester's budget, as its first did.
+        """
         self._in_flight.discard(parcel.reference.uid)
         if retry.is_about_the_csr(answer):
             self._answered = max(self._answered, now - took)
@@ -185,7 +190,7 @@ class Work:
         entry.in_flight, entry.code = False, answer.status
         entry.hung = retry.is_hang(answer, took)
         entry.failed_at = retry.failed_at(answer, entry.failed_at, now)
-        entry.is_cause = answer.verdict in ITEM
+        entry.costs_a_token = costs_a_token
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._acknowledge(entry, parcel, now)
             return
@@ -235,31 +240,22 @@ class Work:
         (self._hung if entry.hung else self._retries).add(due, entry.reference.uid)
 
     def _take_retry(self, schedule: Schedule, now: float) -> str | None:
-        """Returns the uid of the retry that is due, after its requester has spent a token for it where it must.
+        """Returns the uid of the retry that is due, and spends its requester's token where the retry costs one.
 
-        A retry for which the requester has no token is put off until there is one.
+        A retry for which the requester has no token waits until there is one.
         """
         while (uid := schedule.pop(now)) is not None:
             entry = self._entries[uid]
-            if not self._costs_a_token(entry):
+            requester = entry.reference.requester
+            # The back-off alone bounds the retries of an only CSR, so that an honest pod's deferred CSR is in time.
+            if not entry.costs_a_token or self._room.holds_one(requester):
                 return uid
-            available_at = self._budget.available_at(entry.reference.requester)
+            available_at = self._budget.available_at(requester)
             if available_at <= now:
-                self._budget.spend(entry.reference.requester, now)
+                self._budget.spend(requester, now)
                 return uid
             self._retry(entry, available_at)
         return None
-
-    def _costs_a_token(self, entry: Entry) -> bool:
-        """Returns whether a retry is charged to its requester: the CSR is its cause, and not the requester's only one.
-
-        The back-off alone bounds the retries of an only CSR, so that an honest pod's deferred CSR is in time.
-        """
-        is_cause = entry.is_cause or self._is_suspect(entry)
-        return is_cause and not self._room.holds_one(entry.reference.requester)
-
-    def _is_suspect(self, entry: Entry) -> bool:
-        return entry.hung or (entry.failed_at is not None and self._answered > entry.failed_at)
 
     def _dispatch(self, entry: Entry) -> Parcel:
         if entry.acknowledged is entry.stage:
@@ -275,7 +271,7 @@ class Work:
             attempt=entry.failures + 1,
             resend=entry.resends,
             takeover=takeover,
-            suspect=self._is_suspect(entry),
+            suspect=entry.hung or (entry.failed_at is not None and self._answered > entry.failed_at),
         )
 
     def _acknowledge(self, entry: Entry, parcel: Parcel, now: float) -> None:
