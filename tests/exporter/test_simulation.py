@@ -232,12 +232,13 @@ def test_a_pod_that_always_gets_503_holds_up_no_honest_pod(first: float, interva
     assert simulation.paces[0].limit >= START
 
 
-@pytest.mark.parametrize(("first", "longest"), [(0.1, 5.6), (392.0, 10.1)])
-def test_two_pods_that_always_get_503_hold_up_honest_pods_for_seconds(first: float, longest: float) -> None:
-    """Together they look like an outage until an honest CSR is answered: that takes one pause, or two at most."""
+@pytest.mark.parametrize("first", [0.1, 3.0, 31.0, 392.0])
+@pytest.mark.parametrize(("pods", "pauses"), [(2, 2), (6, 6)])
+def test_pods_that_always_get_503_hold_up_honest_pods_for_seconds(pods: int, pauses: int, first: float) -> None:
+    """Together they look like an outage until an honest CSR is answered, which takes as many pauses at most."""
     arrivals = {number: first + 0.01 * place for place, number in enumerate(HONEST)}
-    simulation = _with_hostile_pods(1, 2, arrivals=arrivals)
-    assert _longest_wait(simulation, arrivals) <= longest
+    simulation = _with_hostile_pods(*range(1, pods + 1), arrivals=arrivals)
+    assert _longest_wait(simulation, arrivals) <= pauses * LONGEST_UNAVAILABLE_PAUSE + 1
 
 
 def test_a_suspects_retries_cost_tokens() -> None:

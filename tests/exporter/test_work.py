@@ -541,11 +541,12 @@ def test_a_csr_of_another_replica_is_left_to_it_for_a_while() -> None:
     assert not _taken(works[0], 16.0).takeover
 
 
-def test_what_hung_stands_aside() -> None:
+@pytest.mark.parametrize("answer", [Answer(verdict=Verdict.SLOW), Answer(verdict=Verdict.UNAVAILABLE, status=503)])
+def test_what_hung_stands_aside(answer: Answer) -> None:
     """A CSR whose event was not answered for long is taken only where that is allowed, until it is answered."""
     work = _work(1, 2, chance=0.0)
-    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
-    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG - 1)
+    work.settle(_taken(work, 0.0), answer, now=HANG, took=HANG)
+    work.settle(_taken(work, 0.0), answer, now=HANG, took=HANG - 1)
     assert work.next_due(hung=False) == work.next_due() == HANG + SHORTEST_RETRY
     assert not _taken(work, 20.0).suspect
     assert (work.take(20.0, hung=False), work.next_due(hung=False)) == (None, None)

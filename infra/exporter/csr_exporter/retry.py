@@ -35,7 +35,7 @@ def fulfilment(resends: int) -> float:
 
 def is_hang(answer: Answer, took: float) -> bool:
     """Whether nothing came of an event for long: it may be this very CSR that makes the function hang."""
-    return answer.verdict is Verdict.SLOW and took >= HANG
+    return answer.verdict in {Verdict.SLOW, Verdict.UNAVAILABLE} and took >= HANG
 
 
 def is_about_the_csr(answer: Answer) -> bool:
