@@ -18,7 +18,7 @@ class Verdict(enum.Enum):
     OVERLOADED = "overloaded"
     """429: nothing is sent until the function's Retry-After has passed; then this CSR again."""
     UNAVAILABLE = "unavailable"
-    """503: this CSR again after the Retry-After; nothing else is sent only if other requesters get 503, too."""
+    """503: this CSR again after the Retry-After. All others pause only if CSRs of different requesters get 503."""
     POISON = "poison"
     """The function will never accept this event; tried again once an hour, in case that it is mended."""
     CREDENTIAL = "credential"

@@ -39,7 +39,7 @@ def is_hang(answer: Answer, took: float) -> bool:
 
 
 def is_about_the_csr(answer: Answer) -> bool:
-    """Returns whether the function works: it has dealt with the CSR, whatever the result."""
+    """Returns whether the function has dealt with the CSR, whatever the result: then the function works."""
     return answer.status is not None and answer.verdict in ITEM
 
 
