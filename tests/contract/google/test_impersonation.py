@@ -51,7 +51,9 @@ def test_impersonated_credentials(google_server: GoogleServer, transport: Reques
     assert credentials.valid
     token = google_server.tokens.bearer(f"Bearer {credentials.token}")
     assert token is not None
-    assert (token.principal, token.scopes) == (ACCESS, {CLOUD_PLATFORM, EMAIL})
+    assert token.principal == ACCESS
+    assert token.scopes == {CLOUD_PLATFORM, EMAIL}
+    assert credentials.expiry is not None
     assert credentials.expiry.replace(tzinfo=UTC) == datetime.fromtimestamp(int(token.expires), UTC)
 
 

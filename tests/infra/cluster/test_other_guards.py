@@ -35,7 +35,11 @@ def document() -> dict[str, Any]:
     (signer,) = found["signers"]
     found["signers"] = [
         {**signer, "signer_name": APPROVED_BY_OTHERS, "approve": False},
-        {**signer, "signer_name": OLD, "profile": {"name": "calico", "release": "3.27"}},
+        {
+            **signer,
+            "signer_name": OLD,
+            "profile": {"name": "calico", "release": "3.27", "namespaces": ["calico-apiserver", "calico-system"]},
+        },
         {**signer, "signer_name": POSTGRES, "profile": {"name": "postgresql.yaml"}},
     ]
     return found
