@@ -43,7 +43,7 @@ def write_configuration(stage: Stage, path: Path, *signers: dict[str, Any], clus
             name: {
                 "source": f"//container.googleapis.com/projects/p/locations/l/clusters/{name}",
                 "server": "https://example.gke.goog",
-                "authentication": {"google_access_token": {}},
+                "authentication": {"google_id_token": {"audience": "https://prod.example.com"}},
                 "shared_trust_domain": True,
             }
             for name in names

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 APPROVED_BY_OTHERS, OLD, POSTGRES = (f"example.com/{name}" for name in ("signed", "old", "postgresql"))
 APPROVER = "alice"
 

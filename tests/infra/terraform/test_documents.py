@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING
@@ -70,13 +71,9 @@ def test_namespaces_are_demanded_at_plan(profile: str, release: str) -> None:
         r'name == "calico-enterprise" \|\| .*? can\(regex\("(\S+)", signer\.profile\.release\)', text
     )
     demanded = profile == "calico-enterprise" or re.search(pattern.replace("\\\\", "\\"), release) is not None
-    try:
+    refusal = pytest.raises(ConfigurationError, match=r"^profile\.namespaces: Required value")
+    with refusal if demanded else contextlib.nullcontext():
         load(profile, release=release, folder=SHIPPED)
-    except ConfigurationError as error:
-        assert "profile.namespaces: Required value" in str(error)
-        assert demanded
-    else:
-        assert not demanded
 
 
 def test_shipped_profiles_are_known_at_plan() -> None:
