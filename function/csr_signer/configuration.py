@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 
 from csr_signer import issuer, profile
 from csr_signer.certificate import TEMPLATE
-from csr_signer.document import STRICT, Duration, Network, read
+from csr_signer.document import STRICT, Duration, Network, as_written, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import Issuer
 from csr_signer.policy import Signer
@@ -371,8 +371,8 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
     lifetime = bounds.maximum if signer.lifetime is None else signer.lifetime
     if not bounds.minimum <= lifetime <= bounds.maximum:
         raise ConfigurationError(
-            f"lifetime: Invalid value: {lifetime}: must be from {bounds.minimum} to {bounds.maximum}, the profile's"
-            " bounds; for other bounds, use a profile of your own"
+            f"lifetime: Invalid value: {as_written(lifetime)}: must be from {as_written(bounds.minimum)} to"
+            f" {as_written(bounds.maximum)}, the profile's bounds; for other bounds, use a profile of your own"
         )
     signer = dataclasses.replace(signer, lifetime=lifetime)
     ca = issuer.load(

@@ -186,7 +186,7 @@ def test_the_lifetime_of_the_configuration_decides_what_ends_too_soon(stage: Sta
     root_of(stage, tmp_path / "ca.pem", now - timedelta(days=1), now + timedelta(days=200))
     short, long = (
         write_configuration(stage, tmp_path / f"{lifetime}.yaml", {"lifetime": lifetime})
-        for lifetime in ("90d", "825d")
+        for lifetime in ("90d", "365d")
     )
     assert signerctl("ca", "verify", "--configuration", short).exit_code == 0
     said = the_error(signerctl("ca", "verify", "--configuration", long, "--json"))
