@@ -461,7 +461,9 @@ def test_a_private_control_plane_gets_an_access_token_only_where_it_is_said(serv
 @pytest.mark.parametrize("lifetime", ["366d", "825d", "9999d"])
 def test_a_lifetime_beyond_the_profiles_is_no_silent_cap(lifetime: str, folder: Path) -> None:
     """Who wants longer ones than the profile's is told that this takes a profile, instead of getting shorter ones."""
-    complaint = rf"signers\.0: lifetime: Invalid value: {lifetime}: must be from 10m to 365d, .* use a profile of your own"
+    complaint = (
+        rf"signers\.0: lifetime: Invalid value: {lifetime}: must be from 10m to 365d, .* use a profile of your own"
+    )
     with pytest.raises(ConfigurationError, match=complaint):
         load(written(folder, signer(lifetime=lifetime)))
 
