@@ -575,7 +575,7 @@ def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
         "signer_name": SIGNER_NAME,
         "approve": True,
         "profile": calico(release),
-        "lifetime": timedelta(days=365),
+        "lifetime": calico(release).lifetime.maximum,
         "deferral_limit": timedelta(minutes=5),
         "issuer": make_issuer(),
         "configuration_digest": "0" * 64,
