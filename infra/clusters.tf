@@ -32,8 +32,8 @@ locals {
   }
 }
 
-# Whoever gets an access token from an API server can use it at every Google API. So the function sends the token of an
-# account that reaches one cluster: it has no right on keys, and RBAC in no other cluster.
+# A thief can use an access token at every Google API. So the function sends an API server the token of an account that
+# serves for this cluster only: it has no right on keys, and RBAC in no other cluster.
 resource "google_service_account" "access" {
   for_each = local.google_clusters
 
@@ -82,8 +82,9 @@ data "google_container_cluster" "private" {
 
   lifecycle {
     postcondition {
-      condition     = can(cidrhost("${self.private_cluster_config[0].private_endpoint}/32", 0)) && can(base64decode(self.master_auth[0].cluster_ca_certificate))
-      error_message = "clusters.${each.key}: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} has no private endpoint at an IPv4 address; use access gke-dns."
+      # As the function's loader: RFC 1918 and RFC 6598.
+      condition     = can(regex("^(10\\.[0-9]+|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\.[0-9]+\\.[0-9]+$", self.private_cluster_config[0].private_endpoint)) && can(base64decode(self.master_auth[0].cluster_ca_certificate))
+      error_message = "clusters.${each.key}.access: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns."
     }
   }
 }

@@ -397,7 +397,7 @@ variable "signers" {
     condition = alltrue([for signer in values(var.signers) :
       length(signer.profile.namespaces) > 0 || !(signer.profile.name == "calico-enterprise" || signer.profile.name == "calico" && can(regex("^[0-2]\\.|^3\\.([0-9]|[12][0-9]|30)$", signer.profile.release)))
     ])
-    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: whoever may create a namespace that is listed and not used gets its certificates."
+    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: an attacker who may create a namespace that is listed and not used gets its certificates."
   }
 
   validation {

@@ -53,8 +53,8 @@ class GoogleAccessToken:
     """An access token of a service account that the function impersonates, for GKE and Connect Gateway.
 
     Attributes:
-        service_account: email of the account, which needs the right to reach the cluster and none on keys: whoever
-            gets the token from the API server can use it at every Google API.
+        service_account: email of the account. It needs the right to reach the cluster and must have none on keys: a
+            thief can use the token at every Google API.
         private_endpoint: true: `server` is the private address of a GKE control plane. The function cannot see whose
             address it is.
     """

@@ -149,8 +149,8 @@ def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
         )
     if ways.google_access_token is None:
         raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")
-    # Whoever reads the API server's traffic or memory holds this token: with a token of the function's own account it
-    # could sign with the CA's key. With the universe given, nothing asks the metadata server for it.
+    # The API server, and a thief of its traffic, hold this token: one of the function's own account would sign with the
+    # CA's key. Without the universe domain, the constructor would ask the metadata server.
     return impersonated_credentials.Credentials(
         compute_engine.Credentials(universe_domain="googleapis.com"),
         target_principal=ways.google_access_token.service_account,

@@ -190,8 +190,8 @@ class Profile:
             raise ConfigurationError(
                 f"profile.namespaces: Unsupported value: {quote(unused)}: supported values: {', '.join(used)}"
             )
-        # A cluster that uses the profile uses its only namespace. Of several, one may be missing: whoever may create
-        # namespaces could then create it, and get its certificates.
+        # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
+        # create namespaces would create it, and get its certificates.
         if self.namespaces == "configured" and len(used) > 1 and not namespaces:
             raise ConfigurationError(
                 "profile.namespaces: Required value: must list the namespaces that this cluster uses, of"

@@ -547,12 +547,29 @@ run "private_endpoint_with_another_ca" {
 }
 
 run "private_endpoint_that_is_not_there" {
-  # says: the cluster prod has no private endpoint at an IPv4 address; use access gke-dns.
+  # says: the cluster prod must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns.
   command = plan
 
   override_data {
     target = data.google_container_cluster.private
     values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "" }] }
+  }
+
+  variables {
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [data.google_container_cluster.private]
+}
+
+run "private_endpoint_that_is_public" {
+  # says: the cluster prod must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns.
+  command = plan
+
+  override_data {
+    target = data.google_container_cluster.private
+    values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "34.1.2.3" }] }
   }
 
   variables {
