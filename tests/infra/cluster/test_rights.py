@@ -40,10 +40,10 @@ ATTEST = f"{RBAC}/namespaces/calico-system/roles/kms-csr-signer:attest"
 EXPORT = f"{RBAC}/clusterroles/kms-csr-signer:export"
 OF_FUNCTION: list[Right] = [
     (SIGN, "sign", f"{CERTIFICATES}/signers"),
-    (SIGN, "update", f"{CERTIFICATES}/{CSRS_OF_RBAC}/status"),
+    (SIGN, "patch", f"{CERTIFICATES}/{CSRS_OF_RBAC}/status"),
     (SIGN, "get", f"{CERTIFICATES}/{CSRS_OF_RBAC}"),
     (APPROVE, "approve", f"{CERTIFICATES}/signers"),
-    (APPROVE, "update", f"{CERTIFICATES}/{CSRS_OF_RBAC}/approval"),
+    (APPROVE, "patch", f"{CERTIFICATES}/{CSRS_OF_RBAC}/approval"),
     (ATTEST, "get", "/pods"),
 ]
 # Only for a profile that certifies addresses of the host's network.
