@@ -135,8 +135,8 @@ def test_a_refusal_costs_its_reads_the_denial_and_the_event(
     assert isinstance(outcome, Refused)
     assert calls_made[:2] == [("GET", path), ("GET", pod_path(csr))]
     assert sorted(calls_made[2:]) == [
-        ("POST", "/api/v1/namespaces/calico-system/events"),
         ("PATCH", f"{path}/approval"),
+        ("POST", "/api/v1/namespaces/calico-system/events"),
     ]
 
 

@@ -189,6 +189,7 @@ class _Answering(BaseHTTPRequestHandler):
     """Answers everything with what the test put on the server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """One answer."""
