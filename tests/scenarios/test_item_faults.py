@@ -11,9 +11,10 @@ import pytest
 import urllib3
 
 from sandbox import guards, protobuf
-from sandbox.api import CSRS, ApiError, csr_path
+from sandbox.api import CSRS, Api, ApiError, csr_path
 from sandbox.calico import attackers, twists
 from sandbox.calico.stories import STORIES, Story
+from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Deployment, Settings
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
@@ -192,6 +193,24 @@ def test_attack_a_csr_name_that_json_cannot_carry(stage: Stage) -> None:
     assert stage.tell(told) == 200
     assert [(each["event"], each["reason"]) for each in stage.records(told)] == [("ignored", "gone")]
     stage.honest_are_issued()
+
+
+def test_without_guards_the_function_may_change_the_metadata_of_any_csr(stage: Stage) -> None:
+    """A limit of RBAC's that README tells of: by a patch of the status, also where the signerName is another's."""
+    other = stage.pod()
+    other.csr["spec"]["signerName"] = "another.example.com/signer"
+    told = stage.file(other)
+    change = {"metadata": {"labels": {"a": "b"}, "finalizers": ["example.com/kept"]}}
+    plane = stage.deployment.plane
+    assert isinstance(plane, RealControlPlane)
+    with Api.from_kubeconfig(plane.kubeconfig_for(FUNCTION_USER)) as function:
+        patched = function.patch(csr_path(told.name, "status"), change, "strategic-merge")
+        assert (patched["metadata"]["labels"]["a"], patched["metadata"]["finalizers"]) == ("b", ["example.com/kept"])
+        for subresource, condition in (("approval", "Approved"), ("approval", "Denied"), ("status", "Failed")):
+            status = {"conditions": [{"type": condition, "status": "True", "reason": "Test", "message": ""}]}
+            with pytest.raises(ApiError, match="user not permitted"):
+                function.patch(csr_path(told.name, subresource), {"status": status}, "strategic-merge")
+    stage.api.patch(csr_path(told.name), {"metadata": {"finalizers": None}})
 
 
 def test_a_function_without_basic_rights_of_every_user_still_serves(stage: Stage) -> None:

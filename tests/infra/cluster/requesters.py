@@ -109,7 +109,9 @@ def decide(api: Api, name: str, kind: str, subresource: str = "approval") -> dic
 
 def write(api: Api, csr: dict[str, Any], subresource: str) -> dict[str, Any]:
     """Writes a CSR that was read and changed, by the kind of patch that the function writes by."""
-    return api.patch(csr_path(csr["metadata"]["name"], subresource), csr, "strategic-merge")
+    metadata = {key: value for key, value in csr["metadata"].items() if key != "managedFields"}
+    body = {"metadata": metadata, "status": csr["status"]}
+    return api.patch(csr_path(metadata["name"], subresource), body, "strategic-merge")
 
 
 def refusal(call: Callable[[], object]) -> str:

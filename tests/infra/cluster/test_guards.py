@@ -475,6 +475,10 @@ def test_attack_the_function_touches_anothers_csr(
         words = refusal(lambda k=kind, s=subresource: decide(mighty_function, name, k, s))  # type: ignore[misc]
         assert words == "the function decides CSRs of its own signerNames alone"
     assert "of its own signerNames" in refusal(lambda: issue(mighty_function, name, certificate))
+    labelled = {"metadata": {"labels": {"a": "b"}}}
+    for subresource in ("approval", "status"):
+        path = csr_path(name, subresource)
+        assert "own signerNames" in refusal(lambda p=path: mighty_function.patch(p, labelled, "strategic-merge"))  # type: ignore[misc]
 
 
 def test_the_function_writes_nothing_else(requesters: Requesters, mighty_function: Api) -> None:
@@ -533,7 +537,10 @@ def event(pod: Requester, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Api, mighty_function: Api) -> None:
-    """Warnings about pods in the profile's namespaces, in its own name, and no other Events; and it asks who it is."""
+    """Warnings about pods in the profile's namespaces, in its own name, and no other Events.
+
+    It also asks who it is, and what it may.
+    """
     pod = requesters.calico()
     path = f"{NAMESPACES}/calico-system/events"
     function.post(path, event(pod))
@@ -548,6 +555,9 @@ def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Ap
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION
+    attributes = {"verb": "get", "group": "certificates.k8s.io", "resource": "certificatesigningrequests"}
+    access = {"spec": {"resourceAttributes": attributes}}
+    assert function.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access)["status"]["allowed"]
 
 
 def test_other_users_are_not_the_functions_business(requesters: Requesters) -> None:
