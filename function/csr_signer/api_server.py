@@ -228,7 +228,9 @@ class ApiServer:
         if is_refusal(answer):
             # Somebody took the right to ask away, or the API server is older than the question: it is there.
             return "an unknown user"
-        raise UnavailableError(f"API server: POST {SELF_REVIEWS}: {answer.status}", retry_after=answer.retry_after)
+        raise UnavailableError(
+            f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
+        )
 
     def _lacks(self, right: Right) -> bool:
         """Whether the API server says so of each name; what it does not answer is not confirmed."""

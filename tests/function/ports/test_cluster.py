@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient
 
-from csr_signer.api_server import ACCESS_REVIEWS, SELF_REVIEWS
+from csr_signer.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SELF_REVIEWS, Patience
 from csr_signer.attestation import PodIdentity
 from csr_signer.cluster import KubernetesCluster
 from csr_signer.configuration import Authentication, ClusterConfiguration
@@ -157,6 +157,8 @@ def test_a_repeated_report_is_one_event(cluster: KubernetesCluster, file_csr: Fi
 Reply = tuple[int, dict[str, str], bytes]
 HANG_UP = 0
 """In place of a status: the connection is closed."""
+HANG = -1
+"""In place of a status: nothing comes until the client gives up."""
 USER = "csr-signer@example.com"
 
 
@@ -200,7 +202,9 @@ class _Answering(BaseHTTPRequestHandler):
         asked: Asked = self.server.asked  # type: ignore[attr-defined]
         asked.append(self.path)
         asked.tokens.append(self.headers.get("Authorization", ""))
-        if status == HANG_UP:
+        if status == HANG:
+            self.connection.recv(1)
+        if status in (HANG_UP, HANG):
             self.close_connection = True
             return
         self.send_response(status)
@@ -326,6 +330,14 @@ def test_a_fault_is_everybodys_only_where_a_probe_that_names_no_item_fails_too(
             assert "secret-token" not in str(caught.value)
             assert asked[0] == f"{CSRS}/name"
             assert not any("name" in path.rpartition("/")[2] for path in asked[1:])
+
+
+def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It follows a call that may have taken its time: an API server that answers nothing is everybody's fault."""
+    assert OF_PROBE.whole <= OF_ITEM.whole / 3
+    monkeypatch.setattr("csr_signer.api_server.OF_PROBE", Patience(connect=5.0, read=0.05, whole=5.0))
+    with answering(500, probes=Probes(who=(HANG, {}, b""))) as (cluster, _), pytest.raises(UnavailableError):
+        cluster.get_csr("name")
 
 
 def test_a_fault_of_one_item_that_may_pass_pages_nobody_and_is_tried_again_soon() -> None:
