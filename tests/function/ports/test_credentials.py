@@ -47,9 +47,8 @@ def test_a_google_token_goes_to_the_configured_server(google: GoogleServer, ways
             with pytest.raises(UnavailableError):  # this 404 is no API server's
                 KubernetesCluster(client).get_csr("name")
         client.rest_client.close()
-    first, second = asked.tokens
-    assert first == second
-    assert first.startswith("Bearer ")
+    (token,) = set(asked.tokens)
+    assert token.startswith("Bearer ")
     fetched = [exchange for exchange in google.metadata_server.log.exchanges() if "default/" in exchange.request.path]
     assert len([exchange for exchange in fetched if exchange.request.path.endswith(("token", "identity"))]) == 1
 
@@ -138,7 +137,7 @@ def test_a_server_that_the_ca_did_not_certify_is_not_talked_to(api_server: Kuber
     path.write_text(kubeconfig.replace(theirs, other), encoding="utf-8")
     assert other in path.read_text(encoding="utf-8")
     client = api_client(ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path))))
-    with pytest.raises(ConfigurationError, match="not by the configured CA"):
+    with pytest.raises(ConfigurationError, match="must be issued by the configured CA"):
         KubernetesCluster(client).get_csr("name")
     client.rest_client.close()
 

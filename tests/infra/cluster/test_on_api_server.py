@@ -115,8 +115,8 @@ def test_function_may_do_this_and_nothing_else(
     """Of all verbs on all resources in all places the function has exactly these: nothing else may change."""
     cluster_wide = [
         ("get", CSR, ""),
-        ("update", f"{CSR}/approval", ""),
-        ("update", f"{CSR}/status", ""),
+        ("patch", f"{CSR}/approval", ""),
+        ("patch", f"{CSR}/status", ""),
         ("approve", SIGNERS, SIGNER_NAME),
         ("sign", SIGNERS, SIGNER_NAME),
     ]
