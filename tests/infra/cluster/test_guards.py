@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 ANOTHER = "another.example.com/calico"
 EXTRA = "--as-user-extra=authentication.kubernetes.io/"
 

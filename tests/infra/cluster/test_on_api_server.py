@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "system:serviceaccount:kms-csr-signer:csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
 CSR = "certificates.k8s.io/certificatesigningrequests"

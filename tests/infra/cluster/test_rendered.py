@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubectl
 
-FUNCTION = "User csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
 FOLDERS = [
