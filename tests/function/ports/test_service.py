@@ -172,7 +172,7 @@ def test_a_record_that_cannot_be_written_is_answered_503(recorder: Recorder, mon
 def test_first_requests_at_once_load_one_configuration(
     write_configuration: Callable[..., Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch, file_csr: FileCsr
 ) -> None:
-    """Eight first requests for one CSR share one service, and so its limiter: one certificate; the others wait for it."""
+    """Eight first requests for one CSR share one service, and so its limiter: it is issued once, the others wait."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
     serving = Serving(Audit(write=recorder.write))
     csr = file_csr()
