@@ -28,7 +28,10 @@ NAMES: Final = tuple(
 """What kube-apiserver says of a client without rights; any path segment is a legal name of a CSR."""
 BROKEN: Final = b"\xff"
 """No UTF-8, whatever comes next."""
+DEPTHS: Final = (900, managed_fields.DEEPEST - 1)
+"""Just less deep than Python reads JSON, and as deep as the API server takes."""
 _SIZE: Final = 1_540_000  # etcd takes 1.5 MiB in one request
+_COMMA: Final = len(',"f:1000":')
 _POLICY: Final = "poison"
 _API: Final = "/apis/admissionregistration.k8s.io/v1"
 _SECONDS: Final = 60.0
@@ -84,16 +87,20 @@ def _generated(api: Api, csr: Mapping[str, Any]) -> Mapping[str, Any]:
     return api.post_protobuf(CSRS, protobuf.certificate_signing_request(csr, generate_name=BROKEN))
 
 
-def _nested(api: Api, csr: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Chains of objects side by side, each as deep as the API server takes: no other text of a size is more objects."""
-    levels = managed_fields.DEEPEST - 1
-    chain = '{"f:a":' * levels + "{}" + "}" * levels
-    chains = ",".join(f'"f:{number}":{chain}' for number in range(_SIZE // len(chain)))
-    return api.post(CSRS, managed_fields.nested(csr, 1, "f:a").replace(b'{"f:a":{}}', f"{{{chains}}}".encode()))
+def _nested(levels: int) -> Kind:
+    """Chains of objects side by side, as many as etcd stores: no other text of a size is more objects."""
+
+    def file(api: Api, csr: Mapping[str, Any]) -> Mapping[str, Any]:
+        chain = '{"f:a":' * levels + "{}" + "}" * levels
+        chains = ",".join(f'"f:{number}":{chain}' for number in range(_SIZE // (len(chain) + _COMMA)))
+        body = managed_fields.nested(csr, 1, "f:a")
+        return api.post(CSRS, body.replace(b'{"f:a":{}}', f"{{{chains}}}".encode()))
+
+    return Kind(name=f"managedFields {levels} deep", file=file, binary=False)
 
 
 KINDS: Final = (
-    *[Kind(name="nested managedFields", file=_nested, binary=False)] * 2,
+    *map(_nested, DEPTHS),
     *[Kind(name="bytes in an annotation", file=_annotated)] * 2,
     *[Kind(name="bytes in generateName", file=_generated)] * 2,
     *map(_named, NAMES),
