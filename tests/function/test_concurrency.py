@@ -68,5 +68,5 @@ def test_the_concurrency_is_what_functions_framework_serves(
     monkeypatch.delenv(THREADS, raising=False)
     if threads is not None:
         monkeypatch.setenv(THREADS, threads)
-    framework = GunicornApplication(None, "127.0.0.1", 0, debug=False)
+    framework = GunicornApplication(None, "127.0.0.1", 0, debug=False)  # type: ignore[no-untyped-call] # it has none
     assert concurrency() == framework.options["threads"]
