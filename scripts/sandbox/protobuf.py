@@ -41,7 +41,7 @@ def certificate_signing_request(
     if manager or fields:
         entry = _text(1, manager or b"test") + _text(2, b"Update") + _text(3, b"certificates.k8s.io/v1")
         meta += _text(
-            17, entry + _text(6, b"FieldsV1") + _text(7, _text(1, fields or b'{"f:metadata":{"f:labels":{}}}'))
+            17, entry + _text(6, b"FieldsV1") + _text(7, _text(1, fields or b'{"f:metadata":{"f:annotations":{}}}'))
         )
     content = _text(1, base64.b64decode(spec["request"]))
     content += b"".join(_text(5, usage.encode()) for usage in spec["usages"]) + _text(7, spec["signerName"].encode())
