@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from csr_signer.certificate import assemble, build
 from csr_signer.lint import lint
@@ -94,17 +94,9 @@ class Requester:
         attestation = make_attestation(csr, pod, node)
         return decide(csr=csr, request=parsed(request), attestation=attestation, signer=signer, now=created)
 
-    def certify(
-        self,
-        request: bytes,
-        issuer: KmsIssuer,
-        *,
-        created: datetime = NOW,
-        expiration_seconds: int | None = None,
-        profile: Profile | None = None,
-    ) -> bytes:
+    def certify(self, request: bytes, issuer: KmsIssuer, **changes: Any) -> bytes:
         """Returns the chain that the function issues, PEM; fails unless it is for exactly what the pod asks for."""
-        permit = self.judge(request, issuer, created=created, expiration_seconds=expiration_seconds, profile=profile)
+        permit = self.judge(request, issuer, **changes)
         assert isinstance(permit, Permit), f"{self} under {issuer.name}: {permit}"
         assert permit.common_name == self.component.common_name
         assert permit.dns_names == self.component.dns_names
