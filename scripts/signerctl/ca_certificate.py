@@ -8,20 +8,24 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from functools import cache
+from typing import Final, cast
 
 from cryptography import x509
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import NameOID
 
 from csr_signer import der
 from csr_signer.algorithm import SignatureAlgorithm
-from csr_signer.certificate import SERIAL_BITS, algorithm_identifier, encoded_time, key_identifier
+from csr_signer.certificate import SERIAL_BITS, algorithm_identifier, key_identifier
 from csr_signer.errors import IntegrityError
 from csr_signer.lint import TBSCertificate
 from csr_signer.violation import quote
 from signerctl import ca_extensions
+from signerctl.ca_extensions import Extensions
 from signerctl.key import SigningKey
 
 BACKDATE: Final = timedelta(minutes=5)
@@ -63,20 +67,6 @@ class CaTemplate:
     serial_number: int = field(default_factory=_random_serial_number)
 
 
-@asn1.sequence
-class _TBSCertificate:
-    """RFC 5280 §4.1.2, with the subject byte for byte: a cross-certificate's is the other certificate's own."""
-
-    version: Annotated[int, asn1.Explicit(0)]
-    serial_number: int
-    signature: der.AlgorithmIdentifier
-    issuer: asn1.TLV
-    validity: der.Validity
-    subject: asn1.TLV
-    subject_public_key_info: asn1.TLV
-    extensions: Annotated[list[der.Extension], asn1.Explicit(3)]
-
-
 def name(common_name: str, organization: str) -> x509.Name:
     """A CA's subject; without organization where that is empty."""
     attributes = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name)]
@@ -102,29 +92,45 @@ def facts(template: CaTemplate) -> dict[str, object]:
     }
 
 
-def build(template: CaTemplate) -> bytes:
-    """DER of the TBSCertificate; not cleared for signing yet (`ca_lint`)."""
-    extensions = ca_extensions.extensions(
+def extensions(template: CaTemplate) -> Extensions:
+    """Returns what a CA certificate's extensions must be."""
+    return ca_extensions.extensions(
         path_length=template.path_length,
         permitted_dns_names=template.permitted_dns_names,
         key_identifier=template.subject_key_identifier,
+        authority_key_identifier=template.authority_key_identifier,
     )
-    if template.authority_key_identifier is not None:
-        extensions.append(ca_extensions.authority_key_identifier(template.authority_key_identifier))
-    return der.encode(
-        _TBSCertificate(
-            version=2,
-            serial_number=template.serial_number,
-            signature=algorithm_identifier(template.algorithm),
-            issuer=der.tlv(template.issuer.public_bytes()),
-            validity=der.Validity(
-                not_before=encoded_time(template.not_before), not_after=encoded_time(template.not_after)
-            ),
-            subject=der.tlv(template.subject.public_bytes()),
-            subject_public_key_info=der.tlv(template.subject_public_key_info),
-            extensions=extensions,
-        )
+
+
+def build(template: CaTemplate) -> bytes:
+    """Returns the DER of the TBSCertificate; `ca_lint` clears it for signing."""
+    # RSA or EC: `algorithm_for` knows no other algorithm.
+    key = cast("CertificatePublicKeyTypes", load_der_public_key(template.subject_public_key_info))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(template.subject)
+        .issuer_name(template.issuer)
+        .public_key(key)
+        .serial_number(template.serial_number)
+        .not_valid_before(template.not_before)
+        .not_valid_after(template.not_after)
     )
+    return encode(builder, extensions(template), template.algorithm)
+
+
+def encode(builder: x509.CertificateBuilder, extensions: Extensions, algorithm: SignatureAlgorithm) -> bytes:
+    """Returns the DER of a builder's TBSCertificate, with the identifier of the algorithm that KMS will sign with."""
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical=critical)
+    return builder.sign(_unused_key(rsa_key=algorithm.rsa), algorithm.digest()).tbs_certificate_bytes
+
+
+@cache
+def _unused_key(*, rsa_key: bool) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    """Returns a key for pyca's builder, which encodes nothing unsigned. Its signature is dropped."""
+    if rsa_key:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, key: SigningKey) -> x509.Certificate:

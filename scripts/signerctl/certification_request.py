@@ -14,6 +14,7 @@ from csr_signer.errors import IntegrityError
 from csr_signer.lint import TBSCertificate
 from signerctl import ca_extensions
 from signerctl.ca_certificate import identifier_of
+from signerctl.ca_extensions import Extensions
 from signerctl.key import SigningKey
 
 
@@ -62,13 +63,18 @@ class _Extensions:
     extensions: list[der.Extension]
 
 
-def build(template: RequestTemplate) -> bytes:
-    """DER of the CertificationRequestInfo; not cleared for signing yet (`ca_lint`)."""
-    requested = ca_extensions.extensions(
+def extensions(template: RequestTemplate) -> Extensions:
+    """Returns what a request must ask for."""
+    return ca_extensions.extensions(
         path_length=0,
         permitted_dns_names=template.permitted_dns_names,
         key_identifier=identifier_of(template.subject_public_key_info),
     )
+
+
+def build(template: RequestTemplate) -> bytes:
+    """DER of the CertificationRequestInfo; not cleared for signing yet (`ca_lint`)."""
+    requested = ca_extensions.encoded(extensions(template))
     value = der.tlv(der.encode_list(_Extensions(extensions=requested)))
     return der.encode(
         _RequestInfo(

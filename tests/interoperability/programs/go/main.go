@@ -1,5 +1,9 @@
-// Command interoperability asks for a certificate with Go's crypto/x509, as Calico's key-cert-provisioner does, and uses
-// what is issued as Calico's components do: a chain that both sides of a TLS connection verify.
+// Command interoperability uses Go's crypto/x509 as Calico and Kubernetes do.
+//
+//	key, request  make a key and ask for a certificate, as Calico's key-cert-provisioner does
+//	verify        verifies chains, as Calico's components do
+//	connect       makes a TLS connection in which both sides present a certificate and verify the other's
+//	view          parses requests as kube-apiserver does, and prints what the parser found
 package main
 
 import (
@@ -9,7 +13,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -20,15 +23,15 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
-	"time"
 )
 
 func main() {
-	commands := map[string]func([]string) error{"key": key, "request": request, "accept": accept}
+	commands := map[string]func([]string) error{
+		"key": key, "request": request, "verify": verify, "connect": connect, "view": view,
+	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fail(errors.New("usage: interoperability key|request|accept [flags]"))
+		fail(errors.New("usage: interoperability key|request|verify|connect|view [arguments]"))
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fail(err)
@@ -44,7 +47,7 @@ func fail(err error) {
 func key(arguments []string) error {
 	flags := flag.NewFlagSet("key", flag.ExitOnError)
 	kind := flags.String("kind", "", "for example RSA-2048 or P-256")
-	file := flags.String("file", "", "where it is written")
+	file := flags.String("file", "", "output file")
 	_ = flags.Parse(arguments)
 	made, err := generate(*kind)
 	if err != nil {
@@ -192,99 +195,4 @@ func requested(authority bool) ([]pkix.Extension, error) {
 		extensions = append(extensions, pkix.Extension{Id: identifier, Critical: each.critical, Value: encoded})
 	}
 	return extensions, nil
-}
-
-// accept fails unless the certificate is the key's, holds exactly the names, and serves both sides of a connection.
-func accept(arguments []string) error {
-	flags := flag.NewFlagSet("accept", flag.ExitOnError)
-	keyFile := flags.String("key", "", "file of the private key")
-	certificateFile := flags.String("certificate", "", "file of the certificate and its intermediates")
-	rootFile := flags.String("root", "", "file of what is trusted")
-	commonName := flags.String("common-name", "", "of the subject")
-	dnsNames := flags.String("dns-names", "", "separated by commas")
-	address := flags.String("address", "", "the one address")
-	when := flags.String("when", "", "RFC 3339")
-	_ = flags.Parse(arguments)
-
-	now, err := time.Parse(time.RFC3339, *when)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.LoadX509KeyPair(*certificateFile, *keyFile)
-	if err != nil {
-		return err
-	}
-	root, err := os.ReadFile(*rootFile)
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(root) {
-		return fmt.Errorf("no certificate in %q", *rootFile)
-	}
-	leaf, intermediates, err := chain(pair)
-	if err != nil {
-		return err
-	}
-	names := strings.Split(*dnsNames, ",")
-	if leaf.Subject.String() != "CN="+*commonName || !slices.Equal(leaf.DNSNames, names) {
-		return fmt.Errorf("the certificate is for %q, %q", leaf.Subject, leaf.DNSNames)
-	}
-	if len(leaf.IPAddresses) != 1 || !leaf.IPAddresses[0].Equal(net.ParseIP(*address)) {
-		return fmt.Errorf("the certificate is for %v", leaf.IPAddresses)
-	}
-	for _, name := range append(names, *address) {
-		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-			options := x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates, CurrentTime: now}
-			options.KeyUsages = []x509.ExtKeyUsage{usage}
-			if _, err := leaf.Verify(options); err != nil {
-				return err
-			}
-		}
-	}
-	return handshake(pair, roots, names[0], now)
-}
-
-func chain(pair tls.Certificate) (*x509.Certificate, *x509.CertPool, error) {
-	intermediates := x509.NewCertPool()
-	for _, each := range pair.Certificate[1:] {
-		parsed, err := x509.ParseCertificate(each)
-		if err != nil {
-			return nil, nil, err
-		}
-		intermediates.AddCert(parsed)
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	return leaf, intermediates, err
-}
-
-// handshake connects the pair with itself: Felix is a client of Typha, each verifies the other.
-func handshake(pair tls.Certificate, roots *x509.CertPool, name string, now time.Time) error {
-	one, other := net.Pipe()
-	deadline := time.Now().Add(time.Minute)
-	if err := errors.Join(one.SetDeadline(deadline), other.SetDeadline(deadline)); err != nil {
-		return err
-	}
-	configuration := &tls.Config{
-		Certificates:           []tls.Certificate{pair},
-		RootCAs:                roots,
-		ClientCAs:              roots,
-		ClientAuth:             tls.RequireAndVerifyClientCert,
-		ServerName:             name,
-		Time:                   func() time.Time { return now },
-		SessionTicketsDisabled: true, // nobody would read them
-	}
-	ended := make(chan error, 1)
-	go func() {
-		err := tls.Server(one, configuration).Handshake()
-		if err != nil {
-			one.Close()
-		}
-		ended <- err
-	}()
-	err := tls.Client(other, configuration).Handshake()
-	if err != nil {
-		other.Close()
-	}
-	return errors.Join(err, <-ended)
 }

@@ -30,10 +30,9 @@ import javax.net.ssl.X509ExtendedTrustManager;
  * Verifies certificates with Java: by the PKIX path validator, and by the trust manager that its TLS uses, which looks
  * at usages, at the algorithms that java.security disables, and, where a host is named, at the names.
  *
- * <p>The argument names a file with one question per line: number, file of the chain (leaf first), file of the trusted
- * root, host (empty: none is compared), and server or client, separated by tabs. It answers with one line for each: the
- * number, a tab, and why Java refuses the certificate, or nothing where it does not. What cannot be read ends the
- * program.
+ * <p>The argument names a file with one query per line: file of the chain (leaf first), file of the trusted root, host
+ * (empty: no name is compared), and server or client, separated by tabs. The program prints a line for each query: why Java
+ * refuses the chain, or nothing if it accepts it.
  */
 final class Verify {
     private static final Map<String, X509ExtendedTrustManager> MANAGERS = new HashMap<>();
@@ -41,15 +40,15 @@ final class Verify {
     public static void main(String[] arguments) throws IOException, GeneralSecurityException {
         PrintStream answers = new PrintStream(System.out, true, "UTF-8");
         for (String line : Files.readAllLines(Path.of(arguments[0]))) {
-            String[] question = line.split("\t", -1);
-            X509Certificate[] chain = certificates(question[1]).toArray(X509Certificate[]::new);
-            X509Certificate root = certificates(question[2]).get(0);
-            X509ExtendedTrustManager manager = MANAGERS.get(question[2]);
+            String[] query = line.split("\t", -1);
+            X509Certificate[] chain = certificates(query[0]).toArray(X509Certificate[]::new);
+            X509Certificate root = certificates(query[1]).get(0);
+            X509ExtendedTrustManager manager = MANAGERS.get(query[1]);
             if (manager == null) {
                 manager = trusting(root);
-                MANAGERS.put(question[2], manager);
+                MANAGERS.put(query[1], manager);
             }
-            answers.println(question[0] + "\t" + verdict(chain, root, manager, question[3], question[4]));
+            answers.println(verdict(chain, root, manager, query[2], query[3]));
         }
     }
 

@@ -34,10 +34,10 @@ from tests.function.builders import (
 from tests.function.der_trees import Tree, change
 from tests.function.tables import CASES
 from tests.function.worst import HONEST, WORST, worst
-from tests.interoperability.test_go import ENVIRONMENT
-from tests.interoperability.tools import PATIENCE, path_of, run
+from tests.interoperability import go
+from tests.interoperability.stack import TIMEOUT_SECONDS
+from tests.interoperability.stacks import skip_if_missing
 
-SOURCE: Final = Path(__file__).parent / "view"
 CORPUS: Final = Path(__file__).parents[1] / "cases"
 CHANGED: Final = 4000
 """Requests with something changed at random, always the same ones."""
@@ -45,19 +45,17 @@ LARGE_ARC: Final = "base 128 integer too large"
 """What Go says of an object identifier with an arc of more than 31 bits. Ours reads it, and no profile names it."""
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program, built by the toolchain of this machine."""
-    program = tmp_path_factory.mktemp("view") / "view"
-    build = (path_of("go"), "build", "-trimpath", "-buildvcs=false", "-o", program, ".")
-    run(*build, environment=ENVIRONMENT, folder=SOURCE)
-    return program
+@pytest.fixture
+def program() -> Path:
+    """The program that parses with Go."""
+    skip_if_missing(go.Go)
+    return go.program()
 
 
 def views(program: Path, requests: Sequence[bytes]) -> list[dict[str, Any]]:
     """What Go sees in each."""
     frames = b"".join(struct.pack(">I", len(request)) + request for request in requests)
-    done = subprocess.run([program], input=frames, capture_output=True, timeout=PATIENCE, check=True)
+    done = subprocess.run([program, "view"], input=frames, capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     seen = list(map(json.loads, done.stdout.splitlines()))
     assert len(seen) == len(requests)
     return seen

@@ -2,9 +2,9 @@
 // X509Certificate class (issuer, signature, dates), then the leaf's host and usage. The path's rules (path length, usages
 // of CAs) are the other stacks' to check.
 //
-// The argument names a file with one question per line: number, file of the chain (leaf first), file of the trusted root,
-// host (empty: none is compared), and server or client, separated by tabs. It answers with one line for each: the number, a
-// tab, and why the certificate is refused, or nothing where it is not. What cannot be read ends the program.
+// The argument names a file with one query per line: file of the chain (leaf first), file of the trusted root, host (empty:
+// no name is compared), and server or client, separated by tabs. The program prints a line for each query: why it refuses the
+// chain, or nothing if it accepts it.
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
@@ -30,7 +30,7 @@ function* refusals(chain, root, host, purpose) {
 }
 
 for (const line of readFileSync(process.argv[2], "utf8").trimEnd().split("\n")) {
-  const [number, chain, root, host, purpose] = line.split("\t");
+  const [chain, root, host, purpose] = line.split("\t");
   const reasons = [...refusals(certificates(chain), certificates(root)[0], host, purpose)];
-  process.stdout.write(`${number}\t${reasons.join(", ")}\n`);
+  process.stdout.write(`${reasons.join(", ")}\n`);
 }

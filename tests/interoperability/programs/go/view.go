@@ -1,7 +1,3 @@
-// Command view says what Go's crypto/x509 sees in requests, as kube-apiserver reads them: the same calls in the same
-// order as pkg/apis/certificates and its validation, and then everything that the parser found.
-//
-// Requests come on the standard input, each with its length before it (4 bytes, big-endian); each gives one line of JSON.
 package main
 
 import (
@@ -17,7 +13,7 @@ import (
 	"os"
 )
 
-// View is what was seen; all of it is empty where Refused says why nothing was.
+// View is what the parser found; all other fields are empty if Refused says why the request cannot be parsed.
 type View struct {
 	Refused     string      `json:"refused"`
 	Version     int         `json:"version"`
@@ -29,14 +25,9 @@ type View struct {
 	PublicKey   string      `json:"public_key"`
 }
 
-func main() {
-	if err := answer(bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func answer(requests io.Reader, views *json.Encoder) error {
+// view reads requests from standard input, each after its length (4 bytes, big-endian), and prints a line of JSON for each.
+func view([]string) error {
+	requests, views := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
 		var size uint32
 		if err := binary.Read(requests, binary.BigEndian, &size); errors.Is(err, io.EOF) {
@@ -48,13 +39,14 @@ func answer(requests io.Reader, views *json.Encoder) error {
 		if _, err := io.ReadFull(requests, request); err != nil {
 			return err
 		}
-		if err := views.Encode(view(request)); err != nil {
+		if err := views.Encode(parsed(request)); err != nil {
 			return err
 		}
 	}
 }
 
-func view(text []byte) View {
+// parsed makes the same calls in the same order as pkg/apis/certificates and its validation.
+func parsed(text []byte) View {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
 		return View{Refused: "PEM block type must be CERTIFICATE REQUEST"}

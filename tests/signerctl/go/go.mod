@@ -1,3 +1,0 @@
-module verify
-
-go 1.22
