@@ -164,7 +164,7 @@ REQUEST_CASES: Final = (
     case(
         "a challenge password",
         "request.attribute",
-        request={"further_attributes": [attribute(CHALLENGE_PASSWORD, der.element(0x0C, b"secret"))]},
+        request={"other_attributes": [attribute(CHALLENGE_PASSWORD, der.element(0x0C, b"secret"))]},
     ),
     case("two extensionRequest attributes", "request.attribute", request={"attributes": _TWO_REQUESTED}),
     case(
@@ -183,18 +183,18 @@ REQUEST_CASES: Final = (
     case(
         "an extension that no profile names",
         "request.extension",
-        request={"further_extensions": [extension("2.5.29.32", der.sequence())]},
+        request={"other_extensions": [extension("2.5.29.32", der.sequence())]},
     ),
     case(
         "a subject key identifier that is none",
         "request.extension",
-        request={"further_extensions": [extension("2.5.29.14", der.integer(1))]},
+        request={"other_extensions": [extension("2.5.29.14", der.integer(1))]},
     ),
     case(
         "name constraints",
         "request.extension",
         request={
-            "further_extensions": [
+            "other_extensions": [
                 extension("2.5.29.30", der.sequence(der.explicit(0, der.sequence(dns_name(b"example.com")))))
             ]
         },
@@ -202,7 +202,7 @@ REQUEST_CASES: Final = (
     case(
         "a second subjectAltName extension",
         "request.extension",
-        request={"further_extensions": [alternative_names(dns_name(b"kubernetes.default.svc"))]},
+        request={"other_extensions": [alternative_names(dns_name(b"kubernetes.default.svc"))]},
     ),
     case(
         "a subjectAltName that is no list",
