@@ -37,10 +37,10 @@ from csr_signer.attestation import (
     attest,
     identify,
 )
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.csr import CertificateSigningRequest, triage
 from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer, SignatureAlgorithm
 from csr_signer.pkcs10 import parse
-from csr_signer.policy import Decision, Deferral, Permit, Signer, decide
+from csr_signer.policy import Decision, Permit, Refusal, Signer, decide
 from csr_signer.violation import CODES
 from sandbox.calico import der, request
 
@@ -68,6 +68,7 @@ from sandbox.derived_keys import PrivateKey as PrivateKey
 from sandbox.derived_keys import ec_key as ec_key
 from sandbox.derived_keys import prime as prime
 from sandbox.derived_keys import rsa_key as rsa_key
+from sandbox.kubernetes.documents import merge
 
 CREATED: Final = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 NOW: Final = CREATED + timedelta(seconds=4)
@@ -153,19 +154,30 @@ def sign(key: PrivateKey, data: bytes, digest: hashes.HashAlgorithm | None = Non
     return key.sign(data, ec.ECDSA(digest, deterministic_signing=True))
 
 
-def sign_with_factors(*factors: int) -> Callable[[bytes], bytes]:
-    """Makes valid RSA PKCS#1 v1.5 signatures with SHA-256 by the key of any prime factors, also of a single one."""
+def sign_with_factors(*factors: int, exponent: int = 65537) -> Callable[[bytes], bytes]:
+    """Makes valid RSA PKCS#1 v1.5 signatures with SHA-256 by the key of any prime factors: one, two alike, or many."""
     modulus = math.prod(factors)
     size = (modulus.bit_length() + 7) // 8
-    exponent = pow(65537, -1, math.prod(factor - 1 for factor in factors))
+    order = math.prod(factor - (factor not in factors[:place]) for place, factor in enumerate(factors))
+    private = pow(exponent, -1, order)
 
     def signature(data: bytes) -> bytes:
         algorithm = der.sequence(der.object_identifier("2.16.840.1.101.3.4.2.1"), der.NULL)
         digest = der.sequence(algorithm, der.octet_string(hashlib.sha256(data).digest()))
-        padded = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest
-        return int(gmpy2.powmod(int.from_bytes(padded, "big"), exponent, modulus)).to_bytes(size, "big")
+        padded = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest  # RFC 8017 §9.2
+        return int(gmpy2.powmod(int.from_bytes(padded, "big"), private, modulus)).to_bytes(size, "big")
 
     return signature
+
+
+def rsa_request(*factors: int, exponent: int = 65537) -> dict[str, Any]:
+    """Returns arguments of `make_request` for the RSA key of any prime factors, which signs honestly."""
+    return {
+        "public_key": rsa_public_key_info(math.prod(factors), exponent),
+        "algorithm": RSA_WITH_SHA256,
+        "parameters": der.NULL,
+        "signature": sign_with_factors(*factors, exponent=exponent),
+    }
 
 
 def make_request_der(
@@ -219,6 +231,13 @@ def make_request(*, wrap: Callable[[bytes], bytes] = pem, **one_thing_wrong: Any
     return wrap(make_request_der(**one_thing_wrong))
 
 
+def merged(document: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the document with a JSON merge patch applied (RFC 7396)."""
+    changed = merge(document, patch)
+    assert isinstance(changed, dict)
+    return changed
+
+
 def make_csr_object(
     *,
     name: str | None = None,
@@ -239,6 +258,7 @@ def make_csr_object(
     further_extra: Mapping[str, Sequence[str]] | None = None,
     conditions: Sequence[Mapping[str, str]] = (),
     certificate: bytes = b"",
+    metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A CertificateSigningRequest as kube-apiserver returns it; the requester is the pod's service account."""
     api: dict[str, Any] = {
@@ -276,7 +296,7 @@ def make_csr_object(
         api["status"]["conditions"] = list(conditions)
     if certificate:
         api["status"]["certificate"] = base64.b64encode(certificate).decode()
-    return api
+    return merged(api, {"metadata": metadata or {}})
 
 
 def make_extra(pod: str = POD) -> dict[str, list[str]]:
@@ -308,8 +328,9 @@ def make_pod_object(
     pod_ips: Sequence[str] = (ADDRESS,),
     host_ips: Sequence[str] = (ADDRESS,),
     deleting: bool = False,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """A pod whose init container asks for a certificate, as kube-apiserver returns it."""
+    """A pod whose init container asks for a certificate, as kube-apiserver returns it; changes are a merge patch."""
     api: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -325,7 +346,7 @@ def make_pod_object(
         api["status"]["hostIPs"] = [{"ip": address} for address in host_ips]
     if deleting:
         api["metadata"]["deletionTimestamp"] = "2026-03-14T09:27:00Z"
-    return api
+    return merged(api, changes)
 
 
 def make_pod(**one_thing_wrong: Any) -> Pod:
@@ -500,6 +521,10 @@ def make_attestation(
     return attest(identity, pod, node)
 
 
+Judgement = Decision | str
+"""A decision, or why triage ignores the CSR."""
+
+
 def judge(
     *,
     request: Mapping[str, Any] | bytes | None = None,
@@ -520,23 +545,49 @@ def judge(
         now: of the decision.
     """
     text = request if isinstance(request, bytes) else make_request(**request or {})
-    value = make_csr(request=text, **csr or {})
-    live = None if no_pod else make_pod(**pod or {})
-    judged_by = make_signer(**signer or {})
-    certifies = any(row.addresses == "pod" for row in judged_by.profile.components)
-    host = make_node(**node or {}) if live is not None and live.host_network and certifies else None
-    return decide(
-        csr=value,
-        request=parse(value.request),
-        attestation=make_attestation(value, live, host, credential_id=judged_by.credential_id),
-        signer=judged_by,
+    judgement = judge_objects(
+        csr=make_csr_object(request=text, **csr or {}),
+        pod=None if no_pod else make_pod_object(**pod or {}),
+        node=make_node_object(**node or {}),
+        signer=make_signer(**signer or {}),
         now=now,
     )
+    assert not isinstance(judgement, str), judgement
+    return judgement
 
 
-def codes(decision: Decision) -> frozenset[str]:
-    """Codes of every violation; none for a permit or a deferral."""
-    return frozenset() if isinstance(decision, Permit | Deferral) else frozenset(v.code for v in decision.violations)
+def judge_objects(
+    *, csr: dict[str, Any], pod: dict[str, Any] | None, node: dict[str, Any], signer: Signer, now: datetime
+) -> Judgement:
+    """Reads objects of the API server and judges them, in the steps of the pipeline and without its writes.
+
+    Args:
+        csr: the CSR.
+        pod: what the API server has under the name that the token says, whatever its own name is; None: nothing.
+        node: likewise, under the name of the pod's node.
+        signer: judges.
+        now: of the decision.
+    """
+    read = CertificateSigningRequest.from_api(json.dumps(csr).encode(), name=csr["metadata"]["name"])
+    ignored = triage(read, uid=csr["metadata"]["uid"], signer_name=signer.signer_name, approve=signer.approve)
+    if ignored is not None:
+        return ignored
+    identity = identify(read.requester, credential_id=signer.credential_id)
+    live = host = None
+    if isinstance(identity, PodIdentity) and pod is not None:
+        names = {"name": identity.pod_name, "namespace": identity.namespace}
+        live = Pod.from_api(json.dumps(merged(pod, {"metadata": names})).encode(), **names)
+        rows = signer.profile.rows_of(identity.namespace, identity.service_account)
+        if live.host_network and any(row.addresses == "pod" for row in rows):
+            named = merged(node, {"metadata": {"name": live.node_name}})
+            host = Node.from_api(json.dumps(named).encode(), name=live.node_name)
+    attestation = make_attestation(read, live, host, credential_id=signer.credential_id)
+    return decide(csr=read, request=parse(read.request), attestation=attestation, signer=signer, now=now)
+
+
+def codes(judgement: Judgement) -> frozenset[str]:
+    """Codes of every violation of a refusal; none otherwise."""
+    return frozenset(v.code for v in judgement.violations) if isinstance(judgement, Refusal) else frozenset()
 
 
 def make_permit(**one_thing_wrong: Any) -> Permit:
@@ -548,12 +599,16 @@ def make_permit(**one_thing_wrong: Any) -> Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One row of a table: the honest story with one thing wrong, and every rule that it breaks.
+    """One row of a table: the honest story with one thing changed, and what must come of it.
 
     Attributes:
-        sentence: completes "refused is ..."; the test's id.
-        breaks: codes, all of them.
+        sentence: says what is changed; the test's id.
+        breaks: codes of the refusal, all of them.
         request, csr, pod, no_pod, node, signer, now: arguments of `judge`.
+        outcome: `refused`, `permitted`, `deferred`, or why triage ignores the CSR.
+        certified: attributes of the permit that differ from the honest one's.
+        invalid: fields of the CSR that a kube-apiserver finds invalid (422), so that the CSR never exists.
+        source: where the idea is from.
     """
 
     sentence: str
@@ -565,26 +620,54 @@ class Case:
     node: Mapping[str, Any] = field(default_factory=dict)
     signer: Mapping[str, Any] = field(default_factory=dict)
     now: datetime = NOW
+    outcome: str = "refused"
+    certified: Mapping[str, Any] = field(default_factory=dict)
+    invalid: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         return self.sentence
 
     def __post_init__(self) -> None:
         assert self.breaks <= set(CODES), sorted(self.breaks - set(CODES))
+        assert bool(self.breaks) == (self.outcome == "refused"), self.sentence
 
-    def judge(self) -> Decision:
-        """The decision on this row."""
-        return judge(
-            request=self.request,
-            csr=self.csr,
-            pod=self.pod,
-            no_pod=self.no_pod,
-            node=self.node,
-            signer=self.signer,
+    @property
+    def text(self) -> bytes:
+        """`spec.request`."""
+        return self.request if isinstance(self.request, bytes) else make_request(**self.request or {})
+
+    @property
+    def csr_object(self) -> dict[str, Any]:
+        """The CSR as kube-apiserver would return it."""
+        return make_csr_object(request=self.text, **self.csr)
+
+    @property
+    def pod_object(self) -> dict[str, Any] | None:
+        """The requester's pod as kube-apiserver would return it; None if there is none."""
+        return None if self.no_pod else make_pod_object(**self.pod)
+
+    @property
+    def node_object(self) -> dict[str, Any]:
+        """Its node as kube-apiserver would return it."""
+        return make_node_object(**self.node)
+
+    def judge(self) -> Judgement:
+        """Returns the judgement on this row."""
+        return judge_objects(
+            csr=self.csr_object,
+            pod=self.pod_object,
+            node=self.node_object,
+            signer=make_signer(**self.signer),
             now=self.now,
         )
 
 
 def case(sentence: str, *breaks: str, **story: Any) -> Case:
-    """A row."""
+    """Returns a row."""
     return Case(sentence=sentence, breaks=frozenset(breaks), **story)
+
+
+def invalid_case(sentence: str, *breaks: str, **story: Any) -> Case:
+    """Returns a row whose request a kube-apiserver finds invalid: Go cannot read it, or its signature is wrong."""
+    return case(sentence, *breaks, invalid="spec.request", **story)

@@ -7,7 +7,10 @@ operator's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
+
+from csr_signer.profile import SHIPPED, Profile, load
 
 DOMAIN: Final = "k8s.example.org"
 """The cluster domain of the tests: not the usual one, so that nobody can have written that into a profile."""
@@ -210,3 +213,10 @@ ENTERPRISE: Final = (
 def rows(profile: str, release: str) -> Sequence[Asked]:
     """What the components of a release ask for."""
     return [row for row in {"calico": CALICO, "calico-enterprise": ENTERPRISE}[profile] if row.known(release)]
+
+
+@cache
+def loaded(profile: str, release: str) -> Profile:
+    """The shipped profile, with every namespace that the table knows."""
+    namespaces = {asked.namespace for asked in rows(profile, release)}
+    return load(profile, release=release, namespaces=namespaces, folder=SHIPPED)

@@ -6,7 +6,6 @@ here.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -32,7 +31,7 @@ from tests.function.builders import (
     judge,
     make_issuer,
 )
-from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, rows
+from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, loaded, rows
 
 RELEASES: Final = {"calico": CALICO_RELEASES, "calico-enterprise": ENTERPRISE_RELEASES}
 CODE_SIGNING: Final = "1.3.6.1.5.5.7.3.3"
@@ -63,13 +62,6 @@ PLACES: Final = [
     for release in releases
     for asked in rows(profile, release)
 ]
-
-
-@cache
-def loaded(profile: str, release: str) -> Profile:
-    """The shipped profile, with every namespace that the table knows."""
-    namespaces = {asked.namespace for asked in rows(profile, release)}
-    return load(profile, release=release, namespaces=namespaces, folder=SHIPPED)
 
 
 def ask(place: Place, *, request: Mapping[str, Any] | None = None, **changes: Mapping[str, Any]) -> Decision:
