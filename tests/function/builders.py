@@ -37,10 +37,12 @@ from csr_signer.attestation import (
     attest,
     identify,
 )
+from csr_signer.certificate import assemble, build
 from csr_signer.csr import CertificateSigningRequest, triage
 from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer, SignatureAlgorithm
+from csr_signer.lint import lint
 from csr_signer.pkcs10 import parse
-from csr_signer.policy import Decision, Permit, Refusal, Signer, decide
+from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer, decide
 from csr_signer.violation import CODES
 from sandbox.calico import der, request
 
@@ -55,6 +57,7 @@ from sandbox.calico.request import KEY_AGREEMENT as KEY_AGREEMENT
 from sandbox.calico.request import KEY_ENCIPHERMENT as KEY_ENCIPHERMENT
 from sandbox.calico.request import KEY_USAGE as KEY_USAGE
 from sandbox.calico.request import SERVER_AUTH as SERVER_AUTH
+from sandbox.calico.request import SUBJECT as SUBJECT
 from sandbox.calico.request import SUBJECT_ALTERNATIVE_NAME as SUBJECT_ALTERNATIVE_NAME
 from sandbox.calico.request import alternative_names as alternative_names
 from sandbox.calico.request import attribute as attribute
@@ -84,13 +87,6 @@ ADDRESS: Final = "10.132.0.7"
 RANGES: Final = (ip_network("10.132.0.0/16"),)
 USAGES: Final = ("server auth", "client auth", "digital signature", "key agreement", "key encipherment")
 
-SUBJECT: Final = (
-    ("2.5.4.6", "US"),
-    ("2.5.4.10", "Tigera"),
-    ("2.5.4.11", "Engineering"),
-    ("2.5.4.7", "San Francisco"),
-    ("2.5.4.8", "California"),
-)
 CHALLENGE_PASSWORD: Final = "1.2.840.113549.1.9.7"
 CERT_SIGN: Final = request.KEY_CERT_SIGN
 RSA_WITH_SHA256: Final = "1.2.840.113549.1.1.11"
@@ -208,7 +204,6 @@ def make_request_der(
     key = key or ec_key()
     names = [*map(request.ip_address, addresses), *other_names]
     asked: dict[str, Any] = {
-        "subject": SUBJECT,
         "common_name": "typha-client",
         "dns_names": ("typha-client",),
         "address": None,
@@ -590,6 +585,26 @@ def codes(judgement: Judgement) -> frozenset[str]:
     return frozenset(v.code for v in judgement.violations) if isinstance(judgement, Refusal) else frozenset()
 
 
+def outcome(judgement: Judgement) -> str:
+    """How a judgement ends, as `Case.outcome` has it."""
+    match judgement:
+        case str():
+            return judgement
+        case Permit():
+            return "permitted"
+        case Deferral():
+            return "deferred"
+        case Refusal():
+            return "refused"
+
+
+def issued(permit: Permit, issuer: Issuer | None = None) -> x509.Certificate:
+    """What a permit becomes: built, linted, signed by the CA of every test, assembled and verified."""
+    issuer, of = issuer or make_issuer(), authority()
+    cleared = lint(build(permit, issuer, of.algorithm), permit, issuer, of.algorithm)
+    return x509.load_pem_x509_certificate(assemble(cleared, of.sign(cleared.der), issuer, of.algorithm).pem)
+
+
 def make_permit(**one_thing_wrong: Any) -> Permit:
     """The permit of the honest request; with changes, one that `decide` would never make."""
     permit = judge()
@@ -637,30 +652,19 @@ class Case:
         """`spec.request`."""
         return self.request if isinstance(self.request, bytes) else make_request(**self.request or {})
 
-    @property
-    def csr_object(self) -> dict[str, Any]:
-        """The CSR as kube-apiserver would return it."""
-        return make_csr_object(request=self.text, **self.csr)
-
-    @property
-    def pod_object(self) -> dict[str, Any] | None:
-        """The requester's pod as kube-apiserver would return it; None if there is none."""
-        return None if self.no_pod else make_pod_object(**self.pod)
-
-    @property
-    def node_object(self) -> dict[str, Any]:
-        """Its node as kube-apiserver would return it."""
-        return make_node_object(**self.node)
+    def objects(self) -> dict[str, Any]:
+        """Returns the arguments of `judge_objects`."""
+        return {
+            "csr": make_csr_object(request=self.text, **self.csr),
+            "pod": None if self.no_pod else make_pod_object(**self.pod),
+            "node": make_node_object(**self.node),
+            "signer": make_signer(**self.signer),
+            "now": self.now,
+        }
 
     def judge(self) -> Judgement:
         """Returns the judgement on this row."""
-        return judge_objects(
-            csr=self.csr_object,
-            pod=self.pod_object,
-            node=self.node_object,
-            signer=make_signer(**self.signer),
-            now=self.now,
-        )
+        return judge_objects(**self.objects())
 
 
 def case(sentence: str, *breaks: str, **story: Any) -> Case:

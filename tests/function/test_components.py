@@ -12,10 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer.certificate import assemble, build
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
-from csr_signer.lint import lint
 from csr_signer.policy import Decision, Permit
 from csr_signer.profile import SHIPPED, Profile, load
 from sandbox.calico import der
@@ -26,10 +24,9 @@ from tests.function.builders import (
     SERVER_AUTH,
     SUBJECT,
     USAGES,
-    authority,
     codes,
+    issued,
     judge,
-    make_issuer,
 )
 from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, loaded, rows
 
@@ -90,13 +87,6 @@ def test_its_certificate_is_issued(place: Place) -> None:
         assert list(alternative) == list(map(x509.DNSName, names))
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert {PURPOSES[purpose] for purpose in usage} == set(place.asked.extended_key_usage)
-
-
-def issued(permit: Permit) -> x509.Certificate:
-    """What a permit becomes: built, linted, signed, assembled and verified."""
-    issuer, algorithm = make_issuer(), authority().algorithm
-    cleared = lint(build(permit, issuer, algorithm), permit, issuer, algorithm)
-    return x509.load_pem_x509_certificate(assemble(cleared, authority().sign(cleared.der), issuer, algorithm).pem)
 
 
 def _another(place: Place) -> Asked:

@@ -1,21 +1,21 @@
-"""All rows: one or more for each rule, from tests/function/tables.py, and what the modules of this package add.
+"""All rows: those of tests/function/tables.py, one or more for each rule, and what the modules of this package add.
 
-Everything is written anew; nothing is copied. A row's `source` names the test, or the section of a standard, that it is
-made after. The projects: kubernetes/kubernetes, tigera/operator, projectcalico/calico (key-cert-provisioner),
-letsencrypt/boulder, cert-manager/cert-manager and cert-manager/approver-policy, smallstep/certificates, sigstore/fulcio,
+Every row is written anew. Its `source` names the test, or the section of a standard, that gave the idea. The projects:
+kubernetes/kubernetes, tigera/operator, projectcalico/calico (key-cert-provisioner), letsencrypt/boulder,
+cert-manager/cert-manager and cert-manager/approver-policy, smallstep/certificates, sigstore/fulcio,
 openshift/cluster-machine-approver, postfinance/kubelet-csr-approver, kontena/kubelet-rubber-stamp.
 
-What their tests ask and no row here does, with the place that does:
+What their tests ask and no row does, with the tests that do:
 
-    conditions and status.certificate per subresource, field selectors    tests/contract/kubernetes
-    admission of approval and signing by signerName                       tests/infra/cluster
-    two CSRs, a poisoned CSR among many, a new pod during signing         tests/function/ports, tests/scenarios
-    serial numbers, wrong issuer, lint failure, TBS mismatch              tests/function/test_certificate.py, test_lint.py
-    configuration without profile, states of an issuer                    tests/function/test_configuration.py
-    transient and permanent errors of other services                      tests/function/ports
+    conditions and status.certificate by subresource, field selectors   tests/contract/kubernetes
+    admission of approval and signing by signerName                     tests/infra/cluster
+    two CSRs, a poisoned CSR among many, a new pod during signing       tests/function/ports, tests/scenarios
+    errors of other services, transient and permanent                   tests/function/ports
+    serial numbers, wrong issuer, lint failure, TBS mismatch            tests/function/test_certificate.py, test_lint.py
+    a configuration without profile, an issuer that is not ready        tests/function/test_configuration.py
 
-What the function has no part of: approvers' regular expressions, DNS lookups and skip-deny; a list of leaked keys;
-re-use of another pod's key, which would need state.
+The function has no regular expressions, DNS lookups or resolvers, keeps no list of leaked keys, and does not see that
+two pods use one key, which would need state.
 """
 
 from typing import Final
@@ -26,6 +26,7 @@ from tests.function.requests import (
     components,
     curves,
     extensions,
+    golden,
     keys,
     names,
     pem,
@@ -53,4 +54,5 @@ CASES: Final[tuple[Case, ...]] = (
     *pods.CASES,
     *times.CASES,
     *components.CASES,
+    *golden.CASES,
 )
