@@ -9,7 +9,7 @@ from typing import Final
 from csr_signer.profile import Profile
 from tests.function.builders import Case, case
 from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, loaded, rows
-from tests.function.requests.table import permitted, row, table
+from tests.function.requests.table import cases, table
 
 _ON_THE_HOST: Final = ("calico-node", "calico-typha", "tigera-dpi")
 
@@ -58,10 +58,10 @@ def _enterprise() -> Iterator[Case]:
 
 
 CASES: Final = table(
-    permitted("projectcalico/calico key-cert-provisioner pkg/tls and pkg/k8s", "csr"),
-    row("the honest request", {}),
-    permitted("operator pkg/render: components, namespaces and CSR names of each release", "csr"),
+    cases("key-cert-provisioner pkg/tls and pkg/k8s"),
+    case("the honest request", outcome="permitted"),
+    cases("operator pkg/render: components, namespaces and CSR names of each release"),
     *(_component("calico", release, asked) for release in CALICO_RELEASES for asked in rows("calico", release)),
-    permitted("operator pkg/render and pkg/controller: components of Calico Enterprise", "csr"),
+    cases("operator pkg/render and pkg/controller: components of Calico Enterprise"),
     *_enterprise(),
 )

@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
-from tests.function.builders import CSR_UID, NODE, POD, POD_IDENTIFIER, case, make_extra
-from tests.function.requests.table import permitted, refused, row, table
+from tests.function.builders import CSR_UID, NODE, POD, POD_IDENTIFIER, Case, case, make_extra
+from tests.function.requests.table import cases, permitted, refused, row, table
 
 _OPERATOR: Final = "operator csr_controller_test.go"
 _ACCOUNT: Final = "system:serviceaccount:calico-system:calico-node"
@@ -19,20 +19,27 @@ _COMPONENTS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def _account(service_account: str, namespace: str = "calico-system", **signer: str) -> dict[str, Any]:
-    """Parts of a story in which the pod and its token are of another service account."""
-    return {
-        "csr": {"service_account": service_account, "namespace": namespace},
-        "pod": {"service_account": service_account},
-        "signer": signer,
-    }
+_STRANGERS: Final = (
+    *("default", "goldmane", "whisker", "guardian", "csi-node-driver", "tigera-operator", "calico-cni-plugin"),
+)
+_LABELS: Final = {"k8s-app": "kube-system", "operator.tigera.io/csr": None}
+_ANNOTATIONS: Final = {
+    "experimental.cert-manager.io/request-is-ca": "true",
+    "experimental.cert-manager.io/request-duration": "87600h",
+}
 
 
-def _stranger(sentence: str, *account: str, **signer: str) -> Any:
-    return case(sentence, "requester.service_account", **_account(*account, **signer))
+def _user(name: str, *groups: str) -> dict[str, Any]:
+    return {"username": name, "groups": groups}
 
 
-def _posing(requester: str, victim: str) -> Any:
+def _stranger(sentence: str, service_account: str, namespace: str = "calico-system", **signer: str) -> Case:
+    """A pod whose service account no row of the profile names."""
+    csr, pod = {"service_account": service_account, "namespace": namespace}, {"service_account": service_account}
+    return case(sentence, "requester.service_account", csr=csr, pod=pod, signer=signer)
+
+
+def _posing(requester: str, victim: str) -> Case:
     names = _COMPONENTS[victim]["names"]
     return case(
         f"{requester} that asks for the names of {victim}",
@@ -45,20 +52,10 @@ def _posing(requester: str, victim: str) -> Any:
 
 CASES: Final = table(
     refused(f"{_OPERATOR}: requesters that are no pod", "csr", "requester.not_a_pod"),
-    row(
-        "the anonymous user",
-        {"username": "system:anonymous", "groups": ("system:unauthenticated",), "extra": {}},
-        "requester.unbound",
-    ),
-    row(
-        "an administrator with a pod's extras",
-        {"username": "kubernetes-admin", "groups": ("system:masters", "system:authenticated")},
-    ),
-    row(
-        "a kubelet with its groups",
-        {"username": f"system:node:{NODE}", "groups": ("system:nodes", "system:authenticated")},
-    ),
-    row("a kubelet without a name", {"username": "system:node:", "groups": ("system:nodes", "system:authenticated")}),
+    row("the anonymous user", _user("system:anonymous", "system:unauthenticated") | {"extra": {}}, "requester.unbound"),
+    row("an administrator with a pod's extras", _user("kubernetes-admin", "system:masters", "system:authenticated")),
+    row("a kubelet with its groups", _user(f"system:node:{NODE}", "system:nodes", "system:authenticated")),
+    row("a kubelet without a name", _user("system:node:", "system:nodes", "system:authenticated")),
     refused(f"{_OPERATOR}: requesters that are no pod", "csr.username", "requester.not_a_pod"),
     row("a user of an identity provider", "https://accounts.example.com#calico-node"),
     row("a user of Google Cloud", "calico-node@example.iam.gserviceaccount.com"),
@@ -102,20 +99,14 @@ CASES: Final = table(
     refused(f"{_OPERATOR}: extras that are not a token's", "csr.extra", "requester.unbound"),
     row("the extras of a token that an administrator impersonates in part", {POD_NAME: [POD]}),
     row("extras whose keys are in capitals", {key.upper(): value for key, value in make_extra().items()}),
-    refused("operator pkg/render: service accounts that no row of the release names", "csr"),
-    _stranger("the service account default", "default"),
-    _stranger("the service account goldmane", "goldmane"),
-    _stranger("the service account whisker", "whisker"),
-    _stranger("the service account guardian", "guardian"),
-    _stranger("the service account csi-node-driver", "csi-node-driver"),
-    _stranger("the service account tigera-operator", "tigera-operator"),
-    _stranger("the service account calico-cni-plugin", "calico-cni-plugin"),
+    cases("operator pkg/render: service accounts that no row of the release names"),
+    *(_stranger(f"the service account {name}", name) for name in _STRANGERS),
     _stranger("the operator in its own namespace", "tigera-operator", "tigera-operator"),
     _stranger("calico-node in the namespace of a manifest install", "calico-node", "kube-system"),
     _stranger("a namespace of Enterprise that any tenant may create", "tigera-dpi", "tigera-dpi"),
     _stranger("calico-node in a tenant's namespace", "calico-node", "tenant-a"),
     _stranger("the API server in the namespace of newer releases", "calico-apiserver", release="3.30"),
-    refused("operator pkg/render: each component that asks for each other one's names", "csr"),
+    cases("operator pkg/render: each component that asks for each other one's names"),
     *(_posing(requester, victim) for requester in _COMPONENTS for victim in _COMPONENTS if requester != victim),
     refused("operator pkg/tls/certificatemanagement/csr.go: CSR names", "csr.name", "request_name.not_allowed"),
     row("the CSR name of the documentation", f"calico-system:{POD}:{CSR_UID[:6]}"),
@@ -145,19 +136,6 @@ CASES: Final = table(
         {"further_extra": {CREDENTIAL_ID: []}},
         signer={"credential_id": False},
     ),
-    row(
-        "labels of another component",
-        {"metadata": {"labels": {"k8s-app": "kube-system", "operator.tigera.io/csr": None}}},
-    ),
-    row(
-        "annotations that ask for a CA",
-        {
-            "metadata": {
-                "annotations": {
-                    "experimental.cert-manager.io/request-is-ca": "true",
-                    "experimental.cert-manager.io/request-duration": "87600h",
-                }
-            }
-        },
-    ),
+    row("labels of another component", {"metadata": {"labels": _LABELS}}),
+    row("annotations that ask for a CA", {"metadata": {"annotations": _ANNOTATIONS}}),
 )

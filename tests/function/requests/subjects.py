@@ -8,6 +8,16 @@ from tests.function.requests.malformed import NAME, UNREADABLE_SUBJECT, with_rdn
 from tests.function.requests.table import invalid, permitted, refused, row, table
 
 _ORGANIZATION: Final[str] = "2.5.4.10"
+_VALUE: Final = der.text("typha-client")
+_UTF8: Final = der.element(0x0C, b"typha-client")
+_ADMINISTRATOR: Final = name_attribute(COMMON_NAME, der.text("kubernetes-admin"))
+_MASTERS: Final = name_attribute(_ORGANIZATION, der.text("system:masters"))
+_MASTERS_AS_OCTETS: Final = name_attribute(_ORGANIZATION, der.octet_string(b"system:masters"))
+_TIGERA: Final = name_attribute(_ORGANIZATION, der.text("Tigera"))
+_SERIAL_NUMBERS: Final = (("2.5.4.5", "1"), ("2.5.4.5", "2"))
+_AS_PRINTABLE: Final = [name_attribute(kind, der.text(value)) for kind, value in SUBJECT]
+_AS_UTF8: Final = [name_attribute(kind, der.element(0x0C, value.encode())) for kind, value in SUBJECT]
+_AS_DOCUMENTED: Final = [(f"2.5.4.{kind}", dict(SUBJECT)[f"2.5.4.{kind}"]) for kind in (6, 10, 11, 7, 8)]
 
 
 def _encoded(value: bytes) -> dict[str, Any]:
@@ -57,41 +67,13 @@ CASES: Final = table(
     row("a common name in full width letters", "\uff54\uff59\uff50\uff48\uff41-client"),
     row("a common name that is JSON", '{"severity":"ERROR","message":"typha-client"}'),
     refused("approver-policy evaluator_rawbypass_test.go", "request"),
-    row(
-        "the administrator's common name before the own one",
-        with_rdns(name_attribute(COMMON_NAME, der.text("kubernetes-admin")), NAME),
-        "subject.common_name",
-    ),
-    row(
-        "two common names in one RDN",
-        with_rdns(_two(der.text("typha-client"), der.text("typha-server"))),
-        *UNREADABLE_SUBJECT,
-    ),
-    row(
-        "the own common name twice in one RDN",
-        with_rdns(_two(der.text("typha-client"), der.element(0x0C, b"typha-client"))),
-        *UNREADABLE_SUBJECT,
-    ),
+    row("the administrator's common name before the own one", with_rdns(_ADMINISTRATOR, NAME), "subject.common_name"),
+    row("two common names in one RDN", with_rdns(_two(_VALUE, der.text("typha-server"))), *UNREADABLE_SUBJECT),
+    row("the own common name twice in one RDN", with_rdns(_two(_VALUE, _UTF8)), *UNREADABLE_SUBJECT),
     row("an RDN of nothing", with_rdns(der.set_of(), NAME), "subject.structure"),
-    row(
-        "an organization as OCTET STRING",
-        with_rdns(name_attribute(_ORGANIZATION, der.octet_string(b"system:masters")), NAME),
-        "subject.structure",
-    ),
-    row(
-        "another organization before the own one",
-        with_rdns(
-            name_attribute(_ORGANIZATION, der.text("system:masters")),
-            name_attribute(_ORGANIZATION, der.text("Tigera")),
-            NAME,
-        ),
-        "subject.attribute",
-    ),
-    row(
-        "two serial numbers in the subject",
-        {"subject": (*SUBJECT, ("2.5.4.5", "1"), ("2.5.4.5", "2"))},
-        "subject.attribute",
-    ),
+    row("an organization as OCTET STRING", with_rdns(_MASTERS_AS_OCTETS, NAME), "subject.structure"),
+    row("another organization before the own one", with_rdns(_MASTERS, _TIGERA, NAME), "subject.attribute"),
+    row("two serial numbers in the subject", {"subject": (*SUBJECT, *_SERIAL_NUMBERS)}, "subject.attribute"),
     refused("approver-policy evaluator_rawbypass_test.go", "request.subject", "subject.attribute", of=_further),
     row("a domain component", ("0.9.2342.19200300.100.1.25", "example")),
     row("a user id", ("0.9.2342.19200300.100.1.1", "root")),
@@ -123,19 +105,10 @@ CASES: Final = table(
     row("a subject of the common name alone", ()),
     row("a subject without the organization", tuple(each for each in SUBJECT if each[0] != _ORGANIZATION)),
     row("a subject in another order", tuple(reversed(SUBJECT))),
-    row(
-        "a subject as Go's documentation lists it",
-        tuple((f"2.5.4.{kind}", dict(SUBJECT)[f"2.5.4.{kind}"]) for kind in (6, 10, 11, 7, 8)),
-    ),
+    row("a subject as Go's documentation lists it", _AS_DOCUMENTED),
     row("the own organization twice", (*SUBJECT, (_ORGANIZATION, "Tigera"))),
     permitted("X.520: string types and order of a name", "request"),
-    row(
-        "a common name before the other attributes",
-        with_rdns(NAME, *(name_attribute(kind, der.text(value)) for kind, value in SUBJECT)),
-    ),
-    row("a common name as UTF8String", _encoded(der.element(0x0C, b"typha-client"))),
-    row(
-        "a subject of UTF8Strings",
-        with_rdns(*(name_attribute(kind, der.element(0x0C, value.encode())) for kind, value in SUBJECT), NAME),
-    ),
+    row("a common name before the other attributes", with_rdns(NAME, *_AS_PRINTABLE)),
+    row("a common name as UTF8String", _encoded(_UTF8)),
+    row("a subject of UTF8Strings", with_rdns(*_AS_UTF8, NAME)),
 )
