@@ -72,6 +72,7 @@ from sandbox.derived_keys import ec_key as ec_key
 from sandbox.derived_keys import prime as prime
 from sandbox.derived_keys import rsa_key as rsa_key
 from sandbox.kubernetes.documents import merge
+from tests.function.component_tables import configured
 
 CREATED: Final = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 NOW: Final = CREATED + timedelta(seconds=4)
@@ -470,7 +471,7 @@ def make_issuer(of: HasPem | None = None, *, chain: Sequence[HasPem] = (), trust
 @cache
 def calico(release: str = "3.31") -> profile.Profile:
     """The shipped profile's rows of one release."""
-    return profile.load("calico", release=release, folder=profile.SHIPPED)
+    return profile.load("calico", release=release, namespaces=configured("calico", release), folder=profile.SHIPPED)
 
 
 @cache
@@ -498,7 +499,7 @@ def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
         "signer_name": SIGNER_NAME,
         "approve": True,
         "profile": calico(release),
-        "lifetime": timedelta(days=825),
+        "lifetime": calico(release).lifetime.maximum,
         "deferral_limit": timedelta(minutes=5),
         "issuer": make_issuer(),
         "configuration_digest": "0" * 64,

@@ -215,8 +215,13 @@ def rows(profile: str, release: str) -> Sequence[Asked]:
     return [row for row in {"calico": CALICO, "calico-enterprise": ENTERPRISE}[profile] if row.known(release)]
 
 
+def configured(profile: str, release: str) -> list[str]:
+    """The namespaces that a configuration must list: all of a release, where there are several to choose from."""
+    used = sorted({asked.namespace for asked in rows(profile, release)})
+    return used if len(used) > 1 else []
+
+
 @cache
 def loaded(profile: str, release: str) -> Profile:
-    """The shipped profile, with every namespace that the table knows."""
-    namespaces = {asked.namespace for asked in rows(profile, release)}
-    return load(profile, release=release, namespaces=namespaces, folder=SHIPPED)
+    """The shipped profile, with every namespace that a configuration must list."""
+    return load(profile, release=release, namespaces=configured(profile, release), folder=SHIPPED)

@@ -4,7 +4,8 @@
 # signer, the agent of a new cluster never comes up, and neither does the network. So this is for clusters with another
 # CNI, where Calico enforces policy only or the signer serves other components.
 #
-# The agent impersonates the function's account, so its ClusterRole for that user is needed beside infra/cluster:
+# The agent impersonates the account that the function is in this cluster (function_user of the output manifests), so its
+# ClusterRole for that user is needed beside infra/cluster:
 # gcloud container fleet memberships generate-gateway-rbac --membership=edge --users=EMAIL --role=ROLE.
 module "signer" {
   source = "../.."

@@ -1,6 +1,9 @@
 # GKE Standard whose control plane is reached at its private address: the function gets an address in the VPC network (Direct
-# VPC egress), and the cluster's CA is pinned. The subnetwork must be among the control plane's authorised networks, and
-# hold addresses for four times as many instances as max_instances.
+# VPC egress). The subnetwork must be among the control plane's authorised networks, and hold addresses for four times as
+# many instances as max_instances.
+#
+# Terraform reads the address and the CA from the cluster. The cluster must exist, and the principal that plans needs
+# container.clusters.get in its project. Apply again after each rotation of the cluster's credentials.
 #
 # Only private addresses are reached through the VPC network; KMS and all else go the usual way, without NAT.
 module "signer" {
@@ -17,16 +20,12 @@ module "signer" {
   clusters = {
     prod = {
       access = "gke-private"
-      # gcloud container clusters describe prod --format='value(masterAuth.clusterCaCertificate)' | base64 --decode
-      certificate_authority = file("${path.module}/prod-api-server.pem")
       gke = {
         location       = "europe-west1"
         name           = "prod"
         project        = "example-clusters"
         project_number = "210987654321"
       }
-      # gcloud container clusters describe prod --format='value(privateClusterConfig.privateEndpoint)'
-      server = "https://10.0.0.2"
     }
   }
 
