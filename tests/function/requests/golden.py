@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.function.requests.malformed import UNREADABLE_SUBJECT
-from tests.function.requests.table import permitted, refused, row, table
+from tests.function.requests.table import invalid, permitted, refused, row, table
 
 FOLDER: Final = Path(__file__).parents[2] / "golden" / "requests"
 _MUTANT: Final = "tests/interoperability/test_view.py: a mutant that Go reads"
@@ -24,7 +24,7 @@ CASES: Final = table(
     row("the honest request as OpenSSL writes it", "openssl"),
     refused("OpenSSL 3: options -text and -newhdr", "request", "request.pem", of=_read),
     row("OpenSSL's text before the block", "openssl-text"),
-    row("OpenSSL's old label", "openssl-newhdr"),
+    invalid("OpenSSL's old label", "openssl-newhdr"),
     refused(_MUTANT, "request", "request.der", of=_read),
     row("a version whose two bytes are an empty sequence", "version-12288"),
     row("a CertificationRequestInfo that ends in half an element", "information-that-ends-in-half-an-element"),
