@@ -1,6 +1,7 @@
 """The rules as a table: one thing wrong per row, with every code that it must give.
 
-Tests of several modules read these rows; a test of its own sees that every code has one.
+Tests of several modules read these rows, and tests/function/requests judges all of them; a test of its own sees that
+every code has one.
 """
 
 from datetime import timedelta
