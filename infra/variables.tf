@@ -15,12 +15,26 @@ variable "binary_authorization_policy" {
 }
 
 variable "ca_administrator" {
-  description = "The one principal besides the function that may sign: it makes CA certificates with signerctl. user:EMAIL or serviceAccount:EMAIL."
-  type        = string
+  description = "The principal that makes CA certificates with signerctl, and until when it may sign: member is user:EMAIL or serviceAccount:EMAIL, until an RFC 3339 time at most 7 days ahead. null, the default: only the function may sign. Set it to make or rotate a CA, and remove it afterwards; every signature of this principal raises an alert."
+  type = object({
+    member = string
+    until  = string
+  })
+  default = null
 
   validation {
-    condition     = can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator))
-    error_message = "ca_administrator: got ${var.ca_administrator}; allowed is one principal, user:EMAIL or serviceAccount:EMAIL. A group would hide who can sign, and the audit alerts on everyone else."
+    condition     = var.ca_administrator == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator.member))
+    error_message = "ca_administrator.member: Invalid value: ${jsonencode(try(var.ca_administrator.member, null))}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+  }
+
+  validation {
+    condition     = var.ca_administrator == null || can(regex("Z$", var.ca_administrator.until)) && can(timecmp(var.ca_administrator.until, plantimestamp()))
+    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
+  }
+
+  validation {
+    condition     = try(timecmp(var.ca_administrator.until, timeadd(plantimestamp(), "168h")) <= 0, true)
+    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be at most 7 days ahead: renew the grant when you need it again."
   }
 }
 

@@ -71,6 +71,13 @@ class QuotaError(SignerError):
     retry_after = 5
 
 
+class ConcurrencyLimitError(SignerError):
+    """The cluster's exporter must slow down: its requests in flight are the cluster's whole share of this process."""
+
+    status = 429
+    retry_after = 1
+
+
 class ConflictError(SignerError):
     """The object was modified since it was read; whoever holds it must read again."""
 

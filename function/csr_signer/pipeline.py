@@ -14,7 +14,6 @@
 """
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from csr_signer import attestation, certificate, issuer, lint, pkcs10, policy
 from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
 from csr_signer.audit import Audit, AuditRecord, attestation_facts, certificate_facts, csr_facts
 from csr_signer.cloud_event import RequestReference
+from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
 from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError
 from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm
@@ -35,8 +35,6 @@ from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
 from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer
 from csr_signer.violation import describe
 
-FLIGHT_SECONDS = 20.0
-"""How long a duplicate waits for the first of its kind in this process."""
 FRESH_SECONDS = 5.0
 """How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
 
@@ -81,31 +79,6 @@ class ServedCluster:
     signers: Mapping[str, tuple[Signer, Key]]
 
 
-class Flights:
-    """At most one flight per uid in this process: duplicates wait, and then find the work done."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, tuple[threading.Lock, int]] = {}
-
-    @contextmanager
-    def of(self, uid: str) -> Iterator[bool]:
-        """True while this is the only flight of the uid; False where another did not end in time."""
-        with self._guard:
-            lock, waiting = self._locks.get(uid, (threading.Lock(), 0))
-            self._locks[uid] = lock, waiting + 1
-        got = lock.acquire(timeout=FLIGHT_SECONDS)
-        try:
-            yield got
-        finally:
-            if got:
-                lock.release()
-            with self._guard:
-                lock, waiting = self._locks.pop(uid)
-                if waiting > 1:
-                    self._locks[uid] = lock, waiting - 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Brings a reference to its outcome.
@@ -113,13 +86,13 @@ class Pipeline:
     Attributes:
         clusters: by their key in the configuration.
         audit: where intents and outcomes are recorded.
-        flights: shared by all threads of the process.
+        limiter: shared by all threads of the process.
         clock: seconds of a monotonic clock.
     """
 
     clusters: Mapping[str, ServedCluster]
     audit: Audit
-    flights: Flights
+    limiter: ConcurrencyLimiter
     clock: Callable[[], float] = time.monotonic
 
     def process(self, reference: RequestReference, now: datetime) -> Outcome:
@@ -128,8 +101,8 @@ class Pipeline:
         Raises:
             SignerError: a fault; the CSR is as it was, or approved and not yet issued.
         """
-        with self.flights.of(reference.uid) as alone:
-            if not alone:
+        with self.limiter.admit(reference.cluster, reference.uid) as admitted:
+            if not admitted:
                 return self._note(reference, Deferred(reason="busy", retry_after=1))
             for _ in range(2):
                 try:

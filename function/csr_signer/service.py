@@ -16,15 +16,18 @@ from csr_signer import cloud_event, configuration, issuer, kms
 from csr_signer.audit import Audit, AuditRecord, fault
 from csr_signer.cloud_event import RequestReference
 from csr_signer.cluster import KubernetesCluster
+from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Configuration
 from csr_signer.credentials import api_client
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
 from csr_signer.kms import CloudKmsKey
-from csr_signer.pipeline import Flights, Pipeline, ServedCluster
+from csr_signer.pipeline import Pipeline, ServedCluster
 from csr_signer.shared import SharedFetch
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """Environment variable that names the configuration document."""
+THREADS: Final = "THREADS"
+"""Environment variable of functions-framework: how many requests a process serves at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,8 @@ class Service:
                 if owner == key
             }
             served[key] = ServedCluster(cluster=KubernetesCluster(api_client(cluster)), signers=signers)
-        return cls(configuration=settings, pipeline=Pipeline(clusters=served, audit=audit, flights=Flights()))
+        limiter = ConcurrencyLimiter(clusters=len(served), concurrency=concurrency())
+        return cls(configuration=settings, pipeline=Pipeline(clusters=served, audit=audit, limiter=limiter))
 
     def note_expiry(self, now: datetime) -> None:
         """Records every CA that must be rotated, so that alerting can tell somebody in time.
@@ -159,6 +163,11 @@ class Serving:
         except SignerError as failure:
             return cloud_event.answer_fault(failure)
         return cloud_event.answer_fault(error)
+
+
+def concurrency() -> int:
+    """How many requests functions-framework serves at a time, by its own rule (its `GunicornApplication`)."""
+    return int(os.environ.get(THREADS, (os.cpu_count() or 1) * 4))
 
 
 def _unexpected(error: Exception) -> ItemError:

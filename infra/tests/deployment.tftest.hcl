@@ -26,7 +26,7 @@ mock_provider "google" {
 
 variables {
   callers          = "internet"
-  ca_administrator = "user:ca-administrator@example.com"
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"

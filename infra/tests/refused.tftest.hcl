@@ -11,7 +11,7 @@ mock_provider "google" {
 variables {
   audit            = null # what is refused here has nothing to do with it
   callers          = "internet"
-  ca_administrator = "user:ca-administrator@example.com"
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -412,11 +412,33 @@ run "group_as_invoker" {
 }
 
 run "group_as_ca_administrator" {
-  # says: A group would hide who can sign
+  # says: a group hides who can sign
   command = plan
 
   variables {
-    ca_administrator = "group:security@example.com"
+    ca_administrator = { member = "group:security@example.com", until = "2026-12-01T00:00:00Z" }
+  }
+
+  expect_failures = [var.ca_administrator]
+}
+
+run "ca_administrator_for_ever" {
+  # says: must be at most 7 days ahead
+  command = plan
+
+  variables {
+    ca_administrator = { member = "user:ca-administrator@example.com", until = "2099-01-01T00:00:00Z" }
+  }
+
+  expect_failures = [var.ca_administrator]
+}
+
+run "ca_administrator_until_someday" {
+  # says: must be an RFC 3339 time in UTC
+  command = plan
+
+  variables {
+    ca_administrator = { member = "user:ca-administrator@example.com", until = "tomorrow" }
   }
 
   expect_failures = [var.ca_administrator]

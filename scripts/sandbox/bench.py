@@ -2,6 +2,7 @@
 
 `drain N`: certificates per second while N CSRs wait, beside the same API server's floor. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
+`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods.
 
 Absolute numbers drift between machines and with what else runs there: compare the ratio.
 """
@@ -18,6 +19,7 @@ from sandbox.deployment import Settings
 from sandbox.measurements.common import Row
 from sandbox.measurements.drain import drain
 from sandbox.measurements.latency import latency
+from sandbox.measurements.poison import poison
 from sandbox.measurements.waiting import waiting
 
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plane="embedded" if options.embedded else "real",
             kms_latency=getattr(options, "kms_latency_ms", 0.0) / 1000,
             workers=getattr(options, "workers", 1),
+            guards=getattr(options, "guards", False),
         )
         rows = _measured(settings, options)
     print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, {_plane(settings)}")
@@ -44,14 +47,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     drain_parser = commands.add_parser("drain", help="certificates per second, beside the floor")
-    drain_parser.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
     drain_parser.add_argument("--workers", type=int, default=1, help="processes of the function (default: 1)")
     waiting_parser = commands.add_parser("waiting", help="the exporter's memory while CSRs wait")
     waiting_parser.add_argument("--megabytes", action="store_true", help="each of more than a megabyte")
     latency_parser = commands.add_parser("latency", help="a CSR's creation to its event, one by one")
+    poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
+    plane = poison_parser.add_mutually_exclusive_group()
+    plane.add_argument("--guards", action="store_true", help="with the admission policies in force")
+    for command in (drain_parser, poison_parser):
+        command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
     for command in (drain_parser, waiting_parser, latency_parser):
         command.add_argument("count", type=_count, help="how many CSRs")
-        command.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
+    for where in (drain_parser, waiting_parser, latency_parser, plane):
+        where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
     return parser
 
 
@@ -60,6 +68,8 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
         return drain(settings, options.count)
     if options.command == "latency":
         return latency(settings, options.count)
+    if options.command == "poison":
+        return poison(settings)
     return waiting(settings, options.count, megabytes=options.megabytes)
 
 

@@ -164,7 +164,7 @@ def test_requests_to_the_function_are_duplicated(proxied: Proxied) -> None:
     proxied.assert_all_issued(fleet)
     # The certificate is seen before the duplicate's answer has come.
     assert proxied.function.wait(lambda counts: (counts - before).duplicated >= 16, PATIENCE)
-    assert proxied.audited(fleet, event="ignored", reason="issued")
+    assert proxied.audited(fleet, event="deferred", reason="busy")
 
 
 def test_function_is_unavailable_for_a_while(proxied: Proxied) -> None:

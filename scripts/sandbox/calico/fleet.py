@@ -198,6 +198,14 @@ class Fleet:
         self._world.each(self._submit, order)
         return self.submissions
 
+    def submit_one(self, number: int) -> Submission:
+        """File one pod's request; return when it is filed.
+
+        Raises:
+            ApiError: The API server refused it.
+        """
+        return self._submit(number)
+
     def run_clients(self, directory: Path, *, budget: float = client.BUDGET_SECONDS) -> list[ClientRun]:
         """Run a real client for every pod, each with its own watch; files go to `directory`/POD.
 
@@ -236,7 +244,7 @@ class Fleet:
             self._prepared[number] = (key, client.csr_object(environment, pem(request)))
         return self._prepared[number]
 
-    def _submit(self, number: int) -> None:
+    def _submit(self, number: int) -> Submission:
         key, csr = self._prepare(number)
         submitted = time.monotonic()
         created = client.submit(self.apis[number], csr)
@@ -249,6 +257,7 @@ class Fleet:
         )
         with self._lock:
             self._submissions.append(submission)
+        return submission
 
     def _run_client(self, number: int, directory: Path, budget: float) -> ClientRun:
         begun = time.monotonic()

@@ -17,10 +17,11 @@ from csr_signer.attestation import NODE_NAME, POD_NAME
 from csr_signer.audit import Audit
 from csr_signer.cloud_event import RequestReference
 from csr_signer.cluster import KubernetesCluster
+from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Authentication, ClusterConfiguration, load
 from csr_signer.credentials import api_client
 from csr_signer.kms import CloudKmsKey
-from csr_signer.pipeline import Cluster, Flights, Key, Pipeline, ServedCluster
+from csr_signer.pipeline import Cluster, Key, Pipeline, ServedCluster
 from csr_signer.policy import Signer
 from csr_signer.profile import SHIPPED
 from sandbox.api import Api
@@ -214,7 +215,8 @@ def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClie
         for (_, name), signer in load(path).signers.items()
     }
     served = ServedCluster(cluster=cluster, signers=signers)
-    return Pipeline(clusters={"demo": served}, audit=Audit(write=recorder.write), flights=Flights())
+    limiter = ConcurrencyLimiter(clusters=1, concurrency=16)
+    return Pipeline(clusters={"demo": served}, audit=Audit(write=recorder.write), limiter=limiter)
 
 
 def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:

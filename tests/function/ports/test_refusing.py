@@ -105,7 +105,7 @@ def test_a_denial_whose_answer_is_lost_is_reported_all_the_same(
 def test_two_processes_that_refuse_at_once_report_once(
     over: Callable[..., Pipeline], cluster: KubernetesCluster, file_csr: FileCsr, admin: Api
 ) -> None:
-    """Each has its own flights: one denial wins, the other finds it done, and there is one Event."""
+    """Each has its own lock: one denial wins, the other finds it done, and there is one Event."""
     csr = file_csr(environment=FOREIGN)
     racers = [over(cluster) for _ in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as executor:

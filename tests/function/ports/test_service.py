@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -171,11 +172,13 @@ def test_a_record_that_cannot_be_written_is_answered_503(recorder: Recorder, mon
 def test_first_requests_at_once_load_one_configuration(
     write_configuration: Callable[..., Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch, file_csr: FileCsr
 ) -> None:
-    """Eight first requests for one CSR share one service, and so its flights: one certificate, seven finds."""
+    """Eight first requests for one CSR share one service, and so its limiter: it is issued once, the others wait."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
     serving = Serving(Audit(write=recorder.write))
     csr = file_csr()
     with ThreadPoolExecutor(8) as executor:
         answers = list(executor.map(lambda _: serving.respond(post(event(csr))), range(8)))
-    assert sorted(json.loads(answer.data)["outcome"] for answer in answers) == ["ignored"] * 7 + ["issued"]
+    outcomes = Counter(json.loads(answer.data)["outcome"] for answer in answers)
+    assert outcomes.keys() <= {"issued", "deferred", "ignored"}
+    assert outcomes["issued"] == 1
     assert recorder.events(csr["metadata"]["uid"]).count("intent") == 1

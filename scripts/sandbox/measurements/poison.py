@@ -1,0 +1,94 @@
+"""What poison adds to the wait of honest pods.
+
+The same fleet asks twice in one run, with both exporters: alone, and beside CSRs that are made to stop the signer
+(`sandbox.calico.poison`). A wait is from asking for a CSR's creation until a watch has seen its certificate.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sandbox.calico.keys import KeyPool
+from sandbox.calico.observer import Observer
+from sandbox.calico.poison import BESIDE, KINDS, Poison, refuse_decisions
+from sandbox.deployment import Deployment, Settings
+from sandbox.measurements.common import PATIENCE, Row, fleet
+
+if TYPE_CHECKING:
+    from sandbox.calico.fleet import Fleet
+
+THREADS: Final = 16
+MOST_SECONDS: Final = 5.0
+"""What poison may add to the longest wait."""
+_READY: Final = 200
+_POLL_SECONDS: Final = 0.05
+
+
+def poison(settings: Settings) -> list[Row]:
+    """Waits of 24 pods, with and without poison."""
+    with Deployment(replace(settings, threads=THREADS, replicas=2)) as deployment, KeyPool() as keys:
+        binary = settings.plane != "embedded"
+        doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"), binary=binary)
+        fleets = [fleet(deployment, keys, BESIDE, prefix) for prefix in ("alone", "beside")]
+        with Observer(deployment.api, deployment.signer.signer_name) as observer:
+            _start(deployment)
+            for number in range(BESIDE):
+                fleets[0].submit_one(number)
+            alone = _waits(observer, fleets[0])
+            deployment.kill_exporter()
+            doses.file(len(KINDS) - BESIDE + 1)
+            if binary and not settings.guards:
+                refuse_decisions(deployment.world, doses.doses[-1].name)
+            _start(deployment)
+            _wait_until_met(deployment, doses)
+            doses.file_beside(fleets[1])
+            beside = _waits(observer, fleets[1])
+    added = [statistics.median(beside) - statistics.median(alone), max(beside) - max(alone)]
+    return [
+        Row(name="poison: CSRs that the API server took, refused", figure=_taken(doses)),
+        Row(
+            name=f"{BESIDE} pods alone: median and longest wait", figure=_figures(statistics.median(alone), max(alone))
+        ),
+        Row(name="  beside poison", figure=_figures(statistics.median(beside), max(beside))),
+        Row(name=f"  added, at most {MOST_SECONDS:g} s allowed", figure=_figures(*added)),
+        Row(name="  pods without certificate in the end", figure=str(beside.count(PATIENCE))),
+    ]
+
+
+def _start(deployment: Deployment) -> None:
+    """The exporters again, and until both have listed."""
+    deployment.start_exporter()
+    end = time.monotonic() + PATIENCE
+    while any(each.page("/readyz")[0] != _READY for each in deployment.exporters) and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_until_met(deployment: Deployment, doses: Poison) -> None:
+    """The function has recorded something of the poison."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        text = deployment.log("function").read_text(encoding="utf-8", errors="replace")
+        if any(uid in text for uid in doses.uids):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _waits(observer: Observer, pods: Fleet) -> list[float]:
+    """Seconds of each pod, in the order in which they asked; a pod without certificate has waited all the time."""
+    observer.wait([submission.uid for submission in pods.submissions], PATIENCE)
+    seen = observer.observations()
+    ended = [seen[each.uid].ended if seen[each.uid].issued else None for each in pods.submissions]
+    return [
+        PATIENCE if end is None else end - each.submitted for each, end in zip(pods.submissions, ended, strict=True)
+    ]
+
+
+def _taken(doses: Poison) -> str:
+    return f"{len(doses.uids)}, {len(doses.doses) - len(doses.uids)}"
+
+
+def _figures(median: float, longest: float) -> str:
+    return f"{median:.2f} s, {longest:.2f} s"
