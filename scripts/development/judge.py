@@ -1,9 +1,10 @@
 """`scripts/bench judge`: the processor time and memory that one request can cost the function.
 
 Measured is what the pipeline does with `spec.request` before it acts: `pkcs10.parse` and `policy.decide`, for honest
-requests, for the worst that are known (tests/function/worst.py), and for every file of tests/cases. Time is that of the
-process alone, best and worst of several runs; the worst holds a garbage collection now and then. Memory is what Python
-allocates, at its peak. Compare with the honest requests of the same run: absolute numbers are the machine's.
+requests, for the worst that are known (tests/function/worst.py), and for every row of tests/function/requests. Time is
+that of the process alone, best and worst of several runs; the worst holds a garbage collection now and then. Memory is
+what Python allocates, at its peak. Compare with the honest requests of the same run: absolute numbers are the
+machine's.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = _first_rsa_key()
     honest = [measure(name, text, judge, runs) for name, text in _honest()]
     hostile = sorted(
-        (measure(name, text, judge, runs) for name, text in (*_worst(), *_corpus())),
+        (measure(name, text, judge, runs) for name, text in (*_worst(), *_rows())),
         key=lambda cost: cost.best,
         reverse=True,
     )
@@ -141,6 +142,7 @@ def _worst() -> Iterator[tuple[str, bytes]]:
     yield from ((name, worst(name)) for name in WORST)
 
 
-def _corpus() -> Iterator[tuple[str, bytes]]:
-    folder = ROOT / "tests" / "cases"
-    yield from ((str(file.relative_to(folder)), file.read_bytes()) for file in sorted(folder.rglob("*.csr")))
+def _rows() -> Iterator[tuple[str, bytes]]:
+    from tests.function.requests.catalogue import CASES  # noqa: PLC0415
+
+    yield from ((row.sentence, row.text) for row in CASES if row.request is not None)

@@ -30,12 +30,12 @@ from development.lock import MUTANTS, ROOT
 EXPLAINED: Final = ROOT / "tests" / "function" / "mutants.toml"
 SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "attestation": ("test_attestation.py", "test_policy.py"),
+        "attestation": ("test_attestation.py", "test_policy.py", "requests/test_judgement.py"),
         "extensions": ("test_extensions.py",),
         "pkcs10": ("test_pkcs10.py", "test_request_encoding.py", "test_request_properties.py"),
-        "policy": ("test_policy.py",),
+        "policy": ("test_policy.py", "requests/test_judgement.py"),
         "public_key": ("test_public_key.py", "test_request_encoding.py"),
-        "rules": ("test_policy.py",),
+        "rules": ("test_policy.py", "requests/test_judgement.py"),
     }
 )
 """Tests of a module, the quickest first; of any other module the file that is named for it."""

@@ -14,7 +14,6 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 UNIT: Final = (
     "tests/function",
-    "tests/corpus",
     "tests/exporter",
     "tests/signerctl",
     "tests/development",

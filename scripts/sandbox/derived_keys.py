@@ -7,7 +7,6 @@ far its primes lie from where the search began is kept, so that everybody can ma
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -15,25 +14,27 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 EXPONENT: Final = 65537
-PRIMES: Final[Mapping[tuple[int, int], int]] = MappingProxyType(
-    {
-        (512, 1): 222,
-        (512, 2): 373,
-        (1024, 1): 356,
-        (1024, 2): 186,
-        (1536, 1): 729,
-        (1536, 2): 256,
-        (2048, 1): 861,
-        (2048, 2): 671,
-        (4096, 1): 1591,
-        (4096, 2): 3531,
-    }
-)
-"""Size in bits and number of a prime: its distance from `start`."""
+DISTANCES: Final[Mapping[int, Mapping[int, int]]] = {
+    256: {3: 26},
+    512: {1: 222, 2: 373, 3: 85},
+    768: {1: 510, 2: 43, 3: 169},
+    1024: {0: 479, 1: 356, 2: 186, 3: 757}
+    | dict(enumerate((3752, 278, 85, 78, 303, 1004, 1512, 1762, 614, 31, 398, 140, 37, 1019, 79), 10)),
+    1032: {3: 107},
+    1536: {0: 1833, 1: 729, 2: 256, 3: 14},
+    2048: {0: 505, 1: 861, 2: 671, 3: 1226},
+    3072: {3: 3858},
+    4096: {1: 1591, 2: 3531},
+    8192: {0: 9648},
+}
+"""By size in bits and number, how far a prime is from `start`: `gmpy2.next_prime(start(B, N)) - start(B, N)`."""
 
-_CURVES: Final[Mapping[str, ec.EllipticCurve]] = MappingProxyType(
-    {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
-)
+_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
+    "P-224": ec.SECP224R1(),
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
 
 
 def start(bits: int, number: int) -> int:
@@ -42,20 +43,20 @@ def start(bits: int, number: int) -> int:
     return int.from_bytes(stream, "big") | (3 << (bits - 2))
 
 
-def prime(bits: int, number: int) -> int:
-    """The next prime after `start`.
+def prime(bits: int, number: int = 0) -> int:
+    """Returns the next prime after `start`.
 
     Raises:
-        KeyError: it is none of PRIMES.
+        KeyError: DISTANCES does not have it.
     """
-    return start(bits, number) + PRIMES[bits, number]
+    return start(bits, number) + DISTANCES[bits][number]
 
 
 @cache
-def rsa_key(bits: int) -> rsa.RSAPrivateKey:
-    """The RSA key of that size: 1024, 2048, 3072, 4096, 8192."""
+def rsa_key(bits: int = 2048, exponent: int = EXPONENT) -> rsa.RSAPrivateKey:
+    """Returns the RSA key of that size: 1024, 1536, 2048, 3072, 4096 or 8192 bits."""
     p, q = prime(bits // 2, 1), prime(bits // 2, 2)
-    d = pow(EXPONENT, -1, (p - 1) * (q - 1))
+    d = pow(exponent, -1, (p - 1) * (q - 1))
     numbers = rsa.RSAPrivateNumbers(
         p=p,
         q=q,
@@ -63,14 +64,14 @@ def rsa_key(bits: int) -> rsa.RSAPrivateKey:
         dmp1=d % (p - 1),
         dmq1=d % (q - 1),
         iqmp=pow(q, -1, p),
-        public_numbers=rsa.RSAPublicNumbers(EXPONENT, p * q),
+        public_numbers=rsa.RSAPublicNumbers(exponent, p * q),
     )
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 @cache
-def ec_key(curve: str, number: int = 1234567) -> ec.EllipticCurvePrivateKey:
-    """The key on `P-256`, `P-384` or `P-521` whose private scalar is that number."""
+def ec_key(curve: str = "P-256", number: int = 1234567) -> ec.EllipticCurvePrivateKey:
+    """Returns the key on `P-224`, `P-256`, `P-384` or `P-521` whose private scalar is that number."""
     return ec.derive_private_key(number, _CURVES[curve])
 
 

@@ -11,7 +11,7 @@ from csr_exporter import event
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.event import Event
 
-FOLDER = Path(__file__).parents[1] / "cases" / "events"
+FOLDER = Path(__file__).parents[1] / "golden" / "events"
 UID = "5d2a4b1e-8f0c-4e57-9a39-0c6f2e1b7d44"
 TRACE = "5d2a4b1e8f0c4e579a390c6f2e1b7d44"
 SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"

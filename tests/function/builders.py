@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -37,15 +37,42 @@ from csr_signer.attestation import (
     attest,
     identify,
 )
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.certificate import assemble, build
+from csr_signer.csr import CertificateSigningRequest, triage
 from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer, SignatureAlgorithm
+from csr_signer.lint import lint
 from csr_signer.pkcs10 import parse
-from csr_signer.policy import Decision, Deferral, Permit, Signer, decide
+from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer, decide
 from csr_signer.violation import CODES
-from sandbox.calico import der
-from tests.function.component_tables import configured
+from sandbox.calico import der, request
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+# Redundant aliases export: tests take the parts of a request and the keys from here, beside everything else.
+from sandbox.calico.request import BASIC_CONSTRAINTS as BASIC_CONSTRAINTS
+from sandbox.calico.request import CLIENT_AUTH as CLIENT_AUTH
+from sandbox.calico.request import COMMON_NAME as COMMON_NAME
+from sandbox.calico.request import DIGITAL_SIGNATURE as DIGITAL_SIGNATURE
+from sandbox.calico.request import EXTENDED_KEY_USAGE as EXTENDED_KEY_USAGE
+from sandbox.calico.request import EXTENSION_REQUEST as EXTENSION_REQUEST
+from sandbox.calico.request import KEY_AGREEMENT as KEY_AGREEMENT
+from sandbox.calico.request import KEY_ENCIPHERMENT as KEY_ENCIPHERMENT
+from sandbox.calico.request import KEY_USAGE as KEY_USAGE
+from sandbox.calico.request import SERVER_AUTH as SERVER_AUTH
+from sandbox.calico.request import SUBJECT as SUBJECT
+from sandbox.calico.request import SUBJECT_ALTERNATIVE_NAME as SUBJECT_ALTERNATIVE_NAME
+from sandbox.calico.request import alternative_names as alternative_names
+from sandbox.calico.request import attribute as attribute
+from sandbox.calico.request import basic_constraints as basic_constraints
+from sandbox.calico.request import dns_name as dns_name
+from sandbox.calico.request import extended_key_usages as extended_key_usages
+from sandbox.calico.request import extension as extension
+from sandbox.calico.request import name_attribute as name_attribute
+from sandbox.calico.request import pem as pem
+from sandbox.derived_keys import PrivateKey as PrivateKey
+from sandbox.derived_keys import ec_key as ec_key
+from sandbox.derived_keys import prime as prime
+from sandbox.derived_keys import rsa_key as rsa_key
+from sandbox.kubernetes.documents import merge
+from tests.function.component_tables import configured
 
 CREATED: Final = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 NOW: Final = CREATED + timedelta(seconds=4)
@@ -61,57 +88,10 @@ ADDRESS: Final = "10.132.0.7"
 RANGES: Final = (ip_network("10.132.0.0/16"),)
 USAGES: Final = ("server auth", "client auth", "digital signature", "key agreement", "key encipherment")
 
-SUBJECT: Final = (
-    ("2.5.4.6", "US"),
-    ("2.5.4.10", "Tigera"),
-    ("2.5.4.11", "Engineering"),
-    ("2.5.4.7", "San Francisco"),
-    ("2.5.4.8", "California"),
-)
-COMMON_NAME: Final = "2.5.4.3"
-EXTENSION_REQUEST: Final = "1.2.840.113549.1.9.14"
 CHALLENGE_PASSWORD: Final = "1.2.840.113549.1.9.7"
-SUBJECT_ALTERNATIVE_NAME: Final = "2.5.29.17"
-BASIC_CONSTRAINTS: Final = "2.5.29.19"
-KEY_USAGE: Final = "2.5.29.15"
-EXTENDED_KEY_USAGE: Final = "2.5.29.37"
-SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"
-CLIENT_AUTH: Final = "1.3.6.1.5.5.7.3.2"
-DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT, CERT_SIGN = 0, 2, 4, 5
+CERT_SIGN: Final = request.KEY_CERT_SIGN
 RSA_WITH_SHA256: Final = "1.2.840.113549.1.1.11"
 ECDSA_WITH_SHA256: Final = "1.2.840.10045.4.3.2"
-
-
-@cache
-def ec_key(curve: str = "P-256", number: int = 1234567) -> ec.EllipticCurvePrivateKey:
-    """The key whose private scalar is that number."""
-    curves: Mapping[str, ec.EllipticCurve] = {
-        "P-224": ec.SECP224R1(),
-        "P-256": ec.SECP256R1(),
-        "P-384": ec.SECP384R1(),
-        "P-521": ec.SECP521R1(),
-    }
-    return ec.derive_private_key(number, curves[curve])
-
-
-@cache
-def prime(bits: int, number: int = 0) -> int:
-    """A prime of exactly that size, which follows from the number; its two highest bits are set."""
-    stream = hashlib.shake_256(f"prime {number} of {bits} bits".encode()).digest(bits // 8)
-    start = int.from_bytes(stream, "big") | (3 << (bits - 2))
-    return int(gmpy2.next_prime(start))
-
-
-@cache
-def rsa_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
-    """An RSA key of that size, always the same one."""
-    p, q = prime(bits // 2, 1), prime(bits // 2, 2)
-    d = pow(exponent, -1, (p - 1) * (q - 1))
-    public = rsa.RSAPublicNumbers(exponent, p * q)
-    numbers = rsa.RSAPrivateNumbers(
-        p=p, q=q, d=d, dmp1=d % (p - 1), dmq1=d % (q - 1), iqmp=pow(q, -1, p), public_numbers=public
-    )
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 @cache
@@ -150,7 +130,7 @@ def public_key_info(key: PrivateKey) -> bytes:
 
 def rsa_public_key_info(modulus: int, exponent: int = 65537, *, parameters: bytes = der.NULL) -> bytes:
     """DER of the SubjectPublicKeyInfo of any numbers at all."""
-    key = der.sequence(_integer(modulus), _integer(exponent))
+    key = der.sequence(der.integer(modulus), der.integer(exponent))
     return der.sequence(
         der.sequence(der.object_identifier("1.2.840.113549.1.1.1"), parameters),
         der.bit_string(key),
@@ -163,42 +143,6 @@ def ec_public_key_info(point: bytes, curve: str = "1.2.840.10045.3.1.7") -> byte
     return der.sequence(algorithm, der.bit_string(point))
 
 
-def _integer(value: int) -> bytes:
-    return der.element(0x02, value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True))
-
-
-def pem(encoded: bytes, label: str = "CERTIFICATE REQUEST") -> bytes:
-    """One PEM block with lines of 64 characters, as Go writes it."""
-    body = base64.b64encode(encoded).decode()
-    lines = "\n".join(body[start : start + 64] for start in range(0, len(body), 64))
-    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode()
-
-
-def extension(identifier: str, value: bytes, *, critical: bool = False) -> bytes:
-    """One Extension (RFC 5280 §4.1)."""
-    return der.sequence(der.object_identifier(identifier), *([der.TRUE] if critical else []), der.octet_string(value))
-
-
-def attribute(identifier: str, *values: bytes) -> bytes:
-    """One Attribute of a CertificationRequestInfo (RFC 2986 §4.1)."""
-    return der.sequence(der.object_identifier(identifier), der.set_of(*values))
-
-
-def name_attribute(kind: str, value: bytes) -> bytes:
-    """One RDN of one attribute whose value is encoded already."""
-    return der.set_of(der.sequence(der.object_identifier(kind), value))
-
-
-def dns_name(text: bytes) -> bytes:
-    """A dNSName of any bytes."""
-    return der.implicit(2, text)
-
-
-def alternative_names(*names: bytes) -> bytes:
-    """A subjectAltName extension of encoded names."""
-    return extension(SUBJECT_ALTERNATIVE_NAME, der.sequence(*names))
-
-
 def sign(key: PrivateKey, data: bytes, digest: hashes.HashAlgorithm | None = None) -> bytes:
     """An honest signature, with SHA-256 unless said otherwise."""
     digest = digest or hashes.SHA256()
@@ -207,109 +151,87 @@ def sign(key: PrivateKey, data: bytes, digest: hashes.HashAlgorithm | None = Non
     return key.sign(data, ec.ECDSA(digest, deterministic_signing=True))
 
 
-def sign_with_factors(*factors: int) -> Callable[[bytes], bytes]:
-    """Makes valid RSA PKCS#1 v1.5 signatures with SHA-256 by the key of any prime factors, also of a single one."""
+def sign_with_factors(*factors: int, exponent: int = 65537) -> Callable[[bytes], bytes]:
+    """Makes valid RSA PKCS#1 v1.5 signatures with SHA-256 by the key of any prime factors: one, two alike, or many."""
     modulus = math.prod(factors)
     size = (modulus.bit_length() + 7) // 8
-    exponent = pow(65537, -1, math.prod(factor - 1 for factor in factors))
+    order = math.prod(factor - (factor not in factors[:place]) for place, factor in enumerate(factors))
+    private = pow(exponent, -1, order)
 
     def signature(data: bytes) -> bytes:
         algorithm = der.sequence(der.object_identifier("2.16.840.1.101.3.4.2.1"), der.NULL)
         digest = der.sequence(algorithm, der.octet_string(hashlib.sha256(data).digest()))
-        padded = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest
-        return int(gmpy2.powmod(int.from_bytes(padded, "big"), exponent, modulus)).to_bytes(size, "big")
+        padded = b"\x00\x01" + b"\xff" * (size - 3 - len(digest)) + b"\x00" + digest  # RFC 8017 §9.2
+        return int(gmpy2.powmod(int.from_bytes(padded, "big"), private, modulus)).to_bytes(size, "big")
 
     return signature
 
 
+def rsa_request(*factors: int, exponent: int = 65537) -> dict[str, Any]:
+    """Returns arguments of `make_request` for the RSA key of any prime factors, which signs honestly."""
+    return {
+        "public_key": rsa_public_key_info(math.prod(factors), exponent),
+        "algorithm": RSA_WITH_SHA256,
+        "parameters": der.NULL,
+        "signature": sign_with_factors(*factors, exponent=exponent),
+    }
+
+
 def make_request_der(
     *,
-    subject: Sequence[tuple[str, str]] = SUBJECT,
-    common_name: str | None = "typha-client",
-    rdns: Sequence[bytes] = (),
-    dns_names: Sequence[str] = ("typha-client",),
     addresses: Sequence[str] = (ADDRESS,),
     other_names: Sequence[bytes] = (),
-    authority: bool | None = False,
-    key_usage: Sequence[int] | None = (DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT),
-    extended_key_usage: Sequence[str] | None = (SERVER_AUTH, CLIENT_AUTH),
-    further_extensions: Sequence[bytes] = (),
-    extensions: Sequence[bytes] | None = None,
-    further_attributes: Sequence[bytes] = (),
-    attributes: bytes | None = None,
-    version: int = 0,
     key: PrivateKey | None = None,
     public_key: bytes | None = None,
     algorithm: str | None = None,
     parameters: bytes | None = None,
     digest: hashes.HashAlgorithm | None = None,
     signature: Callable[[bytes], bytes] | None = None,
+    **content: Any,
 ) -> bytes:
-    """DER of the CertificationRequest of Calico's client (key-cert-provisioner/pkg/tls/tls.go), with changes.
+    """Returns the DER of the CertificationRequest of Calico's client, with changes.
 
-    What can be changed:
-        subject, common_name: attributes, written as Go writes them; None: no common name.
-        rdns: encoded RDNs after them.
-        dns_names, addresses, other_names: of subjectAltName; other_names are encoded.
-        authority: of basicConstraints; None: no such extension. Likewise key_usage and extended_key_usage.
-        further_extensions: encoded, after the client's four; `extensions` stands for all of them.
-        further_attributes: encoded, before the extensionRequest; `attributes` stands for the whole content.
-        version: of the CertificationRequestInfo.
+    Args:
+        addresses: of the SAN, after the DNS names.
+        other_names: of the SAN, encoded, after the addresses.
         key: signs, and is certified unless `public_key` says otherwise.
-        algorithm, parameters: of the signature's AlgorithmIdentifier; the key's with SHA-256 unless said otherwise.
+        public_key: SubjectPublicKeyInfo, encoded.
+        algorithm: identifier of the signature's algorithm; the key's with SHA-256 by default.
+        parameters: of the signature's algorithm, encoded.
         digest: of the honest signature.
         signature: of the CertificationRequestInfo, in place of the honest one.
+        content: fields of `sandbox.calico.request.Content`.
     """
     key = key or ec_key()
-    names = [der.text(value) for _, value in subject]
-    encoded_rdns = [name_attribute(kind, name) for (kind, _), name in zip(subject, names, strict=True)]
-    if common_name is not None:
-        encoded_rdns.append(name_attribute(COMMON_NAME, der.text(common_name)))
-    if extensions is None:
-        general_names = [dns_name(name.encode()) for name in dns_names]
-        general_names += [der.implicit(7, ip_address(address).packed) for address in addresses]
-        extensions = [
-            alternative_names(*general_names, *other_names),
-            *([] if authority is None else [basic_constraints(*([der.TRUE] if authority else []))]),
-            *([] if key_usage is None else [extension(KEY_USAGE, der.named_bits(*key_usage), critical=True)]),
-            *([] if extended_key_usage is None else [extended_key_usages(*extended_key_usage)]),
-            *further_extensions,
-        ]
-    if attributes is None:
-        requested = attribute(EXTENSION_REQUEST, der.sequence(*extensions))
-        every = sorted([requested, *further_attributes], key=_size)
-        attributes = b"".join(every)
-    information = der.sequence(
-        der.integer(version),
-        der.sequence(*encoded_rdns, *rdns),
-        public_key or public_key_info(key),
-        der.explicit(0, attributes),
-    )
+    names = [*map(request.ip_address, addresses), *other_names]
+    asked: dict[str, Any] = {
+        "common_name": "typha-client",
+        "dns_names": ("typha-client",),
+        "address": None,
+        "other_names": names,
+    }
     is_rsa = isinstance(key, rsa.RSAPrivateKey)
     identifier = der.object_identifier(algorithm or (RSA_WITH_SHA256 if is_rsa else ECDSA_WITH_SHA256))
     if parameters is None:
         parameters = der.NULL if is_rsa else b""
-    signed = signature(information) if signature else sign(key, information, digest)
-    return der.sequence(information, der.sequence(identifier, parameters), der.bit_string(signed))
-
-
-def _size(encoded: bytes) -> tuple[int, bytes]:
-    return len(encoded), encoded
-
-
-def basic_constraints(*content: bytes) -> bytes:
-    """Critical basicConstraints of encoded content."""
-    return extension(BASIC_CONSTRAINTS, der.sequence(*content), critical=True)
-
-
-def extended_key_usages(*purposes: str) -> bytes:
-    """An extKeyUsage extension of dotted numbers."""
-    return extension(EXTENDED_KEY_USAGE, der.sequence(*map(der.object_identifier, purposes)))
+    return request.assemble(
+        request.Content(**(asked | content)),
+        public_key or public_key_info(key),
+        der.sequence(identifier, parameters),
+        signature or (lambda information: sign(key, information, digest)),
+    )
 
 
 def make_request(*, wrap: Callable[[bytes], bytes] = pem, **one_thing_wrong: Any) -> bytes:
     """`spec.request`: the PEM text around `make_request_der`."""
     return wrap(make_request_der(**one_thing_wrong))
+
+
+def merged(document: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the document with a JSON merge patch applied (RFC 7396)."""
+    changed = merge(document, patch)
+    assert isinstance(changed, dict)
+    return changed
 
 
 def make_csr_object(
@@ -332,6 +254,7 @@ def make_csr_object(
     further_extra: Mapping[str, Sequence[str]] | None = None,
     conditions: Sequence[Mapping[str, str]] = (),
     certificate: bytes = b"",
+    metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A CertificateSigningRequest as kube-apiserver returns it; the requester is the pod's service account."""
     api: dict[str, Any] = {
@@ -369,7 +292,7 @@ def make_csr_object(
         api["status"]["conditions"] = list(conditions)
     if certificate:
         api["status"]["certificate"] = base64.b64encode(certificate).decode()
-    return api
+    return merged(api, {"metadata": metadata or {}})
 
 
 def make_extra(pod: str = POD) -> dict[str, list[str]]:
@@ -401,8 +324,9 @@ def make_pod_object(
     pod_ips: Sequence[str] = (ADDRESS,),
     host_ips: Sequence[str] = (ADDRESS,),
     deleting: bool = False,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """A pod whose init container asks for a certificate, as kube-apiserver returns it."""
+    """A pod whose init container asks for a certificate, as kube-apiserver returns it; changes are a merge patch."""
     api: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -418,7 +342,7 @@ def make_pod_object(
         api["status"]["hostIPs"] = [{"ip": address} for address in host_ips]
     if deleting:
         api["metadata"]["deletionTimestamp"] = "2026-03-14T09:27:00Z"
-    return api
+    return merged(api, changes)
 
 
 def make_pod(**one_thing_wrong: Any) -> Pod:
@@ -593,6 +517,10 @@ def make_attestation(
     return attest(identity, pod, node)
 
 
+Judgement = Decision | str
+"""A decision, or why triage ignores the CSR."""
+
+
 def judge(
     *,
     request: Mapping[str, Any] | bytes | None = None,
@@ -613,23 +541,69 @@ def judge(
         now: of the decision.
     """
     text = request if isinstance(request, bytes) else make_request(**request or {})
-    value = make_csr(request=text, **csr or {})
-    live = None if no_pod else make_pod(**pod or {})
-    judged_by = make_signer(**signer or {})
-    certifies = any(row.addresses == "pod" for row in judged_by.profile.components)
-    host = make_node(**node or {}) if live is not None and live.host_network and certifies else None
-    return decide(
-        csr=value,
-        request=parse(value.request),
-        attestation=make_attestation(value, live, host, credential_id=judged_by.credential_id),
-        signer=judged_by,
+    judgement = judge_objects(
+        csr=make_csr_object(request=text, **csr or {}),
+        pod=None if no_pod else make_pod_object(**pod or {}),
+        node=make_node_object(**node or {}),
+        signer=make_signer(**signer or {}),
         now=now,
     )
+    assert not isinstance(judgement, str), judgement
+    return judgement
 
 
-def codes(decision: Decision) -> frozenset[str]:
-    """Codes of every violation; none for a permit or a deferral."""
-    return frozenset() if isinstance(decision, Permit | Deferral) else frozenset(v.code for v in decision.violations)
+def judge_objects(
+    *, csr: dict[str, Any], pod: dict[str, Any] | None, node: dict[str, Any], signer: Signer, now: datetime
+) -> Judgement:
+    """Reads objects of the API server and judges them, in the steps of the pipeline and without its writes.
+
+    Args:
+        csr: the CSR.
+        pod: what the API server has under the name that the token says, whatever its own name is; None: nothing.
+        node: likewise, under the name of the pod's node.
+        signer: judges.
+        now: of the decision.
+    """
+    read = CertificateSigningRequest.from_api(json.dumps(csr).encode(), name=csr["metadata"]["name"])
+    ignored = triage(read, uid=csr["metadata"]["uid"], signer_name=signer.signer_name, approve=signer.approve)
+    if ignored is not None:
+        return ignored
+    identity = identify(read.requester, credential_id=signer.credential_id)
+    live = host = None
+    if isinstance(identity, PodIdentity) and pod is not None:
+        names = {"name": identity.pod_name, "namespace": identity.namespace}
+        live = Pod.from_api(json.dumps(merged(pod, {"metadata": names})).encode(), **names)
+        rows = signer.profile.rows_of(identity.namespace, identity.service_account)
+        if live.host_network and any(row.addresses == "pod" for row in rows):
+            named = merged(node, {"metadata": {"name": live.node_name}})
+            host = Node.from_api(json.dumps(named).encode(), name=live.node_name)
+    attestation = make_attestation(read, live, host, credential_id=signer.credential_id)
+    return decide(csr=read, request=parse(read.request), attestation=attestation, signer=signer, now=now)
+
+
+def codes(judgement: Judgement) -> frozenset[str]:
+    """Codes of every violation of a refusal; none otherwise."""
+    return frozenset(v.code for v in judgement.violations) if isinstance(judgement, Refusal) else frozenset()
+
+
+def outcome(judgement: Judgement) -> str:
+    """How a judgement ends, as `Case.outcome` has it."""
+    match judgement:
+        case str():
+            return judgement
+        case Permit():
+            return "permitted"
+        case Deferral():
+            return "deferred"
+        case Refusal():
+            return "refused"
+
+
+def issued(permit: Permit, issuer: Issuer | None = None) -> x509.Certificate:
+    """What a permit becomes: built, linted, signed by the CA of every test, assembled and verified."""
+    issuer, of = issuer or make_issuer(), authority()
+    cleared = lint(build(permit, issuer, of.algorithm), permit, issuer, of.algorithm)
+    return x509.load_pem_x509_certificate(assemble(cleared, of.sign(cleared.der), issuer, of.algorithm).pem)
 
 
 def make_permit(**one_thing_wrong: Any) -> Permit:
@@ -641,12 +615,16 @@ def make_permit(**one_thing_wrong: Any) -> Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One row of a table: the honest story with one thing wrong, and every rule that it breaks.
+    """One row of a table: the honest story with one thing changed, and what must come of it.
 
     Attributes:
-        sentence: completes "refused is ..."; the test's id.
-        breaks: codes, all of them.
+        sentence: says what is changed; the test's id.
+        breaks: codes of the refusal, all of them.
         request, csr, pod, no_pod, node, signer, now: arguments of `judge`.
+        outcome: `refused`, `permitted`, `deferred`, or why triage ignores the CSR.
+        certified: attributes of the permit that differ from the honest one's.
+        invalid: fields of the CSR that a kube-apiserver finds invalid (422), so that the CSR never exists.
+        source: where the idea is from.
     """
 
     sentence: str
@@ -658,26 +636,43 @@ class Case:
     node: Mapping[str, Any] = field(default_factory=dict)
     signer: Mapping[str, Any] = field(default_factory=dict)
     now: datetime = NOW
+    outcome: str = "refused"
+    certified: Mapping[str, Any] = field(default_factory=dict)
+    invalid: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         return self.sentence
 
     def __post_init__(self) -> None:
         assert self.breaks <= set(CODES), sorted(self.breaks - set(CODES))
+        assert bool(self.breaks) == (self.outcome == "refused"), self.sentence
 
-    def judge(self) -> Decision:
-        """The decision on this row."""
-        return judge(
-            request=self.request,
-            csr=self.csr,
-            pod=self.pod,
-            no_pod=self.no_pod,
-            node=self.node,
-            signer=self.signer,
-            now=self.now,
-        )
+    @property
+    def text(self) -> bytes:
+        """`spec.request`."""
+        return self.request if isinstance(self.request, bytes) else make_request(**self.request or {})
+
+    def objects(self) -> dict[str, Any]:
+        """Returns the arguments of `judge_objects`."""
+        return {
+            "csr": make_csr_object(request=self.text, **self.csr),
+            "pod": None if self.no_pod else make_pod_object(**self.pod),
+            "node": make_node_object(**self.node),
+            "signer": make_signer(**self.signer),
+            "now": self.now,
+        }
+
+    def judge(self) -> Judgement:
+        """Returns the judgement on this row."""
+        return judge_objects(**self.objects())
 
 
 def case(sentence: str, *breaks: str, **story: Any) -> Case:
-    """A row."""
+    """Returns a row."""
     return Case(sentence=sentence, breaks=frozenset(breaks), **story)
+
+
+def invalid_case(sentence: str, *breaks: str, **story: Any) -> Case:
+    """Returns a row whose request a kube-apiserver finds invalid: Go cannot read it, or its signature is wrong."""
+    return case(sentence, *breaks, invalid="spec.request", **story)

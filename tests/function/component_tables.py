@@ -7,7 +7,10 @@ operator's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
+
+from csr_signer.profile import SHIPPED, Profile, load
 
 DOMAIN: Final = "k8s.example.org"
 """The cluster domain of the tests: not the usual one, so that nobody can have written that into a profile."""
@@ -216,3 +219,9 @@ def configured(profile: str, release: str) -> list[str]:
     """The namespaces that a configuration must list: all of a release, where there are several to choose from."""
     used = sorted({asked.namespace for asked in rows(profile, release)})
     return used if len(used) > 1 else []
+
+
+@cache
+def loaded(profile: str, release: str) -> Profile:
+    """The shipped profile, with every namespace that a configuration must list."""
+    return load(profile, release=release, namespaces=configured(profile, release), folder=SHIPPED)

@@ -1,6 +1,7 @@
 """The rules as a table: one thing wrong per row, with every code that it must give.
 
-Tests of several modules read these rows; a test of its own sees that every code has one.
+Tests of several modules read these rows, and tests/function/requests judges all of them; a test of its own sees that
+every code has one.
 """
 
 from datetime import timedelta
@@ -45,6 +46,7 @@ from tests.function.builders import (
     ec_key,
     ec_public_key_info,
     extension,
+    invalid_case,
     large_modulus,
     make_authority,
     make_issuer,
@@ -100,35 +102,39 @@ def _long_length(encoded: bytes) -> bytes:
 
 
 PEM_CASES: Final = (
-    case("nothing at all", "request.pem", request=b""),
-    case("garbage", "request.pem", request=b"garbage"),
-    case("more than 16 KiB", "request.size", request=b"A" * (16 * 1024 + 1)),
+    invalid_case("nothing at all", "request.pem", request=b""),
+    invalid_case("garbage", "request.pem", request=b"garbage"),
+    invalid_case("more than 16 KiB", "request.size", request=b"A" * (16 * 1024 + 1)),
     case("text before the block", "request.pem", request={"wrap": lambda encoded: b"hello\n" + pem(encoded)}),
     case("text after the block", "request.pem", request={"wrap": lambda encoded: pem(encoded) + b"hello\n"}),
     case("an empty line after the block", "request.pem", request={"wrap": lambda encoded: pem(encoded) + b"\n"}),
     case("two blocks", "request.pem", request={"wrap": lambda encoded: pem(encoded) * 2}),
     case("headers in the block", "request.pem", request={"wrap": _text_in_block}),
-    case("the old label", "request.pem", request={"wrap": lambda encoded: pem(encoded, "NEW CERTIFICATE REQUEST")}),
-    case("a certificate's label", "request.pem", request={"wrap": lambda encoded: pem(encoded, "CERTIFICATE")}),
-    case("a block that is never closed", "request.pem", request={"wrap": lambda encoded: pem(encoded)[:-20]}),
+    invalid_case(
+        "the old label", "request.pem", request={"wrap": lambda encoded: pem(encoded, "NEW CERTIFICATE REQUEST")}
+    ),
+    invalid_case("a certificate's label", "request.pem", request={"wrap": lambda encoded: pem(encoded, "CERTIFICATE")}),
+    invalid_case("a block that is never closed", "request.pem", request={"wrap": lambda encoded: pem(encoded)[:-20]}),
     case("spare bits in base64", "request.pem", request={"wrap": _spare_bits}),
-    case(
+    invalid_case(
         "padding in the middle of base64",
         "request.pem",
         request={"wrap": lambda _: pem(b"").replace(b"\n\n", b"\nA=AA\n")},
     ),
-    case("bytes that are no DER", "request.der", request={"wrap": lambda _: pem(b"garbage")}),
-    case("data after the request", "request.der", request=_ENDS_IN_DATA),
-    case("a length that is not minimal", "request.der", request={"wrap": _long_length}),
-    case("half a request", "request.der", request={"wrap": lambda encoded: pem(encoded[: len(encoded) // 2])}),
+    invalid_case("bytes that are no DER", "request.der", request={"wrap": lambda _: pem(b"garbage")}),
+    invalid_case("data after the request", "request.der", request=_ENDS_IN_DATA),
+    invalid_case("a length that is not minimal", "request.der", request={"wrap": _long_length}),
+    invalid_case("half a request", "request.der", request={"wrap": lambda encoded: pem(encoded[: len(encoded) // 2])}),
 )
 """`spec.request` of which nothing can be read."""
 
 REQUEST_CASES: Final = (
     case("a request of version 1", "request.der", request={"version": 1}),
-    case("a bad proof of possession", "request.signature", request={"signature": corrupt}),
-    case("another key's signature", "request.signature", request={"public_key": public_key_info(ec_key(number=99))}),
-    case("no signature", "request.signature", request={"signature": lambda _: b""}),
+    invalid_case("a bad proof of possession", "request.signature", request={"signature": corrupt}),
+    invalid_case(
+        "another key's signature", "request.signature", request={"public_key": public_key_info(ec_key(number=99))}
+    ),
+    invalid_case("no signature", "request.signature", request={"signature": lambda _: b""}),
     case(
         "a signature with SHA-1",
         "request.signature_algorithm",
@@ -143,7 +149,7 @@ REQUEST_CASES: Final = (
         "request.signature_algorithm",
         request={"algorithm": "1.2.840.10045.4.1", "digest": hashes.SHA1()},  # noqa: S303 - what is refused
     ),
-    case(
+    invalid_case(
         "a signature with PSS",
         "request.signature_algorithm",
         request={
@@ -153,20 +159,20 @@ REQUEST_CASES: Final = (
             "signature": lambda data: rsa_key().sign(data, padding.PSS(padding.MGF1(hashes.SHA1()), 0), hashes.SHA1()),  # noqa: S303 - PSS' default
         },
     ),
-    case(
+    invalid_case(
         "an RSA algorithm with a key on a curve",
         "request.signature_algorithm",
         request={"algorithm": "1.2.840.113549.1.1.11", "parameters": der.NULL},
     ),
     case("an RSA algorithm without NULL", "request.signature_algorithm", request={"key": rsa_key(), "parameters": b""}),
     case("an ECDSA algorithm with NULL", "request.signature_algorithm", request={"parameters": der.NULL}),
-    case("an Ed25519 signature algorithm", "request.signature_algorithm", request={"algorithm": "1.3.101.112"}),
+    invalid_case("an Ed25519 signature algorithm", "request.signature_algorithm", request={"algorithm": "1.3.101.112"}),
     case(
         "a challenge password",
         "request.attribute",
-        request={"further_attributes": [attribute(CHALLENGE_PASSWORD, der.element(0x0C, b"secret"))]},
+        request={"other_attributes": [attribute(CHALLENGE_PASSWORD, der.element(0x0C, b"secret"))]},
     ),
-    case("two extensionRequest attributes", "request.attribute", request={"attributes": _TWO_REQUESTED}),
+    invalid_case("two extensionRequest attributes", "request.attribute", request={"attributes": _TWO_REQUESTED}),
     case(
         "an extensionRequest with two values",
         "request.attribute",
@@ -174,7 +180,7 @@ REQUEST_CASES: Final = (
         request={"attributes": attribute(EXTENSION_REQUEST, der.sequence(_SAN), der.sequence(basic_constraints()))},
     ),
     case("no attribute", "san.dns.missing", request={"attributes": b""}),
-    case(
+    invalid_case(
         "an extensionRequest that holds no extensions",
         "request.extension",
         "san.dns.missing",
@@ -183,28 +189,28 @@ REQUEST_CASES: Final = (
     case(
         "an extension that no profile names",
         "request.extension",
-        request={"further_extensions": [extension("2.5.29.32", der.sequence())]},
+        request={"other_extensions": [extension("2.5.29.32", der.sequence())]},
     ),
     case(
         "a subject key identifier that is none",
         "request.extension",
-        request={"further_extensions": [extension("2.5.29.14", der.integer(1))]},
+        request={"other_extensions": [extension("2.5.29.14", der.integer(1))]},
     ),
     case(
         "name constraints",
         "request.extension",
         request={
-            "further_extensions": [
+            "other_extensions": [
                 extension("2.5.29.30", der.sequence(der.explicit(0, der.sequence(dns_name(b"example.com")))))
             ]
         },
     ),
-    case(
+    invalid_case(
         "a second subjectAltName extension",
         "request.extension",
-        request={"further_extensions": [alternative_names(dns_name(b"kubernetes.default.svc"))]},
+        request={"other_extensions": [alternative_names(dns_name(b"kubernetes.default.svc"))]},
     ),
-    case(
+    invalid_case(
         "a subjectAltName that is no list",
         "request.extension",
         "san.dns.missing",
@@ -294,7 +300,7 @@ SUBJECT_CASES: Final = (
         "subject.common_name",
         request={"common_name": None, "rdns": [name_attribute(COMMON_NAME, der.octet_string(b"typha-client"))]},
     ),
-    case(
+    invalid_case(
         "a common name that is no UTF-8",
         "subject.structure",
         "subject.common_name",
@@ -390,7 +396,7 @@ NAME_CASES: Final = (
         "san.type",
         request={"other_names": [dns_name(b"typha-client\x00.example.com")]},
     ),
-    case(
+    invalid_case(
         "a dns name that is no ASCII",
         "san.type",
         request={"other_names": [dns_name("typha-cliént".encode())]},
@@ -404,12 +410,12 @@ NAME_CASES: Final = (
         request={"other_names": [der.element(0xA4, der.sequence(name_attribute(COMMON_NAME, der.text("a"))))]},
     ),
     case("a registered identifier", "san.type", request={"other_names": [der.implicit(8, b"\x2a\x03")]}),
-    case(
+    invalid_case(
         "an address of 5 bytes",
         "san.type",
         request={"other_names": [der.implicit(7, bytes(5))]},
     ),
-    case(
+    invalid_case(
         "an address with a mask",
         "san.type",
         request={"other_names": [der.implicit(7, bytes([10, 0, 0, 0, 255, 0, 0, 0]))]},
@@ -461,18 +467,24 @@ USAGE_CASES: Final = (
     ),
     case("further usages in the spec", "usages.not_allowed", csr={"usages": (*USAGES, "cert sign")}),
     case("an any usage in the spec", "usages.not_allowed", csr={"usages": ("any",)}),
-    case("no usages in the spec", "usages.not_allowed", csr={"usages": ()}),
+    case("no usages in the spec", "usages.not_allowed", csr={"usages": ()}, invalid="spec.usages"),
 )
 """Rules about what the certificate may be used for."""
 
 
 KEY_CASES: Final = (
     case("RSA-1024", "public_key.size", request={"key": rsa_key(1024)}),
-    case("RSA-2056", "public_key.size", request={"public_key": rsa_public_key_info(large_modulus(2056))}),
-    case("RSA-16384", "public_key.size", request={"public_key": rsa_public_key_info(large_modulus(16384))}),
-    case("a negative modulus", "public_key.size", request={"public_key": rsa_public_key_info(-large_modulus(2048))}),
-    case("RSA with e = 3", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 3)}),
-    case("RSA with e = 1", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 1)}),
+    invalid_case("RSA-2056", "public_key.size", request={"public_key": rsa_public_key_info(large_modulus(2056))}),
+    invalid_case("RSA-16384", "public_key.size", request={"public_key": rsa_public_key_info(large_modulus(16384))}),
+    invalid_case(
+        "a negative modulus", "public_key.size", request={"public_key": rsa_public_key_info(-large_modulus(2048))}
+    ),
+    invalid_case(
+        "RSA with e = 3", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 3)}
+    ),
+    invalid_case(
+        "RSA with e = 1", "public_key.exponent", request={"public_key": rsa_public_key_info(large_modulus(2048), 1)}
+    ),
     case(
         "a prime modulus",
         "public_key.weak",
@@ -483,33 +495,35 @@ KEY_CASES: Final = (
             "signature": sign_with_factors(prime(2048)),
         },
     ),
-    case("an even modulus", "public_key.weak", request={"public_key": rsa_public_key_info(large_modulus(2048) + 1)}),
-    case(
+    invalid_case(
+        "an even modulus", "public_key.weak", request={"public_key": rsa_public_key_info(large_modulus(2048) + 1)}
+    ),
+    invalid_case(
         "a modulus with a small factor",
         "public_key.weak",
         request={"public_key": rsa_public_key_info(3 * large_modulus(2047))},
     ),
-    case(
+    invalid_case(
         "a modulus of close primes",
         "public_key.weak",
         request={"public_key": rsa_public_key_info(close_primes_modulus())},
     ),
-    case(
+    invalid_case(
         "a modulus with the fingerprint of ROCA",
         "public_key.weak",
         request={"public_key": rsa_public_key_info(roca_modulus())},
     ),
-    case(
+    invalid_case(
         "RSA without NULL",
         "public_key.type",
         request={"public_key": rsa_public_key_info(large_modulus(2048), parameters=b"")},
     ),
-    case(
+    invalid_case(
         "RSA with parameters",
         "public_key.type",
         request={"public_key": rsa_public_key_info(large_modulus(2048), parameters=der.sequence())},
     ),
-    case(
+    invalid_case(
         "an RSA key that is no RSAPublicKey",
         "public_key.type",
         request={
@@ -519,23 +533,23 @@ KEY_CASES: Final = (
         },
     ),
     case("P-224", "public_key.type", request={"key": ec_key("P-224")}),
-    case(
+    invalid_case(
         "a compressed point",
         "public_key.type",
         request={"public_key": ec_public_key_info(bytes([2 + POINT[-1] % 2]) + POINT[1:33])},
     ),
-    case(
+    invalid_case(
         "a point that is off the curve",
         "public_key.type",
         request={"public_key": ec_public_key_info(POINT[:-1] + bytes([POINT[-1] ^ 1]))},
     ),
-    case("the point at infinity", "public_key.type", request={"public_key": ec_public_key_info(b"\x00")}),
-    case(
+    invalid_case("the point at infinity", "public_key.type", request={"public_key": ec_public_key_info(b"\x00")}),
+    invalid_case(
         "a hybrid point",
         "public_key.type",
         request={"public_key": ec_public_key_info(bytes([6 + POINT[-1] % 2]) + POINT[1:])},
     ),
-    case(
+    invalid_case(
         "a curve by its parameters",
         "public_key.type",
         request={
@@ -545,14 +559,14 @@ KEY_CASES: Final = (
             )
         },
     ),
-    case(
+    invalid_case(
         "Ed25519",
         "public_key.type",
         request={
             "public_key": der.sequence(der.sequence(der.object_identifier("1.3.101.112")), der.bit_string(bytes(32)))
         },
     ),
-    case(
+    invalid_case(
         "DSA",
         "public_key.type",
         request={
@@ -561,12 +575,12 @@ KEY_CASES: Final = (
             )
         },
     ),
-    case(
+    invalid_case(
         "a key that is not whole bytes",
         "public_key.type",
         request={"public_key": ec_public_key_info(POINT).replace(der.bit_string(POINT)[:3], b"\x03\x42\x01")},
     ),
-    case("a key that is no SubjectPublicKeyInfo", "public_key.type", request={"public_key": der.sequence()}),
+    invalid_case("a key that is no SubjectPublicKeyInfo", "public_key.type", request={"public_key": der.sequence()}),
     case("the issuer's own key", "public_key.issuer", request={"key": authority().key}),
 )
 """Rules about the key."""
@@ -864,7 +878,7 @@ TIME_CASES: Final = (
 """Rules about time."""
 
 WORST_CASES: Final = (
-    case(
+    invalid_case(
         "everything at once",
         "basic_constraints.ca",
         "extended_key_usage.not_allowed",
@@ -894,7 +908,7 @@ WORST_CASES: Final = (
         pod={"node": "worker-2"},
         signer={"address_ranges": RANGES},
     ),
-    case(
+    invalid_case(
         "garbage by a stranger",
         "request.pem",
         "requester.not_a_pod",

@@ -20,7 +20,7 @@ from csr_signer.configuration import Authentication, ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
 
-GOLDEN = Path(__file__).parent.parent / "cases" / "events"
+GOLDEN = Path(__file__).parent.parent / "golden" / "events"
 SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"
 UID = "5d2a4b1e-8f0c-4e57-9a39-0c6f2e1b7d44"
 NAME = "node-certs:calico-node-x7k2p"

@@ -6,17 +6,14 @@ here.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer.certificate import assemble, build
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
-from csr_signer.lint import lint
 from csr_signer.policy import Decision, Permit
 from csr_signer.profile import SHIPPED, Profile, load
 from sandbox.calico import der
@@ -27,12 +24,11 @@ from tests.function.builders import (
     SERVER_AUTH,
     SUBJECT,
     USAGES,
-    authority,
     codes,
+    issued,
     judge,
-    make_issuer,
 )
-from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, rows
+from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, loaded, rows
 
 RELEASES: Final = {"calico": CALICO_RELEASES, "calico-enterprise": ENTERPRISE_RELEASES}
 CODE_SIGNING: Final = "1.3.6.1.5.5.7.3.3"
@@ -65,13 +61,6 @@ PLACES: Final = [
 ]
 
 
-@cache
-def loaded(profile: str, release: str) -> Profile:
-    """The shipped profile, with every namespace that the table knows."""
-    namespaces = {asked.namespace for asked in rows(profile, release)}
-    return load(profile, release=release, namespaces=namespaces, folder=SHIPPED)
-
-
 def ask(place: Place, *, request: Mapping[str, Any] | None = None, **changes: Mapping[str, Any]) -> Decision:
     """The decision on the component's request, with changes of request, CSR, pod or signer."""
     asked = place.asked
@@ -98,13 +87,6 @@ def test_its_certificate_is_issued(place: Place) -> None:
         assert list(alternative) == list(map(x509.DNSName, names))
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert {PURPOSES[purpose] for purpose in usage} == set(place.asked.extended_key_usage)
-
-
-def issued(permit: Permit) -> x509.Certificate:
-    """What a permit becomes: built, linted, signed, assembled and verified."""
-    issuer, algorithm = make_issuer(), authority().algorithm
-    cleared = lint(build(permit, issuer, algorithm), permit, issuer, algorithm)
-    return x509.load_pem_x509_certificate(assemble(cleared, authority().sign(cleared.der), issuer, algorithm).pem)
 
 
 def _another(place: Place) -> Asked:

@@ -203,7 +203,7 @@ def test_an_extension_that_cannot_be_read_asks_for_nothing() -> None:
 
 def test_no_second_value_of_an_extension_is_read() -> None:
     """Of a repeated extension the first stands, and the request is refused."""
-    request = read(make_request(further_extensions=[extension("2.5.29.19", der.sequence(der.TRUE), critical=True)]))
+    request = read(make_request(other_extensions=[extension("2.5.29.19", der.sequence(der.TRUE), critical=True)]))
     assert not request.extensions.ca
     assert {violation.code for violation in request.violations} == {"request.extension"}
 

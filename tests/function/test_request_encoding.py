@@ -834,7 +834,7 @@ def test_a_weak_key_is_looked_for_last() -> None:
         "signature": sign_with_factors(prime(2048)),
     }
     assert codes(judge(request=story)) == {"public_key.weak"}
-    assert codes(judge(request={**story, "further_extensions": [extension("1.2.3", b"")]})) == {"request.extension"}
+    assert codes(judge(request={**story, "other_extensions": [extension("1.2.3", b"")]})) == {"request.extension"}
 
 
 @pytest.mark.parametrize("bits", [2048, 3072, 4096, 8192])

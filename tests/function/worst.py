@@ -7,7 +7,7 @@ measuring; whoever finds a worse one adds it here.
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count, repeat
-from typing import Any, Final
+from typing import Final
 
 from csr_signer.pkcs10 import BEGIN, END, LARGEST_REQUEST
 from sandbox.calico import der
@@ -29,8 +29,9 @@ from tests.function.builders import (
     name_attribute,
     pem,
     rsa_public_key_info,
-    sign_with_factors,
+    rsa_request,
 )
+from tests.function.requests.malformed import nested
 
 ROOM: Final = LARGEST_REQUEST // 65 * 48 - 48
 """Bytes of DER that fit into a request: 48 are a line of 65 characters."""
@@ -53,28 +54,20 @@ def asking(*extensions: bytes) -> bytes:
     return make_request_der(extensions=extensions)
 
 
-def nested(depth: int) -> bytes:
-    """Sequences in sequences."""
-    encoded = b""
-    for _ in range(depth):
-        encoded = der.sequence(encoded)
-    return encoded
-
-
-def rsa(modulus: int, **story: Any) -> bytes:
-    """A request by an RSA key; with a signature that is none, unless the story says otherwise."""
+def rsa(modulus: int) -> bytes:
+    """A request by an RSA key, with a signature that is none."""
     size = (modulus.bit_length() + 7) // 8
     return make_request(
         public_key=rsa_public_key_info(modulus),
         algorithm=RSA_WITH_SHA256,
         parameters=der.NULL,
-        **{"signature": lambda _: bytes(size - 1) + b"\x01", **story},
+        signature=lambda _: bytes(size - 1) + b"\x01",
     )
 
 
 def honest(bits: int) -> bytes:
     """An honest request by an RSA key of that size."""
-    return rsa(large_modulus(bits), signature=sign_with_factors(*large_factors(bits)))
+    return make_request(**rsa_request(*large_factors(bits)))
 
 
 HONEST: Final[dict[str, Callable[[], bytes]]] = {
@@ -182,9 +175,7 @@ WORST: Final[dict[str, Callable[[], bytes]]] = {
     "RSA-8192 that is even": lambda: rsa(2 * large_modulus(8191)),
     "RSA-8192 with few bits": lambda: rsa((1 << 8191) | 3),
     "RSA-8192 with a signature that is none": lambda: rsa(large_modulus(8192)),
-    "RSA-8192 with foreign names": lambda: rsa(
-        large_modulus(8192), signature=sign_with_factors(*large_factors(8192)), dns_names=("google.com",)
-    ),
+    "RSA-8192 with foreign names": lambda: make_request(**rsa_request(*large_factors(8192)), dns_names=("google.com",)),
     "RSA-2048 of close primes": lambda: rsa(close_primes_modulus()),
     "lines of one character": lambda: b"\n".join([BEGIN, *[b"A"] * 8000, END]),
     "a block that never ends": lambda: BEGIN + b"\n" + (b"A" * 76 + b"\n") * 211,

@@ -32,13 +32,12 @@ from tests.function.builders import (
     sign,
 )
 from tests.function.der_trees import Tree, change
-from tests.function.tables import CASES
+from tests.function.requests.catalogue import CASES
 from tests.function.worst import HONEST, WORST, worst
 from tests.interoperability import go
 from tests.interoperability.stack import TIMEOUT_SECONDS
 from tests.interoperability.stacks import skip_if_missing
 
-CORPUS: Final = Path(__file__).parents[1] / "cases"
 CHANGED: Final = 4000
 """Requests with something changed at random, always the same ones."""
 LARGE_ARC: Final = "base 128 integer too large"
@@ -114,21 +113,11 @@ def test_go_sees_what_we_see_in_whatever_is_changed(program: Path) -> None:
 
 
 def test_go_sees_what_we_see_in_the_tables(program: Path) -> None:
-    """So with the requests of every rule, the costly ones, and the honest ones."""
-    rows = [
-        row.request if isinstance(row.request, bytes) else make_request(**row.request) for row in CASES if row.request
-    ]
+    """So with the request of every row, the costly ones, and the honest ones."""
+    rows = [row.text for row in CASES if row.request]
     found, alike = disagreements(program, [*rows, *map(worst, WORST), *(make() for make in HONEST.values())])
     assert found == []
     assert alike >= len(HONEST)
-
-
-def test_go_sees_what_we_see_in_the_corpus(program: Path) -> None:
-    """So with every hostile request that is kept as a file."""
-    files = sorted(CORPUS.rglob("*.csr"))
-    assert files
-    found, _ = disagreements(program, [file.read_bytes() for file in files])
-    assert found == []
 
 
 def test_a_difference_would_be_seen(program: Path) -> None:

@@ -40,8 +40,9 @@ def implicit(number: int, content: bytes) -> bytes:
 
 
 def integer(value: int) -> bytes:
-    """INTEGER, not negative."""
-    return element(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    """INTEGER of the shortest form."""
+    bits = (value if value >= 0 else ~value).bit_length()
+    return element(0x02, value.to_bytes(bits // 8 + 1, "big", signed=True))
 
 
 def object_identifier(dotted: str) -> bytes:

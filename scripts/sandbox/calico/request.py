@@ -6,8 +6,7 @@ one thing wrong.
 
 import base64
 import ipaddress
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.calico import der
@@ -25,6 +24,8 @@ SUBJECT: tuple[tuple[str, str], ...] = (
 COMMON_NAME = "2.5.4.3"
 EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
+KEY_USAGE, SUBJECT_ALTERNATIVE_NAME = "2.5.29.15", "2.5.29.17"
+BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.37"
 SERVER_AUTH, CLIENT_AUTH = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT, KEY_CERT_SIGN = 0, 2, 4, 5  # RFC 5280 §4.2.1.3
 
@@ -34,32 +35,42 @@ Signature = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a CertificationRequest asks for.
+    """What a CertificationRequest asks for: the client's template, and anything in place of a part of it.
 
     Attributes:
-        common_name: The last attribute of the subject.
+        common_name: The last attribute of the subject; None for none.
         dns_names: Names for the SAN, in order.
         address: The one address for the SAN; None for none. Text that is no address gives an empty one, as in
             the client (net.ParseIP is not checked).
         email_address: Another attribute of the subject, after the common name.
         subject: The attributes before the common name.
+        rdns: Further RDNs at the end of the subject, encoded.
         other_names: Further GeneralNames for the SAN, encoded.
         authority: Whether basic constraints say CA:TRUE; None for no basic constraints.
-        key_usage: Bits of the key usage.
-        extended_key_usage: Its object identifiers.
+        key_usage: Bits of the key usage; None for no key usage.
+        extended_key_usage: Its object identifiers; None for no extended key usage.
+        other_extensions: Extensions after the client's four, encoded.
+        extensions: All extensions, encoded, in place of the client's.
         other_attributes: Attributes beside the extensionRequest, encoded.
+        attributes: All attributes, encoded, in place of the client's.
+        version: Of the CertificationRequestInfo.
     """
 
-    common_name: str
-    dns_names: tuple[str, ...]
+    common_name: str | None
+    dns_names: Sequence[str]
     address: str | None
     email_address: str = ""
-    subject: tuple[tuple[str, str], ...] = SUBJECT
-    other_names: tuple[bytes, ...] = ()
+    subject: Sequence[tuple[str, str]] = SUBJECT
+    rdns: Sequence[bytes] = ()
+    other_names: Sequence[bytes] = ()
     authority: bool | None = False
-    key_usage: tuple[int, ...] = (DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT)
-    extended_key_usage: tuple[str, ...] = (SERVER_AUTH, CLIENT_AUTH)
-    other_attributes: tuple[bytes, ...] = ()
+    key_usage: Sequence[int] | None = (DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT)
+    extended_key_usage: Sequence[str] | None = (SERVER_AUTH, CLIENT_AUTH)
+    other_extensions: Sequence[bytes] = ()
+    extensions: Sequence[bytes] | None = None
+    other_attributes: Sequence[bytes] = ()
+    attributes: bytes | None = None
+    version: int = 0
 
 
 def certification_request(content: Content, key: PrivateKey, algorithm: str = "") -> bytes:
@@ -85,18 +96,19 @@ def certification_request(content: Content, key: PrivateKey, algorithm: str = ""
 def assemble(content: Content, public_key_info: bytes, algorithm_identifier: bytes, signature: Signature) -> bytes:
     """DER of a CertificationRequest with any key and any signature."""
     information = der.sequence(
-        der.integer(0),
+        der.integer(content.version),
         _subject(content),
         public_key_info,
-        der.explicit(0, _attributes(content)),
+        der.explicit(0, _attributes(content) if content.attributes is None else content.attributes),
     )
     return der.sequence(information, algorithm_identifier, der.bit_string(signature(information)))
 
 
-def pem(request: bytes) -> bytes:
-    """One `CERTIFICATE REQUEST` block with lines of 64 characters, as Go's encoding/pem writes it."""
-    body = "\n".join(textwrap.wrap(base64.b64encode(request).decode(), 64))
-    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n".encode()
+def pem(encoded: bytes, label: str = "CERTIFICATE REQUEST") -> bytes:
+    """One PEM block with lines of 64 characters, as Go's encoding/pem writes it."""
+    body = base64.b64encode(encoded).decode()
+    lines = "\n".join(body[start : start + 64] for start in range(0, len(body), 64))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode()
 
 
 def extension_request(*extensions: bytes) -> bytes:
@@ -105,12 +117,12 @@ def extension_request(*extensions: bytes) -> bytes:
 
 
 def attribute(identifier: str, *values: bytes) -> bytes:
-    """One attribute of a CertificationRequestInfo."""
+    """One attribute of a CertificationRequestInfo (RFC 2986 §4.1)."""
     return der.sequence(der.object_identifier(identifier), der.set_of(*values))
 
 
 def extension(identifier: str, value: bytes, *, critical: bool = False) -> bytes:
-    """One Extension; the DEFAULT of critical is left out, as DER wants it."""
+    """One Extension (RFC 5280 §4.1); the DEFAULT of critical is left out, as DER wants it."""
     return der.sequence(
         der.object_identifier(identifier),
         *([der.TRUE] if critical else []),
@@ -118,37 +130,62 @@ def extension(identifier: str, value: bytes, *, critical: bool = False) -> bytes
     )
 
 
-def basic_constraints(*, authority: bool) -> bytes:
-    """Critical basicConstraints; an empty SEQUENCE for CA:FALSE."""
-    return extension("2.5.29.19", der.sequence(*([der.TRUE] if authority else [])), critical=True)
+def basic_constraints(*content: bytes) -> bytes:
+    """Critical basicConstraints of encoded content: an empty SEQUENCE says CA:FALSE."""
+    return extension(BASIC_CONSTRAINTS, der.sequence(*content), critical=True)
+
+
+def alternative_names(*names: bytes) -> bytes:
+    """A subjectAltName of encoded GeneralNames."""
+    return extension(SUBJECT_ALTERNATIVE_NAME, der.sequence(*names))
+
+
+def extended_key_usages(*purposes: str) -> bytes:
+    """An extKeyUsage of object identifiers."""
+    return extension(EXTENDED_KEY_USAGE, der.sequence(*map(der.object_identifier, purposes)))
+
+
+def dns_name(name: bytes) -> bytes:
+    """A dNSName of any bytes."""
+    return der.implicit(2, name)
+
+
+def ip_address(address: str) -> bytes:
+    """An iPAddress, empty for text that is no address."""
+    try:
+        return der.implicit(7, ipaddress.ip_address(address).packed)
+    except ValueError:
+        return der.implicit(7, b"")
+
+
+def name_attribute(kind: str, value: bytes) -> bytes:
+    """One RDN of one attribute whose value is encoded already."""
+    return der.set_of(der.sequence(der.object_identifier(kind), value))
 
 
 def _subject(content: Content) -> bytes:
-    attributes = [(kind, der.text(value)) for kind, value in (*content.subject, (COMMON_NAME, content.common_name))]
+    attributes = [(kind, der.text(value)) for kind, value in content.subject]
+    if content.common_name is not None:
+        attributes.append((COMMON_NAME, der.text(content.common_name)))
     if content.email_address:
         attributes.append((EMAIL_ADDRESS, der.ia5_text(content.email_address)))
-    return der.sequence(*(der.set_of(der.sequence(der.object_identifier(kind), value)) for kind, value in attributes))
+    return der.sequence(*(name_attribute(kind, value) for kind, value in attributes), *content.rdns)
 
 
 def _attributes(content: Content) -> bytes:
-    requested = extension_request(
-        extension("2.5.29.17", _subject_alternative_name(content)),
-        *([] if content.authority is None else [basic_constraints(authority=content.authority)]),
-        extension("2.5.29.15", der.named_bits(*content.key_usage), critical=True),
-        extension("2.5.29.37", der.sequence(*map(der.object_identifier, content.extended_key_usage))),
-    )
+    requested = extension_request(*(_extensions(content) if content.extensions is None else content.extensions))
     return b"".join(sorted((requested, *content.other_attributes)))  # a SET OF
 
 
-def _subject_alternative_name(content: Content) -> bytes:
-    names = [der.implicit(2, name.encode("ascii")) for name in content.dns_names]
+def _extensions(content: Content) -> Iterator[bytes]:
+    names = [dns_name(name.encode("ascii")) for name in content.dns_names]
     if content.address is not None:
-        names.append(der.implicit(7, _packed(content.address)))
-    return der.sequence(*names, *content.other_names)
-
-
-def _packed(address: str) -> bytes:
-    try:
-        return ipaddress.ip_address(address).packed
-    except ValueError:
-        return b""
+        names.append(ip_address(content.address))
+    yield alternative_names(*names, *content.other_names)
+    if content.authority is not None:
+        yield basic_constraints(*([der.TRUE] if content.authority else []))
+    if content.key_usage is not None:
+        yield extension(KEY_USAGE, der.named_bits(*content.key_usage), critical=True)
+    if content.extended_key_usage is not None:
+        yield extended_key_usages(*content.extended_key_usage)
+    yield from content.other_extensions

@@ -17,7 +17,7 @@ _INTERNET = "203.0.113.7"  # of a network for documentation (RFC 5737)
 
 # Long enough to come after the client's own list, which is the one that many parsers stop at.
 _COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
-_HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(authority=True), _COMMENT)
+_HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(der.TRUE), _COMMENT)
 _PASSWORD = request.attribute(_CHALLENGE_PASSWORD, der.text("open sesame"))
 _SPIFFE = der.implicit(_URI, b"spiffe://cluster.local/ns/calico-system/sa/calico-node")
 _MASTERS = tuple((kind, "system:masters" if kind == _ORGANIZATION else value) for kind, value in request.SUBJECT)

@@ -175,7 +175,7 @@ def test_pem() -> None:
 def test_hidden_extension() -> None:
     """A second list of requested extensions can be written, of which a common parser sees nothing."""
     comment = request.extension("2.16.840.1.113730.1.13", der.ia5_text("x" * 128))
-    hidden = request.extension_request(request.basic_constraints(authority=True), comment)
+    hidden = request.extension_request(request.basic_constraints(der.TRUE), comment)
     csr = _load(Content(common_name="a", dns_names=("a",), address=None, authority=None, other_attributes=(hidden,)))
     with pytest.raises(x509.ExtensionNotFound):
         csr.extensions.get_extension_for_class(x509.BasicConstraints)
