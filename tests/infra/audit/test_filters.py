@@ -209,7 +209,7 @@ def test_a_ca_that_ends_is_found(run: Run) -> None:
 
 
 def test_what_metrics_extract_is_there(run: Run) -> None:
-    """Labels and values of metrics come from fields that every entry of their filter has, but for a nameless principal."""
+    """Labels and values of metrics come from fields that every entry has, except a missing principal."""
     text = (MODULE / "metrics.tf").read_text(encoding="utf-8")
     blocks = re.findall(r"^    (\w+) = \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
     assert {name for name, _ in blocks} <= set(FILTERS)

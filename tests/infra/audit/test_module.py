@@ -56,7 +56,7 @@ class _CountIf:
 
 
 def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry], str]) -> list[str | None]:
-    """The reasons that the query finds, run by SQLite with GoogleSQL's functions on entries as Log Analytics has them."""
+    """The reasons that the query finds, run by SQLite with GoogleSQL functions on entries as in Log Analytics."""
     query = (MODULE / "unrecorded_signatures.sql").read_text(encoding="utf-8")
     values = {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
     for name, value in values.items():
