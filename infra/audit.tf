@@ -3,7 +3,6 @@ module "audit" {
   count  = var.audit == null ? 0 : 1
 
   audit_project            = var.audit.project
-  ca_administrator         = split(":", var.ca_administrator)[1]
   crypto_keys              = local.crypto_keys
   exporter_namespace       = var.exporter_namespace
   exporter_projects        = local.gke_projects

@@ -1,12 +1,26 @@
 # What Google's side of a cluster wants to see before the API server is reached at all. What the function may do there is
 # in infra/cluster. No role here holds a right to objects: on GKE IAM's rights to objects hold in every cluster of a project.
 locals {
+  # Their API servers get a Google access token. The others get an ID token, which no Google API accepts.
+  google_clusters  = { for name, cluster in var.clusters : name => cluster if cluster.access != "oidc" }
+  private_clusters = { for name, cluster in var.clusters : name => cluster if cluster.access == "gke-private" }
+
+  access_emails = { for name, account in google_service_account.access : name => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
+
   # The user that the API server sees the function as.
   function_users = {
-    for name, cluster in var.clusters : name => cluster.access == "oidc" ? "gcp:${local.function_email}" : local.function_email
+    for name, cluster in var.clusters : name => cluster.access == "oidc" ? "gcp:${local.function_email}" : local.access_emails[name]
   }
 
-  dns_projects   = toset([for cluster in values(var.clusters) : cluster.gke.project if cluster.access == "gke-dns"])
+  # Google says the address and the CA of a private control plane, so that no typing error sends the token elsewhere.
+  servers = {
+    for name, cluster in var.clusters : name => cluster.access == "gke-private" ? "https://${data.google_container_cluster.private[name].private_cluster_config[0].private_endpoint}" : cluster.server
+  }
+  server_authorities = merge(
+    { for name, cluster in var.clusters : name => cluster.certificate_authority if cluster.certificate_authority != null },
+    { for name, cluster in data.google_container_cluster.private : name => base64decode(cluster.master_auth[0].cluster_ca_certificate) },
+  )
+
   gke_projects   = toset([for cluster in values(var.clusters) : cluster.gke.project if cluster.gke != null])
   fleet_projects = toset([for cluster in values(var.clusters) : coalesce(cluster.fleet_project, var.project) if cluster.access == "connect-gateway"])
 
@@ -18,20 +32,59 @@ locals {
   }
 }
 
+# A thief can use an access token at every Google API. So the function sends an API server the token of an account that
+# serves for this cluster only: it has no right on keys, and RBAC in no other cluster.
+resource "google_service_account" "access" {
+  for_each = local.google_clusters
+
+  project      = var.project
+  account_id   = "csr-access-${each.key}"
+  display_name = "CSR signer in cluster ${each.key}"
+  description  = "The CSR signer's function is this account at the API server of ${each.key}. It may reach the cluster and nothing else."
+
+  depends_on = [google_project_service.this]
+}
+
+# Access tokens. roles/iam.serviceAccountTokenCreator would also sign with the account's key and chain delegations.
+resource "google_service_account_iam_member" "impersonate" {
+  for_each = local.google_clusters
+
+  service_account_id = google_service_account.access[each.key].name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = local.function_member
+}
+
 # container.clusters.connect, get and list.
 resource "google_project_iam_member" "connect" {
-  for_each = local.dns_projects
+  for_each = { for name, cluster in var.clusters : name => cluster if cluster.access == "gke-dns" }
 
-  project = each.value
+  project = each.value.gke.project
   role    = "roles/container.clusterViewer"
-  member  = local.function_member
+  member  = "serviceAccount:${local.access_emails[each.key]}"
 }
 
 # Nothing less may send an update; RBAC behind it decides what of it holds.
 resource "google_project_iam_member" "gateway" {
-  for_each = local.fleet_projects
+  for_each = { for name, cluster in var.clusters : name => cluster if cluster.access == "connect-gateway" }
 
-  project = each.value
+  project = coalesce(each.value.fleet_project, var.project)
   role    = "roles/gkehub.gatewayEditor"
-  member  = local.function_member
+  member  = "serviceAccount:${local.access_emails[each.key]}"
+}
+
+# The principal that plans needs container.clusters.get in the cluster's project.
+data "google_container_cluster" "private" {
+  for_each = local.private_clusters
+
+  project  = each.value.gke.project
+  location = each.value.gke.location
+  name     = each.value.gke.name
+
+  lifecycle {
+    postcondition {
+      # As the function's loader: RFC 1918 and RFC 6598.
+      condition     = can(regex("^(10\\.[0-9]+|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\.[0-9]+\\.[0-9]+$", self.private_cluster_config[0].private_endpoint)) && can(base64decode(self.master_auth[0].cluster_ca_certificate))
+      error_message = "clusters.${each.key}.access: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns."
+    }
+  }
 }

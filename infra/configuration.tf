@@ -10,23 +10,30 @@ locals {
   certificates = merge(
     { for name, signer in local.ready : "${name}-ca.pem" => signer.ca_certificate },
     { for name, signer in local.ready : "${name}-trust.pem" => coalesce(signer.trust_bundle, signer.ca_certificate) },
-    { for name, cluster in var.clusters : "${name}-api-server.pem" => cluster.certificate_authority if cluster.certificate_authority != null },
+    { for name, authority in local.server_authorities : "${name}-api-server.pem" => authority },
     var.profiles,
+  )
+
+  ways = merge(
+    { for name, cluster in var.clusters : name => { google_id_token = { audience = cluster.audience } } if cluster.access == "oidc" },
+    { for name, cluster in local.google_clusters : name => {
+      google_access_token = { service_account = local.access_emails[name], private_endpoint = cluster.access == "gke-private" }
+    } },
   )
 
   configuration = {
     clusters = { for name, cluster in var.clusters : name => merge(
       {
         source              = local.sources[name]
-        server              = cluster.server
-        authentication      = cluster.access == "oidc" ? { google_id_token = { audience = cluster.audience } } : { google_access_token = {} }
+        server              = local.servers[name]
+        authentication      = local.ways[name]
         cluster_domain      = cluster.cluster_domain
         invokers            = [module.identities[name].email]
         address_ranges      = cluster.address_ranges
         credential_id       = cluster.credential_id
         shared_trust_domain = cluster.shared_trust_domain
       },
-      cluster.certificate_authority == null ? {} : { certificate_authority = local.path["${name}-api-server.pem"] },
+      contains(keys(local.server_authorities), name) ? { certificate_authority = local.path["${name}-api-server.pem"] } : {},
     ) }
     signers = [for name, signer in local.ready : merge(
       {

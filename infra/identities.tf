@@ -2,7 +2,7 @@ resource "google_service_account" "function" {
   project      = var.project
   account_id   = var.name
   display_name = "CSR signer"
-  description  = "Runs the CSR signer's function: signs with its keys, reads and answers CSRs in its clusters."
+  description  = "Runs the CSR signer's function: signs with its keys, and impersonates the accounts that reach its clusters."
 
   depends_on = [google_project_service.this]
 }

@@ -24,8 +24,9 @@ module "key" {
     for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]
     if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
   ])
-  # The whole list of who may sign.
-  signers = [local.function_member, var.ca_administrator]
+  # These two are the whole list of who may sign.
+  signers       = [local.function_member]
+  administrator = var.ca_administrator
 
   depends_on = [google_project_service.this]
 }

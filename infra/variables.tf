@@ -15,12 +15,26 @@ variable "binary_authorization_policy" {
 }
 
 variable "ca_administrator" {
-  description = "The one principal besides the function that may sign: it makes CA certificates with signerctl. user:EMAIL or serviceAccount:EMAIL."
-  type        = string
+  description = "The principal that makes CA certificates with signerctl, and until when it may sign: member is user:EMAIL or serviceAccount:EMAIL, until an RFC 3339 time at most 7 days ahead. null, the default: only the function may sign. Set it to make or rotate a CA, and remove it afterwards; every signature of this principal raises an alert."
+  type = object({
+    member = string
+    until  = string
+  })
+  default = null
 
   validation {
-    condition     = can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator))
-    error_message = "ca_administrator: got ${var.ca_administrator}; allowed is one principal, user:EMAIL or serviceAccount:EMAIL. A group would hide who can sign, and the audit alerts on everyone else."
+    condition     = var.ca_administrator == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator.member))
+    error_message = "ca_administrator.member: Invalid value: ${jsonencode(try(var.ca_administrator.member, null))}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+  }
+
+  validation {
+    condition     = var.ca_administrator == null || can(regex("Z$", var.ca_administrator.until)) && can(timecmp(var.ca_administrator.until, plantimestamp()))
+    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
+  }
+
+  validation {
+    condition     = try(timecmp(var.ca_administrator.until, timeadd(plantimestamp(), "168h")) <= 0, true)
+    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be at most 7 days ahead: renew the grant when you need it again."
   }
 }
 
@@ -46,7 +60,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL. certificate_authority: the API server's CA, PEM, for gke-private and oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
+  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, whose address and CA are read from the cluster that gke names. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -66,7 +80,7 @@ variable "clusters" {
       issuer = string
       jwks   = optional(string)
     }))
-    server              = string
+    server              = optional(string)
     shared_trust_domain = optional(bool, false)
     source              = optional(string)
   }))
@@ -92,8 +106,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
-    error_message = "clusters: server is an https URL without user, query or fragment."
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
+    error_message = "clusters: server is an https URL without user, query or fragment; it is absent with access gke-private, which reads address and CA from the cluster that gke names."
   }
 
   validation {
@@ -108,9 +122,9 @@ variable "clusters" {
 
   validation {
     condition = alltrue([for cluster in values(var.clusters) :
-      contains(["gke-dns", "connect-gateway"], cluster.access) ? cluster.certificate_authority == null : can(regex("-----BEGIN CERTIFICATE-----", cluster.certificate_authority))
+      cluster.access == "oidc" ? can(regex("-----BEGIN CERTIFICATE-----", cluster.certificate_authority)) : cluster.certificate_authority == null
     ])
-    error_message = "clusters: certificate_authority is the API server's CA as PEM with access gke-private and oidc, and absent with gke-dns and connect-gateway, whose certificates are Google's."
+    error_message = "clusters: certificate_authority is the API server's CA as PEM with access oidc, and absent with gke-dns and connect-gateway, whose certificates are Google's, and with gke-private, whose CA is read from the cluster."
   }
 
   validation {
@@ -342,7 +356,7 @@ variable "service_perimeter" {
 }
 
 variable "signers" {
-  description = "The signers, by a name of yours that the key gets, too. ca_certificate: null at first, which makes the key; then the PEM that signerctl made with it. key_version: null is version 1 of the signer's own key. approve: false where another approver decides. lifetime, deferral_limit: as 90d or 5m."
+  description = "The signers, by a name of yours that the key gets, too. ca_certificate: null at first, which makes the key; then the PEM that signerctl made with it. key_version: null is version 1 of the signer's own key. approve: false where another approver decides. lifetime, deferral_limit: as 90d or 5m; a lifetime is at most the profile's. profile.namespaces: the namespaces that the cluster uses, for calico-enterprise and for calico before 3.31."
   type = map(object({
     approve        = optional(bool, true)
     ca_certificate = optional(string)
@@ -390,6 +404,14 @@ variable "signers" {
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
     error_message = "signers: the profiles calico and calico-enterprise need profile.release, such as 3.31: releases differ in what their components ask for."
+  }
+
+  validation {
+    # Of a shipped profile with several namespaces; that of the API server of Calico until 3.30 is not there in every cluster.
+    condition = alltrue([for signer in values(var.signers) :
+      length(signer.profile.namespaces) > 0 || !(signer.profile.name == "calico-enterprise" || signer.profile.name == "calico" && can(regex("^[0-2]\\.|^3\\.([0-9]|[12][0-9]|30)$", signer.profile.release)))
+    ])
+    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: an attacker who may create a namespace that is listed and not used gets its certificates."
   }
 
   validation {

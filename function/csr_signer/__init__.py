@@ -6,5 +6,5 @@ pipeline. What issuer needs to know of CAs and of Cloud KMS is in algorithm, aut
 profile's texts look like is in grammar.
 Beside them: configuration and document (what a deployment decides), service (what one process serves), shared (one
 fetch for many threads), outcome, errors, violation, der, api_object (the API server's JSON). I/O is done by cluster,
-credentials and kms alone.
+api_server (HTTP exchanges, and whose fault a failed one is), credentials and kms alone.
 """

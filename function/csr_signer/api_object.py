@@ -20,13 +20,15 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
 def parse(document: bytes) -> Any:  # noqa: ANN401 - any JSON
     """JSON as Python values; where it is nested too deeply for the reader, without what is deeper than DEEPEST.
 
+    Bytes that are no UTF-8 become U+FFFD: kube-apiserver shows managedFields as a client wrote them.
+
     Raises:
         ValueError: it is no JSON.
     """
     try:
-        return json.loads(document)
+        return json.loads(document.decode(errors="replace"))
     except RecursionError:
-        return json.loads(_cut(document))
+        return json.loads(_cut(document).decode(errors="replace"))
 
 
 def read(document: bytes, kind: str, *, name: str, namespace: str | None = None) -> dict[str, Any]:

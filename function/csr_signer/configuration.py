@@ -8,9 +8,10 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
@@ -20,11 +21,11 @@ from cryptography.hazmat.primitives import hashes
 
 from csr_signer import issuer, profile
 from csr_signer.certificate import TEMPLATE
-from csr_signer.document import STRICT, Duration, Network, read
+from csr_signer.document import STRICT, Duration, Network, as_written, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuer import Issuer
 from csr_signer.policy import Signer
-from csr_signer.profile import CEILING, PLACEHOLDER, Profile
+from csr_signer.profile import PLACEHOLDER, Profile
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
@@ -38,15 +39,37 @@ SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1
 LAST_PORT: Final = 65535
 LONGEST_DEFERRAL: Final = timedelta(hours=1)
 RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
-# Where an access token of our Google identity may go without a pinned CA: Google's own front ends.
+# Google's own front ends: only these get a Google access token, and only these need no pinned CA.
 _GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
+# Where a GKE control plane's private address can lie: RFC 1918 and RFC 6598.
+_PRIVATE_NETWORKS: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+_SERVICE_ACCOUNT: Final = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.-]+\.iam\.gserviceaccount\.com")
 KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
 _LOOPBACK: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleAccessToken:
+    """An access token of a service account that the function impersonates, for GKE and Connect Gateway.
+
+    Attributes:
+        service_account: email of the account. It needs the right to reach the cluster and must have none on keys: a
+            thief can use the token at every Google API.
+        private_endpoint: true: `server` is the private address of a GKE control plane. The function cannot see whose
+            address it is.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    service_account: str
+    private_endpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleIdToken:
-    """An ID token of the function's service account, for API servers that trust Google as issuer."""
+    """An ID token of the function's service account, for API servers that trust Google as issuer.
+
+    The token is good for its audience alone. No Google API accepts it, so it needs no account of its own.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     audience: str
@@ -57,13 +80,13 @@ class Authentication:
     """How the function proves itself to the API server: exactly one of these.
 
     Attributes:
-        google_access_token: an access token of the function's service account (GKE, Connect Gateway); takes no options.
+        google_access_token: an access token of another service account (GKE, Connect Gateway).
         google_id_token: an ID token for an audience of its own.
         kubeconfig: a file, for development; it names server and CA too.
     """
 
     __pydantic_config__: ClassVar = STRICT
-    google_access_token: Mapping[str, str] | None = None
+    google_access_token: GoogleAccessToken | None = None
     google_id_token: GoogleIdToken | None = None
     kubeconfig: str | None = None
 
@@ -142,7 +165,7 @@ class SignerConfiguration:
         profile: what requests are judged by.
         issuer: who signs.
         approve: false where another approver decides and the function only signs.
-        lifetime: a cap; it can only lower the profile's maximum.
+        lifetime: the most that a request may name, at most the profile's maximum; absent: the profile's maximum.
         deferral_limit: CSR age at which what is still missing is refused.
     """
 
@@ -152,7 +175,7 @@ class SignerConfiguration:
     profile: ProfileReference
     issuer: IssuerConfiguration
     approve: bool = True
-    lifetime: Duration = CEILING
+    lifetime: Duration | None = None
     deferral_limit: Duration = timedelta(minutes=5)
 
 
@@ -254,9 +277,11 @@ def _cluster_complaints(key: str, cluster: ClusterConfiguration) -> list[str]:
         complaints.append(
             f"authentication: got {given or 'none'}, allowed is one of google_access_token, google_id_token, kubeconfig"
         )
-    if ways.google_access_token:
+    token = ways.google_access_token
+    if token is not None and not _SERVICE_ACCOUNT.fullmatch(token.service_account):
         complaints.append(
-            f"authentication.google_access_token: takes no options, got {quote(ways.google_access_token)}"
+            "authentication.google_access_token.service_account: Invalid value:"
+            f" {quote(token.service_account)}: must be NAME@PROJECT.iam.gserviceaccount.com"
         )
     if ways.kubeconfig is None:
         complaints += _server_complaints(cluster)
@@ -276,14 +301,33 @@ def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
         return [refused]
     if url.query or url.fragment or url.username is not None:
         return [refused]
-    if cluster.certificate_authority is None and not _GOOGLE_HOSTS.fullmatch(url.hostname):
-        return [
-            (
-                f"certificate_authority: needed for {quote(url.hostname)}: only *.gke.goog and"
-                " connectgateway.googleapis.com are trusted by the system's roots"
-            )
-        ]
-    return []
+    return list(_host_complaints(cluster, url.hostname))
+
+
+def _host_complaints(cluster: ClusterConfiguration, host: str) -> Iterator[str]:
+    if _GOOGLE_HOSTS.fullmatch(host):
+        return
+    token = cluster.authentication.google_access_token
+    if token is not None and not (token.private_endpoint and _is_private(host)):
+        yield (
+            f"server: Invalid value: {quote(cluster.server)}: must be a host *.gke.goog or"
+            " connectgateway.googleapis.com, because a Google access token goes there; with"
+            " authentication.google_access_token.private_endpoint: true, also the private IPv4 address of a GKE control"
+            " plane"
+        )
+    if cluster.certificate_authority is None:
+        yield (
+            f"certificate_authority: Required value: the system's roots are trusted for *.gke.goog and"
+            f" connectgateway.googleapis.com only, not for {quote(host)}"
+        )
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = IPv4Address(host)
+    except AddressValueError:
+        return False
+    return any(address in network for network in _PRIVATE_NETWORKS)
 
 
 def _kms_complaints(kms: KmsConfiguration) -> list[str]:
@@ -323,10 +367,14 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
     rows = profile.load(
         signer.profile.name, release=signer.profile.release, namespaces=signer.profile.namespaces, folder=folder
     )
-    if signer.lifetime > rows.lifetime.maximum:
-        signer = dataclasses.replace(signer, lifetime=rows.lifetime.maximum)
-    if signer.lifetime < rows.lifetime.minimum:
-        raise ConfigurationError(f"lifetime: got less than the profile's minimum of {rows.lifetime.minimum}")
+    bounds = rows.lifetime
+    lifetime = bounds.maximum if signer.lifetime is None else signer.lifetime
+    if not bounds.minimum <= lifetime <= bounds.maximum:
+        raise ConfigurationError(
+            f"lifetime: Invalid value: {as_written(lifetime)}: must be from {as_written(bounds.minimum)} to"
+            f" {as_written(bounds.maximum)}, the profile's bounds; for other bounds, use a profile of your own"
+        )
+    signer = dataclasses.replace(signer, lifetime=lifetime)
     ca = issuer.load(
         key_version=signer.issuer.key_version,
         certificate=_file("issuer.certificate", folder / signer.issuer.certificate),
@@ -344,7 +392,7 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
         signer_name=signer.signer_name,
         approve=signer.approve,
         profile=rows,
-        lifetime=signer.lifetime,
+        lifetime=lifetime,
         deferral_limit=signer.deferral_limit,
         issuer=ca,
         configuration_digest=_digest(signer, cluster, rows, ca),

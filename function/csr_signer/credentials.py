@@ -4,13 +4,14 @@ No redirects are followed and no proxies are taken from the environment: a token
 nowhere.
 """
 
+import json
 import ssl
 from typing import Final
 
 import google.auth.exceptions
 import urllib3
 import yaml
-from google.auth import compute_engine
+from google.auth import compute_engine, impersonated_credentials
 from google.auth.credentials import Credentials
 from google.auth.transport import urllib3 as google_transport
 from kubernetes.client import ApiClient, Configuration
@@ -22,7 +23,8 @@ from csr_signer.errors import ConfigurationError, UnavailableError
 from csr_signer.shared import SharedFetch
 from csr_signer.violation import quote
 
-# Without the second scope GKE sees the account's number instead of its email.
+# GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE
+# sees the account's number instead of its email.
 SCOPES: Final = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/userinfo.email",
@@ -103,7 +105,8 @@ class BearerToken:
         """Puts the token into the settings, and fetches it first where it is missing or about to expire.
 
         Raises:
-            UnavailableError: the metadata server gives no token.
+            ConfigurationError: the function may not impersonate the configured account.
+            UnavailableError: the metadata server or IAM Credentials gives no token.
         """
         if not self._credentials.valid:
             self._fetch.get(self._refresh)
@@ -115,18 +118,41 @@ class BearerToken:
         try:
             self._credentials.refresh(self._request)
         except google.auth.exceptions.GoogleAuthError as error:
+            refused = _refusal(error)
+            if refused is not None:
+                raise ConfigurationError(
+                    f"authentication.google_access_token.service_account: Forbidden: {quote(refused)}: the function's"
+                    " account needs roles/iam.workloadIdentityUser on the account that it impersonates"
+                ) from error
             raise UnavailableError(f"no Google token for the API server: {quote(str(error))}") from error
 
 
+def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
+    """Returns what IAM Credentials says where it denies the impersonation: google-auth hands its answer on as text."""
+    try:
+        said = json.loads(error.args[1])["error"]
+        return str(said["message"]) if said["status"] == "PERMISSION_DENIED" else None
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _short_request() -> google_transport.Request:
-    """The transport of the metadata server: google-auth asks it several times, so each time must be short."""
+    """The transport to the metadata server and IAM Credentials: a token takes several calls, so each must be short."""
     return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 
 def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
-    wanted = cluster.authentication.google_id_token
-    if wanted is None:
-        return compute_engine.Credentials(scopes=SCOPES)
-    return compute_engine.IDTokenCredentials(
-        _short_request(), target_audience=wanted.audience, use_metadata_identity_endpoint=True
+    ways = cluster.authentication
+    if ways.google_id_token is not None:
+        return compute_engine.IDTokenCredentials(
+            _short_request(), target_audience=ways.google_id_token.audience, use_metadata_identity_endpoint=True
+        )
+    if ways.google_access_token is None:
+        raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")
+    # The API server, and a thief of its traffic, hold this token: one of the function's own account would sign with the
+    # CA's key. Without the universe domain, the constructor would ask the metadata server.
+    return impersonated_credentials.Credentials(
+        compute_engine.Credentials(universe_domain="googleapis.com"),
+        target_principal=ways.google_access_token.service_account,
+        target_scopes=list(SCOPES),
     )

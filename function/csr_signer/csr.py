@@ -51,7 +51,7 @@ class CertificateSigningRequest:
             set them to any year.
         approval: message of the Approved condition, whoever wrote it; empty without one.
         certificate: `status.certificate`, empty until issued.
-        document: the JSON that was read, for writing back; opaque to everything but `cluster`.
+        stored_conditions: all conditions whole, for writing them back; opaque to everything but `cluster`.
     """
 
     name: str
@@ -67,7 +67,7 @@ class CertificateSigningRequest:
     conditions: frozenset[str]
     approval: str
     certificate: bytes
-    document: bytes = field(repr=False, compare=False)
+    stored_conditions: tuple[Mapping[str, Any], ...] = field(repr=False, compare=False)
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
@@ -83,16 +83,17 @@ class CertificateSigningRequest:
         """
         api = api_object.read(document, "CertificateSigningRequest", name=name)
         try:
-            return cls._from_object(api, document)
+            return cls._from_object(api)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod
-    def _from_object(cls, api: dict[str, Any], document: bytes) -> "CertificateSigningRequest":
+    def _from_object(cls, api: dict[str, Any]) -> "CertificateSigningRequest":
         metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
+        stored = tuple(status.get("conditions") or ())
         conditions = {
             condition["type"]: condition.get("message") or ""
-            for condition in status.get("conditions") or ()
+            for condition in stored
             if condition.get("status") == "True"
         }
         return cls(
@@ -114,7 +115,7 @@ class CertificateSigningRequest:
             conditions=frozenset(conditions),
             approval=conditions.get(APPROVED, ""),
             certificate=base64.b64decode(status.get("certificate") or "", validate=True),
-            document=document,
+            stored_conditions=stored,
         )
 
 

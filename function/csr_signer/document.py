@@ -85,6 +85,12 @@ def _duration(value: object) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def as_written(length: timedelta) -> str:
+    """Returns a whole number of minutes as a document writes it."""
+    days, rest = divmod(length, timedelta(days=1))
+    return f"{length // timedelta(minutes=1)}m" if rest else f"{days}d"
+
+
 def _network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, str) or not re.fullmatch(_NETWORK, value):
         raise ValueError("allowed is a network in CIDR form, for example 10.0.0.0/8 or fd00::/8")

@@ -50,6 +50,13 @@ class ItemError(SignerError):
     retry_after = 30
 
 
+class ItemUnavailableError(ItemError):
+    """The call about this one item failed in a way that may pass, while the API server serves the function."""
+
+    severity = "WARNING"
+    retry_after = 2
+
+
 class UnavailableError(SignerError):
     """Time must act: the API server or KMS did not answer, or not in time."""
 

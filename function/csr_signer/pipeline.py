@@ -15,7 +15,8 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +37,8 @@ from csr_signer.violation import describe
 
 FLIGHT_SECONDS = 20.0
 """How long a duplicate waits for the first of its kind in this process."""
-
+FRESH_SECONDS = 5.0
+"""How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
 
 EVIDENCE = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
@@ -112,11 +114,13 @@ class Pipeline:
         clusters: by their key in the configuration.
         audit: where intents and outcomes are recorded.
         flights: shared by all threads of the process.
+        clock: seconds of a monotonic clock.
     """
 
     clusters: Mapping[str, ServedCluster]
     audit: Audit
     flights: Flights
+    clock: Callable[[], float] = time.monotonic
 
     def process(self, reference: RequestReference, now: datetime) -> Outcome:
         """The outcome; a conflict on write reads again once and then defers the item.
@@ -155,7 +159,15 @@ class Pipeline:
             return self._note(reference, Ignored(reason="other-signer"))
         signer, key = served.signers[csr.signer_name]
         case = _Case(
-            csr=csr, signer=signer, key=key, cluster=served.cluster, audit=self.audit, reference=reference, now=now
+            csr=csr,
+            signer=signer,
+            key=key,
+            cluster=served.cluster,
+            audit=self.audit,
+            reference=reference,
+            now=now,
+            clock=self.clock,
+            started=self.clock(),
         )
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
         if reason == "gone":  # what has the name now is another object, of which nothing is recorded
@@ -176,7 +188,12 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """One CSR that is ours, with everything that acting on it needs."""
+    """One CSR that is ours, with everything that acting on it needs.
+
+    Attributes:
+        clock: seconds of a monotonic clock.
+        started: on that clock, before the pod was read.
+    """
 
     csr: CertificateSigningRequest
     signer: Signer
@@ -185,6 +202,8 @@ class _Case:
     audit: Audit
     reference: RequestReference
     now: datetime
+    clock: Callable[[], float]
+    started: float
 
     def act(self, decision: Decision, attested: Attestation, *, alone: bool) -> Outcome:
         """What was decided.
@@ -198,18 +217,18 @@ class _Case:
             ConfigurationError: this signer's key, CA or right is at fault, and it is the only one.
             ItemError: the same where there are others, for which nobody has to wait.
         """
-        match decision:
-            case Permit():
-                try:
+        try:
+            match decision:
+                case Permit():
                     return self.issue(decision, attested)
-                except ConfigurationError as error:
-                    if alone:
-                        raise
-                    raise ItemError(str(error)) from error
-            case Refusal():
-                return self.refuse(decision, attested)
-            case Deferral():
-                return self.defer(decision, attested)
+                case Refusal():
+                    return self.refuse(decision, attested)
+                case Deferral():
+                    return self.defer(decision, attested)
+        except ConfigurationError as error:
+            if alone:
+                raise
+            raise ItemError(str(error)) from error
 
     def issue(self, permit: Permit, attested: Attestation) -> Outcome:
         """Steps 7 to 11."""
@@ -224,13 +243,16 @@ class _Case:
         facts = attestation_facts(attested) | certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
         text = f"{permit.common_name} for {permit.component}"
 
-        # 8 approve: the evidence is in etcd and in the cluster's own audit log before the key is used
+        # 8 approve: where this function approves, the evidence is in etcd and in the cluster's own audit log before the
+        # key is used
+        self._expect_fresh()
         if APPROVED not in self.csr.conditions:
             csr = self.cluster.approve(self.csr, f"config={self.signer.configuration_digest} tbs-sha256={tbs.sha256}")
         if csr is None:
             return self.ignore("gone")
 
         # 9 record, sign, verify
+        self._expect_fresh()
         self._record("intent", "NOTICE", f"about to sign {text}", facts)
         with self._accounting_for(facts):
             signature = self.key.sign(tbs, algorithm, public_key)
@@ -247,6 +269,16 @@ class _Case:
             return Ignored(reason="gone")
         self._record("issued", "NOTICE", f"issued {text}", facts)
         return Issued(tbs_sha256=tbs.sha256)
+
+    def _expect_fresh(self) -> None:
+        """Attests and decides again where KMS or the API server took so long that the pod may be gone.
+
+        Raises:
+            ConflictError: `process` reads everything again.
+        """
+        age = self.clock() - self.started
+        if age > FRESH_SECONDS:
+            raise ConflictError(f"attestation: Invalid value: {age:.1f} s old: must be at most {FRESH_SECONDS:g} s old")
 
     @contextmanager
     def _accounting_for(self, facts: Mapping[str, object]) -> Iterator[None]:

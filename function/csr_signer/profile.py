@@ -77,14 +77,14 @@ class Lifetime:
     Attributes:
         default: where a request names no `expirationSeconds`.
         minimum: the least that a request may name; 10m or more.
-        maximum: the most that a request may name; 825d or less.
+        maximum: the most that a request may name; 825d or less. It has no default: requesters choose up to it.
         floor: the least part of the lifetime that must be left when a certificate is issued.
     """
 
     __pydantic_config__: ClassVar = STRICT
     default: Duration
     minimum: Duration = FLOOR
-    maximum: Duration = CEILING
+    maximum: Duration
     floor: Part = 0.5
 
 
@@ -129,7 +129,8 @@ class Profile:
         subject: attributes other than the common name that a request may carry, and their values; not certified.
         releases: which releases of the software the profile knows.
         namespaces: `written`: service accounts of all namespaces in the rows are honoured, unless the configuration
-            names some of them; `configured`: the configuration must name them.
+            names some of them; `configured`: where a release uses several namespaces, the configuration must name those
+            that the cluster uses.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -175,17 +176,26 @@ class Profile:
         return replace(self, components=tuple(rows))
 
     def within(self, namespaces: Collection[str]) -> "Profile":
-        """The rows without service accounts of other namespaces; none named: all that the profile honours unasked.
+        """Returns the profile without service accounts of other namespaces.
+
+        Args:
+            namespaces: the only ones that are honoured; empty: all that the rows use, if the profile allows that.
 
         Raises:
             ConfigurationError: a namespace that no row uses, or none named where the profile demands it.
         """
         used = sorted({_namespace(account) for row in self.components for account in row.service_accounts})
         unused = sorted(set(namespaces) - set(used))
-        if unused or (self.namespaces == "configured" and not namespaces):
+        if unused:
             raise ConfigurationError(
-                f"profile {self.name!r}: namespaces: got {quote(unused) if unused else 'none'}, allowed are those that"
-                f" this installation uses of {', '.join(used)}"
+                f"profile.namespaces: Unsupported value: {quote(unused)}: supported values: {', '.join(used)}"
+            )
+        # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
+        # create namespaces would create it, and get its certificates.
+        if self.namespaces == "configured" and len(used) > 1 and not namespaces:
+            raise ConfigurationError(
+                "profile.namespaces: Required value: must list the namespaces that this cluster uses, of"
+                f" {', '.join(used)}"
             )
         if not namespaces:
             return self
@@ -204,7 +214,8 @@ def load(name: str, *, release: str | None, namespaces: Collection[str] = (), fo
     Args:
         name: of the profile or file.
         release: of the software in the cluster; None for a profile without bounds.
-        namespaces: the only ones whose service accounts are honoured; empty: all that the profile honours unasked.
+        namespaces: the only ones whose service accounts are honoured; empty: all that the rows use, if the profile
+            allows that.
         folder: the configuration document's.
 
     Raises:

@@ -26,7 +26,7 @@ mock_provider "google" {
 
 variables {
   callers          = "internet"
-  ca_administrator = "user:ca-administrator@example.com"
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -107,8 +107,8 @@ run "deployed" {
   }
 
   assert {
-    condition     = output.manifests["site"].function_user == "gcp:csr-signer@example-signer.iam.gserviceaccount.com" && output.manifests["prod"].function_user == "csr-signer@example-signer.iam.gserviceaccount.com"
-    error_message = "a cluster outside GKE sees the function with the prefix of its AuthenticationConfiguration"
+    condition     = output.manifests["site"].function_user == "gcp:csr-signer@example-signer.iam.gserviceaccount.com" && output.manifests["prod"].function_user == "csr-access-prod@example-signer.iam.gserviceaccount.com"
+    error_message = "a cluster outside GKE sees the function with the prefix of its AuthenticationConfiguration, GKE an account without keys"
   }
 
   assert {
@@ -253,5 +253,54 @@ run "next_steps_can_be_pasted" {
   assert {
     condition     = !strcontains(join("", output.next_steps), "\"")
     error_message = "a quotation mark would be printed with a backslash, which no shell and no jq takes"
+  }
+}
+
+run "every_access_to_google" {
+  command = plan
+
+  override_data {
+    target = data.google_container_cluster.private
+    values = {
+      master_auth            = [{ cluster_ca_certificate = base64encode(file("tests/another-ca.pem")) }]
+      private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
+    }
+  }
+
+  variables {
+    clusters = {
+      dns = {
+        access = "gke-dns"
+        gke    = { location = "europe-west1", name = "dns", project = "example-clusters", project_number = "210987654321" }
+        server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+      }
+      edge = {
+        access        = "connect-gateway"
+        fleet_project = "example-fleet"
+        oidc          = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
+        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/edge"
+      }
+      private = {
+        access                   = "gke-private"
+        exporter_service_account = "csr-exporter-private"
+        gke                      = { location = "europe-west1", name = "private", project = "example-clusters", project_number = "210987654321" }
+      }
+    }
+    network = { network = "main", subnetwork = "functions" }
+    signers = {
+      dns-calico     = { ca_certificate = file("tests/ca.pem"), cluster = "dns", profile = { name = "calico", namespaces = ["calico-apiserver", "calico-system"], release = "3.30" }, signer_name = "example.com/calico" }
+      edge-calico    = { cluster = "edge", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      private-calico = { ca_certificate = file("tests/another-ca.pem"), cluster = "private", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = output.documents["private-api-server.pem"] == file("tests/another-ca.pem") && yamldecode(output.documents["configuration.yaml"]).clusters.private.server == "https://10.0.0.2"
+    error_message = "address and CA of a private control plane are the cluster's own"
+  }
+
+  assert {
+    condition     = length(distinct([for manifest in output.manifests : manifest.function_user])) == 3
+    error_message = "in each cluster the function is another account: a token of one is worth nothing in another"
   }
 }

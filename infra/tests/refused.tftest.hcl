@@ -11,7 +11,7 @@ mock_provider "google" {
 variables {
   audit            = null # what is refused here has nothing to do with it
   callers          = "internet"
-  ca_administrator = "user:ca-administrator@example.com"
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -318,6 +318,28 @@ run "profile_without_its_release" {
   expect_failures = [var.signers]
 }
 
+run "namespaces_that_anyone_could_create" {
+  # says: profile.namespaces lists the namespaces that the cluster uses
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "3.30" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "namespaces_of_calico_enterprise_that_are_missing" {
+  # says: with the profile calico-enterprise and with calico until 3.30
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico-enterprise", release = "1.44" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
 run "address_range_with_host_bits" {
   # says: in CIDR notation without host bits
   command = plan
@@ -390,11 +412,33 @@ run "group_as_invoker" {
 }
 
 run "group_as_ca_administrator" {
-  # says: A group would hide who can sign
+  # says: a group hides who can sign
   command = plan
 
   variables {
-    ca_administrator = "group:security@example.com"
+    ca_administrator = { member = "group:security@example.com", until = "2026-12-01T00:00:00Z" }
+  }
+
+  expect_failures = [var.ca_administrator]
+}
+
+run "ca_administrator_for_ever" {
+  # says: must be at most 7 days ahead
+  command = plan
+
+  variables {
+    ca_administrator = { member = "user:ca-administrator@example.com", until = "2099-01-01T00:00:00Z" }
+  }
+
+  expect_failures = [var.ca_administrator]
+}
+
+run "ca_administrator_until_someday" {
+  # says: must be an RFC 3339 time in UTC
+  command = plan
+
+  variables {
+    ca_administrator = { member = "user:ca-administrator@example.com", until = "tomorrow" }
   }
 
   expect_failures = [var.ca_administrator]
@@ -494,7 +538,76 @@ run "private_endpoint_without_network" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-private", certificate_authority = file("tests/ca.pem"), gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://10.0.0.2" } }
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "private_endpoint_at_another_address" {
+  # says: it is absent with access gke-private, which reads address and CA from the cluster that gke names
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://10.0.0.2" } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "private_endpoint_with_another_ca" {
+  # says: and with gke-private, whose CA is read from the cluster
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-private", certificate_authority = file("tests/ca.pem"), gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "private_endpoint_that_is_not_there" {
+  # says: the cluster prod must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns.
+  command = plan
+
+  override_data {
+    target = data.google_container_cluster.private
+    values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "" }] }
+  }
+
+  variables {
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [data.google_container_cluster.private]
+}
+
+run "private_endpoint_that_is_public" {
+  # says: the cluster prod must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns.
+  command = plan
+
+  override_data {
+    target = data.google_container_cluster.private
+    values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "34.1.2.3" }] }
+  }
+
+  variables {
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [data.google_container_cluster.private]
+}
+
+run "server_that_is_missing" {
+  # says: server is an https URL
+  command = plan
+
+  variables {
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
   }
 
   expect_failures = [var.clusters]

@@ -14,7 +14,7 @@ from signerctl import guarded, manifest
 
 CLUSTER: Final = Path(__file__).resolve().parents[2] / "infra" / "cluster"
 EXAMPLES: Final = {
-    CLUSTER / "guards": ("demo", "csr-signer@example-project.iam.gserviceaccount.com"),
+    CLUSTER / "guards": ("demo", "csr-access-demo@example-project.iam.gserviceaccount.com"),
     CLUSTER / "overlays" / "example": ("another", "gcp:csr-signer@another-project.iam.gserviceaccount.com"),
 }
 """Folders with a `function.yaml`: the cluster's key in it, and as whom its API server sees the function."""

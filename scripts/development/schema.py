@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from csr_signer import profile
+from csr_signer.document import as_written
 from development import generated
 
 SCHEMA: Final = profile.SHIPPED / "schema.json"
@@ -62,7 +63,7 @@ def _describe(definition: dict[str, Any], kind: type) -> None:
         entry.pop("title", None)
         entry["description"] = notes[field.name]
         if isinstance(field.default, timedelta):
-            entry["default"] = _written(field.default)
+            entry["default"] = as_written(field.default)
         if "patternProperties" in entry:
             entry["additionalProperties"] = False
 
@@ -78,11 +79,6 @@ def _notes(kind: type) -> dict[str, str]:
 
 def _one_line(value: str) -> str:
     return " ".join(value.split())
-
-
-def _written(length: timedelta) -> str:
-    days, rest = divmod(length, timedelta(days=1))
-    return f"{rest // timedelta(minutes=1)}m" if rest else f"{days}d"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

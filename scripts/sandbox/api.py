@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 
-from sandbox import kubeconfig, managed_fields
+from sandbox import kubeconfig, managed_fields, protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,7 +106,7 @@ class Api:
         self._prefix = urllib.parse.urlsplit(server).path.rstrip("/")
         self._pool = pool
         self._anonymous_pool = anonymous_pool
-        self._headers = {"Accept": "application/json"}
+        self._headers: dict[str, str] = {}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
 
@@ -149,6 +149,14 @@ class Api:
     def post(self, path: str, body: Mapping[str, Any] | bytes | None = None, **query: Query) -> Json:
         """Create an object; bytes are sent as they are."""
         return self._json("POST", path, query=query, body=body)
+
+    def post_protobuf(self, path: str, body: bytes) -> Json:
+        """Create an object whose bytes are `sandbox.protobuf`'s; the answer is JSON all the same."""
+        return self._json("POST", path, query={}, body=body, media_type=protobuf.MEDIA_TYPE)
+
+    def get_protobuf(self, path: str) -> bytes:
+        """Read an object as it is stored: text that is no UTF-8 among it, which JSON shows as U+FFFD."""
+        return self._request("GET", path, query={}, accept=protobuf.MEDIA_TYPE)
 
     def put(self, path: str, body: Mapping[str, Any] | None = None, **query: Query) -> Json:
         """Replace an object, or the part of it that a subresource covers."""
@@ -199,9 +207,10 @@ class Api:
         query: Mapping[str, Query],
         body: Mapping[str, Any] | list[Any] | bytes | None = None,
         media_type: str = "application/json",
+        accept: str = "application/json",
     ) -> bytes:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
-        response = self._send(method, path, query=query, body=data, media_type=media_type)
+        response = self._send(method, path, query=query, body=data, media_type=media_type, accept=accept)
         content = response.read()
         response.release_conn()
         if not 200 <= response.status < 300:  # noqa: PLR2004 - the class of HTTP statuses that mean success
@@ -216,17 +225,19 @@ class Api:
         query: Mapping[str, Query],
         body: bytes | None = None,
         media_type: str | None = None,
+        accept: str = "application/json",
         timeout: urllib3.Timeout | None = None,
     ) -> urllib3.BaseHTTPResponse:
         parameters = {
             key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items()
         }
+        headers = {"Accept": accept, **self._headers}
         url = self._prefix + path + ("?" + urllib.parse.urlencode(parameters) if parameters else "")
         return self._pool.urlopen(
             method,
             url,
             body=body,
-            headers=self._headers if body is None else self._headers | {"Content-Type": media_type or ""},
+            headers=headers if body is None else headers | {"Content-Type": media_type or ""},
             timeout=timeout or urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=False,
             redirect=False,
@@ -254,9 +265,10 @@ def _parsed(content: bytes) -> Json | str:
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
-        return json.loads(content)
+        # managedFields are shown as a client wrote them, bytes that are no UTF-8 among them.
+        return json.loads(content.decode(errors="replace"))
     except RecursionError:
-        return json.loads(managed_fields.take_out(content.decode()))
+        return json.loads(managed_fields.take_out(content.decode(errors="replace")))
 
 
 def _tls(authority: bytes | None, key_pair: KeyPair | None = None) -> ssl.SSLContext:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "kms-csr-signer"
 EXPORTER_ACCOUNT = "csr-exporter"
-FUNCTION_USER = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION_USER = "csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER_EMAIL = "csr-exporter@example-project.iam.gserviceaccount.com"
 SIGNER_NAME = "csr-signer.example.com/calico"
 

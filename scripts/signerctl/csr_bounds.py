@@ -1,4 +1,4 @@
-"""How large the metadata of a CSR may be: everybody who lists CSRs reads it, Calico's pods among them."""
+"""What the metadata of a CSR may hold: everybody who lists CSRs reads it, Calico's pods among them."""
 
 from typing import Final
 
@@ -37,8 +37,15 @@ _FIELDS: Final = {
 def of_new() -> list[Validation]:
     """Of a CSR that is filed."""
     return [
-        _too_large(" && ".join(_FIELDS.values()), _METADATA),
-        _too_large(f"size(variables.managed) <= 2 && variables.managed.all(entry, {_plain()})", _MANAGED_FIELDS),
+        _too_large("variables.small", _METADATA),
+        _too_large("variables.plain", _MANAGED_FIELDS),
+        {
+            # Not of what is too large, for which the expression would cost too much.
+            "expression": f"!variables.small || !variables.plain || {_is_text()}",
+            "reason": "Invalid",
+            "message": "metadata: Invalid value: annotations, generateName and managedFields must be UTF-8 without"
+            " U+FFFD",
+        },
     ]
 
 
@@ -68,6 +75,23 @@ def _too_large(unless: str, message: str) -> Validation:
     return {"expression": unless, "reason": "RequestEntityTooLarge", "message": message}
 
 
+def _is_text() -> str:
+    """That JSON can carry what a requester chose.
+
+    By protobuf a requester stores bytes that are no UTF-8. In JSON they become U+FFFD, so whoever reads such a CSR and
+    writes it back changes it. In an expression, too, such a byte counts as U+FFFD.
+    """
+    broken, fields = "matches('\\\\x{FFFD}')", "entry.fieldsV1"
+    texts = " && ".join(f"!entry.?{field}.orValue('').{broken}" for field in ("manager", "subresource"))
+    keys = f"!field.{broken} && {fields}[part][field].all(key, !key.{broken})"
+    return (
+        f"!{_GENERATE_NAME}.{broken}"
+        f" && {_map('annotations')}.all(key, !object.metadata.annotations[key].{broken})"
+        f" && variables.managed.all(entry, {texts}"
+        f" && entry.?fieldsV1.orValue({{}}).all(part, {fields}[part].all(field, {keys})))"
+    )
+
+
 def _plain() -> str:
     """That one entry of managed fields is an honest one of metadata and spec.
 
@@ -82,3 +106,11 @@ def _plain() -> str:
         f" && size({fields}[part]) <= 8 && {fields}[part].all(field, size(field) <= 64 && {below})"
     )
     return f"entry.?fieldsV1.orValue({{}}).all(part, {parts})"
+
+
+OF_NEW: Final = (
+    *MANAGED,
+    {"name": "small", "expression": " && ".join(_FIELDS.values())},
+    {"name": "plain", "expression": f"size(variables.managed) <= 2 && variables.managed.all(entry, {_plain()})"},
+)
+"""The variables of the validations about a CSR that is filed."""

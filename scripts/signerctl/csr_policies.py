@@ -41,7 +41,7 @@ def create(guarded: Guarded) -> Policy:
         conditions={"ours": _ours("object", guarded)},
         variables=[
             *_POD_VARIABLES,
-            *csr_bounds.MANAGED,
+            *csr_bounds.OF_NEW,
             {"name": "requesters", "expression": literal(guarded.names)},
             {"name": "owners", "expression": literal(of_any)},
             {
@@ -191,8 +191,9 @@ def function(guarded: Guarded) -> Policy:
         ],
         validations=[
             forbid(
-                "variables.decides || variables.reports || request.resource.group == 'authentication.k8s.io'"
-                " && request.resource.resource == 'selfsubjectreviews'",
+                "variables.decides || variables.reports"
+                f" || {is_resource('authentication.k8s.io', 'selfsubjectreviews')}"
+                f" || {is_resource('authorization.k8s.io', 'selfsubjectaccessreviews')}",
                 "the function decides CSRs, reports on pods, and writes nothing else",
             ),
             forbid(

@@ -23,6 +23,7 @@ from tests.function.builders import (
     make_signer,
     postgresql,
 )
+from tests.function.component_tables import configured
 
 _LIST: Final = re.compile(r"\[\n\s+([^][{}]*?)\n\s+\]")
 _LINES: Final = r"\n\s*"
@@ -95,7 +96,9 @@ def _document(start: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
 def _named(signer: Mapping[str, Any]) -> Mapping[str, Any]:
     if signer.get("profile") == postgresql():
         return {"name": "postgresql.yaml", "release": None}
-    return {"name": "calico", "release": signer.get("release", "3.31")}
+    release = signer.get("release", "3.31")
+    namespaces = configured("calico", release)
+    return {"name": "calico", "release": release} | ({"namespaces": namespaces} if namespaces else {})
 
 
 def _described(signer: Signer, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def test_without_identity_no_token_is_sent() -> None:
     [
         (425, {"Retry_After": "5"}, Answer(verdict=Verdict.LATER, status=425, retry_after=5.0)),
         (429, {"Retry_After": "30"}, Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=30.0)),
-        (503, {"Retry_After": "1000000000"}, Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=300.0)),
-        (503, {"Retry_After": "soon"}, Answer(verdict=Verdict.OVERLOADED, status=503)),
+        (503, {"Retry_After": "1000000000"}, Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=300.0)),
+        (503, {"Retry_After": "soon"}, Answer(verdict=Verdict.UNAVAILABLE, status=503)),
         (500, {}, Answer(verdict=Verdict.LATER, status=500)),
         (400, {}, Answer(verdict=Verdict.POISON, status=400)),
     ],

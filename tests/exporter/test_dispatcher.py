@@ -110,8 +110,8 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
 
 
 def test_row_17_the_gate_holds_everything() -> None:
-    """After 503 nothing is sent before its Retry-After has passed, new work neither."""
-    answers = iter([Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=0.3)])
+    """After 429 nothing is sent before its Retry-After has passed, new work neither."""
+    answers = iter([Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=0.3)])
     sender = Sender(lambda _parcel: next(answers, ACKNOWLEDGED))
     with _running(sender) as (dispatcher, metrics):
         dispatcher.watched(_seen(1))
@@ -222,8 +222,8 @@ def test_the_state_at_a_moment() -> None:
     with captured_log() as (log, _):
         dispatcher = _dispatcher(lambda _parcel: ACKNOWLEDGED, log, metrics, pace=pace, clock=clock)
         dispatcher.watched(_seen(1, 2))
-        overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=30.0)
-        pace.answered(overloaded, requester="", doubtful=False, sent_at=clock.now(), now=clock.now())
+        overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=30.0)
+        pace.answered(overloaded, requester="", suspect=False, sent_at=clock.now(), now=clock.now())
         clock.wait(10.0)
         assert dispatcher.status() == Status(
             pending={Stage.PENDING: 2}, oldest_undelivered=CREATED, in_flight=0, limit=pace.limit, circuit=0

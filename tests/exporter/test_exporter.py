@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,12 +138,50 @@ def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
     assert [(line["message"], line["code"]) for line in errors] == [("poison", 400)]
 
 
+def test_a_requester_that_always_gets_503_holds_up_no_other(cluster: Cluster) -> None:
+    """24 CSRs of others are delivered beside six hostile ones and a later one: once each, in order of arrival."""
+
+    def unavailable(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        return answer(503, Retry_After="300") if event["subject"].startswith("hostile") else None
+
+    honest = [f"csr-{number:02}" for number in range(24)]
+    hostile = cluster.requester("hostile")
+    with Sink(unavailable) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        for number in range(6):
+            cluster.create(f"hostile-{number}", requester=hostile)
+        wait_until(lambda: exporter.counts.get("retries_total:unavailable") == 6)
+        for name in [*honest[:12], "hostile-6", *honest[12:]]:
+            cluster.create(name, requester=hostile if name == "hostile-6" else cluster.requester(name))
+            wait_until(partial(_was_sent, sink, name))
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 24)
+        wait_until(lambda: exporter.counts.get("retries_total:unavailable") == 7)
+        assert "gate_seconds_total:unavailable" not in exporter.counts
+    assert [name for name in sink.names if name in honest] == honest
+    assert set(sink.names.values()) == {1}
+
+
+def test_503_to_different_requesters_stops_everything_for_a_while(cluster: Cluster) -> None:
+    """The function is unavailable to all: nothing is lost, all are delivered when it is well."""
+    well = threading.Event()
+
+    def unavailable(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
+        return None if well.is_set() else answer(503, Retry_After="1")
+
+    with Sink(unavailable) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
+        for name in ("first", "second"):
+            cluster.create(name, requester=cluster.requester(name))
+        wait_until(lambda: exporter.counts.get("retries_total:unavailable", 0) >= 2)
+        well.set()
+        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
+        wait_until(lambda: "gate_seconds_total:unavailable" in exporter.counts)
+
+
 def test_row_29_ended_while_queued(cluster: Cluster) -> None:
     """What is denied or deleted while the function is overloaded is not sent afterwards; what remains is."""
     open_again = threading.Event()
 
     def overloaded(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
-        return None if open_again.is_set() else answer(503, Retry_After="1")
+        return None if open_again.is_set() else answer(429, Retry_After="1")
 
     with Sink(overloaded) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("first")
@@ -375,6 +414,10 @@ def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
     assert {(line["attempt"], line["code"]) for line in refused} == {(1, 403)}
     assert google.run in str(refused[0]["reason"])
     assert "eyJ" not in json.dumps(refused)
+
+
+def _was_sent(sink: Sink, name: str) -> bool:
+    return name in sink.names
 
 
 def _invoking(cluster: Cluster, google: GoogleServer, provider: Provider) -> Configuration:

@@ -6,17 +6,21 @@ import pytest
 
 from csr_exporter.answer import Answer, Verdict, verdict_of
 from csr_exporter.circuit import FAILURES, LONGEST_PAUSE, PROBE_PATIENCE, State
-from csr_exporter.pace import DEFAULT_PAUSE, LEAST, MOST, RETIRED_PAUSE, START, Pace
+from csr_exporter.pace import DEFAULT_PAUSE, LEAST, LONGEST_UNAVAILABLE_PAUSE, MOST, RETIRED_PAUSE, START, Pace
 
 
 def _overloaded(retry_after: float | None = None) -> Answer:
-    return Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=retry_after)
+    return Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=retry_after)
+
+
+def _unavailable(retry_after: float | None = None) -> Answer:
+    return Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=retry_after)
 
 
 def _answered(
-    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", doubtful: bool = False
-) -> None:
-    pace.answered(answer, requester=requester, doubtful=doubtful, sent_at=sent_at, now=now)
+    pace: Pace, answer: Answer, *, sent_at: float, now: float, requester: str = "a", suspect: bool = False
+) -> bool:
+    return pace.answered(answer, requester=requester, suspect=suspect, sent_at=sent_at, now=now)
 
 
 def _opens_at(pace: Pace, now: float) -> float:
@@ -53,7 +57,7 @@ UNREACHABLE = Answer(verdict=Verdict.SLOW)
         (429, Verdict.OVERLOADED),
         (500, Verdict.LATER),
         (502, Verdict.SLOW),
-        (503, Verdict.OVERLOADED),
+        (503, Verdict.UNAVAILABLE),
         (504, Verdict.SLOW),
         (101, Verdict.ENDPOINT),
         (599, Verdict.LATER),
@@ -110,18 +114,67 @@ def test_the_limit_admits_no_more() -> None:
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (0.0, 0.0), (None, DEFAULT_PAUSE)])
 def test_row_17_retry_after_gates_everything(retry_after: float | None, expected: float) -> None:
-    """After 429 or 503 nothing is sent for as long as was asked for, or for a second where nothing was."""
+    """After 429 nothing is sent for as long as was asked for, or for a second where nothing was."""
     pace = Pace()
     _answered(pace, _overloaded(retry_after), sent_at=0.0, now=10.0)
     assert pace.admits_at(0, 10.0) == 10.0 + expected
 
 
 def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
-    """Of several Retry-After in flight the one that ends last counts."""
+    """Of several Retry-After in flight the one that ends last counts, also if another status asks for less."""
     pace = Pace()
     _answered(pace, _overloaded(30.0), sent_at=0.0, now=10.0)
     _answered(pace, _overloaded(1.0), sent_at=0.0, now=11.0)
-    assert pace.admits_at(0, 11.0) == 40.0
+    for requester in "ab":
+        _answered(pace, _unavailable(2.0), sent_at=0.0, now=12.0, requester=requester)
+    assert pace.admits_at(0, 12.0) == 40.0
+
+
+@pytest.mark.parametrize("others_are_acknowledged", [True, False])
+def test_503_of_one_requesters_csrs_neither_gates_nor_slows(*, others_are_acknowledged: bool) -> None:
+    """However many CSRs a hostile pod files, its 503 hold up nobody: neither beside others nor in a quiet cluster."""
+    pace = Pace()
+    for number in range(START - 1):
+        assert not _answered(pace, _unavailable(30.0), sent_at=float(number), now=number + 0.1, requester="hostile")
+        if others_are_acknowledged:
+            _answered(pace, ACKNOWLEDGED, sent_at=float(number), now=number + 0.2, requester="honest")
+        assert (pace.limit, pace.state(number + 0.2)) == (START, State.CLOSED)
+        assert pace.admits_at(0, number + 0.2) == number + 0.2
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "expected"), [(30.0, LONGEST_UNAVAILABLE_PAUSE), (2.0, 2.0), (0.0, 0.0), (None, DEFAULT_PAUSE)]
+)
+def test_503_to_different_requesters_gates_and_slows(retry_after: float | None, expected: float) -> None:
+    """That is the function's fault: all wait as long as it asks for, but for a few seconds at most at a time."""
+    pace = Pace()
+    assert not _answered(pace, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="a")
+    assert _answered(pace, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="b")
+    assert (pace.admits_at(0, 10.0), pace.limit) == (10.0 + expected, START // 2)
+    assert _answered(pace, _unavailable(4.0), sent_at=15.0, now=20.0, requester="a")
+    assert pace.admits_at(0, 20.0) == 24.0
+    assert pace.gated(30.0) == {"unavailable": expected + 4.0}
+
+
+def test_two_hostile_requesters_gate_nothing_between_acknowledgements() -> None:
+    """An answer about a CSR shows that the function works: it ends the pause, and the 503 before it no longer count."""
+    pace = Pace()
+    for requester in "ab":
+        _answered(pace, _unavailable(30.0), sent_at=0.0, now=1.0, requester=requester)
+    assert pace.admits_at(0, 1.0) == 1.0 + LONGEST_UNAVAILABLE_PAUSE
+    for answer in (ACKNOWLEDGED, Answer(verdict=Verdict.LATER, status=425)):
+        _answered(pace, answer, sent_at=0.0, now=2.0, requester="c")
+        assert pace.admits_at(0, 2.0) == 2.0
+        _answered(pace, _unavailable(30.0), sent_at=0.0, now=2.0, requester="a")
+        assert pace.admits_at(0, 2.0) == 2.0
+
+
+def test_503_does_not_end_the_pause_of_another_503() -> None:
+    """Nor does 429."""
+    pace = Pace()
+    for number, answer in enumerate([_unavailable(5.0), _unavailable(5.0), _unavailable(1.0), _overloaded(1.0)]):
+        _answered(pace, answer, sent_at=0.0, now=10.0, requester=str(number))
+    assert pace.admits_at(0, 10.0) == 15.0
 
 
 def test_gated_time_is_counted_once_and_by_reason() -> None:
@@ -148,19 +201,23 @@ def test_what_hung_before_teaches_nothing() -> None:
     """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
     pace = Pace()
     for number in range(20):
-        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), doubtful=True)
+        _answered(pace, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), suspect=True)
     assert (pace.limit, pace.state(80.0)) == (START, State.CLOSED)
     _answered(pace, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=80.0, now=80.0)
     assert pace.state(81.0) is State.HALF_OPEN
-    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, doubtful=True)
+    _answered(pace, UNREACHABLE, sent_at=81.0, now=82.0, suspect=True)
     assert pace.state(82.0) is State.OPEN
 
 
-@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
-def test_one_odd_csr_stops_nothing_twice(verdict: Verdict) -> None:
-    """What is answered as if by somebody else again, while the function answers others, is that CSR's matter."""
+@pytest.mark.parametrize(
+    "verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED, Verdict.UNAVAILABLE, Verdict.SLOW]
+)
+def test_a_suspect_csr_stops_nothing(verdict: Verdict) -> None:
+    """If a CSR fails again as if the function was at fault, while the function answers others, only the CSR waits."""
     pace = Pace()
-    _answered(pace, Answer(verdict=verdict, status=403), sent_at=0.0, now=1.0, doubtful=True)
+    for requester in "ab":
+        answer = Answer(verdict=verdict, status=403, retry_after=30.0)
+        assert not _answered(pace, answer, sent_at=0.0, now=1.0, requester=requester, suspect=True)
     assert (pace.limit, pace.state(1.0), pace.admits_at(0, 1.0)) == (START, State.CLOSED, 1.0)
 
 
@@ -197,7 +254,7 @@ def test_row_23_one_odd_410_does_not_stop_what_is_answered() -> None:
 
 
 def test_row_17_what_the_function_asks_for_outlives_the_circuits_pause() -> None:
-    """A Retry-After of 429 or 503 still holds when an answer ends the pause for another reason."""
+    """A Retry-After of 429 still holds when an answer ends the pause for another reason."""
     pace = Pace()
     _answered(pace, _overloaded(30.0), sent_at=0.0, now=0.0)
     _answered(pace, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
@@ -250,6 +307,7 @@ def test_half_open_sends_one_probe() -> None:
         (Answer(verdict=Verdict.LATER, status=425), State.CLOSED),
         (Answer(verdict=Verdict.POISON, status=400), State.CLOSED),
         (_overloaded(), State.CLOSED),
+        (_unavailable(), State.CLOSED),
         (Answer(verdict=Verdict.LATER), State.HALF_OPEN),  # a fault of ours: the next one is the probe
         (Answer(verdict=Verdict.SLOW, status=504), State.OPEN),
         (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN),

@@ -19,6 +19,15 @@ def test_the_earliest_place_that_still_counts() -> None:
     assert (schedule.pop(4.0), schedule.next_due(), schedule.pop(9.0)) == ("c", None, None)
 
 
+def test_what_was_added_first_goes_first() -> None:
+    """Of those due at the same time, whatever their uids are: none starves another."""
+    due = dict.fromkeys("cab", 1.0)
+    schedule = Schedule(due.get)
+    for uid in due:
+        schedule.add(1.0, uid)
+    assert [schedule.pop(1.0) for _ in due] == ["c", "a", "b"]
+
+
 def test_outdated_places_are_swept_out() -> None:
     """Places that were moved a hundred thousand times take no memory."""
     due = {"first": 0.0}

@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import pytest
 
-from csr_exporter.answer import Answer, Verdict
+from csr_exporter.answer import Answer, Verdict, verdict_of
 from csr_exporter.budget import Limits
 from csr_exporter.circuit import LONGEST_PAUSE, State
 from csr_exporter.csr import Stage
-from csr_exporter.pace import START
+from csr_exporter.pace import LONGEST_UNAVAILABLE_PAUSE, START
 from csr_exporter.replicas import Replicas
 from csr_exporter.retry import LONGEST_RETRY, POISON_RETRY
 from csr_exporter.work import Change, Parcel, Work
@@ -68,7 +68,7 @@ def test_row_17_retry_after_of_429_is_everybodys(asked: float) -> None:
 def test_row_18_half_of_the_answers_are_503() -> None:
     """The concurrency falls, stays above none, and everything is delivered; without the 503 it grows to the cap."""
     chance = random.Random(18).random  # noqa: S311 - no secret
-    bad = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=0.5)
+    bad = Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=0.5)
     simulation = Simulation(function=lambda _parcel, now: (0.08, bad if now < 30 and chance() < 0.5 else ISSUED))
     for number in range(2000):
         simulation.create(number)
@@ -185,9 +185,94 @@ def test_row_23_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
     assert 10 <= simulation.numbers[1] <= 60
 
 
+HONEST = range(101, 125)
+UNAVAILABLE = Answer(verdict=verdict_of(503), status=503, retry_after=30.0)
+
+
+def _with_hostile_pods(*pods: int, arrivals: dict[int, float]) -> Simulation:
+    """Pods whose CSRs always get 503: six CSRs at once, then one each 30 s. Beside them honest pods with one CSR."""
+    hostile = {reference(pod=pod).requester for pod in pods}
+    simulation = Simulation(
+        function=lambda parcel, _now: (0.08, UNAVAILABLE if parcel.reference.requester in hostile else ISSUED)
+    )
+    for pod in pods:
+        for number in range(26):
+            when = 0.0 if number < 6 else (number - 5) * 30.0
+            simulation.at(when, partial(simulation.create, 1000 * pod + number, pod=pod))
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(600.0)
+    return simulation
+
+
+def _longest_wait(simulation: Simulation, arrivals: dict[int, float]) -> float:
+    assert [each.number for each in simulation.sent if each.number in arrivals] == list(arrivals)
+    assert set(simulation.issued) == set(arrivals)
+    return max(simulation.issued[number] - when for number, when in arrivals.items())
+
+
+@pytest.mark.parametrize(
+    ("first", "interval"),
+    [
+        pytest.param(0.1, 0.0, id="all at once, after the attacker"),
+        pytest.param(0.1, 1.0, id="one a second"),
+        pytest.param(0.1, 20.0, id="one in 20 s"),
+        pytest.param(400.0, 0.0, id="long after the attacker"),
+        pytest.param(391.0, 1.0, id="while the attacker's next CSR is due"),
+    ],
+)
+def test_a_pod_that_always_gets_503_holds_up_no_honest_pod(first: float, interval: float) -> None:
+    """24 honest pods are sent at once, in order of arrival, each once; the attacker has what its budget allows."""
+    arrivals = {number: first + place * interval for place, number in enumerate(HONEST)}
+    simulation = _with_hostile_pods(1, arrivals=arrivals)
+    assert _longest_wait(simulation, arrivals) <= 0.5
+    assert {simulation.numbers[number] for number in HONEST} == {1}
+    assert sum(1 for each in simulation.sent if each.number >= 1000) <= 6 + 600 / 30
+    assert simulation.handouts[0].gated(simulation.now) == {}
+    assert simulation.paces[0].limit >= START
+
+
+@pytest.mark.parametrize("first", [0.1, 3.0, 31.0, 392.0])
+@pytest.mark.parametrize(("pods", "pauses"), [(2, 2), (6, 6)])
+def test_pods_that_always_get_503_hold_up_honest_pods_for_seconds(pods: int, pauses: int, first: float) -> None:
+    """Together they look like an outage until an honest CSR is answered, which takes as many pauses at most."""
+    arrivals = {number: first + 0.01 * place for place, number in enumerate(HONEST)}
+    simulation = _with_hostile_pods(*range(1, pods + 1), arrivals=arrivals)
+    assert _longest_wait(simulation, arrivals) <= pauses * LONGEST_UNAVAILABLE_PAUSE + 1
+
+
+def test_a_suspects_retries_cost_tokens() -> None:
+    """What is answered as if by another server, while others are acknowledged, is charged to its requester."""
+    odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
+    mine = reference(pod=1).requester
+    simulation = Simulation(
+        Work(limits=Limits(burst=2, seconds=300)),
+        function=lambda parcel, _now: (0.08, odd if parcel.reference.requester == mine else ISSUED),
+    )
+    for number in (1, 2):
+        simulation.create(number, pod=1)
+    for number in range(100, 700):
+        simulation.at(float(number), partial(simulation.create, number))
+    simulation.run(700.0)
+    assert len(simulation.issued) == 600
+    charged = [each for each in simulation.sent if each.parcel.suspect]
+    assert len(charged) <= 2 * (1 + 600 / 300)
+
+
+def test_503_to_everybody_stops_nearly_everything() -> None:
+    """An overloaded or misconfigured function gets two events each five seconds; when it is well, all are issued."""
+    simulation = Simulation(function=lambda _parcel, now: (0.08, UNAVAILABLE if now < 300 else ISSUED))
+    for number in range(1000):
+        simulation.create(number)
+    simulation.run(300.0)
+    assert len(simulation.sent) <= 2 * START + 2 * 300 / LONGEST_UNAVAILABLE_PAUSE
+    simulation.run(360.0)
+    assert len(simulation.issued) == 1000
+
+
 def test_row_29_ended_while_the_gate_is_shut() -> None:
     """Denied, deleted or issued while it could not be sent: nothing of it is sent; the same name again is new work."""
-    overloaded = Answer(verdict=Verdict.OVERLOADED, status=503, retry_after=60.0)
+    overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=60.0)
     simulation = Simulation(function=lambda _parcel, now: (0.01, overloaded if now < 1 else ISSUED))
     simulation.create(1)
     simulation.run(0.5)

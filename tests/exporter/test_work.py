@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tracemalloc
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from csr_exporter.answer import Answer, Verdict
 from csr_exporter.budget import Limits
 from csr_exporter.csr import Stage
+from csr_exporter.handout import Handout
+from csr_exporter.pace import Pace
 from csr_exporter.replicas import Replicas
 from csr_exporter.retry import (
     FULFILMENT,
@@ -159,7 +162,7 @@ def test_row_24_no_csr_is_blamed_for_credential_or_endpoint(verdict: Verdict) ->
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
-def test_an_odd_csr_is_blamed_when_others_are_answered(verdict: Verdict) -> None:
+def test_a_csr_is_suspect_when_others_are_answered(verdict: Verdict) -> None:
     """It waits longer and longer then; an answer to what was sent before says nothing, and one of its own ends that."""
     odd, work = Answer(verdict=verdict, status=403), _work(1, 2, 3)
     first, second, third = (_taken(work, 0.0) for _ in range(3))
@@ -170,14 +173,29 @@ def test_an_odd_csr_is_blamed_when_others_are_answered(verdict: Verdict) -> None
     work.settle(again, odd, now=2.0)
     work.settle(third, FAILED, now=3.0, took=1.5)
     again = _taken(work, 3.0)
-    assert again == dataclasses.replace(first, odd=True)
+    assert again == dataclasses.replace(first, suspect=True)
     work.settle(again, odd, now=3.0)
     again = _taken(work, 100.0)
     while again.reference != first.reference:
         again = _taken(work, 100.0)
-    assert (again.attempt, again.odd) == (2, True)
+    assert (again.attempt, again.suspect) == (2, True)
     work.settle(again, FAILED, now=100.0)
-    assert not _taken(work, 200.0).odd
+    assert not _taken(work, 200.0).suspect
+
+
+@pytest.mark.parametrize("failure", [Answer(verdict=Verdict.UNAVAILABLE, status=503), Answer(verdict=Verdict.SLOW)])
+def test_a_csr_is_suspect_only_while_others_are_answered(failure: Answer) -> None:
+    """Only what was answered since its last 503 counts, so that an outage does not look like the fault of all CSRs."""
+    work = _work(1, 2, chance=0.0)
+    first, second = _taken(work, 0.0), _taken(work, 0.0)
+    work.settle(first, failure, now=1.0)
+    work.settle(second, FAILED, now=2.0, took=0.5)
+    suspects = []
+    for now, answer in ((1.5, failure), (10.0, FAILED)):
+        parcel = _taken(work, now)
+        suspects.append((parcel.reference, parcel.suspect))
+        work.settle(parcel, answer, now=now)
+    assert suspects == [(first.reference, True), (first.reference, False)]
 
 
 @pytest.mark.parametrize("when", ["before", "in flight", "after a failure", "after an acknowledgement"])
@@ -394,13 +412,101 @@ def test_a_requester_beyond_its_budget_waits_alone() -> None:
     assert [_drain(work, now) for now in (29.9, 30.0, 59.9, 60.0, 90.0)] == [[], [7], [], [8], [9]]
 
 
-def test_a_retry_costs_no_budget() -> None:
-    """Only the first event of a CSR counts: failures, and resends of what was acknowledged, are not the requester's."""
+def test_retries_of_an_only_csr_cost_no_tokens() -> None:
+    """An honest pod has one CSR at a time: its back-off alone bounds how often that is sent."""
     work = Work(limits=Limits(burst=1, seconds=3600), chance=lambda: 0.0)
     work.see(reference(1), Stage.APPROVED, now=0.0)
     work.settle(_taken(work, 0.0), FAILED, now=0.0)
     work.settle(_taken(work, 1.0), ACKNOWLEDGED, now=1.0)
     assert _taken(work, 1.0 + FULFILMENT).resend == 1
+
+
+def test_a_deferred_csr_is_sent_often_enough_within_calicos_patience() -> None:
+    """An honest pod's only CSR, deferred by 425 with Retry-After 2, is sent every 2 s at first, at least every 30 s."""
+    work, now, sent = Work(chance=lambda: 0.5), 0.0, []
+    work.see(reference(1), Stage.PENDING, now=0.0)
+    while now <= 90.0:
+        sent.append(now)
+        work.settle(_taken(work, now), Answer(verdict=Verdict.LATER, status=425, retry_after=2.0), now=now)
+        now = work.next_due() or 0.0
+    assert sent[:17] == [2.0 * number for number in range(17)]
+    assert max(later - earlier for earlier, later in itertools.pairwise([*sent, 90.0])) <= 31.0
+
+
+CAUSED_BY_THE_CSR = [
+    pytest.param(Answer(verdict=Verdict.LATER, status=425, retry_after=2.0), id="deferred"),
+    pytest.param(FAILED, id="500"),
+    pytest.param(Answer(verdict=Verdict.POISON, status=400), id="poison"),
+    pytest.param(ACKNOWLEDGED, id="acknowledged, not issued"),
+    pytest.param(Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=30.0), id="503"),
+]
+
+
+@pytest.mark.parametrize("answer", CAUSED_BY_THE_CSR)
+def test_a_requesters_retries_cost_tokens(answer: Answer) -> None:
+    """A pod whose CSRs fail by their own fault causes no more events than its budget allows; each CSR has its turn."""
+    work = Work(limits=Limits(burst=3, seconds=3000), chance=lambda: 0.0)
+    handout = Handout(work, Pace())
+    for number in range(1, 4):
+        work.see(reference(number, pod=1), Stage.PENDING, now=0.0)
+    sent, now = list[tuple[float, int]](), 0.0
+    while len(sent) < 7:
+        while (parcel := handout.take(now)) is not None:
+            sent.append((now, int(parcel.reference.uid[:8])))
+            handout.settle(parcel, answer, now=now)
+        pause = handout.pause(now)
+        assert pause is not None
+        assert pause > 0.0
+        now += pause
+    assert [place for place, (now, _) in enumerate(sent, 1) if place > 3 + now / 3000] == []
+    assert sorted(number for _, number in sent[3:6]) == [1, 2, 3]
+
+
+GLOBAL_FAULTS = [
+    pytest.param(Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=1.0), id="overload"),
+    pytest.param(Answer(verdict=Verdict.CREDENTIAL, status=403), id="credential"),
+    pytest.param(Answer(verdict=Verdict.ENDPOINT, status=404), id="endpoint"),
+    pytest.param(Answer(verdict=Verdict.SLOW), id="connection lost"),
+]
+
+
+@pytest.mark.parametrize("answer", GLOBAL_FAULTS)
+def test_retries_after_a_fault_of_the_function_cost_no_tokens(answer: Answer) -> None:
+    """Overload, credential, endpoint, connection: afterwards a pod's CSRs are sent although its burst is spent."""
+    work = Work(limits=Limits(burst=2, seconds=3600), chance=lambda: 0.0)
+    handout = Handout(work, Pace())
+    for number in (1, 2):
+        work.see(reference(number, pod=1), Stage.PENDING, now=0.0)
+    first, second = handout.take(0.0), handout.take(0.0)
+    assert first is not None
+    assert second is not None
+    handout.settle(first, answer, now=0.5)
+    handout.settle(second, answer, now=0.5)
+    again = handout.take(60.0)
+    assert again is not None
+    handout.settle(again, ACKNOWLEDGED, now=60.0)
+    work.see(again.reference, None, now=60.0)
+    assert handout.take(60.0) is not None
+
+
+def test_retries_that_wait_for_a_token_delay_nobody() -> None:
+    """Others' retries and new CSRs are sent at once; those that wait follow one by one, in the order of waiting."""
+    work = Work(limits=Limits(burst=3, seconds=30), chance=lambda: 0.0)
+    for number in (3, 1, 2):
+        work.see(reference(number, pod=1), Stage.PENDING, now=0.0)
+    work.see(reference(4), Stage.PENDING, now=0.0)
+    for _ in range(4):
+        work.settle(_taken(work, 0.0), FAILED, now=0.0)
+    work.see(reference(5), Stage.PENDING, now=1.0)
+    assert sorted(_drain(work, 1.0)) == [4, 5]
+    assert work.next_due() == 30.0
+    order = []
+    for now in (30.0, 60.0, 90.0, 120.0):
+        parcel = _taken(work, now)
+        order.append(int(parcel.reference.uid[:8]))
+        work.settle(parcel, FAILED, now=now)
+        assert work.take(now + 1) is None
+    assert order == [3, 1, 2, 3]
 
 
 def test_what_has_ended_gives_its_place_back() -> None:
@@ -435,18 +541,19 @@ def test_a_csr_of_another_replica_is_left_to_it_for_a_while() -> None:
     assert not _taken(works[0], 16.0).takeover
 
 
-def test_what_hung_stands_aside() -> None:
+@pytest.mark.parametrize("answer", [Answer(verdict=Verdict.SLOW), Answer(verdict=Verdict.UNAVAILABLE, status=503)])
+def test_what_hung_stands_aside(answer: Answer) -> None:
     """A CSR whose event was not answered for long is taken only where that is allowed, until it is answered."""
     work = _work(1, 2, chance=0.0)
-    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
-    work.settle(_taken(work, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG - 1)
+    work.settle(_taken(work, 0.0), answer, now=HANG, took=HANG)
+    work.settle(_taken(work, 0.0), answer, now=HANG, took=HANG - 1)
     assert work.next_due(hung=False) == work.next_due() == HANG + SHORTEST_RETRY
-    assert not _taken(work, 20.0).hung
+    assert not _taken(work, 20.0).suspect
     assert (work.take(20.0, hung=False), work.next_due(hung=False)) == (None, None)
     parcel = _taken(work, 20.0)
-    assert parcel.hung
+    assert parcel.suspect
     work.settle(parcel, Answer(verdict=Verdict.LATER, status=425), now=50.0, took=30.0)
-    assert not _taken(work, 60.0).hung
+    assert not _taken(work, 60.0).suspect
 
 
 def test_what_hung_does_not_starve() -> None:

@@ -20,7 +20,7 @@ NUMBERS = st.integers(0, 9)
 ANSWERS = st.builds(
     Answer,
     verdict=st.sampled_from(Verdict),
-    status=st.sampled_from([None, 200, 425, 503]),
+    status=st.sampled_from([None, 200, 425, 429, 503]),
     retry_after=st.sampled_from([None, 0.0, 2.0, 300.0]),
 )
 

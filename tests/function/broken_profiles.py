@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 
+def lifetime(**changes: Any) -> dict[str, Any]:
+    """How long its certificates last."""
+    return {"default": "30d", "maximum": "90d"} | changes
+
+
 def profile(**changes: Any) -> dict[str, Any]:
     """A small profile that is right, or wrong in one key."""
     return {
         "name": "own",
         "usages": ["digital signature", "server auth"],
-        "lifetime": {"default": "30d", "minimum": "1h", "maximum": "90d"},
+        "lifetime": lifetime(minimum="1h"),
         "components": [component()],
     } | changes
 
@@ -79,12 +84,25 @@ TEXTS: Final = (
     _top(r"subject\.2\.5\.4\.3: allowed is an OID other than 2\.5\.4\.3", subject={"2.5.4.3": "name"}),
     _top(r"subject\.zz: allowed is an OID other", subject={"zz": "value"}),
     _top(r"subject\.C: allowed is an OID other", subject={"C": "US"}),
-    _top(r"lifetime\.default: allowed is a whole number with a unit .*, got 30", lifetime={"default": 30}),
-    _top(r"lifetime\.default: allowed is a whole number", lifetime={"default": "30s"}),
-    _top(r"lifetime\.default: field required", lifetime={}),
-    _top(r"lifetime\.floor: allowed is a number between 0 and 1, got 1", lifetime={"default": "30d", "floor": 1}),
-    _top(r"lifetime\.floor: allowed is a number between 0 and 1, got 0", lifetime={"default": "30d", "floor": 0.0}),
-    _top(r"lifetime\.floor: allowed is a number between 0 and 1, got -1", lifetime={"default": "30d", "floor": -1}),
+    _top(
+        r"lifetime\.default: allowed is a whole number with a unit .*, got 30",
+        lifetime=lifetime(default=30),
+    ),
+    _top(r"lifetime\.default: allowed is a whole number", lifetime=lifetime(default="30s")),
+    _top(r"lifetime\.default: field required", lifetime={"maximum": "90d"}),
+    _top(r"lifetime\.maximum: field required", lifetime={"default": "30d"}),
+    _top(
+        r"lifetime\.floor: allowed is a number between 0 and 1, got 1",
+        lifetime=lifetime(floor=1),
+    ),
+    _top(
+        r"lifetime\.floor: allowed is a number between 0 and 1, got 0",
+        lifetime=lifetime(floor=0.0),
+    ),
+    _top(
+        r"lifetime\.floor: allowed is a number between 0 and 1, got -1",
+        lifetime=lifetime(floor=-1),
+    ),
     _row(r"components\.1\.service_accounts: allowed is at least one, got \[\]", service_accounts=[]),
     _row(r"components\.1\.service_accounts: allowed is each once", service_accounts=["a/b", "a/b"]),
     _row(r"components\.1\.service_accounts\.0: allowed is NAMESPACE/NAME .*, got 'x'", service_accounts=["x"]),
@@ -157,9 +175,9 @@ RULES: Final = (
     _top(
         r"lifetime: got 0:09:00, .*, allowed is 10m <= minimum",
         schema=False,
-        lifetime={"default": "30d", "minimum": "9m"},
+        lifetime=lifetime(minimum="9m"),
     ),
-    _top(r"lifetime: got .*, allowed is 10m", schema=False, lifetime={"default": "1h", "minimum": "2h"}),
+    _top(r"lifetime: got .*, allowed is 10m", schema=False, lifetime=lifetime(default="1h", minimum="2h")),
     _top(r"lifetime: got .*, allowed is 10m", schema=False, lifetime={"default": "30d", "maximum": "29d"}),
     _top(r"lifetime: got .*, allowed is .*825d", schema=False, lifetime={"default": "30d", "maximum": "826d"}),
     _top(

@@ -43,6 +43,7 @@ from csr_signer.pkcs10 import parse
 from csr_signer.policy import Decision, Deferral, Permit, Signer, decide
 from csr_signer.violation import CODES
 from sandbox.calico import der
+from tests.function.component_tables import configured
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -546,7 +547,7 @@ def make_issuer(of: HasPem | None = None, *, chain: Sequence[HasPem] = (), trust
 @cache
 def calico(release: str = "3.31") -> profile.Profile:
     """The shipped profile's rows of one release."""
-    return profile.load("calico", release=release, folder=profile.SHIPPED)
+    return profile.load("calico", release=release, namespaces=configured("calico", release), folder=profile.SHIPPED)
 
 
 @cache
@@ -574,7 +575,7 @@ def make_signer(*, release: str = "3.31", **one_thing_wrong: Any) -> Signer:
         "signer_name": SIGNER_NAME,
         "approve": True,
         "profile": calico(release),
-        "lifetime": timedelta(days=825),
+        "lifetime": calico(release).lifetime.maximum,
         "deferral_limit": timedelta(minutes=5),
         "issuer": make_issuer(),
         "configuration_digest": "0" * 64,

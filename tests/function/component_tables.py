@@ -210,3 +210,9 @@ ENTERPRISE: Final = (
 def rows(profile: str, release: str) -> Sequence[Asked]:
     """What the components of a release ask for."""
     return [row for row in {"calico": CALICO, "calico-enterprise": ENTERPRISE}[profile] if row.known(release)]
+
+
+def configured(profile: str, release: str) -> list[str]:
+    """The namespaces that a configuration must list: all of a release, where there are several to choose from."""
+    used = sorted({asked.namespace for asked in rows(profile, release)})
+    return used if len(used) > 1 else []

@@ -15,7 +15,7 @@ FUNCTION = ROOT / "function"
 MODULES = sorted((FUNCTION / "csr_signer").glob("*.py"))
 SOURCES = [FUNCTION / "main.py", *MODULES]
 
-NETWORK = ("cluster", "credentials", "kms")
+NETWORK = ("api_server", "cluster", "credentials", "kms")
 """The only modules that talk to anyone."""
 
 NETWORK_LIBRARIES = frozenset(

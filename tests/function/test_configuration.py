@@ -1,5 +1,6 @@
 """The configuration document: good values, or an error that names the key, what was got and what is allowed."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from csr_signer.configuration import GoogleIdToken, load
+from csr_signer import profile
+from csr_signer.configuration import GoogleAccessToken, GoogleIdToken, load
 from csr_signer.errors import ConfigurationError
 from tests.function.builders import KEY_VERSION, SIGNER_NAME, ec_key, make_authority
 
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/demo"
+ACCESS = "csr-access-demo@example-project.iam.gserviceaccount.com"
 OTHER_VERSION = KEY_VERSION.replace("/k/", "/other/")
 Change = Callable[[dict[str, Any]], object]
 
@@ -26,7 +29,7 @@ def document() -> dict[str, Any]:
                 "source": SOURCE,
                 "server": "https://10.0.0.1",
                 "certificate_authority": "cluster-ca.pem",
-                "authentication": {"google_access_token": {}},
+                "authentication": {"google_id_token": {"audience": "https://demo.example.com"}},
             }
         },
         "signers": [
@@ -43,6 +46,12 @@ def document() -> dict[str, Any]:
 def cluster(**changes: Any) -> Change:
     """Changes keys of the cluster; None removes one."""
     return lambda whole: _update(whole["clusters"]["demo"], changes)
+
+
+def access_token(server: str | None, authority: str | None = "cluster-ca.pem", **options: Any) -> Change:
+    """Makes the cluster one that gets a Google access token."""
+    way = {"google_access_token": {"service_account": ACCESS} | options}
+    return cluster(server=server, certificate_authority=authority, authentication=way)
 
 
 def signer(**changes: Any) -> Change:
@@ -122,7 +131,7 @@ def test_a_document_is_a_configuration(folder: Path) -> None:
         SIGNER_NAME,
         True,
     )
-    assert made.lifetime == made.profile.lifetime.maximum == timedelta(days=825)
+    assert made.lifetime == made.profile.lifetime.maximum == timedelta(days=365)
     assert made.deferral_limit == timedelta(minutes=5)
     assert made.issuer.certificate == make_authority().certificate
     assert (made.issuer.key_version, made.issuer.protection_level) == (KEY_VERSION, "HSM")
@@ -147,7 +156,9 @@ def test_a_signer_may_leave_namespaces_of_its_profile_out(folder: Path) -> None:
     made = load(written(folder, signer(profile=reference))).signers["demo", SIGNER_NAME]
     assert made.profile.rows_of("calico-system", "calico-node")
     assert not made.profile.rows_of("calico-apiserver", "calico-apiserver")
-    with pytest.raises(ConfigurationError, match=r"signers\.0: .*tigera-dex"):
+    with pytest.raises(
+        ConfigurationError, match=r"signers\.0: profile\.namespaces: Unsupported value: \['tigera-dex'\]"
+    ):
         load(written(folder, signer(profile=reference | {"namespaces": ["tigera-dex"]})))
 
 
@@ -213,11 +224,34 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         ),
         (
             r"authentication: got \['google_access_token', 'google_id_token'\], allowed is one",
-            cluster(authentication={"google_access_token": {}, "google_id_token": {"audience": "a"}}),
+            cluster(
+                authentication={
+                    "google_access_token": {"service_account": ACCESS},
+                    "google_id_token": {"audience": "a"},
+                }
+            ),
         ),
         (
-            r"authentication\.google_access_token: takes no options, got \{'scope': 'x'\}",
-            cluster(authentication={"google_access_token": {"scope": "x"}}),
+            r"clusters\.demo\.authentication\.google_access_token\.service_account: field required, got \{\}",
+            cluster(authentication={"google_access_token": {}}),
+        ),
+        (
+            r"clusters\.demo\.authentication\.google_access_token\.scope: unexpected keyword argument",
+            access_token("https://10.0.0.1", scope="x"),
+        ),
+        *(
+            (
+                rf"google_access_token\.service_account: Invalid value: {re.escape(repr(account))}: must be NAME@PR",
+                access_token("https://a.gke.goog", service_account=account),
+            )
+            for account in (
+                "",
+                "user@example.com",
+                "csr-access@example-project.iam.gserviceaccount.com/keys",
+                "../csr-access@example-project.iam.gserviceaccount.com",
+                "csr-access@example-project.iam.gserviceaccount.com:signBlob",
+                "csr-access@example-project.iam.gserviceaccount.com\n",
+            )
         ),
         (
             r"server, certificate_authority: the kubeconfig names them",
@@ -240,19 +274,19 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         (r"server: got 'https://h:70000'", cluster(server="https://h:70000")),
         (r"server: got 'https://h:0'", cluster(server="https://h:0")),
         (
-            r"certificate_authority: needed for '10\.0\.0\.1': only \*\.gke\.goog",
+            r"certificate_authority: Required value: .* trusted for \*\.gke\.goog and .* only, not for '10\.0\.0\.1'",
             cluster(certificate_authority=None),
         ),
         (
-            r"certificate_authority: needed for 'gke\.goog\.example\.com'",
+            r"certificate_authority: Required value: .* not for 'gke\.goog\.example\.com'",
             cluster(certificate_authority=None, server="https://gke.goog.example.com"),
         ),
         (
-            r"certificate_authority: needed for 'evilgke\.goog'",
+            r"certificate_authority: Required value: .* not for 'evilgke\.goog'",
             cluster(certificate_authority=None, server="https://evilgke.goog"),
         ),
         (
-            r"certificate_authority: needed for 'x\.connectgateway\.googleapis\.com'",
+            r"certificate_authority: Required value: .* not for 'x\.connectgateway\.googleapis\.com'",
             cluster(certificate_authority=None, server="https://x.connectgateway.googleapis.com"),
         ),
         (
@@ -315,7 +349,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             r"profile\.release: input should be a valid string, got 3\.31",
             signer(profile={"name": "calico", "release": 3.31}),
         ),
-        (r"signers\.0: lifetime: got less than the profile's minimum", signer(lifetime="9m")),
+        (r"signers\.0: lifetime: Invalid value: 9m: must be from 10m to 365d, the profile", signer(lifetime="9m")),
         (
             r"signers\.1: 'csr-signer\.example\.com/calico' of cluster 'demo' stands twice",
             lambda whole: whole["signers"].append(whole["signers"][0]),
@@ -370,6 +404,95 @@ def test_several_things_wrong_with_one_cluster_are_all_named(folder: Path) -> No
         load(written(folder, cluster(source="", authentication={}, server="ftp://x")))
 
 
+# Hosts that are neither Google's nor private addresses, some of them close to it.
+STRANGERS = (
+    "https://api.example.com",
+    "https://gke.goog",
+    "https://evilgke.goog",
+    "https://a.gke.goog.example.com",
+    "https://a.gke.goog.",
+    "https://x.connectgateway.googleapis.com",
+    "https://connectgateway.googleapis.com.example.com",
+    "https://storage.googleapis.com",
+    "https://localhost",
+    "https://[fd00::1]",
+    "https://8.8.8.8",
+    "https://127.0.0.1:6443",
+    "https://169.254.169.254",
+    "https://172.15.255.255",
+    "https://172.32.0.0",
+    "https://100.63.255.255",
+    "https://0.0.0.0",
+    "https://010.0.0.1",
+    "https://10.1",
+)
+PRIVATE = (
+    "https://10.0.0.2",
+    "https://172.16.0.2",
+    "https://172.31.255.2",
+    "https://192.168.0.2",
+    "https://100.64.0.2",
+)
+
+
+@pytest.mark.parametrize("private_endpoint", [False, True])
+@pytest.mark.parametrize("server", STRANGERS)
+def test_an_access_token_goes_to_no_stranger(server: str, folder: Path, *, private_endpoint: bool) -> None:
+    """Whoever serves another host than Google's would hold the token, whatever CA is pinned; no setting allows it."""
+    complaint = (
+        rf"clusters\.demo: server: Invalid value: {re.escape(repr(server))}: must be a host \*\.gke\.goog or"
+        r" connectgateway\.googleapis\.com, .*; with authentication\.google_access_token\.private_endpoint: true"
+    )
+    with pytest.raises(ConfigurationError, match=complaint):
+        load(written(folder, access_token(server, private_endpoint=private_endpoint)))
+
+
+@pytest.mark.parametrize("server", PRIVATE)
+def test_a_private_control_plane_gets_an_access_token_only_where_it_is_said(server: str, folder: Path) -> None:
+    """The function cannot see whose a private address is: the operator says so, and pins the CA."""
+    with pytest.raises(ConfigurationError, match="server: Invalid value"):
+        load(written(folder, access_token(server)))
+    with pytest.raises(ConfigurationError, match="certificate_authority: Required value"):
+        load(written(folder, access_token(server, None, private_endpoint=True)))
+    (made,) = load(written(folder, access_token(server, private_endpoint=True))).clusters.values()
+    assert made.authentication.google_access_token == GoogleAccessToken(service_account=ACCESS, private_endpoint=True)
+
+
+@pytest.mark.parametrize("lifetime", ["366d", "825d", "9999d"])
+def test_a_lifetime_beyond_the_profiles_is_no_silent_cap(lifetime: str, folder: Path) -> None:
+    """Who wants longer ones than the profile's is told that this takes a profile, instead of getting shorter ones."""
+    complaint = (
+        rf"signers\.0: lifetime: Invalid value: {lifetime}: must be from 10m to 365d, .* use a profile of your own"
+    )
+    with pytest.raises(ConfigurationError, match=complaint):
+        load(written(folder, signer(lifetime=lifetime)))
+
+
+def test_longer_lifetimes_are_in_a_profile_beside_the_document(folder: Path) -> None:
+    """As docs/profiles.md says: a copy of the shipped one with another maximum, up to the ceiling in the code."""
+    shipped = (profile.SHIPPED / "calico.yaml").read_text(encoding="utf-8")
+    assert shipped.count("maximum: 365d") == 1
+    reference = {"name": "own.yaml", "release": "3.31"}
+    (folder / "own.yaml").write_text(shipped.replace("maximum: 365d", "maximum: 825d"), encoding="utf-8")
+    assert load(written(folder, signer(profile=reference))).signers["demo", SIGNER_NAME].lifetime == profile.CEILING
+    (folder / "own.yaml").write_text(shipped.replace("maximum: 365d", "maximum: 826d"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"own\.yaml: lifetime: got .* maximum <= 825d"):
+        load(written(folder, signer(profile=reference)))
+
+
+@pytest.mark.parametrize("release", ["3.26", "3.30"])
+def test_a_namespace_that_anyone_could_create_is_not_honoured_unasked(release: str, folder: Path) -> None:
+    """Until 3.30 the API server's namespace exists only where the API server does: the configuration must say."""
+    reference = {"name": "calico", "release": release}
+    complaint = r"signers\.0: profile\.namespaces: Required value: must list .* of calico-apiserver, calico-system$"
+    with pytest.raises(ConfigurationError, match=complaint):
+        load(written(folder, signer(profile=reference)))
+    for namespaces in (["calico-system"], ["calico-apiserver", "calico-system"]):
+        made = load(written(folder, signer(profile=reference | {"namespaces": namespaces})))
+        rows = made.signers["demo", SIGNER_NAME].profile.rows_of("calico-apiserver", "calico-apiserver")
+        assert bool(rows) == ("calico-apiserver" in namespaces)
+
+
 @pytest.mark.parametrize(
     "server",
     [
@@ -379,8 +502,9 @@ def test_several_things_wrong_with_one_cluster_are_all_named(folder: Path) -> No
     ],
 )
 def test_googles_own_front_ends_need_no_pinned_ca(server: str, folder: Path) -> None:
-    """The system's roots are enough for them, and for nobody else."""
-    assert load(written(folder, cluster(server=server, certificate_authority=None))).clusters["demo"].server == server
+    """The system's roots are enough for them, and for nobody else; an access token may go there."""
+    for change in (cluster(server=server, certificate_authority=None), access_token(server, None)):
+        assert load(written(folder, change)).clusters["demo"].server == server
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "localhost:65535", "[::1]:4711"])
@@ -444,7 +568,7 @@ def test_the_digest_is_of_what_a_certificate_follows_from(folder: Path) -> None:
         digest(issuer(trust_bundle="both.pem")),
         digest(issuer(key_version=OTHER_VERSION)),
         digest(issuer(protection_level="SOFTWARE")),
-        digest(signer(profile={"name": "calico", "release": "3.30"})),
+        digest(signer(profile={"name": "calico", "release": "3.30", "namespaces": ["calico-system"]})),
         digest(signer(lifetime="30d")),
         digest(signer(approve=False)),
         digest(signer(signer_name="example.com/other")),

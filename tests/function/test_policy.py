@@ -245,7 +245,7 @@ def test_permitted_is_also_a_request_with(sentence: str, request_changes: Mappin
         ("ten minutes, the least that the API server accepts", 600, timedelta(minutes=10)),
         ("below the minimum: the minimum", 60, timedelta(minutes=10)),
         ("negative: the minimum", -1, timedelta(minutes=10)),
-        ("beyond the maximum: the maximum", 2_000_000_000, timedelta(days=825)),
+        ("beyond the maximum: the maximum", 2_000_000_000, timedelta(days=365)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -463,7 +463,7 @@ def test_a_wish_beyond_every_number_is_the_maximum() -> None:
     """An expirationSeconds that no length of time can hold is still only a wish."""
     permit = judge(csr={"expiration_seconds": 10**30})
     assert isinstance(permit, Permit)
-    assert permit.not_after - CREATED == timedelta(days=825)
+    assert permit.not_after - CREATED == timedelta(days=365)
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ def test_a_profile_without_rows_refuses() -> None:
 
 def test_a_floor_of_the_profile_holds() -> None:
     """The floor is the profile's: with a tenth, a certificate is given until nine tenths of the lifetime are gone."""
-    lasting = replace(calico(), lifetime=Lifetime(default=timedelta(days=100), floor=0.1))
+    lasting = replace(calico(), lifetime=Lifetime(default=timedelta(days=100), maximum=timedelta(days=100), floor=0.1))
     assert isinstance(judge(signer={"profile": lasting}, now=CREATED + timedelta(days=89)), Permit)
     assert isinstance(judge(signer={"profile": lasting}, now=CREATED + timedelta(days=91)), Refusal)
 
@@ -636,6 +636,6 @@ def test_what_is_permitted_was_requested_and_is_allowed(
         assert set(decision.dns_names) <= set(dns_names) & {"typha-client"}
         assert {str(address) for address in decision.ip_addresses} <= set(addresses) & set(visible) - {"127.0.0.1"}
         assert signer.issuer.not_before <= decision.not_before < decision.not_after <= signer.issuer.not_after
-        assert decision.not_after - CREATED <= timedelta(days=825)
+        assert decision.not_after - CREATED <= timedelta(days=365)
     else:
         assert isinstance(decision, Deferral) or decision.violations

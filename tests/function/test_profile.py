@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
 from csr_signer.profile import ALLOWED_USAGES, CEILING, FLOOR, SHIPPED, NameRule, Profile, Span, load
 from tests.function.broken_profiles import BROKEN, Broken, component, profile
@@ -241,24 +242,38 @@ def test_configured_namespaces_are_the_only_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("namespace", ["old", "absent", "", "web/server"])
 def test_a_namespace_that_the_release_does_not_use_is_an_error(namespace: str, tmp_path: Path) -> None:
     """Anyone could create it; the message says which there are."""
-    with pytest.raises(ConfigurationError, match=rf"namespaces: got \['{namespace}'\], allowed are .* of db, web$"):
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"profile\.namespaces: Unsupported value: \['{namespace}'\]: supported values: db, web$",
+    ):
         loaded(tmp_path, two_namespaces(), "1.1", "web", namespace)
 
 
 def test_a_profile_may_demand_its_namespaces(tmp_path: Path) -> None:
     """Where they differ from installation to installation, none is honoured unasked."""
     demanding = two_namespaces(namespaces="configured")
-    with pytest.raises(ConfigurationError, match=r"namespaces: got none, allowed are those .* of db, old, web$"):
+    with pytest.raises(ConfigurationError, match=r"profile\.namespaces: Required value: .*, of db, old, web$"):
         loaded(tmp_path, demanding, "1.0")
     own = loaded(tmp_path, demanding, "1.0", "db")
     assert [row.service_accounts for row in own.components] == [("db/server",)]
 
 
+def test_a_release_of_one_namespace_needs_no_list(tmp_path: Path) -> None:
+    """There is nothing to choose: a cluster that uses the profile uses its only namespace."""
+    content = profile(namespaces="configured")
+    assert loaded(tmp_path, content).components == loaded(tmp_path, content, None, "web").components != ()
+
+
+@pytest.mark.parametrize("name", SHIPPED_RELEASES)
+def test_requesters_choose_no_longer_lifetime_than_the_default(name: str) -> None:
+    """Nothing can be revoked, so `expirationSeconds` may only shorten what a shipped profile gives."""
+    lifetime = read(Profile, SHIPPED / f"{name}.yaml").lifetime
+    assert lifetime.maximum == lifetime.default == timedelta(days=365)
+
+
 def test_enterprise_demands_its_namespaces(tmp_path: Path) -> None:
     """The shipped profile of Calico Enterprise honours none that the configuration does not name."""
-    with pytest.raises(
-        ConfigurationError, match=r"'calico-enterprise': namespaces: got none, allowed are .*tigera-dex"
-    ):
+    with pytest.raises(ConfigurationError, match=r"profile\.namespaces: Required value: must list .*, of .*tigera-dex"):
         load("calico-enterprise", release="1.44", folder=tmp_path)
 
 
@@ -266,7 +281,7 @@ def test_enterprise_demands_its_namespaces(tmp_path: Path) -> None:
 def test_a_floor_is_a_part(floor: float, tmp_path: Path) -> None:
     """Numbers that compare with nothing are no floor."""
     with pytest.raises(ConfigurationError, match="lifetime"):
-        loaded(tmp_path, profile(lifetime={"default": "30d", "floor": floor}))
+        loaded(tmp_path, profile(lifetime={"default": "30d", "maximum": "90d", "floor": floor}))
 
 
 @pytest.mark.parametrize("text", ["3.31\n", "٣.٣١"])

@@ -168,7 +168,7 @@ class Operator:
                 "prod": {
                     "source": "//container.googleapis.com/projects/p/locations/l/clusters/prod",
                     "server": "https://example.gke.goog",
-                    "authentication": {"google_access_token": {}},
+                    "authentication": {"google_id_token": {"audience": "https://prod.example.com"}},
                 }
             },
             "signers": [

@@ -43,7 +43,7 @@ def write_configuration(stage: Stage, path: Path, *signers: dict[str, Any], clus
             name: {
                 "source": f"//container.googleapis.com/projects/p/locations/l/clusters/{name}",
                 "server": "https://example.gke.goog",
-                "authentication": {"google_access_token": {}},
+                "authentication": {"google_id_token": {"audience": "https://prod.example.com"}},
                 "shared_trust_domain": True,
             }
             for name in names
@@ -186,7 +186,7 @@ def test_the_lifetime_of_the_configuration_decides_what_ends_too_soon(stage: Sta
     root_of(stage, tmp_path / "ca.pem", now - timedelta(days=1), now + timedelta(days=200))
     short, long = (
         write_configuration(stage, tmp_path / f"{lifetime}.yaml", {"lifetime": lifetime})
-        for lifetime in ("90d", "825d")
+        for lifetime in ("90d", "365d")
     )
     assert signerctl("ca", "verify", "--configuration", short).exit_code == 0
     said = the_error(signerctl("ca", "verify", "--configuration", long, "--json"))

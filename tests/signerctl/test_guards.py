@@ -11,6 +11,7 @@ import yaml
 
 from signerctl import guarded, manifest
 from signerctl.guarded import Exporter, Guarded
+from tests.function.component_tables import configured
 from tests.signerctl.stage import signerctl
 
 USER = "csr-signer@p.iam.gserviceaccount.com"
@@ -104,7 +105,8 @@ def test_only_the_clusters_signers_are_guarded(tmp_path: Path) -> None:
 )
 def test_names_are_those_of_the_release(tmp_path: Path, release: str, name: str) -> None:
     """With the requester's namespace in its place."""
-    found = loaded(written(tmp_path, signer(profile={"name": "calico", "release": release})))
+    reference = {"name": "calico", "release": release, "namespaces": configured("calico", release)}
+    found = loaded(written(tmp_path, signer(profile=reference)))
     assert found.names["example.com/calico"][NODE] == (name,)
     assert ("calico-apiserver" in found.namespaces) == (release != "3.31")
     assert found.reserved is not None
@@ -137,7 +139,7 @@ def test_a_dot_in_a_name_is_a_dot(tmp_path: Path) -> None:
 
 def test_an_account_of_two_signers_keeps_their_names_apart(tmp_path: Path) -> None:
     """Each signerName has its own; for anybody else's all of them are the account's."""
-    old = {"name": "calico", "release": "3.27"}
+    old = {"name": "calico", "release": "3.27", "namespaces": ["calico-system"]}
     found = loaded(written(tmp_path, signer(), signer("example.com/old", profile=old)))
     assert found.names["example.com/calico"][NODE] == ("node-certs:{pod}",)
     assert found.names["example.com/old"][NODE] == ("calico-system:{pod}",)

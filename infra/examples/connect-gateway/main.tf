@@ -4,13 +4,15 @@
 # signer, the agent of a new cluster never comes up, and neither does the network. So this is for clusters with another
 # CNI, where Calico enforces policy only or the signer serves other components.
 #
-# The agent impersonates the function's account, so its ClusterRole for that user is needed beside infra/cluster:
+# The agent impersonates the account that the function is in this cluster (function_user of the output manifests), so its
+# ClusterRole for that user is needed beside infra/cluster:
 # gcloud container fleet memberships generate-gateway-rbac --membership=edge --users=EMAIL --role=ROLE.
 module "signer" {
   source = "../.."
 
-  audit            = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  ca_administrator = "user:ca-administrator@example.com"
+  audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
+  # Who makes the CA certificate with signerctl, and until when, at most 7 days ahead. Remove it once the CA exists.
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   callers          = "internet"
   key_project      = "example-keys"
   location         = "europe-west1"

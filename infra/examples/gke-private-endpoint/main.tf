@@ -1,13 +1,17 @@
 # GKE Standard whose control plane is reached at its private address: the function gets an address in the VPC network (Direct
-# VPC egress), and the cluster's CA is pinned. The subnetwork must be among the control plane's authorised networks, and
-# hold addresses for four times as many instances as max_instances.
+# VPC egress). The subnetwork must be among the control plane's authorised networks, and hold addresses for four times as
+# many instances as max_instances.
+#
+# Terraform reads the address and the CA from the cluster. The cluster must exist, and the principal that plans needs
+# container.clusters.get in its project. Apply again after each rotation of the cluster's credentials.
 #
 # Only private addresses are reached through the VPC network; KMS and all else go the usual way, without NAT.
 module "signer" {
   source = "../.."
 
-  audit            = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  ca_administrator = "user:ca-administrator@example.com"
+  audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
+  # Who makes the CA certificate with signerctl, and until when, at most 7 days ahead. Remove it once the CA exists.
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   callers          = "same-vpc" # with Private Google Access on the nodes' subnetwork, else Cloud Run answers 404
   key_project      = "example-keys"
   location         = "europe-west1"
@@ -17,16 +21,12 @@ module "signer" {
   clusters = {
     prod = {
       access = "gke-private"
-      # gcloud container clusters describe prod --format='value(masterAuth.clusterCaCertificate)' | base64 --decode
-      certificate_authority = file("${path.module}/prod-api-server.pem")
       gke = {
         location       = "europe-west1"
         name           = "prod"
         project        = "example-clusters"
         project_number = "210987654321"
       }
-      # gcloud container clusters describe prod --format='value(privateClusterConfig.privateEndpoint)'
-      server = "https://10.0.0.2"
     }
   }
 

@@ -11,8 +11,9 @@
 module "signer" {
   source = "../.."
 
-  audit            = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  ca_administrator = "user:ca-administrator@example.com"
+  audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
+  # Who makes the CA certificate with signerctl, and until when, at most 7 days ahead. Remove it once the CA exists.
+  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
   callers          = "internet"
   key_project      = "example-keys"
   location         = "europe-west1"

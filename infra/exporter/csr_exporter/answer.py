@@ -16,7 +16,9 @@ class Verdict(enum.Enum):
     SLOW = "slow"
     """This CSR again, and fewer at a time: the function does not keep up, or is not there."""
     OVERLOADED = "overloaded"
-    """Nothing is sent until the function's Retry-After has passed; then this CSR again."""
+    """429: nothing is sent until the function's Retry-After has passed; then this CSR again."""
+    UNAVAILABLE = "unavailable"
+    """503: this CSR again after the Retry-After. All others pause only if CSRs of different requesters get 503."""
     POISON = "poison"
     """The function will never accept this event; tried again once an hour, in case that it is mended."""
     CREDENTIAL = "credential"
@@ -38,9 +40,14 @@ _BY_STATUS = {
     425: Verdict.LATER,
     429: Verdict.OVERLOADED,
     502: Verdict.SLOW,
-    503: Verdict.OVERLOADED,
+    503: Verdict.UNAVAILABLE,
     504: Verdict.SLOW,
 }
+ITEM = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON})
+"""Answers about one CSR."""
+SUSPICIOUS = frozenset(Verdict) - ITEM - {Verdict.OVERLOADED}
+"""Faults of the function as a whole, unless it answers other CSRs meanwhile: then the CSR is suspect."""
+
 # For the rest: 2xx is success, a redirect is not followed, 4xx is about the event, 5xx may pass.
 _BY_CLASS = {2: Verdict.ACKNOWLEDGED, 3: Verdict.ENDPOINT, 4: Verdict.POISON, 5: Verdict.LATER}
 
@@ -59,5 +66,8 @@ class Answer:
 
 
 def verdict_of(status: int) -> Verdict:
-    """The meaning of an HTTP status (design: 425 concerns one item, 429 and 503 concern the function as a whole)."""
+    """Returns the meaning of an HTTP status: 425 and 500 concern one CSR, 429 and 503 the function as a whole.
+
+    503 may also be due to one CSR: `Pace` tells that by who else gets it.
+    """
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Verdict.ENDPOINT)

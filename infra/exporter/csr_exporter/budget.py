@@ -1,7 +1,8 @@
-"""What one requester may cause: a burst of new CSRs, then one at a time. Pure: time is an argument.
+"""What one requester may cause: a burst of events, then one at a time. Pure: time is an argument.
 
-One pod can make hundreds of CSRs a second, and each may end in a signature. What exceeds its budget waits, and delays
-nobody but that pod. Each replica counts for itself.
+One pod can make hundreds of CSRs a second, and each event of one may end in a signature. What exceeds its budget waits,
+and delays nobody but that pod. The first event of each CSR counts, and retries as `Work` says. Each replica counts for
+itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _HORIZON = 1200.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """First events of CSRs that a requester may cause: `burst` at once, then one per `seconds`."""
+    """Events that a requester may cause: `burst` at once, then one per `seconds`."""
 
     burst: int = 6
     seconds: float = 30.0

@@ -22,6 +22,31 @@ class State(enum.IntEnum):
     OPEN = 2
 
 
+class Streak:
+    """Failures in a row, and whether they are the function's fault: one requester's CSRs alone may cause them.
+
+    Attributes:
+        length: how many failures.
+        is_shared: whether CSRs of different requesters failed.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.is_shared = False
+        self._first = ""
+
+    def add(self, requester: str) -> None:
+        """Adds a failure of a requester's CSR."""
+        if not self.length:
+            self._first = requester
+        self.length += 1
+        self.is_shared = self.is_shared or requester != self._first
+
+    def clear(self) -> None:
+        """Ends the streak."""
+        self.length, self.is_shared, self._first = 0, False, ""
+
+
 class Circuit:
     """Closed in normal times; open: nothing is sent; half open: one event is, and its answer decides.
 
@@ -33,9 +58,7 @@ class Circuit:
         self.opens_at = float("-inf")
         self._tripped_at: float | None = None
         self._rounds = 0
-        self._failures = 0
-        self._first = ""
-        self._doubtful = True
+        self._streak = Streak()
         self._probe_until = float("-inf")
 
     def state(self, now: float) -> State:
@@ -56,7 +79,7 @@ class Circuit:
     def answered(self) -> None:
         """The function itself has answered, whatever it was."""
         self._tripped_at, self._rounds = None, 0
-        self._forget()
+        self._streak.clear()
 
     def undecided(self) -> None:
         """A probe has ended without an answer that says anything."""
@@ -77,15 +100,9 @@ class Circuit:
         self.opens_at = now + max(least, min(LONGEST_PAUSE, 2.0**self._rounds))
         self._rounds = min(self._rounds + 1, 16)
         self.undecided()
-        self._forget()
+        self._streak.clear()
         return True
 
     def _is_enough(self, requester: str) -> bool:
-        if not self._failures:
-            self._first = requester
-        self._doubtful = self._doubtful and requester == self._first
-        self._failures += 1
-        return self._failures >= FAILURES and not self._doubtful
-
-    def _forget(self) -> None:
-        self._failures, self._first, self._doubtful = 0, "", True
+        self._streak.add(requester)
+        return self._streak.length >= FAILURES and self._streak.is_shared

@@ -23,7 +23,8 @@ class Entry:
         tried: whether anything was ever sent.
         in_flight: whether an event is under way.
         hung: whether the last event was not answered for long.
-        excused: since when its events are answered as if by somebody else, if they are.
+        failed_at: when its event failed as if the function was at fault; it is suspect once others are answered.
+        costs_a_token: whether the next event is its requester's doing, and not due to a fault of the function.
         acknowledged: the stage of which the last event was acknowledged, if nothing was sent since.
         absences: lists in a row that did not show it.
         code: HTTP status of the last answer.
@@ -38,7 +39,8 @@ class Entry:
     tried: bool = False
     in_flight: bool = False
     hung: bool = False
-    excused: float | None = None
+    failed_at: float | None = None
+    costs_a_token: bool = False
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None

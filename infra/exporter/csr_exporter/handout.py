@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from csr_exporter.answer import Verdict
 from csr_exporter.circuit import State
 from csr_exporter.pace import MOST
 from csr_exporter.retry import HANG
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from csr_exporter.work import Parcel, Work
 
 
-# Of what may be under way, events that hung before get one in so many, so that they leave room for the others.
+# Of what may be under way, suspects that hung before get one in so many, so that they leave room for the others.
 _HUNG = 4
 
 
@@ -52,7 +51,7 @@ class Handout:
     def __init__(self, work: Work, pace: Pace) -> None:
         self._work = work
         self._pace = pace
-        self._hung: set[str] = set()
+        self._suspects: set[str] = set()
         self.in_flight: dict[str, float] = {}
 
     def take(self, now: float) -> Parcel | None:
@@ -63,8 +62,8 @@ class Handout:
         if parcel is not None:
             self._pace.sent(now)
             self.in_flight[parcel.reference.uid] = now
-            if parcel.hung:
-                self._hung.add(parcel.reference.uid)
+            if parcel.suspect:
+                self._suspects.add(parcel.reference.uid)
         return parcel
 
     def pause(self, now: float) -> float | None:
@@ -74,13 +73,14 @@ class Handout:
         return None if due is None or admitted_at is None else max(due, admitted_at) - now
 
     def settle(self, parcel: Parcel, answer: Answer, *, now: float) -> None:
-        """The event was answered."""
+        """The event was answered: `Pace` tells whether the function is at fault, and if not, a retry costs a token."""
         uid, requester = parcel.reference.uid, parcel.reference.requester
         sent_at = self.in_flight.pop(uid)
-        self._hung.discard(uid)
-        doubtful = parcel.hung if answer.verdict is Verdict.SLOW else parcel.odd
-        self._pace.answered(answer, requester=requester, doubtful=doubtful, sent_at=sent_at, now=now)
-        self._work.settle(parcel, answer, now=now, took=now - sent_at)
+        self._suspects.discard(uid)
+        is_functions = self._pace.answered(
+            answer, requester=requester, suspect=parcel.suspect, sent_at=sent_at, now=now
+        )
+        self._work.settle(parcel, answer, now=now, took=now - sent_at, costs_a_token=not is_functions)
 
     def is_closed(self, now: float) -> bool:
         """Whether the function is taken to be there."""
@@ -110,4 +110,4 @@ class Handout:
         return stuck_at if stuck_at > now else self._pace.admits_at(0, now)
 
     def _admits_hung(self) -> bool:
-        return len(self._hung) < max(1, self._pace.limit // _HUNG)
+        return len(self._suspects) < max(1, self._pace.limit // _HUNG)

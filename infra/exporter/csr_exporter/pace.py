@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from csr_exporter.answer import Verdict
-from csr_exporter.circuit import Circuit, State
+from csr_exporter.answer import ITEM, SUSPICIOUS, Verdict
+from csr_exporter.backoff import LONGEST_RETRY_AFTER
+from csr_exporter.circuit import Circuit, State, Streak
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from csr_exporter.answer import Answer
 
 START = 8
@@ -16,12 +19,15 @@ MOST = 64
 LEAST = 2
 # Where the function names no time. Cloud Run's own 429 and 503 do not.
 DEFAULT_PAUSE = 1.0
+# After 503 to different requesters, who may all be hostile. Only a CSR that got 503 waits as long as was asked for: an
+# honest one that is sent meanwhile shows that the function works.
+LONGEST_UNAVAILABLE_PAUSE = 5.0
 RETIRED_PAUSE = 3600.0
 
-_SLOWER = frozenset(Verdict) - {Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON}
 # It is not for a CSR that these are answered.
 _CERTAIN = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
 _FAILURES = _CERTAIN | {Verdict.SLOW}
+_LONGEST_PAUSES = {Verdict.OVERLOADED: LONGEST_RETRY_AFTER, Verdict.UNAVAILABLE: LONGEST_UNAVAILABLE_PAUSE}
 
 
 class Pace:
@@ -37,6 +43,7 @@ class Pace:
         self._clean = 0
         self._slowed_at = float("-inf")
         self._gate = _Gate()
+        self._unavailable = Streak()
         self._circuit = Circuit()
 
     def admits_at(self, in_flight: int, now: float) -> float | None:
@@ -54,22 +61,28 @@ class Pace:
         """An event is sent."""
         self._circuit.sent(now)
 
-    def answered(self, answer: Answer, *, requester: str, doubtful: bool, sent_at: float, now: float) -> None:
-        """Learns from an answer. What concerns one CSR only (425, 500, a poison event) neither gates nor slows.
+    def answered(self, answer: Answer, *, requester: str, suspect: bool, sent_at: float, now: float) -> bool:
+        """Learns from an answer, and returns whether it shows a fault of the function.
 
-        Nor does a `doubtful` one, which failed so before and others did not, when it fails again and is no probe.
+        An answer about one CSR (425, 500, a poison event) neither gates nor slows. A `suspect` does neither, unless it
+        is the probe. A 503 does neither while only one requester's CSRs get it.
         """
-        if doubtful and answer.verdict in _FAILURES and self.state(now) is State.CLOSED:
-            return
+        if suspect and answer.verdict in SUSPICIOUS and self.state(now) is State.CLOSED:
+            return False
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._speed_up()
-        elif answer.verdict in _SLOWER and sent_at > self._slowed_at:
+        self._judge(answer, requester, sent_at, now)
+        if answer.verdict is Verdict.UNAVAILABLE:
+            self._unavailable.add(requester)
+        if answer.verdict in ITEM or (answer.verdict is Verdict.UNAVAILABLE and not self._unavailable.is_shared):
+            return False
+        if sent_at > self._slowed_at:
             # Answers to what was sent before the last slowing down say nothing new.
             self._slow_down(now)
-        self._judge(answer, requester, sent_at, now)
-        if answer.verdict is Verdict.OVERLOADED:
-            pause = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-            self._gate.shut(now + pause, answer.verdict.value, now)
+        if answer.verdict in _LONGEST_PAUSES:
+            asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
+            self._gate.shut(now + min(asked, _LONGEST_PAUSES[answer.verdict]), answer.verdict.value, now)
+        return True
 
     def gated(self, now: float) -> dict[str, float]:
         """Seconds in which nothing was sent since this was asked before, by the verdict that was the reason."""
@@ -83,7 +96,12 @@ class Pace:
             else:
                 self._circuit.answered()
                 # The function is there after all: only what it asks for itself is waited for.
-                self._gate.lift_all_but(Verdict.OVERLOADED.value, now)
+                kept = {Verdict.OVERLOADED.value}
+                if answer.verdict in ITEM:
+                    self._unavailable.clear()
+                else:
+                    kept.add(Verdict.UNAVAILABLE.value)
+                self._gate.lift_all_but(kept, now)
             return
         certain = answer.verdict in _CERTAIN
         least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
@@ -118,9 +136,9 @@ class _Gate:
         self._count(now)
         self._until[reason] = max(until, self._until.get(reason, until))
 
-    def lift_all_but(self, reason: str, now: float) -> None:
+    def lift_all_but(self, reasons: Collection[str], now: float) -> None:
         self._count(now)
-        self._until = {each: until for each, until in self._until.items() if each == reason}
+        self._until = {each: until for each, until in self._until.items() if each in reasons}
 
     def taken(self, now: float) -> dict[str, float]:
         self._count(now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from csr_exporter.answer import Verdict
+from csr_exporter.answer import ITEM, SUSPICIOUS, Verdict
 from csr_exporter.backoff import full_jitter
 
 if TYPE_CHECKING:
@@ -35,19 +35,25 @@ def fulfilment(resends: int) -> float:
 
 def is_hang(answer: Answer, took: float) -> bool:
     """Whether nothing came of an event for long: it may be this very CSR that makes the function hang."""
-    return answer.verdict is Verdict.SLOW and took >= HANG
+    return answer.verdict in {Verdict.SLOW, Verdict.UNAVAILABLE} and took >= HANG
 
 
-def is_the_functions(answer: Answer) -> bool:
-    """Whether the function itself has answered, whatever it was."""
-    return answer.status is not None and answer.verdict is not Verdict.SLOW and answer.verdict not in BLAMELESS
+def is_about_the_csr(answer: Answer) -> bool:
+    """Returns whether the function has dealt with the CSR, whatever the result: then the function works."""
+    return answer.status is not None and answer.verdict in ITEM
 
 
-def excused(answer: Answer, since: float | None, now: float) -> float | None:
-    """Since when a CSR's events are answered as if by somebody else, after another answer; None: they are not."""
-    if answer.verdict in BLAMELESS:
-        return now if since is None else since
-    return None if is_the_functions(answer) else since
+def failed_at(answer: Answer, earlier: float | None, now: float) -> float | None:
+    """Returns the time from which an answer to another CSR makes this CSR suspect; None: no answer does.
+
+    A CSR fails anew with each 503 or time-out, so that an outage is noticed although the function worked before. For
+    403, 404 and the like the first failure counts, because one such answer is enough to open the circuit.
+    """
+    if answer.verdict in BLAMELESS and earlier is not None:
+        return earlier
+    if answer.verdict in SUSPICIOUS:
+        return now
+    return None if is_about_the_csr(answer) else earlier
 
 
 def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:

@@ -26,6 +26,10 @@ class Room:
         most = self._limits.most_held if self._is_wide else self._limits.burst
         return self._held.get(requester, 0) >= most
 
+    def holds_one(self, requester: str) -> bool:
+        """Returns whether a single CSR of the requester is held."""
+        return self._held.get(requester, 0) == 1
+
     def is_full(self) -> bool:
         """Whether there is no room for another CSR, which is remembered."""
         is_full = self._sum >= self._most

@@ -60,8 +60,8 @@ class Parcel:
         attempt: counts from 1.
         resend: deliberate repetitions after acknowledgements.
         takeover: another replica should have sent it.
-        hung: the last one was not answered for long.
-        odd: the last one was answered as if by somebody else, and yet the function has answered what was sent since.
+        suspect: the last one failed as if the function was at fault, and yet the function has answered what was sent
+            since; or it was not answered for long. What it suffers says nothing of the function.
     """
 
     reference: Reference
@@ -69,8 +69,7 @@ class Parcel:
     attempt: int
     resend: int
     takeover: bool = False
-    hung: bool = False
-    odd: bool = False
+    suspect: bool = False
 
 
 class Work:
@@ -90,7 +89,8 @@ class Work:
         self._chance = chance
         self._entries: dict[str, Entry] = {}
         self._staggered = Schedule(self._due_of)
-        self._turns = Turns(Budget(limits))
+        self._budget = Budget(limits)
+        self._turns = Turns(self._budget)
         self._retries = Schedule(self._due_of)
         self._hung = Schedule(self._due_of)
         self._in_flight: set[str] = set()
@@ -161,9 +161,9 @@ class Work:
         while (uid := self._staggered.pop(now)) is not None:
             self._queue(self._entries[uid], now)
         self._turn = (self._turn + 1) % _TURNS
-        sources = [self._turns.take, self._retries.pop, *([self._hung.pop] if hung else [])]
-        for take in sources if self._turn else reversed(sources):
-            uid = take(now)
+        sources: list[Schedule | Turns] = [self._turns, self._retries, *([self._hung] if hung else [])]
+        for source in sources if self._turn else reversed(sources):
+            uid = source.take(now) if isinstance(source, Turns) else self._take_retry(source, now)
             if uid is not None:
                 return self._dispatch(self._entries[uid])
         return None
@@ -174,21 +174,27 @@ class Work:
         times = [each.next_due() for each in sources]
         return min((time for time in times if time is not None), default=None)
 
-    def settle(self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0) -> None:
-        """Decides when a CSR is due again after the answer to its event, which took so many seconds."""
+    def settle(
+        self, parcel: Parcel, answer: Answer, *, now: float, took: float = 0.0, costs_a_token: bool = True
+    ) -> None:
+        """Decides when a CSR is due again after the answer to its event, which took so many seconds.
+
+        `costs_a_token` says whether the next event counts to the requester's budget, as its first did.
+        """
         self._in_flight.discard(parcel.reference.uid)
-        if retry.is_the_functions(answer):
+        if retry.is_about_the_csr(answer):
             self._answered = max(self._answered, now - took)
         entry = self._entries.get(parcel.reference.uid)
         if entry is None:
             return  # it ended while it was in flight
         entry.in_flight, entry.code = False, answer.status
         entry.hung = retry.is_hang(answer, took)
+        entry.failed_at = retry.failed_at(answer, entry.failed_at, now)
+        entry.costs_a_token = costs_a_token
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._acknowledge(entry, parcel, now)
             return
-        entry.excused = retry.excused(answer, entry.excused, now)
-        is_blamed = parcel.odd or answer.verdict not in retry.BLAMELESS
+        is_blamed = parcel.suspect or answer.verdict not in retry.BLAMELESS
         entry.failures += is_blamed
         pause = retry.pause(answer, entry.failures, self._chance) if is_blamed else 0.0
         self._retry(entry, now + pause)
@@ -233,6 +239,24 @@ class Work:
         entry.due = due
         (self._hung if entry.hung else self._retries).add(due, entry.reference.uid)
 
+    def _take_retry(self, schedule: Schedule, now: float) -> str | None:
+        """Returns the uid of the retry that is due, and spends its requester's token where the retry costs one.
+
+        A retry for which the requester has no token waits until there is one.
+        """
+        while (uid := schedule.pop(now)) is not None:
+            entry = self._entries[uid]
+            requester = entry.reference.requester
+            # The back-off alone bounds the retries of an only CSR, so that an honest pod's deferred CSR is in time.
+            if not entry.costs_a_token or self._room.holds_one(requester):
+                return uid
+            available_at = self._budget.available_at(requester)
+            if available_at <= now:
+                self._budget.spend(requester, now)
+                return uid
+            self._retry(entry, available_at)
+        return None
+
     def _dispatch(self, entry: Entry) -> Parcel:
         if entry.acknowledged is entry.stage:
             entry.resends += 1
@@ -247,12 +271,11 @@ class Work:
             attempt=entry.failures + 1,
             resend=entry.resends,
             takeover=takeover,
-            hung=entry.hung,
-            odd=entry.excused is not None and self._answered > entry.excused,
+            suspect=entry.hung or (entry.failed_at is not None and self._answered > entry.failed_at),
         )
 
     def _acknowledge(self, entry: Entry, parcel: Parcel, now: float) -> None:
-        entry.acknowledged, entry.failures, entry.excused = parcel.stage, 0, None
+        entry.acknowledged, entry.failures = parcel.stage, 0
         window = retry.fulfilment(entry.resends) if parcel.stage is entry.stage else retry.SETTLING
         self._retry(entry, now + window)
 

@@ -13,8 +13,8 @@ locals {
     }
     foreign_key_use = {
       severity = "CRITICAL"
-      title    = "a key was used by somebody else"
-      text     = "Neither the function nor the CA administrator. Remove the principal's right on the key first, which works within minutes; disabling the key version may take hours. If a signature was given, treat the CA as compromised: docs/ca.md."
+      title    = "a principal other than the function used a key"
+      text     = "If the CA administrator ran `signerctl ca`, the entry's reason starts with signerctl= and its hash stands in that command's --audit-log: compare them with `signerctl reconcile` (docs/audit.md). Otherwise remove the principal's right on the key first, which works within minutes; disabling the key version may take hours. If Cloud KMS gave a signature, treat the CA as compromised: docs/ca.md."
     }
     issuer_expiry = {
       severity = "WARNING"
@@ -51,6 +51,10 @@ locals {
 
   # The labels by which a metric's incidents are told apart.
   series = { for name, metric in local.metrics : name => [for label in sort(keys(metric.labels)) : "metric.label.${label}"] }
+
+  # An intent without an outcome explains at most this many signatures. The function asks Cloud KMS more often only while
+  # Cloud KMS does not answer.
+  attempts_per_open_intent = 10
 
   # A run at minute 0 does not look at signatures of the ten minutes around it, nor one at minute 30: each is looked at
   # by one of them at least.
@@ -209,7 +213,7 @@ resource "google_monitoring_alert_policy" "silent" {
 
 resource "google_monitoring_alert_policy" "unrecorded_signatures" {
   project               = var.audit_project
-  display_name          = "CSR signer: a signature without a record"
+  display_name          = "CSR signer: a signature that no record explains"
   combiner              = "OR"
   severity              = "CRITICAL"
   notification_channels = var.notification_channels
@@ -222,6 +226,7 @@ resource "google_monitoring_alert_policy" "unrecorded_signatures" {
 
       condition_sql {
         query = templatefile("${path.module}/unrecorded_signatures.sql", {
+          attempts                 = local.attempts_per_open_intent
           function_service_account = var.function_service_account
           minutes                  = conditions.value.minutes
           view                     = "${var.audit_project}.${var.location}.${google_logging_project_bucket_config.audit.bucket_id}._AllLogs"
@@ -241,7 +246,7 @@ resource "google_monitoring_alert_policy" "unrecorded_signatures" {
   }
 
   documentation {
-    content   = "Somebody signs with the function's identity, past the function. Remove its right on the key first. Then `signerctl reconcile` says which signatures they are: docs/audit.md."
+    content   = "Another program signs with the function's identity: a reason has no record, or Cloud KMS logged more signatures for it than the function recorded. Remove the function's right on the key first. Then `signerctl reconcile` lists these signatures: docs/audit.md."
     mime_type = "text/markdown"
   }
 

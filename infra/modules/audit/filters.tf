@@ -8,7 +8,6 @@ locals {
   keys = [for key in var.crypto_keys : replace(key, "/^projects/[^/]+/", "projects/[^/]+")]
 
   filter_values = {
-    ca_administrator         = var.ca_administrator
     exporter_namespace       = var.exporter_namespace
     function_service_account = var.function_service_account
     key_project              = var.key_project

@@ -26,8 +26,8 @@ locals {
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)" }
     }
     foreign_key_use = {
-      description = "Uses of a key by others than the function and the CA administrator."
-      labels      = {}
+      description = "Uses of a key by any principal but the function."
+      labels      = { principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)" }
     }
     intents = {
       description = "Signatures that were asked for, by pod."

@@ -1,24 +1,41 @@
--- Signatures under the function's name of which there is no record with the same CSR, hash and key version.
+-- Signatures under the function's name that its records do not explain: the CSR, hash and key version have no record, or
+-- Cloud KMS logged more signatures than the records count attempts (kms_attempts). The second finds a stolen token that
+-- repeats the reason of a signature that was recorded.
 --
--- The query sees what arrived since its last run. Records are written before and after a signature, so that one of them
--- is there, unless the signature is so close to an edge that its records arrived on the other side: signatures of some
--- minutes of the hour are left to the other condition, whose edges are elsewhere.
+-- The query sees what arrived since its last run. A signature close to an edge may have its records on the other side, so
+-- each condition leaves out reasons that were signed only in some minutes of the hour, and the other condition, whose edges
+-- are elsewhere, looks at them.
+-- An intent without an outcome (the function was killed, or the outcome is on the other side of the edge) explains up to
+-- ${attempts} signatures: `signerctl reconcile` over a longer time counts exactly.
 SELECT
-  kms.timestamp AS signed,
-  JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.resource_name') AS key_version,
-  JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.request_metadata.request_attributes.reason') AS reason
-FROM `${view}` AS kms
+  used.key_version,
+  used.reason,
+  used.signatures,
+  recorded.attempts
+FROM (
+  SELECT
+    JSON_VALUE(TO_JSON(proto_payload), '$.audit_log.resource_name') AS key_version,
+    JSON_VALUE(TO_JSON(proto_payload), '$.audit_log.request_metadata.request_attributes.reason') AS reason,
+    COUNT(DISTINCT insert_id) AS signatures
+  FROM `${view}`
+  WHERE JSON_VALUE(TO_JSON(proto_payload), '$.audit_log.method_name') = 'AsymmetricSign'
+    AND JSON_VALUE(TO_JSON(proto_payload), '$.audit_log.authentication_info.principal_email') = '${function_service_account}'
+  GROUP BY key_version, reason
+  HAVING COUNTIF(FORMAT_TIMESTAMP('%M', timestamp) ${minutes}) > 0
+) AS used
 LEFT JOIN (
-  SELECT DISTINCT
+  SELECT
     JSON_VALUE(json_payload, '$.key_version') AS key_version,
-    CONCAT('csr-uid=', JSON_VALUE(json_payload, '$.csr_uid'), ';tbs-sha256=', JSON_VALUE(json_payload, '$.tbs_sha256')) AS reason
+    CONCAT('csr-uid=', JSON_VALUE(json_payload, '$.csr_uid'), ';tbs-sha256=', JSON_VALUE(json_payload, '$.tbs_sha256')) AS reason,
+    COUNTIF(JSON_VALUE(json_payload, '$.event') = 'intent') AS intents,
+    COUNTIF(JSON_VALUE(json_payload, '$.event') != 'intent') AS outcomes,
+    IFNULL(SUM(CAST(JSON_VALUE(json_payload, '$.kms_attempts') AS INT64)), 0) AS attempts
   FROM `${view}`
   WHERE JSON_VALUE(TO_JSON(resource), '$.type') = 'cloud_run_revision'
     AND JSON_VALUE(json_payload, '$.event') IN ('intent', 'issued', 'abandoned')
-) AS record
-  ON record.key_version = JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.resource_name')
-  AND record.reason = JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.request_metadata.request_attributes.reason')
-WHERE JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.method_name') = 'AsymmetricSign'
-  AND JSON_VALUE(TO_JSON(kms.proto_payload), '$.audit_log.authentication_info.principal_email') = '${function_service_account}'
-  AND FORMAT_TIMESTAMP('%M', kms.timestamp) ${minutes}
-  AND record.reason IS NULL
+  GROUP BY key_version, reason
+) AS recorded
+  ON recorded.key_version = used.key_version
+  AND recorded.reason = used.reason
+WHERE recorded.reason IS NULL
+  OR used.signatures > recorded.attempts + ${attempts} * GREATEST(recorded.intents - recorded.outcomes, 0)

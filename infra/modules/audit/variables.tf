@@ -8,16 +8,6 @@ variable "audit_project" {
   }
 }
 
-variable "ca_administrator" {
-  description = "Email of the one principal, besides the function, that may sign with the keys: it makes CA certificates with signerctl."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[^@\\s\":]+@[^@\\s\":]+$", var.ca_administrator))
-    error_message = "ca_administrator is an email address without a prefix such as user: or serviceAccount:, as audit logs show it."
-  }
-}
-
 variable "crypto_keys" {
   description = "The signers' keys, projects/P/locations/L/keyRings/R/cryptoKeys/K each; all in key_project."
   type        = set(string)

@@ -35,6 +35,12 @@ locals {
     for pair in setproduct(distinct(concat(values(local.created), sort(var.existing_keys))), sort(var.signers)) :
     "${trimprefix(pair[0], "${local.parent}/cryptoKeys/")} ${pair[1]}" => { key = pair[0], member = pair[1] }
   }
+  administrator_grants = var.administrator == null ? {} : merge([
+    for key in distinct(concat(values(local.created), sort(var.existing_keys))) : {
+      for role in concat(["roles/cloudkms.signer", "roles/cloudkms.publicKeyViewer"], contains(var.raw_keys, key) ? ["roles/cloudkms.expertRawPKCS1"] : []) :
+      "${trimprefix(key, "${local.parent}/cryptoKeys/")} ${role}" => { key = key, role = role }
+    }
+  ]...)
 }
 
 resource "google_kms_crypto_key_iam_member" "sign" {
@@ -53,6 +59,24 @@ resource "google_kms_crypto_key_iam_member" "read_public_key" {
   crypto_key_id = each.value.key
   role          = "roles/cloudkms.publicKeyViewer"
   member        = each.value.member
+
+  depends_on = [google_kms_crypto_key.this]
+}
+
+# The CA's administrator signs for the time of making a CA certificate. Its grant ends by itself: a credential that is stolen
+# later signs nothing.
+resource "google_kms_crypto_key_iam_member" "administrator" {
+  for_each = local.administrator_grants
+
+  crypto_key_id = each.value.key
+  role          = each.value.role
+  member        = var.administrator.member
+
+  condition {
+    title       = "until ${var.administrator.until}"
+    description = "For making a CA certificate; renewed by the variable ca_administrator."
+    expression  = "request.time < timestamp(\"${var.administrator.until}\")"
+  }
 
   depends_on = [google_kms_crypto_key.this]
 }

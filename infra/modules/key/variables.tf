@@ -1,3 +1,12 @@
+variable "administrator" {
+  description = "The principal that makes CA certificates, and the RFC 3339 time at which its grants on the keys end; null: nobody."
+  type = object({
+    member = string
+    until  = string
+  })
+  default = null
+}
+
 variable "existing_keys" {
   description = "Full names of keys that exist already and that the signers may use too, projects/P/locations/L/keyRings/R/cryptoKeys/K each."
   type        = set(string)
@@ -69,7 +78,7 @@ variable "raw_keys" {
 }
 
 variable "signers" {
-  description = "IAM members that may sign with the keys and read their public keys: the function and the CA's administrator."
+  description = "IAM members that may sign with the keys and read their public keys, at all times: the function."
   type        = set(string)
 
   validation {

@@ -28,11 +28,13 @@ class ServiceAccount:
         email: Its name.
         unique_id: The number that `sub` holds.
         token_creators: The principals with roles/iam.serviceAccountOpenIdTokenCreator on it.
+        impersonators: The principals, emails among them, with roles/iam.workloadIdentityUser on it.
     """
 
     email: str
     unique_id: str
     token_creators: frozenset[str] = frozenset()
+    impersonators: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class Configuration:
 
 
 def example(*providers: Provider) -> Configuration:
-    """Return a deployment as the project makes one: a signer and an exporter for a cluster.
+    """Return a deployment as the project makes one: a signer, and for a cluster its exporter and the signer's access.
 
     Args:
         providers: The providers through which the exporter's service account comes; by default one for a cluster
@@ -142,9 +144,14 @@ def example(*providers: Provider) -> Configuration:
         unique_id="100000000000000000002",
         token_creators=frozenset(provider.principal(subject) for provider in providers),
     )
+    access = ServiceAccount(
+        email=f"csr-access-demo@{project.id}.iam.gserviceaccount.com",
+        unique_id="100000000000000000003",
+        impersonators=frozenset([signer.email]),
+    )
     return Configuration(
         project=project,
-        accounts={account.email: account for account in (signer, exporter)},
+        accounts={account.email: account for account in (signer, exporter, access)},
         attached=signer.email,
         providers={provider.audience: provider for provider in providers},
         invokers=frozenset([exporter.email]),

@@ -54,13 +54,13 @@ class Tokens:
         self._lock = threading.Lock()
         self._access_tokens: dict[str, AccessToken] = {}
 
-    def access_token(self, principal: str, scopes: frozenset[str]) -> AccessToken:
-        """Make an access token for a principal."""
+    def access_token(self, principal: str, scopes: frozenset[str], lifetime: int = LIFETIME) -> AccessToken:
+        """Make an access token for a principal, good for some seconds."""
         token = AccessToken(
             value=f"ya29.sandbox.{secrets.token_urlsafe(32)}",
             principal=principal,
             scopes=scopes,
-            expires=self.clock() + LIFETIME,
+            expires=self.clock() + lifetime,
         )
         with self._lock:
             self._access_tokens[token.value] = token

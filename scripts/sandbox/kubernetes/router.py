@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 RESOURCES = (*core.RESOURCES, certificates.RESOURCE)
 _OPEN = frozenset({"/healthz", "/livez", "/readyz"})
-_REVIEWS = ("apis", "authentication.k8s.io", "v1", "selfsubjectreviews")
+_SELF_REVIEWS = ("apis", "authentication.k8s.io", "v1", "selfsubjectreviews")
+_ACCESS_REVIEWS = ("apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 _VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.2+sandbox", "platform": "embedded"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
-_MERGE_PATCH = "application/merge-patch+json"
-_BODY_TYPES = {"POST": "application/json", "PUT": "application/json", "PATCH": _MERGE_PATCH}
+_BODY_TYPES = {
+    "POST": ("application/json",),
+    "PUT": ("application/json",),
+    "PATCH": ("application/merge-patch+json", "application/strategic-merge-patch+json"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +105,8 @@ class Router:
         if user is None:
             raise status.unauthorized()
         parts = tuple(path.removesuffix("/").split("/"))[1:]
-        if parts == _REVIEWS and request.method == "POST":
-            return _review(user)
+        if request.method == "POST" and parts in (_SELF_REVIEWS, _ACCESS_REVIEWS):
+            return _review(user) if parts == _SELF_REVIEWS else _access_review(_body(request))
         place = locate(parts)
         if place is None:
             return HttpAnswer(code=404, media_type="text/plain", body=b"404 page not found\n")
@@ -209,10 +213,10 @@ def locate(parts: tuple[str, ...]) -> Place | None:
 
 
 def _body(request: HttpRequest) -> object:
-    wanted = _BODY_TYPES.get(request.method, "application/json")
-    media_type = request.headers.get("content-type", wanted).partition(";")[0].strip().lower() or wanted
-    if media_type != wanted:
-        raise status.unsupported_media_type(wanted)
+    wanted = _BODY_TYPES.get(request.method, ("application/json",))
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower() or wanted[0]
+    if media_type not in wanted:
+        raise status.unsupported_media_type(", ".join(wanted))
     try:
         text = managed_fields.take_out(request.body.decode(errors="replace"))
         body: object = json.loads(text, parse_constant=_no_constant)
@@ -236,5 +240,21 @@ def _review(user: User) -> HttpAnswer:
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"creationTimestamp": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"},
         "status": {"userInfo": user.described},
+    }
+    return HttpAnswer(code=201, body=encode(review) + b"\n")
+
+
+def _access_review(body: object) -> HttpAnswer:
+    """Whoever is authenticated may do everything here."""
+    spec = body.get("spec") if isinstance(body, dict) else None
+    attributes = spec.get("resourceAttributes") if isinstance(spec, dict) else None
+    if not isinstance(attributes, dict):
+        raise status.bad_request("access reviews need spec.resourceAttributes at this server")
+    review = {
+        "kind": "SelfSubjectAccessReview",
+        "apiVersion": "authorization.k8s.io/v1",
+        "metadata": {},
+        "spec": {"resourceAttributes": attributes},
+        "status": {"allowed": True},
     }
     return HttpAnswer(code=201, body=encode(review) + b"\n")

@@ -128,13 +128,14 @@ class Verbs:
         """Apply a JSON merge patch (RFC 7396).
 
         Raises:
-            status.StatusError: 400, 404, 409 for another version, 422.
+            status.StatusError: 400, 404, 409 for another version, else 422 for another uid.
         """
         old = self.get(resource, namespace, name)
         if not isinstance(body, dict):
             raise status.bad_request("a merge patch must be a JSON object")
         patched = documents.merge(copy.deepcopy(old.object), body)
         new = documents.decode(resource, patched)
+        _check_version(resource, old, new["metadata"])
         uid = new["metadata"].get("uid")
         if uid is not None and uid != old.object["metadata"]["uid"]:
             cause = status.invalid_value("metadata.uid", status.quote(uid), "field is immutable")
@@ -178,11 +179,8 @@ class Verbs:
 
     def _replace(self, resource: Resource, subresource: str, old: Entry, new: Json) -> Entry:
         metadata, stored = new["metadata"], old.object["metadata"]
-        version = metadata.pop("resourceVersion", "") or "0"
-        if not (version.isascii() and version.isdigit()):
-            raise status.internal(f"strconv.ParseUint: parsing {status.quote(version)}: invalid syntax")
-        if int(version) not in {0, old.version}:
-            raise status.modified(resource, stored["name"])
+        _check_version(resource, old, metadata)
+        metadata.pop("resourceVersion", None)
         for field in _SERVER_KEPT:
             metadata.pop(field, None)
             if field in stored:
@@ -229,6 +227,14 @@ def _place(resource: Resource, namespace: str, metadata: Json) -> None:
             "the namespace of the provided object does not match the namespace sent on the request"
         )
     metadata["namespace"] = namespace
+
+
+def _check_version(resource: Resource, old: Entry, metadata: Json) -> None:
+    version = metadata.get("resourceVersion", "") or "0"
+    if not (version.isascii() and version.isdigit()):
+        raise status.internal(f"strconv.ParseUint: parsing {status.quote(version)}: invalid syntax")
+    if int(version) not in {0, old.version}:
+        raise status.modified(resource, old.object["metadata"]["name"])
 
 
 def _check_preconditions(resource: Resource, name: str, old: Entry, preconditions: Json) -> None:

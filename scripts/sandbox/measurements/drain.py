@@ -2,8 +2,8 @@
 
 N Calico-shaped CSRs (P-256, pod-bound tokens) wait; then the signer, function and exporter, is started; the clock runs
 until a watch has seen every one Approved and with its certificate. The floor is what the same API server does when a
-client makes only the four calls of a certificate (GET CSR, GET pod, PUT approval, PUT status), without any check and
-signature, on as many CSRs and with as many requests at once.
+client makes only the four calls of a certificate (GET CSR, GET pod, PATCH approval, PATCH status), without any check
+and signature, on as many CSRs and with as many requests at once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import base64
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sandbox.api import Api, csr_path
+from sandbox.api import Api, Json, csr_path
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Settings
@@ -87,9 +87,14 @@ def _floor(deployment: Deployment, waiting: Fleet) -> float:
 
 
 def _four_calls(api: Api, name: str, certificate: str) -> None:
-    csr: dict[str, Any] = api.get(csr_path(name))
+    csr = api.get(csr_path(name))
     api.get(f"/api/v1/namespaces/calico-system/pods/{name.partition(':')[2]}")
-    csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Floor", "message": ""}]
-    csr = api.put(csr_path(name, "approval"), csr)
-    csr["status"]["certificate"] = certificate
-    api.put(csr_path(name, "status"), csr)
+    approved = [{"type": "Approved", "status": "True", "reason": "Floor", "message": ""}]
+    csr = _patch(api, csr, "approval", {"conditions": approved})
+    _patch(api, csr, "status", {"certificate": certificate})
+
+
+def _patch(api: Api, csr: Json, subresource: str, status: Json) -> Json:
+    metadata = {key: csr["metadata"][key] for key in ("uid", "resourceVersion")}
+    path = csr_path(csr["metadata"]["name"], subresource)
+    return api.patch(path, {"metadata": metadata, "status": status}, "strategic-merge")

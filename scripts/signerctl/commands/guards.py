@@ -83,7 +83,7 @@ def guards(
     \b
     Example:
       signerctl guards --configuration function.yaml --cluster prod \
-        --function-user csr-signer@p.iam.gserviceaccount.com > my-overlay/guards.yaml
+        --function-user csr-access-prod@p.iam.gserviceaccount.com > my-overlay/guards.yaml
 
     Next: kubectl apply -k my-overlay. What they stop, and what not, is in docs/guards.md.
     """

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SIGNER = "signer.example.com/contract"
 PREFIX = "authentication.kubernetes.io/"
 APPROVED = {"type": "Approved", "status": "True", "reason": "Contract", "message": "approved"}

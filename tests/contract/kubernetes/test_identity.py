@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api
 from tests.contract.kubernetes.support import (
+    ACCESS_REVIEWS,
     PREFIX,
     SELF_REVIEWS,
     Pod,
@@ -153,3 +154,15 @@ def test_a_client_certificate_wins_over_a_token(target: Target, pod: Pod) -> Non
         api._headers["Authorization"] = f"Bearer {request_token(target.api, pod)}"  # noqa: SLF001 - nobody else wants both
         review = api.post(SELF_REVIEWS, {})
     assert review["status"]["userInfo"]["username"] == "both"
+
+
+def test_a_user_may_ask_for_its_own_rights(target: Target) -> None:
+    """A SelfSubjectAccessReview says whether the user who asks has a right, on all objects or on one of a name."""
+    for attributes in (
+        {"verb": "patch", "group": "certificates.k8s.io", "resource": "certificatesigningrequests", "subresource": "x"},
+        {"verb": "sign", "group": "certificates.k8s.io", "resource": "signers", "name": "signer.example.com/*"},
+    ):
+        review = target.api.post(ACCESS_REVIEWS, {"spec": {"resourceAttributes": attributes}})
+        assert review["kind"] == "SelfSubjectAccessReview"
+        assert review["spec"] == {"resourceAttributes": attributes}
+        assert review["status"]["allowed"] is True

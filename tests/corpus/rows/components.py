@@ -8,13 +8,13 @@ from typing import Final
 from csr_signer.profile import SHIPPED, load
 from tests.corpus.entry import Patched, patched, permitted
 from tests.function.builders import case
-from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, rows
+from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, configured, rows
 
 _ON_THE_HOST: Final = ("calico-node", "calico-typha", "tigera-dpi")
 
 
 def _component(profile: str, release: str, asked: Asked) -> Patched:
-    namespaces = sorted({row.namespace for row in rows(profile, release)}) if profile == "calico-enterprise" else []
+    namespaces = configured(profile, release)
     host = asked.service_account in _ON_THE_HOST
     address = "10.132.0.7" if host else "10.244.1.9"
     row = case(

@@ -38,7 +38,7 @@ from signerctl.__main__ import main as signerctl
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 SIGNER_NAME = "csr-signer.example.com/calico"
 SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"
-USER = "csr-signer@example-project.iam.gserviceaccount.com"
+USER = "csr-access-demo@example-project.iam.gserviceaccount.com"
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,14 @@ def calls(csr: dict[str, Any], *further: str) -> list[tuple[str, str]]:
     """The calls of one certificate: two reads, those named, two writes; names are escaped."""
     path = f"{CSRS}/{quoted(csr['metadata']['name'])}"
     reads = [path, pod_path(csr), *further]
-    return [*(("GET", read) for read in reads), ("PUT", f"{path}/approval"), ("PUT", f"{path}/status")]
+    return [*(("GET", read) for read in reads), ("PATCH", f"{path}/approval"), ("PATCH", f"{path}/status")]
 
 
 @pytest.mark.parametrize("workload", ["calico-node", "calico-apiserver"])
 def test_four_calls_to_the_api_server_per_certificate(
     pipeline: Pipeline, file_csr: FileCsr, api_server: KubernetesServer, workload: str
 ) -> None:
-    """GET CSR, GET pod, PUT approval, PUT status and nothing else, on the host's network and beside it."""
+    """GET CSR, GET pod, PATCH approval, PATCH status and nothing else, on the host's network and beside it."""
     csr = file_csr(workload=workload)
     outcome, calls_made = asked(api_server, lambda: pipeline.process(reference_to(csr), datetime.now(UTC)))
     assert isinstance(outcome, Issued)
@@ -134,8 +135,8 @@ def test_a_refusal_costs_its_reads_the_denial_and_the_event(
     assert isinstance(outcome, Refused)
     assert calls_made[:2] == [("GET", path), ("GET", pod_path(csr))]
     assert sorted(calls_made[2:]) == [
+        ("PATCH", f"{path}/approval"),
         ("POST", "/api/v1/namespaces/calico-system/events"),
-        ("PUT", f"{path}/approval"),
     ]
 
 
@@ -262,9 +263,8 @@ class _Older:
         """As read, without the token's own identifier."""
         csr = self._cluster.get_csr(name)
         assert csr is not None
-        api = json.loads(csr.document)
-        del api["spec"]["extra"][CREDENTIAL_ID]
-        return CertificateSigningRequest.from_api(json.dumps(api).encode(), name=name)
+        extra = {key: values for key, values in csr.requester.extra.items() if key != CREDENTIAL_ID}
+        return replace(csr, requester=replace(csr.requester, extra=extra))
 
 
 def test_a_token_without_its_own_identifier_is_refused_unless_that_is_waived(

@@ -8,8 +8,8 @@ import pytest
 from google.auth import jwt
 
 from csr_signer.cluster import KubernetesCluster
-from csr_signer.configuration import Authentication, ClusterConfiguration, GoogleIdToken
-from csr_signer.credentials import api_client
+from csr_signer.configuration import Authentication, ClusterConfiguration, GoogleAccessToken, GoogleIdToken
+from csr_signer.credentials import SCOPES, api_client
 from csr_signer.errors import ConfigurationError, UnavailableError
 from sandbox.google import GoogleServer
 from sandbox.google.web import Response
@@ -18,18 +18,22 @@ from sandbox.pki import Authority
 from tests.function.ports.conftest import SOURCE, USER
 from tests.function.ports.test_cluster import answering
 
+SIGNER = "csr-signer@example-project.iam.gserviceaccount.com"
+ACCESS = "csr-access-demo@example-project.iam.gserviceaccount.com"
 WAYS = {
-    "an access token": Authentication(google_access_token={}),
+    "an access token": Authentication(google_access_token=GoogleAccessToken(service_account=ACCESS)),
     "an ID token": Authentication(google_id_token=GoogleIdToken(audience="https://cluster.example.com")),
 }
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleServer]:
-    """Google's metadata server, where google-auth looks for it."""
+    """Google's metadata server and IAM Credentials, where google-auth looks for them."""
     with GoogleServer() as server:
         # google-auth reads GCE_METADATA_HOST when it is imported, which was long ago.
         monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", server.metadata)
+        generate = f"{server.iam_credentials}/v1/projects/-/serviceAccounts/{{}}:generateAccessToken"
+        monkeypatch.setattr("google.auth.iam._IAM_ENDPOINT", generate)
         yield server
 
 
@@ -43,23 +47,72 @@ def test_a_google_token_goes_to_the_configured_server(google: GoogleServer, ways
             with pytest.raises(UnavailableError):  # this 404 is no API server's
                 KubernetesCluster(client).get_csr("name")
         client.rest_client.close()
-    first, second = asked.tokens
-    assert first == second
-    assert first.startswith("Bearer ")
+    (token,) = set(asked.tokens)
+    assert token.startswith("Bearer ")
     fetched = [exchange for exchange in google.metadata_server.log.exchanges() if "default/" in exchange.request.path]
     assert len([exchange for exchange in fetched if exchange.request.path.endswith(("token", "identity"))]) == 1
 
 
-def test_an_id_token_is_for_the_clusters_own_audience(google: GoogleServer) -> None:
-    """The API server's audience stands in the token, so that it is worth nothing elsewhere."""
-    ways = WAYS["an ID token"]
+def token_sent(google: GoogleServer, ways: Authentication) -> str:
+    """What an API server, or whoever sits there, learns from one request."""
     with answering(404) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
         client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=ways))
         with pytest.raises(UnavailableError):
             KubernetesCluster(client).get_csr("name")
         client.rest_client.close()
-    claims = jwt.decode(asked.tokens[0].removeprefix("Bearer "), verify=False)
+    assert google.configuration.attached == SIGNER
+    return str(asked.tokens[0])
+
+
+def test_a_stolen_access_token_is_of_an_account_without_keys(google: GoogleServer) -> None:
+    """An API server that keeps the token has the access account's rights, never those of the function's account."""
+    stolen = google.tokens.bearer(token_sent(google, WAYS["an access token"]))
+    assert stolen is not None
+    assert stolen.principal == ACCESS
+    # GKE takes no narrower scope, and needs the email to name the user.
+    assert stolen.scopes == set(SCOPES)
+    # The token that pays for it reaches IAM Credentials and never leaves for an API server.
+    (asked,) = [each.request for each in google.api.log.exchanges() if "generateAccessToken" in each.request.path]
+    own = google.tokens.bearer(asked.header("Authorization"))
+    assert own is not None
+    assert own.principal == SIGNER
+    assert own.scopes == {"https://www.googleapis.com/auth/iam"}
+
+
+def test_a_stolen_id_token_is_none_at_google(google: GoogleServer) -> None:
+    """It is no access token, so it needs no account of its own; see also the next test for its audience."""
+    assert google.tokens.bearer(token_sent(google, WAYS["an ID token"])) is None
+
+
+def test_an_account_that_may_not_be_impersonated_is_named(google: GoogleServer) -> None:
+    """Without the grant no API server is asked; the operator learns which setting and which role."""
+    ways = Authentication(google_access_token=GoogleAccessToken(service_account=SIGNER))
+    with answering(200) as (_, asked):
+        url = f"http://127.0.0.1:{asked.port}"
+        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=ways))
+        with pytest.raises(ConfigurationError, match=r"google_access_token\.service_account: Forbidden: .*User on the"):
+            KubernetesCluster(client).get_csr("name")
+        client.rest_client.close()
+        assert asked == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "x"}', b'{"error": {"status": "UNAVAILABLE"}}'])
+def test_iam_credentials_that_fail_are_unavailability(google: GoogleServer, body: bytes) -> None:
+    """Anything but a denial passes with time."""
+    google.api.fail_next(Response(status=503, body=body))
+    with answering(200) as (_, asked):
+        url = f"http://127.0.0.1:{asked.port}"
+        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"]))
+        with pytest.raises(UnavailableError, match="no Google token"):
+            KubernetesCluster(client).get_csr("name")
+        client.rest_client.close()
+        assert asked == []
+
+
+def test_an_id_token_is_for_the_clusters_own_audience(google: GoogleServer) -> None:
+    """The API server's audience stands in the token, so that it is worth nothing elsewhere."""
+    claims = jwt.decode(token_sent(google, WAYS["an ID token"]).removeprefix("Bearer "), verify=False)
     assert claims["aud"] == "https://cluster.example.com"
 
 
@@ -84,7 +137,7 @@ def test_a_server_that_the_ca_did_not_certify_is_not_talked_to(api_server: Kuber
     path.write_text(kubeconfig.replace(theirs, other), encoding="utf-8")
     assert other in path.read_text(encoding="utf-8")
     client = api_client(ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path))))
-    with pytest.raises(ConfigurationError, match="not by the configured CA"):
+    with pytest.raises(ConfigurationError, match="must be issued by the configured CA"):
         KubernetesCluster(client).get_csr("name")
     client.rest_client.close()
 
@@ -131,6 +184,6 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None
                 source=SOURCE,
                 server="https://127.0.0.1:1",
                 certificate_authority=str(path),
-                authentication=Authentication(google_access_token={}),
+                authentication=WAYS["an access token"],
             )
         )

@@ -16,7 +16,7 @@ from csr_signer.cluster import KubernetesCluster
 from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
 from csr_signer.outcome import Deferred, Ignored, Issued, Refused
-from csr_signer.pipeline import Pipeline
+from csr_signer.pipeline import FRESH_SECONDS, Pipeline
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
 from sandbox.calico.stories import STORIES
@@ -31,8 +31,10 @@ from tests.function.ports.conftest import (
     Recorder,
     conditions,
     make_pipeline,
+    pod_path,
     reference_to,
 )
+from tests.function.ports.test_cluster import FORBIDDEN, Probes, answering
 
 SIGN = "AsymmetricSign"
 
@@ -533,3 +535,135 @@ def test_a_csr_that_vanishes_is_gone_without_a_signature(
     racing = make_pipeline(write_configuration(), vanishing, kms_client, recorder)
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
     assert recorder.events(csr["metadata"]["uid"]) == ["ignored"]
+
+
+class Clock:
+    """A monotonic clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class _Slow:
+    """A real cluster or key, of which one call takes long; meanwhile something happens."""
+
+    def __init__(self, real: Any, call: str, meanwhile: Callable[[], object]) -> None:
+        self._real = real
+        self._call = call
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        if name != self._call:
+            return found
+
+        def slow(*arguments: Any, **named: Any) -> Any:
+            answer = found(*arguments, **named)
+            self._meanwhile()
+            return answer
+
+        return slow
+
+
+def slowed(pipeline: Pipeline, clock: Clock, call: str, meanwhile: Callable[[], object]) -> Pipeline:
+    """The pipeline over a cluster and a key of which that call takes long."""
+    (served,) = pipeline.clusters.values()
+    ((name, (signer, key)),) = served.signers.items()
+    cluster: Any = _Slow(served.cluster, call, meanwhile)
+    slow_key: Any = _Slow(key, call, meanwhile)
+    slow = replace(served, cluster=cluster, signers={name: (signer, slow_key)})
+    return replace(pipeline, clusters={"demo": slow}, clock=clock)
+
+
+ENDS: dict[str, tuple[Callable[[Api, str], object], str]] = {
+    "gone": (lambda admin, path: admin.delete(path, gracePeriodSeconds=0), "pod.gone"),
+    "terminating": (lambda admin, path: admin.delete(path, gracePeriodSeconds=30), "pod.terminating"),
+    "finished": (lambda admin, path: admin.patch(f"{path}/status", {"status": {"phase": "Failed"}}), "pod.finished"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(("call", "condition"), [("public_key", "Denied"), ("approve", "Failed")])
+def test_attack_a_pod_ends_while_kms_or_the_api_server_is_slow(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer, call: str, condition: str, end: str
+) -> None:
+    """More than five seconds after the pod was read it is read again before the key is used; an ended one gets nothing.
+
+    It is Denied, or Failed where it was approved in the meantime.
+    """
+    csr, clock, before = file_csr(), Clock(), len(kms_server.audit.records(SIGN))
+    finish, code = ENDS[end]
+
+    def meanwhile() -> None:
+        if clock.now == 0.0:
+            finish(admin, pod_path(csr))
+            clock.now = FRESH_SECONDS + 0.1
+
+    outcome = slowed(pipeline, clock, call, meanwhile).process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(outcome, Refused)
+    assert outcome.codes == (code,)
+    assert condition in conditions(stored(admin, csr))
+    assert len(kms_server.audit.records(SIGN)) == before
+
+
+@pytest.mark.parametrize("call", ["public_key", "approve"])
+def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
+    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, call: str
+) -> None:
+    """It is approved once, for one TBSCertificate, and signed once."""
+    csr, clock = file_csr(), Clock()
+
+    def meanwhile() -> None:
+        clock.now = FRESH_SECONDS + 0.1
+
+    outcome = slowed(pipeline, clock, call, meanwhile).process(reference_to(csr), datetime.now(UTC))
+    assert isinstance(outcome, Issued)
+    assert f"tbs-sha256={outcome.tbs_sha256}" in conditions(stored(admin, csr))["Approved"]["message"]
+    assert recorder.events(csr["metadata"]["uid"]) == ["intent", "issued"]
+
+
+def test_where_every_approval_takes_long_the_next_event_issues(
+    pipeline: Pipeline, file_csr: FileCsr, recorder: Recorder
+) -> None:
+    """Two slow calls in a row end the event, for this item alone; the CSR is approved by then."""
+    csr, clock = file_csr(), Clock()
+
+    def meanwhile() -> None:
+        clock.now += FRESH_SECONDS + 0.1
+
+    once = slowed(slowed(pipeline, clock, "public_key", meanwhile), clock, "approve", meanwhile)
+    outcome = once.process(reference_to(csr), datetime.now(UTC))
+    assert outcome == Deferred(reason="conflict", retry_after=1)
+    assert recorder.events(csr["metadata"]["uid"]) == ["deferred"]
+    assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
+
+
+def test_a_signer_without_the_right_to_approve_holds_up_no_other(
+    pipeline: Pipeline, file_csr: FileCsr, cluster: KubernetesCluster
+) -> None:
+    """Also where its CSRs are refused: the right is this signer's, whoever else is served."""
+    csr = file_csr(environment={"dns_names": ("evil.example.com",)})
+    nothing = Probes(allows=lambda _: False)
+    (served,) = pipeline.clusters.values()
+    (one,) = served.signers.values()
+    several = {**served.signers, "csr-signer.example.com/other": one}
+    with answering(403, FORBIDDEN, probes=nothing) as (refusing, _):
+        for signers, error in ((served.signers, ConfigurationError), (several, ItemError)):
+            denying = replace(served, cluster=_Denying(cluster, refusing), signers=signers)
+            with pytest.raises(error, match="must have the right to patch"):
+                replace(pipeline, clusters={"demo": denying}).process(reference_to(csr), datetime.now(UTC))
+
+
+class _Denying:
+    """The real cluster, whose denials go to another."""
+
+    def __init__(self, cluster: KubernetesCluster, other: KubernetesCluster) -> None:
+        self._cluster = cluster
+        self.deny = other.deny
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)

@@ -20,7 +20,6 @@ EXPORTER_PROJECT: Final = "example-cluster"
 FUNCTION: Final = "csr-signer@example-workload.iam.gserviceaccount.com"
 ADMINISTRATOR: Final = "ca-admin@example.com"
 VALUES: Final[Mapping[str, object]] = {
-    "ca_administrator": ADMINISTRATOR,
     "exporter_namespace": "kms-csr-signer",
     "function_service_account": FUNCTION,
     "key_project": KEY_PROJECT,

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,11 @@ from tests.infra.audit.test_filters import FILTERS, MODULE, said
 VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
 MINUTES: Final = dict(
     re.findall(r'offset = (\d+), minutes = "([^"]+)"', (MODULE / "alerts.tf").read_text(encoding="utf-8"))
+)
+
+
+(ATTEMPTS,) = map(
+    int, re.findall(r"attempts_per_open_intent = (\d+)", (MODULE / "alerts.tf").read_text(encoding="utf-8"))
 )
 
 
@@ -37,30 +42,58 @@ def _snake(value: Any) -> Any:
     return value
 
 
+class _CountIf:
+    """As GoogleSQL: the number of rows in which the condition is true."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, condition: object) -> None:
+        self.count += bool(condition)
+
+    def finalize(self) -> int:
+        return self.count
+
+
 def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry], str]) -> list[str | None]:
-    """What the query finds, run by SQLite with GoogleSQL's functions over entries as Log Analytics shows them."""
+    """The reasons that the query finds, run by SQLite with GoogleSQL's functions on entries as Log Analytics has them."""
     query = (MODULE / "unrecorded_signatures.sql").read_text(encoding="utf-8")
-    for name, value in {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes}.items():
+    values = {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
+    for name, value in values.items():
         query = query.replace(f"${{{name}}}", value)
     database = sqlite3.connect(":memory:")
     try:
         database.create_function("JSON_VALUE", 2, _json_value)
         database.create_function("TO_JSON", 1, lambda value: value)
         database.create_function("CONCAT", -1, _concat)
+        database.create_function("GREATEST", 2, max)
         database.create_function("FORMAT_TIMESTAMP", 2, lambda _, text: f"{datetime.fromisoformat(text):%M}")
-        database.execute(f"CREATE TABLE `{VIEW}` (timestamp, json_payload, proto_payload, resource)")
+        database.create_aggregate("COUNTIF", 1, _CountIf)
+        database.execute(f"CREATE TABLE `{VIEW}` (timestamp, insert_id, json_payload, proto_payload, resource)")
         for entry in entries:
             proto = entry.get("protoPayload")
             row = (
                 f"2026-03-14T09:{minute(entry)}:00+00:00",
+                entry.get("insertId"),
                 json.dumps(entry["jsonPayload"]) if "jsonPayload" in entry else None,
                 json.dumps({"audit_log": _snake(proto)}) if proto else None,
                 json.dumps(entry["resource"]),
             )
-            database.execute(f"INSERT INTO `{VIEW}` VALUES (?, ?, ?, ?)", row)  # noqa: S608 - a name of ours
-        return [row[2] for row in database.execute(query)]
+            database.execute(f"INSERT INTO `{VIEW}` VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608 - a name of ours
+        return [row[1] for row in database.execute(query)]
     finally:
         database.close()
+
+
+def found_by_a_condition(entries: Sequence[Entry], at: Callable[[Entry], int]) -> set[str]:
+    """The conditions whose runs find something, with entries at minutes 0 to 239 and a run of each per hour."""
+    found = set()
+    for offset, minutes in MINUTES.items():
+        for begin in range(int(offset) - 60, 240, 60):
+            window = [entry for entry in entries if begin <= at(entry) < begin + 60]
+            if looked_for(window, minutes, lambda entry: f"{at(entry) % 60:02}"):
+                found.add(offset)
+    return found
 
 
 def test_a_signature_without_a_record_is_found(run: Run) -> None:
@@ -90,6 +123,65 @@ def test_a_record_of_another_service_or_key_explains_nothing(run: Run) -> None:
     ]
     of_function = [entry for entry in run.signatures if FUNCTION in json.dumps(entry)]
     assert len(looked_for(forged, MINUTES["0"], lambda _: "30")) == len(of_function)
+
+
+def _of_first(run: Run) -> tuple[Entry, list[Entry]]:
+    """The signature of the first CSR, and its records."""
+    signature = next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
+    records = [
+        entry
+        for entry in run.entries
+        if said(entry, "jsonPayload", "csr_uid") == run.issued[0]
+        and said(entry, "jsonPayload", "event") in ("intent", "issued")
+    ]
+    assert len(records) == 2
+    return signature, records
+
+
+def test_attack_repeating_a_recorded_reason(run: Run) -> None:
+    """A stolen token that repeats the reason of a recorded signature is found by the number, once or 500 times."""
+    signature, records = _of_first(run)
+    reason = said(signature, "protoPayload", "requestMetadata", "requestAttributes", "reason")
+    for number in (1, 500):
+        copies = [signature | {"insertId": f"copy-{each}"} for each in range(number)]
+        assert looked_for([signature, *records, *copies], MINUTES["0"], lambda _: "30") == [reason]
+    assert looked_for([signature, *records, signature], MINUTES["0"], lambda _: "30") == [], "one entry, read twice"
+
+
+def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:
+    """As many signatures as recorded attempts; an intent without an outcome explains some, and never a flood."""
+    signature, (intent, issued) = _of_first(run)
+    retried = issued | {"jsonPayload": issued["jsonPayload"] | {"kms_attempts": 3}}
+    copies = [signature | {"insertId": f"copy-{each}"} for each in range(500)]
+    assert looked_for([*copies[:3], intent, retried], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[:4], intent, retried], MINUTES["0"], lambda _: "30") != []
+    killed = [intent, intent | {"insertId": "again"}, issued]
+    assert looked_for([*copies[:2], *killed], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies, *killed], MINUTES["0"], lambda _: "30") != []
+
+
+@pytest.mark.parametrize("minute", range(0, 60, 7))
+def test_attack_repeating_a_reason_at_any_time_is_found(run: Run, minute: int) -> None:
+    """Whenever the honest signature was made, and whenever within two hours its reason is repeated."""
+    signature, records = _of_first(run)
+    copy = signature | {"insertId": "copy"}
+    for later in range(0, 120, 3):
+        at = {id(copy): 60 + minute + later}
+        found = found_by_a_condition([signature, *records, copy], lambda entry: at.get(id(entry), 60 + minute))  # noqa: B023
+        assert found, (minute, later)
+
+
+@pytest.mark.parametrize("minute", range(60))
+def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> None:
+    """Its records may lie up to ten minutes away on either side, beyond the edge of a run."""
+    signature, (intent, issued) = _of_first(run)
+    for before, after in ((0, 0), (9, 9), (0, 9)):
+        at = {id(intent): 60 + minute - before, id(issued): 60 + minute + after}
+        found = found_by_a_condition(
+            [signature, intent, issued],
+            lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
+        )
+        assert not found
 
 
 @pytest.mark.parametrize("minute", range(60))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 POD = {
     "metadata": {"name": "any"},
     "spec": {"serviceAccountName": "csr-exporter", "containers": [{"name": "any", "image": "any"}]},

@@ -104,7 +104,14 @@ def decide(api: Api, name: str, kind: str, subresource: str = "approval") -> dic
     """Adds a condition, as somebody who may read CSRs."""
     csr = api.get(csr_path(name))
     csr["status"]["conditions"] = [*csr["status"].get("conditions", []), condition(kind)]
-    return api.put(csr_path(name, subresource), csr)
+    return write(api, csr, subresource)
+
+
+def write(api: Api, csr: dict[str, Any], subresource: str) -> dict[str, Any]:
+    """Writes a CSR that was read and changed, by the kind of patch that the function writes by."""
+    metadata = {key: value for key, value in csr["metadata"].items() if key != "managedFields"}
+    body = {"metadata": metadata, "status": csr["status"]}
+    return api.patch(csr_path(metadata["name"], subresource), body, "strategic-merge")
 
 
 def refusal(call: Callable[[], object]) -> str:

@@ -21,6 +21,7 @@ from tests.infra.cluster.requesters import (
     refusal,
     until_not_refused,
     until_refused,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 ANOTHER = "another.example.com/calico"
 EXTRA = "--as-user-extra=authentication.kubernetes.io/"
 
@@ -72,7 +73,7 @@ def issue(api: Api, name: str, certificate: str) -> dict[str, Any]:
     """Stores a certificate."""
     csr = api.get(csr_path(name))
     csr["status"]["certificate"] = certificate
-    return api.put(csr_path(name, "status"), csr)
+    return write(api, csr, "status")
 
 
 # Rule a: create.
@@ -239,7 +240,7 @@ def test_attack_a_megabyte_beside_the_name(requesters: Requesters, function: Api
     csr = function.get(csr_path(pod.name))
     csr["metadata"]["generateName"] = "other"
     csr["status"]["conditions"] = [condition("Approved")]
-    assert "metadata as it is" in refusal(lambda: function.put(csr_path(pod.name, "approval"), csr))
+    assert "metadata as it is" in refusal(lambda: write(function, csr, "approval"))
 
 
 def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, certificate: str) -> None:
@@ -418,7 +419,7 @@ def test_attack_editing_conditions_after_issue(requesters: Requesters, function:
     for change in ({"message": "another"}, {"reason": "Another"}, {"lastUpdateTime": "0001-01-01T00:00:00Z"}):
         csr = function.get(csr_path(pod.name))
         csr["status"]["conditions"][0] |= change
-        words = refusal(lambda csr=csr: function.put(csr_path(pod.name, "approval"), csr))  # type: ignore[misc]
+        words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
         assert words == "a condition that is set is neither changed nor removed"
     issue(function, pod.name, certificate)
     assert "no further condition" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
@@ -431,9 +432,7 @@ def test_conditions_are_few_and_short(requesters: Requesters, function: Api, wro
     pod.file()
     csr = function.get(csr_path(pod.name))
     csr["status"]["conditions"] = [wrong]
-    assert "allowed are Approved, Denied and Failed" in refusal(
-        lambda: function.put(csr_path(pod.name, "approval"), csr)
-    )
+    assert "allowed are Approved, Denied and Failed" in refusal(lambda: write(function, csr, "approval"))
 
 
 def test_attack_an_approver_fails_a_csr(requesters: Requesters, function: Api) -> None:
@@ -476,6 +475,10 @@ def test_attack_the_function_touches_anothers_csr(
         words = refusal(lambda k=kind, s=subresource: decide(mighty_function, name, k, s))  # type: ignore[misc]
         assert words == "the function decides CSRs of its own signerNames alone"
     assert "of its own signerNames" in refusal(lambda: issue(mighty_function, name, certificate))
+    labelled = {"metadata": {"labels": {"a": "b"}}}
+    for subresource in ("approval", "status"):
+        path = csr_path(name, subresource)
+        assert "own signerNames" in refusal(lambda p=path: mighty_function.patch(p, labelled, "strategic-merge"))  # type: ignore[misc]
 
 
 def test_the_function_writes_nothing_else(requesters: Requesters, mighty_function: Api) -> None:
@@ -517,7 +520,7 @@ def test_the_function_changes_no_metadata(requesters: Requesters, function: Api)
         csr = function.get(csr_path(pod.name))
         csr["metadata"][field] = {"a": "b"}
         csr["status"]["conditions"] = [condition("Approved")]
-        words = refusal(lambda csr=csr: function.put(csr_path(pod.name, "approval"), csr))  # type: ignore[misc]
+        words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
         assert words == "the function leaves a CSR's metadata as it is"
 
 
@@ -534,7 +537,10 @@ def event(pod: Requester, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Api, mighty_function: Api) -> None:
-    """Warnings about pods in the profile's namespaces, in its own name, and no other Events; and it asks who it is."""
+    """Warnings about pods in the profile's namespaces, in its own name, and no other Events.
+
+    It also asks who it is, and what it may.
+    """
     pod = requesters.calico()
     path = f"{NAMESPACES}/calico-system/events"
     function.post(path, event(pod))
@@ -549,6 +555,9 @@ def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Ap
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION
+    attributes = {"verb": "get", "group": "certificates.k8s.io", "resource": "certificatesigningrequests"}
+    access = {"spec": {"resourceAttributes": attributes}}
+    assert function.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access)["status"]["allowed"]
 
 
 def test_other_users_are_not_the_functions_business(requesters: Requesters) -> None:

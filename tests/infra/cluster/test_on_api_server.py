@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "system:serviceaccount:kms-csr-signer:csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
 CSR = "certificates.k8s.io/certificatesigningrequests"
@@ -115,8 +115,8 @@ def test_function_may_do_this_and_nothing_else(
     """Of all verbs on all resources in all places the function has exactly these: nothing else may change."""
     cluster_wide = [
         ("get", CSR, ""),
-        ("update", f"{CSR}/approval", ""),
-        ("update", f"{CSR}/status", ""),
+        ("patch", f"{CSR}/approval", ""),
+        ("patch", f"{CSR}/status", ""),
         ("approve", SIGNERS, SIGNER_NAME),
         ("sign", SIGNERS, SIGNER_NAME),
     ]

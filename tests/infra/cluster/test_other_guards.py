@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FUNCTION = "csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 APPROVED_BY_OTHERS, OLD, POSTGRES = (f"example.com/{name}" for name in ("signed", "old", "postgresql"))
 APPROVER = "alice"
 
@@ -35,7 +35,11 @@ def document() -> dict[str, Any]:
     (signer,) = found["signers"]
     found["signers"] = [
         {**signer, "signer_name": APPROVED_BY_OTHERS, "approve": False},
-        {**signer, "signer_name": OLD, "profile": {"name": "calico", "release": "3.27"}},
+        {
+            **signer,
+            "signer_name": OLD,
+            "profile": {"name": "calico", "release": "3.27", "namespaces": ["calico-apiserver", "calico-system"]},
+        },
         {**signer, "signer_name": POSTGRES, "profile": {"name": "postgresql.yaml"}},
     ]
     return found

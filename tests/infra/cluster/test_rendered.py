@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubectl
 
-FUNCTION = "User csr-signer@example-project.iam.gserviceaccount.com"
+FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
 FOLDERS = [
@@ -81,8 +81,8 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
     assert sorted(grants(render("."))) == sorted(
         [
             (FUNCTION, "everywhere", "get certificates.k8s.io/certificatesigningrequests"),
-            (FUNCTION, "everywhere", "update certificates.k8s.io/certificatesigningrequests/status"),
-            (FUNCTION, "everywhere", "update certificates.k8s.io/certificatesigningrequests/approval"),
+            (FUNCTION, "everywhere", "patch certificates.k8s.io/certificatesigningrequests/status"),
+            (FUNCTION, "everywhere", "patch certificates.k8s.io/certificatesigningrequests/approval"),
             (FUNCTION, "everywhere", f"sign certificates.k8s.io/signers[{SIGNER_NAME}]"),
             (FUNCTION, "everywhere", f"approve certificates.k8s.io/signers[{SIGNER_NAME}]"),
             (FUNCTION, "calico-system", "get /pods"),

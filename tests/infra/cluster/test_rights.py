@@ -20,7 +20,7 @@ from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import CLUSTER
 from sandbox.manifests import EXPORTER_ACCOUNT, FUNCTION_USER, NAMESPACE
-from tests.scenarios.conftest import PATIENCE, eventually, fleet_maker, started
+from tests.scenarios.conftest import PATIENCE, audit_records, eventually, fleet_maker, started
 from tests.scenarios.judged import certifying_profile
 from tests.scenarios.test_crashes import event, send
 
@@ -40,10 +40,10 @@ ATTEST = f"{RBAC}/namespaces/calico-system/roles/kms-csr-signer:attest"
 EXPORT = f"{RBAC}/clusterroles/kms-csr-signer:export"
 OF_FUNCTION: list[Right] = [
     (SIGN, "sign", f"{CERTIFICATES}/signers"),
-    (SIGN, "update", f"{CERTIFICATES}/{CSRS_OF_RBAC}/status"),
+    (SIGN, "patch", f"{CERTIFICATES}/{CSRS_OF_RBAC}/status"),
     (SIGN, "get", f"{CERTIFICATES}/{CSRS_OF_RBAC}"),
     (APPROVE, "approve", f"{CERTIFICATES}/signers"),
-    (APPROVE, "update", f"{CERTIFICATES}/{CSRS_OF_RBAC}/approval"),
+    (APPROVE, "patch", f"{CERTIFICATES}/{CSRS_OF_RBAC}/approval"),
     (ATTEST, "get", "/pods"),
 ]
 # Only for a profile that certifies addresses of the host's network.
@@ -208,13 +208,25 @@ def reported(deployment: Deployment, filed: attackers.Filed) -> bool:
 def test_the_function_needs_every_right(
     alone: Deployment, make_fleet: Callable[..., Fleet], tell: Callable[[Any], int], right: Right
 ) -> None:
-    """Without it nothing is issued and the event is not acknowledged; with it again, it is."""
+    """Without it nothing is issued and the operator is told which is missing; with it again, it is.
+
+    What is missing for every CSR holds up all of them (503), what concerns one signer or one namespace its own (500).
+    """
     fleet = make_fleet(1)
     fleet.submit()
     (submission,) = fleet.submissions
     with without(alone, right):
-        assert tell(submission) >= 400
+        assert tell(submission) == (503 if right[1:] == ("get", f"{CERTIFICATES}/{CSRS_OF_RBAC}") else 500)
         assert not issued(alone, submission.name)
+        (fault,) = [
+            each
+            for each in audit_records(alone.log("function"))
+            if each["csr_uid"] == submission.uid and each["event"] == "fault"
+        ]
+        told = f"must have the right to {right[1]} " if right[2] != "/pods" else 'cannot get resource "pods"'
+        assert told in str(fault["message"])
+        assert FUNCTION_USER in str(fault["message"])
+        assert fault["severity"] == "ERROR"
     eventually(lambda: tell(submission) < 300)
     assert issued(alone, submission.name)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 
 from csr_exporter import configuration as exporter
 from csr_exporter.csr import Stage
 from csr_signer import configuration as function
+from csr_signer.errors import ConfigurationError
+from csr_signer.profile import SHIPPED, load
 from development.lock import ROOT
+from tests.function.component_tables import CALICO_RELEASES, ENTERPRISE_RELEASES
 from tests.infra.terraform.plans import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +45,35 @@ def test_the_function_reads_a_profile_of_ones_own(planned: Mapping[str, Plan], t
         (tmp_path / name).write_text(content, encoding="utf-8")
     loaded = function.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/postgresql")}
+
+
+def test_the_function_reads_every_access_to_google(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """The loader takes Google's hosts, and of other hosts the private control plane that Terraform says is one."""
+    for name, content in planned["every_access_to_google"].outputs["documents"].items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    clusters = function.load(tmp_path / "configuration.yaml").clusters
+    tokens = {name: cluster.authentication.google_access_token for name, cluster in clusters.items()}
+    assert {name: token.private_endpoint for name, token in tokens.items() if token is not None} == {
+        "dns": False,
+        "edge": False,
+        "private": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "release"),
+    [*(("calico", each) for each in CALICO_RELEASES), *(("calico-enterprise", each) for each in ENTERPRISE_RELEASES)],
+)
+def test_namespaces_are_demanded_at_plan(profile: str, release: str) -> None:
+    """Terraform demands them for the very releases for which the function's loader would refuse to serve."""
+    text = (ROOT / "infra" / "variables.tf").read_text(encoding="utf-8")
+    (pattern,) = re.findall(
+        r'name == "calico-enterprise" \|\| .*? can\(regex\("(\S+)", signer\.profile\.release\)', text
+    )
+    demanded = profile == "calico-enterprise" or re.search(pattern.replace("\\\\", "\\"), release) is not None
+    refusal = pytest.raises(ConfigurationError, match=r"^profile\.namespaces: Required value")
+    with refusal if demanded else contextlib.nullcontext():
+        load(profile, release=release, folder=SHIPPED)
 
 
 def test_shipped_profiles_are_known_at_plan() -> None:

@@ -30,6 +30,7 @@ HEADINGS = {
     "roles/storage.admin": "read_source",
 }
 RUNS = ("deployed", "from_an_image", "hardened")
+FUNCTION = "serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com"
 
 
 def granted(plan: Plan) -> dict[str, list[str]]:
@@ -74,13 +75,43 @@ def test_rights_to_sign_lie_on_keys(planned: Mapping[str, Plan], run: str) -> No
             assert "google_kms_crypto_key_iam_member." in address
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_the_function_has_no_role_on_its_project(planned: Mapping[str, Plan], run: str) -> None:
-    """The runtime account's only project role lets it reach a cluster's DNS endpoint."""
-    function = "serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com"
-    roles = [
-        (values["project"], values["role"])
-        for values in planned[run].of_type("google_project_iam_member").values()
-        if values.get("member") == function
-    ]
-    assert roles == [("example-clusters", "roles/container.clusterViewer")]
+@pytest.mark.parametrize("run", [*RUNS, "every_access_to_google"])
+def test_the_function_has_no_role_on_a_project(planned: Mapping[str, Plan], run: str) -> None:
+    """The runtime account's rights lie on keys, secrets and accounts: what reaches clusters is another account."""
+    project_roles = planned[run].of_type("google_project_iam_member").values()
+    assert not [values for values in project_roles if values.get("member") == FUNCTION]
+
+
+@pytest.mark.parametrize("run", [*RUNS, "every_access_to_google"])
+def test_an_account_whose_tokens_leave_google_may_use_no_key(planned: Mapping[str, Plan], run: str) -> None:
+    """Who steals the token that an API server gets can reach that cluster, and do nothing else at Google."""
+    plan = planned[run]
+    document = yaml.safe_load(plan.outputs["documents"]["configuration.yaml"])
+    sent = {
+        way["google_access_token"]["service_account"]: cluster
+        for cluster, settings in document["clusters"].items()
+        if "google_access_token" in (way := settings["authentication"])
+    }
+    assert sent == {f"csr-access-{name}@example-signer.iam.gserviceaccount.com": name for name in sent.values()}
+    assert sent
+    members = {f"serviceAccount:{email}" for email in sent}
+    rights = {
+        (values["member"], values["role"])
+        for address, values in plan.resources.items()
+        if "_iam_member." in address and values.get("member") in members
+    }
+    assert {role for _, role in rights} <= {"roles/container.clusterViewer", "roles/gkehub.gatewayEditor"}
+    users = {cluster: manifest["function_user"] for cluster, manifest in plan.outputs["manifests"].items()}
+    assert {email: users[cluster] for email, cluster in sent.items()} == {email: email for email in sent}
+
+
+def test_only_the_function_impersonates_an_access_account(planned: Mapping[str, Plan]) -> None:
+    """One member, on each account alone, with the role that makes tokens and signs nothing."""
+    plan = planned["every_access_to_google"]
+    grants = {
+        address: (values["member"], values["role"])
+        for address, values in plan.of_type("google_service_account_iam_member").items()
+        if "impersonate" in address
+    }
+    names = [f'google_service_account_iam_member.impersonate["{name}"]' for name in ("dns", "edge", "private")]
+    assert grants == dict.fromkeys(names, (FUNCTION, "roles/iam.workloadIdentityUser"))

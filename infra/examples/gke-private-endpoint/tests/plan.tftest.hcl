@@ -7,6 +7,13 @@ mock_provider "google" {
   mock_resource "google_service_account" {
     defaults = { unique_id = "104567890123456789012" }
   }
+
+  mock_data "google_container_cluster" {
+    defaults = {
+      master_auth            = [{ cluster_ca_certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==" }]
+      private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
+    }
+  }
 }
 
 run "applied_first" {
@@ -18,12 +25,17 @@ run "applied_first" {
   }
 
   assert {
-    condition     = output.manifests["prod"].function_user == "csr-signer@example-signer.iam.gserviceaccount.com"
-    error_message = "GKE knows the function by its email"
+    condition     = output.manifests["prod"].function_user == "csr-access-prod@example-signer.iam.gserviceaccount.com"
+    error_message = "GKE knows the function by the email of the account that has no keys"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
     error_message = "the admission policies are made from the configuration document"
+  }
+
+  assert {
+    condition     = yamldecode(output.documents["configuration.yaml"]).clusters.prod.server == "https://10.0.0.2" && startswith(output.documents["prod-api-server.pem"], "-----BEGIN CERTIFICATE-----")
+    error_message = "address and CA are the cluster's own"
   }
 }

@@ -3,7 +3,6 @@ mock_provider "time" {}
 
 variables {
   audit_project            = "example-audit"
-  ca_administrator         = "ca-admin@example.com"
   crypto_keys              = ["projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/calico"]
   exporter_projects        = ["example-cluster", "example-audit"]
   function_project         = "example-workload"
@@ -91,8 +90,8 @@ run "the_filters_are_filled_in" {
   }
 
   assert {
-    condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "NOT protoPayload.authenticationInfo.principalEmail=(\"csr-signer@example-workload.iam.gserviceaccount.com\" OR \"ca-admin@example.com\")")
-    error_message = "the two principals that may use a key"
+    condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "NOT protoPayload.authenticationInfo.principalEmail=\"csr-signer@example-workload.iam.gserviceaccount.com\"")
+    error_message = "only the function uses a key without an alert"
   }
 
   assert {
@@ -143,11 +142,10 @@ run "a_prefixed_principal_would_match_nothing" {
   command = plan
 
   variables {
-    ca_administrator         = "user:ca-admin@example.com"
     function_service_account = "serviceAccount:csr-signer@example-workload.iam.gserviceaccount.com"
   }
 
-  expect_failures = [var.ca_administrator, var.function_service_account]
+  expect_failures = [var.function_service_account]
 }
 
 run "a_zone_is_no_location" {

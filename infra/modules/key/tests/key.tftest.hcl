@@ -5,14 +5,14 @@ variables {
   keys     = { prod-calico = { algorithm = "EC_SIGN_P384_SHA384", protection_level = "HSM" } }
   location = "europe-west1"
   project  = "example-keys"
-  signers  = ["serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com", "user:ca-administrator@example.com"]
+  signers  = ["serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com"]
 }
 
 run "created" {
   command = plan
 
   assert {
-    condition     = length(google_kms_crypto_key_iam_member.sign) == 2 && length(google_kms_crypto_key_iam_member.read_public_key) == 2
+    condition     = length(google_kms_crypto_key_iam_member.sign) == 1 && length(google_kms_crypto_key_iam_member.read_public_key) == 1
     error_message = "each signer may sign, and read the public key"
   }
 
@@ -27,10 +27,41 @@ run "created" {
   }
 }
 
+run "nobody_signs_but_the_function" {
+  command = plan
+
+  assert {
+    condition     = length(google_kms_crypto_key_iam_member.administrator) == 0
+    error_message = "without an explicit administrator only the function may use the key"
+  }
+}
+
+run "the_administrators_grant_ends" {
+  command = plan
+
+  variables {
+    administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
+  }
+
+  assert {
+    condition = alltrue([
+      for grant in google_kms_crypto_key_iam_member.administrator :
+      grant.member == "user:ca-administrator@example.com" && one(grant.condition).expression == "request.time < timestamp(\"2026-12-01T00:00:00Z\")"
+    ])
+    error_message = "each grant of the administrator has its end"
+  }
+
+  assert {
+    condition     = toset([for grant in google_kms_crypto_key_iam_member.administrator : grant.role]) == toset(["roles/cloudkms.signer", "roles/cloudkms.publicKeyViewer"])
+    error_message = "the administrator may sign and read the public key"
+  }
+}
+
 run "raw" {
   command = plan
 
   variables {
+    administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
     existing_keys = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
     raw_keys      = ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
   }
@@ -38,6 +69,11 @@ run "raw" {
   assert {
     condition     = toset([for grant in google_kms_crypto_key_iam_member.sign_raw : grant.crypto_key_id]) == toset(["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"])
     error_message = "the further right lies on the raw key alone"
+  }
+
+  assert {
+    condition     = [for grant in google_kms_crypto_key_iam_member.administrator : grant.crypto_key_id if grant.role == "roles/cloudkms.expertRawPKCS1"] == ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
+    error_message = "the administrator's, too"
   }
 }
 
@@ -49,8 +85,8 @@ run "keys_of_one_name_in_two_rings" {
   }
 
   assert {
-    condition     = length(google_kms_crypto_key_iam_member.sign) == 4
-    error_message = "two keys, each with two that may sign; what is created and named, too, is one key"
+    condition     = length(google_kms_crypto_key_iam_member.sign) == 2
+    error_message = "two keys, each with one that may sign; what is created and named, too, is one key"
   }
 }
 
