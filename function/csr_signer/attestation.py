@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from csr_signer import api_object
+from csr_signer.api_object import METADATA, Mask
 from csr_signer.csr import Requester
 from csr_signer.errors import ItemError
 from csr_signer.violation import Violation, quote
@@ -30,6 +31,15 @@ _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TEXT: Final = re.compile(r".+", re.DOTALL)
 _MOST_ADDRESSES: Final = 64  # of a node: whoever may write its status could name tens of thousands
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
+_POD_FIELDS: Final[dict[str, Mask]] = {
+    "metadata": METADATA,
+    "spec": dict.fromkeys(("hostNetwork", "serviceAccountName", "nodeName")),
+    "status": {"phase": None, "podIPs": [{"ip": None}], "hostIPs": [{"ip": None}]},
+}
+_NODE_FIELDS: Final[dict[str, Mask]] = {
+    "metadata": METADATA,
+    "status": {"addresses": [{"type": None, "address": None}]},
+}
 
 Address = IPv4Address | IPv6Address
 
@@ -84,7 +94,7 @@ class Pod:
             UnavailableError: the answer is no such pod.
             ItemError: it is one that cannot be read.
         """
-        api = api_object.read(document, "Pod", name=name, namespace=namespace)
+        api = api_object.read(document, "Pod", _POD_FIELDS, name=name, namespace=namespace)
         try:
             spec, status = api["spec"], api.get("status") or {}
             host_network = bool(spec.get("hostNetwork"))
@@ -123,7 +133,7 @@ class Node:
             UnavailableError: the answer is no such node.
             ItemError: it is one that cannot be read.
         """
-        api = api_object.read(document, "Node", name=name)
+        api = api_object.read(document, "Node", _NODE_FIELDS, name=name)
         try:
             entries = (api.get("status") or {}).get("addresses") or ()
             found = [entry for entry in entries[:_MOST_ADDRESSES] if entry.get("type") in _NODE_KINDS]

@@ -8,15 +8,30 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from csr_signer import api_object
+from csr_signer.api_object import METADATA, OTHERS, Mask
 from csr_signer.errors import ItemError
 from csr_signer.violation import quote
 
 APPROVED = "Approved"
 DENIED = "Denied"
 FAILED = "Failed"
+_FIELDS: Final[dict[str, Mask]] = {
+    "metadata": {**METADATA, "resourceVersion": None, "creationTimestamp": None},
+    "spec": {
+        "signerName": None,
+        "request": None,
+        "usages": [None],
+        "expirationSeconds": None,
+        "username": None,
+        "uid": None,
+        "groups": [None],
+        "extra": {OTHERS: [None]},
+    },
+    "status": {"conditions": [{OTHERS: None}], "certificate": None},
+}
 _YEARS = range(1970, 9900)  # a lifetime before or after any of these is a date, too
 
 
@@ -81,7 +96,7 @@ class CertificateSigningRequest:
             UnavailableError: the answer is no such object.
             ItemError: it is one that cannot be read.
         """
-        api = api_object.read(document, "CertificateSigningRequest", name=name)
+        api = api_object.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
             return cls._from_object(api)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -18,16 +19,21 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 import urllib3
+import yaml
 
 from sandbox.pki import Authority
 from sandbox.process import Part
 from tests.exporter.cluster import Cluster, Sink
+from tests.exporter.heavy import as_answered, heaviest
 from tests.exporter.support import (
+    CHUNKED,
+    LAST_CHUNK,
     LONG,
     Connection,
     Request,
     ScriptedServer,
     answer,
+    chunk,
     csr_document,
     page,
     stream,
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
+MANIFEST = PACKAGE.parent / "cluster" / "base" / "exporter.yaml"
 LIMIT_MIB = 40
 """What the exporter may take with 5,000 CSRs waiting (resident)."""
 
@@ -211,3 +218,52 @@ def test_row_01_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str)
     assert b'csr_exporter_csr_pending{stage="approved"} 5000.0\n' in scraped
     print(f"with 5,000 waiting CSRs, {state}: {resident:.1f} MiB, peak {peak:.1f}")  # noqa: T201 - what it is about
     assert resident <= peak <= LIMIT_MIB
+
+
+def _heavy(documents: list[bytes]) -> Callable[[Request, Connection], bytes | None]:
+    """An API server with these CSRs, which the list shows, and then the watch, one after the other."""
+
+    def api_server(request: Request, connection: Connection) -> bytes | None:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+        connection.send(CHUNKED)
+        if "watch" in asked:
+            for document in documents:
+                connection.send(chunk(b'{"type":"MODIFIED","object":' + document + b"}\n"))
+            connection.send(
+                chunk(json.dumps({"type": "ADDED", "object": csr_document(1, "Approved")}).encode() + b"\n")
+            )
+            connection.hang()
+            return None
+        start = int(asked.get("continue", "0"))
+        stop = min(start + int(asked["limit"]), len(documents))
+        metadata = {"resourceVersion": "100", "continue": str(stop) if stop < len(documents) else ""}
+        connection.send(chunk(b'{"metadata":' + json.dumps(metadata).encode() + b',"items":['))
+        for number in range(start, stop):
+            connection.send(chunk((b"," if number > start else b"") + documents[number]))
+        return chunk(b"]}") + LAST_CHUNK
+
+    return api_server
+
+
+def memory_limit_mib() -> int:
+    """What the manifest allows the exporter's container."""
+    (stateful_set,) = (each for each in yaml.safe_load_all(MANIFEST.read_text()) if each["kind"] == "StatefulSet")
+    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
+    match = re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])
+    assert match is not None
+    return int(match[1])
+
+
+@pytest.mark.parametrize("kind", [*heaviest(csr_document()), "all"])
+def test_the_heaviest_csrs_that_etcd_stores_stay_below_the_memory_limit(tmp_path: Path, kind: str) -> None:
+    """With a fifth to spare, in a list and in a watch; each is known, and what comes after them is sent."""
+    documents = []
+    for number in range(2, 20):
+        kinds = heaviest(csr_document(number, "Approved"))
+        documents.append(as_answered(kinds[kind] if kind in kinds else list(kinds.values())[number % len(kinds)]))
+    with Sink() as sink, _watching(tmp_path, _heavy(documents), sink) as exporter:
+        wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)), 60)
+        wait_until(lambda: "csr-1" in sink.names, 60)
+        peak = _peak_mib(exporter.pid)
+    print(f"{kind}: peak {peak:.1f} MiB")  # noqa: T201 - what it is about
+    assert peak <= 0.8 * memory_limit_mib()

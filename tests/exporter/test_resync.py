@@ -21,7 +21,7 @@ LATE = PATIENCE + 1.0
 def _page(*numbers: int, conditions: tuple[str, ...] = (), unread: tuple[int, ...] = ()) -> Page:
     seen = tuple(csr.from_api(csr_document(number, *conditions)) for number in numbers)
     uids = tuple(reference(number).uid for number in unread)
-    return Page(version="1", seen=seen, oversize=len(unread), unread=uids)
+    return Page(version="1", seen=seen, size=1, oversize=len(unread), unread=uids)
 
 
 def _event(number: int, *conditions: str, is_new: bool) -> Event:

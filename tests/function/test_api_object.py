@@ -1,19 +1,20 @@
-"""Objects of the API server as JSON: however deep, and only what was asked for."""
+"""Objects of the API server as JSON: only the fields that are named, and only what was asked for."""
 
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from csr_signer import api_object
+from csr_signer.api_object import METADATA, OTHERS
 from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import UnavailableError
 from tests.function.builders import POD, make_csr_object
 
 NAME = f"node-certs:{POD}"
+KEYS = ["a", "b", "c"]
 
 
 def nested(levels: int, inner: str = "1") -> str:
@@ -21,71 +22,102 @@ def nested(levels: int, inner: str = "1") -> str:
     return '{"f:a":' * levels + inner + "}" * levels
 
 
+def with_managed_fields(fields: bytes) -> bytes:
+    """The JSON of a CSR whose requester wrote these."""
+    api = make_csr_object()
+    api["metadata"]["managedFields"] = [{"fieldsV1": "HOLE"}]
+    return json.dumps(api).encode().replace(b'"HOLE"', fields)
+
+
 @pytest.mark.parametrize("levels", [1, 500, 990, 1500, 9995, 200_000])
 def test_managed_fields_of_any_depth_leave_the_csr_readable(levels: int) -> None:
     """A requester that nests them as deeply as the API server takes, or deeper, gets read like everybody else."""
-    api = make_csr_object()
-    api["metadata"]["managedFields"] = [{"fieldsV1": "HOLE"}]
-    document = json.dumps(api).replace('"HOLE"', nested(levels)).encode()
     plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
+    document = with_managed_fields(nested(levels).encode())
     assert CertificateSigningRequest.from_api(document, name=NAME) == plain
 
 
+@pytest.mark.parametrize("odd", [b"\xff", b"\xed\xb0\x80", b"\xc3", b"\xf0\x9f", b"\xff" * 70_000, b"\xf0\x9f\x94\x91"])
+def test_managed_fields_of_any_bytes_leave_the_csr_readable(odd: bytes) -> None:
+    """kube-apiserver shows them as a client wrote them, whether they are UTF-8 or not."""
+    plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
+    document = with_managed_fields(b'{"f:' + odd + b'":{}}')
+    assert CertificateSigningRequest.from_api(document, name=NAME) == plain
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=12,
+)
+MASKS: st.SearchStrategy[Any] = st.recursive(
+    st.none(),
+    lambda inner: (
+        inner.map(lambda only: [only]) | st.dictionaries(st.sampled_from([*KEYS[:2], OTHERS]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def masked(value: Any, mask: Any) -> Any:
+    """What is kept of a value: written once more, so that the two can be compared."""
+    if isinstance(value, dict):
+        known = mask if isinstance(mask, dict) else {}
+        named = {key: known[key if key in known else OTHERS] for key in value if key in known or OTHERS in known}
+        return {key: masked(value[key], inner) for key, inner in named.items()}
+    if isinstance(value, list):
+        return [masked(each, mask[0]) for each in value] if isinstance(mask, list) else []
+    return value
+
+
+@given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+def test_what_the_mask_names_is_kept_and_nothing_else(
+    document: Any, mask: Any, *, ascii_only: bool, indent: int | None
+) -> None:
+    """Whatever else is there, and however it is written; a value of another type has no content."""
+    data = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
+    assert api_object.select(data, mask) == masked(document, mask)
+
+
 def test_brackets_in_texts_are_none() -> None:
-    """Only what nests is cut; a text full of brackets, quotes and backslashes stays as it is."""
+    """What is dropped ends where it ends."""
     text = '[{"' * 3000 + "\\" * 3 + '"}]'
-    document = f'{{"a": {json.dumps(text)}, "deep": {nested(100_000)}, "b": [1, {json.dumps(text)}]}}'
-    read = api_object.parse(document.encode())
-    assert (read["a"], read["b"]) == (text, [1, text])
-
-
-def test_a_deep_document_with_long_texts_costs_a_few_times_its_size() -> None:
-    """Whoever can nest can also write texts of megabytes, full of escapes: no state is kept for each of their bytes."""
-    document = b'{"a":' * 50_000 + b'"' + b"\\u003c" * 500_000 + b'"' + b"}" * 50_000
-    tracemalloc.start()
-    try:
-        assert "a" in api_object.parse(document)
-        assert tracemalloc.get_traced_memory()[1] < 3 * len(document)
-    finally:
-        tracemalloc.stop()
-
-
-def test_what_is_cut_is_null() -> None:
-    """Of what cannot be read whole, 64 levels are kept, lists and objects alike, and what stands beside them."""
-    deep: Any = api_object.parse(("[" * 100_000 + "]" * 100_000).encode())
-    levels = 0
-    while deep:
-        (deep,) = deep
-        levels += 1
-    assert (levels, deep) == (api_object.DEEPEST, None)
-    beside = api_object.parse(f"[{nested(100_000)}, {nested(63, '[]')}, 7]".encode())
-    assert beside[1:] == [json.loads(nested(62, '{"f:a": null}')), 7]
+    document = f'{{"x": [{json.dumps(text)}], "deep": {nested(100_000)}, "a": {json.dumps(text)}}}'
+    assert api_object.select(document.encode(), {"a": None}) == {"a": text}
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"[" * 100_000, b"{" * 100_000, b"]" * 9, b'{"a":' * 100_000 + b'"', b"\xff"]
+    "document",
+    [
+        b"",
+        b"[" * 100_000,
+        b"{" * 100_000,
+        b"]" * 9,
+        b'{"a":' * 100_000 + b'"',
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        b"{}x",
+        b"{}\xc3",
+        b'{"a":NaN}',
+        b'{"a":"\\udc00"}',
+        b'{"a":1e400}',
+        b'{"a":9223372036854775808}',
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
 )
-def test_what_is_no_json_is_refused(document: bytes) -> None:
-    """Also where it is deep."""
-    with pytest.raises(ValueError, match=r"line|codec"):
-        api_object.parse(document)
-
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.text()
-
-
-@settings(max_examples=100)
-@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_whatever_is_not_too_deep_is_read_as_it_is(value: Any) -> None:
-    """Nothing else is changed."""
-    assert api_object.parse(json.dumps(value).encode()) == value
+@pytest.mark.parametrize("mask", [{}, {"a": None}])
+def test_what_is_no_json_is_refused(document: bytes, mask: Any) -> None:
+    """Also where it is deep, and where nothing of it would be kept; and a number that no field of Kubernetes takes."""
+    with pytest.raises(ValueError, match=r"JSON|codec"):
+        api_object.select(document, mask)
 
 
 def test_the_object_that_was_asked_for_is_given() -> None:
     """Kind, name, namespace and a uid are compared."""
     api = {"kind": "Pod", "metadata": {"name": "a", "namespace": "n", "uid": "1"}}
-    document = json.dumps(api).encode()
-    assert api_object.read(document, "Pod", name="a", namespace="n") == api
+    document = json.dumps(api | {"spec": {}}).encode()
+    mask: dict[str, api_object.Mask] = {"metadata": METADATA}
+    assert api_object.read(document, "Pod", mask, name="a", namespace="n") == api
     for kind, name, namespace in (("Node", "a", "n"), ("Pod", "b", "n"), ("Pod", "a", "m"), ("Pod", "a", None)):
         with pytest.raises(UnavailableError, match=f"no {kind}"):
-            api_object.read(document, kind, name=name, namespace=namespace)
+            api_object.read(document, kind, mask, name=name, namespace=namespace)

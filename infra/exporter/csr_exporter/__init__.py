@@ -4,8 +4,8 @@ It is trusted with nothing: an event only says which CSR to look at. Its one dut
 a CSR passes them:
 
 configuration, document    the configuration document
-api_server, page,
-status, json_lines         pages of a list, and a watch, bounded in bytes; their errors
+api_server, page, status,
+json_fields, json_lines    pages of a list, and a watch, bounded in bytes; their errors
 csr                        the API object, reduced to a reference and a stage
 reader                     list, watch from there, list again: the loop that keeps the work in step
 relist, audit, resync      a list beside the watch, every ten minutes, that proves that nothing was missed

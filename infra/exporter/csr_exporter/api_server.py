@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from csr_exporter import csr
+from csr_exporter import csr, status
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Seen
-from csr_exporter.json_lines import LineSplitter, parse_object
-from csr_exporter.page import Page, read_head, read_page, version_of
+from csr_exporter.json_fields import parse_object
+from csr_exporter.json_lines import LineSplitter
+from csr_exporter.page import Page, PageReader, version_of
 from csr_exporter.status import ExpiredError, RefusedError, error_event, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from csr_exporter.configuration import ApiServer as Location
+    from csr_exporter.json_fields import Mask
 
 PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PAGE = 500
@@ -33,11 +35,10 @@ LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
-_JSON = "application/json"
-# What is left to see of a CSR that is too large to be read, and of that only what comes before its uid: more than this
-# cannot be stored, even if every byte is written as six.
-_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+# Until here the uid of a CSR that is longer than that is looked for: what stands before it can be no longer, even if
+# every byte is written as six.
 _HEAD = 16 << 20
+_EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **status.FIELDS}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class Watch:
             yield Batch(events=tuple(events), is_in_step=self._bookmarked)
 
     def _event(self, line: bytes) -> Event | None:
-        event = parse_object(line)
+        event = parse_object(line, _EVENT)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
             raise error_event(content)
@@ -136,16 +137,15 @@ class ApiServer:
         """
         limit, continuation = PAGE, ""
         while True:
-            body = self._page(signer_name, limit, continuation)
-            if body is None and limit > 1:
+            page = self._page(signer_name, limit, continuation)
+            if page is None:
                 limit = max(1, limit // 4)
                 continue
-            page = self._unread(signer_name, continuation) if body is None else read_page(body)
             yield page
             continuation = page.continuation
             if not continuation:
                 return
-            if body is not None and len(body) < LARGEST_PAGE // 2:
+            if page.size < LARGEST_PAGE // 2:
                 limit = min(PAGE, limit * 2)
 
     @contextmanager
@@ -163,7 +163,7 @@ class ApiServer:
             # As client-go does, so that watches of many clients do not end together.
             "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311 - no secret
         }
-        with self._get(signer_name, query, _JSON) as answer:
+        with self._get(signer_name, query) as answer:
             with self._lock:
                 self._watching.add(answer)
                 if self._interrupted:
@@ -186,23 +186,27 @@ class ApiServer:
         """Closes idle connections."""
         self._endpoint.forget()
 
-    def _page(self, signer_name: str, limit: int, continuation: str, *, version: str = "") -> bytes | None:
-        with self._get(signer_name, _part(limit, continuation, version), _JSON) as answer:
-            return answer.body(LARGEST_PAGE if limit > 1 else LONGEST_LINE)
-
-    def _unread(self, signer_name: str, continuation: str) -> Page:
-        """The page of one CSR that is too large: its uid, and where the list goes on."""
-        with self._get(signer_name, _part(1, continuation, ""), _METADATA) as answer:
-            page = read_head(answer.parts(_HEAD))
-        if continuation:
-            return page
-        # A list that begins may begin with another CSR than a moment ago: is this one too large?
-        body = self._page(signer_name, 1, "", version=page.version)
-        return page if body is None else read_page(body)
+    def _page(self, signer_name: str, limit: int, continuation: str) -> Page | None:
+        """One page; None where it is too large, and of several CSRs."""
+        # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
+        start = {"continue": continuation} if continuation else {"resourceVersion": ""}
+        reader = PageReader()
+        with self._get(signer_name, {"limit": str(limit), **start}) as answer:
+            for part in answer.parts(_HEAD):
+                reader.feed(part)
+                if limit > 1 and reader.size > LARGEST_PAGE:
+                    return None
+                if reader.size > LONGEST_LINE and reader.uid is not None:
+                    break
+        return reader.oversize() if reader.size > LONGEST_LINE else reader.page()
 
     @contextmanager
-    def _get(self, signer_name: str, query: dict[str, str], accept: str) -> Iterator[Answer]:
-        headers = {"Accept": accept, "User-Agent": "csr-exporter", "Authorization": f"Bearer {self._token()}"}
+    def _get(self, signer_name: str, query: dict[str, str]) -> Iterator[Answer]:
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": "csr-exporter",
+            "Authorization": f"Bearer {self._token()}",
+        }
         selected = urlencode({"fieldSelector": f"spec.signerName={signer_name}", **query})
         try:
             with self._endpoint.request("GET", f"{PATH}?{selected}", headers=headers) as answer:
@@ -216,12 +220,3 @@ class ApiServer:
 
     def _token(self) -> str:
         return read_credential(self._token_file)
-
-
-def _part(limit: int, continuation: str, version: str) -> dict[str, str]:
-    """The query for a page; without continuation that of a list's first."""
-    if continuation:
-        return {"limit": str(limit), "continue": continuation}
-    # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
-    query = {"limit": str(limit), "resourceVersion": version}
-    return query | {"resourceVersionMatch": "Exact"} if version else query

@@ -11,11 +11,21 @@ import hashlib
 import sys
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from csr_exporter.json_fields import Mask
 
 # The function refuses longer names (it could not quote them in a URL), so they are counted and not kept.
 LONGEST_NAME = 512
 # Kubernetes names the pod to which a service account token is bound.
 _POD_UID = "authentication.kubernetes.io/pod-uid"
+FIELDS: dict[str, Mask] = {
+    "metadata": dict.fromkeys(("uid", "name", "resourceVersion", "creationTimestamp", "deletionTimestamp")),
+    "spec": {"signerName": None, "username": None, "extra": {_POD_UID: [None]}},
+    "status": {"conditions": [{"type": None}], "certificate": None},
+}
+"""All that is read of the API object; nothing else is ever held."""
 
 
 class Stage(enum.Enum):
@@ -57,7 +67,7 @@ class Seen:
 
 
 def from_api(document: object) -> Seen:
-    """Reads an API object of kind CertificateSigningRequest.
+    """Reads an API object of kind CertificateSigningRequest, reduced to `FIELDS`.
 
     Raises:
         MalformedError: a field that is needed is missing or of the wrong type.

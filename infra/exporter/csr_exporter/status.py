@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 from csr_exporter.backoff import retry_after
 from csr_exporter.csr import MalformedError
-from csr_exporter.json_lines import parse_object
+from csr_exporter.json_fields import parse_object
 
 if TYPE_CHECKING:
     from csr_exporter.connection import Answer
+    from csr_exporter.json_fields import Mask
 
+FIELDS: dict[str, Mask] = {
+    "code": None,
+    "message": None,
+    "details": {"causes": [{"reason": None}], "retryAfterSeconds": None},
+}
+"""All that is read of a Status."""
 _LARGEST_STATUS = 64 << 10
 # Longer would leave the pod without a heartbeat for too long.
 _LONGEST_PAUSE = 60.0
@@ -38,7 +45,7 @@ def refusal(answer: Answer, verb: str) -> Exception:
     """
     body = answer.body(_LARGEST_STATUS) or b""
     try:
-        status = parse_object(body)
+        status = parse_object(body, FIELDS)
     except MalformedError:  # a proxy's page
         status = {}
     return _error(verb, status, status=answer.status, header=answer.headers.get("Retry-After"))
