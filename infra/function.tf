@@ -14,6 +14,7 @@ module "function" {
 
   binary_authorization_policy = var.binary_authorization_policy
   callers                     = var.callers
+  clusters                    = length(var.clusters)
   configuration               = "configuration.yaml"
   deployer                    = var.deployer
   documents                   = local.documents
@@ -40,6 +41,7 @@ module "service" {
 
   binary_authorization_policy = var.binary_authorization_policy
   callers                     = var.callers
+  clusters                    = length(var.clusters)
   configuration               = "configuration.yaml"
   documents                   = local.documents
   encryption_key              = var.encryption_key

@@ -255,7 +255,7 @@ variable "location" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time; each serves 16 requests at once."
+  description = "Most instances at a time; each serves 16 requests of each cluster at once."
   type        = number
   default     = 10
 

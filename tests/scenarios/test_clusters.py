@@ -28,10 +28,10 @@ from tests.scenarios.issuing import SIGN, Issuing
 from tests.scenarios.silent import SilentApiServer
 from tests.signerctl.stage import Stage
 
-THREADS: Final = 16
-SHARE: Final = THREADS // 2
+SHARE: Final = 16
+THREADS: Final = 2 * SHARE
 HOSTILE: Final = f"{SOURCE}-hostile"
-MANY: Final = 48
+MANY: Final = 64
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def sending(hostile: Hostile, uids: list[str]) -> Iterator[list[Future[tuple[int
 
 
 def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, hostile: Hostile) -> None:
-    """48 events of it: 8 wait for its API server, 40 are told at once to slow down; meanwhile others are issued."""
+    """64 events of it: 16 wait for its API server, 48 are told at once to slow down; meanwhile others are issued."""
     fleet = issuing.fleet(8)
     with sending(hostile, [str(uuid.uuid4()) for _ in range(MANY)]) as answers:
         hostile.holds(SHARE)
@@ -164,7 +164,7 @@ def test_a_uid_in_one_cluster_holds_up_no_csr_of_another(issuing: Issuing, hosti
 
 
 def test_duplicates_of_one_event_hold_no_thread(issuing: Issuing, hostile: Hostile) -> None:
-    """48 events of one CSR, whose signature hangs: 47 are told at once that it is busy, and another one is issued."""
+    """64 events of one CSR, whose signature hangs: 63 are told at once that it is busy, and another one is issued."""
     fleet = issuing.fleet(2)
     faults = issuing.stage.server.faults
     with issuing.without_exporter():

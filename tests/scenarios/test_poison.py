@@ -96,7 +96,7 @@ def poisoned(
         fleet = loaded.fleet_of(deployment, keys, BESIDE, "honest")
         _begin(deployment, poison, name)
         deployment.start_exporter()
-        eventually(lambda: bool(loaded.handled(deployment, poison.uids)))
+        eventually(lambda: bool(loaded.handled(deployment, poison.uids)) or not poison.uids)  # guards let none through
         poison.file_beside(fleet)
         poisoned = Poisoned(guards=name, deployment=deployment, observer=observer, poison=poison, fleet=fleet)
         if observer.wait(poisoned.uids, PATIENCE):

@@ -1,3 +1,8 @@
+locals {
+  # Nearly all of a request is waiting.
+  concurrency = 16 * var.clusters
+}
+
 resource "google_cloudfunctions2_function" "this" {
   #checkov:skip=CKV_GCP_124:clusters outside the VPC network and perimeter cannot call an internal address; `callers` opens it only for them, and IAM decides who may call
   project      = var.project
@@ -25,10 +30,10 @@ resource "google_cloudfunctions2_function" "this" {
   }
 
   service_config {
-    # More than one request at a time needs a whole CPU. 16: nearly all of a request is waiting.
+    # More than one request at a time needs a whole CPU.
     available_cpu                    = "1"
     available_memory                 = "512Mi"
-    max_instance_request_concurrency = 16
+    max_instance_request_concurrency = local.concurrency
     # The bound is what a flood of CSRs can cost in money and in the key's quota.
     max_instance_count = var.max_instances
     min_instance_count = var.min_instances
@@ -44,7 +49,7 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = {
       CSR_SIGNER_CONFIGURATION = var.configuration
       GOOGLE_CLOUD_PROJECT     = var.project
-      THREADS                  = "16" # functions-framework's own default is four: the others would queue unseen
+      THREADS                  = tostring(local.concurrency) # functions-framework's own default is four: the others would queue unseen
     }
 
     dynamic "direct_vpc_network_interface" {

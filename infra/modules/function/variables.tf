@@ -14,6 +14,16 @@ variable "callers" {
   }
 }
 
+variable "clusters" {
+  description = "How many clusters call the function. An instance serves 16 requests of each at once: none of them holds what another needs."
+  type        = number
+
+  validation {
+    condition     = var.clusters >= 1 && var.clusters <= 62 && floor(var.clusters) == var.clusters
+    error_message = "clusters: Invalid value: ${var.clusters}: must be a whole number from 1 to 62. Cloud Run gives an instance at most 1,000 requests at once."
+  }
+}
+
 variable "configuration" {
   description = "Which of the documents is the configuration."
   type        = string
@@ -72,7 +82,7 @@ variable "location" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time; each serves 16 requests at once."
+  description = "Most instances at a time; each serves 16 requests of each cluster at once."
   type        = number
   default     = 10
 

@@ -1,3 +1,8 @@
+locals {
+  # Nearly all of a request is waiting.
+  concurrency = 16 * var.clusters
+}
+
 # The documents are no secrets; Secret Manager is what Cloud Run mounts files from, with a history and an audit log.
 resource "google_secret_manager_secret" "document" {
   for_each = var.documents
@@ -53,7 +58,7 @@ resource "google_cloud_run_v2_service" "this" {
 
   template {
     service_account                  = var.service_account
-    max_instance_request_concurrency = 16
+    max_instance_request_concurrency = local.concurrency
     # Below the exporter's own limit and far below the 90 s after which Calico's pods give up.
     timeout        = "30s"
     encryption_key = var.encryption_key
@@ -85,7 +90,7 @@ resource "google_cloud_run_v2_service" "this" {
       # functions-framework's own default is four: the others would queue unseen.
       env {
         name  = "THREADS"
-        value = "16"
+        value = tostring(local.concurrency)
       }
 
       dynamic "volume_mounts" {

@@ -25,7 +25,7 @@ def test_the_function_is_bounded(planned: Mapping[str, Plan]) -> None:
         "available_cpu": "1",
         "available_memory": "512Mi",
         "max_instance_count": 10,
-        "max_instance_request_concurrency": 16,
+        "max_instance_request_concurrency": 32,  # 16 for each of its clusters
         "timeout_seconds": 30,
         "all_traffic_on_latest_revision": True,
     }

@@ -4,6 +4,7 @@ mock_provider "time" {}
 
 variables {
   callers         = "same-vpc"
+  clusters        = 1
   configuration   = "configuration.yaml"
   documents       = { "configuration.yaml" = "clusters: {}\n", "prod-ca.pem" = "-----BEGIN CERTIFICATE-----\n" }
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }

@@ -2,6 +2,7 @@ mock_provider "google" {}
 
 variables {
   callers         = "same-vpc"
+  clusters        = 1
   configuration   = "configuration.yaml"
   documents       = { "configuration.yaml" = "clusters: {}\n" }
   image           = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
