@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import ssl
@@ -19,12 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 import urllib3
-import yaml
 
 from sandbox.pki import Authority
 from sandbox.process import Part
 from tests.exporter.cluster import Cluster, Sink
-from tests.exporter.heavy import as_answered, heaviest
+from tests.exporter.heavy import HEAVY, as_answered, exporter_limit
 from tests.exporter.support import (
     CHUNKED,
     LAST_CHUNK,
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
-MANIFEST = PACKAGE.parent / "cluster" / "base" / "exporter.yaml"
 LIMIT_MIB = 40
 """What the exporter may take with 5,000 CSRs waiting (resident)."""
 
@@ -245,25 +242,14 @@ def _heavy(documents: list[bytes]) -> Callable[[Request, Connection], bytes | No
     return api_server
 
 
-def memory_limit_mib() -> int:
-    """What the manifest allows the exporter's container."""
-    (stateful_set,) = (each for each in yaml.safe_load_all(MANIFEST.read_text()) if each["kind"] == "StatefulSet")
-    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
-    match = re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])
-    assert match is not None
-    return int(match[1])
-
-
-@pytest.mark.parametrize("kind", [*heaviest(csr_document()), "all"])
+@pytest.mark.parametrize("kind", [*HEAVY, "all"])
 def test_the_heaviest_csrs_that_etcd_stores_stay_below_the_memory_limit(tmp_path: Path, kind: str) -> None:
-    """With a fifth to spare, in a list and in a watch; each is known, and what comes after them is sent."""
-    documents = []
-    for number in range(2, 20):
-        kinds = heaviest(csr_document(number, "Approved"))
-        documents.append(as_answered(kinds[kind] if kind in kinds else list(kinds.values())[number % len(kinds)]))
+    """With a fifth to spare, in a list and in a watch; what comes after them is sent."""
+    kinds = [HEAVY[kind]] if kind in HEAVY else list(HEAVY.values())
+    documents = [as_answered(kinds[number % len(kinds)](csr_document(number, "Approved"))) for number in range(2, 20)]
     with Sink() as sink, _watching(tmp_path, _heavy(documents), sink) as exporter:
         wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)), 60)
         wait_until(lambda: "csr-1" in sink.names, 60)
         peak = _peak_mib(exporter.pid)
     print(f"{kind}: peak {peak:.1f} MiB")  # noqa: T201 - what it is about
-    assert peak <= 0.8 * memory_limit_mib()
+    assert peak <= 0.8 * exporter_limit()
