@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from csr_signer import audit, errors
 from csr_signer.audit import Audit, AuditRecord, LineWriter, attestation_facts, certificate_facts, csr_facts, fault
-from csr_signer.certificate import build
 from csr_signer.errors import UnavailableError
-from csr_signer.lint import LintError, lint
+from csr_signer.issuance.certificate import build
+from csr_signer.issuance.lint import LintError, lint
 from csr_signer.violation import quote
 from tests.function.builders import (
     CSR_UID,

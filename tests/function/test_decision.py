@@ -11,10 +11,10 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.attestation import CREDENTIAL_ID, Attestation
-from csr_signer.pkcs10 import parse
-from csr_signer.policy import Deferral, Permit, Refusal, decide
-from csr_signer.profile import Lifetime, NameRule
+from csr_signer.policy.attestation import CREDENTIAL_ID, Attestation
+from csr_signer.policy.decision import Deferral, Permit, Refusal, decide
+from csr_signer.policy.profile import Lifetime, NameRule
+from csr_signer.request.pkcs10 import parse
 from tests.function.authorities import Ca, permitted
 from tests.function.builders import (
     ADDRESS,
