@@ -91,6 +91,9 @@ def write(lock: Lock, *, upgrade: bool) -> None:
             output.write_bytes(path.read_bytes())
         command = [sys.executable, "-m", "uv", "pip", "compile", str(source), "--output-file", str(output)]
         command += ["--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet"]
+        # Before 23.3, pip does not apply the pin `coverage==1` to the requirement `coverage[toml]`: it takes a newer
+        # release once there is one, and then refuses that release because it is not pinned.
+        command += ["--no-strip-extras"]
         command += [*lock.target, *follow, *(["--upgrade"] if upgrade else [])]
         subprocess.run(command, check=True)
         path.write_text(header(lock) + output.read_text(encoding="utf-8"), encoding="utf-8")

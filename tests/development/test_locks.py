@@ -9,7 +9,7 @@ import pytest
 from development import lock as locks
 from development.lock import DEVELOPMENT, LOCKS, ROOT, Lock, header, is_fresh, main
 
-PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+PINNED = re.compile(r"^([a-z0-9._-]+)(?:\[[a-z0-9,._-]+\])?==([^ ;\\]+)", re.MULTILINE)
 PRODUCTION = [lock for lock in LOCKS if lock.target == locks.PRODUCTION]
 
 
