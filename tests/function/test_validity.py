@@ -109,7 +109,7 @@ def test_a_leap_second_is_no_time_that_an_api_server_writes(created: str) -> Non
         (365 * 86400 + 1, YEAR),
         (825 * 86400, YEAR),
         (2**31 - 1, YEAR),
-        (10**30, YEAR),
+        (2**63 - 1, YEAR),
         (None, YEAR),
     ],
 )
