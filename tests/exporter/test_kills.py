@@ -1,7 +1,7 @@
 """A kill -9 at any point of the loop, while CSRs come and go, on a virtual clock.
 
-A process loses exactly its `WorkQueue`; the next one begins with a list. So a kill is a new `WorkQueue` here. After every
-step the invariant must hold: each CSR that may still get a certificate is known, or about to be shown.
+A process loses exactly its work queue; the next one begins with a list. So a kill is a new `WorkQueue`. After each step
+the invariant must hold: each CSR that may still get a certificate is known, or about to be shown.
 """
 
 import random
