@@ -16,7 +16,7 @@ from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Mask, Seen
 from csr_exporter.watch import errors
-from csr_exporter.watch.errors import ExpiredError, RefusedError, error_event, refusal
+from csr_exporter.watch.errors import CircularListError, ExpiredError, RefusedError, error_event, refusal
 from csr_exporter.watch.page import Page, PageReader, version_of
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
@@ -28,6 +28,8 @@ LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
+FROM_THE_BEGINNING = ""
+"""A watch from this version first shows every CSR that exists as new, without pages."""
 # Until here the uid of a CSR that is longer than that is looked for: what stands before it can be no longer, even if
 # every byte is written as six.
 _HEAD = 16 << 20
@@ -56,7 +58,10 @@ class Batch:
 
 
 class Watch:
-    """An open watch; `version` is where the next one continues, `oversize` counts lines that were not read."""
+    """An open watch; `version` is where the next one continues, `oversize` counts lines that were not read.
+
+    What a watch from the beginning shows first is in no order of versions: the next one continues only from a bookmark.
+    """
 
     def __init__(self, answer: Answer, version: str) -> None:
         self._answer = answer
@@ -100,7 +105,8 @@ class Watch:
         if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: it may be unhashable
             raise MalformedError(f"watch: event type {kind!r:.40}, allowed is one of the API's five")
         seen = csr.from_api(content)
-        self.version = seen.reference.resource_version
+        if self.version != FROM_THE_BEGINNING:
+            self.version = seen.reference.resource_version
         return WatchEvent(seen=replace(seen, stage=None) if kind == "DELETED" else seen, is_new=kind == "ADDED")
 
 
@@ -125,10 +131,12 @@ class ApiClient:
         A page that is too large is asked for again with a quarter of the items; one CSR that is too large is left out.
 
         Raises:
+            CircularListError: the list has no end.
             ExpiredError: the list took too long; it must be started again.
             RefusedError, UnreachableError, MalformedError: no list for now.
         """
         limit, continuation = PAGE, ""
+        continued = set[int]()
         while True:
             page = self._page(signer_name, limit, continuation)
             if page is None:
@@ -138,6 +146,9 @@ class ApiClient:
             continuation = page.continuation
             if not continuation:
                 return
+            if hash(continuation) in continued:
+                raise CircularListError(f"list: Invalid value: a continue token twice: {len(continued)} pages read")
+            continued.add(hash(continuation))
             if page.size < LARGEST_PAGE // 2:
                 limit = min(PAGE, limit * 2)
 

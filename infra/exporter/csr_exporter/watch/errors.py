@@ -22,6 +22,14 @@ class ExpiredError(Exception):
     """The API server cannot continue from that version or page (410, or a version it has not reached): list anew."""
 
 
+class CircularListError(Exception):
+    """A page's continue token leads back to a page that was read before, so the list would never end.
+
+    A CSR's name may be bytes that are not UTF-8 (filed by protobuf). The API server writes the name of a page's last
+    CSR into the continue token as JSON, where such bytes become U+FFFD, which sorts before the name.
+    """
+
+
 class RefusedError(Exception):
     """The API server answered with an error; `status` is HTTP's, `retry_after` seconds it asks to wait."""
 

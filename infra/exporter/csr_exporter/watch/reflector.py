@@ -14,8 +14,8 @@ from csr_exporter.csr import MalformedError
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
-from csr_exporter.watch.client import ApiClient, Watch
-from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
+from csr_exporter.watch.errors import CircularListError, ExpiredError, RefusedError
 from csr_exporter.watch.misses import MissDetector
 from csr_exporter.watch.page import Page
 
@@ -100,7 +100,7 @@ class Reflector:
         """One list where it is needed, and one watch; returns the seconds until the next cycle."""
         try:
             if self._version is None:
-                self._version = self._list()
+                self._version = self._list_or_begin()
             pause = self._watch(self._version)
             self._refusals = 0
         except (ExpiredError, MalformedError) as error:
@@ -114,6 +114,16 @@ class Reflector:
                 self._version, self._refusals = None, 0
             return self._failed(error)
         return pause
+
+    def _list_or_begin(self) -> str:
+        """Lists; where a CSR makes the list circular, the watch shows what exists instead. Returns where it begins."""
+        try:
+            return self._list()
+        except CircularListError as error:
+            self._log.warning("list has no end, watch begins without it", signer_name=self.signer_name, error=error)
+            self.misses.begins_anew()
+            self.status.listed = True
+            return FROM_THE_BEGINNING
 
     def _list(self) -> str:
         since, version, items = self._clock.now(), "", 0
