@@ -16,7 +16,7 @@ from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Mask, Seen
 from csr_exporter.watch import errors
-from csr_exporter.watch.errors import CircularListError, ExpiredError, RefusedError, error_event, refusal
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError, error_event, refusal
 from csr_exporter.watch.page import Page, PageReader, version_of
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
@@ -26,6 +26,8 @@ PAGE = 500
 # the watch.
 LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
+# Go's server reads 1 MiB of headers, and proxies before it much less. A token is about as long as a CSR's name.
+LONGEST_CONTINUATION = 8 << 10
 # The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
 FROM_THE_BEGINNING = ""
@@ -131,7 +133,7 @@ class ApiClient:
         A page that is too large is asked for again with a quarter of the items; one CSR that is too large is left out.
 
         Raises:
-            CircularListError: the list has no end.
+            UnpageableListError: a continue token leads back, or is too long to be sent.
             ExpiredError: the list took too long; it must be started again.
             RefusedError, UnreachableError, MalformedError: no list for now.
         """
@@ -146,8 +148,10 @@ class ApiClient:
             continuation = page.continuation
             if not continuation:
                 return
+            if len(continuation) > LONGEST_CONTINUATION:
+                raise UnpageableListError(f"list: Too long: continue: must have at most {LONGEST_CONTINUATION} bytes")
             if hash(continuation) in continued:
-                raise CircularListError(f"list: Invalid value: a continue token twice: {len(continued)} pages read")
+                raise UnpageableListError(f"list: Duplicate value: continue: page {len(continued)} leads back")
             continued.add(hash(continuation))
             if page.size < LARGEST_PAGE // 2:
                 limit = min(PAGE, limit * 2)

@@ -22,11 +22,12 @@ class ExpiredError(Exception):
     """The API server cannot continue from that version or page (410, or a version it has not reached): list anew."""
 
 
-class CircularListError(Exception):
-    """A page's continue token leads back to a page that was read before, so the list would never end.
+class UnpageableListError(Exception):
+    """A page's continue token cannot be used, so the list would never end.
 
-    A CSR's name may be bytes that are not UTF-8 (filed by protobuf). The API server writes the name of a page's last
-    CSR into the continue token as JSON, where such bytes become U+FFFD, which sorts before the name.
+    The token holds the name of the page's last CSR as JSON, and a requester chooses that name. Bytes that are not UTF-8
+    (filed by protobuf) become U+FFFD, which leads back before the CSR; a name of megabytes makes the token longer than
+    the API server reads.
     """
 
 

@@ -15,7 +15,7 @@ from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
-from csr_exporter.watch.errors import CircularListError, ExpiredError, RefusedError
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.misses import MissDetector
 from csr_exporter.watch.page import Page
 
@@ -116,11 +116,14 @@ class Reflector:
         return pause
 
     def _list_or_begin(self) -> str:
-        """Lists; where a CSR makes the list circular, the watch shows what exists instead. Returns where it begins."""
+        """Lists; if a CSR's name keeps the list from ending, the watch shows what exists instead.
+
+        Returns where the watch begins.
+        """
         try:
             return self._list()
-        except CircularListError as error:
-            self._log.warning("list has no end, watch begins without it", signer_name=self.signer_name, error=error)
+        except UnpageableListError as error:
+            self._log.warning("list cannot be read, watch shows everything", signer_name=self.signer_name, error=error)
             self.misses.begins_anew()
             self.status.listed = True
             return FROM_THE_BEGINNING

@@ -13,7 +13,7 @@ from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import CircularListError, ExpiredError, RefusedError
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.page import Page
 from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
 
@@ -84,7 +84,7 @@ class Resync:
             for page in self._client.pages(reflector.signer_name):
                 count_unread(page, self._log, self._metrics)
                 uids = self._page(reflector, page, uids)
-        except (CircularListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
+        except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
             self._log.warning("resync failed", signer_name=reflector.signer_name, error=error)
             uids = None
         self._metrics.resyncs.labels("complete" if uids is not None else "incomplete").inc()
