@@ -131,7 +131,8 @@ def _of_first(run: Run) -> tuple[Entry, Entry, Entry]:
     signature = next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
     of_csr = [entry for entry in run.entries if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
     intent, issued = (
-        next(entry for entry in of_csr if said(entry, "jsonPayload", "event") == event) for event in ("intent", "issued")
+        next(entry for entry in of_csr if said(entry, "jsonPayload", "event") == event)
+        for event in ("intent", "issued")
     )
     return signature, intent, issued
 
