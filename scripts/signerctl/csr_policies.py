@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from csr_signer.pkcs10 import LARGEST_REQUEST
+from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from signerctl import csr_bounds
 from signerctl.admission import Policy, forbid, literal, policy, rule
 from signerctl.csr_bounds import LONGEST_NAME

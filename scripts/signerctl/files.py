@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from csr_signer import der
-from csr_signer.chain import PRIVATE_KEY
+from csr_signer.ca.chain import PRIVATE_KEY
 from signerctl.program import CommandError
 
 LARGEST_INPUT: Final = 1024 * 1024

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from csr_signer import profile
 from csr_signer.configuration import RESERVED_DOMAINS, SIGNER_NAME, Document, SignerConfiguration
 from csr_signer.document import read
-from csr_signer.profile import Profile
+from csr_signer.policy import profile
+from csr_signer.policy.profile import Profile
 from csr_signer.violation import quote
 from signerctl.program import CommandError
 

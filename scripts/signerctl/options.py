@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from csr_signer.algorithm import SIGNATURE_HASHES
-from csr_signer.authority import OPERATORS_PREFIX
+from csr_signer.ca.algorithm import SIGNATURE_HASHES
+from csr_signer.ca.checks import OPERATORS_PREFIX
+from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
-from csr_signer.issuer import PROTECTION_LEVELS
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]

@@ -1,7 +1,5 @@
 """The configuration document: what is accepted, and what each mistake is told."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path
@@ -10,7 +8,6 @@ from typing import Any
 import pytest
 
 from csr_exporter import configuration
-from csr_exporter.budget import Limits
 from csr_exporter.configuration import (
     ApiServer,
     ConfigurationError,
@@ -22,7 +19,8 @@ from csr_exporter.configuration import (
     WorkloadIdentityFederation,
 )
 from csr_exporter.csr import Stage
-from csr_exporter.replicas import Replicas
+from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.replicas import Replicas
 from tests.exporter.support import SIGNER, SOURCE
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -74,7 +72,7 @@ def test_the_least_that_must_be_said() -> None:
         iam_credentials_url="https://iamcredentials.googleapis.com",
     )
     assert read.health == Health(address="127.0.0.1", port=9863)
-    assert (read.replicas, read.budget) == (Replicas(count=1, ordinal=0), Limits(burst=6, seconds=30))
+    assert (read.replicas, read.rate_limit) == (Replicas(count=1, ordinal=0), RateLimit(burst=6, seconds=30))
     mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     assert read.api_server == ApiServer(
         server="https://10.0.0.1:443", certificate_authority=mounted / "ca.crt", token_file=mounted / "token"
@@ -132,7 +130,7 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         (_changed("source", "two words"), "source: got 'two words'"),
         (
             _changed("sauce", "x"),
-            "sauce: is not a key here, allowed are api_server, budget, function, health, identity",
+            "sauce: is not a key here, allowed are api_server, function, health, identity",
         ),
         (_changed("signers", None), "signers: is missing"),
         (_changed("signers", []), "signers: got [], allowed is a list of at least one object"),
@@ -179,9 +177,12 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         (_changed("replicas", {"count": 2}), "replicas.count: is more than 1, and environment variables POD_INDEX ''"),
         (_changed("replicas", {"delay_seconds": 0.5}), "replicas.delay_seconds: got 0.5"),
         (_changed("replicas", {"ordinal": 1}), "replicas.ordinal: is not a key here, allowed are count, delay_seconds"),
-        (_changed("budget", {"burst": 0}), "budget.burst: got 0, allowed is a whole number from 1 to 10000"),
-        (_changed("budget", {"seconds": "30"}), "budget.seconds: got '30', allowed is a whole number from 1 to 3600"),
-        (_changed("budget", {"rate": 1}), "budget.rate: is not a key here, allowed are burst, seconds"),
+        (_changed("rate_limit", {"burst": 0}), "rate_limit.burst: got 0, allowed is a whole number from 1 to 10000"),
+        (
+            _changed("rate_limit", {"seconds": "30"}),
+            "rate_limit.seconds: got '30', allowed is a whole number from 1 to 3600",
+        ),
+        (_changed("rate_limit", {"rate": 1}), "rate_limit.rate: is not a key here, allowed are burst, seconds"),
         (_changed("source", "x" * 100_000), "source: got 'xxx"),
     ],
 )
@@ -225,10 +226,13 @@ def test_a_single_replica_needs_no_index() -> None:
     assert read.replicas == Replicas()
 
 
-def test_the_budget() -> None:
+def test_the_rate_limit() -> None:
     """Both numbers, or one of them."""
-    for given, expected in ({"burst": 20, "seconds": 5}, Limits(burst=20, seconds=5)), ({"burst": 7}, Limits(burst=7)):
-        assert configuration.parse(json.dumps(_changed("budget", given)), POD).budget == expected
+    for given, expected in (
+        ({"burst": 20, "seconds": 5}, RateLimit(burst=20, seconds=5)),
+        ({"burst": 7}, RateLimit(burst=7)),
+    ):
+        assert configuration.parse(json.dumps(_changed("rate_limit", given)), POD).rate_limit == expected
 
 
 def test_all_mistakes_are_named_together() -> None:

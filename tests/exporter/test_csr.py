@@ -1,7 +1,5 @@
 """The API object, reduced to a reference and a stage."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -102,7 +100,7 @@ def _without(part: str, field: str) -> dict[str, Any]:
         csr_document(1, uid=""),
     ],
 )
-def test_row_11_wrong_types_are_malformed(document: object) -> None:
+def test_wrong_types_are_malformed(document: object) -> None:
     """What is not understood is an error of its own kind, never a guess."""
     with pytest.raises(MalformedError):
         csr.from_api(document)

@@ -1,7 +1,5 @@
 """The whole exporter between the API double and a function that answers as it is told."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -31,7 +29,7 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
 
     with Sink(sign) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:ended") == 1)
     (event,) = sink.events
     assert event["data"]["resourceVersion"]
     assert event["traceparent"].startswith(f"00-{uid.replace('-', '')}-")
@@ -49,7 +47,7 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
     }
 
 
-def test_row_01_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:
+def test_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:
     """Every approved CSR once; those of another signerName, and those that are issued or denied, never."""
     for number in range(30):
         cluster.create(f"csr-{number}", approved=True)
@@ -73,7 +71,7 @@ def test_with_external_approval_only_approved_csrs_are_sent(cluster: Cluster) ->
     assert sink.ids == {f"{uid}/approved": 1 for uid in uids}
 
 
-def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
+def test_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
     """CSRs created while watches are being closed are delivered, without a second list."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         for number in range(20):
@@ -85,7 +83,7 @@ def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
     assert set(sink.ids.values()) == {1}
 
 
-def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
+def test_forgotten_history_loses_nothing(cluster: Cluster) -> None:
     """After a compaction the watch cannot go on from its version: one list shows what there is, and nothing twice."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         wait_until(lambda: exporter.counts.get("watches_total") == 1)
@@ -103,7 +101,7 @@ def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
     assert sink.names == {"csr-1": 1, "csr-2": 1}
 
 
-def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
+def test_a_lost_acknowledgement(cluster: Cluster) -> None:
     """The function worked and its answer was lost: the same id comes again, and then no more."""
 
     def loses(event: dict[str, Any], times: int, connection: Connection) -> None:
@@ -113,12 +111,12 @@ def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
 
     with Sink(loses) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:ended") == 1)
     assert sink.ids == {f"{uid}/pending": 2}
     assert sink.events[0] == sink.events[1]
 
 
-def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
+def test_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
     """The function never accepts one of them; all the others are delivered once, and it is logged as an error."""
 
     def picky(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
@@ -155,7 +153,7 @@ def test_a_requester_that_always_gets_503_holds_up_no_other(cluster: Cluster) ->
             wait_until(partial(_was_sent, sink, name))
         wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 24)
         wait_until(lambda: exporter.counts.get("retries_total:unavailable") == 7)
-        assert "gate_seconds_total:unavailable" not in exporter.counts
+        assert "paused_seconds_total:unavailable" not in exporter.counts
     assert [name for name in sink.names if name in honest] == honest
     assert set(sink.names.values()) == {1}
 
@@ -173,10 +171,10 @@ def test_503_to_different_requesters_stops_everything_for_a_while(cluster: Clust
         wait_until(lambda: exporter.counts.get("retries_total:unavailable", 0) >= 2)
         well.set()
         wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
-        wait_until(lambda: "gate_seconds_total:unavailable" in exporter.counts)
+        wait_until(lambda: "paused_seconds_total:unavailable" in exporter.counts)
 
 
-def test_row_29_ended_while_queued(cluster: Cluster) -> None:
+def test_ended_while_queued(cluster: Cluster) -> None:
     """What is denied or deleted while the function is overloaded is not sent afterwards; what remains is."""
     open_again = threading.Event()
 
@@ -192,15 +190,15 @@ def test_row_29_ended_while_queued(cluster: Cluster) -> None:
         cluster.api.delete(csr_path("deleted"))
         cluster.api.delete(csr_path("recreated"))
         uid = cluster.create("recreated")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 6)
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 3)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:added") == 6)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:ended") == 3)
         open_again.set()
         wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 3)
     assert set(sink.names) == {"first", "kept", "recreated"}
     assert f"{uid}/pending" in sink.ids
 
 
-def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
+def test_churn_while_the_function_works(cluster: Cluster) -> None:
     """A hundred changes of labels lead to no event beyond the first."""
     labelled = threading.Event()
 
@@ -212,7 +210,7 @@ def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
         for number in range(100):
             cluster.api.patch(csr_path("csr-1"), {"metadata": {"labels": {"churn": str(number)}}})
         cluster.create("last")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:added") == 2)
         labelled.set()
         wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
     assert sink.names == {"csr-1": 1, "last": 1}
@@ -222,7 +220,7 @@ def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
     ("status", "message"),
     [(301, "endpoint"), (302, "endpoint"), (307, "endpoint"), (404, "endpoint"), (410, "retired")],
 )
-def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
+def test_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
     """No redirect is followed, the watch goes on, and an error in the log says where to look."""
 
     def elsewhere(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes:
@@ -237,7 +235,7 @@ def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message:
         cluster.create("first")
         wait_until(lambda: exporter.counts.get(f"retries_total:{message}", 0) >= 1)
         cluster.create("later")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:added") == 2)
         errors = [line for line in lines() if line["severity"] == "ERROR"]
         assert urllib3.request("GET", f"http://{exporter.health_address}/readyz").status == 200
     assert target.requests == []
@@ -246,7 +244,7 @@ def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message:
     assert sink.server.url in str(errors[0]["reason"])
 
 
-def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
+def test_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
     """Whatever the function's page repeats, the log has the status and the uid."""
     secret = "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoidG9rZW4ifQ.c2lnbmF0dXJl"
     page = f"<html>Bad Request: Authorization: Bearer {secret}".encode()
@@ -287,11 +285,11 @@ def test_the_metrics_of_a_life(cluster: Cluster) -> None:
     with Sink(signs_the_first) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("csr-1")
         uid = cluster.create("waits")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.counts.get("queue_changes_total:ended") == 1)
         wait_until(lambda: exporter.counts.get("retries_total:later") == 1)
         wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
         page = urllib3.request("GET", f"http://{exporter.health_address}/metrics").data.decode()
-        work = urllib3.request("GET", f"http://{exporter.health_address}/debug/work").json()
+        queue = urllib3.request("GET", f"http://{exporter.health_address}/debug/queue").json()
     values = {
         name.removeprefix("csr_exporter_"): float(value)
         for name, value in re.findall(r"^(\S+) (\S+)$", page, re.MULTILINE)
@@ -316,7 +314,7 @@ def test_the_metrics_of_a_life(cluster: Cluster) -> None:
     assert {name: values[name] for name in expected} == expected
     assert values["oldest_undelivered_seconds"] >= 0
     assert values["watch_last_event_timestamp_seconds"] > time.time() - 60
-    assert [(each["uid"], each["stage"]) for each in work] == [(uid, "pending")]
+    assert [(each["uid"], each["stage"]) for each in queue] == [(uid, "pending")]
     assert uid not in page
 
 
@@ -358,7 +356,7 @@ def test_stop_ends_every_thread(cluster: Cluster, moment: str) -> None:
         assert exporter.counts.get("send_attempts_total:2xx", 0) == expected
 
 
-def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
+def test_an_identity_that_comes_late(cluster: Cluster) -> None:
     """Alive and unready without an ID token, and nothing is sent; with it, the event goes out as its bearer."""
     token = jwt(exp=time.time() + 3600)
     ready = threading.Event()
@@ -397,7 +395,7 @@ def test_the_identity_of_a_host_network_pod(cluster: Cluster, provider: Provider
     assert sink.names == {"csr-1": 1}
 
 
-def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
+def test_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
     """Every refusal gates everything and blames no CSR; the log says whom and what to look at, and no token."""
     provider = oidc_provider(Project())
     rights = dataclasses.replace(example(provider), invokers=frozenset({"somebody@else.example.com"}))

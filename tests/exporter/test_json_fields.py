@@ -1,7 +1,5 @@
 """Only the fields that a mask names are kept, of any JSON, however it arrives."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -9,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr_exporter.csr import MalformedError
-from csr_exporter.json_fields import FieldReader, Mask, parse_object
+from csr_exporter.csr import MalformedError, Mask
+from csr_exporter.watch.stream import FieldReader, parse_object
 
 KEYS = ["a", "b", "c"]
 JSON = st.recursive(

@@ -1,7 +1,5 @@
 """The metrics: their names are what alerts and dashboards are built on, and no label is anybody else's text."""
 
-from __future__ import annotations
-
 import platform
 import tomllib
 from pathlib import Path
@@ -27,12 +25,12 @@ NAMES = {
     "inflight": set(),
     "concurrency_limit": set(),
     "circuit_state": set(),
-    "gate_seconds": {"reason"},
-    "work_changes": {"change"},
+    "paused_seconds": {"reason"},
+    "queue_changes": {"change"},
     "names_refused": set(),
     "resync_missed": set(),
     "lists": set(),
-    "relists": {"result"},
+    "resyncs": {"result"},
     "list_seconds": {"le"},
     "list_items": set(),
     "watches": set(),
@@ -58,10 +56,10 @@ def _touched() -> Metrics:
     for counter in (
         metrics.send_attempts,
         metrics.retries,
-        metrics.gate_seconds,
-        metrics.work_changes,
+        metrics.paused_seconds,
+        metrics.queue_changes,
         metrics.watch_restarts,
-        metrics.relists,
+        metrics.resyncs,
         metrics.read_failures,
         metrics.token_refresh_errors,
     ):
@@ -99,10 +97,10 @@ def test_counts() -> None:
     metrics.lists.inc()
     metrics.lists.inc(2)
     metrics.oversize.inc(0)
-    metrics.work_changes.labels("added").inc(4)
+    metrics.queue_changes.labels("added").inc(4)
     metrics.delivery_seconds.observe(5)
     metrics.list_items.set(7)
-    assert metrics.counts == {"lists_total": 3, "work_changes_total:added": 4}
+    assert metrics.counts == {"lists_total": 3, "queue_changes_total:added": 4}
 
 
 def test_two_in_one_process_do_not_meet() -> None:

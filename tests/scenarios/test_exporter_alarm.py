@@ -41,7 +41,7 @@ def lossy(deployment: Deployment) -> Iterator[LossyApiServer]:
         deployment.kill_exporter()
 
 
-def test_row_40_a_watch_that_skips_one_event_of_a_hundred_raises_the_alarm(
+def test_a_watch_that_skips_one_event_of_a_hundred_raises_the_alarm(
     deployment: Deployment, lossy: LossyApiServer, keys: KeyPool
 ) -> None:
     """The relist finds what the watch did not show: it is issued, counted, and told in the log as an error."""

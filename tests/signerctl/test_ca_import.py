@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from csr_signer import issuer
-from csr_signer.issuer import KmsPublicKey
+from csr_signer.ca import issuer
+from csr_signer.ca.issuer import KmsPublicKey
 from sandbox.kms import Fault
 from tests.signerctl.authorities import Corporate, ca_certificate, certificates, write
 from tests.signerctl.stage import Stage, openssl

@@ -7,7 +7,7 @@ from click.testing import Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
-from csr_signer.algorithm import algorithm_for
+from csr_signer.ca.algorithm import algorithm_for
 from sandbox.kms import Corruption, Fault
 from tests.function.builders import ca_key_usage
 from tests.signerctl.authorities import PURPOSES, spki

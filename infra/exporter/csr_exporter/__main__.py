@@ -1,21 +1,16 @@
 """`python -m csr_exporter`: runs until SIGTERM or SIGINT. 0 after those, 1 after a fault of its own, 2 unconfigured."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from types import FrameType
 
 from csr_exporter import configuration
 from csr_exporter.configuration import ConfigurationError
 from csr_exporter.exporter import Exporter
 from csr_exporter.log import Log
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def main() -> int:

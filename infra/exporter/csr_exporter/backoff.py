@@ -1,15 +1,10 @@
 """When to try again: growing, randomised waits, and what a server's Retry-After asks for. No clock is read here."""
 
-from __future__ import annotations
-
 import datetime as dt
 import random
 import re
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LONGEST_RETRY_AFTER = 300.0
 

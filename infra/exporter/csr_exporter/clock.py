@@ -1,7 +1,5 @@
 """Time for the loops: monotonic, so that a changed wall clock moves nothing, and interrupted by the end."""
 
-from __future__ import annotations
-
 import datetime as dt
 import threading
 import time

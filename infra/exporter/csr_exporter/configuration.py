@@ -15,29 +15,24 @@ path of their file and read when they are used. All of its errors are reported t
       },
       "health": {"address": "127.0.0.1", "port": 9863},
       "replicas": {"count": 2, "delay_seconds": 15},
-      "budget": {"burst": 6, "seconds": 30}
+      "rate_limit": {"burst": 6, "seconds": 30}
     }
 
 `identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `replicas`
-(one, if not told otherwise) and `budget` may be left out. Which replica this is says `POD_INDEX`, or the number at the
-end of `POD_NAME`. `api_server` (`server`, `certificate_authority`, `token_file`) is needed only outside a pod.
+(default: one) and `rate_limit` are optional. `POD_INDEX`, or the number at the end of `POD_NAME`, says which replica
+this is. `api_server` (`server`, `certificate_authority`, `token_file`) is needed only outside a pod.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from csr_exporter import budget, replicas
-from csr_exporter.budget import Limits
 from csr_exporter.csr import Stage
 from csr_exporter.document import Document, is_loopback, json_object
-from csr_exporter.replicas import Replicas
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from csr_exporter.queue import fair_queue, replicas
+from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.replicas import Replicas
 
 VARIABLE = "CSR_EXPORTER_CONFIGURATION"
 HEALTH_ADDRESS = "127.0.0.1"
@@ -130,7 +125,7 @@ class Configuration:
     api_server: ApiServer
     health: Health
     replicas: Replicas = field(default_factory=Replicas)
-    budget: Limits = field(default_factory=Limits)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
 
 
 def load(environment: Mapping[str, str]) -> Configuration:
@@ -169,7 +164,7 @@ def parse(text: str, environment: Mapping[str, str]) -> Configuration:
         api_server=_api_server(document, environment),
         health=_health(document),
         replicas=replicas.from_document(document, environment),
-        budget=budget.from_document(document),
+        rate_limit=fair_queue.from_document(document),
     )
     document.refuse_other_keys()
     _check_unsafe(configuration, errors)

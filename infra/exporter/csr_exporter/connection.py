@@ -3,22 +3,17 @@
 urllib3 keeps the connections; whoever asks decides what an answer means and when to ask again.
 """
 
-from __future__ import annotations
-
 import re
 import ssl
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import urllib3
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 CONNECT_TIMEOUT = 5.0
 _CHUNK = 1 << 16

@@ -4,22 +4,25 @@ Nothing of `spec.request` or of the certificate is kept: the function reads the 
 digest, by which its CSRs are counted.
 """
 
-from __future__ import annotations
-
 import enum
 import hashlib
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from csr_exporter.json_fields import Mask
+from typing import TypeAlias
 
 # The function refuses longer names (it could not quote them in a URL), so they are counted and not kept.
 LONGEST_NAME = 512
+_TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 # Kubernetes names the pod to which a service account token is bound.
 _POD_UID = "authentication.kubernetes.io/pod-uid"
+Mask: TypeAlias = "dict[str, Mask] | list[Mask] | None"
+"""Which fields of a JSON document are read.
+
+The named members of an object, the only entry's fields of each element of a list; None: a scalar. A value of another
+type than its mask is kept as a scalar, or as an object or a list without content.
+"""
 FIELDS: dict[str, Mask] = {
     "metadata": dict.fromkeys(("uid", "name", "resourceVersion", "creationTimestamp", "deletionTimestamp")),
     "spec": {"signerName": None, "username": None, "extra": {_POD_UID: [None]}},
@@ -104,6 +107,22 @@ def is_sendable(name: str) -> bool:
     if len(name) > LONGEST_NAME or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         return False
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in name)
+
+
+def event_id(uid: str, stage: Stage, resend: int) -> str:
+    """The id of an event: it follows from the CSR's uid, its stage, and how often that was deliberately repeated."""
+    return f"{uid}/{stage.value}" + (f"/r{resend}" if resend else "")
+
+
+def trace_of(uid: str) -> str:
+    """The trace (W3C Trace Context) of all that is done about a CSR: its uid, which is a UUID, without dashes."""
+    trace = uid.replace("-", "")
+    return trace if _TRACE.fullmatch(trace) else hashlib.sha256(uid.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def span_of(event_id: str) -> str:
+    """The span of one event; retries share it, as they share the id."""
+    return hashlib.sha256(event_id.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _stage(metadata: dict[str, object], status: dict[str, object]) -> Stage | None:

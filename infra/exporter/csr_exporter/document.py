@@ -4,15 +4,11 @@ A `Document` is one object of it. Its getters return a harmless value where the 
 so that one reading finds all errors; whoever reads must look at `errors` before using anything.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_QUOTE = 120
@@ -47,12 +43,12 @@ class Document:
         self._known: set[str] = set()
 
     @classmethod
-    def root(cls, content: object, errors: list[str]) -> Document:
+    def root(cls, content: object, errors: list[str]) -> "Document":
         """The whole document; `errors` receives what is wrong with it."""
         return cls._of(content, "", errors)
 
     @classmethod
-    def _of(cls, content: object, path: str, errors: list[str]) -> Document:
+    def _of(cls, content: object, path: str, errors: list[str]) -> "Document":
         if isinstance(content, dict):
             return cls(cast("dict[str, object]", content), path, errors)
         errors.append(f"{path or 'the document'}: got {_quoted(content)}, allowed is an object")
@@ -67,7 +63,7 @@ class Document:
         """Notes an error at the key."""
         self._errors.append(f"{self._at(key)}: {message}")
 
-    def child(self, key: str) -> Document:
+    def child(self, key: str) -> "Document":
         """The object at the key, which must be there."""
         self._known.add(key)
         if key not in self._content:
@@ -75,7 +71,7 @@ class Document:
             return Document({}, self._at(key), [])
         return self._of(self._content[key], self._at(key), self._errors)
 
-    def children(self, key: str) -> list[Document]:
+    def children(self, key: str) -> "list[Document]":
         """The list of objects at the key, at least one."""
         values = self._list(key, "a list of at least one object")
         return [self._of(value, f"{self._at(key)}[{index}]", self._errors) for index, value in enumerate(values)]

@@ -1,30 +1,25 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reader per signerName, the relist, the identity, the dispatcher, the report, the health pages, and one thread per
-delivery.
+A reflector per signerName, the resync, the identity, the dispatcher, the status line, the health pages, and the worker
+pool.
 """
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from csr_exporter import google
-from csr_exporter.api_server import ApiServer
 from csr_exporter.clock import MonotonicClock
-from csr_exporter.delivery import Delivery
-from csr_exporter.dispatcher import Dispatcher
+from csr_exporter.configuration import Configuration
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.delivery.sender import Sender
 from csr_exporter.health import Health, HealthServer
-from csr_exporter.identity import CachedToken, IdentityError
+from csr_exporter.identity import google
+from csr_exporter.identity.token import CachedToken, IdentityError
 from csr_exporter.log import Log
-from csr_exporter.metrics import Metrics
-from csr_exporter.reader import Reader
-from csr_exporter.relist import Relist
-from csr_exporter.report import Report
-from csr_exporter.work import Work
-
-if TYPE_CHECKING:
-    from csr_exporter.configuration import Configuration
+from csr_exporter.metrics import Exposition, Metrics
+from csr_exporter.queue.work_queue import WorkQueue
+from csr_exporter.watch.client import ApiClient
+from csr_exporter.watch.reflector import Reflector
+from csr_exporter.watch.resync import Resync
 
 # Of the 30 seconds that Kubernetes gives a pod to end.
 DRAIN = 25.0
@@ -47,20 +42,20 @@ class Exporter:
         self.metrics = Metrics()
         fetch = google.source(configuration.identity, configuration.function.audience)
         self._token = None if fetch is None else CachedToken(fetch, self._clock, metrics=self.metrics)
-        self._delivery = Delivery(source=configuration.source, function=configuration.function, token=self._token)
-        self._api_server = ApiServer(configuration.api_server)
+        self._sender = Sender(source=configuration.source, function=configuration.function, token=self._token)
+        self._client = ApiClient(configuration.api_server)
         self._dispatcher = Dispatcher(
             stages={signer.signer_name: signer.stages for signer in configuration.signers},
-            send=self._delivery.send,
+            send=self._sender.send,
             clock=self._clock,
             log=self._log,
             metrics=self.metrics,
-            work=Work(limits=configuration.budget, replicas=configuration.replicas),
+            queue=WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas),
         )
-        readers = [
-            Reader(
+        reflectors = [
+            Reflector(
                 signer.signer_name,
-                api_server=self._api_server,
+                client=self._client,
                 dispatcher=self._dispatcher,
                 clock=self._clock,
                 log=self._log,
@@ -68,35 +63,35 @@ class Exporter:
             )
             for signer in configuration.signers
         ]
-        relist = Relist(
-            readers,
-            api_server=self._api_server,
+        resync = Resync(
+            reflectors,
+            client=self._client,
             dispatcher=self._dispatcher,
             clock=self._clock,
             log=self._log,
             metrics=self.metrics,
         )
-        report = Report(
-            dispatcher=self._dispatcher,
-            token=self._token,
+        exposition = Exposition(
+            status=self._dispatcher.status,
+            token_expires_in=lambda: None if self._token is None else self._token.expires_in,
             clock=self._clock,
             log=self._log,
             metrics=self.metrics,
         )
         self._health = Health(
-            readers=[reader.vitals for reader in readers],
+            reflectors=[reflector.status for reflector in reflectors],
             dispatcher=self._dispatcher,
             token=self._token,
             clock=self._clock,
         )
         self._server = HealthServer(
-            configuration.health, self._health, exposition=report.page, work=self._dispatcher.entries
+            configuration.health, self._health, exposition=exposition.page, queue=self._dispatcher.snapshot
         )
         bodies = [
-            *(reader.run for reader in readers),
-            relist.run,
+            *(reflector.run for reflector in reflectors),
+            resync.run,
             self._dispatcher.run,
-            report.run,
+            exposition.run,
             self._keep_identity,
         ]
         self._threads = [threading.Thread(target=body, daemon=True, name=body.__qualname__) for body in bodies]
@@ -126,12 +121,12 @@ class Exporter:
         self._health.stopping = True
         waiting, in_flight = self._dispatcher.drain(drain)
         self._clock.stop()
-        self._api_server.interrupt()
+        self._client.interrupt()
         for thread in self._threads:
             thread.join(1.0)
         self._server.stop()
-        self._delivery.close()
-        self._api_server.close()
+        self._sender.close()
+        self._client.close()
         self._log.info("stopped", waiting=waiting, in_flight=in_flight, counts=self.metrics.counts)
 
     def __enter__(self) -> Self:

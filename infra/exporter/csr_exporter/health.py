@@ -1,10 +1,8 @@
 """/livez and /readyz for the kubelet, /metrics for Prometheus: on the node's loopback address unless told otherwise.
 
 Alive means that the loops turn; it never depends on the function, since a restart would not mend that. Ready means that
-what happens in the cluster is seen and can be sent on. /debug/work shows what is to be done, on loopback only.
+what happens in the cluster is seen and can be sent on. /debug/queue shows what is to be done, on loopback only.
 """
-
-from __future__ import annotations
 
 import io
 import ipaddress
@@ -13,24 +11,23 @@ import socket
 import socketserver
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from csr_exporter import api_server, delivery, metrics
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from csr_exporter.clock import Clock
-    from csr_exporter.configuration import Health as Location
-    from csr_exporter.dispatcher import Dispatcher
-    from csr_exporter.identity import CachedToken
-    from csr_exporter.reader import Vitals
+from csr_exporter import metrics
+from csr_exporter.clock import Clock
+from csr_exporter.configuration import Health as Location
+from csr_exporter.delivery import sender
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.identity.token import CachedToken
+from csr_exporter.watch import client
+from csr_exporter.watch.reflector import ReflectorStatus
 
 # Three silent watches in a row, and two deliveries' time.
-LONGEST_SILENCE = 3 * api_server.TIMEOUTS.read
-LONGEST_DELIVERY = 2 * (delivery.TIMEOUTS.connect + delivery.TIMEOUTS.read)
+LONGEST_SILENCE = 3 * client.TIMEOUTS.read
+LONGEST_DELIVERY = 2 * (sender.TIMEOUTS.connect + sender.TIMEOUTS.read)
 LONGEST_WITHOUT_CONTACT = 120.0
 # For a whole request and for a whole answer: there is one thread, and a probe gives up after a second or so.
 REQUEST_SECONDS = 0.5
@@ -51,9 +48,9 @@ class Health:
     """What is wrong, as far as a restart (`dead`) or waiting (`unready`) could mend it."""
 
     def __init__(
-        self, *, readers: Sequence[Vitals], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
+        self, *, reflectors: Sequence[ReflectorStatus], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
     ) -> None:
-        self._readers = readers
+        self._reflectors = reflectors
         self._dispatcher = dispatcher
         self._token = token
         self._clock = clock
@@ -63,8 +60,8 @@ class Health:
         """Why this process should be replaced; empty while it should not."""
         now = self._clock.now()
         reasons = [
-            f"reader {index}: no sign of life for {now - each.beat:.0f} s"
-            for index, each in enumerate(self._readers)
+            f"reflector {index}: no sign of life for {now - each.beat:.0f} s"
+            for index, each in enumerate(self._reflectors)
             if now - each.beat > LONGEST_SILENCE
         ]
         if self._dispatcher.oldest_sending > LONGEST_DELIVERY:
@@ -75,13 +72,13 @@ class Health:
         """Why nothing can be expected of this process now; empty when it is ready."""
         now = self._clock.now()
         reasons = ["stopping"] if self.stopping else []
-        for index, each in enumerate(self._readers):
+        for index, each in enumerate(self._reflectors):
             if not each.listed:
-                reasons.append(f"reader {index}: no list yet")
+                reasons.append(f"reflector {index}: no list yet")
             elif each.refused:
-                reasons.append(f"reader {index}: the API server refuses us")
+                reasons.append(f"reflector {index}: the API server refuses us")
             elif each.contact is None or now - each.contact > LONGEST_WITHOUT_CONTACT:
-                reasons.append(f"reader {index}: no answer of the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
+                reasons.append(f"reflector {index}: no answer of the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
         if self._token is not None and not self._token.obtained:
             reasons.append("no ID token yet")
         return reasons
@@ -96,9 +93,9 @@ class HealthServer:
         health: Health,
         *,
         exposition: Callable[[], bytes],
-        work: Callable[[], list[dict[str, object]]],
+        queue: Callable[[], list[dict[str, object]]],
     ) -> None:
-        """Binds the address; `exposition` is the page of the metrics, `work` what /debug/work shows.
+        """Binds the address; `exposition` is the page of the metrics, `work` what /debug/queue shows.
 
         Raises:
             OSError: it is taken, or not this machine's.
@@ -109,7 +106,7 @@ class HealthServer:
             "/metrics": lambda: Page(content=exposition(), content_type=metrics.CONTENT_TYPE),
         }
         if _is_loopback(location.address):
-            pages["/debug/work"] = lambda: Page(content=_encoded(work()))
+            pages["/debug/queue"] = lambda: Page(content=_encoded(queue()))
         self._server = _Server(location, pages)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="health")
 

@@ -3,15 +3,13 @@
 Nothing that somebody else wrote reaches it unescaped or unbounded, and nothing that looks like a credential at all.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import os
 import re
 import threading
 
-from csr_exporter import event
+from csr_exporter.csr import span_of, trace_of
 
 LONGEST_VALUE = 200
 _CREDENTIAL = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
@@ -63,10 +61,10 @@ class Log:
         uid, event_id = fields.get("uid"), fields.get("id")
         if not isinstance(uid, str):
             return {}
-        trace = event.trace_of(uid)
+        trace = trace_of(uid)
         found = {"logging.googleapis.com/trace": f"projects/{self.project}/traces/{trace}" if self.project else trace}
         if isinstance(event_id, str):
-            found["logging.googleapis.com/spanId"] = event.span_of(event_id)
+            found["logging.googleapis.com/spanId"] = span_of(event_id)
         return found
 
 

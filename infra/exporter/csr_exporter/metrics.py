@@ -1,12 +1,13 @@
-"""What an operator's monitoring reads: counters, gauges and histograms, in a registry of our own.
+"""What an operator's monitoring reads: counters, gauges and histograms, and the log lines that go with them.
 
-No label has a CSR's name or uid: those are in the log. Gauges that follow from the state of other parts are computed
-when the page is asked for; `exporter` says how.
+No label has a CSR's name or uid: those are in the log. `Exposition` computes the gauges when a scrape asks for them, so
+that no part has to keep a gauge up to date.
 """
 
-from __future__ import annotations
-
 import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +20,11 @@ from prometheus_client import (
 )
 
 from csr_exporter import VERSION
+from csr_exporter.clock import Clock, age_of
+from csr_exporter.csr import Seen, Stage, event_id
+from csr_exporter.log import Log
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.work_queue import Change, WorkItem
 
 PREFIX = "csr_exporter"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,17 +55,17 @@ class Metrics:
         self.poison = self._counter("poison", "events that the function calls malformed")
         self.unfulfilled_acks = self._counter("unfulfilled_acks", "acknowledged CSRs without a certificate in time")
         self.takeovers = self._counter("takeovers", "first events sent in place of another replica")
-        self.throttled = self._counter("throttled", "CSRs that wait for, or exceed, their requester's budget")
+        self.throttled = self._counter("throttled", "CSRs that wait for, or exceed, their requester's rate limit")
         self.inflight = self._gauge("inflight", "events under way")
         self.concurrency_limit = self._gauge("concurrency_limit", "events that may be under way")
         self.circuit_state = self._gauge("circuit_state", "0 closed, 1 half open, 2 open")
-        self.gate_seconds = self._counter("gate_seconds", "seconds in which nothing was sent", "reason")
+        self.paused_seconds = self._counter("paused_seconds", "seconds in which nothing was sent", "reason")
         # Reading.
-        self.work_changes = self._counter("work_changes", "CSRs added, ended or not held", "change")
+        self.queue_changes = self._counter("queue_changes", "CSRs added, ended or not held", "change")
         self.names_refused = self._counter("names_refused", "CSRs whose name the function would not take")
         self.resync_missed = self._counter("resync_missed", "CSRs that the watch should have shown and did not")
         self.lists = self._counter("lists", "complete lists")
-        self.relists = self._counter("relists", "lists beside the watch: each proves that it missed nothing", "result")
+        self.resyncs = self._counter("resyncs", "lists beside the watch: each proves that it missed nothing", "result")
         self.list_seconds = self._histogram("list_seconds", "duration of a list", _DURATIONS)
         self.list_items = self._gauge("list_items", "CSRs in the last list")
         self.watches = self._counter("watches", "watches opened")
@@ -103,3 +109,163 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", text, registry=self.registry, buckets=buckets)
+
+
+_OVER_LIMIT = frozenset({Change.THROTTLED, Change.OVER_LIMIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """What is to be done and how it goes, at one moment.
+
+    Attributes:
+        pending: CSRs by stage.
+        oldest_undelivered: when the oldest CSR was created of which nothing is acknowledged; "" where there is none.
+        in_flight: events under way.
+        limit: events that may be.
+        circuit: 0 closed, 1 half open, 2 open.
+    """
+
+    pending: Mapping[Stage, int]
+    oldest_undelivered: str
+    in_flight: int
+    limit: int
+    circuit: int
+
+
+class Recorder:
+    """Counts and logs; it decides nothing."""
+
+    def __init__(self, *, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._is_closed = True
+
+    def refused_name(self) -> None:
+        """A CSR has a name that the function would not take."""
+        self._metrics.names_refused.inc()
+
+    def changed(self, change: Change, seen: Seen) -> None:
+        """An observation did this to the work."""
+        if change is Change.NONE:
+            return
+        self._metrics.queue_changes.labels(change=change.value).inc()
+        if change in _OVER_LIMIT:
+            self._metrics.throttled.inc()
+        age = age_of(seen.reference.creation_timestamp) if change is Change.ENDED and seen.issued else None
+        if age is not None:
+            self._metrics.issuance_seconds.observe(age)
+
+    def ended(self, number: int) -> None:
+        """So many CSRs are not in a list any more."""
+        self._metrics.queue_changes.labels(change=Change.ENDED.value).inc(number)
+
+    def paused_seconds(self, seconds: Mapping[str, float]) -> None:
+        """For so long nothing was sent, by reason."""
+        for reason, length in seconds.items():
+            self._metrics.paused_seconds.labels(reason=reason).inc(length)
+
+    def circuit(self, answer: Answer, *, is_closed: bool) -> None:
+        """After that answer the function is taken to be there, or not; a line is written where that has changed."""
+        if is_closed == self._is_closed:
+            return
+        self._is_closed = is_closed
+        if is_closed:
+            self._log.info("the function answers again", code=answer.status)
+        else:
+            self._log.error("the function is not there", code=answer.status, reason=answer.reason or None)
+
+    def answered(self, item: WorkItem, answer: Answer) -> None:
+        """An event was answered."""
+        self._count(item, answer)
+        write = {Verdict.ACKNOWLEDGED: self._log.info, Verdict.POISON: self._log.error}.get(
+            answer.verdict, self._log.warning
+        )
+        # A CSR that keeps failing is logged at attempts 1, 2, 4, 8, ...
+        if answer.verdict is Verdict.ACKNOWLEDGED or item.attempt & (item.attempt - 1) == 0:
+            write(
+                answer.verdict.value,
+                uid=item.reference.uid,
+                id=event_id(item.reference.uid, item.stage, item.resend),
+                stage=item.stage.value,
+                attempt=item.attempt,
+                resend=item.resend or None,
+                takeover=item.takeover or None,
+                code=answer.status,
+                retry_after=answer.retry_after,
+                reason=answer.reason or None,
+            )
+
+    def _count(self, item: WorkItem, answer: Answer) -> None:
+        it = self._metrics
+        it.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
+        if item.takeover:
+            it.takeovers.inc()
+        if item.resend and item.attempt == 1:
+            it.unfulfilled_acks.inc()
+        if answer.verdict is not Verdict.ACKNOWLEDGED:
+            it.retries.labels(reason=answer.verdict.value).inc()
+        if answer.verdict is Verdict.POISON:
+            it.poison.inc()
+        age = age_of(item.reference.creation_timestamp) if answer.verdict is Verdict.ACKNOWLEDGED else None
+        if age is not None and not item.resend:
+            it.delivery_seconds.observe(age)
+
+
+STATUS_PERIOD = 60.0
+
+
+class Exposition:
+    """Reads the parts and changes none of them; `run` is a thread's body."""
+
+    def __init__(
+        self,
+        *,
+        status: Callable[[], QueueStatus],
+        token_expires_in: Callable[[], float | None],
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._status = status
+        self._token_expires_in = token_expires_in
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+
+    def page(self) -> bytes:
+        """The page of the metrics, as they are now."""
+        status = self._status()
+        it = self._metrics
+        for stage in Stage:
+            it.csr_pending.labels(stage=stage.value).set(status.pending.get(stage, 0))
+        it.oldest_undelivered.set(_age(status))
+        it.inflight.set(status.in_flight)
+        it.concurrency_limit.set(status.limit)
+        it.circuit_state.set(status.circuit)
+        it.log_lines_lost.set(self._log.lost)
+        if (left := self._token_expires_in()) is not None:
+            it.token_expiry.labels(kind="id").set(time.time() + left)
+        return it.page()
+
+    def run(self) -> None:
+        """Writes the line `status` once a minute: what alerts need where nobody scrapes the metrics."""
+        while not self._clock.wait(STATUS_PERIOD):
+            self.log_status()
+
+    def log_status(self) -> None:
+        """Writes one such line."""
+        status, counts = self._status(), self._metrics.counts
+        self._log.info(
+            "status",
+            oldest_undelivered_seconds=_age(status),
+            pending=sum(status.pending.values()),
+            in_flight=status.in_flight,
+            resync_missed=counts.get("resync_missed_total", 0),
+            counts=counts,
+        )
+
+
+def _age(status: QueueStatus) -> float:
+    """Seconds since the oldest CSR was created for which the function has acknowledged nothing."""
+    return age_of(status.oldest_undelivered) or 0.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from csr_signer import authority, issuer
-from csr_signer.algorithm import subject_public_key_info
+from csr_signer.ca import checks, issuer
+from csr_signer.ca.algorithm import subject_public_key_info
 from signerctl import ca_certificate, ca_lint, cross_certificate, files, records
 from signerctl.description import described, rows
 from signerctl.key import KmsOptions, held, opened
@@ -91,7 +91,7 @@ def cross_sign(
             ca_lint.lint_certificate(ca_certificate.build(template), template),
             key,
             records.audit(audit_log),
-            what=f"the cross-certificate of {authority.name_of(new)}",
+            what=f"the cross-certificate of {checks.name_of(new)}",
             facts=ca_certificate.facts(template),
             assemble=ca_certificate.assemble,
         ) as crossed:

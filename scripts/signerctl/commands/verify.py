@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import click
 
-from csr_signer import configuration, issuer
+from csr_signer import configuration
+from csr_signer.ca import issuer
+from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import SignerError
-from csr_signer.issuer import Issuer
 from signerctl import files, findings, installation
 from signerctl.findings import Finding
 from signerctl.installation import CertificateManagement

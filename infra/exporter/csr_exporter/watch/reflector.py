@@ -1,0 +1,208 @@
+"""The loop that keeps the work in step with the API server: list, watch from there, list again when that is over.
+
+Between the two nothing is lost: a watch continues from the version of the list or of the last change that was read. A
+version that the API server no longer has, or a line that is not understood, leads back to the list. Every failure is
+followed by a growing wait; none ends the loop.
+"""
+
+from dataclasses import dataclass
+
+from csr_exporter.backoff import Backoff
+from csr_exporter.clock import Clock
+from csr_exporter.connection import UnreachableError
+from csr_exporter.csr import MalformedError
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.log import Log
+from csr_exporter.metrics import Metrics
+from csr_exporter.watch.client import ApiClient, Watch
+from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.misses import MissDetector
+from csr_exporter.watch.page import Page
+
+# A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
+SHORTEST_WATCH = 1.0
+# One that ends as soon but has shown something is opened again after this many seconds.
+SHORT_WATCH_PAUSE = 0.2
+# One that lasted so long shows that what was wrong before is over.
+HEALTHY_WATCH = 10.0
+# What demands a list so long after the last one gets it at once, as after every restart of the API server.
+LIST_SPACING = 10.0
+# After so many refusals in a row it may be this very version that cannot be watched: an ERROR event comes again and
+# again where an object cannot be decoded. Those of the second line say nothing of the version.
+STUBBORN = 5
+_ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
+# A watch that lasted so long was in step when it ended, also where the API server sends no bookmarks.
+LONG_WATCH = 60.0
+# What seems to be absent from a list of more CSRs than this is left to a shorter one: uids take memory too.
+LONGEST_LIST = 50_000
+
+
+@dataclass(slots=True)
+class ReflectorStatus:
+    """What the health pages ask of a reflector. Times are the clock's; None: never.
+
+    Attributes:
+        beat: when the loop last did anything at all.
+        contact: when the API server last sent something of use.
+        listed: whether a first list was complete.
+        refused: whether the API server forbids what we ask (401, 403).
+        in_step: when the watch began, or last showed a bookmark.
+    """
+
+    beat: float
+    contact: float | None = None
+    listed: bool = False
+    refused: bool = False
+    in_step: float | None = None
+
+
+class Reflector:
+    """Reads one signerName; `run` is a thread's body.
+
+    Attributes:
+        signer_name: the signerName.
+        resync: what it tells of its watch, to be compared with other lists.
+        vitals: what the health pages ask.
+    """
+
+    def __init__(
+        self,
+        signer_name: str,
+        *,
+        client: ApiClient,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self.signer_name = signer_name
+        self._client = client
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._backoff = Backoff()
+        self._version: str | None = None
+        self._failing = ""
+        self._listed_at = float("-inf")
+        self._refusals = 0
+        self.misses = MissDetector()
+        self.status = ReflectorStatus(beat=clock.now())
+
+    def run(self) -> None:
+        """Lists and watches until the clock says that the end has come."""
+        pause = 0.0
+        while not self._clock.wait(pause):
+            self.status.beat = self._clock.now()
+            pause = self._cycle()
+
+    def _cycle(self) -> float:
+        """One list where it is needed, and one watch; returns the seconds until the next cycle."""
+        try:
+            if self._version is None:
+                self._version = self._list()
+            pause = self._watch(self._version)
+            self._refusals = 0
+        except (ExpiredError, MalformedError) as error:
+            self._version = None
+            self._metrics.parse_errors.inc(isinstance(error, MalformedError))
+            wait = self._failed(error)
+            return 0.0 if self._clock.now() - self._listed_at >= LIST_SPACING else wait
+        except (RefusedError, UnreachableError) as error:
+            self._refusals += isinstance(error, RefusedError) and error.status not in _ELSEWHERE
+            if self._refusals >= STUBBORN:
+                self._version, self._refusals = None, 0
+            return self._failed(error)
+        return pause
+
+    def _list(self) -> str:
+        since, version, items = self._clock.now(), "", 0
+        self._listed_at = since
+        present, whole = set[str](), True
+        for page in self._client.pages(self.signer_name):
+            self._contact()
+            self._listed_at = self._clock.now()  # that a list takes long is no reason to begin the next one at once
+            count_unread(page, self._log, self._metrics)
+            whole = whole and page.is_whole and len(present) <= LONGEST_LIST
+            present.update(page.uids if whole else ())
+            items += len(page.seen)
+            self.misses.listed(page)
+            self._dispatcher.watched(page.seen)
+            version = page.version
+        if whole:  # else what seems to be absent may only be unreadable
+            self._dispatcher.listed(self.signer_name, present, since=since)
+        self.misses.begins_anew()
+        self.status.listed = True
+        self._metrics.lists.inc()
+        self._metrics.list_seconds.observe(self._clock.now() - since)
+        self._metrics.list_items.set(items)
+        self._log.info("listed", signer_name=self.signer_name, items=items, waiting=self._dispatcher.waiting)
+        return version
+
+    def _watch(self, version: str) -> float:
+        """Watches from a version until that ends; returns the seconds until the next cycle."""
+        began = self._clock.now()
+        with self._client.watch(self.signer_name, version) as watch:
+            self._contact()
+            self._metrics.watches.inc()
+            self.status.in_step, reason = began, "error"
+            try:
+                reason = self._follow(watch)
+            finally:
+                self._version = watch.version
+                self._metrics.watch_restarts.labels(reason=reason).inc()
+                self._metrics.oversize.inc(watch.oversize)
+                if self._clock.now() - began >= HEALTHY_WATCH:
+                    self._backoff.reset()
+        now = self._clock.now()
+        if now - began >= LONG_WATCH and reason == "end":
+            self.misses.in_step(now=now)
+        if now - began >= SHORTEST_WATCH:
+            return 0.0
+        self._metrics.short_watches.inc()
+        if self._version != version:
+            return SHORT_WATCH_PAUSE
+        return self._failed(UnreachableError("watch: ended at once and showed nothing"))
+
+    def _follow(self, watch: Watch) -> str:
+        """Hands on what a watch shows; returns how it ended."""
+        try:
+            for batch in watch.batches():
+                self._contact()
+                if batch.events:
+                    self._metrics.watch_last_event.set_to_current_time()
+                    self.misses.watched(batch.events)
+                    self._dispatcher.watched(batch.seen)
+                if batch.is_in_step:
+                    self.status.in_step = self._clock.now()
+                    self.misses.in_step(now=self.status.in_step)
+        except UnreachableError as error:
+            # Cut, or silent for too long: nothing is lost, the next watch continues from the last version.
+            self._log.info("watch broke", signer_name=self.signer_name, error=error)
+            return "broke"
+        return "end"
+
+    def _contact(self) -> None:
+        self.status.beat = self.status.contact = self._clock.now()
+        self.status.refused = False
+        if self._failing:
+            self._failing = ""
+            self._log.info("the API server answers again", signer_name=self.signer_name)
+
+    def _failed(self, error: Exception) -> float:
+        asked = error.retry_after if isinstance(error, RefusedError) else None
+        self.status.refused = isinstance(error, RefusedError) and error.status in {401, 403}
+        self._metrics.read_failures.labels(reason=type(error).__name__).inc()
+        wait = max(self._backoff.delay(self._clock.now()), asked or 0.0)
+        if str(error) != self._failing:
+            self._failing = str(error)
+            self._log.warning("read failed", signer_name=self.signer_name, error=error, retry_in=wait)
+        return wait
+
+
+def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
+    """Counts and logs the items that a page should have and has not: nothing is left out silently."""
+    if page.malformed or page.oversize:
+        metrics.parse_errors.inc(page.malformed)
+        metrics.oversize.inc(page.oversize)
+        log.error("CSRs in a list were not read", malformed=page.malformed, oversize=page.oversize)

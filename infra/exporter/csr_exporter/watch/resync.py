@@ -1,0 +1,108 @@
+"""The safety net: every ten minutes a list beside the watch, which adds what the watch should have shown.
+
+It ends only what two lists in a row do not show, since it may be older than what the watch has shown.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from csr_exporter.clock import Clock
+from csr_exporter.connection import UnreachableError
+from csr_exporter.csr import MalformedError
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.log import Log
+from csr_exporter.metrics import Metrics
+from csr_exporter.watch.client import ApiClient
+from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.page import Page
+from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
+
+PERIOD = 600.0
+# How often it is looked whether something was missed, and whether what was left out has capacity now.
+_TICK = 15.0
+
+
+class Resync:
+    """Lists the signerNames of all reflectors one by one; `run` is a thread's body. It uses connections of its own."""
+
+    def __init__(
+        self,
+        reflectors: Sequence[Reflector],
+        *,
+        client: ApiClient,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+        period: float = PERIOD,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._reflectors = reflectors
+        self._client = client
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._period = period
+        self._chance = chance
+        metrics.bookmark_age.set_function(self._bookmark_age)
+
+    def run(self) -> None:
+        """Lists every `period` seconds, give or take a fifth, and when there is capacity again, until the end comes."""
+        due = self._next_due()
+        while not self._clock.wait(min(_TICK, max(0.0, due - self._clock.now()))):
+            self.report_missed()
+            if self._dispatcher.capacity_returned() or self._clock.now() >= due:
+                self.list_once()
+                due = self._next_due()
+
+    def list_once(self) -> None:
+        """Lists once; a failure is logged and the next period's list makes up for it."""
+        since, present = self._clock.now(), dict[str, set[str]]()
+        self._dispatcher.resync_begins()
+        try:
+            for reflector in self._reflectors:
+                uids = self._list(reflector)
+                if uids is not None:
+                    present[reflector.signer_name] = uids
+        finally:
+            self._dispatcher.resync_ends(present, since=since)
+        self._log.info("resynced", waiting=self._dispatcher.waiting, counts=self._metrics.counts)
+
+    def report_missed(self) -> None:
+        """Counts and logs what a watch was proved to have missed: that must not happen."""
+        for reflector in self._reflectors:
+            for uid in reflector.misses.missed():
+                self._metrics.resync_missed.inc()
+                self._log.error("the watch missed a CSR that a list showed", signer_name=reflector.signer_name, uid=uid)
+
+    def _list(self, reflector: Reflector) -> set[str] | None:
+        """What may still get a certificate, or could not be read; None where the list was not complete."""
+        uids: set[str] | None = set()
+        reflector.misses.resync_begins()
+        try:
+            for page in self._client.pages(reflector.signer_name):
+                count_unread(page, self._log, self._metrics)
+                uids = self._page(reflector, page, uids)
+        except (ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
+            self._log.warning("resync failed", signer_name=reflector.signer_name, error=error)
+            uids = None
+        self._metrics.resyncs.labels("complete" if uids is not None else "incomplete").inc()
+        reflector.misses.resync_ends(complete=uids is not None)
+        return uids
+
+    def _page(self, reflector: Reflector, page: Page, uids: set[str] | None) -> set[str] | None:
+        reflector.misses.resynced(page, now=self._clock.now())
+        self._dispatcher.resynced(page.seen)
+        if uids is None or not page.is_whole or len(uids) > LONGEST_LIST:
+            return None
+        return uids.union((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
+
+    def _bookmark_age(self) -> float:
+        now = self._clock.now()
+        return max(
+            (now - since for each in self._reflectors if (since := each.status.in_step) is not None), default=0.0
+        )
+
+    def _next_due(self) -> float:
+        return self._clock.now() + self._period * (0.8 + 0.4 * self._chance())
