@@ -15,26 +15,28 @@ variable "binary_authorization_policy" {
 }
 
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, and until when it may sign: member is user:EMAIL or serviceAccount:EMAIL, until an RFC 3339 time at most 7 days ahead. null, the default: only the function may sign. Set it to make or rotate a CA, and remove it afterwards; every signature of this principal raises an alert."
-  type = object({
-    member = string
-    until  = string
-  })
-  default = null
+  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has no right on a key but until ca_administrator_until, and each of its signatures raises an alert."
+  type        = string
 
   validation {
-    condition     = var.ca_administrator == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator.member))
-    error_message = "ca_administrator.member: Invalid value: ${jsonencode(try(var.ca_administrator.member, null))}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+    condition     = can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator))
+    error_message = "ca_administrator: Invalid value: ${jsonencode(var.ca_administrator)}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+  }
+}
+
+variable "ca_administrator_until" {
+  description = "Until when ca_administrator may sign, an RFC 3339 time in UTC within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when a CA certificate is made: the next apply without it removes the right."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && can(timecmp(var.ca_administrator_until, plantimestamp()))
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
   }
 
   validation {
-    condition     = var.ca_administrator == null || can(regex("Z$", var.ca_administrator.until)) && can(timecmp(var.ca_administrator.until, plantimestamp()))
-    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
-  }
-
-  validation {
-    condition     = try(timecmp(var.ca_administrator.until, timeadd(plantimestamp(), "168h")) <= 0, true)
-    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be at most 7 days ahead: renew the grant when you need it again."
+    condition     = try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, true)
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be within 24 hours from ${plantimestamp()}."
   }
 }
 
