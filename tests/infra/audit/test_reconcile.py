@@ -129,6 +129,16 @@ def test_an_intent_without_an_outcome_is_a_warning(run: Run, tmp_path: Path) -> 
     assert found["detail"] == "1 intents, 0 outcomes, 1 signatures"
 
 
+def test_attack_many_signatures_under_an_open_intent_are_found(run: Run, tmp_path: Path) -> None:
+    """An intent whose process was killed explains the attempts of one question to KMS, not any number of signatures."""
+    outcome = of_one(run, "issued")
+    copied = next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
+    again = [copied | {"insertId": f"another-{number}"} for number in range(500)]
+    open_intent = [entry for entry in honest(run) if entry != outcome]
+    found = reconciled(tmp_path, run, [*open_intent, *again])
+    assert ("error", "more signatures than recorded") in {(each["level"], each["what"]) for each in found}
+
+
 def test_an_outcome_alone_explains_its_signature(run: Run, tmp_path: Path) -> None:
     """Where the time begins between intent and outcome."""
     intent = of_one(run, "intent")
