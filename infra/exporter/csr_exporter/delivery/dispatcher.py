@@ -1,6 +1,6 @@
 """Between the watch and the sender: the work queue behind a lock, and the loop that hands out its items.
 
-The reflectors only add what they see; they never wait for the function. Each delivery has a thread of the worker pool, and
+The reflectors only add what they see; they never wait for the function. Each delivery has a thread of the pool, and
 the limiter says how many there may be.
 """
 

@@ -3,7 +3,7 @@
 The whole state of the exporter, in memory only and keys only: the API server is the durable queue. Pure: time is an
 argument, nothing waits, nothing is sent. A CSR leaves only when the API server showed that nothing is left to do.
 
-The way of a CSR: seen, left to the replica that owns it for a while, queued, in flight, settled. That makes it due again:
+The way of a CSR: seen, left to the replica that owns it for a while, queued, in flight, settled. Then it is due again:
 soon after a failure, much later after an acknowledgement.
 """
 
