@@ -202,7 +202,7 @@ def test_observations_are_counted() -> None:
         dispatcher.watched([csr.from_api(csr_document(2, "Denied"))])
         dispatcher.resynced(_seen(2, 11))
         dispatcher.resync_ends({SIGNER: {_seen(3)[0].reference.uid}}, since=1e12)
-        dispatcher.listed(SIGNER, {_seen(3)[0].reference.uid}, since=1e12)
+        dispatcher.relisted(SIGNER, {_seen(3)[0].reference.uid}, since=1e12)
     assert metrics.counts == {
         "names_refused_total": 1,
         "throttled_total": 2,

@@ -13,8 +13,9 @@ from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.delivery.worker_pool import WorkerPool
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics, QueueStatus, Recorder
+from csr_exporter.queue.missed import EVERYTHING, MissedEvents
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import Change, WorkItem, WorkQueue
 
 # How many CSRs the operator sees.
 MOST_SHOWN = 100
@@ -52,46 +53,60 @@ class Dispatcher:
         self._queue = WorkQueue() if queue is None else queue
         self._limiter = Limiter() if limiter is None else limiter
         self._scheduler = Scheduler(self._queue, self._limiter)
+        self._missed = MissedEvents()
         self._resyncing = False
         self._ended_meanwhile: set[str] = set()
         self._changed = threading.Condition()
         self._draining = False
 
-    def watched(self, batch: Iterable[Seen]) -> None:
-        """Learns what the watch shows, or the list that it continues."""
+    def watched(self, batch: Iterable[Seen], *, unread: Iterable[str] = ()) -> None:
+        """Learns what the watch shows, or the list that it continues; `unread`: uids of CSRs that cannot be read."""
         with self._changed:
+            self._missed.left_out(*unread)
             for seen in batch:
                 stage = self._wanted(seen)
                 if self._resyncing and stage is None:
                     self._ended_meanwhile.add(seen.reference.uid)
+                self._missed.shown(seen.reference.uid, seen.stage, is_new=seen.is_new)
                 self._see(seen, stage)
             self._changed.notify_all()
 
-    def listed(self, signer_name: str, present: set[str], *, since: float) -> None:
-        """Ends the CSRs that a complete list of the reflector did not show."""
+    def relisted(self, signer_name: str, present: set[str] | None, *, since: float) -> None:
+        """Ends the CSRs that the reflector's list did not show; None: the list does not say."""
         with self._changed:
-            ended = self._queue.end_absent(signer_name, present, since=since, certain=True)
+            self._missed.relisted(signer_name)
+            ended = 0
+            if present is not None:
+                ended = self._queue.end_absent(signer_name, present, since=since, certain=True)
         self._recorder.ended(ended)
 
     def resync_begins(self) -> None:
         """Remembers from now on which CSRs the watch ends: the resync may be older."""
         with self._changed:
             self._resyncing = True
+            self._missed.resync_begins()
 
-    def resynced(self, batch: Iterable[Seen]) -> None:
+    def resynced(self, batch: Iterable[Seen], *, unread: Iterable[str] = ()) -> None:
         """Adds what a resync shows and the queue lacks; ends nothing."""
         with self._changed:
+            self._missed.left_out(*unread)
             for seen in batch:
                 stage = self._wanted(seen)
                 if stage is not None and seen.reference.uid not in self._ended_meanwhile:
-                    self._see(seen, stage)
+                    self._repair(seen, stage)
             self._changed.notify_all()
+
+    def missed(self, up_to_date: Mapping[str, float]) -> list[tuple[str, str]]:
+        """Returns signerName and uid of the CSRs that the watch missed; `up_to_date`: as `MissedEvents.take`."""
+        with self._changed:
+            return self._missed.take(up_to_date)
 
     def resync_ends(self, present: Mapping[str, set[str]], *, since: float) -> None:
         """Ends the CSRs that two resyncs in a row did not show; `present` has the signerNames with a complete list."""
         with self._changed:
             self._resyncing = False
             self._ended_meanwhile.clear()
+            self._missed.resync_ends(is_complete=len(present) == len(self._stages))
             ended = sum(
                 self._queue.end_absent(signer_name, uids, since=since, certain=False)
                 for signer_name, uids in present.items()
@@ -175,9 +190,22 @@ class Dispatcher:
             return seen.stage
         return None
 
+    def _repair(self, seen: Seen, stage: Stage) -> None:
+        earlier = self._queue.stage_of(seen.reference.uid)
+        self._see(seen, stage)
+        if stage is earlier or self._queue.stage_of(seen.reference.uid) is not stage:
+            return
+        # If the exporter sends no pending CSRs, the queue does not know whether the watch showed this one before.
+        was_shown = earlier is not None or Stage.PENDING not in self._stages[seen.reference.signer_name]
+        self._missed.added(seen.reference, stage, was_shown=was_shown, now=self._clock.now())
+
     def _see(self, seen: Seen, stage: Stage | None) -> None:
         if stage is not None and not is_sendable(seen.reference.name):
             self._recorder.refused_name()
             return
         change = self._queue.see(seen.reference, stage, now=self._clock.now())
+        if change is Change.OVER_LIMIT:
+            self._missed.left_out(seen.reference.requester)
+        elif change is Change.FULL:
+            self._missed.left_out(EVERYTHING)
         self._recorder.changed(change, seen)

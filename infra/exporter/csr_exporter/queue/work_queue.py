@@ -169,6 +169,11 @@ class WorkQueue:
     def __contains__(self, uid: str) -> bool:
         return uid in self._tracked
 
+    def stage_of(self, uid: str) -> Stage | None:
+        """Returns the stage of a CSR; None where the queue does not hold it."""
+        tracked = self._tracked.get(uid)
+        return None if tracked is None else tracked.stage
+
     def pending(self) -> Counter[Stage]:
         """Returns the number of CSRs in each stage."""
         return Counter(tracked.stage for tracked in self._tracked.values())
