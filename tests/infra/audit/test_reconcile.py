@@ -136,7 +136,7 @@ def test_attack_many_signatures_under_an_open_intent_are_found(run: Run, tmp_pat
     again = [copied | {"insertId": f"another-{number}"} for number in range(500)]
     open_intent = [entry for entry in honest(run) if entry != outcome]
     found = reconciled(tmp_path, run, [*open_intent, *again])
-    assert ("error", "more signatures than recorded") in {(each["level"], each["what"]) for each in found}
+    assert ("error", "more requests than recorded") in {(each["level"], each["what"]) for each in found}
 
 
 def test_an_outcome_alone_explains_its_signature(run: Run, tmp_path: Path) -> None:
