@@ -8,12 +8,21 @@ from csr_exporter import csr
 from csr_exporter.clock import Clock, MonotonicClock
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.dispatcher import Dispatcher
-from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.limiter import Limiter, State
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics, QueueStatus
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkItem, WorkQueue
-from tests.exporter.support import CREATED, SIGNER, VirtualClock, captured_log, csr_document, filed_by, wait_until
+from tests.exporter.support import (
+    CREATED,
+    SIGNER,
+    VirtualClock,
+    captured_log,
+    csr_document,
+    filed_by,
+    reference,
+    wait_until,
+)
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
@@ -193,7 +202,7 @@ def test_observations_are_counted() -> None:
         dispatcher.watched([csr.from_api(csr_document(2, "Denied"))])
         dispatcher.resynced(_seen(2, 11))
         dispatcher.resync_ends({SIGNER: {_seen(3)[0].reference.uid}}, since=1e12)
-        dispatcher.listed(SIGNER, {_seen(3)[0].reference.uid}, since=1e12)
+        dispatcher.relisted(SIGNER, {_seen(3)[0].reference.uid}, since=1e12)
     assert metrics.counts == {
         "names_refused_total": 1,
         "throttled_total": 2,
@@ -214,10 +223,12 @@ def test_the_state_at_a_moment() -> None:
         dispatcher = _dispatcher(lambda _item: ACKNOWLEDGED, log, metrics, limiter=limiter, clock=clock)
         dispatcher.watched(_seen(1, 2))
         overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=30.0)
-        limiter.answered(overloaded, requester="", suspect=False, sent_at=clock.now(), now=clock.now())
+        item = WorkItem(reference=reference(9), stage=Stage.PENDING, attempt=1, resend=0)
+        limiter.sent(item, clock.now())
+        limiter.answered(item, overloaded, now=clock.now())
         clock.wait(10.0)
         assert dispatcher.status() == QueueStatus(
-            pending={Stage.PENDING: 2}, oldest_undelivered=CREATED, in_flight=0, limit=limiter.limit, circuit=0
+            pending={Stage.PENDING: 2}, oldest_undelivered=CREATED, in_flight=0, limit=limiter.limit, circuit=State.OPEN
         )
         assert [each["stage"] for each in dispatcher.snapshot()] == ["pending", "pending"]
         assert len(dispatcher.snapshot(1)) == 1

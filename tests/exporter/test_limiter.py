@@ -1,7 +1,11 @@
 """How much is sent at once, and when nothing is: pure, with time as an argument."""
 
+import dataclasses
+import itertools
+
 import pytest
 
+from csr_exporter.csr import Stage
 from csr_exporter.delivery.limiter import (
     DEFAULT_PAUSE,
     FAILURES,
@@ -15,7 +19,9 @@ from csr_exporter.delivery.limiter import (
     Limiter,
     State,
 )
-from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
+from csr_exporter.queue.retry_policy import HANG, Answer, Verdict, verdict_of
+from csr_exporter.queue.work_queue import WorkItem
+from tests.exporter.support import reference
 
 
 def _overloaded(retry_after: float | None = None) -> Answer:
@@ -26,17 +32,31 @@ def _unavailable(retry_after: float | None = None) -> Answer:
     return Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=retry_after)
 
 
+def _item(requester: str = "a", *, suspect: bool = False) -> WorkItem:
+    it = dataclasses.replace(reference(next(NUMBERS)), requester=requester)
+    return WorkItem(reference=it, stage=Stage.APPROVED, attempt=1, resend=0, suspect=suspect)
+
+
 def _answered(
     limiter: Limiter, answer: Answer, *, sent_at: float, now: float, requester: str = "a", suspect: bool = False
 ) -> bool:
-    return limiter.answered(answer, requester=requester, suspect=suspect, sent_at=sent_at, now=now)
+    item = _item(requester, suspect=suspect)
+    limiter.in_flight[item.reference.uid] = sent_at
+    return limiter.answered(item, answer, now=now)
+
+
+def _send(limiter: Limiter, count: int, now: float) -> None:
+    for _ in range(count):
+        limiter.sent(_item(), now)
 
 
 def _opens_at(limiter: Limiter, now: float) -> float:
-    at = limiter.admits_at(0, now)
+    at = limiter.admits_at(now)
     assert at is not None
     return at
 
+
+NUMBERS = itertools.count()
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
@@ -112,13 +132,19 @@ def test_what_concerns_one_item_teaches_nothing(verdict: Verdict) -> None:
     for _ in range(START):
         _answered(limiter, Answer(verdict=verdict, status=425, retry_after=300.0), sent_at=0.0, now=1.0)
         _answered(limiter, ACKNOWLEDGED, sent_at=0.0, now=1.0)
-    assert (limiter.limit, limiter.admits_at(0, 1.0)) == (START + 1, 1.0)
+    assert (limiter.limit, limiter.admits_at(1.0)) == (START + 1, 1.0)
 
 
 def test_the_limit_admits_no_more() -> None:
-    """With as many under way as may be, only an answer admits another; with fewer, now."""
+    """With fewer events in flight than the limit, now. If every slot is stuck, one more, up to the cap."""
     limiter = Limiter()
-    assert (limiter.admits_at(START - 1, 5.0), limiter.admits_at(START, 5.0)) == (5.0, None)
+    _send(limiter, START - 1, 5.0)
+    assert limiter.admits_at(5.0) == 5.0
+    _send(limiter, 1, 5.0)
+    assert limiter.admits_at(5.0) == 5.0 + HANG
+    assert limiter.admits_at(50.0) == 50.0
+    _send(limiter, MOST - START, 50.0)
+    assert limiter.admits_at(1000.0) is None
 
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (0.0, 0.0), (None, DEFAULT_PAUSE)])
@@ -126,7 +152,7 @@ def test_retry_after_gates_everything(retry_after: float | None, expected: float
     """After 429 nothing is sent for as long as was asked for, or for a second where nothing was."""
     limiter = Limiter()
     _answered(limiter, _overloaded(retry_after), sent_at=0.0, now=10.0)
-    assert limiter.admits_at(0, 10.0) == 10.0 + expected
+    assert limiter.admits_at(10.0) == 10.0 + expected
 
 
 def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
@@ -136,7 +162,7 @@ def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
     _answered(limiter, _overloaded(1.0), sent_at=0.0, now=11.0)
     for requester in "ab":
         _answered(limiter, _unavailable(2.0), sent_at=0.0, now=12.0, requester=requester)
-    assert limiter.admits_at(0, 12.0) == 40.0
+    assert limiter.admits_at(12.0) == 40.0
 
 
 @pytest.mark.parametrize("others_are_acknowledged", [True, False])
@@ -148,7 +174,7 @@ def test_503_of_one_requesters_csrs_neither_gates_nor_slows(*, others_are_acknow
         if others_are_acknowledged:
             _answered(limiter, ACKNOWLEDGED, sent_at=float(number), now=number + 0.2, requester="honest")
         assert (limiter.limit, limiter.state(number + 0.2)) == (START, State.CLOSED)
-        assert limiter.admits_at(0, number + 0.2) == number + 0.2
+        assert limiter.admits_at(number + 0.2) == number + 0.2
 
 
 @pytest.mark.parametrize(
@@ -159,9 +185,9 @@ def test_503_to_different_requesters_gates_and_slows(retry_after: float | None, 
     limiter = Limiter()
     assert not _answered(limiter, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="a")
     assert _answered(limiter, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="b")
-    assert (limiter.admits_at(0, 10.0), limiter.limit) == (10.0 + expected, START // 2)
+    assert (limiter.admits_at(10.0), limiter.limit) == (10.0 + expected, START // 2)
     assert _answered(limiter, _unavailable(4.0), sent_at=15.0, now=20.0, requester="a")
-    assert limiter.admits_at(0, 20.0) == 24.0
+    assert limiter.admits_at(20.0) == 24.0
     assert limiter.paused_seconds(30.0) == {"unavailable": expected + 4.0}
 
 
@@ -170,12 +196,12 @@ def test_two_hostile_requesters_gate_nothing_between_acknowledgements() -> None:
     limiter = Limiter()
     for requester in "ab":
         _answered(limiter, _unavailable(30.0), sent_at=0.0, now=1.0, requester=requester)
-    assert limiter.admits_at(0, 1.0) == 1.0 + LONGEST_UNAVAILABLE_PAUSE
+    assert limiter.admits_at(1.0) == 1.0 + LONGEST_UNAVAILABLE_PAUSE
     for answer in (ACKNOWLEDGED, Answer(verdict=Verdict.LATER, status=425)):
         _answered(limiter, answer, sent_at=0.0, now=2.0, requester="c")
-        assert limiter.admits_at(0, 2.0) == 2.0
+        assert limiter.admits_at(2.0) == 2.0
         _answered(limiter, _unavailable(30.0), sent_at=0.0, now=2.0, requester="a")
-        assert limiter.admits_at(0, 2.0) == 2.0
+        assert limiter.admits_at(2.0) == 2.0
 
 
 def test_503_does_not_end_the_pause_of_another_503() -> None:
@@ -183,7 +209,7 @@ def test_503_does_not_end_the_pause_of_another_503() -> None:
     limiter = Limiter()
     for number, answer in enumerate([_unavailable(5.0), _unavailable(5.0), _unavailable(1.0), _overloaded(1.0)]):
         _answered(limiter, answer, sent_at=0.0, now=10.0, requester=str(number))
-    assert limiter.admits_at(0, 10.0) == 15.0
+    assert limiter.admits_at(10.0) == 15.0
 
 
 def test_gated_time_is_counted_once_and_by_reason() -> None:
@@ -203,7 +229,7 @@ def test_a_timeout_slows_without_gating() -> None:
     """A function that does not answer is asked less at a time, but new work is not held back."""
     limiter = Limiter()
     _answered(limiter, Answer(verdict=Verdict.SLOW), sent_at=0.0, now=60.0)
-    assert (limiter.limit, limiter.admits_at(0, 60.0)) == (START // 2, 60.0)
+    assert (limiter.limit, limiter.admits_at(60.0)) == (START // 2, 60.0)
 
 
 def test_what_hung_before_teaches_nothing() -> None:
@@ -227,7 +253,7 @@ def test_a_suspect_csr_stops_nothing(verdict: Verdict) -> None:
     for requester in "ab":
         answer = Answer(verdict=verdict, status=403, retry_after=30.0)
         assert not _answered(limiter, answer, sent_at=0.0, now=1.0, requester=requester, suspect=True)
-    assert (limiter.limit, limiter.state(1.0), limiter.admits_at(0, 1.0)) == (START, State.CLOSED, 1.0)
+    assert (limiter.limit, limiter.state(1.0), limiter.admits_at(1.0)) == (START, State.CLOSED, 1.0)
 
 
 def test_credential_faults_gate_longer_and_longer() -> None:
@@ -248,9 +274,9 @@ def test_a_retired_receiver_is_left_alone() -> None:
     """410 stops all sending for an hour; then one event asks again."""
     limiter = Limiter()
     _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
-    assert limiter.admits_at(0, 5.0) == 5.0 + RETIRED_PAUSE
-    limiter.sent(5.0 + RETIRED_PAUSE)
-    assert limiter.admits_at(1, 5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
+    assert limiter.admits_at(5.0) == 5.0 + RETIRED_PAUSE
+    limiter.sent(_item(), 5.0 + RETIRED_PAUSE)
+    assert limiter.admits_at(5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
 
 
 def test_one_odd_410_does_not_stop_what_is_answered() -> None:
@@ -258,7 +284,7 @@ def test_one_odd_410_does_not_stop_what_is_answered() -> None:
     limiter = Limiter()
     _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
     _answered(limiter, ACKNOWLEDGED, sent_at=0.0, now=6.0)
-    assert (limiter.state(6.0), limiter.admits_at(0, 6.0)) == (State.CLOSED, 6.0)
+    assert (limiter.state(6.0), limiter.admits_at(6.0)) == (State.CLOSED, 6.0)
     assert limiter.paused_seconds(100.0) == {"retired": 1.0}
 
 
@@ -268,7 +294,7 @@ def test_what_the_function_asks_for_outlives_the_circuits_pause() -> None:
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
     _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
     _answered(limiter, ACKNOWLEDGED, sent_at=0.0, now=6.0)
-    assert limiter.admits_at(0, 6.0) == 30.0
+    assert limiter.admits_at(6.0) == 30.0
     assert limiter.paused_seconds(100.0) == {"overloaded": 29.0, "retired": 1.0}
 
 
@@ -282,7 +308,7 @@ def test_many_failures_open_the_circuit() -> None:
         if not round_:
             _answered(limiter, Answer(verdict=Verdict.LATER, status=500), sent_at=0.0, now=1.0)
     _answered(limiter, UNREACHABLE, sent_at=0.0, now=1.0, requester="0")
-    assert (limiter.state(1.0), limiter.admits_at(0, 1.0)) == (State.OPEN, 2.0)
+    assert (limiter.state(1.0), limiter.admits_at(1.0)) == (State.OPEN, 2.0)
 
 
 def test_one_requester_opens_no_circuit() -> None:
@@ -304,33 +330,43 @@ def test_half_open_sends_one_probe() -> None:
     """After the pause one event is sent, whatever else is still under way, and another only if it is not answered."""
     limiter = _opened()
     assert limiter.state(2.0) is State.HALF_OPEN
-    assert limiter.admits_at(MOST, 2.0) == 2.0
-    limiter.sent(2.0)
-    assert limiter.admits_at(1, 2.0) == 2.0 + PROBE_PATIENCE
+    assert limiter.admits_at(2.0) == 2.0
+    limiter.sent(_item(), 2.0)
+    assert limiter.admits_at(2.0) == 2.0 + PROBE_PATIENCE
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("answer", "state", "opens_at"),
     [
-        (ACKNOWLEDGED, State.CLOSED),
-        (Answer(verdict=Verdict.LATER, status=425), State.CLOSED),
-        (Answer(verdict=Verdict.POISON, status=400), State.CLOSED),
-        (_overloaded(), State.CLOSED),
-        (_unavailable(), State.CLOSED),
-        (Answer(verdict=Verdict.LATER), State.HALF_OPEN),  # a fault of ours: the next one is the probe
-        (Answer(verdict=Verdict.SLOW, status=504), State.OPEN),
-        (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN),
+        (ACKNOWLEDGED, State.CLOSED, 2.5),
+        (Answer(verdict=Verdict.LATER, status=425), State.CLOSED, 2.5),
+        (Answer(verdict=Verdict.POISON, status=400), State.CLOSED, 2.5),
+        (_overloaded(), State.OPEN, 2.5 + DEFAULT_PAUSE),
+        (_unavailable(), State.CLOSED, 2.5),
+        (Answer(verdict=Verdict.LATER), State.HALF_OPEN, 2.5),  # an internal error: the next event is the probe
+        (Answer(verdict=Verdict.SLOW, status=504), State.OPEN, 4.5),
+        (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN, 4.5),
     ],
 )
-def test_the_probes_answer_decides(answer: Answer, expected: State) -> None:
-    """Whatever the function itself answers closes the circuit; if nobody, or somebody else does, it opens again."""
+def test_the_probes_answer_decides(answer: Answer, state: State, opens_at: float) -> None:
+    """Any answer of the function closes the circuit breaker; no answer, or another server's, opens it again."""
     limiter = _opened()
-    limiter.sent(2.0)
+    limiter.sent(_item(), 2.0)
     _answered(limiter, answer, sent_at=2.0, now=2.5)
-    assert limiter.state(2.5) is expected
-    assert limiter.admits_at(0, 2.5) == {State.CLOSED: 2.5, State.HALF_OPEN: 2.5, State.OPEN: 4.5}[expected] + (
-        DEFAULT_PAUSE if answer.verdict is Verdict.OVERLOADED else 0.0
-    )
+    assert (limiter.state(2.5), limiter.admits_at(2.5)) == (state, opens_at)
+    assert limiter.is_down == (state is State.HALF_OPEN or opens_at > 4.0)
+
+
+def test_a_retry_after_of_429_ends_half_open() -> None:
+    """After the pause the limiter admits one probe; its answer admits the others."""
+    limiter = Limiter()
+    _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
+    assert (limiter.state(29.0), limiter.state(30.0)) == (State.OPEN, State.HALF_OPEN)
+    limiter.sent(_item(), 30.0)
+    assert limiter.admits_at(30.0) == 30.0 + PROBE_PATIENCE
+    assert not limiter.is_down
+    _answered(limiter, ACKNOWLEDGED, sent_at=30.0, now=31.0)
+    assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.CLOSED, 31.0)
 
 
 def test_late_failures_do_not_open_it_anew() -> None:

@@ -80,10 +80,10 @@ def test_the_circuit_is_logged_when_it_changes() -> None:
     with captured_log() as (log, lines):
         recorder = Recorder(log=log, metrics=Metrics())
         gone = Answer(verdict=Verdict.SLOW, reason="refused")
-        for answer, is_closed in [(ACKNOWLEDGED, True), (gone, False), (gone, False), (ACKNOWLEDGED, True)]:
-            recorder.circuit(answer, is_closed=is_closed)
+        for answer, is_down in [(ACKNOWLEDGED, False), (gone, True), (gone, True), (ACKNOWLEDGED, False)]:
+            recorder.availability(answer, is_down=is_down)
         assert [(line["message"], line.get("reason"), line.get("code")) for line in lines()] == [
-            ("the function is not there", "refused", None),
+            ("the function cannot be reached", "refused", None),
             ("the function answers again", None, 200),
         ]
 

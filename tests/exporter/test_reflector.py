@@ -17,17 +17,17 @@ from csr_exporter import csr
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts
-from csr_exporter.csr import Stage
+from csr_exporter.csr import Seen, Stage
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.health import Health
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
+from csr_exporter.queue.missed import GRACE
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from csr_exporter.watch import client
-from csr_exporter.watch.client import ApiClient, Watch, WatchEvent
-from csr_exporter.watch.misses import PATIENCE
+from csr_exporter.watch.client import ApiClient, Watch
 from csr_exporter.watch.reflector import LIST_SPACING, STUBBORN, Reflector
 from csr_exporter.watch.resync import PERIOD, Resync
 from tests.exporter.support import (
@@ -545,9 +545,9 @@ def _resynced(listed: list[dict[str, object]]) -> Callable[[Request, Connection]
 def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The resync finds and adds what was skipped; it counts, loudly, when the watch is in step and its time is up."""
     numbers, lines = range(1, 301), 0
-    original = Watch._event  # noqa: SLF001 - the mutation
+    original = Watch._seen  # noqa: SLF001 - the mutation
 
-    def skips(watch: Watch, line: bytes) -> WatchEvent | None:
+    def skips(watch: Watch, line: bytes) -> Seen | None:
         nonlocal lines
         lines += 1
         return None if lines % 100 == 0 else original(watch, line)
@@ -565,7 +565,7 @@ def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: p
             case 3:
                 rig.resync.report_missed()
                 counts.append(rig.metrics.counts.get("resync_missed_total", 0))
-                rig.clock.time += PATIENCE
+                rig.clock.time += GRACE
                 connection.send(stream(_bookmark("502"), end=b""))
                 return None  # cut: only the bookmark says that the watch is in step
             case _:
@@ -574,7 +574,7 @@ def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: p
                 rig.clock.time = float("inf")
                 return stream()
 
-    monkeypatch.setattr(Watch, "_event", skips)
+    monkeypatch.setattr(Watch, "_seen", skips)
     counts: list[int] = []
     with _rig(served, tmp_path, ends_at=1e9) as rig:
         rig.reflector.run()
@@ -619,7 +619,7 @@ def test_what_the_first_list_showed_does_not_alarm(tmp_path: Path) -> None:
             return page(csr_document(1), csr_document(2))
         if rig.asked.count("watch:100") == 1 and "watch:500" not in rig.asked:
             rig.resync.list_once()
-            rig.clock.time += PATIENCE
+            rig.clock.time += GRACE
             return stream(_event("MODIFIED", 1, "Approved", version="400"), _bookmark("500"))
         rig.resync.report_missed()
         rig.clock.time = float("inf")

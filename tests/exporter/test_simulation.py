@@ -58,7 +58,7 @@ def test_retry_after_of_429_is_everybodys(asked: float) -> None:
     simulation.run(asked + LONGEST_RETRY)
     assert simulation.sent[1].at == pytest.approx(asked + 0.01)
     assert len(simulation.issued) == 19
-    assert simulation.schedulers[0].paused_seconds(simulation.now) == {"overloaded": pytest.approx(asked)}
+    assert simulation.limiters[0].paused_seconds(simulation.now) == {"overloaded": pytest.approx(asked)}
 
 
 def test_half_of_the_answers_are_503() -> None:
@@ -224,7 +224,7 @@ def test_a_pod_that_always_gets_503_holds_up_no_honest_pod(first: float, interva
     assert _longest_wait(simulation, arrivals) <= 0.5
     assert {simulation.numbers[number] for number in HONEST} == {1}
     assert sum(1 for each in simulation.sent if each.number >= 1000) <= 6 + 600 / 30
-    assert simulation.schedulers[0].paused_seconds(simulation.now) == {}
+    assert simulation.limiters[0].paused_seconds(simulation.now) == {}
     assert simulation.limiters[0].limit >= START
 
 
@@ -438,4 +438,4 @@ def test_the_circuit_opens_and_closes() -> None:
     simulation.run(300.0 + LONGEST_PAUSE + 20)
     assert len(simulation.issued) == 1000
     assert simulation.limiters[0].state(simulation.now) is State.CLOSED
-    assert set(simulation.schedulers[0].paused_seconds(simulation.now)) == {"slow"}
+    assert set(simulation.limiters[0].paused_seconds(simulation.now)) == {"slow"}

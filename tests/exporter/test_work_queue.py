@@ -546,9 +546,9 @@ def test_what_hung_stands_aside(answer: Answer) -> None:
     queue = _queue(1, 2, chance=0.0)
     queue.settle(_taken(queue, 0.0), answer, now=HANG, took=HANG)
     queue.settle(_taken(queue, 0.0), answer, now=HANG, took=HANG - 1)
-    assert queue.next_due(hung=False) == queue.next_due() == HANG + SHORTEST_RETRY
+    assert queue.next_due(suspects=False) == queue.next_due() == HANG + SHORTEST_RETRY
     assert not _taken(queue, 20.0).suspect
-    assert (queue.take(20.0, hung=False), queue.next_due(hung=False)) == (None, None)
+    assert (queue.take(20.0, suspects=False), queue.next_due(suspects=False)) == (None, None)
     item = _taken(queue, 20.0)
     assert item.suspect
     queue.settle(item, Answer(verdict=Verdict.LATER, status=425), now=50.0, took=30.0)

@@ -24,13 +24,13 @@ this is. `api_server` (`server`, `certificate_authority`, `token_file`) is neede
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from csr_exporter.csr import Stage
 from csr_exporter.document import Document, is_loopback, json_object
-from csr_exporter.queue import fair_queue, replicas
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.replicas import Replicas
 
@@ -163,8 +163,8 @@ def parse(text: str, environment: Mapping[str, str]) -> Configuration:
         identity=_identity(document.child("identity")),
         api_server=_api_server(document, environment),
         health=_health(document),
-        replicas=replicas.from_document(document, environment),
-        rate_limit=fair_queue.from_document(document),
+        replicas=_replicas(document, environment),
+        rate_limit=_rate_limit(document),
     )
     document.refuse_other_keys()
     _check_unsafe(configuration, errors)
@@ -252,6 +252,42 @@ def _health(document: Document) -> Health:
     )
     given.refuse_other_keys()
     return health
+
+
+def _rate_limit(document: Document) -> RateLimit:
+    if not document.has("rate_limit"):
+        return RateLimit()
+    given, usual = document.child("rate_limit"), RateLimit()
+    rate_limit = RateLimit(
+        burst=given.integer("burst", least=1, most=10_000, default=usual.burst),
+        seconds=given.integer("seconds", least=1, most=3600, default=int(usual.seconds)),
+    )
+    given.refuse_other_keys()
+    return rate_limit
+
+
+def _replicas(document: Document, environment: Mapping[str, str]) -> Replicas:
+    if not document.has("replicas"):
+        return Replicas()
+    given, usual = document.child("replicas"), Replicas()
+    count = given.integer("count", least=1, most=9, default=usual.count)
+    delay = given.integer("delay_seconds", least=1, most=300, default=int(usual.delay_seconds))
+    given.refuse_other_keys()
+    return Replicas(count=count, delay_seconds=delay, ordinal=_ordinal(document, environment) if count > 1 else 0)
+
+
+def _ordinal(document: Document, environment: Mapping[str, str]) -> int:
+    """Which replica this is. Never by the host name, which is the node's on the host's network."""
+    index, name = environment.get("POD_INDEX", ""), environment.get("POD_NAME", "")
+    ordinal = re.fullmatch(r"[0-9]{1,4}", index) if index else re.search(r"(?<=-)[0-9]{1,4}\Z", name)
+    if ordinal is not None:
+        return int(ordinal[0])
+    document.error(
+        "replicas.count",
+        f"is more than 1, and environment variables POD_INDEX {index!r} and POD_NAME {name!r} do not say which this "
+        "is, allowed is the index of a StatefulSet's pod, or its name NAME-INDEX",
+    )
+    return 0
 
 
 def _check_unsafe(configuration: Configuration, errors: list[str]) -> None:

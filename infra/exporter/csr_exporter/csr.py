@@ -62,11 +62,19 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A CSR as it was seen; `stage` is None where nothing is left to do for it, `issued`: it has a certificate."""
+    """A CSR as the API server shows it.
+
+    Attributes:
+        reference: which CSR.
+        stage: None where nothing is left to do for it.
+        issued: whether it has a certificate.
+        is_new: whether a watch shows it for the first time (ADDED).
+    """
 
     reference: Reference
     stage: Stage | None
     issued: bool = False
+    is_new: bool = False
 
 
 def from_api(document: object) -> Seen:

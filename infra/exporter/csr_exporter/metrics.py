@@ -139,7 +139,7 @@ class Recorder:
     def __init__(self, *, log: Log, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
-        self._is_closed = True
+        self._is_down = False
 
     def refused_name(self) -> None:
         """A CSR has a name that the function would not take."""
@@ -165,15 +165,15 @@ class Recorder:
         for reason, length in seconds.items():
             self._metrics.paused_seconds.labels(reason=reason).inc(length)
 
-    def circuit(self, answer: Answer, *, is_closed: bool) -> None:
-        """After that answer the function is taken to be there, or not; a line is written where that has changed."""
-        if is_closed == self._is_closed:
+    def availability(self, answer: Answer, *, is_down: bool) -> None:
+        """Logs once that the function cannot be reached, and once that it answers again."""
+        if is_down == self._is_down:
             return
-        self._is_closed = is_closed
-        if is_closed:
-            self._log.info("the function answers again", code=answer.status)
+        self._is_down = is_down
+        if is_down:
+            self._log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
         else:
-            self._log.error("the function is not there", code=answer.status, reason=answer.reason or None)
+            self._log.info("the function answers again", code=answer.status)
 
     def answered(self, item: WorkItem, answer: Answer) -> None:
         """An event was answered."""

@@ -1,33 +1,44 @@
-"""How much is sent at once, and when nothing is sent at all. Pure: time is an argument."""
+"""How many events may be in flight, and when the next one may be sent. Pure: time is an argument.
+
+Three mechanisms, one decision: a concurrency limit (additive increase, multiplicative decrease), pauses that the
+function asks for with Retry-After, and a circuit breaker. A pause ends half open: the exporter sends one event as a
+probe, and its answer decides whether the others follow.
+"""
 
 import enum
-from collections.abc import Collection
 
 from csr_exporter.backoff import LONGEST_RETRY_AFTER
-from csr_exporter.queue.retry_policy import ITEM, SUSPICIOUS, Answer, Verdict
+from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
+from csr_exporter.queue.work_queue import WorkItem
 
-# So many failures in a row, of more than one requester's CSRs, are the function's fault and not a CSR's.
+START = 8
+MOST = 64
+# Two, so that other events pass by one that hangs.
+LEAST = 2
+# Suspects get one slot in this many, so that they leave slots for the other CSRs.
+_SUSPECTS_ONE_IN = 4
+# This many failures in a row, of CSRs of more than one requester, are the function's fault.
 FAILURES = 5
 LONGEST_PAUSE = 30.0
-# A probe that was not answered for so long does not keep the next one from being sent.
+# If a probe is not answered within this time, the exporter sends the next one.
 PROBE_PATIENCE = 10.0
+# The pause if the function names none. Cloud Run's own 429 and 503 have no Retry-After.
+DEFAULT_PAUSE = 1.0
+# The requesters that get 503 may all be hostile. A short pause lets an honest CSR show soon that the function works.
+LONGEST_UNAVAILABLE_PAUSE = 5.0
+RETIRED_PAUSE = 3600.0
 
 
 class State(enum.IntEnum):
-    """The metric's values."""
+    """The circuit breaker's state, as the metric shows it."""
 
     CLOSED = 0
     HALF_OPEN = 1
     OPEN = 2
 
 
-class Streak:
-    """Failures in a row, and whether they are the function's fault: one requester's CSRs alone may cause them.
-
-    Attributes:
-        length: how many failures.
-        is_shared: whether CSRs of different requesters failed.
-    """
+class _Streak:
+    """Failures in a row. The CSRs of one requester alone may cause them, so that those prove nothing."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -35,213 +46,178 @@ class Streak:
         self._first = ""
 
     def add(self, requester: str) -> None:
-        """Adds a failure of a requester's CSR."""
-        if not self.length:
-            self._first = requester
+        self._first = self._first or requester
         self.length += 1
         self.is_shared = self.is_shared or requester != self._first
 
-    def clear(self) -> None:
-        """Ends the streak."""
-        self.length, self.is_shared, self._first = 0, False, ""
-
-
-class CircuitBreaker:
-    """Closed in normal times; open: nothing is sent; half open: one event is, and its answer decides.
-
-    Attributes:
-        opens_at: until then nothing is sent.
-    """
-
-    def __init__(self) -> None:
-        self.opens_at = float("-inf")
-        self._tripped_at: float | None = None
-        self._rounds = 0
-        self._streak = Streak()
-        self._probe_until = float("-inf")
-
-    def state(self, now: float) -> State:
-        """Open, until the pause is over; then half open, until something is answered."""
-        if self._tripped_at is None:
-            return State.CLOSED
-        return State.OPEN if now < self.opens_at else State.HALF_OPEN
-
-    @property
-    def probe_at(self) -> float | None:
-        """When the next probe may be sent; None while the circuit is closed."""
-        return None if self._tripped_at is None else max(self.opens_at, self._probe_until)
-
-    def sent(self, now: float) -> None:
-        """An event is sent; in half open that is the probe."""
-        self._probe_until = now + PROBE_PATIENCE
-
-    def answered(self) -> None:
-        """The function itself has answered, whatever it was."""
-        self._tripped_at, self._rounds = None, 0
-        self._streak.clear()
-
-    def undecided(self) -> None:
-        """A probe has ended without an answer that says anything."""
-        self._probe_until = float("-inf")
-
-    def failed(self, requester: str, *, certain: bool, least: float, sent_at: float, now: float) -> bool:
-        """Nobody answered, or somebody else; returns whether that opened the circuit.
-
-        What one requester's CSRs alone suffer is no reason, unless it is `certain` that they are not. What was sent
-        before the circuit opened says nothing new. The pause is `least` seconds or longer.
-        """
-        if self._tripped_at is not None:
-            if sent_at < self.opens_at:
-                return False
-        elif not certain and not self._is_enough(requester):
-            return False
-        self._tripped_at = now
-        self.opens_at = now + max(least, min(LONGEST_PAUSE, 2.0**self._rounds))
-        self._rounds = min(self._rounds + 1, 16)
-        self.undecided()
-        self._streak.clear()
-        return True
-
-    def _is_enough(self, requester: str) -> bool:
-        self._streak.add(requester)
-        return self._streak.length >= FAILURES and self._streak.is_shared
-
-
-START = 8
-MOST = 64
-# Never one alone: the others must get past one that hangs.
-LEAST = 2
-# Where the function names no time. Cloud Run's own 429 and 503 do not.
-DEFAULT_PAUSE = 1.0
-# After 503 to different requesters, who may all be hostile. Only a CSR that got 503 waits as long as was asked for: an
-# honest one that is sent meanwhile shows that the function works.
-LONGEST_UNAVAILABLE_PAUSE = 5.0
-RETIRED_PAUSE = 3600.0
-
-# It is not for a CSR that these are answered.
-_CERTAIN = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
-_FAILURES = _CERTAIN | {Verdict.SLOW}
-_LONGEST_PAUSES = {Verdict.OVERLOADED: LONGEST_RETRY_AFTER, Verdict.UNAVAILABLE: LONGEST_UNAVAILABLE_PAUSE}
-
-
-class Limiter:
-    """Additive increase, multiplicative decrease (AIMD) of what may be in flight; pauses and a circuit breaker.
-
-    Attributes:
-        limit: deliveries that may be in flight.
-    """
-
-    def __init__(self, *, start: int = START, most: int = MOST) -> None:
-        self.limit = start
-        self._most = most
-        self._clean = 0
-        self._slowed_at = float("-inf")
-        self._pauses = _Pauses()
-        self._unavailable = Streak()
-        self._circuit = CircuitBreaker()
-
-    def admits_at(self, in_flight: int, now: float) -> float | None:
-        """When the next event may be sent, as far as is known; None: when something in flight has been answered."""
-        probe_at = self._circuit.probe_at
-        if probe_at is not None:
-            return max(now, self._pauses.opens_at, probe_at)
-        return max(now, self._pauses.opens_at) if in_flight < self.limit else None
-
-    def state(self, now: float) -> State:
-        """The circuit's."""
-        return self._circuit.state(now)
-
-    def sent(self, now: float) -> None:
-        """An event is sent."""
-        self._circuit.sent(now)
-
-    def answered(self, answer: Answer, *, requester: str, suspect: bool, sent_at: float, now: float) -> bool:
-        """Learns from an answer, and returns whether it shows a fault of the function.
-
-        An answer about one CSR (425, 500, a poison event) neither pauses nor slows. A `suspect` does neither, unless it
-        is the probe. A 503 does neither while only one requester's CSRs get it.
-        """
-        if suspect and answer.verdict in SUSPICIOUS and self.state(now) is State.CLOSED:
-            return False
-        if answer.verdict is Verdict.ACKNOWLEDGED:
-            self._speed_up()
-        self._judge(answer, requester, sent_at, now)
-        if answer.verdict is Verdict.UNAVAILABLE:
-            self._unavailable.add(requester)
-        if answer.verdict in ITEM or (answer.verdict is Verdict.UNAVAILABLE and not self._unavailable.is_shared):
-            return False
-        if sent_at > self._slowed_at:
-            # Answers to what was sent before the last slowing down say nothing new.
-            self._slow_down(now)
-        if answer.verdict in _LONGEST_PAUSES:
-            asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-            self._pauses.extend(now + min(asked, _LONGEST_PAUSES[answer.verdict]), answer.verdict.value, now)
-        return True
-
-    def paused_seconds(self, now: float) -> dict[str, float]:
-        """Seconds in which nothing was sent since this was asked before, by the verdict that was the reason."""
-        return self._pauses.taken(now)
-
-    def _judge(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
-        """Tells the circuit whether the function is there."""
-        if answer.verdict not in _FAILURES:
-            if answer.status is None:  # a fault of ours
-                self._circuit.undecided()
-            else:
-                self._circuit.answered()
-                # The function is there after all: only what it asks for itself is waited for.
-                kept = {Verdict.OVERLOADED.value}
-                if answer.verdict in ITEM:
-                    self._unavailable.clear()
-                else:
-                    kept.add(Verdict.UNAVAILABLE.value)
-                self._pauses.lift_all_but(kept, now)
-            return
-        certain = answer.verdict in _CERTAIN
-        least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
-        if self._circuit.failed(requester, certain=certain, least=least, sent_at=sent_at, now=now):
-            self._pauses.extend(self._circuit.opens_at, answer.verdict.value, now)
-
-    def _speed_up(self) -> None:
-        self._clean += 1
-        if self._clean >= self.limit:
-            self._clean = 0
-            self.limit = min(self._most, self.limit + 1)
-
-    def _slow_down(self, now: float) -> None:
-        self._clean = 0
-        self.limit = max(LEAST, self.limit // 2)
-        self._slowed_at = now
-
 
 class _Pauses:
-    """Shut for as long as any reason holds; time is counted for the one that ends last."""
+    """When each reason's pause ends. The seconds count for the reason whose pause ends last."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+        self._until: dict[Verdict, float] = {}
         self._counted_to = float("-inf")
         self._seconds: dict[str, float] = {}
 
     @property
-    def opens_at(self) -> float:
+    def until(self) -> float:
         return max(self._until.values(), default=float("-inf"))
 
-    def extend(self, until: float, reason: str, now: float) -> None:
+    def ends_at(self, reason: Verdict) -> float:
+        return self._until.get(reason, float("-inf"))
+
+    def extend(self, reason: Verdict, until: float, now: float) -> None:
         self._count(now)
         self._until[reason] = max(until, self._until.get(reason, until))
 
-    def lift_all_but(self, reasons: Collection[str], now: float) -> None:
+    def end(self, now: float, *, keep: frozenset[Verdict]) -> None:
         self._count(now)
-        self._until = {each: until for each, until in self._until.items() if each in reasons}
+        self._until = {reason: until for reason, until in self._until.items() if reason in keep}
 
-    def taken(self, now: float) -> dict[str, float]:
+    def seconds(self, now: float) -> dict[str, float]:
         self._count(now)
         seconds, self._seconds = self._seconds, {}
         return seconds
 
     def _count(self, now: float) -> None:
-        extend = min(now, self.opens_at) - self._counted_to
-        if extend > 0:
-            reason = max(self._until, key=self._until.__getitem__)
-            self._seconds[reason] = self._seconds.get(reason, 0.0) + extend
+        length = min(now, self.until) - self._counted_to
+        if length > 0:
+            reason = max(self._until, key=self._until.__getitem__).value
+            self._seconds[reason] = self._seconds.get(reason, 0.0) + length
         self._counted_to = max(self._counted_to, now)
+
+
+class Limiter:
+    """Decides when the next event may be sent, and learns from every answer.
+
+    Attributes:
+        limit: events that may be in flight.
+        in_flight: when each event in flight was sent, by the CSR's uid.
+        is_down: whether the circuit breaker takes the function to be unreachable.
+    """
+
+    def __init__(self, *, start: int = START, most: int = MOST) -> None:
+        self.limit = start
+        self.in_flight: dict[str, float] = {}
+        self.is_down = False
+        self._most = most
+        self._suspects: set[str] = set()
+        self._successes = 0
+        self._slowed_at = float("-inf")
+        self._pauses = _Pauses()
+        self._is_half_open = False
+        self._probe_until = float("-inf")
+        self._rounds = 0
+        self._failures = _Streak()
+        self._unavailable = _Streak()
+
+    def admits_at(self, now: float) -> float | None:
+        """Returns when the next event may be sent; None: when an event in flight has been answered."""
+        if self._is_half_open:
+            return max(now, self._pauses.until, self._probe_until)
+        if len(self.in_flight) < self.limit:
+            return max(now, self._pauses.until)
+        if len(self.in_flight) >= self._most:
+            return None
+        # If every slot is stuck, the limiter allows one extra event: a few CSRs may be at fault.
+        return max(now, self._pauses.until, next(reversed(self.in_flight.values())) + HANG)
+
+    @property
+    def admits_suspects(self) -> bool:
+        """Whether a suspect CSR's event may be sent too."""
+        return len(self._suspects) < max(1, self.limit // _SUSPECTS_ONE_IN)
+
+    def state(self, now: float) -> State:
+        """Returns the circuit breaker's state: open during a pause, then half open until a probe is answered."""
+        if now < self._pauses.until:
+            return State.OPEN
+        return State.HALF_OPEN if self._is_half_open else State.CLOSED
+
+    def paused_seconds(self, now: float) -> dict[str, float]:
+        """Returns the seconds in which nothing was sent since the last call, by reason."""
+        return self._pauses.seconds(now)
+
+    def sent(self, item: WorkItem, now: float) -> None:
+        """Counts an event that is sent now."""
+        self.in_flight[item.reference.uid] = now
+        if item.suspect:
+            self._suspects.add(item.reference.uid)
+        self._probe_until = now + PROBE_PATIENCE
+
+    def answered(self, item: WorkItem, answer: Answer, *, now: float) -> bool:
+        """Learns from an answer; returns whether it shows a fault of the function.
+
+        The failure of a suspect CSR shows none, unless its event was the probe.
+        """
+        uid, requester = item.reference.uid, item.reference.requester
+        sent_at = self.in_flight.pop(uid)
+        self._suspects.discard(uid)
+        was_probe = self._is_half_open and sent_at >= self._pauses.until
+        if item.suspect and answer.verdict in SUSPICIOUS and not was_probe:
+            return False
+        if answer.is_about_the_csr:
+            self._function_works(now, keep=frozenset({Verdict.OVERLOADED}))
+            self._unavailable = _Streak()
+            if answer.verdict is Verdict.ACKNOWLEDGED:
+                self._speed_up()
+            return False
+        if answer.verdict not in SUSPICIOUS and answer.verdict is not Verdict.OVERLOADED:
+            self._probe_until = float("-inf")  # the exporter's own fault: the next event is the probe
+            return False
+        if answer.verdict in {Verdict.OVERLOADED, Verdict.UNAVAILABLE}:
+            return self._asked_to_wait(answer, requester, sent_at, now)
+        self._slow_down(sent_at, now)
+        self._not_reached(answer, requester, sent_at, now)
+        return True
+
+    def _function_works(self, now: float, *, keep: frozenset[Verdict]) -> None:
+        self.is_down, self._rounds, self._failures = False, 0, _Streak()
+        self._pauses.end(now, keep=keep)
+        self._is_half_open = self._pauses.ends_at(Verdict.OVERLOADED) > now
+
+    def _asked_to_wait(self, answer: Answer, requester: str, sent_at: float, now: float) -> bool:
+        """429 pauses all CSRs. 503 does so only if different requesters get it: one CSR can crash the function."""
+        self._function_works(now, keep=frozenset({Verdict.OVERLOADED, Verdict.UNAVAILABLE}))
+        longest = LONGEST_RETRY_AFTER
+        if answer.verdict is Verdict.UNAVAILABLE:
+            longest = LONGEST_UNAVAILABLE_PAUSE
+            self._unavailable.add(requester)
+            if not self._unavailable.is_shared:
+                return False
+        self._slow_down(sent_at, now)
+        asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
+        self._pause(answer.verdict, min(asked, longest), now)
+        return True
+
+    def _not_reached(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
+        """Opens the circuit breaker, at once where another server answered, else after a row of failures."""
+        if self.is_down:
+            if sent_at < self._pauses.until:
+                return  # it was sent before the pause, so that it shows nothing new
+        elif answer.verdict not in NOT_THE_FUNCTION:
+            self._failures.add(requester)
+            if self._failures.length < FAILURES or not self._failures.is_shared:
+                return
+        least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
+        self._pause(answer.verdict, max(least, min(LONGEST_PAUSE, 2.0**self._rounds)), now)
+        self.is_down, self._rounds, self._failures = True, min(self._rounds + 1, 16), _Streak()
+
+    def _pause(self, reason: Verdict, seconds: float, now: float) -> None:
+        if seconds > 0.0:
+            self._pauses.extend(reason, now + seconds, now)
+            # No single probe after 503: hostile requesters, who cause it, would spend it.
+            self._is_half_open = self._is_half_open or reason is not Verdict.UNAVAILABLE
+            self._probe_until = float("-inf")
+
+    def _speed_up(self) -> None:
+        self._successes += 1
+        if self._successes >= self.limit:
+            self._successes = 0
+            self.limit = min(self._most, self.limit + 1)
+
+    def _slow_down(self, sent_at: float, now: float) -> None:
+        if sent_at <= self._slowed_at:
+            return  # it was sent before the limiter slowed down, so that it shows nothing new
+        self._successes = 0
+        self.limit = max(LEAST, self.limit // 2)
+        self._slowed_at = now

@@ -1,7 +1,7 @@
-"""New CSRs, fairly: round robin among requesters, each within its rate limit and its capacity.
+"""New CSRs, fairly: round robin among requesters, each within its rate limit and its share of the queue.
 
-A requester is ready while it has a token, and parked until its token bucket has another one. However many CSRs it
-files, it costs the others one place in each round. Pure: time is an argument.
+One pod can file hundreds of CSRs a second, and each may end in a signature. What exceeds the requester's rate limit
+waits, and delays no other requester. Each replica counts for itself. Pure: time is an argument.
 """
 
 import heapq
@@ -9,11 +9,9 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from csr_exporter.document import Document
-
-# A requester is known until its bucket is full again; what is over is swept out when so many more are known.
+# Full buckets are dropped when there are this many buckets more than at the last sweep.
 _SWEEP = 256
-# Nobody holds more than can be sent within two of the resync's periods, which finds the rest.
+# A requester holds no more CSRs than it may cause events within two resync periods: a later resync finds the rest.
 _HORIZON = 1200.0
 
 
@@ -26,12 +24,12 @@ class RateLimit:
 
     @property
     def most_held(self) -> int:
-        """CSRs of one requester that are held at a time; the others are found again by a later list."""
+        """How many CSRs of one requester the queue holds."""
         return self.burst + math.ceil(_HORIZON / self.seconds)
 
 
 class TokenBuckets:
-    """Who has caused how much of late: for each requester, when its whole burst is available again."""
+    """One token bucket per requester: when it is full again."""
 
     def __init__(self, rate_limit: RateLimit) -> None:
         self._rate_limit = rate_limit
@@ -39,74 +37,61 @@ class TokenBuckets:
         self._sweep_at = _SWEEP
 
     def available_at(self, requester: str) -> float:
-        """When the requester may cause the next event, at the earliest."""
+        """Returns when the requester has a token, at the earliest."""
         full_at = self._full_at.get(requester)
         return -math.inf if full_at is None else full_at - (self._rate_limit.burst - 1) * self._rate_limit.seconds
 
     def tokens(self, requester: str, now: float) -> int:
-        """How many events the requester may cause now."""
+        """Returns the requester's tokens."""
         debt = self._full_at.get(requester, now) - now
         return self._rate_limit.burst - max(0, math.ceil(debt / self._rate_limit.seconds))
 
     def spend(self, requester: str, now: float) -> None:
-        """Counts an event of the requester, which it may cause now."""
+        """Takes a token."""
         self._full_at[requester] = max(now, self._full_at.get(requester, now)) + self._rate_limit.seconds
         if len(self._full_at) > self._sweep_at:
             self._full_at = {name: full_at for name, full_at in self._full_at.items() if full_at > now}
             self._sweep_at = 2 * len(self._full_at) + _SWEEP
 
 
-def from_document(document: Document) -> RateLimit:
-    """Reads `rate_limit` of the configuration document; the usual one, where it is not there."""
-    if not document.has("rate_limit"):
-        return RateLimit()
-    given, usual = document.child("rate_limit"), RateLimit()
-    limits = RateLimit(
-        burst=given.integer("burst", least=1, most=10_000, default=usual.burst),
-        seconds=given.integer("seconds", least=1, most=3600, default=int(usual.seconds)),
-    )
-    given.refuse_other_keys()
-    return limits
-
-
 class Capacity:
-    """Who holds how much of it; `acquire` and `release` are called in pairs."""
+    """How many CSRs the queue holds, per requester and in all. The API server keeps the rest for a later resync."""
 
     def __init__(self, rate_limit: RateLimit, most: int) -> None:
         self._rate_limit = rate_limit
         self._most = most
         self._sum = 0
         self._held: dict[str, int] = {}
-        self._left_out = False
+        self._was_full = False
 
     def is_over_limit(self, requester: str) -> bool:
-        """Whether the requester has as much as it may; the second half is for those who have little."""
+        """Returns whether the requester holds its share; the second half is for requesters with few CSRs."""
         most = self._rate_limit.most_held if self._is_half_free else self._rate_limit.burst
         return self._held.get(requester, 0) >= most
 
     def holds_one(self, requester: str) -> bool:
-        """Returns whether a single CSR of the requester is held."""
+        """Returns whether the queue holds a single CSR of the requester."""
         return self._held.get(requester, 0) == 1
 
     def is_full(self) -> bool:
-        """Whether there is no capacity for another CSR, which is remembered."""
+        """Returns whether the queue is full, and remembers it for `returned`."""
         is_full = self._sum >= self._most
-        self._left_out = self._left_out or is_full
+        self._was_full = self._was_full or is_full
         return is_full
 
     def returned(self) -> bool:
-        """Whether half of it is free again after it was full; that is said once."""
-        returned = self._left_out and self._is_half_free
-        self._left_out = self._left_out and not returned
+        """Returns once, after the queue was full, whether half of it is free again."""
+        returned = self._was_full and self._is_half_free
+        self._was_full = self._was_full and not returned
         return returned
 
     def acquire(self, requester: str) -> None:
-        """A CSR of the requester is held from now on."""
+        """Counts a CSR of the requester."""
         self._sum += 1
         self._held[requester] = self._held.get(requester, 0) + 1
 
     def release(self, requester: str) -> None:
-        """One of them is not any more."""
+        """Discounts a CSR of the requester."""
         self._sum -= 1
         self._held[requester] -= 1
         if not self._held[requester]:
@@ -118,7 +103,10 @@ class Capacity:
 
 
 class FairQueue:
-    """The CSRs of which nothing was sent so far, oldest first for each requester."""
+    """The new CSRs, oldest first for each requester.
+
+    A requester is ready, or parked until it has a token. Whatever it files, it costs the others one place per round.
+    """
 
     def __init__(self, buckets: TokenBuckets) -> None:
         self._buckets = buckets
@@ -127,7 +115,7 @@ class FairQueue:
         self._parked: list[tuple[float, str]] = []
 
     def add(self, requester: str, uid: str, *, now: float) -> bool:
-        """Queues a CSR; returns whether it has to wait for its requester's next token."""
+        """Queues a CSR; returns whether it waits for a token."""
         uids = self._waiting.get(requester)
         if uids is None:
             uids = self._waiting[requester] = []
@@ -136,13 +124,13 @@ class FairQueue:
         return len(uids) > self._buckets.tokens(requester, now)
 
     def discard(self, requester: str, uid: str) -> None:
-        """Forgets a CSR, if it is here. Its requester keeps its place until that is looked at."""
+        """Removes a CSR, if it is here. Its requester stays ready or parked until its next round."""
         uids = self._waiting.get(requester, [])
         if uid in uids:
             uids.remove(uid)
 
     def take(self, now: float) -> str | None:
-        """The uid of the next CSR, or None where no requester has a token; it costs one."""
+        """Removes and returns the next CSR whose requester has a token, and takes the token."""
         while self._parked and self._parked[0][0] <= now:
             self._ready.append(heapq.heappop(self._parked)[1])
         while self._ready:
@@ -152,7 +140,7 @@ class FairQueue:
         return None
 
     def next_due(self) -> float | None:
-        """When `take` can give something, at the earliest."""
+        """Returns when `take` can return a CSR, at the earliest."""
         if self._ready:
             return -math.inf
         return self._parked[0][0] if self._parked else None

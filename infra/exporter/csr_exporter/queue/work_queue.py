@@ -1,10 +1,10 @@
-"""What is still to be done: every CSR that may yet get a certificate, and when its next event is due.
+"""The work queue: every CSR that may still get a certificate, and when its next event is due.
 
-The whole state of the exporter, in memory only and keys only: the API server is the durable queue. Pure: time is an
-argument, nothing waits, nothing is sent. A CSR leaves only when the API server showed that nothing is left to do.
+It is the whole state of the exporter, in memory only: the API server is the durable queue. Pure: time is an argument. A
+CSR leaves only when the API server showed that nothing is left to do for it.
 
-The way of a CSR: seen, left to the replica that owns it for a while, queued, in flight, settled. That makes it due
-again: soon after a failure, much later after an acknowledgement.
+The way of a CSR: seen, left to the replica that owns it for a while, queued, in flight, settled. Then it is due again:
+soon after a failure, much later after an acknowledgement.
 """
 
 import enum
@@ -14,33 +14,67 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import islice
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.fair_queue import Capacity, FairQueue, RateLimit, TokenBuckets
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
+
+# Bounds the memory (about 1 KiB each); a later resync finds the rest.
+MOST_CSRS = 20_000
+# New CSRs go first, then retries, then suspects. Every fourth time the order is reversed, so that none of them starves.
+_REVERSED_EVERY = 4
+_SWEEP = 64
+
+
+class Change(enum.Enum):
+    """What an observation changed in the queue."""
+
+    NONE = "none"
+    ADDED = "added"
+    THROTTLED = "throttled"
+    """Added; it waits for its requester's next token."""
+    ENDED = "ended"
+    OVER_LIMIT = "over_limit"
+    """Left out: the requester has too many CSRs in the queue."""
+    FULL = "full"
+    """Left out: the queue is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    """One event that a worker sends now.
+
+    Attributes:
+        attempt: counts from 1.
+        resend: deliberate repetitions after acknowledgements.
+        takeover: another replica should have sent it.
+        suspect: the CSR's earlier failures seem to be its own fault, not the function's.
+    """
+
+    reference: Reference
+    stage: Stage
+    attempt: int
+    resend: int
+    takeover: bool = False
+    suspect: bool = False
 
 
 @dataclass(slots=True)
 class TrackedCsr:
-    """A CSR and how far its events have come; `WorkQueue` alone changes it.
+    """A CSR in the queue. The queue holds thousands of these, so they are small.
 
     Attributes:
-        reference: which CSR.
-        stage: of which the next event is.
-        added_at: when it was first seen.
-        due: when its next event is; None while it waits in the fair queue, or is in flight.
-        failures: in a row, of the event that is to be sent.
-        resends: deliberate repetitions in this stage.
-        tried: whether anything was ever sent.
-        in_flight: whether an event is under way.
-        hung: whether the last event was not answered for long.
-        failed_at: when its event failed as if the function was at fault; it is suspect once others are answered.
-        costs_a_token: whether the next event is its requester's doing, and not due to a fault of the function.
-        acknowledged: the stage of which the last event was acknowledged, if nothing was sent since.
-        absences: lists in a row that did not show it.
+        reference: which CSR. stage: the stage of its next event. added_at: when the queue first saw it. due: when its
+        next event is due; None while it waits in the fair queue, or is in flight. failures: failures in a row of its
+        next event. resends: deliberate repetitions in this stage. tried: whether the exporter ever sent an event.
+        in_flight: whether an event is in flight. suspect_after: the CSR is suspect once the function has answered an
+        event that was sent after this time; None: it
+            has not failed in a way that suggests a fault of the function.
+        costs_a_token: whether the next event costs its requester a token.
+        acknowledged: the stage that the function acknowledged, if the exporter sent nothing since.
+        absences: resyncs in a row that did not list it.
         code: HTTP status of the last answer.
     """
 
@@ -52,15 +86,14 @@ class TrackedCsr:
     resends: int = 0
     tried: bool = False
     in_flight: bool = False
-    hung: bool = False
-    failed_at: float | None = None
+    suspect_after: float | None = None
     costs_a_token: bool = False
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None
 
     def described(self, now: float) -> dict[str, object]:
-        """The entry as an operator sees it: without its name, and with what is due in seconds from now."""
+        """Returns the CSR for an operator: without its name, and with `due` in seconds from now."""
         return {
             "uid": self.reference.uid,
             "stage": self.stage.value,
@@ -72,13 +105,10 @@ class TrackedCsr:
         }
 
 
-_SWEEP = 64
-
-
 class DelayQueue:
-    """Places (time, number, uid); only those count at which `due_of` says that the uid is due, others are outdated.
+    """A heap of (time, number, uid). An entry counts only if `due_of` says that the uid is due at that time.
 
-    Of those due at the same time, the one that was added first goes first.
+    Of the uids that are due at the same time, the one that was added first goes first.
     """
 
     def __init__(self, due_of: Callable[[str], float | None]) -> None:
@@ -88,70 +118,30 @@ class DelayQueue:
         self._sweep_at = _SWEEP
 
     def add(self, due: float, uid: str) -> None:
-        """Makes a place; an earlier one of the uid is outdated by that."""
+        """Schedules the uid, replacing any earlier schedule."""
         heapq.heappush(self._heap, (due, next(self._number), uid))
         if len(self._heap) > self._sweep_at:
-            self._heap = [place for place in self._heap if self._holds(place)]
+            self._heap = [entry for entry in self._heap if self._counts(entry)]
             heapq.heapify(self._heap)
             self._sweep_at = 2 * len(self._heap) + _SWEEP
 
     def pop(self, now: float) -> str | None:
-        """The uid that has been due for longest, or None."""
+        """Removes and returns the uid that has been due for longest, if there is one."""
         due = self.next_due()
         return heapq.heappop(self._heap)[2] if due is not None and due <= now else None
 
     def next_due(self) -> float | None:
-        """When `pop` can give something."""
-        while self._heap and not self._holds(self._heap[0]):
+        """Returns when `pop` can return a uid."""
+        while self._heap and not self._counts(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def _holds(self, place: tuple[float, int, str]) -> bool:
-        return self._due_of(place[2]) == place[0]
-
-
-# Bounds the memory (about 1 KiB each); what does not fit is found again by a later list.
-MOST_CSRS = 20_000
-# New work goes first, then retries, then what hung; every fourth time it is the other way round: nothing starves.
-_ROUND = 4
-
-
-class Change(enum.Enum):
-    """What an observation did to the work."""
-
-    NONE = "none"
-    ADDED = "added"
-    THROTTLED = "throttled"
-    """Added, and has to wait for its requester's rate limit."""
-    ENDED = "ended"
-    OVER_LIMIT = "over_limit"
-    """Not held: its requester has too many."""
-    FULL = "full"
-    """Not held: there are too many."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkItem:
-    """One event to be sent now.
-
-    Attributes:
-        attempt: counts from 1.
-        resend: deliberate repetitions after acknowledgements.
-        takeover: another replica should have sent it.
-        suspect: the last one failed as if the function was at fault, and yet the function has answered what was sent
-            since; or it was not answered for long. What it suffers says nothing of the function.
-    """
-
-    reference: Reference
-    stage: Stage
-    attempt: int
-    resend: int
-    takeover: bool = False
-    suspect: bool = False
+    def _counts(self, entry: tuple[float, int, str]) -> bool:
+        return self._due_of(entry[2]) == entry[0]
 
 
 class WorkQueue:
-    """The entries by uid; new ones take `FairQueue`, what was tried before has a time in a `DelayQueue`."""
+    """The CSRs by uid. New ones wait in a fair queue; the exporter retries the others at a time of their own."""
 
     def __init__(
         self,
@@ -166,14 +156,12 @@ class WorkQueue:
         self._capacity = Capacity(rate_limit, most)
         self._chance = chance
         self._tracked: dict[str, TrackedCsr] = {}
-        self._staggered = DelayQueue(self._due_of)
         self._buckets = TokenBuckets(rate_limit)
         self._new = FairQueue(self._buckets)
-        self._retries = DelayQueue(self._due_of)
-        self._hung = DelayQueue(self._due_of)
+        self._staggered, self._retries, self._suspects = (DelayQueue(self._due_of) for _ in range(3))
         self._in_flight: set[str] = set()
-        self._round = 0
-        self._answered = float("-inf")
+        self._takes = 0
+        self._answered = 0.0  # when the exporter sent the latest event that the function dealt with
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -181,23 +169,28 @@ class WorkQueue:
     def __contains__(self, uid: str) -> bool:
         return uid in self._tracked
 
+    def stage_of(self, uid: str) -> Stage | None:
+        """Returns the stage of a CSR; None where the queue does not hold it."""
+        tracked = self._tracked.get(uid)
+        return None if tracked is None else tracked.stage
+
     def pending(self) -> Counter[Stage]:
-        """How many CSRs there are in each stage."""
+        """Returns the number of CSRs in each stage."""
         return Counter(tracked.stage for tracked in self._tracked.values())
 
     def oldest_undelivered(self) -> str:
-        """When the oldest CSR was created of which nothing is acknowledged; "" where there is none."""
+        """Returns when the oldest unacknowledged CSR was created; "" where there is none."""
         waiting = (each.reference.creation_timestamp for each in self._tracked.values() if each.acknowledged is None)
         return min(waiting, default="")
 
     def described(self, most: int, now: float) -> list[dict[str, object]]:
-        """The entries that are held for longest, for an operator."""
-        return [tracked.described(now) for tracked in islice(self._tracked.values(), most)]
+        """Returns the CSRs that the queue has held for longest, for an operator."""
+        return [tracked.described(now) for tracked in itertools.islice(self._tracked.values(), most)]
 
     def see(self, reference: Reference, stage: Stage | None, *, now: float) -> Change:
-        """Learns what a CSR looks like; `stage` None means that nothing is left to do for it.
+        """Learns what a CSR looks like; stage None: nothing is left to do for it.
 
-        A CSR that is known stays the same work: only a later stage changes what is sent next, never how often.
+        Further observations of a known CSR change nothing, except a later stage: its next event is that stage's.
         """
         tracked = self._tracked.get(reference.uid)
         if stage is None:
@@ -210,10 +203,9 @@ class WorkQueue:
         return Change.NONE
 
     def end_absent(self, signer_name: str, present: Collection[str], *, since: float, certain: bool) -> int:
-        """Ends a signerName's entries that a list taken since `since` did not show; returns how many.
+        """Ends a signerName's CSRs that a list taken since `since` did not show; returns how many.
 
-        What was added later than that is left alone. Where a watch runs beside the list, the list may be behind it
-        (`certain` False): then an entry must be absent twice in a row.
+        A resync may be older than the watch (`certain` False): then two lists in a row must not show the CSR.
         """
         absent = [
             tracked
@@ -228,59 +220,63 @@ class WorkQueue:
         return len(gone)
 
     def capacity_returned(self) -> bool:
-        """Whether there is much capacity again for what was left out when there was none; that is said once."""
+        """Returns once, after the queue was full, whether half of it is free again."""
         return self._capacity.returned()
 
-    def take(self, now: float, *, hung: bool = True) -> WorkItem | None:
-        """The next event that is due, or None. At most one event of a CSR is in flight until it is settled.
+    def take(self, now: float, *, suspects: bool = True) -> WorkItem | None:
+        """Returns the next event that is due, if there is one. Only one event of a CSR is in flight at a time.
 
-        Without `hung` none of those that were not answered for long.
+        Args:
+            now: the time.
+            suspects: whether the CSR may be suspect.
         """
         while (uid := self._staggered.pop(now)) is not None:
             self._enqueue(self._tracked[uid], now)
-        self._round = (self._round + 1) % _ROUND
-        sources: list[DelayQueue | FairQueue] = [self._new, self._retries, *([self._hung] if hung else [])]
-        for source in sources if self._round else reversed(sources):
+        self._takes += 1
+        for source in self._sources(suspects)[:: 1 if self._takes % _REVERSED_EVERY else -1]:
             uid = source.take(now) if isinstance(source, FairQueue) else self._take_retry(source, now)
             if uid is not None:
-                return self._dispatch(self._tracked[uid])
+                return self._item(self._tracked[uid])
         return None
 
-    def next_due(self, *, hung: bool = True) -> float | None:
-        """When `take` can give something, at the earliest."""
-        sources: list[DelayQueue | FairQueue] = [
-            self._staggered,
-            self._new,
-            self._retries,
-            *([self._hung] if hung else []),
-        ]
-        times = [each.next_due() for each in sources]
+    def next_due(self, *, suspects: bool = True) -> float | None:
+        """Returns when `take` can return an event, at the earliest."""
+        times = [source.next_due() for source in (self._staggered, *self._sources(suspects))]
         return min((time for time in times if time is not None), default=None)
 
     def settle(
         self, item: WorkItem, answer: Answer, *, now: float, took: float = 0.0, costs_a_token: bool = True
     ) -> None:
-        """Decides when a CSR is due again after the answer to its event, which took so many seconds.
+        """Schedules the CSR's next event after an answer.
 
-        `costs_a_token` says whether the next event counts to the requester's rate limit, as its first did.
+        Args:
+            item: the event that the function answered.
+            answer: the answer.
+            now: the time.
+            took: seconds from sending to the answer.
+            costs_a_token: whether the next event costs the requester a token, as the first one did.
         """
         self._in_flight.discard(item.reference.uid)
-        if retry_policy.is_about_the_csr(answer):
+        if answer.is_about_the_csr:
             self._answered = max(self._answered, now - took)
         tracked = self._tracked.get(item.reference.uid)
-        if tracked is None:
-            return  # it ended while it was in flight
-        tracked.in_flight, tracked.code = False, answer.status
-        tracked.hung = retry_policy.is_hang(answer, took)
-        tracked.failed_at = retry_policy.failed_at(answer, tracked.failed_at, now)
-        tracked.costs_a_token = costs_a_token
-        if answer.verdict is Verdict.ACKNOWLEDGED:
-            self._acknowledge(tracked, item, now)
+        if tracked is None:  # it ended while it was in flight
             return
-        is_blamed = item.suspect or answer.verdict not in retry_policy.BLAMELESS
-        tracked.failures += is_blamed
-        pause = retry_policy.pause(answer, tracked.failures, self._chance) if is_blamed else 0.0
+        tracked.in_flight, tracked.code, tracked.costs_a_token = False, answer.status, costs_a_token
+        tracked.suspect_after = _suspect_after(answer, tracked.suspect_after, took=took, now=now)
+        if answer.verdict is Verdict.ACKNOWLEDGED:
+            tracked.acknowledged, tracked.failures = item.stage, 0
+            is_current = item.stage is tracked.stage
+            pause = retry_policy.fulfilment(tracked.resends) if is_current else retry_policy.SETTLING
+        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect:
+            pause = 0.0  # the limiter pauses everything
+        else:
+            tracked.failures += 1
+            pause = retry_policy.pause(answer, tracked.failures, self._chance)
         self._retry(tracked, now + pause)
+
+    def _is_suspect(self, tracked: TrackedCsr) -> bool:
+        return tracked.suspect_after is not None and self._answered > tracked.suspect_after
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
         if self._capacity.is_over_limit(reference.requester):
@@ -289,7 +285,7 @@ class WorkQueue:
             return Change.FULL
         self._capacity.acquire(reference.requester)
         tracked = self._tracked[reference.uid] = TrackedCsr(reference, stage, added_at=now)
-        if reference.uid in self._in_flight:  # it has come back while its event is under way
+        if reference.uid in self._in_flight:  # it came back while its event is in flight
             tracked.tried = tracked.in_flight = True
             return Change.ADDED
         delay = self._replicas.delay(reference.uid)
@@ -309,7 +305,7 @@ class WorkQueue:
 
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
         tracked.stage, tracked.reference, tracked.resends = Stage.APPROVED, reference, 0
-        # Another event is to be sent now: what the last one was answered, poison or later, need not be waited for.
+        # The next event is another one: it need not wait as long as the answer to the last one demands.
         soon = now + retry_policy.SETTLING + self._replicas.delay(reference.uid)
         if tracked.tried and tracked.due is not None and tracked.due > soon:
             self._retry(tracked, soon)
@@ -320,17 +316,17 @@ class WorkQueue:
 
     def _retry(self, tracked: TrackedCsr, due: float) -> None:
         tracked.due = due
-        (self._hung if tracked.hung else self._retries).add(due, tracked.reference.uid)
+        (self._suspects if self._is_suspect(tracked) else self._retries).add(due, tracked.reference.uid)
 
-    def _take_retry(self, schedule: DelayQueue, now: float) -> str | None:
-        """Returns the uid of the retry that is due, and spends its requester's token where the retry costs one.
+    def _sources(self, suspects: bool) -> list[FairQueue | DelayQueue]:  # noqa: FBT001 - `take`'s own
+        return [self._new, self._retries, self._suspects] if suspects else [self._new, self._retries]
 
-        A retry for which the requester has no token waits until there is one.
-        """
-        while (uid := schedule.pop(now)) is not None:
+    def _take_retry(self, source: DelayQueue, now: float) -> str | None:
+        """Returns the uid of a retry that is due. A retry that costs a token waits until its requester has one."""
+        while (uid := source.pop(now)) is not None:
             tracked = self._tracked[uid]
             requester = tracked.reference.requester
-            # The back-off alone bounds the retries of an only CSR, so that an honest pod's deferred CSR is in time.
+            # If a requester has only one CSR, the back-off alone bounds its retries: Calico gives up after 90 seconds.
             if not tracked.costs_a_token or self._capacity.holds_one(requester):
                 return uid
             available_at = self._buckets.available_at(requester)
@@ -340,11 +336,11 @@ class WorkQueue:
             self._retry(tracked, available_at)
         return None
 
-    def _dispatch(self, tracked: TrackedCsr) -> WorkItem:
+    def _item(self, tracked: TrackedCsr) -> WorkItem:
         if tracked.acknowledged is tracked.stage:
             tracked.resends += 1
         takeover = not tracked.tried and self._replicas.delay(tracked.reference.uid) > 0
-        # Until it is acknowledged anew, further attempts are retries of this very event.
+        # Until the function acknowledges this event, further attempts are retries of it.
         tracked.acknowledged = tracked.due = None
         tracked.tried = tracked.in_flight = True
         self._in_flight.add(tracked.reference.uid)
@@ -354,14 +350,24 @@ class WorkQueue:
             attempt=tracked.failures + 1,
             resend=tracked.resends,
             takeover=takeover,
-            suspect=tracked.hung or (tracked.failed_at is not None and self._answered > tracked.failed_at),
+            suspect=self._is_suspect(tracked),
         )
-
-    def _acknowledge(self, tracked: TrackedCsr, item: WorkItem, now: float) -> None:
-        tracked.acknowledged, tracked.failures = item.stage, 0
-        window = retry_policy.fulfilment(tracked.resends) if item.stage is tracked.stage else retry_policy.SETTLING
-        self._retry(tracked, now + window)
 
     def _due_of(self, uid: str) -> float | None:
         tracked = self._tracked.get(uid)
         return None if tracked is None else tracked.due
+
+
+def _suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:
+    """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
+
+    A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
+    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. One 403 or 404 opens the
+    circuit breaker, so that there the first one counts.
+    """
+    if answer.is_about_the_csr:
+        return None
+    if answer.verdict not in SUSPICIOUS or (answer.verdict in NOT_THE_FUNCTION and earlier is not None):
+        return earlier
+    hung = answer.verdict not in NOT_THE_FUNCTION and took >= HANG
+    return float("-inf") if hung else now

@@ -39,24 +39,11 @@ _EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WatchEvent:
-    """A CSR that a watch shows; `is_new`: the API server says that it shows it for the first time."""
-
-    seen: Seen
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a watch shows at once; `is_in_step`: with a bookmark, so that nothing older is still to come."""
+    """The CSRs that a watch shows at once; `is_up_to_date`: with a bookmark, so that nothing older is still to come."""
 
-    events: tuple[WatchEvent, ...] = ()
-    is_in_step: bool = False
-
-    @property
-    def seen(self) -> tuple[Seen, ...]:
-        """The CSRs."""
-        return tuple(event.seen for event in self.events)
+    seen: tuple[Seen, ...] = ()
+    is_up_to_date: bool = False
 
 
 class Watch:
@@ -88,15 +75,15 @@ class Watch:
         """
         for chunk in self._answer.chunks():
             self._bookmarked = False
-            events: list[WatchEvent] = []
+            batch: list[Seen] = []
             try:
-                events.extend(event for line in self._lines.feed(chunk) if (event := self._event(line)) is not None)
+                batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._seen(line)) is not None)
             except (ExpiredError, RefusedError, MalformedError):
-                yield Batch(events=tuple(events))  # what came before that line counts
+                yield Batch(seen=tuple(batch))  # what came before that line counts
                 raise
-            yield Batch(events=tuple(events), is_in_step=self._bookmarked)
+            yield Batch(seen=tuple(batch), is_up_to_date=self._bookmarked)
 
-    def _event(self, line: bytes) -> WatchEvent | None:
+    def _seen(self, line: bytes) -> Seen | None:
         event = parse_object(line, _EVENT)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
@@ -109,7 +96,7 @@ class Watch:
         seen = csr.from_api(content)
         if self.version != FROM_THE_BEGINNING:
             self.version = seen.reference.resource_version
-        return WatchEvent(seen=replace(seen, stage=None) if kind == "DELETED" else seen, is_new=kind == "ADDED")
+        return replace(seen, stage=None if kind == "DELETED" else seen.stage, is_new=kind == "ADDED")
 
 
 class ApiClient:

@@ -5,7 +5,7 @@ version that the API server no longer has, or a line that is not understood, lea
 followed by a growing wait; none ends the loop.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from csr_exporter.backoff import Backoff
 from csr_exporter.clock import Clock
@@ -16,7 +16,6 @@ from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
 from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
-from csr_exporter.watch.misses import MissDetector
 from csr_exporter.watch.page import Page
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
@@ -46,14 +45,16 @@ class ReflectorStatus:
         contact: when the API server last sent something of use.
         listed: whether a first list was complete.
         refused: whether the API server forbids what we ask (401, 403).
-        in_step: when the watch began, or last showed a bookmark.
+        bookmark: when the watch began, or last showed a bookmark.
+        up_to_date: when the watch had last shown everything.
     """
 
     beat: float
     contact: float | None = None
     listed: bool = False
     refused: bool = False
-    in_step: float | None = None
+    bookmark: float | None = None
+    up_to_date: float = float("-inf")
 
 
 class Reflector:
@@ -61,7 +62,6 @@ class Reflector:
 
     Attributes:
         signer_name: the signerName.
-        resync: what it tells of its watch, to be compared with other lists.
         vitals: what the health pages ask.
     """
 
@@ -86,7 +86,6 @@ class Reflector:
         self._failing = ""
         self._listed_at = float("-inf")
         self._refusals = 0
-        self.misses = MissDetector()
         self.status = ReflectorStatus(beat=clock.now())
 
     def run(self) -> None:
@@ -124,7 +123,7 @@ class Reflector:
             return self._list()
         except UnpageableListError as error:
             self._log.warning("list cannot be read, watch shows everything", signer_name=self.signer_name, error=error)
-            self.misses.begins_anew()
+            self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
             return FROM_THE_BEGINNING
 
@@ -139,12 +138,9 @@ class Reflector:
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())
             items += len(page.seen)
-            self.misses.listed(page)
-            self._dispatcher.watched(page.seen)
+            self._dispatcher.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
             version = page.version
-        if whole:  # else what seems to be absent may only be unreadable
-            self._dispatcher.listed(self.signer_name, present, since=since)
-        self.misses.begins_anew()
+        self._dispatcher.relisted(self.signer_name, present if whole else None, since=since)
         self.status.listed = True
         self._metrics.lists.inc()
         self._metrics.list_seconds.observe(self._clock.now() - since)
@@ -158,7 +154,7 @@ class Reflector:
         with self._client.watch(self.signer_name, version) as watch:
             self._contact()
             self._metrics.watches.inc()
-            self.status.in_step, reason = began, "error"
+            self.status.bookmark, reason = began, "error"
             try:
                 reason = self._follow(watch)
             finally:
@@ -169,7 +165,7 @@ class Reflector:
                     self._backoff.reset()
         now = self._clock.now()
         if now - began >= LONG_WATCH and reason == "end":
-            self.misses.in_step(now=now)
+            self.status.up_to_date = now
         if now - began >= SHORTEST_WATCH:
             return 0.0
         self._metrics.short_watches.inc()
@@ -182,13 +178,11 @@ class Reflector:
         try:
             for batch in watch.batches():
                 self._contact()
-                if batch.events:
+                if batch.seen:
                     self._metrics.watch_last_event.set_to_current_time()
-                    self.misses.watched(batch.events)
                     self._dispatcher.watched(batch.seen)
-                if batch.is_in_step:
-                    self.status.in_step = self._clock.now()
-                    self.misses.in_step(now=self.status.in_step)
+                if batch.is_up_to_date:
+                    self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:
             # Cut, or silent for too long: nothing is lost, the next watch continues from the last version.
             self._log.info("watch broke", signer_name=self.signer_name, error=error)

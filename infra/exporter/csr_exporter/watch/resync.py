@@ -71,29 +71,26 @@ class Resync:
 
     def report_missed(self) -> None:
         """Counts and logs what a watch was proved to have missed: that must not happen."""
-        for reflector in self._reflectors:
-            for uid in reflector.misses.missed():
-                self._metrics.resync_missed.inc()
-                self._log.error("the watch missed a CSR that a list showed", signer_name=reflector.signer_name, uid=uid)
+        up_to_date = {reflector.signer_name: reflector.status.up_to_date for reflector in self._reflectors}
+        for signer_name, uid in self._dispatcher.missed(up_to_date):
+            self._metrics.resync_missed.inc()
+            self._log.error("the watch missed a CSR that the resync found", signer_name=signer_name, uid=uid)
 
     def _list(self, reflector: Reflector) -> set[str] | None:
         """What may still get a certificate, or could not be read; None where the list was not complete."""
         uids: set[str] | None = set()
-        reflector.misses.resync_begins()
         try:
             for page in self._client.pages(reflector.signer_name):
                 count_unread(page, self._log, self._metrics)
-                uids = self._page(reflector, page, uids)
+                uids = self._page(page, uids)
         except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
             self._log.warning("resync failed", signer_name=reflector.signer_name, error=error)
             uids = None
         self._metrics.resyncs.labels("complete" if uids is not None else "incomplete").inc()
-        reflector.misses.resync_ends(complete=uids is not None)
         return uids
 
-    def _page(self, reflector: Reflector, page: Page, uids: set[str] | None) -> set[str] | None:
-        reflector.misses.resynced(page, now=self._clock.now())
-        self._dispatcher.resynced(page.seen)
+    def _page(self, page: Page, uids: set[str] | None) -> set[str] | None:
+        self._dispatcher.resynced(page.seen, unread=page.unread)
         if uids is None or not page.is_whole or len(uids) > LONGEST_LIST:
             return None
         return uids.union((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
@@ -101,7 +98,7 @@ class Resync:
     def _bookmark_age(self) -> float:
         now = self._clock.now()
         return max(
-            (now - since for each in self._reflectors if (since := each.status.in_step) is not None), default=0.0
+            (now - since for each in self._reflectors if (since := each.status.bookmark) is not None), default=0.0
         )
 
     def _next_due(self) -> float:
