@@ -467,7 +467,7 @@ run "ca_administrator_until_a_time_elsewhere" {
 }
 
 run "callers_unknown" {
-  # says: allowed are same-vpc, perimeter and internet
+  # says: supported values: "same-vpc", "perimeter", "internet"
   command = plan
 
   variables {
@@ -500,7 +500,7 @@ run "location_global" {
 }
 
 run "project_by_number" {
-  # says: allowed is a project ID
+  # says: must be a project ID
   command = plan
 
   variables {
@@ -522,7 +522,7 @@ run "project_number_by_name" {
 }
 
 run "more_instances_than_a_bound" {
-  # says: what a flood of CSRs may cost must have a bound
+  # says: it limits what a flood of CSRs can cost
   command = plan
 
   variables {

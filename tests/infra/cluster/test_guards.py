@@ -101,7 +101,7 @@ def test_a_generated_name_is_refused(requesters: Requesters) -> None:
     pod = requesters.calico()
     document = pod.document()
     document["metadata"] = {"generateName": pod.name}
-    assert "the name is not" in refusal(lambda: pod.api.post(CSRS, document))
+    assert refusal(lambda: pod.api.post(CSRS, document)) == f"metadata.name: Invalid value: must be {pod.name}"
 
 
 def test_attack_squatting_a_victims_name(requesters: Requesters) -> None:
