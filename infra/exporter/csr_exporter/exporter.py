@@ -71,18 +71,19 @@ class Exporter:
             log=self._log,
             metrics=self.metrics,
         )
-        exposition = Exposition(
-            status=self._dispatcher.status,
-            token_expires_in=lambda: None if self._token is None else self._token.expires_in,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
-        )
         self._health = Health(
             reflectors=[reflector.status for reflector in reflectors],
             dispatcher=self._dispatcher,
             token=self._token,
             clock=self._clock,
+        )
+        exposition = Exposition(
+            status=self._dispatcher.status,
+            unready=self._health.unready,
+            token_expires_in=lambda: None if self._token is None else self._token.expires_in,
+            clock=self._clock,
+            log=self._log,
+            metrics=self.metrics,
         )
         self._server = HealthServer(
             configuration.health, self._health, exposition=exposition.page, queue=self._dispatcher.snapshot

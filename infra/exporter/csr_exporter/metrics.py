@@ -46,9 +46,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # memory, processor time, descriptors
         # What is to be done.
         self.csr_pending = self._gauge("csr_pending", "CSRs that may still get a certificate", "stage")
-        self.oldest_undelivered = self._gauge(
-            "oldest_undelivered_seconds", "age of the oldest CSR not acknowledged"
-        )
+        self.oldest_undelivered = self._gauge("oldest_undelivered_seconds", "age of the oldest CSR not acknowledged")
         self.delivery_seconds = self._histogram("delivery_seconds", "creation of a CSR to its acknowledgement", _AGES)
         self.issuance_seconds = self._histogram("issuance_seconds", "creation of a CSR to its certificate seen", _AGES)
         # Sending.
@@ -224,12 +222,14 @@ class Exposition:
         self,
         *,
         status: Callable[[], QueueStatus],
+        unready: Callable[[], list[str]],
         token_expires_in: Callable[[], float | None],
         clock: Clock,
         metrics: Metrics,
         log: Log,
     ) -> None:
         self._status = status
+        self._unready = unready
         self._token_expires_in = token_expires_in
         self._clock = clock
         self._metrics = metrics
@@ -257,9 +257,11 @@ class Exposition:
 
     def log_status(self) -> None:
         """Writes one such line."""
-        status, counts = self._status(), self._metrics.counts
+        status, counts, unready = self._status(), self._metrics.counts, self._unready()
         self._log.info(
             "status",
+            ready=not unready,
+            unready="; ".join(unready),
             oldest_undelivered_seconds=_age(status),
             pending=sum(status.pending.values()),
             in_flight=status.in_flight,
