@@ -1,7 +1,4 @@
-"""Step 3, triage: the CertificateSigningRequest as the API server gave it, and whether it is ours to act on.
-
-Triage comes before parsing: a stranger's CSR is neither parsed nor written to.
-"""
+"""The CertificateSigningRequest as the API server has it."""
 
 import base64
 import binascii
@@ -151,27 +148,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None or moment.year not in _YEARS:
         raise ValueError(f"creationTimestamp {text!r} has no zone or lies outside the years of certificates")
     return moment
-
-
-def triage(csr: CertificateSigningRequest, *, uid: str, signer_name: str, approve: bool) -> str | None:
-    """Why this CSR is nothing to act on, or None where it is.
-
-    Args:
-        csr: the object as read.
-        uid: the uid that the event named.
-        signer_name: the signer's.
-        approve: whether this signer approves by itself; otherwise it waits for another approver.
-
-    Returns:
-        One of `gone`, `other-signer`, `denied`, `failed`, `issued`, `not-approved`; None: go on.
-    """
-    # Same order as the in-tree signer's handle(): cheapest refusal first, terminal states before waiting ones.
-    reasons = (
-        (csr.uid != uid or csr.deleting, "gone"),
-        (csr.signer_name != signer_name, "other-signer"),
-        (bool(csr.certificate), "issued"),
-        (DENIED in csr.conditions, "denied"),
-        (FAILED in csr.conditions, "failed"),
-        (not approve and APPROVED not in csr.conditions, "not-approved"),
-    )
-    return next((reason for holds, reason in reasons if holds), None)
