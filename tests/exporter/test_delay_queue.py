@@ -1,6 +1,6 @@
 """A heap of times with places that may be outdated."""
 
-from csr_exporter.queue.work_queue import DelayQueue
+from csr_exporter.queue.delay_queue import DelayQueue
 
 
 def test_the_earliest_place_that_still_counts() -> None:

@@ -207,11 +207,11 @@ def test_a_404_names_url_and_ingress() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? It names {who}"),
+        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? The token names {who}"),
         (403, "403: may {who} invoke the service, and is the audience 'https://audience.example.com' its URI?"),
     ],
 )
-def test_a_refused_token_is_fetched_anew_once(status: int, reason: str) -> None:
+def test_a_refused_token_is_fetched_again_once(status: int, reason: str) -> None:
     """The second refusal is the answer, with audience and principal; a function that takes the new token gets it."""
     with _function(lambda *_: answer(status), token=_tokens()) as (delivery, server):
         got = delivery.send(PARCEL)
@@ -261,13 +261,13 @@ def test_without_a_token_nothing_is_sent() -> None:
     """While there is no identity the function is not even connected to."""
 
     def fails() -> IdToken:
-        raise IdentityError("STS: got 503")
+        raise IdentityError("STS: 503")
 
     with _function(lambda *_: answer(200), token=CachedToken(fails, VirtualClock(), metrics=Metrics())) as (
         delivery,
         server,
     ):
-        assert delivery.send(PARCEL) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: got 503")
+        assert delivery.send(PARCEL) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: 503")
     assert server.requests == []
 
 
