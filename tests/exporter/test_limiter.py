@@ -369,6 +369,17 @@ def test_a_retry_after_of_429_ends_half_open() -> None:
     assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.CLOSED, 31.0)
 
 
+def test_a_probe_that_fails_after_429_opens_the_circuit_breaker() -> None:
+    """One failure is enough then; what was sent before the pause shows nothing new."""
+    limiter = Limiter()
+    _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
+    _answered(limiter, UNREACHABLE, sent_at=0.0, now=10.0)
+    assert not limiter.is_down
+    _answered(limiter, UNREACHABLE, sent_at=30.0, now=31.0)
+    assert limiter.is_down
+    assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.OPEN, 32.0)
+
+
 def test_late_failures_do_not_open_the_circuit_breaker_again() -> None:
     """What was sent before it opened and fails later says nothing new; what succeeds does."""
     limiter = _opened()
