@@ -21,7 +21,7 @@ FAILED = Answer(verdict=Verdict.LATER, status=500)
 UNREACHABLE = Answer(verdict=Verdict.SLOW)
 
 
-def _works(count: int, *, seed: int = 7) -> list[WorkQueue]:
+def _queues(count: int, *, seed: int = 7) -> list[WorkQueue]:
     chance = random.Random(seed).random  # noqa: S311 - no secret
     return [WorkQueue(replicas=Replicas(count=count, ordinal=ordinal), chance=chance) for ordinal in range(count)]
 
@@ -285,7 +285,7 @@ def test_a_csr_that_ends_during_a_pause_is_not_sent() -> None:
 
 def test_two_healthy_replicas() -> None:
     """Each CSR is sent by its owner alone: below 1 % are sent by both, and both do their share."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     for number in range(2000):
         simulation.at(number / 500, partial(simulation.create, number))
     simulation.run(60.0)
@@ -296,7 +296,7 @@ def test_two_healthy_replicas() -> None:
 
 def test_equal_work_has_equal_ids() -> None:
     """What both replicas send, since the function is slow, is the same event with the same id."""
-    simulation = Simulation(*_works(2), function=lambda _item, _now: (40.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (40.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.run(120.0)
@@ -308,7 +308,7 @@ def test_equal_work_has_equal_ids() -> None:
 
 def test_a_frozen_owner() -> None:
     """Its CSRs are sent by the other after the delay; when it goes on it does no harm, and no CSR is left over."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     simulation.at(1.0, lambda: simulation.frozen.add(0))
     for number in range(200):
         simulation.at(2.0, partial(simulation.create, number))
@@ -325,7 +325,7 @@ def test_a_frozen_owner() -> None:
 
 def test_a_frozen_owner_with_events_under_way() -> None:
     """Answers that a frozen replica could not hear are heard later: at most the same events again."""
-    simulation = Simulation(*_works(2), function=lambda _item, _now: (5.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (5.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.at(1.0, lambda: simulation.frozen.add(0))
