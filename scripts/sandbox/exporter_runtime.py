@@ -1,21 +1,16 @@
 """The exporter as it is deployed: a process of its own for each replica, and what its pages say."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.process import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 POD = "csr-exporter"
 PREFIX = "csr_exporter_"

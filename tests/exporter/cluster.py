@@ -22,7 +22,7 @@ from tests.exporter.support import SIGNER, SOURCE, Connection, Request, Scripted
 
 NAMESPACE, ACCOUNT = "kms-csr-signer", "csr-exporter"
 ENOUGH = RateLimit(burst=10_000, seconds=1)
-"""All CSRs are filed by one administrator, who would be over any sane budget."""
+"""All CSRs are filed by one administrator, who would exceed any sane rate limit."""
 
 
 def _certification_request() -> str:

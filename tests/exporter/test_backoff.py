@@ -16,7 +16,7 @@ def test_waits_double_up_to_their_bound(chance: float, factor: int) -> None:
     ]
 
 
-def test_waits_start_anew_after_two_healthy_minutes() -> None:
+def test_waits_start_again_after_two_healthy_minutes() -> None:
     """Health is counted from the end of the last wait; less of it changes nothing."""
     backoff = Backoff(chance=lambda: 0.0)
     backoff.delay(0.0)

@@ -61,8 +61,8 @@ def test_a_pod_is_one_requester() -> None:
 
 
 @pytest.mark.parametrize("extra", [None, [], "x", {POD_UID: []}, {POD_UID: "1"}, {POD_UID: ["1", "2"]}, {POD_UID: [1]}])
-def test_an_odd_pod_uid_is_none(extra: object) -> None:
-    """Then the user name alone counts, so that nobody gets another budget by an odd one."""
+def test_an_invalid_pod_uid_is_none(extra: object) -> None:
+    """Then the user name alone counts, so that an invalid pod uid brings no second rate limit."""
     assert csr.requester_of(USER | {"extra": extra}) == csr.requester_of(USER)
     assert csr.requester_of({"username": 5, "extra": extra}) == csr.requester_of({})
 

@@ -109,7 +109,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
     assert sender.most == 3
 
 
-def test_the_gate_holds_everything() -> None:
+def test_a_pause_holds_everything() -> None:
     """After 429 nothing is sent before its Retry-After has passed, new work neither."""
     answers = iter([Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=0.3)])
     sender = Sender(lambda _item: next(answers, ACKNOWLEDGED))
@@ -121,7 +121,7 @@ def test_the_gate_holds_everything() -> None:
     assert all(later - sender.at[0] >= 0.3 for later in sender.at[1:])
 
 
-def test_a_deferred_csr_holds_nobody() -> None:
+def test_a_deferred_csr_holds_no_other_csr() -> None:
     """425 with a long Retry-After is that CSR's alone."""
     deferred = Answer(verdict=Verdict.LATER, status=425, retry_after=300.0)
     sender = Sender(lambda item: deferred if item.reference.name == "csr-1" else ACKNOWLEDGED)
@@ -216,7 +216,7 @@ def test_observations_are_counted() -> None:
 
 
 def test_the_state_at_a_moment() -> None:
-    """What the metrics page and an operator are told; gated time is counted up to now."""
+    """What the metrics page and an operator are told; paused time is counted up to now."""
     metrics, clock = Metrics(), VirtualClock()
     limiter = Limiter()
     with captured_log() as (log, _):

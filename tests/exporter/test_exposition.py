@@ -61,7 +61,7 @@ def _exposed(ends_at: float = float("inf")) -> Iterator[Exposed]:
         )
 
 
-def test_the_gauges_follow_the_work() -> None:
+def test_the_gauges_follow_the_queue() -> None:
     """What waits by stage, since when, what may be under way, and when the token ends."""
     with _exposed() as it:
         assert it.gauge('csr_pending{stage="pending"}') == it.gauge("oldest_undelivered_seconds") == 0

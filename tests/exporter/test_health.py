@@ -58,7 +58,7 @@ def test_ready_means_that_events_can_flow() -> None:
     clock.time += LONGEST_WITHOUT_CONTACT + 1
     assert health.unready() == ["reflector 0: no answer of the API server for 120 s"]
     status.contact, status.refused = clock.now(), True
-    assert health.unready() == ["reflector 0: the API server refuses us"]
+    assert health.unready() == ["reflector 0: the API server refuses the list or the watch"]
     status.refused, health.stopping = False, True
     assert health.unready() == ["stopping"]
 
@@ -101,7 +101,7 @@ def test_the_page_of_the_metrics() -> None:
         assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
 
 
-def test_the_work_is_shown_on_loopback_only() -> None:
+def test_the_queue_is_shown_on_loopback_only() -> None:
     """Uids are nobody's business in the pod network."""
     with _serving() as server:
         assert _get(server, "/debug/queue").json() == [{"uid": "u"}]
@@ -113,7 +113,7 @@ def test_the_work_is_shown_on_loopback_only() -> None:
 @pytest.mark.parametrize(
     "said", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nA: b\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 100_000]
 )
-def test_a_client_that_does_not_go_on_blocks_nobody_for_long(said: bytes) -> None:
+def test_a_client_that_does_not_go_on_blocks_no_probe_for_long(said: bytes) -> None:
     """The only thread turns to the next one, whatever was said so far."""
     with _serving() as server, socket.create_connection(_place(server), LONG) as slow:
         with contextlib.suppress(OSError):

@@ -127,7 +127,7 @@ def test_overload_halves_once_per_round_and_recovers() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.LATER, Verdict.POISON])
 def test_what_concerns_one_item_teaches_nothing(verdict: Verdict) -> None:
-    """425, 500 and 400 neither gate nor slow, whatever Retry-After they carry, nor do they undo a clean window."""
+    """425, 500 and 400 neither pause nor slow, whatever Retry-After they carry, nor do they undo a clean window."""
     limiter = Limiter()
     for _ in range(START):
         _answered(limiter, Answer(verdict=verdict, status=425, retry_after=300.0), sent_at=0.0, now=1.0)
@@ -148,14 +148,14 @@ def test_the_limit_admits_no_more() -> None:
 
 
 @pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (0.0, 0.0), (None, DEFAULT_PAUSE)])
-def test_retry_after_gates_everything(retry_after: float | None, expected: float) -> None:
+def test_retry_after_of_429_pauses_everything(retry_after: float | None, expected: float) -> None:
     """After 429 nothing is sent for as long as was asked for, or for a second where nothing was."""
     limiter = Limiter()
     _answered(limiter, _overloaded(retry_after), sent_at=0.0, now=10.0)
     assert limiter.admits_at(10.0) == 10.0 + expected
 
 
-def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """Of several Retry-After in flight the one that ends last counts, also if another status asks for less."""
     limiter = Limiter()
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=10.0)
@@ -166,7 +166,7 @@ def test_a_shorter_pause_does_not_open_the_gate_early() -> None:
 
 
 @pytest.mark.parametrize("others_are_acknowledged", [True, False])
-def test_503_of_one_requesters_csrs_neither_gates_nor_slows(*, others_are_acknowledged: bool) -> None:
+def test_503_of_one_requesters_csrs_neither_pauses_nor_slows(*, others_are_acknowledged: bool) -> None:
     """However many CSRs a hostile pod files, its 503 hold up nobody: neither beside others nor in a quiet cluster."""
     limiter = Limiter()
     for number in range(START - 1):
@@ -180,7 +180,7 @@ def test_503_of_one_requesters_csrs_neither_gates_nor_slows(*, others_are_acknow
 @pytest.mark.parametrize(
     ("retry_after", "expected"), [(30.0, LONGEST_UNAVAILABLE_PAUSE), (2.0, 2.0), (0.0, 0.0), (None, DEFAULT_PAUSE)]
 )
-def test_503_to_different_requesters_gates_and_slows(retry_after: float | None, expected: float) -> None:
+def test_503_to_different_requesters_pauses_and_slows(retry_after: float | None, expected: float) -> None:
     """That is the function's fault: all wait as long as it asks for, but for a few seconds at most at a time."""
     limiter = Limiter()
     assert not _answered(limiter, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="a")
@@ -191,7 +191,7 @@ def test_503_to_different_requesters_gates_and_slows(retry_after: float | None, 
     assert limiter.paused_seconds(30.0) == {"unavailable": expected + 4.0}
 
 
-def test_two_hostile_requesters_gate_nothing_between_acknowledgements() -> None:
+def test_two_hostile_requesters_pause_nothing_between_acknowledgements() -> None:
     """An answer about a CSR shows that the function works: it ends the pause, and the 503 before it no longer count."""
     limiter = Limiter()
     for requester in "ab":
@@ -212,7 +212,7 @@ def test_503_does_not_end_the_pause_of_another_503() -> None:
     assert limiter.admits_at(10.0) == 15.0
 
 
-def test_gated_time_is_counted_once_and_by_reason() -> None:
+def test_paused_time_is_counted_once_and_by_reason() -> None:
     """Seconds in which nothing was sent: as they pass, not in advance, and each for the reason that held then."""
     limiter = Limiter()
     assert limiter.paused_seconds(5.0) == {}
@@ -225,14 +225,14 @@ def test_gated_time_is_counted_once_and_by_reason() -> None:
     assert limiter.paused_seconds(2e9) == {}
 
 
-def test_a_timeout_slows_without_gating() -> None:
+def test_a_timeout_slows_without_a_pause() -> None:
     """A function that does not answer is asked less at a time, but new work is not held back."""
     limiter = Limiter()
     _answered(limiter, Answer(verdict=Verdict.SLOW), sent_at=0.0, now=60.0)
     assert (limiter.limit, limiter.admits_at(60.0)) == (START // 2, 60.0)
 
 
-def test_what_hung_before_teaches_nothing() -> None:
+def test_a_suspect_that_hangs_again_teaches_nothing() -> None:
     """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
     limiter = Limiter()
     for number in range(20):
@@ -256,7 +256,7 @@ def test_a_suspect_csr_stops_nothing(verdict: Verdict) -> None:
     assert (limiter.limit, limiter.state(1.0), limiter.admits_at(1.0)) == (START, State.CLOSED, 1.0)
 
 
-def test_credential_faults_gate_longer_and_longer() -> None:
+def test_credential_faults_pause_longer_and_longer() -> None:
     """Each refused round doubles the pause, up to its bound; a success starts anew. Answers of one round count once."""
     limiter, now, pauses = Limiter(), 0.0, []
     for _ in range(8):
@@ -279,7 +279,7 @@ def test_a_retired_receiver_is_left_alone() -> None:
     assert limiter.admits_at(5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
 
 
-def test_one_odd_410_does_not_stop_what_is_answered() -> None:
+def test_a_single_410_does_not_stop_a_function_that_answers() -> None:
     """An answer of the function's to what was under way shows that it is there: nothing is held back any more."""
     limiter = Limiter()
     _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
@@ -369,7 +369,18 @@ def test_a_retry_after_of_429_ends_half_open() -> None:
     assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.CLOSED, 31.0)
 
 
-def test_late_failures_do_not_open_it_anew() -> None:
+def test_a_probe_that_fails_after_429_opens_the_circuit_breaker() -> None:
+    """One failure is enough then; what was sent before the pause shows nothing new."""
+    limiter = Limiter()
+    _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
+    _answered(limiter, UNREACHABLE, sent_at=0.0, now=10.0)
+    assert not limiter.is_down
+    _answered(limiter, UNREACHABLE, sent_at=30.0, now=31.0)
+    assert limiter.is_down
+    assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.OPEN, 32.0)
+
+
+def test_late_failures_do_not_open_the_circuit_breaker_again() -> None:
     """What was sent before it opened and fails later says nothing new; what succeeds does."""
     limiter = _opened()
     _answered(limiter, UNREACHABLE, sent_at=0.5, now=30.0)

@@ -450,7 +450,7 @@ def test_a_refusal_after_the_first_list_is_unready(tmp_path: Path) -> None:
         script.rig = rig
         rig.reflector.run()
     assert [reasons for _, reasons in seen[1:3]] == [[], []]
-    assert seen[3] == ("watch:101", ["reflector 0: the API server refuses us"])
+    assert seen[3] == ("watch:101", ["reflector 0: the API server refuses the list or the watch"])
 
 
 @pytest.mark.parametrize("reply", [answer(429, Retry_After="20"), answer(500, {"details": {"retryAfterSeconds": 20}})])
@@ -772,7 +772,7 @@ def test_the_resync_comes_every_ten_minutes(tmp_path: Path) -> None:
         assert len(rig.asked) == 6
 
 
-def test_the_resync_comes_early_when_there_is_room_again(tmp_path: Path) -> None:
+def test_the_resync_comes_early_when_there_is_capacity_again(tmp_path: Path) -> None:
     """What did not fit is found when half of the room is free, and does not wait for the next period."""
     with _rig(_resynced([csr_document(3)]), tmp_path, ends_at=PERIOD / 2, most=2) as rig:
         rig.dispatcher.watched([*_seen(1), *_seen(2), *_seen(3)])

@@ -39,7 +39,7 @@ from tests.exporter.support import (
 )
 
 DONE: dict[str, object] = {"outcome": "issued"}
-PARCEL = WorkItem(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
+ITEM = WorkItem(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
 SHORT = Timeouts(connect=1.0, read=0.2, total=0.4)
 
 
@@ -53,11 +53,11 @@ def _function(
 ) -> Iterator[tuple[Sender, ScriptedServer]]:
     with ScriptedServer(handler) as server:
         where = Function(url=server.url + path, audience="https://audience.example.com")
-        delivery = Sender(source=SOURCE, function=where, token=token, timeouts=timeouts)
+        sender = Sender(source=SOURCE, function=where, token=token, timeouts=timeouts)
         try:
-            yield delivery, server
+            yield sender, server
         finally:
-            delivery.close()
+            sender.close()
 
 
 def _tokens() -> CachedToken:
@@ -72,8 +72,8 @@ def _tokens() -> CachedToken:
 @pytest.mark.parametrize(("path", "target"), [("/", "/"), ("", "/"), ("/a/b", "/a/b")])
 def test_the_event_is_posted(path: str, target: str) -> None:
     """Structured mode, to the URL's own path, with the token; the connection is kept for the next event."""
-    with _function(lambda *_: answer(200, DONE), token=_tokens(), path=path) as (delivery, server):
-        first, second = delivery.send(PARCEL), delivery.send(PARCEL)
+    with _function(lambda *_: answer(200, DONE), token=_tokens(), path=path) as (sender, server):
+        first, second = sender.send(ITEM), sender.send(ITEM)
     assert first == second == Answer(verdict=Verdict.ACKNOWLEDGED, status=200, reason="issued")
     request = server.requests[0]
     assert (request.method, request.target) == ("POST", target)
@@ -87,8 +87,8 @@ def test_the_event_is_posted(path: str, target: str) -> None:
 
 def test_without_identity_no_token_is_sent() -> None:
     """A sandbox's function gets no Authorization header."""
-    with _function(lambda *_: answer(200, DONE)) as (delivery, server):
-        assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
+    with _function(lambda *_: answer(200, DONE)) as (sender, server):
+        assert sender.send(ITEM).verdict is Verdict.ACKNOWLEDGED
     assert "authorization" not in server.requests[0].headers
 
 
@@ -105,8 +105,8 @@ def test_without_identity_no_token_is_sent() -> None:
 )
 def test_answers(status: int, headers: dict[str, str], expected: Answer) -> None:
     """Status and Retry-After become a verdict and seconds."""
-    with _function(lambda *_: answer(status, b"", **headers)) as (delivery, _):
-        assert delivery.send(PARCEL) == expected
+    with _function(lambda *_: answer(status, b"", **headers)) as (sender, _):
+        assert sender.send(ITEM) == expected
 
 
 def _slow_loris(_: Request, connection: Connection) -> None:
@@ -137,8 +137,8 @@ def test_an_answer_that_does_not_come_frees_its_slot(
     handler: Callable[[Request, Connection], bytes | None],
 ) -> None:
     """Within the time-outs the sender has its answer: slower, and this CSR again."""
-    with _function(handler) as (delivery, _):
-        got = delivery.send(PARCEL)
+    with _function(handler) as (sender, _):
+        got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.SLOW, None)
     assert got.reason
 
@@ -151,24 +151,24 @@ def test_an_answer_that_does_not_come_frees_its_slot(
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_success_is_believed_only_of_the_function(status: int, body: bytes) -> None:
     """Another service answers 200 too, and would sign nothing: no CSR is called acknowledged, and none is blamed."""
-    with _function(lambda *_: answer(status, b"" if status == 204 else body)) as (delivery, server):
-        got = delivery.send(PARCEL)
+    with _function(lambda *_: answer(status, b"" if status == 204 else body)) as (sender, server):
+        got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
     assert f"is {server.url + '/'!r} the function's URL" in got.reason
 
 
 def test_a_fault_is_no_success() -> None:
     """Whatever status it comes with: this CSR again."""
-    with _function(lambda *_: answer(200, {"outcome": "fault", "reason": "ItemError"})) as (delivery, _):
-        assert delivery.send(PARCEL) == Answer(verdict=Verdict.LATER, status=200, reason="fault ItemError")
+    with _function(lambda *_: answer(200, {"outcome": "fault", "reason": "ItemError"})) as (sender, _):
+        assert sender.send(ITEM) == Answer(verdict=Verdict.LATER, status=200, reason="fault ItemError")
 
 
 def test_a_function_that_is_not_there() -> None:
     """Connection refused is no fault of the CSR's, and reads the same every time."""
     with ScriptedServer(lambda *_: None) as server:
         url = server.url
-    delivery = Sender(source=SOURCE, function=Function(url=url, audience="a"), token=None)
-    first, second = delivery.send(PARCEL), delivery.send(PARCEL)
+    sender = Sender(source=SOURCE, function=Function(url=url, audience="a"), token=None)
+    first, second = sender.send(ITEM), sender.send(ITEM)
     assert first == second
     assert first.verdict is Verdict.SLOW
     assert "refused" in first.reason
@@ -179,24 +179,24 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     """Neither event nor token goes elsewhere; the answer says that this is not the function."""
     with ScriptedServer(lambda *_: answer(200, DONE)) as elsewhere:
         reply = answer(status, Location=elsewhere.url + "/")
-        with _function(lambda *_: reply, token=_tokens()) as (delivery, _):
-            got = delivery.send(PARCEL)
+        with _function(lambda *_: reply, token=_tokens()) as (sender, _):
+            got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
     assert elsewhere.requests == []
 
 
 def test_410_retires() -> None:
     """The receiver wants no more events; the hint names the URL."""
-    with _function(lambda *_: answer(410)) as (delivery, server):
-        got = delivery.send(PARCEL)
+    with _function(lambda *_: answer(410)) as (sender, server):
+        got = sender.send(ITEM)
     assert got.verdict is Verdict.RETIRED
     assert server.url in got.reason
 
 
 def test_a_404_names_url_and_ingress() -> None:
     """A wrong URL and a forbidden network look the same from here."""
-    with _function(lambda *_: answer(404, b"<html>")) as (delivery, server):
-        got = delivery.send(PARCEL)
+    with _function(lambda *_: answer(404, b"<html>")) as (sender, server):
+        got = sender.send(ITEM)
     assert got == Answer(
         verdict=Verdict.ENDPOINT,
         status=404,
@@ -207,14 +207,14 @@ def test_a_404_names_url_and_ingress() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? It names {who}"),
+        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? The token names {who}"),
         (403, "403: may {who} invoke the service, and is the audience 'https://audience.example.com' its URI?"),
     ],
 )
-def test_a_refused_token_is_fetched_anew_once(status: int, reason: str) -> None:
+def test_a_refused_token_is_fetched_again_once(status: int, reason: str) -> None:
     """The second refusal is the answer, with audience and principal; a function that takes the new token gets it."""
-    with _function(lambda *_: answer(status), token=_tokens()) as (delivery, server):
-        got = delivery.send(PARCEL)
+    with _function(lambda *_: answer(status), token=_tokens()) as (sender, server):
+        got = sender.send(ITEM)
     assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
     assert (got.verdict, got.status) == (Verdict.CREDENTIAL, status)
     assert got.reason == reason.format(who="exporter@p.example.com")
@@ -222,15 +222,15 @@ def test_a_refused_token_is_fetched_anew_once(status: int, reason: str) -> None:
     def takes_the_second(request: Request, _connection: Connection) -> bytes:
         return answer(200, DONE) if request.headers["authorization"].endswith("2") else answer(status)
 
-    with _function(takes_the_second, token=_tokens()) as (delivery, _):
-        assert delivery.send(PARCEL).verdict is Verdict.ACKNOWLEDGED
+    with _function(takes_the_second, token=_tokens()) as (sender, _):
+        assert sender.send(ITEM).verdict is Verdict.ACKNOWLEDGED
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_without_identity_says_so(status: int) -> None:
     """A sandbox's exporter that meets a function that wants to know who it is."""
-    with _function(lambda *_: answer(status)) as (delivery, _):
-        got = delivery.send(PARCEL)
+    with _function(lambda *_: answer(status)) as (sender, _):
+        got = sender.send(ITEM)
     assert got.verdict is Verdict.CREDENTIAL
     assert "this identity" in got.reason
 
@@ -248,8 +248,8 @@ def test_a_token_that_ends_in_flight_costs_one_refusal() -> None:
         return answer(200, DONE)
 
     patient = Timeouts(read=LONG, total=LONG)
-    with _function(strict, token=tokens, timeouts=patient) as (delivery, server), ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(delivery.send, [PARCEL] * 8))
+    with _function(strict, token=tokens, timeouts=patient) as (sender, server), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(sender.send, [ITEM] * 8))
     assert {got.verdict for got in answers} == {Verdict.ACKNOWLEDGED}
     assert Counter(request.headers["authorization"] for request in server.requests) == {
         "Bearer token-1": 8,
@@ -261,13 +261,13 @@ def test_without_a_token_nothing_is_sent() -> None:
     """While there is no identity the function is not even connected to."""
 
     def fails() -> IdToken:
-        raise IdentityError("STS: got 503")
+        raise IdentityError("STS: 503")
 
     with _function(lambda *_: answer(200), token=CachedToken(fails, VirtualClock(), metrics=Metrics())) as (
-        delivery,
+        sender,
         server,
     ):
-        assert delivery.send(PARCEL) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: got 503")
+        assert sender.send(ITEM) == Answer(verdict=Verdict.CREDENTIAL, reason="STS: 503")
     assert server.requests == []
 
 
@@ -286,8 +286,8 @@ def test_without_a_token_nothing_is_sent() -> None:
 )
 def test_only_short_codes_of_an_answer_are_repeated(body: bytes, reason: str) -> None:
     """The function's outcome and reason where they are codes; nothing of any other text."""
-    with _function(lambda *_: answer(425, body)) as (delivery, _):
-        assert delivery.send(PARCEL).reason == reason
+    with _function(lambda *_: answer(425, body)) as (sender, _):
+        assert sender.send(ITEM).reason == reason
 
 
 def test_a_page_that_echoes_the_token_is_not_repeated() -> None:
@@ -296,8 +296,8 @@ def test_a_page_that_echoes_the_token_is_not_repeated() -> None:
     def echo(request: Request, _connection: Connection) -> bytes:
         return answer(400, json.dumps({"outcome": "x", "reason": request.headers["authorization"]}).encode())
 
-    with _function(echo, token=_tokens()) as (delivery, _):
-        got = delivery.send(PARCEL)
+    with _function(echo, token=_tokens()) as (sender, _):
+        got = sender.send(ITEM)
     assert got == Answer(verdict=Verdict.POISON, status=400, reason="x")
 
 
@@ -340,9 +340,9 @@ def test_tls_is_verified_and_never_left_out(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     with ScriptedServer(lambda *_: answer(200, DONE), tls.context) as server:
         where = Function(url=server.url + "/", audience="a")
-        delivery = Sender(source=SOURCE, function=where, token=_tokens(), timeouts=SHORT)
-        got = delivery.send(PARCEL)
-        delivery.close()
+        sender = Sender(source=SOURCE, function=where, token=_tokens(), timeouts=SHORT)
+        got = sender.send(ITEM)
+        sender.close()
     if fault:
         assert (got.verdict, got.status, server.requests) == (Verdict.SLOW, None, [])
         assert "certificate verify failed" in got.reason

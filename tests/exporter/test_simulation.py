@@ -1,4 +1,4 @@
-"""Rows of the fault table on a virtual clock: work, turns, budgets, replicas, pace and circuit together."""
+"""Faults on a virtual clock: work queue, rate limits, replicas, limiter and circuit breaker together."""
 
 import dataclasses
 import random
@@ -21,7 +21,7 @@ FAILED = Answer(verdict=Verdict.LATER, status=500)
 UNREACHABLE = Answer(verdict=Verdict.SLOW)
 
 
-def _works(count: int, *, seed: int = 7) -> list[WorkQueue]:
+def _queues(count: int, *, seed: int = 7) -> list[WorkQueue]:
     chance = random.Random(seed).random  # noqa: S311 - no secret
     return [WorkQueue(replicas=Replicas(count=count, ordinal=ordinal), chance=chance) for ordinal in range(count)]
 
@@ -129,7 +129,7 @@ def test_a_poison_csr_of_a_thousand() -> None:
     assert simulations[0].numbers[500] == 1 + (86_400 - 60) // POISON_RETRY
 
 
-def test_hanging_csrs_of_one_pod_hold_up_nobody() -> None:
+def test_hanging_csrs_of_one_pod_delay_no_other_pod() -> None:
     """Six CSRs of a pod that always time out: whoever comes meanwhile is served at once, but for the first minute."""
 
     def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
@@ -218,7 +218,7 @@ def _longest_wait(simulation: Simulation, arrivals: dict[int, float]) -> float:
     ],
 )
 def test_a_pod_that_always_gets_503_holds_up_no_honest_pod(first: float, interval: float) -> None:
-    """24 honest pods are sent at once, in order of arrival, each once; the attacker has what its budget allows."""
+    """24 honest pods are sent at once, in order of arrival, each once; the attacker has what its rate limit allows."""
     arrivals = {number: first + place * interval for place, number in enumerate(HONEST)}
     simulation = _with_hostile_pods(1, arrivals=arrivals)
     assert _longest_wait(simulation, arrivals) <= 0.5
@@ -266,7 +266,7 @@ def test_503_to_everybody_stops_nearly_everything() -> None:
     assert len(simulation.issued) == 1000
 
 
-def test_ended_while_the_gate_is_shut() -> None:
+def test_a_csr_that_ends_during_a_pause_is_not_sent() -> None:
     """Denied, deleted or issued while it could not be sent: nothing of it is sent; the same name again is new work."""
     overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=60.0)
     simulation = Simulation(function=lambda _item, now: (0.01, overloaded if now < 1 else ISSUED))
@@ -285,7 +285,7 @@ def test_ended_while_the_gate_is_shut() -> None:
 
 def test_two_healthy_replicas() -> None:
     """Each CSR is sent by its owner alone: below 1 % are sent by both, and both do their share."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     for number in range(2000):
         simulation.at(number / 500, partial(simulation.create, number))
     simulation.run(60.0)
@@ -296,7 +296,7 @@ def test_two_healthy_replicas() -> None:
 
 def test_equal_work_has_equal_ids() -> None:
     """What both replicas send, since the function is slow, is the same event with the same id."""
-    simulation = Simulation(*_works(2), function=lambda _item, _now: (40.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (40.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.run(120.0)
@@ -308,7 +308,7 @@ def test_equal_work_has_equal_ids() -> None:
 
 def test_a_frozen_owner() -> None:
     """Its CSRs are sent by the other after the delay; when it goes on it does no harm, and no CSR is left over."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     simulation.at(1.0, lambda: simulation.frozen.add(0))
     for number in range(200):
         simulation.at(2.0, partial(simulation.create, number))
@@ -325,7 +325,7 @@ def test_a_frozen_owner() -> None:
 
 def test_a_frozen_owner_with_events_under_way() -> None:
     """Answers that a frozen replica could not hear are heard later: at most the same events again."""
-    simulation = Simulation(*_works(2), function=lambda _item, _now: (5.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (5.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.at(1.0, lambda: simulation.frozen.add(0))
@@ -383,8 +383,8 @@ def test_a_hundred_modifications_a_second() -> None:
     assert sent(churn=True) == pytest.approx(sent(churn=False), abs=0.1)
 
 
-def test_a_looping_pod_delays_nobody() -> None:
-    """One pod creates and deletes 260 CSRs a second: it gets its budget, and 500 others what they get without it."""
+def test_a_looping_pod_delays_no_other_csr() -> None:
+    """One pod creates and deletes 260 CSRs a second: it gets its rate limit, and 500 others what they get otherwise."""
     simulations = Simulation(), Simulation()
     for looping, simulation in enumerate(simulations):
         for number in range(500):
@@ -414,7 +414,7 @@ def test_a_pod_that_files_without_end_fills_nothing() -> None:
     assert [each.number >= 100_000 for each in simulation.sent[:10]].count(True) == 1
 
 
-def test_a_full_burst_is_sent_in_turns() -> None:
+def test_a_full_burst_is_sent_round_robin() -> None:
     """Where a requester may have much at once, others still wait for one of its events, not for all of them."""
     simulation = Simulation(WorkQueue(rate_limit=RateLimit(burst=1000, seconds=1)))
     for number in range(1000):

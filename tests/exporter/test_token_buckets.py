@@ -23,7 +23,7 @@ def test_a_burst_and_then_one_at_a_time() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 8), st.integers(1, 60))
-def test_no_window_has_more_than_the_budget(waits: list[float], burst: int, seconds: int) -> None:
+def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, seconds: int) -> None:
     """Whenever a requester comes: in any span of time it gets at most the burst and what the time adds to it."""
     buckets, now, spent = TokenBuckets(RateLimit(burst=burst, seconds=seconds)), 0.0, list[float]()
     for wait in waits:

@@ -260,7 +260,7 @@ def test_approval_around_an_acknowledgement_is_given_time_to_settle(order: str) 
     assert (sent.stage, sent.resend) == (Stage.APPROVED, 0)
 
 
-def test_the_next_stage_counts_its_resends_anew() -> None:
+def test_the_next_stage_counts_its_resends_from_zero() -> None:
     """However often stage pending was resent, the first event of stage approved has its plain id."""
     queue = _queue(1, stage=Stage.PENDING)
     queue.settle(_taken(queue, 0.0), ACKNOWLEDGED, now=0.0)
@@ -345,7 +345,7 @@ def test_seen_again_while_the_old_event_is_in_flight() -> None:
     assert _taken(queue, 200.0).reference == item.reference
 
 
-def test_the_number_of_entries_is_bounded() -> None:
+def test_the_number_of_csrs_is_bounded() -> None:
     """What does not fit is refused, and fits again as soon as something has ended."""
     queue = WorkQueue(most=2)
     changes = [queue.see(reference(number), Stage.APPROVED, now=0.0) for number in (1, 2, 3)]
@@ -354,7 +354,7 @@ def test_the_number_of_entries_is_bounded() -> None:
     assert queue.see(reference(3), Stage.APPROVED, now=1.0) is Change.ADDED
 
 
-def test_room_that_comes_is_noticed_once() -> None:
+def test_returned_capacity_is_noticed_once() -> None:
     """Once half of the room is free again after something was left out: then a list finds it."""
     queue = WorkQueue(most=4)
     for number in range(4):
@@ -370,7 +370,7 @@ def test_room_that_comes_is_noticed_once() -> None:
     assert came == [False, False, True, False]
 
 
-def test_the_second_half_of_the_room_is_for_those_who_have_little() -> None:
+def test_the_second_half_of_the_capacity_is_for_requesters_with_few_csrs() -> None:
     """However many pods file as much as they may, each other one still has room for its burst."""
     queue, rate_limit = WorkQueue(most=1000), RateLimit()
     numbers = iter(range(10_000))
@@ -400,7 +400,7 @@ def test_what_has_passed_leaves_nothing_behind() -> None:
     assert _drain(queue, POISON_RETRY) == [10_001]
 
 
-def test_a_requester_beyond_its_budget_waits_alone() -> None:
+def test_a_requester_beyond_its_rate_limit_waits_alone() -> None:
     """Six at once, then one per half minute; others are not concerned, and the first of what waits goes first."""
     queue = WorkQueue()
     changes = [queue.see(reference(number, pod=1), Stage.PENDING, now=0.0) for number in range(1, 11)]
@@ -488,7 +488,7 @@ def test_retries_after_a_fault_of_the_function_cost_no_tokens(answer: Answer) ->
     assert scheduler.take(60.0) is not None
 
 
-def test_retries_that_wait_for_a_token_delay_nobody() -> None:
+def test_retries_that_wait_for_a_token_delay_no_other_csr() -> None:
     """Others' retries and new CSRs are sent at once; those that wait follow one by one, in the order of waiting."""
     queue = WorkQueue(rate_limit=RateLimit(burst=3, seconds=30), chance=lambda: 0.0)
     for number in (3, 1, 2):
@@ -508,7 +508,7 @@ def test_retries_that_wait_for_a_token_delay_nobody() -> None:
     assert order == [3, 1, 2, 3]
 
 
-def test_what_has_ended_gives_its_place_back() -> None:
+def test_a_csr_that_ends_returns_its_capacity() -> None:
     """A requester holds so many CSRs and no more; each that ends makes room for another."""
     most = RateLimit().most_held
     queue = WorkQueue()
@@ -541,7 +541,7 @@ def test_a_csr_of_another_replica_is_left_to_it_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("answer", [Answer(verdict=Verdict.SLOW), Answer(verdict=Verdict.UNAVAILABLE, status=503)])
-def test_what_hung_stands_aside(answer: Answer) -> None:
+def test_a_csr_that_hung_is_suspect(answer: Answer) -> None:
     """A CSR whose event was not answered for long is taken only where that is allowed, until it is answered."""
     queue = _queue(1, 2, chance=0.0)
     queue.settle(_taken(queue, 0.0), answer, now=HANG, took=HANG)
@@ -555,7 +555,7 @@ def test_what_hung_stands_aside(answer: Answer) -> None:
     assert not _taken(queue, 60.0).suspect
 
 
-def test_what_hung_does_not_starve() -> None:
+def test_suspects_do_not_starve() -> None:
     """While others are always due, one turn in four is its own."""
     queue = _queue(1, chance=0.0)
     queue.settle(_taken(queue, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
@@ -604,7 +604,7 @@ def test_what_an_operator_is_told() -> None:
     assert [(each["in_flight"], each["due_in"]) for each in queue.described(9, 1.0)] == [(True, None)] * 3
 
 
-def test_five_thousand_entries_are_small() -> None:
+def test_five_thousand_csrs_are_small() -> None:
     """What one waiting CSR takes, everything counted that is kept for it, with texts of usual length."""
     references = [dataclasses.replace(reference(number), name=f"node-certs:node-{number}") for number in range(5000)]
     tracemalloc.start()

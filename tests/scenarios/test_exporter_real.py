@@ -233,7 +233,7 @@ def test_a_rotated_token(plane: Plane, running: tuple[Sink, Part]) -> None:
     (plane.directory / "..data").write_text(plane.token("rotated"))
     (plane.directory / "link").symlink_to("..data")
     (plane.directory / "link").rename(plane.token_file)
-    plane.api.delete(f"{NAMESPACES}/{NAMESPACE}/secrets/test-row-12-a-rotated-token")
+    plane.api.delete(f"{NAMESPACES}/{NAMESPACE}/secrets/test-a-rotated-token")
     assert plane.token_file.read_text() != old
     plane.crash()
     plane.create("rotated")

@@ -1,4 +1,7 @@
-"""`python -m csr_exporter`: runs until SIGTERM or SIGINT. 0 after those, 1 after a fault of its own, 2 unconfigured."""
+"""`python -m csr_exporter`: runs until SIGTERM or SIGINT.
+
+Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
+"""
 
 import json
 import os
@@ -21,7 +24,7 @@ def main() -> int:
         ended.set()
 
     def crash(fault: threading.ExceptHookArgs) -> None:
-        # A loop that is gone must not look alive: the next start lists everything again.
+        # A process without one of its loops must not look alive. The next start lists everything again.
         log.error("thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
         crashed.set()
         ended.set()

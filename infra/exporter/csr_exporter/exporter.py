@@ -1,6 +1,6 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reflector per signerName, the resync, the identity, the dispatcher, the status line, the health pages, and the worker
+A reflector per signerName, the resync, the dispatcher, the status line, the identity, the health pages, and the worker
 pool.
 """
 
@@ -21,9 +21,9 @@ from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.reflector import Reflector
 from csr_exporter.watch.resync import Resync
 
-# Of the 30 seconds that Kubernetes gives a pod to end.
+# Kubernetes gives a pod 30 seconds to end.
 DRAIN = 25.0
-# How often it is looked whether the ID token is to be renewed, or a failed attempt to be repeated.
+# How often the exporter looks whether the ID token must be renewed.
 _IDENTITY_TICK = 5.0
 
 
@@ -31,81 +31,52 @@ class Exporter:
     """A running exporter: `start` to `stop`, or a `with` block."""
 
     def __init__(self, configuration: Configuration, *, log: Log | None = None) -> None:
-        """Nothing is opened but the health pages' port.
+        """Opens nothing but the port of the health pages.
 
         Raises:
-            OSError: that port cannot be had.
+            OSError: that port is not available.
         """
-        self._log = log or Log()
-        self._log.project = google.project(configuration.identity)
-        self._clock = MonotonicClock()
-        self.metrics = Metrics()
+        self._log = log = log or Log()
+        log.project = google.project(configuration.identity)
+        self._clock = clock = MonotonicClock()
+        self.metrics = metrics = Metrics()
         fetch = google.source(configuration.identity, configuration.function.audience)
-        self._token = None if fetch is None else CachedToken(fetch, self._clock, metrics=self.metrics)
+        self._token = None if fetch is None else CachedToken(fetch, clock, metrics=metrics)
         self._sender = Sender(source=configuration.source, function=configuration.function, token=self._token)
-        self._client = ApiClient(configuration.api_server)
-        self._dispatcher = Dispatcher(
+        self._client = client = ApiClient(configuration.api_server)
+        self._dispatcher = dispatcher = Dispatcher(
             stages={signer.signer_name: signer.stages for signer in configuration.signers},
             send=self._sender.send,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
+            clock=clock,
+            log=log,
+            metrics=metrics,
             queue=WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas),
         )
         reflectors = [
-            Reflector(
-                signer.signer_name,
-                client=self._client,
-                dispatcher=self._dispatcher,
-                clock=self._clock,
-                log=self._log,
-                metrics=self.metrics,
-            )
+            Reflector(signer.signer_name, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
             for signer in configuration.signers
         ]
-        resync = Resync(
-            reflectors,
-            client=self._client,
-            dispatcher=self._dispatcher,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
-        )
-        self._health = Health(
-            reflectors=[reflector.status for reflector in reflectors],
-            dispatcher=self._dispatcher,
-            token=self._token,
-            clock=self._clock,
-        )
+        resync = Resync(reflectors, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
+        statuses = [reflector.status for reflector in reflectors]
+        self._health = Health(reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock)
         exposition = Exposition(
-            status=self._dispatcher.status,
+            status=dispatcher.status,
             unready=self._health.unready,
             token_expires_in=lambda: None if self._token is None else self._token.expires_in,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
+            clock=clock,
+            log=log,
+            metrics=metrics,
         )
         self._server = HealthServer(
-            configuration.health, self._health, exposition=exposition.page, queue=self._dispatcher.snapshot
+            configuration.health, self._health, exposition=exposition.page, queue=dispatcher.snapshot
         )
-        bodies = [
-            *(reflector.run for reflector in reflectors),
-            resync.run,
-            self._dispatcher.run,
-            exposition.run,
-            self._keep_identity,
-        ]
-        self._threads = [threading.Thread(target=body, daemon=True, name=body.__qualname__) for body in bodies]
+        loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, exposition.run, self._keep_identity]
+        self._threads = [threading.Thread(target=loop, daemon=True, name=loop.__qualname__) for loop in loops]
 
     @property
     def health_address(self) -> str:
         """HOST:PORT of /livez, /readyz and /metrics."""
         return self._server.address
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What has happened so far: the counters of the metrics that are not 0."""
-        return self.metrics.counts
 
     def start(self) -> None:
         """Starts all threads."""
@@ -115,9 +86,9 @@ class Exporter:
         self._log.info("started", health=self.health_address)
 
     def stop(self, drain: float = DRAIN) -> None:
-        """Sends nothing new, waits at most `drain` seconds for what is in flight, and ends the threads.
+        """Sends nothing new, waits at most `drain` seconds for the events in flight, and ends the threads.
 
-        What is left is found again by the next start.
+        The next start lists the rest again.
         """
         self._health.stopping = True
         waiting, in_flight = self._dispatcher.drain(drain)
@@ -138,7 +109,7 @@ class Exporter:
         self.stop()
 
     def _keep_identity(self) -> None:
-        """Gets the first ID token and renews it early; a failure is logged once until it changes."""
+        """Fetches the first ID token and renews it early; logs a failure once."""
         failing = ""
         while self._token is not None:
             try:

@@ -1,10 +1,8 @@
 """The CloudEvent that tells the function which CSR to look at: CloudEvents 1.0, JSON format, structured mode.
 
-Every attribute follows from the CSR alone, so that a retry, the other replica and the next start of this
-process write the same event under the same id (only `resourceVersion` says what each of them saw first). It is a
-hint and no more: the function decides by what the API server says.
-
-All events of a CSR, on whatever way and of whichever process, belong to one trace, which its uid names.
+Every attribute follows from the CSR, so that a retry, another replica and the next process write the same event under
+the same id; only `resourceVersion` differs. The event is a hint: the function decides by what the API server says. All
+events of a CSR belong to one trace.
 """
 
 import json
@@ -18,10 +16,7 @@ TYPE = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudEvent:
-    """An event ready to be sent; `body` is what `CONTENT_TYPE` describes.
-
-    `traceparent` is for the HTTP header of that name (CloudEvents distributed tracing: both must be equal).
-    """
+    """An event ready to be sent: its id, its body, and the traceparent header (equal to the attribute)."""
 
     id: str
     traceparent: str
@@ -29,9 +24,10 @@ class CloudEvent:
 
 
 def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) -> CloudEvent:
-    """Makes the event of a CSR in a stage; `resend` counts deliberate repetitions after an acknowledgement.
+    """Returns the event of a CSR in a stage.
 
-    A retry is the same event and keeps the id; a resend is another one (CloudEvents 1.0, `id`).
+    A retry is the same event and keeps its id. A resend after an acknowledgement is another event (CloudEvents 1.0,
+    `id`).
     """
     identifier = event_id(reference.uid, stage, resend)
     traceparent = f"00-{trace_of(reference.uid)}-{span_of(identifier)}-01"
@@ -41,7 +37,7 @@ def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) 
         "source": source,
         "type": TYPE,
         "subject": reference.name,
-        # Never a condition's time: an approver chooses those and may change them.
+        # Not a condition's time: an approver may choose and change it.
         "time": reference.creation_timestamp,
         "datacontenttype": "application/json",
         "partitionkey": reference.uid,
@@ -53,6 +49,5 @@ def encode(*, source: str, reference: Reference, stage: Stage, resend: int = 0) 
             "signerName": reference.signer_name,
         },
     }
-    # Pure ASCII: one spelling only, whatever the name holds.
     body = json.dumps(attributes, separators=(",", ":")).encode("ascii")
     return CloudEvent(id=identifier, traceparent=traceparent, body=body)

@@ -167,7 +167,7 @@ class Limiter:
         if answer.verdict in {Verdict.OVERLOADED, Verdict.UNAVAILABLE}:
             return self._asked_to_wait(answer, requester, sent_at, now)
         self._slow_down(sent_at, now)
-        self._not_reached(answer, requester, sent_at, now)
+        self._not_reached(answer, requester, now, was_probe=was_probe)
         return True
 
     def _function_works(self, now: float, *, keep: frozenset[Verdict]) -> None:
@@ -189,12 +189,11 @@ class Limiter:
         self._pause(answer.verdict, min(asked, longest), now)
         return True
 
-    def _not_reached(self, answer: Answer, requester: str, sent_at: float, now: float) -> None:
-        """Opens the circuit breaker, at once where another server answered, else after a row of failures."""
-        if self.is_down:
-            if sent_at < self._pauses.until:
-                return  # it was sent before the pause, so that it shows nothing new
-        elif answer.verdict not in NOT_THE_FUNCTION:
+    def _not_reached(self, answer: Answer, requester: str, now: float, *, was_probe: bool) -> None:
+        """Opens the circuit breaker: after a failed probe or another server's answer at once, else after a row."""
+        if self.is_down and not was_probe:
+            return  # it was sent before the pause, so that it shows nothing new
+        if answer.verdict not in NOT_THE_FUNCTION and not was_probe:
             self._failures.add(requester)
             if self._failures.length < FAILURES or not self._failures.is_shared:
                 return

@@ -1,6 +1,7 @@
-"""One event to the function, and what its answer means.
+"""Sends one event to the function, and reads the answer.
 
-The answer's body is read within bounds and never logged: some frameworks echo the request's headers, token included.
+The exporter reads the answer's body within bounds and never logs it: some frameworks echo the request's headers, with
+the token.
 """
 
 import json
@@ -20,8 +21,7 @@ from csr_exporter.queue.work_queue import WorkItem
 
 TIMEOUTS = Timeouts(read=60.0, total=60.0)
 _LARGEST_ANSWER = 16 << 10
-_FAULT = "fault"
-_REASON = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Sender:
@@ -30,7 +30,7 @@ class Sender:
     def __init__(
         self, *, source: str, function: Function, token: CachedToken | None, timeouts: Timeouts = TIMEOUTS
     ) -> None:
-        """Without `token` nothing proves who we are: a sandbox's function."""
+        """Without `token` the exporter does not authenticate: for a sandbox's function."""
         self._source = source
         self._function = function
         self._token = token
@@ -40,12 +40,10 @@ class Sender:
         self._endpoint = Endpoint(root, timeouts=timeouts, connections=MOST)
 
     def send(self, item: WorkItem) -> Answer:
-        """Sends the event of a item; whatever happens is an answer."""
-        encoded = cloud_event.encode(
-            source=self._source, reference=item.reference, stage=item.stage, resend=item.resend
-        )
+        """Sends an item's event. Every failure is an answer too."""
+        event = cloud_event.encode(source=self._source, reference=item.reference, stage=item.stage, resend=item.resend)
         try:
-            return self._send(encoded)
+            return self._send(event)
         except IdentityError as error:
             return Answer(verdict=Verdict.CREDENTIAL, reason=str(error))
         except UnreachableError as error:
@@ -55,28 +53,31 @@ class Sender:
         """Closes idle connections."""
         self._endpoint.forget()
 
-    def _send(self, encoded: CloudEvent) -> Answer:
+    def _send(self, event: CloudEvent) -> Answer:
         if self._token is None:
-            return self._post(encoded, None)
+            return self._post(event, None)
         token = self._token.token()
-        answer = self._post(encoded, token)
+        answer = self._post(event, token)
         if answer.verdict is Verdict.CREDENTIAL:
-            # Once more with another token: this one may have been revoked, or our clock be wrong.
-            answer = self._post(encoded, self._token.replacement(token))
+            # Google may have revoked the token, or the clock may be wrong: try once with another one.
+            answer = self._post(event, self._token.replacement(token))
         return answer
 
-    def _post(self, encoded: CloudEvent, token: str | None) -> Answer:
+    def _post(self, event: CloudEvent, token: str | None) -> Answer:
         headers = {
             "Content-Type": cloud_event.CONTENT_TYPE,
             "User-Agent": "csr-exporter",
-            "traceparent": encoded.traceparent,
+            "traceparent": event.traceparent,
         }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        with self._endpoint.request("POST", self._path, headers=headers, body=encoded.body) as answer:
-            content = answer.body(_LARGEST_ANSWER)
-        outcome, reason = _codes(content or b"")
-        verdict = _verdict(answer.status, outcome)
+        with self._endpoint.request("POST", self._path, headers=headers, body=event.body) as answer:
+            outcome, reason = _codes(answer.body(_LARGEST_ANSWER) or b"")
+        verdict = verdict_of(answer.status)
+        if verdict is Verdict.ACKNOWLEDGED:
+            # Others answer 200 too: a portal, a placeholder service, another function. Only the function has an
+            # outcome.
+            verdict = {"": Verdict.ENDPOINT, "fault": Verdict.LATER}.get(outcome, verdict)
         return Answer(
             verdict=verdict,
             status=answer.status,
@@ -85,42 +86,27 @@ class Sender:
         )
 
     def _hint(self, verdict: Verdict, status: int) -> str:
-        """Where to look when the answer is not the function's own."""
-        function = self._function
+        """Says where the operator looks if the answer is not the function's own."""
+        url, audience = self._function.url, self._function.audience
         if verdict is Verdict.CREDENTIAL:
             who = (self._token and self._token.principal) or "this identity"
             if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
-                return f"{status}: is the token's audience {function.audience!r} the service's URI? It names {who}"
-            return f"{status}: may {who} invoke the service, and is the audience {function.audience!r} its URI?"
+                return f"{status}: is the token's audience {audience!r} the service's URI? The token names {who}"
+            return f"{status}: may {who} invoke the service, and is the audience {audience!r} its URI?"
         if verdict is Verdict.RETIRED:
-            return f"{status}: the receiver at {function.url!r} wants no more events"
+            return f"{status}: the receiver at {url!r} wants no more events"
         if verdict is Verdict.ENDPOINT:
             ingress = ", and does its ingress admit this network" if status == 404 else ""  # noqa: PLR2004 - Not Found
-            return f"{status}: is {function.url!r} the function's URL{ingress}?"
+            return f"{status}: is {url!r} the function's URL{ingress}?"
         return ""
 
 
-def _verdict(status: int, outcome: str) -> Verdict:
-    """The status decides, but success is believed only where the function says what it did.
-
-    Others answer 200 too: a portal, a placeholder service, another function. Nobody would look at the CSR.
-    """
-    verdict = verdict_of(status)
-    if verdict is not Verdict.ACKNOWLEDGED:
-        return verdict
-    return {"": Verdict.ENDPOINT, _FAULT: Verdict.LATER}.get(outcome, verdict)
-
-
 def _codes(body: bytes) -> tuple[str, str]:
-    """The function's `outcome` and `reason` where they are short codes; nothing else of the body is repeated."""
+    """Returns the function's `outcome` and `reason`, if they are short codes. Nothing else of the body is logged."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         return "", ""
-    if not isinstance(fields, dict):
-        return "", ""
-    outcome, reason = (
-        code if isinstance(code, str) and _REASON.fullmatch(code) else ""
-        for code in (fields.get("outcome"), fields.get("reason"))
-    )
+    found = (fields.get("outcome"), fields.get("reason")) if isinstance(fields, dict) else ()
+    outcome, reason = (code if isinstance(code, str) and _CODE.fullmatch(code) else "" for code in found or ("", ""))
     return outcome, reason

@@ -1,4 +1,4 @@
-"""The threads that deliver: as many as were ever needed at once, and kept; to start one costs more than its work."""
+"""The worker pool: as many threads as were ever busy at once, reused because starting one costs more than its work."""
 
 import queue
 import threading
@@ -9,35 +9,32 @@ Job = TypeVar("Job")
 
 
 class WorkerPool(Generic[Job]):
-    """Does every job at once, in a thread that has nothing else to do; whoever gives the jobs bounds their number.
-
-    `start` and `end` belong to one thread.
-    """
+    """Does every job at once; the caller bounds their number. `start` and `end` belong to one thread."""
 
     def __init__(self, do: Callable[[Job], None]) -> None:
         self._do = do
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._free = 0
+        self._idle = 0
         self._size = 0
 
     @property
     def idle(self) -> int:
-        """Threads that wait for a job."""
-        return self._free
+        """Workers that wait for a job."""
+        return self._idle
 
     def start(self, job: Job) -> None:
-        """Has the job done, by a thread that waits or by a new one."""
+        """Gives the job to an idle worker, or to a new one."""
         with self._lock:
-            is_short = self._free == 0
-            self._free -= 0 if is_short else 1
-        if is_short:
+            needs_worker = self._idle == 0
+            self._idle -= not needs_worker
+        if needs_worker:
             self._size += 1
             threading.Thread(target=self._run, daemon=True, name="delivery").start()
         self._jobs.put(job)
 
     def end(self) -> None:
-        """Ends the threads, each after the job that it has."""
+        """Ends the workers, each after its job."""
         for _ in range(self._size):
             self._jobs.put(None)
 
@@ -45,4 +42,4 @@ class WorkerPool(Generic[Job]):
         while (job := self._jobs.get()) is not None:
             self._do(job)
             with self._lock:
-                self._free += 1
+                self._idle += 1

@@ -1,7 +1,7 @@
-"""How a Google ID token for the function is obtained.
+"""How the exporter gets a Google ID token for the function.
 
-Pods on the host's network have no workload identity of their own (the metadata server answers them with the node's
-account), so the token comes from a projected service account token by way of STS and IAM Credentials.
+Pods on the host's network have no workload identity of their own: the metadata server gives them the node's account. So
+the exporter exchanges a projected service account token at STS and IAM Credentials.
 """
 
 import base64
@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 from csr_exporter.configuration import Identity, MetadataServer, UnsafeNone, WorkloadIdentityFederation
-from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.identity.token import IdentityError, IdToken
 from csr_exporter.log import scrub
 
@@ -22,14 +22,14 @@ _CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def project(identity: Identity) -> str:
-    """The Google Cloud project of the service account that we become, empty where the configuration names none."""
+    """Returns the Google Cloud project of the service account; empty if the configuration names none."""
     if isinstance(identity, WorkloadIdentityFederation):
         return identity.service_account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
     return ""
 
 
 def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) -> Callable[[], IdToken] | None:
-    """What fetches the ID tokens that a configuration asks for, or raises IdentityError; None for no identity."""
+    """Returns what fetches ID tokens, or raises IdentityError; None for no identity."""
     if isinstance(identity, UnsafeNone):
         return None
     if isinstance(identity, MetadataServer):
@@ -38,7 +38,7 @@ def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) 
 
 
 class _Federation:
-    """Projected token -> STS -> generateIdToken."""
+    """Projected token, then STS, then generateIdToken."""
 
     def __init__(self, identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> None:
         self._identity = identity
@@ -49,7 +49,6 @@ class _Federation:
         self._path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
 
     def fetch(self) -> IdToken:
-        """Each step's answer is the next one's credential; none of them is kept but the last."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._access_token()}"}
         body = json.dumps({"audience": self._audience, "includeEmail": True}).encode()
         return self._iam_credentials.id_token("POST", self._path, headers, body, field="token")
@@ -73,7 +72,7 @@ class _Federation:
 
 
 class _Metadata:
-    """The metadata server's identity endpoint, which answers with the token itself."""
+    """The metadata server, whose answer is the token."""
 
     def __init__(self, identity: MetadataServer, audience: str, timeouts: Timeouts) -> None:
         self._service = _Service("metadata server", identity.url, timeouts)
@@ -81,7 +80,6 @@ class _Metadata:
         self._path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
 
     def fetch(self) -> IdToken:
-        """One request. That the server is not ready in a pod's first seconds is the caller's to survive."""
         return self._service.id_token("GET", self._path, {"Metadata-Flavor": "Google"}, None, field=None)
 
 
@@ -93,33 +91,36 @@ class _Service:
         self._endpoint = Endpoint(url, timeouts=timeouts)
 
     def ask(self, method: str, path: str, headers: Mapping[str, str], content: bytes | None) -> tuple[bytes, float]:
-        """The answer's body, and the service's clock (seconds since 1970)."""
+        """Returns the response's body, and the service's clock in seconds since 1970."""
         try:
             with self._endpoint.request(method, path, headers=headers, body=content) as answer:
                 body = answer.body(_LARGEST_ANSWER)
         except UnreachableError as error:
             raise self._error(str(error)) from error
         finally:
-            self._endpoint.forget()  # the next request is most of an hour away
+            self._endpoint.forget()  # the next request comes in about an hour
         if body is None:
-            raise self._error(f"the answer is longer than {_LARGEST_ANSWER} bytes")
+            raise self._error(f"the response: Too long: must have at most {_LARGEST_ANSWER} bytes")
         if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise self._error(f"got {answer.status} {_explanation(body)}".rstrip())
-        return body, _date(answer)
+            raise self._error(f"{answer.status} {_explanation(body)}".rstrip())
+        try:
+            return body, parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return body, time.time()
 
     def text(self, body: bytes, field: str) -> str:
-        """A text field of a JSON answer."""
+        """Returns a text field of a JSON response."""
         value = _fields(body).get(field)
         if isinstance(value, str) and value.isascii() and value.isprintable() and value:
             return value
-        raise self._error(f"the answer's {field} is {type(value).__name__}, allowed is text")
+        raise self._error(f"the response's {field}: Invalid value: {type(value).__name__}: must be printable text")
 
     def id_token(
         self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, *, field: str | None
     ) -> IdToken:
-        """The ID token in a field of the answer, or the answer itself.
+        """Returns the ID token in a field of the response, or the response itself.
 
-        Whether it is genuine is for the receiver to say. How long it lives is counted by the service's clock, not ours.
+        The receiver verifies the token. Its lifetime follows from the service's clock, not from this machine's.
         """
         body, date = self.ask(method, path, headers, content)
         value = body.decode("ascii", "replace").strip() if field is None else self.text(body, field)
@@ -128,9 +129,11 @@ class _Service:
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
             lifetime = float(claims["exp"]) - date
         except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self._error(f"the ID token is {len(value)} characters that are no JWT with exp") from error
+            raise self._error(
+                f"the ID token: Invalid value: {len(value)} characters: must be a JWT with exp"
+            ) from error
         if not lifetime > 0:
-            raise self._error(f"the ID token has expired {-lifetime:.0f} s ago")
+            raise self._error(f"the ID token expired {-lifetime:.0f} s ago")
         principal = claims.get("email") or claims.get("sub") or ""
         return IdToken(value=value, lifetime=lifetime, principal=scrub(str(principal)))
 
@@ -139,7 +142,7 @@ class _Service:
 
 
 def _explanation(body: bytes) -> str:
-    """The error's text in the spelling of STS (RFC 6749 §5.2) or of Google's APIs; a page of HTML says nothing."""
+    """Returns the error's text in the form of STS (RFC 6749, section 5.2) or of Google's APIs."""
     fields = _fields(body)
     error = fields.get("error")
     if isinstance(error, dict):
@@ -153,10 +156,3 @@ def _fields(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
-
-
-def _date(answer: Answer) -> float:
-    try:
-        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return time.time()

@@ -1,7 +1,4 @@
-"""Who the exporter is to the function: a Google ID token, fetched before it is needed and renewed early.
-
-`google` fetches it; here it is kept. Nothing here knows how a token is made.
-"""
+"""The ID token: fetched before the first event, cached, and renewed early."""
 
 import threading
 from collections.abc import Callable
@@ -11,35 +8,27 @@ from csr_exporter.backoff import Backoff
 from csr_exporter.clock import Clock
 from csr_exporter.metrics import Metrics
 
-# Seconds before its end at which a token is renewed, if it lives twice as long.
+# The cache renews a token this many seconds before it expires, or at half of its lifetime.
 EARLY = 600.0
 
 
 class IdentityError(Exception):
-    """There is no ID token for now; the message says which step failed, and who can mend it."""
+    """There is no ID token for now; the message says which step failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdToken:
-    """A token, the seconds for which it is valid from now on, and whom it names where that could be read."""
+    """A token, the seconds for which it is valid from now on, and whom it names (empty if unreadable)."""
 
     value: str
     lifetime: float
     principal: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    value: str
-    principal: str
-    renew_at: float
-    expires_at: float
-
-
 class CachedToken:
-    """An ID token that many threads use and one at a time renews.
+    """An ID token that many threads use and one thread at a time renews.
 
-    After a failure nobody asks again before its back-off is over, however many want the token.
+    After a failure, no thread fetches again until the back-off ends.
     """
 
     def __init__(self, fetch: Callable[[], IdToken], clock: Clock, *, metrics: Metrics) -> None:
@@ -49,60 +38,62 @@ class CachedToken:
         self._metrics = metrics
         self._backoff = Backoff(least=1.0, most=30.0)
         self._lock = threading.Lock()
-        self._held: _Held | None = None
+        self._held: tuple[IdToken, float] | None = None
         self._not_before = float("-inf")
         self._error = ""
         self.obtained = False
 
     @property
     def principal(self) -> str:
-        """Whom the token names that is held, empty where there is none or it does not say."""
+        """Whom the token names; empty if unknown."""
         held = self._held
-        return "" if held is None else held.principal
+        return "" if held is None else held[0].principal
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until the token ends that is held; None where there is none."""
+        """Seconds until the token expires; None where there is none."""
         held = self._held
-        return None if held is None else held.expires_at - self._clock.now()
+        return None if held is None else held[1] - self._clock.now()
 
     def token(self) -> str:
-        """The token as long as it is valid, else a new one.
+        """Returns a valid token.
 
         Raises:
             IdentityError: there is none.
         """
-        held = self._held
-        if held is not None and self._clock.now() < held.expires_at:
-            return held.value
-        with self._lock:
-            held = self._held
-            if held is None or self._clock.now() >= held.expires_at:
-                held = self._renew()
-            return held.value
+        return self._valid() or self._renewed()
 
     def renew_early(self) -> None:
-        """Renews the token some time before its end, so that no delivery has to wait for that.
+        """Renews the token some time before it expires, so that no event has to wait.
 
         Raises:
-            IdentityError: that failed; the old token serves until its end.
+            IdentityError: that failed; the old token is valid until it expires.
         """
         with self._lock:
-            if self._held is None or self._clock.now() >= self._held.renew_at:
+            held = self._held
+            if held is None or self._clock.now() >= held[1] - min(EARLY, held[0].lifetime / 2):
                 self._renew()
 
     def replacement(self, refused: str) -> str:
-        """A token other than the one that the function refused.
+        """Returns a token other than the one that the function refused.
 
         Raises:
             IdentityError: there is none.
         """
         with self._lock:
-            if self._held is not None and self._held.value == refused:
+            if self._held is not None and self._held[0].value == refused:
                 self._held = None
         return self.token()
 
-    def _renew(self) -> _Held:
+    def _valid(self) -> str | None:
+        held = self._held
+        return held[0].value if held is not None and self._clock.now() < held[1] else None
+
+    def _renewed(self) -> str:
+        with self._lock:
+            return self._valid() or self._renew()
+
+    def _renew(self) -> str:
         now = self._clock.now()
         if now < self._not_before:
             raise IdentityError(self._error)
@@ -111,13 +102,10 @@ class CachedToken:
         except IdentityError as error:
             self._metrics.token_refresh_errors.labels(kind="id").inc()
             self._error = str(error)
-            # From its end on: what took long must not be repeated at once by each of those who waited for it.
+            # From the end of the failure, so that the threads that waited for it do not repeat it at once.
             failed_at = self._clock.now()
             self._not_before = failed_at + self._backoff.delay(failed_at)
             raise
-        renew_at = now + max(token.lifetime - EARLY, token.lifetime / 2)
-        self._held = _Held(
-            value=token.value, principal=token.principal, renew_at=renew_at, expires_at=now + token.lifetime
-        )
+        self._held = token, now + token.lifetime
         self.obtained = True
-        return self._held
+        return token.value

@@ -107,3 +107,18 @@ def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
     grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)
     own = full_jitter(grown, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=chance)
     return max(own, answer.retry_after or 0.0)
+
+
+def suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:
+    """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
+
+    A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
+    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. One 403 or 404 opens the
+    circuit breaker, so that there the first one counts.
+    """
+    if answer.is_about_the_csr:
+        return None
+    if answer.verdict not in SUSPICIOUS or (answer.verdict in NOT_THE_FUNCTION and earlier is not None):
+        return earlier
+    hung = answer.verdict not in NOT_THE_FUNCTION and took >= HANG
+    return float("-inf") if hung else now

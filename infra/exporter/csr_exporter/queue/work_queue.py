@@ -8,7 +8,6 @@ soon after a failure, much later after an acknowledgement.
 """
 
 import enum
-import heapq
 import itertools
 import random
 from collections import Counter
@@ -17,15 +16,15 @@ from dataclasses import dataclass
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
+from csr_exporter.queue.delay_queue import DelayQueue
 from csr_exporter.queue.fair_queue import Capacity, FairQueue, RateLimit, TokenBuckets
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
+from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
 
 # Bounds the memory (about 1 KiB each); a later resync finds the rest.
 MOST_CSRS = 20_000
 # New CSRs go first, then retries, then suspects. Every fourth time the order is reversed, so that none of them starves.
 _REVERSED_EVERY = 4
-_SWEEP = 64
 
 
 class Change(enum.Enum):
@@ -103,41 +102,6 @@ class TrackedCsr:
             "due_in": None if self.due is None else round(self.due - now, 1),
             "code": self.code,
         }
-
-
-class DelayQueue:
-    """A heap of (time, number, uid). An entry counts only if `due_of` says that the uid is due at that time.
-
-    Of the uids that are due at the same time, the one that was added first goes first.
-    """
-
-    def __init__(self, due_of: Callable[[str], float | None]) -> None:
-        self._due_of = due_of
-        self._heap: list[tuple[float, int, str]] = []
-        self._number = itertools.count()
-        self._sweep_at = _SWEEP
-
-    def add(self, due: float, uid: str) -> None:
-        """Schedules the uid, replacing any earlier schedule."""
-        heapq.heappush(self._heap, (due, next(self._number), uid))
-        if len(self._heap) > self._sweep_at:
-            self._heap = [entry for entry in self._heap if self._counts(entry)]
-            heapq.heapify(self._heap)
-            self._sweep_at = 2 * len(self._heap) + _SWEEP
-
-    def pop(self, now: float) -> str | None:
-        """Removes and returns the uid that has been due for longest, if there is one."""
-        due = self.next_due()
-        return heapq.heappop(self._heap)[2] if due is not None and due <= now else None
-
-    def next_due(self) -> float | None:
-        """Returns when `pop` can return a uid."""
-        while self._heap and not self._counts(self._heap[0]):
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
-    def _counts(self, entry: tuple[float, int, str]) -> bool:
-        return self._due_of(entry[2]) == entry[0]
 
 
 class WorkQueue:
@@ -266,7 +230,7 @@ class WorkQueue:
         if tracked is None:  # it ended while it was in flight
             return
         tracked.in_flight, tracked.code, tracked.costs_a_token = False, answer.status, costs_a_token
-        tracked.suspect_after = _suspect_after(answer, tracked.suspect_after, took=took, now=now)
+        tracked.suspect_after = retry_policy.suspect_after(answer, tracked.suspect_after, took=took, now=now)
         if answer.verdict is Verdict.ACKNOWLEDGED:
             tracked.acknowledged, tracked.failures = item.stage, 0
             is_current = item.stage is tracked.stage
@@ -370,18 +334,3 @@ class WorkQueue:
     def _due_of(self, uid: str) -> float | None:
         tracked = self._tracked.get(uid)
         return None if tracked is None else tracked.due
-
-
-def _suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:
-    """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
-
-    A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
-    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. One 403 or 404 opens the
-    circuit breaker, so that there the first one counts.
-    """
-    if answer.is_about_the_csr:
-        return None
-    if answer.verdict not in SUSPICIOUS or (answer.verdict in NOT_THE_FUNCTION and earlier is not None):
-        return earlier
-    hung = answer.verdict not in NOT_THE_FUNCTION and took >= HANG
-    return float("-inf") if hung else now

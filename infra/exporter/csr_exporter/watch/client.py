@@ -1,7 +1,7 @@
 """The Kubernetes API server: pages of a list, and a watch, of the CSRs of one signerName.
 
-Both are bounded in bytes, whatever somebody wrote into a CSR. Nothing is retried here: what an error means for the list
-and the watch is `reflector`'s to decide.
+Both are bounded in bytes, whatever a requester wrote into a CSR. The client retries nothing: the reflector decides what
+an error means.
 """
 
 import random
@@ -12,44 +12,44 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from csr_exporter import csr
-from csr_exporter.configuration import ApiServer as Location
+from csr_exporter.configuration import ApiServer
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
-from csr_exporter.csr import MalformedError, Mask, Seen
+from csr_exporter.csr import MalformedError, Mask, Seen, field_of
 from csr_exporter.watch import errors
 from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError, error_event, refusal
-from csr_exporter.watch.page import Page, PageReader, version_of
+from csr_exporter.watch.page import Page, PageReader
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
 PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 PAGE = 500
-# Of several CSRs: that of 5,000 read in pages of 2 MiB would take 2 MiB more. A single one may be as long as a line of
-# the watch.
+# A page of several CSRs. Pages of 2 MiB would cost 2 MiB more memory. A single CSR may be as long as a line of the
+# watch.
 LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
-# Go's server reads 1 MiB of headers, and proxies before it much less. A token is about as long as a CSR's name.
+# Go's server reads 1 MiB of headers, and proxies read less. A honest token is about as long as a CSR's name.
 LONGEST_CONTINUATION = 8 << 10
-# The API server sends a bookmark about once a minute; without any byte for longer than that the connection is dead.
+# The API server sends a bookmark about once a minute. A connection without a byte for longer is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
 FROM_THE_BEGINNING = ""
-"""A watch from this version first shows every CSR that exists as new, without pages."""
-# Until here the uid of a CSR that is longer than that is looked for: what stands before it can be no longer, even if
-# every byte is written as six.
+"""A watch from this version first shows every existing CSR as new, without pages."""
+# The client looks for the uid of a longer CSR in this many bytes: no name before it is longer, even fully escaped.
 _HEAD = 16 << 20
 _EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The CSRs that a watch shows at once; `is_up_to_date`: with a bookmark, so that nothing older is still to come."""
+    """The CSRs that a watch shows at once; `is_up_to_date`: with a bookmark, so that it has shown everything older."""
 
     seen: tuple[Seen, ...] = ()
     is_up_to_date: bool = False
 
 
 class Watch:
-    """An open watch; `version` is where the next one continues, `oversize` counts lines that were not read.
+    """An open watch; `version` is where the next watch continues.
 
-    What a watch from the beginning shows first is in no order of versions: the next one continues only from a bookmark.
+    A watch from the beginning shows the existing CSRs in no order of versions, so only a bookmark says where the next
+    one continues.
     """
 
     def __init__(self, answer: Answer, version: str) -> None:
@@ -60,17 +60,17 @@ class Watch:
 
     @property
     def oversize(self) -> int:
-        """Lines that were longer than `LONGEST_LINE` and left out."""
+        """Lines that were longer than `LONGEST_LINE`, so that the client dropped them."""
         return self._lines.dropped
 
     def batches(self) -> Iterator[Batch]:
-        """What changed, as it arrives; an empty batch is still a sign of life. A deleted CSR has no stage.
+        """Yields changes as they arrive; an empty batch is still a sign of life. A deleted CSR has no stage.
 
-        A line that the end of the connection cuts is not counted as read: `version` stays before it.
+        If the connection ends inside a line, `version` stays before that line.
 
         Raises:
-            ExpiredError, RefusedError: as an ERROR event said.
-            MalformedError: a line that is not understood; what follows it is not read.
+            ExpiredError, RefusedError: as an ERROR event says.
+            MalformedError: a line that the client does not understand. It reads no further.
             UnreachableError: the connection broke.
         """
         for chunk in self._answer.chunks():
@@ -79,7 +79,7 @@ class Watch:
             try:
                 batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._seen(line)) is not None)
             except (ExpiredError, RefusedError, MalformedError):
-                yield Batch(seen=tuple(batch))  # what came before that line counts
+                yield Batch(seen=tuple(batch))  # the lines before that one count
                 raise
             yield Batch(seen=tuple(batch), is_up_to_date=self._bookmarked)
 
@@ -89,10 +89,11 @@ class Watch:
         if kind == "ERROR":
             raise error_event(content)
         if kind == "BOOKMARK":
-            self.version, self._bookmarked = version_of(content), True
+            self.version = field_of(field_of(content, "metadata", dict), "resourceVersion", str)
+            self._bookmarked = True
             return None
-        if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: it may be unhashable
-            raise MalformedError(f"watch: event type {kind!r:.40}, allowed is one of the API's five")
+        if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: the type may be unhashable
+            raise MalformedError(f"watch: type: Unsupported value: {kind!r:.40}")
         seen = csr.from_api(content)
         if self.version != FROM_THE_BEGINNING:
             self.version = seen.reference.resource_version
@@ -100,28 +101,24 @@ class Watch:
 
 
 class ApiClient:
-    """The API server as the exporter's service account sees it; safe to use from several threads."""
+    """The API server, as the exporter's service account sees it; safe to use from several threads."""
 
-    def __init__(self, location: Location, *, timeouts: Timeouts = TIMEOUTS) -> None:
+    def __init__(self, location: ApiServer, *, timeouts: Timeouts = TIMEOUTS) -> None:
         self._token_file = location.token_file
-        self._endpoint = Endpoint(
-            location.server,
-            timeouts=timeouts,
-            certificate_authority=location.certificate_authority,
-            connections=4,
-        )
+        authority = location.certificate_authority
+        self._endpoint = Endpoint(location.server, timeouts=timeouts, certificate_authority=authority, connections=4)
         self._watching: set[Answer] = set()
         self._interrupted = False
         self._lock = threading.Lock()
 
     def pages(self, signer_name: str) -> Iterator[Page]:
-        """The CSRs of a signerName, page by page, from one consistent version.
+        """Yields the CSRs of a signerName page by page, from one consistent version.
 
-        A page that is too large is asked for again with a quarter of the items; one CSR that is too large is left out.
+        If a page is too large, the client asks for a quarter of its CSRs. It leaves out a single CSR that is too large.
 
         Raises:
-            UnpageableListError: a continue token leads back, or is too long to be sent.
-            ExpiredError: the list took too long; it must be started again.
+            UnpageableListError: a continue token leads back, or is too long to send.
+            ExpiredError: the list took too long; the caller must start again.
             RefusedError, UnreachableError, MalformedError: no list for now.
         """
         limit, continuation = PAGE, ""
@@ -145,19 +142,15 @@ class ApiClient:
 
     @contextmanager
     def watch(self, signer_name: str, version: str) -> Iterator[Watch]:
-        """Opens a watch from a version on.
+        """Opens a watch that begins after a version.
 
         Raises:
-            ExpiredError: the version is too old, or not reached yet.
+            ExpiredError: the version is too old, or the API server has not reached it.
             RefusedError, UnreachableError: no watch for now.
         """
-        query = {
-            "watch": "true",
-            "resourceVersion": version,
-            "allowWatchBookmarks": "true",
-            # As client-go does, so that watches of many clients do not end together.
-            "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311 - no secret
-        }
+        # A random time, as in client-go, so that the watches of many clients do not end together.
+        seconds = str(random.randint(300, 600))  # noqa: S311 - no secret
+        query = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         with self._get(signer_name, query) as answer:
             with self._lock:
                 self._watching.add(answer)
@@ -170,7 +163,7 @@ class ApiClient:
                     self._watching.discard(answer)
 
     def interrupt(self) -> None:
-        """Ends the watches that wait in other threads, and those that are opened from now on."""
+        """Ends the watches of all threads, now and later."""
         with self._lock:
             self._interrupted = True
             watching = list(self._watching)
@@ -182,7 +175,7 @@ class ApiClient:
         self._endpoint.forget()
 
     def _page(self, signer_name: str, limit: int, continuation: str) -> Page | None:
-        """One page; None where it is too large, and of several CSRs."""
+        """Returns a page; None if it has several CSRs and is too large."""
         # An empty version asks for a consistent list: it never goes back in time, not even on another API server.
         start = {"continue": continuation} if continuation else {"resourceVersion": ""}
         reader = PageReader()
@@ -197,11 +190,8 @@ class ApiClient:
 
     @contextmanager
     def _get(self, signer_name: str, query: dict[str, str]) -> Iterator[Answer]:
-        headers = {
-            "Accept": "application/json",
-            "User-Agent": "csr-exporter",
-            "Authorization": f"Bearer {self._token()}",
-        }
+        token = read_credential(self._token_file)
+        headers = {"Accept": "application/json", "User-Agent": "csr-exporter", "Authorization": f"Bearer {token}"}
         selected = urlencode({"fieldSelector": f"spec.signerName={signer_name}", **query})
         try:
             with self._endpoint.request("GET", f"{PATH}?{selected}", headers=headers) as answer:
@@ -209,9 +199,5 @@ class ApiClient:
                     raise refusal(answer, "watch" if "watch" in query else "list")
                 yield answer
         except UnreachableError:
-            # The certificate authority's file may have been replaced.
-            self._endpoint.forget()
+            self._endpoint.forget()  # the certificate authority's file may have been replaced
             raise
-
-    def _token(self) -> str:
-        return read_credential(self._token_file)

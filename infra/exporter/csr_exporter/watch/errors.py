@@ -1,4 +1,4 @@
-"""The API server's errors: a meta/v1 Status as an answer's body, or inside a watch that began well."""
+"""The API server's errors: a meta/v1 Status, as the body of a response or as an ERROR event of a watch."""
 
 import time
 
@@ -12,14 +12,14 @@ FIELDS: dict[str, Mask] = {
     "message": None,
     "details": {"causes": [{"reason": None}], "retryAfterSeconds": None},
 }
-"""All that is read of a Status."""
+"""The fields of a Status that the exporter reads."""
 _LARGEST_STATUS = 64 << 10
-# Longer would leave the pod without a heartbeat for too long.
+# During a longer pause the pod would look dead.
 _LONGEST_PAUSE = 60.0
 
 
 class ExpiredError(Exception):
-    """The API server cannot continue from that version or page (410, or a version it has not reached): list anew."""
+    """The API server cannot continue from that version or page (410, or a version that it has not reached): relist."""
 
 
 class UnpageableListError(Exception):
@@ -32,7 +32,7 @@ class UnpageableListError(Exception):
 
 
 class RefusedError(Exception):
-    """The API server answered with an error; `status` is HTTP's, `retry_after` seconds it asks to wait."""
+    """The API server answered with an error; `status` is HTTP's, `retry_after` the seconds that it asks for."""
 
     def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -41,40 +41,37 @@ class RefusedError(Exception):
 
 
 def refusal(answer: Answer, verb: str) -> Exception:
-    """The exception for an answer with another status than 200; `verb` opens its message.
+    """Returns the exception for a response with another status than 200; `verb` opens its message.
 
     Raises:
-        UnreachableError: its body did not come.
+        UnreachableError: the body did not arrive.
     """
-    body = answer.body(_LARGEST_STATUS) or b""
     try:
-        status = parse_object(body, FIELDS)
+        status = parse_object(answer.body(_LARGEST_STATUS) or b"", FIELDS)
     except MalformedError:  # a proxy's page
         status = {}
     return _error(verb, status, status=answer.status, header=answer.headers.get("Retry-After"))
 
 
 def error_event(status: object) -> Exception:
-    """The exception for the object of an ERROR event inside a watch."""
-    return _error("watch", status if isinstance(status, dict) else {}, status=0)
+    """Returns the exception for the object of a watch's ERROR event."""
+    document = status if isinstance(status, dict) else {}
+    code = document.get("code")
+    return _error("watch", document, status=code if isinstance(code, int) and code else 500)
 
 
 def _error(verb: str, document: dict[str, object], *, status: int, header: str | None = None) -> Exception:
-    code = document.get("code")
-    status = status or (code if isinstance(code, int) else 500)
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
     message = f"{verb}: {status} {document.get('message', '')!s:.200}".rstrip()
-    if status == 410 or _is_too_new(status, details.get("causes"), message):  # noqa: PLR2004 - Gone
+    if status == 410 or (status == 504 and _is_too_new(details.get("causes"), message)):  # noqa: PLR2004 - HTTP's
         return ExpiredError(message)
     asked = header if header is not None else details.get("retryAfterSeconds")
     wait = retry_after(str(asked), wall_clock=time.time(), most=_LONGEST_PAUSE) if asked else None
     return RefusedError(message, status=status, retry_after=wait)
 
 
-def _is_too_new(status: int, causes: object, message: str) -> bool:
-    """Whether another API server gave us a version that this one has not reached: 504 with that cause."""
-    if status != 504:  # noqa: PLR2004 - Gateway Timeout
-        return False
+def _is_too_new(causes: object, message: str) -> bool:
+    """Whether another API server issued the version, and this one has not reached it."""
     reasons = [cause.get("reason") for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
     return "ResourceVersionTooLarge" in reasons or "Too large resource version" in message

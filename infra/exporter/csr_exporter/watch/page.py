@@ -1,11 +1,11 @@
-"""One page of a list of CSRs, as the API server answers it."""
+"""One page of a list of CSRs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 from csr_exporter import csr
-from csr_exporter.csr import MalformedError, Mask, Seen
+from csr_exporter.csr import MalformedError, Mask, Seen, field_of
 from csr_exporter.watch.stream import FieldReader
 
 _LIST: Mask = {"metadata": {"resourceVersion": None, "continue": None}, "items": [csr.FIELDS]}
@@ -13,10 +13,16 @@ _LIST: Mask = {"metadata": {"resourceVersion": None, "continue": None}, "items":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A part of a list; `version` is the whole list's, and where a watch continues.
+    """A part of a list.
 
-    `malformed` items were not understood and `oversize` ones not read; both are missing in `seen`. `unread` has their
-    uids, as far as those could be seen. `size` is in bytes.
+    Attributes:
+        version: the list's resourceVersion, where a watch continues.
+        seen: its CSRs.
+        size: bytes.
+        malformed: CSRs that the exporter does not understand.
+        oversize: CSRs that are too large to read.
+        unread: uids of these, as far as the exporter could read them.
+        continuation: the token of the next page; empty on the last one.
     """
 
     version: str
@@ -29,58 +35,61 @@ class Page:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the uid of every item is known: what this page does not show is not there."""
+        """Whether the uid of every CSR is known. If so, CSRs that the page does not show do not exist."""
         return len(self.unread) == self.malformed + self.oversize
 
     @property
     def uids(self) -> Iterator[str]:
-        """Of all items, as far as they could be seen."""
+        """The uids of all CSRs, as far as they are known."""
         return chain((seen.reference.uid for seen in self.seen), self.unread)
 
 
 class PageReader(FieldReader):
-    """Reads a page as it arrives: the list's own metadata come first, and each CSR's before the rest of it."""
+    """Reads a page as it arrives: the list's metadata come first, and each CSR's metadata before its other fields."""
 
     def __init__(self) -> None:
         super().__init__(_LIST)
 
     @property
     def uid(self) -> str | None:
-        """That of the last CSR, once it was read."""
+        """The uid of the last CSR, once it arrived."""
         items = self._document.get("items")
         return _uid(items[-1]) if isinstance(items, list) and items else None
 
     def page(self) -> Page:
-        """Returns the page; its CSRs are read one by one.
+        """Returns the page.
 
         Raises:
-            MalformedError: It is no list. What is not understood of one CSR is counted only.
+            MalformedError: it is no list. A CSR that the exporter does not understand only counts as malformed.
         """
-        items = self.end().get("items")
-        if not isinstance(items, list):  # an empty list would end all work
-            raise MalformedError(f"list: items is {type(items).__name__}, allowed is a list")
-        version, continuation = _list_metadata(self._document)
-        read = [_read(item) for item in items]
+        # Required: a list without items would end every CSR in the queue.
+        read = [_read(item) for item in field_of(self.end(), "items", list)]
         seen = tuple(item for item in read if isinstance(item, Seen))
-        return Page(
-            version=version,
-            seen=seen,
-            size=self.size,
-            malformed=len(items) - len(seen),
-            unread=tuple(item for item in read if isinstance(item, str)),
-            continuation=continuation,
-        )
+        unread = tuple(item for item in read if isinstance(item, str))
+        return self._page(seen=seen, malformed=len(read) - len(seen), unread=unread)
 
     def oversize(self) -> Page:
-        """Returns the page of one CSR that is too large, of which the beginning was read.
+        """Returns the page of one CSR that is too large, of which only the beginning was read.
 
         Raises:
-            MalformedError: It is no list.
+            MalformedError: it is no list.
         """
         self._parse()
-        version, continuation = _list_metadata(self._document)
-        unread = () if self.uid is None else (self.uid,)
-        return Page(version=version, seen=(), size=self.size, oversize=1, unread=unread, continuation=continuation)
+        return self._page(oversize=1, unread=() if self.uid is None else (self.uid,))
+
+    def _page(
+        self, *, seen: tuple[Seen, ...] = (), malformed: int = 0, oversize: int = 0, unread: tuple[str, ...]
+    ) -> Page:
+        metadata = field_of(self._document, "metadata", dict)
+        return Page(
+            version=field_of(metadata, "resourceVersion", str),
+            seen=seen,
+            size=self.size,
+            malformed=malformed,
+            oversize=oversize,
+            unread=unread,
+            continuation=field_of(metadata, "continue", str, ""),
+        )
 
     @property
     def _document(self) -> dict[str, object]:
@@ -88,21 +97,8 @@ class PageReader(FieldReader):
         return document if isinstance(document, dict) else {}
 
 
-def version_of(document: object) -> str:
-    """The resourceVersion of a list, an object or a bookmark.
-
-    Raises:
-        MalformedError: there is none.
-    """
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-    if isinstance(version, str) and version:
-        return version
-    raise MalformedError(f"metadata.resourceVersion is {type(version).__name__}, allowed is text")
-
-
 def _read(item: object) -> Seen | str | None:
-    """Returns the CSR; of what is not understood the uid, or None where that is not there either."""
+    """The CSR, or its uid if the rest is malformed, or None."""
     try:
         return csr.from_api(item)
     except MalformedError:
@@ -113,11 +109,3 @@ def _uid(item: object) -> str | None:
     metadata = item.get("metadata") if isinstance(item, dict) else None
     uid = metadata.get("uid") if isinstance(metadata, dict) else None
     return uid if isinstance(uid, str) else None
-
-
-def _list_metadata(document: object) -> tuple[str, str]:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    continuation = metadata.get("continue", "") if isinstance(metadata, dict) else ""
-    if not isinstance(continuation, str):
-        raise MalformedError(f"list: metadata.continue is {type(continuation).__name__}, allowed is text")
-    return version_of(document), continuation

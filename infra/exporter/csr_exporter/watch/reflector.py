@@ -1,8 +1,8 @@
-"""The loop that keeps the work in step with the API server: list, watch from there, list again when that is over.
+"""The reflector: lists, watches from that version, and lists again when the watch cannot continue.
 
-Between the two nothing is lost: a watch continues from the version of the list or of the last change that was read. A
-version that the API server no longer has, or a line that is not understood, leads back to the list. Every failure is
-followed by a growing wait; none ends the loop.
+It loses nothing in between: a watch continues from the version of the list, or of the last change that it showed. If
+the API server no longer has that version, or sends a line that the reflector does not understand, the reflector lists
+again. After every failure it waits, longer each time. No failure ends the loop.
 """
 
 from dataclasses import dataclass, replace
@@ -20,31 +20,31 @@ from csr_exporter.watch.page import Page
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
 SHORTEST_WATCH = 1.0
-# One that ends as soon but has shown something is opened again after this many seconds.
+# If it has shown something, the next watch begins after this time.
 SHORT_WATCH_PAUSE = 0.2
-# One that lasted so long shows that what was wrong before is over.
+# A watch of this length shows that the API server is well: the back-off starts again.
 HEALTHY_WATCH = 10.0
-# What demands a list so long after the last one gets it at once, as after every restart of the API server.
+# If the last list is this old, the next one starts at once, as after every restart of the API server.
 LIST_SPACING = 10.0
-# After so many refusals in a row it may be this very version that cannot be watched: an ERROR event comes again and
-# again where an object cannot be decoded. Those of the second line say nothing of the version.
+# After this many refusals in a row, the version itself may be the reason: the API server sends an ERROR event whenever
+# it cannot decode an object. The statuses below say nothing about the version.
 STUBBORN = 5
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
-# A watch that lasted so long was in step when it ended, also where the API server sends no bookmarks.
+# A watch of this length was up to date when it ended, even if the API server sends no bookmarks.
 LONG_WATCH = 60.0
-# What seems to be absent from a list of more CSRs than this is left to a shorter one: uids take memory too.
+# A longer list ends no CSR by its absence: the uids would cost too much memory.
 LONGEST_LIST = 50_000
 
 
 @dataclass(slots=True)
 class ReflectorStatus:
-    """What the health pages ask of a reflector. Times are the clock's; None: never.
+    """What the health pages show of a reflector. Times are the clock's; None: never.
 
     Attributes:
-        beat: when the loop last did anything at all.
-        contact: when the API server last sent something of use.
-        listed: whether a first list was complete.
-        refused: whether the API server forbids what we ask (401, 403).
+        beat: when the loop last did anything.
+        contact: when the API server last answered.
+        listed: whether the first list is complete.
+        refused: whether the API server forbids the list or the watch (401, 403).
         bookmark: when the watch began, or last showed a bookmark.
         up_to_date: when the watch had last shown everything.
     """
@@ -58,22 +58,10 @@ class ReflectorStatus:
 
 
 class Reflector:
-    """Reads one signerName; `run` is a thread's body.
-
-    Attributes:
-        signer_name: the signerName.
-        vitals: what the health pages ask.
-    """
+    """Keeps the work queue up to date for one signerName; `run` is a thread's body."""
 
     def __init__(
-        self,
-        signer_name: str,
-        *,
-        client: ApiClient,
-        dispatcher: Dispatcher,
-        clock: Clock,
-        log: Log,
-        metrics: Metrics,
+        self, signer_name: str, *, client: ApiClient, dispatcher: Dispatcher, clock: Clock, log: Log, metrics: Metrics
     ) -> None:
         self.signer_name = signer_name
         self._client = client
@@ -89,14 +77,14 @@ class Reflector:
         self.status = ReflectorStatus(beat=clock.now())
 
     def run(self) -> None:
-        """Lists and watches until the clock says that the end has come."""
+        """Lists and watches until the clock stops."""
         pause = 0.0
         while not self._clock.wait(pause):
             self.status.beat = self._clock.now()
             pause = self._cycle()
 
     def _cycle(self) -> float:
-        """One list where it is needed, and one watch; returns the seconds until the next cycle."""
+        """Lists if necessary, and watches once; returns the seconds until the next cycle."""
         try:
             if self._version is None:
                 self._version = self._list_or_begin()
@@ -133,7 +121,7 @@ class Reflector:
         present, whole = set[str](), True
         for page in self._client.pages(self.signer_name):
             self._contact()
-            self._listed_at = self._clock.now()  # that a list takes long is no reason to begin the next one at once
+            self._listed_at = self._clock.now()  # not since: a list may take long
             count_unread(page, self._log, self._metrics)
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())
@@ -149,7 +137,7 @@ class Reflector:
         return version
 
     def _watch(self, version: str) -> float:
-        """Watches from a version until that ends; returns the seconds until the next cycle."""
+        """Watches from a version until the watch ends; returns the seconds until the next cycle."""
         began = self._clock.now()
         with self._client.watch(self.signer_name, version) as watch:
             self._contact()
@@ -171,10 +159,10 @@ class Reflector:
         self._metrics.short_watches.inc()
         if self._version != version:
             return SHORT_WATCH_PAUSE
-        return self._failed(UnreachableError("watch: ended at once and showed nothing"))
+        return self._failed(UnreachableError("watch: the API server ended it at once, without an event"))
 
     def _follow(self, watch: Watch) -> str:
-        """Hands on what a watch shows; returns how it ended."""
+        """Tells the dispatcher what a watch shows; returns how the watch ended."""
         try:
             for batch in watch.batches():
                 self._contact()
@@ -184,7 +172,7 @@ class Reflector:
                 if batch.is_up_to_date:
                     self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:
-            # Cut, or silent for too long: nothing is lost, the next watch continues from the last version.
+            # The next watch continues from the last version.
             self._log.info("watch broke", signer_name=self.signer_name, error=error)
             return "broke"
         return "end"
@@ -208,8 +196,8 @@ class Reflector:
 
 
 def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
-    """Counts and logs the items that a page should have and has not: nothing is left out silently."""
+    """Counts and logs the CSRs of a page that the exporter could not read."""
     if page.malformed or page.oversize:
         metrics.parse_errors.inc(page.malformed)
         metrics.oversize.inc(page.oversize)
-        log.error("CSRs in a list were not read", malformed=page.malformed, oversize=page.oversize)
+        log.error("the exporter could not read CSRs of a list", malformed=page.malformed, oversize=page.oversize)

@@ -1,6 +1,6 @@
-"""The safety net: every ten minutes a list beside the watch, which adds what the watch should have shown.
+"""The resync: every ten minutes a list beside the watch, which adds what the work queue lacks.
 
-It ends only what two lists in a row do not show, since it may be older than what the watch has shown.
+It ends a CSR only if two resyncs in a row do not show it: a list may be older than what the watch has shown.
 """
 
 import random
@@ -14,11 +14,10 @@ from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
-from csr_exporter.watch.page import Page
 from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
 
 PERIOD = 600.0
-# How often it is looked whether something was missed, and whether what was left out has capacity now.
+# How often the resync looks whether the watch missed a CSR, and whether the queue has capacity again.
 _TICK = 15.0
 
 
@@ -48,7 +47,7 @@ class Resync:
         metrics.bookmark_age.set_function(self._bookmark_age)
 
     def run(self) -> None:
-        """Lists every `period` seconds, give or take a fifth, and when there is capacity again, until the end comes."""
+        """Lists every `period` seconds, give or take a fifth, and when the queue has capacity again."""
         due = self._next_due()
         while not self._clock.wait(min(_TICK, max(0.0, due - self._clock.now()))):
             self.report_missed()
@@ -57,12 +56,13 @@ class Resync:
                 due = self._next_due()
 
     def list_once(self) -> None:
-        """Lists once; a failure is logged and the next period's list makes up for it."""
+        """Lists once. After a failure, the next period's list makes up for it."""
         since, present = self._clock.now(), dict[str, set[str]]()
         self._dispatcher.resync_begins()
         try:
             for reflector in self._reflectors:
-                uids = self._list(reflector)
+                uids = self._list(reflector.signer_name)
+                self._metrics.resyncs.labels("incomplete" if uids is None else "complete").inc()
                 if uids is not None:
                     present[reflector.signer_name] = uids
         finally:
@@ -70,36 +70,30 @@ class Resync:
         self._log.info("resynced", waiting=self._dispatcher.waiting, counts=self._metrics.counts)
 
     def report_missed(self) -> None:
-        """Counts and logs what a watch was proved to have missed: that must not happen."""
+        """Counts and logs what a watch missed. That must not happen."""
         up_to_date = {reflector.signer_name: reflector.status.up_to_date for reflector in self._reflectors}
         for signer_name, uid in self._dispatcher.missed(up_to_date):
             self._metrics.resync_missed.inc()
             self._log.error("the watch missed a CSR that the resync found", signer_name=signer_name, uid=uid)
 
-    def _list(self, reflector: Reflector) -> set[str] | None:
-        """What may still get a certificate, or could not be read; None where the list was not complete."""
-        uids: set[str] | None = set()
+    def _list(self, signer_name: str) -> set[str] | None:
+        """Returns the uids of CSRs that may still get a certificate; None if the list is not complete."""
+        uids, is_complete = set[str](), True
         try:
-            for page in self._client.pages(reflector.signer_name):
+            for page in self._client.pages(signer_name):
                 count_unread(page, self._log, self._metrics)
-                uids = self._page(page, uids)
+                self._dispatcher.resynced(page.seen, unread=page.unread)
+                is_complete = is_complete and page.is_whole and len(uids) <= LONGEST_LIST
+                if is_complete:
+                    uids.update((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
         except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
-            self._log.warning("resync failed", signer_name=reflector.signer_name, error=error)
-            uids = None
-        self._metrics.resyncs.labels("complete" if uids is not None else "incomplete").inc()
-        return uids
-
-    def _page(self, page: Page, uids: set[str] | None) -> set[str] | None:
-        self._dispatcher.resynced(page.seen, unread=page.unread)
-        if uids is None or not page.is_whole or len(uids) > LONGEST_LIST:
+            self._log.warning("resync failed", signer_name=signer_name, error=error)
             return None
-        return uids.union((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
+        return uids if is_complete else None
 
     def _bookmark_age(self) -> float:
-        now = self._clock.now()
-        return max(
-            (now - since for each in self._reflectors if (since := each.status.bookmark) is not None), default=0.0
-        )
+        since = [each.status.bookmark for each in self._reflectors if each.status.bookmark is not None]
+        return self._clock.now() - min(since) if since else 0.0
 
     def _next_due(self) -> float:
         return self._clock.now() + self._period * (0.8 + 0.4 * self._chance())

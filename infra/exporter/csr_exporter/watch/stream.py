@@ -1,14 +1,15 @@
-"""JSON of the API server, read as it arrives: only the fields that a mask names are kept.
+"""JSON of the API server, read as it arrives. The exporter keeps only the fields that a mask names.
 
-A requester may fill a CSR with what etcd stores, 1.5 MB, and a list shows that to every client. As Python values
-`metadata.managedFields` of this size take 45 MB, and nested as deeply as kube-apiserver takes them (9,995 levels, tried
-on 1.37) `json` cannot read them at all. So what the mask does not name is checked to be JSON and dropped.
+Attack: a requester fills a CSR with 1.5 MB, as much as etcd stores, and the list shows it to the exporter. As Python
+values, `metadata.managedFields` of this size take 45 MB. Nested as deeply as kube-apiserver allows (9,995 levels in
+1.37), `json` cannot read them at all. So the reader checks that the other fields are JSON, and drops them.
 """
 
 import codecs
 from collections.abc import Generator, Iterator
 from typing import Any
 
+# ijson's default falls back to a parser in Python, which is eight times as slow.
 from ijson.backends import yajl2_c
 from ijson.common import JSONError
 
@@ -16,7 +17,7 @@ from csr_exporter.csr import MalformedError, Mask
 
 
 class LineSplitter:
-    """Lines of JSON. A line longer than `limit` bytes is dropped whole and counted in `dropped`."""
+    """Splits a stream into lines. It drops a line longer than `limit` bytes, and counts it in `dropped`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -25,7 +26,7 @@ class LineSplitter:
         self.dropped = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Takes the next bytes and gives the lines that they complete, without line ends, empty ones left out."""
+        """Takes the next bytes, and yields the lines that they complete, without line ends and empty lines."""
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             self._add(end)
@@ -51,10 +52,11 @@ class LineSplitter:
 
 
 _LEVELS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-# A text that begins in one block and ends in another is looked at from its beginning in each: 9 MB in blocks of 16 KiB,
-# as TLS has them, took 17 s. A page of several CSRs is no larger than a block.
+# yajl reads a string that spans blocks from its beginning in each block: 9 MB in TLS' blocks of 16 KiB took 17 s. A
+# page of several CSRs is no larger than a block.
 _BLOCK = 2 << 20
-# Decoded, a single character outside the BMP makes every other as large as itself.
+# A character outside the BMP makes every other character of its Python string four bytes long, so that strings are
+# short.
 _PIECE = 1 << 16
 
 
@@ -62,8 +64,8 @@ class FieldReader:
     """Reads one document.
 
     Attributes:
-        kept: What is read so far, as the only element.
-        size: How many bytes were read.
+        kept: the fields that arrived so far, in one element.
+        size: bytes.
     """
 
     def __init__(self, mask: Mask) -> None:
@@ -71,18 +73,17 @@ class FieldReader:
         self.size = 0
         target = _keep(mask, self.kept)
         next(target)
-        # Without use_float, ijson 3.6 hands out an invalid object for an integer of 4,301 digits.
+        # Without use_float, ijson 3.6 yields an invalid object for an integer of 4,301 digits.
         self._parser = yajl2_c.basic_parse_coro(target, use_float=True)
-        # A client may write bytes into managedFields that are no UTF-8, and kube-apiserver shows them as they are. Each
-        # becomes a question mark: U+FFFD would be three times as large.
+        # managedFields may contain bytes that are not UTF-8. Each becomes a question mark; U+FFFD is three bytes long.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
         self._block = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Takes what comes next; `kept` may lag behind.
+        """Takes the next bytes; `kept` may lag behind.
 
         Raises:
-            MalformedError: This is no JSON.
+            MalformedError: they are no JSON.
         """
         self.size += len(data)
         for start in range(0, len(data), _PIECE):
@@ -94,7 +95,7 @@ class FieldReader:
         """Returns the document.
 
         Raises:
-            MalformedError: It is no object, or it is not complete.
+            MalformedError: it is no object, or not complete.
         """
         self._add(self._decoder.decode(b"", final=True))
         self._parse()
@@ -104,18 +105,18 @@ class FieldReader:
             raise self._malformed() from error
         (document,) = self.kept
         if not isinstance(document, dict):
-            raise MalformedError(f"JSON {type(document).__name__}, allowed is an object")
+            raise MalformedError(f"the document: Invalid value: {type(document).__name__}: must be an object")
         return document
 
     def _add(self, text: str) -> None:
         self._block += text.encode(errors="replace")
 
     def _parse(self) -> None:
-        if not self._block:  # it would end the document
+        if not self._block:  # an empty block ends the document
             return
         try:
             self._parser.send(self._block)
-        except (JSONError, UnicodeDecodeError) as error:  # the latter for an escaped surrogate
+        except (JSONError, UnicodeDecodeError) as error:  # UnicodeDecodeError: an escaped surrogate
             raise self._malformed() from error
         self._block.clear()
 
@@ -127,7 +128,7 @@ def parse_object(data: bytes, mask: Mask) -> dict[str, object]:
     """Reads an object.
 
     Raises:
-        MalformedError: It is none.
+        MalformedError: it is none.
     """
     reader = FieldReader(mask)
     reader.feed(data)
@@ -135,11 +136,11 @@ def parse_object(data: bytes, mask: Mask) -> dict[str, object]:
 
 
 def _keep(mask: Mask, kept: list[object]) -> Generator[None, tuple[str, object], None]:
-    """Appends to `kept` what the mask names of a document whose parser events are sent; the last of two equal keys."""
+    """Receives the parser's events of a document, and appends to `kept` the fields that the mask names."""
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
     key: object = None
-    dropped = 0  # levels that are open in what is dropped
+    dropped = 0  # open levels inside a dropped value
     while True:
         event, value = yield
         level = _LEVELS.get(event, 0)
