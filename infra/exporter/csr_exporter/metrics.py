@@ -46,7 +46,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # memory, processor time, descriptors
         # What is to be done.
         self.csr_pending = self._gauge("csr_pending", "CSRs that may still get a certificate", "stage")
-        self.oldest_undelivered = self._gauge("oldest_undelivered_seconds", "age of the oldest CSR not acknowledged")
+        self.oldest_undelivered = self._gauge(
+            "oldest_undelivered_seconds", "age of the oldest CSR not acknowledged"
+        )
         self.delivery_seconds = self._histogram("delivery_seconds", "creation of a CSR to its acknowledgement", _AGES)
         self.issuance_seconds = self._histogram("issuance_seconds", "creation of a CSR to its certificate seen", _AGES)
         # Sending.
@@ -120,7 +122,7 @@ class QueueStatus:
 
     Attributes:
         pending: CSRs by stage.
-        oldest_undelivered: when the oldest CSR was created of which nothing is acknowledged; "" where there is none.
+        oldest_undelivered: when the oldest CSR was created that the function should have acknowledged; "": none.
         in_flight: events under way.
         limit: events that may be.
         circuit: 0 closed, 1 half open, 2 open.
