@@ -46,9 +46,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)  # memory, processor time, descriptors
         # What is to be done.
         self.csr_pending = self._gauge("csr_pending", "CSRs that may still get a certificate", "stage")
-        self.oldest_undelivered = self._gauge(
-            "oldest_undelivered_seconds", "age of the oldest CSR not acknowledged"
-        )
+        self.oldest_undelivered = self._gauge("oldest_undelivered_seconds", "age of the oldest CSR not acknowledged")
         self.delivery_seconds = self._histogram("delivery_seconds", "creation of a CSR to its acknowledgement", _AGES)
         self.issuance_seconds = self._histogram("issuance_seconds", "creation of a CSR to its certificate seen", _AGES)
         # Sending.
