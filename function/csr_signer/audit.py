@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from csr_signer.attestation import Attestation
-from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import SignerError, UnavailableError
-from csr_signer.lint import TBSCertificate
-from csr_signer.policy import Permit, Signer
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.decision import Permit, Signer
 from csr_signer.violation import LONGEST_TEXT, quote
 
 LOG_NAME: Final = "csr-signer"

@@ -21,18 +21,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from csr_signer import attestation, certificate, issuer, lint, pkcs10, policy
-from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
 from csr_signer.audit import Audit, AuditRecord, attestation_facts, certificate_facts, csr_facts
-from csr_signer.cloud_event import RequestReference
+from csr_signer.ca import issuer
+from csr_signer.ca.algorithm import SignatureAlgorithm
+from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
 from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError
-from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm
-from csr_signer.kms import Signature
-from csr_signer.lint import TBSCertificate
-from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
-from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.issuance import certificate, lint
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms.key import Signature
+from csr_signer.objects.csr import APPROVED, CertificateSigningRequest, triage
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.policy import attestation
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.decision import Decision, Deferral, Permit, Refusal, Signer, decide
+from csr_signer.request import pkcs10
 from csr_signer.violation import describe
 
 FRESH_SECONDS = 5.0
@@ -42,7 +47,7 @@ EVIDENCE = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
 
 class Cluster(Protocol):
-    """The API server of one cluster; `cluster.KubernetesCluster` is the real one and says what each call means."""
+    """The API server of one cluster; `client.KubernetesCluster` is the real one and says what each call means."""
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
@@ -63,7 +68,7 @@ class Cluster(Protocol):
 
 
 class Key(Protocol):
-    """One key version; `kms.CloudKmsKey` is the real one and says what each call checks."""
+    """One key version; `kms.key.CloudKmsKey` is the real one and says what each call checks."""
 
     def public_key(self) -> KmsPublicKey: ...  # noqa: D102
     def sign(  # noqa: D102
@@ -155,7 +160,7 @@ class Pipeline:
         attested = _attest(csr, signer, served.cluster)
 
         # 6 decide
-        decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
+        decision = decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
         return case.act(decision, attested, alone=len(served.signers) == 1)
 
 

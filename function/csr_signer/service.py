@@ -12,17 +12,20 @@ from typing import Final
 
 from werkzeug.wrappers import Request, Response
 
-from csr_signer import cloud_event, configuration, issuer, kms
+from csr_signer import configuration
 from csr_signer.audit import Audit, AuditRecord, fault
-from csr_signer.cloud_event import RequestReference
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.ca import issuer
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Configuration
-from csr_signer.credentials import api_client
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
-from csr_signer.kms import CloudKmsKey
+from csr_signer.events import cloud_event
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.kms.client import Connection, connect
+from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Pipeline, ServedCluster
-from csr_signer.shared import SharedFetch
+from csr_signer.single_flight import SharedFetch
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """Environment variable that names the configuration document."""
@@ -48,8 +51,8 @@ class Service:
         if not path:
             raise ConfigurationError(f"environment variable {CONFIGURATION} does not name the configuration document")
         settings = configuration.load(Path(path))
-        client = kms.Connection(
-            lambda: kms.connect(
+        client = Connection(
+            lambda: connect(
                 endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
             )
         )

@@ -46,7 +46,7 @@ def test_nothing_for_developers_is_deployed(lock: Lock) -> None:
 
 
 def test_the_exporter_ships_three_packages() -> None:
-    """Its memory is bounded by what it imports: ijson, prometheus-client, urllib3 and the standard library."""
+    """What the exporter imports bounds its memory: ijson, prometheus-client, urllib3 and the standard library."""
     (lock,) = [lock for lock in LOCKS if lock.path == "infra/exporter/requirements.txt"]
     assert list(pins(lock)) == ["ijson", "prometheus-client", "urllib3"]
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import itertools
 import json
 import ssl
 import threading
@@ -21,7 +22,7 @@ from csr_exporter.connection import Timeouts, UnreachableError
 from csr_exporter.csr import MalformedError, Stage
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.page import Page
 from sandbox.pki import Authority
 from tests.exporter.support import (
@@ -105,6 +106,25 @@ def test_a_list_is_asked_page_by_page(tmp_path: Path) -> None:
     assert first == {"fieldSelector": f"spec.signerName={SIGNER}", "limit": "500", "resourceVersion": ""}
     assert second == {"fieldSelector": f"spec.signerName={SIGNER}", "limit": "500", "continue": "A"}
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer service-account-token"}
+
+
+def test_attack_a_continue_token_that_leads_back_ends_the_list(tmp_path: Path) -> None:
+    """JSON cannot carry a CSR's name that is not UTF-8: the API server's token after it leads back before it."""
+    with (
+        _api(lambda *_: page(csr_document(1), following="back"), tmp_path) as (api, _),
+        pytest.raises(UnpageableListError, match="page 1 leads back"),
+    ):
+        list(itertools.islice(api.pages(SIGNER), 10))
+
+
+def test_attack_a_continue_token_of_kilobytes_ends_the_list(tmp_path: Path) -> None:
+    """It holds a CSR's name, which may be longer than an API server reads of a URL."""
+    with (
+        _api(lambda *_: page(csr_document(1), following="x" * 9000), tmp_path) as (api, server),
+        pytest.raises(UnpageableListError, match="Too long: continue: must have at most 8192 bytes"),
+    ):
+        list(api.pages(SIGNER))
+    assert len(server.requests) == 1
 
 
 def test_the_token_is_read_for_every_request(tmp_path: Path) -> None:

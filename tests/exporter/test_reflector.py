@@ -78,7 +78,7 @@ class Rig:
 def _asked(request: Request) -> str:
     query = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
     if "watch" in query:
-        return f"watch:{query['resourceVersion']}"
+        return f"watch:{query.get('resourceVersion', '')}"
     return f"list:{query['continue']}" if "continue" in query else "list"
 
 
@@ -167,6 +167,24 @@ GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Ex
 
 def _bookmark(version: str) -> dict[str, object]:
     return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
+
+
+def test_attack_a_list_without_end_is_replaced_by_a_watch_from_the_beginning(tmp_path: Path) -> None:
+    """A name that is not UTF-8 makes the list circular. The watch shows every CSR, and continues from a bookmark only.
+
+    Before the bookmark, what it shows is in no order of versions: a watch that breaks there begins again.
+    """
+    script = Script(
+        lists=[page(csr_document(1), following="back")] * 2,
+        watches=[
+            stream(_event("ADDED", 1), _event("ADDED", 2)),
+            stream(_event("ADDED", 1), _event("ADDED", 2), _event("ADDED", 3), _bookmark("500")),
+            stream(_event("ADDED", 4, version="501")),
+        ],
+    )
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:6] == ["list", "list:back", "watch:", "watch:", "watch:500", "watch:501"]
+        assert sorted(number for number, _ in rig.waiting()) == [1, 2, 3, 4]
 
 
 def test_created_between_list_and_watch(tmp_path: Path) -> None:

@@ -564,13 +564,26 @@ def test_suspects_do_not_starve() -> None:
     assert 1 in [int(_taken(queue, 20.0).reference.uid[:8]) for _ in range(4)]
 
 
+def test_attack_a_pod_beyond_its_rate_limit_pages_nobody() -> None:
+    """A CSR that waits for its own requester's token is no sign that the exporter does not reach the function."""
+    queue = WorkQueue(chance=lambda: 0.0)
+    for number in range(1, 9):
+        hostile = dataclasses.replace(reference(number, pod=1), creation_timestamp="2026-11-24T09:00:00Z")
+        queue.see(hostile, Stage.PENDING, now=0.0)
+    assert queue.oldest_undelivered(0.0) == "2026-11-24T09:00:00Z"
+    while (item := queue.take(0.0)) is not None:
+        queue.settle(item, ACKNOWLEDGED, now=0.0)
+    assert queue.oldest_undelivered(0.0) == ""
+    assert queue.oldest_undelivered(30.0) == "2026-11-24T09:00:00Z"
+
+
 def test_what_an_operator_is_told() -> None:
     """Counts by stage, the oldest of which nothing is acknowledged, and the first entries without their names."""
     queue = _queue(1, 2, chance=0.0)
     queue.see(dataclasses.replace(reference(3), creation_timestamp="2026-11-24T09:00:00Z"), Stage.PENDING, now=0.0)
     assert queue.pending() == {Stage.APPROVED: 2, Stage.PENDING: 1}
-    assert queue.oldest_undelivered() == "2026-11-24T09:00:00Z"
-    assert WorkQueue().oldest_undelivered() == ""
+    assert queue.oldest_undelivered(0.0) == "2026-11-24T09:00:00Z"
+    assert WorkQueue().oldest_undelivered(0.0) == ""
     item = _taken(queue, 0.0)
     assert [(each["in_flight"], each["due_in"]) for each in queue.described(1, 0.2)] == [(True, None)]
     queue.settle(item, FAILED, now=0.0)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
+from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
 from sandbox.calico import der
 from tests.function.authorities import Ca, permitted
 from tests.function.builders import (

@@ -15,10 +15,10 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from csr_signer import errors
-from csr_signer.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault, receive
 from csr_signer.configuration import Authentication, ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
-from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.events.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault, receive
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events"
 SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"

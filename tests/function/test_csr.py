@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.csr import CertificateSigningRequest, Requester, triage
 from csr_signer.errors import ItemError, UnavailableError
+from csr_signer.objects.csr import CertificateSigningRequest, Requester, triage
 from tests.function.builders import (
     CREATED,
     CSR_UID,

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError
-from sandbox import managed_fields
+from csr_exporter.watch.errors import ExpiredError, UnpageableListError
+from sandbox import managed_fields, protobuf
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.process import Part
@@ -289,4 +290,32 @@ def test_a_csr_that_is_too_large_to_be_read(plane: Plane) -> None:
     pages = list(api.pages(signer_name))  # it is the first one now
     assert [seen.reference.name for each in pages for seen in each.seen] == ["large-3"]
     assert all(each.is_whole for each in pages)
+    api.close()
+
+
+def test_attack_a_name_that_json_cannot_carry_makes_the_list_circular(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is given up when it leads back, and a watch from the beginning shows what the list would have shown."""
+    plane.token_file.write_text(plane.token("circular"))
+    signer_name = "example.com/circular"
+    plane.create("circular-1", "circular-3", signer_name=signer_name)
+    document = plane.document("circular-2", signer_name=signer_name)
+    plane.api.post_protobuf(CSRS, protobuf.certificate_signing_request(document, name=b"circular-2\xff"))
+    monkeypatch.setattr(client, "PAGE", 1)
+    location = Location(
+        server=plane.control_plane.server,
+        certificate_authority=plane.control_plane.certificate_authority,
+        token_file=plane.token_file,
+    )
+    api = ApiClient(location)
+    with pytest.raises(UnpageableListError):
+        list(islice(api.pages(signer_name), 20))
+    shown = set[str]()
+    with api.watch(signer_name, client.FROM_THE_BEGINNING) as watch:
+        for batch in watch.batches():
+            shown.update(seen.reference.name for seen in batch.seen)
+            if len(shown) == 3:
+                break
+    assert {"circular-1", "circular-3"} < shown
     api.close()

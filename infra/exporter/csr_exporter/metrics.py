@@ -110,7 +110,7 @@ class QueueStatus:
 
     Attributes:
         pending: CSRs by stage.
-        oldest_undelivered: when the oldest unacknowledged CSR was created; "" where there is none.
+        oldest_undelivered: when the oldest CSR was created that the function should have acknowledged; "": none.
         in_flight: events in flight.
         limit: events that may be in flight.
         circuit: 0 closed, 1 half open, 2 open.

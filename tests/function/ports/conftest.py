@@ -12,18 +12,18 @@ import pytest
 import yaml
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer import kms
-from csr_signer.attestation import NODE_NAME, POD_NAME
 from csr_signer.audit import Audit
-from csr_signer.cloud_event import RequestReference
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Authentication, ClusterConfiguration, load
-from csr_signer.credentials import api_client
-from csr_signer.kms import CloudKmsKey
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.kms.client import connect
+from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Cluster, Key, Pipeline, ServedCluster
-from csr_signer.policy import Signer
-from csr_signer.profile import SHIPPED
+from csr_signer.policy.attestation import NODE_NAME, POD_NAME
+from csr_signer.policy.decision import Signer
+from csr_signer.policy.profile import SHIPPED
 from sandbox.api import Api
 from sandbox.calico import components
 from sandbox.calico.client import csr_object
@@ -52,7 +52,7 @@ def kms_server() -> Iterator[KmsServer]:
 @pytest.fixture(scope="session")
 def kms_client(kms_server: KmsServer) -> Iterator[KeyManagementServiceClient]:
     """The real client library, as the function makes it."""
-    client = kms.connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
+    client = connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
     with client:
         yield client
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.cluster import KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
-from csr_signer.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import FRESH_SECONDS, Pipeline
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers

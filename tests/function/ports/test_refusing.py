@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.cluster import LONGEST_NOTE, KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.cluster.client import LONGEST_NOTE, KubernetesCluster
 from csr_signer.errors import UnavailableError
-from csr_signer.outcome import Ignored, Refused
+from csr_signer.events.outcome import Ignored, Refused
+from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import Pipeline
 from csr_signer.violation import CODES, LONGEST_TEXT
 from sandbox.api import Api, csr_path

@@ -14,7 +14,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
 from csr_signer.audit import Audit
-from csr_signer.cloud_event import EVENT_TYPE
+from csr_signer.events.cloud_event import EVENT_TYPE
 from csr_signer.service import CONFIGURATION, Service, Serving
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer

@@ -13,7 +13,7 @@ from csr_exporter import configuration as exporter
 from csr_exporter.csr import Stage
 from csr_signer import configuration as function
 from csr_signer.errors import ConfigurationError
-from csr_signer.profile import SHIPPED, load
+from csr_signer.policy.profile import SHIPPED, load
 from development.lock import ROOT
 from tests.function.component_tables import CALICO_RELEASES, ENTERPRISE_RELEASES
 from tests.infra.terraform.plans import Plan

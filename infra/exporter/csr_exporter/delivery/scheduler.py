@@ -38,7 +38,7 @@ class Scheduler:
         """Returns what is to be done and how it goes."""
         return QueueStatus(
             pending=self._queue.pending(),
-            oldest_undelivered=self._queue.oldest_undelivered(),
+            oldest_undelivered=self._queue.oldest_undelivered(now),
             in_flight=len(self._limiter.in_flight),
             limit=self._limiter.limit,
             circuit=self._limiter.state(now),

@@ -142,9 +142,12 @@ class WorkQueue:
         """Returns the number of CSRs in each stage."""
         return Counter(tracked.stage for tracked in self._tracked.values())
 
-    def oldest_undelivered(self) -> str:
-        """Returns when the oldest unacknowledged CSR was created; "" where there is none."""
-        waiting = (each.reference.creation_timestamp for each in self._tracked.values() if each.acknowledged is None)
+    def oldest_undelivered(self, now: float) -> str:
+        """Returns when the oldest CSR was created that the function should have acknowledged; "" where there is none.
+
+        A requester must not raise the alarm: its own rate limit and its suspect CSRs do not count.
+        """
+        waiting = (each.reference.creation_timestamp for each in self._tracked.values() if self._is_overdue(each, now))
         return min(waiting, default="")
 
     def described(self, most: int, now: float) -> list[dict[str, object]]:
@@ -239,6 +242,18 @@ class WorkQueue:
             pause = retry_policy.pause(answer, tracked.failures, self._chance)
         self._retry(tracked, now + pause)
 
+    def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
+        waits_for_a_token = (
+            not tracked.in_flight
+            and (not tracked.tried or self._retry_costs_a_token(tracked))
+            and self._buckets.available_at(tracked.reference.requester) > now
+        )
+        return tracked.acknowledged is None and not self._is_suspect(tracked) and not waits_for_a_token
+
+    def _retry_costs_a_token(self, tracked: TrackedCsr) -> bool:
+        # If a requester has only one CSR, the back-off alone bounds its retries: Calico gives up after 90 seconds.
+        return tracked.costs_a_token and not self._capacity.holds_one(tracked.reference.requester)
+
     def _is_suspect(self, tracked: TrackedCsr) -> bool:
         return tracked.suspect_after is not None and self._answered > tracked.suspect_after
 
@@ -290,8 +305,7 @@ class WorkQueue:
         while (uid := source.pop(now)) is not None:
             tracked = self._tracked[uid]
             requester = tracked.reference.requester
-            # If a requester has only one CSR, the back-off alone bounds its retries: Calico gives up after 90 seconds.
-            if not tracked.costs_a_token or self._capacity.holds_one(requester):
+            if not self._retry_costs_a_token(tracked):
                 return uid
             available_at = self._buckets.available_at(requester)
             if available_at <= now:

@@ -16,7 +16,7 @@ from csr_exporter.configuration import ApiServer
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Mask, Seen, field_of
 from csr_exporter.watch import errors
-from csr_exporter.watch.errors import ExpiredError, RefusedError, error_event, refusal
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError, error_event, refusal
 from csr_exporter.watch.page import Page, PageReader
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
@@ -26,8 +26,12 @@ PAGE = 500
 # watch.
 LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
+# Go's server reads 1 MiB of headers, and proxies before it much less. A token is about as long as a CSR's name.
+LONGEST_CONTINUATION = 8 << 10
 # The API server sends a bookmark about once a minute. A connection without a byte for longer is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
+FROM_THE_BEGINNING = ""
+"""A watch from this version first shows every CSR that exists as new, without pages."""
 # The client looks for the uid of a longer CSR in this many bytes: no name before it is longer, even fully escaped.
 _HEAD = 16 << 20
 _EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
@@ -42,7 +46,10 @@ class Batch:
 
 
 class Watch:
-    """An open watch; `version` is where the next watch continues."""
+    """An open watch; `version` is where the next watch continues.
+
+    A watch from the beginning first shows CSRs in no order of versions. There, only a bookmark says where to continue.
+    """
 
     def __init__(self, answer: Answer, version: str) -> None:
         self._answer = answer
@@ -87,7 +94,8 @@ class Watch:
         if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: the type may be unhashable
             raise MalformedError(f"watch: type: Unsupported value: {kind!r:.40}")
         seen = csr.from_api(content)
-        self.version = seen.reference.resource_version
+        if self.version != FROM_THE_BEGINNING:
+            self.version = seen.reference.resource_version
         return replace(seen, stage=None if kind == "DELETED" else seen.stage, is_new=kind == "ADDED")
 
 
@@ -108,10 +116,11 @@ class ApiClient:
         If a page is too large, the client asks for a quarter of its CSRs. It leaves out a single CSR that is too large.
 
         Raises:
+            UnpageableListError: a continue token leads back, or is too long to send.
             ExpiredError: the list took too long; the caller must start again.
             RefusedError, UnreachableError, MalformedError: no list for now.
         """
-        limit, continuation = PAGE, ""
+        limit, continuation, continued = PAGE, "", set[int]()
         while True:
             page = self._page(signer_name, limit, continuation)
             if page is None:
@@ -121,6 +130,11 @@ class ApiClient:
             continuation = page.continuation
             if not continuation:
                 return
+            if len(continuation) > LONGEST_CONTINUATION:
+                raise UnpageableListError(f"list: Too long: continue: must have at most {LONGEST_CONTINUATION} bytes")
+            if hash(continuation) in continued:
+                raise UnpageableListError(f"list: Duplicate value: continue: page {len(continued)} leads back")
+            continued.add(hash(continuation))
             if page.size < LARGEST_PAGE // 2:
                 limit = min(PAGE, limit * 2)
 

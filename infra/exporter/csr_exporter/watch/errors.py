@@ -22,6 +22,15 @@ class ExpiredError(Exception):
     """The API server cannot continue from that version or page (410, or a version that it has not reached): relist."""
 
 
+class UnpageableListError(Exception):
+    """A page's continue token cannot be used, so the list would never end.
+
+    The token holds the name of the page's last CSR as JSON, and a requester chooses that name. Bytes that are not UTF-8
+    (filed by protobuf) become U+FFFD, which leads back before the CSR; a name of megabytes makes the token longer than
+    the API server reads.
+    """
+
+
 class RefusedError(Exception):
     """The API server answered with an error; `status` is HTTP's, `retry_after` the seconds that it asks for."""
 

@@ -14,8 +14,8 @@ from csr_exporter.csr import MalformedError
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
-from csr_exporter.watch.client import ApiClient, Watch
-from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.page import Page
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
@@ -87,7 +87,7 @@ class Reflector:
         """Lists if necessary, and watches once; returns the seconds until the next cycle."""
         try:
             if self._version is None:
-                self._version = self._list()
+                self._version = self._list_or_begin()
             pause = self._watch(self._version)
             self._refusals = 0
         except (ExpiredError, MalformedError) as error:
@@ -101,6 +101,19 @@ class Reflector:
                 self._version, self._refusals = None, 0
             return self._failed(error)
         return pause
+
+    def _list_or_begin(self) -> str:
+        """Lists; if a CSR's name keeps the list from ending, the watch shows what exists instead.
+
+        Returns where the watch begins.
+        """
+        try:
+            return self._list()
+        except UnpageableListError as error:
+            self._log.warning("list cannot be read, watch shows everything", signer_name=self.signer_name, error=error)
+            self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
+            self.status.listed = True
+            return FROM_THE_BEGINNING
 
     def _list(self) -> str:
         since, version, items = self._clock.now(), "", 0

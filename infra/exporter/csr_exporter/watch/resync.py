@@ -13,7 +13,7 @@ from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, RefusedError
+from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
 
 PERIOD = 600.0
@@ -86,7 +86,7 @@ class Resync:
                 is_complete = is_complete and page.is_whole and len(uids) <= LONGEST_LIST
                 if is_complete:
                     uids.update((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
-        except (ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
+        except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
             self._log.warning("resync failed", signer_name=signer_name, error=error)
             return None
         return uids if is_complete else None

@@ -1,4 +1,4 @@
-"""The audit module's other files: the SQL that looks for signatures without records, and the dashboard."""
+"""The audit module's SQL, which looks for signatures under the function's name that its records do not explain."""
 
 import json
 import re
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import FUNCTION, Entry
-from tests.infra.audit.test_filters import FILTERS, MODULE, said
+from tests.infra.audit.test_filters import MODULE, said
 
 VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
 MINUTES: Final = dict(
@@ -125,56 +126,95 @@ def test_a_record_of_another_service_or_key_explains_nothing(run: Run) -> None:
     assert len(looked_for(forged, MINUTES["0"], lambda _: "30")) == len(of_function)
 
 
-def _of_first(run: Run) -> tuple[Entry, list[Entry]]:
-    """The signature of the first CSR, and its records."""
+def _of_first(run: Run) -> tuple[Entry, Entry, Entry]:
+    """The signature of the first CSR, its intent and its outcome."""
     signature = next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
-    records = [
-        entry
-        for entry in run.entries
-        if said(entry, "jsonPayload", "csr_uid") == run.issued[0]
-        and said(entry, "jsonPayload", "event") in ("intent", "issued")
-    ]
-    assert len(records) == 2
-    return signature, records
+    of_csr = [entry for entry in run.entries if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
+    intent, issued = (
+        next(entry for entry in of_csr if said(entry, "jsonPayload", "event") == event)
+        for event in ("intent", "issued")
+    )
+    return signature, intent, issued
+
+
+def _copies(signature: Entry, count: int) -> list[Entry]:
+    """Further signatures with the same reason."""
+    return [signature | {"insertId": f"copy-{number}"} for number in range(count)]
+
+
+def _refused(request: Entry) -> Entry:
+    """The same request with Cloud KMS's error in place of a signature."""
+    return request | {"insertId": "refused", "protoPayload": request["protoPayload"] | {"status": {"code": 14}}}
+
+
+def _attempts(outcome: Entry, attempts: int) -> Entry:
+    """The same outcome after another number of attempts."""
+    return outcome | {"jsonPayload": outcome["jsonPayload"] | {"kms_attempts": attempts}}
 
 
 def test_attack_repeating_a_recorded_reason(run: Run) -> None:
-    """A stolen token that repeats the reason of a recorded signature is found by the number, once or 500 times."""
-    signature, records = _of_first(run)
+    """The number finds a stolen token that repeats the reason of a recorded signature, once or 500 times."""
+    signature, intent, issued = _of_first(run)
     reason = said(signature, "protoPayload", "requestMetadata", "requestAttributes", "reason")
     for number in (1, 500):
-        copies = [signature | {"insertId": f"copy-{each}"} for each in range(number)]
-        assert looked_for([signature, *records, *copies], MINUTES["0"], lambda _: "30") == [reason]
-    assert looked_for([signature, *records, signature], MINUTES["0"], lambda _: "30") == [], "one entry, read twice"
+        entries = [signature, intent, issued, *_copies(signature, number)]
+        assert looked_for(entries, MINUTES["0"], lambda _: "30") == [reason]
+
+
+def test_attack_taking_the_place_of_a_failed_attempt(run: Run) -> None:
+    """Cloud KMS refused the first attempt and signed the second: a third request is the attacker's."""
+    signature, intent, issued = _of_first(run)
+    honest = [_refused(signature), signature, intent, _attempts(issued, 2)]
+    assert looked_for(honest, MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*honest, *_copies(signature, 1)], MINUTES["0"], lambda _: "30") != []
+
+
+def test_attack_behind_records_that_are_delivered_twice(run: Run) -> None:
+    """Cloud Logging may deliver an entry twice: a second copy of a record explains no second signature."""
+    signature, intent, issued = _of_first(run)
+    rogue = _copies(signature, 1)
+    for twice in ([intent], [issued], [intent, issued]):
+        honest = [signature, signature, intent, issued, *twice]
+        assert looked_for(honest, MINUTES["0"], lambda _: "30") == [], "a signature that is delivered twice is one"
+        assert looked_for([*honest, *rogue], MINUTES["0"], lambda _: "30") != []
 
 
 def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:
-    """As many signatures as recorded attempts; an intent without an outcome explains some, and never a flood."""
-    signature, (intent, issued) = _of_first(run)
-    retried = issued | {"jsonPayload": issued["jsonPayload"] | {"kms_attempts": 3}}
-    copies = [signature | {"insertId": f"copy-{each}"} for each in range(500)]
-    assert looked_for([*copies[:3], intent, retried], MINUTES["0"], lambda _: "30") == []
-    assert looked_for([*copies[:4], intent, retried], MINUTES["0"], lambda _: "30") != []
+    """An outcome explains its attempts; an intent without an outcome explains a few requests, and never a flood."""
+    signature, intent, issued = _of_first(run)
+    copies = _copies(signature, 500)
+    retried = [intent, _attempts(issued, 3)]
+    assert looked_for([*copies[:3], *retried], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[:4], *retried], MINUTES["0"], lambda _: "30") != []
     killed = [intent, intent | {"insertId": "again"}, issued]
-    assert looked_for([*copies[:2], *killed], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[: 1 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[: 2 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") != []
     assert looked_for([*copies, *killed], MINUTES["0"], lambda _: "30") != []
+
+
+def test_an_open_intent_explains_as_much_as_in_signerctl_reconcile() -> None:
+    """The alert and the command have one bound."""
+    assert ATTEMPTS == ATTEMPTS_PER_OPEN_INTENT
 
 
 @pytest.mark.parametrize("minute", range(0, 60, 7))
 def test_attack_repeating_a_reason_at_any_time_is_found(run: Run, minute: int) -> None:
     """Whenever the honest signature was made, and whenever within two hours its reason is repeated."""
-    signature, records = _of_first(run)
+    signature, intent, issued = _of_first(run)
     copy = signature | {"insertId": "copy"}
     for later in range(0, 120, 3):
         at = {id(copy): 60 + minute + later}
-        found = found_by_a_condition([signature, *records, copy], lambda entry: at.get(id(entry), 60 + minute))  # noqa: B023
+        found = found_by_a_condition(
+            [signature, intent, issued, copy],
+            lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
+        )
         assert found, (minute, later)
 
 
 @pytest.mark.parametrize("minute", range(60))
 def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> None:
     """Its records may lie up to ten minutes away on either side, beyond the edge of a run."""
-    signature, (intent, issued) = _of_first(run)
+    signature, intent, issued = _of_first(run)
     for before, after in ((0, 0), (9, 9), (0, 9)):
         at = {id(intent): 60 + minute - before, id(issued): 60 + minute + after}
         found = found_by_a_condition(
@@ -193,26 +233,3 @@ def test_every_minute_of_the_hour_is_looked_at_far_from_an_edge(run: Run, minute
     for offset in looked:
         distance = (minute - int(offset)) % 60
         assert 10 <= distance < 50
-
-
-def test_the_dashboard_shows_metrics_that_there_are() -> None:
-    """Every chart's metric and label is one of the module's; every metric of the objective or of an alarm is shown."""
-    dashboard = json.loads((MODULE / "dashboard.json").read_text(encoding="utf-8"))
-    metrics = (MODULE / "metrics.tf").read_text(encoding="utf-8")
-    shown = set()
-    for tile in dashboard["mosaicLayout"]["tiles"]:
-        for data in tile["widget"]["xyChart"]["dataSets"]:
-            query = data["timeSeriesQuery"]["timeSeriesFilter"]
-            name = re.fullmatch(
-                r'metric\.type="logging\.googleapis\.com/user/csr_signer/(\w+)" AND resource\.type="logging_bucket"',
-                query["filter"],
-            )
-            assert name is not None
-            shown.add(name[1])
-            (block,) = re.findall(rf"^    {name[1]} = {{\n(.*?)^    }}", metrics, re.MULTILINE | re.DOTALL)
-            for label in query["aggregation"].get("groupByFields", ()):
-                assert re.search(rf"\b{label.removeprefix('metric.label.')} +=", block)
-    assert {name for name in FILTERS if not name.startswith("sink_")} - shown == {
-        "issued_in_time",
-        "issued_or_too_late",
-    }

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
+from csr_signer.ca.algorithm import SignatureAlgorithm, subject_public_key_info
+from csr_signer.ca.issuer import Issuer, verify
 from csr_signer.errors import IntegrityError
-from csr_signer.issuer import Issuer, verify
-from csr_signer.lint import TBSCertificate
-from csr_signer.pkcs10 import CertificationRequest
-from csr_signer.policy import Permit
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.policy.decision import Permit
+from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation
 
 TEMPLATE: Final = "1"

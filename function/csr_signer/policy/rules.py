@@ -1,4 +1,4 @@
-"""The rules that `policy.decide` runs, one function each: what may be asked for, by whom, under which name.
+"""The rules that `decision.decide` runs, one function each: what may be asked for, by whom, under which name.
 
 Three tables, by what a rule may look at. All rules of a table run, each gives every violation that it finds, and none
 reads another's result. A new rule is a function here, an entry in its table, and its code in `violation.CODES`.
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
-from csr_signer import chain
-from csr_signer.attestation import Address, PodIdentity
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.ca import chain
+from csr_signer.ca.issuer import Issuer
 from csr_signer.der import COMMON_NAME
 from csr_signer.document import Network
-from csr_signer.issuer import Issuer
-from csr_signer.pkcs10 import CertificationRequest
-from csr_signer.profile import PLACEHOLDER, Component, Profile
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Address, PodIdentity
+from csr_signer.policy.profile import PLACEHOLDER, Component, Profile
+from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation, quote
 
 
@@ -181,7 +181,7 @@ def addresses(match: Match) -> Iterator[Violation]:
     """Addresses that a pod of this cluster can have, each once.
 
     They are not compared with the pod's status here: calico-node's token may rewrite that for every pod, and after a
-    node's reboot it is late. Where addresses are certified, `policy` waits until they are visible.
+    node's reboot it is late. Where addresses are certified, `decision` waits until they are visible.
     """
     requested = match.request.extensions.ip_addresses
     impossible = [address for address in requested if not _possible(address)]

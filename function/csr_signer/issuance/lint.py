@@ -18,12 +18,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer import chain
-from csr_signer.algorithm import SignatureAlgorithm
-from csr_signer.attestation import Address
+from csr_signer.ca import chain
+from csr_signer.ca.algorithm import SignatureAlgorithm
+from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ItemError
-from csr_signer.issuer import Issuer
-from csr_signer.policy import Permit
+from csr_signer.objects.pod import Address
+from csr_signer.policy.decision import Permit
 
 LARGEST_CERTIFICATE: Final = 16 * 1024
 _SERIAL_DOMAIN: Final = b"kms-csr-signer serial number v1"

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from csr_signer import authority, der
+from csr_signer import der
+from csr_signer.ca import checks
 from csr_signer.errors import ConfigurationError
 
 PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -32,7 +33,7 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
         raise ConfigurationError(f"issuer.{key}: no PEM certificates: {error}") from error
     twice = next((ca for index, ca in enumerate(found) if ca in found[:index]), None)
     if twice is not None:
-        raise ConfigurationError(f"issuer.{key}: {authority.name_of(twice)} stands twice, allowed is each once")
+        raise ConfigurationError(f"issuer.{key}: {checks.name_of(twice)} stands twice, allowed is each once")
     return found
 
 
@@ -60,21 +61,21 @@ def path_of(
         ConfigurationError: the chain is out of order, or no anchor is above it.
     """
     for below, above in itertools.pairwise(chain):
-        if not authority.issued_by(below, above):
-            why = authority.weak_signature(below) or "order is the issuing CA first, then its chain"
+        if not checks.issued_by(below, above):
+            why = checks.weak_signature(below) or "order is the issuing CA first, then its chain"
             raise ConfigurationError(
-                f"issuer.certificate: {authority.name_of(below)} is not issued by the next in the file,"
-                f" {authority.name_of(above)}; {why}"
+                f"issuer.certificate: {checks.name_of(below)} is not issued by the next in the file,"
+                f" {checks.name_of(above)}; {why}"
             )
     last = chain[-1]
     if last in anchors:
         return chain
-    paths = [(*chain, anchor) for anchor in anchors if authority.issued_by(last, anchor)]
-    if len(chain) > 1 and authority.self_signed(last):
-        paths = [(*chain[:-1], anchor) for anchor in anchors if authority.issued_by(chain[-2], anchor)] or paths
+    paths = [(*chain, anchor) for anchor in anchors if checks.issued_by(last, anchor)]
+    if len(chain) > 1 and checks.self_signed(last):
+        paths = [(*chain[:-1], anchor) for anchor in anchors if checks.issued_by(chain[-2], anchor)] or paths
     if not paths:
-        why = authority.weak_signature(last) or "relying parties would refuse what is signed"
-        raise ConfigurationError(f"issuer.trust_bundle: neither holds nor issued {authority.name_of(last)}; {why}")
+        why = checks.weak_signature(last) or "relying parties would refuse what is signed"
+        raise ConfigurationError(f"issuer.trust_bundle: neither holds nor issued {checks.name_of(last)}; {why}")
     return max(paths, key=lambda path: (not complaints(path, purposes=purposes), path[-1].not_valid_after_utc))
 
 
@@ -88,18 +89,18 @@ def complaints(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -
     found = [
         complaint
         for below, ca in enumerate(path)
-        for complaint in authority.complaints(ca, below=below, purposes=purposes)
+        for complaint in checks.complaints(ca, below=below, purposes=purposes)
     ]
     if found:
         return found
     for lower, upper in itertools.pairwise(path):
-        if authority.named_key(lower) != authority.own_key(upper):
-            names = authority.name_of(lower), authority.name_of(upper)
+        if checks.named_key(lower) != checks.own_key(upper):
+            names = checks.name_of(lower), checks.name_of(upper)
             found.append("{}: its authority key identifier is not the subject key identifier of {}".format(*names))
     late, early = max(path, key=lambda ca: ca.not_valid_before_utc), min(path, key=lambda ca: ca.not_valid_after_utc)
     if late.not_valid_before_utc >= early.not_valid_after_utc:
         found.append(
-            f"{authority.name_of(late)}: begins {late.not_valid_before_utc:%Y-%m-%d}, when {authority.name_of(early)}"
+            f"{checks.name_of(late)}: begins {late.not_valid_before_utc:%Y-%m-%d}, when {checks.name_of(early)}"
             f" has ended, on {early.not_valid_after_utc:%Y-%m-%d}: together they are never valid"
         )
     return found
@@ -115,7 +116,7 @@ def not_permitted(
     names: list[str | IPv4Address | IPv6Address] = [*dns_names, *ip_addresses]
     refused = []
     for ca in path:
-        constraints = authority.extension(ca, x509.NameConstraints)
+        constraints = checks.extension(ca, x509.NameConstraints)
         if constraints is None:
             continue
         for name in names:
@@ -124,7 +125,7 @@ def not_permitted(
                 for subtrees in (constraints.permitted_subtrees, constraints.excluded_subtrees)
             )
             if (permitted and not any(permitted)) or any(excluded):
-                refused.append(f"{name} by {authority.name_of(ca)}")
+                refused.append(f"{name} by {checks.name_of(ca)}")
     return refused
 
 

@@ -20,7 +20,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from csr_signer.configuration import ClusterConfiguration
 from csr_signer.errors import ConfigurationError, UnavailableError
-from csr_signer.shared import SharedFetch
+from csr_signer.single_flight import SharedFetch
 from csr_signer.violation import quote
 
 # GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeVar
 
 from kubernetes.client import ApiClient
 
-from csr_signer.api_server import ApiServer, NoAnswer, Right, Status, is_refusal
-from csr_signer.attestation import Node, Pod, PodIdentity
-from csr_signer.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
+from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is_refusal
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
+from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.violation import quote
 
 T = TypeVar("T")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from csr_signer import api_object
-from csr_signer.api_object import METADATA, OTHERS, Mask
 from csr_signer.errors import ItemError
+from csr_signer.objects import json_fields
+from csr_signer.objects.json_fields import METADATA, OTHERS, Mask
 from csr_signer.violation import quote
 
 APPROVED = "Approved"
@@ -66,7 +66,7 @@ class CertificateSigningRequest:
             set them to any year.
         approval: message of the Approved condition, whoever wrote it; empty without one.
         certificate: `status.certificate`, empty until issued.
-        stored_conditions: all conditions whole, for writing them back; opaque to everything but `cluster`.
+        stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
     name: str
@@ -96,7 +96,7 @@ class CertificateSigningRequest:
             UnavailableError: the answer is no such object.
             ItemError: it is one that cannot be read.
         """
-        api = api_object.read(document, "CertificateSigningRequest", _FIELDS, name=name)
+        api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
             return cls._from_object(api)
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr_signer import api_object
-from csr_signer.api_object import METADATA, OTHERS
-from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import UnavailableError
+from csr_signer.objects import json_fields
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.json_fields import METADATA, OTHERS
 from tests.function.builders import POD, make_csr_object
 
 NAME = f"node-certs:{POD}"
@@ -76,14 +76,14 @@ def test_what_the_mask_names_is_kept_and_nothing_else(
 ) -> None:
     """Whatever else is there, and however it is written; a value of another type has no content."""
     data = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
-    assert api_object.select(data, mask) == masked(document, mask)
+    assert json_fields.select(data, mask) == masked(document, mask)
 
 
 def test_brackets_in_texts_are_none() -> None:
     """What is dropped ends where it ends."""
     text = '[{"' * 3000 + "\\" * 3 + '"}]'
     document = f'{{"x": [{json.dumps(text)}], "deep": {nested(100_000)}, "a": {json.dumps(text)}}}'
-    assert api_object.select(document.encode(), {"a": None}) == {"a": text}
+    assert json_fields.select(document.encode(), {"a": None}) == {"a": text}
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,15 @@ def test_brackets_in_texts_are_none() -> None:
 def test_what_is_no_json_is_refused(document: bytes, mask: Any) -> None:
     """Also where it is deep, and where nothing of it would be kept; and a number that no field of Kubernetes takes."""
     with pytest.raises(ValueError, match=r"JSON|codec"):
-        api_object.select(document, mask)
+        json_fields.select(document, mask)
 
 
 def test_the_object_that_was_asked_for_is_given() -> None:
     """Kind, name, namespace and a uid are compared."""
     api = {"kind": "Pod", "metadata": {"name": "a", "namespace": "n", "uid": "1"}}
     document = json.dumps(api | {"spec": {}}).encode()
-    mask: dict[str, api_object.Mask] = {"metadata": METADATA}
-    assert api_object.read(document, "Pod", mask, name="a", namespace="n") == api
+    mask: dict[str, json_fields.Mask] = {"metadata": METADATA}
+    assert json_fields.read(document, "Pod", mask, name="a", namespace="n") == api
     for kind, name, namespace in (("Node", "a", "n"), ("Pod", "b", "n"), ("Pod", "a", "m"), ("Pod", "a", None)):
         with pytest.raises(UnavailableError, match=f"no {kind}"):
-            api_object.read(document, kind, mask, name=name, namespace=namespace)
+            json_fields.read(document, kind, mask, name=name, namespace=namespace)

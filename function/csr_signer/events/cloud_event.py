@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from csr_signer.configuration import ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
-from csr_signer.outcome import Deferred, Outcome
+from csr_signer.events.outcome import Deferred, Outcome
 
 EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 LARGEST_EVENT: Final = 64 * 1024

@@ -12,13 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, get_args
 
-from csr_signer import grammar
 from csr_signer.document import EACH_ONCE, NOT_EMPTY, STRICT, Duration, Network, read
 from csr_signer.errors import ConfigurationError
-from csr_signer.grammar import Account, AttributeType, CommonName, DnsName, Part, Purpose, Release, Text, Usage
+from csr_signer.policy import grammar
+from csr_signer.policy.grammar import Account, AttributeType, CommonName, DnsName, Part, Purpose, Release, Text, Usage
 from csr_signer.violation import quote
 
-SHIPPED: Final = Path(__file__).parent / "profiles"
+SHIPPED: Final = Path(__file__).parents[1] / "profiles"
 PLACEHOLDER: Final = grammar.PLACEHOLDER
 ALLOWED_USAGES: Final[frozenset[str]] = frozenset(get_args(Usage))
 CEILING: Final = timedelta(days=825)

@@ -2,43 +2,40 @@
 
 Checked of each signature, before anything is done with it: the key version's name, that KMS saw the checksum of what
 was sent, the signature's checksum, the protection level (Google's data-integrity guidelines), and that it verifies with
-the public key that KMS gave; `certificate` then verifies it with the pinned CA key. A wrong answer is asked for once
-more; the time for all attempts is bounded far below the 90 s of Calico's client.
+the public key that KMS gave; `issuance.certificate` then verifies it with the pinned CA key. A wrong answer is asked
+for once more; the time for all attempts is bounded far below the 90 s of Calico's client.
 """
 
-import contextlib
 import hashlib
 import random
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import google.auth.exceptions
 import google_crc32c
 import grpc
 from google.api_core import exceptions
 from google.cloud import kms_v1
-from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 
-from csr_signer import kms_status
-from csr_signer.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
+from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
+from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
-from csr_signer.issuer import KmsPublicKey, protects
-from csr_signer.kms_status import Status
-from csr_signer.lint import TBSCertificate
-from csr_signer.shared import SharedFetch
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms import status as kms_status
+from csr_signer.kms.client import Connection
+from csr_signer.kms.status import Status
+from csr_signer.single_flight import SharedFetch
 from csr_signer.violation import quote
 
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
 
-PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 ATTEMPT_SECONDS: Final = 3.0
 OVERALL_SECONDS: Final = 10.0
 FIRST_PAUSE: Final = 0.1
@@ -47,14 +44,6 @@ RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
 _LONGEST_NAME: Final = 400
 _PURPOSE: Final = re.compile(r"csr-uid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-_CHANNEL_OPTIONS: Final = (
-    # A proxy from the environment would see where our token goes, and may break a loopback double.
-    ("grpc.enable_http_proxy", 0),
-    # After an outage gRPC would wait up to two minutes before it looks again; a pod waits 90 s in all.
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    # Otherwise a new client would be given the dead connection of the one that it replaces.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 # DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
 _DIGEST_INFO: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
@@ -80,68 +69,6 @@ class Signature:
 
 class _WrongAnswerError(Exception):
     """KMS answered what cannot be right."""
-
-
-def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> kms_v1.KeyManagementServiceClient:
-    """The one place that makes clients.
-
-    Args:
-        endpoint: host name of another TLS endpoint; None: the public one.
-        unsafe_plaintext_endpoint: HOST:PORT of a double; the configuration allows only loopback addresses.
-
-    Raises:
-        ConfigurationError: no credentials.
-    """
-    try:
-        if unsafe_plaintext_endpoint is not None:
-            channel = grpc.insecure_channel(unsafe_plaintext_endpoint, options=_CHANNEL_OPTIONS)
-            transport = KeyManagementServiceGrpcTransport(channel=channel)
-        else:
-            transport = KeyManagementServiceGrpcTransport(host=endpoint or PUBLIC_ENDPOINT, channel=_secure_channel)
-        return kms_v1.KeyManagementServiceClient(transport=transport)
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
-
-
-def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - handed on as the transport gives them
-    options["options"] = [*(options.get("options") or ()), *_CHANNEL_OPTIONS]
-    return KeyManagementServiceGrpcTransport.create_channel(host, **options)
-
-
-class Connection:
-    """A client that is replaced once a question to it had no answer in time.
-
-    Where the network forgets an established connection, its packets vanish and gRPC goes on using it for minutes.
-
-    Args:
-        make: a new client, as `connect` does.
-
-    Raises:
-        ConfigurationError: no credentials.
-    """
-
-    def __init__(self, make: Callable[[], kms_v1.KeyManagementServiceClient]) -> None:
-        self._make = make
-        self._client = make()
-        self._guard = threading.Lock()
-
-    def get_public_key(self, **options: Any) -> kms_v1.PublicKey:  # noqa: ANN401 - the client's own
-        """GetPublicKey."""
-        return self._ask(lambda client: client.get_public_key(**options))
-
-    def asymmetric_sign(self, **options: Any) -> kms_v1.AsymmetricSignResponse:  # noqa: ANN401 - the client's own
-        """AsymmetricSign."""
-        return self._ask(lambda client: client.asymmetric_sign(**options))
-
-    def _ask(self, question: Callable[[kms_v1.KeyManagementServiceClient], T]) -> T:
-        client = self._client
-        try:
-            return question(client)
-        except exceptions.DeadlineExceeded:
-            # The old client is not closed: others may be waiting for it, and each replaces only the one that it used.
-            with self._guard, contextlib.suppress(ConfigurationError):
-                self._client = self._make() if self._client is client else self._client
-            raise
 
 
 class CloudKmsKey:
@@ -180,7 +107,7 @@ class CloudKmsKey:
         """A signature over cleared bytes; nothing else is asked of KMS.
 
         Args:
-            tbs: what `lint` cleared.
+            tbs: what `issuance.lint` cleared.
             algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
                 DigestInfo.
             public_key: what `issuer.confirm` was given; the signature must verify with it.

@@ -12,11 +12,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from csr_signer import authority, chain
-from csr_signer.algorithm import (
-    EVERY_ALGORITHM,
-    SIGNATURE_ALGORITHMS,
-    SIGNATURE_HASHES,
+from csr_signer.ca import chain, checks
+from csr_signer.ca.algorithm import (
     SignatureAlgorithm,
     algorithm_for,
     kind_of,
@@ -25,24 +22,6 @@ from csr_signer.algorithm import (
     verifies,
 )
 from csr_signer.errors import ConfigurationError
-
-__all__ = [
-    "EVERY_ALGORITHM",
-    "PROTECTION_LEVELS",
-    "SIGNATURE_ALGORITHMS",
-    "SIGNATURE_HASHES",
-    "Expiry",
-    "Issuer",
-    "KmsPublicKey",
-    "SignatureAlgorithm",
-    "algorithm_for",
-    "confirm",
-    "load",
-    "protects",
-    "refuse_names",
-    "verify",
-    "warnings",
-]
 
 PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
 """Protection levels that can be asked for, weakest first; external keys are out of scope."""
@@ -108,7 +87,7 @@ class Issuer:
         return b"".join(
             certificate.public_bytes(serialization.Encoding.PEM)
             for certificate in self.certificates
-            if not authority.self_signed(certificate)
+            if not checks.self_signed(certificate)
         )
 
     def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
@@ -121,7 +100,7 @@ class Issuer:
         except (ValueError, IndexError):
             return None
         known = (self.certificate, *self.trust_bundle)
-        return certificate if any(authority.issued_by(certificate, ca) for ca in known) else None
+        return certificate if any(checks.issued_by(certificate, ca) for ca in known) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +150,7 @@ def load(
     anchors = chain.certificates("trust_bundle", trust_bundle)
     path = chain.path_of(certificates, anchors, purposes=purposes)
     _refuse("certificate", chain.complaints(path, purposes=purposes))
-    _refuse("trust_bundle", filter(None, map(authority.anchor_complaint, anchors)))
+    _refuse("trust_bundle", filter(None, map(checks.anchor_complaint, anchors)))
     return Issuer(
         key_version=key_version,
         certificates=certificates,
@@ -181,7 +160,7 @@ def load(
         path=path,
         not_before=max(ca.not_valid_before_utc for ca in path),
         not_after=min(ca.not_valid_after_utc for ca in path),
-        key_identifier=authority.own_key(certificates[0]) or b"",
+        key_identifier=checks.own_key(certificates[0]) or b"",
         public_keys=frozenset(_spki(ca) for ca in (*path, *anchors)),
     )
 
@@ -215,7 +194,7 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
             f"{where}: protection level {key.protection_level}, configured is at least {issuer.protection_level}:"
             f" {_protection_remedy(key.protection_level)}"
         )
-    ca = authority.name_of(issuer.certificate)
+    ca = checks.name_of(issuer.certificate)
     public_key = public_key_of(key.pem)
     if public_key is None or subject_public_key_info(public_key) != _spki(issuer.certificate):
         raise ConfigurationError(
@@ -256,7 +235,7 @@ def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIF
 
 
 def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry | None:
-    name, ends = authority.name_of(ca), ca.not_valid_after_utc
+    name, ends = checks.name_of(ca), ca.not_valid_after_utc
     left = ends - now
     bites = max(lifetime, _LAST_DAYS)
     if now < ca.not_valid_before_utc:

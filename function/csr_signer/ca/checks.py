@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer.algorithm import SIGNATURE_HASHES, kind_of
+from csr_signer.ca.algorithm import SIGNATURE_HASHES, kind_of
 from csr_signer.violation import quote
 
 T = TypeVar("T", bound=x509.ExtensionType)

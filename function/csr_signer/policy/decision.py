@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from csr_signer.attestation import Address, Attestation
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.ca.issuer import Issuer
 from csr_signer.document import Network
-from csr_signer.issuer import Issuer
-from csr_signer.pkcs10 import CertificationRequest
-from csr_signer.profile import Component, Profile
-from csr_signer.public_key import PublicKey, weakness
-from csr_signer.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, Match, Terms, find_row
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Address
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.profile import Component, Profile
+from csr_signer.policy.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, Match, Terms, find_row
+from csr_signer.request.pkcs10 import CertificationRequest
+from csr_signer.request.public_key import PublicKey, weakness
 from csr_signer.violation import Violation, ordered, quote
 
 BACKDATE: Final = timedelta(minutes=5)

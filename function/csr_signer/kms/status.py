@@ -1,6 +1,6 @@
 """What a gRPC status of Cloud KMS means: whether asking again helps, who must act, and how.
 
-Pure: `kms` reads the status off the client library's exception. Where Google's texts are known they are quoted in the
+Pure: `key` reads the status off the client library's exception. Where Google's texts are known they are quoted in the
 comments; where they are not, the message says so much as is certain and repeats KMS's own words.
 """
 

@@ -18,9 +18,9 @@ import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from csr_signer.credentials import BEARER
+from csr_signer.cluster.credentials import BEARER
 from csr_signer.errors import ConfigurationError, UnavailableError
-from csr_signer.shared import SharedFetch
+from csr_signer.single_flight import SharedFetch
 from csr_signer.violation import quote
 
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"

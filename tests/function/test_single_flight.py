@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from csr_signer.errors import UnavailableError
-from csr_signer.shared import SharedFetch
+from csr_signer.single_flight import SharedFetch
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])

@@ -2,7 +2,7 @@
 
 The bytes are read twice: by the types of `der`, which see everything (two extensionRequest attributes, duplicates,
 trailing data), and by pyca's `x509`; where the two disagree, the request is refused. Any bytes give a value, never an
-exception. What is *not* checked here: whether the names are the requester's. That is `policy`.
+exception. What is *not* checked here: whether the names are the requester's. The package `policy` checks that.
 """
 
 import base64
@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import NameOID
 
-from csr_signer import der, extensions
-from csr_signer.extensions import RequestedExtensions
-from csr_signer.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession
+from csr_signer import der
+from csr_signer.request import extensions
+from csr_signer.request.extensions import RequestedExtensions
+from csr_signer.request.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession
 from csr_signer.violation import Violation, quote
 
 T = TypeVar("T")
