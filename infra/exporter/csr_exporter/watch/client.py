@@ -26,12 +26,12 @@ PAGE = 500
 # watch.
 LARGEST_PAGE = 1 << 20
 LONGEST_LINE = 4 << 20
-# Go's server reads 1 MiB of headers, and proxies read less. A honest token is about as long as a CSR's name.
+# Go's server reads 1 MiB of headers, and proxies before it much less. A token is about as long as a CSR's name.
 LONGEST_CONTINUATION = 8 << 10
 # The API server sends a bookmark about once a minute. A connection without a byte for longer is dead.
 TIMEOUTS = Timeouts(read=75.0, total=60.0)
 FROM_THE_BEGINNING = ""
-"""A watch from this version first shows every existing CSR as new, without pages."""
+"""A watch from this version first shows every CSR that exists as new, without pages."""
 # The client looks for the uid of a longer CSR in this many bytes: no name before it is longer, even fully escaped.
 _HEAD = 16 << 20
 _EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
@@ -48,8 +48,7 @@ class Batch:
 class Watch:
     """An open watch; `version` is where the next watch continues.
 
-    A watch from the beginning shows the existing CSRs in no order of versions, so only a bookmark says where the next
-    one continues.
+    A watch from the beginning first shows CSRs in no order of versions. There, only a bookmark says where to continue.
     """
 
     def __init__(self, answer: Answer, version: str) -> None:
@@ -121,8 +120,7 @@ class ApiClient:
             ExpiredError: the list took too long; the caller must start again.
             RefusedError, UnreachableError, MalformedError: no list for now.
         """
-        limit, continuation = PAGE, ""
-        continued = set[int]()
+        limit, continuation, continued = PAGE, "", set[int]()
         while True:
             page = self._page(signer_name, limit, continuation)
             if page is None:
