@@ -34,6 +34,7 @@ def test_the_api_servers_json_is_a_value() -> None:
     api = make_csr_object(expiration_seconds=3600, conditions=[APPROVED | {"message": "evidence"}], certificate=b"PEM")
     document = json.dumps(api).encode()
     assert CertificateSigningRequest.from_api(document, name=NAME) == CertificateSigningRequest(
+        size=len(document),
         name=f"node-certs:{POD}",
         uid=CSR_UID,
         resource_version="4711",
