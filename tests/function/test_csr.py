@@ -157,6 +157,10 @@ def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
         pytest.param(
             _with(spec=make_csr_object()["spec"] | {"expirationSeconds": "600"}), id="expirationSeconds that are a text"
         ),
+        pytest.param(
+            _with(metadata=make_csr_object()["metadata"] | {"resourceVersion": "4" * 129}),
+            id="a resourceVersion too long",
+        ),
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),
         pytest.param(_with(status={"conditions": [{"status": "True"}]}), id="a condition without a type"),

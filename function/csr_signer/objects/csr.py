@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,7 +115,7 @@ class CertificateSigningRequest:
             size=size,
             name=metadata["name"],
             uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
+            resource_version=_version(metadata["resourceVersion"]),
             created=_moment(metadata["creationTimestamp"]),
             deleting=metadata.get("deletionTimestamp") is not None,
             signer_name=spec["signerName"],
@@ -137,6 +138,13 @@ class CertificateSigningRequest:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where a text belongs")
+    return value
+
+
+def _version(value: object) -> str:
+    """A resourceVersion, which records repeat: an API server must not make a record longer than Cloud Logging takes."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):
+        raise ValueError("metadata.resourceVersion: Invalid value: must have 1 to 128 printable ASCII characters")
     return value
 
 
