@@ -159,7 +159,7 @@ def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
         ),
         pytest.param(
             _with(metadata=make_csr_object()["metadata"] | {"resourceVersion": "4" * 129}),
-            id="a resourceVersion too long",
+            id="a long resourceVersion",
         ),
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),
