@@ -76,6 +76,7 @@ def test_row_38_the_functions_sdk_reads_every_event(sent: dict[str, Request]) ->
             assert attributes | {"data": data} == json.loads(request.body)
 
 
+@pytest.mark.slow
 def test_row_38_another_sdk_reads_the_same(second_sdk: Path, sent: dict[str, Request]) -> None:
     """Version 2, written anew and stricter: the same attributes and data."""
     messages = [(headers, request.body.decode()) for request in sent.values() for headers in _content_types(request)]

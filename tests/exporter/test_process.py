@@ -195,6 +195,7 @@ def _peak_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["unsent", "acknowledged"])
 def test_row_01_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> None:
     """Below the limit after the list, whether the function is away or acknowledges (a thousand) without effect."""
@@ -242,6 +243,7 @@ def _heavy(documents: list[bytes]) -> Callable[[Request, Connection], bytes | No
     return api_server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*HEAVY, "all"])
 def test_the_heaviest_csrs_that_etcd_stores_stay_below_the_memory_limit(tmp_path: Path, kind: str) -> None:
     """With a fifth to spare, in a list and in a watch; what comes after them is sent."""

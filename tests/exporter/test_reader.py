@@ -676,6 +676,7 @@ def test_row_36_other_signers_cost_nothing(tmp_path: Path) -> None:
         assert rig.dispatcher.waiting == 0
 
 
+@pytest.mark.slow
 def test_row_37_reconnects_leave_nothing_behind(tmp_path: Path) -> None:
     """However the watch ends, orderly, cut, refused or expired: descriptors, threads and memory stay what they are.
 
