@@ -41,6 +41,7 @@ from tests.exporter.support import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
 PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
 LIMIT_MIB = 40
 """What the exporter may take with 5,000 CSRs waiting (resident)."""
@@ -195,7 +196,6 @@ def _peak_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", ["unsent", "acknowledged"])
 def test_row_01_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> None:
     """Below the limit after the list, whether the function is away or acknowledges (a thousand) without effect."""
@@ -243,7 +243,6 @@ def _heavy(documents: list[bytes]) -> Callable[[Request, Connection], bytes | No
     return api_server
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*HEAVY, "all"])
 def test_the_heaviest_csrs_that_etcd_stores_stay_below_the_memory_limit(tmp_path: Path, kind: str) -> None:
     """With a fifth to spare, in a list and in a watch; what comes after them is sent."""
