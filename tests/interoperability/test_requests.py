@@ -46,7 +46,9 @@ HONEST: Final[list[tuple[Writer, str, str, Requester, Any]]] = [
 
 def row_id(value: Any) -> str:
     """Returns a readable id of a parameter."""
-    return value.name if isinstance(value, type) and issubclass(value, RequestWriter) else str(value)
+    if isinstance(value, type) and issubclass(value, RequestWriter):
+        return value.name
+    return str(sorted(value) if isinstance(value, set) else value)
 
 
 @pytest.mark.parametrize(("stack", "kind", "digest", "requester", "change"), HONEST, ids=row_id)
