@@ -1,5 +1,6 @@
 """What each stack writes when asked: an honest request is certified, and anything more is refused with its codes."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ def row_id(value: Any) -> str:
     """Returns a readable id of a parameter."""
     if isinstance(value, type) and issubclass(value, RequestWriter):
         return value.name
-    return str(sorted(value) if isinstance(value, set) else value)
+    return re.sub(" at 0x[0-9a-f]+", "", str(sorted(value) if isinstance(value, set) else value))
 
 
 @pytest.mark.parametrize(("stack", "kind", "digest", "requester", "change"), HONEST, ids=row_id)
