@@ -182,7 +182,7 @@ class Dispatcher:
             self._scheduler.settle(item, answer, now=now)
             self._recorder.paused_seconds(self._limiter.paused_seconds(now))
             self._recorder.availability(answer, is_down=self._limiter.is_down)
-            # Inside the lock: otherwise the CSR's next answer may be logged first, or `drain` may not wait for this line.
+            # Inside the lock: otherwise the CSR's next answer may be logged first, and `drain` would not wait for this.
             self._recorder.answered(item, answer)
             self._changed.notify_all()
 
