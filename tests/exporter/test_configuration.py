@@ -172,6 +172,7 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         (_changed("function.url", "ftp://x.example.com/"), 'function.url: Invalid value: "ftp://x.example.com/"'),
         (_changed("function.audience", ""), 'function.audience: Invalid value: ""'),
         (_changed("identity", None), "identity: Required value"),
+        (_changed("identity", []), "identity: Invalid value: []: must be an object"),
         (
             _changed("identity.kind", "key_file"),
             'identity.kind: Unsupported value: "key_file": supported values: "workload_identity',
