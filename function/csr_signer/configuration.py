@@ -25,8 +25,8 @@ from csr_signer.document import STRICT, Duration, Network, as_written, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuance.certificate import TEMPLATE
 from csr_signer.policy import profile
-from csr_signer.policy.decision import Signer
 from csr_signer.policy.profile import PLACEHOLDER, Profile
+from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class SharedFetch(Generic[T]):
+class SingleFlight(Generic[T]):
     """Runs at most one fetch at any time."""
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """The exporter as it is deployed: a process of its own for each replica, and what its pages say."""
 
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,12 @@ PREFIX = "csr_exporter_"
 PROGRAM = ("-m", "csr_exporter")
 _OK = 200
 _SECONDS = 10.0
+
+
+def _image_variables() -> dict[str, str]:
+    """What the image's Dockerfile says of memory: it holds where the exporter is measured, too."""
+    dockerfile = Path(__file__).resolve().parents[2] / "infra" / "exporter" / "Dockerfile"
+    return dict(re.findall(r"\b(MALLOC_\w+)=(\S+)", dockerfile.read_text(encoding="utf-8")))
 
 
 class PageError(Exception):
@@ -79,6 +86,7 @@ class ExporterRuntime:
             [sys.executable, *self._program],
             log=self._log,
             environment={
+                **_image_variables(),
                 "CSR_EXPORTER_CONFIGURATION": str(self._configuration),
                 "POD_NAME": f"{POD}-{self._ordinal}",
                 "POD_INDEX": str(self._ordinal),

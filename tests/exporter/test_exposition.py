@@ -49,7 +49,12 @@ def _exposed(ends_at: float = float("inf")) -> Iterator[Exposed]:
         )
         token = CachedToken(lambda: IdToken(value="t", lifetime=3600.0), clock, metrics=metrics)
         exposition = Exposition(
-            status=dispatcher.status, token_expires_in=lambda: token.expires_in, clock=clock, metrics=metrics, log=log
+            status=dispatcher.status,
+            unready=list,
+            token_expires_in=lambda: token.expires_in,
+            clock=clock,
+            metrics=metrics,
+            log=log,
         )
         yield Exposed(
             exposition=exposition, dispatcher=dispatcher, metrics=metrics, clock=clock, token=token, lines=lines
@@ -80,6 +85,7 @@ def test_the_status_line_comes_once_a_minute() -> None:
         first, second = it.lines()
     assert it.clock.waits == [STATUS_PERIOD] * 3
     assert (first["message"], first["severity"]) == (second["message"], second["severity"]) == ("status", "INFO")
+    assert first["ready"] is True
     assert (first["pending"], first["in_flight"], first["resync_missed"]) == (1, 0, 2)
     assert float(str(first["oldest_undelivered_seconds"])) >= 0
 

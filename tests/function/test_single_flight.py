@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from csr_signer.errors import UnavailableError
-from csr_signer.single_flight import SharedFetch
+from csr_signer.single_flight import SingleFlight
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
 def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
     """Waits do not add up: the second thread waits for the first one's fetch and makes none of its own."""
-    shared: SharedFetch[str] = SharedFetch()
+    shared: SingleFlight[str] = SingleFlight()
     fetching, release = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -51,7 +51,7 @@ def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
 
 def test_after_a_failure_the_next_may_try_again() -> None:
     """A failure is not kept."""
-    shared: SharedFetch[int] = SharedFetch()
+    shared: SingleFlight[int] = SingleFlight()
 
     def fail() -> int:
         raise UnavailableError("once")

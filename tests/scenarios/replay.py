@@ -15,7 +15,8 @@ from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.policy import attestation, decision
 from csr_signer.policy.attestation import Attestation
-from csr_signer.policy.decision import Decision, Permit, Refusal, Signer
+from csr_signer.policy.decision import Decision, Permit, Refusal
+from csr_signer.policy.signer import Signer
 from csr_signer.request import pkcs10
 from csr_signer.violation import describe
 from sandbox.api import NAMESPACES, NODES, Api, ApiError, csr_path, quoted

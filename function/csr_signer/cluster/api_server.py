@@ -20,7 +20,7 @@ from kubernetes.client.exceptions import ApiException
 
 from csr_signer.cluster.credentials import BEARER
 from csr_signer.errors import ConfigurationError, UnavailableError
-from csr_signer.single_flight import SharedFetch
+from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -146,8 +146,8 @@ class ApiServer:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
-        self._user: SharedFetch[str] = SharedFetch()
-        self._rights: dict[Right, SharedFetch[bool]] = {}
+        self._user: SingleFlight[str] = SingleFlight()
+        self._rights: dict[Right, SingleFlight[bool]] = {}
 
     def exchange(
         self,
@@ -207,7 +207,7 @@ class ApiServer:
         """
         user = self._user.get(self._ask_user)
         for right in rights:
-            if self._rights.setdefault(right, SharedFetch()).get(lambda right=right: self._lacks(right)):  # type: ignore[misc]
+            if self._rights.setdefault(right, SingleFlight()).get(lambda right=right: self._lacks(right)):  # type: ignore[misc]
                 raise ConfigurationError(f"API server: Forbidden: {user} must have the right to {right}")
         return user
 

@@ -20,7 +20,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from csr_signer.configuration import ClusterConfiguration
 from csr_signer.errors import ConfigurationError, UnavailableError
-from csr_signer.single_flight import SharedFetch
+from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
 # GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE
@@ -98,7 +98,7 @@ class BearerToken:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._fetch: SharedFetch[None] = SharedFetch()
+        self._fetch: SingleFlight[None] = SingleFlight()
         self._request = _short_request()
 
     def put(self, settings: Configuration) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
+from csr_signer.policy.triage import IgnoreReason
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
@@ -31,11 +33,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """There is nothing to do: `gone`, `other-signer`, `issued`, `denied`, `failed` or `not-approved`."""
+    """There is nothing to do."""
 
     status: ClassVar[int] = HTTPStatus.OK
     name: ClassVar[str] = "ignored"
-    reason: str
+    reason: IgnoreReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms import status as kms_status
 from csr_signer.kms.client import Connection
 from csr_signer.kms.status import Status
-from csr_signer.single_flight import SharedFetch
+from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class CloudKmsKey:
         self.key_version = key_version
         self._client = client
         self._protection_level = protection_level
-        self._fetch: SharedFetch[KmsPublicKey] = SharedFetch()
+        self._fetch: SingleFlight[KmsPublicKey] = SingleFlight()
         self._fetched: tuple[KmsPublicKey, float] | None = None
         self._proved: KmsPublicKey | None = None
 

@@ -1,10 +1,8 @@
-"""Step 3, triage: the CertificateSigningRequest as the API server gave it, and whether it is ours to act on.
-
-Triage comes before parsing: a stranger's CSR is neither parsed nor written to.
-"""
+"""The CertificateSigningRequest as the API server has it."""
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,6 +54,7 @@ class CertificateSigningRequest:
     """A `certificates.k8s.io/v1` CertificateSigningRequest at one resourceVersion.
 
     Attributes:
+        size: bytes of the API server's JSON.
         name, uid, resource_version: of its metadata.
         created: creationTimestamp, UTC, whole seconds; the only time of the object that nobody can set.
         deleting: a deletionTimestamp is set.
@@ -69,6 +68,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
+    size: int
     name: str
     uid: str
     resource_version: str
@@ -98,12 +98,12 @@ class CertificateSigningRequest:
         """
         api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
-            return cls._from_object(api)
+            return cls._from_object(api, size=len(document))
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod
-    def _from_object(cls, api: dict[str, Any]) -> "CertificateSigningRequest":
+    def _from_object(cls, api: dict[str, Any], *, size: int) -> "CertificateSigningRequest":
         metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
         stored = tuple(status.get("conditions") or ())
         conditions = {
@@ -112,9 +112,10 @@ class CertificateSigningRequest:
             if condition.get("status") == "True"
         }
         return cls(
+            size=size,
             name=metadata["name"],
             uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
+            resource_version=_version(metadata["resourceVersion"]),
             created=_moment(metadata["creationTimestamp"]),
             deleting=metadata.get("deletionTimestamp") is not None,
             signer_name=spec["signerName"],
@@ -140,6 +141,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _version(value: object) -> str:
+    """A resourceVersion, which records repeat: an API server must not make a record longer than Cloud Logging takes."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):
+        raise ValueError("metadata.resourceVersion: Invalid value: must have 1 to 128 printable ASCII characters")
+    return value
+
+
 def _whole_number(value: object) -> int | None:
     if value is not None and type(value) is not int:
         raise TypeError(f"{type(value).__name__} where a number belongs")
@@ -151,27 +159,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None or moment.year not in _YEARS:
         raise ValueError(f"creationTimestamp {text!r} has no zone or lies outside the years of certificates")
     return moment
-
-
-def triage(csr: CertificateSigningRequest, *, uid: str, signer_name: str, approve: bool) -> str | None:
-    """Why this CSR is nothing to act on, or None where it is.
-
-    Args:
-        csr: the object as read.
-        uid: the uid that the event named.
-        signer_name: the signer's.
-        approve: whether this signer approves by itself; otherwise it waits for another approver.
-
-    Returns:
-        One of `gone`, `other-signer`, `denied`, `failed`, `issued`, `not-approved`; None: go on.
-    """
-    # Same order as the in-tree signer's handle(): cheapest refusal first, terminal states before waiting ones.
-    reasons = (
-        (csr.uid != uid or csr.deleting, "gone"),
-        (csr.signer_name != signer_name, "other-signer"),
-        (bool(csr.certificate), "issued"),
-        (DENIED in csr.conditions, "denied"),
-        (FAILED in csr.conditions, "failed"),
-        (not approve and APPROVED not in csr.conditions, "not-approved"),
-    )
-    return next((reason for holds, reason in reasons if holds), None)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from csr_signer.ca.issuer import Issuer
-from csr_signer.document import Network
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Address
 from csr_signer.policy.attestation import Attestation
-from csr_signer.policy.profile import Component, Profile
-from csr_signer.policy.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, Match, Terms, find_row
+from csr_signer.policy.profile import Component
+from csr_signer.policy.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, RequestContext, find_row
+from csr_signer.policy.signer import Signer
 from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.request.public_key import PublicKey, weakness
 from csr_signer.violation import Violation, ordered, quote
@@ -25,47 +24,6 @@ BACKDATE: Final = timedelta(minutes=5)
 does)."""
 DEFERRAL_RETRY: Final = 2
 """Seconds after which a deferred item should be sent again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
-    """One configured (cluster, signerName, profile, issuer): everything that a decision depends on.
-
-    Attributes:
-        cluster: the cluster's key in the configuration; part of the serial number.
-        cluster_domain: the domain of its service names.
-        address_ranges: where the addresses of its pods and nodes lie; empty: anywhere.
-        credential_id: whether a requester's token must name itself (Kubernetes 1.32 and later record it).
-        signer_name: `spec.signerName` that it serves.
-        approve: whether it approves by itself.
-        profile: the rows of its release.
-        lifetime: the configuration's cap of the lifetime; it can only lower the profile's.
-        deferral_limit: CSR age at which what is still missing is refused.
-        issuer: who signs.
-        configuration_digest: hex SHA-256 over everything that a certificate follows from.
-    """
-
-    cluster: str
-    cluster_domain: str
-    address_ranges: tuple[Network, ...]
-    credential_id: bool
-    signer_name: str
-    approve: bool
-    profile: Profile
-    lifetime: timedelta
-    deferral_limit: timedelta
-    issuer: Issuer
-    configuration_digest: str
-
-    @property
-    def terms(self) -> Terms:
-        """What the rules may know of it."""
-        return Terms(
-            profile=self.profile,
-            cluster_domain=self.cluster_domain,
-            address_ranges=self.address_ranges,
-            issuer=self.issuer,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,17 +94,17 @@ def decide(
 
     A refusal names everything that is wrong but for one thing: a weak key is looked for only where nothing else is.
     """
-    terms, identity, row = signer.terms, attestation.identity, None
-    violations = [*attestation.violations, *_complaints(SPEC_RULES, csr, terms)]
+    identity, row = attestation.identity, None
+    violations = [*attestation.violations, *_broken(SPEC_RULES, csr, signer)]
     if identity is not None:
-        row, complaints = find_row(csr.name, identity, signer.profile)
-        violations += complaints
+        row, found = find_row(csr.name, identity, signer.profile)
+        violations += found
     if isinstance(request, Violation):
         return _refusal([*violations, request])
-    violations += [*request.violations, *_complaints(REQUEST_RULES, request, terms)]
+    violations += [*request.violations, *_broken(REQUEST_RULES, request, signer)]
     if row is not None and identity is not None:
-        match = Match(request=request, row=row, identity=identity, terms=terms)
-        violations += _complaints(COMPONENT_RULES, match)
+        context = RequestContext(request=request, row=row, identity=identity, signer=signer)
+        violations += _broken(COMPONENT_RULES, context)
     if violations or row is None or request.public_key is None:
         return _refusal(violations)
     unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
@@ -167,7 +125,7 @@ def decide(
     )
 
 
-def _complaints(rules: Iterable[Callable[..., Iterator[Violation]]], *subject: object) -> Iterator[Violation]:
+def _broken(rules: Iterable[Callable[..., Iterator[Violation]]], *subject: object) -> Iterator[Violation]:
     for rule in rules:
         yield from rule(*subject)
 

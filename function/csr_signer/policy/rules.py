@@ -13,45 +13,30 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
 from csr_signer.ca import chain
-from csr_signer.ca.issuer import Issuer
 from csr_signer.der import COMMON_NAME
-from csr_signer.document import Network
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Address, PodIdentity
 from csr_signer.policy.profile import PLACEHOLDER, Component, Profile
+from csr_signer.policy.signer import Signer
 from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation, quote
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a signer's configuration says about requests.
-
-    Attributes:
-        profile: the rows of its release.
-        cluster_domain: the domain of the cluster's service names.
-        address_ranges: where the cluster's addresses lie; empty: anywhere.
-        issuer: who signs.
-    """
-
-    profile: Profile
-    cluster_domain: str
-    address_ranges: tuple[Network, ...]
-    issuer: Issuer
+LARGEST_OBJECT: Final = 1 << 20
+"""Bytes. etcd stores 1.5 MiB by default; conditions and certificate take at most 70 KiB of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class RequestContext:
     """A request with the row of the profile that it is judged by, and the requester whom the row's names are for."""
 
     request: CertificationRequest
     row: Component
     identity: PodIdentity
-    terms: Terms
+    signer: Signer
 
     def filled(self, pattern: str) -> str:
         """A pattern of the row with the requester's names in it."""
-        return _filled(pattern, self.identity, self.terms.cluster_domain)
+        return _filled(pattern, self.identity, self.signer.cluster_domain)
 
     def dns_names(self) -> dict[str, bool]:
         """The row's DNS names, and whether each is required; a name that two patterns give is if one says so."""
@@ -65,56 +50,67 @@ class Match:
 # Rules about spec.
 
 
-def spec_usages(csr: CertificateSigningRequest, terms: Terms) -> Iterator[Violation]:
+def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
+    """The whole object: if only the certificate did not fit into etcd, every retry would cost a signature.
+
+    Whoever may make another requester's CSR larger, an approver for example, could as well deny it.
+    """
+    del signer
+    if csr.size > LARGEST_OBJECT:
+        message = f"Too long: {csr.size} bytes: must have at most {LARGEST_OBJECT} bytes"
+        yield Violation(code="object.size", message=message)
+
+
+def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
     """`spec.usages`: at least one, and none beyond the profile's."""
-    beyond = sorted(set(csr.usages) - set(terms.profile.usages))
+    beyond = sorted(set(csr.usages) - set(signer.profile.usages))
     if beyond or not csr.usages:
-        yield _not_allowed("usages.not_allowed", beyond or "none", *terms.profile.usages)
+        yield _not_allowed("usages.not_allowed", beyond or "none", *signer.profile.usages)
 
 
 # Rules about a request, whoever asks.
 
 
-def end_entity(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def end_entity(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """Basic constraints: no CA is ever certified, whatever a profile says."""
-    del terms
+    del signer
     if request.extensions.ca:
         yield Violation(code="basic_constraints.ca", message="a CA certificate is requested, allowed is CA:FALSE")
 
 
-def key_usages(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def key_usages(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """Requested key usages: none beyond the profile's."""
-    beyond = sorted(set(request.extensions.key_usages) - set(terms.profile.usages))
+    beyond = sorted(set(request.extensions.key_usages) - set(signer.profile.usages))
     if beyond:
-        yield _not_allowed("key_usage.not_allowed", beyond, *terms.profile.usages)
+        yield _not_allowed("key_usage.not_allowed", beyond, *signer.profile.usages)
 
 
-def extended_key_usages(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def extended_key_usages(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """Requested extended key usages: none beyond the profile's."""
-    beyond = sorted(set(request.extensions.extended_key_usages) - set(terms.profile.usages))
+    beyond = sorted(set(request.extensions.extended_key_usages) - set(signer.profile.usages))
     if beyond:
-        yield _not_allowed("extended_key_usage.not_allowed", beyond, *terms.profile.usages)
+        yield _not_allowed("extended_key_usage.not_allowed", beyond, *signer.profile.usages)
 
 
-def subject_attributes(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def subject_attributes(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """The subject's other attributes: they prove nothing and are not certified, but the profile must name them."""
     for kind, value in request.subject:
-        allowed = terms.profile.subject.get(kind)
+        allowed = signer.profile.subject.get(kind)
         if kind != COMMON_NAME.dotted_string and value != allowed:
             choice = "no such attribute" if allowed is None else f"allowed is {kind}={quote(allowed)}"
             yield Violation(code="subject.attribute", message=f"got {kind}={quote(value)}, {choice}")
 
 
-def foreign_key(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def foreign_key(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """A CA's own key is never certified again: its holder could pose as the CA."""
     key = request.public_key
-    if key is not None and key.subject_public_key_info in terms.issuer.public_keys:
+    if key is not None and key.subject_public_key_info in signer.issuer.public_keys:
         yield Violation(code="public_key.issuer", message="the requested key is an issuer's own")
 
 
-def reserved_names(request: CertificationRequest, terms: Terms) -> Iterator[Violation]:
+def reserved_names(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
     """Kubernetes' own users, and wildcards, whatever a profile says."""
-    del terms
+    del signer
     names = (*request.common_names, *request.extensions.dns_names)
     reserved = [name for name in names if name.startswith("system:") or "*" in name]
     if reserved:
@@ -125,16 +121,16 @@ def reserved_names(request: CertificationRequest, terms: Terms) -> Iterator[Viol
 # Rules about a request of a component.
 
 
-def common_name(match: Match) -> Iterator[Violation]:
+def common_name(context: RequestContext) -> Iterator[Violation]:
     """Exactly one common name, the component's."""
-    allowed = match.filled(match.row.common_name)
-    if match.request.common_names != (allowed,):
-        yield _not_allowed("subject.common_name", list(match.request.common_names), allowed)
+    allowed = context.filled(context.row.common_name)
+    if context.request.common_names != (allowed,):
+        yield _not_allowed("subject.common_name", list(context.request.common_names), allowed)
 
 
-def dns_names_allowed(match: Match) -> Iterator[Violation]:
+def dns_names_allowed(context: RequestContext) -> Iterator[Violation]:
     """No DNS name but the component's, each once."""
-    allowed, requested = match.dns_names(), match.request.extensions.dns_names
+    allowed, requested = context.dns_names(), context.request.extensions.dns_names
     foreign = sorted(set(requested) - set(allowed))
     if foreign:
         yield _not_allowed("san.dns.not_allowed", foreign, *allowed)
@@ -142,53 +138,53 @@ def dns_names_allowed(match: Match) -> Iterator[Violation]:
         yield Violation(code="san.dns.not_allowed", message="got a DNS name twice, allowed is each once")
 
 
-def dns_names_complete(match: Match) -> Iterator[Violation]:
+def dns_names_complete(context: RequestContext) -> Iterator[Violation]:
     """Every DNS name that the component must have."""
-    requested = match.request.extensions.dns_names
-    absent = [name for name, required in match.dns_names().items() if required and name not in requested]
+    requested = context.request.extensions.dns_names
+    absent = [name for name, required in context.dns_names().items() if required and name not in requested]
     if absent:
         yield Violation(code="san.dns.missing", message=f"required are also {_listed(absent)}")
 
 
-def pod_name(match: Match) -> Iterator[Violation]:
+def pod_name(context: RequestContext) -> Iterator[Violation]:
     """Where names hold the pod's, it is one label: pods' names may have dots, and whoever creates a pod chooses one."""
-    patterns = (match.row.common_name, *(rule.name for rule in match.row.dns_names))
-    name = match.identity.pod_name
+    patterns = (context.row.common_name, *(rule.name for rule in context.row.dns_names))
+    name = context.identity.pod_name
     if any("{pod}" in pattern for pattern in patterns) and not _LABEL.fullmatch(name):
-        message = f"got pod name {name!r}, allowed is one DNS label: names of component {match.row.name!r} hold it"
+        message = f"got pod name {name!r}, allowed is one DNS label: names of component {context.row.name!r} hold it"
         yield Violation(code="name.pod", message=message)
 
 
-def host_names(match: Match) -> Iterator[Violation]:
+def host_names(context: RequestContext) -> Iterator[Violation]:
     """A row's pattern may become an address by its requester's namespace, which can be a number (RFC 1123 §2.1)."""
-    names = match.dns_names()
-    odd = [name for name in match.request.extensions.dns_names if name in names and not _is_host(name)]
+    names = context.dns_names()
+    odd = [name for name in context.request.extensions.dns_names if name in names and not _is_host(name)]
     if odd:
         message = f"got {quote(odd)}, allowed are names whose last label has a letter"
         yield Violation(code="san.dns.not_allowed", message=message)
 
 
-def name_constraints(match: Match) -> Iterator[Violation]:
+def name_constraints(context: RequestContext) -> Iterator[Violation]:
     """Names outside what the issuer's CAs may certify (RFC 5280 §4.2.1.10): relying parties would refuse them."""
-    extensions = match.request.extensions
-    certified = extensions.ip_addresses if match.row.addresses == "pod" else ()
-    outside = chain.not_permitted(match.terms.issuer.path, dns_names=extensions.dns_names, ip_addresses=certified)
+    extensions = context.request.extensions
+    certified = extensions.ip_addresses if context.row.addresses == "pod" else ()
+    outside = chain.not_permitted(context.signer.issuer.path, dns_names=extensions.dns_names, ip_addresses=certified)
     if outside:
         yield Violation(code="name.constrained", message=f"got names not permitted to the issuer: {_listed(outside)}")
 
 
-def addresses(match: Match) -> Iterator[Violation]:
+def addresses(context: RequestContext) -> Iterator[Violation]:
     """Addresses that a pod of this cluster can have, each once.
 
     They are not compared with the pod's status here: calico-node's token may rewrite that for every pod, and after a
     node's reboot it is late. Where addresses are certified, `decision` waits until they are visible.
     """
-    requested = match.request.extensions.ip_addresses
+    requested = context.request.extensions.ip_addresses
     impossible = [address for address in requested if not _possible(address)]
     if impossible:
         kinds = "no loopback, link-local, multicast, unspecified, broadcast or reserved address"
         yield Violation(code="san.ip.not_allowed", message=f"got {_listed(impossible)}, allowed is {kinds}")
-    for ranges in (match.row.address_ranges, match.terms.address_ranges):
+    for ranges in (context.row.address_ranges, context.signer.address_ranges):
         outside = [address for address in requested if ranges and not any(address in network for network in ranges)]
         if outside:
             yield _not_allowed("san.ip.not_allowed", list(map(str, outside)), *map(str, ranges))
@@ -196,10 +192,13 @@ def addresses(match: Match) -> Iterator[Violation]:
         yield Violation(code="san.ip.not_allowed", message="got an address twice, allowed is each once")
 
 
-SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Terms], Iterator[Violation]], ...]] = (spec_usages,)
+SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Signer], Iterator[Violation]], ...]] = (
+    object_size,
+    spec_usages,
+)
 """About the object's spec; they run even where `spec.request` cannot be read."""
 
-REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Terms], Iterator[Violation]], ...]] = (
+REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Signer], Iterator[Violation]], ...]] = (
     end_entity,
     key_usages,
     extended_key_usages,
@@ -209,7 +208,7 @@ REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Terms], Iterator[Viol
 )
 """About a request that can be read, whoever asks."""
 
-COMPONENT_RULES: Final[tuple[Callable[[Match], Iterator[Violation]], ...]] = (
+COMPONENT_RULES: Final[tuple[Callable[[RequestContext], Iterator[Violation]], ...]] = (
     common_name,
     dns_names_allowed,
     dns_names_complete,

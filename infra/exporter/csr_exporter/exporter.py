@@ -57,15 +57,16 @@ class Exporter:
             for signer in configuration.signers
         ]
         resync = Resync(reflectors, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
+        statuses = [reflector.status for reflector in reflectors]
+        self._health = Health(reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock)
         exposition = Exposition(
             status=dispatcher.status,
+            unready=self._health.unready,
             token_expires_in=lambda: None if self._token is None else self._token.expires_in,
             clock=clock,
             log=log,
             metrics=metrics,
         )
-        statuses = [reflector.status for reflector in reflectors]
-        self._health = Health(reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock)
         self._server = HealthServer(
             configuration.health, self._health, exposition=exposition.page, queue=dispatcher.snapshot
         )

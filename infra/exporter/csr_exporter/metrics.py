@@ -207,12 +207,14 @@ class Exposition:
         self,
         *,
         status: Callable[[], QueueStatus],
+        unready: Callable[[], list[str]],
         token_expires_in: Callable[[], float | None],
         clock: Clock,
         metrics: Metrics,
         log: Log,
     ) -> None:
         self._status = status
+        self._unready = unready
         self._token_expires_in = token_expires_in
         self._clock = clock
         self._metrics = metrics
@@ -240,9 +242,11 @@ class Exposition:
 
     def log_status(self) -> None:
         """Logs the status."""
-        status, counts = self._status(), self._metrics.counts
+        status, counts, unready = self._status(), self._metrics.counts, self._unready()
         self._log.info(
             "status",
+            ready=not unready,
+            unready="; ".join(unready),
             oldest_undelivered_seconds=status.oldest_age,
             pending=sum(status.pending.values()),
             in_flight=status.in_flight,

@@ -125,7 +125,7 @@ variable "network" {
 
   validation {
     condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
-    error_message = "network.egress: Unsupported value: \"${var.network.egress}\": supported values: \"private-ranges-only\", \"all-traffic\"."
+    error_message = "network.egress: Unsupported value: \"${try(var.network.egress, "")}\": supported values: \"private-ranges-only\", \"all-traffic\"."
   }
 }
 

@@ -20,9 +20,8 @@ from csr_signer.configuration import Authentication, ClusterConfiguration, load
 from csr_signer.events.cloud_event import RequestReference
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import CloudKmsKey
-from csr_signer.pipeline import Cluster, Key, Pipeline, ServedCluster
+from csr_signer.pipeline import Cluster, Pipeline
 from csr_signer.policy.attestation import NODE_NAME, POD_NAME
-from csr_signer.policy.decision import Signer
 from csr_signer.policy.profile import SHIPPED
 from sandbox.api import Api
 from sandbox.calico import components
@@ -203,20 +202,18 @@ def pipeline(
 
 def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClient, recorder: "Recorder") -> Pipeline:
     """A pipeline as the service wires it, for a given configuration document."""
-    signers: dict[str, tuple[Signer, Key]] = {
-        name: (
-            signer,
-            CloudKmsKey(
-                client=client,
-                key_version=signer.issuer.key_version,
-                protection_level=signer.issuer.protection_level,
-            ),
+    signers = load(path).signers
+    keys = {
+        name: CloudKmsKey(
+            client=client,
+            key_version=signer.issuer.key_version,
+            protection_level=signer.issuer.protection_level,
         )
-        for (_, name), signer in load(path).signers.items()
+        for name, signer in signers.items()
     }
-    served = ServedCluster(cluster=cluster, signers=signers)
     limiter = ConcurrencyLimiter(clusters=1, concurrency=16)
-    return Pipeline(clusters={"demo": served}, audit=Audit(write=recorder.write), limiter=limiter)
+    audit = Audit(write=recorder.write)
+    return Pipeline(clusters={"demo": cluster}, signers=signers, keys=keys, audit=audit, limiter=limiter)
 
 
 def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:

@@ -21,7 +21,7 @@ from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import UnavailableError
 from csr_signer.kms import key as kms_key
 from csr_signer.kms import status as kms_status
-from csr_signer.service import CONFIGURATION, OnceADay, Service, Serving
+from csr_signer.service import CONFIGURATION, OnceADay, Service
 from sandbox.api import Api, csr_path
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import connect, create_signing_key
@@ -52,7 +52,7 @@ def faulty(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
 class Stage:
     """A function that serves one issuer, and what is seen of it."""
 
-    serving: Serving
+    service: Service
     recorder: Recorder
     admin: Api
     file_csr: FileCsr
@@ -60,7 +60,7 @@ class Stage:
     def ask(self, csr: dict[str, Any]) -> tuple[int, str, str | None, list[dict[str, Any]]]:
         """Status, reason, Retry-After and new log lines of one event."""
         before = len(self.recorder.lines)
-        answer = self.serving.respond(post(event(csr)))
+        answer = self.service.respond(post(event(csr)))
         body = json.loads(answer.data)
         return answer.status_code, body["reason"], answer.headers.get("Retry-After"), self.recorder.lines[before:]
 
@@ -109,7 +109,7 @@ def make_stage(
             document = json.loads(path.read_text()) | {"kms": {"unsafe_plaintext_endpoint": endpoint}}
             path.write_text(json.dumps(document))
         monkeypatch.setenv(CONFIGURATION, str(path))
-        return Stage(serving=Serving(Audit(write=recorder.write)), recorder=recorder, admin=admin, file_csr=file_csr)
+        return Stage(service=Service(Audit(write=recorder.write)), recorder=recorder, admin=admin, file_csr=file_csr)
 
     return make
 
@@ -498,11 +498,11 @@ def test_warnings_that_could_not_be_written_are_tried_again(
     """Once standard output takes lines again, with the next request of the day."""
     tried: list[datetime] = []
 
-    def broken(_: Service, now: datetime) -> None:
+    def broken(_: object, __: object, now: datetime) -> None:
         tried.append(now)
         raise UnavailableError("standard output takes no line")
 
-    monkeypatch.setattr(Service, "note_expiry", broken)
+    monkeypatch.setattr("csr_signer.service.record_expiries", broken)
     stage = make_stage()
     for _ in range(2):
         assert stage.ask(stage.file_csr())[0] == 200

@@ -239,12 +239,20 @@ class _Queue:
 
 
 def _exporter_lines() -> list[str]:
-    """Lines of the exporter's own report: signs of life, as it writes them once a minute, and another line."""
+    """The exporter's own lines: its status once a minute, the first one before it is ready, and another line."""
     reading, writing = os.pipe()
     log, queue = Log(writing), _Queue()
+    unready = ["reflector 0: no list yet"]
     exposition = Exposition(
-        status=queue.status, token_expires_in=lambda: None, clock=MonotonicClock(), metrics=Metrics(), log=log
+        status=queue.status,
+        unready=lambda: unready,
+        token_expires_in=lambda: None,
+        clock=MonotonicClock(),
+        metrics=Metrics(),
+        log=log,
     )
+    exposition.log_status()
+    unready.clear()
     log.warning("not delivered", uid="00000000-0000-4000-8000-000000000000", oldest_undelivered_seconds=99.0)
     for queue.age in UNDELIVERED:
         exposition.log_status()
