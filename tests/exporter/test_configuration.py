@@ -10,7 +10,6 @@ import pytest
 from csr_exporter import configuration
 from csr_exporter.configuration import (
     ApiServer,
-    ConfigurationError,
     Function,
     Health,
     MetadataServer,
@@ -19,6 +18,7 @@ from csr_exporter.configuration import (
     WorkloadIdentityFederation,
 )
 from csr_exporter.csr import Stage
+from csr_exporter.document import ConfigurationError
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.replicas import Replicas
 from tests.exporter.support import SIGNER, SOURCE

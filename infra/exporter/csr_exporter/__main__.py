@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 
 from csr_exporter import configuration
-from csr_exporter.configuration import ConfigurationError
+from csr_exporter.document import ConfigurationError
 from csr_exporter.exporter import Exporter
 from csr_exporter.log import Log
 
