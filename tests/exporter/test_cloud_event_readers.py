@@ -71,6 +71,7 @@ def test_the_functions_sdk_reads_every_event(sent: dict[str, Request]) -> None:
             assert attributes | {"data": data} == json.loads(request.body)
 
 
+@pytest.mark.slow
 def test_another_sdk_reads_the_same(second_sdk: Path, sent: dict[str, Request]) -> None:
     """Version 2, written anew and stricter: the same attributes and data."""
     messages = [(headers, request.body.decode()) for request in sent.values() for headers in _content_types(request)]

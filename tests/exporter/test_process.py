@@ -37,6 +37,7 @@ from tests.exporter.support import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow
 PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
 LIMIT_MIB = 40
 """What the exporter may take with 5,000 CSRs waiting (resident)."""

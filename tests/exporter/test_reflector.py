@@ -691,6 +691,7 @@ def test_other_signers_cost_nothing(tmp_path: Path) -> None:
         assert rig.dispatcher.waiting == 0
 
 
+@pytest.mark.slow
 def test_reconnects_leave_nothing_behind(tmp_path: Path) -> None:
     """However the watch ends, orderly, cut, refused or expired: descriptors, threads and memory stay what they are.
 

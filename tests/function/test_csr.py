@@ -209,7 +209,7 @@ def test_triage_reads_nothing_of_the_request() -> None:
     assert triage(csr, uid=CSR_UID, signer_name=SIGNER_NAME, approve=True) == "other-signer"
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(seconds=st.integers(min_value=0, max_value=10**10))
 def test_any_creation_of_the_api_server_is_read(seconds: int) -> None:
     """Whole seconds, UTC."""
