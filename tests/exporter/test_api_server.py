@@ -544,7 +544,10 @@ def test_a_list_that_dribbles_ends(tmp_path: Path) -> None:
         while connection.wait(0.05):
             connection.send(chunk(b" "))
 
-    with _api(dribbles, tmp_path, Timeouts(connect=LONG, read=LONG, total=0.6)) as (api, _), pytest.raises(UnreachableError, match="did not end in time"):
+    with (
+        _api(dribbles, tmp_path, Timeouts(connect=LONG, read=LONG, total=0.6)) as (api, _),
+        pytest.raises(UnreachableError, match="did not end in time"),
+    ):
         list(api.pages(SIGNER))
 
 
