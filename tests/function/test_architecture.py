@@ -92,9 +92,7 @@ def _canonical(name: str) -> str:
 def locked() -> frozenset[str]:
     """Distributions that are deployed with the function."""
     lines = (FUNCTION / "requirements.txt").read_text().splitlines()
-    return frozenset(
-        _canonical(match[1]) for line in lines if (match := re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]+\])?==", line))
-    )
+    return frozenset(_canonical(match[1]) for line in lines if (match := re.match(r"([A-Za-z0-9._-]+)==", line)))
 
 
 @cache
