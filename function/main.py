@@ -10,12 +10,12 @@ import functions_framework
 from werkzeug.wrappers import Request, Response
 
 from csr_signer.audit import Audit
-from csr_signer.service import Serving
+from csr_signer.service import Service
 
-SERVING = Serving(Audit(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "")))
+SERVICE = Service(Audit(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "")))
 
 
 @functions_framework.http
 def handle(request: Request) -> Response:
     """Answers one HTTP request."""
-    return SERVING.respond(request)
+    return SERVICE.respond(request)

@@ -1,11 +1,8 @@
 """kms-csr-signer: certificates for Kubernetes CertificateSigningRequests, signed by a CA key that stays in Cloud KMS.
 
-Modules in reading order, each one stage of the way that `pipeline` describes:
-cloud_event, csr, pkcs10, extensions, public_key, attestation, profile, rules, policy, issuer, certificate, lint, audit,
-pipeline. What issuer needs to know of CAs and of Cloud KMS is in algorithm, authority, chain and kms_status; what a
-profile's texts look like is in grammar.
-Beside them: configuration and document (what a deployment decides), service (what one process serves), shared (one
-fetch for many threads), concurrency (what one cluster may hold of a process), outcome, errors, violation, der,
-api_object (the API server's JSON). I/O is done by cluster, api_server (HTTP exchanges, and whose fault a failed one
-is), credentials and kms alone.
+`pipeline` is the way of one CSR in eleven steps. The packages in the order of these steps: events, cluster, objects,
+request, policy, issuance, with ca and kms beside it. Each package's docstring says what belongs in it.
+Beside them: configuration and document (what a deployment decides), service (what one process serves), audit (the
+records), single_flight (one fetch for many threads), concurrency (what one cluster may hold of a process), errors,
+violation, der.
 """

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from csr_signer.attestation import Attestation
-from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import SignerError, UnavailableError
-from csr_signer.lint import TBSCertificate
-from csr_signer.policy import Permit, Signer
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.decision import Permit
+from csr_signer.policy.signer import Signer
 from csr_signer.violation import LONGEST_TEXT, quote
 
 LOG_NAME: Final = "csr-signer"
@@ -158,6 +159,51 @@ class Audit:
         # Of two entries with this id and one time Cloud Logging keeps one: a line that is sent twice counts once.
         line["logging.googleapis.com/insertId"] = hashlib.sha256(_text(line)).hexdigest()[:32]
         return line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditTrail:
+    """Records what happens to one CSR; every record carries the facts that are known by then.
+
+    Attributes:
+        audit: writes the records.
+        csr_uid: by which everything about the CSR is found.
+        trace_id: of the event.
+        facts: of every record.
+        created: of the CSR, once it was read.
+    """
+
+    audit: Audit
+    csr_uid: str
+    trace_id: str
+    facts: Mapping[str, object]
+    created: datetime | None = None
+
+    def about(self, facts: Mapping[str, object], *, created: datetime) -> "AuditTrail":
+        """Returns the trail with further facts of every record."""
+        return AuditTrail(
+            audit=self.audit,
+            csr_uid=self.csr_uid,
+            trace_id=self.trace_id,
+            facts={**self.facts, **facts},
+            created=created,
+        )
+
+    def record(self, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
+        """Writes one record.
+
+        Raises:
+            UnavailableError: it could not be written whole.
+        """
+        record = AuditRecord(
+            event=event,
+            severity=severity,
+            message=message,
+            csr_uid=self.csr_uid,
+            facts={**self.facts, **facts},
+            created=self.created,
+        )
+        self.audit.record(record, trace_id=self.trace_id)
 
 
 def _text(line: Mapping[str, object]) -> bytes:

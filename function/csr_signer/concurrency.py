@@ -16,7 +16,7 @@ class ConcurrencyLimiter:
     """Admits a request or turns it away at once: a request that waited here would hold its thread."""
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
-        """Divides the process among its clusters. One cluster alone has no limit.
+        """Divides the process among its clusters. A process that serves one cluster has no limit.
 
         Args:
             clusters: how many the process serves.

@@ -19,13 +19,14 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import hashes
 
-from csr_signer import issuer, profile
-from csr_signer.certificate import TEMPLATE
+from csr_signer.ca import issuer
+from csr_signer.ca.issuer import Issuer
 from csr_signer.document import STRICT, Duration, Network, as_written, read
 from csr_signer.errors import ConfigurationError
-from csr_signer.issuer import Issuer
-from csr_signer.policy import Signer
-from csr_signer.profile import PLACEHOLDER, Profile
+from csr_signer.issuance.certificate import TEMPLATE
+from csr_signer.policy import profile
+from csr_signer.policy.profile import PLACEHOLDER, Profile
+from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
@@ -137,7 +138,7 @@ class ProfileReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfiguration:
-    """An issuing CA: `csr_signer.issuer.load` says what each must be; certificates are file names here.
+    """An issuing CA: `csr_signer.ca.issuer.load` says what each must be; certificates are file names here.
 
     Attributes:
         key_version: full resource name of the CryptoKeyVersion.

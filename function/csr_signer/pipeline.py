@@ -2,15 +2,17 @@
 
  1 receive   cloud_event   HTTP request -> RequestReference
  2 read      cluster       the CSR as it is now, or gone
- 3 triage    csr           ours and actionable, or Ignored
- 4 parse     pkcs10        spec.request -> CertificationRequest, or violations
+ 3 triage    triage        ours and actionable, or Ignored
+ 4 parse     pkcs10        spec.request -> CertificationRequest, or a violation
  5 attest    attestation   the live pod behind the requester (and its node, where host addresses are certified)
- 6 decide    policy        Permit, Refusal or Deferral
+ 6 decide    decision      Permit, Refusal or Deferral
  7 build, lint             Permit -> TBSCertificate
  8 approve   cluster       unless approved already; evidence in the message
  9 sign      audit, kms, certificate   intent recorded -> signature -> IssuedCertificate
 10 write     cluster       the certificate into status
 11 record    audit         the outcome
+
+I/O happens behind three ports that are passed in: `Cluster`, `Key` and `Audit`.
 """
 
 import re
@@ -19,30 +21,40 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
-from csr_signer import attestation, certificate, issuer, lint, pkcs10, policy
-from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
-from csr_signer.audit import Audit, AuditRecord, attestation_facts, certificate_facts, csr_facts
-from csr_signer.cloud_event import RequestReference
+from csr_signer.audit import Audit, AuditTrail, attestation_facts, certificate_facts, csr_facts
+from csr_signer.ca import issuer
+from csr_signer.ca.algorithm import SignatureAlgorithm
+from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.csr import APPROVED, CertificateSigningRequest, triage
 from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError
-from csr_signer.issuer import KmsPublicKey, SignatureAlgorithm
-from csr_signer.kms import Signature
-from csr_signer.lint import TBSCertificate
-from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
-from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.issuance import certificate, lint
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms.key import Signature
+from csr_signer.objects.csr import APPROVED, CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.policy import attestation
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.decision import Deferral, Refusal, decide
+from csr_signer.policy.signer import Signer
+from csr_signer.policy.triage import IgnoreReason, triage
+from csr_signer.request import pkcs10
 from csr_signer.violation import describe
 
-FRESH_SECONDS = 5.0
+FRESH_SECONDS: Final = 5.0
 """How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
+ATTEMPTS: Final = 2
+"""How often a CSR is read and judged before an event is deferred because the CSR keeps changing."""
 
-EVIDENCE = re.compile(r"tbs-sha256=([0-9a-f]{64})")
+_EVIDENCE: Final = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
 
 class Cluster(Protocol):
-    """The API server of one cluster; `cluster.KubernetesCluster` is the real one and says what each call means."""
+    """The API server of one cluster; `client.KubernetesCluster` is the real one and says what each call means."""
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
@@ -63,7 +75,7 @@ class Cluster(Protocol):
 
 
 class Key(Protocol):
-    """One key version; `kms.CloudKmsKey` is the real one and says what each call checks."""
+    """One key version; `kms.key.CloudKmsKey` is the real one and says what each call checks."""
 
     def public_key(self) -> KmsPublicKey: ...  # noqa: D102
     def sign(  # noqa: D102
@@ -72,265 +84,149 @@ class Key(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServedCluster:
-    """A cluster with the signers that are configured for it, each with its key, by signerName."""
-
-    cluster: Cluster
-    signers: Mapping[str, tuple[Signer, Key]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """Brings a reference to its outcome.
 
     Attributes:
-        clusters: by their key in the configuration.
+        clusters: the API servers, by the clusters' keys in the configuration.
+        signers: by the cluster's key and signerName.
+        keys: of the signers, by the same.
         audit: where intents and outcomes are recorded.
         limiter: shared by all threads of the process.
         clock: seconds of a monotonic clock.
     """
 
-    clusters: Mapping[str, ServedCluster]
+    clusters: Mapping[str, Cluster]
+    signers: Mapping[tuple[str, str], Signer]
+    keys: Mapping[tuple[str, str], Key]
     audit: Audit
     limiter: ConcurrencyLimiter
     clock: Callable[[], float] = time.monotonic
 
     def process(self, reference: RequestReference, now: datetime) -> Outcome:
-        """The outcome; a conflict on write reads again once and then defers the item.
+        """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
 
         Raises:
             SignerError: a fault; the CSR is as it was, or approved and not yet issued.
         """
+        trail = AuditTrail(
+            audit=self.audit,
+            csr_uid=reference.uid,
+            trace_id=reference.trace_id,
+            facts={"cluster": reference.cluster, "event_id": reference.event_id},
+        )
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:
-                return self._note(reference, Deferred(reason="busy", retry_after=1))
-            for _ in range(2):
+                return _defer(trail, "busy", 1)
+            for _ in range(ATTEMPTS):
                 try:
-                    return self._once(reference, now)
+                    return self._steps(reference, trail, now)
                 except ConflictError:
                     continue
-            return self._note(reference, Deferred(reason="conflict", retry_after=1))
+            return _defer(trail, "conflict", 1)
 
-    def _note(self, reference: RequestReference, outcome: Ignored | Deferred) -> Outcome:
-        """Records an outcome of which no more is known than the reference."""
-        facts = {"cluster": reference.cluster, "reason": outcome.reason, "event_id": reference.event_id}
-        message = f"{outcome.name}: {outcome.reason}"
-        record = AuditRecord(event=outcome.name, severity="INFO", message=message, csr_uid=reference.uid, facts=facts)
-        self.audit.record(record, trace_id=reference.trace_id)
-        return outcome
+    def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can end the way
+        """Runs the eleven steps; each takes what the one before it made."""
+        # 1. Receive: `cloud_event.receive` made the reference, which says only which CSR; the API server says the rest.
+        cluster = self.clusters[reference.cluster]
 
-    def _once(self, reference: RequestReference, now: datetime) -> Outcome:
-        served = self.clusters[reference.cluster]
-
-        # 2 read
-        csr = served.cluster.get_csr(reference.name)
+        # 2. Read the CSR, because the event may be old and only what the API server stores now counts.
+        csr = cluster.get_csr(reference.name)
         if csr is None:
-            return self._note(reference, Ignored(reason="gone"))
+            return _ignore(trail, IgnoreReason.GONE)
 
-        # 3 triage
-        if csr.signer_name not in served.signers:
-            return self._note(reference, Ignored(reason="other-signer"))
-        signer, key = served.signers[csr.signer_name]
-        case = _Case(
-            csr=csr,
-            signer=signer,
-            key=key,
-            cluster=served.cluster,
-            audit=self.audit,
-            reference=reference,
-            now=now,
-            clock=self.clock,
-            started=self.clock(),
-        )
+        # 3. Triage the CSR before anything in it is parsed: a CSR of another signer is neither parsed nor written to.
+        signer = self.signers.get((reference.cluster, csr.signer_name))
+        if signer is None:
+            return _ignore(trail, IgnoreReason.OTHER_SIGNER)
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
-        if reason == "gone":  # what has the name now is another object, of which nothing is recorded
-            return self._note(reference, Ignored(reason=reason))
+        if reason is IgnoreReason.GONE:  # the name belongs to another object now, of which nothing is recorded
+            return _ignore(trail, reason)
+        trail = trail.about(csr_facts(csr, signer) | {"decided_at": now.isoformat()}, created=csr.created)
         if reason is not None:
-            return case.ignore(reason)
+            return _ignore_issued(trail, csr, signer) if reason is IgnoreReason.ISSUED else _ignore(trail, reason)
 
-        # 4 parse
+        # 4. Parse the CertificationRequest; if it cannot be parsed, the violation is a value that step 6 reports.
         request = pkcs10.parse(csr.request)
 
-        # 5 attest
-        attested = _attest(csr, signer, served.cluster)
+        # 5. Attest the pod behind the requester from what the API server recorded, never from what the requester wrote.
+        attested_at = self.clock()
+        attested = _attest(csr, signer, cluster)
 
-        # 6 decide
-        decision = policy.decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
-        return case.act(decision, attested, alone=len(served.signers) == 1)
+        # 6. Decide, as a pure function of what was read; a refusal names every violation at once.
+        decision = decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
+        with self._confined_to_signer(reference.cluster):
+            if isinstance(decision, Refusal):
+                return _refuse(trail, decision, csr, attested, cluster=cluster, now=now)
+            if isinstance(decision, Deferral):
+                return _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
 
+            # 7. Build the TBSCertificate and lint it before the approval: a CSR that is Approved and gets no
+            # certificate is never collected.
+            key = self.keys[reference.cluster, csr.signer_name]
+            public_key = key.public_key()
+            algorithm = issuer.confirm(signer.issuer, public_key)
+            tbs = lint.lint(certificate.build(decision, signer.issuer, algorithm), decision, signer.issuer, algorithm)
+            text = f"{decision.common_name} for {decision.component}"
+            facts = attestation_facts(attested) | certificate_facts(decision, tbs, signer.issuer.key_version)
+            facts |= _superseded(csr, tbs)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    """One CSR that is ours, with everything that acting on it needs.
+            # 8. Approve, unless another approver has: the evidence is in etcd and in the cluster's own audit log before
+            # the key is used.
+            self._expect_fresh(attested_at)
+            approved: CertificateSigningRequest | None = csr
+            if APPROVED not in csr.conditions:
+                evidence = f"config={signer.configuration_digest} tbs-sha256={tbs.sha256}"
+                approved = cluster.approve(csr, evidence)
+            if approved is None:
+                return _ignore(trail, IgnoreReason.GONE)
 
-    Attributes:
-        clock: seconds of a monotonic clock.
-        started: on that clock, before the pod was read.
-    """
+            # 9. Record the intent, sign, and verify the signature with the pinned CA key: no signature is without a
+            # record, and no record without its end.
+            self._expect_fresh(attested_at)
+            trail.record("intent", "NOTICE", f"about to sign {text}", facts)
+            with _accounting_for(trail, facts):
+                signature = key.sign(tbs, algorithm, public_key)
+                facts |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
+                issued = certificate.assemble(tbs, signature.value, signer.issuer, algorithm)
+                facts["certificate_sha256"] = issued.sha256
 
-    csr: CertificateSigningRequest
-    signer: Signer
-    key: Key
-    cluster: Cluster
-    audit: Audit
-    reference: RequestReference
-    now: datetime
-    clock: Callable[[], float]
-    started: float
+                # 10. Write the certificate into the status; the API server lets it be written once.
+                written = cluster.write_certificate(approved, issued.pem)
 
-    def act(self, decision: Decision, attested: Attestation, *, alone: bool) -> Outcome:
-        """What was decided.
+            # 11. Record the outcome, after the write, because only a certificate in the status is issued.
+            if written is None:
+                trail.record("abandoned", "INFO", "the CSR is gone: its certificate was thrown away", facts)
+                return Ignored(reason=IgnoreReason.GONE)
+            trail.record("issued", "NOTICE", f"issued {text}", facts)
+            return Issued(tbs_sha256=tbs.sha256)
 
-        Args:
-            decision: it.
-            attested: what it was made of.
-            alone: whether the cluster has no other signer.
-
-        Raises:
-            ConfigurationError: this signer's key, CA or right is at fault, and it is the only one.
-            ItemError: the same where there are others, for which nobody has to wait.
-        """
-        try:
-            match decision:
-                case Permit():
-                    return self.issue(decision, attested)
-                case Refusal():
-                    return self.refuse(decision, attested)
-                case Deferral():
-                    return self.defer(decision, attested)
-        except ConfigurationError as error:
-            if alone:
-                raise
-            raise ItemError(str(error)) from error
-
-    def issue(self, permit: Permit, attested: Attestation) -> Outcome:
-        """Steps 7 to 11."""
-        csr: CertificateSigningRequest | None = self.csr
-        ca = self.signer.issuer
-
-        # 7 build, lint: an Approved CSR without certificate is never collected, so nothing is approved that does not
-        # lint
-        public_key = self.key.public_key()
-        algorithm = issuer.confirm(ca, public_key)
-        tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
-        facts = attestation_facts(attested) | certificate_facts(permit, tbs, ca.key_version) | self._superseded(tbs)
-        text = f"{permit.common_name} for {permit.component}"
-
-        # 8 approve: where this function approves, the evidence is in etcd and in the cluster's own audit log before the
-        # key is used
-        self._expect_fresh()
-        if APPROVED not in self.csr.conditions:
-            csr = self.cluster.approve(self.csr, f"config={self.signer.configuration_digest} tbs-sha256={tbs.sha256}")
-        if csr is None:
-            return self.ignore("gone")
-
-        # 9 record, sign, verify
-        self._expect_fresh()
-        self._record("intent", "NOTICE", f"about to sign {text}", facts)
-        with self._accounting_for(facts):
-            signature = self.key.sign(tbs, algorithm, public_key)
-            facts |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
-            issued = certificate.assemble(tbs, signature.value, ca, algorithm)
-            facts["certificate_sha256"] = issued.sha256
-
-            # 10 write back
-            written = self.cluster.write_certificate(csr, issued.pem)
-
-        # 11 record
-        if written is None:
-            self._record("abandoned", "INFO", "the CSR is gone: its certificate was thrown away", facts)
-            return Ignored(reason="gone")
-        self._record("issued", "NOTICE", f"issued {text}", facts)
-        return Issued(tbs_sha256=tbs.sha256)
-
-    def _expect_fresh(self) -> None:
-        """Attests and decides again where KMS or the API server took so long that the pod may be gone.
+    def _expect_fresh(self, attested_at: float) -> None:
+        """Refuses to act on an old attestation: the pod may be gone by now.
 
         Raises:
-            ConflictError: `process` reads everything again.
+            ConflictError: `process` reads and judges everything again.
         """
-        age = self.clock() - self.started
+        age = self.clock() - attested_at
         if age > FRESH_SECONDS:
             raise ConflictError(f"attestation: Invalid value: {age:.1f} s old: must be at most {FRESH_SECONDS:g} s old")
 
     @contextmanager
-    def _accounting_for(self, facts: Mapping[str, object]) -> Iterator[None]:
-        """Records what became of an intent also where it came to nothing: its hash, and how often KMS was asked."""
+    def _confined_to_signer(self, cluster: str) -> Iterator[None]:
+        """Confines a fault of one signer's key, CA or right to the item, if the cluster has other signers.
+
+        A ConfigurationError is answered 503, which would hold up the events of every signer.
+        """
         try:
             yield
-        except Exception as error:
-            severity, attempts = "ERROR", 0
-            if isinstance(error, SignerError):
-                severity, attempts = error.severity, error.attempts
-            facts = {"kms_attempts": attempts, **facts, "fault": type(error).__name__}
-            self._record("abandoned", severity, "an intent came to nothing", facts)
-            raise
-
-    def refuse(self, refusal: Refusal, attested: Attestation) -> Outcome:
-        """Denied, or Failed where it is Approved already: Approved cannot be taken back and excludes Denied.
-
-        The pod is told first: once the condition is written nobody comes back here, also where its answer is lost.
-        """
-        message = describe(refusal.violations)
-        if attested.pod is not None and attested.identity is not None:
-            self._report(attested.identity, refusal.reason, message)
-        write = self.cluster.fail if refusal.too_late or APPROVED in self.csr.conditions else self.cluster.deny
-        if write(self.csr, refusal.reason, message) is None:
-            return self.ignore("gone")
-        codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
-        facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested)}
-        self._record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
-        return Refused(reason=refusal.reason, codes=codes)
-
-    def defer(self, deferral: Deferral, attested: Attestation) -> Outcome:
-        """The CSR stays as it is; the exporter sends this item again."""
-        self._record("deferred", "INFO", f"deferred: {deferral.missing}", attestation_facts(attested))
-        return Deferred(reason=deferral.missing, retry_after=deferral.retry_after)
-
-    def ignore(self, reason: str) -> Ignored:
-        """Nothing to do; a certificate that this issuer did not sign is worth an alarm."""
-        severity, message = "INFO", f"nothing to do: {reason}"
-        facts = {"reason": reason}
-        if reason == "issued":
-            present = self.signer.issuer.issued(self.csr.certificate)
-            if present is None or not certificate.is_for(present, pkcs10.parse(self.csr.request)):
-                severity, message = "ERROR", "the CSR holds a certificate that this issuer did not sign for its key"
-            else:
-                facts["tbs_sha256"] = certificate.tbs_sha256(present)
-        self._record("ignored", severity, message, facts)
-        return Ignored(reason=reason)
-
-    def _superseded(self, tbs: TBSCertificate) -> dict[str, object]:
-        """The hash that an earlier configuration approved, where this one builds another: evidence, never an input."""
-        earlier = EVIDENCE.search(self.csr.approval)
-        if earlier is None or earlier[1] == tbs.sha256:
-            return {}
-        return {"superseded_intent": earlier[1]}
-
-    def _report(self, identity: PodIdentity, reason: str, message: str) -> None:
-        try:
-            self.cluster.report_on_pod(identity, csr_uid=self.csr.uid, reason=reason, message=message, now=self.now)
-        except SignerError as error:  # the refusal stands; only its note is missing
-            self._record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
-
-    def _record(self, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
-        record = AuditRecord(
-            event=event,
-            severity=severity,
-            message=message,
-            csr_uid=self.csr.uid,
-            facts={
-                **csr_facts(self.csr, self.signer),
-                "decided_at": self.now.isoformat(),
-                **facts,
-                "event_id": self.reference.event_id,
-            },
-            created=self.csr.created,
-        )
-        self.audit.record(record, trace_id=self.reference.trace_id)
+        except ConfigurationError as error:
+            if sum(owner == cluster for owner, _ in self.signers) == 1:
+                raise
+            raise ItemError(str(error)) from error
 
 
 def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
+    """Step 5 in full: reads the pod, and its node only where the node's addresses are certified."""
     identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)
@@ -344,3 +240,80 @@ def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) ->
         # A pod that is not scheduled has no node; without a name the call would list all nodes, which is forbidden.
         node = (cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
     return attestation.attest(identity, pod, node)
+
+
+def _refuse(
+    trail: AuditTrail,
+    refusal: Refusal,
+    csr: CertificateSigningRequest,
+    attested: Attestation,
+    *,
+    cluster: Cluster,
+    now: datetime,
+) -> Outcome:
+    """Denies the CSR, or fails it if it is Approved: Approved cannot be taken back and excludes Denied.
+
+    The pod is told first: once the condition is written, the CSR is never processed again, even if the answer to the
+    write is lost.
+    """
+    message = describe(refusal.violations)
+    if attested.pod is not None and attested.identity is not None:
+        try:
+            cluster.report_on_pod(attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now)
+        except SignerError as error:  # the refusal stands; only its note is missing
+            trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
+    write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
+    if write(csr, refusal.reason, message) is None:
+        return _ignore(trail, IgnoreReason.GONE)
+    codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
+    facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested)}
+    trail.record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
+    return Refused(reason=refusal.reason, codes=codes)
+
+
+def _defer(
+    trail: AuditTrail, reason: str, retry_after: int, facts: Mapping[str, object] = MappingProxyType({})
+) -> Deferred:
+    """Leaves the CSR as it is; the exporter sends this event again."""
+    trail.record("deferred", "INFO", f"deferred: {reason}", {"reason": reason, **facts})
+    return Deferred(reason=reason, retry_after=retry_after)
+
+
+def _ignore(trail: AuditTrail, reason: IgnoreReason) -> Ignored:
+    trail.record("ignored", "INFO", f"nothing to do: {reason}", {"reason": reason})
+    return Ignored(reason=reason)
+
+
+def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Signer) -> Ignored:
+    """Ignores a CSR that has its certificate; one that this issuer did not sign for its key is worth an alarm."""
+    reason = IgnoreReason.ISSUED
+    present = signer.issuer.issued(csr.certificate)
+    if present is None or not certificate.is_for(present, pkcs10.parse(csr.request)):
+        message = "the CSR holds a certificate that this issuer did not sign for its key"
+        trail.record("ignored", "ERROR", message, {"reason": reason})
+    else:
+        facts = {"reason": reason, "tbs_sha256": certificate.tbs_sha256(present)}
+        trail.record("ignored", "INFO", f"nothing to do: {reason}", facts)
+    return Ignored(reason=reason)
+
+
+@contextmanager
+def _accounting_for(trail: AuditTrail, facts: Mapping[str, object]) -> Iterator[None]:
+    """Records the end of an intent if signing or writing fails: its hash, and how often KMS was asked."""
+    try:
+        yield
+    except Exception as error:
+        severity, attempts = "ERROR", 0
+        if isinstance(error, SignerError):
+            severity, attempts = error.severity, error.attempts
+        facts = {"kms_attempts": attempts, **facts, "fault": type(error).__name__}
+        trail.record("abandoned", severity, "an intent came to nothing", facts)
+        raise
+
+
+def _superseded(csr: CertificateSigningRequest, tbs: TBSCertificate) -> dict[str, object]:
+    """Returns the hash that an earlier configuration approved, where this one builds another: evidence, never input."""
+    earlier = _EVIDENCE.search(csr.approval)
+    if earlier is None or earlier[1] == tbs.sha256:
+        return {}
+    return {"superseded_intent": earlier[1]}

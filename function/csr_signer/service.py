@@ -1,10 +1,10 @@
-"""What one process serves: the configuration's clusters and keys behind the pipeline, and every request answered."""
+"""The service of one process: loads the configuration, connects the pipeline, and answers every request."""
 
 import contextlib
 import os
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,17 +12,21 @@ from typing import Final
 
 from werkzeug.wrappers import Request, Response
 
-from csr_signer import cloud_event, configuration, issuer, kms
+from csr_signer import configuration
 from csr_signer.audit import Audit, AuditRecord, fault
-from csr_signer.cloud_event import RequestReference
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.ca import issuer
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Configuration
-from csr_signer.credentials import api_client
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
-from csr_signer.kms import CloudKmsKey
-from csr_signer.pipeline import Pipeline, ServedCluster
-from csr_signer.shared import SharedFetch
+from csr_signer.events import cloud_event
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.kms.client import Connection, connect
+from csr_signer.kms.key import CloudKmsKey
+from csr_signer.pipeline import Pipeline
+from csr_signer.policy.signer import Signer
+from csr_signer.single_flight import SingleFlight
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """Environment variable that names the configuration document."""
@@ -31,66 +35,62 @@ THREADS: Final = "THREADS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """A loaded configuration at work."""
+class Loaded:
+    """A configuration, and the pipeline over its clusters and keys."""
 
     configuration: Configuration
     pipeline: Pipeline
 
-    @classmethod
-    def load(cls, audit: Audit) -> "Service":
-        """The service that the environment's configuration document describes.
 
-        Raises:
-            ConfigurationError: the variable is missing, or the document is not right.
-        """
-        path = os.environ.get(CONFIGURATION, "")
-        if not path:
-            raise ConfigurationError(f"environment variable {CONFIGURATION} does not name the configuration document")
-        settings = configuration.load(Path(path))
-        client = kms.Connection(
-            lambda: kms.connect(
-                endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
-            )
+def load(audit: Audit) -> Loaded:
+    """Reads the configuration document that the environment names, and connects the pipeline to what it names.
+
+    Raises:
+        ConfigurationError: the variable is missing, or the document is not right.
+    """
+    path = os.environ.get(CONFIGURATION, "")
+    if not path:
+        raise ConfigurationError(f"environment variable {CONFIGURATION} does not name the configuration document")
+    settings = configuration.load(Path(path))
+    client = Connection(
+        lambda: connect(
+            endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
         )
-        served = {}
-        for key, cluster in settings.clusters.items():
-            signers = {
-                name: (
-                    signer,
-                    CloudKmsKey(
-                        client=client,
-                        key_version=signer.issuer.key_version,
-                        protection_level=signer.issuer.protection_level,
-                    ),
-                )
-                for (owner, name), signer in settings.signers.items()
-                if owner == key
+    )
+    keys = {
+        name: CloudKmsKey(
+            client=client,
+            key_version=signer.issuer.key_version,
+            protection_level=signer.issuer.protection_level,
+        )
+        for name, signer in settings.signers.items()
+    }
+    clusters = {name: KubernetesCluster(api_client(cluster)) for name, cluster in settings.clusters.items()}
+    limiter = ConcurrencyLimiter(clusters=len(clusters), concurrency=concurrency())
+    pipeline = Pipeline(clusters=clusters, signers=settings.signers, keys=keys, audit=audit, limiter=limiter)
+    return Loaded(configuration=settings, pipeline=pipeline)
+
+
+def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now: datetime) -> None:
+    """Records every CA that must be rotated, so that alerting can tell the operator in time.
+
+    Raises:
+        UnavailableError: a record could not be written.
+    """
+    for (cluster, signer_name), signer in signers.items():
+        lifetime = min(signer.profile.lifetime.default, signer.lifetime)
+        for expiry in issuer.warnings(signer.issuer, now, lifetime=lifetime):
+            facts = {
+                "cluster": cluster,
+                "signer_name": signer_name,
+                "key_version": signer.issuer.key_version,
+                "ca": expiry.certificate,
+                "not_after": expiry.not_after.isoformat(),
             }
-            served[key] = ServedCluster(cluster=KubernetesCluster(api_client(cluster)), signers=signers)
-        limiter = ConcurrencyLimiter(clusters=len(served), concurrency=concurrency())
-        return cls(configuration=settings, pipeline=Pipeline(clusters=served, audit=audit, limiter=limiter))
-
-    def note_expiry(self, now: datetime) -> None:
-        """Records every CA that must be rotated, so that alerting can tell somebody in time.
-
-        Raises:
-            UnavailableError: a record could not be written.
-        """
-        for (cluster, signer_name), signer in self.configuration.signers.items():
-            lifetime = min(signer.profile.lifetime.default, signer.lifetime)
-            for found in issuer.warnings(signer.issuer, now, lifetime=lifetime):
-                facts = {
-                    "cluster": cluster,
-                    "signer_name": signer_name,
-                    "key_version": signer.issuer.key_version,
-                    "ca": found.certificate,
-                    "not_after": found.not_after.isoformat(),
-                }
-                record = AuditRecord(
-                    event="issuer_expiry", severity=found.severity, message=found.message, csr_uid="", facts=facts
-                )
-                self.pipeline.audit.record(record)
+            record = AuditRecord(
+                event="issuer_expiry", severity=expiry.severity, message=expiry.message, csr_uid="", facts=facts
+            )
+            audit.record(record)
 
 
 class OnceADay:
@@ -113,45 +113,45 @@ class OnceADay:
             self._lock.release()
 
 
-class Serving:
-    """One process: loads its configuration when it is first asked, and answers everything.
+class Service:
+    """One process: loads its configuration at the first request, and answers every request.
 
-    The configuration is read at each request until it is right, never at import, so that a start while permissions
-    still propagate does not fail for good.
+    If the configuration is not right, the next request loads it again, so that a start while permissions still
+    propagate does not fail for good. It is never loaded at import.
     """
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
-        self._service: Service | None = None
-        self._fetch: SharedFetch[Service] = SharedFetch()
+        self._loaded: Loaded | None = None
+        self._loading: SingleFlight[Loaded] = SingleFlight()
         self._daily = OnceADay()
 
     def respond(self, request: Request) -> Response:
-        """The answer to any request; every fault is one record and one answer."""
+        """Answers any request; every fault is one record and one answer."""
         reference: RequestReference | None = None
         try:
-            service = self._service or self._fetch.get(self._load)
-            reference = cloud_event.receive(request, service.configuration.clusters)
+            loaded = self._loaded or self._loading.get(self._load)
+            reference = cloud_event.receive(request, loaded.configuration.clusters)
             now = datetime.now(UTC)
-            self._daily.run(now.date(), lambda: self._note_expiry(service, now))
-            return cloud_event.answer(service.pipeline.process(reference, now))
+            self._daily.run(now.date(), lambda: self._record_expiries(loaded, now))
+            return cloud_event.answer(loaded.pipeline.process(reference, now))
         except SignerError as error:
             return self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
             return self._fault(_unexpected(error), reference)
 
-    def _note_expiry(self, service: Service, now: datetime) -> None:
+    def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
         try:
-            service.note_expiry(now)
+            record_expiries(loaded.configuration.signers, self._audit, now)
         except SignerError:
             raise
         except Exception as error:  # noqa: BLE001 - warnings are no reason to serve nobody, nor to fail all day
             self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
 
-    def _load(self) -> Service:
-        if self._service is None:
-            self._service = Service.load(self._audit)
-        return self._service
+    def _load(self) -> Loaded:
+        if self._loaded is None:
+            self._loaded = load(self._audit)
+        return self._loaded
 
     def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
         record, trace_id = fault(error, csr_uid="", event_id=""), ""
@@ -173,5 +173,5 @@ def concurrency() -> int:
 def _unexpected(error: Exception) -> ItemError:
     """A fault of ours: its kind and place, without its text, which may be anybody's."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
     return ItemError(f"unexpected {type(error).__name__} at {places}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from csr_signer.document import read
-from csr_signer.profile import SHIPPED, Component, Profile, Span
+from csr_signer.policy.profile import SHIPPED, Component, Profile, Span
 from development import generated
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "profiles.md"

@@ -20,9 +20,11 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from csr_signer import certificate, issuer, kms, lint
-from csr_signer.issuer import Issuer
-from csr_signer.public_key import examine
+from csr_signer.ca import issuer
+from csr_signer.ca.issuer import Issuer
+from csr_signer.issuance import certificate, lint
+from csr_signer.kms.key import CloudKmsKey
+from csr_signer.request.public_key import examine
 from sandbox.kms import connect, create_signing_key
 from sandbox.process import Part
 
@@ -108,7 +110,7 @@ def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # n
     """The steps of the pipeline for the honest permit."""
     from tests.function import builders  # noqa: PLC0415 - after sys.path
 
-    key = kms.CloudKmsKey(client=client, key_version=version, protection_level="HSM")
+    key = CloudKmsKey(client=client, key_version=version, protection_level="HSM")
     ca = _ca(key.public_key().pem, version)
     keys: dict[str, builders.PrivateKey] = {"P-256": builders.ec_key("P-256", 5), "RSA-2048": builders.rsa_key(2048)}
     certified = examine(builders.public_key_info(keys[leaf]))

@@ -1,6 +1,6 @@
 """`scripts/bench judge`: the processor time and memory that one request can cost the function.
 
-Measured is what the pipeline does with `spec.request` before it acts: `pkcs10.parse` and `policy.decide`, for honest
+Measured is what the pipeline does with `spec.request` before it acts: `pkcs10.parse` and `decision.decide`, for honest
 requests, for the worst that are known (tests/function/worst.py), and for every row of tests/function/requests. Time is
 that of the process alone, best and worst of several runs; the worst holds a garbage collection now and then. Memory is
 what Python allocates, at its peak. Compare with the honest requests of the same run: absolute numbers are the
@@ -98,7 +98,8 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 def _judge() -> Judge:
     """Parses and decides, with everything else as it is for the honest requester."""
-    from csr_signer import pkcs10, policy  # noqa: PLC0415 - after sys.path
+    from csr_signer.policy import decision  # noqa: PLC0415 - after sys.path
+    from csr_signer.request import pkcs10  # noqa: PLC0415 - after sys.path
     from tests.function import builders  # noqa: PLC0415
 
     csr, signer = builders.make_csr(), builders.make_signer()
@@ -106,7 +107,7 @@ def _judge() -> Judge:
 
     def judge(text: bytes) -> object:
         request = pkcs10.parse(text)
-        return policy.decide(
+        return decision.decide(
             csr=replace(csr, request=text), request=request, attestation=attestation, signer=signer, now=builders.NOW
         )
 

@@ -1,4 +1,4 @@
-"""Tests the tests: `scripts/python -m development.mutants pkcs10 public_key`.
+"""Tests the tests: `scripts/python -m development.mutants request.pkcs10 request.public_key`.
 
 Each mutant is one module with one operator, number or decision changed (cosmic-ray); the module's tests must notice.
 Mutants that they do not notice are listed, unless tests/function/mutants.toml says why nobody could: that a change
@@ -30,12 +30,14 @@ from development.lock import MUTANTS, ROOT
 EXPLAINED: Final = ROOT / "tests" / "function" / "mutants.toml"
 SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "attestation": ("test_attestation.py", "test_policy.py", "requests/test_judgement.py"),
-        "extensions": ("test_extensions.py",),
-        "pkcs10": ("test_pkcs10.py", "test_request_encoding.py", "test_request_properties.py"),
-        "policy": ("test_policy.py", "requests/test_judgement.py"),
-        "public_key": ("test_public_key.py", "test_request_encoding.py"),
-        "rules": ("test_policy.py", "requests/test_judgement.py"),
+        "kms.status": ("test_kms_status.py",),
+        "objects.pod": ("test_attestation.py", "test_decision.py", "requests/test_judgement.py"),
+        "policy.attestation": ("test_attestation.py", "test_decision.py", "requests/test_judgement.py"),
+        "policy.decision": ("test_decision.py", "requests/test_judgement.py"),
+        "policy.rules": ("test_decision.py", "requests/test_judgement.py"),
+        "request.extensions": ("test_extensions.py",),
+        "request.pkcs10": ("test_pkcs10.py", "test_request_encoding.py", "test_request_properties.py"),
+        "request.public_key": ("test_public_key.py", "test_request_encoding.py"),
     }
 )
 """Tests of a module, the quickest first; of any other module the file that is named for it."""
@@ -50,7 +52,7 @@ class Mutant:
     """One change of a module, by its text: so it is the same one after lines have moved.
 
     Attributes:
-        module: of csr_signer.
+        module: of csr_signer, with its package: `policy.rules`.
         before, after: the changed line, or lines.
     """
 
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="development.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("modules", nargs="+", help="modules of csr_signer, by name")
+    parser.add_argument("modules", nargs="+", help="modules of csr_signer, each with its package")
     modules = parser.parse_args(arguments).modules
     os.nice(10)
     program = apart.python(MUTANTS).with_name("cosmic-ray")
@@ -129,7 +131,7 @@ def copy(tree: Path) -> None:
 
 
 def _tests(module: str) -> list[str]:
-    names = (*SELECTED.get(module, (f"test_{module}.py",)), "test_values.py")
+    names = (*SELECTED.get(module, (f"test_{module.rpartition('.')[2]}.py",)), "test_values.py")
     files = [f"tests/function/{name}" for name in names]
     options = ["--quiet", "--exitfirst", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     return [sys.executable, "-m", "pytest", *options, *files]
@@ -137,7 +139,7 @@ def _tests(module: str) -> list[str]:
 
 def _configuration(module: str, *, patience: float) -> str:
     return f"""[cosmic-ray]
-module-path = "function/csr_signer/{module}.py"
+module-path = "function/csr_signer/{module.replace(".", "/")}.py"
 timeout = {patience:.1f}
 excluded-modules = []
 test-command = {_quoted(" ".join(_tests(module)))}

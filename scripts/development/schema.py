@@ -1,7 +1,7 @@
-"""The JSON Schema of a profile, function/csr_signer/profiles/schema.json, made from the types in csr_signer.profile.
+"""The JSON Schema of a profile, function/csr_signer/profiles/schema.json, made from the types in `policy.profile`.
 
-Editors read it by the first line of a profile; what it cannot say, `csr_signer.profile.load` says. `--check` writes
-nothing and fails where the file is not what the types say.
+Editors read it by the first line of a profile; what it cannot say, `policy.profile.load` says. `--check` writes nothing
+and fails where the file is not what the types say.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from csr_signer import profile
 from csr_signer.document import as_written
+from csr_signer.policy import profile
 from development import generated
 
 SCHEMA: Final = profile.SHIPPED / "schema.json"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from csr_signer import authority
+from csr_signer.ca import checks
 from csr_signer.violation import quote
 from signerctl.key import key_of
 from signerctl.program import CommandError
@@ -47,7 +47,7 @@ def ordered(certificates: Iterable[x509.Certificate], *, public_key: bytes, key_
     if chain is None:
         highest = _highest(pool, issuing)
         raise CommandError(
-            f"the certificate that issued {authority.name_of(highest)} is missing, its subject is"
+            f"the certificate that issued {checks.name_of(highest)} is missing, its subject is"
             f" {quote(highest.issuer.rfc4514_string())}: give its file, too, up to the self-signed root"
         )
     left_out = tuple(each for each in pool if each not in chain)
@@ -62,13 +62,13 @@ def _ways_to_a_root(pool: Sequence[x509.Certificate]) -> dict[x509.Certificate, 
     """
     found: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
     candidates: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {
-        each: (each,) for each in pool if authority.self_signed(each)
+        each: (each,) for each in pool if checks.self_signed(each)
     }
     while candidates:
         upper = max(candidates, key=lambda each: (_end(candidates[each]), -len(candidates[each])))
         found[upper] = candidates.pop(upper)
         for lower in pool:
-            if lower not in found and lower not in candidates and authority.issued_by(lower, upper):
+            if lower not in found and lower not in candidates and checks.issued_by(lower, upper):
                 candidates[lower] = (lower, *found[upper])
     return found
 
@@ -80,17 +80,17 @@ def _end(way: Iterable[x509.Certificate]) -> datetime:
 def _highest(pool: Sequence[x509.Certificate], lowest: x509.Certificate) -> x509.Certificate:
     """Where the way from a certificate ends, that leads to no root."""
     chain = [lowest]
-    while above := [each for each in pool if each not in chain and authority.issued_by(chain[-1], each)]:
+    while above := [each for each in pool if each not in chain and checks.issued_by(chain[-1], each)]:
         chain.append(max(above, key=lambda each: each.not_valid_after_utc))
     return chain[-1]
 
 
 def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: str) -> x509.Certificate:
     holders = [each for each in pool if key_of(each) == public_key]
-    signed = [each for each in holders if not authority.self_signed(each)]
+    signed = [each for each in holders if not checks.self_signed(each)]
     if len(signed) == 1:
         return signed[0]
-    names = ", ".join(map(authority.name_of, pool))
+    names = ", ".join(map(checks.name_of, pool))
     if not holders:
         raise CommandError(
             f"none of the certificates holds the key of {key_version}: got {names}; is it the answer to the request"
@@ -98,8 +98,8 @@ def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: s
         )
     if not signed:
         raise CommandError(
-            f"{authority.name_of(holders[0])} is self-signed: a root as `ca create` makes it needs no import"
+            f"{checks.name_of(holders[0])} is self-signed: a root as `ca create` makes it needs no import"
         )
     raise CommandError(
-        f"{len(signed)} certificates hold the key of {key_version}, wanted is one: leave out all but the newest answer"
+        f"{len(signed)} certificates hold the key of {key_version}: must be one: keep only the newest answer"
     )

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from cryptography.x509.oid import NameOID
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm
-from csr_signer.certificate import SERIAL_BITS, algorithm_identifier, key_identifier
+from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.errors import IntegrityError
-from csr_signer.lint import TBSCertificate
+from csr_signer.issuance.certificate import SERIAL_BITS, algorithm_identifier, key_identifier
+from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.violation import quote
 from signerctl import ca_extensions
 from signerctl.ca_extensions import Extensions

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
-from csr_signer.authority import OPERATORS_PREFIX
-from csr_signer.certificate import algorithm_identifier
-from csr_signer.lint import LintError, TBSCertificate
+from csr_signer.ca.algorithm import SignatureAlgorithm, subject_public_key_info
+from csr_signer.ca.checks import OPERATORS_PREFIX
+from csr_signer.issuance.certificate import algorithm_identifier
+from csr_signer.issuance.lint import LintError, TBSCertificate
 from signerctl import ca_certificate, certification_request
 from signerctl.ca_certificate import CaTemplate
 from signerctl.ca_extensions import Extensions

@@ -8,10 +8,10 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from csr_signer import der
-from csr_signer.algorithm import SignatureAlgorithm
-from csr_signer.certificate import algorithm_identifier
+from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.errors import IntegrityError
-from csr_signer.lint import TBSCertificate
+from csr_signer.issuance.certificate import algorithm_identifier
+from csr_signer.issuance.lint import TBSCertificate
 from signerctl import ca_extensions
 from signerctl.ca_certificate import identifier_of
 from signerctl.ca_extensions import Extensions

@@ -9,8 +9,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from csr_signer import authority
-from csr_signer.algorithm import SignatureAlgorithm, subject_public_key_info
+from csr_signer.ca import checks
+from csr_signer.ca.algorithm import SignatureAlgorithm, subject_public_key_info
 from signerctl.ca_certificate import BACKDATE, CaTemplate
 
 PURPOSE: Final = "signerctl=ca-cross-sign"
@@ -19,7 +19,7 @@ _PURPOSES: Final = ("serverAuth", "clientAuth")
 
 def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from vouching for another."""
-    complaints = authority.complaints(signing, below=1, purposes=_PURPOSES)
+    complaints = checks.complaints(signing, below=1, purposes=_PURPOSES)
     if any("path length is 0" in complaint for complaint in complaints):
         complaints.append(
             "no CA may stand below such a root (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse every chain that has one;"
@@ -28,8 +28,8 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
     if complaints:
         return complaints
     # Really verified: whoever is named as its own issuer has proved nothing yet.
-    if not authority.issued_by(signing, signing):
-        complaints.append("is not self-signed, wanted is the root that relying parties trust")
+    if not checks.issued_by(signing, signing):
+        complaints.append("is not self-signed: must be the root that relying parties trust")
     if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
         complaints.append(_not_valid(signing))
     return complaints
@@ -37,25 +37,22 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
 
 def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from being vouched for: the function could not sign with it, or it is the root itself."""
-    complaints = authority.complaints(new, below=0, purposes=_PURPOSES)
+    complaints = checks.complaints(new, below=0, purposes=_PURPOSES)
     if complaints:
         return complaints
-    if not authority.issued_by(new, new):
-        complaints.append(
-            "is not self-signed: its signature is not by its own key, wanted is what `ca create` made with the new key"
-            " version"
-        )
+    if not checks.issued_by(new, new):
+        complaints.append("is not self-signed: must be the certificate that `ca create` made with the new key version")
     common_names = [str(each.value) for each in new.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(common_names) != 1:
-        complaints.append(f"has {len(common_names)} common names, wanted is one")
+        complaints.append(f"has {len(common_names)} common names: must have one")
     if any(name.startswith("system:") for name in common_names):
-        complaints.append("the common name starts with system:, which is Kubernetes' own")
+        complaints.append("the common name must not start with system:, which Kubernetes reserves")
     if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
-        complaints.append("holds the key of the trusted root itself, wanted is that of a new key version")
+        complaints.append("holds the key of the trusted root: must hold the key of a new key version")
     if new.subject == signing.subject:
-        complaints.append("has the name of the trusted root, wanted is a new common name")
-    if authority.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
-        complaints.append("has name constraints that are not copied, allowed are permitted DNS names alone")
+        complaints.append("has the name of the trusted root: must have a new common name")
+    if checks.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
+        complaints.append("has name constraints that are not copied: must have permitted DNS names only")
     if not new.not_valid_before_utc <= now < new.not_valid_after_utc:
         complaints.append(_not_valid(new))
     return complaints
@@ -89,7 +86,7 @@ def template(
 
 def _permitted_dns_names(ca: x509.Certificate) -> tuple[str, ...]:
     """Empty where there are none, or anything else beside them."""
-    constraints = authority.extension(ca, x509.NameConstraints)
+    constraints = checks.extension(ca, x509.NameConstraints)
     if constraints is None or constraints.excluded_subtrees:
         return ()
     names = constraints.permitted_subtrees or []

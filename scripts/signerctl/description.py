@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
-from csr_signer import authority, der
-from csr_signer.algorithm import subject_public_key_info
+from csr_signer import der
+from csr_signer.ca import checks
+from csr_signer.ca.algorithm import subject_public_key_info
 from csr_signer.errors import SignerError
 from signerctl.key import KmsOptions, key_of, parsed
 from signerctl.program import CommandError
@@ -49,7 +50,7 @@ def described(certificate: x509.Certificate, now: datetime) -> dict[str, object]
     readers: dict[str, Callable[[], object]] = {
         "subject": lambda: _name(certificate.subject),
         "issuer": lambda: _name(certificate.issuer),
-        "self_signed": lambda: authority.self_signed(certificate),
+        "self_signed": lambda: checks.self_signed(certificate),
         "serial_number": lambda: f"{certificate.serial_number:x}",
         "public_key": lambda: public_key_name(certificate),
         "signature_algorithm": lambda: _signature(certificate),
@@ -80,7 +81,7 @@ def key_described(kms: KmsOptions, key_version: str, certificates: Sequence[x509
         "state": "enabled",
         "algorithm": answer.algorithm,
         "protection_level": answer.protection_level,
-        "held_by": [authority.name_of(each) for each in certificates if key_of(each) == held],
+        "held_by": [checks.name_of(each) for each in certificates if key_of(each) == held],
     }
 
 
@@ -129,27 +130,27 @@ def _signature(certificate: x509.Certificate) -> str:
 
 
 def _ca(certificate: x509.Certificate) -> bool:
-    constraints = authority.extension(certificate, x509.BasicConstraints)
+    constraints = checks.extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
 def _path_length(certificate: x509.Certificate) -> int | None:
-    constraints = authority.extension(certificate, x509.BasicConstraints)
+    constraints = checks.extension(certificate, x509.BasicConstraints)
     return None if constraints is None else constraints.path_length
 
 
 def _key_usage(certificate: x509.Certificate) -> list[str]:
-    usage = authority.extension(certificate, x509.KeyUsage)
+    usage = checks.extension(certificate, x509.KeyUsage)
     return [] if usage is None else [name for name in _KEY_USAGES if getattr(usage, name)]
 
 
 def _extended_key_usage(certificate: x509.Certificate) -> list[str]:
-    usage = authority.extension(certificate, x509.ExtendedKeyUsage)
+    usage = checks.extension(certificate, x509.ExtendedKeyUsage)
     return [_PURPOSES.get(purpose, purpose.dotted_string) for purpose in usage or ()]
 
 
 def _name_constraints(certificate: x509.Certificate) -> list[str]:
-    constraints = authority.extension(certificate, x509.NameConstraints)
+    constraints = checks.extension(certificate, x509.NameConstraints)
     if constraints is None:
         return []
     return [
@@ -163,10 +164,10 @@ def _subtrees(word: str, names: Sequence[x509.GeneralName] | None) -> Iterator[s
 
 
 def _key_identifier(certificate: x509.Certificate) -> str | None:
-    identifier = authority.extension(certificate, x509.SubjectKeyIdentifier)
+    identifier = checks.extension(certificate, x509.SubjectKeyIdentifier)
     return None if identifier is None else identifier.digest.hex()
 
 
 def _authority_key_identifier(certificate: x509.Certificate) -> str | None:
-    identifier = authority.extension(certificate, x509.AuthorityKeyIdentifier)
+    identifier = checks.extension(certificate, x509.AuthorityKeyIdentifier)
     return None if identifier is None or identifier.key_identifier is None else identifier.key_identifier.hex()

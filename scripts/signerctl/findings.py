@@ -7,9 +7,9 @@ from typing import Literal
 
 from cryptography import x509
 
-from csr_signer import authority, issuer
+from csr_signer.ca import checks, issuer
+from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ConfigurationError, SignerError
-from csr_signer.issuer import Issuer
 from signerctl import files, trust
 from signerctl.installation import SLOW, CertificateManagement, pair_complaint
 from signerctl.key import KmsOptions
@@ -44,7 +44,7 @@ def of_key(ca: Issuer, kms: KmsOptions) -> Finding:
         check="key",
         message=(
             f"{ca.key_version} is enabled, {answer.algorithm} with {algorithm.digest.name}, {answer.protection_level};"
-            f" its key is that of {authority.name_of(ca.certificate)}"
+            f" its key is that of {checks.name_of(ca.certificate)}"
         ),
     )
 
@@ -65,7 +65,7 @@ def of_dates(ca: Issuer, now: datetime, lifetime: timedelta) -> Iterator[Finding
 
 def of_chain(ca: Issuer) -> Finding:
     """The way to the trust anchor, which loading the files has proved."""
-    names = " issued by ".join(map(authority.name_of, ca.path))
+    names = " issued by ".join(map(checks.name_of, ca.path))
     anchored = "it is itself the trust anchor" if len(ca.path) == 1 else "the last is the trust anchor"
     return Finding(level="ok", check="chain", message=f"{names}; {anchored}")
 
@@ -84,8 +84,8 @@ def of_bundle(check: str, bundle: tuple[x509.Certificate, ...], ca: Issuer, now:
             level="warning",
             check=check,
             message=(
-                f"{authority.name_of(bundle[0])} stands first, wanted is the CA that signs now,"
-                f" {authority.name_of(ca.path[-1])}: the operator reads no other"
+                f"{checks.name_of(bundle[0])} stands first, wanted is the CA that signs now,"
+                f" {checks.name_of(ca.path[-1])}: the operator reads no other"
             ),
         )
 
@@ -146,14 +146,14 @@ def _ca_cert(management: CertificateManagement, ca: Issuer, now: datetime) -> It
     yield Finding(
         level="ok",
         check=check,
-        message=f"Calico accepts what the function signs, by {authority.name_of(there.path[-1])}",
+        message=f"Calico accepts what the function signs, by {checks.name_of(there.path[-1])}",
     )
     yield from of_bundle(check, there.trust_bundle, there, now)
     for certificate in there.trust_bundle:
         if certificate not in ca.trust_bundle:
-            message = f"{authority.name_of(certificate)} is trusted there, and not in the configured trust bundle"
+            message = f"{checks.name_of(certificate)} is trusted there, and not in the configured trust bundle"
             yield Finding(level="warning", check=check, message=message)
     for certificate in ca.trust_bundle:
         if certificate not in there.trust_bundle:
-            message = f"{authority.name_of(certificate)} is in the configured trust bundle, and not trusted there"
+            message = f"{checks.name_of(certificate)} is in the configured trust bundle, and not trusted there"
             yield Finding(level="warning", check=check, message=message)

@@ -6,12 +6,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from csr_signer import der, kms
-from csr_signer.algorithm import SignatureAlgorithm, algorithm_for, subject_public_key_info, verifies
+from csr_signer import der
+from csr_signer.ca.algorithm import SignatureAlgorithm, algorithm_for, subject_public_key_info, verifies
+from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError
-from csr_signer.issuer import KmsPublicKey, protects
-from csr_signer.kms import CloudKmsKey, Signature
-from csr_signer.lint import TBSCertificate
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms.client import connect
+from csr_signer.kms.key import CloudKmsKey, Signature
 from signerctl.program import CommandError
 
 
@@ -37,7 +38,7 @@ class KmsOptions:
         Raises:
             ConfigurationError: no credentials.
         """
-        client = kms.connect(endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint)
+        client = connect(endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint)
         return CloudKmsKey(client=client, key_version=key_version, protection_level=self.protection_level)
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
-from csr_signer.lint import TBSCertificate
+from csr_signer.issuance.lint import TBSCertificate
 from signerctl.key import SigningKey
 from signerctl.program import CommandError
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from csr_signer import authority, der
-from csr_signer.algorithm import subject_public_key_info
+from csr_signer import der
+from csr_signer.ca import checks
+from csr_signer.ca.algorithm import subject_public_key_info
 
 
 def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
@@ -17,37 +18,37 @@ def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
     do it takes for its own; two CAs of one name cannot be told apart (facts of tigera/operator and its issue 4913).
     """
     unreadable = [
-        complaint for each in bundle if (complaint := unreadable_names(each) or authority.anchor_complaint(each))
+        complaint for each in bundle if (complaint := unreadable_names(each) or checks.anchor_complaint(each))
     ]
     yield from unreadable
     if unreadable:
         return
     if not _common_names(bundle[0]):
-        yield f"{authority.name_of(bundle[0])}: has no common name, by which Calico tells CAs apart"
+        yield f"{checks.name_of(bundle[0])}: has no common name, by which Calico tells CAs apart"
     for certificate in bundle:
-        if any(name.startswith(authority.OPERATORS_PREFIX) for name in _common_names(certificate)):
+        if any(name.startswith(checks.OPERATORS_PREFIX) for name in _common_names(certificate)):
             yield (
-                f"{authority.name_of(certificate)}: the common name starts with {authority.OPERATORS_PREFIX}, the"
+                f"{checks.name_of(certificate)}: the common name starts with {checks.OPERATORS_PREFIX}, the"
                 " operator would take it for its own CA"
             )
     keys: dict[x509.Name, bytes] = {}
     for certificate in bundle:
         key = subject_public_key_info(certificate.public_key())
         if keys.setdefault(certificate.subject, key) != key:
-            yield f"{authority.name_of(certificate)}: two CAs with different keys have this name, allowed is one"
+            yield f"{checks.name_of(certificate)}: two CAs with different keys have this name: must be one"
 
 
 def doubts(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
     """What may be meant and may be a mistake; for a bundle that is not refused."""
     for certificate in bundle:
-        if not authority.self_signed(certificate):
+        if not checks.self_signed(certificate):
             yield (
-                f"{authority.name_of(certificate)}: is not self-signed: Go accepts it as a trust anchor, OpenSSL does"
+                f"{checks.name_of(certificate)}: is not self-signed: Go accepts it as a trust anchor, OpenSSL does"
                 " not unless it is told to; wanted is the root"
             )
         starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not starts <= now <= ends:
-            yield f"{authority.name_of(certificate)}: is valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, not now"
+            yield f"{checks.name_of(certificate)}: is valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, not now"
 
 
 def unreadable_names(certificate: x509.Certificate) -> str | None:
@@ -55,7 +56,7 @@ def unreadable_names(certificate: x509.Certificate) -> str | None:
     try:
         der.attempt(lambda: (certificate.subject, certificate.issuer))
     except ValueError as error:
-        return f"{authority.name_of(certificate)}: its names cannot be read: {error}"
+        return f"{checks.name_of(certificate)}: its names cannot be read: {error}"
     return None
 
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from csr_signer import policy, rules, violation
-from csr_signer.policy import Permit
-from csr_signer.profile import SHIPPED, load
+from csr_signer import violation
+from csr_signer.policy import decision, rules
+from csr_signer.policy.decision import Permit
+from csr_signer.policy.profile import SHIPPED, load
 from csr_signer.violation import Rule
 from tests.function import builders
 from tests.function.builders import Case, codes, judge
@@ -53,7 +54,7 @@ def test_a_rule_is_a_function_a_code_and_a_row(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builders, "CODES", known)
     honest = judge()
     assert isinstance(judge(request={"addresses": (builders.ADDRESS, "10.132.0.8")}), Permit)
-    monkeypatch.setattr(policy, "COMPONENT_RULES", (*rules.COMPONENT_RULES, namespace["one_address"]))
+    monkeypatch.setattr(decision, "COMPONENT_RULES", (*rules.COMPONENT_RULES, namespace["one_address"]))
     (case,) = eval(f"[{row}]", dict(vars(builders)))  # noqa: S307 - the document's own text
     assert isinstance(case, Case)
     assert codes(case.judge()) == case.breaks == {name}

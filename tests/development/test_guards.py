@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from csr_signer.pkcs10 import LARGEST_REQUEST
+from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from development import guards
 from signerctl import csr_bounds, csr_policies
 from tests.signerctl.stage import signerctl

@@ -12,7 +12,7 @@ TESTS = ROOT / "tests" / "function"
 
 def source(module: str) -> Path:
     """The file of a module."""
-    return ROOT / "function" / "csr_signer" / f"{module}.py"
+    return ROOT / "function" / "csr_signer" / f"{module.replace('.', '/')}.py"
 
 
 @pytest.mark.parametrize("module", SELECTED)

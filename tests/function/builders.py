@@ -23,26 +23,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from csr_signer import issuer as issuers
-from csr_signer import profile
-from csr_signer.attestation import (
-    CREDENTIAL_ID,
-    NODE_NAME,
-    POD_NAME,
-    POD_UID,
-    Attestation,
-    Node,
-    Pod,
-    PodIdentity,
-    attest,
-    identify,
-)
-from csr_signer.certificate import assemble, build
-from csr_signer.csr import CertificateSigningRequest, triage
-from csr_signer.issuer import SIGNATURE_ALGORITHMS, Issuer, SignatureAlgorithm
-from csr_signer.lint import lint
-from csr_signer.pkcs10 import parse
-from csr_signer.policy import Decision, Deferral, Permit, Refusal, Signer, decide
+from csr_signer.ca import issuer as issuers
+from csr_signer.ca.algorithm import SIGNATURE_ALGORITHMS, SignatureAlgorithm
+from csr_signer.ca.issuer import Issuer
+from csr_signer.issuance.certificate import assemble, build
+from csr_signer.issuance.lint import lint
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.policy import profile
+from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID, Attestation, attest, identify
+from csr_signer.policy.decision import Decision, Deferral, Permit, Refusal, decide
+from csr_signer.policy.signer import Signer
+from csr_signer.policy.triage import IgnoreReason, triage
+from csr_signer.request.pkcs10 import parse
 from csr_signer.violation import CODES
 from sandbox.calico import der, request
 
@@ -519,7 +512,7 @@ def make_attestation(
     return attest(identity, pod, node)
 
 
-Judgement = Decision | str
+Judgement = Decision | IgnoreReason
 """A decision, or why triage ignores the CSR."""
 
 
@@ -550,7 +543,7 @@ def judge(
         signer=make_signer(**signer or {}),
         now=now,
     )
-    assert not isinstance(judgement, str), judgement
+    assert not isinstance(judgement, IgnoreReason), judgement
     return judgement
 
 
@@ -591,7 +584,7 @@ def codes(judgement: Judgement) -> frozenset[str]:
 def outcome(judgement: Judgement) -> str:
     """How a judgement ends, as `Case.outcome` has it."""
     match judgement:
-        case str():
+        case IgnoreReason():
             return judgement
         case Permit():
             return "permitted"

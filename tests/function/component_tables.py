@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from csr_signer.profile import SHIPPED, Profile, load
+from csr_signer.policy.profile import SHIPPED, Profile, load
 
 DOMAIN: Final = "k8s.example.org"
 """The cluster domain of the tests: not the usual one, so that nobody can have written that into a profile."""

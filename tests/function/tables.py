@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
+from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
 from sandbox.calico import der
 from tests.function.authorities import Ca, permitted
 from tests.function.builders import (
@@ -464,6 +464,11 @@ USAGE_CASES: Final = (
         "an extended key usage without a name",
         "extended_key_usage.not_allowed",
         request={"extended_key_usage": (CLIENT_AUTH, "1.3.6.1.4.1.311.20.2.2")},
+    ),
+    case(
+        "metadata that leave the certificate no room in etcd",
+        "object.size",
+        csr={"metadata": {"generateName": "x" * (1 << 20)}},
     ),
     case("further usages in the spec", "usages.not_allowed", csr={"usages": (*USAGES, "cert sign")}),
     case("an any usage in the spec", "usages.not_allowed", csr={"usages": ("any",)}),

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding
 from google.cloud import kms_v1
 
-from csr_signer.algorithm import (
+from csr_signer.ca.algorithm import (
     EVERY_ALGORITHM,
     KEYS,
     RAW_ALGORITHMS,

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = ROOT / "function"
-SOURCES = [FUNCTION / "main.py", *sorted((FUNCTION / "csr_signer").glob("*.py"))]
+SOURCES = [FUNCTION / "main.py", *sorted((FUNCTION / "csr_signer").rglob("*.py"))]
 
 
 @cache
@@ -53,7 +53,7 @@ def replaced(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("callee", "maker"),
     [
-        ("Permit", "policy"),
+        ("Permit", "decision"),
         ("TBSCertificate", "lint"),
         ("der.TBSCertificate", "certificate"),
         ("IssuedCertificate", "certificate"),
@@ -64,14 +64,14 @@ def test_only_one_module_makes(callee: str, maker: str) -> None:
     found = {path.stem for path in SOURCES for each in calls(path) if each == callee or each.endswith(f".{callee}")}
     if callee == "TBSCertificate":
         found -= {"certificate"}  # der.TBSCertificate is the ASN.1 type
-        assert "TBSCertificate" not in set(calls(FUNCTION / "csr_signer" / "certificate.py"))
+        assert "TBSCertificate" not in set(calls(FUNCTION / "csr_signer" / "issuance" / "certificate.py"))
     assert found == {maker}
 
 
 def test_each_maker_makes_its_value_in_one_place() -> None:
     """One call each: there is no second way to a permit or to cleared bytes."""
-    assert list(calls(FUNCTION / "csr_signer" / "policy.py")).count("Permit") == 1
-    assert list(calls(FUNCTION / "csr_signer" / "lint.py")).count("TBSCertificate") == 1
+    assert list(calls(FUNCTION / "csr_signer" / "policy" / "decision.py")).count("Permit") == 1
+    assert list(calls(FUNCTION / "csr_signer" / "issuance" / "lint.py")).count("TBSCertificate") == 1
 
 
 def test_no_permit_and_no_cleared_bytes_are_changed() -> None:
@@ -92,7 +92,8 @@ def _canonical(name: str) -> str:
 def locked() -> frozenset[str]:
     """Distributions that are deployed with the function."""
     lines = (FUNCTION / "requirements.txt").read_text().splitlines()
-    return frozenset(_canonical(match[1]) for line in lines if (match := re.match(r"([A-Za-z0-9._-]+)==", line)))
+    matches = (re.match(r"([A-Za-z0-9._-]+)(?:\[.*?\])?==", line) for line in lines)
+    return frozenset(_canonical(match[1]) for match in matches if match)
 
 
 @cache

@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.attestation import (
-    CREDENTIAL_ID,
-    NODE_NAME,
-    POD_NAME,
-    Attestation,
-    Node,
-    Pod,
-    PodIdentity,
-    attest,
-    identify,
-)
-from csr_signer.csr import Requester
 from csr_signer.errors import ItemError, UnavailableError
+from csr_signer.objects.csr import Requester
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, Attestation, attest, identify
 from tests.function.builders import (
     ADDRESS,
     NODE,

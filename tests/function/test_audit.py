@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from csr_signer import audit, errors
 from csr_signer.audit import Audit, AuditRecord, LineWriter, attestation_facts, certificate_facts, csr_facts, fault
-from csr_signer.certificate import build
 from csr_signer.errors import UnavailableError
-from csr_signer.lint import LintError, lint
+from csr_signer.issuance.certificate import build
+from csr_signer.issuance.lint import LintError, lint
 from csr_signer.violation import quote
 from tests.function.builders import (
     CSR_UID,
@@ -152,7 +153,8 @@ def test_any_text_stays_within_its_line(message: str, facts: dict[str, Any]) -> 
 
 def test_hostile_names_of_a_csr_are_quoted_and_bounded() -> None:
     """Name and username are the requester's to choose, in any length."""
-    csr = make_csr(name=HOSTILE * 1000, username=HOSTILE * 1000)
+    csr = make_csr()
+    csr = replace(csr, name=HOSTILE * 1000, requester=replace(csr.requester, username=HOSTILE * 1000))
     facts = csr_facts(csr, make_signer())
     (line,) = lines(record(facts=facts))
     assert len(line) < 2048
@@ -178,7 +180,7 @@ def test_facts_of_a_csr_say_who_asked_for_what() -> None:
 def test_facts_of_an_attestation_say_which_pod_it_was() -> None:
     """Pod, uid, node and the first few addresses that were visible: enough to make the decision again."""
     csr = make_csr()
-    pod = make_pod(pod_ips=tuple(map(str, ip_network("192.0.2.0/29"))), node=HOSTILE)
+    pod = replace(make_pod(pod_ips=tuple(map(str, ip_network("192.0.2.0/29")))), node_name=HOSTILE)
     facts = attestation_facts(make_attestation(csr, pod))
     assert facts == {
         "pod": "calico-system/calico-node-x7k2p",

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer import der
-from csr_signer.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
-from csr_signer.certificate import (
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
+from csr_signer.ca.issuer import Issuer
+from csr_signer.errors import IntegrityError
+from csr_signer.issuance.certificate import (
     algorithm_identifier,
     assemble,
     build,
@@ -27,12 +29,10 @@ from csr_signer.certificate import (
     serial_number,
     tbs_sha256,
 )
-from csr_signer.errors import IntegrityError
-from csr_signer.issuer import Issuer
-from csr_signer.lint import lint
-from csr_signer.pkcs10 import parse
-from csr_signer.policy import Permit
-from csr_signer.public_key import examine
+from csr_signer.issuance.lint import lint
+from csr_signer.policy.decision import Permit
+from csr_signer.request.pkcs10 import parse
+from csr_signer.request.public_key import examine
 from sandbox.calico import der as writer
 from tests.function.builders import (
     CLUSTER,

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from csr_signer import authority, chain
+from csr_signer.ca import chain, checks
+from csr_signer.ca.issuer import Issuer, load
 from csr_signer.errors import ConfigurationError
-from csr_signer.issuer import Issuer, load
 from sandbox.calico import der
 from tests.function.authorities import (
     BEGIN,
@@ -303,7 +303,7 @@ def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
     with pytest.raises(ConfigurationError, match="neither holds nor issued 'CN=Issuing'"):
         loaded(changed, trust=ROOT.pem)
     (certificate,) = x509.load_pem_x509_certificates(changed)
-    assert authority.complaints(certificate, below=0, purposes=()) == [
+    assert checks.complaints(certificate, below=0, purposes=()) == [
         "'CN=Issuing': it is signed with hash unknown, allowed are SHA256, SHA384, SHA512"
     ]
 
@@ -429,7 +429,7 @@ def test_such_a_certificate_without_authority_key_identifier_is_no_root_either()
     """Whether it signed itself is then its signature's to say."""
     old = Ca("Root", key=ec_key(number=31), path_length=None)
     link = Ca("Root", key=ec_key(number=33), above=old, path_length=1, extensions={x509.AuthorityKeyIdentifier: None})
-    assert not authority.self_signed(link.certificate)
+    assert not checks.self_signed(link.certificate)
     with pytest.raises(ConfigurationError, match="'CN=Root': has no authority key identifier"):
         loaded(Ca(key=ec_key(number=32), above=link).pem, link.pem, trust=old.pem)
 
@@ -470,10 +470,10 @@ def test_a_subject_that_cannot_be_read_is_named_by_its_number() -> None:
     """A message must not fail for what it is about."""
     utf8, wrong = der.element(0x0C, b"Issuing"), der.element(0x0C, b"Issuin\xff")
     (certificate,) = x509.load_pem_x509_certificates(with_replaced(ROOTED, utf8, wrong))
-    assert authority.name_of(certificate) == "number 5eed"
-    (complaint,) = authority.complaints(certificate, below=0, purposes=())
+    assert checks.name_of(certificate) == "number 5eed"
+    (complaint,) = checks.complaints(certificate, below=0, purposes=())
     assert complaint.startswith("number 5eed: cannot be read")
-    assert not authority.self_signed(certificate)
+    assert not checks.self_signed(certificate)
 
 
 CONSTRAINTS = {

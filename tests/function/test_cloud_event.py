@@ -15,10 +15,11 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from csr_signer import errors
-from csr_signer.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault, receive
 from csr_signer.configuration import Authentication, ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
-from csr_signer.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.events.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault, receive
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.policy.triage import IgnoreReason
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events"
 SOURCE = "//container.googleapis.com/projects/example-project/locations/europe-west1/clusters/demo"
@@ -353,7 +354,7 @@ def test_no_other_caller_is_let_in(complaint: str, headers: dict[str, str]) -> N
             200,
             {"outcome": "refused", "reason": "PodGone"},
         ),
-        (Ignored(reason="gone"), 200, {"outcome": "ignored", "reason": "gone"}),
+        (Ignored(reason=IgnoreReason.GONE), 200, {"outcome": "ignored", "reason": "gone"}),
         (Deferred(reason="addresses", retry_after=2), 425, {"outcome": "deferred", "reason": "addresses"}),
     ],
     ids=lambda value: value.name if isinstance(value, Issued | Refused | Ignored | Deferred) else "",

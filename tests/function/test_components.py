@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
-from csr_signer.policy import Decision, Permit
-from csr_signer.profile import SHIPPED, Profile, load
+from csr_signer.policy.decision import Decision, Permit
+from csr_signer.policy.profile import SHIPPED, Profile, load
 from sandbox.calico import der
 from tests.function.builders import (
     CERT_SIGN,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from csr_signer import profile
 from csr_signer.configuration import GoogleAccessToken, GoogleIdToken, load
 from csr_signer.errors import ConfigurationError
+from csr_signer.policy import profile
 from tests.function.builders import KEY_VERSION, SIGNER_NAME, ec_key, make_authority
 
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/demo"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer.csr import CertificateSigningRequest, Requester, triage
 from csr_signer.errors import ItemError, UnavailableError
+from csr_signer.objects.csr import CertificateSigningRequest, Requester
+from csr_signer.policy.triage import triage
 from tests.function.builders import (
     CREATED,
     CSR_UID,
@@ -33,6 +34,7 @@ def test_the_api_servers_json_is_a_value() -> None:
     api = make_csr_object(expiration_seconds=3600, conditions=[APPROVED | {"message": "evidence"}], certificate=b"PEM")
     document = json.dumps(api).encode()
     assert CertificateSigningRequest.from_api(document, name=NAME) == CertificateSigningRequest(
+        size=len(document),
         name=f"node-certs:{POD}",
         uid=CSR_UID,
         resource_version="4711",
@@ -154,6 +156,10 @@ def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
         pytest.param(_with(spec=make_csr_object()["spec"] | {"username": 7}), id="a username that is a number"),
         pytest.param(
             _with(spec=make_csr_object()["spec"] | {"expirationSeconds": "600"}), id="expirationSeconds that are a text"
+        ),
+        pytest.param(
+            _with(metadata=make_csr_object()["metadata"] | {"resourceVersion": "4" * 129}),
+            id="a long resourceVersion",
         ),
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),

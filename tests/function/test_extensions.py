@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csr_signer.der import Extension
-from csr_signer.extensions import EXTENDED_KEY_USAGES, KEY_USAGE_BITS, MOST_NAMES, RequestedExtensions, read
+from csr_signer.request.extensions import EXTENDED_KEY_USAGES, KEY_USAGE_BITS, MOST_NAMES, RequestedExtensions, read
 from csr_signer.violation import LONGEST_QUOTE
 from sandbox.calico import der
 from tests.function.builders import (

@@ -8,14 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from csr_signer.algorithm import RAW_ALGORITHMS
-from csr_signer.errors import ConfigurationError
-from csr_signer.issuer import (
+from csr_signer.ca.algorithm import RAW_ALGORITHMS, SIGNATURE_ALGORITHMS, SignatureAlgorithm
+from csr_signer.ca.issuer import (
     PROTECTION_LEVELS,
-    SIGNATURE_ALGORITHMS,
     Issuer,
     KmsPublicKey,
-    SignatureAlgorithm,
     confirm,
     load,
     protects,
@@ -23,6 +20,7 @@ from csr_signer.issuer import (
     verify,
     warnings,
 )
+from csr_signer.errors import ConfigurationError
 from sandbox.calico import der as writer
 from tests.function.authorities import BEGIN, END, Ca, permitted
 from tests.function.builders import (

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from csr_signer.configuration import load
 from csr_signer.errors import ConfigurationError
-from csr_signer.profile import SHIPPED
+from csr_signer.policy.profile import SHIPPED
 from tests.function.authorities import Ca, permitted, purposes
 from tests.function.builders import SIGNER_NAME
 from tests.function.test_configuration import document, issuer, signer, written

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from csr_signer.errors import ConfigurationError, QuotaError, SignerError, UnavailableError
-from csr_signer.kms_status import ATTEMPTS, LONGEST_RETRY_AFTER, ROLES, UNLIMITED, Status, fault
+from csr_signer.kms.status import ATTEMPTS, LONGEST_RETRY_AFTER, ROLES, UNLIMITED, Status, fault
 from tests.function.builders import KEY_VERSION
 
 CODES = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK]

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
-from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm
-from csr_signer.certificate import build, serial_number
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm
+from csr_signer.ca.issuer import Issuer, load
 from csr_signer.errors import ItemError
-from csr_signer.issuer import Issuer, load
-from csr_signer.lint import LintError, lint
-from csr_signer.policy import Permit
-from csr_signer.public_key import examine
+from csr_signer.issuance.certificate import build, serial_number
+from csr_signer.issuance.lint import LintError, lint
+from csr_signer.policy.decision import Permit
+from csr_signer.request.public_key import examine
 from sandbox.calico import der as writer
 from tests.function.authorities import Ca
 from tests.function.authorities import permitted as constraints

@@ -6,8 +6,8 @@ import pytest
 
 from csr_signer import errors
 from csr_signer.errors import SignerError
-from csr_signer.lint import LintError
-from csr_signer.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.issuance.lint import LintError
 
 
 @pytest.mark.parametrize(

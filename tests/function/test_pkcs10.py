@@ -7,8 +7,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from csr_signer.extensions import MOST_NAMES, RequestedExtensions
-from csr_signer.pkcs10 import LARGEST_REQUEST, CertificationRequest, parse
+from csr_signer.request.extensions import MOST_NAMES, RequestedExtensions
+from csr_signer.request.pkcs10 import LARGEST_REQUEST, CertificationRequest, parse
 from csr_signer.violation import Violation
 from sandbox.calico import der
 from tests.function.builders import (

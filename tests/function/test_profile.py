@@ -10,7 +10,7 @@ import yaml
 
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
-from csr_signer.profile import ALLOWED_USAGES, CEILING, FLOOR, SHIPPED, NameRule, Profile, Span, load
+from csr_signer.policy.profile import ALLOWED_USAGES, CEILING, FLOOR, SHIPPED, NameRule, Profile, Span, load
 from tests.function.broken_profiles import BROKEN, Broken, component, profile
 from tests.function.builders import calico
 

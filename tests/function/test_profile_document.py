@@ -10,7 +10,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from csr_signer.configuration import ProfileReference
-from csr_signer.profile import SHIPPED, Profile, load
+from csr_signer.policy.profile import SHIPPED, Profile, load
 from tests.function.component_tables import ENTERPRISE_RELEASES, rows
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "profiles.md"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from csr_signer.policy import Decision, Deferral, Permit
-from csr_signer.profile import Profile, load
+from csr_signer.policy.decision import Decision, Deferral, Permit
+from csr_signer.policy.profile import Profile, load
 from sandbox.calico import der
 from tests.function.builders import (
     CERT_SIGN,

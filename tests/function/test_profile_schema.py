@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer import grammar
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
-from csr_signer.profile import SHIPPED, Profile
+from csr_signer.policy import grammar
+from csr_signer.policy.profile import SHIPPED, Profile
 from tests.function.broken_profiles import BROKEN, Broken, component, profile
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "infra" / "examples" / "profiles"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_signer import der
-from csr_signer.public_key import (
+from csr_signer.request.public_key import (
     CURVES,
     ECDSA_SIGNATURES,
     RSA_EXPONENT,

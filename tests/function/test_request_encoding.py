@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers
 
-from csr_signer.pkcs10 import MOST_ELEMENTS, CertificationRequest, parse
+from csr_signer.request.pkcs10 import MOST_ELEMENTS, CertificationRequest, parse
 from csr_signer.violation import Violation
 from sandbox.calico import der
 from tests.function.builders import (

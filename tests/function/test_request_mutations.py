@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from csr_signer.pkcs10 import CertificationRequest, parse
+from csr_signer.request.pkcs10 import CertificationRequest, parse
 from csr_signer.violation import Violation
 from tests.function.builders import PrivateKey, ec_key, make_request_der, pem, rsa_key
 

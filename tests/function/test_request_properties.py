@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from csr_signer.pkcs10 import CertificationRequest, parse
-from csr_signer.policy import Deferral, Permit, Refusal
+from csr_signer.policy.decision import Deferral, Permit, Refusal
+from csr_signer.request.pkcs10 import CertificationRequest, parse
 from csr_signer.violation import LONGEST_TEXT, Violation, describe
 from sandbox.calico import der
 from tests.function.builders import (

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from csr_signer import attestation, csr, extensions, issuer, pkcs10, policy, profile, public_key, rules, violation
+from csr_signer import violation
+from csr_signer.ca import issuer
+from csr_signer.objects import csr, pod
+from csr_signer.policy import attestation, decision, profile, rules, signer
+from csr_signer.request import extensions, pkcs10, public_key
 
-MODULES = (attestation, csr, extensions, issuer, pkcs10, policy, profile, public_key, rules, violation)
+MODULES = (attestation, csr, extensions, issuer, pkcs10, decision, pod, profile, public_key, rules, signer, violation)
 VALUES = [
     each
     for module in MODULES

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import count, repeat
 from typing import Final
 
-from csr_signer.pkcs10 import BEGIN, END, LARGEST_REQUEST
+from csr_signer.request.pkcs10 import BEGIN, END, LARGEST_REQUEST
 from sandbox.calico import der
 from tests.function.builders import (
     COMMON_NAME,

@@ -9,11 +9,11 @@ from typing import Final
 
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer import issuer as issuers
-from csr_signer import kms
-from csr_signer.algorithm import SignatureAlgorithm
-from csr_signer.issuer import Issuer
-from csr_signer.kms import CloudKmsKey
+from csr_signer.ca import issuer as issuers
+from csr_signer.ca.algorithm import SignatureAlgorithm
+from csr_signer.ca.issuer import Issuer
+from csr_signer.kms.client import connect as connect_function
+from csr_signer.kms.key import CloudKmsKey
 from sandbox.kms import KmsServer, connect
 from tests.signerctl.authorities import Corporate, write
 from tests.signerctl.stage import EVERY_ALGORITHM, Stage
@@ -54,7 +54,7 @@ def kms_issuers(names: Sequence[str], folder: Path) -> Iterator[list[KmsIssuer]]
         # Generating a large RSA key takes seconds, so the keys are made in parallel.
         with ThreadPoolExecutor() as pool:
             list(pool.map(stage.key, {_ALGORITHMS[name][0] for name in names}))
-        with kms.connect(endpoint=None, unsafe_plaintext_endpoint=server.endpoint) as function_client:
+        with connect_function(endpoint=None, unsafe_plaintext_endpoint=server.endpoint) as function_client:
             yield [_issuer(name, function_client, stage, folder) for name in names]
 
 

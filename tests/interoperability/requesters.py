@@ -7,11 +7,11 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final
 
-from csr_signer.certificate import assemble, build
-from csr_signer.lint import lint
-from csr_signer.pkcs10 import parse
-from csr_signer.policy import Decision, Permit, decide
-from csr_signer.profile import Profile
+from csr_signer.issuance.certificate import assemble, build
+from csr_signer.issuance.lint import lint
+from csr_signer.policy.decision import Decision, Permit, decide
+from csr_signer.policy.profile import Profile
+from csr_signer.request.pkcs10 import parse
 from sandbox.calico.components import Component, components
 from tests.function.builders import (
     ADDRESS,

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from csr_signer.pkcs10 import CertificationRequest, parse
-from csr_signer.policy import Refusal
+from csr_signer.policy.decision import Refusal
+from csr_signer.request.pkcs10 import CertificationRequest, parse
 from sandbox.calico import der
 from tests.function.builders import (
     EXTENSION_REQUEST,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from csr_signer.algorithm import EVERY_ALGORITHM
+from csr_signer.ca.algorithm import EVERY_ALGORITHM
 from tests.interoperability.__main__ import counts, tables
 from tests.interoperability.controls import CONTROLS
 from tests.interoperability.issuers import CHAIN, NAMES

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from csr_signer.issuer import load
+from csr_signer.ca.issuer import load
 from tests.function.authorities import Ca
 from tests.function.builders import KEY_VERSION, ec_key
 from tests.interoperability.stack import Query, Stack, pem_file

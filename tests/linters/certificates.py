@@ -9,10 +9,10 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csr_signer.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
-from csr_signer.certificate import assemble, build
-from csr_signer.lint import lint
-from csr_signer.public_key import PublicKey, examine
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
+from csr_signer.issuance.certificate import assemble, build
+from csr_signer.issuance.lint import lint
+from csr_signer.request.public_key import PublicKey, examine
 from tests.function.builders import (
     Authority,
     ec_key,

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES
 from sandbox.kms import KmsServer, connect
 from sandbox.kms.client import create_signing_key
 from signerctl.__main__ import main as signerctl

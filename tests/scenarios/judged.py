@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from cryptography import x509
 
-from csr_signer.profile import SHIPPED
+from csr_signer.policy.profile import SHIPPED
 from sandbox.api import CSRS, NAMESPACES, NODES, csr_path
 from sandbox.calico import attackers, intruder, twists
 from sandbox.calico.attackers import Attacker, Filed

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from csr_signer import attestation, certificate, configuration, issuer, lint, pkcs10, policy
-from csr_signer.attestation import Attestation, Node, Pod, PodIdentity
+from csr_signer import configuration
 from csr_signer.audit import certificate_facts
-from csr_signer.csr import CertificateSigningRequest
-from csr_signer.kms import CloudKmsKey, connect
-from csr_signer.policy import Decision, Permit, Refusal, Signer
+from csr_signer.ca import issuer
+from csr_signer.issuance import certificate, lint
+from csr_signer.kms.client import connect
+from csr_signer.kms.key import CloudKmsKey
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.policy import attestation, decision
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.decision import Decision, Permit, Refusal
+from csr_signer.policy.signer import Signer
+from csr_signer.request import pkcs10
 from csr_signer.violation import describe
 from sandbox.api import NAMESPACES, NODES, Api, ApiError, csr_path, quoted
 from sandbox.deployment import Deployment
@@ -47,7 +54,7 @@ def decide(
     """The decision, as the pipeline makes it: at the time that the record names, or at an age of the CSR."""
     name = json.loads(recorded.csr)["metadata"]["name"]
     csr = CertificateSigningRequest.from_api(recorded.csr, name=name)
-    return policy.decide(
+    return decision.decide(
         csr=csr,
         request=pkcs10.parse(csr.request),
         attestation=_attest(csr, recorded, signer),

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from csr_signer.profile import SHIPPED
+from csr_signer.policy.profile import SHIPPED
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Fleet, Submission
 from sandbox.calico.keys import KeyPool

@@ -16,7 +16,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from csr_signer.policy import Deferral, Signer
+from csr_signer.policy.decision import Deferral
+from csr_signer.policy.signer import Signer
 from sandbox.api import CSRS
 from sandbox.calico import twists
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from csr_signer import certificate as leaves
-from csr_signer import issuer, kms, lint
-from csr_signer.issuer import Issuer
-from csr_signer.kms import CloudKmsKey
+from csr_signer.ca import issuer
+from csr_signer.ca.issuer import Issuer
+from csr_signer.issuance import certificate as leaves
+from csr_signer.issuance import lint
+from csr_signer.kms.client import connect
+from csr_signer.kms.key import CloudKmsKey
 from signerctl import ca_certificate as ca_certificates
 from signerctl import ca_lint
 from signerctl.ca_certificate import CaTemplate
@@ -18,7 +20,7 @@ from tests.signerctl.stage import Stage
 
 def leaf_of(stage: Stage, ca: Issuer) -> bytes:
     """What the function issues to Calico's node today: leaf and intermediates, PEM; with all of its checks."""
-    client = kms.connect(endpoint=None, unsafe_plaintext_endpoint=stage.server.endpoint)
+    client = connect(endpoint=None, unsafe_plaintext_endpoint=stage.server.endpoint)
     key = CloudKmsKey(client=client, key_version=ca.key_version, protection_level=ca.protection_level)
     algorithm = issuer.confirm(ca, key.public_key())
     now = datetime.now(UTC).replace(microsecond=0)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from csr_signer.algorithm import SIGNATURE_ALGORITHMS
+from csr_signer.ca.algorithm import SIGNATURE_ALGORITHMS
 from csr_signer.errors import IntegrityError
-from csr_signer.lint import LintError, TBSCertificate
+from csr_signer.issuance.lint import LintError, TBSCertificate
 from signerctl import ca_certificate, ca_lint, certification_request
 from signerctl.ca_certificate import CaTemplate
 from signerctl.certification_request import RequestTemplate

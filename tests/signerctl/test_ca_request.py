@@ -7,7 +7,7 @@ from click.testing import Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
-from csr_signer.algorithm import algorithm_for
+from csr_signer.ca.algorithm import algorithm_for
 from sandbox.kms import Corruption, Fault
 from tests.function.builders import ca_key_usage
 from tests.signerctl.authorities import PURPOSES, spki
@@ -89,7 +89,7 @@ def test_the_audit_log_is_not_overwritten(stage: Stage, tmp_path: Path) -> None:
         "request", "--key-version", stage.key(), "--common-name", "A", "--out", log, "--audit-log", log, "--force"
     )
     assert result.exit_code == 1
-    assert "is named for the audit log and an output" in result.stderr
+    assert "given for the audit log and an output" in result.stderr
     assert (stage.signatures(), log.read_bytes()) == (before, b"{}\n")
 
 

@@ -9,7 +9,7 @@ import click
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from csr_signer import issuer
+from csr_signer.ca import issuer
 from signerctl import ca_certificate, ca_lint, files, records
 from signerctl.ca_certificate import CaTemplate
 from signerctl.description import described, rows

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from csr_signer import authority, issuer
-from csr_signer.algorithm import subject_public_key_info
+from csr_signer.ca import checks, issuer
+from csr_signer.ca.algorithm import subject_public_key_info
 from signerctl import ca_certificate, ca_lint, cross_certificate, files, records
 from signerctl.description import described, rows
 from signerctl.key import KmsOptions, held, opened
@@ -79,19 +79,19 @@ def cross_sign(
         key = opened(key_version, kms)
         if subject_public_key_info(signing.public_key()) != key.subject_public_key_info:
             raise CommandError(
-                f"{signing_certificate}: its key is not that of {key_version}: wanted is the key version of the root"
-                " that is trusted now"
+                f"{signing_certificate}: its key is not that of {key_version}: must be the key version of the root"
+                " that relying parties trust now"
             )
         if subject_public_key_info(new.public_key()) != held(new_key_version, kms):
             raise CommandError(
-                f"{certificate}: its key is not that of {new_key_version}: wanted is the key version of the new CA"
+                f"{certificate}: its key is not that of {new_key_version}: must be the key version of the new CA"
             )
         template = cross_certificate.template(signing, new, key.algorithm, now)
         with records.signed(
             ca_lint.lint_certificate(ca_certificate.build(template), template),
             key,
             records.audit(audit_log),
-            what=f"the cross-certificate of {authority.name_of(new)}",
+            what=f"the cross-certificate of {checks.name_of(new)}",
             facts=ca_certificate.facts(template),
             assemble=ca_certificate.assemble,
         ) as crossed:
@@ -110,7 +110,7 @@ def cross_sign(
 def _only(path: Path) -> x509.Certificate:
     certificates = files.read_certificates(path)
     if len(certificates) != 1:
-        raise CommandError(f"{path}: got {len(certificates)} certificates, wanted is one")
+        raise CommandError(f"{path}: Invalid value: {len(certificates)} certificates: must be one")
     return certificates[0]
 
 

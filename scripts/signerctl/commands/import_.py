@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from csr_signer import authority, issuer
+from csr_signer.ca import checks, issuer
 from signerctl import answer, files
 from signerctl.description import described, rows
 from signerctl.key import KmsOptions, opened
@@ -85,8 +85,8 @@ def _check_dates(loaded: issuer.Issuer, now: datetime) -> None:
 
 def _warn_of_what_is_unusual(found: answer.Chain) -> None:
     for certificate in found.left_out:
-        warn(f"{authority.name_of(certificate)} is left out: it is not on the way from the issuing CA to the root")
-    if authority.extension(found.certificates[0], x509.ExtendedKeyUsage) is None:
+        warn(f"{checks.name_of(certificate)} is left out: it is not on the way from the issuing CA to the root")
+    if checks.extension(found.certificates[0], x509.ExtendedKeyUsage) is None:
         warn(
             "the corporate CA left out the extended key usage that was asked for: a thief of the key could certify for"
             " other purposes than TLS, too"

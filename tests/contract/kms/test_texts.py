@@ -1,4 +1,4 @@
-"""Texts and details of refusals, as far as the function reads them: `csr_signer.kms_status` must understand them.
+"""Texts and details of refusals, as far as the function reads them: `csr_signer.kms.status` must understand them.
 
 Google does not promise them; seen were the state's text and type (terraform-provider-google#5895, vault-on-gke#56).
 """
@@ -11,7 +11,7 @@ from google.api_core import exceptions
 from google.cloud.kms_v1 import KeyManagementServiceClient
 from google.rpc.error_details_pb2 import PreconditionFailure
 
-from csr_signer.kms_status import Status, fault
+from csr_signer.kms.status import Status, fault
 from tests.contract.kms.keys import Keys
 
 DIGEST = hashlib.sha256(b"a message that is signed").digest()

@@ -12,18 +12,17 @@ import pytest
 import yaml
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer import kms
-from csr_signer.attestation import NODE_NAME, POD_NAME
 from csr_signer.audit import Audit
-from csr_signer.cloud_event import RequestReference
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import Authentication, ClusterConfiguration, load
-from csr_signer.credentials import api_client
-from csr_signer.kms import CloudKmsKey
-from csr_signer.pipeline import Cluster, Key, Pipeline, ServedCluster
-from csr_signer.policy import Signer
-from csr_signer.profile import SHIPPED
+from csr_signer.events.cloud_event import RequestReference
+from csr_signer.kms.client import connect
+from csr_signer.kms.key import CloudKmsKey
+from csr_signer.pipeline import Cluster, Pipeline
+from csr_signer.policy.attestation import NODE_NAME, POD_NAME
+from csr_signer.policy.profile import SHIPPED
 from sandbox.api import Api
 from sandbox.calico import components
 from sandbox.calico.client import csr_object
@@ -63,7 +62,7 @@ def kms_server() -> Iterator[KmsServer]:
 @pytest.fixture(scope="session")
 def kms_client(kms_server: KmsServer) -> Iterator[KeyManagementServiceClient]:
     """The real client library, as the function makes it."""
-    client = kms.connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
+    client = connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
     with client:
         yield client
 
@@ -214,20 +213,18 @@ def pipeline(
 
 def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClient, recorder: "Recorder") -> Pipeline:
     """A pipeline as the service wires it, for a given configuration document."""
-    signers: dict[str, tuple[Signer, Key]] = {
-        name: (
-            signer,
-            CloudKmsKey(
-                client=client,
-                key_version=signer.issuer.key_version,
-                protection_level=signer.issuer.protection_level,
-            ),
+    signers = load(path).signers
+    keys = {
+        name: CloudKmsKey(
+            client=client,
+            key_version=signer.issuer.key_version,
+            protection_level=signer.issuer.protection_level,
         )
-        for (_, name), signer in load(path).signers.items()
+        for name, signer in signers.items()
     }
-    served = ServedCluster(cluster=cluster, signers=signers)
     limiter = ConcurrencyLimiter(clusters=1, concurrency=16)
-    return Pipeline(clusters={"demo": served}, audit=Audit(write=recorder.write), limiter=limiter)
+    audit = Audit(write=recorder.write)
+    return Pipeline(clusters={"demo": cluster}, signers=signers, keys=keys, audit=audit, limiter=limiter)
 
 
 def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:

@@ -12,13 +12,14 @@ import pytest
 from cryptography import x509
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.attestation import CREDENTIAL_ID, PodIdentity
-from csr_signer.attestation import Pod as PodAsRead
-from csr_signer.cluster import KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ItemError
-from csr_signer.outcome import Deferred, Issued, Outcome, Refused
+from csr_signer.events.outcome import Deferred, Issued, Outcome, Refused
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Pod as PodAsRead
+from csr_signer.objects.pod import PodIdentity
 from csr_signer.pipeline import Cluster, Pipeline
+from csr_signer.policy.attestation import CREDENTIAL_ID
 from sandbox.api import Api, csr_path, quoted
 from sandbox.calico.world import Pod, World
 from sandbox.kubernetes import KubernetesServer

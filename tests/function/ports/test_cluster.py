@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient
 
-from csr_signer.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SELF_REVIEWS, Patience
-from csr_signer.attestation import PodIdentity
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.cluster.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SELF_REVIEWS, Patience
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
 from csr_signer.configuration import Authentication, ClusterConfiguration
-from csr_signer.credentials import api_client
-from csr_signer.csr import CertificateSigningRequest
 from csr_signer.errors import (
     ConfigurationError,
     ConflictError,
@@ -26,6 +24,8 @@ from csr_signer.errors import (
     SignerError,
     UnavailableError,
 )
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import PodIdentity
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
 from tests.function.ports.conftest import CSRS, SIGNER_NAME, FileCsr, conditions, node_path
@@ -335,7 +335,7 @@ def test_a_fault_is_everybodys_only_where_a_probe_that_names_no_item_fails_too(
 def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """It follows a call that may have taken its time: an API server that answers nothing is everybody's fault."""
     assert OF_PROBE.whole <= OF_ITEM.whole / 3
-    monkeypatch.setattr("csr_signer.api_server.OF_PROBE", Patience(connect=5.0, read=0.05, whole=5.0))
+    monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=5.0, read=0.05, whole=5.0))
     with answering(500, probes=Probes(who=(HANG, {}, b""))) as (cluster, _), pytest.raises(UnavailableError):
         cluster.get_csr("name")
 
@@ -479,7 +479,7 @@ def test_where_nobody_may_ask_for_its_rights_a_403_concerns_one_item() -> None:
 @pytest.mark.parametrize("headers", [{}, {"Transfer_Encoding": "chunked"}], ids=["length", "chunks"])
 def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
     """More than any object of the API server can be: thread and memory are given back, and nobody else waits for it."""
-    monkeypatch.setattr("csr_signer.api_server.LARGEST_ANSWER", 64 * 1024)
+    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 64 * 1024)
     with (
         answering(200, b" " * 1024 * 1024, probes=Probes(), **headers) as (cluster, _),
         pytest.raises(ItemError, match="more than 65536 bytes"),

@@ -21,11 +21,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, Help, QuotaFailure
 from google.rpc.status_pb2 import Status as StatusMessage
 
-from csr_signer import kms, kms_status
-from csr_signer.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm, verifies
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, SignatureAlgorithm, verifies
 from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
-from csr_signer.kms import CloudKmsKey
-from csr_signer.lint import TBSCertificate
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms import key as kms_key
+from csr_signer.kms import status as kms_status
+from csr_signer.kms.client import Connection, connect
+from csr_signer.kms.key import CloudKmsKey
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import create_signing_key
 from sandbox.proxy import HALF_OPEN, FaultProxy
@@ -40,7 +42,7 @@ TBS = TBSCertificate(der=b"bytes that were cleared", serial_number=1, purpose="c
 @pytest.fixture
 def faults(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KmsServer]:
     """KMS's double, whose faults end with the test; between two attempts is hardly a pause."""
-    monkeypatch.setattr(kms, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
     yield kms_server
     kms_server.faults.clear()
     kms_server.faults.release()
@@ -52,7 +54,7 @@ def key(kms_client: KeyManagementServiceClient, key_version: str) -> CloudKmsKey
     return CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
 
 
-def signed(key: CloudKmsKey, algorithm: SignatureAlgorithm) -> kms.Signature:
+def signed(key: CloudKmsKey, algorithm: SignatureAlgorithm) -> kms_key.Signature:
     """A signature by the key that KMS names."""
     return key.sign(TBS, algorithm, key.public_key())
 
@@ -105,8 +107,8 @@ def test_a_kms_that_hangs_is_given_up_by_all_at_once(
     key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight threads that want the same key wait for one budget, not for eight one after the other."""
-    monkeypatch.setattr(kms, "ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr(kms, "OVERALL_SECONDS", 0.5)
+    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     before = len(faults.audit.records(PUBLIC_KEY))
     faults.faults.add(Fault(method=PUBLIC_KEY, hang=True, times=0))
     with ThreadPoolExecutor(8) as executor:
@@ -125,7 +127,7 @@ def test_no_proxy_from_the_environment(
     """A proxy variable sends neither digest nor token elsewhere."""
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with kms.connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint) as client:
+    with connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint) as client:
         assert CloudKmsKey(client=client, key_version=key_version, protection_level="HSM").public_key().pem
 
 
@@ -133,7 +135,7 @@ def test_without_credentials_the_operator_is_told(monkeypatch: pytest.MonkeyPatc
     """No credentials are found where the environment says that they are: told at the first request, not at import."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
     with pytest.raises(ConfigurationError, match="Cloud KMS: no credentials"):
-        kms.connect(endpoint=None, unsafe_plaintext_endpoint=None)
+        connect(endpoint=None, unsafe_plaintext_endpoint=None)
 
 
 @pytest.mark.parametrize("endpoint", [None, "europe-west1-kms.googleapis.com"])
@@ -146,7 +148,7 @@ def test_the_endpoint_is_googles_unless_another_is_configured(
         '{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}', encoding="utf-8"
     )
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    with kms.connect(endpoint=endpoint, unsafe_plaintext_endpoint=None) as client:
+    with connect(endpoint=endpoint, unsafe_plaintext_endpoint=None) as client:
         assert client.transport.host == f"{endpoint or 'cloudkms.googleapis.com'}:443"
 
 
@@ -203,7 +205,7 @@ def test_every_algorithm_signs_through_the_real_client(
     assert record.reason == f"csr-uid=u-1;tbs-sha256={TBS.sha256}"
     assert record.resource == key.key_version
     assert record.deadline is not None
-    assert record.deadline <= kms.ATTEMPT_SECONDS + ROUNDING
+    assert record.deadline <= kms_key.ATTEMPT_SECONDS + ROUNDING
     if algorithm.raw:
         assert (record.digest, record.data[-len(digest) :], len(record.data) - len(digest)) == ("", digest, 38)
     else:
@@ -281,7 +283,7 @@ def test_a_server_that_stays_wrong_is_given_up_early(
     made_keys: MadeKeys, faults: KmsServer, monkeypatch: pytest.MonkeyPatch, status: str, most: int
 ) -> None:
     """A mistake of the server's own is given a few tries, what it does not know none."""
-    monkeypatch.setattr(kms, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, status=status, times=0))
     with pytest.raises((UnavailableError, ConfigurationError), match=status) as caught:
@@ -315,7 +317,7 @@ def test_a_public_key_of_another_key_is_not_kept(
     kms_client: KeyManagementServiceClient, key_version: str, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Well-formed, with a right checksum, and wrong: until something is signed with it, it is asked for again."""
-    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     key = CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     foreign = key.public_key().pem
@@ -330,7 +332,7 @@ def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
     key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long an approval takes, no other key than the confirmed one comes in, and the time is one budget."""
-    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     confirmed = key.public_key()
     before = len(faults.audit.records(PUBLIC_KEY))
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY, times=0))
@@ -344,7 +346,7 @@ def test_a_fetch_under_way_does_not_replace_a_key_that_was_proved(
 ) -> None:
     """A thread that asked before, and is told another key after a signature was verified, gets the proved one."""
     confirmed = key.public_key()
-    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     faults.faults.add(Fault(method=PUBLIC_KEY, hang=True, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     with ThreadPoolExecutor(1) as executor:
         late = executor.submit(key.public_key)
@@ -381,7 +383,7 @@ def test_a_thread_that_comes_just_after_a_fetch_takes_its_key(
     """It saw no key, but by its turn there is one: KMS is not asked again."""
     first = key.public_key()
     before = len(kms_server.audit.records(PUBLIC_KEY))
-    monkeypatch.setattr(kms, "RECHECK_SECONDS", _StaleThenFresh())
+    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", _StaleThenFresh())
     assert key.public_key() is first
     assert len(kms_server.audit.records(PUBLIC_KEY)) == before
 
@@ -460,7 +462,7 @@ def test_what_the_library_raises_by_itself_is_a_fault_too(
     def broken(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(kms, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(kms_client, "get_public_key", broken)
     with pytest.raises(kind, match=key.key_version):
         key.public_key()
@@ -470,8 +472,8 @@ def test_a_kms_that_hangs_or_fails_is_given_up_within_the_budget(
     made_keys: MadeKeys, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every attempt has a deadline, all together one, and none is begun that could not be waited for."""
-    monkeypatch.setattr(kms, "ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr(kms, "OVERALL_SECONDS", 0.5)
+    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, hang=True, times=0))
     with pytest.raises(UnavailableError, match="KMS does not answer: DEADLINE_EXCEEDED"):
@@ -488,9 +490,9 @@ def test_a_connection_whose_packets_vanish_is_replaced(
     faults: KmsServer, key_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A firewall that forgot the flow costs one attempt, not every one until TCP gives up after minutes."""
-    monkeypatch.setattr(kms, "ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 1.0)
     with FaultProxy(faults.endpoint) as proxy:
-        client = kms.Connection(lambda: kms.connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
+        client = Connection(lambda: connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
         key = CloudKmsKey(client=client, key_version=key_version, protection_level="HSM")
         assert signed(key, P256).attempts == 1
         proxy.set(HALF_OPEN, only=proxy.connections)
@@ -521,7 +523,7 @@ def test_a_client_is_replaced_by_the_first_that_it_fails_and_only_for_silence() 
         made.append(_Hanging())
         return made[-1]
 
-    connection = kms.Connection(make)
+    connection = Connection(make)
     with pytest.raises(exceptions.PermissionDenied):
         connection.asymmetric_sign()
     assert len(made) == 1
@@ -545,7 +547,7 @@ def test_a_client_that_was_replaced_meanwhile_is_not_replaced_again() -> None:
         made.append(_Together())
         return made[-1]
 
-    connection = kms.Connection(make)
+    connection = Connection(make)
     with ThreadPoolExecutor(8) as executor:
         failures = [executor.submit(connection.get_public_key) for _ in range(8)]
         assert all(isinstance(failure.exception(30), exceptions.DeadlineExceeded) for failure in failures)
@@ -572,8 +574,8 @@ def test_every_channel_looks_again_soon_and_has_connections_of_its_own(
 
     monkeypatch.setattr(grpc, "insecure_channel", noting(grpc.insecure_channel))
     monkeypatch.setattr(grpc, "secure_channel", noting(grpc.secure_channel))
-    kms.connect(endpoint=None, unsafe_plaintext_endpoint="127.0.0.1:1")
-    kms.connect(endpoint=None, unsafe_plaintext_endpoint=None)
+    connect(endpoint=None, unsafe_plaintext_endpoint="127.0.0.1:1")
+    connect(endpoint=None, unsafe_plaintext_endpoint=None)
     assert len(options) == 2
     for each in options:
         assert each["grpc.max_reconnect_backoff_ms"] <= 2000
@@ -607,7 +609,7 @@ def test_credentials_that_give_no_token_are_the_operators(
     key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int | None
 ) -> None:
     """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again."""
-    monkeypatch.setattr(kms, "OVERALL_SECONDS", 1.0)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 1.0)
     plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(_NoToken(error), None))
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
@@ -649,10 +651,10 @@ def test_the_last_attempt_has_only_what_is_left(
         clock.now += min(timeout, next(slow, 60.0))
         raise exceptions.DeadlineExceeded("too late")
 
-    monkeypatch.setattr(kms, "time", clock)
+    monkeypatch.setattr(kms_key, "time", clock)
     monkeypatch.setattr(kms_client, "get_public_key", hang)
     with pytest.raises(UnavailableError):
         key.public_key()
-    assert clock.now - 1000 <= kms.OVERALL_SECONDS < 90 / 4
-    assert timeouts[0] == kms.ATTEMPT_SECONDS == max(timeouts)
-    assert 0 < timeouts[-1] < kms.ATTEMPT_SECONDS
+    assert clock.now - 1000 <= kms_key.OVERALL_SECONDS < 90 / 4
+    assert timeouts[0] == kms_key.ATTEMPT_SECONDS == max(timeouts)
+    assert 0 < timeouts[-1] < kms_key.ATTEMPT_SECONDS

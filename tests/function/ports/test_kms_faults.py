@@ -14,12 +14,14 @@ import pytest
 from cryptography import x509
 from google.cloud.kms_v1 import CryptoKey, CryptoKeyVersion, KeyManagementServiceClient, KeyRing
 
-from csr_signer import issuer, kms, kms_status
-from csr_signer.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
 from csr_signer.audit import Audit
-from csr_signer.cluster import KubernetesCluster
+from csr_signer.ca import issuer
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES, SignatureAlgorithm
+from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import UnavailableError
-from csr_signer.service import CONFIGURATION, OnceADay, Service, Serving
+from csr_signer.kms import key as kms_key
+from csr_signer.kms import status as kms_status
+from csr_signer.service import CONFIGURATION, OnceADay, Service
 from sandbox.api import Api, csr_path
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import connect, create_signing_key
@@ -36,10 +38,10 @@ CODES = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK
 @pytest.fixture
 def faulty(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KmsServer]:
     """KMS's double, whose faults end with the test; the function's patience with it is short."""
-    monkeypatch.setattr(kms, "ATTEMPT_SECONDS", 0.3)
-    monkeypatch.setattr(kms, "OVERALL_SECONDS", 0.6)
-    monkeypatch.setattr(kms, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(kms, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.3)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.6)
+    monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     yield kms_server
     kms_server.faults.clear()
     kms_server.faults.release()
@@ -50,7 +52,7 @@ def faulty(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
 class Stage:
     """A function that serves one issuer, and what is seen of it."""
 
-    serving: Serving
+    service: Service
     recorder: Recorder
     admin: Api
     file_csr: FileCsr
@@ -58,7 +60,7 @@ class Stage:
     def ask(self, csr: dict[str, Any]) -> tuple[int, str, str | None, list[dict[str, Any]]]:
         """Status, reason, Retry-After and new log lines of one event."""
         before = len(self.recorder.lines)
-        answer = self.serving.respond(post(event(csr)))
+        answer = self.service.respond(post(event(csr)))
         body = json.loads(answer.data)
         return answer.status_code, body["reason"], answer.headers.get("Retry-After"), self.recorder.lines[before:]
 
@@ -107,7 +109,7 @@ def make_stage(
             document = json.loads(path.read_text()) | {"kms": {"unsafe_plaintext_endpoint": endpoint}}
             path.write_text(json.dumps(document))
         monkeypatch.setenv(CONFIGURATION, str(path))
-        return Stage(serving=Serving(Audit(write=recorder.write)), recorder=recorder, admin=admin, file_csr=file_csr)
+        return Stage(service=Service(Audit(write=recorder.write)), recorder=recorder, admin=admin, file_csr=file_csr)
 
     return make
 
@@ -269,7 +271,7 @@ def test_a_fault_of_ours_after_an_intent_is_accounted_for(
     stage = make_stage()
     csr = stage.file_csr()
     with monkeypatch.context() as patched:
-        patched.setattr(kms.CloudKmsKey, "sign", broken)
+        patched.setattr(kms_key.CloudKmsKey, "sign", broken)
         *_, lines = stage.ask(csr)
     assert [line["event"] for line in lines] == ["intent", "abandoned", "fault"]
     assert (lines[1]["severity"], lines[1]["kms_attempts"], lines[1]["fault"]) == ("ERROR", 0, "RuntimeError")
@@ -406,7 +408,7 @@ def switch(name: str, state: str) -> dict[str, Any]:
     return {"crypto_key_version": CryptoKeyVersion(name=name, state=state), "update_mask": {"paths": ["state"]}}
 
 
-NAMES = {digest: name for name, digest in issuer.SIGNATURE_HASHES.items()}
+NAMES = {digest: name for name, digest in SIGNATURE_HASHES.items()}
 
 
 @pytest.mark.parametrize("algorithm", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
@@ -496,11 +498,11 @@ def test_warnings_that_could_not_be_written_are_tried_again(
     """Once standard output takes lines again, with the next request of the day."""
     tried: list[datetime] = []
 
-    def broken(_: Service, now: datetime) -> None:
+    def broken(_: object, __: object, now: datetime) -> None:
         tried.append(now)
         raise UnavailableError("standard output takes no line")
 
-    monkeypatch.setattr(Service, "note_expiry", broken)
+    monkeypatch.setattr("csr_signer.service.record_expiries", broken)
     stage = make_stage()
     for _ in range(2):
         assert stage.ask(stage.file_csr())[0] == 200

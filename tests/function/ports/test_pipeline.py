@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.cluster import KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
-from csr_signer.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import FRESH_SECONDS, Pipeline
+from csr_signer.policy.triage import IgnoreReason
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
 from sandbox.calico.stories import STORIES
@@ -87,7 +88,7 @@ def test_a_repeated_event_finds_the_work_done(
     before, signatures = stored(admin, csr), len(kms_server.audit.records(SIGN))
     second = pipeline.process(reference_to(csr), datetime.now(UTC))
     assert isinstance(first, Issued)
-    assert second == Ignored(reason="issued")
+    assert second == Ignored(reason=IgnoreReason.ISSUED)
     assert stored(admin, csr) == before
     assert len(kms_server.audit.records(SIGN)) == signatures
 
@@ -118,7 +119,7 @@ def test_two_processes_racing_publish_one_certificate_of_one_tbs(
     path = write_configuration()
     pipelines = [make_pipeline(path, cluster, kms_client, recorder) for recorder in recorders]
     for racer in pipelines:  # each knows its key before the race
-        assert racer.clusters["demo"].signers["csr-signer.example.com/calico"][1].public_key().pem
+        assert racer.keys["demo", "csr-signer.example.com/calico"].public_key().pem
     faults.faults.add(Fault(method=SIGN, hang=True, times=2))
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         futures = [executor.submit(racer.process, reference_to(csr), datetime.now(UTC)) for racer in pipelines]
@@ -130,7 +131,7 @@ def test_two_processes_racing_publish_one_certificate_of_one_tbs(
     assert sum(isinstance(outcome, Issued) for outcome in outcomes) == 1
     assert certificate(stored(admin, csr))
     for racer in pipelines:
-        assert racer.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="issued")
+        assert racer.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
 
 
 @pytest.mark.parametrize("year", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
@@ -196,7 +197,7 @@ def test_another_uid_of_the_same_name_is_untouched(
     csr = file_csr()
     uid = "00000000-0000-4000-8000-000000000000"
     outcome = pipeline.process(reference_to(csr, uid=uid), datetime.now(UTC))
-    assert outcome == Ignored(reason="gone")
+    assert outcome == Ignored(reason=IgnoreReason.GONE)
     assert stored(admin, csr) == csr
     assert (recorder.events(uid), recorder.events(csr["metadata"]["uid"])) == (["ignored"], [])
 
@@ -210,19 +211,18 @@ def test_a_broken_signer_is_its_own_fault_where_there_is_another(
     faults.faults.add(disabled)
     with pytest.raises(ConfigurationError):
         pipeline.process(reference_to(csr), datetime.now(UTC))
-    (served,) = pipeline.clusters.values()
-    (one,) = served.signers.values()
-    several = replace(served, signers={**served.signers, "csr-signer.example.com/other": one})
+    (one,) = pipeline.signers.values()
+    several = {**pipeline.signers, ("demo", "csr-signer.example.com/other"): one}
     faults.faults.add(disabled)
     with pytest.raises(ItemError, match="key version"):
-        replace(pipeline, clusters={"demo": several}).process(reference_to(csr), datetime.now(UTC))
+        replace(pipeline, signers=several).process(reference_to(csr), datetime.now(UTC))
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
 def test_another_signers_request_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
     """A stranger's CSR is neither judged nor written to."""
     csr = file_csr(spec={"signerName": "someone.example.com/else"})
-    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="other-signer")
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.OTHER_SIGNER)
     assert stored(admin, csr) == csr
 
 
@@ -230,7 +230,7 @@ def test_a_deleted_request_is_gone(pipeline: Pipeline, file_csr: FileCsr, admin:
     """An event whose CSR is gone needs nothing."""
     csr = file_csr()
     admin.delete(csr_path(csr["metadata"]["name"]))
-    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.GONE)
 
 
 def test_a_foreign_certificate_is_an_alarm(
@@ -241,7 +241,7 @@ def test_a_foreign_certificate_is_an_alarm(
     foreign = Authority.create("another root").certificate_pem
     csr["status"]["certificate"] = base64.b64encode(foreign).decode()
     admin.put(csr_path(csr["metadata"]["name"], "status"), csr)
-    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="issued")
+    assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
     assert recorder.lines[-1]["severity"] == "ERROR"
 
 
@@ -372,7 +372,7 @@ def test_a_csr_recreated_during_signing_gets_nothing_of_its_predecessors(
 
     recorder = Recorder()
     racing = make_pipeline(write_configuration(), _Meddler(cluster, recreate), kms_client, recorder)
-    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.GONE)
     now = stored(admin, csr)
     assert now["metadata"]["uid"] != csr["metadata"]["uid"]
     assert now["status"] == {}
@@ -417,7 +417,7 @@ def test_without_approval_rights_a_pending_request_waits(
     """With approve: false nothing happens before another approver has decided; then it is signed."""
     csr = file_csr()
     signing_only = make_pipeline(write_configuration(approve=False), cluster, kms_client, Recorder())
-    assert signing_only.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="not-approved")
+    assert signing_only.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.NOT_APPROVED)
     csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Other", "message": ""}]
     admin.put(csr_path(csr["metadata"]["name"], "approval"), csr)
     assert isinstance(signing_only.process(reference_to(csr), datetime.now(UTC)), Issued)
@@ -469,7 +469,7 @@ def test_another_csrs_certificate_of_this_ca_is_an_alarm(
     pipeline.process(reference_to(first), datetime.now(UTC))
     second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
     admin.put(csr_path(second["metadata"]["name"], "status"), second)
-    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason="issued")
+    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
     assert recorder.lines[-1]["severity"] == "ERROR"
 
 
@@ -484,7 +484,7 @@ def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
     second = admin.post("/apis/certificates.k8s.io/v1/certificatesigningrequests", body)
     second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
     admin.put(csr_path(second["metadata"]["name"], "status"), second)
-    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason="issued")
+    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
     assert recorder.lines[-1]["severity"] == "ERROR"
 
 
@@ -533,7 +533,7 @@ def test_a_csr_that_vanishes_is_gone_without_a_signature(
     recorder = Recorder()
     vanishing = _Vanishing(cluster, lambda: admin.delete(csr_path(csr["metadata"]["name"])))
     racing = make_pipeline(write_configuration(), vanishing, kms_client, recorder)
-    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="gone")
+    assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.GONE)
     assert recorder.events(csr["metadata"]["uid"]) == ["ignored"]
 
 
@@ -571,12 +571,9 @@ class _Slow:
 
 def slowed(pipeline: Pipeline, clock: Clock, call: str, meanwhile: Callable[[], object]) -> Pipeline:
     """The pipeline over a cluster and a key of which that call takes long."""
-    (served,) = pipeline.clusters.values()
-    ((name, (signer, key)),) = served.signers.items()
-    cluster: Any = _Slow(served.cluster, call, meanwhile)
-    slow_key: Any = _Slow(key, call, meanwhile)
-    slow = replace(served, cluster=cluster, signers={name: (signer, slow_key)})
-    return replace(pipeline, clusters={"demo": slow}, clock=clock)
+    clusters: Any = {name: _Slow(cluster, call, meanwhile) for name, cluster in pipeline.clusters.items()}
+    keys: Any = {name: _Slow(key, call, meanwhile) for name, key in pipeline.keys.items()}
+    return replace(pipeline, clusters=clusters, keys=keys, clock=clock)
 
 
 ENDS: dict[str, tuple[Callable[[Api, str], object], str]] = {
@@ -648,14 +645,14 @@ def test_a_signer_without_the_right_to_approve_holds_up_no_other(
     """Also where its CSRs are refused: the right is this signer's, whoever else is served."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
     nothing = Probes(allows=lambda _: False)
-    (served,) = pipeline.clusters.values()
-    (one,) = served.signers.values()
-    several = {**served.signers, "csr-signer.example.com/other": one}
+    (one,) = pipeline.signers.values()
+    several = {**pipeline.signers, ("demo", "csr-signer.example.com/other"): one}
     with answering(403, FORBIDDEN, probes=nothing) as (refusing, _):
-        for signers, error in ((served.signers, ConfigurationError), (several, ItemError)):
-            denying = replace(served, cluster=_Denying(cluster, refusing), signers=signers)
+        clusters: Any = {"demo": _Denying(cluster, refusing)}
+        for signers, error in ((pipeline.signers, ConfigurationError), (several, ItemError)):
+            denying = replace(pipeline, clusters=clusters, signers=signers)
             with pytest.raises(error, match="must have the right to patch"):
-                replace(pipeline, clusters={"demo": denying}).process(reference_to(csr), datetime.now(UTC))
+                denying.process(reference_to(csr), datetime.now(UTC))
 
 
 class _Denying:

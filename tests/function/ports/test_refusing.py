@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
-from csr_signer.cluster import LONGEST_NOTE, KubernetesCluster
-from csr_signer.csr import CertificateSigningRequest
+from csr_signer.cluster.client import LONGEST_NOTE, KubernetesCluster
 from csr_signer.errors import UnavailableError
-from csr_signer.outcome import Ignored, Refused
+from csr_signer.events.outcome import Ignored, Refused
+from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import Pipeline
+from csr_signer.policy.triage import IgnoreReason
 from csr_signer.violation import CODES, LONGEST_TEXT
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
@@ -98,7 +99,7 @@ def test_a_denial_whose_answer_is_lost_is_reported_all_the_same(
     unsteady = over(_Unsteady(cluster, lost_answers=1))
     with pytest.raises(UnavailableError):
         unsteady.process(reference_to(csr), datetime.now(UTC))
-    assert unsteady.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason="denied")
+    assert unsteady.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.DENIED)
     assert len(reports(admin, csr)) == 1
 
 
@@ -111,7 +112,9 @@ def test_two_processes_that_refuse_at_once_report_once(
     with concurrent.futures.ThreadPoolExecutor(4) as executor:
         outcomes = list(executor.map(lambda racer: racer.process(reference_to(csr), datetime.now(UTC)), racers))
     assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 1
-    assert {outcome for outcome in outcomes if not isinstance(outcome, Refused)} <= {Ignored(reason="denied")}
+    assert {outcome for outcome in outcomes if not isinstance(outcome, Refused)} <= {
+        Ignored(reason=IgnoreReason.DENIED)
+    }
     assert len(reports(admin, csr)) == 1
     assert list(conditions(stored(admin, csr))) == ["Denied"]
 

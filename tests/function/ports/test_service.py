@@ -14,8 +14,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
 from csr_signer.audit import Audit
-from csr_signer.cloud_event import EVENT_TYPE
-from csr_signer.service import CONFIGURATION, Service, Serving
+from csr_signer.events.cloud_event import EVENT_TYPE
+from csr_signer.service import CONFIGURATION, Loaded, Service
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
 from tests.function.ports.conftest import SOURCE, FileCsr, Recorder, conditions
@@ -51,7 +51,7 @@ Ask = Callable[[Request], Response]
 def ask(write_configuration: Callable[..., Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Asks a service that is configured for the stage."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
-    return Serving(Audit(write=recorder.write)).respond
+    return Service(Audit(write=recorder.write)).respond
 
 
 def test_an_event_is_answered_when_the_certificate_is_there(ask: Ask, file_csr: FileCsr, admin: Api) -> None:
@@ -113,15 +113,15 @@ def test_a_wrong_configuration_is_told_at_each_request_and_recovers(
     file_csr: FileCsr,
 ) -> None:
     """503 with Retry-After and an ERROR that says what is wrong; once it is right, the same process serves."""
-    serving = Serving(Audit(write=recorder.write))
+    service = Service(Audit(write=recorder.write))
     csr = file_csr()
     monkeypatch.delenv(CONFIGURATION, raising=False)
-    answer = serving.respond(post(event(csr)))
+    answer = service.respond(post(event(csr)))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert recorder.lines[-1]["severity"] == "ERROR"
     assert CONFIGURATION in recorder.lines[-1]["message"]
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
-    answer = serving.respond(post(event(csr)))
+    answer = service.respond(post(event(csr)))
     assert answer.json == {"outcome": "issued", "reason": ""}
 
 
@@ -139,9 +139,9 @@ def test_a_ca_that_is_not_the_keys_is_refused_by_name(
     (tmp_path / "other.pem").write_bytes(other_ca)
     issuer = {"key_version": key_version, "certificate": "other.pem", "trust_bundle": "other.pem"}
     monkeypatch.setenv(CONFIGURATION, str(write_configuration(issuer=issuer)))
-    serving = Serving(Audit(write=recorder.write))
+    service = Service(Audit(write=recorder.write))
     csr = file_csr()
-    answer = serving.respond(post(event(csr)))
+    answer = service.respond(post(event(csr)))
     assert answer.status_code == 503
     assert key_version in recorder.lines[-1]["message"]
     assert "not that of the CA certificate" in recorder.lines[-1]["message"]
@@ -151,13 +151,13 @@ def test_a_ca_that_is_not_the_keys_is_refused_by_name(
 def test_a_fault_of_ours_is_one_items_and_tells_no_text(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception is answered 500, and recorded by its kind and place without its message."""
 
-    def broken(_: Audit) -> Service:
+    def broken(_: Audit) -> Loaded:
         raise RuntimeError("requester's \x1b[31m text")
 
-    monkeypatch.setattr(Service, "load", broken)
-    answer = Serving(Audit(write=recorder.write)).respond(post({}))
+    monkeypatch.setattr("csr_signer.service.load", broken)
+    answer = Service(Audit(write=recorder.write)).respond(post({}))
     assert answer.status_code == 500
-    assert re.fullmatch(r"unexpected RuntimeError at [a-z_.:0-9, ]+", recorder.lines[-1]["message"])
+    assert re.fullmatch(r"unexpected RuntimeError at [a-z_./:0-9, ]+", recorder.lines[-1]["message"])
     assert recorder.lines[-1]["severity"] == "ERROR"
 
 
@@ -165,7 +165,7 @@ def test_a_record_that_cannot_be_written_is_answered_503(recorder: Recorder, mon
     """Even a fault whose record is lost has an answer."""
     recorder.broken = True
     monkeypatch.delenv(CONFIGURATION, raising=False)
-    answer = Serving(Audit(write=recorder.write)).respond(post({}))
+    answer = Service(Audit(write=recorder.write)).respond(post({}))
     assert (answer.status_code, json.loads(answer.data)["reason"]) == (503, "UnavailableError")
 
 
@@ -174,10 +174,10 @@ def test_first_requests_at_once_load_one_configuration(
 ) -> None:
     """Eight first requests for one CSR share one service, and so its limiter: it is issued once, the others wait."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
-    serving = Serving(Audit(write=recorder.write))
+    service = Service(Audit(write=recorder.write))
     csr = file_csr()
     with ThreadPoolExecutor(8) as executor:
-        answers = list(executor.map(lambda _: serving.respond(post(event(csr))), range(8)))
+        answers = list(executor.map(lambda _: service.respond(post(event(csr))), range(8)))
     outcomes = Counter(json.loads(answer.data)["outcome"] for answer in answers)
     assert outcomes.keys() <= {"issued", "deferred", "ignored"}
     assert outcomes["issued"] == 1

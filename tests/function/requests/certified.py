@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csr_signer.policy import Permit
+from csr_signer.policy.decision import Permit
 from tests.function.builders import CREATED, Case, issued, make_signer
 
 HONEST: Final[dict[str, Any]] = {

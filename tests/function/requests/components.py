@@ -6,7 +6,7 @@ tests/function/component_tables.py says who asks for what; it is written from th
 from collections.abc import Iterator
 from typing import Final
 
-from csr_signer.profile import Profile
+from csr_signer.policy.profile import Profile
 from tests.function.builders import Case, case
 from tests.function.component_tables import CALICO_RELEASES, DOMAIN, ENTERPRISE_RELEASES, Asked, loaded, rows
 from tests.function.requests.table import cases, table

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from csr_signer.attestation import POD_NAME
+from csr_signer.policy.attestation import POD_NAME
 from sandbox.api import CSRS, NAMESPACES, NODES, Api, ApiError, Json, csr_path
 from tests.function.builders import NODE, POD, Case
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, Final
 
-from csr_signer.attestation import NODE_NAME
+from csr_signer.policy.attestation import NODE_NAME
 from tests.function.builders import ADDRESS, CREATED, NODE, RANGES, Case, case, certifying_addresses, invalid_case
 from tests.function.requests.table import cases, permitted, refused, row, table
 

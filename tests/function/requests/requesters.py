@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from csr_signer.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
+from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, POD_UID
 from tests.function.builders import CSR_UID, NODE, POD, POD_IDENTIFIER, Case, case, make_extra
 from tests.function.requests.table import cases, permitted, refused, row, table
 

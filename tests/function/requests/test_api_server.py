@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from csr_signer.policy import Permit
+from csr_signer.policy.decision import Permit
 from sandbox.api import Api
 from sandbox.control_plane.modules import pinned_version
 from sandbox.kubernetes import KubernetesServer

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csr_signer.policy import Deferral, Permit, Refusal
+from csr_signer.policy.decision import Deferral, Permit, Refusal
 from tests.function.builders import Case, codes, issued, judge_objects, make_request, make_signer, outcome
 from tests.function.requests import golden
 from tests.function.requests.catalogue import CASES

@@ -87,7 +87,7 @@ def test_one_byte_is_another_object(workspace: Workspace) -> None:
     with (function / "profiles" / "calico.yaml").open("a", encoding="utf-8") as profile:
         profile.write("\n")
     names.append(object_name(workspace))
-    (function / "lint.py").rename(function / "lint2.py")
+    (function / "issuance" / "lint.py").rename(function / "issuance" / "lint2.py")
     names.append(object_name(workspace))
     assert len(set(names)) == 3
 

@@ -1,0 +1,141 @@
+"""A chain of CAs from the issuing one up to what relying parties trust (RFC 5280 §6.1)."""
+
+import itertools
+import re
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from cryptography import x509
+
+from csr_signer import der
+from csr_signer.ca import checks
+from csr_signer.errors import ConfigurationError
+
+PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM text, each once.
+
+    Args:
+        key: of the configuration, for messages.
+        pem: the text.
+
+    Raises:
+        ConfigurationError: there are none, one cannot be read or stands twice, or a private key is among them.
+    """
+    if PRIVATE_KEY.search(pem):
+        raise ConfigurationError(f"issuer.{key}: holds a private key, allowed are certificates")
+    try:
+        found = der.attempt(lambda: _loaded(pem))
+    except ValueError as error:
+        raise ConfigurationError(f"issuer.{key}: no PEM certificates: {error}") from error
+    twice = next((ca for index, ca in enumerate(found) if ca in found[:index]), None)
+    if twice is not None:
+        raise ConfigurationError(f"issuer.{key}: {checks.name_of(twice)} stands twice, allowed is each once")
+    return found
+
+
+def _loaded(pem: bytes) -> tuple[x509.Certificate, ...]:
+    found = tuple(x509.load_pem_x509_certificates(pem))
+    for each in found:
+        each.not_valid_before_utc, each.not_valid_after_utc  # noqa: B018 - read late, and not every time is a date
+    return found
+
+
+def path_of(
+    chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...], *, purposes: Collection[str]
+) -> tuple[x509.Certificate, ...]:
+    """The chain up to its anchor: of several, as where a root was renewed, a good one, and that which lasts longest.
+
+    A self-signed end of the chain that is no anchor is left out where an anchor issued what is below it, as a renewed
+    root is: it does not count among the CAs below that anchor (RFC 5280 §6.1.4 l).
+
+    Args:
+        chain: the issuing CA first.
+        anchors: what relying parties trust.
+        purposes: as `complaints`.
+
+    Raises:
+        ConfigurationError: the chain is out of order, or no anchor is above it.
+    """
+    for below, above in itertools.pairwise(chain):
+        if not checks.issued_by(below, above):
+            why = checks.weak_signature(below) or "order is the issuing CA first, then its chain"
+            raise ConfigurationError(
+                f"issuer.certificate: {checks.name_of(below)} is not issued by the next in the file,"
+                f" {checks.name_of(above)}; {why}"
+            )
+    last = chain[-1]
+    if last in anchors:
+        return chain
+    paths = [(*chain, anchor) for anchor in anchors if checks.issued_by(last, anchor)]
+    if len(chain) > 1 and checks.self_signed(last):
+        paths = [(*chain[:-1], anchor) for anchor in anchors if checks.issued_by(chain[-2], anchor)] or paths
+    if not paths:
+        why = checks.weak_signature(last) or "relying parties would refuse what is signed"
+        raise ConfigurationError(f"issuer.trust_bundle: neither holds nor issued {checks.name_of(last)}; {why}")
+    return max(paths, key=lambda path: (not complaints(path, purposes=purposes), path[-1].not_valid_after_utc))
+
+
+def complaints(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -> list[str]:
+    """Everything that is wrong with a path, each with the certificate, what was got and what is allowed.
+
+    Args:
+        path: the issuing CA first, the trust anchor last; each issued by the next.
+        purposes: extended key usages that leaves will have: `serverAuth`, `clientAuth`.
+    """
+    found = [
+        complaint
+        for below, ca in enumerate(path)
+        for complaint in checks.complaints(ca, below=below, purposes=purposes)
+    ]
+    if found:
+        return found
+    for lower, upper in itertools.pairwise(path):
+        if checks.named_key(lower) != checks.own_key(upper):
+            names = checks.name_of(lower), checks.name_of(upper)
+            found.append("{}: its authority key identifier is not the subject key identifier of {}".format(*names))
+    late, early = max(path, key=lambda ca: ca.not_valid_before_utc), min(path, key=lambda ca: ca.not_valid_after_utc)
+    if late.not_valid_before_utc >= early.not_valid_after_utc:
+        found.append(
+            f"{checks.name_of(late)}: begins {late.not_valid_before_utc:%Y-%m-%d}, when {checks.name_of(early)}"
+            f" has ended, on {early.not_valid_after_utc:%Y-%m-%d}: together they are never valid"
+        )
+    return found
+
+
+def not_permitted(
+    path: Iterable[x509.Certificate],
+    *,
+    dns_names: Iterable[str],
+    ip_addresses: Iterable[IPv4Address | IPv6Address] = (),
+) -> list[str]:
+    """Names that the name constraints of a path do not allow (RFC 5280 §4.2.1.10), each with the CA that says so."""
+    names: list[str | IPv4Address | IPv6Address] = [*dns_names, *ip_addresses]
+    refused = []
+    for ca in path:
+        constraints = checks.extension(ca, x509.NameConstraints)
+        if constraints is None:
+            continue
+        for name in names:
+            permitted, excluded = (
+                [_within(name, subtree.value) for subtree in subtrees or () if isinstance(subtree, _kind(name))]
+                for subtrees in (constraints.permitted_subtrees, constraints.excluded_subtrees)
+            )
+            if (permitted and not any(permitted)) or any(excluded):
+                refused.append(f"{name} by {checks.name_of(ca)}")
+    return refused
+
+
+def _kind(name: str | IPv4Address | IPv6Address) -> type[x509.DNSName | x509.IPAddress]:
+    return x509.DNSName if isinstance(name, str) else x509.IPAddress
+
+
+def _within(name: str | IPv4Address | IPv6Address, base: Any) -> bool:  # noqa: ANN401 - of the name's kind
+    """Zero or more labels may stand before a base; a leading dot asks for at least one (Go, OpenSSL)."""
+    if not isinstance(name, str):
+        return name in base
+    host, base = name.lower(), base.lower()
+    return not base or host == base or host.endswith(base if base.startswith(".") else f".{base}")

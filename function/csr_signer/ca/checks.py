@@ -1,0 +1,269 @@
+"""What keeps one certificate from being a CA under which leaves are accepted (RFC 5280 §4.2).
+
+Relying parties differ: what one of OpenSSL, Go, Java and pyca refuses is refused here, at load and not when the first
+TLS connection fails. Time is not looked at: `issuer.warnings` does that, and certificates are clamped to every CA.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from csr_signer.ca.algorithm import SIGNATURE_HASHES, kind_of
+from csr_signer.violation import quote
+
+T = TypeVar("T", bound=x509.ExtensionType)
+
+SMALLEST_RSA: Final = 2048
+LONGEST_KEY_IDENTIFIER: Final = 64
+"""Bytes, those of SHA-512: whatever stands there goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
+CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
+OPERATORS_PREFIX: Final = "tigera-operator-signer"
+"""The operator takes secrets whose issuer's common name starts so for its own (facts in calico.md §5)."""
+
+_PURPOSES: Final = {
+    "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+# Critical extensions that every relying party knows. Policy constraints are left out on purpose: a leaf has no
+# policies, so a path that requires them is none.
+_KNOWN_CRITICAL: Final = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.NameConstraints,
+    x509.CertificatePolicies,
+)
+# Kinds of names in constraints that bind none of our leaves, or that are checked for each; Go refuses a critical
+# extension with any other kind, and a leaf's subject, one common name, lies in no directory tree.
+_KNOWN_CONSTRAINTS: Final = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A CA certificate at its place in a path.
+
+    Attributes:
+        certificate: itself.
+        below: how many CAs stand below it.
+        purposes: extended key usages of the leaves.
+    """
+
+    certificate: x509.Certificate
+    below: int
+    purposes: Collection[str]
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """How messages name a certificate: by its subject, or by its number where that cannot be read."""
+    try:
+        return quote(certificate.subject.rfc4514_string())
+    except (ValueError, TypeError):
+        return f"number {certificate.serial_number:x}"
+
+
+def anchor_complaint(certificate: x509.Certificate) -> str | None:
+    """What keeps any certificate of a trust bundle from being an anchor; an old or a foreign CA may stand there."""
+    try:
+        certificate.public_key(), certificate.subject
+        constraints = extension(certificate, x509.BasicConstraints)
+    except _UNREADABLE as error:
+        return f"{name_of(certificate)}: cannot be read: {error}"
+    if constraints is None or not constraints.ca:
+        return f"{name_of(certificate)}: basic constraints are not CA:TRUE, a trust bundle holds CAs only"
+    wrong = _weak_key(certificate) or (None if self_signed(certificate) else weak_signature(certificate))
+    return None if wrong is None else f"{name_of(certificate)}: {wrong}"
+
+
+def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
+    """Whether a certificate is named and signed by another's subject and key; identifiers are not compared."""
+    try:
+        lower.verify_directly_issued_by(upper)
+    except (*_UNREADABLE, InvalidSignature):
+        return False
+    return True
+
+
+def weak_signature(certificate: x509.Certificate) -> str | None:
+    """What is wrong with the hash that a certificate is signed with."""
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        digest = None
+    if isinstance(digest, tuple(SIGNATURE_HASHES.values())):
+        return None
+    got = "unknown" if digest is None else digest.name
+    return f"it is signed with hash {got}, allowed are {', '.join(SIGNATURE_HASHES)}"
+
+
+def _weak_key(certificate: x509.Certificate) -> str | None:
+    key = certificate.public_key()
+    large = isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA
+    known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
+    if large or known:
+        return None
+    return f"its key is {kind_of(key)}, allowed are RSA of {SMALLEST_RSA} bits or more, {', '.join(CURVES)}"
+
+
+def self_signed(certificate: x509.Certificate) -> bool:
+    """Whether a certificate is a root: it names itself as its issuer, and its own key by identifier or signature.
+
+    An old root's signature may be one that cannot be verified any more, for its hash.
+    """
+    try:
+        if certificate.subject != certificate.issuer:
+            return False
+        named = named_key(certificate)
+        if named is not None and named == own_key(certificate):
+            return True
+        return issued_by(certificate, certificate) or (named is None and weak_signature(certificate) is not None)
+    except _UNREADABLE:
+        return False
+
+
+def extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
+    """An extension's value, or None where the certificate does not have it."""
+    return next((each.value for each in certificate.extensions if isinstance(each.value, kind)), None)
+
+
+def own_key(certificate: x509.Certificate) -> bytes | None:
+    """The subject key identifier, None without one."""
+    identifier = extension(certificate, x509.SubjectKeyIdentifier)
+    return None if identifier is None else identifier.digest
+
+
+def named_key(certificate: x509.Certificate) -> bytes | None:
+    """The key identifier of the authority key identifier, None without one."""
+    identifier = extension(certificate, x509.AuthorityKeyIdentifier)
+    return None if identifier is None else identifier.key_identifier
+
+
+def complaints(certificate: x509.Certificate, *, below: int, purposes: Collection[str]) -> list[str]:
+    """Everything that is wrong with a CA certificate at its place, each with what was got and what is allowed.
+
+    Args:
+        certificate: itself.
+        below: how many CAs stand below it: 0 for the issuing CA.
+        purposes: extended key usages that leaves will have: `serverAuth`, `clientAuth`.
+    """
+    try:
+        certificate.public_key(), certificate.subject, certificate.issuer, list(certificate.extensions)
+    except _UNREADABLE as error:
+        return [f"{name_of(certificate)}: cannot be read: {error}"]
+    place = _Place(certificate=certificate, below=below, purposes=purposes)
+    return [f"{name_of(certificate)}: {complaint}" for check in _CHECKS for complaint in check(place)]
+
+
+def _check_names(place: _Place) -> Iterator[str]:
+    values = [str(each.value) for each in place.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not values and not place.below:
+        yield "the subject has no common name: Calico tells CAs apart by it"
+    if any(value.startswith(OPERATORS_PREFIX) for value in values):
+        yield f"the common name starts with {OPERATORS_PREFIX!r}: the operator would take it for its own CA"
+
+
+def _check_basic_constraints(place: _Place) -> Iterator[str]:
+    constraints = extension(place.certificate, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        yield "basic constraints are not CA:TRUE"
+    elif not place.certificate.extensions.get_extension_for_class(x509.BasicConstraints).critical:
+        yield "basic constraints are not critical, RFC 5280 §4.2.1.9 requires it of a CA"
+    elif not place.below and constraints.path_length != 0:
+        yield f"path length is {constraints.path_length}, allowed is 0: it issues leaves only"
+    elif constraints.path_length is not None and constraints.path_length < place.below:
+        yield f"path length is {constraints.path_length}, {place.below} CAs stand below it"
+
+
+def _check_key_usage(place: _Place) -> Iterator[str]:
+    usage = extension(place.certificate, x509.KeyUsage)
+    if usage is None:
+        yield "has no key usage, RFC 5280 §4.2.1.3 requires it of a CA, with keyCertSign"
+    elif not usage.key_cert_sign:
+        yield "key usage has no keyCertSign"
+
+
+def _check_extended_key_usage(place: _Place) -> Iterator[str]:
+    # In a CA it is no RFC's, but Go, OpenSSL, Java and pyca all take it for a limit on what stands below.
+    usage = extension(place.certificate, x509.ExtendedKeyUsage)
+    if usage is None or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage:
+        return
+    missing = [purpose for purpose in sorted(place.purposes) if _PURPOSES[purpose] not in usage]
+    if missing:
+        yield (
+            f"extended key usage lacks {', '.join(missing)}, which the profile certifies; allowed is to have"
+            " all of the profile's, anyExtendedKeyUsage, or no such extension"
+        )
+
+
+def _check_key_identifiers(place: _Place) -> Iterator[str]:
+    own, named = own_key(place.certificate), named_key(place.certificate)
+    if own is None:
+        yield "has no subject key identifier"
+    elif not 1 <= len(own) <= LONGEST_KEY_IDENTIFIER:
+        yield f"its subject key identifier has {len(own)} bytes, allowed are 1 to {LONGEST_KEY_IDENTIFIER}"
+    elif self_signed(place.certificate):
+        if named not in (None, own):
+            yield "is self-signed, but its authority key identifier is not its own subject key identifier"
+    elif named is None:
+        yield "has no authority key identifier, RFC 5280 §4.2.1.1 requires it of all but self-signed CAs"
+
+
+def _check_critical(place: _Place) -> Iterator[str]:
+    for each in place.certificate.extensions:
+        if each.critical and not isinstance(each.value, _KNOWN_CRITICAL):
+            yield (
+                f"extension {each.oid.dotted_string} is critical, allowed are"
+                f" {', '.join(kind.__name__ for kind in _KNOWN_CRITICAL)}"
+            )
+
+
+def _check_name_constraints(place: _Place) -> Iterator[str]:
+    constraints = extension(place.certificate, x509.NameConstraints)
+    if constraints is None:
+        return
+    subtrees = [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
+    foreign = sorted({type(each).__name__ for each in subtrees if not isinstance(each, _KNOWN_CONSTRAINTS)})
+    if foreign:
+        yield (
+            f"name constraints of kind {', '.join(foreign)}, allowed are"
+            f" {', '.join(kind.__name__ for kind in _KNOWN_CONSTRAINTS)}"
+        )
+
+
+def _check_key(place: _Place) -> Iterator[str]:
+    complaint = _weak_key(place.certificate)
+    if complaint is not None:
+        yield complaint
+
+
+def _check_signature(place: _Place) -> Iterator[str]:
+    # Nobody verifies a self-signed anchor's signature: it is trusted for standing in the bundle.
+    complaint = None if self_signed(place.certificate) else weak_signature(place.certificate)
+    if complaint is not None:
+        yield complaint
+
+
+_CHECKS: Final[tuple[Callable[[_Place], Iterator[str]], ...]] = (
+    _check_names,
+    _check_basic_constraints,
+    _check_key_usage,
+    _check_extended_key_usage,
+    _check_key_identifiers,
+    _check_critical,
+    _check_name_constraints,
+    _check_key,
+    _check_signature,
+)
+"""Each looks at one certificate of a path; all run, and all complaints are reported."""

@@ -1,0 +1,275 @@
+"""The issuer: CA certificate, chain and key version, checked before anything is signed with them.
+
+`Issuer` is what the operator configured; `confirm` proves that the key in KMS is the CA certificate's, which gives the
+signature algorithm. Nothing here talks to KMS, and no clock is read.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from csr_signer.ca import chain, checks
+from csr_signer.ca.algorithm import (
+    SignatureAlgorithm,
+    algorithm_for,
+    kind_of,
+    public_key_of,
+    subject_public_key_info,
+    verifies,
+)
+from csr_signer.errors import ConfigurationError
+
+PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
+"""Protection levels that can be asked for, weakest first; external keys are out of scope."""
+DEFAULT_LIFETIME: Final = timedelta(days=365)
+"""How long certificates last where no profile says otherwise."""
+_ANNOUNCED: Final = timedelta(days=90)
+_LAST_DAYS: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmsPublicKey:
+    """What GetPublicKey says of a key version, its checksums verified.
+
+    Attributes:
+        pem: SubjectPublicKeyInfo.
+        algorithm: name of its CryptoKeyVersionAlgorithm.
+        protection_level: name of its ProtectionLevel.
+    """
+
+    pem: bytes
+    algorithm: str
+    protection_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """An issuing CA as configured. Only `load` makes one, so that all of it was checked.
+
+    Attributes:
+        key_version: full resource name of the CryptoKeyVersion.
+        certificates: the issuing CA first, then its chain.
+        trust_bundle: what relying parties trust.
+        protection_level: the least that is accepted of the key.
+        signature_hash: of a raw RSA key; None for every other.
+        path: `certificates`, and the anchor of the trust bundle where it is not among them (`chain.path_of`).
+        not_before: the latest notBefore of the path, UTC.
+        not_after: the earliest notAfter of the path, UTC.
+        key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
+        public_keys: SubjectPublicKeyInfo of every CA of path and trust bundle: no requester may hold one of them.
+    """
+
+    key_version: str
+    certificates: tuple[x509.Certificate, ...]
+    trust_bundle: tuple[x509.Certificate, ...]
+    protection_level: str
+    signature_hash: str | None
+    path: tuple[x509.Certificate, ...]
+    not_before: datetime
+    not_after: datetime
+    key_identifier: bytes
+    public_keys: frozenset[bytes]
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The issuing CA's certificate, pinned: signatures are verified with its key."""
+        return self.certificates[0]
+
+    def chain_pem(self) -> bytes:
+        """What follows a leaf: the issuing CA and its chain, without self-signed roots, PEM.
+
+        A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
+        """
+        return b"".join(
+            certificate.public_bytes(serialization.Encoding.PEM)
+            for certificate in self.certificates
+            if not checks.self_signed(certificate)
+        )
+
+    def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
+        """The first certificate of a PEM text, where this issuer or another that is trusted beside it signed it.
+
+        While a CA is replaced, both are in the trust bundle. None: it is someone else's.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
+        except (ValueError, IndexError):
+            return None
+        known = (self.certificate, *self.trust_bundle)
+        return certificate if any(checks.issued_by(certificate, ca) for ca in known) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """A CA whose validity must be looked after.
+
+    Attributes:
+        severity: WARNING, or ERROR where certificates suffer already.
+        message: which CA, and what happens when.
+        certificate: its subject, quoted.
+        not_after: its end, UTC.
+    """
+
+    severity: str
+    message: str
+    certificate: str
+    not_after: datetime
+
+
+def load(
+    *,
+    key_version: str,
+    certificate: bytes,
+    trust_bundle: bytes,
+    protection_level: str,
+    signature_hash: str | None = None,
+    purposes: Collection[str] = ("serverAuth", "clientAuth"),
+) -> Issuer:
+    """An issuer from PEM texts.
+
+    Whether a CA is valid now is not asked: a function that runs on would see nothing of it. Certificates are clamped
+    to every CA, `warnings` says in time that one ends, and what is too late is refused.
+
+    Args:
+        key_version: `projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N`.
+        certificate: the issuing CA first, then its chain in order.
+        trust_bundle: what relying parties trust; further CAs may stand in it, as during a rotation.
+        protection_level: the least that is accepted of the key.
+        signature_hash: of a raw RSA key.
+        purposes: extended key usages that the profile certifies.
+
+    Raises:
+        ConfigurationError: a certificate is unreadable, no CA, out of order, not in the trust bundle, or one that some
+            relying party would not accept a leaf under; names each and what is allowed.
+    """
+    certificates = chain.certificates("certificate", certificate)
+    anchors = chain.certificates("trust_bundle", trust_bundle)
+    path = chain.path_of(certificates, anchors, purposes=purposes)
+    _refuse("certificate", chain.complaints(path, purposes=purposes))
+    _refuse("trust_bundle", filter(None, map(checks.anchor_complaint, anchors)))
+    return Issuer(
+        key_version=key_version,
+        certificates=certificates,
+        trust_bundle=anchors,
+        protection_level=protection_level,
+        signature_hash=signature_hash,
+        path=path,
+        not_before=max(ca.not_valid_before_utc for ca in path),
+        not_after=min(ca.not_valid_after_utc for ca in path),
+        key_identifier=checks.own_key(certificates[0]) or b"",
+        public_keys=frozenset(_spki(ca) for ca in (*path, *anchors)),
+    )
+
+
+def refuse_names(issuer: Issuer, dns_names: Collection[str]) -> None:
+    """Refuses an issuer whose CAs' name constraints do not permit names that a profile certifies.
+
+    Raises:
+        ConfigurationError: names them, and the CA.
+    """
+    refused = chain.not_permitted(issuer.path, dns_names=dns_names)
+    if refused:
+        raise ConfigurationError(
+            f"issuer.certificate: name constraints do not permit {', '.join(refused)}, which the profile certifies"
+        )
+
+
+def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
+    """The algorithm to sign with, once KMS's key is proved to be the CA certificate's.
+
+    Raises:
+        ConfigurationError: another key, an algorithm that signs no certificates here, or too weak a protection.
+    """
+    where = f"key version {issuer.key_version}"
+    try:
+        algorithm = algorithm_for(key.algorithm, issuer.signature_hash)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    if not protects(key.protection_level, issuer.protection_level):
+        raise ConfigurationError(
+            f"{where}: protection level {key.protection_level}, configured is at least {issuer.protection_level}:"
+            f" {_protection_remedy(key.protection_level)}"
+        )
+    ca = checks.name_of(issuer.certificate)
+    public_key = public_key_of(key.pem)
+    if public_key is None or subject_public_key_info(public_key) != _spki(issuer.certificate):
+        raise ConfigurationError(
+            f"{where}: its public key is not that of the CA certificate {ca}:"
+            " configure the certificate of this key version"
+        )
+    kind = kind_of(issuer.certificate.public_key())
+    if kind != algorithm.key:
+        raise ConfigurationError(
+            f"{where}: algorithm {algorithm.name} is for {algorithm.key} keys, that of {ca} is {kind}"
+        )
+    return algorithm
+
+
+def protects(got: str, least: str) -> bool:
+    """Whether a protection level is at least another; unknown ones protect nothing."""
+    return got in PROTECTION_LEVELS and PROTECTION_LEVELS.index(got) >= PROTECTION_LEVELS.index(least)
+
+
+def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes) -> bool:
+    """Whether a signature over data is by the pinned CA certificate's key."""
+    return verifies(issuer.certificate.public_key(), algorithm, signature=signature, data=data)
+
+
+def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIFETIME) -> tuple[Expiry, ...]:
+    """The CAs of the path whose end must be prepared for, or has begun to shorten certificates.
+
+    A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its
+    last 30 days, however short certificates live, and a CA that is not valid yet. The 90 days before are a WARNING: a
+    rotation takes planning.
+
+    Args:
+        issuer: whose path is looked at.
+        now: UTC.
+        lifetime: that certificates have by default.
+    """
+    return tuple(found for ca in issuer.path if (found := _expiry(ca, now, lifetime)) is not None)
+
+
+def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry | None:
+    name, ends = checks.name_of(ca), ca.not_valid_after_utc
+    left = ends - now
+    bites = max(lifetime, _LAST_DAYS)
+    if now < ca.not_valid_before_utc:
+        severity, what = "ERROR", f"is not valid before {ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
+    elif left < timedelta(0):
+        severity, what = "ERROR", f"ended {ends:%Y-%m-%d}: nothing can be issued"
+    elif left <= bites:
+        cut = f": certificates get less than their {_words(lifetime)}" if left <= lifetime else ""
+        severity, what = "ERROR", f"ends {ends:%Y-%m-%d}, in {_words(left)}{cut}"
+    elif left <= bites + _ANNOUNCED:
+        cut = f"from {ends - lifetime:%Y-%m-%d} on certificates are cut short"
+        severity, what = "WARNING", f"ends {ends:%Y-%m-%d}: {cut}"
+    else:
+        return None
+    return Expiry(
+        severity=severity, message=f"CA {name} {what}; rotate the issuing CA", certificate=name, not_after=ends
+    )
+
+
+def _words(span: timedelta) -> str:
+    return f"{span.seconds // 3600} hours" if timedelta(0) < span < timedelta(days=1) else f"{span.days} days"
+
+
+def _protection_remedy(got: str) -> str:
+    if got.startswith("EXTERNAL"):
+        return "keys outside Cloud KMS are not supported, use a key of protection level HSM"
+    return "use a key of that level, or say in issuer.protection_level that less is enough"
+
+
+def _refuse(key: str, complaints: Iterable[str]) -> None:
+    found = "; ".join(complaints)
+    if found:
+        raise ConfigurationError(f"issuer.{key}: {found}")
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    return subject_public_key_info(certificate.public_key())

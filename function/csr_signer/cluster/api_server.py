@@ -1,0 +1,278 @@
+"""One API server: HTTP exchanges in bounded time and size, and the probes that tell a global fault from an item's.
+
+A probe asks the API server something that names no CSR, pod, node or Event. No requester can influence its answer.
+The kubernetes package's `ApiClient` does the HTTP. Its generated API classes are not loaded: they cost a second at
+start and validate what the API server has validated.
+"""
+
+import json
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import urllib3
+from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
+
+from csr_signer.cluster.credentials import BEARER
+from csr_signer.errors import ConfigurationError, UnavailableError
+from csr_signer.single_flight import SingleFlight
+from csr_signer.violation import quote
+
+SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes each `<`, `>` and `&` as six."""
+_PIECE: Final = 64 * 1024
+_LONGEST_RETRY_AFTER: Final = 60
+_TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long an exchange may take, in seconds.
+
+    Attributes:
+        connect, read: to connect, and to wait for the next bytes.
+        whole: until the answer is complete.
+    """
+
+    connect: float
+    read: float
+    whole: float
+
+
+OF_ITEM: Final = Patience(connect=3.0, read=8.0, whole=12.0)
+"""Far below the 90 s that Calico's client waits in all."""
+OF_PROBE: Final = Patience(connect=2.0, read=3.0, whole=4.0)
+"""A probe follows a call that may have taken its time already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole HTTP response.
+
+    Attributes:
+        status: of HTTP.
+        body: as it came.
+        retry_after: seconds that the API server asks for, at most a minute; None where it asks for nothing.
+    """
+
+    status: int
+    body: bytes
+    retry_after: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether HTTP calls it a success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """An exchange that broke.
+
+    Attributes:
+        cause: holds nothing of the request or of the response.
+        untrusted: the configured CA did not certify the server.
+    """
+
+    cause: str
+    untrusted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A `meta/v1` Status of kind failure.
+
+    Attributes:
+        reason: machine-readable.
+        kind, name: of `details`, the object that the Status is about.
+        message: for people. It may repeat what a requester wrote: nothing is decided by it.
+    """
+
+    reason: str
+    kind: str
+    name: str
+    message: str
+
+    @classmethod
+    def of(cls, body: bytes) -> "Status | None":
+        """Reads a response's body; None where it is no Status, as from a load balancer."""
+        try:
+            api = json.loads(body)
+            details = api.get("details") or {}
+            if api["kind"] != "Status":
+                return None
+            found = (api.get("reason", ""), details.get("kind", ""), details.get("name", ""), api.get("message", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        if not all(isinstance(text, str) for text in found):
+            return None
+        reason, kind, name, message = found
+        return cls(reason=reason, kind=kind, name=name, message=message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """A right that the function needs whatever the item.
+
+    Attributes:
+        verb, group, resource, subresource: as RBAC names them.
+        names: of configured objects, of which one is enough; empty: the right is on all.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    subresource: str = ""
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" + (f"/{self.subresource}" if self.subresource else "")
+        return " ".join([self.verb, resource, *map(quote, self.names[:1])])
+
+
+class ApiServer:
+    """One API server, as the function.
+
+    Args:
+        client: authenticated, without retries and redirects.
+    """
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        self._user: SingleFlight[str] = SingleFlight()
+        self._rights: dict[Right, SingleFlight[bool]] = {}
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        names: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        *,
+        media_type: str = "application/json",
+        patience: Patience = OF_ITEM,
+    ) -> Answer | NoAnswer:
+        """One HTTP exchange.
+
+        Args:
+            method: of HTTP.
+            path: with a placeholder for each name.
+            names: what the placeholders stand for, quoted here.
+            body: of the request.
+            media_type: of the body.
+            patience: how long it may take.
+
+        Raises:
+            UnavailableError: there is no credential.
+        """
+        headers = {"Accept": "application/json", "Content-Type": media_type}
+        serialized = self._client.param_serialize(
+            method, path, path_params=dict(names), header_params=headers, body=body, auth_settings=[BEARER]
+        )
+        deadline = time.monotonic() + patience.whole
+        try:
+            response = self._client.call_api(*serialized, _request_timeout=(patience.connect, patience.read))
+            # Read to its end: an unread response closes its connection, and the next call would pay for TLS.
+            content = bytearray()
+            for part in response.response.stream(_PIECE):
+                content += part
+                if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
+                    response.response.close()
+                    too_large = len(content) > LARGEST_ANSWER
+                    cause = f"more than {LARGEST_ANSWER} bytes" if too_large else f"more than {patience.whole:g} s"
+                    return NoAnswer(cause=f"the response takes {cause}")
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
+        return Answer(status=response.status, body=bytes(content), retry_after=_retry_after(response.headers))
+
+    def confirm(self, rights: Sequence[Right] = ()) -> str:
+        """Makes sure that the API server serves the function; what failed then concerns one item alone.
+
+        Args:
+            rights: those that the failed call needs whatever its item, where the API server answered 403.
+
+        Returns:
+            The user that the API server sees, for a message.
+
+        Raises:
+            ConfigurationError: a right, the credential or the CA is wrong.
+            UnavailableError: the API server does not answer.
+        """
+        user = self._user.get(self._ask_user)
+        for right in rights:
+            if self._rights.setdefault(right, SingleFlight()).get(lambda right=right: self._lacks(right)):  # type: ignore[misc]
+                raise ConfigurationError(f"API server: Forbidden: {user} must have the right to {right}")
+        return user
+
+    def _ask_user(self) -> str:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = self.exchange("POST", SELF_REVIEWS, {}, body, patience=OF_PROBE)
+        if isinstance(answer, NoAnswer):
+            if answer.untrusted:
+                raise ConfigurationError("API server: its certificate must be issued by the configured CA")
+            raise UnavailableError(f"API server: POST {SELF_REVIEWS}: {answer.cause}")
+        try:
+            if answer.ok:
+                return f"user {quote(json.loads(answer.body)['status']['userInfo']['username'])}"
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise ConfigurationError("API server: Unauthorized: it must accept the function's credential")
+        if is_refusal(answer):
+            # Somebody took the right to ask away, or the API server is older than the question: it is there.
+            return "an unknown user"
+        raise UnavailableError(
+            f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
+        )
+
+    def _lacks(self, right: Right) -> bool:
+        """Whether the API server says so of each name; what it does not answer is not confirmed."""
+        return all(self._denies(right, name) for name in right.names or ("",))
+
+    def _denies(self, right: Right, name: str) -> bool:
+        attributes = {
+            "verb": right.verb,
+            "group": right.group,
+            "resource": right.resource,
+            "subresource": right.subresource,
+            "name": name,
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
+        }
+        answer = self.exchange("POST", ACCESS_REVIEWS, {}, body, patience=OF_PROBE)
+        if isinstance(answer, NoAnswer) or not answer.ok:
+            return False
+        try:
+            return json.loads(answer.body)["status"]["allowed"] is False
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the API server itself refuses the request, and will do so again."""
+    is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - HTTP's class of client errors
+    return is_client_error and answer.status not in _TRANSIENT and Status.of(answer.body) is not None
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Looks for the TLS library's own exception: a text may hold a CSR's name."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _retry_after(headers: Mapping[str, str]) -> int | None:
+    match = re.fullmatch(r"[0-9]{1,6}", headers.get("Retry-After", ""))
+    return min(max(int(match[0]), 1), _LONGEST_RETRY_AFTER) if match else None

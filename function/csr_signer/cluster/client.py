@@ -1,0 +1,208 @@
+"""The API server: the calls of one CSR's way, and what their answers mean.
+
+Everything is read consistently (no resourceVersion), every write carries uid and resourceVersion, names are quoted, and
+an absent object is `None`. Whatever goes wrong with a call is its item's fault, unless a probe of `api_server`, which
+names no item, goes wrong as well: else one CSR could stop all others by its name or content.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from kubernetes.client import ApiClient
+
+from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
+from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.violation import quote
+
+T = TypeVar("T")
+
+CSRS: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}"
+PODS: Final = "/api/v1/namespaces/{namespace}/pods/{name}"
+NODES: Final = "/api/v1/nodes/{name}"
+EVENTS: Final = "/api/v1/namespaces/{namespace}/events"
+LONGEST_NOTE: Final = 1000
+COMPONENT: Final = "kms-csr-signer"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
+
+_GROUP: Final = "certificates.k8s.io"
+_RESOURCE: Final = "certificatesigningrequests"
+_GET_CSR: Final = Right(verb="get", group=_GROUP, resource=_RESOURCE)
+
+
+class KubernetesCluster:
+    """One cluster's API server.
+
+    Args:
+        client: authenticated, without retries and redirects.
+    """
+
+    def __init__(self, client: ApiClient) -> None:
+        self._api = ApiServer(client)
+
+    def get_csr(self, name: str) -> CertificateSigningRequest | None:
+        """The CSR of a name.
+
+        Raises:
+            ItemError: the API server answers this call with a fault, but serves the function.
+            UnavailableError, ConfigurationError: it does not serve the function. All as of every call of this class.
+        """
+        answer = self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
+        return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
+
+    def get_pod(self, identity: PodIdentity) -> Pod | None:
+        """The pod of a namespace and name; whether it is the token's is `attest`'s question."""
+        namespace, name = identity.namespace, identity.pod_name
+        # A right that is missing in one namespace concerns its pods alone, so it is not asked for.
+        answer = self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
+        return self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
+
+    def get_node(self, name: str) -> Node | None:
+        """A node, as the pod's spec names it."""
+        answer = self._call("GET", NODES, {"name": name}, kind="nodes")
+        return self._read(answer, lambda body: Node.from_api(body, name=name))
+
+    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
+        """Adds Approved, to a CSR of a configured signerName. None: the CSR is gone.
+
+        Raises:
+            ConflictError: it was modified since it was read.
+        """
+        return self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
+
+    def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+        """Adds Denied; as `approve`."""
+        return self._patch(csr, "approval", _with(csr, DENIED, reason, message))
+
+    def fail(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+        """Adds Failed; as `approve`."""
+        return self._patch(csr, "status", _with(csr, FAILED, reason, message))
+
+    def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
+        """Stores the certificate, which the API server lets be written once; as `approve`."""
+        return self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
+
+    def report_on_pod(self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime) -> None:
+        """A Kubernetes Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
+
+        Its name follows from the CSR's uid, so that a repeated refusal is one Event.
+        """
+        suffix = hashlib.sha256(csr_uid.encode()).hexdigest()[:16]
+        moment = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{identity.pod_name[:230].rstrip('.-')}.{suffix}",
+                "namespace": identity.namespace,
+            },
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": identity.namespace,
+                "name": identity.pod_name,
+                "uid": identity.pod_uid,
+            },
+            "type": "Warning",
+            "reason": reason,
+            "message": message[:LONGEST_NOTE],
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": COMPONENT,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "count": 1,
+        }
+        try:
+            self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
+        except ConflictError:
+            return  # it was reported before
+
+    def _patch(
+        self, csr: CertificateSigningRequest, subresource: str, status: Mapping[str, Any]
+    ) -> CertificateSigningRequest | None:
+        """Changes the status, and nothing else: a requester's metadata may hold bytes that JSON cannot carry.
+
+        A PUT would replace these bytes by U+FFFD. kube-apiserver applies this kind of patch to the decoded object, and
+        keeps them. The resourceVersion makes it a conflict where anything changed, a CSR of another uid among it.
+        """
+        body = {"metadata": {"uid": csr.uid, "resourceVersion": csr.resource_version}, "status": status}
+        answer = self._call(
+            "PATCH",
+            f"{CSRS}/{subresource}",
+            {"name": csr.name},
+            body,
+            kind=_RESOURCE,
+            rights=_rights_to_write(subresource, csr.signer_name),
+        )
+        return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=csr.name))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        names: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        *,
+        kind: str = "",
+        rights: Sequence[Right] = (),
+    ) -> bytes | None:
+        """One call about one item; None where the object is gone.
+
+        Args:
+            method: of HTTP.
+            path: with placeholders.
+            names: for the placeholders.
+            body: of the request.
+            kind: the resource, as a Status names it.
+            rights: those that the call needs whatever the item.
+        """
+        where = f"API server: {method} {path}"
+        media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
+        answer = self._api.exchange(method, path, names, body, media_type=media_type)
+        if isinstance(answer, NoAnswer):
+            self._api.confirm()
+            raise ItemUnavailableError(f"{where}: {answer.cause}")
+        if answer.ok:
+            return answer.body
+        status = Status.of(answer.body)
+        if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
+            return None
+        text = f"{where}: {answer.status}: {quote('no Kubernetes Status' if status is None else status.message)}"
+        if answer.status == HTTPStatus.CONFLICT:
+            raise ConflictError(text)
+        user = self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
+        if is_refusal(answer):
+            raise ItemError(f"{text} (for {user})")
+        raise ItemUnavailableError(text, retry_after=answer.retry_after)
+
+    def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
+        """The object in a successful response; None where it is gone."""
+        if body is None:
+            return None
+        try:
+            return read(body)
+        except UnavailableError as error:  # a server in between may have made it up, of this item or of all
+            self._api.confirm()
+            raise ItemUnavailableError(str(error)) from error
+
+
+def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:
+    """The status with one more condition: a patch replaces the whole list."""
+    condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+    return {"conditions": [*csr.stored_conditions, condition]}
+
+
+def _rights_to_write(subresource: str, signer_name: str) -> tuple[Right, ...]:
+    """The rights of RBAC and of the admission plugins CertificateApproval and CertificateSigning."""
+    verb = "approve" if subresource == "approval" else "sign"
+    names = (signer_name, f"{signer_name.partition('/')[0]}/*")
+    return (
+        Right(verb="patch", group=_GROUP, resource=_RESOURCE, subresource=subresource),
+        Right(verb=verb, group=_GROUP, resource="signers", names=names),
+    )

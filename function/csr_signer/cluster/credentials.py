@@ -1,0 +1,158 @@
+"""How the function proves itself to an API server, and the HTTP client that does so.
+
+No redirects are followed and no proxies are taken from the environment: a token goes to the configured server or
+nowhere.
+"""
+
+import json
+import ssl
+from typing import Final
+
+import google.auth.exceptions
+import urllib3
+import yaml
+from google.auth import compute_engine, impersonated_credentials
+from google.auth.credentials import Credentials
+from google.auth.transport import urllib3 as google_transport
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import load_kube_config
+from kubernetes.config.config_exception import ConfigException
+
+from csr_signer.configuration import ClusterConfiguration
+from csr_signer.errors import ConfigurationError, UnavailableError
+from csr_signer.single_flight import SingleFlight
+from csr_signer.violation import quote
+
+# GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE
+# sees the account's number instead of its email.
+SCOPES: Final = (
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/userinfo.email",
+)
+CONNECTIONS: Final = 64
+# What reading a kubeconfig, or a CA file, raises where it is not right.
+_UNUSABLE: Final = (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError)
+BEARER: Final = "BearerToken"
+"""Name of the client's authentication setting that puts a token into requests."""
+
+
+def api_client(cluster: ClusterConfiguration) -> ApiClient:
+    """A client of one cluster's API server, as its configuration says.
+
+    Raises:
+        ConfigurationError: the kubeconfig or the CA cannot be used.
+    """
+    settings = Configuration()
+    ways = cluster.authentication
+    try:
+        if ways.kubeconfig is not None:
+            _use_kubeconfig(settings, ways.kubeconfig)
+        else:
+            settings.host = (cluster.server or "").rstrip("/")
+            settings.ssl_ca_cert = cluster.certificate_authority
+            settings.refresh_api_key_hook = BearerToken(_google_credentials(cluster)).put  # type: ignore[assignment]  # the client declares its hook as None
+            settings.api_key_prefix[BEARER] = "Bearer"
+            settings.api_key[BEARER] = ""
+        settings.proxy = None
+        settings.retries = False  # neither retries nor redirects: urllib3 then returns the answer as it is
+        settings.connection_pool_maxsize = CONNECTIONS
+        client = ApiClient(settings)
+        _share_tls(client, settings)
+    except _UNUSABLE as error:
+        where = "kubeconfig" if ways.kubeconfig is not None else "certificate_authority"
+        raise ConfigurationError(f"clusters: {cluster.source!r}: {where}: {quote(str(error))}") from error
+    return client
+
+
+def _use_kubeconfig(settings: Configuration, path: str) -> None:
+    load_kube_config(config_file=path, client_configuration=settings)
+    if not settings.verify_ssl:
+        raise ValueError("insecure-skip-tls-verify is not allowed")
+    if not settings.cert_file and not settings.api_key.get(BEARER):
+        # Else requests would go out as nobody, and what nobody may see looks as if it were not there.
+        raise ValueError("it gives neither a client certificate nor a token")
+
+
+def _share_tls(client: ApiClient, settings: Configuration) -> None:
+    """One TLS context for all connections.
+
+    urllib3 otherwise makes one for each, which reads the CA file again: 30 ms of CPU and a megabyte where that is the
+    system's roots, at the moment when a burst of requests opens all connections.
+    """
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    # Python 3.13 began to refuse certificates without key identifiers, as older clusters have them; chain and host name
+    # are verified as before.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    client.rest_client.pool_manager.connection_pool_kw |= {
+        "ssl_context": context,
+        "ca_certs": None,
+        "cert_file": None,
+        "key_file": None,
+    }
+
+
+class BearerToken:
+    """Keeps a Google token fresh in a client's settings."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._fetch: SingleFlight[None] = SingleFlight()
+        self._request = _short_request()
+
+    def put(self, settings: Configuration) -> None:
+        """Puts the token into the settings, and fetches it first where it is missing or about to expire.
+
+        Raises:
+            ConfigurationError: the function may not impersonate the configured account.
+            UnavailableError: the metadata server or IAM Credentials gives no token.
+        """
+        if not self._credentials.valid:
+            self._fetch.get(self._refresh)
+        settings.api_key[BEARER] = self._credentials.token or ""
+
+    def _refresh(self) -> None:
+        if self._credentials.valid:
+            return
+        try:
+            self._credentials.refresh(self._request)
+        except google.auth.exceptions.GoogleAuthError as error:
+            refused = _refusal(error)
+            if refused is not None:
+                raise ConfigurationError(
+                    f"authentication.google_access_token.service_account: Forbidden: {quote(refused)}: the function's"
+                    " account needs roles/iam.workloadIdentityUser on the account that it impersonates"
+                ) from error
+            raise UnavailableError(f"no Google token for the API server: {quote(str(error))}") from error
+
+
+def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
+    """Returns what IAM Credentials says where it denies the impersonation: google-auth hands its answer on as text."""
+    try:
+        said = json.loads(error.args[1])["error"]
+        return str(said["message"]) if said["status"] == "PERMISSION_DENIED" else None
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _short_request() -> google_transport.Request:
+    """The transport to the metadata server and IAM Credentials: a token takes several calls, so each must be short."""
+    return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
+
+
+def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
+    ways = cluster.authentication
+    if ways.google_id_token is not None:
+        return compute_engine.IDTokenCredentials(
+            _short_request(), target_audience=ways.google_id_token.audience, use_metadata_identity_endpoint=True
+        )
+    if ways.google_access_token is None:
+        raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")
+    # The API server, and a thief of its traffic, hold this token: one of the function's own account would sign with the
+    # CA's key. Without the universe domain, the constructor would ask the metadata server.
+    return impersonated_credentials.Credentials(
+        compute_engine.Credentials(universe_domain="googleapis.com"),
+        target_principal=ways.google_access_token.service_account,
+        target_scopes=list(SCOPES),
+    )

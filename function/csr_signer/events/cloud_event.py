@@ -1,0 +1,156 @@
+"""Step 1, receive: an HTTP request as a reference to a CSR, and an outcome as the HTTP answer.
+
+The event says *which*, the API server says *what*: nothing else of it is used. What cannot be read is answered 400
+without an echo, which is why the framework's own CloudEvent wrapper is not used: it echoes headers and body.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cloudevents.exceptions import GenericException
+from cloudevents.http import from_http
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wrappers import Request, Response
+
+from csr_signer.configuration import ClusterConfiguration
+from csr_signer.errors import EventError, SignerError
+from csr_signer.events.outcome import Deferred, Outcome
+
+EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
+LARGEST_EVENT: Final = 64 * 1024
+LONGEST_NAME: Final = 512
+
+# A name becomes one path segment. The API server refuses these too (apimachinery IsValidPathSegmentName); `..` in a raw
+# client would read other resources.
+_UNSAFE_IN_NAME: Final = re.compile(r"[/%\x00-\x1f\x7f]")
+_UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TRACE_PARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+# What the SDK and werkzeug raise; RecursionError: JSON nested without end.
+_UNREADABLE: Final = (
+    GenericException,
+    ClientDisconnected,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestReference:
+    """Only a pointer.
+
+    Attributes:
+        cluster: key of the cluster whose source the event names.
+        name, uid: of the CSR; the name is safe as one path segment.
+        event_id: of the event, for audit records.
+        trace_id: of its traceparent (W3C Trace Context), empty where there is none.
+    """
+
+    cluster: str
+    name: str
+    uid: str
+    event_id: str
+    trace_id: str
+
+
+def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
+    """The reference in a request.
+
+    Args:
+        request: structured or binary CloudEvent 1.0 over HTTP, at most 64 KiB with its length declared.
+        clusters: whose sources are accepted.
+
+    Raises:
+        EventError: it is no event of ours; the text names the attribute, never its value.
+    """
+    if request.content_length is None or request.content_length > LARGEST_EVENT:
+        raise EventError(f"content-length: absent or over {LARGEST_EVENT}")
+    try:
+        event = from_http(dict(request.headers), request.get_data())
+        attributes = event.get_attributes()
+        data = event.get_data()
+    except _UNREADABLE as error:
+        raise EventError("the request is no CloudEvent") from error
+    event_id = attributes.get("id")
+    if not isinstance(event_id, str) or not event_id:
+        raise EventError("id: allowed is a text that is not empty")
+    if attributes.get("type") != EVENT_TYPE:
+        raise EventError(f"type: allowed is {EVENT_TYPE}")
+    key = next((key for key, cluster in clusters.items() if cluster.source == attributes.get("source")), None)
+    if key is None:
+        raise EventError("source: not one of the configured clusters'")
+    _check_invoker(request, clusters[key])
+    name, uid = _subject(data, attributes.get("subject"))
+    return RequestReference(
+        cluster=key,
+        name=name,
+        uid=uid,
+        event_id=ascii(event_id)[1:-1][:128],
+        trace_id=_trace_id(request.headers.get("traceparent"), attributes.get("traceparent")),
+    )
+
+
+def answer(outcome: Outcome) -> Response:
+    """The HTTP answer of an outcome."""
+    retry_after = outcome.retry_after if isinstance(outcome, Deferred) else None
+    reason = getattr(outcome, "reason", "")
+    return _response(outcome.status, {"outcome": outcome.name, "reason": reason}, retry_after)
+
+
+def answer_fault(error: SignerError) -> Response:
+    """The HTTP answer of a fault: its kind and nothing of what was sent, or of what is inside."""
+    return _response(error.status, {"outcome": "fault", "reason": type(error).__name__}, error.retry_after)
+
+
+def _response(status: int, body: Mapping[str, str], retry_after: int | None) -> Response:
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Response(json.dumps(body), status=status, headers=headers, mimetype="application/json")
+
+
+def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - whatever the event held
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(data.get("uid"), str):
+        raise EventError("data: allowed is an object with name and uid")
+    name, uid = data["name"], data["uid"]
+    if subject != name:
+        raise EventError("subject: is not data.name")
+    if not 1 <= len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME or name in (".", ".."):
+        raise EventError(f"data.name: allowed are 1 to {LONGEST_NAME} bytes, and neither . nor ..")
+    if _UNSAFE_IN_NAME.search(name) or not name.isprintable():
+        raise EventError("data.name: no slash, percent sign or control character is allowed")
+    if not _UID.fullmatch(uid):
+        raise EventError("data.uid: allowed is a UUID in lower case")
+    return name, uid
+
+
+def _trace_id(*parents: object) -> str:
+    """The first trace that is named: by the HTTP header, or by the event where an intermediary dropped the header."""
+    traces = (_TRACE_PARENT.fullmatch(parent) for parent in parents if isinstance(parent, str))
+    return next((trace[1] for trace in traces if trace), "")
+
+
+def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
+    """Binds callers to sources where the configuration says so.
+
+    Cloud Run verified the token and removed its signature before the request came here, so its claims are read as
+    they are.
+    """
+    if not cluster.invokers:
+        return
+    # Where both are sent, Cloud Run is understood to verify this one and to hand the other on as it came.
+    token = request.headers.get("X-Serverless-Authorization") or request.headers.get("Authorization", "")
+    try:
+        payload = token.removeprefix("Bearer ").split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        email, verified = claims["email"], claims.get("email_verified")
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
+        raise EventError("the caller's token names no email") from error
+    if verified is not True or email not in cluster.invokers:
+        raise EventError("the caller is not one of the cluster's invokers")

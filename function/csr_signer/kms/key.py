@@ -1,0 +1,270 @@
+"""The key: one CryptoKeyVersion of Cloud KMS, and every check of what it answers.
+
+Checked of each signature, before anything is done with it: the key version's name, that KMS saw the checksum of what
+was sent, the signature's checksum, the protection level (Google's data-integrity guidelines), and that it verifies with
+the public key that KMS gave; `issuance.certificate` then verifies it with the pinned CA key. A wrong answer is asked
+for once more; the time for all attempts is bounded far below the 90 s of Calico's client.
+"""
+
+import hashlib
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import google.auth.exceptions
+import google_crc32c
+import grpc
+from google.api_core import exceptions
+from google.cloud import kms_v1
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
+
+from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
+from csr_signer.ca.issuer import KmsPublicKey, protects
+from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
+from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms import status as kms_status
+from csr_signer.kms.client import Connection
+from csr_signer.kms.status import Status
+from csr_signer.single_flight import SingleFlight
+from csr_signer.violation import quote
+
+T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
+
+ATTEMPT_SECONDS: Final = 3.0
+OVERALL_SECONDS: Final = 10.0
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 1.0
+RECHECK_SECONDS: Final = 10.0
+WRONG_ANSWERS: Final = 2
+_LONGEST_NAME: Final = 400
+_PURPOSE: Final = re.compile(r"csr-uid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+# DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
+_DIGEST_INFO: Final = {
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signature that KMS made, its answer checked.
+
+    Attributes:
+        value: PKCS#1 v1.5 or DER of ECDSA-Sig-Value.
+        attempts: how often KMS was asked; each may stand in its audit log.
+        milliseconds: from first question to checked answer.
+    """
+
+    value: bytes
+    attempts: int
+    milliseconds: int
+
+
+class _WrongAnswerError(Exception):
+    """KMS answered what cannot be right."""
+
+
+class CloudKmsKey:
+    """One key version. It signs cleared certificates and is not dressed up as a private key of a library.
+
+    Args:
+        client: of Cloud KMS; a process that serves for long gives a `Connection`.
+        key_version: full resource name.
+        protection_level: the least that is accepted of a signature.
+    """
+
+    def __init__(
+        self, *, client: kms_v1.KeyManagementServiceClient | Connection, key_version: str, protection_level: str
+    ) -> None:
+        self.key_version = key_version
+        self._client = client
+        self._protection_level = protection_level
+        self._fetch: SingleFlight[KmsPublicKey] = SingleFlight()
+        self._fetched: tuple[KmsPublicKey, float] | None = None
+        self._proved: KmsPublicKey | None = None
+
+    def public_key(self) -> KmsPublicKey:
+        """The public key, asked for once per process: GetPublicKey counts as a cryptographic request.
+
+        Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
+        it is asked for again after RECHECK_SECONDS.
+
+        Raises:
+            ConfigurationError: the key version is disabled, destroyed, unknown or not ours to use.
+            UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
+            IntegrityError: KMS answers what cannot be right.
+        """
+        return self._known() or self._fetch.get(self._fetch_public_key)
+
+    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey) -> Signature:
+        """A signature over cleared bytes; nothing else is asked of KMS.
+
+        Args:
+            tbs: what `issuance.lint` cleared.
+            algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
+                DigestInfo.
+            public_key: what `issuer.confirm` was given; the signature must verify with it.
+
+        Raises:
+            As `public_key`.
+        """
+        key = public_key_of(public_key.pem)
+        digest = hashlib.new(algorithm.digest.name, tbs.der).digest()
+        reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
+        started = time.monotonic()
+
+        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
+        metadata = (("x-goog-request-reason", reason), *_trace(tbs))
+
+        def question(timeout: float) -> bytes:
+            signature = self._asymmetric_sign(algorithm, digest, metadata, timeout)
+            verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
+            got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
+            if not verified:
+                self._fetched = None  # whichever of the two is another key's, the next question is for both
+            _require(verified, "signature", got, "one that verifies with the key version's public key")
+            return signature
+
+        value, attempts = self._ask(question)
+        self._proved = public_key
+        return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
+
+    def _known(self) -> KmsPublicKey | None:
+        fetched = self._fetched  # once: another thread may forget it
+        if self._proved is not None or fetched is None:
+            return self._proved
+        return fetched[0] if time.monotonic() - fetched[1] < RECHECK_SECONDS else None
+
+    def _fetch_public_key(self) -> KmsPublicKey:
+        known = self._known()
+        if known is not None:  # another thread has fetched it meanwhile
+            return known
+        key, _ = self._ask(self._get_public_key)
+        self._fetched = key, time.monotonic()
+        return self._proved or key  # another thread may have proved its own meanwhile
+
+    def _get_public_key(self, timeout: float) -> KmsPublicKey:
+        answer = _called(
+            lambda: self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
+        )
+        pem, algorithm = answer.pem.encode(), _enum_name(answer.algorithm)
+        self._require_name(answer.name)
+        _require_checksum("pem_crc32c", answer.pem_crc32c, pem)
+        key, kind = public_key_of(pem), KEYS.get(algorithm)
+        if key is not None and kind is not None:
+            _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
+        return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
+
+    def _asymmetric_sign(
+        self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
+    ) -> bytes:
+        # The checksum is made anew for each attempt, so that a complaint about it is a complaint about the way.
+        field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
+        request = {
+            "name": self.key_version,
+            field: content if algorithm.raw else {algorithm.digest.name: digest},
+            f"{field}_crc32c": google_crc32c.value(content),
+        }
+        answer = _called(
+            lambda: self._client.asymmetric_sign(request=request, retry=None, timeout=timeout, metadata=metadata)
+        )
+        level = _enum_name(answer.protection_level)
+        self._require_name(answer.name)
+        _require(getattr(answer, f"verified_{field}_crc32c"), f"verified_{field}_crc32c", "false", "true")
+        _require_checksum("signature_crc32c", answer.signature_crc32c, answer.signature)
+        least = self._protection_level
+        _require(protects(level, least), "protection level", level, f"at least {least}")
+        return bytes(answer.signature)
+
+    def _require_name(self, got: str) -> None:
+        _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
+
+    def _ask(self, question: Callable[[float], T]) -> tuple[T, int]:
+        """Asks until there is a right answer, within the budget. Returns it and the number of attempts."""
+        deadline = time.monotonic() + OVERALL_SECONDS
+        had: Counter[str] = Counter()
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return question(min(ATTEMPT_SECONDS, deadline - time.monotonic())), had.total() + 1
+            except (_WrongAnswerError, exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError) as error:
+                kind, most, fault = self._judge(error)
+                had[kind] += 1
+                if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
+                    fault.attempts = had.total()
+                    raise fault from error
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
+        """What kind of failure it is, how many of that kind end the question, and as which fault."""
+        where = f"key version {self.key_version}"
+        if isinstance(error, exceptions.GoogleAPICallError):
+            status = _status(error)
+            if not status.complains_of_checksum and not status.complains_of_length:
+                fault = kms_status.fault(status, key_version=self.key_version)
+                most = 1 if isinstance(fault, ConfigurationError) else kms_status.ATTEMPTS.get(status.code, 1)
+                return status.code, most, fault
+            what = "it refuses a checksum that is right" if status.complains_of_checksum else "it is too long"
+            error = _WrongAnswerError(f"{what}: {quote(status.message)}")
+        if isinstance(error, _WrongAnswerError):
+            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
+        return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
+
+
+def _trace(tbs: TBSCertificate) -> Metadata:
+    """The trace of a CSR: its uid without dashes, as in the exporter's events and log (W3C Trace Context)."""
+    uid = _PURPOSE.fullmatch(tbs.purpose)
+    return (("traceparent", f"00-{uid[1].replace('-', '')}-{tbs.sha256[:16]}-01"),) if uid else ()
+
+
+def _called(call: Callable[[], T]) -> T:
+    """The answer, or the status that ended the call.
+
+    The library reads a status's details before it raises the status, and raises something else where they are garbage,
+    or name another code: the status counts all the same.
+    """
+    try:
+        return call()
+    except (ValueError, DecodeError) as error:
+        ended = error.__context__
+        if isinstance(ended, grpc.Call):
+            text = f"{ended.details()} (its details cannot be read)"
+            raise exceptions.from_grpc_status(ended.code(), text) from error
+        raise exceptions.Unknown(f"{type(error).__name__}: {error}") from error
+
+
+def _require(right: object, check: str, got: object, expected: object) -> None:
+    if not right:
+        raise _WrongAnswerError(f"{check}: got {got}, expected {expected}")
+
+
+def _require_checksum(field: str, got: int | None, content: bytes) -> None:
+    # A checksum of 0 is present and falsy: absence is None.
+    expected = google_crc32c.value(content)
+    _require(got is not None and got == expected, field, got, expected)
+
+
+def _status(error: exceptions.GoogleAPICallError) -> Status:
+    code = error.grpc_status_code
+    preconditions = [each for each in error.details if isinstance(each, PreconditionFailure)]
+    reasons = [violation.type for each in preconditions for violation in each.violations]
+    delays = [each.retry_delay for each in error.details if isinstance(each, RetryInfo)]
+    return Status(
+        code="UNKNOWN" if code is None else code.name,
+        message=str(error.message),
+        reasons=(*reasons, error.reason or ""),
+        retry_delay=delays[0].seconds + delays[0].nanos / 1e9 if delays else None,
+    )
+
+
+def _enum_name(value: object) -> str:
+    """The name of a value of an enumeration; the number of one that is newer than the library, which nothing allows."""
+    return getattr(value, "name", str(value))

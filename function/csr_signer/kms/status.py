@@ -1,0 +1,168 @@
+"""What a gRPC status of Cloud KMS means: whether asking again helps, who must act, and how.
+
+Pure: `key` reads the status off the client library's exception. Where Google's texts are known they are quoted in the
+comments; where they are not, the message says so much as is certain and repeats KMS's own words.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from types import MappingProxyType
+from typing import Final
+
+from csr_signer.errors import ConfigurationError, QuotaError, SignerError, UnavailableError
+from csr_signer.violation import quote
+
+UNLIMITED: Final = 1000
+"""As often as the time allows."""
+LONGEST_RETRY_AFTER: Final = 60
+"""Seconds: Calico's client waits 90 in all, and a longer pause asked for is no reason to give up on everybody."""
+
+ATTEMPTS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "UNAVAILABLE": UNLIMITED,
+        "DEADLINE_EXCEEDED": UNLIMITED,
+        "CANCELLED": UNLIMITED,
+        "INTERNAL": 3,
+        "UNKNOWN": 3,
+        "DATA_LOSS": 3,
+        "ABORTED": 2,
+    }
+)
+"""How many such answers end a question; every other status does at once. A signature made twice does no harm."""
+
+ROLES: Final = MappingProxyType(
+    {
+        "cloudkms.cryptoKeyVersions.useToSign": "roles/cloudkms.signer",
+        "cloudkms.cryptoKeyVersions.viewPublicKey": "roles/cloudkms.publicKeyViewer",
+        "cloudkms.cryptoKeyVersions.manageRawPKCS1Keys": "roles/cloudkms.expertRawPKCS1",
+    }
+)
+"""The least role for each permission that signing needs; the last one for raw RSA keys alone."""
+
+# "NAME is not enabled, current state is: DISABLED." with a PreconditionFailure whose violation is of type KEY_DISABLED
+# (seen in terraform-provider-google#5895 and vault-on-gke#56 for DESTROYED and PENDING_GENERATION, too).
+_STATE: Final = re.compile(r"current state is:? *([A-Z_]+)")
+_STATE_REASON: Final = "KEY_"
+# "Google Cloud KMS API has not been used in this project before, or it is disabled."
+_API_DISABLED: Final = re.compile(r"SERVICE_DISABLED|has not been used in (?:this )?project")
+_PERIMETER: Final = re.compile(r"SECURITY_POLICY_VIOLATED|vpcServiceControls|VPC Service Controls")
+_CHECKSUM: Final = re.compile(r"crc32c|checksum", re.IGNORECASE)
+# gRPC's own word of an answer above 4 MiB, under the code of a quota: nothing that KMS says is so long.
+_TOO_LONG: Final = "Received message larger than max"
+# gRPC's own word of credentials that gave no token, under the code of an outage; the rest is google-auth's. Of its
+# faults these do not pass: a login that has ended, and a service account that the metadata server does not know.
+_NO_TOKEN: Final = re.compile(
+    r"(?s)Getting metadata from plugin failed with error:.*"
+    r"(?:invalid_grant|[Rr]eauthentication|[Ss]tatus: 404|default credentials)"
+)
+
+_CONFIGURE_ANOTHER: Final = "configure another key version with its CA certificate"
+_STATES: Final = MappingProxyType(
+    {
+        "DISABLED": f"enable it (gcloud kms keys versions enable), or {_CONFIGURE_ANOTHER}",
+        "DESTROY_SCHEDULED": "restore it (gcloud kms keys versions restore, then enable) before its date,"
+        f" or {_CONFIGURE_ANOTHER}",
+        "DESTROYED": f"it is gone for good: {_CONFIGURE_ANOTHER}",
+        "PENDING_IMPORT": "its import is not finished",
+        "IMPORT_FAILED": f"its import failed: {_CONFIGURE_ANOTHER}",
+        "GENERATION_FAILED": f"its key was never made: {_CONFIGURE_ANOTHER}",
+        "PENDING_EXTERNAL_DESTRUCTION": f"it is being destroyed: {_CONFIGURE_ANOTHER}",
+        "EXTERNAL_DESTRUCTION_FAILED": f"it is not to be used any more: {_CONFIGURE_ANOTHER}",
+    }
+)
+_REMEDIES: Final = MappingProxyType(
+    {
+        "NOT_FOUND": "there is no such key version: compare issuer.key_version with gcloud kms keys versions list,"
+        " and kms.endpoint with its location",
+        "INVALID_ARGUMENT": "KMS does not accept the request: compare issuer.key_version with the name in the console",
+        "UNAUTHENTICATED": "KMS does not know who asks: the function needs a service account that exists and is"
+        " enabled",
+        "UNIMPLEMENTED": "whatever answered is not Cloud KMS: compare kms.endpoint",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A gRPC status other than OK.
+
+    Attributes:
+        code: its name, for example `FAILED_PRECONDITION`.
+        message: KMS's words.
+        reasons: machine-readable words of its details: types of precondition violations, an ErrorInfo's reason.
+        retry_delay: seconds of a RetryInfo, None without one.
+    """
+
+    code: str
+    message: str
+    reasons: tuple[str, ...] = ()
+    retry_delay: float | None = None
+
+    @property
+    def text(self) -> str:
+        """Everything that can be searched for words."""
+        return " ".join((self.message, *self.reasons))
+
+    @property
+    def complains_of_checksum(self) -> bool:
+        """Whether KMS says that what arrived is not what its checksum was made of: damaged on the way."""
+        return self.code == "INVALID_ARGUMENT" and _CHECKSUM.search(self.text) is not None
+
+    @property
+    def complains_of_length(self) -> bool:
+        """Whether gRPC says that the answer was too long to be one."""
+        return self.code == "RESOURCE_EXHAUSTED" and _TOO_LONG in self.message
+
+
+def fault(status: Status, *, key_version: str) -> SignerError:
+    """The fault that a status is, once nobody asks again; its message names the key version and the remedy."""
+    where = f"key version {key_version}"
+    # Without the name, which stands before it: what is said at the end must not be cut.
+    words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"
+    retry_after = _bounded(status.retry_delay)
+    if _NO_TOKEN.search(status.message):
+        return ConfigurationError(f"{where}: no credentials: {words}")
+    if status.code in ATTEMPTS:
+        return UnavailableError(f"{where}: KMS does not answer: {words}", retry_after=retry_after)
+    if status.code == "RESOURCE_EXHAUSTED":
+        return QuotaError(f"{where}: the quota of KMS is exhausted: {words}", retry_after=retry_after)
+    state = _state(status)
+    if state == "PENDING_GENERATION":
+        return UnavailableError(f"{where}: its key is still being made: {words}", retry_after=retry_after)
+    return ConfigurationError(f"{where}: {_remedy(status, state)}: {words}")
+
+
+def _bounded(seconds: float | None) -> int | None:
+    return None if seconds is None else min(max(ceil(seconds), 1), LONGEST_RETRY_AFTER)
+
+
+def _state(status: Status) -> str:
+    """The key version's state, empty where nothing is said of it."""
+    if status.code != "FAILED_PRECONDITION":
+        return ""
+    named = [reason.removeprefix(_STATE_REASON) for reason in status.reasons if reason.startswith(_STATE_REASON)]
+    said = _STATE.search(status.message)
+    return next(iter(named), said[1] if said else "")
+
+
+def _remedy(status: Status, state: str) -> str:
+    if state in _STATES:
+        return f"its state is {state}: {_STATES[state]}"
+    if _API_DISABLED.search(status.text):
+        return "the API cloudkms.googleapis.com is not enabled in the project that asks"
+    if status.code == "PERMISSION_DENIED":
+        return _permission(status)
+    if status.code == "FAILED_PRECONDITION":
+        return "it must be ENABLED, and its key's purpose ASYMMETRIC_SIGN"
+    return _REMEDIES.get(status.code, "an answer that KMS is not known to give")
+
+
+def _permission(status: Status) -> str:
+    # Known is: Permission 'cloudkms.cryptoKeyVersions.useToSign' denied on resource 'NAME' (or it may not exist).
+    if _PERIMETER.search(status.text):
+        return "VPC Service Controls keep the function out: let its service account into the key's perimeter"
+    named = [role for permission, role in ROLES.items() if permission in status.text]
+    roles = named[0] if named else f"{', '.join(ROLES.values())} (the last for raw keys alone)"
+    return f"the function's service account may not use it, or there is no such key version: grant {roles} on the key"

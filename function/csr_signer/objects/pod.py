@@ -1,0 +1,143 @@
+"""A pod and its node as the API server has them, and the names by which a pod is asked for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final
+
+from csr_signer.errors import ItemError
+from csr_signer.objects import json_fields
+from csr_signer.objects.json_fields import METADATA, Mask
+from csr_signer.violation import quote
+
+_MOST_ADDRESSES: Final = 64  # of a node: whoever may write its status could name tens of thousands
+_NODE_KINDS: Final = ("InternalIP", "ExternalIP")
+_POD_FIELDS: Final[dict[str, Mask]] = {
+    "metadata": METADATA,
+    "spec": dict.fromkeys(("hostNetwork", "serviceAccountName", "nodeName")),
+    "status": {"phase": None, "podIPs": [{"ip": None}], "hostIPs": [{"ip": None}]},
+}
+_NODE_FIELDS: Final[dict[str, Mask]] = {
+    "metadata": METADATA,
+    "status": {"addresses": [{"type": None, "address": None}]},
+}
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodIdentity:
+    """What the API server recorded about the requester's token: names that are safe in a URL.
+
+    Attributes:
+        namespace, service_account: of the username.
+        pod_name, pod_uid: the pod that the token is bound to.
+        node_name: the node that the token names, None before Kubernetes 1.30.
+    """
+
+    namespace: str
+    service_account: str
+    pod_name: str
+    pod_uid: str
+    node_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A pod as the API server has it now.
+
+    Attributes:
+        uid, service_account, node_name: of metadata and spec.
+        terminating: a deletionTimestamp is set.
+        finished: phase Succeeded or Failed.
+        host_network: it has its node's addresses.
+        addresses: its podIPs, and its hostIPs where it is on the host's network: claims, not proofs.
+    """
+
+    uid: str
+    service_account: str
+    node_name: str
+    terminating: bool
+    finished: bool
+    host_network: bool
+    addresses: frozenset[Address]
+
+    @classmethod
+    def from_api(cls, document: bytes, *, name: str, namespace: str) -> "Pod":
+        """The API server's JSON as a value.
+
+        Args:
+            document: the answer.
+            name: that was asked for.
+            namespace: that was asked for.
+
+        Raises:
+            UnavailableError: the answer is no such pod.
+            ItemError: it is one that cannot be read.
+        """
+        api = json_fields.read(document, "Pod", _POD_FIELDS, name=name, namespace=namespace)
+        try:
+            spec, status = api["spec"], api.get("status") or {}
+            host_network = bool(spec.get("hostNetwork"))
+            return cls(
+                uid=api["metadata"]["uid"],
+                service_account=spec.get("serviceAccountName", ""),
+                node_name=spec.get("nodeName", ""),
+                terminating=api["metadata"].get("deletionTimestamp") is not None,
+                finished=status.get("phase") in ("Succeeded", "Failed"),
+                host_network=host_network,
+                addresses=_pod_addresses(status, host_network=host_network),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ItemError(f"the Pod cannot be read: {quote(str(error))}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The node of a pod on the host's network.
+
+    Attributes:
+        addresses: its internal and external addresses; none where there is no such node. Claims, not proofs.
+    """
+
+    addresses: frozenset[Address] = frozenset()
+
+    @classmethod
+    def from_api(cls, document: bytes, *, name: str) -> "Node":
+        """The API server's JSON as a value.
+
+        Args:
+            document: the answer.
+            name: that was asked for.
+
+        Raises:
+            UnavailableError: the answer is no such node.
+            ItemError: it is one that cannot be read.
+        """
+        api = json_fields.read(document, "Node", _NODE_FIELDS, name=name)
+        try:
+            entries = (api.get("status") or {}).get("addresses") or ()
+            found = [entry for entry in entries[:_MOST_ADDRESSES] if entry.get("type") in _NODE_KINDS]
+            return cls(addresses=_addresses(entry.get("address") for entry in found))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ItemError(f"the Node cannot be read: {quote(str(error))}") from error
+
+
+def _pod_addresses(status: dict[str, Any], *, host_network: bool) -> frozenset[Address]:
+    entries = [*(status.get("podIPs") or ()), *((status.get("hostIPs") or ()) if host_network else ())]
+    return _addresses(entry.get("ip") for entry in entries)
+
+
+def _addresses(texts: Iterable[str | None]) -> frozenset[Address]:
+    """Leaves out what is no address to us: whoever writes a status must not be able to fail a request.
+
+    The API server lets entries without an address be written, and leaves the empty text out of its answer.
+    """
+    return frozenset(address for address in map(_address, texts) if address is not None)
+
+
+def _address(text: str | None) -> Address | None:
+    try:
+        return ip_address(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""Step 5, attest: the pod behind the requester, as far as it can be proved.
+
+Chain of proof: the username names namespace and service account; the token's extras name the pod and its uid; the API
+server's pod of that name has that uid and runs as that service account. What that proves: the requester is the pod, or
+someone who can create, exec into or mint tokens for pods in its namespace, impersonate, or owns its node. What it
+does not: `pod.status`, which the kubelet and Calico's own service accounts may write.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from csr_signer.objects.csr import Requester
+from csr_signer.objects.pod import Address, Node, Pod, PodIdentity
+from csr_signer.violation import Violation, quote
+
+_EXTRA: Final = "authentication.kubernetes.io/"
+POD_NAME: Final = _EXTRA + "pod-name"
+POD_UID: Final = _EXTRA + "pod-uid"
+NODE_NAME: Final = _EXTRA + "node-name"
+CREDENTIAL_ID: Final = _EXTRA + "credential-id"
+
+# Names go into a URL, so they are matched in full before: RFC 1123 label and subdomain, as Kubernetes validates them.
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_TEXT: Final = re.compile(r".+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """What is known of the pod behind the requester.
+
+    Attributes:
+        identity: what the token says; None where it says too little.
+        pod: the live pod with the token's uid; None where there is none.
+        addresses: those that are visible as the pod's: its node's where that was read, else its own.
+        violations: links of the chain of proof that do not hold.
+    """
+
+    identity: PodIdentity | None
+    pod: Pod | None
+    violations: tuple[Violation, ...]
+    addresses: frozenset[Address] = frozenset()
+
+
+def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity | tuple[Violation, ...]:
+    """The pod that the requester's token is bound to, or every reason why there is none.
+
+    Args:
+        requester: whom the API server saw.
+        credential_id: whether the token's own identifier is required; Kubernetes records it since 1.32 (KEP-4193).
+    """
+    violations: list[Violation] = []
+    prefix, _, rest = requester.username.partition("system:serviceaccount:")
+    namespace, _, service_account = rest.partition(":")
+    if prefix or not _LABEL.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(service_account) or not requester.uid:
+        got = quote(requester.username)
+        violations.append(Violation(code="requester.not_a_pod", message=f"{got} with a uid is no service account"))
+    else:
+        violations += _check_groups(requester, namespace)
+    violations += _check_extra(requester, credential_id=credential_id)
+    if violations:
+        return tuple(violations)
+    return PodIdentity(
+        namespace=namespace,
+        service_account=service_account,
+        pod_name=requester.extra[POD_NAME][0],
+        pod_uid=requester.extra[POD_UID][0],
+        node_name=next(iter(requester.extra.get(NODE_NAME, ())), None),
+    )
+
+
+def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> Attestation:
+    """The chain of proof's last links: the live pod against the token.
+
+    Args:
+        identity: of the token.
+        pod: a consistent read of the pod of that name; None where there is none. The pod existed when its token was
+            validated, so an absent one is gone, not late.
+        node: the pod's node, where its addresses are to be certified; None where nobody asked for it.
+    """
+    if pod is None or pod.uid != identity.pod_uid:
+        got = "no pod of that name" if pod is None else f"a pod with uid {quote(pod.uid)}"
+        gone = _violation("gone", f"pod {identity.pod_name!r} with uid {identity.pod_uid!r} is gone: got {got}")
+        return Attestation(identity=identity, pod=None, violations=(gone,))
+    violations: list[Violation] = []
+    if pod.service_account != identity.service_account:
+        violations.append(
+            _violation(
+                "service_account",
+                f"got {quote(pod.service_account)}, the token's is {identity.service_account!r}",
+            )
+        )
+    if identity.node_name is not None and pod.node_name != identity.node_name:
+        violations.append(_violation("node", f"got {quote(pod.node_name)}, the token's is {quote(identity.node_name)}"))
+    if pod.terminating:
+        violations.append(_violation("terminating", f"pod {identity.pod_name!r} is being deleted"))
+    if pod.finished:
+        violations.append(_violation("finished", f"pod {identity.pod_name!r} has finished"))
+    visible = pod.addresses if node is None else node.addresses
+    return Attestation(identity=identity, pod=pod, addresses=visible, violations=tuple(violations))
+
+
+def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
+    allowed = {"system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"}
+    if set(requester.groups) == allowed and len(requester.groups) == len(allowed):
+        return []
+    message = f"got {quote(', '.join(requester.groups))}, allowed are exactly {', '.join(sorted(allowed))}"
+    return [Violation(code="requester.groups", message=message)]
+
+
+def _check_extra(requester: Requester, *, credential_id: bool) -> list[Violation]:
+    # What a token must say has exactly one value; what an older API server does not record yet, at most one.
+    violations = []
+    forms = {POD_NAME: _SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: _TEXT, NODE_NAME: _TEXT}
+    optional = {NODE_NAME} if credential_id else {NODE_NAME, CREDENTIAL_ID}
+    for key, form in forms.items():
+        values = requester.extra.get(key, ())
+        if key in optional and not values:
+            continue
+        if len(values) != 1 or not form.fullmatch(values[0]):
+            message = f"got {len(values)} values of {key}, allowed is one: use the pod's own projected token"
+            violations.append(Violation(code="requester.unbound", message=message))
+    return violations
+
+
+def _violation(rule: str, message: str) -> Violation:
+    return Violation(code=f"pod.{rule}", message=message)

@@ -1,0 +1,193 @@
+"""Step 6, decide: whether a request becomes a certificate, and which.
+
+A pure function of CSR, request, attestation, signer and now. All of `rules` run and all violations are reported; only
+`decide` makes a `Permit`, and only a `Permit` can be built into a certificate.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Address
+from csr_signer.policy.attestation import Attestation
+from csr_signer.policy.profile import Component
+from csr_signer.policy.rules import COMPONENT_RULES, REQUEST_RULES, SPEC_RULES, RequestContext, find_row
+from csr_signer.policy.signer import Signer
+from csr_signer.request.pkcs10 import CertificationRequest
+from csr_signer.request.public_key import PublicKey, weakness
+from csr_signer.violation import Violation, ordered, quote
+
+BACKDATE: Final = timedelta(minutes=5)
+"""notBefore lies this long before the CSR's creation, for clocks that lag (as kube-controller-manager's signer
+does)."""
+DEFERRAL_RETRY: Final = 2
+"""Seconds after which a deferred item should be sent again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """What may be certified, to the byte. Only `decide` makes one.
+
+    Attributes:
+        csr_uid, cluster: part of the serial number.
+        component: the profile's row, for audit records.
+        common_name, dns_names, ip_addresses, extended_key_usage, public_key: what the certificate says.
+        not_before, not_after: its validity, UTC, whole seconds, inclusive.
+        unconfirmed_addresses: asked for, not certified, and not visible as the pod's: for audit records.
+    """
+
+    csr_uid: str
+    cluster: str
+    component: str
+    common_name: str
+    dns_names: tuple[str, ...]
+    ip_addresses: tuple[Address, ...]
+    extended_key_usage: tuple[str, ...]
+    public_key: PublicKey
+    not_before: datetime
+    not_after: datetime
+    unconfirmed_addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Never to be certified.
+
+    Attributes:
+        reason: CamelCase, the condition's reason.
+        violations: every rule that was broken.
+        too_late: nothing was wrong but the time: ends as Failed.
+    """
+
+    reason: str
+    violations: tuple[Violation, ...]
+    too_late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferral:
+    """Not to be judged yet: something of this item is not visible.
+
+    Attributes:
+        missing: what, for the exporter's log and, at the end, for the refusal.
+        retry_after: seconds.
+    """
+
+    missing: str
+    retry_after: int
+
+
+Decision = Permit | Refusal | Deferral
+
+
+def decide(
+    *,
+    csr: CertificateSigningRequest,
+    request: CertificationRequest | Violation,
+    attestation: Attestation,
+    signer: Signer,
+    now: datetime,
+) -> Decision:
+    """The decision. Violations of parsing and attesting are merged with those of the rules.
+
+    A refusal names everything that is wrong but for one thing: a weak key is looked for only where nothing else is.
+    """
+    identity, row = attestation.identity, None
+    violations = [*attestation.violations, *_broken(SPEC_RULES, csr, signer)]
+    if identity is not None:
+        row, found = find_row(csr.name, identity, signer.profile)
+        violations += found
+    if isinstance(request, Violation):
+        return _refusal([*violations, request])
+    violations += [*request.violations, *_broken(REQUEST_RULES, request, signer)]
+    if row is not None and identity is not None:
+        context = RequestContext(request=request, row=row, identity=identity, signer=signer)
+        violations += _broken(COMPONENT_RULES, context)
+    if violations or row is None or request.public_key is None:
+        return _refusal(violations)
+    unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
+    if unconfirmed and row.addresses == "pod":
+        return _defer(csr, unconfirmed, signer, now)
+    # Up to 75 ms of CPU for RSA-8192: not spent on anybody who is refused or deferred anyway.
+    weak = weakness(request.public_key)
+    if weak is not None:
+        return _refusal([weak])
+    return _permit(
+        csr=csr,
+        request=request,
+        row=row,
+        public_key=request.public_key,
+        unconfirmed=unconfirmed,
+        signer=signer,
+        now=now,
+    )
+
+
+def _broken(rules: Iterable[Callable[..., Iterator[Violation]]], *subject: object) -> Iterator[Violation]:
+    for rule in rules:
+        yield from rule(*subject)
+
+
+def _defer(
+    csr: CertificateSigningRequest, missing: tuple[Address, ...], signer: Signer, now: datetime
+) -> Refusal | Deferral:
+    text = f"addresses {quote(', '.join(map(str, missing)))} are not visible as the pod's"
+    if now - csr.created >= signer.deferral_limit:
+        message = f"{text} after {signer.deferral_limit.total_seconds():.0f} seconds"
+        return _refusal([Violation(code="pod.address_missing", message=message)])
+    return Deferral(missing=text, retry_after=DEFERRAL_RETRY)
+
+
+def _permit(
+    *,
+    csr: CertificateSigningRequest,
+    request: CertificationRequest,
+    row: Component,
+    public_key: PublicKey,
+    unconfirmed: tuple[Address, ...],
+    signer: Signer,
+    now: datetime,
+) -> Permit | Refusal:
+    lifetime = _lifetime(csr, signer)
+    not_before = max(csr.created - BACKDATE, signer.issuer.not_before)
+    not_after = min(csr.created + lifetime, signer.issuer.not_after)
+    left = not_after - now
+    if left < lifetime * signer.profile.lifetime.floor or not_before >= not_after:
+        message = (
+            f"{max(left, timedelta(0)).total_seconds():.0f} of {lifetime.total_seconds():.0f} seconds are left,"
+            f" allowed is {signer.profile.lifetime.floor:.0%} or more;"
+            f" the issuer's chain ends {signer.issuer.not_after:%Y-%m-%d}"
+        )
+        late = Violation(code="lifetime.too_late", message=message)
+        return Refusal(reason=late.reason, violations=(late,), too_late=True)
+    return Permit(
+        csr_uid=csr.uid,
+        cluster=signer.cluster,
+        component=row.name,
+        common_name=request.common_names[0],
+        dns_names=request.extensions.dns_names,
+        ip_addresses=request.extensions.ip_addresses if row.addresses == "pod" else (),
+        extended_key_usage=row.extended_key_usage,
+        public_key=public_key,
+        not_before=not_before,
+        not_after=not_after,
+        unconfirmed_addresses=unconfirmed,
+    )
+
+
+def _lifetime(csr: CertificateSigningRequest, signer: Signer) -> timedelta:
+    """`expirationSeconds` is a wish: honoured within the profile's bounds and below the configuration's cap."""
+    bounds = signer.profile.lifetime
+    if csr.expiration_seconds is None:
+        return min(bounds.default, signer.lifetime)
+    # Compared as numbers: a timedelta cannot hold every number that JSON can.
+    least, most = (int(bound.total_seconds()) for bound in (bounds.minimum, min(bounds.maximum, signer.lifetime)))
+    return timedelta(seconds=min(max(csr.expiration_seconds, least), most))
+
+
+def _refusal(violations: Iterable[Violation]) -> Refusal:
+    every = ordered(violations)
+    # Without a violation there was nothing to judge by, and what is not known is refused.
+    return Refusal(reason=every[0].reason if every else "RequesterNotAllowed", violations=every)

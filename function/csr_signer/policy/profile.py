@@ -1,0 +1,293 @@
+"""Profiles: the data that requests are judged by, and how one becomes the rows of one cluster and release.
+
+A profile is a YAML file, shipped in `profiles/` or written by a user. What is not written is refused.
+`docs/profiles.md` tells how to write one; `profiles/schema.json` is made from the types here and in `grammar`.
+"""
+
+import itertools
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal, get_args
+
+from csr_signer.document import EACH_ONCE, NOT_EMPTY, STRICT, Duration, Network, read
+from csr_signer.errors import ConfigurationError
+from csr_signer.policy import grammar
+from csr_signer.policy.grammar import Account, AttributeType, CommonName, DnsName, Part, Purpose, Release, Text, Usage
+from csr_signer.violation import quote
+
+SHIPPED: Final = Path(__file__).parents[1] / "profiles"
+PLACEHOLDER: Final = grammar.PLACEHOLDER
+ALLOWED_USAGES: Final[frozenset[str]] = frozenset(get_args(Usage))
+CEILING: Final = timedelta(days=825)
+FLOOR: Final = timedelta(minutes=10)
+_LONGEST_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Releases from `since` to `until`, both inclusive; an absent end is open.
+
+    Attributes:
+        since: the first release that it holds for.
+        until: the last release that it holds for.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    since: Release | None = None
+    until: Release | None = None
+
+    def includes(self, release: str) -> bool:
+        """Whether a release lies within."""
+        return (self.since is None or _order(self.since) <= _order(release)) and (
+            self.until is None or _order(release) <= _order(self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestName(Span):
+    """A name of the CSR object, and the releases that use it.
+
+    Attributes:
+        name: with placeholders {pod} and {namespace}.
+    """
+
+    name: grammar.RequestName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule(Span):
+    """A DNS name, and the releases that use it.
+
+    Attributes:
+        name: with placeholders {pod}, {namespace} and {cluster_domain}.
+        optional: whether a request may leave it out.
+    """
+
+    name: DnsName
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """How long certificates last.
+
+    Attributes:
+        default: where a request names no `expirationSeconds`.
+        minimum: the least that a request may name; 10m or more.
+        maximum: the most that a request may name; 825d or less. It has no default: requesters choose up to it.
+        floor: the least part of the lifetime that must be left when a certificate is issued.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    default: Duration
+    minimum: Duration = FLOOR
+    maximum: Duration
+    floor: Part = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component(Span):
+    """One row: who may ask for what.
+
+    Attributes:
+        name: for people and audit records.
+        service_accounts: `NAMESPACE/NAME` of the requesters.
+        request_names: names of the CSR object.
+        common_name: of the certificate's subject; need not be among the DNS names.
+        dns_names: every one that is not optional must be asked for, and no other may be.
+        extended_key_usage: of the certificate.
+        addresses: `omit`: no address is certified; `pod`: those asked for are, once they are visible as the pod's.
+        address_ranges: networks in which addresses that are asked for must lie; none: anywhere.
+    """
+
+    name: Text
+    service_accounts: Annotated[tuple[Account, ...], NOT_EMPTY, EACH_ONCE]
+    request_names: Annotated[tuple[RequestName, ...], NOT_EMPTY]
+    common_name: CommonName
+    dns_names: Annotated[tuple[NameRule, ...], NOT_EMPTY]
+    extended_key_usage: Annotated[tuple[Purpose, ...], NOT_EMPTY, EACH_ONCE]
+    addresses: Literal["omit", "pod"] = "omit"
+    address_ranges: tuple[Network, ...] = ()
+
+    def spans(self) -> tuple[Span, ...]:
+        """Its own and those of its names."""
+        return (self, *self.request_names, *self.dns_names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A profile as written, or as `load` gives it the rows of one release and of the namespaces in use.
+
+    Attributes:
+        name: for people and audit records.
+        usages: the most that `spec.usages` and the requested usages may hold.
+        lifetime: how long certificates last.
+        components: the rows.
+        subject: attributes other than the common name that a request may carry, and their values; not certified.
+        releases: which releases of the software the profile knows.
+        namespaces: `written`: service accounts of all namespaces in the rows are honoured, unless the configuration
+            names some of them; `configured`: where a release uses several namespaces, the configuration must name those
+            that the cluster uses.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    name: Text
+    usages: Annotated[tuple[Usage, ...], NOT_EMPTY, EACH_ONCE]
+    lifetime: Lifetime
+    components: Annotated[tuple[Component, ...], NOT_EMPTY]
+    subject: Mapping[AttributeType, str] = field(default_factory=dict)
+    releases: Span = field(default_factory=Span)
+    namespaces: Literal["written", "configured"] = "written"
+
+    def rows_of(self, namespace: str, service_account: str) -> tuple[Component, ...]:
+        """The rows for this service account."""
+        return tuple(row for row in self.components if f"{namespace}/{service_account}" in row.service_accounts)
+
+    def of_release(self, release: str | None) -> "Profile":
+        """The rows and names that hold in one release; without a release, only a profile without bounds.
+
+        Raises:
+            ConfigurationError: the release is malformed or unknown to the profile, or needed and absent.
+        """
+        if release is None:
+            spans = [self.releases, *(span for row in self.components for span in row.spans())]
+            if any(span.since or span.until for span in spans):
+                raise ConfigurationError(f'profile {self.name!r}: needs a release, for example release: "3.31"')
+            return self
+        if not re.fullmatch(grammar.RELEASE, release):
+            raise ConfigurationError(f"profile {self.name!r}: release: got {quote(release)}, allowed is MAJOR.MINOR")
+        if not self.releases.includes(release):
+            raise ConfigurationError(
+                f"profile {self.name!r}: release {release} is not known, allowed are"
+                f" {self.releases.since or 'any'} to {self.releases.until or 'any later'}"
+            )
+        rows = [
+            replace(
+                row,
+                request_names=tuple(rule for rule in row.request_names if rule.includes(release)),
+                dns_names=tuple(rule for rule in row.dns_names if rule.includes(release)),
+            )
+            for row in self.components
+            if row.includes(release)
+        ]
+        return replace(self, components=tuple(rows))
+
+    def within(self, namespaces: Collection[str]) -> "Profile":
+        """Returns the profile without service accounts of other namespaces.
+
+        Args:
+            namespaces: the only ones that are honoured; empty: all that the rows use, if the profile allows that.
+
+        Raises:
+            ConfigurationError: a namespace that no row uses, or none named where the profile demands it.
+        """
+        used = sorted({_namespace(account) for row in self.components for account in row.service_accounts})
+        unused = sorted(set(namespaces) - set(used))
+        if unused:
+            raise ConfigurationError(
+                f"profile.namespaces: Unsupported value: {quote(unused)}: supported values: {', '.join(used)}"
+            )
+        # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
+        # create namespaces would create it, and get its certificates.
+        if self.namespaces == "configured" and len(used) > 1 and not namespaces:
+            raise ConfigurationError(
+                "profile.namespaces: Required value: must list the namespaces that this cluster uses, of"
+                f" {', '.join(used)}"
+            )
+        if not namespaces:
+            return self
+        rows = [
+            replace(
+                row, service_accounts=tuple(name for name in row.service_accounts if _namespace(name) in namespaces)
+            )
+            for row in self.components
+        ]
+        return replace(self, components=tuple(row for row in rows if row.service_accounts))
+
+
+def load(name: str, *, release: str | None, namespaces: Collection[str] = (), folder: Path) -> Profile:
+    """A shipped profile by its name, or a user's by its file name beside the configuration document.
+
+    Args:
+        name: of the profile or file.
+        release: of the software in the cluster; None for a profile without bounds.
+        namespaces: the only ones whose service accounts are honoured; empty: all that the rows use, if the profile
+            allows that.
+        folder: the configuration document's.
+
+    Raises:
+        ConfigurationError: no such profile, or it breaks a rule; names the key, what was got and what is allowed.
+    """
+    path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+        raise ConfigurationError(
+            f"profile {quote(name)}: no such profile, shipped are {shipped}; a file name ends in .yaml"
+        )
+    written = read(Profile, path)
+    _refuse(path, [*_lifetime_complaints(written.lifetime), *_span_complaints(written)])
+    rows = written.of_release(release)
+    numbers = [number for number, row in enumerate(written.components) if release is None or row.includes(release)]
+    _refuse(path, list(_row_complaints(dict(zip(numbers, rows.components, strict=True)))))
+    return rows.within(namespaces)
+
+
+# What the types cannot say.
+
+
+def _refuse(path: Path, complaints: list[str]) -> None:
+    if complaints:
+        raise ConfigurationError(f"{path.name}: {'; '.join(complaints)}")
+
+
+def _lifetime_complaints(lifetime: Lifetime) -> Iterator[str]:
+    if not FLOOR <= lifetime.minimum <= lifetime.default <= lifetime.maximum <= CEILING:
+        got = f"{lifetime.minimum}, {lifetime.default}, {lifetime.maximum}"
+        yield f"lifetime: got {got}, allowed is 10m <= minimum <= default <= maximum <= 825d"
+
+
+def _span_complaints(profile: Profile) -> Iterator[str]:
+    spans: dict[str, Span] = {"releases": profile.releases}
+    for number, row in enumerate(profile.components):
+        where = f"components.{number}"
+        spans[where] = row
+        spans |= {f"{where}.request_names.{index}": rule for index, rule in enumerate(row.request_names)}
+        spans |= {f"{where}.dns_names.{index}": rule for index, rule in enumerate(row.dns_names)}
+    for where, span in spans.items():
+        if span.since and span.until and _order(span.since) > _order(span.until):
+            yield f"{where}: got since {span.since} until {span.until}, allowed is a span that begins before it ends"
+
+
+def _row_complaints(rows: Mapping[int, Component]) -> Iterator[str]:
+    """About the rows of one release, by their numbers in the file."""
+    if not rows:
+        yield "components: got none in this release, allowed is at least one"
+    owners: dict[tuple[str, str], int] = {}
+    for number, row in rows.items():
+        where = f"components.{number}"
+        if not row.request_names:
+            yield f"{where}.request_names: got none in this release, allowed is at least one"
+        if all(rule.optional for rule in row.dns_names):
+            yield f"{where}.dns_names: got none that is required in this release, allowed is at least one"
+        names = [rule.name for rule in row.dns_names]
+        if len(set(names)) < len(names):
+            yield f"{where}.dns_names: got {quote(sorted(names))} in this release, allowed is each once"
+        for account, rule in itertools.product(row.service_accounts, row.request_names):
+            request_name = rule.name.replace("{namespace}", _namespace(account))
+            owner = owners.setdefault((account, request_name), number)
+            if owner != number:
+                yield (
+                    f"{where}.request_names: got {request_name!r} for {account}, as in components.{owner}, allowed is"
+                    " one row for a service account and a request name"
+                )
+
+
+def _namespace(account: str) -> str:
+    return account.partition("/")[0]
+
+
+def _order(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))

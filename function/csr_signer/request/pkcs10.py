@@ -1,0 +1,296 @@
+"""Step 4, parse: `spec.request` as a CertificationRequest (RFC 2986), judged as far as no policy is needed.
+
+The bytes are read twice: by the types of `der`, which see everything (two extensionRequest attributes, duplicates,
+trailing data), and by pyca's `x509`; where the two disagree, the request is refused. Any bytes give a value, never an
+exception. What is *not* checked here: whether the names are the requester's. The package `policy` checks that.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import NameOID
+
+from csr_signer import der
+from csr_signer.request import extensions
+from csr_signer.request.extensions import RequestedExtensions
+from csr_signer.request.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession
+from csr_signer.violation import Violation, quote
+
+T = TypeVar("T")
+
+LARGEST_REQUEST: Final = 16 * 1024
+MOST_ELEMENTS: Final = 100
+"""RDNs, attributes and extensions that are looked at: more of them are refused for being so many."""
+BEGIN: Final = b"-----BEGIN CERTIFICATE REQUEST-----"
+END: Final = b"-----END CERTIFICATE REQUEST-----"
+
+# One line, one match: no alternative and no nested repetition can match the same text twice, so time is linear.
+_PEM: Final = re.compile(BEGIN + rb"\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)" + END + rb"(?:\r?\n)?")
+
+# Bounds of RFC 5280 A.1, as far as pyca knows them, which would only warn, where nobody reads it.
+_LENGTHS: Final = MappingProxyType(
+    {
+        NameOID.COMMON_NAME: (1, 64),
+        NameOID.COUNTRY_NAME: (2, 2),
+        NameOID.JURISDICTION_COUNTRY_NAME: (2, 2),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificationRequest:
+    """A request that could be read, with every rule that it breaks whatever the policy is.
+
+    Attributes:
+        subject: attributes as (dotted type, text), in order.
+        extensions: what the requested extensions ask for.
+        public_key: None where the key breaks a rule.
+        violations: rules that the request breaks.
+    """
+
+    subject: tuple[tuple[str, str], ...]
+    extensions: RequestedExtensions
+    public_key: PublicKey | None
+    violations: tuple[Violation, ...]
+
+    @property
+    def common_names(self) -> tuple[str, ...]:
+        """Values of the subject's commonName attributes, in order."""
+        return tuple(value for kind, value in self.subject if kind == der.COMMON_NAME.dotted_string)
+
+
+def parse(request: bytes) -> CertificationRequest | Violation:
+    """`spec.request` as a value; a single violation where nothing of it can be read.
+
+    Args:
+        request: PEM, as the API server stores it: at most 16 KiB are accepted.
+    """
+    if len(request) > LARGEST_REQUEST:
+        return Violation(code="request.size", message=f"got {len(request)} bytes, allowed are {LARGEST_REQUEST}")
+    try:
+        encoded = _from_pem(request)
+    except ValueError as error:
+        allowed = "exactly one PEM block CERTIFICATE REQUEST with nothing around it"
+        return Violation(code="request.pem", message=f"{error}, allowed is {allowed}")
+    try:
+        decoded = der.decode(der.CertificationRequest, encoded)
+        info = der.decode(der.CertificationRequestInfo, der.encode(decoded.certification_request_info))
+    except ValueError as error:
+        message = f"the PEM block is not exactly one DER CertificationRequest: {error}"
+        return Violation(code="request.der", message=message)
+    return _Reader().read(encoded, decoded, info)
+
+
+def _from_pem(request: bytes) -> bytes:
+    """What the block holds.
+
+    Raises:
+        ValueError: it is not exactly one block.
+    """
+    match = _PEM.fullmatch(request)
+    if match is None:
+        raise ValueError(_what_is_wrong(request))
+    body = b"".join(match[1].split())
+    try:
+        encoded = base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ValueError("got something other than base64") from error
+    if base64.b64encode(encoded) != body:
+        raise ValueError("got base64 with bits that mean nothing")
+    return encoded
+
+
+def _what_is_wrong(request: bytes) -> str:
+    if not request.startswith(BEGIN):
+        return f"got text that does not begin with {BEGIN.decode()}"
+    if not request.rstrip().endswith(END):
+        return f"got text that does not end with {END.decode()}"
+    if request.count(b"-----BEGIN ") > 1:
+        return "got more than one block"
+    return "got something other than lines of base64, each of 1 to 76 characters"
+
+
+class _Reader:
+    """Reads one decoded request and collects the rules that it breaks."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def breaks(self, code: str, message: str) -> None:
+        self.violations.append(Violation(code=code, message=message))
+
+    def first(self, elements: list[T], code: str, what: str) -> list[T]:
+        """As many as are looked at: so that work and messages are bounded."""
+        if len(elements) > MOST_ELEMENTS:
+            self.breaks(code, f"got {len(elements)} {what}, allowed are at most {MOST_ELEMENTS}")
+        return elements[:MOST_ELEMENTS]
+
+    def read(
+        self, encoded: bytes, decoded: der.CertificationRequest, info: der.CertificationRequestInfo
+    ) -> CertificationRequest:
+        if info.version != 0:
+            self.breaks("request.der", f"got version {quote(hex(info.version))}, allowed is 0 (v1)")
+        subject = self.subject(der.encode(info.subject))
+        requested, violations = extensions.read(self.attributes(info.attributes))
+        self.violations += violations
+        key = self.key(der.encode(info.subject_public_key_info), decoded)
+        # Only of a request that breaks no rule of its own: else the two readers do not agree anyway, and hostile bytes
+        # would cost what an honest request does.
+        if key is not None and not self.violations:
+            self.compare(encoded, decoded, (subject, requested, key.subject_public_key_info))
+        return CertificationRequest(
+            subject=subject, extensions=requested, public_key=key, violations=tuple(self.violations)
+        )
+
+    def subject(self, encoded: bytes) -> tuple[tuple[str, str], ...]:
+        """Attributes as text; a type of string that readers decode differently is refused."""
+        try:
+            rdns = der.decode_list(der.Name, encoded).rdns
+        except ValueError as error:
+            self.breaks("subject.structure", f"the subject is malformed: {error}")
+            return ()
+        return tuple(self.subject_attributes(rdns))
+
+    def subject_attributes(self, rdns: list[asn1.SetOf[der.AttributeTypeAndValue]]) -> Iterator[tuple[str, str]]:
+        for rdn in self.first(rdns, "subject.structure", "RDNs"):
+            attributes = rdn.as_list()
+            if len(attributes) != 1:
+                self.breaks("subject.structure", f"got an RDN of {len(attributes)} attributes, allowed is one")
+            for attribute in self.first(attributes, "subject.structure", "attributes of an RDN"):
+                number = attribute.type.dotted_string
+                try:
+                    yield number, _text(attribute)
+                except ValueError as error:
+                    self.breaks("subject.structure", f"attribute {number}: {error}")
+
+    def attributes(self, attributes: list[asn1.TLV]) -> list[der.Extension]:
+        """The requested extensions: of the one attribute that is allowed, or of the first such."""
+        values: list[list[asn1.TLV]] = []
+        for position, encoded in enumerate(self.first(attributes, "request.attribute", "attributes"), 1):
+            try:
+                attribute = der.decode(der.Attribute, der.encode(encoded))
+            except ValueError as error:
+                self.breaks("request.attribute", f"attribute {position} is malformed: {error}")
+                continue
+            if attribute.type == der.EXTENSION_REQUEST:
+                values.append(attribute.values.as_list())
+            else:
+                number = attribute.type.dotted_string
+                self.breaks("request.attribute", f"got attribute {number}, allowed is one extensionRequest")
+        if len(values) > 1:
+            self.breaks("request.attribute", f"got {len(values)} extensionRequest attributes, allowed is one")
+        return self.extension_request(values[0]) if values else []
+
+    def extension_request(self, values: list[asn1.TLV]) -> list[der.Extension]:
+        """The extensions of the one value that is allowed."""
+        if len(values) != 1:
+            self.breaks("request.attribute", f"got an extensionRequest with {len(values)} values, allowed is one")
+            return []
+        try:
+            elements = der.decode_list(der.Elements, der.encode(values[0])).elements
+        except ValueError as error:
+            self.breaks("request.extension", f"the extensionRequest is not a list of extensions: {error}")
+            return []
+        return list(self.decoded_extensions(elements))
+
+    def decoded_extensions(self, elements: list[asn1.TLV]) -> Iterator[der.Extension]:
+        for position, encoded in enumerate(self.first(elements, "request.extension", "extensions"), 1):
+            try:
+                yield der.decode(der.Extension, der.encode(encoded))
+            except ValueError as error:
+                self.breaks("request.extension", f"extension {position} of the list is malformed: {error}")
+
+    def key(self, subject_public_key_info: bytes, decoded: der.CertificationRequest) -> PublicKey | None:
+        """The key, where it is acceptable; the proof of possession is then judged as well."""
+        key = examine(subject_public_key_info)
+        if isinstance(key, Violation):
+            self.violations.append(key)
+            return None
+        digest = self.digest(der.encode(decoded.signature_algorithm), key)
+        if digest is not None and (
+            decoded.signature.padding_bits()
+            or not verify_proof_of_possession(
+                key,
+                digest,
+                signed=der.encode(decoded.certification_request_info),
+                signature=decoded.signature.as_bytes(),
+            )
+        ):
+            self.breaks("request.signature", f"the signature is not one by the requested key ({key.name})")
+        return key
+
+    def digest(self, algorithm_identifier: bytes, key: PublicKey) -> type[HashAlgorithm] | None:
+        """The hash of the signature algorithm, where it is one that goes with the key."""
+        try:
+            algorithm = der.decode(der.AlgorithmIdentifier, algorithm_identifier)
+        except ValueError:
+            got, digest = "parameters other than NULL", None
+        else:
+            has_parameters = algorithm.parameters is not None
+            got = f"{algorithm.algorithm.dotted_string} {'with' if has_parameters else 'without'} NULL"
+            digest = signature_algorithms(key).get(algorithm.algorithm) if has_parameters == key.rsa else None
+        if digest is None:
+            allowed = "RSA PKCS#1 v1.5 (with NULL)" if key.rsa else "ECDSA (without NULL)"
+            self.breaks(
+                "request.signature_algorithm",
+                f"got {got}, allowed for {key.name} is {allowed} with SHA-256, SHA-384 or SHA-512",
+            )
+        return digest
+
+    def compare(self, encoded: bytes, decoded: der.CertificationRequest, read: "_View") -> None:
+        """Reads the same bytes with pyca, which must see the same."""
+        signature = decoded.signature.as_bytes()
+        try:
+            again = der.attempt(lambda: _read_again(encoded))
+        except ValueError:
+            again = None
+        if again != (*read, der.encode(decoded.certification_request_info), signature):
+            self.breaks("request.disagreement", "two parsers do not see the same CertificationRequest")
+
+
+_View = tuple[tuple[tuple[str, str], ...], RequestedExtensions, bytes]
+"""Subject, extensions and SubjectPublicKeyInfo."""
+
+
+def _read_again(encoded: bytes) -> tuple[object, ...]:
+    """What pyca sees: subject, extensions, key, what is signed, the signature."""
+    request = x509.load_der_x509_csr(encoded)
+    requested = [
+        der.Extension(extn_id=each.oid, critical=each.critical, extn_value=each.value.public_bytes())
+        for each in request.extensions
+    ]
+    return (
+        tuple((attribute.oid.dotted_string, attribute.value) for attribute in request.subject),
+        extensions.read(requested)[0],
+        request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        request.tbs_certrequest_bytes,
+        request.signature,
+    )
+
+
+def _text(attribute: der.AttributeTypeAndValue) -> str:
+    """The characters of an attribute.
+
+    Raises:
+        ValueError: it is of a type of string that readers decode differently, not of its type, or of a wrong length.
+    """
+    value, encoded = attribute.value, der.encode(attribute.value)
+    if value.tag_bytes == der.UTF8_STRING_TAG:
+        text = der.decode(str, encoded)
+    elif value.tag_bytes == der.PRINTABLE_STRING_TAG:
+        text = der.decode(asn1.PrintableString, encoded).as_str()
+    else:
+        raise ValueError(f"got a value with tag {value.tag_bytes.hex()}, allowed are UTF8String and PrintableString")
+    least, most = _LENGTHS.get(attribute.type, (0, len(encoded)))
+    if not least <= len(value.data) <= most:
+        raise ValueError(f"got {len(value.data)} bytes, allowed are {least} to {most}")
+    return text

@@ -1,0 +1,41 @@
+"""One fetch at a time for many threads: whoever comes meanwhile gets its result, or its failure.
+
+A lock held over a network call would let waits add up: the tenth thread would wait ten timeouts.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Runs at most one fetch at any time."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._running: Future[T] | None = None
+
+    def get(self, fetch: Callable[[], T]) -> T:
+        """The result of a fetch: this one, or the one that runs already.
+
+        Args:
+            fetch: bounded in time by itself.
+
+        Raises:
+            Exception: whatever the fetch raised.
+        """
+        with self._guard:
+            mine = self._running is None
+            running = self._running = self._running or Future()
+        if mine:
+            try:
+                running.set_result(fetch())
+            except BaseException as error:  # noqa: BLE001 - every waiter must learn of it; `result` raises it here too
+                running.set_exception(error)
+            finally:
+                with self._guard:
+                    self._running = None
+        return running.result()
