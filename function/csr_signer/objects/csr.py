@@ -83,7 +83,7 @@ class CertificateSigningRequest:
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
-        """The API server's JSON as a value.
+        """Parses the API server's JSON.
 
         Args:
             document: the answer.
