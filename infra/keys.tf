@@ -26,7 +26,7 @@ module "key" {
   ])
   # These two are the whole list of who may sign.
   signers       = [local.function_member]
-  administrator = var.ca_administrator
+  administrator = var.ca_administrator_until == null ? null : { member = var.ca_administrator, until = var.ca_administrator_until }
 
   depends_on = [google_project_service.this]
 }

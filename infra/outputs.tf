@@ -39,7 +39,7 @@ output "next_steps" {
   value = concat(
     [for name, signer in var.signers :
       join(" ", concat(
-        var.ca_administrator == null ? ["${name}: set ca_administrator and apply, so that its principal may sign; then"] : [],
+        var.ca_administrator_until == null ? ["${name}: apply with -var ca_administrator_until=TIME, within 24 hours, so that ca_administrator may sign; then"] : [],
         ["${name}: make its CA certificate, give it as signers.${name}.ca_certificate (the examples find it by its name), and apply again:"],
         ["signerctl ca create --key-version ${local.key_versions[name]} --common-name ${name} --out ${name}-ca.pem --audit-log ca-audit.log"],
         signer.protection_level == "HSM" ? [] : ["--protection-level ${signer.protection_level}"],

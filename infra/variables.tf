@@ -15,26 +15,28 @@ variable "binary_authorization_policy" {
 }
 
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, and until when it may sign: member is user:EMAIL or serviceAccount:EMAIL, until an RFC 3339 time at most 7 days ahead. null, the default: only the function may sign. Set it to make or rotate a CA, and remove it afterwards; every signature of this principal raises an alert."
-  type = object({
-    member = string
-    until  = string
-  })
-  default = null
+  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has no right on a key but until ca_administrator_until, and each of its signatures raises an alert."
+  type        = string
 
   validation {
-    condition     = var.ca_administrator == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator.member))
-    error_message = "ca_administrator.member: Invalid value: ${jsonencode(try(var.ca_administrator.member, null))}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+    condition     = can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.ca_administrator))
+    error_message = "ca_administrator: Invalid value: ${jsonencode(var.ca_administrator)}: must be one principal, user:EMAIL or serviceAccount:EMAIL; a group hides who can sign."
+  }
+}
+
+variable "ca_administrator_until" {
+  description = "Until when ca_administrator may sign, an RFC 3339 time in UTC within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when a CA certificate is made: the next apply without it removes the right."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && can(timecmp(var.ca_administrator_until, plantimestamp()))
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
   }
 
   validation {
-    condition     = var.ca_administrator == null || can(regex("Z$", var.ca_administrator.until)) && can(timecmp(var.ca_administrator.until, plantimestamp()))
-    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
-  }
-
-  validation {
-    condition     = try(timecmp(var.ca_administrator.until, timeadd(plantimestamp(), "168h")) <= 0, true)
-    error_message = "ca_administrator.until: Invalid value: ${jsonencode(try(var.ca_administrator.until, null))}: must be at most 7 days ahead: renew the grant when you need it again."
+    condition     = try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, true)
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be within 24 hours from ${plantimestamp()}."
   }
 }
 
@@ -45,7 +47,7 @@ variable "ca_days_left" {
 
   validation {
     condition     = var.ca_days_left >= 1 && floor(var.ca_days_left) == var.ca_days_left
-    error_message = "ca_days_left: allowed is a whole number of days, at least 1."
+    error_message = "ca_days_left: Invalid value: must be a whole number of days, at least 1."
   }
 }
 
@@ -55,7 +57,7 @@ variable "callers" {
 
   validation {
     condition     = contains(["same-vpc", "perimeter", "internet"], var.callers)
-    error_message = "callers: got ${var.callers}; allowed are same-vpc, perimeter and internet. Too narrow a choice shows as HTTP 404 at the exporter."
+    error_message = "callers: Unsupported value: \"${var.callers}\": supported values: \"same-vpc\", \"perimeter\", \"internet\". If the choice is too narrow, the exporter gets HTTP 404."
   }
 }
 
@@ -87,7 +89,7 @@ variable "clusters" {
 
   validation {
     condition     = length(var.clusters) > 0 && alltrue([for name in keys(var.clusters) : can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", name))])
-    error_message = "clusters: at least one; a name is up to 17 lower-case letters, digits and hyphens, because account names are made from it."
+    error_message = "clusters: at least one; a name is up to 17 lower-case letters, digits and hyphens, because Terraform makes account names from it."
   }
 
   validation {
@@ -170,7 +172,7 @@ variable "deployer" {
 
   validation {
     condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
-    error_message = "deployer: allowed is one principal, user:EMAIL or serviceAccount:EMAIL."
+    error_message = "deployer: Invalid value: must be one principal, user:EMAIL or serviceAccount:EMAIL."
   }
 }
 
@@ -181,7 +183,7 @@ variable "encryption_key" {
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: allowed is the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key: Invalid value: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -192,7 +194,7 @@ variable "exporter_namespace" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
-    error_message = "exporter_namespace: allowed is the name of a Kubernetes namespace."
+    error_message = "exporter_namespace: Invalid value: must be the name of a Kubernetes namespace."
   }
 }
 
@@ -208,7 +210,7 @@ variable "further_invokers" {
 
   validation {
     condition     = alltrue([for member in var.further_invokers : startswith(member, "all") || can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "further_invokers: allowed are single service accounts, serviceAccount:EMAIL; Cloud Run admits no federated principal, and a group would hide who can call."
+    error_message = "further_invokers: Invalid value: must be single service accounts, serviceAccount:EMAIL; Cloud Run admits no federated principal, and a group would hide who can call."
   }
 }
 
@@ -219,7 +221,7 @@ variable "image" {
 
   validation {
     condition     = var.image == null || can(regex("^[^@\\s]+@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: allowed is REPOSITORY@sha256:DIGEST. A tag can be moved to other code after it was reviewed."
+    error_message = "image: Invalid value: must be REPOSITORY@sha256:DIGEST. A tag can be moved to other code after it was reviewed."
   }
 }
 
@@ -229,7 +231,7 @@ variable "key_project" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.key_project))
-    error_message = "key_project: got ${var.key_project}; allowed is a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
+    error_message = "key_project: Invalid value: \"${var.key_project}\": must be a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
   }
 }
 
@@ -240,7 +242,7 @@ variable "key_ring" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: allowed are up to 63 lower-case letters, digits and hyphens."
+    error_message = "key_ring: Invalid value: must have at most 63 lower-case letters, digits and hyphens."
   }
 }
 
@@ -250,7 +252,7 @@ variable "location" {
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
-    error_message = "location: got ${var.location}; allowed is a region such as europe-west1. The location global promises no HSM."
+    error_message = "location: Invalid value: \"${var.location}\": must be a region such as europe-west1. The location global promises no HSM."
   }
 }
 
@@ -261,7 +263,7 @@ variable "max_instances" {
 
   validation {
     condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances: allowed is a whole number from 1 to 100: what a flood of CSRs may cost must have a bound."
+    error_message = "max_instances: Invalid value: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
   }
 }
 
@@ -272,7 +274,7 @@ variable "min_instances" {
 
   validation {
     condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: allowed is a whole number from 0 to max_instances."
+    error_message = "min_instances: Invalid value: must be a whole number from 0 to max_instances."
   }
 }
 
@@ -284,7 +286,7 @@ variable "name" {
   validation {
     # An account's name has 6 to 30 characters, and -build follows.
     condition     = can(regex("^[a-z][a-z0-9-]{4,22}[a-z0-9]$", var.name))
-    error_message = "name: got ${var.name}; allowed are 6 to 24 lower-case letters, digits and hyphens: account names are made from it."
+    error_message = "name: Invalid value: \"${var.name}\": must have 6 to 24 lower-case letters, digits and hyphens: Terraform makes account names from it."
   }
 }
 
@@ -300,7 +302,7 @@ variable "network" {
 
   validation {
     condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
-    error_message = "network.egress: allowed are private-ranges-only and all-traffic."
+    error_message = "network.egress: Unsupported value: \"${try(var.network.egress, "")}\": supported values: \"private-ranges-only\", \"all-traffic\"."
   }
 }
 
@@ -327,7 +329,7 @@ variable "project" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
-    error_message = "project: got ${var.project}; allowed is a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
+    error_message = "project: Invalid value: \"${var.project}\": must be a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
   }
 }
 
@@ -337,7 +339,7 @@ variable "project_number" {
 
   validation {
     condition     = can(regex("^[0-9]+$", var.project_number))
-    error_message = "project_number: got ${var.project_number}; allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+    error_message = "project_number: Invalid value: \"${var.project_number}\": must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 
@@ -351,7 +353,7 @@ variable "service_perimeter" {
 
   validation {
     condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
-    error_message = "service_perimeter.name: allowed is the full name, accessPolicies/A/servicePerimeters/P."
+    error_message = "service_perimeter.name: Invalid value: must be the full name, accessPolicies/A/servicePerimeters/P."
   }
 }
 

@@ -43,6 +43,7 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
         "pod.finished": "a pod that has not finished",
     },
     "RequestMalformed": {
+        "object.size": "the CSR is at most 1 MiB as JSON, so that the certificate fits into etcd beside it",
         "request.size": "spec.request is at most 16 KiB",
         "request.pem": "spec.request is exactly one PEM block CERTIFICATE REQUEST with nothing around it",
         "request.der": "the PEM block holds one DER-encoded CertificationRequest (RFC 2986) and nothing else",

@@ -26,7 +26,7 @@ mock_provider "google" {
 
 variables {
   callers          = "internet"
-  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
+  ca_administrator = "user:ca-administrator@example.com"
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -96,6 +96,11 @@ run "before_the_ca_certificates_exist" {
     condition     = length(output.next_steps) == 1 && strcontains(output.next_steps[0], "signerctl ca create --key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
     error_message = "the next command is printed"
   }
+
+  assert {
+    condition     = startswith(output.next_steps[0], "prod-calico: apply with -var ca_administrator_until=TIME")
+    error_message = "the administrator has no right yet, and the next steps say how it gets one"
+  }
 }
 
 run "deployed" {
@@ -119,6 +124,14 @@ run "deployed" {
   assert {
     condition     = !can(regex("ca create", join("", output.next_steps)))
     error_message = "no CA certificate is missing"
+  }
+}
+
+run "while_a_ca_certificate_is_made" {
+  command = plan
+
+  variables {
+    ca_administrator_until = timeadd(timestamp(), "1h")
   }
 }
 

@@ -11,7 +11,7 @@ mock_provider "google" {
 variables {
   audit            = null # what is refused here has nothing to do with it
   callers          = "internet"
-  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
+  ca_administrator = "user:ca-administrator@example.com"
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
@@ -416,36 +416,58 @@ run "group_as_ca_administrator" {
   command = plan
 
   variables {
-    ca_administrator = { member = "group:security@example.com", until = "2026-12-01T00:00:00Z" }
+    ca_administrator = "group:security@example.com"
   }
 
   expect_failures = [var.ca_administrator]
 }
 
-run "ca_administrator_for_ever" {
-  # says: must be at most 7 days ahead
+run "ca_administrator_for_more_than_a_day" {
+  # says: must be within 24 hours from
   command = plan
 
   variables {
-    ca_administrator = { member = "user:ca-administrator@example.com", until = "2099-01-01T00:00:00Z" }
+    ca_administrator_until = timeadd(timestamp(), "25h")
   }
 
-  expect_failures = [var.ca_administrator]
+  expect_failures = [var.ca_administrator_until]
+}
+
+run "ca_administrator_until_a_time_that_is_over" {
+  # says: must be within 24 hours from
+  command = plan
+
+  variables {
+    ca_administrator_until = timeadd(timestamp(), "-1m")
+  }
+
+  expect_failures = [var.ca_administrator_until]
 }
 
 run "ca_administrator_until_someday" {
+  # says: ca_administrator_until: Invalid value: "tomorrow": must be an RFC 3339 time in UTC
+  command = plan
+
+  variables {
+    ca_administrator_until = "tomorrow"
+  }
+
+  expect_failures = [var.ca_administrator_until]
+}
+
+run "ca_administrator_until_a_time_elsewhere" {
   # says: must be an RFC 3339 time in UTC
   command = plan
 
   variables {
-    ca_administrator = { member = "user:ca-administrator@example.com", until = "tomorrow" }
+    ca_administrator_until = replace(timeadd(timestamp(), "1h"), "Z", "+00:00")
   }
 
-  expect_failures = [var.ca_administrator]
+  expect_failures = [var.ca_administrator_until]
 }
 
 run "callers_unknown" {
-  # says: allowed are same-vpc, perimeter and internet
+  # says: supported values: "same-vpc", "perimeter", "internet"
   command = plan
 
   variables {
@@ -478,7 +500,7 @@ run "location_global" {
 }
 
 run "project_by_number" {
-  # says: allowed is a project ID
+  # says: must be a project ID
   command = plan
 
   variables {
@@ -500,7 +522,7 @@ run "project_number_by_name" {
 }
 
 run "more_instances_than_a_bound" {
-  # says: what a flood of CSRs may cost must have a bound
+  # says: it limits what a flood of CSRs can cost
   command = plan
 
   variables {

@@ -1,5 +1,6 @@
 """Virtual environments of their own below .state/, for what cannot stand beside the development lock's packages."""
 
+import fcntl
 import subprocess
 import sys
 import zlib
@@ -18,6 +19,13 @@ def python(lock: str) -> Path:
         subprocess.CalledProcessError: the packages cannot be installed, as without a network.
     """
     environment = folder(lock)
+    environment.parent.mkdir(exist_ok=True)
+    with environment.with_suffix(".making").open("w") as only_one:
+        fcntl.flock(only_one, fcntl.LOCK_EX)  # workers of scripts/test may want it at the same time
+        return _made(environment, lock)
+
+
+def _made(environment: Path, lock: str) -> Path:
     stamp, program = environment / "lock.crc32", environment / "bin" / "python"
     made_from = str(zlib.crc32((ROOT / lock).read_bytes()))
     if not program.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from:

@@ -1,8 +1,10 @@
-"""`scripts/test`: all tests; `scripts/test unit`: the fast part, a few minutes.
+"""`scripts/test`: all tests; `scripts/test unit`: the fast part, within a minute.
 
-Anything else is handed to pytest: `scripts/test tests/function -k poison`. Tests on the real control plane build it
-once if it is not found (6 to 8 minutes, needs Go); where it can be neither found nor built they are skipped and one
-line says so, except with CI set: then they fail.
+Both run on all cores; options of pytest may follow `unit`. Anything else is handed to pytest, which runs it in one
+process: `scripts/test tests/function -k poison`. With CI set the slowest tests are listed.
+
+Tests on the real control plane build it once if it is not found (6 to 8 minutes, needs Go); where it can be neither
+found nor built they are skipped and one line says so, except with CI set: then they fail.
 """
 
 import os
@@ -12,13 +14,18 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+PARALLEL: Final = ("-n", "logical")
 UNIT: Final = (
+    "-m",
+    "not real and not slow",
     "tests/function",
     "tests/exporter",
     "tests/signerctl",
     "tests/development",
     "tests/sandbox/kms",
 )
+"""What needs no control plane, no Terraform, and no build."""
+SLOWEST: Final = "--durations=40"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,8 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] in (["-h"], ["--help"]):
         print(__doc__)
         return 0
-    if given[:1] == ["unit"]:
-        given[:1] = ["-m", "not real", *UNIT]
+    if not given:
+        given = [*PARALLEL]
+    elif given[0] == "unit":
+        given[:1] = [*PARALLEL, *UNIT]
+    if os.environ.get("CI"):
+        given.insert(0, SLOWEST)
+    # Tests start some hundred processes: without bytecode, each would compile the project again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *given])  # noqa: S606 - no shell is wanted
     return 0

@@ -5,7 +5,8 @@ far its primes lie from where the search began is kept, so that everybody can ma
 """
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -21,13 +22,14 @@ DISTANCES: Final[Mapping[int, Mapping[int, int]]] = {
     1024: {0: 479, 1: 356, 2: 186, 3: 757}
     | dict(enumerate((3752, 278, 85, 78, 303, 1004, 1512, 1762, 614, 31, 398, 140, 37, 1019, 79), 10)),
     1032: {3: 107},
-    1536: {0: 1833, 1: 729, 2: 256, 3: 14},
-    2048: {0: 505, 1: 861, 2: 671, 3: 1226},
+    1536: {0: 1833, 1: 729, 2: 256, 3: 14} | dict(enumerate((223, 172, 1629, 202, 2881, 1605, 2030, 175), 10)),
+    2048: {0: 505, 1: 861, 2: 671, 3: 1226} | dict(enumerate((60, 416, 1829, 1493, 1502, 3257, 1179, 404), 10)),
     3072: {3: 3858},
     4096: {1: 1591, 2: 3531},
     8192: {0: 9648},
 }
 """By size in bits and number, how far a prime is from `start`: `gmpy2.next_prime(start(B, N)) - start(B, N)`."""
+_FIRST_OF_OTHERS: Final = 10
 
 _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
     "P-224": ec.SECP224R1(),
@@ -55,7 +57,16 @@ def prime(bits: int, number: int = 0) -> int:
 @cache
 def rsa_key(bits: int = 2048, exponent: int = EXPONENT) -> rsa.RSAPrivateKey:
     """Returns the RSA key of that size: 1024, 1536, 2048, 3072, 4096 or 8192 bits."""
-    p, q = prime(bits // 2, 1), prime(bits // 2, 2)
+    return _rsa_key(prime(bits // 2, 1), prime(bits // 2, 2), exponent)
+
+
+def other_rsa_keys(bits: int) -> Iterator[rsa.RSAPrivateKey]:
+    """Yields keys of 2048, 3072 or 4096 bits, each once and none of them `rsa_key`'s."""
+    primes = [prime(bits // 2, number) for number in DISTANCES[bits // 2] if number >= _FIRST_OF_OTHERS]
+    return (_rsa_key(p, q, EXPONENT) for p, q in itertools.combinations(primes, 2))
+
+
+def _rsa_key(p: int, q: int, exponent: int) -> rsa.RSAPrivateKey:
     d = pow(exponent, -1, (p - 1) * (q - 1))
     numbers = rsa.RSAPrivateNumbers(
         p=p,

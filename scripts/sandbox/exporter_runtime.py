@@ -1,26 +1,28 @@
 """The exporter as it is deployed: a process of its own for each replica, and what its pages say."""
 
-from __future__ import annotations
-
 import contextlib
+import re
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 
 from sandbox.process import Part
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
 POD = "csr-exporter"
 PREFIX = "csr_exporter_"
 PROGRAM = ("-m", "csr_exporter")
 _OK = 200
 _SECONDS = 10.0
+
+
+def _image_variables() -> dict[str, str]:
+    """What the image's Dockerfile says of memory: it holds where the exporter is measured, too."""
+    dockerfile = Path(__file__).resolve().parents[2] / "infra" / "exporter" / "Dockerfile"
+    return dict(re.findall(r"\b(MALLOC_\w+)=(\S+)", dockerfile.read_text(encoding="utf-8")))
 
 
 class PageError(Exception):
@@ -84,6 +86,7 @@ class ExporterRuntime:
             [sys.executable, *self._program],
             log=self._log,
             environment={
+                **_image_variables(),
                 "CSR_EXPORTER_CONFIGURATION": str(self._configuration),
                 "POD_NAME": f"{POD}-{self._ordinal}",
                 "POD_INDEX": str(self._ordinal),

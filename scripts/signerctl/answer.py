@@ -101,5 +101,5 @@ def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: s
             f"{checks.name_of(holders[0])} is self-signed: a root as `ca create` makes it needs no import"
         )
     raise CommandError(
-        f"{len(signed)} certificates hold the key of {key_version}, wanted is one: leave out all but the newest answer"
+        f"{len(signed)} certificates hold the key of {key_version}: must be one: keep only the newest answer"
     )

@@ -29,7 +29,7 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
         return complaints
     # Really verified: whoever is named as its own issuer has proved nothing yet.
     if not checks.issued_by(signing, signing):
-        complaints.append("is not self-signed, wanted is the root that relying parties trust")
+        complaints.append("is not self-signed: must be the root that relying parties trust")
     if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
         complaints.append(_not_valid(signing))
     return complaints
@@ -41,21 +41,18 @@ def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: dateti
     if complaints:
         return complaints
     if not checks.issued_by(new, new):
-        complaints.append(
-            "is not self-signed: its signature is not by its own key, wanted is what `ca create` made with the new key"
-            " version"
-        )
+        complaints.append("is not self-signed: must be the certificate that `ca create` made with the new key version")
     common_names = [str(each.value) for each in new.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(common_names) != 1:
-        complaints.append(f"has {len(common_names)} common names, wanted is one")
+        complaints.append(f"has {len(common_names)} common names: must have one")
     if any(name.startswith("system:") for name in common_names):
-        complaints.append("the common name starts with system:, which is Kubernetes' own")
+        complaints.append("the common name must not start with system:, which Kubernetes reserves")
     if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
-        complaints.append("holds the key of the trusted root itself, wanted is that of a new key version")
+        complaints.append("holds the key of the trusted root: must hold the key of a new key version")
     if new.subject == signing.subject:
-        complaints.append("has the name of the trusted root, wanted is a new common name")
+        complaints.append("has the name of the trusted root: must have a new common name")
     if checks.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
-        complaints.append("has name constraints that are not copied, allowed are permitted DNS names alone")
+        complaints.append("has name constraints that are not copied: must have permitted DNS names only")
     if not new.not_valid_before_utc <= now < new.not_valid_after_utc:
         complaints.append(_not_valid(new))
     return complaints

@@ -65,10 +65,12 @@ def of_change() -> list[Validation]:
 
 
 _METADATA: Final = (
-    f"allowed are {MOST_LABELS} labels, as many annotations of {LONGEST_ANNOTATION} letters,"
-    f" and a generateName of {LONGEST_NAME}"
+    f"metadata: Too long: must have at most {MOST_LABELS} labels, {MOST_LABELS} annotations of"
+    f" {LONGEST_ANNOTATION} characters each, and a generateName of {LONGEST_NAME} characters"
 )
-_MANAGED_FIELDS: Final = "managedFields: allowed are those of such a CSR, with its labels and annotations"
+_MANAGED_FIELDS: Final = (
+    "metadata.managedFields: Too long: must name only the fields of such a CSR, its labels and annotations"
+)
 
 
 def _too_large(unless: str, message: str) -> Validation:

@@ -59,18 +59,18 @@ def create(guarded: Guarded) -> Policy:
                 "expression": f"size(object.metadata.name) <= {LONGEST_NAME}"
                 " && object.metadata.name in variables.names",
                 "reason": "Forbidden",
-                "message": "the name is not that of this pod's CSR",
-                "messageExpression": "'the name is not that of this pod: allowed is ' + variables.names.join(', ')",
+                "message": "metadata.name: Invalid value: must be the name of this pod's CSR",
+                "messageExpression": "'metadata.name: Invalid value: must be ' + variables.names.join(' or ')",
             },
             forbid(
                 "size(object.metadata.?finalizers.orValue([])) == 0"
                 " && size(object.metadata.?ownerReferences.orValue([])) == 0",
-                "finalizers and ownerReferences are not allowed",
+                "metadata: Forbidden: finalizers and ownerReferences",
             ),
             {
                 "expression": f"size(object.spec.request) <= {_in_base64(LARGEST_REQUEST)}",
                 "reason": "RequestEntityTooLarge",
-                "message": f"spec.request: allowed are {LARGEST_REQUEST} bytes",
+                "message": f"spec.request: Too long: must have at most {LARGEST_REQUEST} bytes",
             },
             *csr_bounds.of_new(),
         ],
@@ -139,7 +139,8 @@ def decide(guarded: Guarded) -> Policy:
             forbid(
                 "variables.new.all(new, new in variables.old || new.type in ['Approved', 'Denied', 'Failed']"
                 f" && size(new.?reason.orValue('')) <= 128 && size(new.?message.orValue('')) <= {LONGEST_MESSAGE})",
-                f"allowed are Approved, Denied and Failed, with a message of {LONGEST_MESSAGE} letters",
+                f"status.conditions: Invalid value: must be Approved, Denied or Failed, with a message of at most"
+                f" {LONGEST_MESSAGE} characters",
             ),
             forbid(
                 # With an approval the API server takes Failed, too.
@@ -154,7 +155,7 @@ def decide(guarded: Guarded) -> Policy:
             ),
             forbid(
                 f"size(object.?status.?certificate.orValue(dyn(''))) <= {_in_base64(LARGEST_CERTIFICATE)}",
-                f"status.certificate: allowed are {LARGEST_CERTIFICATE} bytes",
+                f"status.certificate: Too long: must have at most {LARGEST_CERTIFICATE} bytes",
             ),
             forbid(
                 " && ".join(

@@ -36,7 +36,7 @@ def read(path: Path) -> bytes:
     except OSError as error:
         raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > LARGEST_INPUT:
-        raise CommandError(f"{path}: got more than {LARGEST_INPUT} bytes, allowed is a file of certificates")
+        raise CommandError(f"{path}: Too long: must have at most {LARGEST_INPUT} bytes, as a file of certificates has")
     return content
 
 
@@ -48,11 +48,13 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """
     content = read(path)
     if PRIVATE_KEY.search(content):
-        raise CommandError(f"{path}: holds a private key, allowed are certificates: a CA's key stays in Cloud KMS")
+        raise CommandError(
+            f"{path}: Forbidden: a private key: must hold certificates only, because a CA's key stays in Cloud KMS"
+        )
     try:
         return tuple(der.attempt(lambda: _certificates(content)))
     except ValueError as error:
-        raise CommandError(f"{path}: no certificates in PEM, DER or PKCS #7: {error}") from error
+        raise CommandError(f"{path}: Invalid value: must hold certificates in PEM, DER or PKCS #7: {error}") from error
 
 
 def _certificates(content: bytes) -> Sequence[x509.Certificate]:
@@ -144,7 +146,7 @@ def _refuse_two_parts(paths: Sequence[Path], inputs: Iterable[Path], audit_log: 
         for other, others in [*written[:number], *((each, "an input") for each in inputs)]:
             if _same(path, other):
                 two = "two outputs" if part == others else f"{part} and {others}"
-                raise CommandError(f"{path}: is named for {two}, allowed is a file for each")
+                raise CommandError(f"{path}: Invalid value: given for {two}: must be one file for each")
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -93,10 +93,14 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
     """
     document = read(Document, path)
     if cluster not in document.clusters:
-        raise CommandError(f"{path}: clusters: got {quote(cluster)}, allowed are {sorted(document.clusters)}")
+        raise CommandError(
+            f"{path}: clusters: Not found: {quote(cluster)}: supported values: {sorted(document.clusters)}"
+        )
     signers = [signer for signer in document.signers if signer.cluster == cluster]
     if not signers:
-        raise CommandError(f"{path}: signers: got none for cluster {quote(cluster)}, so there is nothing to guard")
+        raise CommandError(
+            f"{path}: signers: Required value: a signer for cluster {quote(cluster)}, or there is nothing to guard"
+        )
     for signer in signers:
         _refuse(path, signer, approvers)
     return Guarded(
@@ -115,12 +119,12 @@ def _refuse(path: Path, signer: SignerConfiguration, approvers: Collection[str])
     reserved = any(domain == each or domain.endswith(f".{each}") for each in RESERVED_DOMAINS)
     if not SIGNER_NAME.fullmatch(signer.signer_name) or reserved:
         raise CommandError(
-            f"{path}: signer_name: got {quote(signer.signer_name)}, allowed is DOMAIN/NAME with a dot in DOMAIN that"
-            " is not Kubernetes' own"
+            f"{path}: signer_name: Invalid value: {quote(signer.signer_name)}: must be DOMAIN/NAME with a dot in"
+            " DOMAIN, outside Kubernetes' own domains"
         )
     if not signer.approve and not approvers:
         raise CommandError(
-            f"{path}: {quote(signer.signer_name)} says approve: false, so another one approves: name it with --approver"
+            f"{path}: {quote(signer.signer_name)}: Required value: --approver: approve is false, so name who approves"
         )
 
 

@@ -58,7 +58,7 @@ class _Loader(yaml.BaseLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - the parser's own
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("got an alias, allowed are none")
+            raise yaml.YAMLError("Forbidden: YAML aliases")
         return super().compose_node(parent, index)
 
 
@@ -87,11 +87,11 @@ def parse(text: bytes) -> CertificateManagement:
         # Every scalar as text: nothing here is a number or a date, and no value of theirs can fail to convert.
         document = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes texts, lists and mappings alone
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CommandError(f"installation: is no YAML: {' '.join(str(error).split())}") from error
+        raise CommandError(f"installation: Invalid value: must be YAML: {' '.join(str(error).split())}") from error
     installation = _single(document)
     kind = installation.get("kind", _KIND)
     if kind != _KIND:
-        raise CommandError(f"installation: got kind {_quoted(kind)}, wanted is {_KIND}")
+        raise CommandError(f'installation: kind: Unsupported value: {_quoted(kind)}: supported values: "{_KIND}"')
     management = _mapping(installation.get("spec"), "spec").get("certificateManagement")
     fields = _mapping(management, "spec.certificateManagement")
     return CertificateManagement(
@@ -109,7 +109,9 @@ def _single(document: object) -> Mapping[str, Any]:
     if not isinstance(items, list):
         return found
     if len(items) != 1:
-        raise CommandError(f"installation: got a list of {len(items)}, wanted is the Installation named default")
+        raise CommandError(
+            f'installation: Invalid value: a list of {len(items)} items: must be the Installation named "default"'
+        )
     return _mapping(items[0], "the item")
 
 
@@ -126,7 +128,7 @@ def _text(fields: Mapping[str, Any], key: str, *, optional: bool = False) -> str
     value = fields.get(key, "")
     if not isinstance(value, str) or not (value or optional):
         got = "nothing" if value == "" else _quoted(value)
-        raise CommandError(f"installation: spec.certificateManagement.{key}: got {got}, wanted is a text")
+        raise CommandError(f"installation: spec.certificateManagement.{key}: Invalid value: {got}: must be a string")
     return value
 
 
@@ -139,13 +141,15 @@ def _ca_cert(text: str) -> bytes:
     """As Go decodes []byte: standard base64, in which line ends are passed over."""
     if "-----BEGIN" in text:
         raise CommandError(
-            "installation: spec.certificateManagement.caCert: got PEM itself, wanted is base64 of it: the operator"
-            " cannot read this"
+            "installation: spec.certificateManagement.caCert: Invalid value: PEM: must be base64 of the PEM, because"
+            " the operator cannot read PEM itself"
         )
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise CommandError(f"installation: spec.certificateManagement.caCert: is no base64: {error}") from error
+        raise CommandError(
+            f"installation: spec.certificateManagement.caCert: Invalid value: must be base64: {error}"
+        ) from error
 
 
 def pair_complaint(management: CertificateManagement) -> str | None:
@@ -154,7 +158,7 @@ def pair_complaint(management: CertificateManagement) -> str | None:
     signature_algorithm = management.signature_algorithm or DEFAULT_SIGNATURE_ALGORITHM
     allowed = PAIRS.get(key_algorithm)
     if allowed is None:
-        return f"keyAlgorithm: got {quote(key_algorithm)}, allowed are {', '.join(PAIRS)}"
+        return f"keyAlgorithm: Unsupported value: {quote(key_algorithm)}: supported values: {', '.join(PAIRS)}"
     if signature_algorithm not in allowed:
         return (
             f"keyAlgorithm {key_algorithm} with signatureAlgorithm {quote(signature_algorithm)}: no pod could ever make"

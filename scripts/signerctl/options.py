@@ -26,25 +26,25 @@ def key_version(_context: click.Context, _parameter: click.Parameter, value: str
     """A full resource name."""
     if value is not None and not KEY_VERSION.fullmatch(value):
         raise click.BadParameter(
-            f"got {value!r}, allowed is projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+            f"{value!r}: must be projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
         )
     return value
 
 
 def _common_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not COMMON_NAME.fullmatch(value):
-        raise click.BadParameter(f"got {value!r}, allowed are 1 to 64 letters, digits, spaces and . _ : -")
+        raise click.BadParameter(f"{value!r}: must have 1 to 64 letters, digits, spaces and . _ : -")
     if value.startswith(("system:", OPERATORS_PREFIX)):
         raise click.BadParameter(
-            f"got {value!r}: system: is Kubernetes' own, and CAs named {OPERATORS_PREFIX}... the tigera operator takes"
-            " for its own"
+            f"{value!r}: must not start with system:, which Kubernetes reserves, nor with"
+            f" {OPERATORS_PREFIX}, by which the tigera operator names its own CAs"
         )
     return value
 
 
 def _organization(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if len(value) > _ORGANIZATION or not value.isprintable() or value != value.strip():
-        raise click.BadParameter(f"got {value!r}, allowed are up to {_ORGANIZATION} printable characters")
+        raise click.BadParameter(f"{value!r}: must have at most {_ORGANIZATION} characters, all printable")
     return value
 
 
@@ -52,10 +52,10 @@ def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tup
     for value in values:
         if not IS_SUBDOMAIN.fullmatch(value):
             raise click.BadParameter(
-                f"got {value!r}, allowed is a DNS name in lower case, without wildcard: names below it are included"
+                f"{value!r}: must be a DNS name in lower case without wildcard; it includes the names below"
             )
     if len(set(values)) != len(values):
-        raise click.BadParameter("got a name twice, allowed is each once")
+        raise click.BadParameter("must name each only once")
     return values
 
 
@@ -65,21 +65,23 @@ def signer_name(_context: click.Context, _parameter: click.Parameter, value: str
         return None
     domain = value.partition("/")[0]
     if not SIGNER_NAME.fullmatch(value):
-        raise click.BadParameter(f"got {value!r}, allowed is DOMAIN/NAME with a dot in DOMAIN")
+        raise click.BadParameter(f"{value!r}: must be DOMAIN/NAME with a dot in DOMAIN")
     if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in RESERVED_DOMAINS):
-        raise click.BadParameter(f"got {value!r}: that is Kubernetes' own, which the function never signs for")
+        raise click.BadParameter(f"{value!r}: the function never signs for Kubernetes' own domains")
     return value
 
 
 def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not KMS_HOSTS.fullmatch(value):
-        raise click.BadParameter(f"got {value!r}, allowed is a host below googleapis.com: your token goes there")
+        raise click.BadParameter(
+            f"{value!r}: must be a host below googleapis.com, because signerctl sends it your token"
+        )
     return value
 
 
 def _loopback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_loopback(value):
-        raise click.BadParameter(f"got {value!r}, allowed is a loopback HOST:PORT")
+        raise click.BadParameter(f"{value!r}: must be a loopback HOST:PORT")
     return value
 
 
@@ -139,7 +141,7 @@ def kms_options(command: Command) -> Command:
         **others: Any,  # noqa: ANN401 - the command's own
     ) -> None:
         if kms_endpoint is not None and unsafe_plaintext_kms_endpoint is not None:
-            raise click.UsageError("allowed is one KMS endpoint")
+            raise click.UsageError("two KMS endpoints: must be one")
         command(
             kms=KmsOptions(
                 endpoint=kms_endpoint,

@@ -28,17 +28,17 @@ def _pod(guarded: Guarded) -> list[Validation]:
     return [
         forbid(
             f"object.spec.?serviceAccountName.orValue('') == {literal(guarded.exporter.service_account)}",
-            f"serviceAccountName: allowed is {guarded.exporter.service_account}",
+            f"spec.serviceAccountName: Invalid value: must be {guarded.exporter.service_account}",
         ),
         forbid(
             "!object.spec.?hostPID.orValue(false) && !object.spec.?hostIPC.orValue(false)",
-            "hostPID and hostIPC are not allowed",
+            "spec: Forbidden: hostPID and hostIPC",
         ),
         forbid(
             "object.spec.?volumes.orValue([]).all(volume, "
             + " || ".join(f"has(volume.{kind})" for kind in _VOLUMES)
             + ")",
-            f"volumes: allowed are {', '.join(_VOLUMES)}",
+            f"spec.volumes: Unsupported value: supported values: {', '.join(_VOLUMES)}",
         ),
         forbid(
             "object.spec.?volumes.orValue([]).all(volume,"
@@ -46,11 +46,11 @@ def _pod(guarded: Guarded) -> list[Validation]:
             " && variables.containers.all(container, !container.?env.orValue([]).exists(each,"
             " each.?valueFrom.?secretKeyRef.hasValue())"
             " && !container.?envFrom.orValue([]).exists(each, has(each.secretRef)))",
-            "Secrets are not allowed, neither projected nor in the environment",
+            "spec: Forbidden: Secrets, projected or in the environment",
         ),
         forbid(
             "size(object.spec.?ephemeralContainers.orValue([])) == 0",
-            "ephemeral containers are not allowed",
+            "spec.ephemeralContainers: Forbidden",
         ),
         forbid(
             "size(object.spec.?securityContext.?sysctls.orValue([])) == 0"
@@ -58,7 +58,7 @@ def _pod(guarded: Guarded) -> list[Validation]:
             " && !object.spec.?securityContext.?windowsOptions.hasValue()"
             " && object.spec.?securityContext.?appArmorProfile.?type.orValue('') != 'Unconfined'"
             " && object.spec.?securityContext.?runAsUser.orValue(1) != 0",
-            "sysctls, SELinux and Windows options, AppArmor unconfined and user 0 are not allowed",
+            "spec.securityContext: Forbidden: sysctls, SELinux and Windows options, AppArmor Unconfined and user 0",
         ),
     ]
 
@@ -71,29 +71,29 @@ def _containers() -> list[Validation]:
     return [
         forbid(
             every("container.image.matches('^[^@[:space:]]+@sha256:[0-9a-f]{64}$')"),
-            "image: allowed is one that is pinned by its digest, NAME@sha256:...",
+            "image: Invalid value: must be pinned by its digest, NAME@sha256:...",
         ),
         forbid(
             every(f"!{context('privileged')}.orValue(false) && !{context('allowPrivilegeEscalation')}.orValue(true)"),
-            "allowPrivilegeEscalation must be false",
+            "allowPrivilegeEscalation: Invalid value: must be false",
         ),
         forbid(
             every(
                 f"'ALL' in {context('capabilities.?drop')}.orValue([])"
                 f" && size({context('capabilities.?add')}.orValue([])) == 0"
             ),
-            "capabilities: ALL must be dropped and none added",
+            "capabilities: Invalid value: must drop ALL and add none",
         ),
         forbid(
             every(
                 f"{context('runAsNonRoot')}.orValue({of_pod('runAsNonRoot')}.orValue(false))"
                 f" && {context('runAsUser')}.orValue(1) != 0"
             ),
-            "runAsNonRoot must be true, and runAsUser not 0",
+            "runAsNonRoot: Invalid value: must be true, and runAsUser must not be 0",
         ),
         forbid(
             every(f"{context(seccomp)}.orValue({of_pod(seccomp)}.orValue('')) in ['RuntimeDefault', 'Localhost']"),
-            "seccompProfile: allowed are RuntimeDefault and Localhost",
+            "seccompProfile: Unsupported value: supported values: RuntimeDefault, Localhost",
         ),
         forbid(
             every(
@@ -101,11 +101,11 @@ def _containers() -> list[Validation]:
                 f" && !{context('seLinuxOptions')}.hasValue() && !{context('windowsOptions')}.hasValue()"
                 f" && {context('appArmorProfile.?type')}.orValue('') != 'Unconfined'"
             ),
-            "procMount, SELinux and Windows options and AppArmor unconfined are not allowed",
+            "securityContext: Forbidden: procMount, SELinux and Windows options, and AppArmor Unconfined",
         ),
         forbid(
             every("container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0)"),
-            "ports: hostPort is not allowed, and on the host's network every listed port is one",
+            "ports: Forbidden: hostPort; on the host's network every listed port is a hostPort",
         ),
         forbid(
             every(

@@ -1,7 +1,8 @@
 """Every signature accounted for: Cloud KMS's audit log against the records of the function and of signerctl.
 
 Both name what was signed in the same words: for whom, and the SHA-256 of the TBSCertificate. A record may stand for
-several signatures, because KMS is asked again where its answer is lost; it says for how many.
+several requests, because KMS is asked again where its answer is lost; it says for how many. Requests that KMS refused
+count too: otherwise a rogue signature could take the place of a failed attempt.
 """
 
 import json
@@ -14,22 +15,26 @@ Json = Mapping[str, Any]
 Signed = tuple[str, str]
 """A key version, and what Cloud KMS was told that is signed."""
 
+ATTEMPTS_PER_OPEN_INTENT: Final = 10
+"""An intent without an outcome explains at most this many requests, here and in the hourly alert's SQL."""
 _OUTCOMES: Final = ("issued", "abandoned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """A signature that Cloud KMS gave.
+class Request:
+    """A request for a signature, as Cloud KMS logged it.
 
     Attributes:
         time: as logged.
         principal: who asked; empty where nobody is named.
         signed: what for.
+        refused: Cloud KMS gave no signature.
     """
 
     time: str
     principal: str
     signed: Signed
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +44,12 @@ class Record:
     Attributes:
         event: `intent`, `issued` or `abandoned`.
         signed: what for.
-        attempts: how often KMS was asked; 0 for an intent.
+        attempts: how often KMS was asked; None where that is unknown: of an intent, and of an interrupted process.
     """
 
     event: str
     signed: Signed
-    attempts: int
+    attempts: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +73,13 @@ class Finding:
 class Books:
     """What was read."""
 
-    signatures: Sequence[Signature]
+    requests: Sequence[Request]
     records: Sequence[Record]
+
+    @property
+    def signatures(self) -> Sequence[Request]:
+        """The requests for which Cloud KMS gave a signature."""
+        return [request for request in self.requests if not request.refused]
 
 
 def read(content: str) -> Iterator[Json]:
@@ -95,8 +105,8 @@ def _next(content: str, position: int) -> int:
 
 
 def books(entries: Iterable[Json]) -> Books:
-    """Signatures and records among log entries and bare records; others are passed over, and repetitions too."""
-    signatures, records = [], []
+    """Requests and records among log entries and bare records; others are passed over, and repetitions too."""
+    requests, records = [], []
     seen: set[tuple[str, str]] = set()
     for entry in entries:
         payload = _object(entry, "jsonPayload") or entry
@@ -106,11 +116,11 @@ def books(entries: Iterable[Json]) -> Books:
             continue
         seen.add(identity)
         proto = _object(entry, "protoPayload")
-        if proto.get("methodName") == "AsymmetricSign" and not _object(proto, "status").get("code"):
-            signatures.append(_signature(entry, proto))
+        if proto.get("methodName") == "AsymmetricSign":
+            requests.append(_request(entry, proto))
         elif payload.get("event") in ("intent", *_OUTCOMES) and _is_functions(entry):
             records.append(_record(payload))
-    return Books(signatures=signatures, records=records)
+    return Books(requests=requests, records=records)
 
 
 def _is_functions(entry: Json) -> bool:
@@ -118,12 +128,13 @@ def _is_functions(entry: Json) -> bool:
     return "jsonPayload" not in entry or _object(entry, "resource").get("type") == "cloud_run_revision"
 
 
-def _signature(entry: Json, proto: Json) -> Signature:
+def _request(entry: Json, proto: Json) -> Request:
     reason = _object(_object(proto, "requestMetadata"), "requestAttributes").get("reason", "")
-    return Signature(
+    return Request(
         time=str(entry.get("timestamp", "")),
         principal=str(_object(proto, "authenticationInfo").get("principalEmail", "")),
         signed=(str(proto.get("resourceName", "")), str(reason)),
+        refused=bool(_object(proto, "status").get("code")),
     )
 
 
@@ -133,7 +144,7 @@ def _record(payload: Json) -> Record:
     return Record(
         event=str(payload["event"]),
         signed=(str(payload.get("key_version", "")), f"{purpose};tbs-sha256={payload.get('tbs_sha256', '')}"),
-        attempts=attempts if isinstance(attempts, int) else 0,
+        attempts=attempts if isinstance(attempts, int) else None,
     )
 
 
@@ -146,7 +157,7 @@ def findings(found: Books, principals: Sequence[str] = ()) -> Iterator[Finding]:
     """All that does not add up.
 
     Args:
-        found: signatures and records of the same time; of the first and last minute one side may be missing.
+        found: requests and records of the same time; of the first and last minute one side may be missing.
         principals: who may sign; empty for anybody.
     """
     count = _Counts.of(found)
@@ -168,27 +179,31 @@ class _Counts:
     outcomes: Counter[Signed]
     issued: Counter[Signed]
     attempts: Counter[Signed]
+    requests: Counter[Signed]
     given: Counter[Signed]
 
     @classmethod
     def of(cls, found: Books) -> "_Counts":
         attempts: Counter[Signed] = Counter()
         for record in found.records:
-            attempts[record.signed] += record.attempts
+            attempts[record.signed] += record.attempts or 0
         return cls(
             intents=Counter(record.signed for record in found.records if record.event == "intent"),
-            outcomes=Counter(record.signed for record in found.records if record.event in _OUTCOMES),
+            outcomes=Counter(record.signed for record in found.records if record.attempts is not None),
             issued=Counter(record.signed for record in found.records if record.event == "issued"),
             attempts=attempts,
+            requests=Counter(request.signed for request in found.requests),
             given=Counter(signature.signed for signature in found.signatures),
         )
 
     def findings(self, signed: Signed) -> Iterator[Finding]:
         """Where the numbers of one TBSCertificate do not fit."""
-        intents, outcomes, given = self.intents[signed], self.outcomes[signed], self.given[signed]
-        if 0 < outcomes >= intents and given > self.attempts[signed]:
-            detail = f"{given} signatures, {self.attempts[signed]} recorded attempts"
-            yield Finding(level="error", what="more signatures than recorded", signed=signed, detail=detail)
+        intents, outcomes = self.intents[signed], self.outcomes[signed]
+        requests, attempts, given = self.requests[signed], self.attempts[signed], self.given[signed]
+        explained = attempts + ATTEMPTS_PER_OPEN_INTENT * max(intents - outcomes, 0)
+        if (intents or outcomes) and requests > explained:
+            detail = f"{requests} requests, {given} signatures, {attempts} recorded attempts"
+            yield Finding(level="error", what="more requests than recorded", signed=signed, detail=detail)
         if self.issued[signed] and not given:
             detail = "is its use logged (data access), and the log whole?"
             yield Finding(level="error", what="certificate without signature", signed=signed, detail=detail)

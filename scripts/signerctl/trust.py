@@ -35,7 +35,7 @@ def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
     for certificate in bundle:
         key = subject_public_key_info(certificate.public_key())
         if keys.setdefault(certificate.subject, key) != key:
-            yield f"{checks.name_of(certificate)}: two CAs with different keys have this name, allowed is one"
+            yield f"{checks.name_of(certificate)}: two CAs with different keys have this name: must be one"
 
 
 def doubts(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:

@@ -1,34 +1,28 @@
 """A cluster and a function for whole exporters: the API double behind its real protocol, and a sink that signs."""
 
-from __future__ import annotations
-
 import base64
 import json
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from csr_exporter.budget import Limits
-from csr_exporter.configuration import ApiServer, Configuration, Function, Health, Signer, UnsafeNone
+from csr_exporter.configuration import ApiServer, Configuration, Function, Health, Identity, Signer, UnsafeNone
 from csr_exporter.csr import Stage
+from csr_exporter.queue.fair_queue import RateLimit
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
 from tests.exporter.support import SIGNER, SOURCE, Connection, Request, ScriptedServer, answer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from csr_exporter.configuration import Identity
-
 NAMESPACE, ACCOUNT = "kms-csr-signer", "csr-exporter"
-ENOUGH = Limits(burst=10_000, seconds=1)
-"""All CSRs are filed by one administrator, who would be over any sane budget."""
+ENOUGH = RateLimit(burst=10_000, seconds=1)
+"""All CSRs are filed by one administrator, who would exceed any sane rate limit."""
 
 
 def _certification_request() -> str:
@@ -113,7 +107,7 @@ class Cluster:
                 token_file=self.token_file,
             ),
             health=Health(port=0),
-            budget=ENOUGH,
+            rate_limit=ENOUGH,
         )
 
     def document(self, function_url: str, *stages: Stage) -> str:
@@ -134,7 +128,7 @@ class Cluster:
                     "token_file": str(it.api_server.token_file),
                 },
                 "health": {"port": 0},
-                "budget": {"burst": it.budget.burst, "seconds": it.budget.seconds},
+                "rate_limit": {"burst": it.rate_limit.burst, "seconds": it.rate_limit.seconds},
             }
         )
 

@@ -3,13 +3,11 @@
 Every byte of them is part of the contract with the function: a change is one of the contract.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from csr_exporter import event
 from csr_exporter.csr import Reference, Stage
-from csr_exporter.event import Event
+from csr_exporter.delivery import cloud_event
+from csr_exporter.delivery.cloud_event import CloudEvent
 
 FOLDER = Path(__file__).parents[1] / "golden" / "events"
 UID = "5d2a4b1e-8f0c-4e57-9a39-0c6f2e1b7d44"
@@ -29,9 +27,9 @@ def referring_to(name: str) -> Reference:
     )
 
 
-def encoded(name: str, stage: Stage, resend: int = 0) -> Event:
+def encoded(name: str, stage: Stage, resend: int = 0) -> CloudEvent:
     """The event of a CSR of that name."""
-    return event.encode(source=SOURCE, reference=referring_to(name), stage=stage, resend=resend)
+    return cloud_event.encode(source=SOURCE, reference=referring_to(name), stage=stage, resend=resend)
 
 
 CASES = {

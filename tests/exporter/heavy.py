@@ -1,19 +1,15 @@
 """The heaviest CSRs that a requester can store, of which etcd takes 1.5 MiB, and what memory manifests allow."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from sandbox.managed_fields import DEEPEST
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 MANIFEST: Final = Path(__file__).parents[2] / "infra" / "cluster" / "base" / "exporter.yaml"
 _TEXT: Final = 1_440_000

@@ -1,27 +1,19 @@
 """A day in no time: exporters' cores, a function and the API server's CSRs on a clock that jumps to what is next."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from csr_exporter import event
-from csr_exporter.answer import Answer, Verdict
-from csr_exporter.csr import Stage
-from csr_exporter.handout import Handout
-from csr_exporter.pace import Pace
-from csr_exporter.work import Work
+from csr_exporter.csr import Reference, Stage
+from csr_exporter.delivery import cloud_event
+from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.scheduler import Scheduler
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.work_queue import WorkItem, WorkQueue
 from tests.exporter.support import SOURCE, reference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from csr_exporter.csr import Reference
-    from csr_exporter.work import Parcel
 
 ISSUED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
@@ -33,7 +25,7 @@ class Sent:
     at: float
     number: int
     id: str
-    parcel: Parcel
+    item: WorkItem
     replica: int
 
 
@@ -51,13 +43,13 @@ class Simulation:
 
     def __init__(
         self,
-        *works: Work,
-        function: Callable[[Parcel, float], tuple[float, Answer]] = lambda _parcel, _now: (0.08, ISSUED),
+        *queues: WorkQueue,
+        function: Callable[[WorkItem, float], tuple[float, Answer]] = lambda _item, _now: (0.08, ISSUED),
         issues: bool = True,
     ) -> None:
-        self.works = works or (Work(chance=lambda: 0.5),)
-        self.paces = [Pace() for _ in self.works]
-        self.handouts = [Handout(work, pace) for work, pace in zip(self.works, self.paces, strict=True)]
+        self.queues = queues or (WorkQueue(chance=lambda: 0.5),)
+        self.limiters = [Limiter() for _ in self.queues]
+        self.schedulers = [Scheduler(queue, limiter) for queue, limiter in zip(self.queues, self.limiters, strict=True)]
         self.now = 0.0
         self.sent: list[Sent] = []
         self.issued: dict[int, float] = {}
@@ -92,8 +84,8 @@ class Simulation:
 
     def show(self, it: Reference, stage: Stage | None) -> None:
         """Every replica sees a CSR so; a frozen one when it goes on."""
-        for replica, work in enumerate(self.works):
-            self._unless_frozen(replica, partial(self._see, work, it, stage))
+        for replica, queue in enumerate(self.queues):
+            self._unless_frozen(replica, partial(self._see, queue, it, stage))
 
     def thaw(self, replica: int) -> None:
         """A frozen replica goes on, with all that it has not heard."""
@@ -104,7 +96,7 @@ class Simulation:
     def run(self, until: float) -> None:
         """Lets the time pass."""
         while True:
-            for replica in range(len(self.works)):
+            for replica in range(len(self.queues)):
                 self._send(replica)
             following = min([*self._pauses(), *(each[0] for each in self._agenda[:1])], default=until)
             if following >= until:
@@ -115,27 +107,27 @@ class Simulation:
                 heapq.heappop(self._agenda)[2]()
 
     def _pauses(self) -> list[float]:
-        pauses = [each.pause(self.now) for number, each in enumerate(self.handouts) if number not in self.frozen]
+        pauses = [each.pause(self.now) for number, each in enumerate(self.schedulers) if number not in self.frozen]
         # At least a millisecond: a pause that leads nowhere must not stop the clock.
         return [self.now + max(0.001, pause) for pause in pauses if pause is not None]
 
     def _send(self, replica: int) -> None:
-        while replica not in self.frozen and (parcel := self.handouts[replica].take(self.now)) is not None:
-            number = int(parcel.reference.uid[:8])
-            encoded = event.encode(source=SOURCE, reference=parcel.reference, stage=parcel.stage, resend=parcel.resend)
-            self.sent.append(Sent(at=self.now, number=number, id=encoded.id, parcel=parcel, replica=replica))
-            seconds, answer = self._function(parcel, self.now)
-            self.at(self.now + seconds, partial(self._answered, replica, parcel, answer))
+        while replica not in self.frozen and (item := self.schedulers[replica].take(self.now)) is not None:
+            number = int(item.reference.uid[:8])
+            encoded = cloud_event.encode(source=SOURCE, reference=item.reference, stage=item.stage, resend=item.resend)
+            self.sent.append(Sent(at=self.now, number=number, id=encoded.id, item=item, replica=replica))
+            seconds, answer = self._function(item, self.now)
+            self.at(self.now + seconds, partial(self._answered, replica, item, answer))
 
-    def _answered(self, replica: int, parcel: Parcel, answer: Answer) -> None:
-        handout = self.handouts[replica]
-        self._unless_frozen(replica, lambda: handout.settle(parcel, answer, now=self.now))
+    def _answered(self, replica: int, item: WorkItem, answer: Answer) -> None:
+        scheduler = self.schedulers[replica]
+        self._unless_frozen(replica, lambda: scheduler.settle(item, answer, now=self.now))
         if self._issues and answer.verdict is Verdict.ACKNOWLEDGED:
-            self.issued.setdefault(int(parcel.reference.uid[:8]), self.now)
-            self.show(parcel.reference, None)
+            self.issued.setdefault(int(item.reference.uid[:8]), self.now)
+            self.show(item.reference, None)
 
-    def _see(self, work: Work, it: Reference, stage: Stage | None) -> None:
-        work.see(it, stage, now=self.now)
+    def _see(self, queue: WorkQueue, it: Reference, stage: Stage | None) -> None:
+        queue.see(it, stage, now=self.now)
 
     def _unless_frozen(self, replica: int, action: Callable[[], None]) -> None:
         if replica in self.frozen:

@@ -1,7 +1,5 @@
 """What the exporter's tests share: a clock that is turned by hand, CSRs, and servers that answer as they are told."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -10,14 +8,12 @@ import ssl
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self
+from typing import BinaryIO, NoReturn, Self
 
 from csr_exporter.csr import Reference, requester_of
 from csr_exporter.log import Log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SIGNER = "example.com/calico"
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/c"

@@ -1,7 +1,5 @@
 """Waits between tries, and what Retry-After asks for."""
 
-from __future__ import annotations
-
 import pytest
 
 from csr_exporter.backoff import LONGEST_RETRY_AFTER, Backoff, full_jitter, retry_after
@@ -18,7 +16,7 @@ def test_waits_double_up_to_their_bound(chance: float, factor: int) -> None:
     ]
 
 
-def test_waits_start_anew_after_two_healthy_minutes() -> None:
+def test_waits_start_again_after_two_healthy_minutes() -> None:
     """Health is counted from the end of the last wait; less of it changes nothing."""
     backoff = Backoff(chance=lambda: 0.0)
     backoff.delay(0.0)
@@ -26,7 +24,7 @@ def test_waits_start_anew_after_two_healthy_minutes() -> None:
     assert backoff.delay(120.8 + 1.6 + 120.1) == 0.8
 
 
-def test_row_05_failures_without_end_are_few() -> None:
+def test_failures_without_end_are_few() -> None:
     """At most five more tries in 30 s, however the dice fall."""
     for chance in (0.0, 0.5, 1.0):
         backoff, now, tries = Backoff(chance=lambda chance=chance: chance), 0.0, 0  # type: ignore[misc]  # a default
@@ -63,6 +61,6 @@ def test_a_million_failures_are_no_overflow() -> None:
         ("Fri, 99 Jan 2027 08:00:00 GMT", None),
     ],
 )
-def test_row_17_retry_after_in_all_its_forms(value: str | None, seconds: float | None) -> None:
+def test_retry_after_in_all_its_forms(value: str | None, seconds: float | None) -> None:
     """Seconds and dates are understood and capped; what makes no sense is as if it were not there."""
     assert retry_after(value, wall_clock=NOW) == seconds

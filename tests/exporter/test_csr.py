@@ -1,7 +1,5 @@
 """The API object, reduced to a reference and a stage."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -63,8 +61,8 @@ def test_a_pod_is_one_requester() -> None:
 
 
 @pytest.mark.parametrize("extra", [None, [], "x", {POD_UID: []}, {POD_UID: "1"}, {POD_UID: ["1", "2"]}, {POD_UID: [1]}])
-def test_an_odd_pod_uid_is_none(extra: object) -> None:
-    """Then the user name alone counts, so that nobody gets another budget by an odd one."""
+def test_an_invalid_pod_uid_is_none(extra: object) -> None:
+    """Then the user name alone counts, so that an invalid pod uid brings no second rate limit."""
     assert csr.requester_of(USER | {"extra": extra}) == csr.requester_of(USER)
     assert csr.requester_of({"username": 5, "extra": extra}) == csr.requester_of({})
 
@@ -102,7 +100,7 @@ def _without(part: str, field: str) -> dict[str, Any]:
         csr_document(1, uid=""),
     ],
 )
-def test_row_11_wrong_types_are_malformed(document: object) -> None:
+def test_wrong_types_are_malformed(document: object) -> None:
     """What is not understood is an error of its own kind, never a guess."""
     with pytest.raises(MalformedError):
         csr.from_api(document)

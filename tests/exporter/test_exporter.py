@@ -1,7 +1,5 @@
 """The whole exporter between the API double and a function that answers as it is told."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -31,7 +29,7 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
 
     with Sink(sign) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:ended") == 1)
     (event,) = sink.events
     assert event["data"]["resourceVersion"]
     assert event["traceparent"].startswith(f"00-{uid.replace('-', '')}-")
@@ -49,7 +47,7 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
     }
 
 
-def test_row_01_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:
+def test_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:
     """Every approved CSR once; those of another signerName, and those that are issued or denied, never."""
     for number in range(30):
         cluster.create(f"csr-{number}", approved=True)
@@ -73,7 +71,7 @@ def test_with_external_approval_only_approved_csrs_are_sent(cluster: Cluster) ->
     assert sink.ids == {f"{uid}/approved": 1 for uid in uids}
 
 
-def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
+def test_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
     """CSRs created while watches are being closed are delivered, without a second list."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         for number in range(20):
@@ -81,14 +79,14 @@ def test_row_03_the_end_of_a_watch_loses_nothing(cluster: Cluster) -> None:
             if number % 5 == 0:
                 cluster.server.close_watches()
         wait_until(lambda: len(sink.events) == 20)
-        assert exporter.counts["lists_total"] == 1
+        assert exporter.metrics.counts["lists_total"] == 1
     assert set(sink.ids.values()) == {1}
 
 
-def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
+def test_forgotten_history_loses_nothing(cluster: Cluster) -> None:
     """After a compaction the watch cannot go on from its version: one list shows what there is, and nothing twice."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
-        wait_until(lambda: exporter.counts.get("watches_total") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("watches_total") == 1)
         cluster.create("csr-1")
         wait_until(lambda: len(sink.events) == 1)
         # The exporter does not see these, so its version stays where it is and is forgotten.
@@ -96,14 +94,14 @@ def test_row_04_forgotten_history_loses_nothing(cluster: Cluster) -> None:
             cluster.create(f"other-{number}", signer_name="example.com/other")
         cluster.server.compact()
         cluster.server.close_watches()
-        wait_until(lambda: exporter.counts["lists_total"] == 2)
+        wait_until(lambda: exporter.metrics.counts["lists_total"] == 2)
         cluster.create("csr-2")
         wait_until(lambda: len(sink.events) == 2)
-        assert exporter.counts["read_failures_total:ExpiredError"] == 1
+        assert exporter.metrics.counts["read_failures_total:ExpiredError"] == 1
     assert sink.names == {"csr-1": 1, "csr-2": 1}
 
 
-def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
+def test_a_lost_acknowledgement(cluster: Cluster) -> None:
     """The function worked and its answer was lost: the same id comes again, and then no more."""
 
     def loses(event: dict[str, Any], times: int, connection: Connection) -> None:
@@ -113,12 +111,12 @@ def test_row_20_a_lost_acknowledgement(cluster: Cluster) -> None:
 
     with Sink(loses) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         uid = cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:ended") == 1)
     assert sink.ids == {f"{uid}/pending": 2}
     assert sink.events[0] == sink.events[1]
 
 
-def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
+def test_one_poison_csr_delays_no_other_csr(cluster: Cluster) -> None:
     """The function never accepts one of them; all the others are delivered once, and it is logged as an error."""
 
     def picky(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:
@@ -132,7 +130,7 @@ def test_row_22_one_poison_csr_delays_nobody(cluster: Cluster) -> None:
         Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
         wait_until(lambda: len(sink.events) >= 50)
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 49)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 49)
         errors = [line for line in lines() if line["severity"] == "ERROR"]
     assert set(sink.names.values()) == {1}
     assert [(line["message"], line["code"]) for line in errors] == [("poison", 400)]
@@ -149,13 +147,13 @@ def test_a_requester_that_always_gets_503_holds_up_no_other(cluster: Cluster) ->
     with Sink(unavailable) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         for number in range(6):
             cluster.create(f"hostile-{number}", requester=hostile)
-        wait_until(lambda: exporter.counts.get("retries_total:unavailable") == 6)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:unavailable") == 6)
         for name in [*honest[:12], "hostile-6", *honest[12:]]:
             cluster.create(name, requester=hostile if name == "hostile-6" else cluster.requester(name))
             wait_until(partial(_was_sent, sink, name))
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 24)
-        wait_until(lambda: exporter.counts.get("retries_total:unavailable") == 7)
-        assert "gate_seconds_total:unavailable" not in exporter.counts
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 24)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:unavailable") == 7)
+        assert "paused_seconds_total:unavailable" not in exporter.metrics.counts
     assert [name for name in sink.names if name in honest] == honest
     assert set(sink.names.values()) == {1}
 
@@ -170,13 +168,13 @@ def test_503_to_different_requesters_stops_everything_for_a_while(cluster: Clust
     with Sink(unavailable) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         for name in ("first", "second"):
             cluster.create(name, requester=cluster.requester(name))
-        wait_until(lambda: exporter.counts.get("retries_total:unavailable", 0) >= 2)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:unavailable", 0) >= 2)
         well.set()
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
-        wait_until(lambda: "gate_seconds_total:unavailable" in exporter.counts)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 2)
+        wait_until(lambda: "paused_seconds_total:unavailable" in exporter.metrics.counts)
 
 
-def test_row_29_ended_while_queued(cluster: Cluster) -> None:
+def test_ended_while_queued(cluster: Cluster) -> None:
     """What is denied or deleted while the function is overloaded is not sent afterwards; what remains is."""
     open_again = threading.Event()
 
@@ -185,22 +183,22 @@ def test_row_29_ended_while_queued(cluster: Cluster) -> None:
 
     with Sink(overloaded) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("first")
-        wait_until(lambda: exporter.counts.get("retries_total:overloaded") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:overloaded") == 1)
         for name in ("denied", "deleted", "recreated", "kept"):
             cluster.create(name)
         cluster.condition("denied", "Denied")
         cluster.api.delete(csr_path("deleted"))
         cluster.api.delete(csr_path("recreated"))
         uid = cluster.create("recreated")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 6)
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 3)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:added") == 6)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:ended") == 3)
         open_again.set()
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 3)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 3)
     assert set(sink.names) == {"first", "kept", "recreated"}
     assert f"{uid}/pending" in sink.ids
 
 
-def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
+def test_churn_while_the_function_works(cluster: Cluster) -> None:
     """A hundred changes of labels lead to no event beyond the first."""
     labelled = threading.Event()
 
@@ -212,9 +210,9 @@ def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
         for number in range(100):
             cluster.api.patch(csr_path("csr-1"), {"metadata": {"labels": {"churn": str(number)}}})
         cluster.create("last")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:added") == 2)
         labelled.set()
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 2)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 2)
     assert sink.names == {"csr-1": 1, "last": 1}
 
 
@@ -222,7 +220,7 @@ def test_row_34_churn_while_the_function_works(cluster: Cluster) -> None:
     ("status", "message"),
     [(301, "endpoint"), (302, "endpoint"), (307, "endpoint"), (404, "endpoint"), (410, "retired")],
 )
-def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
+def test_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
     """No redirect is followed, the watch goes on, and an error in the log says where to look."""
 
     def elsewhere(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes:
@@ -235,9 +233,9 @@ def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message:
         Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
         cluster.create("first")
-        wait_until(lambda: exporter.counts.get(f"retries_total:{message}", 0) >= 1)
+        wait_until(lambda: exporter.metrics.counts.get(f"retries_total:{message}", 0) >= 1)
         cluster.create("later")
-        wait_until(lambda: exporter.counts.get("work_changes_total:added") == 2)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:added") == 2)
         errors = [line for line in lines() if line["severity"] == "ERROR"]
         assert urllib3.request("GET", f"http://{exporter.health_address}/readyz").status == 200
     assert target.requests == []
@@ -246,7 +244,7 @@ def test_row_23_that_is_not_the_function(cluster: Cluster, status: int, message:
     assert sink.server.url in str(errors[0]["reason"])
 
 
-def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
+def test_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
     """Whatever the function's page repeats, the log has the status and the uid."""
     secret = "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoidG9rZW4ifQ.c2lnbmF0dXJl"
     page = f"<html>Bad Request: Authorization: Bearer {secret}".encode()
@@ -256,7 +254,7 @@ def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
         Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("poison_total") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("poison_total") == 1)
         wait_until(lambda: any(line["message"] == "poison" for line in lines()))
         text = json.dumps(lines())
     assert secret not in text
@@ -267,7 +265,7 @@ def test_row_25_nothing_of_an_echoed_token_is_logged(cluster: Cluster) -> None:
 def test_the_health_pages(cluster: Cluster, path: str) -> None:
     """Alive and ready once the first list is there; other pages do not exist."""
     with Sink() as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
-        wait_until(lambda: exporter.counts.get("watches_total", 0) > 0)
+        wait_until(lambda: exporter.metrics.counts.get("watches_total", 0) > 0)
         response = urllib3.request("GET", f"http://{exporter.health_address}{path}")
     if path in {"/livez", "/readyz"}:
         assert (response.status, response.json()) == (200, {"ok": True, "reasons": []})
@@ -287,11 +285,11 @@ def test_the_metrics_of_a_life(cluster: Cluster) -> None:
     with Sink(signs_the_first) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("csr-1")
         uid = cluster.create("waits")
-        wait_until(lambda: exporter.counts.get("work_changes_total:ended") == 1)
-        wait_until(lambda: exporter.counts.get("retries_total:later") == 1)
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:ended") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:later") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 1)
         page = urllib3.request("GET", f"http://{exporter.health_address}/metrics").data.decode()
-        work = urllib3.request("GET", f"http://{exporter.health_address}/debug/work").json()
+        queue = urllib3.request("GET", f"http://{exporter.health_address}/debug/queue").json()
     values = {
         name.removeprefix("csr_exporter_"): float(value)
         for name, value in re.findall(r"^(\S+) (\S+)$", page, re.MULTILINE)
@@ -316,7 +314,7 @@ def test_the_metrics_of_a_life(cluster: Cluster) -> None:
     assert {name: values[name] for name in expected} == expected
     assert values["oldest_undelivered_seconds"] >= 0
     assert values["watch_last_event_timestamp_seconds"] > time.time() - 60
-    assert [(each["uid"], each["stage"]) for each in work] == [(uid, "pending")]
+    assert [(each["uid"], each["stage"]) for each in queue] == [(uid, "pending")]
     assert uid not in page
 
 
@@ -330,7 +328,7 @@ def test_the_log_and_the_event_are_in_one_trace(cluster: Cluster) -> None:
         uid = cluster.create("csr-1")
         wait_until(lambda: any(line["message"] == "acknowledged" for line in lines()))
         (line,) = (line for line in lines() if line["message"] == "acknowledged")
-        assert exporter.counts["send_attempts_total:2xx"] == 1
+        assert exporter.metrics.counts["send_attempts_total:2xx"] == 1
     version, trace, span, _flags = sink.events[0]["traceparent"].split("-")
     assert (version, trace) == ("00", uid.replace("-", ""))
     assert sink.server.requests[0].headers["traceparent"] == sink.events[0]["traceparent"]
@@ -355,10 +353,10 @@ def test_stop_ends_every_thread(cluster: Cluster, moment: str) -> None:
             threading.Timer(0.05, go_on.set).start()
         exporter.stop()
         expected = 1 if moment == "in flight" else 0
-        assert exporter.counts.get("send_attempts_total:2xx", 0) == expected
+        assert exporter.metrics.counts.get("send_attempts_total:2xx", 0) == expected
 
 
-def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
+def test_an_identity_that_comes_late(cluster: Cluster) -> None:
     """Alive and unready without an ID token, and nothing is sent; with it, the event goes out as its bearer."""
     token = jwt(exp=time.time() + 3600)
     ready = threading.Event()
@@ -370,18 +368,18 @@ def test_row_26_an_identity_that_comes_late(cluster: Cluster) -> None:
         configuration = cluster.configuration(sink.server.url, identity=MetadataServer(url=server.url))
         with Exporter(configuration, log=log) as exporter:
             cluster.create("csr-1")
-            wait_until(lambda: exporter.counts.get("retries_total:credential", 0) >= 1)
+            wait_until(lambda: exporter.metrics.counts.get("retries_total:credential", 0) >= 1)
             health = f"http://{exporter.health_address}"
             assert urllib3.request("GET", f"{health}/livez").status == 200
             assert urllib3.request("GET", f"{health}/readyz").json()["reasons"] == ["no ID token yet"]
             assert sink.events == []
             ready.set()
-            wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
+            wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 1)
             assert urllib3.request("GET", f"{health}/readyz").status == 200
         warnings = [line for line in lines() if line["message"] == "no ID token"]
-        assert exporter.counts["token_refresh_errors_total:id"] >= 1
+        assert exporter.metrics.counts["token_refresh_errors_total:id"] >= 1
     assert sink.server.requests[0].headers["authorization"] == f"Bearer {token}"
-    assert [line["error"] for line in warnings] == ["metadata server: got 404"]
+    assert [line["error"] for line in warnings] == ["metadata server: 404"]
 
 
 @pytest.mark.parametrize("provider", [oidc_provider(Project()), gke_provider(Project())], ids=["elsewhere", "GKE"])
@@ -393,11 +391,11 @@ def test_the_identity_of_a_host_network_pod(cluster: Cluster, provider: Provider
         Exporter(_invoking(cluster, google, provider)) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("send_attempts_total:2xx") == 1)
+        wait_until(lambda: exporter.metrics.counts.get("send_attempts_total:2xx") == 1)
     assert sink.names == {"csr-1": 1}
 
 
-def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
+def test_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
     """Every refusal gates everything and blames no CSR; the log says whom and what to look at, and no token."""
     provider = oidc_provider(Project())
     rights = dataclasses.replace(example(provider), invokers=frozenset({"somebody@else.example.com"}))
@@ -408,7 +406,7 @@ def test_row_24_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
         Exporter(_invoking(cluster, google, provider), log=log) as exporter,
     ):
         cluster.create("csr-1")
-        wait_until(lambda: exporter.counts.get("retries_total:credential", 0) >= 2)
+        wait_until(lambda: exporter.metrics.counts.get("retries_total:credential", 0) >= 2)
         refused = [line for line in lines() if line["message"] == "credential"]
     assert sink.events == []
     assert {(line["attempt"], line["code"]) for line in refused} == {(1, 403)}

@@ -1,25 +1,20 @@
 """The requests that make an ID token, to servers that check them, and what each failure is called."""
 
-from __future__ import annotations
-
 import base64
 import json
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from csr_exporter import google
 from csr_exporter.configuration import MetadataServer, UnsafeNone, WorkloadIdentityFederation
 from csr_exporter.connection import Timeouts
-from csr_exporter.identity import IdentityError, IdToken
+from csr_exporter.identity import google
+from csr_exporter.identity.token import IdentityError, IdToken
 from tests.exporter.support import Connection, Request, ScriptedServer, answer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 AUDIENCE = "https://csr-signer-x.a.run.app"
 STS_AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/w/providers/c"
@@ -107,22 +102,30 @@ def test_the_projected_token_is_read_again_every_time(token_file: Path) -> None:
         (
             "/v1/token",
             answer(400, {"error": "invalid_target", "error_description": "The target service is invalid"}),
-            f"STS, audience '{STS_AUDIENCE}': got 400 invalid_target: The target service is invalid",
+            f"STS, audience '{STS_AUDIENCE}': 400 invalid_target: The target service is invalid",
         ),
-        ("/v1/token", answer(200, {"access_token": 5}), "access_token is int"),
-        ("/v1/token", answer(200, {"access_token": "a\r\nb"}), "access_token is str"),
-        ("/v1/token", answer(200, b"<html>"), "access_token is NoneType"),
-        ("/v1/token", answer(404, b"<html>" + b"x" * 70_000), "the answer is longer than"),
+        ("/v1/token", answer(200, {"access_token": 5}), "access_token: Invalid value: int: must be printable text"),
+        (
+            "/v1/token",
+            answer(200, {"access_token": "a\r\nb"}),
+            "access_token: Invalid value: str: must be printable text",
+        ),
+        ("/v1/token", answer(200, b"<html>"), "access_token: Invalid value: NoneType: must be printable text"),
+        ("/v1/token", answer(404, b"<html>" + b"x" * 70_000), "the response: Too long: must have at most"),
         (
             "Accounts",
             answer(403, {"error": {"code": 403, "message": "Permission denied", "status": "PERMISSION_DENIED"}}),
-            f"generateIdToken for {ACCOUNT}: got 403 PERMISSION_DENIED: Permission denied",
+            f"generateIdToken for {ACCOUNT}: 403 PERMISSION_DENIED: Permission denied",
         ),
-        ("Accounts", answer(200, {"token": "no-jwt"}), "the ID token is 6 characters that are no JWT with exp"),
-        ("Accounts", answer(200, {"token": jwt(sub="x")}), "no JWT with exp"),
-        ("Accounts", answer(200, {"token": jwt(exp=1)}), "the ID token has expired"),
-        ("Accounts", answer(200, {"token": jwt(exp=float("nan"))}), "the ID token has expired"),
-        ("Accounts", answer(302, Location="https://elsewhere.example.com/"), "got 302"),
+        (
+            "Accounts",
+            answer(200, {"token": "no-jwt"}),
+            "the ID token: Invalid value: 6 characters: must be a JWT with exp",
+        ),
+        ("Accounts", answer(200, {"token": jwt(sub="x")}), "must be a JWT with exp"),
+        ("Accounts", answer(200, {"token": jwt(exp=1)}), "the ID token expired"),
+        ("Accounts", answer(200, {"token": jwt(exp=float("nan"))}), "the ID token expired"),
+        ("Accounts", answer(302, Location="https://elsewhere.example.com/"), ": 302"),
         ("Accounts", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "generateIdToken for"),
     ],
 )
@@ -168,7 +171,7 @@ def test_the_metadata_server_is_asked_exactly_so() -> None:
 
 
 @pytest.mark.parametrize("reply", [answer(404, b"<html>not ready"), answer(200, b"<html>not ready")])
-def test_row_26_a_metadata_server_that_is_not_ready(reply: bytes) -> None:
+def test_a_metadata_server_that_is_not_ready(reply: bytes) -> None:
     """An error page is an error, with status 200 too."""
     with ScriptedServer(lambda _request, _connection: reply) as server:
         fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
@@ -196,7 +199,7 @@ def test_the_token_says_whom_it_names(claims: dict[str, object], principal: str)
 
 
 @pytest.mark.parametrize("skew", [-300, 300])
-def test_row_27_a_clock_that_is_wrong_does_not_matter(skew: int, token_file: Path) -> None:
+def test_a_clock_that_is_wrong_does_not_matter(skew: int, token_file: Path) -> None:
     """The lifetime is the same, whatever our clock says: it is counted by the service's own Date."""
 
     def google_at(request: Request, connection: Connection) -> bytes:
@@ -211,7 +214,7 @@ def test_row_27_a_clock_that_is_wrong_does_not_matter(skew: int, token_file: Pat
 
 
 @pytest.mark.parametrize("date", ["", "soon", "Fri, 15 Jan 99999999999999999999 08:00:40 GMT"])
-def test_row_27_a_date_that_makes_no_sense(date: str) -> None:
+def test_a_date_that_makes_no_sense(date: str) -> None:
     """Then the lifetime is counted by our own clock."""
     token = jwt(exp=time.time() + 1800)
     with ScriptedServer(lambda _request, _connection: answer(200, token.encode(), Date=date)) as server:
@@ -220,7 +223,7 @@ def test_row_27_a_date_that_makes_no_sense(date: str) -> None:
         assert 0 < fetch().lifetime <= 1800
 
 
-def test_row_26_a_metadata_server_that_is_slow() -> None:
+def test_a_metadata_server_that_is_slow() -> None:
     """It is waited for as long as the time-outs say, and then it is an error like any other."""
     with ScriptedServer(lambda _request, connection: connection.hang()) as server:
         slow = google.source(MetadataServer(url=server.url), AUDIENCE, timeouts=Timeouts(read=0.1, total=0.2))

@@ -1,13 +1,11 @@
 """Cutting a stream into lines, however it arrives."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csr_exporter.json_lines import LineSplitter
+from csr_exporter.watch.stream import LineSplitter
 
 LIMIT = 64
 
@@ -24,7 +22,7 @@ def _lines(*chunks: bytes) -> tuple[list[bytes], int]:
     cuts=st.lists(st.integers(min_value=0, max_value=400)),
     end=st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n\r\n"]),
 )
-def test_row_10_any_cut_gives_the_same_lines(lines: list[str], cuts: list[int], end: bytes) -> None:
+def test_any_cut_gives_the_same_lines(lines: list[str], cuts: list[int], end: bytes) -> None:
     """UTF-8 sequences, CRLF and lines cut anywhere come out whole, empty lines not at all."""
     whole = b"".join(line.encode() + end for line in lines)
     places = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})

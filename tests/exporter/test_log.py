@@ -1,12 +1,10 @@
 """The log: one JSON object per line, bounded, escaped, without credentials, in its CSR's trace."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
 
-from csr_exporter import event
+from csr_exporter import csr
 from csr_exporter.log import LONGEST_VALUE, Log
 from tests.exporter.golden import TRACE, UID
 from tests.exporter.support import captured_log
@@ -38,7 +36,7 @@ def test_a_line_about_a_csr_stands_in_its_trace(project: str, trace: str) -> Non
         log.info("m", code=1)
         about_csr, about_event, about_neither = lines()
     assert about_csr["logging.googleapis.com/trace"] == about_event["logging.googleapis.com/trace"] == trace
-    assert about_event["logging.googleapis.com/spanId"] == event.span_of(f"{UID}/pending")
+    assert about_event["logging.googleapis.com/spanId"] == csr.span_of(f"{UID}/pending")
     assert "logging.googleapis.com/spanId" not in about_csr
     assert not [name for name in about_neither if name.startswith("logging")]
 
@@ -53,7 +51,7 @@ def test_other_parties_text_is_escaped_and_bounded(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [f"Bearer {TOKEN}", f"authorization: bearer abc {TOKEN}", TOKEN, "ya29.a0Af_secret"])
-def test_row_25_credentials_are_left_out(text: str) -> None:
+def test_credentials_are_left_out(text: str) -> None:
     """Nothing that looks like a token is written, also when it is in the middle of something long."""
     with captured_log() as (log, lines):
         log.info("m", text=f"before {text} after")

@@ -1,11 +1,10 @@
 """The metrics: their names are what alerts and dashboards are built on, and no label is anybody else's text."""
 
-from __future__ import annotations
-
 import platform
 import tomllib
 from pathlib import Path
 
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from csr_exporter import VERSION
@@ -27,12 +26,12 @@ NAMES = {
     "inflight": set(),
     "concurrency_limit": set(),
     "circuit_state": set(),
-    "gate_seconds": {"reason"},
-    "work_changes": {"change"},
+    "paused_seconds": {"reason"},
+    "queue_changes": {"change"},
     "names_refused": set(),
     "resync_missed": set(),
     "lists": set(),
-    "relists": {"result"},
+    "resyncs": {"result"},
     "list_seconds": {"le"},
     "list_items": set(),
     "watches": set(),
@@ -58,10 +57,10 @@ def _touched() -> Metrics:
     for counter in (
         metrics.send_attempts,
         metrics.retries,
-        metrics.gate_seconds,
-        metrics.work_changes,
+        metrics.paused_seconds,
+        metrics.queue_changes,
         metrics.watch_restarts,
-        metrics.relists,
+        metrics.resyncs,
         metrics.read_failures,
         metrics.token_refresh_errors,
     ):
@@ -71,7 +70,7 @@ def _touched() -> Metrics:
 
 def test_names_and_labels() -> None:
     """The page has exactly these, each with a help text; the process's own come from prometheus-client."""
-    page = _touched().page().decode()
+    page = generate_latest(_touched().registry).decode()
     found = {family.name: family for family in text_string_to_metric_families(page)}
     ours = {name.removeprefix("csr_exporter_"): family for name, family in found.items() if "csr_exporter_" in name}
     labels = {name: {label for sample in each.samples for label in sample.labels} for name, each in ours.items()}
@@ -82,7 +81,7 @@ def test_names_and_labels() -> None:
 
 def test_the_alarm_is_there_before_it_rings() -> None:
     """A counter that appears only with its first event raises no alert: `increase` needs a value before it."""
-    assert b"csr_exporter_resync_missed_total 0.0\n" in Metrics().page()
+    assert b"csr_exporter_resync_missed_total 0.0\n" in generate_latest(Metrics().registry)
 
 
 def test_build_info_has_the_projects_version() -> None:
@@ -90,7 +89,7 @@ def test_build_info_has_the_projects_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
     info = f'csr_exporter_build_info{{python="{platform.python_version()}",version="{VERSION}"}} 1.0\n'
-    assert info.encode() in Metrics().page()
+    assert info.encode() in generate_latest(Metrics().registry)
 
 
 def test_counts() -> None:
@@ -99,10 +98,10 @@ def test_counts() -> None:
     metrics.lists.inc()
     metrics.lists.inc(2)
     metrics.oversize.inc(0)
-    metrics.work_changes.labels("added").inc(4)
+    metrics.queue_changes.labels("added").inc(4)
     metrics.delivery_seconds.observe(5)
     metrics.list_items.set(7)
-    assert metrics.counts == {"lists_total": 3, "work_changes_total:added": 4}
+    assert metrics.counts == {"lists_total": 3, "queue_changes_total:added": 4}
 
 
 def test_two_in_one_process_do_not_meet() -> None:

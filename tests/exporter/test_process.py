@@ -1,7 +1,5 @@
 """The exporter as a process: started, killed, told to end, and weighed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -11,8 +9,9 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
@@ -38,9 +37,7 @@ from tests.exporter.support import (
     wait_until,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+pytestmark = pytest.mark.slow
 PACKAGE = Path(__file__).parents[2] / "infra" / "exporter"
 LIMIT_MIB = 40
 """What the exporter may take with 5,000 CSRs waiting (resident)."""
@@ -57,7 +54,7 @@ def _log(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / "log").read_text().splitlines()]
 
 
-def test_row_30_kill_minus_9_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_kill_minus_9_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
     """Killed before the first event, after it, in the middle and near the end: the next start makes up for it."""
     with Sink() as sink:
         document = cluster.document(sink.server.url)
@@ -73,7 +70,7 @@ def test_row_30_kill_minus_9_loses_nothing(cluster: Cluster, tmp_path: Path) -> 
     assert {len(name.split("/")) for name in sink.ids} == {2}
 
 
-def test_row_30_sigterm_finishes_what_is_in_flight(tmp_path: Path) -> None:
+def test_sigterm_finishes_what_is_in_flight(tmp_path: Path) -> None:
     """More than 32 in flight: it takes nothing new, waits for the answers, says what is left, and ends with 0."""
     warm, go_on = 800, threading.Event()
 
@@ -128,7 +125,10 @@ def test_a_taken_health_port_is_said_and_ends(cluster: Cluster, tmp_path: Path) 
 def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> None:
     """A fault that nobody thought of must not leave a process that looks alive: status 1, and the next start lists."""
     (tmp_path / "exporter.json").write_text(cluster.document("http://127.0.0.1:1"))
-    fault = "from csr_exporter import __main__, reader; del reader.Reader._cycle; raise SystemExit(__main__.main())"
+    fault = (
+        "from csr_exporter import __main__; from csr_exporter.watch.reflector import Reflector; "
+        "del Reflector._cycle; raise SystemExit(__main__.main())"
+    )
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
     ended = subprocess.run([sys.executable, "-c", fault], env=environment, capture_output=True, check=False, timeout=30)
     messages = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
@@ -196,7 +196,7 @@ def _peak_mib(pid: int) -> float:
 
 
 @pytest.mark.parametrize("state", ["unsent", "acknowledged"])
-def test_row_01_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> None:
+def test_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> None:
     """Below the limit after the list, whether the function is away or acknowledges (a thousand) without effect."""
 
     def away(event: dict[str, Any], _times: int, _connection: Connection) -> bytes | None:

@@ -1,12 +1,10 @@
 """Which replica sends at once, and how long the others leave a CSR to it."""
 
-from __future__ import annotations
-
 import uuid
 
 import pytest
 
-from csr_exporter.replicas import Replicas
+from csr_exporter.queue.replicas import Replicas
 
 UIDS = [
     str(uuid.UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128), version=4)) for number in range(3000)

@@ -1,6 +1,4 @@
-"""Rows of the fault table on a virtual clock: work, turns, budgets, replicas, pace and circuit together."""
-
-from __future__ import annotations
+"""Faults on a virtual clock: work queue, rate limits, replicas, limiter and circuit breaker together."""
 
 import dataclasses
 import random
@@ -10,14 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from csr_exporter.answer import Answer, Verdict, verdict_of
-from csr_exporter.budget import Limits
-from csr_exporter.circuit import LONGEST_PAUSE, State
 from csr_exporter.csr import Stage
-from csr_exporter.pace import LONGEST_UNAVAILABLE_PAUSE, START
-from csr_exporter.replicas import Replicas
-from csr_exporter.retry import LONGEST_RETRY, POISON_RETRY
-from csr_exporter.work import Change, Parcel, Work
+from csr_exporter.delivery.limiter import LONGEST_PAUSE, LONGEST_UNAVAILABLE_PAUSE, START, State
+from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.replicas import Replicas
+from csr_exporter.queue.retry_policy import LONGEST_RETRY, POISON_RETRY, Answer, Verdict, verdict_of
+from csr_exporter.queue.work_queue import Change, WorkItem, WorkQueue
 from tests.exporter.simulation import ISSUED, Simulation
 from tests.exporter.support import reference
 
@@ -25,12 +21,12 @@ FAILED = Answer(verdict=Verdict.LATER, status=500)
 UNREACHABLE = Answer(verdict=Verdict.SLOW)
 
 
-def _works(count: int, *, seed: int = 7) -> list[Work]:
+def _queues(count: int, *, seed: int = 7) -> list[WorkQueue]:
     chance = random.Random(seed).random  # noqa: S311 - no secret
-    return [Work(replicas=Replicas(count=count, ordinal=ordinal), chance=chance) for ordinal in range(count)]
+    return [WorkQueue(replicas=Replicas(count=count, ordinal=ordinal), chance=chance) for ordinal in range(count)]
 
 
-def test_row_02_a_burst_of_3000() -> None:
+def test_a_burst_of_3000() -> None:
     """3,000 CSRs within five seconds, a function of 80 ms: each is sent exactly once, and soon after the last came."""
     simulation = Simulation()
     for number in range(3000):
@@ -39,50 +35,50 @@ def test_row_02_a_burst_of_3000() -> None:
     assert (len(simulation.issued), set(simulation.ids.values())) == (3000, {1})
 
 
-def test_row_16_an_hour_of_500() -> None:
+def test_an_hour_of_500() -> None:
     """Attempts per CSR stay few, nothing more is held than the CSRs, and afterwards all are delivered soon."""
-    simulation = Simulation(function=lambda _parcel, now: (0.05, ISSUED if now >= 3600 else FAILED))
+    simulation = Simulation(function=lambda _item, now: (0.05, ISSUED if now >= 3600 else FAILED))
     for number in range(50):
         simulation.create(number)
     simulation.run(3600.0)
     assert max(simulation.numbers.values()) <= 10 + 3600 / (LONGEST_RETRY / 2)
-    assert len(simulation.works[0]) == 50
+    assert len(simulation.queues[0]) == 50
     simulation.run(3600.0 + LONGEST_RETRY + 1)
-    assert (len(simulation.issued), len(simulation.works[0])) == (50, 0)
+    assert (len(simulation.issued), len(simulation.queues[0])) == (50, 0)
 
 
 @pytest.mark.parametrize("asked", [30.0, 300.0])
-def test_row_17_retry_after_of_429_is_everybodys(asked: float) -> None:
+def test_retry_after_of_429_is_everybodys(asked: float) -> None:
     """Within what 429 asks for nothing at all is sent, though new CSRs appear; then everything is."""
     overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=asked)
-    simulation = Simulation(function=lambda _parcel, now: (0.01, overloaded if now < 1 else ISSUED))
+    simulation = Simulation(function=lambda _item, now: (0.01, overloaded if now < 1 else ISSUED))
     simulation.create(1)
     for number in range(2, 20):
         simulation.at(float(number), partial(simulation.create, number))
     simulation.run(asked + LONGEST_RETRY)
     assert simulation.sent[1].at == pytest.approx(asked + 0.01)
     assert len(simulation.issued) == 19
-    assert simulation.handouts[0].gated(simulation.now) == {"overloaded": pytest.approx(asked)}
+    assert simulation.limiters[0].paused_seconds(simulation.now) == {"overloaded": pytest.approx(asked)}
 
 
-def test_row_18_half_of_the_answers_are_503() -> None:
+def test_half_of_the_answers_are_503() -> None:
     """The concurrency falls, stays above none, and everything is delivered; without the 503 it grows to the cap."""
     chance = random.Random(18).random  # noqa: S311 - no secret
     bad = Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=0.5)
-    simulation = Simulation(function=lambda _parcel, now: (0.08, bad if now < 30 and chance() < 0.5 else ISSUED))
+    simulation = Simulation(function=lambda _item, now: (0.08, bad if now < 30 and chance() < 0.5 else ISSUED))
     for number in range(2000):
         simulation.create(number)
     simulation.run(30.0)
-    assert simulation.paces[0].limit <= 2
+    assert simulation.limiters[0].limit <= 2
     assert len(simulation.issued) > 30
     simulation.run(120.0)
     assert len(simulation.issued) == 2000
-    assert simulation.paces[0].limit > START
+    assert simulation.limiters[0].limit > START
 
 
-def test_row_19_a_function_that_hangs() -> None:
+def test_a_function_that_hangs() -> None:
     """Each delivery ends with its time-out and is retried; meanwhile nothing piles up, and few are under way."""
-    simulation = Simulation(function=lambda _parcel, now: (60.0, UNREACHABLE) if now < 600 else (0.08, ISSUED))
+    simulation = Simulation(function=lambda _item, now: (60.0, UNREACHABLE) if now < 600 else (0.08, ISSUED))
     for number in range(500):
         simulation.create(number)
     simulation.run(600.0)
@@ -92,17 +88,17 @@ def test_row_19_a_function_that_hangs() -> None:
     assert len(simulation.issued) == 500
 
 
-def test_row_20_a_lost_acknowledgement_is_the_same_event() -> None:
+def test_a_lost_acknowledgement_is_the_same_event() -> None:
     """What was processed but not acknowledged comes again under the same id, and only then as another attempt."""
-    simulation = Simulation(function=lambda parcel, _now: (0.1, UNREACHABLE if parcel.attempt == 1 else ISSUED))
+    simulation = Simulation(function=lambda item, _now: (0.1, UNREACHABLE if item.attempt == 1 else ISSUED))
     simulation.create(1)
     simulation.run(60.0)
     assert [each.id for each in simulation.sent] == [f"{reference(1).uid}/approved"] * 2
 
 
-def test_row_21_acknowledged_but_never_issued() -> None:
+def test_acknowledged_but_never_issued() -> None:
     """Resent after 60 s, then after twice as long each time up to an hour, each time under an id of its own."""
-    simulation = Simulation(function=lambda _parcel, _now: (0.0, ISSUED), issues=False)
+    simulation = Simulation(function=lambda _item, _now: (0.0, ISSUED), issues=False)
     simulation.create(1)
     simulation.run(86_400.0)
     times = [each.at for each in simulation.sent]
@@ -113,12 +109,12 @@ def test_row_21_acknowledged_but_never_issued() -> None:
     assert set(simulation.ids.values()) == {1}
 
 
-def test_row_22_a_poison_csr_of_a_thousand() -> None:
+def test_a_poison_csr_of_a_thousand() -> None:
     """The others are sent exactly as they would be without it; it comes back once an hour."""
     poison = Answer(verdict=Verdict.POISON, status=400)
 
-    def function(parcel: Parcel, _now: float) -> tuple[float, Answer]:
-        return 0.08, poison if parcel.reference.uid == reference(500).uid else ISSUED
+    def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
+        return 0.08, poison if item.reference.uid == reference(500).uid else ISSUED
 
     simulations = Simulation(function=function), Simulation()
     for simulation in simulations:
@@ -133,11 +129,11 @@ def test_row_22_a_poison_csr_of_a_thousand() -> None:
     assert simulations[0].numbers[500] == 1 + (86_400 - 60) // POISON_RETRY
 
 
-def test_row_22_hanging_csrs_of_one_pod_hold_up_nobody() -> None:
+def test_hanging_csrs_of_one_pod_delay_no_other_pod() -> None:
     """Six CSRs of a pod that always time out: whoever comes meanwhile is served at once, but for the first minute."""
 
-    def function(parcel: Parcel, _now: float) -> tuple[float, Answer]:
-        return (60.0, UNREACHABLE) if parcel.reference.requester == reference(1).requester else (0.08, ISSUED)
+    def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
+        return (60.0, UNREACHABLE) if item.reference.requester == reference(1).requester else (0.08, ISSUED)
 
     simulation = Simulation(function=function)
     for number in range(1, 7):
@@ -150,12 +146,12 @@ def test_row_22_hanging_csrs_of_one_pod_hold_up_nobody() -> None:
     assert max(simulation.issued[number] - when for number, when in arrivals.items()) <= 0.1
 
 
-def test_row_22_hanging_csrs_of_two_pods_take_no_place_for_long() -> None:
+def test_hanging_csrs_of_two_pods_take_no_place_for_long() -> None:
     """They fill all places at first; each ten seconds without an answer there is one more, and others pass by it."""
     hanging = {reference(1, pod=pod).requester for pod in (1, 2)}
 
-    def function(parcel: Parcel, _now: float) -> tuple[float, Answer]:
-        return (60.0, UNREACHABLE) if parcel.reference.requester in hanging else (0.08, ISSUED)
+    def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
+        return (60.0, UNREACHABLE) if item.reference.requester in hanging else (0.08, ISSUED)
 
     simulation = Simulation(function=function)
     for number in range(1, 25):
@@ -169,10 +165,10 @@ def test_row_22_hanging_csrs_of_two_pods_take_no_place_for_long() -> None:
     assert max(wait for when, wait in waits.items() if when > 180.0) <= 0.1
 
 
-def test_row_23_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
+def test_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
     """A firewall that dislikes a name, say: once it stops everything for a moment, then it is that CSR's matter."""
     odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
-    simulation = Simulation(function=lambda parcel, _now: (0.08, odd if parcel.reference == reference(1) else ISSUED))
+    simulation = Simulation(function=lambda item, _now: (0.08, odd if item.reference == reference(1) else ISSUED))
     simulation.create(1)
     arrivals = {number: 100.0 + 0.5 * number for number in range(2, 1000)}
     for number, when in arrivals.items():
@@ -193,7 +189,7 @@ def _with_hostile_pods(*pods: int, arrivals: dict[int, float]) -> Simulation:
     """Pods whose CSRs always get 503: six CSRs at once, then one each 30 s. Beside them honest pods with one CSR."""
     hostile = {reference(pod=pod).requester for pod in pods}
     simulation = Simulation(
-        function=lambda parcel, _now: (0.08, UNAVAILABLE if parcel.reference.requester in hostile else ISSUED)
+        function=lambda item, _now: (0.08, UNAVAILABLE if item.reference.requester in hostile else ISSUED)
     )
     for pod in pods:
         for number in range(26):
@@ -222,14 +218,14 @@ def _longest_wait(simulation: Simulation, arrivals: dict[int, float]) -> float:
     ],
 )
 def test_a_pod_that_always_gets_503_holds_up_no_honest_pod(first: float, interval: float) -> None:
-    """24 honest pods are sent at once, in order of arrival, each once; the attacker has what its budget allows."""
+    """24 honest pods are sent at once, in order of arrival, each once; the attacker has what its rate limit allows."""
     arrivals = {number: first + place * interval for place, number in enumerate(HONEST)}
     simulation = _with_hostile_pods(1, arrivals=arrivals)
     assert _longest_wait(simulation, arrivals) <= 0.5
     assert {simulation.numbers[number] for number in HONEST} == {1}
     assert sum(1 for each in simulation.sent if each.number >= 1000) <= 6 + 600 / 30
-    assert simulation.handouts[0].gated(simulation.now) == {}
-    assert simulation.paces[0].limit >= START
+    assert simulation.limiters[0].paused_seconds(simulation.now) == {}
+    assert simulation.limiters[0].limit >= START
 
 
 @pytest.mark.parametrize("first", [0.1, 3.0, 31.0, 392.0])
@@ -246,8 +242,8 @@ def test_a_suspects_retries_cost_tokens() -> None:
     odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
     mine = reference(pod=1).requester
     simulation = Simulation(
-        Work(limits=Limits(burst=2, seconds=300)),
-        function=lambda parcel, _now: (0.08, odd if parcel.reference.requester == mine else ISSUED),
+        WorkQueue(rate_limit=RateLimit(burst=2, seconds=300)),
+        function=lambda item, _now: (0.08, odd if item.reference.requester == mine else ISSUED),
     )
     for number in (1, 2):
         simulation.create(number, pod=1)
@@ -255,13 +251,13 @@ def test_a_suspects_retries_cost_tokens() -> None:
         simulation.at(float(number), partial(simulation.create, number))
     simulation.run(700.0)
     assert len(simulation.issued) == 600
-    charged = [each for each in simulation.sent if each.parcel.suspect]
+    charged = [each for each in simulation.sent if each.item.suspect]
     assert len(charged) <= 2 * (1 + 600 / 300)
 
 
 def test_503_to_everybody_stops_nearly_everything() -> None:
     """An overloaded or misconfigured function gets two events each five seconds; when it is well, all are issued."""
-    simulation = Simulation(function=lambda _parcel, now: (0.08, UNAVAILABLE if now < 300 else ISSUED))
+    simulation = Simulation(function=lambda _item, now: (0.08, UNAVAILABLE if now < 300 else ISSUED))
     for number in range(1000):
         simulation.create(number)
     simulation.run(300.0)
@@ -270,10 +266,10 @@ def test_503_to_everybody_stops_nearly_everything() -> None:
     assert len(simulation.issued) == 1000
 
 
-def test_row_29_ended_while_the_gate_is_shut() -> None:
+def test_a_csr_that_ends_during_a_pause_is_not_sent() -> None:
     """Denied, deleted or issued while it could not be sent: nothing of it is sent; the same name again is new work."""
     overloaded = Answer(verdict=Verdict.OVERLOADED, status=429, retry_after=60.0)
-    simulation = Simulation(function=lambda _parcel, now: (0.01, overloaded if now < 1 else ISSUED))
+    simulation = Simulation(function=lambda _item, now: (0.01, overloaded if now < 1 else ISSUED))
     simulation.create(1)
     simulation.run(0.5)
     for number in range(2, 50):
@@ -287,9 +283,9 @@ def test_row_29_ended_while_the_gate_is_shut() -> None:
     assert [each.number for each in simulation.sent] == [1, 50]
 
 
-def test_row_31_two_healthy_replicas() -> None:
+def test_two_healthy_replicas() -> None:
     """Each CSR is sent by its owner alone: below 1 % are sent by both, and both do their share."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     for number in range(2000):
         simulation.at(number / 500, partial(simulation.create, number))
     simulation.run(60.0)
@@ -298,38 +294,38 @@ def test_row_31_two_healthy_replicas() -> None:
     assert 0.4 < sum(each.replica for each in simulation.sent) / len(simulation.sent) < 0.6
 
 
-def test_row_31_equal_work_has_equal_ids() -> None:
+def test_equal_work_has_equal_ids() -> None:
     """What both replicas send, since the function is slow, is the same event with the same id."""
-    simulation = Simulation(*_works(2), function=lambda _parcel, _now: (40.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (40.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.run(120.0)
     twice = [each for each in simulation.sent if simulation.numbers[each.number] > 1]
     assert twice
     assert len({each.id for each in twice}) == len({each.number for each in twice})
-    assert {each.parcel.takeover for each in twice if each.at >= 15.0} == {True}
+    assert {each.item.takeover for each in twice if each.at >= 15.0} == {True}
 
 
-def test_row_32_a_frozen_owner() -> None:
+def test_a_frozen_owner() -> None:
     """Its CSRs are sent by the other after the delay; when it goes on it does no harm, and no CSR is left over."""
-    simulation = Simulation(*_works(2))
+    simulation = Simulation(*_queues(2))
     simulation.at(1.0, lambda: simulation.frozen.add(0))
     for number in range(200):
         simulation.at(2.0, partial(simulation.create, number))
     simulation.at(61.0, lambda: simulation.thaw(0))
     simulation.run(60.0)
     assert len(simulation.issued) == 200
-    taken_over = [each for each in simulation.sent if each.parcel.takeover]
+    taken_over = [each for each in simulation.sent if each.item.takeover]
     assert {each.at >= 17.0 for each in taken_over} == {True}
     assert len(taken_over) == sum(1 for number in range(200) if Replicas(count=2).delay(reference(number).uid) == 0)
     simulation.run(300.0)
     assert len(simulation.sent) == 200
-    assert [len(work) for work in simulation.works] == [0, 0]
+    assert [len(queue) for queue in simulation.queues] == [0, 0]
 
 
-def test_row_32_a_frozen_owner_with_events_under_way() -> None:
+def test_a_frozen_owner_with_events_under_way() -> None:
     """Answers that a frozen replica could not hear are heard later: at most the same events again."""
-    simulation = Simulation(*_works(2), function=lambda _parcel, _now: (5.0, ISSUED))
+    simulation = Simulation(*_queues(2), function=lambda _item, _now: (5.0, ISSUED))
     for number in range(8):
         simulation.create(number)
     simulation.at(1.0, lambda: simulation.frozen.add(0))
@@ -337,14 +333,14 @@ def test_row_32_a_frozen_owner_with_events_under_way() -> None:
     simulation.run(300.0)
     assert len(simulation.issued) == 8
     assert len({each.id for each in simulation.sent}) == 8
-    assert [len(work) for work in simulation.works] == [0, 0]
+    assert [len(queue) for queue in simulation.queues] == [0, 0]
 
 
 @pytest.mark.parametrize("beliefs", [[(1, 0), (2, 1)], [(2, 0), (3, 1)], [(3, 2), (2, 1)], [(2, 0), (2, 0)], [(2, 5)]])
-def test_row_32_replicas_that_disagree_on_their_number(beliefs: list[tuple[int, int]]) -> None:
+def test_replicas_that_disagree_on_their_number(beliefs: list[tuple[int, int]]) -> None:
     """Whatever each takes for the number and its own place: no CSR is left over, duplicates have the same id."""
-    works = [Work(replicas=Replicas(count=count, ordinal=ordinal)) for count, ordinal in beliefs]
-    simulation = Simulation(*works)
+    queues = [WorkQueue(replicas=Replicas(count=count, ordinal=ordinal)) for count, ordinal in beliefs]
+    simulation = Simulation(*queues)
     for number in range(300):
         simulation.create(number)
     simulation.run(120.0)
@@ -354,11 +350,11 @@ def test_row_32_replicas_that_disagree_on_their_number(beliefs: list[tuple[int, 
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
-def test_row_33_a_jump_of_the_wall_clock(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jump_of_the_wall_clock(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour forth or back changes no event and no pause."""
 
     def sent() -> list[tuple[float, str]]:
-        simulation = Simulation(function=lambda parcel, _now: (0.1, FAILED if parcel.attempt < 5 else ISSUED))
+        simulation = Simulation(function=lambda item, _now: (0.1, FAILED if item.attempt < 5 else ISSUED))
         for number in range(50):
             simulation.create(number)
         simulation.run(1000.0)
@@ -370,12 +366,12 @@ def test_row_33_a_jump_of_the_wall_clock(jump: float, monkeypatch: pytest.Monkey
     assert sent() == before
 
 
-def test_row_34_a_hundred_modifications_a_second() -> None:
+def test_a_hundred_modifications_a_second() -> None:
     """A minute of churn on one CSR, deferred meanwhile: one piece of work, and no event that a quiet one has not."""
     deferred = Answer(verdict=Verdict.LATER, status=425, retry_after=2.0)
 
     def sent(*, churn: bool) -> list[float]:
-        simulation = Simulation(function=lambda _parcel, now: (0.05, ISSUED if now > 60 else deferred))
+        simulation = Simulation(function=lambda _item, now: (0.05, ISSUED if now > 60 else deferred))
         simulation.create(1)
         for version in range(6000 if churn else 0):
             changed = dataclasses.replace(reference(1), resource_version=str(version))
@@ -387,8 +383,8 @@ def test_row_34_a_hundred_modifications_a_second() -> None:
     assert sent(churn=True) == pytest.approx(sent(churn=False), abs=0.1)
 
 
-def test_a_looping_pod_delays_nobody() -> None:
-    """One pod creates and deletes 260 CSRs a second: it gets its budget, and 500 others what they get without it."""
+def test_a_looping_pod_delays_no_other_csr() -> None:
+    """One pod creates and deletes 260 CSRs a second: it gets its rate limit, and 500 others what they get otherwise."""
     simulations = Simulation(), Simulation()
     for looping, simulation in enumerate(simulations):
         for number in range(500):
@@ -406,10 +402,10 @@ def test_a_looping_pod_delays_nobody() -> None:
 
 def test_a_pod_that_files_without_end_fills_nothing() -> None:
     """20,000 CSRs of one pod are not held, 5,000 of other pods are; and each of these is sent before its seventh."""
-    work = Work()
-    simulation = Simulation(work)
-    changes = [work.see(reference(100_000 + number, pod=1), Stage.PENDING, now=0.0) for number in range(20_000)]
-    assert changes.count(Change.CROWDED) == 20_000 - Limits().most_held
+    queue = WorkQueue()
+    simulation = Simulation(queue)
+    changes = [queue.see(reference(100_000 + number, pod=1), Stage.PENDING, now=0.0) for number in range(20_000)]
+    assert changes.count(Change.OVER_LIMIT) == 20_000 - RateLimit().most_held
     for number in range(5000):
         simulation.create(number, pod=number + 2)
     simulation.run(30.0)
@@ -418,9 +414,9 @@ def test_a_pod_that_files_without_end_fills_nothing() -> None:
     assert [each.number >= 100_000 for each in simulation.sent[:10]].count(True) == 1
 
 
-def test_a_full_burst_is_sent_in_turns() -> None:
+def test_a_full_burst_is_sent_round_robin() -> None:
     """Where a requester may have much at once, others still wait for one of its events, not for all of them."""
-    simulation = Simulation(Work(limits=Limits(burst=1000, seconds=1)))
+    simulation = Simulation(WorkQueue(rate_limit=RateLimit(burst=1000, seconds=1)))
     for number in range(1000):
         simulation.create(number, pod=1)
     for number in range(1000, 1010):
@@ -432,14 +428,14 @@ def test_a_full_burst_is_sent_in_turns() -> None:
 
 def test_the_circuit_opens_and_closes() -> None:
     """A function that is gone is asked by one event at a time, ever less often; when it is back, everything follows."""
-    simulation = Simulation(function=lambda _parcel, now: (0.01, UNREACHABLE if now < 300 else ISSUED))
+    simulation = Simulation(function=lambda _item, now: (0.01, UNREACHABLE if now < 300 else ISSUED))
     for number in range(1000):
         simulation.create(number)
     simulation.run(1.0)
-    assert simulation.paces[0].state(simulation.now) is State.OPEN
+    assert simulation.limiters[0].state(simulation.now) is State.OPEN
     simulation.run(300.0)
     assert len(simulation.sent) <= START + 6 + 300 / LONGEST_PAUSE
     simulation.run(300.0 + LONGEST_PAUSE + 20)
     assert len(simulation.issued) == 1000
-    assert simulation.paces[0].state(simulation.now) is State.CLOSED
-    assert set(simulation.handouts[0].gated(simulation.now)) == {"slow"}
+    assert simulation.limiters[0].state(simulation.now) is State.CLOSED
+    assert set(simulation.limiters[0].paused_seconds(simulation.now)) == {"slow"}

@@ -452,12 +452,14 @@ class HasPem(Protocol):
 
 def make_issuer(of: HasPem | None = None, *, chain: Sequence[HasPem] = (), trust: bytes | None = None) -> Issuer:
     """The issuer of a CA; its trust bundle is the last of the chain unless said otherwise."""
-    links = [of or authority(), *chain]
+    links = tuple(link.pem for link in (of or authority(), *chain))
+    return _loaded(b"".join(links), links[-1] if trust is None else trust)
+
+
+@cache
+def _loaded(certificate: bytes, trust_bundle: bytes) -> Issuer:
     return issuers.load(
-        key_version=KEY_VERSION,
-        certificate=b"".join(link.pem for link in links),
-        trust_bundle=links[-1].pem if trust is None else trust,
-        protection_level="HSM",
+        key_version=KEY_VERSION, certificate=certificate, trust_bundle=trust_bundle, protection_level="HSM"
     )
 
 

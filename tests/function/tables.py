@@ -465,6 +465,11 @@ USAGE_CASES: Final = (
         "extended_key_usage.not_allowed",
         request={"extended_key_usage": (CLIENT_AUTH, "1.3.6.1.4.1.311.20.2.2")},
     ),
+    case(
+        "metadata that leave the certificate no room in etcd",
+        "object.size",
+        csr={"metadata": {"generateName": "x" * (1 << 20)}},
+    ),
     case("further usages in the spec", "usages.not_allowed", csr={"usages": (*USAGES, "cert sign")}),
     case("an any usage in the spec", "usages.not_allowed", csr={"usages": ("any",)}),
     case("no usages in the spec", "usages.not_allowed", csr={"usages": ()}, invalid="spec.usages"),

@@ -218,7 +218,7 @@ def test_a_waived_credential_id_is_not_missed() -> None:
     assert isinstance(identify(requester, credential_id=False), tuple)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     username=st.text(max_size=60) | st.builds("system:serviceaccount:{}:{}".format, st.text(max_size=20), st.text()),
     extra=st.dictionaries(st.sampled_from(sorted(make_extra())), st.lists(st.text(max_size=20), max_size=3)),

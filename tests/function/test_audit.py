@@ -140,7 +140,7 @@ def test_a_trace_is_named_where_there_is_one(project: str, trace_id: str, trace:
     assert json.loads(line).get("logging.googleapis.com/trace") == trace
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(message=st.text(), facts=st.dictionaries(st.sampled_from(["a", "b"]), st.text() | st.integers() | st.none()))
 def test_any_text_stays_within_its_line(message: str, facts: dict[str, Any]) -> None:
     """ASCII, valid JSON, one line end: no text can end the record or begin another."""

@@ -394,7 +394,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(changes=st.dictionaries(st.sampled_from([*event(), "data_base64", "extra"]), JSON, max_size=4))
 def test_any_event_is_a_reference_or_an_error(changes: dict[str, Any]) -> None:
     """Attributes of any JSON: no other exception leaves, and a reference is always safe in a path."""
@@ -407,7 +407,7 @@ def test_any_event_is_a_reference_or_an_error(changes: dict[str, Any]) -> None:
     assert reference.name not in ("", ".", "..")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     body=st.binary(max_size=200),
     headers=st.dictionaries(

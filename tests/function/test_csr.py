@@ -34,6 +34,7 @@ def test_the_api_servers_json_is_a_value() -> None:
     api = make_csr_object(expiration_seconds=3600, conditions=[APPROVED | {"message": "evidence"}], certificate=b"PEM")
     document = json.dumps(api).encode()
     assert CertificateSigningRequest.from_api(document, name=NAME) == CertificateSigningRequest(
+        size=len(document),
         name=f"node-certs:{POD}",
         uid=CSR_UID,
         resource_version="4711",
@@ -156,6 +157,10 @@ def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
         pytest.param(
             _with(spec=make_csr_object()["spec"] | {"expirationSeconds": "600"}), id="expirationSeconds that are a text"
         ),
+        pytest.param(
+            _with(metadata=make_csr_object()["metadata"] | {"resourceVersion": "4" * 129}),
+            id="a long resourceVersion",
+        ),
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),
         pytest.param(_with(status={"conditions": [{"status": "True"}]}), id="a condition without a type"),
@@ -204,7 +209,7 @@ def test_triage_reads_nothing_of_the_request() -> None:
     assert triage(csr, uid=CSR_UID, signer_name=SIGNER_NAME, approve=True) == "other-signer"
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(seconds=st.integers(min_value=0, max_value=10**10))
 def test_any_creation_of_the_api_server_is_read(seconds: int) -> None:
     """Whole seconds, UTC."""

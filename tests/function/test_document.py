@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         read(Outer, tmp_path / name)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(text=st.binary(max_size=200))
 def test_any_file_is_a_value_or_an_error(text: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No other exception leaves the reader."""

@@ -368,14 +368,14 @@ def test_signature_algorithms_are_calicos() -> None:
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_an_answer(encoded: bytes) -> None:
     """Bytes of any kind are a key or a violation, never an exception."""
     assert isinstance(examine(encoded), PublicKey | Violation)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     info=st.sampled_from([public_key_info(ec_key()), public_key_info(ec_key("P-521")), public_key_info(rsa_key())]),
     data=st.data(),

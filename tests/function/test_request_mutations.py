@@ -1,7 +1,8 @@
 """A request that was accepted, with one byte changed: refused, or the same request to the last name.
 
-Not a sample of places but all of them, in the DER and in the PEM text; of the values of a byte the eight that differ in
-one bit, and some that mean something in DER or PEM. No byte can change what is certified.
+Not a sample of places but all of them, in the DER and in the PEM text. Of the values of a byte: the eight that differ
+in one bit, and some that mean something in DER or PEM. For the longer keys, which the same code reads, it is one of
+those eight; and the PEM text is read before any key. No byte can change what is certified.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,6 +40,12 @@ def one_byte_other(encoded: bytes, values: bytes) -> Iterator[bytes]:
             yield encoded[:place] + bytes([value]) + encoded[place + 1 :]
 
 
+def one_bit_other(encoded: bytes) -> Iterator[bytes]:
+    """Every place with one of its bits flipped, the next place with its next bit."""
+    for place, byte in enumerate(encoded):
+        yield encoded[:place] + bytes([byte ^ 1 << place % 8]) + encoded[place + 1 :]
+
+
 def one_byte_more_or_less(encoded: bytes, values: bytes) -> Iterator[bytes]:
     """Every place without its byte, every place with one before it, and every beginning."""
     for place in range(len(encoded)):
@@ -70,8 +77,9 @@ def _accepted(key: str) -> CertificationRequest:
 @pytest.mark.parametrize("key", KEYS)
 def test_no_byte_of_the_der_can_change_unseen(key: str) -> None:
     """Nor is there one whose change makes no difference: the signature covers everything but itself."""
-    changed = list(map(pem, one_byte_other(honest(key), OF_DER)))
-    assert len(changed) > 10 * len(honest(key))
+    others = one_byte_other(honest(key), OF_DER) if key == "P-256" else one_bit_other(honest(key))
+    changed = list(map(pem, others))
+    assert len(changed) >= len(honest(key))
     assert [text for text in changed if not _refused(parse(text))] == []
 
 
@@ -82,13 +90,11 @@ def test_no_byte_of_the_der_can_come_or_go_unseen(key: str) -> None:
     assert [text for text in changed if not _refused(parse(text))] == []
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_no_character_of_the_pem_can_change_unseen(key: str) -> None:
+def test_no_character_of_the_pem_can_change_unseen() -> None:
     """What is not refused is the same request: a line may end in another way."""
-    assert unseen(one_byte_other(pem(honest(key)), OF_PEM), _accepted(key)) == []
+    assert unseen(one_byte_other(pem(honest("P-256")), OF_PEM), _accepted("P-256")) == []
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_no_character_of_the_pem_can_come_or_go_unseen(key: str) -> None:
+def test_no_character_of_the_pem_can_come_or_go_unseen() -> None:
     """Likewise: a line may be broken in two."""
-    assert unseen(one_byte_more_or_less(pem(honest(key)), OF_PEM), _accepted(key)) == []
+    assert unseen(one_byte_more_or_less(pem(honest("P-256")), OF_PEM), _accepted("P-256")) == []

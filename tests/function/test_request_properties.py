@@ -61,7 +61,7 @@ def mutated(random: Random, *, changes: int, signed: bool, key: PrivateKey) -> b
 keys: Final = st.sampled_from([ec_key(), ec_key(), ec_key("P-521"), rsa_key()])
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
 @example(b"")
 def test_any_text_gives_an_answer(text: bytes) -> None:
@@ -70,7 +70,7 @@ def test_any_text_gives_an_answer(text: bytes) -> None:
     assert parse(text) == parse(text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.binary(min_size=1, max_size=400))
 def test_any_block_gives_an_answer(encoded: bytes) -> None:
     """So are bytes of any kind inside a PEM block."""
@@ -91,14 +91,14 @@ def elements(depth: int = 4) -> st.SearchStrategy[bytes]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(elements())
 def test_any_tree_gives_an_answer(encoded: bytes) -> None:
     """So is DER of any shape in place of a request."""
     assert complaints(parse(pem(encoded)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(version=elements(), subject=elements(), key=elements(), attributes=st.lists(elements(), max_size=3))
 def test_any_information_gives_an_answer(version: bytes, subject: bytes, key: bytes, attributes: list[bytes]) -> None:
     """So is DER of any shape in place of a request's parts."""
@@ -107,7 +107,7 @@ def test_any_information_gives_an_answer(version: bytes, subject: bytes, key: by
     assert complaints(parse(pem(der.sequence(info, algorithm, der.bit_string(sign(ec_key(), info))))))
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     content=elements(),
     number=st.sampled_from(["2.5.29.17", "2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.14", "1.2.3"]),
@@ -120,7 +120,7 @@ def test_any_extension_gives_an_answer(content: bytes, number: str) -> None:
         complaints(answer)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(random=st.randoms(), changes=st.integers(min_value=1, max_value=4), signed=st.booleans(), key=keys)
 def test_any_change_gives_an_answer(
     random: Random,
@@ -139,7 +139,7 @@ def test_any_change_gives_an_answer(
         assert set(broken) <= set(decision.violations)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(random=st.randoms(), changes=st.integers(min_value=0, max_value=2), signed=st.booleans(), key=keys)
 def test_what_is_permitted_was_asked_for_and_is_allowed(
     random: Random,
@@ -186,7 +186,7 @@ def test_an_honest_request_is_permitted(key: PrivateKey) -> None:
 _LABELS: Final = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), min_size=1, max_size=20)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     names=st.lists(_LABELS, min_size=1, max_size=6),
     addresses=st.lists(st.ip_addresses().map(str), max_size=4),

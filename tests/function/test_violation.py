@@ -68,7 +68,7 @@ def test_quoted(value: object, quoted: str) -> None:
     assert quote(value) == quoted
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.text() | st.binary() | st.lists(st.text()) | st.none() | st.integers())
 def test_quotes_are_bounded_and_printable(value: object) -> None:
     """Printable ASCII of at most LONGEST_QUOTE characters and three dots, whatever it was."""
@@ -78,7 +78,7 @@ def test_quotes_are_bounded_and_printable(value: object) -> None:
     assert text.isprintable()
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(sorted(CODES)), st.text(max_size=400)), max_size=40))
 def test_descriptions_are_bounded(parts: list[tuple[str, str]]) -> None:
     """All violations in one text of bounded length and printable ASCII, which says how many did not fit."""

@@ -1,5 +1,6 @@
 """What each stack writes when asked: an honest request is certified, and anything more is refused with its codes."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +47,9 @@ HONEST: Final[list[tuple[Writer, str, str, Requester, Any]]] = [
 
 def row_id(value: Any) -> str:
     """Returns a readable id of a parameter."""
-    return value.name if isinstance(value, type) and issubclass(value, RequestWriter) else str(value)
+    if isinstance(value, type) and issubclass(value, RequestWriter):
+        return value.name
+    return re.sub(" at 0x[0-9a-f]+", "", str(sorted(value) if isinstance(value, set) else value))
 
 
 @pytest.mark.parametrize(("stack", "kind", "digest", "requester", "change"), HONEST, ids=row_id)

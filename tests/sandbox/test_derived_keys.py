@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from sandbox.derived_keys import DISTANCES, key, prime, rsa_key, start
+from sandbox.derived_keys import DISTANCES, key, other_rsa_keys, prime, rsa_key, start
 
 
 @pytest.mark.parametrize(("bits", "number"), [(bits, number) for bits in DISTANCES for number in DISTANCES[bits]])
@@ -39,3 +39,12 @@ def test_a_key_is_of_the_kind_that_is_named(kind: str, curve: type[ec.EllipticCu
     assert isinstance(private.curve, curve)
     assert private is key(kind)
     assert isinstance(key("RSA-2048"), rsa.RSAPrivateKey)
+
+
+@pytest.mark.parametrize("bits", [2048, 3072, 4096])
+def test_there_are_other_rsa_keys_of_a_size(bits: int) -> None:
+    """No two are alike, so that each version of a key can have its own."""
+    moduli = {key.public_key().public_numbers().n for key in other_rsa_keys(bits)}
+    assert len(moduli) == len(list(other_rsa_keys(bits))) >= 28
+    assert rsa_key(bits).public_key().public_numbers().n not in moduli
+    assert {modulus.bit_length() for modulus in moduli} == {bits}

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.calico.components import components
 from sandbox.calico.fleet import MIXED, Fleet, managements, plan
-from sandbox.calico.keys import KeyPool
+from sandbox.calico.keys import KeyPool, known
 from sandbox.calico.observer import Observer
 from sandbox.control_plane import NotAvailableError
 from sandbox.deployment import Deployment, Settings
@@ -49,8 +49,8 @@ def observer(deployment: Deployment) -> Iterator[Observer]:
 
 @pytest.fixture(scope="session")
 def keys() -> Iterator[KeyPool]:
-    """Keys for all fleets, made ahead where that takes long."""
-    with KeyPool() as pool:
+    """Keys for all fleets."""
+    with KeyPool(make=known) as pool:
         yield pool
 
 

@@ -3,10 +3,11 @@
 import functools
 import sys
 
-from csr_exporter import __main__, exporter, relist
+from csr_exporter import __main__, exporter
+from csr_exporter.watch import resync
 
 SECONDS = 5.0
 
 if __name__ == "__main__":
-    exporter.Relist = functools.partial(relist.Relist, period=SECONDS)  # type: ignore[assignment,attr-defined]
+    exporter.Resync = functools.partial(resync.Resync, period=SECONDS)  # type: ignore[assignment,attr-defined]
     sys.exit(__main__.main())

@@ -88,7 +88,7 @@ def test_a_function_killed_between_approval_and_signature_resumes(
     assert_issued_once(deployment, observer, fleet.submissions)
 
 
-def test_row_39_a_function_killed_after_the_signature_before_the_write_resumes(
+def test_a_function_killed_after_the_signature_before_the_write_resumes(
     deployment: Deployment, observer: Observer, make_fleet: Callable[..., Fleet]
 ) -> None:
     """The key was used and the answer lost: a second signature over the same TBSCertificate, one certificate."""

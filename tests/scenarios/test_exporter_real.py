@@ -1,13 +1,13 @@
 """The exporter, a process with its own rights, and a real control plane that crashes, forgets and refuses."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
 import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -17,21 +17,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from csr_exporter import api_server
-from csr_exporter.api_server import ApiServer
 from csr_exporter.configuration import ApiServer as Location
-from csr_exporter.status import ExpiredError
-from sandbox import managed_fields
+from csr_exporter.watch import client
+from csr_exporter.watch.client import ApiClient
+from csr_exporter.watch.errors import ExpiredError, UnpageableListError
+from sandbox import managed_fields, protobuf
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
+from sandbox.control_plane.real import RealControlPlane
 from sandbox.process import Part
 from tests.exporter.cluster import Sink
 from tests.exporter.support import SIGNER, wait_until
 from tests.sandbox.control_plane.require import real_control_plane
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sandbox.control_plane.real import RealControlPlane
 
 pytestmark = pytest.mark.real
 
@@ -124,7 +120,7 @@ class Plane:
                 "token_file": str(self.token_file),
             },
             "health": {"port": 0},
-            "budget": {"burst": 10_000, "seconds": 1},
+            "rate_limit": {"burst": 10_000, "seconds": 1},
         }
         file = self.directory / "exporter.json"
         file.write_text(json.dumps(document))
@@ -177,7 +173,7 @@ def delivered(sink: Sink, *names: str) -> Callable[[], bool]:
     return lambda: set(names) <= set(sink.names)
 
 
-def test_row_04_a_crash_and_a_compaction_make_a_real_410(plane: Plane, running: tuple[Sink, Part]) -> None:
+def test_a_crash_and_a_compaction_make_a_real_410(plane: Plane, running: tuple[Sink, Part]) -> None:
     """SIGKILL of kube-apiserver, and all history is gone: one more list, nothing lost, no event twice."""
     sink, exporter = running
     plane.create("before-410")
@@ -193,7 +189,7 @@ def test_row_04_a_crash_and_a_compaction_make_a_real_410(plane: Plane, running: 
     assert sink.names["before-410"] == sink.names["after-410"] == 1
 
 
-def test_row_06_a_real_410_inside_of_a_list(plane: Plane) -> None:
+def test_a_real_410_inside_of_a_list(plane: Plane) -> None:
     """What goes on where history was compacted is refused, and recognised."""
     plane.token_file.write_text(plane.token("row-06"))
     plane.create(*(f"page-{number}" for number in range(4)), signer_name="example.com/pages")
@@ -202,9 +198,9 @@ def test_row_06_a_real_410_inside_of_a_list(plane: Plane) -> None:
         certificate_authority=plane.control_plane.certificate_authority,
         token_file=plane.token_file,
     )
-    api = ApiServer(location)
+    api = ApiClient(location)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api_server, "PAGE", 2)
+        patch.setattr(client, "PAGE", 2)
         pages = api.pages("example.com/pages")
         assert len(next(pages).seen) == 2
         plane.create("page-4", signer_name="example.com/pages")
@@ -216,7 +212,7 @@ def test_row_06_a_real_410_inside_of_a_list(plane: Plane) -> None:
     api.close()
 
 
-def test_row_12_rights_that_are_taken_away_and_given_back(plane: Plane, running: tuple[Sink, Part]) -> None:
+def test_rights_that_are_taken_away_and_given_back(plane: Plane, running: tuple[Sink, Part]) -> None:
     """Alive and unready meanwhile; ready again alone, and what was filed meanwhile is delivered."""
     sink, exporter = running
     wait_until(lambda: is_ready(exporter), LONG)
@@ -230,14 +226,14 @@ def test_row_12_rights_that_are_taken_away_and_given_back(plane: Plane, running:
     wait_until(lambda: is_ready(exporter), LONG)
 
 
-def test_row_12_a_rotated_token(plane: Plane, running: tuple[Sink, Part]) -> None:
+def test_a_rotated_token(plane: Plane, running: tuple[Sink, Part]) -> None:
     """The kubelet swaps a symlink and the old token ends: the next connection has the new one, without one refusal."""
     sink, exporter = running
     old = plane.token_file.read_text()
     (plane.directory / "..data").write_text(plane.token("rotated"))
     (plane.directory / "link").symlink_to("..data")
     (plane.directory / "link").rename(plane.token_file)
-    plane.api.delete(f"{NAMESPACES}/{NAMESPACE}/secrets/test-row-12-a-rotated-token")
+    plane.api.delete(f"{NAMESPACES}/{NAMESPACE}/secrets/test-a-rotated-token")
     assert plane.token_file.read_text() != old
     plane.crash()
     plane.create("rotated")
@@ -247,7 +243,7 @@ def test_row_12_a_rotated_token(plane: Plane, running: tuple[Sink, Part]) -> Non
     assert is_ready(exporter)
 
 
-def test_row_14_etcd_that_restarts(plane: Plane, running: tuple[Sink, Part]) -> None:
+def test_etcd_that_restarts(plane: Plane, running: tuple[Sink, Part]) -> None:
     """Whatever the API server answers without its storage: the exporter goes on when it is back."""
     sink, _exporter = running
     plane.create("before-etcd")
@@ -258,10 +254,10 @@ def test_row_14_etcd_that_restarts(plane: Plane, running: tuple[Sink, Part]) -> 
     wait_until(delivered(sink, "after-etcd"), LONG)
 
 
-def test_row_36_other_signers_flood(plane: Plane, running: tuple[Sink, Part]) -> None:
+def test_other_signers_flood(plane: Plane, running: tuple[Sink, Part]) -> None:
     """Not one of 300 of theirs reaches the exporter, whose own comes through."""
     sink, exporter = running
-    known = metric(exporter, "work_changes_total")
+    known = metric(exporter, "queue_changes_total")
     flood = threading.Thread(
         target=plane.create, args=[f"flood-{number}" for number in range(300)], kwargs={"signer_name": "example.com/f"}
     )
@@ -270,7 +266,7 @@ def test_row_36_other_signers_flood(plane: Plane, running: tuple[Sink, Part]) ->
     flood.join()
     plane.create("mine-too")
     wait_until(delivered(sink, "mine", "mine-too"))
-    assert metric(exporter, "work_changes_total") == known + 2
+    assert metric(exporter, "queue_changes_total") == known + 2
 
 
 def test_a_csr_that_is_too_large_to_be_read(plane: Plane) -> None:
@@ -285,7 +281,7 @@ def test_a_csr_that_is_too_large_to_be_read(plane: Plane) -> None:
         certificate_authority=plane.control_plane.certificate_authority,
         token_file=plane.token_file,
     )
-    api = ApiServer(location)
+    api = ApiClient(location)
     pages = list(api.pages(signer_name))
     assert [seen.reference.name for each in pages for seen in each.seen] == ["large-1", "large-3"]
     assert [uid for each in pages for uid in each.unread] == [created["metadata"]["uid"]]
@@ -294,4 +290,32 @@ def test_a_csr_that_is_too_large_to_be_read(plane: Plane) -> None:
     pages = list(api.pages(signer_name))  # it is the first one now
     assert [seen.reference.name for each in pages for seen in each.seen] == ["large-3"]
     assert all(each.is_whole for each in pages)
+    api.close()
+
+
+def test_attack_a_name_that_json_cannot_carry_makes_the_list_circular(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is given up when it leads back, and a watch from the beginning shows what the list would have shown."""
+    plane.token_file.write_text(plane.token("circular"))
+    signer_name = "example.com/circular"
+    plane.create("circular-1", "circular-3", signer_name=signer_name)
+    document = plane.document("circular-2", signer_name=signer_name)
+    plane.api.post_protobuf(CSRS, protobuf.certificate_signing_request(document, name=b"circular-2\xff"))
+    monkeypatch.setattr(client, "PAGE", 1)
+    location = Location(
+        server=plane.control_plane.server,
+        certificate_authority=plane.control_plane.certificate_authority,
+        token_file=plane.token_file,
+    )
+    api = ApiClient(location)
+    with pytest.raises(UnpageableListError):
+        list(islice(api.pages(signer_name), 20))
+    shown = set[str]()
+    with api.watch(signer_name, client.FROM_THE_BEGINNING) as watch:
+        for batch in watch.batches():
+            shown.update(seen.reference.name for seen in batch.seen)
+            if len(shown) == 3:
+                break
+    assert {"circular-1", "circular-3"} < shown
     api.close()

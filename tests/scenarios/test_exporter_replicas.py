@@ -30,7 +30,7 @@ def seen(pair: Deployment) -> Iterator[Observer]:
         yield observer
 
 
-def test_row_31_two_healthy_replicas_share_the_work(pair: Deployment, seen: Observer, keys: KeyPool) -> None:
+def test_two_healthy_replicas_share_the_work(pair: Deployment, seen: Observer, keys: KeyPool) -> None:
     """Both send, hardly anything is sent twice, and nothing is signed twice."""
     fleet = loaded.fleet_of(pair, keys, 200, "shared")
     before = loaded.total(pair, "retries_total")
@@ -43,7 +43,7 @@ def test_row_31_two_healthy_replicas_share_the_work(pair: Deployment, seen: Obse
     assert set(loaded.signatures(pair, loaded.uids_of(fleet)).values()) == {1}
 
 
-def test_row_32_a_frozen_replica_is_stood_in_for(pair: Deployment, seen: Observer, keys: KeyPool) -> None:
+def test_a_frozen_replica_is_stood_in_for(pair: Deployment, seen: Observer, keys: KeyPool) -> None:
     """While its owner does nothing the other sends its CSRs; when it wakes up it changes nothing any more."""
     fleet = loaded.fleet_of(pair, keys, 40, "frozen")
     frozen, awake = pair.exporters
@@ -56,7 +56,7 @@ def test_row_32_a_frozen_replica_is_stood_in_for(pair: Deployment, seen: Observe
     assert set(loaded.signatures(pair, loaded.uids_of(fleet)).values()) == {1}
 
 
-def test_row_32_replicas_that_disagree_on_their_number_leave_no_orphan(
+def test_replicas_that_disagree_on_their_number_leave_no_orphan(
     pair: Deployment, seen: Observer, keys: KeyPool
 ) -> None:
     """One counts two of them and one three, as during a change of their number: every CSR is somebody's."""

@@ -265,3 +265,11 @@ def test_attack_under_the_guards_what_json_cannot_carry_is_refused_and_what_is_t
         assert stage.tell(told) == 200, what
         assert stage.state(told) == ({"Approved", "Issued"} if story == "honest" else {"Denied"})
     stage.honest_are_issued()
+
+
+@pytest.mark.parametrize("length", [1_200_000, 1_570_400])
+def test_attack_a_csr_that_leaves_its_certificate_no_room_is_never_signed(stage: Stage, length: int) -> None:
+    """Approved would fit into etcd and the certificate would not: every retry would cost a signature."""
+    told = stage.file(stage.pod(), generate_name=b"x" * length)
+    assert [stage.tell(told) for _ in range(3)] == [200] * 3
+    assert [each["event"] for each in stage.records(told)] == ["refused", "ignored", "ignored"]

@@ -148,7 +148,7 @@ def test_beside_poison_pods_are_served_in_order_of_arrival(poisoned: Poisoned) -
 
 def test_poison_stops_no_exporter(poisoned: Poisoned) -> None:
     """There was no moment in which an exporter sent nothing because of what the function had answered."""
-    assert loaded.total(poisoned.deployment, "gate_seconds_total") == 0
+    assert loaded.total(poisoned.deployment, "paused_seconds_total") == 0
 
 
 def test_beside_poison_nothing_is_asked_or_signed_twice(poisoned: Poisoned) -> None:

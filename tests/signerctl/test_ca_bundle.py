@@ -131,7 +131,7 @@ def test_a_bundle_is_not_written_over_what_it_is_made_of(old: Path) -> None:
     kept = old.read_bytes()
     result = bundle(old, more=("--out-trust-bundle", old, "--force"))
     assert (result.exit_code, result.stdout, old.read_bytes()) == (1, "", kept)
-    assert "is named for an output and an input" in result.stderr
+    assert "given for an output and an input" in result.stderr
 
 
 def test_what_may_be_meant_is_warned_of(corporate: Corporate, tmp_path: Path) -> None:

@@ -148,17 +148,17 @@ WRONG = {
     "a name that is too long": (["--common-name", "a" * 65], "1 to 64"),
     "a name with a control character": (["--common-name", "a\x01b"], "1 to 64"),
     "a name that ends with a space": (["--common-name", "a "], "1 to 64"),
-    "an organization that is too long": (["--organization", "a" * 65], "up to 64"),
+    "an organization that is too long": (["--organization", "a" * 65], "at most 64"),
     "an organization with a line end": (["--organization", "a\nb"], "printable"),
     "no lifetime": (["--days", "0"], "--days"),
     "a path length that no chain needs": (["--path-length", "2"], "--path-length"),
     "a wildcard constraint": (["--permit-dns", "*.example.com"], "without wildcard"),
     "a constraint in capitals": (["--permit-dns", "Example.com"], "lower case"),
     "a constraint with a leading dot": (["--permit-dns", ".example.com"], "DNS name"),
-    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "each once"),
+    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "each only once"),
     "plaintext beyond this machine": (["--unsafe-plaintext-kms-endpoint", "192.0.2.1:443"], "loopback"),
     "an endpoint that is not Google's": (["--kms-endpoint", "kms.example.com"], "below googleapis.com"),
-    "two endpoints": (["--kms-endpoint", "cloudkms.googleapis.com"], "one KMS endpoint"),
+    "two endpoints": (["--kms-endpoint", "cloudkms.googleapis.com"], "two KMS endpoints: must be one"),
     "a level that is none": (["--protection-level", "PAPER"], "--protection-level"),
     "a hash that is none": (["--signature-hash", "SHA1"], "--signature-hash"),
 }
@@ -259,8 +259,11 @@ def test_neither_log_nor_existing_certificate_is_overwritten(stage: Stage, tmp_p
     over_log = create(stage, log, "--audit-log", log, "--force")
     over_used = create(stage, used, "--existing", used, "--force")
     assert (over_log.exit_code, over_used.exit_code) == (1, 1)
-    assert over_log.stderr == f"error: {log}: is named for the audit log and an output, allowed is a file for each\n"
-    assert f"error: {used}: is named for an output and an input" in over_used.stderr
+    assert (
+        over_log.stderr
+        == f"error: {log}: Invalid value: given for the audit log and an output: must be one file for each\n"
+    )
+    assert f"error: {used}: Invalid value: given for an output and an input" in over_used.stderr
     assert (stage.signatures(), log.read_bytes(), used.read_bytes()) == (before, *kept)
 
 

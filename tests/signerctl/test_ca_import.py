@@ -271,7 +271,7 @@ def test_one_file_cannot_be_both(stage: Stage, corporate: Corporate, request_fil
         "import", "--key-version", stage.key(), "--out-certificate", out, "--out-trust-bundle", out, answer
     )
     assert result.exit_code == 1
-    assert "allowed is a file for each" in result.stderr
+    assert "must be one file for each" in result.stderr
 
 
 def test_the_answer_is_not_overwritten(stage: Stage, corporate: Corporate, request_file: Path, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_the_answer_is_not_overwritten(stage: Stage, corporate: Corporate, reque
     answer = write(tmp_path / "issuing.pem", *found)
     result = run_import(stage, tmp_path, answer, force=True)
     assert result.exit_code == 1
-    assert "is named for an output and an input" in result.stderr
+    assert "given for an output and an input" in result.stderr
     assert certificates(answer) == list(found)
 
 
@@ -294,7 +294,7 @@ def test_a_private_key_in_the_answer_is_refused(
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     result = run_import(stage, tmp_path, answer)
     assert result.exit_code == 1
-    assert "holds a private key" in result.stderr
+    assert "Forbidden: a private key" in result.stderr
 
 
 def test_a_disabled_key_version_is_told(stage: Stage, corporate: Corporate, request_file: Path, tmp_path: Path) -> None:

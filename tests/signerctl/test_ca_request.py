@@ -89,7 +89,7 @@ def test_the_audit_log_is_not_overwritten(stage: Stage, tmp_path: Path) -> None:
         "request", "--key-version", stage.key(), "--common-name", "A", "--out", log, "--audit-log", log, "--force"
     )
     assert result.exit_code == 1
-    assert "is named for the audit log and an output" in result.stderr
+    assert "given for the audit log and an output" in result.stderr
     assert (stage.signatures(), log.read_bytes()) == (before, b"{}\n")
 
 

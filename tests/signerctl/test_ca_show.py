@@ -135,11 +135,11 @@ def test_what_is_no_certificate_is_one_line(stage: Stage, tmp_path: Path) -> Non
     result = stage.run("show", path)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {path}: no certificates in PEM, DER or PKCS #7: ")
+    assert line.startswith(f"error: {path}: Invalid value: must hold certificates in PEM, DER or PKCS #7: ")
 
 
 def test_an_endless_file_is_not_read_to_its_end(stage: Stage) -> None:
     """Reading stops at 1 MiB."""
     result = stage.run("show", "/dev/zero")
     assert result.exit_code == 1
-    assert "got more than 1048576 bytes" in result.stderr
+    assert "Too long: must have at most 1048576 bytes" in result.stderr

@@ -225,7 +225,7 @@ def test_a_configuration_is_verified_signer_by_signer(stage: Stage, tmp_path: Pa
     one = signerctl("ca", "verify", "--configuration", document, "--cluster", "cluster-1", "--json")
     assert {row["about"] for row in json.loads(one.stdout)["findings"]} == {f"cluster-1 {OTHER_SIGNER}"}
     none = signerctl("ca", "verify", "--configuration", document, "--cluster", "elsewhere", "--json")
-    assert "elsewhere" in the_error(none)
+    assert "Not found: 'elsewhere': supported values: cluster-0, cluster-1" in the_error(none)
 
 
 @pytest.mark.usefixtures("root")
@@ -248,8 +248,8 @@ def test_a_ca_that_may_not_certify_the_profiles_names_is_an_error(stage: Stage, 
 
 
 USAGE = {
-    "nothing at all": ([], "missing --certificate, --trust-bundle, --key-version"),
-    "a certificate alone": (["--certificate", "{file}"], "missing --trust-bundle, --key-version"),
+    "nothing at all": ([], "Required value: --certificate, --trust-bundle, --key-version"),
+    "a certificate alone": (["--certificate", "{file}"], "Required value: --trust-bundle, --key-version"),
     "both ways at once": (["--configuration", "{file}", "--certificate", "{file}"], "--configuration names"),
     "a signer name beside a configuration": (
         ["--configuration", "{file}", "--signer-name", SIGNER_NAME],

@@ -88,13 +88,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         'keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm "SHA256WithRSA": no pod could ever make a request',
     ),
     "the default key with an ECDSA signature": ({"keyAlgorithm": None}, "RSAWithSize2048 with signatureAlgorithm"),
-    "a key that Calico does not know": ({"keyAlgorithm": "RSAWithSize1024"}, 'keyAlgorithm: got "RSAWithSize1024"'),
-    "PEM itself": ({"caCert": "-----BEGIN CERTIFICATE-----\n"}, "got PEM itself, wanted is base64 of it"),
-    "no base64": ({"caCert": "!!!"}, "is no base64"),
+    "a key that Calico does not know": (
+        {"keyAlgorithm": "RSAWithSize1024"},
+        'keyAlgorithm: Unsupported value: "RSAWithSize1024"',
+    ),
+    "PEM itself": ({"caCert": "-----BEGIN CERTIFICATE-----\n"}, "Invalid value: PEM: must be base64"),
+    "no base64": ({"caCert": "!!!"}, "must be base64"),
     "base64 of something else": ({"caCert": "aGVsbG8="}, "must be PEM certificates"),
-    "no caCert": ({"caCert": None}, "caCert: got nothing, wanted is a text"),
-    "no signer name": ({"signerName": None}, "signerName: got nothing"),
-    "a list for a name": ({"signerName": ["a"]}, "signerName: got a list, wanted is a text"),
+    "no caCert": ({"caCert": None}, "caCert: Invalid value: nothing: must be a string"),
+    "no signer name": ({"signerName": None}, "signerName: Invalid value: nothing"),
+    "a list for a name": ({"signerName": ["a"]}, "signerName: Invalid value: a list: must be a string"),
 }
 
 
@@ -200,20 +203,20 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 GARBAGE = {
     "nothing": ("", "the document is absent"),
     "a scalar": ("hello", "the document is no mapping"),
-    "another kind": ("kind: Pod", 'got kind "Pod", wanted is Installation'),
+    "another kind": ("kind: Pod", 'kind: Unsupported value: "Pod"'),
     "no spec": ("kind: Installation", "spec is absent"),
     "no certificateManagement": ("spec: {variant: Calico}", "spec.certificateManagement is absent"),
     "null": ("spec: {certificateManagement: }", "spec.certificateManagement is absent"),
-    "two Installations": ("items: [{}, {}]", "got a list of 2"),
+    "two Installations": ("items: [{}, {}]", "a list of 2 items"),
     "an odd item": ("items: [1]", "the item is no mapping"),
-    "no YAML": ("{", "is no YAML"),
-    "a control character": ("\x00", "is no YAML"),
-    "a key that is no text": ("? [a]\n: b", "is no YAML"),
-    "several documents": ("a: 1\n---\nb: 2", "is no YAML"),
-    "a deep document": ("[" * 1100, "is no YAML"),
-    "itself": ("&a {spec: *a}", "got an alias, allowed are none"),
-    "gigabytes": (BOMB, "got an alias, allowed are none"),
-    "a mapping for a kind": ("kind: {a: b}", "got kind a dict, wanted is Installation"),
+    "no YAML": ("{", "must be YAML"),
+    "a control character": ("\x00", "must be YAML"),
+    "a key that is no text": ("? [a]\n: b", "must be YAML"),
+    "several documents": ("a: 1\n---\nb: 2", "must be YAML"),
+    "a deep document": ("[" * 1100, "must be YAML"),
+    "itself": ("&a {spec: *a}", "Forbidden: YAML aliases"),
+    "gigabytes": (BOMB, "Forbidden: YAML aliases"),
+    "a mapping for a kind": ("kind: {a: b}", "kind: Unsupported value: a dict"),
 }
 
 

@@ -155,7 +155,7 @@ def test_a_file_that_is_not_there_yet_has_one_part(tmp_path: Path, name: str) ->
     (tmp_path / "symbolic").symlink_to(tmp_path / "file")
     log = Path(f"{tmp_path}/{name}")
     with (
-        pytest.raises(CommandError, match="is named for the audit log and an output"),
+        pytest.raises(CommandError, match="given for the audit log and an output"),
         files.outputs(tmp_path / "file", force=True, audit_log=log),
     ):
         pass
@@ -167,7 +167,7 @@ def test_a_log_is_no_input_and_standard_input_is_no_file(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     file, out = tmp_path / "file", tmp_path / "out"
     with (
-        pytest.raises(CommandError, match="is named for the audit log and an input"),
+        pytest.raises(CommandError, match="given for the audit log and an input"),
         files.outputs(out, force=False, inputs=[file], audit_log=file),
     ):
         pass

@@ -154,17 +154,17 @@ def test_who_approves(tmp_path: Path) -> None:
         "example.com/signed": ("alice",),
     }
     words = refused(path)
-    assert '"example.com/signed" says approve: false' in words
+    assert '"example.com/signed": Required value: --approver' in words
     assert "--approver" in words
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cluster": "else"}, "clusters: got \"else\", allowed are ['prod', 'test']"),
-        ({"cluster": "test"}, 'signers: got none for cluster "test"'),
-        ({"user": "a\nb"}, "allowed are 1 to 512 printable ASCII characters"),
-        ({"user": ""}, "allowed are 1 to 512 printable ASCII characters"),
+        ({"cluster": "else"}, "clusters: Not found: \"else\": supported values: ['prod', 'test']"),
+        ({"cluster": "test"}, 'signers: Required value: a signer for cluster "test"'),
+        ({"user": "a\nb"}, "must have 1 to 512 printable ASCII characters"),
+        ({"user": ""}, "must have 1 to 512 printable ASCII characters"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, str], w
 @pytest.mark.parametrize("name", ["example/calico", "kubernetes.io/kubelet-serving", "a.k8s.io/b", 'a.b/"'])
 def test_a_signer_name_that_cannot_be_ours_is_refused(tmp_path: Path, name: str) -> None:
     """As in the function's configuration."""
-    assert "signer_name: got" in refused(written(tmp_path, signer(name)))
+    assert "signer_name: Invalid value" in refused(written(tmp_path, signer(name)))
 
 
 def test_the_exporters_account(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_exporters_account(tmp_path: Path) -> None:
     selector = spec["matchConstraints"]["namespaceSelector"]
     assert selector == {"matchLabels": {"kubernetes.io/metadata.name": "signing"}}
     assert '"exporter-a"' in spec["validations"][0]["expression"]
-    assert "allowed is NAMESPACE/NAME" in refused(path, "--exporter", "exporter")
+    assert "must be NAMESPACE/NAME" in refused(path, "--exporter", "exporter")
 
 
 def test_a_wrong_profile_is_told(tmp_path: Path) -> None:

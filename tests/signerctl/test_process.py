@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.kms import Fault
 from tests.signerctl.authorities import foreign, write
 from tests.signerctl.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 
 def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,7 @@ class CertificateSigningRequest:
     """A `certificates.k8s.io/v1` CertificateSigningRequest at one resourceVersion.
 
     Attributes:
+        size: bytes of the API server's JSON.
         name, uid, resource_version: of its metadata.
         created: creationTimestamp, UTC, whole seconds; the only time of the object that nobody can set.
         deleting: a deletionTimestamp is set.
@@ -66,6 +68,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
+    size: int
     name: str
     uid: str
     resource_version: str
@@ -95,12 +98,12 @@ class CertificateSigningRequest:
         """
         api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
-            return cls._from_object(api)
+            return cls._from_object(api, size=len(document))
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod
-    def _from_object(cls, api: dict[str, Any]) -> "CertificateSigningRequest":
+    def _from_object(cls, api: dict[str, Any], *, size: int) -> "CertificateSigningRequest":
         metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
         stored = tuple(status.get("conditions") or ())
         conditions = {
@@ -109,9 +112,10 @@ class CertificateSigningRequest:
             if condition.get("status") == "True"
         }
         return cls(
+            size=size,
             name=metadata["name"],
             uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
+            resource_version=_version(metadata["resourceVersion"]),
             created=_moment(metadata["creationTimestamp"]),
             deleting=metadata.get("deletionTimestamp") is not None,
             signer_name=spec["signerName"],
@@ -134,6 +138,13 @@ class CertificateSigningRequest:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where a text belongs")
+    return value
+
+
+def _version(value: object) -> str:
+    """Returns a resourceVersion that records can repeat: a record has a bound, for Cloud Logging."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):
+        raise ValueError("metadata.resourceVersion: Invalid value: must have 1 to 128 printable ASCII characters")
     return value
 
 

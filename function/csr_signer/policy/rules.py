@@ -25,6 +25,9 @@ from csr_signer.violation import Violation, quote
 
 T = TypeVar("T")
 
+LARGEST_OBJECT: Final = 1 << 20
+"""Bytes. etcd stores 1.5 MiB by default; conditions and certificate take at most 70 KiB of that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
@@ -49,6 +52,16 @@ class RequestContext:
 
 
 # Rules about spec.
+
+
+def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
+    """Refuses a large object: if only the certificate did not fit into etcd, every retry would cost a signature.
+
+    Whoever may make another requester's CSR larger, an approver for example, could as well deny it.
+    """
+    del signer
+    if csr.size > LARGEST_OBJECT:
+        yield Violation(code="object.size", message=field_error.too_long("the CSR", LARGEST_OBJECT))
 
 
 def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
@@ -202,7 +215,10 @@ def addresses(context: RequestContext) -> Iterator[Violation]:
         yield Violation(code="san.ip.not_allowed", message=field_error.duplicate(path, str(address)))
 
 
-SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Signer], Iterator[Violation]], ...]] = (spec_usages,)
+SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Signer], Iterator[Violation]], ...]] = (
+    object_size,
+    spec_usages,
+)
 """About the object's spec; they run even where `spec.request` cannot be read."""
 
 REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Signer], Iterator[Violation]], ...]] = (

@@ -10,13 +10,14 @@ module "signer" {
   source = "../.."
 
   audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  # Who makes the CA certificate with signerctl, and until when, at most 7 days ahead. Remove it once the CA exists.
-  ca_administrator = { member = "user:ca-administrator@example.com", until = "2026-12-01T00:00:00Z" }
-  callers          = "same-vpc" # with Private Google Access on the nodes' subnetwork, else Cloud Run answers 404
-  key_project      = "example-keys"
-  location         = "europe-west1"
-  project          = "example-signer"
-  project_number   = "123456789012"
+  # Makes the CA certificate with signerctl. Without -var ca_administrator_until=TIME on the command line it may not sign.
+  ca_administrator       = "user:ca-administrator@example.com"
+  ca_administrator_until = var.ca_administrator_until
+  callers                = "same-vpc" # with Private Google Access on the nodes' subnetwork, else Cloud Run answers 404
+  key_project            = "example-keys"
+  location               = "europe-west1"
+  project                = "example-signer"
+  project_number         = "123456789012"
 
   clusters = {
     prod = {
@@ -45,6 +46,12 @@ module "signer" {
       signer_name    = "csr-signer.example.com/calico"
     }
   }
+}
+
+variable "ca_administrator_until" {
+  description = "Until when ca_administrator may sign, a time in UTC within 24 hours. Give it only when a CA certificate is made; the next apply without it removes the right."
+  type        = string
+  default     = null
 }
 
 output "authentication_configurations" {

@@ -1,21 +1,19 @@
-"""`python -m csr_exporter`: runs until SIGTERM or SIGINT. 0 after those, 1 after a fault of its own, 2 unconfigured."""
+"""`python -m csr_exporter`: runs until SIGTERM or SIGINT.
 
-from __future__ import annotations
+Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
+"""
 
 import json
 import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from types import FrameType
 
 from csr_exporter import configuration
 from csr_exporter.configuration import ConfigurationError
 from csr_exporter.exporter import Exporter
 from csr_exporter.log import Log
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def main() -> int:
@@ -26,7 +24,7 @@ def main() -> int:
         ended.set()
 
     def crash(fault: threading.ExceptHookArgs) -> None:
-        # A loop that is gone must not look alive: the next start lists everything again.
+        # A process without one of its loops must not look alive. The next start lists everything again.
         log.error("thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
         crashed.set()
         ended.set()

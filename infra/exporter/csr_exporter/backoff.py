@@ -1,23 +1,19 @@
-"""When to try again: growing, randomised waits, and what a server's Retry-After asks for. No clock is read here."""
-
-from __future__ import annotations
+"""How long to wait after a failure: growing, random waits, and a server's Retry-After. Pure: time is an argument."""
 
 import datetime as dt
 import random
 import re
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LONGEST_RETRY_AFTER = 300.0
 
 
 class Backoff:
-    """Waits between failures against one server: `least` seconds doubling to `most`, then up to twice that.
+    """Waits between failures of one server: `least` seconds, doubling up to `most`, and then up to twice as long.
 
-    client-go's reflector waits so (tools/cache/reflector.go: 0.8 s, 30 s, factor 2, jitter 1, reset after 2 minutes).
+    The numbers are those of client-go's reflector (tools/cache/reflector.go): 0.8 s, 30 s, factor 2, jitter 1, reset
+    after 2 minutes.
     """
 
     def __init__(
@@ -36,7 +32,7 @@ class Backoff:
         self._until = 0.0
 
     def delay(self, now: float) -> float:
-        """Seconds to wait after a failure at `now`; the waits start anew when the last one is long over."""
+        """Returns the seconds to wait after a failure. The waits start again if the last one ended long ago."""
         if now - self._until > self._healthy_after:
             self._failures = 0
         step = min(self._most, self._least * 2.0 ** min(self._failures, 32))
@@ -46,20 +42,26 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
-        """What was wrong is over: the waits start anew."""
+        """Starts the waits again: the server works."""
         self._failures = 0
 
 
 def full_jitter(attempts: int, *, least: float, most: float, chance: Callable[[], float] = random.random) -> float:
-    """Seconds until the next try after `attempts` failed ones: anything from `least` to `least` doubled per attempt."""
+    """Returns a random wait: from `least` up to `least` doubled for each failed attempt, or `most`."""
     ceiling = min(most, least * 2.0 ** min(attempts, 32))
     return least + (ceiling - least) * chance()
 
 
 def retry_after(value: str | None, *, wall_clock: float, most: float = LONGEST_RETRY_AFTER) -> float | None:
-    """Seconds that a Retry-After header asks for, at most `most`; None where it is missing or makes no sense.
+    """Parses a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
 
-    RFC 9110 §10.2.3: seconds, or an HTTP date, which `wall_clock` (seconds since 1970) is compared with.
+    Args:
+        value: the header, or None.
+        wall_clock: seconds since 1970, for a date.
+        most: the longest wait.
+
+    Returns:
+        The seconds to wait; None if the header is missing or invalid.
     """
     if value is None:
         return None

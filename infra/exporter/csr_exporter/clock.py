@@ -1,6 +1,4 @@
-"""Time for the loops: monotonic, so that a changed wall clock moves nothing, and interrupted by the end."""
-
-from __future__ import annotations
+"""Time for the loops: monotonic, so that a change of the wall clock has no effect."""
 
 import datetime as dt
 import threading
@@ -9,14 +7,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a loop may know of time. Seconds, from an arbitrary beginning."""
+    """The time of a loop, in seconds from an arbitrary beginning."""
 
     def now(self) -> float:
-        """The time."""
+        """Returns the time."""
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Waits, and says whether the end has come, which ends the wait early."""
+        """Waits; returns whether the clock has stopped, which ends the wait early."""
         ...
 
 
@@ -27,11 +25,11 @@ class MonotonicClock:
         self._stopped = threading.Event()
 
     def now(self) -> float:
-        """The machine's monotonic clock."""
+        """Returns the machine's monotonic time."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> bool:
-        """Waits for `seconds` or for `stop`, whichever is first; True after `stop`."""
+        """Waits for `seconds` or for `stop`; returns whether the clock has stopped."""
         return self._stopped.wait(seconds)
 
     def stop(self) -> None:
@@ -40,10 +38,7 @@ class MonotonicClock:
 
 
 def age_of(timestamp: str) -> float | None:
-    """Seconds of the wall clock since a time of the API server's; None where it is none.
-
-    For metrics only, and as exact as both clocks: a future time is 0 seconds old, and nothing waits by it.
-    """
+    """Returns the age in seconds of an API server's timestamp, for metrics only; None if it is invalid."""
     try:
         return max(0.0, time.time() - dt.datetime.fromisoformat(timestamp).timestamp())
     except (ValueError, OverflowError):

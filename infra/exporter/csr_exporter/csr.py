@@ -1,31 +1,35 @@
 """The CertificateSigningRequest as the API server shows it, reduced to what the exporter keeps.
 
-Nothing of `spec.request` or of the certificate is kept: the function reads the CSR itself. Of the requester there is a
-digest, by which its CSRs are counted.
+The exporter keeps nothing of `spec.request` and of the certificate: the function reads the CSR itself. It keeps a
+digest of the requester, by which it counts CSRs.
 """
-
-from __future__ import annotations
 
 import enum
 import hashlib
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from csr_exporter.json_fields import Mask
-
-# The function refuses longer names (it could not quote them in a URL), so they are counted and not kept.
+# The function refuses longer names: it could not quote them in a URL.
 LONGEST_NAME = 512
+_TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 # Kubernetes names the pod to which a service account token is bound.
 _POD_UID = "authentication.kubernetes.io/pod-uid"
+Json = TypeVar("Json", str, dict[str, object], list[object])
+Mask: TypeAlias = "dict[str, Mask] | list[Mask] | None"
+"""Which fields of a JSON document the exporter keeps.
+
+The named members of an object, the only entry's fields of each element of a list; None: a scalar. A value of another
+type than its mask is kept as a scalar, or as an object or a list without content.
+"""
 FIELDS: dict[str, Mask] = {
     "metadata": dict.fromkeys(("uid", "name", "resourceVersion", "creationTimestamp", "deletionTimestamp")),
     "spec": {"signerName": None, "username": None, "extra": {_POD_UID: [None]}},
     "status": {"conditions": [{"type": None}], "certificate": None},
 }
-"""All that is read of the API object; nothing else is ever held."""
+"""The fields of the API object that the exporter keeps while it reads it."""
 
 
 class Stage(enum.Enum):
@@ -38,15 +42,17 @@ class Stage(enum.Enum):
 
 
 class MalformedError(Exception):
-    """The API server sent something that is not understood; nothing may be concluded from it."""
+    """The API server sent something that the exporter does not understand. It concludes nothing from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Which CSR: all that is kept of it in memory, and more than an event says.
+    """Which CSR.
 
-    `creation_timestamp` is RFC 3339 text as the API server wrote it; versions are opaque. `requester` is a digest of
-    who filed it, which is never sent.
+    Attributes:
+        uid, name, resource_version, signer_name: as in the API object.
+        creation_timestamp: RFC 3339 text, as the API server wrote it.
+        requester: digest of the requester; events do not contain it.
     """
 
     uid: str
@@ -59,46 +65,67 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A CSR as it was seen; `stage` is None where nothing is left to do for it, `issued`: it has a certificate."""
+    """A CSR as the API server shows it.
+
+    Attributes:
+        reference: which CSR.
+        stage: None where nothing is left to do for it.
+        issued: whether it has a certificate.
+        is_new: whether a watch shows it for the first time (ADDED).
+    """
 
     reference: Reference
     stage: Stage | None
     issued: bool = False
+    is_new: bool = False
 
 
 def from_api(document: object) -> Seen:
-    """Reads an API object of kind CertificateSigningRequest, reduced to `FIELDS`.
+    """Reads an API object of kind CertificateSigningRequest.
 
     Raises:
-        MalformedError: a field that is needed is missing or of the wrong type.
+        MalformedError: a required field is missing or of the wrong type.
     """
-    metadata = _object(document, "metadata")
-    spec = _object(document, "spec")
+    metadata, spec = field_of(document, "metadata", dict), field_of(document, "spec", dict)
     reference = Reference(
-        uid=_text(metadata, "uid"),
-        name=_text(metadata, "name"),
-        resource_version=_text(metadata, "resourceVersion"),
+        uid=field_of(metadata, "uid", str),
+        name=field_of(metadata, "name", str),
+        resource_version=field_of(metadata, "resourceVersion", str),
         # Thousands of CSRs share these two.
-        signer_name=sys.intern(_text(spec, "signerName")),
-        creation_timestamp=sys.intern(_text(metadata, "creationTimestamp")),
+        signer_name=sys.intern(field_of(spec, "signerName", str)),
+        creation_timestamp=sys.intern(field_of(metadata, "creationTimestamp", str)),
         requester=requester_of(spec),
     )
-    status = _object(document, "status", optional=True)
+    status = field_of(document, "status", dict, {})
     return Seen(reference=reference, stage=_stage(metadata, status), issued=bool(status.get("certificate")))
 
 
+def field_of(document: object, key: str, kind: type[Json], default: Json | None = None) -> Json:
+    """Returns a field of a JSON object.
+
+    Raises:
+        MalformedError: it is missing or empty and has no default, or is of the wrong type.
+    """
+    value = document.get(key) if isinstance(document, dict) else None
+    if value is None and default is not None:
+        return default
+    if isinstance(value, kind) and (value or kind is not str or default is not None):
+        return value
+    raise MalformedError(f"{key}: Invalid value: {type(value).__name__}: must be {kind.__name__}")
+
+
 def requester_of(spec: dict[str, object]) -> str:
-    """A digest of who filed the CSR: of the pod where its token was bound to one, else of the user name alone."""
+    """Returns a digest of the requester: of the pod if the token was bound to one, else of the user name alone."""
     username, extra = spec.get("username"), spec.get("extra")
     pods = extra.get(_POD_UID) if isinstance(extra, dict) else None
     pod = pods[0] if isinstance(pods, list) and len(pods) == 1 and isinstance(pods[0], str) else ""
-    # No length is trusted; NUL is in neither part of an honest API server's.
+    # The text may have any length. NUL is in neither part of an honest API server's.
     text = f"{username if isinstance(username, str) else ''}\0{pod}"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def is_sendable(name: str) -> bool:
-    """Whether the function would accept the name: at most 512 bytes, no control character, valid Unicode."""
+    """Returns whether the function accepts the name: at most 512 bytes, no control character, valid Unicode."""
     if name.isascii() and name.isprintable():
         return len(name) <= LONGEST_NAME
     if len(name) > LONGEST_NAME or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
@@ -106,34 +133,25 @@ def is_sendable(name: str) -> bool:
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in name)
 
 
+def event_id(uid: str, stage: Stage, resend: int) -> str:
+    """Returns the id of an event. It follows from the CSR's uid, its stage and the number of resends."""
+    return f"{uid}/{stage.value}" + (f"/r{resend}" if resend else "")
+
+
+def trace_of(uid: str) -> str:
+    """Returns the trace id (W3C Trace Context) of a CSR: its uid, a UUID, without dashes."""
+    trace = uid.replace("-", "")
+    return trace if _TRACE.fullmatch(trace) else hashlib.sha256(uid.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def span_of(event_id: str) -> str:
+    """Returns the span id of an event. Retries share it, as they share the event id."""
+    return hashlib.sha256(event_id.encode("utf-8", "replace")).hexdigest()[:16]
+
+
 def _stage(metadata: dict[str, object], status: dict[str, object]) -> Stage | None:
-    """Approved, Denied and Failed are never taken back, and a certificate is never replaced."""
-    conditions = {_text(condition, "type") for condition in _list(status, "conditions")}
+    """Kubernetes never removes Approved, Denied and Failed, and never replaces a certificate."""
+    conditions = {field_of(condition, "type", str) for condition in field_of(status, "conditions", list, [])}
     if metadata.get("deletionTimestamp") or status.get("certificate") or conditions & {"Denied", "Failed"}:
         return None
     return Stage.APPROVED if "Approved" in conditions else Stage.PENDING
-
-
-def _object(document: object, key: str, *, optional: bool = False) -> dict[str, object]:
-    value = document.get(key) if isinstance(document, dict) else None
-    if isinstance(value, dict):
-        return value
-    if optional and value is None:
-        return {}
-    raise MalformedError(f"CertificateSigningRequest: {key} is {type(value).__name__}, allowed is an object")
-
-
-def _list(document: dict[str, object], key: str) -> list[object]:
-    value = document.get(key)
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return value
-    raise MalformedError(f"CertificateSigningRequest: {key} is {type(value).__name__}, allowed is a list")
-
-
-def _text(document: object, key: str) -> str:
-    value = document.get(key) if isinstance(document, dict) else None
-    if isinstance(value, str) and value:
-        return value
-    raise MalformedError(f"CertificateSigningRequest: {key} is {type(value).__name__}, allowed is text")

@@ -1,34 +1,29 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reader per signerName, the relist, the identity, the dispatcher, the report, the health pages, and one thread per
-delivery.
+A reflector per signerName, the resync, the dispatcher, the status line, the identity, the health pages, and the worker
+pool.
 """
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from csr_exporter import google
-from csr_exporter.api_server import ApiServer
 from csr_exporter.clock import MonotonicClock
-from csr_exporter.delivery import Delivery
-from csr_exporter.dispatcher import Dispatcher
+from csr_exporter.configuration import Configuration
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.delivery.sender import Sender
 from csr_exporter.health import Health, HealthServer
-from csr_exporter.identity import CachedToken, IdentityError
+from csr_exporter.identity import google
+from csr_exporter.identity.token import CachedToken, IdentityError
 from csr_exporter.log import Log
-from csr_exporter.metrics import Metrics
-from csr_exporter.reader import Reader
-from csr_exporter.relist import Relist
-from csr_exporter.report import Report
-from csr_exporter.work import Work
+from csr_exporter.metrics import Exposition, Metrics
+from csr_exporter.queue.work_queue import WorkQueue
+from csr_exporter.watch.client import ApiClient
+from csr_exporter.watch.reflector import Reflector
+from csr_exporter.watch.resync import Resync
 
-if TYPE_CHECKING:
-    from csr_exporter.configuration import Configuration
-
-# Of the 30 seconds that Kubernetes gives a pod to end.
+# Kubernetes gives a pod 30 seconds to end.
 DRAIN = 25.0
-# How often it is looked whether the ID token is to be renewed, or a failed attempt to be repeated.
+# How often the exporter looks whether the ID token must be renewed.
 _IDENTITY_TICK = 5.0
 
 
@@ -36,80 +31,52 @@ class Exporter:
     """A running exporter: `start` to `stop`, or a `with` block."""
 
     def __init__(self, configuration: Configuration, *, log: Log | None = None) -> None:
-        """Nothing is opened but the health pages' port.
+        """Opens nothing but the port of the health pages.
 
         Raises:
-            OSError: that port cannot be had.
+            OSError: that port is not available.
         """
-        self._log = log or Log()
-        self._log.project = google.project(configuration.identity)
-        self._clock = MonotonicClock()
-        self.metrics = Metrics()
+        self._log = log = log or Log()
+        log.project = google.project(configuration.identity)
+        self._clock = clock = MonotonicClock()
+        self.metrics = metrics = Metrics()
         fetch = google.source(configuration.identity, configuration.function.audience)
-        self._token = None if fetch is None else CachedToken(fetch, self._clock, metrics=self.metrics)
-        self._delivery = Delivery(source=configuration.source, function=configuration.function, token=self._token)
-        self._api_server = ApiServer(configuration.api_server)
-        self._dispatcher = Dispatcher(
+        self._token = None if fetch is None else CachedToken(fetch, clock, metrics=metrics)
+        self._sender = Sender(source=configuration.source, function=configuration.function, token=self._token)
+        self._client = client = ApiClient(configuration.api_server)
+        self._dispatcher = dispatcher = Dispatcher(
             stages={signer.signer_name: signer.stages for signer in configuration.signers},
-            send=self._delivery.send,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
-            work=Work(limits=configuration.budget, replicas=configuration.replicas),
+            send=self._sender.send,
+            clock=clock,
+            log=log,
+            metrics=metrics,
+            queue=WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas),
         )
-        readers = [
-            Reader(
-                signer.signer_name,
-                api_server=self._api_server,
-                dispatcher=self._dispatcher,
-                clock=self._clock,
-                log=self._log,
-                metrics=self.metrics,
-            )
+        reflectors = [
+            Reflector(signer.signer_name, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
             for signer in configuration.signers
         ]
-        relist = Relist(
-            readers,
-            api_server=self._api_server,
-            dispatcher=self._dispatcher,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
-        )
-        report = Report(
-            dispatcher=self._dispatcher,
-            token=self._token,
-            clock=self._clock,
-            log=self._log,
-            metrics=self.metrics,
-        )
-        self._health = Health(
-            readers=[reader.vitals for reader in readers],
-            dispatcher=self._dispatcher,
-            token=self._token,
-            clock=self._clock,
+        resync = Resync(reflectors, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
+        statuses = [reflector.status for reflector in reflectors]
+        self._health = Health(reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock)
+        exposition = Exposition(
+            status=dispatcher.status,
+            unready=self._health.unready,
+            token_expires_in=lambda: None if self._token is None else self._token.expires_in,
+            clock=clock,
+            log=log,
+            metrics=metrics,
         )
         self._server = HealthServer(
-            configuration.health, self._health, exposition=report.page, work=self._dispatcher.entries
+            configuration.health, self._health, exposition=exposition.page, queue=dispatcher.snapshot
         )
-        bodies = [
-            *(reader.run for reader in readers),
-            relist.run,
-            self._dispatcher.run,
-            report.run,
-            self._keep_identity,
-        ]
-        self._threads = [threading.Thread(target=body, daemon=True, name=body.__qualname__) for body in bodies]
+        loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, exposition.run, self._keep_identity]
+        self._threads = [threading.Thread(target=loop, daemon=True, name=loop.__qualname__) for loop in loops]
 
     @property
     def health_address(self) -> str:
         """HOST:PORT of /livez, /readyz and /metrics."""
         return self._server.address
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What has happened so far: the counters of the metrics that are not 0."""
-        return self.metrics.counts
 
     def start(self) -> None:
         """Starts all threads."""
@@ -119,19 +86,19 @@ class Exporter:
         self._log.info("started", health=self.health_address)
 
     def stop(self, drain: float = DRAIN) -> None:
-        """Sends nothing new, waits at most `drain` seconds for what is in flight, and ends the threads.
+        """Sends nothing new, waits at most `drain` seconds for the events in flight, and ends the threads.
 
-        What is left is found again by the next start.
+        The next start lists the rest again.
         """
         self._health.stopping = True
         waiting, in_flight = self._dispatcher.drain(drain)
         self._clock.stop()
-        self._api_server.interrupt()
+        self._client.interrupt()
         for thread in self._threads:
             thread.join(1.0)
         self._server.stop()
-        self._delivery.close()
-        self._api_server.close()
+        self._sender.close()
+        self._client.close()
         self._log.info("stopped", waiting=waiting, in_flight=in_flight, counts=self.metrics.counts)
 
     def __enter__(self) -> Self:
@@ -142,7 +109,7 @@ class Exporter:
         self.stop()
 
     def _keep_identity(self) -> None:
-        """Gets the first ID token and renews it early; a failure is logged once until it changes."""
+        """Fetches the first ID token and renews it early; logs a failure once."""
         failing = ""
         while self._token is not None:
             try:

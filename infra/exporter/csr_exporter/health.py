@@ -1,10 +1,10 @@
-"""/livez and /readyz for the kubelet, /metrics for Prometheus: on the node's loopback address unless told otherwise.
+"""/livez and /readyz for the kubelet, /metrics for Prometheus: by default on the node's loopback address only.
 
-Alive means that the loops turn; it never depends on the function, since a restart would not mend that. Ready means that
-what happens in the cluster is seen and can be sent on. /debug/work shows what is to be done, on loopback only.
+Alive means that the loops run. It does not depend on the function: a restart would not fix that. Ready means that the
+exporter sees what happens in the cluster and can send it on. /debug/queue shows the work queue, on loopback only.
+
+prometheus-client's own server has no probes, and a client that sends one byte at a time holds it.
 """
-
-from __future__ import annotations
 
 import io
 import ipaddress
@@ -13,58 +13,49 @@ import socket
 import socketserver
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from csr_exporter import api_server, delivery, metrics
+from csr_exporter import metrics
+from csr_exporter.clock import Clock
+from csr_exporter.configuration import Health as Location
+from csr_exporter.delivery import sender
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.identity.token import CachedToken
+from csr_exporter.watch import client
+from csr_exporter.watch.reflector import ReflectorStatus
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from csr_exporter.clock import Clock
-    from csr_exporter.configuration import Health as Location
-    from csr_exporter.dispatcher import Dispatcher
-    from csr_exporter.identity import CachedToken
-    from csr_exporter.reader import Vitals
-
-# Three silent watches in a row, and two deliveries' time.
-LONGEST_SILENCE = 3 * api_server.TIMEOUTS.read
-LONGEST_DELIVERY = 2 * (delivery.TIMEOUTS.connect + delivery.TIMEOUTS.read)
+# Three watches in a row without a byte, and twice the time of a delivery.
+LONGEST_SILENCE = 3 * client.TIMEOUTS.read
+LONGEST_DELIVERY = 2 * (sender.TIMEOUTS.connect + sender.TIMEOUTS.read)
 LONGEST_WITHOUT_CONTACT = 120.0
-# For a whole request and for a whole answer: there is one thread, and a probe gives up after a second or so.
+# For a whole request, and for a whole response: there is one thread, and a probe gives up after about a second.
 REQUEST_SECONDS = 0.5
 _LARGEST_REQUEST = 8 << 10
-_JSON = "application/json"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What is answered to a GET."""
-
-    content: bytes
-    content_type: str = _JSON
-    status: int = 200
+Page = Callable[[], tuple[int, str, bytes]]
+"""Returns HTTP status, content type and body."""
 
 
 class Health:
-    """What is wrong, as far as a restart (`dead`) or waiting (`unready`) could mend it."""
+    """Why the exporter is dead or unready."""
 
     def __init__(
-        self, *, readers: Sequence[Vitals], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
+        self, *, reflectors: Sequence[ReflectorStatus], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
     ) -> None:
-        self._readers = readers
+        self._reflectors = reflectors
         self._dispatcher = dispatcher
         self._token = token
         self._clock = clock
         self.stopping = False
 
     def dead(self) -> list[str]:
-        """Why this process should be replaced; empty while it should not."""
+        """Returns why a new process should replace this one; empty if it is alive."""
         now = self._clock.now()
         reasons = [
-            f"reader {index}: no sign of life for {now - each.beat:.0f} s"
-            for index, each in enumerate(self._readers)
+            f"reflector {index}: no sign of life for {now - each.beat:.0f} s"
+            for index, each in enumerate(self._reflectors)
             if now - each.beat > LONGEST_SILENCE
         ]
         if self._dispatcher.oldest_sending > LONGEST_DELIVERY:
@@ -72,23 +63,23 @@ class Health:
         return reasons
 
     def unready(self) -> list[str]:
-        """Why nothing can be expected of this process now; empty when it is ready."""
+        """Returns why the exporter cannot do its work now; empty if it is ready."""
         now = self._clock.now()
         reasons = ["stopping"] if self.stopping else []
-        for index, each in enumerate(self._readers):
+        for index, each in enumerate(self._reflectors):
             if not each.listed:
-                reasons.append(f"reader {index}: no list yet")
+                reasons.append(f"reflector {index}: no list yet")
             elif each.refused:
-                reasons.append(f"reader {index}: the API server refuses us")
+                reasons.append(f"reflector {index}: the API server refuses the list or the watch")
             elif each.contact is None or now - each.contact > LONGEST_WITHOUT_CONTACT:
-                reasons.append(f"reader {index}: no answer of the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
+                reasons.append(f"reflector {index}: no answer of the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
         if self._token is not None and not self._token.obtained:
             reasons.append("no ID token yet")
         return reasons
 
 
 class HealthServer:
-    """Serves the pages from one thread, so that nobody can make it start more, and nobody can hold it for long."""
+    """Serves the pages from one thread, so that no client can make it start more, or hold it for long."""
 
     def __init__(
         self,
@@ -96,20 +87,20 @@ class HealthServer:
         health: Health,
         *,
         exposition: Callable[[], bytes],
-        work: Callable[[], list[dict[str, object]]],
+        queue: Callable[[], list[dict[str, object]]],
     ) -> None:
-        """Binds the address; `exposition` is the page of the metrics, `work` what /debug/work shows.
+        """Binds the address; `exposition` is the page of the metrics, `queue` what /debug/queue shows.
 
         Raises:
-            OSError: it is taken, or not this machine's.
+            OSError: the address is in use, or not this machine's.
         """
-        pages: dict[str, Callable[[], Page]] = {
+        pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
             "/readyz": lambda: _verdict(health.unready()),
-            "/metrics": lambda: Page(content=exposition(), content_type=metrics.CONTENT_TYPE),
+            "/metrics": lambda: (200, metrics.CONTENT_TYPE, exposition()),
         }
         if _is_loopback(location.address):
-            pages["/debug/work"] = lambda: Page(content=_encoded(work()))
+            pages["/debug/queue"] = lambda: _json(200, queue())
         self._server = _Server(location, pages)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="health")
 
@@ -124,7 +115,7 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops to serve and gives the port back."""
+        """Stops to serve, and releases the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -134,24 +125,24 @@ def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        return False  # binding it says what is wrong
+        return False  # the bind fails with the reason
 
 
-def _verdict(reasons: list[str]) -> Page:
-    return Page(content=_encoded({"ok": not reasons, "reasons": reasons}), status=503 if reasons else 200)
+def _verdict(reasons: list[str]) -> tuple[int, str, bytes]:
+    return _json(503 if reasons else 200, {"ok": not reasons, "reasons": reasons})
 
 
-def _encoded(document: object) -> bytes:
-    return json.dumps(document).encode() + b"\n"
+def _json(status: int, document: object) -> tuple[int, str, bytes]:
+    return status, "application/json", json.dumps(document).encode() + b"\n"
 
 
 class _Server(socketserver.TCPServer):
-    """Not http.server's, which asks the DNS for its own name: the exporter starts before that works."""
+    """Not http.server's, which asks the DNS for its own name: the exporter starts before the DNS works."""
 
     allow_reuse_address = True
     request_queue_size = 16
 
-    def __init__(self, location: Location, pages: Mapping[str, Callable[[], Page]]) -> None:
+    def __init__(self, location: Location, pages: Mapping[str, Page]) -> None:
         self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
         self.pages = pages
         super().__init__((location.address, location.port), _Handler)
@@ -161,33 +152,33 @@ class _Server(socketserver.TCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = REQUEST_SECONDS  # of the answer as a whole: sendall's
+    timeout = REQUEST_SECONDS  # of a whole response: sendall's
     server_version = "csr-exporter"
     sys_version = ""
 
     def setup(self) -> None:
         super().setup()
-        # Read here and not line by line: a client that sends a byte now and then would hold the only thread.
+        # Whole, not line by line: a client that sends one byte at a time would hold the only thread.
         self.rfile = io.BytesIO(_head(self.connection))
 
     def do_GET(self) -> None:
-        find = cast("_Server", self.server).pages.get(self.path)
-        if find is None:
+        page = cast("_Server", self.server).pages.get(self.path)
+        if page is None:
             self.send_error(404)
             return
-        page = find()
-        self.send_response(page.status)
-        self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.content)))
+        status, content_type, content = page()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(page.content)
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Probes are not worth a line."""
 
 
 def _head(connection: socket.socket) -> bytes:
-    """A request's lines up to the empty one; less where they do not come in time, or are too many."""
+    """Reads a request up to its empty line, within the time and the size that it may take."""
     head, deadline = b"", time.monotonic() + REQUEST_SECONDS
     while b"\r\n\r\n" not in head and len(head) < _LARGEST_REQUEST and (left := deadline - time.monotonic()) > 0:
         connection.settimeout(left)

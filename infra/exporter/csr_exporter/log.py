@@ -1,9 +1,7 @@
-"""Structured log: one JSON object per line on stderr, in the fields of Cloud Logging, one line per change of state.
+"""Structured log: one JSON object per line on stderr, with the fields of Cloud Logging.
 
-Nothing that somebody else wrote reaches it unescaped or unbounded, and nothing that looks like a credential at all.
+Text of other parties is escaped, short and without credentials.
 """
-
-from __future__ import annotations
 
 import datetime as dt
 import json
@@ -11,7 +9,7 @@ import os
 import re
 import threading
 
-from csr_exporter import event
+from csr_exporter.csr import span_of, trace_of
 
 LONGEST_VALUE = 200
 _CREDENTIAL = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
@@ -20,31 +18,30 @@ _CREDENTIAL = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S
 class Log:
     """Writes lines; safe to use from several threads.
 
-    A field `uid`, of a CSR, puts the line into that CSR's trace, where the function's and KMS's records are; a field
-    `id`, of an event, into its span.
+    A CSR's `uid` puts the line into the CSR's trace, where the function's and KMS's records are. An event's `id` puts
+    it into the event's span.
 
     Attributes:
-        project: Google Cloud project of the traces; empty where it is not known, then a trace has its bare id.
-        lost: lines that could not be written.
+        project: Google Cloud project of the traces; empty if unknown.
+        lost: lines that the log could not write.
     """
 
     def __init__(self, descriptor: int = 2) -> None:
-        """Writes to a file descriptor, stderr if not told otherwise."""
         self.project = ""
         self.lost = 0
         self._descriptor = descriptor
         self._lock = threading.Lock()
 
     def info(self, message: str, **fields: object) -> None:
-        """Something changed as it should."""
+        """Logs an expected change."""
         self._write("INFO", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Something failed and is tried again."""
+        """Logs a failure that the exporter retries."""
         self._write("WARNING", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
-        """Somebody must act."""
+        """Logs a failure that an operator must fix."""
         self._write("ERROR", message, fields)
 
     def _write(self, severity: str, message: str, fields: dict[str, object]) -> None:
@@ -57,21 +54,21 @@ class Log:
             os.write(self._descriptor, line.encode("ascii"))
         except OSError:
             with self._lock:
-                self.lost += 1  # the work goes on without its log
+                self.lost += 1  # the exporter works without its log
 
     def _trace(self, fields: dict[str, object]) -> dict[str, str]:
         uid, event_id = fields.get("uid"), fields.get("id")
         if not isinstance(uid, str):
             return {}
-        trace = event.trace_of(uid)
+        trace = trace_of(uid)
         found = {"logging.googleapis.com/trace": f"projects/{self.project}/traces/{trace}" if self.project else trace}
         if isinstance(event_id, str):
-            found["logging.googleapis.com/spanId"] = event.span_of(event_id)
+            found["logging.googleapis.com/spanId"] = span_of(event_id)
         return found
 
 
 def scrub(text: str) -> str:
-    """Cuts text of other parties to `LONGEST_VALUE` characters, with credentials left out."""
+    """Returns the first `LONGEST_VALUE` characters of another party's text, without credentials."""
     return _CREDENTIAL.sub("[credential]", text[: 20 * LONGEST_VALUE])[:LONGEST_VALUE]
 
 

@@ -1,12 +1,15 @@
-"""What an operator's monitoring reads: counters, gauges and histograms, in a registry of our own.
+"""What an operator's monitoring reads: counters, gauges and histograms, and the log lines that go with them.
 
-No label has a CSR's name or uid: those are in the log. Gauges that follow from the state of other parts are computed
-when the page is asked for; `exporter` says how.
+No label has a CSR's name or uid: those are in the log. `Exposition` computes the gauges when a scrape asks for them, so
+that no part has to keep a gauge up to date.
 """
 
-from __future__ import annotations
-
 import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,72 +22,74 @@ from prometheus_client import (
 )
 
 from csr_exporter import VERSION
+from csr_exporter.clock import Clock, age_of
+from csr_exporter.csr import Seen, Stage, event_id
+from csr_exporter.log import Log
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.work_queue import Change, WorkItem
 
 PREFIX = "csr_exporter"
+STATUS_PERIOD = 60.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds. What counts from a CSR's creation is as exact as the API server's clock: whole seconds. Calico's client gives
-# up after 90; 30 is what the service level objective asks for.
+# Seconds. A CSR's creation time has whole seconds. Calico's client gives up after 90 s; the service level objective is
+# 30 s.
 _AGES = (1, 2, 3, 5, 10, 20, 30, 60, 90, 300, 900, 3600)
 _DURATIONS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60)
 
-# One more series for every counter, which nobody reads.
+# They double the series of every counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
 
 
 class Metrics:
-    """All metrics of one process; safe to use from several threads."""
+    """All metrics of one process; safe to use from several threads. Counters without labels start at 0."""
 
     def __init__(self) -> None:
-        """All counters without labels start at 0."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # memory, processor time, descriptors
-        # What is to be done.
-        self.csr_pending = self._gauge("csr_pending", "CSRs that may still get a certificate", "stage")
-        self.oldest_undelivered = self._gauge("oldest_undelivered_seconds", "age of the oldest CSR not acknowledged")
-        self.delivery_seconds = self._histogram("delivery_seconds", "creation of a CSR to its acknowledgement", _AGES)
-        self.issuance_seconds = self._histogram("issuance_seconds", "creation of a CSR to its certificate seen", _AGES)
-        # Sending.
-        self.send_attempts = self._counter("send_attempts", "answers to events", "code_class")
-        self.retries = self._counter("retries", "events to be sent again, by what the answer meant", "reason")
-        self.poison = self._counter("poison", "events that the function calls malformed")
-        self.unfulfilled_acks = self._counter("unfulfilled_acks", "acknowledged CSRs without a certificate in time")
-        self.takeovers = self._counter("takeovers", "first events sent in place of another replica")
-        self.throttled = self._counter("throttled", "CSRs that wait for, or exceed, their requester's budget")
-        self.inflight = self._gauge("inflight", "events under way")
-        self.concurrency_limit = self._gauge("concurrency_limit", "events that may be under way")
-        self.circuit_state = self._gauge("circuit_state", "0 closed, 1 half open, 2 open")
-        self.gate_seconds = self._counter("gate_seconds", "seconds in which nothing was sent", "reason")
-        # Reading.
-        self.work_changes = self._counter("work_changes", "CSRs added, ended or not held", "change")
-        self.names_refused = self._counter("names_refused", "CSRs whose name the function would not take")
-        self.resync_missed = self._counter("resync_missed", "CSRs that the watch should have shown and did not")
-        self.lists = self._counter("lists", "complete lists")
-        self.relists = self._counter("relists", "lists beside the watch: each proves that it missed nothing", "result")
-        self.list_seconds = self._histogram("list_seconds", "duration of a list", _DURATIONS)
-        self.list_items = self._gauge("list_items", "CSRs in the last list")
-        self.watches = self._counter("watches", "watches opened")
-        self.watch_restarts = self._counter("watch_restarts", "watches that ended", "reason")
-        self.short_watches = self._counter("short_watches", "watches that ended within a second")
-        self.watch_last_event = self._gauge("watch_last_event_timestamp_seconds", "when a watch last showed a CSR")
-        self.bookmark_age = self._gauge("bookmark_age_seconds", "since the last bookmark, or start of a watch")
-        self.read_failures = self._counter("read_failures", "failed lists and watches", "reason")
-        self.parse_errors = self._counter("parse_errors", "objects of the API server that were not understood")
-        self.oversize = self._counter("oversize", "CSRs that were too large to be read")
-        # Identity.
-        self.token_expiry = self._gauge("token_expiry_timestamp_seconds", "when a token ends", "kind")
-        self.token_refresh_errors = self._counter("token_refresh_errors", "failed renewals", "kind")
+        counter, gauge, histogram = (partial(self._new, each) for each in (Counter, Gauge, Histogram))
+        ages, durations = partial(histogram, buckets=_AGES), partial(histogram, buckets=_DURATIONS)
+        # The queue.
+        self.csr_pending: Gauge = gauge("csr_pending", "CSRs that may still get a certificate", "stage")
+        self.oldest_undelivered: Gauge = gauge("oldest_undelivered_seconds", "age of the oldest unacknowledged CSR")
+        self.delivery_seconds: Histogram = ages("delivery_seconds", "creation of a CSR to its acknowledgement")
+        self.issuance_seconds: Histogram = ages("issuance_seconds", "creation of a CSR to its certificate")
+        self.queue_changes: Counter = counter("queue_changes", "CSRs added, ended or left out", "change")
+        self.throttled: Counter = counter("throttled", "CSRs that wait for, or exceed, their requester's rate limit")
+        self.names_refused: Counter = counter("names_refused", "CSRs whose name the function does not accept")
+        # Delivery.
+        self.send_attempts: Counter = counter("send_attempts", "answers to events", "code_class")
+        self.retries: Counter = counter("retries", "events to retry, by what the answer meant", "reason")
+        self.poison: Counter = counter("poison", "events that the function calls malformed")
+        self.unfulfilled_acks: Counter = counter("unfulfilled_acks", "acknowledged CSRs without a certificate in time")
+        self.takeovers: Counter = counter("takeovers", "first events sent in place of another replica")
+        self.inflight: Gauge = gauge("inflight", "events in flight")
+        self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight")
+        self.circuit_state: Gauge = gauge("circuit_state", "0 closed, 1 half open, 2 open")
+        self.paused_seconds: Counter = counter("paused_seconds", "seconds in which nothing was sent", "reason")
+        # The API server.
+        self.resync_missed: Counter = counter("resync_missed", "CSRs that a resync found and the watch did not show")
+        self.lists: Counter = counter("lists", "complete lists of a reflector")
+        self.resyncs: Counter = counter("resyncs", "lists beside the watch", "result")
+        self.list_seconds: Histogram = durations("list_seconds", "duration of a list")
+        self.list_items: Gauge = gauge("list_items", "CSRs in the last list")
+        self.watches: Counter = counter("watches", "watches opened")
+        self.watch_restarts: Counter = counter("watch_restarts", "watches that ended", "reason")
+        self.short_watches: Counter = counter("short_watches", "watches that ended within a second")
+        self.watch_last_event: Gauge = gauge("watch_last_event_timestamp_seconds", "when a watch last showed a CSR")
+        self.bookmark_age: Gauge = gauge("bookmark_age_seconds", "since the last bookmark, or start of a watch")
+        self.read_failures: Counter = counter("read_failures", "failed lists and watches", "reason")
+        self.parse_errors: Counter = counter("parse_errors", "malformed objects of the API server")
+        self.oversize: Counter = counter("oversize", "CSRs that were too large to read")
         # The process.
-        self.log_lines_lost = self._gauge("log_lines_lost", "log lines that could not be written")
-        build = self._gauge("build_info", "1, with the version as a label", "version", "python")
+        self.token_expiry: Gauge = gauge("token_expiry_timestamp_seconds", "when a token expires", "kind")
+        self.token_refresh_errors: Counter = counter("token_refresh_errors", "failed renewals", "kind")
+        self.log_lines_lost: Gauge = gauge("log_lines_lost", "log lines that could not be written")
+        build: Gauge = gauge("build_info", "1, with the version as a label", "version", "python")
         build.labels(version=VERSION, python=platform.python_version()).set(1)
-
-    def page(self) -> bytes:
-        """Everything, in Prometheus' text format."""
-        return generate_latest(self.registry)
 
     @property
     def counts(self) -> dict[str, int]:
-        """All counters that are not 0, as `name_total` or `name_total:label`, for the log and for tests."""
+        """The counters that are not 0, as `name_total` or `name_total:label`, for the log and for tests."""
         counted: dict[str, int] = {}
         for family in self.registry.collect():
             if family.type != "counter" or not family.name.startswith(PREFIX):
@@ -95,11 +100,156 @@ class Metrics:
                     counted[name] = round(sample.value)
         return dict(sorted(counted.items()))
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+    def _new(self, kind: Callable[..., Any], name: str, text: str, *labels: str, **options: object) -> Any:  # noqa: ANN401 - one of three kinds
+        return kind(f"{PREFIX}_{name}", text, labels, registry=self.registry, **options)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", text, registry=self.registry, buckets=buckets)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """What is to be done and how it goes, at one moment.
+
+    Attributes:
+        pending: CSRs by stage.
+        oldest_undelivered: when the oldest CSR was created that the function should have acknowledged; "": none.
+        in_flight: events in flight.
+        limit: events that may be in flight.
+        circuit: 0 closed, 1 half open, 2 open.
+    """
+
+    pending: Mapping[Stage, int]
+    oldest_undelivered: str
+    in_flight: int
+    limit: int
+    circuit: int
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds since the oldest unacknowledged CSR was created."""
+        return age_of(self.oldest_undelivered) or 0.0
+
+
+class Recorder:
+    """Counts and logs what happens; decides nothing."""
+
+    def __init__(self, *, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._is_down = False
+
+    def refused_name(self) -> None:
+        """Counts a CSR whose name the function does not accept."""
+        self._metrics.names_refused.inc()
+
+    def changed(self, change: Change, seen: Seen) -> None:
+        """Counts what an observation changed in the queue."""
+        if change is Change.NONE:
+            return
+        self._metrics.queue_changes.labels(change=change.value).inc()
+        if change in {Change.THROTTLED, Change.OVER_LIMIT}:
+            self._metrics.throttled.inc()
+        age = age_of(seen.reference.creation_timestamp) if change is Change.ENDED and seen.issued else None
+        if age is not None:
+            self._metrics.issuance_seconds.observe(age)
+
+    def ended(self, number: int) -> None:
+        """Counts CSRs that a list does not show any more."""
+        self._metrics.queue_changes.labels(change=Change.ENDED.value).inc(number)
+
+    def paused_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Counts the time in which nothing was sent, by reason."""
+        for reason, length in seconds.items():
+            self._metrics.paused_seconds.labels(reason=reason).inc(length)
+
+    def availability(self, answer: Answer, *, is_down: bool) -> None:
+        """Logs once that the function cannot be reached, and once that it answers again."""
+        if is_down == self._is_down:
+            return
+        self._is_down = is_down
+        if is_down:
+            self._log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
+        else:
+            self._log.info("the function answers again", code=answer.status)
+
+    def answered(self, item: WorkItem, answer: Answer) -> None:
+        """Counts an answer, and logs it: of a CSR that keeps failing only attempts 1, 2, 4, 8, ..."""
+        self._count(item, answer)
+        by_verdict = {Verdict.ACKNOWLEDGED: self._log.info, Verdict.POISON: self._log.error}
+        if answer.verdict is Verdict.ACKNOWLEDGED or item.attempt & (item.attempt - 1) == 0:
+            by_verdict.get(answer.verdict, self._log.warning)(
+                answer.verdict.value,
+                uid=item.reference.uid,
+                id=event_id(item.reference.uid, item.stage, item.resend),
+                stage=item.stage.value,
+                attempt=item.attempt,
+                resend=item.resend or None,
+                takeover=item.takeover or None,
+                code=answer.status,
+                retry_after=answer.retry_after,
+                reason=answer.reason or None,
+            )
+
+    def _count(self, item: WorkItem, answer: Answer) -> None:
+        it = self._metrics
+        it.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
+        it.takeovers.inc(item.takeover)
+        it.unfulfilled_acks.inc(item.resend > 0 and item.attempt == 1)
+        if answer.verdict is not Verdict.ACKNOWLEDGED:
+            it.retries.labels(reason=answer.verdict.value).inc()
+            it.poison.inc(answer.verdict is Verdict.POISON)
+        elif not item.resend and (age := age_of(item.reference.creation_timestamp)) is not None:
+            it.delivery_seconds.observe(age)
+
+
+class Exposition:
+    """The page of the metrics, and once a minute the same for the log; `run` is a thread's body."""
+
+    def __init__(
+        self,
+        *,
+        status: Callable[[], QueueStatus],
+        unready: Callable[[], list[str]],
+        token_expires_in: Callable[[], float | None],
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._status = status
+        self._unready = unready
+        self._token_expires_in = token_expires_in
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+
+    def page(self) -> bytes:
+        """Returns the metrics as they are now, in Prometheus' text format."""
+        status = self._status()
+        it = self._metrics
+        for stage in Stage:
+            it.csr_pending.labels(stage=stage.value).set(status.pending.get(stage, 0))
+        it.oldest_undelivered.set(status.oldest_age)
+        it.inflight.set(status.in_flight)
+        it.concurrency_limit.set(status.limit)
+        it.circuit_state.set(status.circuit)
+        it.log_lines_lost.set(self._log.lost)
+        if (left := self._token_expires_in()) is not None:
+            it.token_expiry.labels(kind="id").set(time.time() + left)
+        return generate_latest(it.registry)
+
+    def run(self) -> None:
+        """Logs the status once a minute: alerts need it where no Prometheus scrapes the metrics."""
+        while not self._clock.wait(STATUS_PERIOD):
+            self.log_status()
+
+    def log_status(self) -> None:
+        """Logs the status."""
+        status, counts, unready = self._status(), self._metrics.counts, self._unready()
+        self._log.info(
+            "status",
+            ready=not unready,
+            unready="; ".join(unready),
+            oldest_undelivered_seconds=status.oldest_age,
+            pending=sum(status.pending.values()),
+            in_flight=status.in_flight,
+            resync_missed=counts.get("resync_missed_total", 0),
+            counts=counts,
+        )

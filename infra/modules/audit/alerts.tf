@@ -52,7 +52,7 @@ locals {
   # The labels by which a metric's incidents are told apart.
   series = { for name, metric in local.metrics : name => [for label in sort(keys(metric.labels)) : "metric.label.${label}"] }
 
-  # An intent without an outcome explains at most this many signatures. The function asks Cloud KMS more often only while
+  # An intent without an outcome explains at most this many requests. The function asks Cloud KMS more often only while
   # Cloud KMS does not answer.
   attempts_per_open_intent = 10
 
@@ -246,7 +246,7 @@ resource "google_monitoring_alert_policy" "unrecorded_signatures" {
   }
 
   documentation {
-    content   = "Another program signs with the function's identity: a reason has no record, or Cloud KMS logged more signatures for it than the function recorded. Remove the function's right on the key first. Then `signerctl reconcile` lists these signatures: docs/audit.md."
+    content   = "Another program signs with the function's identity: a reason has no record, or Cloud KMS logged more requests for it than the function recorded attempts. Remove the function's right on the key first. Then `signerctl reconcile` lists these signatures: docs/audit.md."
     mime_type = "text/markdown"
   }
 

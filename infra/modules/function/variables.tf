@@ -10,7 +10,7 @@ variable "callers" {
 
   validation {
     condition     = contains(["same-vpc", "perimeter", "internet"], var.callers)
-    error_message = "callers: got ${var.callers}; allowed are same-vpc, perimeter and internet. Too narrow a choice shows as HTTP 404 at the exporter."
+    error_message = "callers: Unsupported value: \"${var.callers}\": supported values: \"same-vpc\", \"perimeter\", \"internet\". If the choice is too narrow, the exporter gets HTTP 404."
   }
 }
 
@@ -41,7 +41,7 @@ variable "deployer" {
 
   validation {
     condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
-    error_message = "deployer: allowed is one principal, user:EMAIL or serviceAccount:EMAIL."
+    error_message = "deployer: Invalid value: must be one principal, user:EMAIL or serviceAccount:EMAIL."
   }
 }
 
@@ -62,7 +62,7 @@ variable "encryption_key" {
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: allowed is the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key: Invalid value: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -72,7 +72,7 @@ variable "invokers" {
 
   validation {
     condition     = alltrue([for member in values(var.invokers) : can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "invokers: allowed are single service accounts, serviceAccount:EMAIL. With allUsers or allAuthenticatedUsers anybody could call the signer; Cloud Run admits no federated principal."
+    error_message = "invokers: Invalid value: must be single service accounts, serviceAccount:EMAIL. With allUsers or allAuthenticatedUsers anyone could call the signer, and Cloud Run admits no federated principal."
   }
 }
 
@@ -88,7 +88,7 @@ variable "max_instances" {
 
   validation {
     condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances: allowed is a whole number from 1 to 100: what a flood of CSRs may cost must have a bound."
+    error_message = "max_instances: Invalid value: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
   }
 }
 
@@ -99,7 +99,7 @@ variable "min_instances" {
 
   validation {
     condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: allowed is a whole number from 0 to max_instances."
+    error_message = "min_instances: Invalid value: must be a whole number from 0 to max_instances."
   }
 }
 
@@ -109,7 +109,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{3,22}[a-z0-9])$", var.name))
-    error_message = "name: allowed are 5 to 24 lower-case letters, digits and hyphens: account names are made from it."
+    error_message = "name: Invalid value: must have 5 to 24 lower-case letters, digits and hyphens: Terraform makes account names from it."
   }
 }
 
@@ -125,7 +125,7 @@ variable "network" {
 
   validation {
     condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
-    error_message = "network.egress: allowed are private-ranges-only and all-traffic."
+    error_message = "network.egress: Unsupported value: \"${try(var.network.egress, "")}\": supported values: \"private-ranges-only\", \"all-traffic\"."
   }
 }
 
@@ -146,7 +146,7 @@ variable "runtime" {
 
   validation {
     condition     = contains(["python313", "python314"], var.runtime)
-    error_message = "runtime: allowed are python313, for which the packages are locked, and python314."
+    error_message = "runtime: Unsupported value: \"${var.runtime}\": supported values: \"python313\" (the packages are locked for it), \"python314\"."
   }
 }
 

@@ -4,7 +4,7 @@ variable "cluster" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", var.cluster))
-    error_message = "cluster: got ${var.cluster}; allowed are up to 17 lower-case letters, digits and hyphens, because a service account's name is made from it."
+    error_message = "cluster: Invalid value: \"${var.cluster}\": must have at most 17 lower-case letters, digits and hyphens, because Terraform makes a service account's name from it."
   }
 }
 
@@ -25,7 +25,7 @@ variable "gke" {
 
   validation {
     condition     = var.gke == null || can(regex("^[0-9]+$", var.gke.project_number))
-    error_message = "gke.project_number: allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+    error_message = "gke.project_number: Invalid value: must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 
@@ -45,12 +45,12 @@ variable "oidc" {
 
   validation {
     condition     = var.oidc == null || can(regex("^https://", var.oidc.issuer))
-    error_message = "oidc.issuer: allowed is the https URL in the `iss` of the cluster's tokens: kubectl get --raw /.well-known/openid-configuration."
+    error_message = "oidc.issuer: Invalid value: must be the https URL in the `iss` of the cluster's tokens: kubectl get --raw /.well-known/openid-configuration."
   }
 
   validation {
     condition     = try(var.oidc.jwks, null) == null || can(jsondecode(var.oidc.jwks).keys[0].kid)
-    error_message = "oidc.jwks: allowed is a JSON Web Key Set with at least one key: kubectl get --raw /openid/v1/jwks."
+    error_message = "oidc.jwks: Invalid value: must be a JSON Web Key Set with at least one key: kubectl get --raw /openid/v1/jwks."
   }
 }
 
@@ -65,7 +65,7 @@ variable "project_number" {
 
   validation {
     condition     = can(regex("^[0-9]+$", var.project_number))
-    error_message = "project_number: allowed are digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+    error_message = "project_number: Invalid value: must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 

@@ -74,7 +74,7 @@ resource "google_kms_crypto_key_iam_member" "administrator" {
 
   condition {
     title       = "until ${var.administrator.until}"
-    description = "For making a CA certificate; renewed by the variable ca_administrator."
+    description = "For making a CA certificate; renewed by the variable ca_administrator_until."
     expression  = "request.time < timestamp(\"${var.administrator.until}\")"
   }
 

@@ -24,7 +24,7 @@ variable "key_ring" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: allowed are up to 63 lower-case letters, digits and hyphens."
+    error_message = "key_ring: Invalid value: must have at most 63 lower-case letters, digits and hyphens."
   }
 }
 
@@ -62,7 +62,7 @@ variable "location" {
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
-    error_message = "location: allowed is a region such as europe-west1; the location global promises no HSM."
+    error_message = "location: Invalid value: must be a region such as europe-west1; the location global promises no HSM."
   }
 }
 
@@ -83,6 +83,6 @@ variable "signers" {
 
   validation {
     condition     = alltrue([for member in var.signers : can(regex("^(serviceAccount|user):[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "signers: allowed are single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would make the list of who may sign unknowable, allUsers public."
+    error_message = "signers: Invalid value: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would make the list of who may sign unknowable, allUsers public."
   }
 }

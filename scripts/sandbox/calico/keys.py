@@ -5,7 +5,7 @@ client's switch statements: an unknown or empty name silently means the default.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from sandbox.calico import der
+from sandbox.derived_keys import rsa_key
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -101,6 +102,13 @@ def generate(key_algorithm: str) -> PrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=RSA_SIZES.get(key_algorithm, 2048))
 
 
+def known(key_algorithm: str) -> PrivateKey:
+    """A key of the kind that is named, in no time: an RSA key is always the same one, and no secret."""
+    if key_algorithm in CURVES:
+        return generate(key_algorithm)
+    return rsa_key(RSA_SIZES.get(key_algorithm, 2048))
+
+
 def private_key_pem(key: PrivateKey) -> bytes:
     """The key as the client writes it: PKCS#1 `RSA PRIVATE KEY` or SEC1 `EC PRIVATE KEY`."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -120,14 +128,22 @@ class KeyPool:
 
     DISTINCT: Mapping[str, int] = {"RSAWithSize2048": 16, "RSAWithSize4096": 4, "RSAWithSize8192": 1}
 
-    def __init__(self, key_algorithms: Iterable[str] = (), *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        key_algorithms: Iterable[str] = (),
+        *,
+        make: Callable[[str], PrivateKey] = generate,
+        workers: int | None = None,
+    ) -> None:
         """Start making the keys that these requests will need, the slowest kinds first.
 
         Args:
             key_algorithms: One name per request.
+            make: `generate`, or `known` where nobody minds which keys they are.
             workers: Threads; by default as many as the machine has processors.
         """
         self._executor = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="keys")
+        self._make = make
         self._ready: dict[str, list[Future[PrivateKey]]] = {}
         self._taken: dict[str, int] = {}
         wanted = [name if name in KEY_ALGORITHMS else "RSAWithSize2048" for name in key_algorithms]
@@ -135,7 +151,7 @@ class KeyPool:
             self._prepare(name, min(wanted.count(name), self.DISTINCT[name]))
 
     def _prepare(self, name: str, count: int) -> None:
-        self._ready[name] = [self._executor.submit(generate, name) for _ in range(count)]
+        self._ready[name] = [self._executor.submit(self._make, name) for _ in range(count)]
 
     def take(self, key_algorithm: str, timeout: float = 120.0) -> PrivateKey:
         """A key of that kind; waits for it if it is still being made.

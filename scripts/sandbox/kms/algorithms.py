@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehashed
 
+from sandbox.derived_keys import other_rsa_keys
 from sandbox.kms.enums import Algorithm, Purpose, name_of
 from sandbox.kms.errors import invalid_argument, unimplemented
 
@@ -98,8 +99,18 @@ def scheme_for(algorithm: int, purpose: int) -> Scheme:
     return scheme
 
 
-def generate(scheme: Scheme) -> PrivateKey | None:
-    """Make key material; None for symmetric keys, which the double cannot use."""
+_KNOWN = {bits: other_rsa_keys(bits) for bits in (2048, 3072, 4096)}
+
+
+def generate(scheme: Scheme, *, instant: bool = False) -> PrivateKey | None:
+    """Make key material; None for symmetric keys, which the double cannot use.
+
+    Args:
+        scheme: The algorithm.
+        instant: Take the next RSA key of known primes, where one is left: to find new ones takes up to seconds.
+    """
+    if instant and scheme.bits and (known := next(_KNOWN[scheme.bits], None)):
+        return known
     if scheme.bits:
         return rsa.generate_private_key(public_exponent=65537, key_size=scheme.bits)
     if scheme.curve is not None:

@@ -214,7 +214,7 @@ class Resources:
                 version.resource.state = State.GENERATION_FAILED
                 version.resource.generation_failure_reason = fault.message
             return
-        key = generate(version.scheme)
+        key = generate(version.scheme, instant=self._instant)
         with self._store.changing(version):
             version.key = key
             version.resource.state = State.ENABLED

@@ -41,7 +41,7 @@ class KmsServer:
         port: The port; 0 for any free one.
         state: A directory that keeps all resources from one process to the next; without it memory only.
         audit_log: A file that gets one JSON object per answered call.
-        instant: Make keys before CreateCryptoKeyVersion answers.
+        instant: Make keys before CreateCryptoKeyVersion answers; those of RSA have known primes.
         disable_lag: Seconds for which a disabled version signs on.
 
     Attributes:

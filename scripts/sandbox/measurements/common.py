@@ -1,16 +1,12 @@
 """A figure, and the pods that it is measured with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sandbox.calico.components import components
 from sandbox.calico.fleet import QUICK, Fleet, managements, plan
-
-if TYPE_CHECKING:
-    from sandbox.calico.keys import KeyPool
-    from sandbox.deployment import Deployment
+from sandbox.calico.keys import KeyPool
+from sandbox.deployment import Deployment
 
 PATIENCE: Final = 600.0
 

@@ -6,25 +6,20 @@ client makes only the four calls of a certificate (GET CSR, GET pod, PATCH appro
 and signature, on as many CSRs and with as many requests at once.
 """
 
-from __future__ import annotations
-
 import base64
 import statistics
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sandbox.api import Api, Json, csr_path
+from sandbox.calico.fleet import Fleet, Submission
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sandbox.calico.fleet import Fleet, Submission
 
 AT_ONCE: Final = 32
 

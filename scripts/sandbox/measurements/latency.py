@@ -4,25 +4,21 @@ The function is replaced, at its own address, by a server that notes when an eve
 clock of a CSR starts before its creation is asked for, so the API server's own time is in the figure.
 """
 
-from __future__ import annotations
-
 import http.server
 import json
 import statistics
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
 from sandbox.api import CSRS
+from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
 from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
-
-if TYPE_CHECKING:
-    from sandbox.calico.fleet import Fleet
 
 PAUSE: Final = 0.05
 _ANSWER: Final = b'{"outcome":"ignored","reason":"measured"}'

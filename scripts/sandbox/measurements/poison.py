@@ -4,21 +4,17 @@ The same fleet asks twice in one run, with both exporters: alone, and beside CSR
 (`sandbox.calico.poison`). A wait is from asking for a CSR's creation until a watch has seen its certificate.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.calico.poison import BESIDE, KINDS, Poison, refuse_decisions
 from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.common import PATIENCE, Row, fleet
-
-if TYPE_CHECKING:
-    from sandbox.calico.fleet import Fleet
 
 THREADS: Final = 16
 MOST_SECONDS: Final = 5.0

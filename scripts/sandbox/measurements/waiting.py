@@ -1,21 +1,17 @@
 """The exporter's memory when it starts while CSRs wait and no function answers."""
 
-from __future__ import annotations
-
 import base64
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sandbox.api import CSRS, csr_path
 from sandbox.calico.fleet import QUICK
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.request import Content, certification_request, pem
+from sandbox.calico.world import World
 from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
-
-if TYPE_CHECKING:
-    from sandbox.calico.world import World
 
 ((KEY, SIGNATURE),) = QUICK
 SETTLED_SECONDS: Final = 5.0

@@ -79,12 +79,12 @@ def cross_sign(
         key = opened(key_version, kms)
         if subject_public_key_info(signing.public_key()) != key.subject_public_key_info:
             raise CommandError(
-                f"{signing_certificate}: its key is not that of {key_version}: wanted is the key version of the root"
-                " that is trusted now"
+                f"{signing_certificate}: its key is not that of {key_version}: must be the key version of the root"
+                " that relying parties trust now"
             )
         if subject_public_key_info(new.public_key()) != held(new_key_version, kms):
             raise CommandError(
-                f"{certificate}: its key is not that of {new_key_version}: wanted is the key version of the new CA"
+                f"{certificate}: its key is not that of {new_key_version}: must be the key version of the new CA"
             )
         template = cross_certificate.template(signing, new, key.algorithm, now)
         with records.signed(
@@ -110,7 +110,7 @@ def cross_sign(
 def _only(path: Path) -> x509.Certificate:
     certificates = files.read_certificates(path)
     if len(certificates) != 1:
-        raise CommandError(f"{path}: got {len(certificates)} certificates, wanted is one")
+        raise CommandError(f"{path}: Invalid value: {len(certificates)} certificates: must be one")
     return certificates[0]
 
 

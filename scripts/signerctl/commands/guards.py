@@ -18,14 +18,14 @@ def _username(
 ) -> str | tuple[str, ...]:
     for each in (value,) if isinstance(value, str) else value:
         if not 1 <= len(each) <= _LONGEST or not each.isascii() or not each.isprintable():
-            raise click.BadParameter(f"got {each!r}, allowed are 1 to {_LONGEST} printable ASCII characters")
+            raise click.BadParameter(f"{each!r}: must have 1 to {_LONGEST} printable ASCII characters")
     return value
 
 
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
     match = guarded.ACCOUNT.fullmatch(value)
     if match is None:
-        raise click.BadParameter(f"got {value!r}, allowed is NAMESPACE/NAME of a service account")
+        raise click.BadParameter(f"{value!r}: must be NAMESPACE/NAME of a service account")
     return Exporter(namespace=match[1], service_account=match[2])
 
 

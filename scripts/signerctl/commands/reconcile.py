@@ -43,7 +43,7 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     Entries of the first and last minute may have their other side outside: choose the time so that none are there.
     """
     books = reconciliation.books(entry for path in files for entry in _entries(path))
-    if not books.signatures and not books.records:
+    if not books.requests and not books.records:
         raise CommandError("got neither signatures nor records, allowed are entries of a time in which there were some")
     found = list(reconciliation.findings(books, principals))
     summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} findings"

@@ -100,7 +100,7 @@ def verify(
         subjects = report.collect("configuration", lambda: _configured(document, cluster, kms))
     elif certificate is None or trust_bundle is None or key_version is None:
         missing = [option for option, value in named.items() if value is None]
-        raise click.UsageError(f"missing {', '.join(missing)}; allowed are all three, or --configuration alone")
+        raise click.UsageError(f"Required value: {', '.join(missing)}: give all three, or only --configuration")
     else:
         pems = files.read(certificate), files.read(trust_bundle)
         subjects = report.collect("files", lambda: [_of_files(*pems, key_version, signer_name, kms)])
@@ -119,7 +119,7 @@ def verify(
 def _configured(document: Path, cluster: str | None, kms: KmsOptions) -> list[_Subject]:
     loaded = configuration.load(document)
     if cluster is not None and cluster not in loaded.clusters:
-        raise CommandError(f"cluster: got {cluster!r}, allowed are {', '.join(sorted(loaded.clusters))}")
+        raise CommandError(f"cluster: Not found: {cluster!r}: supported values: {', '.join(sorted(loaded.clusters))}")
     return [
         _Subject(
             name=f"{signer.cluster} {signer.signer_name}",

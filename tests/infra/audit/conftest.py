@@ -5,16 +5,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import urllib3
 
 from csr_exporter.clock import MonotonicClock
-from csr_exporter.handout import Status
 from csr_exporter.log import Log
-from csr_exporter.metrics import Metrics
-from csr_exporter.report import Report
+from csr_exporter.metrics import Exposition, Metrics, QueueStatus
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
@@ -235,21 +232,30 @@ class _Queue:
     def __init__(self) -> None:
         self.age = 0.0
 
-    def status(self) -> Status:
+    def status(self) -> QueueStatus:
         """As the exporter's report asks for it."""
         oldest = (datetime.now(UTC) - timedelta(seconds=self.age)).isoformat() if self.age else ""
-        return Status(pending={}, oldest_undelivered=oldest, in_flight=0, limit=1, circuit=0)
+        return QueueStatus(pending={}, oldest_undelivered=oldest, in_flight=0, limit=1, circuit=0)
 
 
 def _exporter_lines() -> list[str]:
-    """Lines of the exporter's own report: signs of life, as it writes them once a minute, and another line."""
+    """The exporter's own lines: its status once a minute, the first one before it is ready, and another line."""
     reading, writing = os.pipe()
     log, queue = Log(writing), _Queue()
-    dispatcher: Any = queue
-    report = Report(dispatcher=dispatcher, token=None, clock=MonotonicClock(), metrics=Metrics(), log=log)
+    unready = ["reflector 0: no list yet"]
+    exposition = Exposition(
+        status=queue.status,
+        unready=lambda: unready,
+        token_expires_in=lambda: None,
+        clock=MonotonicClock(),
+        metrics=Metrics(),
+        log=log,
+    )
+    exposition.log_status()
+    unready.clear()
     log.warning("not delivered", uid="00000000-0000-4000-8000-000000000000", oldest_undelivered_seconds=99.0)
     for queue.age in UNDELIVERED:
-        report.log_status()
+        exposition.log_status()
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as lines:
         return lines.read().splitlines()

@@ -172,6 +172,8 @@ def _test(path: list[str], operator: str, value: _Token) -> Callable[[Any], bool
         if compare is None:
             raise QueryError(f"{operator} with a number")
         return lambda got: isinstance(got, int | float) and not isinstance(got, bool) and compare(float(got), number)
+    if value.text in ("true", "false") and operator == "=":
+        return lambda got: got is (value.text == "true")
     if value.kind != "text":
         raise QueryError(f"{value.text}: a text stands in quotation marks")
     text = re.sub(r"\\(.)", r"\1", value.text[1:-1])

@@ -201,6 +201,14 @@ def test_an_undelivered_csr_is_found_by_its_age(run: Run) -> None:
     assert found("undelivered", run.entries) == [alive[-1]]
 
 
+def test_an_exporter_that_cannot_list_counts_as_silent(run: Run) -> None:
+    """It still writes its status line, which says that it is not ready: no CSR reaches the function."""
+    lines = [entry for entry in run.entries if entry.get("jsonPayload", {}).get("message") == "status"]
+    unready = [entry for entry in lines if not entry["jsonPayload"]["ready"]]
+    assert [entry["jsonPayload"]["unready"] for entry in unready] == ["reflector 0: no list yet"]
+    assert unready[0] not in found("exporter_status", run.entries)
+
+
 def test_a_ca_that_ends_is_found(run: Run) -> None:
     """Once a day and process, for each signer that has it."""
     expiring = found("issuer_expiry", run.entries)

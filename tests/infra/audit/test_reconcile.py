@@ -1,11 +1,13 @@
 """`signerctl reconcile` over the logs of a run: every signature is accounted for, and each that is not is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, Entry, of_exporter, of_function
 from tests.infra.audit.test_filters import said
@@ -57,13 +59,55 @@ def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, numbe
     assert len(told) == (1 if name.startswith("as the function") else 2)
 
 
-def test_a_signature_under_a_reason_that_was_recorded_is_found(run: Run, tmp_path: Path) -> None:
-    """Who copies the reason of another signature is found by the number: the record says how often KMS was asked."""
-    reason = f"csr-uid={run.issued[0]}"
-    copied = next(entry for entry in run.signatures if reason in json.dumps(entry))
-    again = copied | {"insertId": "another"}
-    (found,) = reconciled(tmp_path, run, [*honest(run), again])
-    assert (found["what"], found["detail"]) == ("more signatures than recorded", "2 signatures, 1 recorded attempts")
+def of_first(run: Run) -> Entry:
+    """Cloud KMS's entry of the first CSR's signature."""
+    return next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
+
+
+def test_attack_repeating_a_recorded_reason_is_counted(run: Run, tmp_path: Path) -> None:
+    """The number finds whoever copies the reason of another signature: the record says how often KMS was asked."""
+    for count in (1, 500):
+        copies = [of_first(run) | {"insertId": f"copy-{number}"} for number in range(count)]
+        (found,) = reconciled(tmp_path, run, [*honest(run), *copies])
+        assert found["what"] == "more requests than recorded"
+        assert found["detail"] == f"{1 + count} requests, {1 + count} signatures, 1 recorded attempts"
+
+
+def test_attack_taking_the_place_of_a_failed_attempt_is_counted(run: Run, tmp_path: Path) -> None:
+    """Cloud KMS refused the first attempt and signed the second: a third request is the attacker's."""
+    issued, signature = of_one(run, "issued"), of_first(run)
+    retried = issued | {"jsonPayload": issued["jsonPayload"] | {"kms_attempts": 2}}
+    failed = signature | {
+        "insertId": "failed",
+        "protoPayload": signature["protoPayload"] | {"status": {"code": 14}},
+    }
+    entries = [failed, retried, *(entry for entry in honest(run) if entry != issued)]
+    assert reconciled(tmp_path, run, entries, status=0) == []
+    (found,) = reconciled(tmp_path, run, [*entries, signature | {"insertId": "copy"}])
+    assert found["what"] == "more requests than recorded"
+    assert found["detail"] == "3 requests, 2 signatures, 2 recorded attempts"
+
+
+def test_attack_many_signatures_under_an_open_intent_are_found(run: Run, tmp_path: Path) -> None:
+    """An intent whose process was killed explains the attempts of one question to KMS, not any number of signatures."""
+    outcome = of_one(run, "issued")
+    entries = [entry for entry in honest(run) if entry != outcome]
+    copies = [of_first(run) | {"insertId": f"copy-{number}"} for number in range(500)]
+    (warning,) = reconciled(tmp_path, run, [*entries, *copies[: ATTEMPTS_PER_OPEN_INTENT - 1]], status=0)
+    for count in (ATTEMPTS_PER_OPEN_INTENT, 500):
+        error, again = reconciled(tmp_path, run, [*entries, *copies[:count]])
+        assert (error["level"], error["what"]) == ("error", "more requests than recorded")
+        assert (warning["what"], again["what"]) == ("intent without outcome", "intent without outcome")
+
+
+def test_an_interrupted_signerctl_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """Its outcome does not know how often KMS was asked: that is no proof of a rogue signature."""
+    *others, last = run.administration
+    record = json.loads(last)
+    del record["kms_attempts"]
+    interrupted = replace(run, administration=[*others, json.dumps(record | {"event": "abandoned"})])
+    (found,) = reconciled(tmp_path, interrupted, honest(run), status=0)
+    assert (found["level"], found["what"]) == ("warning", "intent without outcome")
 
 
 def test_the_same_entry_twice_is_one(run: Run, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_another_pods_name_is_refused(requesters: Requesters) -> None:
     pod, victim, typha = requesters.calico(), requesters.calico(), requesters.calico("calico-typha")
     for name in (victim.name, typha.name, f"typha-certs:{pod.pod.name}", f"{pod.name}.", pod.pod.name):
         words = refusal(lambda name=name: pod.file(name))  # type: ignore[misc]
-        assert words == f"the name is not that of this pod: allowed is {pod.name}"
+        assert words == f"metadata.name: Invalid value: must be {pod.name}"
 
 
 def test_a_generated_name_is_refused(requesters: Requesters) -> None:
@@ -101,7 +101,7 @@ def test_a_generated_name_is_refused(requesters: Requesters) -> None:
     pod = requesters.calico()
     document = pod.document()
     document["metadata"] = {"generateName": pod.name}
-    assert "the name is not" in refusal(lambda: pod.api.post(CSRS, document))
+    assert refusal(lambda: pod.api.post(CSRS, document)) == f"metadata.name: Invalid value: must be {pod.name}"
 
 
 def test_attack_squatting_a_victims_name(requesters: Requesters) -> None:
@@ -170,7 +170,7 @@ def test_nothing_holds_a_csr_back(requesters: Requesters, metadata: dict[str, An
     pod = requesters.calico()
     document = pod.document()
     document["metadata"] |= metadata
-    assert refusal(lambda: pod.api.post(CSRS, document)) == "finalizers and ownerReferences are not allowed"
+    assert refusal(lambda: pod.api.post(CSRS, document)) == "metadata: Forbidden: finalizers and ownerReferences"
     pod.file()
     patched = refusal(lambda: requesters.world.api.patch(csr_path(pod.name), {"metadata": metadata}))
     assert patched == "finalizers and ownerReferences are not added"
@@ -184,14 +184,14 @@ def test_attack_a_request_of_910_kb(requesters: Requesters) -> None:
     request = base64.b64decode(document["spec"]["request"])
     for size in (910_000, 16_387):
         document["spec"]["request"] = base64.b64encode(request.ljust(size, b"\n")).decode()
-        assert refusal(lambda: pod.api.post(CSRS, document)) == "spec.request: allowed are 16384 bytes"
+        assert refusal(lambda: pod.api.post(CSRS, document)) == "spec.request: Too long: must have at most 16384 bytes"
     document["spec"]["request"] = base64.b64encode(request).decode()
     for metadata in (
         {"labels": {f"label-{number}": "x" for number in range(17)}},
         {"annotations": {f"note-{number}": "x" for number in range(17)}},
         {"annotations": {"note": "x" * 1025}},
     ):
-        assert "allowed are 16 labels" in refusal(
+        assert "must have at most 16 labels" in refusal(
             lambda more=metadata: pod.api.post(CSRS, {**document, "metadata": {"name": pod.name, **more}})  # type: ignore[misc]
         )
     document["spec"]["request"] = base64.b64encode(request.ljust(16_384, b"\n")).decode()
@@ -220,8 +220,8 @@ def test_attack_a_megabyte_of_managed_fields(requesters: Requesters) -> None:
     ]
     for fields in (managed(50_000), managed(17), managed(1) * 3, *(managed(1, **each) for each in wrong)):
         document["metadata"]["managedFields"] = [{**each, "manager": str(number)} for number, each in enumerate(fields)]
-        assert "managedFields: allowed are" in refusal(lambda: pod.api.post(CSRS, document))
-    with pytest.raises(ApiError, match="managedFields: allowed are"):
+        assert "managedFields: Too long" in refusal(lambda: pod.api.post(CSRS, document))
+    with pytest.raises(ApiError, match="managedFields: Too long"):
         pod.api.post(CSRS, nested(pod.manifest(), 9_000))
     document["metadata"]["managedFields"] = managed(16)
     pod.api.post(CSRS, document)
@@ -253,13 +253,13 @@ def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, ce
         {"annotations": {f"note-{number}": "x" for number in range(17)}},
         {"annotations": {"note": "x" * 1025}},
     ):
-        assert "allowed are 16 labels" in refusal(lambda more=metadata: api.patch(path, {"metadata": more}))  # type: ignore[misc]
+        assert "must have at most 16 labels" in refusal(lambda more=metadata: api.patch(path, {"metadata": more}))  # type: ignore[misc]
     for fields in (managed(50_000), managed(17), managed(1) * 17):
         swollen = api.get(path)
         swollen["metadata"]["managedFields"] = [
             {**each, "manager": f"m{number}", "operation": "Apply"} for number, each in enumerate(fields)
         ]
-        assert "managedFields: allowed are" in refusal(lambda more=swollen: api.put(path, more))  # type: ignore[misc]
+        assert "managedFields: Too long" in refusal(lambda more=swollen: api.put(path, more))  # type: ignore[misc]
     api.patch(path, {"metadata": {"labels": {f"label-{number}": "x" for number in range(16)}}})
     decide(function, victim.name, "Approved")
     issue(function, victim.name, certificate)
@@ -280,7 +280,7 @@ def test_what_was_large_before_is_decided(requesters: Requesters, kubectl: Kubec
         kubectl("apply", "-k", str(CLUSTER / "guards"))
     finalizer = {"metadata": {"finalizers": ["a.b/c"]}}
     until_refused("kms-csr-signer-decide", lambda: api.patch(csr_path(watch.name), finalizer, dryRun="All"))
-    assert "allowed are 16 labels" in refusal(lambda: api.patch(path, {"metadata": {"labels": {"more": "x"}}}))
+    assert "must have at most 16 labels" in refusal(lambda: api.patch(path, {"metadata": {"labels": {"more": "x"}}}))
     decide(function, pod.name, "Approved")
     api.patch(path, {"metadata": {"labels": None}})
 
@@ -407,7 +407,10 @@ def test_a_certificate_is_bounded(requesters: Requesters, function: Api, certifi
     one = base64.b64decode(certificate)
     count = 64 * 1024 // len(one)
     longer, longest = (base64.b64encode(one * number).decode() for number in (count + 1, count))
-    assert refusal(lambda: issue(function, pod.name, longer)) == "status.certificate: allowed are 65536 bytes"
+    assert (
+        refusal(lambda: issue(function, pod.name, longer))
+        == "status.certificate: Too long: must have at most 65536 bytes"
+    )
     assert issue(function, pod.name, longest)
 
 
@@ -432,7 +435,7 @@ def test_conditions_are_few_and_short(requesters: Requesters, function: Api, wro
     pod.file()
     csr = function.get(csr_path(pod.name))
     csr["status"]["conditions"] = [wrong]
-    assert "allowed are Approved, Denied and Failed" in refusal(lambda: write(function, csr, "approval"))
+    assert "must be Approved, Denied or Failed" in refusal(lambda: write(function, csr, "approval"))
 
 
 def test_attack_an_approver_fails_a_csr(requesters: Requesters, function: Api) -> None:

@@ -104,9 +104,9 @@ def test_an_older_release_names_csrs_for_the_namespace(requesters: Requesters) -
     """Each signerName has its own release's names; one of the other release is refused."""
     pod = requesters.calico()
     old = f"calico-system:{pod.pod.name}"
-    assert refusal(lambda: pod.file(signer_name=OLD)) == f"the name is not that of this pod: allowed is {old}"
+    assert refusal(lambda: pod.file(signer_name=OLD)) == f"metadata.name: Invalid value: must be {old}"
     pod.file(old, OLD)
-    assert "the name is not that of this pod" in refusal(lambda: pod.file(old, APPROVED_BY_OTHERS))
+    assert "metadata.name: Invalid value" in refusal(lambda: pod.file(old, APPROVED_BY_OTHERS))
     pod.file(signer_name=APPROVED_BY_OTHERS)
     for name in (old, pod.name):
         assert "its own pod's CSR alone" in refusal(lambda n=name: requesters.calico().api.delete(csr_path(n)))  # type: ignore[misc]
@@ -122,6 +122,4 @@ def test_a_profile_of_ones_own(requesters: Requesters) -> None:
     postgres.post(CSRS, csr_document("postgres:postgres-0", POSTGRES))
     assert "none of the profile's" in refusal(lambda: postgres.post(CSRS, csr_document(calico.name, OLD)))
     assert "none of the profile's" in refusal(lambda: calico.file("postgres:postgres-0", POSTGRES))
-    assert "the name is not that of this pod" in refusal(
-        lambda: calico.file("postgres:postgres-0", "any.example.com/x")
-    )
+    assert "metadata.name: Invalid value" in refusal(lambda: calico.file("postgres:postgres-0", "any.example.com/x"))

@@ -1,17 +1,13 @@
 """The manifests as kustomize renders them: who may do what, and that every file says the same names."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
 from csr_exporter import configuration
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    Documents = list[dict[str, Any]]
+Documents = list[dict[str, Any]]
 
 pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubectl
 

@@ -1,11 +1,10 @@
 """What Terraform renders is what the function and the exporter read."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,10 +17,6 @@ from csr_signer.policy.profile import SHIPPED, load
 from development.lock import ROOT
 from tests.function.component_tables import CALICO_RELEASES, ENTERPRISE_RELEASES
 from tests.infra.terraform.plans import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443", "POD_NAME": "csr-exporter-1"}
 

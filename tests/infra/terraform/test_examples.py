@@ -55,3 +55,12 @@ def test_outputs_that_are_read_are_there(example: str) -> None:
     read = {name for path in texts for name in READ.findall(path.read_text(encoding="utf-8"))} - {"associate"}
     assert {"documents", "exporter_configurations", "manifests", "next_steps"} <= read
     assert read <= set(blocks(ROOT / example / "main.tf", "output"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_ca_administrators_right_comes_from_the_command_line(example: str) -> None:
+    """No example keeps a time: it hands on what -var says, and nothing without it."""
+    main = ROOT / example / "main.tf"
+    assert re.search(r"^  default += null$", blocks(main, "variable")["ca_administrator_until"], re.MULTILINE)
+    times = re.findall(r"^  ca_administrator_until += (.*)$", main.read_text(encoding="utf-8"), re.MULTILINE)
+    assert times == ["var.ca_administrator_until"]

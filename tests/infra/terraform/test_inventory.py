@@ -29,7 +29,8 @@ HEADINGS = {
     "roles/storage.objectAdmin": "read_source",
     "roles/storage.admin": "read_source",
 }
-RUNS = ("deployed", "from_an_image", "hardened")
+RUNS = ("deployed", "while_a_ca_certificate_is_made", "from_an_image", "hardened")
+ADMINISTRATOR = "user:ca-administrator@example.com"
 FUNCTION = "serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com"
 
 
@@ -58,6 +59,17 @@ def test_the_list_of_rights_is_the_inventory(planned: Mapping[str, Plan], run: s
     """Who may sign, approve, invoke, mint tokens and read source is written down; more, or less, is an error."""
     inventory: dict[str, Any] = yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))
     assert granted(planned[run]) == inventory[run]
+
+
+def test_attack_signing_with_the_ca_administrators_credential_later(planned: Mapping[str, Plan]) -> None:
+    """A CA certificate adds grants of its administrator alone, on keys and with an end; all else stays as it was."""
+    everybody = {run: {entry for entries in granted(planned[run]).values() for entry in entries} for run in RUNS}
+    administrators = {entry for entries in everybody.values() for entry in entries if entry.startswith(ADMINISTRATOR)}
+    assert everybody["while_a_ca_certificate_is_made"] - everybody["deployed"] == administrators
+    assert everybody["deployed"] < everybody["while_a_ca_certificate_is_made"]
+    assert administrators
+    assert all("roles/cloudkms." in entry and " with a condition by " in entry for entry in administrators)
+    assert not administrators & (everybody["from_an_image"] | everybody["hardened"])
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -14,6 +14,7 @@ RUN = re.compile(r'^run "(\w+)" \{\n  # says: ([^\n]*)\n(.*?)^\}\n', re.MULTILIN
 # That all of them are refused is tested by refused.tftest.hcl itself. A message costs a run of Terraform, so only those
 # of mistakes that are likely, or dangerous, are read.
 READ = (
+    "ca_administrator_for_more_than_a_day",
     "ca_certificate_that_has_ended",
     "everybody_as_invoker",
     "key_version_of_another_project",

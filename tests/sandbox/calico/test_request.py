@@ -15,6 +15,7 @@ from sandbox.calico.keys import (
     KeyMismatchError,
     KeyPool,
     generate,
+    known,
     private_key_pem,
     signature_algorithms_for,
     subject_public_key_info,
@@ -125,7 +126,7 @@ def test_email_address() -> None:
 @pytest.mark.parametrize("key_algorithm", KEY_ALGORITHMS)
 def test_every_algorithm_signs(key_algorithm: str) -> None:
     """Each key algorithm works with each signature algorithm of its kind, and the signature is right."""
-    with KeyPool([key_algorithm]) as keys:
+    with KeyPool([key_algorithm], make=known) as keys:
         for signature_algorithm in signature_algorithms_for(key_algorithm):
             encoded = certification_request(_CONTENTS["calico-node"], keys.take(key_algorithm), signature_algorithm)
             csr = x509.load_der_x509_csr(encoded)
@@ -191,6 +192,6 @@ def test_attribute() -> None:
 
 def test_key_pool_reuses_slow_keys_only() -> None:
     """RSA keys of a pool take turns; keys on a curve are always new."""
-    with KeyPool(["RSAWithSize4096"]) as keys:
+    with KeyPool(["RSAWithSize4096"], make=known) as keys:
         assert keys.take("RSAWithSize4096") is keys.take("RSAWithSize4096")
         assert keys.take("ECDSAWithCurve256") is not keys.take("ECDSAWithCurve256")

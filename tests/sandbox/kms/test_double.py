@@ -228,6 +228,7 @@ def test_port_is_not_shared(server: KmsServer) -> None:
     second.stop()
 
 
+@pytest.mark.slow
 def test_process_comes_back_with_its_key(tmp_path: Path) -> None:
     """Killed and started again on the same port with the same state, the double signs with the same key."""
     options = ["--state", str(tmp_path / "state"), "--audit-log", str(tmp_path / "audit.jsonl")]
@@ -262,6 +263,7 @@ def test_key_in_generation_survives_a_kill(tmp_path: Path) -> None:
         assert sign(client, version)
 
 
+@pytest.mark.slow
 def test_process_stops_in_time(tmp_path: Path) -> None:
     """SIGTERM ends the process with status 0 although one call waits for its latency and another one hangs."""
     with (
@@ -282,6 +284,7 @@ def test_process_stops_in_time(tmp_path: Path) -> None:
         assert all(call.done() for call in calls)
 
 
+@pytest.mark.slow
 def test_control_reaches_another_process(tmp_path: Path) -> None:
     """Faults, hanging calls and records of a double in another process can be reached through its port."""
     with (

@@ -170,6 +170,7 @@ def test_an_unknown_role_is_refused(iam: KmsServer) -> None:
     assert set(ROLES) >= {"roles/cloudkms.signer", "roles/cloudkms.publicKeyViewer", "roles/cloudkms.expertRawPKCS1"}
 
 
+@pytest.mark.slow
 def test_control_restricts_another_process(tmp_path: Path) -> None:
     """The same over the control service; who sends no header is anonymous."""
     with Part.start("sandbox.kms", log=tmp_path / "log") as part:

@@ -1,0 +1,112 @@
+"""Sends one event to the function, and reads the answer.
+
+The exporter reads the answer's body within bounds and never logs it: some frameworks echo the request's headers, with
+the token.
+"""
+
+import json
+import re
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+from csr_exporter.backoff import retry_after
+from csr_exporter.configuration import Function
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError
+from csr_exporter.delivery import cloud_event
+from csr_exporter.delivery.cloud_event import CloudEvent
+from csr_exporter.delivery.limiter import MOST
+from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
+from csr_exporter.queue.work_queue import WorkItem
+
+TIMEOUTS = Timeouts(read=60.0, total=60.0)
+_LARGEST_ANSWER = 16 << 10
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class Sender:
+    """Sends events to one function; safe to use from several threads."""
+
+    def __init__(
+        self, *, source: str, function: Function, token: CachedToken | None, timeouts: Timeouts = TIMEOUTS
+    ) -> None:
+        """Without `token` the exporter does not authenticate: for a sandbox's function."""
+        self._source = source
+        self._function = function
+        self._token = token
+        parts = urlsplit(function.url)
+        self._path = parts.path or "/"
+        root = urlunsplit((parts.scheme, parts.netloc, "", "", ""))
+        self._endpoint = Endpoint(root, timeouts=timeouts, connections=MOST)
+
+    def send(self, item: WorkItem) -> Answer:
+        """Sends an item's event. Every failure is an answer too."""
+        event = cloud_event.encode(source=self._source, reference=item.reference, stage=item.stage, resend=item.resend)
+        try:
+            return self._send(event)
+        except IdentityError as error:
+            return Answer(verdict=Verdict.CREDENTIAL, reason=str(error))
+        except UnreachableError as error:
+            return Answer(verdict=Verdict.SLOW, reason=str(error))
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        self._endpoint.forget()
+
+    def _send(self, event: CloudEvent) -> Answer:
+        if self._token is None:
+            return self._post(event, None)
+        token = self._token.token()
+        answer = self._post(event, token)
+        if answer.verdict is Verdict.CREDENTIAL:
+            # Google may have revoked the token, or the clock may be wrong: try once with another one.
+            answer = self._post(event, self._token.replacement(token))
+        return answer
+
+    def _post(self, event: CloudEvent, token: str | None) -> Answer:
+        headers = {
+            "Content-Type": cloud_event.CONTENT_TYPE,
+            "User-Agent": "csr-exporter",
+            "traceparent": event.traceparent,
+        }
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        with self._endpoint.request("POST", self._path, headers=headers, body=event.body) as answer:
+            outcome, reason = _codes(answer.body(_LARGEST_ANSWER) or b"")
+        verdict = verdict_of(answer.status)
+        if verdict is Verdict.ACKNOWLEDGED:
+            # Others answer 200 too: a portal, a placeholder service, another function. Only the function has an
+            # outcome.
+            verdict = {"": Verdict.ENDPOINT, "fault": Verdict.LATER}.get(outcome, verdict)
+        return Answer(
+            verdict=verdict,
+            status=answer.status,
+            retry_after=retry_after(answer.headers.get("Retry-After"), wall_clock=time.time()),
+            reason=self._hint(verdict, answer.status) or f"{outcome} {reason}".strip(),
+        )
+
+    def _hint(self, verdict: Verdict, status: int) -> str:
+        """Says where the operator looks if the answer is not the function's own."""
+        url, audience = self._function.url, self._function.audience
+        if verdict is Verdict.CREDENTIAL:
+            who = (self._token and self._token.principal) or "this identity"
+            if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
+                return f"{status}: is the token's audience {audience!r} the service's URI? The token names {who}"
+            return f"{status}: may {who} invoke the service, and is the audience {audience!r} its URI?"
+        if verdict is Verdict.RETIRED:
+            return f"{status}: the receiver at {url!r} wants no more events"
+        if verdict is Verdict.ENDPOINT:
+            ingress = ", and does its ingress admit this network" if status == 404 else ""  # noqa: PLR2004 - Not Found
+            return f"{status}: is {url!r} the function's URL{ingress}?"
+        return ""
+
+
+def _codes(body: bytes) -> tuple[str, str]:
+    """Returns the function's `outcome` and `reason`, if they are short codes. Nothing else of the body is logged."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    found = (fields.get("outcome"), fields.get("reason")) if isinstance(fields, dict) else ()
+    outcome, reason = (code if isinstance(code, str) and _CODE.fullmatch(code) else "" for code in found or ("", ""))
+    return outcome, reason

@@ -1,0 +1,158 @@
+"""How the exporter gets a Google ID token for the function.
+
+Pods on the host's network have no workload identity of their own: the metadata server gives them the node's account. So
+the exporter exchanges a projected service account token at STS and IAM Credentials.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode
+
+from csr_exporter.configuration import Identity, MetadataServer, UnsafeNone, WorkloadIdentityFederation
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, read_credential
+from csr_exporter.identity.token import IdentityError, IdToken
+from csr_exporter.log import scrub
+
+TIMEOUTS = Timeouts(read=10.0, total=20.0)
+_LARGEST_ANSWER = 64 << 10
+_CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def project(identity: Identity) -> str:
+    """Returns the Google Cloud project of the service account; empty if the configuration names none."""
+    if isinstance(identity, WorkloadIdentityFederation):
+        return identity.service_account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+    return ""
+
+
+def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) -> Callable[[], IdToken] | None:
+    """Returns what fetches ID tokens, or raises IdentityError; None for no identity."""
+    if isinstance(identity, UnsafeNone):
+        return None
+    if isinstance(identity, MetadataServer):
+        return _Metadata(identity, audience, timeouts).fetch
+    return _Federation(identity, audience, timeouts).fetch
+
+
+class _Federation:
+    """Projected token, then STS, then generateIdToken."""
+
+    def __init__(self, identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> None:
+        self._identity = identity
+        self._audience = audience
+        account = identity.service_account
+        self._sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url, timeouts)
+        self._iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url, timeouts)
+        self._path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
+
+    def fetch(self) -> IdToken:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._access_token()}"}
+        body = json.dumps({"audience": self._audience, "includeEmail": True}).encode()
+        return self._iam_credentials.id_token("POST", self._path, headers, body, field="token")
+
+    def _access_token(self) -> str:
+        try:
+            subject_token = read_credential(self._identity.token_file)
+        except UnreachableError as error:
+            raise IdentityError(str(error)) from error
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "audience": self._identity.sts_audience,
+            "scope": _CLOUD_PLATFORM,
+            "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "subject_token": subject_token,
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        body, _ = self._sts.ask("POST", "/v1/token", headers, urlencode(form).encode())
+        return self._sts.text(body, "access_token")
+
+
+class _Metadata:
+    """The metadata server, whose answer is the token."""
+
+    def __init__(self, identity: MetadataServer, audience: str, timeouts: Timeouts) -> None:
+        self._service = _Service("metadata server", identity.url, timeouts)
+        query = urlencode({"audience": audience, "format": "full"})
+        self._path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
+
+    def fetch(self) -> IdToken:
+        return self._service.id_token("GET", self._path, {"Metadata-Flavor": "Google"}, None, field=None)
+
+
+class _Service:
+    """One of Google's services; `name` opens every error's message."""
+
+    def __init__(self, name: str, url: str, timeouts: Timeouts) -> None:
+        self._name = name
+        self._endpoint = Endpoint(url, timeouts=timeouts)
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str], content: bytes | None) -> tuple[bytes, float]:
+        """Returns the response's body, and the service's clock in seconds since 1970."""
+        try:
+            with self._endpoint.request(method, path, headers=headers, body=content) as answer:
+                body = answer.body(_LARGEST_ANSWER)
+        except UnreachableError as error:
+            raise self._error(str(error)) from error
+        finally:
+            self._endpoint.forget()  # the next request comes in about an hour
+        if body is None:
+            raise self._error(f"the response: Too long: must have at most {_LARGEST_ANSWER} bytes")
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise self._error(f"{answer.status} {_explanation(body)}".rstrip())
+        try:
+            return body, parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return body, time.time()
+
+    def text(self, body: bytes, field: str) -> str:
+        """Returns a text field of a JSON response."""
+        value = _fields(body).get(field)
+        if isinstance(value, str) and value.isascii() and value.isprintable() and value:
+            return value
+        raise self._error(f"the response's {field}: Invalid value: {type(value).__name__}: must be printable text")
+
+    def id_token(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, *, field: str | None
+    ) -> IdToken:
+        """Returns the ID token in a field of the response, or the response itself.
+
+        The receiver verifies the token. Its lifetime follows from the service's clock, not from this machine's.
+        """
+        body, date = self.ask(method, path, headers, content)
+        value = body.decode("ascii", "replace").strip() if field is None else self.text(body, field)
+        try:
+            payload = value.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            lifetime = float(claims["exp"]) - date
+        except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise self._error(
+                f"the ID token: Invalid value: {len(value)} characters: must be a JWT with exp"
+            ) from error
+        if not lifetime > 0:
+            raise self._error(f"the ID token expired {-lifetime:.0f} s ago")
+        principal = claims.get("email") or claims.get("sub") or ""
+        return IdToken(value=value, lifetime=lifetime, principal=scrub(str(principal)))
+
+    def _error(self, message: str) -> IdentityError:
+        return IdentityError(f"{self._name}: {message}")
+
+
+def _explanation(body: bytes) -> str:
+    """Returns the error's text in the form of STS (RFC 6749, section 5.2) or of Google's APIs."""
+    fields = _fields(body)
+    error = fields.get("error")
+    if isinstance(error, dict):
+        return scrub(f"{error.get('status', '')}: {error.get('message', '')}")
+    return scrub(f"{error}: {fields.get('error_description', '')}") if isinstance(error, str) else ""
+
+
+def _fields(body: bytes) -> dict[str, object]:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}

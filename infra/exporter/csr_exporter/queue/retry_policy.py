@@ -1,0 +1,124 @@
+"""What the function's answer to an event means, whom it concerns, and when the exporter resends the event. Pure."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from csr_exporter.backoff import full_jitter
+
+# An acknowledged CSR must show a certificate, Denied or Failed within this time, which doubles with every resend.
+FULFILMENT = 60.0
+LONGEST_FULFILMENT = 3600.0
+# After an acknowledgement of stage pending, the function itself normally approves: its certificate is on the way.
+SETTLING = 5.0
+SHORTEST_RETRY = 0.5
+LONGEST_RETRY = 60.0
+POISON_RETRY = 3600.0
+# The exporter obeys the Retry-After of this many failures in a row; then its own back-off grows above it.
+TRUSTED_RETRY_AFTERS = 16
+# A failure that took this many seconds kept other events waiting.
+HANG = 10.0
+
+
+class Verdict(enum.Enum):
+    """Whom an answer concerns, and what happens next."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """The function has dealt with the CSR: a certificate, Denied or Failed must show up."""
+    LATER = "later"
+    """This CSR only: retry after its own back-off, or after the function's Retry-After."""
+    SLOW = "slow"
+    """The function does not keep up, or does not answer: retry, with fewer events in flight."""
+    OVERLOADED = "overloaded"
+    """429: send nothing until the function's Retry-After has passed; then retry."""
+    UNAVAILABLE = "unavailable"
+    """503: retry this CSR after the Retry-After. The other CSRs pause only if several requesters get 503."""
+    POISON = "poison"
+    """The function never accepts this event: retry once an hour, in case an operator fixes the cause."""
+    CREDENTIAL = "credential"
+    """The function's front door does not accept our ID token: pause everything."""
+    ENDPOINT = "endpoint"
+    """Another server answers at the function's URL: pause everything."""
+    RETIRED = "retired"
+    """410: the receiver wants no more events (CloudEvents HTTP webhook, section 2.2): pause for an hour."""
+
+
+ABOUT_THE_CSR = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON})
+"""Answers about one CSR."""
+NOT_THE_FUNCTION = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
+"""Answers that did not come from the function. They consume no attempt of a CSR, unless the CSR is suspect."""
+SUSPICIOUS = NOT_THE_FUNCTION | {Verdict.SLOW, Verdict.UNAVAILABLE}
+"""Faults of the function as a whole. If it answers other CSRs meanwhile, the CSR is suspect."""
+
+_BY_STATUS = {
+    401: Verdict.CREDENTIAL,
+    403: Verdict.CREDENTIAL,
+    404: Verdict.ENDPOINT,
+    405: Verdict.ENDPOINT,
+    408: Verdict.SLOW,
+    409: Verdict.LATER,
+    410: Verdict.RETIRED,
+    425: Verdict.LATER,
+    429: Verdict.OVERLOADED,
+    502: Verdict.SLOW,
+    503: Verdict.UNAVAILABLE,
+    504: Verdict.SLOW,
+}
+# For the other statuses: the exporter follows no redirect; 4xx is about the event; 5xx is transient.
+_BY_CLASS = {2: Verdict.ACKNOWLEDGED, 3: Verdict.ENDPOINT, 4: Verdict.POISON, 5: Verdict.LATER}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How sending an event ended.
+
+    Attributes:
+        verdict: what it means.
+        status: HTTP status; None where no whole answer came.
+        retry_after: seconds that the function asks for.
+        reason: text for the log, without credentials.
+    """
+
+    verdict: Verdict
+    status: int | None = None
+    retry_after: float | None = None
+    reason: str = ""
+
+    @property
+    def is_about_the_csr(self) -> bool:
+        """Whether the function has dealt with this CSR. If so, the function works."""
+        return self.status is not None and self.verdict in ABOUT_THE_CSR
+
+
+def verdict_of(status: int) -> Verdict:
+    """Returns the meaning of an HTTP status."""
+    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Verdict.ENDPOINT)
+
+
+def fulfilment(resends: int) -> float:
+    """Returns the seconds within which an acknowledged CSR must end, after this many resends."""
+    return min(LONGEST_FULFILMENT, FULFILMENT * 2.0 ** min(resends, 16))
+
+
+def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
+    """Returns the seconds until the next try after this many failures in a row."""
+    if answer.verdict is Verdict.POISON:
+        return POISON_RETRY
+    grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)
+    own = full_jitter(grown, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=chance)
+    return max(own, answer.retry_after or 0.0)
+
+
+def suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:
+    """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
+
+    A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
+    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. One 403 or 404 opens the
+    circuit breaker, so that there the first one counts.
+    """
+    if answer.is_about_the_csr:
+        return None
+    if answer.verdict not in SUSPICIOUS or (answer.verdict in NOT_THE_FUNCTION and earlier is not None):
+        return earlier
+    hung = answer.verdict not in NOT_THE_FUNCTION and took >= HANG
+    return float("-inf") if hung else now

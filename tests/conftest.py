@@ -1,0 +1,67 @@
+"""How tests spread over workers (pytest-xdist): what shares an expensive fixture runs on one worker.
+
+A worker takes one group at a time. A group is a file, or the files that share a control plane, a plan or a
+build; tests on the double and on the real thing are different groups. The groups that take longest start first.
+"""
+
+import re
+from typing import Final
+
+import pytest
+from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
+
+# A shared machine's pauses are no failures.
+settings.register_profile("tests", deadline=None, print_blob=True, max_examples=50)
+settings.load_profile("tests")
+
+_TOGETHER: Final = (
+    "tests/contract/kubernetes/",
+    "tests/infra/audit/",
+    "tests/infra/cluster/",
+    "tests/infra/terraform/",
+    "tests/interoperability/",
+    "tests/linters/",
+    "tests/scenarios/test_(?:main_job|crashes)",
+)
+"""Beginnings of the paths, as patterns, whose tests are one group."""
+_FIRST: Final = (
+    "tests/scenarios/",
+    "tests/infra/",
+    "tests/interoperability/",
+    "tests/sandbox/",
+    "tests/linters/",
+    "tests/contract/",
+    "tests/exporter/test_process",
+)
+_REAL: Final = re.compile(r"\[real[]-]")
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
+    """Hands out whole groups, in the order of the collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = (found[0] for pattern in _TOGETHER if (found := re.match(pattern, nodeid)))
+        return f"{next(shared, nodeid.partition('::')[0])} {_is_real(nodeid)}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
+    """Replaces the scheduler of `--dist`."""
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts the slowest groups first, on workers only: alone, pytest's own order starts the fewest fixtures."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (_place(item.nodeid), not _is_real(item.nodeid)))
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, start in enumerate(_FIRST) if nodeid.startswith(start)), len(_FIRST))
+
+
+def _is_real(nodeid: str) -> bool:
+    return _REAL.search(nodeid) is not None

@@ -1,0 +1,235 @@
+"""The audit module's SQL, which looks for signatures under the function's name that its records do not explain."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import pytest
+
+from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
+from tests.infra.audit.conftest import Run
+from tests.infra.audit.entries import FUNCTION, Entry
+from tests.infra.audit.test_filters import MODULE, said
+
+VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
+MINUTES: Final = dict(
+    re.findall(r'offset = (\d+), minutes = "([^"]+)"', (MODULE / "alerts.tf").read_text(encoding="utf-8"))
+)
+
+
+(ATTEMPTS,) = map(
+    int, re.findall(r"attempts_per_open_intent = (\d+)", (MODULE / "alerts.tf").read_text(encoding="utf-8"))
+)
+
+
+def _json_value(document: str | None, path: str) -> str | None:
+    """As GoogleSQL: a scalar as a text, NULL where nothing is."""
+    value = None if document is None else said(json.loads(document), *path.removeprefix("$.").split("."))
+    return None if value is None else str(value)
+
+
+def _concat(*values: str | None) -> str | None:
+    """As GoogleSQL: NULL where one is NULL."""
+    return None if None in values else "".join(map(str, values))
+
+
+def _snake(value: Any) -> Any:
+    """JSON of the API as Log Analytics names its fields."""
+    if isinstance(value, dict):
+        return {re.sub(r"(?<=[a-z])([A-Z])", r"_\1", key).lower(): _snake(inner) for key, inner in value.items()}
+    return value
+
+
+class _CountIf:
+    """As GoogleSQL: the number of rows in which the condition is true."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, condition: object) -> None:
+        self.count += bool(condition)
+
+    def finalize(self) -> int:
+        return self.count
+
+
+def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry], str]) -> list[str | None]:
+    """The reasons that the query finds, run by SQLite with GoogleSQL functions on entries as in Log Analytics."""
+    query = (MODULE / "unrecorded_signatures.sql").read_text(encoding="utf-8")
+    values = {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
+    for name, value in values.items():
+        query = query.replace(f"${{{name}}}", value)
+    database = sqlite3.connect(":memory:")
+    try:
+        database.create_function("JSON_VALUE", 2, _json_value)
+        database.create_function("TO_JSON", 1, lambda value: value)
+        database.create_function("CONCAT", -1, _concat)
+        database.create_function("GREATEST", 2, max)
+        database.create_function("FORMAT_TIMESTAMP", 2, lambda _, text: f"{datetime.fromisoformat(text):%M}")
+        database.create_aggregate("COUNTIF", 1, _CountIf)
+        database.execute(f"CREATE TABLE `{VIEW}` (timestamp, insert_id, json_payload, proto_payload, resource)")
+        for entry in entries:
+            proto = entry.get("protoPayload")
+            row = (
+                f"2026-03-14T09:{minute(entry)}:00+00:00",
+                entry.get("insertId"),
+                json.dumps(entry["jsonPayload"]) if "jsonPayload" in entry else None,
+                json.dumps({"audit_log": _snake(proto)}) if proto else None,
+                json.dumps(entry["resource"]),
+            )
+            database.execute(f"INSERT INTO `{VIEW}` VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608 - a name of ours
+        return [row[1] for row in database.execute(query)]
+    finally:
+        database.close()
+
+
+def found_by_a_condition(entries: Sequence[Entry], at: Callable[[Entry], int]) -> set[str]:
+    """The conditions whose runs find something, with entries at minutes 0 to 239 and a run of each per hour."""
+    found = set()
+    for offset, minutes in MINUTES.items():
+        for begin in range(int(offset) - 60, 240, 60):
+            window = [entry for entry in entries if begin <= at(entry) < begin + 60]
+            if looked_for(window, minutes, lambda entry: f"{at(entry) % 60:02}"):
+                found.add(offset)
+    return found
+
+
+def test_a_signature_without_a_record_is_found(run: Run) -> None:
+    """Of all that were made with the function's identity, exactly those that it did not record."""
+    rogue = [entry for name, entry in run.rogue.items() if name.startswith("as the function")]
+    expected = [said(entry, "protoPayload", "requestMetadata", "requestAttributes", "reason") for entry in rogue]
+    assert len(expected) == 3
+    assert sorted(map(str, looked_for(run.entries, MINUTES["0"], lambda _: "30"))) == sorted(map(str, expected))
+
+
+def test_one_record_of_a_signature_is_enough(run: Run) -> None:
+    """At the edge of what the query sees either its intent or its outcome may be missing, but not both."""
+    for missing in (("intent",), ("issued", "abandoned")):
+        seen = [entry for entry in run.entries if said(entry, "jsonPayload", "event") not in missing]
+        assert len(looked_for(seen, MINUTES["0"], lambda _: "30")) == 3
+    unrecorded = [
+        entry for entry in run.entries if said(entry, "jsonPayload", "event") not in ("intent", "issued", "abandoned")
+    ]
+    assert len(looked_for(unrecorded, MINUTES["0"], lambda _: "30")) > 3
+
+
+def test_a_record_of_another_service_or_key_explains_nothing(run: Run) -> None:
+    """Records count where Cloud Run wrote them, and for the key version that they name."""
+    forged = [
+        entry | {"resource": {**entry["resource"], "type": "global"}} if "jsonPayload" in entry else entry
+        for entry in run.entries
+    ]
+    of_function = [entry for entry in run.signatures if FUNCTION in json.dumps(entry)]
+    assert len(looked_for(forged, MINUTES["0"], lambda _: "30")) == len(of_function)
+
+
+def _of_first(run: Run) -> tuple[Entry, Entry, Entry]:
+    """The signature of the first CSR, its intent and its outcome."""
+    signature = next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
+    of_csr = [entry for entry in run.entries if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
+    intent, issued = (
+        next(entry for entry in of_csr if said(entry, "jsonPayload", "event") == event)
+        for event in ("intent", "issued")
+    )
+    return signature, intent, issued
+
+
+def _copies(signature: Entry, count: int) -> list[Entry]:
+    """Further signatures with the same reason."""
+    return [signature | {"insertId": f"copy-{number}"} for number in range(count)]
+
+
+def _refused(request: Entry) -> Entry:
+    """The same request with Cloud KMS's error in place of a signature."""
+    return request | {"insertId": "refused", "protoPayload": request["protoPayload"] | {"status": {"code": 14}}}
+
+
+def _attempts(outcome: Entry, attempts: int) -> Entry:
+    """The same outcome after another number of attempts."""
+    return outcome | {"jsonPayload": outcome["jsonPayload"] | {"kms_attempts": attempts}}
+
+
+def test_attack_repeating_a_recorded_reason(run: Run) -> None:
+    """The number finds a stolen token that repeats the reason of a recorded signature, once or 500 times."""
+    signature, intent, issued = _of_first(run)
+    reason = said(signature, "protoPayload", "requestMetadata", "requestAttributes", "reason")
+    for number in (1, 500):
+        entries = [signature, intent, issued, *_copies(signature, number)]
+        assert looked_for(entries, MINUTES["0"], lambda _: "30") == [reason]
+
+
+def test_attack_taking_the_place_of_a_failed_attempt(run: Run) -> None:
+    """Cloud KMS refused the first attempt and signed the second: a third request is the attacker's."""
+    signature, intent, issued = _of_first(run)
+    honest = [_refused(signature), signature, intent, _attempts(issued, 2)]
+    assert looked_for(honest, MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*honest, *_copies(signature, 1)], MINUTES["0"], lambda _: "30") != []
+
+
+def test_attack_behind_records_that_are_delivered_twice(run: Run) -> None:
+    """Cloud Logging may deliver an entry twice: a second copy of a record explains no second signature."""
+    signature, intent, issued = _of_first(run)
+    rogue = _copies(signature, 1)
+    for twice in ([intent], [issued], [intent, issued]):
+        honest = [signature, signature, intent, issued, *twice]
+        assert looked_for(honest, MINUTES["0"], lambda _: "30") == [], "a signature that is delivered twice is one"
+        assert looked_for([*honest, *rogue], MINUTES["0"], lambda _: "30") != []
+
+
+def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:
+    """An outcome explains its attempts; an intent without an outcome explains a few requests, and never a flood."""
+    signature, intent, issued = _of_first(run)
+    copies = _copies(signature, 500)
+    retried = [intent, _attempts(issued, 3)]
+    assert looked_for([*copies[:3], *retried], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[:4], *retried], MINUTES["0"], lambda _: "30") != []
+    killed = [intent, intent | {"insertId": "again"}, issued]
+    assert looked_for([*copies[: 1 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") == []
+    assert looked_for([*copies[: 2 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") != []
+    assert looked_for([*copies, *killed], MINUTES["0"], lambda _: "30") != []
+
+
+def test_an_open_intent_explains_as_much_as_in_signerctl_reconcile() -> None:
+    """The alert and the command have one bound."""
+    assert ATTEMPTS == ATTEMPTS_PER_OPEN_INTENT
+
+
+@pytest.mark.parametrize("minute", range(0, 60, 7))
+def test_attack_repeating_a_reason_at_any_time_is_found(run: Run, minute: int) -> None:
+    """Whenever the honest signature was made, and whenever within two hours its reason is repeated."""
+    signature, intent, issued = _of_first(run)
+    copy = signature | {"insertId": "copy"}
+    for later in range(0, 120, 3):
+        at = {id(copy): 60 + minute + later}
+        found = found_by_a_condition(
+            [signature, intent, issued, copy],
+            lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
+        )
+        assert found, (minute, later)
+
+
+@pytest.mark.parametrize("minute", range(60))
+def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> None:
+    """Its records may lie up to ten minutes away on either side, beyond the edge of a run."""
+    signature, intent, issued = _of_first(run)
+    for before, after in ((0, 0), (9, 9), (0, 9)):
+        at = {id(intent): 60 + minute - before, id(issued): 60 + minute + after}
+        found = found_by_a_condition(
+            [signature, intent, issued],
+            lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
+        )
+        assert not found
+
+
+@pytest.mark.parametrize("minute", range(60))
+def test_every_minute_of_the_hour_is_looked_at_far_from_an_edge(run: Run, minute: int) -> None:
+    """Two conditions with edges half an hour apart: one of them looks, and none within ten minutes of its own edge."""
+    entries = [run.rogue["as the function, without a reason"]]
+    looked = {offset for offset, minutes in MINUTES.items() if looked_for(entries, minutes, lambda _: f"{minute:02}")}
+    assert looked
+    for offset in looked:
+        distance = (minute - int(offset)) % 60
+        assert 10 <= distance < 50
