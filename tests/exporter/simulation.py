@@ -9,10 +9,11 @@ from functools import partial
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.delivery import cloud_event
+from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
-from csr_exporter.delivery.scheduler import Scheduler
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.support import SOURCE, reference
 
 ISSUED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)

@@ -10,7 +10,7 @@ from cloudevents.http import from_http
 
 from csr_exporter.configuration import Function
 from csr_exporter.delivery.sender import Sender
-from csr_exporter.queue.work_queue import WorkItem
+from csr_exporter.queue.item import WorkItem
 from development import apart
 from development.lock import CLOUDEVENTS
 from tests.exporter.golden import CASES, FOLDER, SOURCE, referring_to

@@ -10,7 +10,6 @@ import pytest
 from csr_exporter import configuration
 from csr_exporter.configuration import (
     ApiServer,
-    ConfigurationError,
     Function,
     Health,
     MetadataServer,
@@ -19,6 +18,7 @@ from csr_exporter.configuration import (
     WorkloadIdentityFederation,
 )
 from csr_exporter.csr import Stage
+from csr_exporter.document import ConfigurationError
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.replicas import Replicas
 from tests.exporter.support import SIGNER, SOURCE
@@ -172,6 +172,7 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
         (_changed("function.url", "ftp://x.example.com/"), 'function.url: Invalid value: "ftp://x.example.com/"'),
         (_changed("function.audience", ""), 'function.audience: Invalid value: ""'),
         (_changed("identity", None), "identity: Required value"),
+        (_changed("identity", []), "identity: Invalid value: []: must be an object"),
         (
             _changed("identity.kind", "key_file"),
             'identity.kind: Unsupported value: "key_file": supported values: "workload_identity',

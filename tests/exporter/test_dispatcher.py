@@ -11,8 +11,9 @@ from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.limiter import Limiter, State
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics, QueueStatus
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.support import (
     CREATED,
     SIGNER,

@@ -10,8 +10,9 @@ import pytest
 
 from csr_exporter.csr import Stage
 from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.support import reference
 
 CSRS = 25

@@ -19,8 +19,8 @@ from csr_exporter.delivery.limiter import (
     Limiter,
     State,
 )
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import HANG, Answer, Verdict, verdict_of
-from csr_exporter.queue.work_queue import WorkItem
 from tests.exporter.support import reference
 
 

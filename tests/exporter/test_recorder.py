@@ -4,8 +4,8 @@ import dataclasses
 
 from csr_exporter.csr import Seen, Stage
 from csr_exporter.metrics import Metrics, Recorder
+from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import Change, WorkItem
 from tests.exporter.support import captured_log, reference
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)

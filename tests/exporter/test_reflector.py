@@ -433,7 +433,7 @@ def test_refused_and_restored(tmp_path: Path, status: int) -> None:
         assert rig.health.dead() == []
         assert [number for number, _ in rig.waiting()] == [1]
         messages = [line["message"] for line in rig.lines()]
-        assert messages[:3] == ["read failed", "the API server answers again", "listed"]
+        assert messages[:3] == ["the list or watch failed", "the API server answers again", "listed"]
 
 
 def test_a_refusal_after_the_first_list_is_unready(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.sender import Sender
 from csr_exporter.identity.token import CachedToken, IdentityError, IdToken
 from csr_exporter.metrics import Metrics
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem
 from sandbox.pki import Authority
 from tests.exporter.support import (
     CHUNKED,

@@ -11,9 +11,10 @@ import pytest
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.limiter import LONGEST_PAUSE, LONGEST_UNAVAILABLE_PAUSE, START, State
 from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import LONGEST_RETRY, POISON_RETRY, Answer, Verdict, verdict_of
-from csr_exporter.queue.work_queue import Change, WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.simulation import ISSUED, Simulation
 from tests.exporter.support import reference
 

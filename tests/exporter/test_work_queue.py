@@ -7,9 +7,10 @@ import tracemalloc
 import pytest
 
 from csr_exporter.csr import Stage
+from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
-from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import (
     FULFILMENT,
@@ -23,7 +24,7 @@ from csr_exporter.queue.retry_policy import (
     Answer,
     Verdict,
 )
-from csr_exporter.queue.work_queue import Change, WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.support import SIGNER, reference
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)

@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from csr_exporter.csr import Stage
+from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import RETIRED_PAUSE, Limiter
-from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.queue.fair_queue import RateLimit
+from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import LONGEST_FULFILMENT, POISON_RETRY, Answer, Verdict
-from csr_exporter.queue.work_queue import Change, WorkItem, WorkQueue
+from csr_exporter.queue.work_queue import WorkQueue
 from tests.exporter.support import SIGNER, reference
 
 NUMBERS = st.integers(0, 9)

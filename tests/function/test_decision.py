@@ -497,6 +497,10 @@ USAGES_SUPPORTED = f"supported values: {USAGE_WORDS}"
         ),
         ({"request": {"common_name": None}}, 'spec.request.subject.commonName: Required value: must be "typha-client"'),
         (
+            {"request": {"subject": (("2.5.4.3", "x"),)}},
+            'spec.request.subject.commonName: Invalid value: ["x", "typha-client"]: must be "typha-client"',
+        ),
+        (
             {"request": {"dns_names": ("typha-client", "b", "a")}},
             'spec.request.dnsNames: Unsupported value: ["a", "b"]: supported values: "typha-client"',
         ),

@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 
 from csr_exporter import configuration
-from csr_exporter.configuration import ConfigurationError
+from csr_exporter.document import ConfigurationError
 from csr_exporter.exporter import Exporter
 from csr_exporter.log import Log
 
@@ -25,7 +25,7 @@ def main() -> int:
 
     def crash(fault: threading.ExceptHookArgs) -> None:
         # A process without one of its loops must not look alive. The next start lists everything again.
-        log.error("thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
+        log.error("a thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
         crashed.set()
         ended.set()
 

@@ -38,7 +38,7 @@ class Stage(enum.Enum):
     PENDING = "pending"
     """No condition yet."""
     APPROVED = "approved"
-    """Approved, and neither issued nor Failed."""
+    """Approved; not yet issued or Failed."""
 
 
 class MalformedError(Exception):

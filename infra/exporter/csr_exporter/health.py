@@ -13,7 +13,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import cast
 
@@ -78,8 +78,14 @@ class Health:
         return reasons
 
 
-class HealthServer:
-    """Serves the pages from one thread, so that no client can make it start more, or hold it for long."""
+class HealthServer(socketserver.TCPServer):
+    """Serves the pages from one thread, so that no client can make it start more, or hold it for long.
+
+    Not http.server's server, which asks the DNS for its own name: the exporter starts before the DNS works.
+    """
+
+    allow_reuse_address = True
+    request_queue_size = 16
 
     def __init__(
         self,
@@ -94,20 +100,21 @@ class HealthServer:
         Raises:
             OSError: the address is in use, or not this machine's.
         """
-        pages: dict[str, Page] = {
+        self.pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
             "/readyz": lambda: _verdict(health.unready()),
             "/metrics": lambda: (200, metrics.CONTENT_TYPE, exposition()),
         }
         if _is_loopback(location.address):
-            pages["/debug/queue"] = lambda: _json(200, queue())
-        self._server = _Server(location, pages)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="health")
+            self.pages["/debug/queue"] = lambda: _json(200, queue())
+        self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
+        super().__init__((location.address, location.port), _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="health")
 
     @property
     def address(self) -> str:
         """HOST:PORT as bound."""
-        host, port = self._server.socket.getsockname()[:2]
+        host, port = self.socket.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def start(self) -> None:
@@ -116,9 +123,12 @@ class HealthServer:
 
     def stop(self) -> None:
         """Stops to serve, and releases the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.shutdown()
+        self.server_close()
         self._thread.join()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A probe that breaks off is not worth a traceback."""
 
 
 def _is_loopback(address: str) -> bool:
@@ -136,21 +146,6 @@ def _json(status: int, document: object) -> tuple[int, str, bytes]:
     return status, "application/json", json.dumps(document).encode() + b"\n"
 
 
-class _Server(socketserver.TCPServer):
-    """Not http.server's, which asks the DNS for its own name: the exporter starts before the DNS works."""
-
-    allow_reuse_address = True
-    request_queue_size = 16
-
-    def __init__(self, location: Location, pages: Mapping[str, Page]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
-        self.pages = pages
-        super().__init__((location.address, location.port), _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A probe that breaks off is not worth a traceback."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS  # of a whole response: sendall's
     server_version = "csr-exporter"
@@ -162,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = io.BytesIO(_head(self.connection))
 
     def do_GET(self) -> None:
-        page = cast("_Server", self.server).pages.get(self.path)
+        page = cast("HealthServer", self.server).pages.get(self.path)
         if page is None:
             self.send_error(404)
             return

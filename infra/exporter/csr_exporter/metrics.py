@@ -25,8 +25,8 @@ from csr_exporter import VERSION
 from csr_exporter.clock import Clock, age_of
 from csr_exporter.csr import Seen, Stage, event_id
 from csr_exporter.log import Log
+from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from csr_exporter.queue.work_queue import Change, WorkItem
 
 PREFIX = "csr_exporter"
 STATUS_PERIOD = 60.0

@@ -8,8 +8,8 @@ probe, and its answer decides whether the others follow.
 import enum
 
 from csr_exporter.backoff import LONGEST_RETRY_AFTER
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
-from csr_exporter.queue.work_queue import WorkItem
 
 START = 8
 MOST = 64

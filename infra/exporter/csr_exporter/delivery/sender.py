@@ -16,8 +16,8 @@ from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.cloud_event import CloudEvent
 from csr_exporter.delivery.limiter import MOST
 from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
-from csr_exporter.queue.work_queue import WorkItem
 
 TIMEOUTS = Timeouts(read=60.0, total=60.0)
 _LARGEST_ANSWER = 16 << 10

@@ -33,54 +33,40 @@ def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) 
     if isinstance(identity, UnsafeNone):
         return None
     if isinstance(identity, MetadataServer):
-        return _Metadata(identity, audience, timeouts).fetch
-    return _Federation(identity, audience, timeouts).fetch
+        metadata_server = _Service("metadata server", identity.url, timeouts)
+        query = urlencode({"audience": audience, "format": "full"})
+        path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
+        return lambda: metadata_server.id_token("GET", path, {"Metadata-Flavor": "Google"}, None, field=None)
+    return _federation(identity, audience, timeouts)
 
 
-class _Federation:
+def _federation(identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> Callable[[], IdToken]:
     """Projected token, then STS, then generateIdToken."""
+    account = identity.service_account
+    sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url, timeouts)
+    iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url, timeouts)
 
-    def __init__(self, identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> None:
-        self._identity = identity
-        self._audience = audience
-        account = identity.service_account
-        self._sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url, timeouts)
-        self._iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url, timeouts)
-        self._path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
-
-    def fetch(self) -> IdToken:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._access_token()}"}
-        body = json.dumps({"audience": self._audience, "includeEmail": True}).encode()
-        return self._iam_credentials.id_token("POST", self._path, headers, body, field="token")
-
-    def _access_token(self) -> str:
+    def fetch() -> IdToken:
         try:
-            subject_token = read_credential(self._identity.token_file)
+            subject_token = read_credential(identity.token_file)
         except UnreachableError as error:
             raise IdentityError(str(error)) from error
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-            "audience": self._identity.sts_audience,
+            "audience": identity.sts_audience,
             "scope": _CLOUD_PLATFORM,
             "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
             "subject_token": subject_token,
         }
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        body, _ = self._sts.ask("POST", "/v1/token", headers, urlencode(form).encode())
-        return self._sts.text(body, "access_token")
+        content_type = {"Content-Type": "application/x-www-form-urlencoded"}
+        body, _ = sts.ask("POST", "/v1/token", content_type, urlencode(form).encode())
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sts.text(body, 'access_token')}"}
+        wanted = json.dumps({"audience": audience, "includeEmail": True}).encode()
+        path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
+        return iam_credentials.id_token("POST", path, headers, wanted, field="token")
 
-
-class _Metadata:
-    """The metadata server, whose answer is the token."""
-
-    def __init__(self, identity: MetadataServer, audience: str, timeouts: Timeouts) -> None:
-        self._service = _Service("metadata server", identity.url, timeouts)
-        query = urlencode({"audience": audience, "format": "full"})
-        self._path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
-
-    def fetch(self) -> IdToken:
-        return self._service.id_token("GET", self._path, {"Metadata-Flavor": "Google"}, None, field=None)
+    return fetch
 
 
 class _Service:

@@ -105,7 +105,8 @@ class Capacity:
 class FairQueue:
     """The new CSRs, oldest first for each requester.
 
-    A requester is ready, or parked until it has a token. Whatever it files, it costs the others one place per round.
+    A requester is ready, or parked until it has a token. However many CSRs it files, it costs the others one place per
+    round.
     """
 
     def __init__(self, buckets: TokenBuckets) -> None:

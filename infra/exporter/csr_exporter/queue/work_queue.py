@@ -7,17 +7,16 @@ The way of a CSR: seen, left to the replica that owns it for a while, queued, in
 soon after a failure, much later after an acknowledgement.
 """
 
-import enum
 import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.delay_queue import DelayQueue
 from csr_exporter.queue.fair_queue import Capacity, FairQueue, RateLimit, TokenBuckets
+from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
 
@@ -25,83 +24,6 @@ from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
 MOST_CSRS = 20_000
 # New CSRs go first, then retries, then suspects. Every fourth time the order is reversed, so that none of them starves.
 _REVERSED_EVERY = 4
-
-
-class Change(enum.Enum):
-    """What an observation changed in the queue."""
-
-    NONE = "none"
-    ADDED = "added"
-    THROTTLED = "throttled"
-    """Added; it waits for its requester's next token."""
-    ENDED = "ended"
-    OVER_LIMIT = "over_limit"
-    """Left out: the requester has too many CSRs in the queue."""
-    FULL = "full"
-    """Left out: the queue is full."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkItem:
-    """One event that a worker sends now.
-
-    Attributes:
-        attempt: counts from 1.
-        resend: deliberate repetitions after acknowledgements.
-        takeover: another replica should have sent it.
-        suspect: the CSR's earlier failures seem to be its own fault, not the function's.
-    """
-
-    reference: Reference
-    stage: Stage
-    attempt: int
-    resend: int
-    takeover: bool = False
-    suspect: bool = False
-
-
-@dataclass(slots=True)
-class TrackedCsr:
-    """A CSR in the queue. The queue holds thousands of these, so they are small.
-
-    Attributes:
-        reference: which CSR. stage: the stage of its next event. added_at: when the queue first saw it. due: when its
-        next event is due; None while it waits in the fair queue, or is in flight. failures: failures in a row of its
-        next event. resends: deliberate repetitions in this stage. tried: whether the exporter ever sent an event.
-        in_flight: whether an event is in flight. suspect_after: the CSR is suspect once the function has answered an
-        event that was sent after this time; None: it
-            has not failed in a way that suggests a fault of the function.
-        costs_a_token: whether the next event costs its requester a token.
-        acknowledged: the stage that the function acknowledged, if the exporter sent nothing since.
-        absences: resyncs in a row that did not list it.
-        code: HTTP status of the last answer.
-    """
-
-    reference: Reference
-    stage: Stage
-    added_at: float
-    due: float | None = None
-    failures: int = 0
-    resends: int = 0
-    tried: bool = False
-    in_flight: bool = False
-    suspect_after: float | None = None
-    costs_a_token: bool = False
-    acknowledged: Stage | None = None
-    absences: int = 0
-    code: int | None = None
-
-    def described(self, now: float) -> dict[str, object]:
-        """Returns the CSR for an operator: without its name, and with `due` in seconds from now."""
-        return {
-            "uid": self.reference.uid,
-            "stage": self.stage.value,
-            "attempts": self.failures,
-            "resends": self.resends,
-            "in_flight": self.in_flight,
-            "due_in": None if self.due is None else round(self.due - now, 1),
-            "code": self.code,
-        }
 
 
 class WorkQueue:

@@ -1,6 +1,6 @@
 """The Kubernetes API server: pages of a list, and a watch, of the CSRs of one signerName.
 
-Both are bounded in bytes, whatever a requester wrote into a CSR. The client retries nothing: the reflector decides what
+Both are bounded in bytes, even if a requester fills a CSR. The client retries nothing: the reflector decides what
 an error means.
 """
 

@@ -69,7 +69,7 @@ class PageReader(FieldReader):
         return self._page(seen=seen, malformed=len(read) - len(seen), unread=unread)
 
     def oversize(self) -> Page:
-        """Returns the page of one CSR that is too large, of which only the beginning was read.
+        """Returns the page of one CSR that is too large; only its beginning was read.
 
         Raises:
             MalformedError: it is no list.

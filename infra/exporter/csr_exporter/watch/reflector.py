@@ -110,7 +110,9 @@ class Reflector:
         try:
             return self._list()
         except UnpageableListError as error:
-            self._log.warning("list cannot be read, watch shows everything", signer_name=self.signer_name, error=error)
+            self._log.warning(
+                "the list cannot be read; the watch shows everything", signer_name=self.signer_name, error=error
+            )
             self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
             return FROM_THE_BEGINNING
@@ -173,7 +175,7 @@ class Reflector:
                     self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:
             # The next watch continues from the last version.
-            self._log.info("watch broke", signer_name=self.signer_name, error=error)
+            self._log.info("the watch broke", signer_name=self.signer_name, error=error)
             return "broke"
         return "end"
 
@@ -191,7 +193,7 @@ class Reflector:
         wait = max(self._backoff.delay(self._clock.now()), asked or 0.0)
         if str(error) != self._failing:
             self._failing = str(error)
-            self._log.warning("read failed", signer_name=self.signer_name, error=error, retry_in=wait)
+            self._log.warning("the list or watch failed", signer_name=self.signer_name, error=error, retry_in=wait)
         return wait
 
 

@@ -87,7 +87,7 @@ class Resync:
                 if is_complete:
                     uids.update((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
         except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
-            self._log.warning("resync failed", signer_name=signer_name, error=error)
+            self._log.warning("the resync failed", signer_name=signer_name, error=error)
             return None
         return uids if is_complete else None
 

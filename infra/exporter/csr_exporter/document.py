@@ -1,0 +1,164 @@
+"""Parses a JSON document strictly: a check per field, and all errors together, in Kubernetes' field-error style.
+
+msgspec stops at the first error, and its messages do not contain the value.
+"""
+
+import json
+import re
+from collections.abc import Callable, Container, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_LONGEST_QUOTE = 120
+
+
+class ConfigurationError(Exception):
+    """The configuration document is invalid; `errors` has one line per error, each with its path."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+def is_loopback(url: str) -> bool:
+    """Returns whether the host of a URL is this machine by its very spelling; resolves no name."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def _invalid(value: object, path: str, must: str) -> ConfigurationError:
+    return ConfigurationError([f"{path}: Invalid value: {quoted(value)}: {must}"])
+
+
+def quoted(value: object) -> str:
+    """Returns a value as short JSON, for an error."""
+    quoted = json.dumps(value)
+    return quoted if len(quoted) <= _LONGEST_QUOTE else quoted[:_LONGEST_QUOTE] + "..."
+
+
+Check: TypeAlias = Callable[[object, str], Any]
+"""A check: parses a value at a path, or raises ConfigurationError."""
+
+
+def object_of(make: Callable[..., object], **checks: Check) -> Check:
+    """Parses an object with these fields into a dataclass. Fields with a default are optional."""
+    required = {each.name for each in fields(make) if each.default is each.default_factory is MISSING}  # type: ignore[arg-type]
+
+    def check(value: object, path: str) -> object:
+        if not isinstance(value, dict):
+            raise _invalid(value, path or "the document", "must be an object")
+        errors: list[str] = []
+        parsed = {}
+        for name in (*checks, *(name for name in value if name not in checks)):
+            at = f"{path}.{name}" if path else name
+            if name not in checks:
+                errors.append(f"{at}: Forbidden: unknown field: must be one of {', '.join(sorted(checks))}")
+            elif name in value:
+                parsed[name] = _collect(checks[name], value[name], at, errors)
+            elif name in required:
+                errors.append(f"{at}: Required value")
+        if errors:
+            raise ConfigurationError(errors)
+        return make(**parsed)
+
+    return check
+
+
+def tagged(**kinds: Check) -> Check:
+    """Parses an object whose field `kind` names the check of the other fields."""
+
+    def check(value: object, path: str) -> object:
+        if not isinstance(value, dict):
+            raise _invalid(value, path, "must be an object")
+        kind = choice(kinds)(value.get("kind"), f"{path}.kind")
+        return kind({name: field for name, field in value.items() if name != "kind"}, path)
+
+    return check
+
+
+def list_of(each: Check, *, make: Callable[[list[Any]], object], key: Callable[[Any], str]) -> Check:
+    """Parses a list of at least one item, each with a key of its own."""
+
+    def check(value: object, path: str) -> object:
+        if not isinstance(value, list) or not value:
+            raise _invalid(value, path, "must be a list with at least one item")
+        errors: list[str] = []
+        items = [_collect(each, item, f"{path}[{index}]", errors) for index, item in enumerate(value)]
+        keys = [] if errors else [key(item) for item in items]
+        errors += [f"{path}: Duplicate value: {quoted(twice)}" for twice in set(keys) if keys.count(twice) > 1]
+        if errors:
+            raise ConfigurationError(errors)
+        return make(items)
+
+    return check
+
+
+def _collect(check: Check, value: object, path: str, errors: list[str]) -> object:
+    try:
+        return check(value, path)
+    except ConfigurationError as error:
+        errors += error.errors
+        return None
+
+
+def choice(values: Mapping[str, Any]) -> Check:
+    """Parses one of these names into its value."""
+
+    def check(value: object, path: str) -> object:
+        if isinstance(value, str) and value in values:
+            return values[value]
+        supported = ", ".join(map(quoted, values))
+        raise ConfigurationError([f"{path}: Unsupported value: {quoted(value)}: supported values: {supported}"])
+
+    return check
+
+
+def _scalar(is_valid: Callable[[Any], object], must: str, make: Callable[[Any], object] = lambda value: value) -> Check:
+    def check(value: object, path: str) -> object:
+        if not is_valid(value):
+            raise _invalid(value, path, must)
+        return make(value)
+
+    return check
+
+
+def string(pattern: str, example: str, make: Callable[[str], object] = str) -> Check:
+    """Parses text that matches a pattern."""
+    must = f"must match {pattern}, for example {quoted(example)}"
+    return _scalar(lambda value: isinstance(value, str) and re.fullmatch(pattern, value), must, make)
+
+
+def integer(least: int, most: int) -> Check:
+    """Parses a whole number."""
+    # bool is an int
+    return _scalar(lambda value: type(value) is int and least <= value <= most, f"must be from {least} to {most}")
+
+
+def url(*, root: bool = False, http_to: Container[str] = LOOPBACK) -> Check:
+    """Parses an https URL; `root`: without a path. http is valid only for these hosts."""
+    must = f"must be https://HOST[:PORT]{'' if root else '/PATH'} without user, query or fragment"
+    if http_to != ():
+        must += "; http only to this machine"
+
+    def is_valid(value: object) -> bool:
+        if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]{1,2000}", value) or set(value) & set("@?#"):
+            return False
+        try:
+            parts = urlsplit(value)
+            has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            return False
+        is_secure = parts.scheme == "https" or parts.netloc in http_to or parts.hostname in http_to
+        return has_host and is_secure and (not root or parts.path in {"", "/"})
+
+    return _scalar(is_valid, must, lambda value: value.rstrip("/") if root else value)
+
+
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Makes an object for `json.loads`, or raises ValueError if a key is there twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"Duplicate key: {quoted(next(key for key in keys if keys.count(key) > 1))}")
+    return content
