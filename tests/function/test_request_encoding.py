@@ -367,17 +367,20 @@ def test_no_signature_algorithm_is(key: PrivateKey, algorithm: bytes, got: str) 
     info = RSA_INFO if key == rsa_key() else INFO
     (violation,) = complaints(pem(der.sequence(info, algorithm, der.bit_string(sign(key, info)))))
     assert violation.code == "request.signature_algorithm"
-    allowed = "RSA-2048 is RSA PKCS#1 v1.5 (with NULL)" if key == rsa_key() else "P-256 is ECDSA (without NULL)"
-    assert violation.message == f"got {got}, allowed for {allowed} with SHA-256, SHA-384 or SHA-512"
+    kind, name = ("RSA PKCS#1 v1.5 (with NULL)", "RSA-2048") if key == rsa_key() else ("ECDSA (without NULL)", "P-256")
+    assert violation.message == (
+        f'spec.request.signatureAlgorithm: Invalid value: "{got}": must be {kind} with SHA-256, SHA-384 or SHA-512,'
+        f" because the key is {name}"
+    )
 
 
 @pytest.mark.parametrize(
     ("version", "got"),
     [
-        (der.integer(1), "'0x1'"),
-        (der.integer(2), "'0x2'"),
-        (bytes.fromhex("0201ff"), "'-0x1'"),
-        (der.integer(1 << 6000), "'0x1000"),
+        (der.integer(1), '"0x1'),
+        (der.integer(2), '"0x2'),
+        (bytes.fromhex("0201ff"), '"-0x1'),
+        (der.integer(1 << 6000), '"0x1000'),
     ],
 )
 def test_a_version_other_than_0_is_refused(version: bytes, got: str) -> None:
@@ -387,7 +390,7 @@ def test_a_version_other_than_0_is_refused(version: bytes, got: str) -> None:
     info.parts[0] = Tree.read(version)
     (violation,) = complaints(signed(info.write()))
     assert violation.code == "request.der"
-    assert violation.message.startswith(f"got version {got}")
+    assert violation.message.startswith(f"spec.request.version: Invalid value: {got}")
     assert len(violation.message) < 200
 
 
@@ -406,7 +409,9 @@ def common_name(value: bytes) -> bytes:
     [
         *(
             pytest.param(
-                common_name(der.element(tag, value)), f"attribute 2.5.4.3: got a value with tag {tag:02x}", id=name
+                common_name(der.element(tag, value)),
+                f"[2.5.4.3]: Invalid value: must be a UTF8String or a PrintableString, not tag {tag:02x}",
+                id=name,
             )
             for name, tag, value in (
                 ("BMPString", 0x1E, "typha-client".encode("utf-16-be")),
@@ -431,7 +436,9 @@ def common_name(value: bytes) -> bytes:
         ),
         *(
             pytest.param(
-                common_name(der.element(0x13, value)), "attribute 2.5.4.3: PrintableString InvalidValue", id=name
+                common_name(der.element(0x13, value)),
+                "[2.5.4.3]: Invalid value: PrintableString InvalidValue",
+                id=name,
             )
             for name, value in (
                 ("a PrintableString with @", b"a@b"),
@@ -444,7 +451,11 @@ def common_name(value: bytes) -> bytes:
             )
         ),
         *(
-            pytest.param(common_name(der.element(0x0C, value)), "attribute 2.5.4.3: str InvalidValue", id=name)
+            pytest.param(
+                common_name(der.element(0x0C, value)),
+                "[2.5.4.3]: Invalid value: str InvalidValue",
+                id=name,
+            )
             for name, value in (
                 ("UTF-8 that is Latin-1", b"\xe9"),
                 ("UTF-8 that is cut", b"\xe2\x82"),
@@ -454,30 +465,40 @@ def common_name(value: bytes) -> bytes:
             )
         ),
         pytest.param(
-            common_name(der.text("")), "attribute 2.5.4.3: got 0 bytes, allowed are 1 to 64", id="an empty name"
+            common_name(der.text("")),
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 0",
+            id="an empty name",
         ),
         pytest.param(
-            common_name(der.text("n" * 65)), "attribute 2.5.4.3: got 65 bytes, allowed are 1 to 64", id="65 bytes"
+            common_name(der.text("n" * 65)),
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 65",
+            id="65 bytes",
         ),
         pytest.param(
             common_name(der.text("\N{SNOWMAN}" * 22)),
-            "attribute 2.5.4.3: got 66 bytes, allowed are 1 to 64",
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 66",
             id="22 characters of 66 bytes",
         ),
         pytest.param(
             rdns(name_attribute("2.5.4.6", der.text("USA"))),
-            "attribute 2.5.4.6: got 3 bytes, allowed are 2 to 2",
+            "[2.5.4.6]: Invalid value: must have 2 to 2 bytes, not 3",
             id="USA",
         ),
         pytest.param(
-            rdns(name_attribute("2.5.4.6", der.text("U"))), "attribute 2.5.4.6: got 1 bytes, allowed are 2 to 2", id="U"
+            rdns(name_attribute("2.5.4.6", der.text("U"))),
+            "[2.5.4.6]: Invalid value: must have 2 to 2 bytes, not 1",
+            id="U",
         ),
         pytest.param(
             rdns(name_attribute("1.3.6.1.4.1.311.60.2.1.3", der.text("USA"))),
-            "attribute 1.3.6.1.4.1.311.60.2.1.3: got 3 bytes, allowed are 2 to 2",
+            "[1.3.6.1.4.1.311.60.2.1.3]: Invalid value: must have 2 to 2 bytes, not 3",
             id="a jurisdiction of three letters",
         ),
-        pytest.param(rdns(der.set_of()), "got an RDN of 0 attributes, allowed is one", id="an empty RDN"),
+        pytest.param(
+            rdns(der.set_of()),
+            ": Invalid value: must have one attribute in each RDN, not 0",
+            id="an empty RDN",
+        ),
         pytest.param(
             rdns(
                 der.set_of(
@@ -485,7 +506,7 @@ def common_name(value: bytes) -> bytes:
                     der.sequence(der.object_identifier(COMMON_NAME), der.text("b")),
                 )
             ),
-            "got an RDN of 2 attributes, allowed is one",
+            ": Invalid value: must have one attribute in each RDN, not 2",
             id="an RDN of two common names",
         ),
         pytest.param(
@@ -496,22 +517,22 @@ def common_name(value: bytes) -> bytes:
                     der.sequence(der.object_identifier(COMMON_NAME), der.text("a")),
                 )
             ),
-            "the subject is malformed: Name InvalidSetOrdering",
+            ": Invalid value: must be a Name: Name InvalidSetOrdering",
             id="an RDN that is not sorted",
         ),
         pytest.param(
             rdns(der.sequence(der.sequence(der.object_identifier(COMMON_NAME), der.text("a")))),
-            "the subject is malformed: Name UnexpectedTag",
+            ": Invalid value: must be a Name: Name UnexpectedTag",
             id="an RDN that is no SET",
         ),
         pytest.param(
             rdns(der.set_of(der.sequence(der.object_identifier(COMMON_NAME)))),
-            "the subject is malformed: Name ShortData",
+            ": Invalid value: must be a Name: Name ShortData",
             id="an attribute without a value",
         ),
         pytest.param(
             rdns(*[name_attribute("2.5.4.10", der.text("Tigera"))] * (MOST_ELEMENTS + 1)),
-            "got 101 RDNs, allowed are at most 100",
+            ": Too many: 101: must have at most 100 items",
             id="too many RDNs",
         ),
     ],
@@ -520,7 +541,7 @@ def test_no_subject_is(request_: bytes, message: str) -> None:
     """Strings that readers decode differently, lengths that RFC 5280 does not allow, and RDNs of any other shape."""
     (violation,) = complaints(request_)
     assert violation.code == "subject.structure"
-    assert violation.message.startswith(message)
+    assert violation.message.startswith(f"spec.request.subject{message}")
 
 
 @pytest.mark.parametrize(
@@ -564,8 +585,8 @@ def test_of_too_many_rdns_the_first_are_read() -> None:
     one = read(rdns(der.set_of(*many)))
     assert one.subject == expected
     assert [violation.message for violation in one.violations] == [
-        "got an RDN of 150 attributes, allowed is one",
-        "got 150 attributes of an RDN, allowed are at most 100",
+        "spec.request.subject: Invalid value: must have one attribute in each RDN, not 150",
+        "spec.request.subject.rdn: Too many: 150: must have at most 100 items",
     ]
 
 
@@ -581,72 +602,78 @@ _OTHER = attribute(CHALLENGE_PASSWORD, der.text("secret"))
     ("request_", "messages"),
     [
         pytest.param(
-            attributes(REQUESTED, REQUESTED), ["got 2 extensionRequest attributes, allowed is one"], id="the same twice"
+            attributes(REQUESTED, REQUESTED),
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
+            id="the same twice",
         ),
         pytest.param(
             attributes(*sorted([REQUESTED, attribute(EXTENSION_REQUEST, HIDDEN)])),
-            ["got 2 extensionRequest attributes, allowed is one"],
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
             id="a CA hidden in a second attribute",
         ),
         pytest.param(
             attributes(*sorted([REQUESTED, attribute(EXTENSION_REQUEST, HIDDEN)], reverse=True)),
-            ["got 2 extensionRequest attributes, allowed is one"],
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
             id="the same, not sorted",
         ),
         pytest.param(
             attributes(attribute(EXTENSION_REQUEST, der.sequence(SAN), HIDDEN)),
-            ["got an extensionRequest with 2 values, allowed is one"],
+            ["[extensionRequest]: Invalid value: must have one value, not 2"],
             id="a CA hidden in a second value",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.element(0x31, HIDDEN, der.NULL))),
-            ["attribute 1 is malformed: Attribute InvalidSetOrdering"],
+            ["[0]: Invalid value: must be well-formed: Attribute InvalidSetOrdering"],
             id="values that are not sorted",
         ),
         pytest.param(
             attributes(attribute(EXTENSION_REQUEST)),
-            ["got an extensionRequest with 0 values, allowed is one"],
+            ["[extensionRequest]: Invalid value: must have one value, not 0"],
             id="no value",
         ),
         pytest.param(
             attributes(REQUESTED, _OTHER),
-            [f"got attribute {CHALLENGE_PASSWORD}, allowed is one extensionRequest"],
+            [f': Unsupported value: "{CHALLENGE_PASSWORD}": supported values: "extensionRequest"'],
             id="a password",
         ),
         pytest.param(
             attributes(attribute("1.3.6.1.4.1.311.2.1.14", HIDDEN), REQUESTED),
-            ["got attribute 1.3.6.1.4.1.311.2.1.14, allowed is one extensionRequest"],
+            [': Unsupported value: "1.3.6.1.4.1.311.2.1.14": supported values: "extensionRequest"'],
             id="Microsoft's extensionRequest",
         ),
         pytest.param(
             attributes(REQUESTED, attribute("1.2.3")),
-            ["got attribute 1.2.3, allowed is one extensionRequest"],
+            [': Unsupported value: "1.2.3": supported values: "extensionRequest"'],
             id="an unknown one",
         ),
-        pytest.param(attributes(REQUESTED, der.NULL), ["attribute 2 is malformed: Attribute UnexpectedTag"], id="NULL"),
+        pytest.param(
+            attributes(REQUESTED, der.NULL),
+            ["[1]: Invalid value: must be well-formed: Attribute UnexpectedTag"],
+            id="NULL",
+        ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST)), REQUESTED),
-            ["attribute 1 is malformed: Attribute ShortData"],
+            ["[0]: Invalid value: must be well-formed: Attribute ShortData"],
             id="an attribute without values",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.sequence(HIDDEN)), REQUESTED),
-            ["attribute 1 is malformed: Attribute UnexpectedTag"],
+            ["[0]: Invalid value: must be well-formed: Attribute UnexpectedTag"],
             id="an attribute whose values are no SET",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.set_of(HIDDEN), der.NULL), REQUESTED),
-            ["attribute 1 is malformed: Attribute ExtraData"],
+            ["[0]: Invalid value: must be well-formed: Attribute ExtraData"],
             id="an attribute with a third element",
         ),
         pytest.param(
             attributes(attribute("2." + "9" * 30, der.NULL), REQUESTED),
-            [f"got attribute 2.{'9' * 30}, allowed is one extensionRequest"],
+            [f': Unsupported value: "2.{"9" * 30}": supported values: "extensionRequest"'],
             id="an identifier with a huge arc",
         ),
         pytest.param(
             attributes(attribute("2." + "9" * 60, der.NULL), REQUESTED),
-            ["attribute 1 is malformed: Attribute InvalidValue"],
+            ["[0]: Invalid value: must be well-formed: Attribute InvalidValue"],
             id="an identifier with an arc that nobody can count",
         ),
     ],
@@ -655,7 +682,7 @@ def test_no_attribute_is(request_: bytes, messages: list[str]) -> None:
     """Only one attribute may stand there, an extensionRequest of one value; what hides beside it is named."""
     violations = complaints(request_)
     assert [violation.code for violation in violations] == ["request.attribute"] * len(messages)
-    assert [violation.message for violation in violations] == messages
+    assert [violation.message for violation in violations] == [f"spec.request.attributes{each}" for each in messages]
 
 
 def test_of_two_extension_requests_the_first_is_judged() -> None:
@@ -668,8 +695,8 @@ def test_of_two_extension_requests_the_first_is_judged() -> None:
 def test_of_too_many_attributes_the_first_are_judged() -> None:
     """No more than 100: work and messages are bounded."""
     violations = complaints(attributes(*[der.NULL] * 150))
-    assert violations[0].message == "got 150 attributes, allowed are at most 100"
-    assert violations[-1].message.startswith("attribute 100 is malformed")
+    assert violations[0].message == "spec.request.attributes: Too many: 150: must have at most 100 items"
+    assert violations[-1].message.startswith("spec.request.attributes[99]: Invalid value: ")
     assert len(violations) == 1 + MOST_ELEMENTS
     assert len(complaints(attributes(*[der.NULL] * MOST_ELEMENTS))) == MOST_ELEMENTS
 
@@ -677,41 +704,50 @@ def test_of_too_many_attributes_the_first_are_judged() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (der.NULL, "the extensionRequest is not a list of extensions: Elements UnexpectedTag"),
-        (der.set_of(SAN), "the extensionRequest is not a list of extensions: Elements UnexpectedTag"),
-        (der.sequence(b"\x30\x05"), "the extensionRequest is not a list of extensions: Elements ShortData"),
-        (der.sequence(SAN, der.NULL), "extension 2 of the list is malformed: Extension UnexpectedTag"),
+        (der.NULL, ": Invalid value: must be a list of extensions: Elements UnexpectedTag"),
+        (
+            der.set_of(SAN),
+            ": Invalid value: must be a list of extensions: Elements UnexpectedTag",
+        ),
+        (
+            der.sequence(b"\x30\x05"),
+            ": Invalid value: must be a list of extensions: Elements ShortData",
+        ),
+        (
+            der.sequence(SAN, der.NULL),
+            "[1]: Invalid value: must be well-formed: Extension UnexpectedTag",
+        ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), b"\x01\x01\x00", der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension 'invalid DER: DEFAULT value was explicitly encoded'",
+            '[0]: Invalid value: must be well-formed: Extension "invalid DER: DEFAULT value was explicitly encoded"',
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), b"\x01\x01\x01", der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension InvalidValue",
+            "[0]: Invalid value: must be well-formed: Extension InvalidValue",
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), der.TRUE, der.TRUE, der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension UnexpectedTag",
+            "[0]: Invalid value: must be well-formed: Extension UnexpectedTag",
         ),
         (
             der.sequence(der.sequence(der.object_identifier("2.5.29.19"), der.octet_string(b"\x30\x00"), der.TRUE)),
-            "extension 1 of the list is malformed: Extension ExtraData",
+            "[0]: Invalid value: must be well-formed: Extension ExtraData",
         ),
         (
             der.sequence(der.sequence(der.object_identifier("2.5.29.19"))),
-            "extension 1 of the list is malformed: Extension ShortData",
+            "[0]: Invalid value: must be well-formed: Extension ShortData",
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), der.element(0x24, der.octet_string(b"\x30\x00")))
             ),
-            "extension 1 of the list is malformed: Extension UnexpectedTag",
+            "[0]: Invalid value: must be well-formed: Extension UnexpectedTag",
         ),
     ],
 )
@@ -719,13 +755,13 @@ def test_no_list_of_extensions_is(value: bytes, message: str) -> None:
     """The message says which of the list it is."""
     (violation,) = complaints(attributes(attribute(EXTENSION_REQUEST, value)))
     assert violation.code == "request.extension"
-    assert violation.message == message
+    assert violation.message == f"spec.request.extensions{message}"
 
 
 def test_of_too_many_extensions_the_first_are_judged() -> None:
     """No more than 100."""
     violations = complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 149]))
-    assert violations[0].message == "got 150 extensions, allowed are at most 100"
+    assert violations[0].message == "spec.request.extensions: Too many: 150: must have at most 100 items"
     assert len(violations) == MOST_ELEMENTS
     assert len(complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 99]))) == MOST_ELEMENTS - 1
 
@@ -772,7 +808,7 @@ def test_no_information_is(info: bytes, what: str) -> None:
     """What is no CertificationRequestInfo is one violation, which says what it is not."""
     (violation,) = complaints(signed(info))
     assert violation.code == "request.der"
-    assert violation.message == f"the PEM block is not exactly one DER CertificationRequest: {what}"
+    assert violation.message == f"spec.request: Invalid value: must be exactly one DER CertificationRequest: {what}"
 
 
 @pytest.mark.parametrize(
@@ -795,7 +831,10 @@ def test_no_request_is(encoded: bytes, what: str) -> None:
     answer = parse(pem(encoded))
     assert isinstance(answer, Violation)
     assert answer.code == "request.der"
-    assert answer.message == f"the PEM block is not exactly one DER CertificationRequest: CertificationRequest {what}"
+    assert (
+        answer.message
+        == f"spec.request: Invalid value: must be exactly one DER CertificationRequest: CertificationRequest {what}"
+    )
 
 
 @pytest.mark.parametrize(

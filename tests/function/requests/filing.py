@@ -81,7 +81,9 @@ def file_all(api: Api, rows: Iterable[Case], *, rbac: bool) -> Mapping[str, File
 
 
 def _file(administrator: Api, own: Api, requester: Requester, csr: Json, pod: Json) -> Filed:
-    sent = {key: value for key, value in csr["metadata"].items() if key in {"name", "labels", "annotations"}}
+    sent = {
+        key: value for key, value in csr["metadata"].items() if key in {"name", "generateName", "labels", "annotations"}
+    }
     try:
         created = own.post(CSRS, {**csr, "metadata": sent})
     except ApiError as error:
