@@ -26,9 +26,11 @@ _TOGETHER: Final = (
 )
 """Beginnings of the paths, as patterns, whose tests are one group."""
 _FIRST: Final = (
+    "tests/infra/terraform/",
+    "tests/scenarios/test_exporter_load",
     "tests/scenarios/",
-    "tests/infra/",
     "tests/interoperability/",
+    "tests/infra/",
     "tests/sandbox/",
     "tests/linters/",
     "tests/contract/",
@@ -56,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts the slowest groups first, on workers only: alone, pytest's own order starts the fewest fixtures."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (_place(item.nodeid), not _is_real(item.nodeid)))
+        items.sort(key=lambda item: (_place(item.nodeid), item.get_closest_marker("real") is None))
 
 
 def _place(nodeid: str) -> int:

@@ -12,11 +12,10 @@ from tests.scenarios import loaded
 from tests.scenarios.conftest import eventually, started
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment with two replicas."""
-    real = request.param == "real"
-    settings = Settings(directory=tmp_path_factory.mktemp(request.param), plane=request.param, guards=real, replicas=2)
+    settings = Settings(directory=tmp_path_factory.mktemp("pair"), replicas=2)
     with started(settings) as deployment:
         for exporter in deployment.exporters:
             eventually(lambda exporter=exporter: exporter.page("/readyz")[0] == 200)  # type: ignore[misc]

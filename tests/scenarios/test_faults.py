@@ -16,15 +16,10 @@ from tests.scenarios.test_crashes import assert_issued_once
 LINKS: frozenset[Link] = frozenset({"api-server-for-function", "api-server-for-exporter", "kms", "function"})
 
 
-@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
-def proxied(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: KeyPool
-) -> Iterator["Proxied"]:
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator["Proxied"]:
     """A deployment with a fault proxy on every way between its parts, which has worked once without faults."""
-    real = request.param == "real"
-    settings = Settings(
-        directory=tmp_path_factory.mktemp(request.param), plane=request.param, guards=real, proxies=LINKS
-    )
+    settings = Settings(directory=tmp_path_factory.mktemp("proxied"), proxies=LINKS)
     with started(settings) as deployment, Observer(deployment.api, deployment.signer.signer_name) as observer:
         proxied = Proxied(deployment, observer, fleet_maker(deployment, keys))
         fleet = proxied.fleet(2)

@@ -43,15 +43,12 @@ PROCESSES = 3
 STEPS = [title for title in sections() if re.match(r"[1-9]\. ", title)]
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
-def issuing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: KeyPool
-) -> Iterator[Issuing]:
+@pytest.fixture(scope="module")
+def issuing(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator[Issuing]:
     """A deployment with two signerNames of Calico's profile, whose KMS is in this process."""
     with KmsServer(instant=True) as server, connect(server.endpoint) as client:
         settings = Settings(
-            directory=tmp_path_factory.mktemp(request.param),
-            plane=request.param,
+            directory=tmp_path_factory.mktemp("issuing"),
             kms=server.endpoint,
             signer_name=SIGNER_NAME,
             profiles={RAW: UserProfile(file=SHIPPED / "calico.yaml", release="3.31")},

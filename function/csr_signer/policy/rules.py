@@ -57,8 +57,7 @@ def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Viol
     """
     del signer
     if csr.size > LARGEST_OBJECT:
-        message = f"Too long: {csr.size} bytes: must have at most {LARGEST_OBJECT} bytes"
-        yield Violation(code="object.size", message=message)
+        yield Violation(code="object.size", message=f"Too long: must have at most {LARGEST_OBJECT} bytes")
 
 
 def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:

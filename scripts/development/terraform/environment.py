@@ -87,6 +87,7 @@ class Workspace:
     def run(self, module: str, *arguments: str, timeout: float = 300) -> Answer:
         """Runs Terraform in one folder of the copy, by its path below the project's root."""
         variables = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "PYTHONPATH": str(ROOT / "scripts")}
+        variables["GOGC"] = "800"  # a third less CPU for a few hundred MiB
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")} | variables
         command = [
             str(apart.python(TERRAFORM)),
