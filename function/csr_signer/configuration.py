@@ -28,7 +28,7 @@ from csr_signer.issuance.certificate import TEMPLATE
 from csr_signer.policy import profile
 from csr_signer.policy.profile import PLACEHOLDER, Profile
 from csr_signer.policy.signer import Signer
-from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
+from csr_signer.rfc1123 import IS_DNS_NAME, IS_LABEL
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
@@ -276,7 +276,7 @@ def _cluster_violations(cluster: ClusterConfiguration) -> Iterator[str]:
     given = [each.name for each in dataclasses.fields(ways) if getattr(ways, each.name) is not None]
     if not cluster.source:
         yield field_error.required("source", "must be the source of the cluster's events")
-    if not IS_SUBDOMAIN.fullmatch(cluster.cluster_domain):
+    if not IS_DNS_NAME.fullmatch(cluster.cluster_domain):
         yield field_error.invalid("cluster_domain", cluster.cluster_domain, "must be a DNS name in lower case")
     if len(given) != 1:
         must = "must be one of google_access_token, google_id_token, kubeconfig"

@@ -12,7 +12,7 @@ from csr_signer.ca.algorithm import SIGNATURE_HASHES
 from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
-from csr_signer.rfc1123 import IS_SUBDOMAIN
+from csr_signer.rfc1123 import IS_DNS_NAME
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]
@@ -50,7 +50,7 @@ def _organization(_context: click.Context, _parameter: click.Parameter, value: s
 
 def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not IS_SUBDOMAIN.fullmatch(value):
+        if not IS_DNS_NAME.fullmatch(value):
             raise click.BadParameter(
                 f"{value!r}: must be a DNS name in lower case without wildcard; it includes the names below"
             )

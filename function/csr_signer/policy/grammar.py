@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Final, Literal
 
 from csr_signer.document import Allowed, matching
-from csr_signer.rfc1123 import LABEL, SUBDOMAIN
+from csr_signer.rfc1123 import DNS_NAME, LABEL
 
 PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
 _HOLE: Final = r"\{(?:namespace|cluster_domain)\}"
@@ -22,7 +22,7 @@ RELEASE: Final = r"[0-9]{1,4}\.[0-9]{1,4}"
 Release = Annotated[str, matching(RELEASE, 'must be MAJOR.MINOR in quotes, for example "3.31"')]
 """A release of the software that a profile is for."""
 
-Account = Annotated[str, matching(rf"{LABEL}/{SUBDOMAIN}", "must be NAMESPACE/NAME of a service account")]
+Account = Annotated[str, matching(rf"{LABEL}/{DNS_NAME}", "must be NAMESPACE/NAME of a service account")]
 """A service account."""
 
 RequestName = Annotated[
