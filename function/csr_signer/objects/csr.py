@@ -68,7 +68,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
-    size: int
+    size: int = field(compare=False)
     name: str
     uid: str
     resource_version: str
