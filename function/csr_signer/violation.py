@@ -133,20 +133,20 @@ def ordered(violations: Iterable[Violation]) -> tuple[Violation, ...]:
     return tuple(sorted(violations, key=lambda violation: _PRECEDENCE[violation.code]))
 
 
-def quote(value: object) -> str:
-    """Returns text of another party in double quotes, as printable ASCII and cut to LONGEST_QUOTE characters."""
-    text = _quoted(value)
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+def quote(value: object, *, most: int = LONGEST_QUOTE) -> str:
+    """Returns text of another party in double quotes, as printable ASCII and cut to `most` characters."""
+    text = _quoted(value, most)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
-def _quoted(value: object) -> str:
+def _quoted(value: object, most: int) -> str:
     if isinstance(value, bytes):
-        value = value[: LONGEST_QUOTE + 1].decode("latin-1")
+        value = value[: most + 1].decode("latin-1")
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_quoted, value[: LONGEST_QUOTE + 1]))}]"
+        return f"[{', '.join(_quoted(each, most) for each in value[: most + 1])}]"
     if not isinstance(value, str):
         return ascii(value)
-    escaped = value[: LONGEST_QUOTE + 1].encode("unicode_escape").decode("ascii")
+    escaped = value[: most + 1].encode("unicode_escape").decode("ascii")
     return '"' + escaped.replace('"', r"\"") + '"'
 
 

@@ -18,7 +18,7 @@ from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
-from csr_signer.violation import quote
+from csr_signer.violation import LONGEST_SENTENCE, quote
 
 T = TypeVar("T")
 
@@ -173,7 +173,8 @@ class KubernetesCluster:
         status = Status.of(answer.body)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
-        text = f"{where}: {answer.status}: {quote('no Kubernetes Status' if status is None else status.message)}"
+        said = "no Kubernetes Status" if status is None else quote(status.message, most=LONGEST_SENTENCE)
+        text = f"{where}: {answer.status}: {said}"
         if answer.status == HTTPStatus.CONFLICT:
             raise ConflictError(text)
         user = self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
