@@ -21,6 +21,7 @@ FAILED = {"type": "Failed", "status": "True"}
         ({}, CSR_UID, False, "not-approved"),
         ({"conditions": [{"type": "Approved", "status": "False"}]}, CSR_UID, False, "not-approved"),
         ({}, "00000000-0000-0000-0000-000000000000", True, "gone"),
+        ({}, "ffffffff-ffff-ffff-ffff-ffffffffffff", True, "gone"),
         ({"deleting": True}, CSR_UID, True, "gone"),
         ({"signer_name": "kubernetes.io/kube-apiserver-client"}, CSR_UID, True, "other-signer"),
         ({"signer_name": SIGNER_NAME + "x"}, CSR_UID, True, "other-signer"),
