@@ -39,29 +39,29 @@ class Broken:
     """One row.
 
     Attributes:
-        complaint: a pattern of the message: path, what was got, what is allowed.
+        violation: a pattern of the message.
         content: the profile.
         schema: whether the schema refuses it, too.
         release: that it is loaded for.
     """
 
-    complaint: str
+    violation: str
     content: dict[str, Any] = field(default_factory=dict)
     schema: bool = True
     release: str | None = None
 
     def __str__(self) -> str:
-        return self.complaint
+        return self.violation
 
 
-def _top(complaint: str, *, schema: bool = True, release: str | None = None, **changes: Any) -> Broken:
-    return Broken(complaint=complaint, content=profile(**changes), schema=schema, release=release)
+def _top(violation: str, *, schema: bool = True, release: str | None = None, **changes: Any) -> Broken:
+    return Broken(violation=violation, content=profile(**changes), schema=schema, release=release)
 
 
-def _row(complaint: str, *, schema: bool = True, release: str | None = None, **changes: Any) -> Broken:
+def _row(violation: str, *, schema: bool = True, release: str | None = None, **changes: Any) -> Broken:
     content = profile(components=[component(), component(name="other", **changes)])
     content["components"][0]["request_names"] = [{"name": "first:{pod}"}]
-    return Broken(complaint=complaint, content=content, schema=schema, release=release)
+    return Broken(violation=violation, content=content, schema=schema, release=release)
 
 
 def _name(name: str) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_unknown_attributes_and_data_mean_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "body"),
+    ("violation", "body"),
     [
         ("content-length: ", b""),
         ("no CloudEvent", SECRET.encode()),
@@ -187,9 +187,9 @@ def test_unknown_attributes_and_data_mean_nothing() -> None:
     ],
     ids=lambda value: repr(value[:70]) if isinstance(value, bytes) else value,
 )
-def test_no_event_of_ours_is(complaint: str, body: bytes) -> None:
+def test_no_event_of_ours_is(violation: str, body: bytes) -> None:
     """Whatever is malformed, the sender is told what kind of fault it is, and hears nothing of what it sent."""
-    assert complaint in refused(posted(body))
+    assert violation in refused(posted(body))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_an_invoker_of_the_cluster_is_let_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "headers"),
+    ("violation", "headers"),
     [
         ("must name an email", {}),
         ("must name an email", {"Authorization": ""}),
@@ -338,9 +338,9 @@ def test_an_invoker_of_the_cluster_is_let_in() -> None:
     ],
     ids=range(19),
 )
-def test_no_other_caller_is_let_in(complaint: str, headers: dict[str, str]) -> None:
+def test_no_other_caller_is_let_in(violation: str, headers: dict[str, str]) -> None:
     """Whose token names another email, or none, sends nothing about this cluster; another cluster's invoker neither."""
-    with pytest.raises(EventError, match=complaint) as raised:
+    with pytest.raises(EventError, match=violation) as raised:
         receive(posted(event(), headers=headers), BOUND)
     assert SECRET not in str(raised.value)
 

@@ -201,7 +201,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "change"),
+    ("violation", "change"),
     [
         (r"^configuration\.yaml: colour: Forbidden: there is no such key", top(colour="red")),
         (r"clusters\.demo\.colour: Forbidden: there is no such key", cluster(colour="red")),
@@ -404,9 +404,9 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_refused_is(complaint: str, change: Change, folder: Path) -> None:
+def test_refused_is(violation: str, change: Change, folder: Path) -> None:
     """Each rule names its key, what was got and what is allowed."""
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=violation):
         load(written(folder, change))
 
 
@@ -459,11 +459,11 @@ PRIVATE = (
 @pytest.mark.parametrize("server", STRANGERS)
 def test_an_access_token_goes_to_no_stranger(server: str, folder: Path, *, private_endpoint: bool) -> None:
     """Whoever serves another host than Google's would hold the token, whatever CA is pinned; no setting allows it."""
-    complaint = (
+    violation = (
         rf'clusters\.demo\.server: Invalid value: "{re.escape(server)}": must be a host \*\.gke\.goog or'
         r" connectgateway\.googleapis\.com, .*; with authentication\.google_access_token\.private_endpoint: true"
     )
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=violation):
         load(written(folder, access_token(server, private_endpoint=private_endpoint)))
 
 
@@ -481,10 +481,10 @@ def test_a_private_control_plane_gets_an_access_token_only_where_it_is_said(serv
 @pytest.mark.parametrize("lifetime", ["366d", "825d", "9999d"])
 def test_a_lifetime_beyond_the_profiles_is_no_silent_cap(lifetime: str, folder: Path) -> None:
     """Who wants longer ones than the profile's is told that this takes a profile, instead of getting shorter ones."""
-    complaint = (
+    violation = (
         rf"signers\[0\]: lifetime: Invalid value: {lifetime}: must be from 10m to 365d, .* use a profile of your own"
     )
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=violation):
         load(written(folder, signer(lifetime=lifetime)))
 
 
@@ -504,8 +504,8 @@ def test_longer_lifetimes_are_in_a_profile_beside_the_document(folder: Path) -> 
 def test_a_namespace_that_anyone_could_create_is_not_honoured_unasked(release: str, folder: Path) -> None:
     """Until 3.30 the API server's namespace exists only where the API server does: the configuration must say."""
     reference = {"name": "calico", "release": release}
-    complaint = r"signers\[0\]: profile\.namespaces: Required value: must list .* of calico-apiserver, calico-system$"
-    with pytest.raises(ConfigurationError, match=complaint):
+    violation = r"signers\[0\]: profile\.namespaces: Required value: must list .* of calico-apiserver, calico-system$"
+    with pytest.raises(ConfigurationError, match=violation):
         load(written(folder, signer(profile=reference)))
     for namespaces in (["calico-system"], ["calico-apiserver", "calico-system"]):
         made = load(written(folder, signer(profile=reference | {"namespaces": namespaces})))

@@ -103,7 +103,7 @@ def test_no_network_is(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "text"),
+    ("violation", "text"),
     [
         (r"words: Invalid value: \[\]: must have at least one item", "words: []"),
         (r'words: Invalid value: \["a", "a"\]: must have each item once', "words: [a, a]"),
@@ -114,14 +114,14 @@ def test_no_network_is(tmp_path: Path, text: str) -> None:
         (r"meanings\.a: Invalid value: 5: must be a valid string", "meanings: {a: 5}"),
     ],
 )
-def test_a_rule_of_a_type_is_named_with_its_path(tmp_path: Path, complaint: str, text: str) -> None:
+def test_a_rule_of_a_type_is_named_with_its_path(tmp_path: Path, violation: str, text: str) -> None:
     """So that a document's own types read as the library's do."""
-    with pytest.raises(ConfigurationError, match=rf"^document\.yaml: {complaint}$"):
+    with pytest.raises(ConfigurationError, match=rf"^document\.yaml: {violation}$"):
         read(Outer, written(tmp_path, f"name: x\n{text}"))
 
 
 @pytest.mark.parametrize(
-    ("complaint", "text"),
+    ("violation", "text"),
     [
         (r"the document: Invalid value: None: .*", ""),
         (r"the document: Invalid value: None: .*", "# only a comment\n"),
@@ -162,9 +162,9 @@ def test_a_rule_of_a_type_is_named_with_its_path(tmp_path: Path, complaint: str,
     ],
     ids=lambda value: repr(value[:40]),
 )
-def test_refused_is(tmp_path: Path, complaint: str, text: str | bytes) -> None:
+def test_refused_is(tmp_path: Path, violation: str, text: str | bytes) -> None:
     """The message names the file, the key, what was got and what is allowed, in one line."""
-    with pytest.raises(ConfigurationError, match=complaint) as raised:
+    with pytest.raises(ConfigurationError, match=violation) as raised:
         read(Outer, written(tmp_path, text))
     assert str(raised.value).startswith("document.yaml: ")
     assert "\n" not in str(raised.value)

@@ -119,7 +119,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "key"),
+    ("violation", "key"),
     [
         (
             "algorithm EC_SIGN_SECP256K1_SHA256 is not supported: .*; use a key version of EC_SIGN_P256_SHA256",
@@ -154,9 +154,9 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
         ),
     ],
 )
-def test_not_confirmed_is(complaint: str, key: KmsPublicKey) -> None:
+def test_not_confirmed_is(violation: str, key: KmsPublicKey) -> None:
     """Another key, algorithm or protection than was configured; the message names the key version."""
-    with pytest.raises(ConfigurationError, match=complaint) as raised:
+    with pytest.raises(ConfigurationError, match=violation) as raised:
         confirm(make_issuer(), key)
     assert KEY_VERSION in str(raised.value)
 

@@ -33,7 +33,7 @@ def test_a_users_profile_is_a_file_beside_the_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
 def test_refused_is(broken: Broken, tmp_path: Path) -> None:
     """The message names file, path, what was got and what is allowed, in one line."""
-    with pytest.raises(ConfigurationError, match=broken.complaint) as raised:
+    with pytest.raises(ConfigurationError, match=broken.violation) as raised:
         loaded(tmp_path, broken.content, broken.release)
     assert "own" in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -45,7 +45,7 @@ def test_the_rows_of_what_is_broken_start_from_one_that_is_right(tmp_path: Path)
     assert len(loaded(tmp_path, profile(components=[component(), other])).components) == 2
 
 
-def test_every_complaint_is_told_at_once(tmp_path: Path) -> None:
+def test_every_violation_is_told_at_once(tmp_path: Path) -> None:
     """Whoever mends a profile sees all that is wrong with its texts."""
     with pytest.raises(ConfigurationError) as raised:
         loaded(tmp_path, profile(colour="red", components=[component(common_name="", service_accounts=["x"])]))
@@ -134,7 +134,7 @@ def test_a_service_account_may_have_several_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "release"),
+    ("violation", "release"),
     [
         (r'release: Required value: profile ".*" needs it, for example release: "3\.31"', None),
         (r'release: Invalid value: "3\.25": must be one that profile ".*" knows: 3\.26 to any later', "3.25"),
@@ -145,9 +145,9 @@ def test_a_service_account_may_have_several_rows(tmp_path: Path) -> None:
         (r'release: Invalid value: "3\.31\\n": must', "3.31\n"),
     ],
 )
-def test_a_release_is_named_and_known(complaint: str, release: str | None, tmp_path: Path) -> None:
+def test_a_release_is_named_and_known(violation: str, release: str | None, tmp_path: Path) -> None:
     """A profile of several releases never guesses which is meant."""
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=violation):
         load("calico", release=release, folder=tmp_path)
 
 

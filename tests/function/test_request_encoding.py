@@ -51,7 +51,7 @@ CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of P-256 (SP 800-186 §3.2.1.3)."""
 
 
-def complaints(request: bytes) -> list[Violation]:
+def violations_of(request: bytes) -> list[Violation]:
     """Every rule that a request breaks."""
     answer = parse(request)
     return [answer] if isinstance(answer, Violation) else list(answer.violations)
@@ -155,13 +155,13 @@ def test_no_level_forgives(change: Callable[[Tree], None], key: PrivateKey) -> N
     elements = Tree.read(RSA_INFO if key == rsa_key() else INFO).all()
     for place, element in enumerate(elements):
         if change is not something_inside or element.parts:  # else another content, and not another structure
-            assert complaints(changed(place, change, key)), place
+            assert violations_of(changed(place, change, key)), place
 
 
 def test_the_trees_are_those_of_the_request() -> None:
     """Written without a change, the tree is the request: what is refused above is refused for the change."""
     assert Tree.read(HONEST).write() == HONEST
-    assert complaints(signed(INFO)) == []
+    assert violations_of(signed(INFO)) == []
     assert len(Tree.read(INFO).all()) == 59
 
 
@@ -171,7 +171,7 @@ def test_nothing_around_what_is_signed_forgives(change: Callable[[Tree], None]) 
     for place in (0, *range(len(Tree.read(INFO).all()) + 1, len(Tree.read(HONEST).all()))):
         tree = Tree.read(HONEST)
         change(tree.all()[place])
-        assert complaints(pem(tree.write())), place
+        assert violations_of(pem(tree.write())), place
 
 
 def _bits(content: bytes, unused: int = 0) -> bytes:
@@ -237,7 +237,7 @@ def _ecdsa(*elements: bytes) -> bytes:
 )
 def test_a_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
     """Encodings of an ECDSA signature that is right, and numbers outside their range: no proof of possession."""
-    assert [violation.code for violation in complaints(with_signature(signature))] == ["request.signature"]
+    assert [violation.code for violation in violations_of(with_signature(signature))] == ["request.signature"]
 
 
 def test_unused_bits_of_a_signature_are_refused() -> None:
@@ -249,8 +249,8 @@ def test_unused_bits_of_a_signature_are_refused() -> None:
             break
     else:
         raise AssertionError("no signature ends in a zero bit")
-    assert complaints(with_signature(_bits, info=info)) == []
-    (violation,) = complaints(with_signature(lambda made: _bits(made, 1), info=info))
+    assert violations_of(with_signature(_bits, info=info)) == []
+    (violation,) = violations_of(with_signature(lambda made: _bits(made, 1), info=info))
     assert violation.code == "request.signature"
 
 
@@ -322,7 +322,7 @@ MODULUS = rsa_key().public_key().public_numbers().n
 def test_an_rsa_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
     """Forgeries and sloppy encodings of RSA PKCS#1 v1.5, some by who has the key: no proof of possession."""
     request = make_request(key=rsa_key(), signature=signature)
-    assert [violation.code for violation in complaints(request)] == ["request.signature"]
+    assert [violation.code for violation in violations_of(request)] == ["request.signature"]
 
 
 def test_the_rsa_signatures_above_are_wrong_for_one_thing() -> None:
@@ -365,7 +365,7 @@ def test_the_rsa_signatures_above_are_wrong_for_one_thing() -> None:
 def test_no_signature_algorithm_is(key: PrivateKey, algorithm: bytes, got: str) -> None:
     """One of another key, another hash, or with other parameters; the message says what would be right."""
     info = RSA_INFO if key == rsa_key() else INFO
-    (violation,) = complaints(pem(der.sequence(info, algorithm, der.bit_string(sign(key, info)))))
+    (violation,) = violations_of(pem(der.sequence(info, algorithm, der.bit_string(sign(key, info)))))
     assert violation.code == "request.signature_algorithm"
     kind, name = ("RSA PKCS#1 v1.5 (with NULL)", "RSA-2048") if key == rsa_key() else ("ECDSA (without NULL)", "P-256")
     assert violation.message == (
@@ -388,7 +388,7 @@ def test_a_version_other_than_0_is_refused(version: bytes, got: str) -> None:
     info = Tree.read(INFO)
     assert info.parts
     info.parts[0] = Tree.read(version)
-    (violation,) = complaints(signed(info.write()))
+    (violation,) = violations_of(signed(info.write()))
     assert violation.code == "request.der"
     assert violation.message.startswith(f"spec.request.version: Invalid value: {got}")
     assert len(violation.message) < 200
@@ -539,7 +539,7 @@ def common_name(value: bytes) -> bytes:
 )
 def test_no_subject_is(request_: bytes, message: str) -> None:
     """Strings that readers decode differently, lengths that RFC 5280 does not allow, and RDNs of any other shape."""
-    (violation,) = complaints(request_)
+    (violation,) = violations_of(request_)
     assert violation.code == "subject.structure"
     assert violation.message.startswith(f"spec.request.subject{message}")
 
@@ -558,14 +558,14 @@ def test_no_subject_is(request_: bytes, message: str) -> None:
 def test_a_subject_is(value: bytes) -> None:
     """UTF8String and PrintableString of 1 to 64 bytes, read to the character."""
     assert read(common_name(value)).subject == ((COMMON_NAME, value[2:].decode()),)
-    assert complaints(common_name(value)) == []
+    assert violations_of(common_name(value)) == []
 
 
 def test_an_attribute_without_a_bound_may_be_empty_or_long() -> None:
     """Only common name and country have one; whether the rest is allowed is the policy's to say."""
     for text in ("", "n" * 500):
         request = rdns(name_attribute("2.5.4.10", der.text(text)))
-        assert complaints(request) == []
+        assert violations_of(request) == []
         assert read(request).subject == (("2.5.4.10", text),)
 
 
@@ -573,7 +573,7 @@ def test_so_many_rdns_are_read() -> None:
     """100, each of one attribute; whether they are allowed is the policy's to say."""
     assert MOST_ELEMENTS == 100
     request = rdns(*[name_attribute("2.5.4.10", der.text("Tigera"))] * MOST_ELEMENTS)
-    assert complaints(request) == []
+    assert violations_of(request) == []
     assert len(read(request).subject) == MOST_ELEMENTS
 
 
@@ -680,7 +680,7 @@ _OTHER = attribute(CHALLENGE_PASSWORD, der.text("secret"))
 )
 def test_no_attribute_is(request_: bytes, messages: list[str]) -> None:
     """Only one attribute may stand there, an extensionRequest of one value; what hides beside it is named."""
-    violations = complaints(request_)
+    violations = violations_of(request_)
     assert [violation.code for violation in violations] == ["request.attribute"] * len(messages)
     assert [violation.message for violation in violations] == [f"spec.request.attributes{each}" for each in messages]
 
@@ -694,11 +694,11 @@ def test_of_two_extension_requests_the_first_is_judged() -> None:
 
 def test_of_too_many_attributes_the_first_are_judged() -> None:
     """No more than 100: work and messages are bounded."""
-    violations = complaints(attributes(*[der.NULL] * 150))
+    violations = violations_of(attributes(*[der.NULL] * 150))
     assert violations[0].message == "spec.request.attributes: Too many: 150: must have at most 100 items"
     assert violations[-1].message.startswith("spec.request.attributes[99]: Invalid value: ")
     assert len(violations) == 1 + MOST_ELEMENTS
-    assert len(complaints(attributes(*[der.NULL] * MOST_ELEMENTS))) == MOST_ELEMENTS
+    assert len(violations_of(attributes(*[der.NULL] * MOST_ELEMENTS))) == MOST_ELEMENTS
 
 
 @pytest.mark.parametrize(
@@ -753,22 +753,22 @@ def test_of_too_many_attributes_the_first_are_judged() -> None:
 )
 def test_no_list_of_extensions_is(value: bytes, message: str) -> None:
     """The message says which of the list it is."""
-    (violation,) = complaints(attributes(attribute(EXTENSION_REQUEST, value)))
+    (violation,) = violations_of(attributes(attribute(EXTENSION_REQUEST, value)))
     assert violation.code == "request.extension"
     assert violation.message == f"spec.request.extensions{message}"
 
 
 def test_of_too_many_extensions_the_first_are_judged() -> None:
     """No more than 100."""
-    violations = complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 149]))
+    violations = violations_of(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 149]))
     assert violations[0].message == "spec.request.extensions: Too many: 150: must have at most 100 items"
     assert len(violations) == MOST_ELEMENTS
-    assert len(complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 99]))) == MOST_ELEMENTS - 1
+    assert len(violations_of(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 99]))) == MOST_ELEMENTS - 1
 
 
 def test_no_attribute_at_all_is_well_formed() -> None:
     """An empty list asks for nothing; without names the policy refuses it."""
-    assert complaints(attributes()) == []
+    assert violations_of(attributes()) == []
 
 
 @pytest.mark.parametrize(
@@ -806,7 +806,7 @@ def test_no_attribute_at_all_is_well_formed() -> None:
 )
 def test_no_information_is(info: bytes, what: str) -> None:
     """What is no CertificationRequestInfo is one violation, which says what it is not."""
-    (violation,) = complaints(signed(info))
+    (violation,) = violations_of(signed(info))
     assert violation.code == "request.der"
     assert violation.message == f"spec.request: Invalid value: must be exactly one DER CertificationRequest: {what}"
 
@@ -859,7 +859,7 @@ def test_no_rsa_key_is(modulus_and_more: bytes) -> None:
     """One key has one encoding, which is certified as it stands."""
     algorithm = der.sequence(der.object_identifier("1.2.840.113549.1.1.1"), der.NULL)
     info = der.sequence(algorithm, der.bit_string(modulus_and_more))
-    (violation,) = complaints(make_request(key=rsa_key(), public_key=info))
+    (violation,) = violations_of(make_request(key=rsa_key(), public_key=info))
     assert violation.code == "public_key.type"
     assert "RSAPublicKey" in violation.message
 
@@ -885,4 +885,4 @@ def test_rsa_keys_of_every_size_prove_possession(bits: int) -> None:
         parameters=der.NULL,
         signature=sign_with_factors(*large_factors(bits)),
     )
-    assert complaints(request) == []
+    assert violations_of(request) == []

@@ -27,7 +27,7 @@ from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_ke
 from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.kms import status as kms_status
+from csr_signer.kms import status
 from csr_signer.kms.client import Connection
 from csr_signer.kms.status import Status
 from csr_signer.single_flight import SingleFlight
@@ -207,13 +207,13 @@ class CloudKmsKey:
         """Returns the kind of a failure, how many of that kind end the question, and the fault that they are."""
         where = f"key version {self.key_version}"
         if isinstance(error, exceptions.GoogleAPICallError):
-            status = _status(error)
-            if not status.refuses_checksum and not status.refuses_length:
-                fault = kms_status.fault(status, key_version=self.key_version)
-                most = 1 if isinstance(fault, ConfigurationError) else kms_status.ATTEMPTS.get(status.code, 1)
-                return status.code, most, fault
-            what = "it refuses a checksum that is right" if status.refuses_checksum else "it is too long"
-            error = _WrongAnswerError(f"{what}: {quote(status.message)}")
+            ended = _status(error)
+            if not ended.refuses_checksum and not ended.refuses_length:
+                fault = status.fault(ended, key_version=self.key_version)
+                most = 1 if isinstance(fault, ConfigurationError) else status.ATTEMPTS.get(ended.code, 1)
+                return ended.code, most, fault
+            what = "it refuses a checksum that is right" if ended.refuses_checksum else "it is too long"
+            error = _WrongAnswerError(f"{what}: {quote(ended.message)}")
         if isinstance(error, _WrongAnswerError):
             return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")

@@ -25,9 +25,9 @@ from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_ALGORITHMS, Signa
 from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, SignerError, UnavailableError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms import key as kms_key
-from csr_signer.kms import status as kms_status
 from csr_signer.kms.client import Connection, connect
 from csr_signer.kms.key import CloudKmsKey
+from csr_signer.kms.status import ATTEMPTS, LONGEST_RETRY_AFTER
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import create_signing_key
 from sandbox.proxy import HALF_OPEN, FaultProxy
@@ -297,10 +297,8 @@ def test_the_pause_that_kms_names_is_handed_on(
     made_keys: MadeKeys, faults: KmsServer, status: str, kind: type[SignerError]
 ) -> None:
     """RetryInfo of the status's details becomes Retry-After; without one it is ours."""
-    for delay, seconds in ((7.2, 8), (1e6, kms_status.LONGEST_RETRY_AFTER), (None, kind.retry_after)):
-        faults.faults.add(
-            Fault(method=SIGN, status=status, retry_delay=delay, times=kms_status.ATTEMPTS.get(status, 1))
-        )
+    for delay, seconds in ((7.2, 8), (1e6, LONGEST_RETRY_AFTER), (None, kind.retry_after)):
+        faults.faults.add(Fault(method=SIGN, status=status, retry_delay=delay, times=ATTEMPTS.get(status, 1)))
         with pytest.raises(kind) as caught:
             signed(made_keys(P256), P256)
         assert caught.value.retry_after == seconds
