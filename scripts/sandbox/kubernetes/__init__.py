@@ -14,8 +14,9 @@ What it leaves out: authorisation (whoever is authenticated may do everything), 
 for namespaces and the pods' service accounts, controllers, label selectors, initial events of watches, metadata without
 the objects, JSON patches and directives of strategic-merge patches, dry runs, impersonation, collection deletes, YAML
 and protobuf, defaults and most validation of core objects, of labels, annotations, finalizers and signerNames, and of
-what is inside a request that its own key signed. A client certificate of a strange CA ends the TLS handshake, where the real server answers 401. Tokens end
-with their pod at once, where the real server remembers an answer for about 10 seconds.
+what is inside a request that its own key signed. A client certificate of a strange CA ends the TLS handshake, where the
+real server answers 401. Tokens end with their pod at once, where the real server remembers an answer for about 10
+seconds.
 """
 
 from sandbox.kubernetes.server import KubernetesServer, LoggedRequest
