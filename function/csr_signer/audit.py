@@ -63,13 +63,13 @@ class LineWriter:
                 this one does not swallow it.
         """
         if not select.select([], [self._descriptor], [], WRITE_SECONDS)[1]:
-            raise OSError("nobody reads standard output")
+            raise OSError("standard output has no reader")
         whole = b"\n" + line if self._broken else line
         self._broken = True
         written = os.write(self._descriptor, whole)
         self._broken = written != len(whole)
         if self._broken:
-            raise OSError(f"{written} of {len(whole)} bytes of an audit record were written")
+            raise OSError(f"wrote only {written} of {len(whole)} bytes of an audit record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +126,11 @@ class Audit:
         """
         text = _text(self._line(record, trace_id)) + b"\n"
         if not self._lock.acquire(timeout=WRITE_SECONDS):
-            raise UnavailableError("the audit record could not be written: others wait to be written")
+            raise UnavailableError("cannot write the audit record: an earlier write has not finished")
         try:
             self._write(text)
         except OSError as error:
-            raise UnavailableError(f"the audit record could not be written: {error}") from error
+            raise UnavailableError(f"cannot write the audit record: {error}") from error
         finally:
             self._lock.release()
 

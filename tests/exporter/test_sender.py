@@ -207,8 +207,17 @@ def test_a_404_names_url_and_ingress() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? The token names {who}"),
-        (403, "403: may {who} invoke the service, and is the audience 'https://audience.example.com' its URI?"),
+        (
+            401,
+            "401: check that the audience 'https://audience.example.com' is the service's URI; the token names {who}",
+        ),
+        (
+            403,
+            (
+                "403: check that {who} may invoke the service, and that the audience"
+                " 'https://audience.example.com' is its URI"
+            ),
+        ),
     ],
 )
 def test_a_refused_token_is_fetched_again_once(status: int, reason: str) -> None:

@@ -203,10 +203,10 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("complaint", "change"),
     [
-        (r"^configuration\.yaml: colour: Forbidden: there is no such key", top(colour="red")),
-        (r"clusters\.demo\.colour: Forbidden: there is no such key", cluster(colour="red")),
-        (r"signers\[0\]\.colour: Forbidden: there is no such key", signer(colour="red")),
-        (r"signers\[0\]\.issuer\.colour: Forbidden: there is no such key", issuer(colour="red")),
+        (r"^configuration\.yaml: colour: Forbidden: unknown key", top(colour="red")),
+        (r"clusters\.demo\.colour: Forbidden: unknown key", cluster(colour="red")),
+        (r"signers\[0\]\.colour: Forbidden: unknown key", signer(colour="red")),
+        (r"signers\[0\]\.issuer\.colour: Forbidden: unknown key", issuer(colour="red")),
         (r"clusters: Required value", top(clusters=None)),
         (r"signers: Required value", top(signers=None)),
         (r"clusters\.demo\.source: Invalid value: 5: must be a valid string", cluster(source=5)),
@@ -235,7 +235,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             cluster(authentication={"google_access_token": {}}),
         ),
         (
-            r"clusters\.demo\.authentication\.google_access_token\.scope: Forbidden: there is no such key",
+            r"clusters\.demo\.authentication\.google_access_token\.scope: Forbidden: unknown key",
             access_token("https://10.0.0.1", scope="x"),
         ),
         *(
@@ -253,11 +253,11 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             )
         ),
         (
-            r"(server|certificate_authority): Forbidden: the kubeconfig names it",
+            r"(server|certificate_authority): Forbidden: the kubeconfig already sets it",
             cluster(authentication={"kubeconfig": "k"}),
         ),
         (
-            r"(server|certificate_authority): Forbidden: the kubeconfig names it",
+            r"(server|certificate_authority): Forbidden: the kubeconfig already sets it",
             cluster(authentication={"kubeconfig": "k"}, server=None),
         ),
         (r"clusters\.demo\.source: Required value", cluster(source="")),

@@ -212,10 +212,10 @@ class CloudKmsKey:
                 fault = kms_status.fault(status, key_version=self.key_version)
                 most = 1 if isinstance(fault, ConfigurationError) else kms_status.ATTEMPTS.get(status.code, 1)
                 return status.code, most, fault
-            what = "it refuses a checksum that is right" if status.refuses_checksum else "it is too long"
+            what = "it rejects a correct checksum" if status.refuses_checksum else "it is too long"
             error = _WrongAnswerError(f"{what}: {quote(status.message)}")
         if isinstance(error, _WrongAnswerError):
-            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
+            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer from KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
 
 

@@ -188,7 +188,7 @@ def test_every_wrong_answer_is_an_error_and_never_a_certificate(
     status, reason, _, lines = stage.ask(csr)
     assert (status, reason) == (503, "IntegrityError")
     assert (lines[-1]["event"], lines[-1]["severity"]) == ("fault", "ERROR")
-    assert lines[-1]["message"].startswith(f"key version {key_version}: wrong answer of KMS: ")
+    assert lines[-1]["message"].startswith(f"key version {key_version}: wrong answer from KMS: ")
     assert len(faulty.audit.records(method)) == before + 2
     if method == SIGN:
         stage.assert_abandoned(lines, reason)
@@ -396,7 +396,7 @@ def test_a_key_version_that_is_still_being_made(make_stage: MakeStage, faulty: K
         csr = stage.file_csr()
         status, reason, _, lines = stage.ask(csr)
         assert (status, reason, lines[-1]["severity"]) == (503, "UnavailableError", "WARNING")
-        assert "its key is still being made" in lines[-1]["message"]
+        assert "KMS is still generating its key" in lines[-1]["message"]
         assert stage.stored(csr) == csr
         slow.faults.release()
     assert stage.ask(csr)[1] == "UnavailableError"
@@ -525,7 +525,7 @@ def test_what_is_done_once_a_day_is_tried_until_it_is_done() -> None:
 
     def broken() -> None:
         done.append("tried")
-        raise UnavailableError("nobody reads standard output")
+        raise UnavailableError("standard output has no reader")
 
     def nested() -> None:
         daily.run(first, lambda: done.append("meanwhile"))
