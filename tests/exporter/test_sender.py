@@ -200,7 +200,7 @@ def test_a_404_names_url_and_ingress() -> None:
     assert got == Answer(
         verdict=Verdict.ENDPOINT,
         status=404,
-        reason=f"404: is {server.url + '/'!r} the function's URL, and does its ingress admit this network?",
+        reason=f"404: check that {server.url + '/'!r} the function's URL, and that its ingress admits this network",
     )
 
 

@@ -68,9 +68,9 @@ STATES = {
     "DESTROYED": "it cannot be restored: configure another key version",
     "PENDING_IMPORT": "its import is not finished",
     "IMPORT_FAILED": "its import failed",
-    "GENERATION_FAILED": "its key was never made",
+    "GENERATION_FAILED": "KMS could not generate its key",
     "PENDING_EXTERNAL_DESTRUCTION": "it is being destroyed",
-    "EXTERNAL_DESTRUCTION_FAILED": "it is not to be used any more",
+    "EXTERNAL_DESTRUCTION_FAILED": "do not use it any more",
 }
 
 
@@ -154,7 +154,7 @@ def test_an_api_that_is_not_enabled_is_named(code: str, text: str, reason: str) 
 def test_a_perimeter_is_named(text: str, reason: str) -> None:
     """No role would help here either."""
     message = str(the_fault("PERMISSION_DENIED", text, reason))
-    assert "VPC Service Controls keep the function out" in message
+    assert "VPC Service Controls block the function" in message
     assert "roles/" not in message
 
 
@@ -163,7 +163,7 @@ def test_a_perimeter_is_named(text: str, reason: str) -> None:
     [
         ("NOT_FOUND", "KMS has no such key version: compare issuer.key_version"),
         ("INVALID_ARGUMENT", "KMS does not accept the request"),
-        ("UNAUTHENTICATED", "KMS does not know who asks"),
+        ("UNAUTHENTICATED", "KMS does not know the caller"),
         ("UNIMPLEMENTED", "the server is not Cloud KMS: compare kms.endpoint"),
         ("ALREADY_EXISTS", "KMS gave an unexpected answer"),
         ("OUT_OF_RANGE", "KMS gave an unexpected answer"),
