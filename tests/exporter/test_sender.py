@@ -154,7 +154,7 @@ def test_success_is_believed_only_of_the_function(status: int, body: bytes) -> N
     with _function(lambda *_: answer(status, b"" if status == 204 else body)) as (sender, server):
         got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
-    assert f"is {server.url + '/'!r} the function's URL" in got.reason
+    assert f"check that {server.url + '/'!r} is the function's URL" in got.reason
 
 
 def test_a_fault_is_no_success() -> None:
@@ -200,7 +200,7 @@ def test_a_404_names_url_and_ingress() -> None:
     assert got == Answer(
         verdict=Verdict.ENDPOINT,
         status=404,
-        reason=f"404: check that {server.url + '/'!r} the function's URL, and that its ingress admits this network",
+        reason=f"404: check that {server.url + '/'!r} is the function's URL, and that its ingress admits this network",
     )
 
 

@@ -131,7 +131,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
             kms_key(authority().key, "CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED"),
         ),
         (
-            "protection level is SOFTWARE, must be at least HSM: use a key of that level, or say in",
+            "protection level is SOFTWARE, must be at least HSM: use a key of that level, or lower",
             kms_key(authority().key, protection_level="SOFTWARE"),
         ),
         (
