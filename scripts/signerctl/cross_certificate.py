@@ -22,8 +22,8 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
     complaints = checks.violations(signing, below=1, purposes=_PURPOSES)
     if any("path length is 0" in complaint for complaint in complaints):
         complaints.append(
-            "no CA may stand below such a root (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse every chain that has one;"
-            " publish both roots in caCert before you switch instead (`ca bundle`)"
+            "such a root must not issue CA certificates (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse such chains;"
+            " instead, publish both roots in caCert before you switch (`ca bundle`)"
         )
     if complaints:
         return complaints
@@ -99,7 +99,4 @@ def _key_identifier(ca: x509.Certificate) -> bytes:
 
 
 def _not_valid(ca: x509.Certificate) -> str:
-    return (
-        f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}, wanted is one that is"
-        " valid now"
-    )
+    return f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}: must be valid now"

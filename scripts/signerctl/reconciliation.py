@@ -94,7 +94,7 @@ def read(content: str) -> Iterator[Json]:
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):
                 # Whatever is no log is one fault for the caller, bad JSON among it.
-                raise ValueError(f"got {type(each).__name__}, allowed are objects: log entries, records")  # noqa: TRY004
+                raise ValueError(f"got {type(each).__name__}, must be objects: log entries or records")  # noqa: TRY004
             yield each
 
 
@@ -166,7 +166,7 @@ def findings(found: Books, principals: Sequence[str] = ()) -> Iterator[Finding]:
         if signature.signed not in count.intents and signature.signed not in count.outcomes:
             yield Finding(level="error", what="signature without record", signed=signature.signed, detail=detail)
         if principals and signature.principal not in principals:
-            yield Finding(level="error", what="signature by somebody else", signed=signature.signed, detail=detail)
+            yield Finding(level="error", what="signature by another principal", signed=signature.signed, detail=detail)
     for signed in {**count.given, **count.intents, **count.outcomes}:
         yield from count.findings(signed)
 
@@ -205,7 +205,7 @@ class _Counts:
             detail = f"{requests} requests, {given} signatures, {attempts} recorded attempts"
             yield Finding(level="error", what="more requests than recorded", signed=signed, detail=detail)
         if self.issued[signed] and not given:
-            detail = "is its use logged (data access), and the log whole?"
+            detail = "check that data access logs are on, and that the log is complete"
             yield Finding(level="error", what="certificate without signature", signed=signed, detail=detail)
         if intents > outcomes:
             detail = f"{intents} intents, {outcomes} outcomes, {given} signatures"

@@ -133,7 +133,7 @@ def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> 
     ended = subprocess.run([sys.executable, "-c", fault], env=environment, capture_output=True, check=False, timeout=30)
     messages = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
     assert ended.returncode == 1
-    assert "a thread ended" in messages
+    assert "a thread crashed" in messages
     assert messages[-1] == "stopped"
 
 
