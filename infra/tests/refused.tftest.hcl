@@ -379,7 +379,7 @@ run "one_identity_in_two_clusters" {
 }
 
 run "everybody_as_invoker" {
-  # says: would let anybody on the internet call the signer
+  # says: would let anyone on the internet call the signer
   command = plan
 
   variables {
@@ -390,7 +390,7 @@ run "everybody_as_invoker" {
 }
 
 run "everybody_with_an_account_as_invoker" {
-  # says: would let anybody on the internet call the signer
+  # says: would let anyone on the internet call the signer
   command = plan
 
   variables {
