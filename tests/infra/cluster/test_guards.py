@@ -425,7 +425,7 @@ def test_attack_editing_conditions_after_issue(requesters: Requesters, function:
         words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
         assert words == "a condition that is set must not change or disappear"
     issue(function, pod.name, certificate)
-    assert "no further condition" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
+    assert "must not get further conditions" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
 
 
 @pytest.mark.parametrize("wrong", [condition("Reviewed"), condition("Approved", "x" * 4097)])
