@@ -40,8 +40,8 @@ def ordered(certificates: Iterable[x509.Certificate], *, public_key: bytes, key_
         CommandError: a certificate cannot be read, none or several hold the key, or the root is not among them.
     """
     pool = list(dict.fromkeys(certificates))
-    for complaint in filter(None, map(unreadable_names, pool)):
-        raise CommandError(complaint)
+    for violation in filter(None, map(unreadable_names, pool)):
+        raise CommandError(violation)
     issuing = _issuing(pool, public_key, key_version)
     chain = _ways_to_a_root(pool).get(issuing)
     if chain is None:

@@ -11,7 +11,7 @@ from csr_signer.ca import checks, issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ConfigurationError, SignerError
 from signerctl import files, trust
-from signerctl.installation import SLOW, CertificateManagement, pair_complaint
+from signerctl.installation import SLOW, CertificateManagement, pair_violation
 from signerctl.key import KmsOptions
 
 Level = Literal["ok", "warning", "error"]
@@ -102,9 +102,9 @@ def of_installation(
         signer_name: that the function serves; None where that is not known.
     """
     yield from _signer(management, signer_name)
-    complaint = pair_complaint(management)
-    if complaint:
-        yield Finding(level="error", check="installation algorithms", message=complaint)
+    violation = pair_violation(management)
+    if violation:
+        yield Finding(level="error", check="installation algorithms", message=violation)
     elif management.key_algorithm in SLOW:
         message = f"{management.key_algorithm} rarely finishes within Calico's 90 seconds on the init container's CPU"
         yield Finding(level="warning", check="installation algorithms", message=message)

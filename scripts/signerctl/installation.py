@@ -152,7 +152,7 @@ def _ca_cert(text: str) -> bytes:
         ) from error
 
 
-def pair_complaint(management: CertificateManagement) -> str | None:
+def pair_violation(management: CertificateManagement) -> str | None:
     """What is wrong with the two algorithms together; the operator's defaults stand for what is not set."""
     key_algorithm = management.key_algorithm or DEFAULT_KEY_ALGORITHM
     signature_algorithm = management.signature_algorithm or DEFAULT_SIGNATURE_ALGORITHM

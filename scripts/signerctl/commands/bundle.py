@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from signerctl import files, trust
-from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_complaint, snippet
+from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_violation, snippet
 from signerctl.options import INPUT, OUTPUT, force_option, signer_name
 from signerctl.program import Command, CommandError
 from signerctl.text import warn
@@ -66,18 +66,18 @@ def bundle(
     Next: `ca verify --installation` compares the cluster's Installation with the function's configuration.
     """
     found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
-    complaints = list(trust.refusals(found))
-    if complaints:
-        raise CommandError("; ".join(complaints))
+    violations = list(trust.refusals(found))
+    if violations:
+        raise CommandError("; ".join(violations))
     management = CertificateManagement(
         ca_cert=files.pem(found),
         signer_name=signer_name,
         key_algorithm=key_algorithm,
         signature_algorithm=signature_algorithm,
     )
-    complaint = pair_complaint(management)
-    if complaint:
-        raise click.UsageError(complaint)
+    violation = pair_violation(management)
+    if violation:
+        raise click.UsageError(violation)
     for doubt in trust.doubts(found, datetime.now(UTC)):
         warn(doubt)
     if key_algorithm in SLOW:

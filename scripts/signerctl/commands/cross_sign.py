@@ -72,8 +72,8 @@ def cross_sign(
     """
     now = datetime.now(UTC).replace(microsecond=0)
     signing, new = _only(signing_certificate), _only(certificate)
-    _refuse(signing_certificate, cross_certificate.signing_complaints(signing, now))
-    _refuse(certificate, cross_certificate.new_complaints(new, signing, now))
+    _refuse(signing_certificate, cross_certificate.signing_violations(signing, now))
+    _refuse(certificate, cross_certificate.new_violations(new, signing, now))
     inputs = (signing_certificate, certificate)
     with files.outputs(out, force=force, inputs=inputs, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
@@ -114,6 +114,6 @@ def _only(path: Path) -> x509.Certificate:
     return certificates[0]
 
 
-def _refuse(path: Path, complaints: Sequence[str]) -> None:
-    if complaints:
-        raise CommandError(f"{path}: {'; '.join(complaints)}")
+def _refuse(path: Path, violations: Sequence[str]) -> None:
+    if violations:
+        raise CommandError(f"{path}: {'; '.join(violations)}")

@@ -45,10 +45,10 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:
         raise CommandError("the files hold no signatures and no records: give the entries of a time that has some")
-    found = list(reconciliation.findings(books, principals))
-    summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} findings"
+    found = list(reconciliation.discrepancies(books, principals))
+    summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} discrepancies"
     if as_json:
-        click.echo(json.dumps({"summary": summary, "findings": [dataclasses.asdict(each) for each in found]}))
+        click.echo(json.dumps({"summary": summary, "discrepancies": [dataclasses.asdict(each) for each in found]}))
     else:
         rows = [(each.level, each.what, each.signed[1] or "(no reason)", each.signed[0], each.detail) for each in found]
         table(summary, rows or [("ok", "every signature is accounted for")])

@@ -15,13 +15,13 @@ from tests.signerctl.stage import signerctl
 
 
 def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status: int = 1) -> list[dict[str, Any]]:
-    """The findings over some entries and the records of the CA's administrator."""
+    """The discrepancies over some entries and the records of the CA's administrator."""
     log, own = folder / "entries.json", folder / "ca-audit.log"
     log.write_text(json.dumps(entries, indent=1))
     own.write_text("\n".join(run.administration))
     result = signerctl("reconcile", "--json", log, own, *more)
     assert result.exit_code == status, result.output
-    found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
+    found: list[dict[str, Any]] = json.loads(result.stdout)["discrepancies"]
     return found
 
 
@@ -50,7 +50,7 @@ def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, number: int) -> None:
-    """Among all that are accounted for; where the right principals are told, a wrong one is a finding of its own."""
+    """Among all that are accounted for; where the right principals are told, a wrong one is a discrepancy of its own."""
     name, rogue = list(run.rogue.items())[number]
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
