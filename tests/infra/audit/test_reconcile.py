@@ -161,12 +161,12 @@ def test_lines_are_read_as_they_were_written(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "neither signatures nor records"),
-        ('{"message": "other"}', "neither signatures nor records"),
+        ("", "no signatures and no records"),
+        ('{"message": "other"}', "no signatures and no records"),
         ("[1]", "got int"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ('{"protoPayload": 5, "jsonPayload": []}', "neither signatures nor records"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ('{"protoPayload": 5, "jsonPayload": []}', "no signatures and no records"),
     ],
     ids=["empty", "others", "no objects", "cut", "deep", "odd"],
 )
@@ -183,5 +183,5 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """Bytes that are no text, and a file whose bytes nobody gets."""
     path = tmp_path / "log.json"
     path.write_bytes(b"\xff")
-    assert "no JSON" in signerctl("reconcile", path).stderr
+    assert "must be JSON" in signerctl("reconcile", path).stderr
     assert "cannot be read" in signerctl("reconcile", "/proc/self/mem").stderr
