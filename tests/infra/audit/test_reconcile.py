@@ -50,7 +50,7 @@ def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, number: int) -> None:
-    """Among all that are accounted for; where the right principals are told, a wrong one is a discrepancy of its own."""
+    """Among all that are accounted for; a principal that was not named is a discrepancy of its own."""
     name, rogue = list(run.rogue.items())[number]
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
