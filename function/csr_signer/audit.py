@@ -34,7 +34,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "intent": "the function is about to use the key; without this line it signs nothing",
         "issued": "the certificate is in the CSR's status",
         "abandoned": "after an intent, signing or writing failed, or the CSR was gone",
-        "refused": "the function denied the CSR, or set it to Failed because it was already Approved",
+        "refused": "the function denied the CSR, or set it to Failed because it was already Approved or came too late",
         "deferred": "the CSR is unchanged; the exporter must resend the event",
         "ignored": "there is nothing to do; ERROR if the CSR holds a certificate that is not this issuer's",
         "fault": "something failed; ERROR if an operator must act, WARNING if a retry can succeed",

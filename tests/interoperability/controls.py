@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from sandbox.derived_keys import ec_key, key
 from tests.function.builders import certifying_addresses
 from tests.interoperability.issuers import KmsIssuer
-from tests.interoperability.requesters import NOW, Requester
+from tests.interoperability.requesters import Requester
 from tests.interoperability.stack import Query, pem_file
 
 _SHORTEST_LIFETIME: Final = timedelta(minutes=10)
@@ -73,7 +73,7 @@ def _other_root(issued: Issued) -> Pair:
 
 def _expired(issued: Issued) -> Pair:
     """The same request with the shortest lifetime, filed so long ago that it ended a minute before now."""
-    created = NOW - _SHORTEST_LIFETIME - timedelta(minutes=1)
+    created = datetime.now(UTC).replace(microsecond=0) - _SHORTEST_LIFETIME - timedelta(minutes=1)
     seconds = int(_SHORTEST_LIFETIME.total_seconds())
     chain = issued.requester.certify(issued.request, issued.issuer, created=created, expiration_seconds=seconds)
     return issued.with_chain(chain), issued.queries[0]

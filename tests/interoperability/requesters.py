@@ -26,9 +26,6 @@ from tests.function.builders import (
 )
 from tests.interoperability.issuers import KmsIssuer
 
-NOW: Final = datetime.now(UTC).replace(microsecond=0)
-"""When CSRs are created: certtool and Node verify at the machine's time only."""
-
 parsed: Final = cache(parse)
 """Parsing tests a modulus of 8192 bits for primality, which takes 70 ms."""
 
@@ -63,12 +60,16 @@ class Requester:
         request: bytes,
         issuer: KmsIssuer | None = None,
         *,
-        created: datetime = NOW,
+        created: datetime | None = None,
         expiration_seconds: int | None = None,
         profile: Profile | None = None,
     ) -> Decision:
-        """Returns the decision on `spec.request`, by a profile that also certifies addresses."""
+        """Returns the decision on `spec.request`, by a profile that also certifies addresses.
+
+        A CSR is created now unless told otherwise: certtool and Node verify at the machine's time only.
+        """
         component = self.component
+        created = created or datetime.now(UTC).replace(microsecond=0)
         csr = make_csr(
             name=component.request_name(self.pod),
             namespace=component.namespace,

@@ -195,6 +195,14 @@ def test_attack_a_csr_name_that_json_cannot_carry(stage: Stage) -> None:
     stage.honest_are_issued()
 
 
+@pytest.mark.parametrize("length", [1_200_000, 1_570_400])
+def test_attack_a_csr_that_leaves_its_certificate_no_room_is_never_signed(stage: Stage, length: int) -> None:
+    """Approved would fit into etcd and the certificate would not: every retry would cost a signature."""
+    told = stage.file(stage.pod(), generate_name=b"x" * length)
+    assert [stage.tell(told) for _ in range(3)] == [200] * 3
+    assert [each["event"] for each in stage.records(told)] == ["refused", "ignored", "ignored"]
+
+
 def test_without_guards_the_function_may_change_the_metadata_of_any_csr(stage: Stage) -> None:
     """A limit of RBAC's that README tells of: by a patch of the status, also where the signerName is another's."""
     other = stage.pod()
@@ -265,11 +273,3 @@ def test_attack_under_the_guards_what_json_cannot_carry_is_refused_and_what_is_t
         assert stage.tell(told) == 200, what
         assert stage.state(told) == ({"Approved", "Issued"} if story == "honest" else {"Denied"})
     stage.honest_are_issued()
-
-
-@pytest.mark.parametrize("length", [1_200_000, 1_570_400])
-def test_attack_a_csr_that_leaves_its_certificate_no_room_is_never_signed(stage: Stage, length: int) -> None:
-    """Approved would fit into etcd and the certificate would not: every retry would cost a signature."""
-    told = stage.file(stage.pod(), generate_name=b"x" * length)
-    assert [stage.tell(told) for _ in range(3)] == [200] * 3
-    assert [each["event"] for each in stage.records(told)] == ["refused", "ignored", "ignored"]
