@@ -4,6 +4,7 @@ A worker takes one group at a time. A group is a file, or the files that share a
 build; tests on the double and on the real thing are different groups. The groups that take longest start first.
 """
 
+import gc
 import re
 from typing import Final
 
@@ -59,6 +60,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Puts the slowest groups first, on workers only: alone, pytest's own order starts the fewest fixtures."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: (_place(item.nodeid), item.get_closest_marker("real") is None))
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the thousands of tests that stay until the end: a tenth of all CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _place(nodeid: str) -> int:

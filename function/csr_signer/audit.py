@@ -135,7 +135,7 @@ class Audit:
             self._lock.release()
 
     def _line(self, record: AuditRecord, trace_id: str) -> dict[str, object]:
-        """The record in Cloud Logging's special fields, and everything that machines read beside them."""
+        """Returns the record in Cloud Logging's special fields, and everything that machines read beside them."""
         now = self._clock()
         indexed = {name: str(record.facts[name]) for name in _INDEXED if name in record.facts}
         line: dict[str, object] = {
@@ -211,7 +211,7 @@ def _text(line: Mapping[str, object]) -> bytes:
 
 
 def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, object]:
-    """Who asked for what, as every record about a CSR that is ours states it."""
+    """Returns who asked for what, as every record about a CSR of ours states it."""
     return {
         "cluster": signer.cluster,
         "signer_name": signer.signer_name,
@@ -224,7 +224,7 @@ def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, objec
 
 
 def attestation_facts(attestation: Attestation) -> dict[str, object]:
-    """The pod that was found behind the requester, by which the decision can be made again; nothing where none was."""
+    """Returns the pod behind the requester, by which the decision can be made again; nothing without a pod."""
     identity, pod = attestation.identity, attestation.pod
     if identity is None:
         return {}
@@ -236,7 +236,7 @@ def attestation_facts(attestation: Attestation) -> dict[str, object]:
 
 
 def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> dict[str, object]:
-    """What is, or is about to be, certified, and with which key version."""
+    """Returns what is certified, or is about to be, and with which key version."""
     return {
         "component": permit.component,
         "common_name": permit.common_name,
@@ -254,7 +254,7 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
 
 
 def fault(error: SignerError, *, csr_uid: str, event_id: str, cluster: str = "") -> AuditRecord:
-    """A fault as a record; the cluster is left out where the event named none of ours."""
+    """Returns a fault as a record; the cluster is left out where the event named none of ours."""
     return AuditRecord(
         event="fault",
         severity=error.severity,

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import hashes
 
+from csr_signer import field_error
 from csr_signer.ca import issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.document import STRICT, Duration, Network, as_written, read
@@ -27,14 +28,13 @@ from csr_signer.issuance.certificate import TEMPLATE
 from csr_signer.policy import profile
 from csr_signer.policy.profile import PLACEHOLDER, Profile
 from csr_signer.policy.signer import Signer
+from csr_signer.rfc1123 import IS_DNS_NAME, IS_LABEL
 from csr_signer.violation import quote
 
 KEY_VERSION: Final = re.compile(
     r"projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+"
     r"/cryptoKeyVersions/[1-9][0-9]*"
 )
-_CLUSTER_KEY: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_DOMAIN: Final = re.compile(rf"{_CLUSTER_KEY.pattern}(?:\.{_CLUSTER_KEY.pattern})*")
 # spec.signerName: kubernetes pkg/apis/certificates/validation ValidateCertificateSigningRequestSignerName.
 SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}")
 LAST_PORT: Final = 65535
@@ -220,28 +220,34 @@ class Configuration:
 
 
 def load(path: Path) -> Configuration:
-    """The configuration document of a file.
+    """Reads and checks a configuration document.
 
     Raises:
-        ConfigurationError: names the key, what was got and what is allowed.
+        ConfigurationError: names the field, and what it must be.
     """
     document = read(Document, path)
     folder = path.parent
     for key, cluster in document.clusters.items():
-        _refuse(f"clusters.{key}", _cluster_complaints(key, cluster))
+        if not IS_LABEL.fullmatch(key):
+            must = "must be lower-case letters, digits and hyphens"
+            raise ConfigurationError(field_error.invalid("clusters", key, must))
+        _refuse(f"clusters.{key}", _cluster_violations(cluster))
     sources = [cluster.source for cluster in document.clusters.values()]
-    if len(set(sources)) != len(sources):
-        raise ConfigurationError("clusters: two clusters have the same source, an event could not tell which is meant")
-    _refuse("kms", _kms_complaints(document.kms))
+    twice = next((source for index, source in enumerate(sources) if source in sources[:index]), None)
+    if twice is not None:
+        message = field_error.duplicate("clusters.*.source", twice)
+        raise ConfigurationError(f"{message}: an event names its cluster by its source")
+    _refuse("kms", _kms_violations(document.kms))
     if not document.signers:
-        raise ConfigurationError("signers: got none, so nothing would be served")
+        raise ConfigurationError(field_error.required("signers", "must have at least one item"))
     signers: dict[tuple[str, str], Signer] = {}
     for index, signer in enumerate(document.signers):
-        where = f"signers.{index}"
-        _refuse(where, _signer_complaints(signer, document.clusters))
+        where = f"signers[{index}]"
+        _refuse(where, _signer_violations(signer, document.clusters))
         identity = (signer.cluster, signer.signer_name)
         if identity in signers:
-            raise ConfigurationError(f"{where}: {signer.signer_name!r} of cluster {signer.cluster!r} stands twice")
+            message = field_error.duplicate(f"{where}.signer_name", signer.signer_name)
+            raise ConfigurationError(f"{message}: cluster {quote(signer.cluster)} has it already")
         try:
             signers[identity] = _signer(signer, document.clusters[signer.cluster], folder)
         except ConfigurationError as error:
@@ -255,72 +261,80 @@ def load(path: Path) -> Configuration:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether HOST:PORT never leaves this machine."""
+    """Tells whether HOST:PORT never leaves this machine."""
     return bool(_LOOPBACK.fullmatch(endpoint)) and int(endpoint.rpartition(":")[2]) <= LAST_PORT
 
 
-def _refuse(where: str, complaints: list[str]) -> None:
-    if complaints:
-        raise ConfigurationError(f"{where}: {'; '.join(complaints)}")
+def _refuse(where: str, violations: Iterable[str]) -> None:
+    found = [f"{where}.{violation}" for violation in violations]
+    if found:
+        raise ConfigurationError("; ".join(found))
 
 
-def _cluster_complaints(key: str, cluster: ClusterConfiguration) -> list[str]:
-    complaints = []
+def _cluster_violations(cluster: ClusterConfiguration) -> Iterator[str]:
     ways = cluster.authentication
-    given = [f.name for f in dataclasses.fields(ways) if getattr(ways, f.name) is not None]
-    if not _CLUSTER_KEY.fullmatch(key):
-        complaints.append("the key: allowed are lower-case letters, digits and hyphens")
+    given = [each.name for each in dataclasses.fields(ways) if getattr(ways, each.name) is not None]
     if not cluster.source:
-        complaints.append("source: got an empty text")
-    if not _DOMAIN.fullmatch(cluster.cluster_domain):
-        complaints.append(f"cluster_domain: got {quote(cluster.cluster_domain)}, allowed is a DNS name in lower case")
+        yield field_error.required("source", "must be the source of the cluster's events")
+    if not IS_DNS_NAME.fullmatch(cluster.cluster_domain):
+        yield field_error.invalid("cluster_domain", cluster.cluster_domain, "must be a DNS name in lower case")
     if len(given) != 1:
-        complaints.append(
-            f"authentication: got {given or 'none'}, allowed is one of google_access_token, google_id_token, kubeconfig"
-        )
+        must = "must be one of google_access_token, google_id_token, kubeconfig"
+        path = "authentication"
+        yield field_error.invalid(path, given, must) if given else field_error.required(path, must)
     token = ways.google_access_token
     if token is not None and not _SERVICE_ACCOUNT.fullmatch(token.service_account):
-        complaints.append(
-            "authentication.google_access_token.service_account: Invalid value:"
-            f" {quote(token.service_account)}: must be NAME@PROJECT.iam.gserviceaccount.com"
-        )
+        path = "authentication.google_access_token.service_account"
+        yield field_error.invalid(path, token.service_account, "must be NAME@PROJECT.iam.gserviceaccount.com")
     if ways.kubeconfig is None:
-        complaints += _server_complaints(cluster)
-    elif cluster.server is not None or cluster.certificate_authority is not None:
-        complaints.append("server, certificate_authority: the kubeconfig names them")
-    return complaints
+        yield from _server_violations(cluster)
+    else:
+        for name in ("server", "certificate_authority"):
+            if getattr(cluster, name) is not None:
+                yield field_error.forbidden(name, "the kubeconfig names it")
 
 
-def _server_complaints(cluster: ClusterConfiguration) -> list[str]:
-    refused = f"server: got {quote(cluster.server)}, allowed is an https URL without user, query or fragment"
+def _server_violations(cluster: ClusterConfiguration) -> Iterator[str]:
+    must = "must be an https URL without user, query or fragment"
+    if cluster.server is None:
+        yield field_error.required("server", must)
+        return
+    host = _host(cluster.server)
+    if host is None:
+        yield field_error.invalid("server", cluster.server, must)
+    else:
+        yield from _host_violations(cluster, host)
+
+
+def _host(server: str) -> str | None:
+    """Returns the host of an https URL; None where it is no such URL, or has more than host, port and path."""
     try:
-        url = urlsplit(cluster.server or "")
+        url = urlsplit(server)
         port = url.port  # raises where it is no port
     except ValueError:
-        return [refused]
-    if url.scheme != "https" or not url.hostname or port == 0:
-        return [refused]
-    if url.query or url.fragment or url.username is not None:
-        return [refused]
-    return list(_host_complaints(cluster, url.hostname))
+        return None
+    if url.scheme != "https" or port == 0 or url.query or url.fragment or url.username is not None:
+        return None
+    return url.hostname or None
 
 
-def _host_complaints(cluster: ClusterConfiguration, host: str) -> Iterator[str]:
+def _host_violations(cluster: ClusterConfiguration, host: str) -> Iterator[str]:
     if _GOOGLE_HOSTS.fullmatch(host):
         return
     token = cluster.authentication.google_access_token
     if token is not None and not (token.private_endpoint and _is_private(host)):
-        yield (
-            f"server: Invalid value: {quote(cluster.server)}: must be a host *.gke.goog or"
-            " connectgateway.googleapis.com, because a Google access token goes there; with"
+        must = (
+            "must be a host *.gke.goog or connectgateway.googleapis.com, because a Google access token goes there; with"
             " authentication.google_access_token.private_endpoint: true, also the private IPv4 address of a GKE control"
             " plane"
         )
+        yield field_error.invalid("server", cluster.server, must)
     if cluster.certificate_authority is None:
-        yield (
-            f"certificate_authority: Required value: the system's roots are trusted for *.gke.goog and"
-            f" connectgateway.googleapis.com only, not for {quote(host)}"
+        must = (
+            "the system's roots are trusted for *.gke.goog and connectgateway.googleapis.com only,"
+            f" not for {quote(host)}"
         )
+        yield field_error.required("certificate_authority", must)
 
 
 def _is_private(host: str) -> bool:
@@ -331,37 +345,32 @@ def _is_private(host: str) -> bool:
     return any(address in network for network in _PRIVATE_NETWORKS)
 
 
-def _kms_complaints(kms: KmsConfiguration) -> list[str]:
-    if kms.unsafe_plaintext_endpoint is None:
-        if kms.endpoint is None or KMS_HOSTS.fullmatch(kms.endpoint):
-            return []
-        return [f"endpoint: got {quote(kms.endpoint)}, allowed is a host below googleapis.com: our token goes there"]
-    if kms.endpoint is not None:
-        return ["endpoint, unsafe_plaintext_endpoint: allowed is one"]
-    if not is_loopback(kms.unsafe_plaintext_endpoint):
-        return [
-            f"unsafe_plaintext_endpoint: got {quote(kms.unsafe_plaintext_endpoint)}, allowed is a loopback HOST:PORT"
-        ]
-    return []
+def _kms_violations(kms: KmsConfiguration) -> Iterator[str]:
+    plaintext = kms.unsafe_plaintext_endpoint
+    if plaintext is None:
+        if kms.endpoint is not None and not KMS_HOSTS.fullmatch(kms.endpoint):
+            must = "must be a host below googleapis.com, because the function's token goes there"
+            yield field_error.invalid("endpoint", kms.endpoint, must)
+    elif kms.endpoint is not None:
+        yield field_error.forbidden("endpoint", "must not be set beside unsafe_plaintext_endpoint")
+    elif not is_loopback(plaintext):
+        yield field_error.invalid("unsafe_plaintext_endpoint", plaintext, "must be a loopback HOST:PORT")
 
 
-def _signer_complaints(signer: SignerConfiguration, clusters: Mapping[str, ClusterConfiguration]) -> list[str]:
-    complaints = []
+def _signer_violations(signer: SignerConfiguration, clusters: Mapping[str, ClusterConfiguration]) -> Iterator[str]:
     domain = signer.signer_name.partition("/")[0]
     if signer.cluster not in clusters:
-        complaints.append(f"cluster: got {quote(signer.cluster)}, allowed are {sorted(clusters)}")
+        yield field_error.unsupported("cluster", [signer.cluster], sorted(clusters))
     if not SIGNER_NAME.fullmatch(signer.signer_name):
-        complaints.append(f"signer_name: got {quote(signer.signer_name)}, allowed is DOMAIN/NAME with a dot in DOMAIN")
+        yield field_error.invalid("signer_name", signer.signer_name, "must be DOMAIN/NAME with a dot in DOMAIN")
     if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in RESERVED_DOMAINS):
-        complaints.append(f"signer_name: {quote(signer.signer_name)} is Kubernetes' own and is never signed here")
+        yield field_error.invalid("signer_name", signer.signer_name, "must not be one of Kubernetes' own")
     if signer.deferral_limit > LONGEST_DEFERRAL:
-        complaints.append(f"deferral_limit: got {signer.deferral_limit}, allowed is up to {LONGEST_DEFERRAL}")
+        got, most = as_written(signer.deferral_limit), as_written(LONGEST_DEFERRAL)
+        yield f"deferral_limit: Invalid value: {got}: must be at most {most}"
     if not KEY_VERSION.fullmatch(signer.issuer.key_version):
-        complaints.append(
-            f"issuer.key_version: got {quote(signer.issuer.key_version)}, allowed is"
-            " projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
-        )
-    return complaints
+        must = "must be projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+        yield field_error.invalid("issuer.key_version", signer.issuer.key_version, must)
 
 
 def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: Path) -> Signer:
@@ -401,7 +410,7 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
 
 
 def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
-    """The profile's DNS names, with any name in place of a requester's."""
+    """Returns the profile's DNS names, with any name in place of a requester's."""
     return [
         PLACEHOLDER.sub(lambda hole: cluster_domain if hole[0] == "{cluster_domain}" else "any", rule.name)
         for row in rows.components
@@ -410,7 +419,7 @@ def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
 
 
 def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Profile, ca: Issuer) -> str:
-    """SHA-256 over everything of the configuration that a certificate follows from; file names are not among it."""
+    """Returns SHA-256 over everything in the configuration that a certificate follows from, without file names."""
     fingerprints = [
         [certificate.fingerprint(hashes.SHA256()).hex() for certificate in group]
         for group in (ca.certificates, ca.trust_bundle)
@@ -432,15 +441,15 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
 def _refuse_shared_keys(
     clusters: Mapping[str, ClusterConfiguration], signers: Mapping[tuple[str, str], Signer]
 ) -> None:
-    """Calico trusts CA and common name: who owns one of two clusters with one CA can pose in the other."""
+    """Refuses clusters with one CA: Calico trusts CA and name, so an owner of one could pose in the other."""
     owners: dict[object, str] = {}
     for (cluster, _), signer in signers.items():
         for secret in (signer.issuer.key_version, *signer.issuer.public_keys):
             owner = owners.setdefault(secret, cluster)
             if owner != cluster and not (clusters[owner].shared_trust_domain and clusters[cluster].shared_trust_domain):
                 raise ConfigurationError(
-                    f"signers: clusters {owner!r} and {cluster!r} share a key version or CA; allowed only where both"
-                    " say shared_trust_domain: true"
+                    f"signers: Forbidden: clusters {quote(owner)} and {quote(cluster)} share a key version or CA,"
+                    " and not both of them say shared_trust_domain: true"
                 )
 
 
@@ -461,9 +470,10 @@ def _file(key: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ConfigurationError(f"{key}: {quote(path.name)} cannot be read: {_why(error)}") from error
+        message = field_error.invalid(key, path.name, f"must be a file that can be read: {_why(error)}")
+        raise ConfigurationError(message) from error
 
 
 def _why(error: OSError | ValueError) -> str:
-    """Without the path, which says where the function's files lie."""
+    """Returns the reason without the path, which says where the function's files lie."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

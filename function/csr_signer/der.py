@@ -208,7 +208,7 @@ _KIND: Final = re.compile(r"kind: (\w+)")
 
 
 def attempt(call: Callable[[], T]) -> T:
-    """What the library makes of a requester's bytes.
+    """Calls the library on a requester's bytes, and turns whatever it raises into a ValueError.
 
     Raises:
         ValueError: whatever it raised. The set is not closed, and a panic of its Rust code is no `Exception`; bytes
@@ -224,7 +224,7 @@ def attempt(call: Callable[[], T]) -> T:
 
 
 def decode(kind: type[T], der: bytes) -> T:
-    """DER as a type of this module.
+    """Decodes DER as a type of this module.
 
     Raises:
         ValueError: it is not exactly that, or not DER; says which type and what is wrong, and nothing of the bytes.
@@ -237,7 +237,7 @@ def decode(kind: type[T], der: bytes) -> T:
 
 
 def decode_list(kind: type[T], der: bytes) -> T:
-    """A bare SEQUENCE OF as one of the boxed types of this module.
+    """Decodes a bare SEQUENCE OF as one of the boxed types of this module.
 
     Raises:
         ValueError: as for `decode`.
@@ -246,17 +246,17 @@ def decode_list(kind: type[T], der: bytes) -> T:
 
 
 def encode(value: object) -> bytes:
-    """DER of a value of this module."""
+    """Encodes a value of this module as DER."""
     return asn1.encode_der(value)
 
 
 def encode_list(boxed: object) -> bytes:
-    """A boxed type as the bare SEQUENCE OF that it holds."""
+    """Encodes a boxed type as the bare SEQUENCE OF that it holds."""
     return bytes(asn1.decode_der(asn1.TLV, asn1.encode_der(boxed)).data)
 
 
 def tlv(der: bytes) -> asn1.TLV:
-    """One DER element, kept byte for byte.
+    """Returns one DER element, kept byte for byte.
 
     Raises:
         ValueError: it is not exactly one element.

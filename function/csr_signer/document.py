@@ -1,6 +1,6 @@
 """YAML documents as checked values: the configuration and the profiles are read by this one reader.
 
-Unknown keys, duplicate keys and wrong types are errors that name their path, what was got and what is allowed.
+Unknown keys, duplicate keys and wrong types are field errors (`field_error`).
 """
 
 import json
@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from csr_signer import field_error
 from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
 
@@ -41,12 +42,12 @@ class Allowed:
 
     Attributes:
         holds: whether a value keeps the rule.
-        text: completes "allowed ..." in the message.
+        must: what the message says, as "must be ...".
         keywords: JSON Schema that says the same, or as much of it as JSON Schema can say.
     """
 
     holds: Callable[[Any], bool]
-    text: str
+    must: str
     keywords: Mapping[str, Any]
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -57,21 +58,23 @@ class Allowed:
 
     def _check(self, value: object) -> object:
         if not self.holds(value):
-            raise ValueError(f"allowed {self.text}")
+            raise ValueError(self.must)
         return value
 
 
-def matching(pattern: str, text: str) -> Allowed:
+def matching(pattern: str, must: str) -> Allowed:
     """Texts that the pattern matches in full; one that JSON Schema's readers know too (ECMA-262)."""
     compiled = re.compile(pattern)
     return Allowed(
-        holds=lambda value: compiled.fullmatch(value) is not None, text=text, keywords={"pattern": f"^(?:{pattern})$"}
+        holds=lambda value: compiled.fullmatch(value) is not None, must=must, keywords={"pattern": f"^(?:{pattern})$"}
     )
 
 
-NOT_EMPTY: Final = Allowed(holds=bool, text="is at least one", keywords={"minItems": 1})
+NOT_EMPTY: Final = Allowed(holds=bool, must="must have at least one item", keywords={"minItems": 1})
 EACH_ONCE: Final = Allowed(
-    holds=lambda values: len(set(values)) == len(values), text="is each once", keywords={"uniqueItems": True}
+    holds=lambda values: len(set(values)) == len(values),
+    must="must have each item once",
+    keywords={"uniqueItems": True},
 )
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -82,7 +85,7 @@ _NETWORK: Final = r"[0-9a-f.:]{2,45}/(?:0|[1-9][0-9]{0,2})"
 def _duration(value: object) -> timedelta:
     match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("allowed is a whole number with a unit of m, h or d, for example 365d")
+        raise ValueError("must be a whole number with a unit of m, h or d, for example 365d")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -94,7 +97,7 @@ def as_written(length: timedelta) -> str:
 
 def _network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, str) or not re.fullmatch(_NETWORK, value):
-        raise ValueError("allowed is a network in CIDR form, for example 10.0.0.0/8 or fd00::/8")
+        raise ValueError("must be a network in CIDR form, for example 10.0.0.0/8 or fd00::/8")
     return ip_network(value)  # raises ValueError, which says what is wrong: host bits, or a prefix that is too long
 
 
@@ -124,8 +127,8 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, key in enumerate(keys):
             if not isinstance(key, str):
-                complaint = f"key {quote(key)} is no text, put it in quotes"
-                raise yaml.MarkedYAMLError(None, None, complaint, node.value[index][0].start_mark)
+                problem = f"key {quote(key)} is no text, put it in quotes"
+                raise yaml.MarkedYAMLError(None, None, problem, node.value[index][0].start_mark)
             if key in keys[:index]:
                 raise yaml.MarkedYAMLError(None, None, f"duplicate key {quote(key)}", node.value[index][0].start_mark)
         return super().construct_mapping(node, deep)
@@ -135,7 +138,7 @@ _reader_of: Final[Callable[[Any], TypeAdapter[Any]]] = cache(TypeAdapter)  # to 
 
 
 def read(kind: type[T], path: Path) -> T:
-    """A YAML file as a value.
+    """Reads a YAML file as a value.
 
     Args:
         kind: a dataclass whose `__pydantic_config__` is STRICT.
@@ -159,6 +162,14 @@ def read(kind: type[T], path: Path) -> T:
 
 
 def _reason(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its core
-    where = ".".join(str(part) for part in detail["loc"] if part != "[key]")
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{where or 'the document'}: {message[:1].lower()}{message[1:]}, got {quote(detail['input'])}"
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"] if part != "[key]")
+    path = "".join(parts).removeprefix(".") or "the document"
+    if detail["type"].startswith("missing"):
+        return f"{path}: Required value"
+    if detail["type"] == "unexpected_keyword_argument":
+        return field_error.forbidden(path, "there is no such key")
+    if detail["type"] == "literal_error":
+        supported = detail["ctx"]["expected"].replace("'", '"').replace(" or ", ", ")
+        return f"{path}: Unsupported value: {quote(detail['input'])}: supported values: {supported}"
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return field_error.invalid(path, detail["input"], f"{message[:1].lower()}{message[1:]}")

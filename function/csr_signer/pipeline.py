@@ -226,7 +226,7 @@ class Pipeline:
 
 
 def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
-    """Step 5 in full: reads the pod, and its node only where the node's addresses are certified."""
+    """Attests the requester's pod; reads its node only where the node's addresses are certified."""
     identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)

@@ -166,12 +166,12 @@ class Service:
 
 
 def concurrency() -> int:
-    """How many requests functions-framework serves at a time, by its own rule (its `GunicornApplication`)."""
+    """Returns how many requests functions-framework serves at a time, by its own rule (`GunicornApplication`)."""
     return int(os.environ.get(THREADS, (os.cpu_count() or 1) * 4))
 
 
 def _unexpected(error: Exception) -> ItemError:
-    """A fault of ours: its kind and place, without its text, which may be anybody's."""
+    """Returns a fault of ours: its kind and place, without its text, which may be a requester's."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
     return ItemError(f"unexpected {type(error).__name__} at {places}")

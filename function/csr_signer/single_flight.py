@@ -19,7 +19,7 @@ class SingleFlight(Generic[T]):
         self._running: Future[T] | None = None
 
     def get(self, fetch: Callable[[], T]) -> T:
-        """The result of a fetch: this one, or the one that runs already.
+        """Returns the result of a fetch: this one, or the one that runs already.
 
         Args:
             fetch: bounded in time by itself.

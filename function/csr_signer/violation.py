@@ -1,7 +1,7 @@
 """Violations: one rule that a request breaks, as a stable code and a message.
 
-Codes are an interface: tests, documentation, audit queries and alert filters use them. A message says what was got and
-what is allowed; what a requester wrote passes through `quote`, which bounds and escapes it.
+Codes are an interface: tests, documentation, audit queries and alert filters use them. A message is one of
+`field_error`; what a requester wrote passes through `quote`, which bounds and escapes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ class Violation:
 
     Attributes:
         code: a key of CODES, for example `san.dns.not_allowed`.
-        message: what was got and what is allowed; lower case, no final period.
+        message: a field error (`field_error`).
     """
 
     code: str
@@ -124,23 +124,34 @@ class Violation:
 
     @property
     def reason(self) -> str:
-        """CamelCase, for a condition."""
+        """Returns the reason of a condition, in CamelCase."""
         return CODES[self.code].reason
 
 
 def ordered(violations: Iterable[Violation]) -> tuple[Violation, ...]:
-    """In the order of CODES: the first one gives a refusal its reason."""
+    """Sorts in the order of CODES: the first one gives a refusal its reason."""
     return tuple(sorted(violations, key=lambda violation: _PRECEDENCE[violation.code]))
 
 
-def quote(value: object) -> str:
-    """Text of another party, escaped to printable ASCII and cut to LONGEST_QUOTE characters."""
-    text = ascii(value[: LONGEST_QUOTE + 1] if isinstance(value, str | bytes) else value)
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+def quote(value: object, *, most: int = LONGEST_QUOTE) -> str:
+    """Returns text of another party in double quotes, as printable ASCII and cut to `most` characters."""
+    text = _quoted(value, most)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _quoted(value: object, most: int) -> str:
+    if isinstance(value, bytes):
+        value = value[: most + 1].decode("latin-1")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_quoted(each, most) for each in value[: most + 1])}]"
+    if not isinstance(value, str):
+        return ascii(value)
+    escaped = value[: most + 1].encode("unicode_escape").decode("ascii")
+    return '"' + escaped.replace('"', r"\"") + '"'
 
 
 def describe(violations: Iterable[Violation]) -> str:
-    """All violations as one bounded text for conditions, Events and log lines; says how many did not fit."""
+    """Returns all violations as one bounded text for conditions, Events and log lines, and counts the rest."""
     sentences = [str(violation)[:LONGEST_SENTENCE] for violation in violations]
     kept = 0
     length = 0

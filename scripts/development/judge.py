@@ -116,7 +116,7 @@ def _judge() -> Judge:
 
 _FIRST: Final = """
 import sys, time
-from csr_signer.pkcs10 import parse
+from csr_signer.request.pkcs10 import parse
 text = sys.stdin.buffer.read()
 times = [time.process_time() for _ in range(3) if not _ or parse(text)]
 print((times[1] - times[0]) - (times[2] - times[1]))

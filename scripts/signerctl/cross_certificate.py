@@ -19,7 +19,7 @@ _PURPOSES: Final = ("serverAuth", "clientAuth")
 
 def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from vouching for another."""
-    complaints = checks.complaints(signing, below=1, purposes=_PURPOSES)
+    complaints = checks.violations(signing, below=1, purposes=_PURPOSES)
     if any("path length is 0" in complaint for complaint in complaints):
         complaints.append(
             "no CA may stand below such a root (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse every chain that has one;"
@@ -37,7 +37,7 @@ def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
 
 def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from being vouched for: the function could not sign with it, or it is the root itself."""
-    complaints = checks.complaints(new, below=0, purposes=_PURPOSES)
+    complaints = checks.violations(new, below=0, purposes=_PURPOSES)
     if complaints:
         return complaints
     if not checks.issued_by(new, new):

@@ -10,11 +10,12 @@ from csr_signer.configuration import RESERVED_DOMAINS, SIGNER_NAME, Document, Si
 from csr_signer.document import read
 from csr_signer.policy import profile
 from csr_signer.policy.profile import Profile
+from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.program import CommandError
 
 POD: Final = "{pod}"
-ACCOUNT: Final = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)")
+ACCOUNT: Final = re.compile(rf"({IS_LABEL.pattern})/({IS_SUBDOMAIN.pattern})")
 _POD_NAME: Final = "[a-z0-9.-]+"  # names have no other characters that mean something in an expression than the dot
 _USERNAME: Final = "system:serviceaccount:{}:{}"
 # A CSR of such a name can only be Calico's or of a similar make; kubelets and people use names without it.

@@ -12,6 +12,7 @@ from csr_signer.ca.algorithm import SIGNATURE_HASHES
 from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
+from csr_signer.rfc1123 import IS_DNS_NAME
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]
@@ -19,9 +20,6 @@ Option = Callable[[Command], Command]
 
 COMMON_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:-]{0,62}[A-Za-z0-9._:-])?")
 _ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
-_DNS_NAME: Final = re.compile(
-    r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
-)
 
 
 def key_version(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -52,7 +50,7 @@ def _organization(_context: click.Context, _parameter: click.Parameter, value: s
 
 def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not _DNS_NAME.fullmatch(value):
+        if not IS_DNS_NAME.fullmatch(value):
             raise click.BadParameter(
                 f"{value!r}: must be a DNS name in lower case without wildcard; it includes the names below"
             )

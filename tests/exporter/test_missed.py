@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from csr_exporter import csr
-from csr_exporter.csr import Seen, Stage
+from csr_exporter.csr import Reference, Seen, Stage
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.metrics import Metrics
+from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.missed import GRACE
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
@@ -71,6 +73,7 @@ def _seen(*numbers: int, conditions: tuple[str, ...] = ()) -> list[Seen]:
     return [csr.from_api(csr_document(number, *conditions)) for number in numbers]
 
 
+@contextmanager
 def _world(stages: frozenset[Stage], queue: WorkQueue | None = None) -> Iterator[World]:
     with captured_log() as (log, _):
         clock = VirtualClock()
@@ -88,13 +91,15 @@ def _world(stages: frozenset[Stage], queue: WorkQueue | None = None) -> Iterator
 @pytest.fixture
 def world() -> Iterator[World]:
     """The exporter sends both stages."""
-    yield from _world(ALL)
+    with _world(ALL) as it:
+        yield it
 
 
 @pytest.fixture(params=[ALL, frozenset({Stage.APPROVED})], ids=["both stages", "approved only"])
 def either(request: pytest.FixtureRequest) -> Iterator[World]:
     """The exporter sends both stages, or approved CSRs only."""
-    yield from _world(request.param)
+    with _world(request.param) as it:
+        yield it
 
 
 def test_a_csr_that_an_up_to_date_watch_has_not_shown_is_missed(world: World) -> None:
@@ -201,27 +206,29 @@ def test_a_csr_that_could_not_be_read_for_a_while_is_not_missed(world: World) ->
     assert world.missed(LATE) == []
 
 
-@pytest.mark.parametrize("pod", [1, 2], ids=["the requester's share", "the whole queue"])
-@pytest.mark.parametrize("complete", [True, False])
-def test_what_exceeded_the_capacity_is_not_missed(pod: int, *, complete: bool) -> None:
-    """The watch showed it and the queue had no capacity; a later resync adds it. After that, the count goes on."""
-    queue = WorkQueue(most=46 if pod == 1 else 4)  # half of the queue is a requester's burst, or less
-    for world in _world(ALL, queue):
-        for number in range(10, 16 if pod == 1 else 14):
-            queue.see(reference(number, pod=1 if pod == 1 else number), Stage.PENDING, now=0.0)
-        for number in range(16, 16 + 40 if pod == 1 else 16):
-            queue.see(reference(number, pod=number), Stage.PENDING, now=0.0)
-        left_out = dataclasses.replace(_seen(1)[0], reference=reference(1, pod=1))
-        world.dispatcher.watched([dataclasses.replace(left_out, is_new=True)])
+FULL = [reference(number, pod=number) for number in range(10, 14)]
+"""Fill a queue of four."""
+SHARE = [reference(number, pod=1) for number in range(10, 10 + RateLimit().most_held)]
+"""Are all that a queue holds of the pod that filed CSR 1."""
+
+
+@pytest.mark.parametrize("held", [FULL, SHARE], ids=["full queue", "requester's share"])
+@pytest.mark.parametrize("resyncs", [(), (False,), (True,)], ids=["at once", "after a broken resync", "after a resync"])
+def test_what_exceeded_the_capacity_is_not_missed(held: list[Reference], resyncs: tuple[bool, ...]) -> None:
+    """The watch showed it, and a later resync adds it. After a whole resync without it, it counts again."""
+    queue = WorkQueue(most=4 if held is FULL else 1000)
+    for it in held:
+        queue.see(it, Stage.PENDING, now=0.0)
+    with _world(ALL, queue) as world:
+        world.added(1)
         assert reference(1).uid not in queue
-        world.resync(complete=complete)
-        world.resync_begins()
-        for number in range(10, 56):
-            queue.see(reference(number), None, now=0.0)
-        world.dispatcher.resynced([left_out])
-        world.resync_ends()
+        for complete in resyncs:
+            world.resync(complete=complete)
+        for it in held:
+            queue.see(it, None, now=0.0)
+        world.resync(1)
         assert reference(1).uid in queue
-        assert world.missed(LATE) == ([1] if complete else [])
+        assert world.missed(LATE) == ([1] if True in resyncs else [])
 
 
 def test_a_csr_for_which_nothing_is_left_to_do_is_not_missed(world: World) -> None:

@@ -159,7 +159,7 @@ def test_hostile_names_of_a_csr_are_quoted_and_bounded() -> None:
     (line,) = lines(record(facts=facts))
     assert len(line) < 2048
     assert json.loads(line)["severity"] == "NOTICE"
-    assert str(facts["csr_name"]).startswith(r"""'\x1b[31m"}\n{"severity""")
+    assert str(facts["csr_name"]).startswith(r'"\x1b[31m\"}\n{\"severity')
 
 
 def test_facts_of_a_csr_say_who_asked_for_what() -> None:
@@ -169,9 +169,9 @@ def test_facts_of_a_csr_say_who_asked_for_what() -> None:
     assert facts == {
         "cluster": "demo",
         "signer_name": SIGNER_NAME,
-        "csr_name": "'node-certs:calico-node-x7k2p'",
+        "csr_name": '"node-certs:calico-node-x7k2p"',
         "csr_resource_version": "4711",
-        "requester": "'system:serviceaccount:calico-system:calico-node'",
+        "requester": '"system:serviceaccount:calico-system:calico-node"',
         "request_sha256": hashlib.sha256(make_request()).hexdigest(),
         "configuration_digest": "0" * 64,
     }

@@ -137,7 +137,7 @@ def test_no_value_is(kind: type[Any], encoded: str) -> None:
         (lambda: der.decode_list(der.Elements, b"\x04\x07secret"), "Tlv ShortData"),
         (
             lambda: der.decode(der.BasicConstraints, writer.sequence(b"\x01\x01\x00")),
-            "BasicConstraints 'invalid DER: DEFAULT value was explicitly encoded'",
+            'BasicConstraints "invalid DER: DEFAULT value was explicitly encoded"',
         ),
     ],
 )

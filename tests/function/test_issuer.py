@@ -119,7 +119,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("complaint", "key"),
+    ("violation", "key"),
     [
         (
             "algorithm EC_SIGN_SECP256K1_SHA256 is not supported: .*; use a key version of EC_SIGN_P256_SHA256",
@@ -131,29 +131,32 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
             kms_key(authority().key, "CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED"),
         ),
         (
-            "protection level SOFTWARE, configured is at least HSM: use a key of that level, or say in",
+            "protection level is SOFTWARE, must be at least HSM: use a key of that level, or say in",
             kms_key(authority().key, protection_level="SOFTWARE"),
         ),
         (
-            "protection level EXTERNAL, configured is at least HSM: keys outside Cloud KMS are not supported",
+            "protection level is EXTERNAL, must be at least HSM: keys outside Cloud KMS are not supported",
             kms_key(authority().key, protection_level="EXTERNAL"),
         ),
-        ("algorithm RSA_SIGN_RAW_PKCS1_2048 signs what it is given", kms_key(rsa_key(), "RSA_SIGN_RAW_PKCS1_2048")),
         (
-            "algorithm EC_SIGN_P384_SHA384 is for secp384r1 keys, that of 'CN=Calico CA' is secp256r1",
+            "because algorithm RSA_SIGN_RAW_PKCS1_2048 signs what it is given",
+            kms_key(rsa_key(), "RSA_SIGN_RAW_PKCS1_2048"),
+        ),
+        (
+            "algorithm EC_SIGN_P384_SHA384 is for secp384r1 keys, the key of .CN=Calico CA. is secp256r1",
             kms_key(authority().key, "EC_SIGN_P384_SHA384"),
         ),
-        ("its public key is not that of the CA certificate 'CN=Calico CA'", kms_key(ec_key(number=99))),
-        ("its public key is not that of the CA certificate", kms_key(rsa_key())),
+        ("its public key must be that of the CA certificate .CN=Calico CA.", kms_key(ec_key(number=99))),
+        ("its public key must be that of the CA certificate", kms_key(rsa_key())),
         (
-            "its public key is not that of the CA certificate",
+            "its public key must be that of the CA certificate",
             KmsPublicKey(pem=b"garbage", algorithm="EC_SIGN_P256_SHA256", protection_level="HSM"),
         ),
     ],
 )
-def test_not_confirmed_is(complaint: str, key: KmsPublicKey) -> None:
+def test_not_confirmed_is(violation: str, key: KmsPublicKey) -> None:
     """Another key, algorithm or protection than was configured; the message names the key version."""
-    with pytest.raises(ConfigurationError, match=complaint) as raised:
+    with pytest.raises(ConfigurationError, match=violation) as raised:
         confirm(make_issuer(), key)
     assert KEY_VERSION in str(raised.value)
 
@@ -161,14 +164,17 @@ def test_not_confirmed_is(complaint: str, key: KmsPublicKey) -> None:
 def test_a_configured_hash_is_for_raw_keys_alone() -> None:
     """One that would be ignored is an error of the configuration, which names the key version."""
     issuer = replace(make_issuer(), signature_hash="SHA384")
-    with pytest.raises(ConfigurationError, match=f"{KEY_VERSION}: algorithm EC_SIGN_P256_SHA256 fixes its hash"):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"{KEY_VERSION}: issuer.signature_hash: Forbidden: algorithm EC_SIGN_P256_SHA256 fixes its hash",
+    ):
         confirm(issuer, kms_key(authority().key))
 
 
 def test_keys_of_another_size_are_not_confirmed() -> None:
     """KMS would refuse the digest, or sign with an RSA key of a size that was not meant."""
     key = rsa_key(3072)
-    with pytest.raises(ConfigurationError, match=r"_4096_SHA512 is for RSA-4096 keys, that of .* is RSA-3072"):
+    with pytest.raises(ConfigurationError, match=r"_4096_SHA512 is for RSA-4096 keys, the key of .* is RSA-3072"):
         confirm(make_issuer(make_authority(key=key)), kms_key(key, "RSA_SIGN_PKCS1_4096_SHA512"))
 
 
@@ -234,7 +240,7 @@ def test_names_that_the_cas_do_not_permit_are_refused_at_load() -> None:
     refuse_names(make_issuer(), ["anything"])
     with pytest.raises(
         ConfigurationError,
-        match=r"^issuer\.certificate: name constraints do not permit typha-client by 'CN=Issuing', which the profile",
+        match=r"^issuer\.certificate: Forbidden: name constraints do not permit typha-client by .CN=Issuing.",
     ):
         refuse_names(issuer, ["typha-server", "typha-client"])
 
@@ -248,7 +254,7 @@ EXPIRY = {
         BITES - timedelta(days=90),
         YEAR,
         "WARNING",
-        "'CN=Issuing' ends 2036-01-01: from 2035-01-01 on certificates are cut short; rotate the issuing CA",
+        '"CN=Issuing" ends 2036-01-01: from 2035-01-01 on certificates are cut short; rotate the issuing CA',
     ),
     "a second before they are": (BITES - SECOND, YEAR, "WARNING", "cut short"),
     "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than their 365 days; rotate"),
@@ -285,7 +291,7 @@ def test_the_end_of_a_ca_is_announced(now: datetime, lifetime: timedelta, severi
     assert [each.severity for each in found] == ([] if severity is None else [severity])
     for each in found:
         assert message in each.message
-        assert (each.certificate, each.not_after) == ("'CN=Issuing'", END)
+        assert (each.certificate, each.not_after) == ('"CN=Issuing"', END)
 
 
 def test_every_ca_of_the_path_is_announced() -> None:
@@ -294,7 +300,7 @@ def test_every_ca_of_the_path_is_announced() -> None:
     issuing = Ca(key=ec_key(number=32), above=root)
     issuer = loaded(issuing.pem, root.pem)
     assert [(each.severity, each.certificate) for each in warnings(issuer, datetime(2027, 1, 1, tzinfo=UTC))] == [
-        ("ERROR", "'CN=Root'")
+        ("ERROR", '"CN=Root"')
     ]
     assert len(warnings(issuer, datetime(2040, 1, 1, tzinfo=UTC))) == 2
     assert warnings(issuer, datetime(2026, 2, 1, tzinfo=UTC)) == ()

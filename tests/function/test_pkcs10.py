@@ -77,24 +77,22 @@ END = "-----END CERTIFICATE REQUEST-----"
 
 
 @pytest.mark.parametrize(
-    ("change", "got"),
+    ("change", "problem"),
     [
-        pytest.param(lambda _: b"", f"text that does not begin with {BEGIN}", id="nothing"),
-        pytest.param(lambda text: b"\n" + text, f"text that does not begin with {BEGIN}", id="an empty line before"),
-        pytest.param(
-            lambda text: b"\xef\xbb\xbf" + text, f"text that does not begin with {BEGIN}", id="a byte order mark"
-        ),
-        pytest.param(lambda text: text[1:], f"text that does not begin with {BEGIN}", id="four dashes"),
-        pytest.param(lambda text: text + b"x", f"text that does not end with {END}", id="a byte after"),
-        pytest.param(lambda text: text[:-2], f"text that does not end with {END}", id="four dashes at the end"),
-        pytest.param(lambda text: text * 2, "more than one block", id="two blocks"),
+        pytest.param(lambda _: b"", f"it does not begin with {BEGIN}", id="nothing"),
+        pytest.param(lambda text: b"\n" + text, f"it does not begin with {BEGIN}", id="an empty line before"),
+        pytest.param(lambda text: b"\xef\xbb\xbf" + text, f"it does not begin with {BEGIN}", id="a byte order mark"),
+        pytest.param(lambda text: text[1:], f"it does not begin with {BEGIN}", id="four dashes"),
+        pytest.param(lambda text: text + b"x", f"it does not end with {END}", id="a byte after"),
+        pytest.param(lambda text: text[:-2], f"it does not end with {END}", id="four dashes at the end"),
+        pytest.param(lambda text: text * 2, "it has more than one block", id="two blocks"),
         pytest.param(
             lambda text: text.replace(b"\n-----END", b"\n-----BEGIN X-----\n-----END"),
-            "more than one block",
+            "it has more than one block",
             id="another begins",
         ),
         *(
-            pytest.param(change, "something other than lines of base64, each of 1 to 76 characters", id=name)
+            pytest.param(change, "it is not lines of base64, each of 1 to 76 characters", id=name)
             for name, change in (
                 ("no line", lambda _: f"{BEGIN}\n{END}\n".encode()),
                 ("an empty line", lambda text: text.replace(b"\n", b"\n\n", 1)),
@@ -111,7 +109,7 @@ END = "-----END CERTIFICATE REQUEST-----"
             )
         ),
         *(
-            pytest.param(change, "something other than base64", id=name)
+            pytest.param(change, "it is not base64", id=name)
             for name, change in (
                 ("a character too few", lambda text: text.replace(b"\nM", b"\n", 1)),
                 ("padding within", lambda text: text.replace(b"\nMI", b"\nM=", 1)),
@@ -120,13 +118,14 @@ END = "-----END CERTIFICATE REQUEST-----"
         ),
     ],
 )
-def test_no_block_is(change: Callable[[bytes], bytes], got: str) -> None:
+def test_no_block_is(change: Callable[[bytes], bytes], problem: str) -> None:
     """Each says what is wrong, and what is allowed."""
     violation = parse(change(HONEST))
     assert isinstance(violation, Violation)
     assert violation.code == "request.pem"
     assert violation.message == (
-        f"got {got}, allowed is exactly one PEM block CERTIFICATE REQUEST with nothing around it"
+        "spec.request: Invalid value: must be exactly one PEM block CERTIFICATE REQUEST with nothing around it:"
+        f" {problem}"
     )
 
 
@@ -166,7 +165,7 @@ def test_base64_has_one_way_to_say_it(spare: int) -> None:
     assert isinstance(parse(text), CertificationRequest)
     violation = parse(text[: end - 1] + alphabet[last + spare : last + spare + 1] + text[end:])
     assert isinstance(violation, Violation)
-    assert violation.message.startswith("got base64 with bits that mean nothing, ")
+    assert violation.message.endswith(": its base64 has bits that mean nothing")
 
 
 def test_base64_has_one_way_to_say_it_in_any_order() -> None:
@@ -184,7 +183,7 @@ def test_the_size_is_that_of_the_text() -> None:
     assert LARGEST_REQUEST == 16384
     assert parse(b"-" * LARGEST_REQUEST) == parse(b"-")
     oversized = parse(b"-" * (LARGEST_REQUEST + 1))
-    assert oversized == Violation(code="request.size", message="got 16385 bytes, allowed are 16384")
+    assert oversized == Violation(code="request.size", message="spec.request: Too long: must have at most 16384 bytes")
 
 
 def test_the_largest_honest_request_fits() -> None:

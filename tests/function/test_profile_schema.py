@@ -34,7 +34,7 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema())
 
 
-def complaints(content: object) -> list[str]:
+def violations_of(content: object) -> list[str]:
     """What the schema says against a profile."""
     return [error.message for error in validator().iter_errors(content)]
 
@@ -48,7 +48,7 @@ def test_it_is_a_schema_that_names_no_host() -> None:
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_of_the_project_are_valid(path: Path) -> None:
     """Shipped and example profiles, each read by the types as well."""
-    assert not complaints(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert not violations_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert read(Profile, path).components
 
 
@@ -62,15 +62,15 @@ def test_an_example_names_the_schema(path: Path) -> None:
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
 def test_refused_is(broken: Broken) -> None:
     """Whatever a single text or list has wrong; what only `load` can say is accepted, so that the table tells which."""
-    assert bool(complaints(broken.content)) == broken.schema
+    assert bool(violations_of(broken.content)) == broken.schema
 
 
 def test_every_object_is_closed() -> None:
     """An unknown key is an error in an editor, too, at every depth."""
     objects = [schema(), *schema()["$defs"].values()]
     assert all(entry["additionalProperties"] is False for entry in objects)
-    assert complaints(profile(subject={"commonName": "x"}))
-    assert complaints(profile(components=[component(dns_names=[{"name": "web", "wildcard": True}])]))
+    assert violations_of(profile(subject={"commonName": "x"}))
+    assert violations_of(profile(components=[component(dns_names=[{"name": "web", "wildcard": True}])]))
 
 
 def test_every_key_is_described() -> None:
@@ -128,7 +128,7 @@ def test_types_and_schema_agree_on_any_text(text: str, key: str, tmp_path_factor
         "account": {"service_accounts": [text]},
     }
     content = profile(components=[component(**changes[key])])
-    assert loads(tmp_path_factory.getbasetemp(), content) == (not complaints(content))
+    assert loads(tmp_path_factory.getbasetemp(), content) == (not violations_of(content))
 
 
 def test_patterns_are_of_both_languages() -> None:

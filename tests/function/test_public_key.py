@@ -45,6 +45,10 @@ from tests.function.builders import (
 from tests.function.tables import KEY_CASES
 
 
+def _weak(weakness: str) -> str:
+    return f"spec.request.publicKey: Invalid value: must not be known to be weak: {weakness}"
+
+
 @pytest.mark.parametrize(
     ("info", "name", "rsa"),
     [
@@ -106,7 +110,7 @@ def biased_modulus() -> int:
 def test_a_weakness_is_named(known: str, modulus: int) -> None:
     """The message says which weakness it is, so that the owner can look it up."""
     violation = examine(rsa_public_key_info(modulus))
-    assert violation == Violation(code="public_key.weak", message=f"the RSA key is known to be weak: {known}")
+    assert violation == Violation(code="public_key.weak", message=_weak(known))
 
 
 def test_a_prime_that_others_have_is_a_weakness(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +120,10 @@ def test_a_prime_that_others_have_is_a_weakness(monkeypatch: pytest.MonkeyPatch)
     known = sys.modules["badkeys.rsakeys.sharedprimes"].__dict__["_moduli"]
     monkeypatch.setitem(known, 2048, known[2048] * prime(1024, 1))
     violation = examine(info)
-    assert violation == Violation(code="public_key.weak", message="the RSA key is known to be weak: sharedprimes")
+    assert violation == Violation(
+        code="public_key.weak",
+        message=_weak("sharedprimes"),
+    )
 
 
 def test_primes_that_are_large_enough_are_no_weakness() -> None:
@@ -131,7 +138,10 @@ def _key(modulus: int) -> PublicKey:
 def test_a_prime_modulus_is_a_weakness() -> None:
     """It passes every other check, and whoever reads the key can compute the private one."""
     assert examine(rsa_public_key_info(prime(2048))) == _key(prime(2048))
-    violation = Violation(code="public_key.weak", message="the RSA key is known to be weak: prime modulus")
+    violation = Violation(
+        code="public_key.weak",
+        message=_weak("prime modulus"),
+    )
     assert weakness(_key(prime(2048))) == violation
 
 
@@ -145,25 +155,25 @@ def test_a_product_of_primes_is_no_weakness(bits: int) -> None:
 @pytest.mark.parametrize(
     ("modulus", "exponent", "message"),
     [
-        (large_modulus(2047), 65537, "got 2047 bits, allowed are 2048, 3072, 4096, 8192"),
-        (2 * large_modulus(2048) + 1, 65537, "got 2049 bits, allowed are 2048, 3072, 4096, 8192"),
-        (1, 65537, "got 1 bits, allowed are 2048, 3072, 4096, 8192"),
-        (0, 65537, "got 0 bits, allowed are 2048, 3072, 4096, 8192"),
-        (-1, 65537, "got a negative modulus of 1 bits, allowed are 2048, 3072, 4096, 8192"),
-        (-large_modulus(2048), 65537, "got a negative modulus of 2048 bits, allowed are 2048, 3072, 4096, 8192"),
-        (large_modulus(2048), 65536, "got an exponent other than 65537"),
-        (large_modulus(2048), 65539, "got an exponent other than 65537"),
-        (large_modulus(2048), -65537, "got an exponent other than 65537"),
-        (large_modulus(2048), 0, "got an exponent other than 65537"),
-        (large_modulus(2048), 65537 + (1 << 32), "got an exponent other than 65537"),
-        (large_modulus(2048), large_modulus(2048) + 65537, "got an exponent other than 65537"),
+        (large_modulus(2047), 65537, "must have 2048, 3072, 4096, 8192 bits, not 2047"),
+        (2 * large_modulus(2048) + 1, 65537, "must have 2048, 3072, 4096, 8192 bits, not 2049"),
+        (1, 65537, "must have 2048, 3072, 4096, 8192 bits, not 1"),
+        (0, 65537, "must have 2048, 3072, 4096, 8192 bits, not 0"),
+        (-1, 65537, "must have 2048, 3072, 4096, 8192 bits, not a negative modulus of 1"),
+        (-large_modulus(2048), 65537, "must have 2048, 3072, 4096, 8192 bits, not a negative modulus of 2048"),
+        (large_modulus(2048), 65536, "must have the exponent 65537"),
+        (large_modulus(2048), 65539, "must have the exponent 65537"),
+        (large_modulus(2048), -65537, "must have the exponent 65537"),
+        (large_modulus(2048), 0, "must have the exponent 65537"),
+        (large_modulus(2048), 65537 + (1 << 32), "must have the exponent 65537"),
+        (large_modulus(2048), large_modulus(2048) + 65537, "must have the exponent 65537"),
     ],
 )
 def test_no_rsa_numbers_are(modulus: int, exponent: int, message: str) -> None:
     """Sizes other than four, exponents other than one."""
     violation = examine(rsa_public_key_info(modulus, exponent))
     assert isinstance(violation, Violation)
-    assert violation.message == message
+    assert violation.message == f"spec.request.publicKey: Invalid value: {message}"
 
 
 def _field(curve: str) -> int:
@@ -203,28 +213,28 @@ def test_the_small_point_is_on_the_curve() -> None:
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        pytest.param(ec_public_key_info(point, NAMED[curve]), f"the {curve} point is {what}", id=f"{name} of {curve}")
+        pytest.param(ec_public_key_info(point, NAMED[curve]), f"must be {what} {curve}", id=f"{name} of {curve}")
         for curve, size in (("P-256", 32), ("P-384", 48), ("P-521", 66))
         for name, what, point in (
-            ("infinity", "not uncompressed", b"\x00"),
-            ("infinity, written out", "not uncompressed", bytes(1 + 2 * size)),
-            ("nothing", "not uncompressed", b""),
-            ("a form without numbers", "not uncompressed", b"\x04"),
-            ("a byte too few", "not uncompressed", b"\x04" + bytes(2 * size - 1)),
-            ("a byte too many", "not uncompressed", b"\x04" + bytes(2 * size + 1)),
-            ("a compressed point", "not uncompressed", b"\x02" + bytes(size)),
-            ("a hybrid point", "not uncompressed", _point(0, 0, size, 6)),
-            ("the origin", "not on the curve", _point(0, 0, size)),
-            ("a point that is on no curve", "not on the curve", _point(1, 1, size)),
-            ("x = p", "not on the curve", _point(_field(curve), 1, size)),
-            ("coordinates of ones", "not on the curve", b"\x04" + b"\xff" * (2 * size)),
+            ("infinity", "an uncompressed point of", b"\x00"),
+            ("infinity, written out", "an uncompressed point of", bytes(1 + 2 * size)),
+            ("nothing", "an uncompressed point of", b""),
+            ("a form without numbers", "an uncompressed point of", b"\x04"),
+            ("a byte too few", "an uncompressed point of", b"\x04" + bytes(2 * size - 1)),
+            ("a byte too many", "an uncompressed point of", b"\x04" + bytes(2 * size + 1)),
+            ("a compressed point", "an uncompressed point of", b"\x02" + bytes(size)),
+            ("a hybrid point", "an uncompressed point of", _point(0, 0, size, 6)),
+            ("the origin", "a point on the curve", _point(0, 0, size)),
+            ("a point that is on no curve", "a point on the curve", _point(1, 1, size)),
+            ("x = p", "a point on the curve", _point(_field(curve), 1, size)),
+            ("coordinates of ones", "a point on the curve", b"\x04" + b"\xff" * (2 * size)),
         )
     ],
 )
 def test_no_point_is(info: bytes, message: str) -> None:
     """Forms other than one, and numbers that are no point."""
     violation = examine(info)
-    assert violation == Violation(code="public_key.type", message=message)
+    assert violation == Violation(code="public_key.type", message=f"spec.request.publicKey: Invalid value: {message}")
 
 
 @pytest.mark.parametrize(
@@ -235,11 +245,12 @@ def test_no_point_is(info: bytes, message: str) -> None:
 def test_no_other_numbers_are_the_point(point: bytes) -> None:
     """One point has one encoding: else two keys would be one."""
     violation = examine(ec_public_key_info(point))
-    assert violation == Violation(code="public_key.type", message="the P-256 point is not on the curve")
+    message = "spec.request.publicKey: Invalid value: must be a point on the curve P-256"
+    assert violation == Violation(code="public_key.type", message=message)
 
 
-_CURVE: Final = "the curve is not one of P-256, P-384, P-521 by name"
-_NULL: Final = "the parameters of rsaEncryption are not NULL"
+_CURVE: Final = "must be on P-256, P-384 or P-521, by name"
+_NULL: Final = "must have NULL as parameters of rsaEncryption"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +266,7 @@ _NULL: Final = "the parameters of rsaEncryption are not NULL"
         pytest.param(RSA, writer.sequence(), _NULL, id="a parameter that sorts after NULL"),
         pytest.param(RSA, writer.object_identifier(NAMED["P-256"]), _NULL, id="RSA on a curve"),
         *(
-            pytest.param(number, parameters, f"got algorithm {number}, allowed are RSA and EC keys", id=name)
+            pytest.param(number, parameters, f"must be an RSA or EC key, not of algorithm {number}", id=name)
             for name, number, parameters in (
                 ("a key for ECDH alone", "1.3.132.1.12", writer.object_identifier(NAMED["P-256"])),
                 ("RSASSA-PSS", "1.2.840.113549.1.1.10", writer.NULL),
@@ -265,7 +276,7 @@ _NULL: Final = "the parameters of rsaEncryption are not NULL"
             )
         ),
         *(
-            pytest.param(number, parameters, f"the public key is neither an RSA nor an EC key ({why})", id=name)
+            pytest.param(number, parameters, f"must be an RSA or EC key: {why}", id=name)
             for name, number, parameters, why in (
                 ("no curve", EC, b"", "SubjectPublicKeyInfo ShortData"),
                 ("two curves", EC, writer.object_identifier(NAMED["P-256"]) * 2, "SubjectPublicKeyInfo ExtraData"),
@@ -278,7 +289,7 @@ def test_no_key_algorithm_is(number: str, parameters: bytes, message: str) -> No
     """Named curves, three of them, and rsaEncryption with NULL; the bits of the key are right for a curve."""
     algorithm = writer.sequence(writer.object_identifier(number), parameters)
     violation = examine(writer.sequence(algorithm, writer.bit_string(_point(SMALL_X, SMALL_Y))))
-    assert violation == Violation(code="public_key.type", message=message)
+    assert violation == Violation(code="public_key.type", message=f"spec.request.publicKey: Invalid value: {message}")
 
 
 def test_a_key_is_a_whole_number_of_bytes() -> None:
@@ -286,7 +297,9 @@ def test_a_key_is_a_whole_number_of_bytes() -> None:
     algorithm = writer.sequence(writer.object_identifier(EC), writer.object_identifier(NAMED["P-256"]))
     point = _point(SMALL_X, SMALL_Y - SMALL_Y % 2)
     violation = examine(writer.sequence(algorithm, writer.element(0x03, b"\x01", point)))
-    assert violation == Violation(code="public_key.type", message="the public key is not a whole number of bytes")
+    assert violation == Violation(
+        code="public_key.type", message="spec.request.publicKey: Invalid value: must be a whole number of bytes"
+    )
 
 
 @pytest.mark.parametrize("digest", [hashes.SHA256, hashes.SHA384, hashes.SHA512])
@@ -322,8 +335,8 @@ def test_what_is_allowed_is_a_handful() -> None:
 def test_sizes_are_compared_before_any_arithmetic() -> None:
     """A modulus of a mebibyte is refused by its size alone, which takes no time."""
     violation = examine(rsa_public_key_info((1 << (8 << 20)) | 1))
-    message = "got 8388609 bits, allowed are 2048, 3072, 4096, 8192"
-    assert violation == Violation(code="public_key.size", message=message)
+    message = "must have 2048, 3072, 4096, 8192 bits, not 8388609"
+    assert violation == Violation(code="public_key.size", message=f"spec.request.publicKey: Invalid value: {message}")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of P-256 (SP 800-186 §3.2.1.3)."""
 
 
-def complaints(request: bytes) -> list[Violation]:
+def violations_of(request: bytes) -> list[Violation]:
     """Every rule that a request breaks."""
     answer = parse(request)
     return [answer] if isinstance(answer, Violation) else list(answer.violations)
@@ -155,13 +155,13 @@ def test_no_level_forgives(change: Callable[[Tree], None], key: PrivateKey) -> N
     elements = Tree.read(RSA_INFO if key == rsa_key() else INFO).all()
     for place, element in enumerate(elements):
         if change is not something_inside or element.parts:  # else another content, and not another structure
-            assert complaints(changed(place, change, key)), place
+            assert violations_of(changed(place, change, key)), place
 
 
 def test_the_trees_are_those_of_the_request() -> None:
     """Written without a change, the tree is the request: what is refused above is refused for the change."""
     assert Tree.read(HONEST).write() == HONEST
-    assert complaints(signed(INFO)) == []
+    assert violations_of(signed(INFO)) == []
     assert len(Tree.read(INFO).all()) == 59
 
 
@@ -171,7 +171,7 @@ def test_nothing_around_what_is_signed_forgives(change: Callable[[Tree], None]) 
     for place in (0, *range(len(Tree.read(INFO).all()) + 1, len(Tree.read(HONEST).all()))):
         tree = Tree.read(HONEST)
         change(tree.all()[place])
-        assert complaints(pem(tree.write())), place
+        assert violations_of(pem(tree.write())), place
 
 
 def _bits(content: bytes, unused: int = 0) -> bytes:
@@ -237,7 +237,7 @@ def _ecdsa(*elements: bytes) -> bytes:
 )
 def test_a_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
     """Encodings of an ECDSA signature that is right, and numbers outside their range: no proof of possession."""
-    assert [violation.code for violation in complaints(with_signature(signature))] == ["request.signature"]
+    assert [violation.code for violation in violations_of(with_signature(signature))] == ["request.signature"]
 
 
 def test_unused_bits_of_a_signature_are_refused() -> None:
@@ -249,8 +249,8 @@ def test_unused_bits_of_a_signature_are_refused() -> None:
             break
     else:
         raise AssertionError("no signature ends in a zero bit")
-    assert complaints(with_signature(_bits, info=info)) == []
-    (violation,) = complaints(with_signature(lambda made: _bits(made, 1), info=info))
+    assert violations_of(with_signature(_bits, info=info)) == []
+    (violation,) = violations_of(with_signature(lambda made: _bits(made, 1), info=info))
     assert violation.code == "request.signature"
 
 
@@ -322,7 +322,7 @@ MODULUS = rsa_key().public_key().public_numbers().n
 def test_an_rsa_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
     """Forgeries and sloppy encodings of RSA PKCS#1 v1.5, some by who has the key: no proof of possession."""
     request = make_request(key=rsa_key(), signature=signature)
-    assert [violation.code for violation in complaints(request)] == ["request.signature"]
+    assert [violation.code for violation in violations_of(request)] == ["request.signature"]
 
 
 def test_the_rsa_signatures_above_are_wrong_for_one_thing() -> None:
@@ -365,19 +365,22 @@ def test_the_rsa_signatures_above_are_wrong_for_one_thing() -> None:
 def test_no_signature_algorithm_is(key: PrivateKey, algorithm: bytes, got: str) -> None:
     """One of another key, another hash, or with other parameters; the message says what would be right."""
     info = RSA_INFO if key == rsa_key() else INFO
-    (violation,) = complaints(pem(der.sequence(info, algorithm, der.bit_string(sign(key, info)))))
+    (violation,) = violations_of(pem(der.sequence(info, algorithm, der.bit_string(sign(key, info)))))
     assert violation.code == "request.signature_algorithm"
-    allowed = "RSA-2048 is RSA PKCS#1 v1.5 (with NULL)" if key == rsa_key() else "P-256 is ECDSA (without NULL)"
-    assert violation.message == f"got {got}, allowed for {allowed} with SHA-256, SHA-384 or SHA-512"
+    kind, name = ("RSA PKCS#1 v1.5 (with NULL)", "RSA-2048") if key == rsa_key() else ("ECDSA (without NULL)", "P-256")
+    assert violation.message == (
+        f'spec.request.signatureAlgorithm: Invalid value: "{got}": must be {kind} with SHA-256, SHA-384 or SHA-512,'
+        f" because the key is {name}"
+    )
 
 
 @pytest.mark.parametrize(
     ("version", "got"),
     [
-        (der.integer(1), "'0x1'"),
-        (der.integer(2), "'0x2'"),
-        (bytes.fromhex("0201ff"), "'-0x1'"),
-        (der.integer(1 << 6000), "'0x1000"),
+        (der.integer(1), '"0x1'),
+        (der.integer(2), '"0x2'),
+        (bytes.fromhex("0201ff"), '"-0x1'),
+        (der.integer(1 << 6000), '"0x1000'),
     ],
 )
 def test_a_version_other_than_0_is_refused(version: bytes, got: str) -> None:
@@ -385,9 +388,9 @@ def test_a_version_other_than_0_is_refused(version: bytes, got: str) -> None:
     info = Tree.read(INFO)
     assert info.parts
     info.parts[0] = Tree.read(version)
-    (violation,) = complaints(signed(info.write()))
+    (violation,) = violations_of(signed(info.write()))
     assert violation.code == "request.der"
-    assert violation.message.startswith(f"got version {got}")
+    assert violation.message.startswith(f"spec.request.version: Invalid value: {got}")
     assert len(violation.message) < 200
 
 
@@ -406,7 +409,9 @@ def common_name(value: bytes) -> bytes:
     [
         *(
             pytest.param(
-                common_name(der.element(tag, value)), f"attribute 2.5.4.3: got a value with tag {tag:02x}", id=name
+                common_name(der.element(tag, value)),
+                f"[2.5.4.3]: Invalid value: must be a UTF8String or a PrintableString, not tag {tag:02x}",
+                id=name,
             )
             for name, tag, value in (
                 ("BMPString", 0x1E, "typha-client".encode("utf-16-be")),
@@ -431,7 +436,9 @@ def common_name(value: bytes) -> bytes:
         ),
         *(
             pytest.param(
-                common_name(der.element(0x13, value)), "attribute 2.5.4.3: PrintableString InvalidValue", id=name
+                common_name(der.element(0x13, value)),
+                "[2.5.4.3]: Invalid value: PrintableString InvalidValue",
+                id=name,
             )
             for name, value in (
                 ("a PrintableString with @", b"a@b"),
@@ -444,7 +451,11 @@ def common_name(value: bytes) -> bytes:
             )
         ),
         *(
-            pytest.param(common_name(der.element(0x0C, value)), "attribute 2.5.4.3: str InvalidValue", id=name)
+            pytest.param(
+                common_name(der.element(0x0C, value)),
+                "[2.5.4.3]: Invalid value: str InvalidValue",
+                id=name,
+            )
             for name, value in (
                 ("UTF-8 that is Latin-1", b"\xe9"),
                 ("UTF-8 that is cut", b"\xe2\x82"),
@@ -454,30 +465,40 @@ def common_name(value: bytes) -> bytes:
             )
         ),
         pytest.param(
-            common_name(der.text("")), "attribute 2.5.4.3: got 0 bytes, allowed are 1 to 64", id="an empty name"
+            common_name(der.text("")),
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 0",
+            id="an empty name",
         ),
         pytest.param(
-            common_name(der.text("n" * 65)), "attribute 2.5.4.3: got 65 bytes, allowed are 1 to 64", id="65 bytes"
+            common_name(der.text("n" * 65)),
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 65",
+            id="65 bytes",
         ),
         pytest.param(
             common_name(der.text("\N{SNOWMAN}" * 22)),
-            "attribute 2.5.4.3: got 66 bytes, allowed are 1 to 64",
+            "[2.5.4.3]: Invalid value: must have 1 to 64 bytes, not 66",
             id="22 characters of 66 bytes",
         ),
         pytest.param(
             rdns(name_attribute("2.5.4.6", der.text("USA"))),
-            "attribute 2.5.4.6: got 3 bytes, allowed are 2 to 2",
+            "[2.5.4.6]: Invalid value: must have 2 to 2 bytes, not 3",
             id="USA",
         ),
         pytest.param(
-            rdns(name_attribute("2.5.4.6", der.text("U"))), "attribute 2.5.4.6: got 1 bytes, allowed are 2 to 2", id="U"
+            rdns(name_attribute("2.5.4.6", der.text("U"))),
+            "[2.5.4.6]: Invalid value: must have 2 to 2 bytes, not 1",
+            id="U",
         ),
         pytest.param(
             rdns(name_attribute("1.3.6.1.4.1.311.60.2.1.3", der.text("USA"))),
-            "attribute 1.3.6.1.4.1.311.60.2.1.3: got 3 bytes, allowed are 2 to 2",
+            "[1.3.6.1.4.1.311.60.2.1.3]: Invalid value: must have 2 to 2 bytes, not 3",
             id="a jurisdiction of three letters",
         ),
-        pytest.param(rdns(der.set_of()), "got an RDN of 0 attributes, allowed is one", id="an empty RDN"),
+        pytest.param(
+            rdns(der.set_of()),
+            ": Invalid value: must have one attribute in each RDN, not 0",
+            id="an empty RDN",
+        ),
         pytest.param(
             rdns(
                 der.set_of(
@@ -485,7 +506,7 @@ def common_name(value: bytes) -> bytes:
                     der.sequence(der.object_identifier(COMMON_NAME), der.text("b")),
                 )
             ),
-            "got an RDN of 2 attributes, allowed is one",
+            ": Invalid value: must have one attribute in each RDN, not 2",
             id="an RDN of two common names",
         ),
         pytest.param(
@@ -496,31 +517,31 @@ def common_name(value: bytes) -> bytes:
                     der.sequence(der.object_identifier(COMMON_NAME), der.text("a")),
                 )
             ),
-            "the subject is malformed: Name InvalidSetOrdering",
+            ": Invalid value: must be a Name: Name InvalidSetOrdering",
             id="an RDN that is not sorted",
         ),
         pytest.param(
             rdns(der.sequence(der.sequence(der.object_identifier(COMMON_NAME), der.text("a")))),
-            "the subject is malformed: Name UnexpectedTag",
+            ": Invalid value: must be a Name: Name UnexpectedTag",
             id="an RDN that is no SET",
         ),
         pytest.param(
             rdns(der.set_of(der.sequence(der.object_identifier(COMMON_NAME)))),
-            "the subject is malformed: Name ShortData",
+            ": Invalid value: must be a Name: Name ShortData",
             id="an attribute without a value",
         ),
         pytest.param(
             rdns(*[name_attribute("2.5.4.10", der.text("Tigera"))] * (MOST_ELEMENTS + 1)),
-            "got 101 RDNs, allowed are at most 100",
+            ": Too many: 101: must have at most 100 items",
             id="too many RDNs",
         ),
     ],
 )
 def test_no_subject_is(request_: bytes, message: str) -> None:
     """Strings that readers decode differently, lengths that RFC 5280 does not allow, and RDNs of any other shape."""
-    (violation,) = complaints(request_)
+    (violation,) = violations_of(request_)
     assert violation.code == "subject.structure"
-    assert violation.message.startswith(message)
+    assert violation.message.startswith(f"spec.request.subject{message}")
 
 
 @pytest.mark.parametrize(
@@ -537,14 +558,14 @@ def test_no_subject_is(request_: bytes, message: str) -> None:
 def test_a_subject_is(value: bytes) -> None:
     """UTF8String and PrintableString of 1 to 64 bytes, read to the character."""
     assert read(common_name(value)).subject == ((COMMON_NAME, value[2:].decode()),)
-    assert complaints(common_name(value)) == []
+    assert violations_of(common_name(value)) == []
 
 
 def test_an_attribute_without_a_bound_may_be_empty_or_long() -> None:
     """Only common name and country have one; whether the rest is allowed is the policy's to say."""
     for text in ("", "n" * 500):
         request = rdns(name_attribute("2.5.4.10", der.text(text)))
-        assert complaints(request) == []
+        assert violations_of(request) == []
         assert read(request).subject == (("2.5.4.10", text),)
 
 
@@ -552,7 +573,7 @@ def test_so_many_rdns_are_read() -> None:
     """100, each of one attribute; whether they are allowed is the policy's to say."""
     assert MOST_ELEMENTS == 100
     request = rdns(*[name_attribute("2.5.4.10", der.text("Tigera"))] * MOST_ELEMENTS)
-    assert complaints(request) == []
+    assert violations_of(request) == []
     assert len(read(request).subject) == MOST_ELEMENTS
 
 
@@ -564,8 +585,8 @@ def test_of_too_many_rdns_the_first_are_read() -> None:
     one = read(rdns(der.set_of(*many)))
     assert one.subject == expected
     assert [violation.message for violation in one.violations] == [
-        "got an RDN of 150 attributes, allowed is one",
-        "got 150 attributes of an RDN, allowed are at most 100",
+        "spec.request.subject: Invalid value: must have one attribute in each RDN, not 150",
+        "spec.request.subject.rdn: Too many: 150: must have at most 100 items",
     ]
 
 
@@ -581,81 +602,87 @@ _OTHER = attribute(CHALLENGE_PASSWORD, der.text("secret"))
     ("request_", "messages"),
     [
         pytest.param(
-            attributes(REQUESTED, REQUESTED), ["got 2 extensionRequest attributes, allowed is one"], id="the same twice"
+            attributes(REQUESTED, REQUESTED),
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
+            id="the same twice",
         ),
         pytest.param(
             attributes(*sorted([REQUESTED, attribute(EXTENSION_REQUEST, HIDDEN)])),
-            ["got 2 extensionRequest attributes, allowed is one"],
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
             id="a CA hidden in a second attribute",
         ),
         pytest.param(
             attributes(*sorted([REQUESTED, attribute(EXTENSION_REQUEST, HIDDEN)], reverse=True)),
-            ["got 2 extensionRequest attributes, allowed is one"],
+            ["[extensionRequest]: Too many: 2: must have at most 1 item"],
             id="the same, not sorted",
         ),
         pytest.param(
             attributes(attribute(EXTENSION_REQUEST, der.sequence(SAN), HIDDEN)),
-            ["got an extensionRequest with 2 values, allowed is one"],
+            ["[extensionRequest]: Invalid value: must have one value, not 2"],
             id="a CA hidden in a second value",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.element(0x31, HIDDEN, der.NULL))),
-            ["attribute 1 is malformed: Attribute InvalidSetOrdering"],
+            ["[0]: Invalid value: must be well-formed: Attribute InvalidSetOrdering"],
             id="values that are not sorted",
         ),
         pytest.param(
             attributes(attribute(EXTENSION_REQUEST)),
-            ["got an extensionRequest with 0 values, allowed is one"],
+            ["[extensionRequest]: Invalid value: must have one value, not 0"],
             id="no value",
         ),
         pytest.param(
             attributes(REQUESTED, _OTHER),
-            [f"got attribute {CHALLENGE_PASSWORD}, allowed is one extensionRequest"],
+            [f': Unsupported value: "{CHALLENGE_PASSWORD}": supported values: "extensionRequest"'],
             id="a password",
         ),
         pytest.param(
             attributes(attribute("1.3.6.1.4.1.311.2.1.14", HIDDEN), REQUESTED),
-            ["got attribute 1.3.6.1.4.1.311.2.1.14, allowed is one extensionRequest"],
+            [': Unsupported value: "1.3.6.1.4.1.311.2.1.14": supported values: "extensionRequest"'],
             id="Microsoft's extensionRequest",
         ),
         pytest.param(
             attributes(REQUESTED, attribute("1.2.3")),
-            ["got attribute 1.2.3, allowed is one extensionRequest"],
+            [': Unsupported value: "1.2.3": supported values: "extensionRequest"'],
             id="an unknown one",
         ),
-        pytest.param(attributes(REQUESTED, der.NULL), ["attribute 2 is malformed: Attribute UnexpectedTag"], id="NULL"),
+        pytest.param(
+            attributes(REQUESTED, der.NULL),
+            ["[1]: Invalid value: must be well-formed: Attribute UnexpectedTag"],
+            id="NULL",
+        ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST)), REQUESTED),
-            ["attribute 1 is malformed: Attribute ShortData"],
+            ["[0]: Invalid value: must be well-formed: Attribute ShortData"],
             id="an attribute without values",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.sequence(HIDDEN)), REQUESTED),
-            ["attribute 1 is malformed: Attribute UnexpectedTag"],
+            ["[0]: Invalid value: must be well-formed: Attribute UnexpectedTag"],
             id="an attribute whose values are no SET",
         ),
         pytest.param(
             attributes(der.sequence(der.object_identifier(EXTENSION_REQUEST), der.set_of(HIDDEN), der.NULL), REQUESTED),
-            ["attribute 1 is malformed: Attribute ExtraData"],
+            ["[0]: Invalid value: must be well-formed: Attribute ExtraData"],
             id="an attribute with a third element",
         ),
         pytest.param(
             attributes(attribute("2." + "9" * 30, der.NULL), REQUESTED),
-            [f"got attribute 2.{'9' * 30}, allowed is one extensionRequest"],
+            [f': Unsupported value: "2.{"9" * 30}": supported values: "extensionRequest"'],
             id="an identifier with a huge arc",
         ),
         pytest.param(
             attributes(attribute("2." + "9" * 60, der.NULL), REQUESTED),
-            ["attribute 1 is malformed: Attribute InvalidValue"],
+            ["[0]: Invalid value: must be well-formed: Attribute InvalidValue"],
             id="an identifier with an arc that nobody can count",
         ),
     ],
 )
 def test_no_attribute_is(request_: bytes, messages: list[str]) -> None:
     """Only one attribute may stand there, an extensionRequest of one value; what hides beside it is named."""
-    violations = complaints(request_)
+    violations = violations_of(request_)
     assert [violation.code for violation in violations] == ["request.attribute"] * len(messages)
-    assert [violation.message for violation in violations] == messages
+    assert [violation.message for violation in violations] == [f"spec.request.attributes{each}" for each in messages]
 
 
 def test_of_two_extension_requests_the_first_is_judged() -> None:
@@ -667,72 +694,81 @@ def test_of_two_extension_requests_the_first_is_judged() -> None:
 
 def test_of_too_many_attributes_the_first_are_judged() -> None:
     """No more than 100: work and messages are bounded."""
-    violations = complaints(attributes(*[der.NULL] * 150))
-    assert violations[0].message == "got 150 attributes, allowed are at most 100"
-    assert violations[-1].message.startswith("attribute 100 is malformed")
+    violations = violations_of(attributes(*[der.NULL] * 150))
+    assert violations[0].message == "spec.request.attributes: Too many: 150: must have at most 100 items"
+    assert violations[-1].message.startswith("spec.request.attributes[99]: Invalid value: ")
     assert len(violations) == 1 + MOST_ELEMENTS
-    assert len(complaints(attributes(*[der.NULL] * MOST_ELEMENTS))) == MOST_ELEMENTS
+    assert len(violations_of(attributes(*[der.NULL] * MOST_ELEMENTS))) == MOST_ELEMENTS
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (der.NULL, "the extensionRequest is not a list of extensions: Elements UnexpectedTag"),
-        (der.set_of(SAN), "the extensionRequest is not a list of extensions: Elements UnexpectedTag"),
-        (der.sequence(b"\x30\x05"), "the extensionRequest is not a list of extensions: Elements ShortData"),
-        (der.sequence(SAN, der.NULL), "extension 2 of the list is malformed: Extension UnexpectedTag"),
+        (der.NULL, ": Invalid value: must be a list of extensions: Elements UnexpectedTag"),
+        (
+            der.set_of(SAN),
+            ": Invalid value: must be a list of extensions: Elements UnexpectedTag",
+        ),
+        (
+            der.sequence(b"\x30\x05"),
+            ": Invalid value: must be a list of extensions: Elements ShortData",
+        ),
+        (
+            der.sequence(SAN, der.NULL),
+            "[1]: Invalid value: must be well-formed: Extension UnexpectedTag",
+        ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), b"\x01\x01\x00", der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension 'invalid DER: DEFAULT value was explicitly encoded'",
+            '[0]: Invalid value: must be well-formed: Extension "invalid DER: DEFAULT value was explicitly encoded"',
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), b"\x01\x01\x01", der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension InvalidValue",
+            "[0]: Invalid value: must be well-formed: Extension InvalidValue",
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), der.TRUE, der.TRUE, der.octet_string(b"\x30\x00"))
             ),
-            "extension 1 of the list is malformed: Extension UnexpectedTag",
+            "[0]: Invalid value: must be well-formed: Extension UnexpectedTag",
         ),
         (
             der.sequence(der.sequence(der.object_identifier("2.5.29.19"), der.octet_string(b"\x30\x00"), der.TRUE)),
-            "extension 1 of the list is malformed: Extension ExtraData",
+            "[0]: Invalid value: must be well-formed: Extension ExtraData",
         ),
         (
             der.sequence(der.sequence(der.object_identifier("2.5.29.19"))),
-            "extension 1 of the list is malformed: Extension ShortData",
+            "[0]: Invalid value: must be well-formed: Extension ShortData",
         ),
         (
             der.sequence(
                 der.sequence(der.object_identifier("2.5.29.19"), der.element(0x24, der.octet_string(b"\x30\x00")))
             ),
-            "extension 1 of the list is malformed: Extension UnexpectedTag",
+            "[0]: Invalid value: must be well-formed: Extension UnexpectedTag",
         ),
     ],
 )
 def test_no_list_of_extensions_is(value: bytes, message: str) -> None:
     """The message says which of the list it is."""
-    (violation,) = complaints(attributes(attribute(EXTENSION_REQUEST, value)))
+    (violation,) = violations_of(attributes(attribute(EXTENSION_REQUEST, value)))
     assert violation.code == "request.extension"
-    assert violation.message == message
+    assert violation.message == f"spec.request.extensions{message}"
 
 
 def test_of_too_many_extensions_the_first_are_judged() -> None:
     """No more than 100."""
-    violations = complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 149]))
-    assert violations[0].message == "got 150 extensions, allowed are at most 100"
+    violations = violations_of(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 149]))
+    assert violations[0].message == "spec.request.extensions: Too many: 150: must have at most 100 items"
     assert len(violations) == MOST_ELEMENTS
-    assert len(complaints(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 99]))) == MOST_ELEMENTS - 1
+    assert len(violations_of(make_request(extensions=[SAN, *[extension("1.2.3", b"")] * 99]))) == MOST_ELEMENTS - 1
 
 
 def test_no_attribute_at_all_is_well_formed() -> None:
     """An empty list asks for nothing; without names the policy refuses it."""
-    assert complaints(attributes()) == []
+    assert violations_of(attributes()) == []
 
 
 @pytest.mark.parametrize(
@@ -770,9 +806,9 @@ def test_no_attribute_at_all_is_well_formed() -> None:
 )
 def test_no_information_is(info: bytes, what: str) -> None:
     """What is no CertificationRequestInfo is one violation, which says what it is not."""
-    (violation,) = complaints(signed(info))
+    (violation,) = violations_of(signed(info))
     assert violation.code == "request.der"
-    assert violation.message == f"the PEM block is not exactly one DER CertificationRequest: {what}"
+    assert violation.message == f"spec.request: Invalid value: must be exactly one DER CertificationRequest: {what}"
 
 
 @pytest.mark.parametrize(
@@ -795,7 +831,10 @@ def test_no_request_is(encoded: bytes, what: str) -> None:
     answer = parse(pem(encoded))
     assert isinstance(answer, Violation)
     assert answer.code == "request.der"
-    assert answer.message == f"the PEM block is not exactly one DER CertificationRequest: CertificationRequest {what}"
+    assert (
+        answer.message
+        == f"spec.request: Invalid value: must be exactly one DER CertificationRequest: CertificationRequest {what}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -820,7 +859,7 @@ def test_no_rsa_key_is(modulus_and_more: bytes) -> None:
     """One key has one encoding, which is certified as it stands."""
     algorithm = der.sequence(der.object_identifier("1.2.840.113549.1.1.1"), der.NULL)
     info = der.sequence(algorithm, der.bit_string(modulus_and_more))
-    (violation,) = complaints(make_request(key=rsa_key(), public_key=info))
+    (violation,) = violations_of(make_request(key=rsa_key(), public_key=info))
     assert violation.code == "public_key.type"
     assert "RSAPublicKey" in violation.message
 
@@ -846,4 +885,4 @@ def test_rsa_keys_of_every_size_prove_possession(bits: int) -> None:
         parameters=der.NULL,
         signature=sign_with_factors(*large_factors(bits)),
     )
-    assert complaints(request) == []
+    assert violations_of(request) == []

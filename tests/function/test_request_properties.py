@@ -35,7 +35,7 @@ character. Only what Python allocates is seen; the libraries' own is a small mul
 LONGEST_MESSAGE: Final = 512
 
 
-def complaints(answer: CertificationRequest | Violation) -> tuple[Violation, ...]:
+def violations_of(answer: CertificationRequest | Violation) -> tuple[Violation, ...]:
     """Every rule that a request breaks; each message is printable ASCII and bounded, whatever stands in the request."""
     violations = (answer,) if isinstance(answer, Violation) else answer.violations
     for violation in violations:
@@ -66,7 +66,7 @@ keys: Final = st.sampled_from([ec_key(), ec_key(), ec_key("P-521"), rsa_key()])
 @example(b"")
 def test_any_text_gives_an_answer(text: bytes) -> None:
     """Bytes of any kind are a value or a violation, never an exception, and the same again."""
-    assert complaints(parse(text))
+    assert violations_of(parse(text))
     assert parse(text) == parse(text)
 
 
@@ -74,7 +74,7 @@ def test_any_text_gives_an_answer(text: bytes) -> None:
 @given(st.binary(min_size=1, max_size=400))
 def test_any_block_gives_an_answer(encoded: bytes) -> None:
     """So are bytes of any kind inside a PEM block."""
-    assert complaints(parse(pem(encoded)))
+    assert violations_of(parse(pem(encoded)))
 
 
 def elements(depth: int = 4) -> st.SearchStrategy[bytes]:
@@ -95,7 +95,7 @@ def elements(depth: int = 4) -> st.SearchStrategy[bytes]:
 @given(elements())
 def test_any_tree_gives_an_answer(encoded: bytes) -> None:
     """So is DER of any shape in place of a request."""
-    assert complaints(parse(pem(encoded)))
+    assert violations_of(parse(pem(encoded)))
 
 
 @settings(max_examples=60)
@@ -104,7 +104,7 @@ def test_any_information_gives_an_answer(version: bytes, subject: bytes, key: by
     """So is DER of any shape in place of a request's parts."""
     info = der.sequence(version, subject, key, der.explicit(0, *attributes))
     algorithm = Tree.read(make_request_der()).part(1).write()
-    assert complaints(parse(pem(der.sequence(info, algorithm, der.bit_string(sign(ec_key(), info))))))
+    assert violations_of(parse(pem(der.sequence(info, algorithm, der.bit_string(sign(ec_key(), info))))))
 
 
 @settings(max_examples=60)
@@ -117,7 +117,7 @@ def test_any_extension_gives_an_answer(content: bytes, number: str) -> None:
     for value in (content, content[:-1], der.sequence(content)):
         answer = parse(make_request(extensions=[extension(number, value)]))
         assert isinstance(answer, CertificationRequest)
-        complaints(answer)
+        violations_of(answer)
 
 
 @settings(max_examples=100)
@@ -131,7 +131,7 @@ def test_any_change_gives_an_answer(
     """So is an honest request with anything changed in its structure; the decision on it is one of three."""
     text = pem(mutated(random, changes=changes, signed=signed, key=key))
     answer = parse(text)
-    broken = complaints(answer)
+    broken = violations_of(answer)
     decision = judge(request=text)
     assert isinstance(decision, Permit | Refusal | Deferral)
     if broken:
@@ -212,7 +212,7 @@ def test_what_is_read_is_what_was_written(names: list[str], addresses: list[str]
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_is_refused(name: str) -> None:
     """None of the requests that are made to cost is permitted; the refusal is bounded."""
-    complaints(parse(worst(name)))
+    violations_of(parse(worst(name)))
     decision = judge(request=worst(name))
     assert isinstance(decision, Refusal)
     assert len(describe(decision.violations)) < LONGEST_TEXT + 40

@@ -1,4 +1,4 @@
-"""The exporter with its safety relist every few seconds instead of every ten minutes; everything else is unchanged."""
+"""The exporter with its resync every few seconds instead of every ten minutes; everything else is unchanged."""
 
 import functools
 import sys

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.deployment import Deployment
 
 IMPATIENT: Final = (str(Path(__file__).with_name("impatient.py")),)
-"""Runs the exporter with its safety relist every few seconds."""
+"""Runs the exporter with its resync every few seconds."""
 LONG: Final = 300.0
 """Seconds after which something is lost and not only late."""
 

@@ -86,7 +86,7 @@ def test_a_burst_survives_ten_deaths_of_the_function_and_two_of_the_api_server(
     loaded.assert_all_issued(fleet, seen)
     loaded.wait_until_idle(busy)
     assert busy.exporters[0].metrics().total("resync_missed_total") == 0
-    assert len(loaded.logged(busy, "relisted")) > 2  # the proof was sought again and again
+    assert len(loaded.logged(busy, "resynced")) > 2  # the watch was compared again and again
     signed = loaded.signatures(busy, loaded.uids_of(fleet))
     record_testsuite_property("signatures that were not needed", loaded.repeated(signed))
     assert len(signed) == BURST

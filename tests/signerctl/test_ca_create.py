@@ -178,11 +178,11 @@ def test_a_wrong_option_is_named_with_what_is_allowed(
 REFUSED = {
     "RSASSA-PSS": ("RSA_SIGN_PSS_2048_SHA256", [], ["RSASSA-PSS", "RSA_SIGN_PKCS1_2048_SHA256"]),
     "Ed25519": ("EC_SIGN_ED25519", [], ["Ed25519", "EC_SIGN_P256_SHA256"]),
-    "a raw key without a hash": ("RSA_SIGN_RAW_PKCS1_2048", [], ["--signature-hash is missing", "SHA384"]),
+    "a raw key without a hash": ("RSA_SIGN_RAW_PKCS1_2048", [], ["--signature-hash: Required value", "SHA384"]),
     "a hash for a key that fixes its own": (
         "EC_SIGN_P256_SHA256",
         ["--signature-hash", "SHA512"],
-        ["--signature-hash is SHA512", "RSA_SIGN_RAW_PKCS1_2048"],
+        ["--signature-hash: Forbidden", "RSA_SIGN_RAW_PKCS1_2048"],
     ),
 }
 

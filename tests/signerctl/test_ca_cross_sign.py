@@ -125,7 +125,7 @@ def test_intent_and_outcome_are_recorded(stage: Stage, root: Path, new: Path, tm
     result = cross_sign(stage, root, new, tmp_path / "cross.pem")
     intent, issued = records_of(result)
     assert (intent["event"], issued["event"]) == ("intent", "issued")
-    assert (intent["subject"], intent["issuer"]) == ("'CN=Calico CA 2027'", "'CN=Calico root'")
+    assert (intent["subject"], intent["issuer"]) == ('"CN=Calico CA 2027"', '"CN=Calico root"')
     assert intent["key_version"] == stage.key()
     reason = stage.server.audit.records("AsymmetricSign")[-1].reason
     assert reason == f"signerctl=ca-cross-sign;tbs-sha256={intent['tbs_sha256']}"
@@ -141,8 +141,8 @@ def test_a_foreign_signature_writes_nothing(stage: Stage, root: Path, new: Path,
 
 
 WRONG_ROOTS: dict[str, tuple[dict[str, Any], str]] = {
-    "no CA": ({"ca": False}, "basic constraints are not CA:TRUE"),
-    "no keyCertSign": ({"path_length": 1, "key_cert_sign": False}, "key usage has no keyCertSign"),
+    "no CA": ({"ca": False}, "must have basic constraints CA:TRUE"),
+    "no keyCertSign": ({"path_length": 1, "key_cert_sign": False}, "its key usage must have keyCertSign"),
     "ended": ({"path_length": 1, "days": (-20, -10)}, "wanted is one that is valid now"),
     "another key's": ({"path_length": 1}, "its key is not that of"),
 }
@@ -163,8 +163,8 @@ def test_a_root_that_cannot_vouch_is_refused(
 
 
 WRONG_NEW: dict[str, tuple[dict[str, Any], str]] = {
-    "room for further CAs": ({"path_length": 1}, "path length is 1, allowed is 0"),
-    "no CA": ({"ca": False}, "basic constraints are not CA:TRUE"),
+    "room for further CAs": ({"path_length": 1}, "path length is 1, must be 0"),
+    "no CA": ({"ca": False}, "must have basic constraints CA:TRUE"),
     "ended": ({"days": (-20, -10)}, "wanted is one that is valid now"),
     "the root's name": ({"name": "Calico root"}, "has the name of the trusted root"),
     "Kubernetes' name": ({"name": "system:masters"}, "the common name must not start with system:"),

@@ -159,13 +159,13 @@ def test_an_answer_is_read_in_every_form_that_cas_use(
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "no CA": ({"ca": False}, "basic constraints are not CA:TRUE"),
-    "room for further CAs": ({"path_length": 1}, "path length is 1, allowed is 0"),
-    "no path length": ({"path_length": None}, "path length is None, allowed is 0"),
-    "no keyCertSign": ({"key_cert_sign": False}, "key usage has no keyCertSign"),
+    "no CA": ({"ca": False}, "must have basic constraints CA:TRUE"),
+    "room for further CAs": ({"path_length": 1}, "path length is 1, must be 0"),
+    "no path length": ({"path_length": None}, "path length is None, must be 0"),
+    "no keyCertSign": ({"key_cert_sign": False}, "its key usage must have keyCertSign"),
     "for servers only": (
         {"purposes": x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])},
-        "extended key usage lacks clientAuth",
+        "its extended key usage must have clientAuth",
     ),
     "ended": ({"days": (-20, -10)}, "wanted is one that is valid now"),
     "not begun": ({"days": (10, 20)}, "wanted is one that is valid now"),
@@ -190,10 +190,10 @@ def test_a_missing_certificate_is_named(stage: Stage, corporate: Corporate, requ
     answer = corporate.answer(request_file)
     without_root = run_import(stage, tmp_path, write(tmp_path / "1.pem", answer, corporate.intermediate))
     assert without_root.exit_code == 1
-    assert "its subject is 'CN=Corporate root'" in without_root.stderr
+    assert 'its subject is "CN=Corporate root"' in without_root.stderr
     alone = run_import(stage, tmp_path, write(tmp_path / "2.pem", corporate.root, answer))
     assert alone.exit_code == 1
-    assert "its subject is 'CN=Corporate CA'" in alone.stderr
+    assert 'its subject is "CN=Corporate CA"' in alone.stderr
     assert outputs(tmp_path) == []
 
 
@@ -205,7 +205,7 @@ def test_a_certificate_without_readable_names_is_told(
     (tmp_path / "odd.der").write_bytes(odd)
     result = run_import(stage, tmp_path, tmp_path / "odd.der")
     assert result.exit_code == 1
-    assert "'CN=Calico CA 2026': its names cannot be read" in result.stderr
+    assert '"CN=Calico CA 2026": its names cannot be read' in result.stderr
 
 
 def test_an_answer_for_another_key_is_refused(
@@ -243,7 +243,7 @@ def test_what_is_unusual_is_warned_of(stage: Stage, corporate: Corporate, reques
     chain = write(tmp_path / "answer.pem", answer, corporate.intermediate, corporate.root)
     result = run_import(stage, tmp_path, chain, stranger)
     assert result.exit_code == 0, result.output
-    assert "warning: 'CN=Stranger' is left out" in result.stderr
+    assert 'warning: "CN=Stranger" is left out' in result.stderr
     assert "warning: the corporate CA left out the extended key usage" in result.stderr
     assert "rotate the issuing CA" in result.stderr
     assert certificates(tmp_path / "issuing.pem") == [answer, corporate.intermediate]

@@ -82,7 +82,7 @@ def test_the_key_in_kms_stands_beside_it(stage: Stage, tmp_path: Path) -> None:
         "state": "enabled",
         "algorithm": "EC_SIGN_P256_SHA256",
         "protection_level": "HSM",
-        "held_by": ["'CN=Calico CA 2026'"],
+        "held_by": ['"CN=Calico CA 2026"'],
     }
     assert told(stage, out, "--key-version", stage.key(number=2))["key"]["held_by"] == []
     assert "key in Cloud KMS" in stage.done("show", out, "--key-version", stage.key()).stdout

@@ -98,7 +98,7 @@ def test_a_chain_below_a_corporate_root_is_told_from_below(stage: Stage, corpora
     trust = write(tmp_path / "trust.pem", corporate.root)
     assert findings(verify_files(stage, chain, trust, "--json"), "ok")[0] == (
         "chain",
-        "'CN=Issuing' issued by 'CN=Corporate CA' issued by 'CN=Corporate root'; the last is the trust anchor",
+        '"CN=Issuing" issued by "CN=Corporate CA" issued by "CN=Corporate root"; the last is the trust anchor',
     )
 
 
@@ -110,11 +110,11 @@ def test_a_file_that_the_function_would_refuse_is_an_error(stage: Stage, root: P
     leaf = write(tmp_path / "leaf.pem", foreign("Leaf", ca=False))
     wide = stage.create(tmp_path / "wide.pem", "--path-length", "1", name="Wide")
     for certificate, trust_bundle, said in (
-        (text, root, "no PEM certificates"),
-        (root, text, "no PEM certificates"),
-        (root, other, "neither holds nor issued 'CN=Calico CA 2026'"),
-        (leaf, leaf, "basic constraints are not CA:TRUE"),
-        (wide, wide, "path length is 1, allowed is 0"),
+        (text, root, "must be PEM certificates"),
+        (root, text, "must be PEM certificates"),
+        (root, other, 'must hold "CN=Calico CA 2026" or its issuer'),
+        (leaf, leaf, "must have basic constraints CA:TRUE"),
+        (wide, wide, "path length is 1, must be 0"),
     ):
         assert said in the_error(verify_files(stage, certificate, trust_bundle, "--json"))
 
@@ -123,7 +123,7 @@ def test_a_key_that_is_not_the_certificates_is_an_error(stage: Stage, root: Path
     """The most common mistake: the certificate of one version, the name of another."""
     said = the_error(verify_files(stage, root, None, "--json", key=stage.key(number=2)))
     assert said.startswith("key: key version ")
-    assert "its public key is not that of the CA certificate 'CN=Calico CA 2026'" in said
+    assert 'its public key must be that of the CA certificate "CN=Calico CA 2026"' in said
 
 
 def test_a_key_that_is_not_enabled_is_an_error(stage: Stage, root: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_key_that_is_protected_too_weakly_is_an_error(stage: Stage, tmp_path: 
     """The floor that is asked for is the floor of the check."""
     key = stage.key(protection_level="SOFTWARE")
     software = stage.create(tmp_path / "ca.pem", "--protection-level", "SOFTWARE", key=key)
-    assert "protection level SOFTWARE" in the_error(verify_files(stage, software, None, "--json", key=key))
+    assert "protection level is SOFTWARE" in the_error(verify_files(stage, software, None, "--json", key=key))
     accepted = verify_files(stage, software, None, "--protection-level", "SOFTWARE", key=key)
     assert accepted.exit_code == 0
 
@@ -203,12 +203,12 @@ def test_a_trust_bundle_that_may_be_a_mistake_is_warned_of(
     assert result.exit_code == 0
     messages = [message for check, message in findings(result, "warning") if check == "trust bundle"]
     assert [message.split(": ")[0].split(" stands")[0] for message in messages] == [
-        "'CN=Corporate CA'",
-        "'CN=Ended'",
-        "'CN=Corporate CA'",
+        '"CN=Corporate CA"',
+        '"CN=Ended"',
+        '"CN=Corporate CA"',
     ]
     assert "is not self-signed" in messages[0]
-    assert "stands first, wanted is the CA that signs now, 'CN=Calico CA 2026'" in messages[2]
+    assert 'stands first, wanted is the CA that signs now, "CN=Calico CA 2026"' in messages[2]
     twins = write(tmp_path / "twins.pem", *certificates(root), foreign("Calico CA 2026"))
     assert "two CAs with different keys have this name" in the_error(verify_files(stage, root, twins, "--json"))
 
@@ -232,7 +232,7 @@ def test_a_configuration_is_verified_signer_by_signer(stage: Stage, tmp_path: Pa
 def test_a_configuration_that_does_not_load_is_an_error(stage: Stage, tmp_path: Path) -> None:
     """With the function's own words."""
     document = write_configuration(stage, tmp_path / "configuration.yaml", {"profile": {"name": "absent"}})
-    assert "no such profile" in the_error(signerctl("ca", "verify", "--configuration", document, "--json"))
+    assert "profile.name: Not found" in the_error(signerctl("ca", "verify", "--configuration", document, "--json"))
     (tmp_path / "garbage.yaml").write_bytes(b"\x00{")
     garbage = signerctl("ca", "verify", "--configuration", tmp_path / "garbage.yaml", "--json")
     assert the_error(garbage).startswith("read: garbage.yaml")

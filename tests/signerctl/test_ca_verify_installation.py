@@ -68,7 +68,7 @@ def test_an_installation_that_fits_is_told_so(stage: Stage, root: Path, dump: An
     assert told == [
         ("installation signer", f"signerName is '{SIGNER_NAME}', as the function's"),
         ("installation algorithms", "ECDSAWithCurve256 with ECDSAWithSHA256 go together"),
-        ("installation caCert", "Calico accepts what the function signs, by 'CN=Calico CA 2026'"),
+        ("installation caCert", 'Calico accepts what the function signs, by "CN=Calico CA 2026"'),
     ]
 
 
@@ -85,16 +85,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another signer": ({"signerName": "example.com/other"}, "signerName: got 'example.com/other'"),
     "an EC key with the default signature": (
         {"signatureAlgorithm": None},
-        "keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm 'SHA256WithRSA': no pod could ever make a request",
+        'keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm "SHA256WithRSA": no pod could ever make a request',
     ),
     "the default key with an ECDSA signature": ({"keyAlgorithm": None}, "RSAWithSize2048 with signatureAlgorithm"),
     "a key that Calico does not know": (
         {"keyAlgorithm": "RSAWithSize1024"},
-        "keyAlgorithm: Unsupported value: 'RSAWithSize1024'",
+        'keyAlgorithm: Unsupported value: "RSAWithSize1024"',
     ),
     "PEM itself": ({"caCert": "-----BEGIN CERTIFICATE-----\n"}, "Invalid value: PEM: must be base64"),
     "no base64": ({"caCert": "!!!"}, "must be base64"),
-    "base64 of something else": ({"caCert": "aGVsbG8="}, "no PEM certificates"),
+    "base64 of something else": ({"caCert": "aGVsbG8="}, "must be PEM certificates"),
     "no caCert": ({"caCert": None}, "caCert: Invalid value: nothing: must be a string"),
     "no signer name": ({"signerName": None}, "signerName: Invalid value: nothing"),
     "a list for a name": ({"signerName": ["a"]}, "signerName: Invalid value: a list: must be a string"),
@@ -128,14 +128,14 @@ def test_a_cluster_that_does_not_trust_the_ca_is_an_error(stage: Stage, root: Pa
     """The mistake that splits a cluster in a rotation: the function switched, caCert did not."""
     said = the_error(compared(stage, root, installation(foreign("Old"))))
     assert said == (
-        "installation caCert: Calico would refuse what the function signs: caCert: neither holds nor issued"
-        " 'CN=Calico CA 2026'; relying parties would refuse what is signed"
+        "installation caCert: Calico would refuse what the function signs: caCert: Invalid value: must hold"
+        ' "CN=Calico CA 2026" or its issuer; relying parties would refuse what is signed'
     )
 
 
 def test_an_anchor_with_a_key_that_can_be_broken_is_an_error(stage: Stage, root: Path, tmp_path: Path) -> None:
     """In the cluster's caCert as in the configured trust bundle, however right the CA that signs is."""
-    weak = "'CN=Weak': its key is RSA-1024, allowed are RSA of 2048 bits or more"
+    weak = '"CN=Weak": its key must be RSA of 2048 bits or more'
     assert weak in the_error(compared(stage, root, installation(*certificates(root), weak_root())))
     trust = write(tmp_path / "trust.pem", *certificates(root), weak_root())
     assert weak in the_error(verify_files(stage, root, trust, "--json"))
@@ -149,9 +149,9 @@ def test_bundles_that_differ_are_warned_of(stage: Stage, root: Path, tmp_path: P
     result = verify_files(stage, root, trust, "--installation", "-", "--json", stdin=document)
     assert result.exit_code == 0
     assert [message.split(":")[0] for _, message in findings(result, "warning")] == [
-        "'CN=Extra' stands first, wanted is the CA that signs now, 'CN=Calico CA 2026'",
-        "'CN=Extra' is trusted there, and not in the configured trust bundle",
-        "'CN=Planned' is in the configured trust bundle, and not trusted there",
+        '"CN=Extra" stands first, wanted is the CA that signs now, "CN=Calico CA 2026"',
+        '"CN=Extra" is trusted there, and not in the configured trust bundle',
+        '"CN=Planned" is in the configured trust bundle, and not trusted there',
     ]
 
 
@@ -193,7 +193,7 @@ def test_without_an_issuer_there_is_nothing_to_compare(stage: Stage, root: Path,
     text.write_text("hello", encoding="utf-8")
     document = yaml.safe_dump(installation(*certificates(root)))
     result = verify_files(stage, text, None, "--installation", "-", "--json", stdin=document)
-    assert "no PEM certificates" in the_error(result)
+    assert "must be PEM certificates" in the_error(result)
 
 
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -203,7 +203,7 @@ BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 GARBAGE = {
     "nothing": ("", "the document is absent"),
     "a scalar": ("hello", "the document is no mapping"),
-    "another kind": ("kind: Pod", "kind: Unsupported value: 'Pod'"),
+    "another kind": ("kind: Pod", 'kind: Unsupported value: "Pod"'),
     "no spec": ("kind: Installation", "spec is absent"),
     "no certificateManagement": ("spec: {variant: Calico}", "spec.certificateManagement is absent"),
     "null": ("spec: {certificateManagement: }", "spec.certificateManagement is absent"),

@@ -154,15 +154,15 @@ def test_who_approves(tmp_path: Path) -> None:
         "example.com/signed": ("alice",),
     }
     words = refused(path)
-    assert "'example.com/signed': Required value: --approver" in words
+    assert '"example.com/signed": Required value: --approver' in words
     assert "--approver" in words
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cluster": "else"}, "clusters: Not found: 'else': supported values: ['prod', 'test']"),
-        ({"cluster": "test"}, "signers: Required value: a signer for cluster 'test'"),
+        ({"cluster": "else"}, "clusters: Not found: \"else\": supported values: ['prod', 'test']"),
+        ({"cluster": "test"}, 'signers: Required value: a signer for cluster "test"'),
         ({"user": "a\nb"}, "must have 1 to 512 printable ASCII characters"),
         ({"user": ""}, "must have 1 to 512 printable ASCII characters"),
     ],
@@ -190,8 +190,8 @@ def test_the_exporters_account(tmp_path: Path) -> None:
 
 def test_a_wrong_profile_is_told(tmp_path: Path) -> None:
     """As the function would say it."""
-    assert "no such profile" in refused(written(tmp_path, signer(profile={"name": "absent"})))
-    assert "needs a release" in refused(written(tmp_path, signer(profile={"name": "calico"})))
+    assert "profile.name: Not found" in refused(written(tmp_path, signer(profile={"name": "absent"})))
+    assert "profile.release: Required value" in refused(written(tmp_path, signer(profile={"name": "calico"})))
 
 
 def test_help_teaches() -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer.errors import ConfigurationError
+from csr_signer.violation import quote
 
 Digest = type[hashes.SHA256] | type[hashes.SHA384] | type[hashes.SHA512]
 
@@ -114,7 +115,7 @@ _REFUSED: Final = tuple(
 
 
 def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAlgorithm:
-    """What a key version of an algorithm signs certificates with.
+    """Returns what a key version of an algorithm signs certificates with.
 
     Args:
         kms_algorithm: name of the CryptoKeyVersionAlgorithm.
@@ -127,9 +128,10 @@ def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAl
     if kms_algorithm in _RAW_NAMES:
         algorithm = RAW_ALGORITHMS.get((kms_algorithm, signature_hash or ""))
         if algorithm is None:
+            problem = f"Invalid value: {quote(signature_hash)}" if signature_hash else "Required value"
             raise ConfigurationError(
-                f"algorithm {kms_algorithm} signs what it is given: issuer.signature_hash is"
-                f" {signature_hash or 'missing'}, allowed is one of {hashes_named}"
+                f"issuer.signature_hash: {problem}: must be one of {hashes_named}, because algorithm {kms_algorithm}"
+                " signs what it is given"
             )
         return algorithm
     fixed = SIGNATURE_ALGORITHMS.get(kms_algorithm)
@@ -137,8 +139,8 @@ def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAl
         raise ConfigurationError(f"algorithm {kms_algorithm} is not supported: {_remedy(kms_algorithm)}")
     if signature_hash is not None:
         raise ConfigurationError(
-            f"algorithm {kms_algorithm} fixes its hash: issuer.signature_hash is {signature_hash}, allowed only for"
-            f" {', '.join(sorted(_RAW_NAMES))}"
+            f"issuer.signature_hash: Forbidden: algorithm {kms_algorithm} fixes its hash; only"
+            f" {', '.join(sorted(_RAW_NAMES))} need it"
         )
     return fixed
 
@@ -151,7 +153,7 @@ def _remedy(kms_algorithm: str) -> str:
 
 
 def public_key_of(pem: bytes) -> PublicKeyTypes | None:
-    """A public key of PEM, None for what is no key that pyca knows."""
+    """Parses a public key of PEM; None for what is no key that pyca knows."""
     try:
         return serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
@@ -159,12 +161,12 @@ def public_key_of(pem: bytes) -> PublicKeyTypes | None:
 
 
 def subject_public_key_info(key: PublicKeyTypes | CertificatePublicKeyTypes) -> bytes:
-    """DER of a public key."""
+    """Returns the DER of a public key."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def kind_of(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
-    """`RSA-BITS`, the name of an elliptic curve, or for other keys their type."""
+    """Returns `RSA-BITS`, the name of an elliptic curve, or for other keys their type."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
     return (
@@ -175,7 +177,7 @@ def kind_of(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
 def verifies(
     key: PublicKeyTypes | CertificatePublicKeyTypes, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes
 ) -> bool:
-    """Whether a signature over data is by this key, with this algorithm."""
+    """Tells whether a signature over data is by this key, with this algorithm."""
     digest = algorithm.digest()
     try:
         if isinstance(key, rsa.RSAPublicKey) and algorithm.rsa:

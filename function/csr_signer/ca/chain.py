@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from csr_signer import der
+from csr_signer import der, field_error
 from csr_signer.ca import checks
 from csr_signer.errors import ConfigurationError
 
@@ -16,7 +16,7 @@ PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM text, each once.
+    """Parses the certificates of a PEM text, each once.
 
     Args:
         key: of the configuration, for messages.
@@ -26,14 +26,18 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
         ConfigurationError: there are none, one cannot be read or stands twice, or a private key is among them.
     """
     if PRIVATE_KEY.search(pem):
-        raise ConfigurationError(f"issuer.{key}: holds a private key, allowed are certificates")
+        raise ConfigurationError(
+            field_error.forbidden(f"issuer.{key}", "it holds a private key; must be certificates only")
+        )
     try:
         found = der.attempt(lambda: _loaded(pem))
     except ValueError as error:
-        raise ConfigurationError(f"issuer.{key}: no PEM certificates: {error}") from error
+        raise ConfigurationError(
+            field_error.malformed(f"issuer.{key}", f"must be PEM certificates: {error}")
+        ) from error
     twice = next((ca for index, ca in enumerate(found) if ca in found[:index]), None)
     if twice is not None:
-        raise ConfigurationError(f"issuer.{key}: {checks.name_of(twice)} stands twice, allowed is each once")
+        raise ConfigurationError(f"issuer.{key}: Duplicate value: {checks.name_of(twice)}")
     return found
 
 
@@ -47,7 +51,7 @@ def _loaded(pem: bytes) -> tuple[x509.Certificate, ...]:
 def path_of(
     chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...], *, purposes: Collection[str]
 ) -> tuple[x509.Certificate, ...]:
-    """The chain up to its anchor: of several, as where a root was renewed, a good one, and that which lasts longest.
+    """Returns the chain up to its anchor; of several anchors, a good one, and of these the one that lasts longest.
 
     A self-signed end of the chain that is no anchor is left out where an anchor issued what is below it, as a renewed
     root is: it does not count among the CAs below that anchor (RFC 5280 §6.1.4 l).
@@ -55,16 +59,16 @@ def path_of(
     Args:
         chain: the issuing CA first.
         anchors: what relying parties trust.
-        purposes: as `complaints`.
+        purposes: as `violations`.
 
     Raises:
         ConfigurationError: the chain is out of order, or no anchor is above it.
     """
     for below, above in itertools.pairwise(chain):
         if not checks.issued_by(below, above):
-            why = checks.weak_signature(below) or "order is the issuing CA first, then its chain"
+            why = checks.weak_signature(below) or "the order is the issuing CA first, then its chain"
             raise ConfigurationError(
-                f"issuer.certificate: {checks.name_of(below)} is not issued by the next in the file,"
+                f"issuer.certificate: Invalid value: {checks.name_of(below)}: must be issued by the next in the file,"
                 f" {checks.name_of(above)}; {why}"
             )
     last = chain[-1]
@@ -75,33 +79,35 @@ def path_of(
         paths = [(*chain[:-1], anchor) for anchor in anchors if checks.issued_by(chain[-2], anchor)] or paths
     if not paths:
         why = checks.weak_signature(last) or "relying parties would refuse what is signed"
-        raise ConfigurationError(f"issuer.trust_bundle: neither holds nor issued {checks.name_of(last)}; {why}")
-    return max(paths, key=lambda path: (not complaints(path, purposes=purposes), path[-1].not_valid_after_utc))
+        raise ConfigurationError(
+            f"issuer.trust_bundle: Invalid value: must hold {checks.name_of(last)} or its issuer; {why}"
+        )
+    return max(paths, key=lambda path: (not violations(path, purposes=purposes), path[-1].not_valid_after_utc))
 
 
-def complaints(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -> list[str]:
-    """Everything that is wrong with a path, each with the certificate, what was got and what is allowed.
+def violations(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -> list[str]:
+    """Returns everything that is wrong with a path, each with the certificate and what it must be.
 
     Args:
         path: the issuing CA first, the trust anchor last; each issued by the next.
         purposes: extended key usages that leaves will have: `serverAuth`, `clientAuth`.
     """
     found = [
-        complaint
+        violation
         for below, ca in enumerate(path)
-        for complaint in checks.complaints(ca, below=below, purposes=purposes)
+        for violation in checks.violations(ca, below=below, purposes=purposes)
     ]
     if found:
         return found
     for lower, upper in itertools.pairwise(path):
         if checks.named_key(lower) != checks.own_key(upper):
             names = checks.name_of(lower), checks.name_of(upper)
-            found.append("{}: its authority key identifier is not the subject key identifier of {}".format(*names))
+            found.append("{}: its authority key identifier must be the subject key identifier of {}".format(*names))
     late, early = max(path, key=lambda ca: ca.not_valid_before_utc), min(path, key=lambda ca: ca.not_valid_after_utc)
     if late.not_valid_before_utc >= early.not_valid_after_utc:
         found.append(
-            f"{checks.name_of(late)}: begins {late.not_valid_before_utc:%Y-%m-%d}, when {checks.name_of(early)}"
-            f" has ended, on {early.not_valid_after_utc:%Y-%m-%d}: together they are never valid"
+            f"{checks.name_of(late)}: must begin before {checks.name_of(early)} ends; begins"
+            f" {late.not_valid_before_utc:%Y-%m-%d}, the other ends {early.not_valid_after_utc:%Y-%m-%d}"
         )
     return found
 
@@ -112,7 +118,7 @@ def not_permitted(
     dns_names: Iterable[str],
     ip_addresses: Iterable[IPv4Address | IPv6Address] = (),
 ) -> list[str]:
-    """Names that the name constraints of a path do not allow (RFC 5280 §4.2.1.10), each with the CA that says so."""
+    """Returns names that the name constraints of a path exclude (RFC 5280 §4.2.1.10), each with the CA."""
     names: list[str | IPv4Address | IPv6Address] = [*dns_names, *ip_addresses]
     refused = []
     for ca in path:
@@ -134,7 +140,7 @@ def _kind(name: str | IPv4Address | IPv6Address) -> type[x509.DNSName | x509.IPA
 
 
 def _within(name: str | IPv4Address | IPv6Address, base: Any) -> bool:  # noqa: ANN401 - of the name's kind
-    """Zero or more labels may stand before a base; a leading dot asks for at least one (Go, OpenSSL)."""
+    """Compares a name with a base: any labels may stand before it; a leading dot asks for one (Go, OpenSSL)."""
     if not isinstance(name, str):
         return name in base
     host, base = name.lower(), base.lower()

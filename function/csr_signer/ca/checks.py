@@ -67,28 +67,28 @@ class _Place:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """How messages name a certificate: by its subject, or by its number where that cannot be read."""
+    """Returns how messages name a certificate: by its subject, or by its number if the subject is unreadable."""
     try:
         return quote(certificate.subject.rfc4514_string())
     except (ValueError, TypeError):
         return f"number {certificate.serial_number:x}"
 
 
-def anchor_complaint(certificate: x509.Certificate) -> str | None:
-    """What keeps any certificate of a trust bundle from being an anchor; an old or a foreign CA may stand there."""
+def anchor_violation(certificate: x509.Certificate) -> str | None:
+    """Returns why a certificate of a trust bundle is no anchor; an old or a foreign CA may stand there."""
     try:
         certificate.public_key(), certificate.subject
         constraints = extension(certificate, x509.BasicConstraints)
     except _UNREADABLE as error:
-        return f"{name_of(certificate)}: cannot be read: {error}"
+        return f"{name_of(certificate)}: must be readable: {error}"
     if constraints is None or not constraints.ca:
-        return f"{name_of(certificate)}: basic constraints are not CA:TRUE, a trust bundle holds CAs only"
+        return f"{name_of(certificate)}: must have basic constraints CA:TRUE, because a trust bundle holds CAs only"
     wrong = _weak_key(certificate) or (None if self_signed(certificate) else weak_signature(certificate))
     return None if wrong is None else f"{name_of(certificate)}: {wrong}"
 
 
 def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    """Whether a certificate is named and signed by another's subject and key; identifiers are not compared."""
+    """Tells whether a certificate is named and signed by another's subject and key, whatever its identifiers say."""
     try:
         lower.verify_directly_issued_by(upper)
     except (*_UNREADABLE, InvalidSignature):
@@ -97,7 +97,7 @@ def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
 
 
 def weak_signature(certificate: x509.Certificate) -> str | None:
-    """What is wrong with the hash that a certificate is signed with."""
+    """Returns what is wrong with the hash that a certificate is signed with."""
     try:
         digest = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -105,7 +105,7 @@ def weak_signature(certificate: x509.Certificate) -> str | None:
     if isinstance(digest, tuple(SIGNATURE_HASHES.values())):
         return None
     got = "unknown" if digest is None else digest.name
-    return f"it is signed with hash {got}, allowed are {', '.join(SIGNATURE_HASHES)}"
+    return f"must be signed with one of {', '.join(SIGNATURE_HASHES)}, not {got}"
 
 
 def _weak_key(certificate: x509.Certificate) -> str | None:
@@ -114,11 +114,11 @@ def _weak_key(certificate: x509.Certificate) -> str | None:
     known = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
     if large or known:
         return None
-    return f"its key is {kind_of(key)}, allowed are RSA of {SMALLEST_RSA} bits or more, {', '.join(CURVES)}"
+    return f"its key must be RSA of {SMALLEST_RSA} bits or more, {', '.join(CURVES)}, not {kind_of(key)}"
 
 
 def self_signed(certificate: x509.Certificate) -> bool:
-    """Whether a certificate is a root: it names itself as its issuer, and its own key by identifier or signature.
+    """Tells whether a certificate is a root: it names itself as its issuer, and its own key.
 
     An old root's signature may be one that cannot be verified any more, for its hash.
     """
@@ -134,24 +134,24 @@ def self_signed(certificate: x509.Certificate) -> bool:
 
 
 def extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
-    """An extension's value, or None where the certificate does not have it."""
+    """Returns an extension's value, or None if the certificate does not have it."""
     return next((each.value for each in certificate.extensions if isinstance(each.value, kind)), None)
 
 
 def own_key(certificate: x509.Certificate) -> bytes | None:
-    """The subject key identifier, None without one."""
+    """Returns the subject key identifier, None without one."""
     identifier = extension(certificate, x509.SubjectKeyIdentifier)
     return None if identifier is None else identifier.digest
 
 
 def named_key(certificate: x509.Certificate) -> bytes | None:
-    """The key identifier of the authority key identifier, None without one."""
+    """Returns the key identifier of the authority key identifier, None without one."""
     identifier = extension(certificate, x509.AuthorityKeyIdentifier)
     return None if identifier is None else identifier.key_identifier
 
 
-def complaints(certificate: x509.Certificate, *, below: int, purposes: Collection[str]) -> list[str]:
-    """Everything that is wrong with a CA certificate at its place, each with what was got and what is allowed.
+def violations(certificate: x509.Certificate, *, below: int, purposes: Collection[str]) -> list[str]:
+    """Returns everything that is wrong with a CA certificate at its place, each with what it must be.
 
     Args:
         certificate: itself.
@@ -161,37 +161,37 @@ def complaints(certificate: x509.Certificate, *, below: int, purposes: Collectio
     try:
         certificate.public_key(), certificate.subject, certificate.issuer, list(certificate.extensions)
     except _UNREADABLE as error:
-        return [f"{name_of(certificate)}: cannot be read: {error}"]
+        return [f"{name_of(certificate)}: must be readable: {error}"]
     place = _Place(certificate=certificate, below=below, purposes=purposes)
-    return [f"{name_of(certificate)}: {complaint}" for check in _CHECKS for complaint in check(place)]
+    return [f"{name_of(certificate)}: {violation}" for check in _CHECKS for violation in check(place)]
 
 
 def _check_names(place: _Place) -> Iterator[str]:
     values = [str(each.value) for each in place.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if not values and not place.below:
-        yield "the subject has no common name: Calico tells CAs apart by it"
+        yield "must have a common name in its subject, because Calico tells CAs apart by it"
     if any(value.startswith(OPERATORS_PREFIX) for value in values):
-        yield f"the common name starts with {OPERATORS_PREFIX!r}: the operator would take it for its own CA"
+        yield f"its common name must not start with {OPERATORS_PREFIX}, which the operator takes for its own CA"
 
 
 def _check_basic_constraints(place: _Place) -> Iterator[str]:
     constraints = extension(place.certificate, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
-        yield "basic constraints are not CA:TRUE"
+        yield "must have basic constraints CA:TRUE"
     elif not place.certificate.extensions.get_extension_for_class(x509.BasicConstraints).critical:
-        yield "basic constraints are not critical, RFC 5280 §4.2.1.9 requires it of a CA"
+        yield "its basic constraints must be critical (RFC 5280 §4.2.1.9)"
     elif not place.below and constraints.path_length != 0:
-        yield f"path length is {constraints.path_length}, allowed is 0: it issues leaves only"
+        yield f"path length is {constraints.path_length}, must be 0, because it issues leaves only"
     elif constraints.path_length is not None and constraints.path_length < place.below:
-        yield f"path length is {constraints.path_length}, {place.below} CAs stand below it"
+        yield f"path length is {constraints.path_length}, must be {place.below} or more, the number of CAs below it"
 
 
 def _check_key_usage(place: _Place) -> Iterator[str]:
     usage = extension(place.certificate, x509.KeyUsage)
     if usage is None:
-        yield "has no key usage, RFC 5280 §4.2.1.3 requires it of a CA, with keyCertSign"
+        yield "must have a key usage with keyCertSign (RFC 5280 §4.2.1.3)"
     elif not usage.key_cert_sign:
-        yield "key usage has no keyCertSign"
+        yield "its key usage must have keyCertSign"
 
 
 def _check_extended_key_usage(place: _Place) -> Iterator[str]:
@@ -202,29 +202,29 @@ def _check_extended_key_usage(place: _Place) -> Iterator[str]:
     missing = [purpose for purpose in sorted(place.purposes) if _PURPOSES[purpose] not in usage]
     if missing:
         yield (
-            f"extended key usage lacks {', '.join(missing)}, which the profile certifies; allowed is to have"
-            " all of the profile's, anyExtendedKeyUsage, or no such extension"
+            f"its extended key usage must have {', '.join(missing)} too, which the profile certifies, or"
+            " anyExtendedKeyUsage; or it must have no such extension"
         )
 
 
 def _check_key_identifiers(place: _Place) -> Iterator[str]:
     own, named = own_key(place.certificate), named_key(place.certificate)
     if own is None:
-        yield "has no subject key identifier"
+        yield "must have a subject key identifier"
     elif not 1 <= len(own) <= LONGEST_KEY_IDENTIFIER:
-        yield f"its subject key identifier has {len(own)} bytes, allowed are 1 to {LONGEST_KEY_IDENTIFIER}"
+        yield f"its subject key identifier must have 1 to {LONGEST_KEY_IDENTIFIER} bytes, not {len(own)}"
     elif self_signed(place.certificate):
         if named not in (None, own):
-            yield "is self-signed, but its authority key identifier is not its own subject key identifier"
+            yield "its authority key identifier must be its own subject key identifier, because it is self-signed"
     elif named is None:
-        yield "has no authority key identifier, RFC 5280 §4.2.1.1 requires it of all but self-signed CAs"
+        yield "must have an authority key identifier, because it is not self-signed (RFC 5280 §4.2.1.1)"
 
 
 def _check_critical(place: _Place) -> Iterator[str]:
     for each in place.certificate.extensions:
         if each.critical and not isinstance(each.value, _KNOWN_CRITICAL):
             yield (
-                f"extension {each.oid.dotted_string} is critical, allowed are"
+                f"extension {each.oid.dotted_string} must not be critical; supported are"
                 f" {', '.join(kind.__name__ for kind in _KNOWN_CRITICAL)}"
             )
 
@@ -237,22 +237,22 @@ def _check_name_constraints(place: _Place) -> Iterator[str]:
     foreign = sorted({type(each).__name__ for each in subtrees if not isinstance(each, _KNOWN_CONSTRAINTS)})
     if foreign:
         yield (
-            f"name constraints of kind {', '.join(foreign)}, allowed are"
-            f" {', '.join(kind.__name__ for kind in _KNOWN_CONSTRAINTS)}"
+            f"its name constraints must be of kind {', '.join(kind.__name__ for kind in _KNOWN_CONSTRAINTS)},"
+            f" not {', '.join(foreign)}"
         )
 
 
 def _check_key(place: _Place) -> Iterator[str]:
-    complaint = _weak_key(place.certificate)
-    if complaint is not None:
-        yield complaint
+    violation = _weak_key(place.certificate)
+    if violation is not None:
+        yield violation
 
 
 def _check_signature(place: _Place) -> Iterator[str]:
     # Nobody verifies a self-signed anchor's signature: it is trusted for standing in the bundle.
-    complaint = None if self_signed(place.certificate) else weak_signature(place.certificate)
-    if complaint is not None:
-        yield complaint
+    violation = None if self_signed(place.certificate) else weak_signature(place.certificate)
+    if violation is not None:
+        yield violation
 
 
 _CHECKS: Final[tuple[Callable[[_Place], Iterator[str]], ...]] = (
@@ -266,4 +266,4 @@ _CHECKS: Final[tuple[Callable[[_Place], Iterator[str]], ...]] = (
     _check_key,
     _check_signature,
 )
-"""Each looks at one certificate of a path; all run, and all complaints are reported."""
+"""Each looks at one certificate of a path; all run, and all violations are reported."""

@@ -76,11 +76,11 @@ class Issuer:
 
     @property
     def certificate(self) -> x509.Certificate:
-        """The issuing CA's certificate, pinned: signatures are verified with its key."""
+        """Returns the issuing CA's certificate, pinned: signatures are verified with its key."""
         return self.certificates[0]
 
     def chain_pem(self) -> bytes:
-        """What follows a leaf: the issuing CA and its chain, without self-signed roots, PEM.
+        """Returns what follows a leaf: the issuing CA and its chain, without self-signed roots, PEM.
 
         A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
         """
@@ -91,7 +91,7 @@ class Issuer:
         )
 
     def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
-        """The first certificate of a PEM text, where this issuer or another that is trusted beside it signed it.
+        """Returns the first certificate of a PEM text, if this issuer or another in the trust bundle signed it.
 
         While a CA is replaced, both are in the trust bundle. None: it is someone else's.
         """
@@ -129,7 +129,7 @@ def load(
     signature_hash: str | None = None,
     purposes: Collection[str] = ("serverAuth", "clientAuth"),
 ) -> Issuer:
-    """An issuer from PEM texts.
+    """Parses and checks an issuer from PEM texts.
 
     Whether a CA is valid now is not asked: a function that runs on would see nothing of it. Certificates are clamped
     to every CA, `warnings` says in time that one ends, and what is too late is refused.
@@ -144,13 +144,13 @@ def load(
 
     Raises:
         ConfigurationError: a certificate is unreadable, no CA, out of order, not in the trust bundle, or one that some
-            relying party would not accept a leaf under; names each and what is allowed.
+            relying party would not accept a leaf under; names each and what it must be.
     """
     certificates = chain.certificates("certificate", certificate)
     anchors = chain.certificates("trust_bundle", trust_bundle)
     path = chain.path_of(certificates, anchors, purposes=purposes)
-    _refuse("certificate", chain.complaints(path, purposes=purposes))
-    _refuse("trust_bundle", filter(None, map(checks.anchor_complaint, anchors)))
+    _refuse("certificate", chain.violations(path, purposes=purposes))
+    _refuse("trust_bundle", filter(None, map(checks.anchor_violation, anchors)))
     return Issuer(
         key_version=key_version,
         certificates=certificates,
@@ -174,12 +174,13 @@ def refuse_names(issuer: Issuer, dns_names: Collection[str]) -> None:
     refused = chain.not_permitted(issuer.path, dns_names=dns_names)
     if refused:
         raise ConfigurationError(
-            f"issuer.certificate: name constraints do not permit {', '.join(refused)}, which the profile certifies"
+            f"issuer.certificate: Forbidden: name constraints do not permit {', '.join(refused)}, which the profile"
+            " certifies"
         )
 
 
 def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
-    """The algorithm to sign with, once KMS's key is proved to be the CA certificate's.
+    """Returns the algorithm to sign with, once KMS's key is proved to be the CA certificate's.
 
     Raises:
         ConfigurationError: another key, an algorithm that signs no certificates here, or too weak a protection.
@@ -191,36 +192,36 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
         raise ConfigurationError(f"{where}: {error}") from error
     if not protects(key.protection_level, issuer.protection_level):
         raise ConfigurationError(
-            f"{where}: protection level {key.protection_level}, configured is at least {issuer.protection_level}:"
+            f"{where}: protection level is {key.protection_level}, must be at least {issuer.protection_level}:"
             f" {_protection_remedy(key.protection_level)}"
         )
     ca = checks.name_of(issuer.certificate)
     public_key = public_key_of(key.pem)
     if public_key is None or subject_public_key_info(public_key) != _spki(issuer.certificate):
         raise ConfigurationError(
-            f"{where}: its public key is not that of the CA certificate {ca}:"
+            f"{where}: its public key must be that of the CA certificate {ca}:"
             " configure the certificate of this key version"
         )
     kind = kind_of(issuer.certificate.public_key())
     if kind != algorithm.key:
         raise ConfigurationError(
-            f"{where}: algorithm {algorithm.name} is for {algorithm.key} keys, that of {ca} is {kind}"
+            f"{where}: algorithm {algorithm.name} is for {algorithm.key} keys, the key of {ca} is {kind}"
         )
     return algorithm
 
 
 def protects(got: str, least: str) -> bool:
-    """Whether a protection level is at least another; unknown ones protect nothing."""
+    """Tells whether a protection level is at least another; unknown ones protect nothing."""
     return got in PROTECTION_LEVELS and PROTECTION_LEVELS.index(got) >= PROTECTION_LEVELS.index(least)
 
 
 def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes) -> bool:
-    """Whether a signature over data is by the pinned CA certificate's key."""
+    """Tells whether a signature over data is by the pinned CA certificate's key."""
     return verifies(issuer.certificate.public_key(), algorithm, signature=signature, data=data)
 
 
 def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIFETIME) -> tuple[Expiry, ...]:
-    """The CAs of the path whose end must be prepared for, or has begun to shorten certificates.
+    """Returns the CAs of the path whose end must be prepared for, or has begun to shorten certificates.
 
     A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its
     last 30 days, however short certificates live, and a CA that is not valid yet. The 90 days before are a WARNING: a
@@ -265,10 +266,10 @@ def _protection_remedy(got: str) -> str:
     return "use a key of that level, or say in issuer.protection_level that less is enough"
 
 
-def _refuse(key: str, complaints: Iterable[str]) -> None:
-    found = "; ".join(complaints)
+def _refuse(key: str, violations: Iterable[str]) -> None:
+    found = "; ".join(violations)
     if found:
-        raise ConfigurationError(f"issuer.{key}: {found}")
+        raise ConfigurationError(f"issuer.{key}: Invalid value: {found}")
 
 
 def _spki(certificate: x509.Certificate) -> bytes:

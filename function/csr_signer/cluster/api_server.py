@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether HTTP calls it a success."""
+        """Tells whether HTTP calls it a success."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
 
 
@@ -159,7 +159,7 @@ class ApiServer:
         media_type: str = "application/json",
         patience: Patience = OF_ITEM,
     ) -> Answer | NoAnswer:
-        """One HTTP exchange.
+        """Sends one HTTP request and reads its response.
 
         Args:
             method: of HTTP.
@@ -233,7 +233,7 @@ class ApiServer:
         )
 
     def _lacks(self, right: Right) -> bool:
-        """Whether the API server says so of each name; what it does not answer is not confirmed."""
+        """Tells whether the API server denies the right for each name; what it does not answer is not confirmed."""
         return all(self._denies(right, name) for name in right.names or ("",))
 
     def _denies(self, right: Right, name: str) -> bool:
@@ -259,7 +259,7 @@ class ApiServer:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether the API server itself refuses the request, and will do so again."""
+    """Tells whether the API server itself refuses the request, and will do so again."""
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - HTTP's class of client errors
     return is_client_error and answer.status not in _TRANSIENT and Status.of(answer.body) is not None
 

@@ -18,7 +18,7 @@ from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
-from csr_signer.violation import quote
+from csr_signer.violation import LONGEST_SENTENCE, quote
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class KubernetesCluster:
         self._api = ApiServer(client)
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None:
-        """The CSR of a name.
+        """Reads the CSR of a name.
 
         Raises:
             ItemError: the API server answers this call with a fault, but serves the function.
@@ -56,14 +56,14 @@ class KubernetesCluster:
         return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
 
     def get_pod(self, identity: PodIdentity) -> Pod | None:
-        """The pod of a namespace and name; whether it is the token's is `attest`'s question."""
+        """Reads the pod of a namespace and name; whether it is the token's is `attest`'s question."""
         namespace, name = identity.namespace, identity.pod_name
         # A right that is missing in one namespace concerns its pods alone, so it is not asked for.
         answer = self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
         return self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
 
     def get_node(self, name: str) -> Node | None:
-        """A node, as the pod's spec names it."""
+        """Reads a node, as the pod's spec names it."""
         answer = self._call("GET", NODES, {"name": name}, kind="nodes")
         return self._read(answer, lambda body: Node.from_api(body, name=name))
 
@@ -88,7 +88,7 @@ class KubernetesCluster:
         return self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
 
     def report_on_pod(self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime) -> None:
-        """A Kubernetes Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
+        """Creates an Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
 
         Its name follows from the CSR's uid, so that a repeated refusal is one Event.
         """
@@ -152,7 +152,7 @@ class KubernetesCluster:
         kind: str = "",
         rights: Sequence[Right] = (),
     ) -> bytes | None:
-        """One call about one item; None where the object is gone.
+        """Makes one call about one item; None where the object is gone.
 
         Args:
             method: of HTTP.
@@ -173,7 +173,8 @@ class KubernetesCluster:
         status = Status.of(answer.body)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
-        text = f"{where}: {answer.status}: {quote('no Kubernetes Status' if status is None else status.message)}"
+        said = "no Kubernetes Status" if status is None else quote(status.message, most=LONGEST_SENTENCE)
+        text = f"{where}: {answer.status}: {said}"
         if answer.status == HTTPStatus.CONFLICT:
             raise ConflictError(text)
         user = self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
@@ -182,7 +183,7 @@ class KubernetesCluster:
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
     def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
-        """The object in a successful response; None where it is gone."""
+        """Parses the object in a successful response; None where it is gone."""
         if body is None:
             return None
         try:
@@ -193,13 +194,13 @@ class KubernetesCluster:
 
 
 def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:
-    """The status with one more condition: a patch replaces the whole list."""
+    """Returns the status with one more condition: a patch replaces the whole list."""
     condition = {"type": kind, "status": "True", "reason": reason, "message": message}
     return {"conditions": [*csr.stored_conditions, condition]}
 
 
 def _rights_to_write(subresource: str, signer_name: str) -> tuple[Right, ...]:
-    """The rights of RBAC and of the admission plugins CertificateApproval and CertificateSigning."""
+    """Returns the rights of RBAC and of the admission plugins CertificateApproval and CertificateSigning."""
     verb = "approve" if subresource == "approval" else "sign"
     names = (signer_name, f"{signer_name.partition('/')[0]}/*")
     return (

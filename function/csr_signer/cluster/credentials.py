@@ -37,7 +37,7 @@ BEARER: Final = "BearerToken"
 
 
 def api_client(cluster: ClusterConfiguration) -> ApiClient:
-    """A client of one cluster's API server, as its configuration says.
+    """Makes a client of one cluster's API server, as its configuration says.
 
     Raises:
         ConfigurationError: the kubeconfig or the CA cannot be used.
@@ -74,7 +74,7 @@ def _use_kubeconfig(settings: Configuration, path: str) -> None:
 
 
 def _share_tls(client: ApiClient, settings: Configuration) -> None:
-    """One TLS context for all connections.
+    """Gives all connections one TLS context.
 
     urllib3 otherwise makes one for each, which reads the CA file again: 30 ms of CPU and a megabyte where that is the
     system's roots, at the moment when a burst of requests opens all connections.
@@ -137,7 +137,7 @@ def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
 
 
 def _short_request() -> google_transport.Request:
-    """The transport to the metadata server and IAM Credentials: a token takes several calls, so each must be short."""
+    """Makes the transport to the metadata server and IAM Credentials; a token takes several calls, each short."""
     return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 

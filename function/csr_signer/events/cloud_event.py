@@ -62,7 +62,7 @@ class RequestReference:
 
 
 def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
-    """The reference in a request.
+    """Parses a request into the reference that its event holds.
 
     Args:
         request: structured or binary CloudEvent 1.0 over HTTP, at most 64 KiB with its length declared.
@@ -72,7 +72,7 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         EventError: it is no event of ours; the text names the attribute, never its value.
     """
     if request.content_length is None or request.content_length > LARGEST_EVENT:
-        raise EventError(f"content-length: absent or over {LARGEST_EVENT}")
+        raise EventError(f"content-length: Invalid value: must be present, and at most {LARGEST_EVENT}")
     try:
         event = from_http(dict(request.headers), request.get_data())
         attributes = event.get_attributes()
@@ -81,12 +81,12 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         raise EventError("the request is no CloudEvent") from error
     event_id = attributes.get("id")
     if not isinstance(event_id, str) or not event_id:
-        raise EventError("id: allowed is a text that is not empty")
+        raise EventError("id: Invalid value: must be a text that is not empty")
     if attributes.get("type") != EVENT_TYPE:
-        raise EventError(f"type: allowed is {EVENT_TYPE}")
+        raise EventError(f"type: Unsupported value: supported values: {EVENT_TYPE}")
     key = next((key for key, cluster in clusters.items() if cluster.source == attributes.get("source")), None)
     if key is None:
-        raise EventError("source: not one of the configured clusters'")
+        raise EventError("source: Unsupported value: must be that of a configured cluster")
     _check_invoker(request, clusters[key])
     name, uid = _subject(data, attributes.get("subject"))
     return RequestReference(
@@ -99,14 +99,14 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
 
 
 def answer(outcome: Outcome) -> Response:
-    """The HTTP answer of an outcome."""
+    """Returns the HTTP answer of an outcome."""
     retry_after = outcome.retry_after if isinstance(outcome, Deferred) else None
     reason = getattr(outcome, "reason", "")
     return _response(outcome.status, {"outcome": outcome.name, "reason": reason}, retry_after)
 
 
 def answer_fault(error: SignerError) -> Response:
-    """The HTTP answer of a fault: its kind and nothing of what was sent, or of what is inside."""
+    """Returns the HTTP answer of a fault: its kind, and nothing of what was sent or of what is inside."""
     return _response(error.status, {"outcome": "fault", "reason": type(error).__name__}, error.retry_after)
 
 
@@ -117,21 +117,21 @@ def _response(status: int, body: Mapping[str, str], retry_after: int | None) -> 
 
 def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - whatever the event held
     if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(data.get("uid"), str):
-        raise EventError("data: allowed is an object with name and uid")
+        raise EventError("data: Invalid value: must be an object with name and uid")
     name, uid = data["name"], data["uid"]
     if subject != name:
-        raise EventError("subject: is not data.name")
+        raise EventError("subject: Invalid value: must be data.name")
     if not 1 <= len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME or name in (".", ".."):
-        raise EventError(f"data.name: allowed are 1 to {LONGEST_NAME} bytes, and neither . nor ..")
+        raise EventError(f"data.name: Invalid value: must have 1 to {LONGEST_NAME} bytes, and be neither . nor ..")
     if _UNSAFE_IN_NAME.search(name) or not name.isprintable():
-        raise EventError("data.name: no slash, percent sign or control character is allowed")
+        raise EventError("data.name: Invalid value: must not have a slash, percent sign or control character")
     if not _UID.fullmatch(uid):
-        raise EventError("data.uid: allowed is a UUID in lower case")
+        raise EventError("data.uid: Invalid value: must be a UUID in lower case")
     return name, uid
 
 
 def _trace_id(*parents: object) -> str:
-    """The first trace that is named: by the HTTP header, or by the event where an intermediary dropped the header."""
+    """Returns the first trace that is named: by the HTTP header, or by the event if the header was dropped."""
     traces = (_TRACE_PARENT.fullmatch(parent) for parent in parents if isinstance(parent, str))
     return next((trace[1] for trace in traces if trace), "")
 
@@ -151,6 +151,6 @@ def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         email, verified = claims["email"], claims.get("email_verified")
     except (IndexError, KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
-        raise EventError("the caller's token names no email") from error
+        raise EventError("the caller's token: Required value: must name an email") from error
     if verified is not True or email not in cluster.invokers:
-        raise EventError("the caller is not one of the cluster's invokers")
+        raise EventError("the caller's token: Forbidden: its email is not among the cluster's invokers")

@@ -49,7 +49,7 @@ class IssuedCertificate:
 
 
 def build(permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> bytes:
-    """DER of the TBSCertificate (RFC 5280 §4.1.2) that a permit stands for; not cleared for signing yet (`lint`)."""
+    """Builds the TBSCertificate of a permit in DER (RFC 5280 §4.1.2); `lint` has not cleared it for signing yet."""
 
     def encoded(serial_number: int) -> bytes:
         return der.encode(
@@ -72,7 +72,7 @@ def build(permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> byte
 
 
 def serial_number(permit: Permit, unnumbered: bytes) -> int:
-    """159 bits of SHA-256 over a domain tag, the cluster, the CSR's uid and the TBSCertificate with serial number 0.
+    """Returns 159 bits of SHA-256 over a domain tag, the cluster, the CSR's uid and the unnumbered certificate.
 
     Each part goes in with its length, so that no two inputs read the same.
     """
@@ -83,7 +83,7 @@ def serial_number(permit: Permit, unnumbered: bytes) -> int:
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: SignatureAlgorithm) -> IssuedCertificate:
-    """The certificate around cleared bytes and their signature.
+    """Assembles the certificate around cleared bytes and their signature.
 
     Raises:
         IntegrityError: the signature is not the pinned CA key's over exactly these bytes.
@@ -109,7 +109,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
 
 
 def algorithm_identifier(algorithm: SignatureAlgorithm) -> der.AlgorithmIdentifier:
-    """The AlgorithmIdentifier of a signature (RFC 4055 §5: NULL parameters for RSA; RFC 5758 §3.2: none for ECDSA)."""
+    """Returns a signature's AlgorithmIdentifier (RFC 4055 §5: NULL for RSA; RFC 5758 §3.2: none for ECDSA)."""
     return der.AlgorithmIdentifier(algorithm=algorithm.identifier, parameters=asn1.Null() if algorithm.rsa else None)
 
 
@@ -136,7 +136,7 @@ def _extensions(permit: Permit, issuer: Issuer) -> list[der.Extension]:
 
 
 def key_identifier(subject_public_key: bytes) -> bytes:
-    """RFC 7093 §2 method 1: the leftmost 160 bits of SHA-256 over the key's BIT STRING value."""
+    """Returns the leftmost 160 bits of SHA-256 over the key's BIT STRING value (RFC 7093 §2 method 1)."""
     return hashlib.sha256(subject_public_key).digest()[:20]
 
 
@@ -152,19 +152,19 @@ def _general_names(permit: Permit) -> der.GeneralNames:
 
 
 def encoded_time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
-    """UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5)."""
+    """Returns UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5)."""
     moment = moment.astimezone(UTC)
     kind = asn1.UTCTime if moment.year < _FIRST_GENERALIZED_YEAR else asn1.GeneralizedTime
     return kind(moment)
 
 
 def is_for(issued: x509.Certificate, request: CertificationRequest | Violation) -> bool:
-    """Whether a certificate holds the key of a request."""
+    """Tells whether a certificate holds the key of a request."""
     if isinstance(request, Violation) or request.public_key is None:
         return False
     return subject_public_key_info(issued.public_key()) == request.public_key.subject_public_key_info
 
 
 def tbs_sha256(issued: x509.Certificate) -> str:
-    """Hex SHA-256 of a certificate's TBSCertificate: how audit records name it."""
+    """Returns the hex SHA-256 of a certificate's TBSCertificate: how audit records name it."""
     return hashlib.sha256(issued.tbs_certificate_bytes).hexdigest()

@@ -24,14 +24,13 @@ from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ItemError
 from csr_signer.objects.pod import Address
 from csr_signer.policy.decision import Permit
+from csr_signer.rfc1123 import LABEL
 
 LARGEST_CERTIFICATE: Final = 16 * 1024
 _SERIAL_DOMAIN: Final = b"kms-csr-signer serial number v1"
 _LONGEST_HOST: Final = 253
-# RFC 1034 §3.5 with RFC 1123 §2.1; no wildcard, and a letter in the last label, so that no address passes for a name.
-_HOST: Final = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*(?=[0-9-]*[a-z])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-)
+# No wildcard, and a letter in the last label, so that no address passes for a name (RFC 1123 §2.1).
+_HOST: Final = re.compile(rf"(?:{LABEL}\.)*(?=[0-9-]*[a-z]){LABEL}")
 _TAGS: Final = [0xA0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30, 0xA3]  # RFC 5280 §4.1: no unique identifiers
 _OCTET_STRING, _UTC_TIME, _GENERALIZED_TIME = 0x04, 0x17, 0x18
 _FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 §4.1.2.5
@@ -66,7 +65,7 @@ class TBSCertificate:
 
     @property
     def sha256(self) -> str:
-        """Hex SHA-256 of the bytes: how audit records and KMS's log name them."""
+        """Returns the hex SHA-256 of the bytes: how audit records and KMS's log name them."""
         return hashlib.sha256(self.der).hexdigest()
 
 
@@ -75,7 +74,7 @@ class LintError(ItemError):
 
 
 def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> TBSCertificate:
-    """The bytes, cleared.
+    """Clears bytes for signing, if they are what was permitted.
 
     Raises:
         LintError: a field differs from permit, issuer or the certificate profile; names every such field.
@@ -85,7 +84,7 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
         children = _children(encoded)
         if [child[0] for child in children] != _TAGS:
             raise LintError("lint: not as permitted: structure")
-        findings = [
+        violations = [
             *_permit(permit, issuer),
             *_encoding(children, permit, algorithm),
             *_fields(encoded, certificate, permit, issuer),
@@ -93,13 +92,13 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
         ]
     except (ValueError, TypeError, *_UNREADABLE) as error:
         raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
-    if findings:
-        raise LintError(f"lint: not as permitted: {', '.join(findings)}")
+    if violations:
+        raise LintError(f"lint: not as permitted: {', '.join(violations)}")
     return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
 
 
 def _permit(permit: Permit, issuer: Issuer) -> list[str]:
-    """What no certificate of this product is for, whatever profile, configuration or policy said."""
+    """Finds what no certificate of this product may have, whatever profile, configuration or policy said."""
     names, addresses = permit.dns_names, permit.ip_addresses
     holds = {
         "common name is no system user's": not permit.common_name.startswith("system:"),
@@ -120,7 +119,7 @@ def _certifiable(address: Address) -> bool:
 
 
 def _encoding(children: list[bytes], permit: Permit, algorithm: SignatureAlgorithm) -> list[str]:
-    """What pyca reads over without a word: the inner algorithm, the kinds of times and of strings, any key's bytes."""
+    """Finds what pyca does not report: inner algorithm, kinds of times and strings, the key's bytes."""
     times = [_UTC_TIME if moment.year < _FIRST_GENERALIZED_YEAR else _GENERALIZED_TIME for moment in _validity(permit)]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.common_name)])
     holds = {
@@ -157,7 +156,7 @@ def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issue
 
 
 def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
-    """Kinds, criticality and the very bytes of all values, as pyca writes them."""
+    """Finds extensions whose kind, criticality or bytes are not as pyca writes them."""
     expected: dict[type, tuple[bool, x509.ExtensionType]] = {
         x509.BasicConstraints: (True, x509.BasicConstraints(ca=False, path_length=None)),
         x509.KeyUsage: (True, _key_usage(rsa=permit.public_key.rsa)),
@@ -184,7 +183,7 @@ def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, 
 
 
 def _serial_number(children: list[bytes], permit: Permit) -> bytes:
-    """INTEGER of the number that follows from everything else (design: exactly once): positive, at most 20 octets."""
+    """Returns the INTEGER of the number that follows from everything else: positive, at most 20 octets."""
     unnumbered = _element(0x30, b"".join([children[0], b"\x02\x01\x00", *children[2:]]))
     parts = [_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered]
     text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -212,7 +211,7 @@ def _alternative_names(permit: Permit) -> x509.SubjectAlternativeName:
 
 
 def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
-    """RFC 7093 §2 method 1, from the key as pyca reads it."""
+    """Returns the identifier of RFC 7093 §2 method 1, from the key as pyca reads it."""
     key = certificate.public_key()
     if hasattr(key, "curve"):
         bits = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
@@ -222,7 +221,7 @@ def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIde
 
 
 def _with_empty_signature(encoded: bytes, algorithm: SignatureAlgorithm) -> bytes:
-    """A certificate around the bytes, so that pyca reads them; written without the builder's encoder."""
+    """Wraps the bytes into a certificate, so that pyca reads them; written without the builder's encoder."""
     return _element(0x30, encoded + _algorithm_identifier(algorithm) + _element(0x03, b"\x00"))
 
 
@@ -233,7 +232,7 @@ def _algorithm_identifier(algorithm: SignatureAlgorithm) -> bytes:
 
 
 def _children(element: bytes) -> list[bytes]:
-    """The elements inside a constructed one that pyca has parsed: all lengths are known to be good."""
+    """Returns the elements inside a constructed one that pyca has parsed: all lengths are known to be good."""
     starts = [_content(element, 0)]
     while starts[-1] < len(element):
         content = _content(element, starts[-1])

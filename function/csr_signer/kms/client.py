@@ -27,7 +27,7 @@ _CHANNEL_OPTIONS: Final = (
 
 
 def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> kms_v1.KeyManagementServiceClient:
-    """The one place that makes clients.
+    """Makes a client; nothing else does.
 
     Args:
         endpoint: host name of another TLS endpoint; None: the public one.
@@ -70,11 +70,11 @@ class Connection:
         self._guard = threading.Lock()
 
     def get_public_key(self, **options: Any) -> kms_v1.PublicKey:  # noqa: ANN401 - the client's own
-        """GetPublicKey."""
+        """Calls GetPublicKey."""
         return self._ask(lambda client: client.get_public_key(**options))
 
     def asymmetric_sign(self, **options: Any) -> kms_v1.AsymmetricSignResponse:  # noqa: ANN401 - the client's own
-        """AsymmetricSign."""
+        """Calls AsymmetricSign."""
         return self._ask(lambda client: client.asymmetric_sign(**options))
 
     def _ask(self, question: Callable[[kms_v1.KeyManagementServiceClient], T]) -> T:

@@ -27,7 +27,7 @@ from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_ke
 from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.kms import status as kms_status
+from csr_signer.kms import status
 from csr_signer.kms.client import Connection
 from csr_signer.kms.status import Status
 from csr_signer.single_flight import SingleFlight
@@ -91,7 +91,7 @@ class CloudKmsKey:
         self._proved: KmsPublicKey | None = None
 
     def public_key(self) -> KmsPublicKey:
-        """The public key, asked for once per process: GetPublicKey counts as a cryptographic request.
+        """Returns the public key, asked for once per process: GetPublicKey counts as a cryptographic request.
 
         Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
         it is asked for again after RECHECK_SECONDS.
@@ -104,7 +104,7 @@ class CloudKmsKey:
         return self._known() or self._fetch.get(self._fetch_public_key)
 
     def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey) -> Signature:
-        """A signature over cleared bytes; nothing else is asked of KMS.
+        """Signs cleared bytes; nothing else is asked of KMS.
 
         Args:
             tbs: what `issuance.lint` cleared.
@@ -165,7 +165,7 @@ class CloudKmsKey:
     def _asymmetric_sign(
         self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
     ) -> bytes:
-        # The checksum is made anew for each attempt, so that a complaint about it is a complaint about the way.
+        # The checksum is made anew for each attempt, so that a refusal of it says that the way is at fault.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         request = {
             "name": self.key_version,
@@ -204,29 +204,29 @@ class CloudKmsKey:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
-        """What kind of failure it is, how many of that kind end the question, and as which fault."""
+        """Returns the kind of a failure, how many of that kind end the question, and the fault that they are."""
         where = f"key version {self.key_version}"
         if isinstance(error, exceptions.GoogleAPICallError):
-            status = _status(error)
-            if not status.complains_of_checksum and not status.complains_of_length:
-                fault = kms_status.fault(status, key_version=self.key_version)
-                most = 1 if isinstance(fault, ConfigurationError) else kms_status.ATTEMPTS.get(status.code, 1)
-                return status.code, most, fault
-            what = "it refuses a checksum that is right" if status.complains_of_checksum else "it is too long"
-            error = _WrongAnswerError(f"{what}: {quote(status.message)}")
+            ended = _status(error)
+            if not ended.refuses_checksum and not ended.refuses_length:
+                fault = status.fault(ended, key_version=self.key_version)
+                most = 1 if isinstance(fault, ConfigurationError) else status.ATTEMPTS.get(ended.code, 1)
+                return ended.code, most, fault
+            what = "it refuses a checksum that is right" if ended.refuses_checksum else "it is too long"
+            error = _WrongAnswerError(f"{what}: {quote(ended.message)}")
         if isinstance(error, _WrongAnswerError):
             return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
 
 
 def _trace(tbs: TBSCertificate) -> Metadata:
-    """The trace of a CSR: its uid without dashes, as in the exporter's events and log (W3C Trace Context)."""
+    """Returns a CSR's trace: its uid without dashes, as in the exporter's events and log (W3C Trace Context)."""
     uid = _PURPOSE.fullmatch(tbs.purpose)
     return (("traceparent", f"00-{uid[1].replace('-', '')}-{tbs.sha256[:16]}-01"),) if uid else ()
 
 
 def _called(call: Callable[[], T]) -> T:
-    """The answer, or the status that ended the call.
+    """Returns the answer, or raises the status that ended the call.
 
     The library reads a status's details before it raises the status, and raises something else where they are garbage,
     or name another code: the status counts all the same.
@@ -243,7 +243,7 @@ def _called(call: Callable[[], T]) -> T:
 
 def _require(right: object, check: str, got: object, expected: object) -> None:
     if not right:
-        raise _WrongAnswerError(f"{check}: got {got}, expected {expected}")
+        raise _WrongAnswerError(f"{check}: Invalid value: {got}: must be {expected}")
 
 
 def _require_checksum(field: str, got: int | None, content: bytes) -> None:
@@ -266,5 +266,5 @@ def _status(error: exceptions.GoogleAPICallError) -> Status:
 
 
 def _enum_name(value: object) -> str:
-    """The name of a value of an enumeration; the number of one that is newer than the library, which nothing allows."""
+    """Returns the name of an enumeration's value; for one that the library does not know, its number."""
     return getattr(value, "name", str(value))

@@ -102,22 +102,22 @@ class Status:
 
     @property
     def text(self) -> str:
-        """Everything that can be searched for words."""
+        """Returns everything that can be searched for words."""
         return " ".join((self.message, *self.reasons))
 
     @property
-    def complains_of_checksum(self) -> bool:
-        """Whether KMS says that what arrived is not what its checksum was made of: damaged on the way."""
+    def refuses_checksum(self) -> bool:
+        """Tells whether KMS says that what arrived does not match its checksum: it was damaged on the way."""
         return self.code == "INVALID_ARGUMENT" and _CHECKSUM.search(self.text) is not None
 
     @property
-    def complains_of_length(self) -> bool:
-        """Whether gRPC says that the answer was too long to be one."""
+    def refuses_length(self) -> bool:
+        """Tells whether gRPC says that the answer was too long to be one."""
         return self.code == "RESOURCE_EXHAUSTED" and _TOO_LONG in self.message
 
 
 def fault(status: Status, *, key_version: str) -> SignerError:
-    """The fault that a status is, once nobody asks again; its message names the key version and the remedy."""
+    """Returns the fault that a status is, once nobody asks again; it names the key version and the remedy."""
     where = f"key version {key_version}"
     # Without the name, which stands before it: what is said at the end must not be cut.
     words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"
@@ -139,7 +139,7 @@ def _bounded(seconds: float | None) -> int | None:
 
 
 def _state(status: Status) -> str:
-    """The key version's state, empty where nothing is said of it."""
+    """Returns the key version's state, empty where nothing is said of it."""
     if status.code != "FAILED_PRECONDITION":
         return ""
     named = [reason.removeprefix(_STATE_REASON) for reason in status.reasons if reason.startswith(_STATE_REASON)]

@@ -68,7 +68,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
-    size: int
+    size: int = field(compare=False)
     name: str
     uid: str
     resource_version: str
@@ -86,7 +86,7 @@ class CertificateSigningRequest:
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
-        """The API server's JSON as a value.
+        """Parses the API server's JSON.
 
         Args:
             document: the answer.
@@ -142,7 +142,7 @@ def _text(value: object) -> str:
 
 
 def _version(value: object) -> str:
-    """A resourceVersion, which records repeat: an API server must not make a record longer than Cloud Logging takes."""
+    """Returns a resourceVersion that records can repeat: a record has a bound, for Cloud Logging."""
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):
         raise ValueError("metadata.resourceVersion: Invalid value: must have 1 to 128 printable ASCII characters")
     return value

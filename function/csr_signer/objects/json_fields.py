@@ -33,7 +33,7 @@ _PIECE: Final = 1 << 16
 def read(
     document: bytes, kind: str, mask: dict[str, Mask], *, name: str, namespace: str | None = None
 ) -> dict[str, Any]:
-    """The object that was asked for, as far as the mask names it.
+    """Parses the object that was asked for, as far as the mask names it.
 
     Args:
         document: the answer.
@@ -52,13 +52,13 @@ def read(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnavailableError(f"the API server answered with no {kind}: {quote(str(error))}") from error
     if got != (kind, name, namespace, str, True):
-        raise UnavailableError(f"the API server answered with no {kind} of the name asked for: got {quote(got[:3])}")
+        raise UnavailableError(f"the API server answered with no {kind} {quote(name)}: {quote(got[:3])}")
     selected: dict[str, Any] = api
     return selected
 
 
 def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
-    """What the mask names of a JSON document; the last of two equal keys.
+    """Parses what the mask names of a JSON document; of two equal keys, the last.
 
     Raises:
         ValueError: it is no JSON, or has a number of more than 64 bits.
@@ -77,7 +77,7 @@ def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _as_utf_8(document: bytes) -> bytes:
-    """The document, with a question mark in place of each byte that is no UTF-8.
+    """Returns the document, with a question mark in place of each byte that is no UTF-8.
 
     A client may write such bytes into managedFields, and kube-apiserver shows them as they are.
     """

@@ -64,7 +64,7 @@ class Pod:
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str, namespace: str) -> "Pod":
-        """The API server's JSON as a value.
+        """Parses the API server's JSON.
 
         Args:
             document: the answer.
@@ -104,7 +104,7 @@ class Node:
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "Node":
-        """The API server's JSON as a value.
+        """Parses the API server's JSON.
 
         Args:
             document: the answer.

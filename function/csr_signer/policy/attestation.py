@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from csr_signer import field_error
 from csr_signer.objects.csr import Requester
 from csr_signer.objects.pod import Address, Node, Pod, PodIdentity
+from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
 from csr_signer.violation import Violation, quote
 
 _EXTRA: Final = "authentication.kubernetes.io/"
@@ -20,9 +22,7 @@ POD_UID: Final = _EXTRA + "pod-uid"
 NODE_NAME: Final = _EXTRA + "node-name"
 CREDENTIAL_ID: Final = _EXTRA + "credential-id"
 
-# Names go into a URL, so they are matched in full before: RFC 1123 label and subdomain, as Kubernetes validates them.
-_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+# Names go into a URL, so they are matched in full before.
 _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TEXT: Final = re.compile(r".+", re.DOTALL)
 
@@ -45,7 +45,7 @@ class Attestation:
 
 
 def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity | tuple[Violation, ...]:
-    """The pod that the requester's token is bound to, or every reason why there is none.
+    """Returns the pod that the requester's token is bound to, or every reason why there is none.
 
     Args:
         requester: whom the API server saw.
@@ -54,9 +54,10 @@ def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity
     violations: list[Violation] = []
     prefix, _, rest = requester.username.partition("system:serviceaccount:")
     namespace, _, service_account = rest.partition(":")
-    if prefix or not _LABEL.fullmatch(namespace) or not _SUBDOMAIN.fullmatch(service_account) or not requester.uid:
-        got = quote(requester.username)
-        violations.append(Violation(code="requester.not_a_pod", message=f"{got} with a uid is no service account"))
+    if prefix or not IS_LABEL.fullmatch(namespace) or not IS_SUBDOMAIN.fullmatch(service_account) or not requester.uid:
+        must = "must be system:serviceaccount:NAMESPACE:NAME, with a uid"
+        message = field_error.invalid("spec.username", requester.username, must)
+        violations.append(Violation(code="requester.not_a_pod", message=message))
     else:
         violations += _check_groups(requester, namespace)
     violations += _check_extra(requester, credential_id=credential_id)
@@ -72,7 +73,7 @@ def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity
 
 
 def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> Attestation:
-    """The chain of proof's last links: the live pod against the token.
+    """Compares the live pod with the token: the last links of the chain of proof.
 
     Args:
         identity: of the token.
@@ -81,23 +82,24 @@ def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> 
         node: the pod's node, where its addresses are to be certified; None where nobody asked for it.
     """
     if pod is None or pod.uid != identity.pod_uid:
-        got = "no pod of that name" if pod is None else f"a pod with uid {quote(pod.uid)}"
-        gone = _violation("gone", f"pod {identity.pod_name!r} with uid {identity.pod_uid!r} is gone: got {got}")
+        found = "there is no pod of that name" if pod is None else f"the pod of that name has uid {quote(pod.uid)}"
+        detail = f"must exist with uid {quote(identity.pod_uid)}; {found}"
+        gone = _violation("gone", field_error.not_found(f"spec.extra[{POD_NAME}]", identity.pod_name, detail))
         return Attestation(identity=identity, pod=None, violations=(gone,))
     violations: list[Violation] = []
     if pod.service_account != identity.service_account:
-        violations.append(
-            _violation(
-                "service_account",
-                f"got {quote(pod.service_account)}, the token's is {identity.service_account!r}",
-            )
-        )
+        must = f"must be the token's, {quote(identity.service_account)}"
+        message = field_error.invalid("pod.spec.serviceAccountName", pod.service_account, must)
+        violations.append(_violation("service_account", message))
     if identity.node_name is not None and pod.node_name != identity.node_name:
-        violations.append(_violation("node", f"got {quote(pod.node_name)}, the token's is {quote(identity.node_name)}"))
+        must = f"must be the token's, {quote(identity.node_name)}"
+        violations.append(_violation("node", field_error.invalid("pod.spec.nodeName", pod.node_name, must)))
     if pod.terminating:
-        violations.append(_violation("terminating", f"pod {identity.pod_name!r} is being deleted"))
+        why = f"pod {quote(identity.pod_name)} is being deleted"
+        violations.append(_violation("terminating", field_error.forbidden("pod.metadata.deletionTimestamp", why)))
     if pod.finished:
-        violations.append(_violation("finished", f"pod {identity.pod_name!r} has finished"))
+        why = f"pod {quote(identity.pod_name)} has finished"
+        violations.append(_violation("finished", field_error.forbidden("pod.status.phase", why)))
     visible = pod.addresses if node is None else node.addresses
     return Attestation(identity=identity, pod=pod, addresses=visible, violations=tuple(violations))
 
@@ -106,21 +108,22 @@ def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
     allowed = {"system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"}
     if set(requester.groups) == allowed and len(requester.groups) == len(allowed):
         return []
-    message = f"got {quote(', '.join(requester.groups))}, allowed are exactly {', '.join(sorted(allowed))}"
+    message = field_error.invalid("spec.groups", requester.groups, f"must be exactly {', '.join(sorted(allowed))}")
     return [Violation(code="requester.groups", message=message)]
 
 
 def _check_extra(requester: Requester, *, credential_id: bool) -> list[Violation]:
     # What a token must say has exactly one value; what an older API server does not record yet, at most one.
     violations = []
-    forms = {POD_NAME: _SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: _TEXT, NODE_NAME: _TEXT}
+    forms = {POD_NAME: IS_SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: _TEXT, NODE_NAME: _TEXT}
     optional = {NODE_NAME} if credential_id else {NODE_NAME, CREDENTIAL_ID}
     for key, form in forms.items():
         values = requester.extra.get(key, ())
         if key in optional and not values:
             continue
         if len(values) != 1 or not form.fullmatch(values[0]):
-            message = f"got {len(values)} values of {key}, allowed is one: use the pod's own projected token"
+            path, must = f"spec.extra[{key}]", "must have exactly one value; use the pod's own projected token"
+            message = field_error.invalid(path, values, must) if values else field_error.required(path, must)
             violations.append(Violation(code="requester.unbound", message=message))
     return violations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from csr_signer import field_error
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Address
 from csr_signer.policy.attestation import Attestation
@@ -90,7 +91,7 @@ def decide(
     signer: Signer,
     now: datetime,
 ) -> Decision:
-    """The decision. Violations of parsing and attesting are merged with those of the rules.
+    """Returns the decision. Violations of parsing and attesting are merged with those of the rules.
 
     A refusal names everything that is wrong but for one thing: a weak key is looked for only where nothing else is.
     """
@@ -135,7 +136,9 @@ def _defer(
 ) -> Refusal | Deferral:
     text = f"addresses {quote(', '.join(map(str, missing)))} are not visible as the pod's"
     if now - csr.created >= signer.deferral_limit:
-        message = f"{text} after {signer.deferral_limit.total_seconds():.0f} seconds"
+        seconds = f"{signer.deferral_limit.total_seconds():.0f} seconds"
+        must = f"must be visible as the pod's within {seconds}"
+        message = field_error.invalid("spec.request.ipAddresses", list(map(str, missing)), must)
         return _refusal([Violation(code="pod.address_missing", message=message)])
     return Deferral(missing=text, retry_after=DEFERRAL_RETRY)
 
@@ -156,8 +159,8 @@ def _permit(
     left = not_after - now
     if left < lifetime * signer.profile.lifetime.floor or not_before >= not_after:
         message = (
-            f"{max(left, timedelta(0)).total_seconds():.0f} of {lifetime.total_seconds():.0f} seconds are left,"
-            f" allowed is {signer.profile.lifetime.floor:.0%} or more;"
+            f"lifetime: Invalid value: {max(left, timedelta(0)).total_seconds():.0f} of"
+            f" {lifetime.total_seconds():.0f} seconds are left: must be {signer.profile.lifetime.floor:.0%} or more;"
             f" the issuer's chain ends {signer.issuer.not_after:%Y-%m-%d}"
         )
         late = Violation(code="lifetime.too_late", message=message)
@@ -178,7 +181,7 @@ def _permit(
 
 
 def _lifetime(csr: CertificateSigningRequest, signer: Signer) -> timedelta:
-    """`expirationSeconds` is a wish: honoured within the profile's bounds and below the configuration's cap."""
+    """Honours `expirationSeconds`, a wish, within the profile's bounds and below the configuration's cap."""
     bounds = signer.profile.lifetime
     if csr.expiration_seconds is None:
         return min(bounds.default, signer.lifetime)

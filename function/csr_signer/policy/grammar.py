@@ -7,11 +7,10 @@ import re
 from typing import Annotated, Final, Literal
 
 from csr_signer.document import Allowed, matching
+from csr_signer.rfc1123 import DNS_NAME, LABEL
 
 PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
 _HOLE: Final = r"\{(?:namespace|cluster_domain)\}"
-_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
 # A placeholder counts as one character of its label. Whoever creates a pod chooses its name, so that one is a label of
 # its own, and never the last one.
 _PART: Final = rf"(?:[a-z0-9]|{_HOLE})(?:(?:[a-z0-9-]|{_HOLE}){{0,61}}(?:[a-z0-9]|{_HOLE}))?"
@@ -20,17 +19,17 @@ _LAST: Final = rf"(?=[0-9-]*[a-z{{]){_PART}"  # with a letter, so that no addres
 
 RELEASE: Final = r"[0-9]{1,4}\.[0-9]{1,4}"
 
-Release = Annotated[str, matching(RELEASE, 'is MAJOR.MINOR in quotes, for example "3.31"')]
+Release = Annotated[str, matching(RELEASE, 'must be MAJOR.MINOR in quotes, for example "3.31"')]
 """A release of the software that a profile is for."""
 
-Account = Annotated[str, matching(rf"{_LABEL}/{_NAME}", "is NAMESPACE/NAME of a service account")]
+Account = Annotated[str, matching(rf"{LABEL}/{DNS_NAME}", "must be NAMESPACE/NAME of a service account")]
 """A service account."""
 
 RequestName = Annotated[
     str,
     matching(
         r"(?:[A-Za-z0-9._:-]|\{(?:pod|namespace)\}){1,253}",
-        "are 1 to 253 letters, digits and . _ : -, with placeholders {pod} and {namespace}",
+        "must be 1 to 253 letters, digits and . _ : -, with placeholders {pod} and {namespace}",
     ),
 ]
 """The name of a CSR object."""
@@ -39,8 +38,8 @@ CommonName = Annotated[
     str,
     matching(
         rf"(?!system:)(?:\{{pod\}}\.)?(?:[A-Za-z0-9]|{_HOLE})(?:[A-Za-z0-9 ._:-]|{_HOLE}){{0,63}}",
-        "are 1 to 64 letters, digits, spaces and . _ : -, not starting with system:, with placeholders {namespace} and"
-        " {cluster_domain}, and {pod} only as the first of several labels, because whoever creates a pod chooses it",
+        "must be 1 to 64 letters, digits, spaces and . _ : -, not starting with system:, with placeholders {namespace}"
+        " and {cluster_domain}, and {pod} only as the first of several labels, because the pod's creator chooses it",
     ),
 ]
 """The common name of a certificate's subject."""
@@ -49,15 +48,17 @@ DnsName = Annotated[
     str,
     matching(
         rf"(?=.{{1,253}}$)(?:{_INNER}\.)*{_LAST}",
-        "is a DNS name in lower case without a wildcard, with placeholders {namespace} and {cluster_domain}, and {pod}"
-        " only as a whole label that is not the last, because whoever creates a pod chooses it",
+        "must be a DNS name in lower case without a wildcard, with placeholders {namespace} and {cluster_domain}, and"
+        " {pod} only as a whole label that is not the last, because the pod's creator chooses it",
     ),
 ]
 """A dNSName of a certificate."""
 
 AttributeType = Annotated[
     str,
-    matching(r"(?!2\.5\.4\.3$)[0-2](?:\.[0-9]{1,9}){1,15}", "is an OID other than 2.5.4.3, which is the common name"),
+    matching(
+        r"(?!2\.5\.4\.3$)[0-2](?:\.[0-9]{1,9}){1,15}", "must be an OID other than 2.5.4.3, which is the common name"
+    ),
 ]
 """The type of an attribute of a subject."""
 
@@ -67,14 +68,14 @@ Usage = Literal["digital signature", "key encipherment", "key agreement", "serve
 Purpose = Literal["serverAuth", "clientAuth"]
 """An extended key usage that a certificate may have."""
 
-Text = Annotated[str, matching(r"[^\u0000-\u001f\u007f]{1,200}", "are 1 to 200 characters in one line")]
+Text = Annotated[str, matching(r"[^\u0000-\u001f\u007f]{1,200}", "must be 1 to 200 characters in one line")]
 """A text for people and audit records."""
 
 Part = Annotated[
     float,
     Allowed(
         holds=lambda part: 0 < part < 1,
-        text="is a number between 0 and 1",
+        must="must be a number between 0 and 1",
         keywords={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
     ),
 ]

@@ -6,12 +6,14 @@ A profile is a YAML file, shipped in `profiles/` or written by a user. What is n
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, get_args
 
+from csr_signer import field_error
 from csr_signer.document import EACH_ONCE, NOT_EMPTY, STRICT, Duration, Network, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy import grammar
@@ -40,7 +42,7 @@ class Span:
     until: Release | None = None
 
     def includes(self, release: str) -> bool:
-        """Whether a release lies within."""
+        """Tells whether a release lies within."""
         return (self.since is None or _order(self.since) <= _order(release)) and (
             self.until is None or _order(release) <= _order(self.until)
         )
@@ -143,11 +145,11 @@ class Profile:
     namespaces: Literal["written", "configured"] = "written"
 
     def rows_of(self, namespace: str, service_account: str) -> tuple[Component, ...]:
-        """The rows for this service account."""
+        """Returns the rows for this service account."""
         return tuple(row for row in self.components if f"{namespace}/{service_account}" in row.service_accounts)
 
     def of_release(self, release: str | None) -> "Profile":
-        """The rows and names that hold in one release; without a release, only a profile without bounds.
+        """Returns the profile of one release; without a release, only a profile without bounds.
 
         Raises:
             ConfigurationError: the release is malformed or unknown to the profile, or needed and absent.
@@ -155,15 +157,15 @@ class Profile:
         if release is None:
             spans = [self.releases, *(span for row in self.components for span in row.spans())]
             if any(span.since or span.until for span in spans):
-                raise ConfigurationError(f'profile {self.name!r}: needs a release, for example release: "3.31"')
+                must = f'profile {quote(self.name)} needs it, for example release: "3.31"'
+                raise ConfigurationError(field_error.required("profile.release", must))
             return self
         if not re.fullmatch(grammar.RELEASE, release):
-            raise ConfigurationError(f"profile {self.name!r}: release: got {quote(release)}, allowed is MAJOR.MINOR")
+            raise ConfigurationError(field_error.invalid("profile.release", release, "must be MAJOR.MINOR"))
         if not self.releases.includes(release):
-            raise ConfigurationError(
-                f"profile {self.name!r}: release {release} is not known, allowed are"
-                f" {self.releases.since or 'any'} to {self.releases.until or 'any later'}"
-            )
+            known = f"{self.releases.since or 'any'} to {self.releases.until or 'any later'}"
+            must = f"must be one that profile {quote(self.name)} knows: {known}"
+            raise ConfigurationError(field_error.invalid("profile.release", release, must))
         rows = [
             replace(
                 row,
@@ -187,16 +189,12 @@ class Profile:
         used = sorted({_namespace(account) for row in self.components for account in row.service_accounts})
         unused = sorted(set(namespaces) - set(used))
         if unused:
-            raise ConfigurationError(
-                f"profile.namespaces: Unsupported value: {quote(unused)}: supported values: {', '.join(used)}"
-            )
+            raise ConfigurationError(field_error.unsupported("profile.namespaces", unused, used))
         # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
         # create namespaces would create it, and get its certificates.
         if self.namespaces == "configured" and len(used) > 1 and not namespaces:
-            raise ConfigurationError(
-                "profile.namespaces: Required value: must list the namespaces that this cluster uses, of"
-                f" {', '.join(used)}"
-            )
+            must = f"must list the namespaces that this cluster uses, of {', '.join(used)}"
+            raise ConfigurationError(field_error.required("profile.namespaces", must))
         if not namespaces:
             return self
         rows = [
@@ -209,7 +207,7 @@ class Profile:
 
 
 def load(name: str, *, release: str | None, namespaces: Collection[str] = (), folder: Path) -> Profile:
-    """A shipped profile by its name, or a user's by its file name beside the configuration document.
+    """Loads a shipped profile by its name, or a user's by its file name beside the configuration document.
 
     Args:
         name: of the profile or file.
@@ -219,70 +217,68 @@ def load(name: str, *, release: str | None, namespaces: Collection[str] = (), fo
         folder: the configuration document's.
 
     Raises:
-        ConfigurationError: no such profile, or it breaks a rule; names the key, what was got and what is allowed.
+        ConfigurationError: no such profile, or it breaks a rule; names the field, and what it must be.
     """
     path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-        raise ConfigurationError(
-            f"profile {quote(name)}: no such profile, shipped are {shipped}; a file name ends in .yaml"
-        )
+        detail = f"shipped are {shipped}; a file name ends in .yaml"
+        raise ConfigurationError(field_error.not_found("profile.name", name, detail))
     written = read(Profile, path)
-    _refuse(path, [*_lifetime_complaints(written.lifetime), *_span_complaints(written)])
+    _refuse(path, [*_lifetime_violations(written.lifetime), *_span_violations(written)])
     rows = written.of_release(release)
     numbers = [number for number, row in enumerate(written.components) if release is None or row.includes(release)]
-    _refuse(path, list(_row_complaints(dict(zip(numbers, rows.components, strict=True)))))
+    _refuse(path, list(_row_violations(dict(zip(numbers, rows.components, strict=True)))))
     return rows.within(namespaces)
 
 
 # What the types cannot say.
 
 
-def _refuse(path: Path, complaints: list[str]) -> None:
-    if complaints:
-        raise ConfigurationError(f"{path.name}: {'; '.join(complaints)}")
+def _refuse(path: Path, violations: list[str]) -> None:
+    if violations:
+        raise ConfigurationError(f"{path.name}: {'; '.join(violations)}")
 
 
-def _lifetime_complaints(lifetime: Lifetime) -> Iterator[str]:
+def _lifetime_violations(lifetime: Lifetime) -> Iterator[str]:
     if not FLOOR <= lifetime.minimum <= lifetime.default <= lifetime.maximum <= CEILING:
         got = f"{lifetime.minimum}, {lifetime.default}, {lifetime.maximum}"
-        yield f"lifetime: got {got}, allowed is 10m <= minimum <= default <= maximum <= 825d"
+        yield f"lifetime: Invalid value: {got}: must be 10m <= minimum <= default <= maximum <= 825d"
 
 
-def _span_complaints(profile: Profile) -> Iterator[str]:
+def _span_violations(profile: Profile) -> Iterator[str]:
     spans: dict[str, Span] = {"releases": profile.releases}
     for number, row in enumerate(profile.components):
-        where = f"components.{number}"
+        where = f"components[{number}]"
         spans[where] = row
-        spans |= {f"{where}.request_names.{index}": rule for index, rule in enumerate(row.request_names)}
-        spans |= {f"{where}.dns_names.{index}": rule for index, rule in enumerate(row.dns_names)}
+        spans |= {f"{where}.request_names[{index}]": rule for index, rule in enumerate(row.request_names)}
+        spans |= {f"{where}.dns_names[{index}]": rule for index, rule in enumerate(row.dns_names)}
     for where, span in spans.items():
         if span.since and span.until and _order(span.since) > _order(span.until):
-            yield f"{where}: got since {span.since} until {span.until}, allowed is a span that begins before it ends"
+            yield field_error.invalid(f"{where}.until", span.until, f"must not be before since, {quote(span.since)}")
 
 
-def _row_complaints(rows: Mapping[int, Component]) -> Iterator[str]:
-    """About the rows of one release, by their numbers in the file."""
+def _row_violations(rows: Mapping[int, Component]) -> Iterator[str]:
+    """Finds what is wrong with the rows of one release, by their numbers in the file."""
     if not rows:
-        yield "components: got none in this release, allowed is at least one"
+        yield field_error.required("components", "must have at least one in this release")
     owners: dict[tuple[str, str], int] = {}
     for number, row in rows.items():
-        where = f"components.{number}"
+        where = f"components[{number}]"
         if not row.request_names:
-            yield f"{where}.request_names: got none in this release, allowed is at least one"
+            yield field_error.required(f"{where}.request_names", "must have at least one in this release")
         if all(rule.optional for rule in row.dns_names):
-            yield f"{where}.dns_names: got none that is required in this release, allowed is at least one"
+            yield field_error.required(f"{where}.dns_names", "must have at least one in this release that is required")
         names = [rule.name for rule in row.dns_names]
-        if len(set(names)) < len(names):
-            yield f"{where}.dns_names: got {quote(sorted(names))} in this release, allowed is each once"
+        for name, count in Counter(names).items():
+            if count > 1:
+                yield field_error.duplicate(f"{where}.dns_names", name)
         for account, rule in itertools.product(row.service_accounts, row.request_names):
             request_name = rule.name.replace("{namespace}", _namespace(account))
             owner = owners.setdefault((account, request_name), number)
             if owner != number:
-                yield (
-                    f"{where}.request_names: got {request_name!r} for {account}, as in components.{owner}, allowed is"
-                    " one row for a service account and a request name"
-                )
+                message = field_error.duplicate(f"{where}.request_names", request_name)
+                yield f"{message}: components[{owner}] has it already, for service account {quote(account)}"
 
 
 def _namespace(account: str) -> str:

@@ -6,12 +6,13 @@ What a rule must never look at, because requesters or other parties can write it
 conditions, the pod's labels and annotations, and, to refuse anybody, the addresses in the pod's and the node's status.
 """
 
-import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from typing import Final
+from typing import Final, TypeVar
 
+from csr_signer import field_error
 from csr_signer.ca import chain
 from csr_signer.der import COMMON_NAME
 from csr_signer.objects.csr import CertificateSigningRequest
@@ -19,7 +20,10 @@ from csr_signer.objects.pod import Address, PodIdentity
 from csr_signer.policy.profile import PLACEHOLDER, Component, Profile
 from csr_signer.policy.signer import Signer
 from csr_signer.request.pkcs10 import CertificationRequest
+from csr_signer.rfc1123 import IS_LABEL
 from csr_signer.violation import Violation, quote
+
+T = TypeVar("T")
 
 LARGEST_OBJECT: Final = 1 << 20
 """Bytes. etcd stores 1.5 MiB by default; conditions and certificate take at most 70 KiB of that."""
@@ -35,11 +39,11 @@ class RequestContext:
     signer: Signer
 
     def filled(self, pattern: str) -> str:
-        """A pattern of the row with the requester's names in it."""
+        """Fills the requester's names into a pattern of the row."""
         return _filled(pattern, self.identity, self.signer.cluster_domain)
 
     def dns_names(self) -> dict[str, bool]:
-        """The row's DNS names, and whether each is required; a name that two patterns give is if one says so."""
+        """Returns the row's DNS names, each with whether it is required; one pattern that requires it is enough."""
         names: dict[str, bool] = {}
         for rule in self.row.dns_names:
             name = self.filled(rule.name)
@@ -51,69 +55,78 @@ class RequestContext:
 
 
 def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
-    """The whole object: if only the certificate did not fit into etcd, every retry would cost a signature.
+    """Refuses a large object: if only the certificate did not fit into etcd, every retry would cost a signature.
 
     Whoever may make another requester's CSR larger, an approver for example, could as well deny it.
     """
     del signer
     if csr.size > LARGEST_OBJECT:
-        yield Violation(code="object.size", message=f"Too long: must have at most {LARGEST_OBJECT} bytes")
+        yield Violation(code="object.size", message=field_error.too_long("the CSR", LARGEST_OBJECT))
 
 
 def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
-    """`spec.usages`: at least one, and none beyond the profile's."""
+    """Refuses `spec.usages` without a usage, or with one beyond the profile's."""
+    if not csr.usages:
+        message = field_error.required("spec.usages", f"must be among {_listed(signer.profile.usages)}")
+        yield Violation(code="usages.not_allowed", message=message)
     beyond = sorted(set(csr.usages) - set(signer.profile.usages))
-    if beyond or not csr.usages:
-        yield _not_allowed("usages.not_allowed", beyond or "none", *signer.profile.usages)
+    if beyond:
+        yield Violation(code="usages.not_allowed", message=_unsupported_usages("spec.usages", beyond, signer))
 
 
 # Rules about a request, whoever asks.
 
 
 def end_entity(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Basic constraints: no CA is ever certified, whatever a profile says."""
+    """Refuses basic constraints of a CA: no CA is ever certified, whatever a profile says."""
     del signer
     if request.extensions.ca:
-        yield Violation(code="basic_constraints.ca", message="a CA certificate is requested, allowed is CA:FALSE")
+        message = field_error.invalid("spec.request.basicConstraints", "CA:TRUE", "must be CA:FALSE or absent")
+        yield Violation(code="basic_constraints.ca", message=message)
 
 
 def key_usages(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Requested key usages: none beyond the profile's."""
+    """Refuses key usages beyond the profile's."""
     beyond = sorted(set(request.extensions.key_usages) - set(signer.profile.usages))
     if beyond:
-        yield _not_allowed("key_usage.not_allowed", beyond, *signer.profile.usages)
+        message = _unsupported_usages("spec.request.keyUsage", beyond, signer)
+        yield Violation(code="key_usage.not_allowed", message=message)
 
 
 def extended_key_usages(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Requested extended key usages: none beyond the profile's."""
+    """Refuses extended key usages beyond the profile's."""
     beyond = sorted(set(request.extensions.extended_key_usages) - set(signer.profile.usages))
     if beyond:
-        yield _not_allowed("extended_key_usage.not_allowed", beyond, *signer.profile.usages)
+        message = _unsupported_usages("spec.request.extendedKeyUsage", beyond, signer)
+        yield Violation(code="extended_key_usage.not_allowed", message=message)
 
 
 def subject_attributes(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """The subject's other attributes: they prove nothing and are not certified, but the profile must name them."""
+    """Refuses other subject attributes than the profile's: they prove nothing and are not certified."""
     for kind, value in request.subject:
         allowed = signer.profile.subject.get(kind)
         if kind != COMMON_NAME.dotted_string and value != allowed:
-            choice = "no such attribute" if allowed is None else f"allowed is {kind}={quote(allowed)}"
-            yield Violation(code="subject.attribute", message=f"got {kind}={quote(value)}, {choice}")
+            must = "must be absent" if allowed is None else f"must be {quote(allowed)}"
+            message = field_error.invalid(f"spec.request.subject[{kind}]", value, must)
+            yield Violation(code="subject.attribute", message=message)
 
 
 def foreign_key(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """A CA's own key is never certified again: its holder could pose as the CA."""
+    """Refuses a CA's own key: its holder could pose as the CA."""
     key = request.public_key
     if key is not None and key.subject_public_key_info in signer.issuer.public_keys:
-        yield Violation(code="public_key.issuer", message="the requested key is an issuer's own")
+        message = field_error.forbidden("spec.request.publicKey", "it is the key of an issuer")
+        yield Violation(code="public_key.issuer", message=message)
 
 
 def reserved_names(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Kubernetes' own users, and wildcards, whatever a profile says."""
+    """Refuses names of Kubernetes' own users, and wildcards, whatever a profile says."""
     del signer
     names = (*request.common_names, *request.extensions.dns_names)
     reserved = [name for name in names if name.startswith("system:") or "*" in name]
     if reserved:
-        message = f"got {quote(reserved)}, allowed is no name that starts with system: and no wildcard"
+        must = "a name must not start with system: and must not have a wildcard"
+        message = field_error.invalid("spec.request", reserved, must)
         yield Violation(code="name.reserved", message=message)
 
 
@@ -121,74 +134,85 @@ def reserved_names(request: CertificationRequest, signer: Signer) -> Iterator[Vi
 
 
 def common_name(context: RequestContext) -> Iterator[Violation]:
-    """Exactly one common name, the component's."""
+    """Requires exactly one common name, the component's."""
     allowed = context.filled(context.row.common_name)
-    if context.request.common_names != (allowed,):
-        yield _not_allowed("subject.common_name", list(context.request.common_names), allowed)
+    requested = context.request.common_names
+    if requested != (allowed,):
+        path, must = "spec.request.subject.commonName", f"must be {quote(allowed)}"
+        shown = requested[0] if len(requested) == 1 else requested
+        message = field_error.invalid(path, shown, must) if requested else field_error.required(path, must)
+        yield Violation(code="subject.common_name", message=message)
 
 
 def dns_names_allowed(context: RequestContext) -> Iterator[Violation]:
-    """No DNS name but the component's, each once."""
+    """Refuses DNS names other than the component's, and a name that stands twice."""
     allowed, requested = context.dns_names(), context.request.extensions.dns_names
     foreign = sorted(set(requested) - set(allowed))
     if foreign:
-        yield _not_allowed("san.dns.not_allowed", foreign, *allowed)
-    if len(set(requested)) != len(requested):
-        yield Violation(code="san.dns.not_allowed", message="got a DNS name twice, allowed is each once")
+        message = field_error.unsupported("spec.request.dnsNames", foreign, allowed)
+        yield Violation(code="san.dns.not_allowed", message=message)
+    for name in _repeated(requested):
+        yield Violation(code="san.dns.not_allowed", message=field_error.duplicate("spec.request.dnsNames", name))
 
 
 def dns_names_complete(context: RequestContext) -> Iterator[Violation]:
-    """Every DNS name that the component must have."""
+    """Requires every DNS name that the component must have."""
     requested = context.request.extensions.dns_names
     absent = [name for name, required in context.dns_names().items() if required and name not in requested]
     if absent:
-        yield Violation(code="san.dns.missing", message=f"required are also {_listed(absent)}")
+        message = field_error.required("spec.request.dnsNames", f"must also have {_listed(absent)}")
+        yield Violation(code="san.dns.missing", message=message)
 
 
 def pod_name(context: RequestContext) -> Iterator[Violation]:
-    """Where names hold the pod's, it is one label: pods' names may have dots, and whoever creates a pod chooses one."""
+    """Requires a pod name of one label where names hold it: a pod's creator chooses its name, with dots."""
     patterns = (context.row.common_name, *(rule.name for rule in context.row.dns_names))
     name = context.identity.pod_name
-    if any("{pod}" in pattern for pattern in patterns) and not _LABEL.fullmatch(name):
-        message = f"got pod name {name!r}, allowed is one DNS label: names of component {context.row.name!r} hold it"
-        yield Violation(code="name.pod", message=message)
+    if any("{pod}" in pattern for pattern in patterns) and not IS_LABEL.fullmatch(name):
+        must = f"must be one DNS label, because names of component {quote(context.row.name)} hold it"
+        yield Violation(code="name.pod", message=field_error.invalid("pod.metadata.name", name, must))
 
 
 def host_names(context: RequestContext) -> Iterator[Violation]:
-    """A row's pattern may become an address by its requester's namespace, which can be a number (RFC 1123 §2.1)."""
+    """Refuses a name that is an address: a pattern may become one by a namespace that is a number (RFC 1123 §2.1)."""
     names = context.dns_names()
     odd = [name for name in context.request.extensions.dns_names if name in names and not _is_host(name)]
     if odd:
-        message = f"got {quote(odd)}, allowed are names whose last label has a letter"
+        message = field_error.invalid("spec.request.dnsNames", odd, "the last label must have a letter")
         yield Violation(code="san.dns.not_allowed", message=message)
 
 
 def name_constraints(context: RequestContext) -> Iterator[Violation]:
-    """Names outside what the issuer's CAs may certify (RFC 5280 §4.2.1.10): relying parties would refuse them."""
+    """Refuses names that the issuer's CAs may not certify (RFC 5280 §4.2.1.10): relying parties would too."""
     extensions = context.request.extensions
     certified = extensions.ip_addresses if context.row.addresses == "pod" else ()
     outside = chain.not_permitted(context.signer.issuer.path, dns_names=extensions.dns_names, ip_addresses=certified)
     if outside:
-        yield Violation(code="name.constrained", message=f"got names not permitted to the issuer: {_listed(outside)}")
+        why = f"the name constraints of the issuer do not permit {_listed(outside)}"
+        yield Violation(code="name.constrained", message=field_error.forbidden("spec.request", why))
 
 
 def addresses(context: RequestContext) -> Iterator[Violation]:
-    """Addresses that a pod of this cluster can have, each once.
+    """Refuses addresses that no pod of this cluster can have, and an address that stands twice.
 
     They are not compared with the pod's status here: calico-node's token may rewrite that for every pod, and after a
     node's reboot it is late. Where addresses are certified, `decision` waits until they are visible.
     """
     requested = context.request.extensions.ip_addresses
-    impossible = [address for address in requested if not _possible(address)]
+    path = "spec.request.ipAddresses"
+    impossible = [str(address) for address in requested if not _possible(address)]
     if impossible:
-        kinds = "no loopback, link-local, multicast, unspecified, broadcast or reserved address"
-        yield Violation(code="san.ip.not_allowed", message=f"got {_listed(impossible)}, allowed is {kinds}")
+        must = "must not be a loopback, link-local, multicast, unspecified, broadcast or reserved address"
+        yield Violation(code="san.ip.not_allowed", message=field_error.invalid(path, impossible, must))
     for ranges in (context.row.address_ranges, context.signer.address_ranges):
-        outside = [address for address in requested if ranges and not any(address in network for network in ranges)]
+        outside = [
+            str(address) for address in requested if ranges and not any(address in network for network in ranges)
+        ]
         if outside:
-            yield _not_allowed("san.ip.not_allowed", list(map(str, outside)), *map(str, ranges))
-    if len(set(requested)) != len(requested):
-        yield Violation(code="san.ip.not_allowed", message="got an address twice, allowed is each once")
+            message = field_error.invalid(path, outside, f"must be within {_listed(ranges)}")
+            yield Violation(code="san.ip.not_allowed", message=message)
+    for address in _repeated(requested):
+        yield Violation(code="san.ip.not_allowed", message=field_error.duplicate(path, str(address)))
 
 
 SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Signer], Iterator[Violation]], ...]] = (
@@ -220,7 +244,7 @@ COMPONENT_RULES: Final[tuple[Callable[[RequestContext], Iterator[Violation]], ..
 
 
 def find_row(csr_name: str, identity: PodIdentity, profile: Profile) -> tuple[Component | None, tuple[Violation, ...]]:
-    """The row of the requester's service account and CSR name, and what is wrong with these two.
+    """Returns the row of the requester's service account and CSR name, and what is wrong with these two.
 
     Where the account has one row and the name is not that one's, the row still judges the rest of the request; of
     several rows none is meant for sure.
@@ -229,16 +253,17 @@ def find_row(csr_name: str, identity: PodIdentity, profile: Profile) -> tuple[Co
     if not rows:
         account = f"{identity.namespace}/{identity.service_account}"
         known = sorted({known for row in profile.components for known in row.service_accounts})
-        return None, (_not_allowed("requester.service_account", account, *known),)
+        message = field_error.unsupported("spec.username", [account], known)
+        return None, (Violation(code="requester.service_account", message=message),)
     allowed = {_filled(rule.name, identity): row for row in reversed(rows) for rule in row.request_names}
     row = allowed.get(csr_name)
     if row is not None:
         return row, ()
     meant = rows[0] if len(rows) == 1 else None
-    return meant, (_not_allowed("request_name.not_allowed", csr_name, *sorted(allowed)),)
+    message = field_error.unsupported("metadata.name", [csr_name], sorted(allowed))
+    return meant, (Violation(code="request_name.not_allowed", message=message),)
 
 
-_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 _BROADCAST: Final = IPv4Address("255.255.255.255")
 
@@ -272,8 +297,12 @@ def _filled(pattern: str, identity: PodIdentity, cluster_domain: str = "") -> st
 
 
 def _listed(values: Iterable[object]) -> str:
-    return quote(", ".join(map(str, values)))
+    return ", ".join(quote(str(value)) for value in values)
 
 
-def _not_allowed(code: str, got: object, *allowed: str) -> Violation:
-    return Violation(code=code, message=f"got {quote(got)}, allowed {', '.join(map(repr, allowed))}")
+def _repeated(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _unsupported_usages(path: str, beyond: Iterable[str], signer: Signer) -> str:
+    return field_error.unsupported(path, beyond, signer.profile.usages)

@@ -12,8 +12,8 @@ from typing import Final
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
 
-from csr_signer import der
-from csr_signer.violation import Violation, quote
+from csr_signer import der, field_error
+from csr_signer.violation import Violation
 
 MOST_NAMES: Final = 100
 LONGEST_NAME: Final = 253
@@ -65,21 +65,22 @@ class RequestedExtensions:
 
 
 def read(requested: Iterable[der.Extension]) -> tuple[RequestedExtensions, tuple[Violation, ...]]:
-    """What the extensions ask for; those that cannot be read ask for nothing and are refused."""
+    """Parses what the extensions ask for; those that cannot be read ask for nothing and are refused."""
     violations: list[Violation] = []
     found: dict[str, object] = {}
     seen: set[ObjectIdentifier] = set()
     for extension in requested:
         number = extension.extn_id.dotted_string
         if extension.extn_id not in _READERS:
-            violations.append(_refused(f"got extension {number}, allowed are {', '.join(_NAMES)}"))
+            violations.append(_refused(field_error.unsupported("spec.request.extensions", [number], _NAMES)))
         elif extension.extn_id in seen:
-            violations.append(_refused(f"extension {number} stands more than once"))
+            violations.append(_refused(field_error.duplicate("spec.request.extensions", number)))
         else:
             try:
                 found |= _READERS[extension.extn_id](extension.extn_value, violations)
             except ValueError as error:
-                violations.append(_refused(f"extension {number} is malformed: {error}"))
+                message = field_error.malformed(f"spec.request.extensions[{number}]", f"must be well-formed: {error}")
+                violations.append(_refused(message))
         seen.add(extension.extn_id)
     return RequestedExtensions(**found), tuple(violations)  # type: ignore[arg-type]  # readers name fields of this type
 
@@ -93,7 +94,8 @@ def _subject_alternative_name(value: bytes, violations: list[Violation]) -> dict
     addresses: list[IPv4Address | IPv6Address] = []
     names = der.decode_list(der.Elements, value).elements
     if not names or len(names) > MOST_NAMES:
-        violations.append(Violation(code="san.type", message=f"got {len(names)} names, allowed are 1 to {MOST_NAMES}"))
+        message = field_error.too_many(_NAMES_PATH, len(names), MOST_NAMES) if names else _NO_NAME
+        violations.append(Violation(code="san.type", message=message))
     for name in names[:MOST_NAMES]:
         content = bytes(name.data)
         if name.tag_bytes == der.DNS_NAME_TAG and _is_name(content):
@@ -101,17 +103,17 @@ def _subject_alternative_name(value: bytes, violations: list[Violation]) -> dict
         elif name.tag_bytes == der.IP_ADDRESS_TAG and len(content) in _ADDRESS_SIZES:
             addresses.append(ip_address(content))
         else:
-            got = f"got a name with tag {name.tag_bytes.hex()} and value {quote(content)}"
-            allowed = (
-                f"allowed are DNS names (82) of printable ASCII, 1 to {LONGEST_NAME} characters and {LONGEST_LABEL} per"
-                " label, and IP addresses (87) of 4 or 16 bytes"
+            must = (
+                f"must be a DNS name (82) of printable ASCII, 1 to {LONGEST_NAME} characters and {LONGEST_LABEL} per"
+                " label, or an IP address (87) of 4 or 16 bytes"
             )
-            violations.append(Violation(code="san.type", message=f"{got}, {allowed}"))
+            path = f"{_NAMES_PATH}[{name.tag_bytes.hex()}]"
+            violations.append(Violation(code="san.type", message=field_error.invalid(path, content, must)))
     return {"dns_names": tuple(dns_names), "ip_addresses": tuple(addresses)}
 
 
 def _is_name(content: bytes) -> bool:
-    """Text that can stand in a certificate as a name; whether it is the requester's is not looked at."""
+    """Tells whether text can stand in a certificate as a name; whose name it is, policy decides."""
     text = content.isascii() and content.decode("ascii").isprintable() and content != b""
     return text and len(content) <= LONGEST_NAME and all(len(label) <= LONGEST_LABEL for label in content.split(b"."))
 
@@ -122,7 +124,7 @@ def _basic_constraints(value: bytes, _: list[Violation]) -> dict[str, object]:
 
 
 def _key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
-    """Bits by name. Zero bits at the end are no DER (X.690 §11.2.2), but GnuTLS writes them, and they say nothing."""
+    """Parses bits by name. GnuTLS writes zero bits at the end, which are no DER (X.690 §11.2.2) and say nothing."""
     bits = der.decode(asn1.BitString, value)
     count = len(bits.as_bytes()) * 8 - bits.padding_bits()
     if count > len(KEY_USAGE_BITS):
@@ -144,11 +146,13 @@ def _extended_key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
 
 
 def _subject_key_identifier(value: bytes, _: list[Violation]) -> dict[str, object]:
-    """Read and not used: keytool writes one into every request, and the certificate's own follows from its key."""
+    """Checks the form only: keytool writes one into every request, and the certificate's follows from its key."""
     der.decode(bytes, value)
     return {}
 
 
+_NAMES_PATH: Final = "spec.request.subjectAltName"
+_NO_NAME: Final = field_error.required(_NAMES_PATH, "must have at least one name")
 _ADDRESS_SIZES: Final = (4, 16)
 _NAMES: Final = ("subjectAltName", "basicConstraints", "keyUsage", "extendedKeyUsage", "subjectKeyIdentifier")
 _READERS: Final[Mapping[ObjectIdentifier, Callable[[bytes, list[Violation]], dict[str, object]]]] = MappingProxyType(

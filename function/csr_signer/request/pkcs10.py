@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import NameOID
 
-from csr_signer import der
+from csr_signer import der, field_error
 from csr_signer.request import extensions
 from csr_signer.request.extensions import RequestedExtensions
 from csr_signer.request.public_key import PublicKey, examine, signature_algorithms, verify_proof_of_possession
-from csr_signer.violation import Violation, quote
+from csr_signer.violation import Violation
 
 T = TypeVar("T")
 
@@ -69,29 +69,29 @@ class CertificationRequest:
 
 
 def parse(request: bytes) -> CertificationRequest | Violation:
-    """`spec.request` as a value; a single violation where nothing of it can be read.
+    """Parses `spec.request`; a single violation where nothing of it can be read.
 
     Args:
         request: PEM, as the API server stores it: at most 16 KiB are accepted.
     """
     if len(request) > LARGEST_REQUEST:
-        return Violation(code="request.size", message=f"got {len(request)} bytes, allowed are {LARGEST_REQUEST}")
+        return Violation(code="request.size", message=field_error.too_long("spec.request", LARGEST_REQUEST))
     try:
         encoded = _from_pem(request)
     except ValueError as error:
-        allowed = "exactly one PEM block CERTIFICATE REQUEST with nothing around it"
-        return Violation(code="request.pem", message=f"{error}, allowed is {allowed}")
+        must = f"must be exactly one PEM block CERTIFICATE REQUEST with nothing around it: {error}"
+        return Violation(code="request.pem", message=field_error.malformed("spec.request", must))
     try:
         decoded = der.decode(der.CertificationRequest, encoded)
         info = der.decode(der.CertificationRequestInfo, der.encode(decoded.certification_request_info))
     except ValueError as error:
-        message = f"the PEM block is not exactly one DER CertificationRequest: {error}"
-        return Violation(code="request.der", message=message)
+        must = f"must be exactly one DER CertificationRequest: {error}"
+        return Violation(code="request.der", message=field_error.malformed("spec.request", must))
     return _Reader().read(encoded, decoded, info)
 
 
 def _from_pem(request: bytes) -> bytes:
-    """What the block holds.
+    """Returns what the block holds.
 
     Raises:
         ValueError: it is not exactly one block.
@@ -103,20 +103,26 @@ def _from_pem(request: bytes) -> bytes:
     try:
         encoded = base64.b64decode(body, validate=True)
     except binascii.Error as error:
-        raise ValueError("got something other than base64") from error
+        raise ValueError("it is not base64") from error
     if base64.b64encode(encoded) != body:
-        raise ValueError("got base64 with bits that mean nothing")
+        raise ValueError("its base64 has bits that mean nothing")
     return encoded
 
 
 def _what_is_wrong(request: bytes) -> str:
     if not request.startswith(BEGIN):
-        return f"got text that does not begin with {BEGIN.decode()}"
+        return f"it does not begin with {BEGIN.decode()}"
     if not request.rstrip().endswith(END):
-        return f"got text that does not end with {END.decode()}"
+        return f"it does not end with {END.decode()}"
     if request.count(b"-----BEGIN ") > 1:
-        return "got more than one block"
-    return "got something other than lines of base64, each of 1 to 76 characters"
+        return "it has more than one block"
+    return "it is not lines of base64, each of 1 to 76 characters"
+
+
+_SUBJECT: Final = "spec.request.subject"
+_ATTRIBUTES: Final = "spec.request.attributes"
+_EXTENSION_REQUEST: Final = f"{_ATTRIBUTES}[extensionRequest]"
+_EXTENSIONS: Final = "spec.request.extensions"
 
 
 class _Reader:
@@ -128,17 +134,17 @@ class _Reader:
     def breaks(self, code: str, message: str) -> None:
         self.violations.append(Violation(code=code, message=message))
 
-    def first(self, elements: list[T], code: str, what: str) -> list[T]:
-        """As many as are looked at: so that work and messages are bounded."""
+    def first(self, elements: list[T], code: str, path: str) -> list[T]:
+        """Returns as many as are looked at, so that work and messages are bounded."""
         if len(elements) > MOST_ELEMENTS:
-            self.breaks(code, f"got {len(elements)} {what}, allowed are at most {MOST_ELEMENTS}")
+            self.breaks(code, field_error.too_many(path, len(elements), MOST_ELEMENTS))
         return elements[:MOST_ELEMENTS]
 
     def read(
         self, encoded: bytes, decoded: der.CertificationRequest, info: der.CertificationRequestInfo
     ) -> CertificationRequest:
         if info.version != 0:
-            self.breaks("request.der", f"got version {quote(hex(info.version))}, allowed is 0 (v1)")
+            self.breaks("request.der", field_error.invalid("spec.request.version", hex(info.version), "must be 0 (v1)"))
         subject = self.subject(der.encode(info.subject))
         requested, violations = extensions.read(self.attributes(info.attributes))
         self.violations += violations
@@ -152,65 +158,71 @@ class _Reader:
         )
 
     def subject(self, encoded: bytes) -> tuple[tuple[str, str], ...]:
-        """Attributes as text; a type of string that readers decode differently is refused."""
+        """Parses the attributes as text; a type of string that readers decode differently is refused."""
         try:
             rdns = der.decode_list(der.Name, encoded).rdns
         except ValueError as error:
-            self.breaks("subject.structure", f"the subject is malformed: {error}")
+            self.breaks("subject.structure", field_error.malformed(_SUBJECT, f"must be a Name: {error}"))
             return ()
         return tuple(self.subject_attributes(rdns))
 
     def subject_attributes(self, rdns: list[asn1.SetOf[der.AttributeTypeAndValue]]) -> Iterator[tuple[str, str]]:
-        for rdn in self.first(rdns, "subject.structure", "RDNs"):
+        for rdn in self.first(rdns, "subject.structure", _SUBJECT):
             attributes = rdn.as_list()
             if len(attributes) != 1:
-                self.breaks("subject.structure", f"got an RDN of {len(attributes)} attributes, allowed is one")
-            for attribute in self.first(attributes, "subject.structure", "attributes of an RDN"):
+                must = f"must have one attribute in each RDN, not {len(attributes)}"
+                self.breaks("subject.structure", field_error.malformed(_SUBJECT, must))
+            for attribute in self.first(attributes, "subject.structure", f"{_SUBJECT}.rdn"):
                 number = attribute.type.dotted_string
                 try:
                     yield number, _text(attribute)
                 except ValueError as error:
-                    self.breaks("subject.structure", f"attribute {number}: {error}")
+                    self.breaks("subject.structure", field_error.malformed(f"{_SUBJECT}[{number}]", str(error)))
 
     def attributes(self, attributes: list[asn1.TLV]) -> list[der.Extension]:
-        """The requested extensions: of the one attribute that is allowed, or of the first such."""
+        """Returns the requested extensions: of the one attribute that is allowed, or of the first such."""
         values: list[list[asn1.TLV]] = []
-        for position, encoded in enumerate(self.first(attributes, "request.attribute", "attributes"), 1):
+        for position, encoded in enumerate(self.first(attributes, "request.attribute", _ATTRIBUTES)):
             try:
                 attribute = der.decode(der.Attribute, der.encode(encoded))
             except ValueError as error:
-                self.breaks("request.attribute", f"attribute {position} is malformed: {error}")
+                message = field_error.malformed(f"{_ATTRIBUTES}[{position}]", f"must be well-formed: {error}")
+                self.breaks("request.attribute", message)
                 continue
             if attribute.type == der.EXTENSION_REQUEST:
                 values.append(attribute.values.as_list())
             else:
                 number = attribute.type.dotted_string
-                self.breaks("request.attribute", f"got attribute {number}, allowed is one extensionRequest")
+                message = field_error.unsupported(_ATTRIBUTES, [number], ["extensionRequest"])
+                self.breaks("request.attribute", message)
         if len(values) > 1:
-            self.breaks("request.attribute", f"got {len(values)} extensionRequest attributes, allowed is one")
+            self.breaks("request.attribute", field_error.too_many(_EXTENSION_REQUEST, len(values), 1))
         return self.extension_request(values[0]) if values else []
 
     def extension_request(self, values: list[asn1.TLV]) -> list[der.Extension]:
-        """The extensions of the one value that is allowed."""
+        """Returns the extensions of the one value that is allowed."""
         if len(values) != 1:
-            self.breaks("request.attribute", f"got an extensionRequest with {len(values)} values, allowed is one")
+            must = f"must have one value, not {len(values)}"
+            self.breaks("request.attribute", field_error.malformed(_EXTENSION_REQUEST, must))
             return []
         try:
             elements = der.decode_list(der.Elements, der.encode(values[0])).elements
         except ValueError as error:
-            self.breaks("request.extension", f"the extensionRequest is not a list of extensions: {error}")
+            must = f"must be a list of extensions: {error}"
+            self.breaks("request.extension", field_error.malformed(_EXTENSIONS, must))
             return []
         return list(self.decoded_extensions(elements))
 
     def decoded_extensions(self, elements: list[asn1.TLV]) -> Iterator[der.Extension]:
-        for position, encoded in enumerate(self.first(elements, "request.extension", "extensions"), 1):
+        for position, encoded in enumerate(self.first(elements, "request.extension", _EXTENSIONS)):
             try:
                 yield der.decode(der.Extension, der.encode(encoded))
             except ValueError as error:
-                self.breaks("request.extension", f"extension {position} of the list is malformed: {error}")
+                message = field_error.malformed(f"{_EXTENSIONS}[{position}]", f"must be well-formed: {error}")
+                self.breaks("request.extension", message)
 
     def key(self, subject_public_key_info: bytes, decoded: der.CertificationRequest) -> PublicKey | None:
-        """The key, where it is acceptable; the proof of possession is then judged as well."""
+        """Returns the key, if it is acceptable; the proof of possession is then verified as well."""
         key = examine(subject_public_key_info)
         if isinstance(key, Violation):
             self.violations.append(key)
@@ -225,11 +237,12 @@ class _Reader:
                 signature=decoded.signature.as_bytes(),
             )
         ):
-            self.breaks("request.signature", f"the signature is not one by the requested key ({key.name})")
+            must = f"must be a signature by the requested key ({key.name})"
+            self.breaks("request.signature", field_error.malformed("spec.request.signature", must))
         return key
 
     def digest(self, algorithm_identifier: bytes, key: PublicKey) -> type[HashAlgorithm] | None:
-        """The hash of the signature algorithm, where it is one that goes with the key."""
+        """Returns the hash of the signature algorithm, if it is one that goes with the key."""
         try:
             algorithm = der.decode(der.AlgorithmIdentifier, algorithm_identifier)
         except ValueError:
@@ -239,11 +252,10 @@ class _Reader:
             got = f"{algorithm.algorithm.dotted_string} {'with' if has_parameters else 'without'} NULL"
             digest = signature_algorithms(key).get(algorithm.algorithm) if has_parameters == key.rsa else None
         if digest is None:
-            allowed = "RSA PKCS#1 v1.5 (with NULL)" if key.rsa else "ECDSA (without NULL)"
-            self.breaks(
-                "request.signature_algorithm",
-                f"got {got}, allowed for {key.name} is {allowed} with SHA-256, SHA-384 or SHA-512",
-            )
+            kind = "RSA PKCS#1 v1.5 (with NULL)" if key.rsa else "ECDSA (without NULL)"
+            must = f"must be {kind} with SHA-256, SHA-384 or SHA-512, because the key is {key.name}"
+            message = field_error.invalid("spec.request.signatureAlgorithm", got, must)
+            self.breaks("request.signature_algorithm", message)
         return digest
 
     def compare(self, encoded: bytes, decoded: der.CertificationRequest, read: "_View") -> None:
@@ -254,7 +266,8 @@ class _Reader:
         except ValueError:
             again = None
         if again != (*read, der.encode(decoded.certification_request_info), signature):
-            self.breaks("request.disagreement", "two parsers do not see the same CertificationRequest")
+            must = "must read the same with two independent parsers"
+            self.breaks("request.disagreement", field_error.malformed("spec.request", must))
 
 
 _View = tuple[tuple[tuple[str, str], ...], RequestedExtensions, bytes]
@@ -262,7 +275,7 @@ _View = tuple[tuple[tuple[str, str], ...], RequestedExtensions, bytes]
 
 
 def _read_again(encoded: bytes) -> tuple[object, ...]:
-    """What pyca sees: subject, extensions, key, what is signed, the signature."""
+    """Parses with pyca: subject, extensions, key, what is signed, the signature."""
     request = x509.load_der_x509_csr(encoded)
     requested = [
         der.Extension(extn_id=each.oid, critical=each.critical, extn_value=each.value.public_bytes())
@@ -278,7 +291,7 @@ def _read_again(encoded: bytes) -> tuple[object, ...]:
 
 
 def _text(attribute: der.AttributeTypeAndValue) -> str:
-    """The characters of an attribute.
+    """Parses the characters of an attribute.
 
     Raises:
         ValueError: it is of a type of string that readers decode differently, not of its type, or of a wrong length.
@@ -289,8 +302,8 @@ def _text(attribute: der.AttributeTypeAndValue) -> str:
     elif value.tag_bytes == der.PRINTABLE_STRING_TAG:
         text = der.decode(asn1.PrintableString, encoded).as_str()
     else:
-        raise ValueError(f"got a value with tag {value.tag_bytes.hex()}, allowed are UTF8String and PrintableString")
+        raise ValueError(f"must be a UTF8String or a PrintableString, not tag {value.tag_bytes.hex()}")
     least, most = _LENGTHS.get(attribute.type, (0, len(encoded)))
     if not least <= len(value.data) <= most:
-        raise ValueError(f"got {len(value.data)} bytes, allowed are {least} to {most}")
+        raise ValueError(f"must have {least} to {most} bytes, not {len(value.data)}")
     return text

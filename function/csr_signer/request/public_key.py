@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509 import ObjectIdentifier
 
-from csr_signer import der
+from csr_signer import der, field_error
 from csr_signer.violation import Violation
 
 RSA_ENCRYPTION = ObjectIdentifier("1.2.840.113549.1.1.1")
@@ -73,40 +73,40 @@ class PublicKey:
 
     @property
     def sha256(self) -> str:
-        """Hex SHA-256 of the SubjectPublicKeyInfo."""
+        """Returns the hex SHA-256 of the SubjectPublicKeyInfo."""
         return hashlib.sha256(self.subject_public_key_info).hexdigest()
 
 
-_WEAK: Final = "the RSA key is known to be weak"
+_WEAK: Final = "must not be known to be weak"
 
 
 def examine(subject_public_key_info: bytes) -> PublicKey | Violation:
-    """The key of a request, or the rule that it breaks, but for the one that `weakness` looks for.
+    """Returns the key of a request, or the rule that it breaks, but for the one that `weakness` looks for.
 
     Sizes are compared before any arithmetic on the key.
     """
     try:
         info = der.decode(der.SubjectPublicKeyInfo, subject_public_key_info)
     except ValueError as error:
-        return _violation("type", f"the public key is neither an RSA nor an EC key ({error})")
+        return _violation("type", f"must be an RSA or EC key: {error}")
     if info.subject_public_key.padding_bits():
-        return _violation("type", "the public key is not a whole number of bytes")
+        return _violation("type", "must be a whole number of bytes")
     if info.algorithm.algorithm == RSA_ENCRYPTION:
         return _examine_rsa(subject_public_key_info, info)
     if info.algorithm.algorithm == EC_PUBLIC_KEY:
         return _examine_ec(subject_public_key_info, info)
-    return _violation("type", f"got algorithm {info.algorithm.algorithm.dotted_string}, allowed are RSA and EC keys")
+    return _violation("type", f"must be an RSA or EC key, not of algorithm {info.algorithm.algorithm.dotted_string}")
 
 
 def signature_algorithms(key: PublicKey) -> Mapping[ObjectIdentifier, type[hashes.HashAlgorithm]]:
-    """Those that go with the key, each with its hash."""
+    """Returns those that go with the key, each with its hash."""
     return RSA_SIGNATURES if key.rsa else ECDSA_SIGNATURES
 
 
 def verify_proof_of_possession(
     key: PublicKey, digest: type[hashes.HashAlgorithm], *, signed: bytes, signature: bytes
 ) -> bool:
-    """Whether a signature over bytes is the key's."""
+    """Tells whether a signature over bytes is the key's."""
 
     def verify() -> bool:
         public = load_der_public_key(key.subject_public_key_info)
@@ -123,7 +123,7 @@ def verify_proof_of_possession(
 
 
 def weakness(key: PublicKey) -> Violation | None:
-    """The rule that costs: a prime modulus passes every other check, and anyone can compute its private key.
+    """Finds a prime modulus: it passes every other check, and anyone can compute its private key.
 
     One exponentiation, which nothing cheaper replaces: 70 ms for RSA-8192, 13 for RSA-4096, 2 for RSA-2048. So it is
     asked last, of requests that break no other rule.
@@ -139,17 +139,17 @@ def weakness(key: PublicKey) -> Violation | None:
 
 def _examine_rsa(spki: bytes, info: der.SubjectPublicKeyInfo) -> PublicKey | Violation:
     if der.encode(info.algorithm.parameters) != der.NULL:
-        return _violation("type", "the parameters of rsaEncryption are not NULL")
+        return _violation("type", "must have NULL as parameters of rsaEncryption")
     try:
         key = der.decode(der.RSAPublicKey, info.subject_public_key.as_bytes())
     except ValueError as error:
-        return _violation("type", f"the RSA key is not DER ({error})")
+        return _violation("type", f"must be an RSA key in DER: {error}")
     size, negative = key.modulus.bit_length(), key.modulus < 0
     if negative or size not in RSA_SIZES:
         got = f"a negative modulus of {size}" if negative else size
-        return _violation("size", f"got {got} bits, allowed are {', '.join(map(str, RSA_SIZES))}")
+        return _violation("size", f"must have {', '.join(map(str, RSA_SIZES))} bits, not {got}")
     if key.public_exponent != RSA_EXPONENT:
-        return _violation("exponent", f"got an exponent other than {RSA_EXPONENT}")
+        return _violation("exponent", f"must have the exponent {RSA_EXPONENT}")
     known = _known_weakness(key.modulus)
     if known is not None:
         return _violation("weak", f"{_WEAK}: {known}")
@@ -159,20 +159,20 @@ def _examine_rsa(spki: bytes, info: der.SubjectPublicKeyInfo) -> PublicKey | Vio
 def _examine_ec(spki: bytes, info: der.SubjectPublicKeyInfo) -> PublicKey | Violation:
     curve = CURVES.get(der.encode(info.algorithm.parameters))
     if curve is None:
-        return _violation("type", "the curve is not one of P-256, P-384, P-521 by name")
+        return _violation("type", "must be on P-256, P-384 or P-521, by name")
     name, size = curve
     point = info.subject_public_key.as_bytes()
     if len(point) != 1 + 2 * size or point[0] != UNCOMPRESSED_POINT:
-        return _violation("type", f"the {name} point is not uncompressed")
+        return _violation("type", f"must be an uncompressed point of {name}")
     try:
         der.attempt(lambda: load_der_public_key(spki))  # refuses points off the curve
     except ValueError:
-        return _violation("type", f"the {name} point is not on the curve")
+        return _violation("type", f"must be a point on the curve {name}")
     return PublicKey(subject_public_key_info=spki, name=name, rsa=False)
 
 
 def _known_weakness(modulus: int) -> str | None:
-    """The first known weakness of a modulus of an allowed size."""
+    """Returns the first known weakness of a modulus of an allowed size."""
     # Costs 40 ms and 7 MiB, which a fleet with EC keys never needs: imported at the first RSA key.
     import gmpy2  # noqa: PLC0415
     from badkeys import checks  # noqa: PLC0415
@@ -185,11 +185,11 @@ def _known_weakness(modulus: int) -> str | None:
 
 @cache
 def _small_primes() -> int:
-    """The product of all primes up to LARGEST_SMALL_PRIME."""
+    """Returns the product of all primes up to LARGEST_SMALL_PRIME."""
     import gmpy2  # noqa: PLC0415 - see _known_weakness
 
     return cast("int", gmpy2.primorial(LARGEST_SMALL_PRIME))
 
 
-def _violation(rule: str, message: str) -> Violation:
-    return Violation(code=f"public_key.{rule}", message=message)
+def _violation(rule: str, must: str) -> Violation:
+    return Violation(code=f"public_key.{rule}", message=field_error.malformed("spec.request.publicKey", must))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import re
 from typing import TYPE_CHECKING
 
 from sandbox.kubernetes import pem, schema, status
-from sandbox.kubernetes.resource import Resource, Rules, is_subdomain, path_segment_violation
+from sandbox.kubernetes.resource import Resource, Rules, path_segment_violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,11 +31,7 @@ _USAGES = frozenset(
         *("ipsec tunnel", "ipsec user", "timestamping", "ocsp signing", "microsoft sgc", "netscape sgc"),
     }
 )
-_LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
-_SIGNER_BYTES = 571
-_DOMAIN_BYTES = 253
 _MINIMUM_SECONDS = 600
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 _CONDITION = schema.struct(
     {
@@ -85,7 +80,8 @@ class CertificateSigningRequestRules(Rules):
             spec.pop(claimed, None)
         new["spec"] = spec | user.described
         new["status"] = {}
-        return [*_check_request(spec), *_check_usages(spec), *_check_signer(spec), *_check_lifetime(spec)]
+        causes = [*_check_request(spec), *_check_usages(spec), *_check_lifetime(spec)]
+        return causes if spec["signerName"] else [*causes, status.required("spec.signerName")]
 
     def update(self, subresource: str, old: Json, new: Json) -> list[Cause]:
         """Change conditions (approval), or conditions and certificate (status); the main resource keeps both."""
@@ -138,36 +134,6 @@ def _check_usages(spec: Json) -> Iterator[Cause]:
             yield status.not_supported(f"spec.usages[{index}]", usage, tuple(_USAGES))
         if usage in usages[:index]:
             yield status.duplicate(f"spec.usages[{index}]", usage)
-
-
-def _check_signer(spec: Json) -> Iterator[Cause]:
-    field, name = "spec.signerName", spec["signerName"]
-    if not name:
-        yield status.required(field)
-        return
-    if name == _LEGACY_SIGNER:
-        message = "the legacy signerName is not allowed via this API version"
-        yield status.invalid_value(field, status.quote(name), message)
-        return
-    domain, slash, path = name.partition("/")
-    if not slash or "/" in path:
-        message = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        yield status.invalid_value(field, status.quote(name), message)
-        return
-    if len(name.encode()) > _SIGNER_BYTES:
-        yield status.too_long(field, _SIGNER_BYTES)
-    labels = domain.split(".")
-    if len(domain.encode()) > _DOMAIN_BYTES:
-        yield status.too_long(field, _DOMAIN_BYTES)
-    elif any(not _LABEL.fullmatch(label) for label in labels):
-        yield status.invalid_value(field, status.quote(domain), "every label must be a lowercase RFC 1123 label")
-    elif len(labels) < 2:  # noqa: PLR2004 - a domain has a dot
-        message = "should be a domain with at least two segments separated by dots"
-        yield status.invalid_value(field, status.quote(domain), message)
-    # Each part by itself may be as long as a subdomain, not only as long as a label.
-    if any(not is_subdomain(part) for part in path.split(".")):
-        message = "every part of the path must be a lowercase RFC 1123 subdomain"
-        yield status.invalid_value(field, status.quote(path), message)
 
 
 def _check_lifetime(spec: Json) -> Iterator[Cause]:

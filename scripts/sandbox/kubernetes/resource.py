@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SUBDOMAIN_BYTES = 253
-_QUALIFIED_PART = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_QUALIFIED_PART_BYTES = 63
-_STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 
 
 class Rules:
@@ -114,31 +111,9 @@ def check_metadata(resource: Resource, metadata: Json) -> list[Cause]:
         causes.append(status.required("metadata.name", "name or generateName is required"))
     elif violation := resource.rules.check_name(name):
         causes.append(status.invalid_value("metadata.name", status.quote(name), violation))
-    labels = metadata.get("labels", {})
-    bad = [key for key in labels if not _is_qualified(key)]
-    bad += [value for value in labels.values() if value and not _is_qualified_part(value)]
-    causes += [_bad_name("metadata.labels", each) for each in bad]
-    annotations = metadata.get("annotations", {})
-    causes += [_bad_name("metadata.annotations", key) for key in annotations if not _is_qualified(key.lower())]
-    for index, finalizer in enumerate(metadata.get("finalizers", [])):
-        if finalizer not in _STANDARD_FINALIZERS and not ("/" in finalizer and _is_qualified(finalizer)):
-            causes.append(_bad_name(f"metadata.finalizers[{index}]", finalizer))
     return causes
 
 
 def is_subdomain(name: str) -> bool:
     """Whether a name is a lower-case DNS subdomain of at most 253 bytes."""
     return len(name) <= _SUBDOMAIN_BYTES and _SUBDOMAIN.fullmatch(name) is not None
-
-
-def _bad_name(field_path: str, name: str) -> Cause:
-    return status.invalid_value(field_path, status.quote(name), "is not of the form of a qualified name")
-
-
-def _is_qualified(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    return _is_qualified_part(name) and (not slash or is_subdomain(prefix))
-
-
-def _is_qualified_part(part: str) -> bool:
-    return len(part) <= _QUALIFIED_PART_BYTES and _QUALIFIED_PART.fullmatch(part) is not None

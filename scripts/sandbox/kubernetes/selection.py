@@ -38,7 +38,6 @@ class Selection:
     watch: bool
     timeout_seconds: int | None
     bookmarks: bool
-    initial_events: bool
     narrow: bool
     selects: Callable[[Entry], bool]
 
@@ -59,10 +58,8 @@ def read(resource: Resource, namespace: str, query: Mapping[str, str]) -> Select
         if version is not None:
             raise status.bad_request("specifying resource version is not allowed when using continue")
         version, start = _read_token(token)
-    initial_events = query.get("sendInitialEvents", "") in {"1", "true"}
-    if initial_events and match != "NotOlderThan":
-        message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise status.StatusError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {message}')
+    if query.get("sendInitialEvents"):
+        raise status.bad_request("sendInitialEvents is not supported by this server")
     limit = max(0, limit or 0)
     field_selector = query.get("fieldSelector", "")
     return Selection(
@@ -73,7 +70,6 @@ def read(resource: Resource, namespace: str, query: Mapping[str, str]) -> Select
         watch=watch,
         timeout_seconds=timeout,
         bookmarks=query.get("allowWatchBookmarks", "") in {"1", "true"},
-        initial_events=initial_events,
         narrow=bool(field_selector),
         selects=_selector(resource, namespace, field_selector),
     )

@@ -88,11 +88,6 @@ def not_supported(field: str, value: str, supported: Sequence[str]) -> Cause:
     return Cause(reason="FieldValueNotSupported", field=field, message=message)
 
 
-def too_long(field: str, limit: int) -> Cause:
-    """A value of more bytes than allowed."""
-    return Cause(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
-
-
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> StatusError:
     """422: the object breaks rules of its kind; all of them are named."""
     listed = [f"{cause.field}: {cause.message}" for cause in causes]

@@ -101,13 +101,10 @@ class Watch:
     def _queue_initial_events(self) -> None:
         """Start from the present state, from a version, or with an error where that is forgotten."""
         version = self._selection.version
-        if version is None or self._selection.initial_events:
+        if version is None:
             entries = sorted(self._collection.entries.values(), key=_order)
             for entry in filter(self._selection.selects, entries):
                 self._queue(b"ADDED", self._representation.one(entry))
-            if self._selection.initial_events:
-                bookmark = self._representation.bookmark(self._store.version, ends_initial_events=True)
-                self._queue(b"BOOKMARK", bookmark)
         else:
             missed = self._collection.since(version)
             if missed is None:

@@ -30,7 +30,7 @@ def poison(settings: Settings) -> list[Row]:
         doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"), binary=binary)
         fleets = [fleet(deployment, keys, BESIDE, prefix) for prefix in ("alone", "beside")]
         with Observer(deployment.api, deployment.signer.signer_name) as observer:
-            _start(deployment)
+            _wait_until_ready(deployment)
             for number in range(BESIDE):
                 fleets[0].submit_one(number)
             alone = _waits(observer, fleets[0])
@@ -38,7 +38,8 @@ def poison(settings: Settings) -> list[Row]:
             doses.file(len(KINDS) - BESIDE + 1)
             if binary and not settings.guards:
                 refuse_decisions(deployment.world, doses.doses[-1].name)
-            _start(deployment)
+            deployment.start_exporter()
+            _wait_until_ready(deployment)
             _wait_until_met(deployment, doses)
             doses.file_beside(fleets[1])
             beside = _waits(observer, fleets[1])
@@ -54,9 +55,8 @@ def poison(settings: Settings) -> list[Row]:
     ]
 
 
-def _start(deployment: Deployment) -> None:
-    """The exporters again, and until both have listed."""
-    deployment.start_exporter()
+def _wait_until_ready(deployment: Deployment) -> None:
+    """Waits until both exporters have listed."""
     end = time.monotonic() + PATIENCE
     while any(each.page("/readyz")[0] != _READY for each in deployment.exporters) and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)

@@ -55,5 +55,5 @@ def test_checksum_is_told(client: KeyManagementServiceClient, keys: Keys) -> Non
         client.asymmetric_sign(request={"name": version, **wrong})
     with pytest.raises(exceptions.InvalidArgument) as unfit:
         client.asymmetric_sign(request={"name": version, **other})
-    assert read(damaged.value).complains_of_checksum
-    assert not read(unfit.value).complains_of_checksum
+    assert read(damaged.value).refuses_checksum
+    assert not read(unfit.value).refuses_checksum

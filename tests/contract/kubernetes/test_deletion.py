@@ -66,12 +66,6 @@ def test_the_last_finalizer_ends_it(target: Target, endpoint: str) -> None:
     assert refusal(lambda: target.api.get(path)).status == 404
 
 
-def test_a_finalizer_has_a_domain(target: Target) -> None:
-    """Names without one are refused."""
-    refused = refusal(lambda: target.create_csr(metadata={"finalizers": ["wait"]}))
-    assert causes(refused) == {("metadata.finalizers[0]", "FieldValueInvalid")}
-
-
 def test_a_pod_on_a_node_terminates(target: Target, pod: Pod) -> None:
     """Deleting marks it; without a kubelet it stays, as it does while its containers end."""
     target.api.delete(pod.path)

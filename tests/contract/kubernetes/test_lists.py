@@ -1,7 +1,6 @@
 """Lists: pages of one version, and selectors."""
 
 import pytest
-import urllib3
 
 from sandbox.api import CSRS, Json
 from tests.contract.kubernetes.support import Target, make_namespace, refusal, unique
@@ -112,16 +111,3 @@ def test_a_version_that_is_not_reached_times_out(target: Target) -> None:
     assert (refused.status, refused.reason) == (504, "Timeout")
     assert isinstance(refused.body, dict)
     assert refused.body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
-
-
-def test_objects_can_be_had_without_their_content(target: Target) -> None:
-    """PartialObjectMetadata is how huge CSRs can be listed in little memory."""
-    selector, names = _make(target, 1)
-    headers = {**target.api._headers, "Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}  # noqa: SLF001 - a header that the client does not offer
-    path = f"{CSRS}?fieldSelector={selector}"
-    answer = target.api._pool.request("GET", path, headers=headers, retries=urllib3.Retry(0))  # noqa: SLF001
-    page = answer.json()
-    assert (page["kind"], page["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
-    (item,) = page["items"]
-    assert set(item) == {"kind", "apiVersion", "metadata"}
-    assert item["metadata"]["name"] == names[0]

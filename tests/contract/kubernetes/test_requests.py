@@ -95,24 +95,6 @@ def test_a_spec_is_refused(target: Target, changes: dict[str, Any], expected: se
 @pytest.mark.parametrize(
     "signer_name",
     [
-        *("example", "example/x", "example.com", "example.com/", "example.com/a/b", "/x"),
-        *("Example.com/x", "example.com/X", "example.com/a..b", "example.com/a_b", "-example.com/x"),
-        f"example.com/{'a' * 254}",
-        f"{LABEL_63}a.com/x",
-        f"{'.'.join([LABEL_63] * 4)}/x",
-        f"example.com/{'.'.join([LABEL_63] * 9)}",
-        "kubernetes.io/legacy-unknown",
-    ],
-)
-def test_a_signer_name_is_refused(target: Target, signer_name: str) -> None:
-    """A signerName is a domain with a dot, a slash, and a path of dotted parts; at most 571 bytes."""
-    fields = {field for field, _ in causes(refusal(lambda: target.create_csr(signerName=signer_name)))}
-    assert fields == {"spec.signerName"}
-
-
-@pytest.mark.parametrize(
-    "signer_name",
-    [
         *("a.b/c", "example.com/a.b-c", f"example.com/{'a' * 253}"),
         f"{'.'.join([LABEL_63] * 3)}.{'a' * 61}/x",
         f"a.b/{'.'.join([LABEL_63] * 3)}",

@@ -72,23 +72,6 @@ def test_without_a_version_a_watch_starts_with_what_is_there(target: Target, ver
     assert {event["object"]["metadata"]["name"] for event in events} == names
 
 
-def test_initial_events_end_with_a_bookmark(target: Target) -> None:
-    """With sendInitialEvents a watch is a list and a watch in one; its bookmark is annotated."""
-    signer, selector = _selector()
-    made = target.create_csr(signerName=signer)
-    added, bookmark = _take(
-        target,
-        2,
-        fieldSelector=selector,
-        sendInitialEvents=True,
-        resourceVersionMatch="NotOlderThan",
-        allowWatchBookmarks=True,
-    )
-    assert added == {"type": "ADDED", "object": made}
-    assert bookmark["type"] == "BOOKMARK"
-    assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-
-
 def test_bookmarks_carry_the_version_past_foreign_changes(target: Target) -> None:
     """A watch that selects nothing still learns newer versions, in objects with nothing else in them."""
     _, selector = _selector()

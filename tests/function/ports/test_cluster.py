@@ -454,7 +454,7 @@ def test_a_missing_right_is_the_operators_once_the_api_server_confirms_it(
     with answering(403, FORBIDDEN, probes=everything_but) as (refusing, _):
         with pytest.raises(ConfigurationError) as caught:
             RIGHTS[right](refusing, csr)
-        assert f"user '{USER}' must have the right to {right.partition(' ')[0]}" in str(caught.value)
+        assert f'user "{USER}" must have the right to {right.partition(" ")[0]}' in str(caught.value)
     with answering(403, FORBIDDEN, probes=Probes()) as (refusing, _), pytest.raises(ItemError, match=USER):
         RIGHTS[right](refusing, csr)
 

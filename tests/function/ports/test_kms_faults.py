@@ -20,7 +20,7 @@ from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES, Signature
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import UnavailableError
 from csr_signer.kms import key as kms_key
-from csr_signer.kms import status as kms_status
+from csr_signer.kms.status import ATTEMPTS
 from csr_signer.service import CONFIGURATION, OnceADay, Service
 from sandbox.api import Api, csr_path
 from sandbox.kms import Corruption, Fault, KmsServer
@@ -136,7 +136,7 @@ def make_issuer(kms_server: KmsServer, kms_client: KeyManagementServiceClient, t
 
 def answers(code: str) -> tuple[int, str, str, str]:
     """HTTP status, reason, severity and Retry-After of a gRPC status without details."""
-    if code in kms_status.ATTEMPTS:
+    if code in ATTEMPTS:
         return 503, "UnavailableError", "WARNING", "2"
     if code == "RESOURCE_EXHAUSTED":
         return 429, "QuotaError", "WARNING", "5"

@@ -144,7 +144,7 @@ def test_a_ca_that_is_not_the_keys_is_refused_by_name(
     answer = service.respond(post(event(csr)))
     assert answer.status_code == 503
     assert key_version in recorder.lines[-1]["message"]
-    assert "not that of the CA certificate" in recorder.lines[-1]["message"]
+    assert "must be that of the CA certificate" in recorder.lines[-1]["message"]
     assert admin.get(csr_path(csr["metadata"]["name"])) == csr
 
 

@@ -14,7 +14,7 @@ _POD: Final = re.compile(r"(?=.{1,200}\Z)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[
 _CONFLICT: Final = 409
 _INVALID: Final = 422
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
-# A real API server must be told that pods may file CSRs; the double lets every user do everything.
+# Pods may file CSRs.
 _ROLE: Final = {
     "metadata": {"name": "requester"},
     "rules": [{"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["create"]}],
@@ -61,11 +61,10 @@ def requester_of(csr: Json) -> Requester:
     return Requester(namespace=username[1], service_account=username[2], pod=pods[0])
 
 
-def file_all(api: Api, rows: Iterable[Case], *, rbac: bool) -> Mapping[str, Filed]:
+def file_all(api: Api, rows: Iterable[Case]) -> Mapping[str, Filed]:
     """Files the CSR of every row as its pod, and deletes it again; returns by sentence what became of each."""
-    if rbac:
-        api.post(f"{_RBAC}/clusterroles", _ROLE)
-        api.post(f"{_RBAC}/clusterrolebindings", _BINDING)
+    api.post(f"{_RBAC}/clusterroles", _ROLE)
+    api.post(f"{_RBAC}/clusterrolebindings", _BINDING)
     _ensure(api, NODES, NODE)
     by_requester: dict[Requester, list[tuple[str, Json]]] = {}
     for row in rows:
@@ -81,7 +80,9 @@ def file_all(api: Api, rows: Iterable[Case], *, rbac: bool) -> Mapping[str, File
 
 
 def _file(administrator: Api, own: Api, requester: Requester, csr: Json, pod: Json) -> Filed:
-    sent = {key: value for key, value in csr["metadata"].items() if key in {"name", "labels", "annotations"}}
+    sent = {
+        key: value for key, value in csr["metadata"].items() if key in {"name", "generateName", "labels", "annotations"}
+    }
     try:
         created = own.post(CSRS, {**csr, "metadata": sent})
     except ApiError as error:

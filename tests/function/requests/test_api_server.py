@@ -1,4 +1,4 @@
-"""Every row at both API servers: which CSRs they find invalid, and the judgement on those that they keep."""
+"""Every row at a real API server: which CSRs it finds invalid, and the judgement on those that it keeps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from csr_signer.policy.decision import Permit
 from sandbox.api import Api
 from sandbox.control_plane.modules import pinned_version
-from sandbox.kubernetes import KubernetesServer
 from tests.function.builders import Case, codes, judge_objects, outcome
 from tests.function.component_tables import CALICO, DOMAIN, ENTERPRISE
 from tests.function.requests.catalogue import CASES
@@ -25,25 +24,23 @@ _REAL: Final = ("requester.", "pod.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServer:
-    """What an API server of a version made of every row's CSR, by sentence; the double imitates the pinned version."""
+    """What an API server of a version made of every row's CSR, by sentence."""
 
     version: str
     filed: Mapping[str, Filed]
 
 
-@pytest.fixture(scope="session", params=["double", pytest.param("real", marks=pytest.mark.real)])
-def api_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
-    """Each of the two, asked once for all rows."""
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
+    """A real one, asked once for all rows."""
     directory = tmp_path_factory.mktemp("requests")
-    if request.param == "double":
-        with KubernetesServer(directory) as double, Api.from_kubeconfig(double.kubeconfig) as api:
-            return ApiServer(version=pinned_version(), filed=file_all(api, CASES, rbac=False))
     with real_control_plane(directory) as real, Api.from_kubeconfig(real.kubeconfig) as api:
-        return ApiServer(version=real.version, filed=file_all(api, CASES, rbac=True))
+        return ApiServer(version=real.version, filed=file_all(api, CASES))
 
 
+@pytest.mark.real
 def test_the_api_server_finds_invalid_what_the_rows_say(api_server: ApiServer) -> None:
-    """A change of Kubernetes, or a fault of the double, shows here, with the fields of each CSR that are invalid."""
+    """A change of Kubernetes shows here, with the fields of each CSR that are invalid."""
     if api_server.version != pinned_version():
         pytest.skip(f"NOT COMPARED: the rows say what {pinned_version()} finds invalid, not {api_server.version}")
     said = {row.sentence: row.invalid for row in CASES}
@@ -52,6 +49,7 @@ def test_the_api_server_finds_invalid_what_the_rows_say(api_server: ApiServer) -
     assert found.keys() == said.keys()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("row", [row for row in CASES if not row.invalid], ids=str)
 def test_what_the_api_server_keeps_is_judged_as_its_row_says(api_server: ApiServer, row: Case) -> None:
     """The request comes back unchanged, a claimed identity does not; judged as read back, it breaks the same rules."""

@@ -224,7 +224,7 @@ def test_the_function_needs_every_right(
             if each["csr_uid"] == submission.uid and each["event"] == "fault"
         ]
         # What the API server says of one pod is quoted and cut: its user's name is long.
-        told = f"must have the right to {right[1]} " if right[2] != "/pods" else 'cannot get resource "pods'
+        told = f"must have the right to {right[1]} " if right[2] != "/pods" else r"cannot get resource \"pods"
         assert told in str(fault["message"])
         assert FUNCTION_USER in str(fault["message"])
         assert fault["severity"] == "ERROR"

@@ -216,13 +216,13 @@ class Dispatcher:
             answer = self._send(item)
         except Exception as error:  # noqa: BLE001 - an internal error with one CSR must not stop the others
             answer = Answer(verdict=Verdict.LATER, reason=f"internal: {type(error).__name__}: {error}")
+        # Before the next event of the CSR can be answered, and outside the lock: a log may block.
+        self._recorder.answered(item, answer)
         with self._changed:
             now = self._clock.now()
             self._scheduler.settle(item, answer, now=now)
             self._recorder.paused_seconds(self._limiter.paused_seconds(now))
             self._recorder.availability(answer, is_down=self._limiter.is_down)
-            # Inside the lock: otherwise the CSR's next answer may be logged first, and `drain` would not wait for this.
-            self._recorder.answered(item, answer)
             self._changed.notify_all()
 
     def _wanted(self, seen: Seen) -> Stage | None:
