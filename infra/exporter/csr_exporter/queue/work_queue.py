@@ -157,7 +157,7 @@ class WorkQueue:
             tracked.acknowledged, tracked.failures = item.stage, 0
             is_current = item.stage is tracked.stage
             pause = retry_policy.fulfilment(tracked.resends) if is_current else retry_policy.SETTLING
-        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect:
+        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect and not costs_a_token:
             pause = 0.0  # the limiter pauses everything
         else:
             tracked.failures += 1
