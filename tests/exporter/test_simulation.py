@@ -402,11 +402,11 @@ def test_a_looping_pod_delays_no_other_csr() -> None:
 
 
 def test_a_pod_that_files_without_end_fills_nothing() -> None:
-    """20,000 CSRs of one pod are not held, 5,000 of other pods are; and each of these is sent before its seventh."""
+    """10,000 CSRs of one pod are not held, 5,000 of other pods are; and each of these is sent before its seventh."""
     queue = WorkQueue()
     simulation = Simulation(queue)
-    changes = [queue.see(reference(100_000 + number, pod=1), Stage.PENDING, now=0.0) for number in range(20_000)]
-    assert changes.count(Change.OVER_LIMIT) == 20_000 - RateLimit().most_held
+    changes = [queue.see(reference(100_000 + number, pod=1), Stage.PENDING, now=0.0) for number in range(10_000)]
+    assert changes.count(Change.OVER_LIMIT) == 10_000 - RateLimit().most_held
     for number in range(5000):
         simulation.create(number, pod=number + 2)
     simulation.run(30.0)
