@@ -110,7 +110,7 @@ resource "terraform_data" "certificate" {
   lifecycle {
     precondition {
       condition     = each.value.not_after != null
-      error_message = "signers.${each.key}.ca_certificate: no certificate can be read in it. Give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
+      error_message = "signers.${each.key}.ca_certificate: Terraform cannot read a certificate in it. Give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
     }
 
     precondition {

@@ -1,5 +1,5 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, whom its alerts reach, for how many days records are kept, and whether nobody can ever delete them before (`locked` cannot be undone, and terraform destroy fails for as long). null: no trail, and KMS logs no signature: for trials alone, so it must be said."
+  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
     locked                = optional(bool, false)
     notification_channels = optional(list(string), [])
@@ -15,7 +15,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has no right on a key but until ca_administrator_until, and each of its signatures raises an alert."
+  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys only until ca_administrator_until, and each of its signatures raises an alert."
   type        = string
 
   validation {
@@ -41,7 +41,7 @@ variable "ca_administrator_until" {
 }
 
 variable "ca_days_left" {
-  description = "A CA certificate that ends sooner than this is refused at plan."
+  description = "The plan fails if a CA certificate expires in less than this number of days."
   type        = number
   default     = 30
 
@@ -52,7 +52,7 @@ variable "ca_days_left" {
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone). For the first two the nodes must reach run.app by Private Google Access or Private Service Connect, else the call comes from the internet."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; then only IAM limits the callers). For same-vpc and perimeter, the nodes must reach run.app by Private Google Access or Private Service Connect; otherwise the call comes from the internet."
   type        = string
 
   validation {
@@ -62,7 +62,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, whose address and CA are read from the cluster that gke names. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
+  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -109,7 +109,7 @@ variable "clusters" {
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
-    error_message = "clusters: server is an https URL without user, query or fragment; it is absent with access gke-private, which reads address and CA from the cluster that gke names."
+    error_message = "clusters: server is an https URL without user, query or fragment; it is absent with access gke-private, for which Terraform reads address and CA from the cluster in gke."
   }
 
   validation {
@@ -141,7 +141,7 @@ variable "clusters" {
 
   validation {
     condition     = length(distinct(compact([for cluster in values(var.clusters) : cluster.audience]))) == length(compact([for cluster in values(var.clusters) : cluster.audience]))
-    error_message = "clusters: two have the same audience: a token for one would be good at the other."
+    error_message = "clusters: two have the same audience: one would accept a token for the other. Give each its own."
   }
 
   validation {
@@ -166,7 +166,7 @@ variable "clusters" {
 }
 
 variable "deployer" {
-  description = "Principal that applies this, where it does not own the project: it is allowed to deploy as the function's account and to build as the build's. null: no grant."
+  description = "Principal that applies this configuration, if it does not own the project. Terraform allows it to deploy as the function's account and to build as the build's account. null: no grant."
   type        = string
   default     = null
 
@@ -205,7 +205,7 @@ variable "further_invokers" {
 
   validation {
     condition     = length(setintersection(var.further_invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
-    error_message = "further_invokers: allUsers and allAuthenticatedUsers would let anybody on the internet call the signer. Name the service accounts, serviceAccount:EMAIL; the exporters are among them already."
+    error_message = "further_invokers: allUsers and allAuthenticatedUsers would let anyone on the internet call the signer. Name the service accounts, serviceAccount:EMAIL; the exporters are among them already."
   }
 
   validation {
@@ -215,7 +215,7 @@ variable "further_invokers" {
 }
 
 variable "image" {
-  description = "null: a Cloud Function is built from source. Else an image of the same code by digest, REPOSITORY@sha256:DIGEST, that is run as a Cloud Run service."
+  description = "null: Terraform builds a Cloud Function from source. Otherwise an image of the same code by digest, REPOSITORY@sha256:DIGEST, which runs as a Cloud Run service."
   type        = string
   default     = null
 
@@ -226,7 +226,7 @@ variable "image" {
 }
 
 variable "key_project" {
-  description = "Project of the keys; best one that holds nothing else, because who owns a project can sign with its keys."
+  description = "Project of the keys, preferably one that holds nothing else, because an owner of the project can sign with its keys."
   type        = string
 
   validation {
@@ -247,7 +247,7 @@ variable "key_ring" {
 }
 
 variable "location" {
-  description = "Region of everything; that of the clusters, or near. That of a key ring can never be changed."
+  description = "Region of all resources: the region of the clusters, or a near one. You can never change the region of a key ring."
   type        = string
 
   validation {
@@ -257,7 +257,7 @@ variable "location" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time; each serves 16 requests of each cluster at once."
+  description = "Maximum number of instances; each serves 16 requests of each cluster at once."
   type        = number
   default     = 10
 
@@ -268,7 +268,7 @@ variable "max_instances" {
 }
 
 variable "min_instances" {
-  description = "Instances that are always kept; 1 spares the first pods the start of one."
+  description = "Instances that always run. With 1, the first pods do not wait for an instance to start."
   type        = number
   default     = 0
 
@@ -279,7 +279,7 @@ variable "min_instances" {
 }
 
 variable "name" {
-  description = "Name of the function, of its Cloud Run service and of its account; those of its parts begin with it."
+  description = "Name of the function, of its Cloud Run service and of its account; the names of its parts begin with it."
   type        = string
   default     = "csr-signer"
 
@@ -319,7 +319,7 @@ variable "profiles" {
   validation {
     # The loader takes a profile from the document's own folder alone, and Cloud Run mounts each file in another.
     condition     = var.image == null || length(var.profiles) == 0
-    error_message = "profiles: an image brings its profiles along: put the file into function/csr_signer/profiles before the image is built, and name it in signers without its ending."
+    error_message = "profiles: an image contains its profiles: put the file into function/csr_signer/profiles before the image is built, and name it in signers without its ending."
   }
 }
 
@@ -413,7 +413,7 @@ variable "signers" {
     condition = alltrue([for signer in values(var.signers) :
       length(signer.profile.namespaces) > 0 || !(signer.profile.name == "calico-enterprise" || signer.profile.name == "calico" && can(regex("^[0-2]\\.|^3\\.([0-9]|[12][0-9]|30)$", signer.profile.release)))
     ])
-    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: an attacker who may create a namespace that is listed and not used gets its certificates."
+    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: if an attacker can create a listed namespace that the cluster does not use, it gets that namespace's certificates."
   }
 
   validation {
@@ -423,17 +423,17 @@ variable "signers" {
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
-    error_message = "signers: key_version is the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version that could be meant without it."
+    error_message = "signers: key_version is the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version to use by default."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "projects/${var.key_project}/")])
-    error_message = "signers: key_version lies in another project than key_project (${var.key_project}), where its use would neither be granted nor be logged. Use a key of ${var.key_project}, or make that project the key_project."
+    error_message = "signers: key_version lies in another project than key_project (${var.key_project}), where the function gets no grant and the audit trail sees no use. Use a key of ${var.key_project}, or make that project the key_project."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") == (signer.signature_hash != null)])
-    error_message = "signers: a raw key (RSA_SIGN_RAW_PKCS1_*) fixes no hash, so it needs signature_hash: SHA256, SHA384 or SHA512; every other key fixes its own and takes none. Better use a key that is not raw."
+    error_message = "signers: a raw key (RSA_SIGN_RAW_PKCS1_*) fixes no hash, so it needs signature_hash: SHA256, SHA384 or SHA512; every other key has a fixed hash and takes none. Prefer a key that is not raw."
   }
 
   validation {
@@ -451,7 +451,7 @@ variable "signers" {
       signer.protection_level != "HSM_SINGLE_TENANT"
       || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
     ])
-    error_message = "signers: a key with protection_level HSM_SINGLE_TENANT needs an HSM instance of its own and is not made here: make it, and name its version as key_version."
+    error_message = "signers: a key with protection_level HSM_SINGLE_TENANT needs its own HSM instance, which this module does not create: create the key, and name its version as key_version."
   }
 
   validation {
@@ -472,7 +472,7 @@ variable "signers" {
         coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
       ]]))] : length(distinct(each)) == length(each)])
     ])
-    error_message = "signers: two clusters share a CA certificate or key version: who owns one of them could pose as the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
+    error_message = "signers: two clusters share a CA certificate or key version: an owner of one cluster could pose as the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
   }
 
   validation {

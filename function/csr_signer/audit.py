@@ -31,14 +31,14 @@ _INDEXED: Final = ("cluster", "signer_name")  # facts by which people search: la
 
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "intent": "the key is about to be used; without this line nothing is signed",
+        "intent": "the function is about to use the key; without this line it signs nothing",
         "issued": "the certificate is in the CSR's status",
-        "abandoned": "an intent that came to nothing",
-        "refused": "the CSR was denied, or failed where it was approved already",
-        "deferred": "the same event must be sent again; the CSR is as it was",
-        "ignored": "there is nothing to do; an error where the CSR holds a certificate that is not this issuer's",
-        "fault": "something failed: an error where a human must act, a warning where time or the sender heals it",
-        "issuer_expiry": "a CA must be rotated; once a day and process",
+        "abandoned": "after an intent, signing or writing failed, or the CSR was gone",
+        "refused": "the function denied the CSR, or set it to Failed because it was already Approved",
+        "deferred": "the CSR is unchanged; the exporter must resend the event",
+        "ignored": "there is nothing to do; ERROR if the CSR holds a certificate that is not this issuer's",
+        "fault": "something failed; ERROR if an operator must act, WARNING if a retry can succeed",
+        "issuer_expiry": "an operator must rotate a CA; at most once per day and process",
     }
 )
 """Every event that there is: an interface, as violation codes are. docs/audit.md lists them with their fields."""
@@ -63,13 +63,13 @@ class LineWriter:
                 this one does not swallow it.
         """
         if not select.select([], [self._descriptor], [], WRITE_SECONDS)[1]:
-            raise OSError("nobody reads standard output")
+            raise OSError("standard output has no reader")
         whole = b"\n" + line if self._broken else line
         self._broken = True
         written = os.write(self._descriptor, whole)
         self._broken = written != len(whole)
         if self._broken:
-            raise OSError(f"{written} of {len(whole)} bytes of an audit record were written")
+            raise OSError(f"wrote only {written} of {len(whole)} bytes of an audit record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +126,11 @@ class Audit:
         """
         text = _text(self._line(record, trace_id)) + b"\n"
         if not self._lock.acquire(timeout=WRITE_SECONDS):
-            raise UnavailableError("the audit record could not be written: others wait to be written")
+            raise UnavailableError("cannot write the audit record: an earlier write has not finished")
         try:
             self._write(text)
         except OSError as error:
-            raise UnavailableError(f"the audit record could not be written: {error}") from error
+            raise UnavailableError(f"cannot write the audit record: {error}") from error
         finally:
             self._lock.release()
 

@@ -236,7 +236,9 @@ def load(path: Path) -> Configuration:
     twice = next((source for index, source in enumerate(sources) if source in sources[:index]), None)
     if twice is not None:
         message = field_error.duplicate("clusters.*.source", twice)
-        raise ConfigurationError(f"{message}: an event names its cluster by its source")
+        raise ConfigurationError(
+            f"{message}: give each cluster its own source, because events name their cluster by it"
+        )
     _refuse("kms", _kms_violations(document.kms))
     if not document.signers:
         raise ConfigurationError(field_error.required("signers", "must have at least one item"))
@@ -291,7 +293,7 @@ def _cluster_violations(cluster: ClusterConfiguration) -> Iterator[str]:
     else:
         for name in ("server", "certificate_authority"):
             if getattr(cluster, name) is not None:
-                yield field_error.forbidden(name, "the kubeconfig names it")
+                yield field_error.forbidden(name, "the kubeconfig already sets it")
 
 
 def _server_violations(cluster: ClusterConfiguration) -> Iterator[str]:
@@ -448,8 +450,8 @@ def _refuse_shared_keys(
             owner = owners.setdefault(secret, cluster)
             if owner != cluster and not (clusters[owner].shared_trust_domain and clusters[cluster].shared_trust_domain):
                 raise ConfigurationError(
-                    f"signers: Forbidden: clusters {quote(owner)} and {quote(cluster)} share a key version or CA,"
-                    " and not both of them say shared_trust_domain: true"
+                    f"signers: Forbidden: clusters {quote(owner)} and {quote(cluster)} share a key version or CA;"
+                    " give each its own, or set shared_trust_domain: true on both"
                 )
 
 

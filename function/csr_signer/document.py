@@ -127,7 +127,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, key in enumerate(keys):
             if not isinstance(key, str):
-                problem = f"key {quote(key)} is no text, put it in quotes"
+                problem = f"key {quote(key)} is not a string; put it in quotes"
                 raise yaml.MarkedYAMLError(None, None, problem, node.value[index][0].start_mark)
             if key in keys[:index]:
                 raise yaml.MarkedYAMLError(None, None, f"duplicate key {quote(key)}", node.value[index][0].start_mark)
@@ -157,7 +157,8 @@ def read(kind: type[T], path: Path) -> T:
         reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
         raise ConfigurationError(f"{path.name}: {reasons}") from error
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path.name}: is no such YAML: {' '.join(str(error).split())}") from error
+        message = f"{path.name}: Invalid value: must be valid YAML: {' '.join(str(error).split())}"
+        raise ConfigurationError(message) from error
     return value
 
 
@@ -167,7 +168,7 @@ def _reason(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a Ty
     if detail["type"].startswith("missing"):
         return f"{path}: Required value"
     if detail["type"] == "unexpected_keyword_argument":
-        return field_error.forbidden(path, "there is no such key")
+        return field_error.forbidden(path, "unknown key")
     if detail["type"] == "literal_error":
         supported = detail["ctx"]["expected"].replace("'", '"').replace(" or ", ", ")
         return f"{path}: Unsupported value: {quote(detail['input'])}: supported values: {supported}"

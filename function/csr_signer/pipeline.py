@@ -196,7 +196,7 @@ class Pipeline:
 
             # 11. Record the outcome, after the write, because only a certificate in the status is issued.
             if written is None:
-                trail.record("abandoned", "INFO", "the CSR is gone: its certificate was thrown away", facts)
+                trail.record("abandoned", "INFO", "the CSR is gone; the function discarded its certificate", facts)
                 return Ignored(reason=IgnoreReason.GONE)
             trail.record("issued", "NOTICE", f"issued {text}", facts)
             return Issued(tbs_sha256=tbs.sha256)
@@ -307,7 +307,7 @@ def _accounting_for(trail: AuditTrail, facts: Mapping[str, object]) -> Iterator[
         if isinstance(error, SignerError):
             severity, attempts = error.severity, error.attempts
         facts = {"kms_attempts": attempts, **facts, "fault": type(error).__name__}
-        trail.record("abandoned", severity, "an intent came to nothing", facts)
+        trail.record("abandoned", severity, "signing or writing failed after the intent", facts)
         raise
 
 

@@ -50,7 +50,9 @@ def load(audit: Audit) -> Loaded:
     """
     path = os.environ.get(CONFIGURATION, "")
     if not path:
-        raise ConfigurationError(f"environment variable {CONFIGURATION} does not name the configuration document")
+        raise ConfigurationError(
+            f"environment variable {CONFIGURATION}: Required value: the path of the configuration document"
+        )
     settings = configuration.load(Path(path))
     client = Connection(
         lambda: connect(

@@ -61,19 +61,19 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
         "public_key.size": "RSA of 2048, 3072, 4096 or 8192 bits",
         "public_key.exponent": "RSA public exponent 65537",
         "public_key.weak": "a key without known weaknesses",
-        "public_key.issuer": "a key that is no issuer's own",
+        "public_key.issuer": "a key that is not an issuer's own key",
     },
     "NameNotAllowed": {
         "request_name.not_allowed": "the CSR name that the profile prescribes for the component and the requesting pod",
         "name.reserved": "no common name starting with system:, no wildcard name",
-        "name.pod": "where the component's names hold the pod's name: a pod whose name is one DNS label",
+        "name.pod": "a pod whose name is one DNS label, if the component's names contain it",
         "name.constrained": "names that the name constraints of the issuer's CAs permit",
         "subject.common_name": "exactly one common name, the component's",
         "subject.attribute": "subject attributes that the profile names, with the values that it names",
         "san.dns.not_allowed": "DNS names of the component, each once",
         "san.dns.missing": "every required DNS name of the component",
-        "san.ip.not_allowed": "addresses, each once, that a pod can have: neither loopback, link-local, multicast,"
-        " unspecified, broadcast nor reserved (IPv4-mapped among these), and within the ranges of the component"
+        "san.ip.not_allowed": "addresses, each once, that a pod can have: not loopback, link-local, multicast,"
+        " unspecified, broadcast or reserved (including IPv4-mapped), and within the ranges of the component"
         " and of the cluster",
     },
     "UsageNotAllowed": {
@@ -83,8 +83,8 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
         "extended_key_usage.not_allowed": "requested extended key usages within the profile's usages",
     },
     "AddressNotVisible": {
-        "pod.address_missing": "where addresses are certified: addresses that become visible as the pod's, or on the"
-        " host's network as its node's, while the request is young",
+        "pod.address_missing": "if the profile certifies addresses: addresses that become visible as the pod's, or on"
+        " the host's network as its node's, while the request is young",
     },
     "TooLate": {
         "lifetime.too_late": "enough of the certificate's lifetime left when it is issued",

@@ -87,7 +87,7 @@ run "ca_certificate_that_ends_soon" {
 }
 
 run "ca_certificate_that_cannot_be_read" {
-  # says: no certificate can be read in it
+  # says: Terraform cannot read a certificate in it
   command = plan
 
   variables {
@@ -153,7 +153,7 @@ run "raw_key_without_signature_hash" {
 }
 
 run "signature_hash_of_a_key_that_is_not_raw" {
-  # says: every other key fixes its own and takes none
+  # says: every other key has a fixed hash and takes none
   command = plan
 
   variables {
@@ -379,7 +379,7 @@ run "one_identity_in_two_clusters" {
 }
 
 run "everybody_as_invoker" {
-  # says: would let anybody on the internet call the signer
+  # says: would let anyone on the internet call the signer
   command = plan
 
   variables {
@@ -390,7 +390,7 @@ run "everybody_as_invoker" {
 }
 
 run "everybody_with_an_account_as_invoker" {
-  # says: would let anybody on the internet call the signer
+  # says: would let anyone on the internet call the signer
   command = plan
 
   variables {
@@ -567,7 +567,7 @@ run "private_endpoint_without_network" {
 }
 
 run "private_endpoint_at_another_address" {
-  # says: it is absent with access gke-private, which reads address and CA from the cluster that gke names
+  # says: it is absent with access gke-private, for which Terraform reads address and CA from the cluster in gke
   command = plan
 
   variables {

@@ -1,7 +1,7 @@
 """`scripts/test`: all tests; `scripts/test unit`: the fast part, within a minute.
 
-Both run on all cores; options of pytest may follow `unit`. Anything else is handed to pytest, which runs it in one
-process: `scripts/test tests/function -k poison`. With CI set the slowest tests are listed.
+Both use all cores. Options of pytest may follow `unit`. Anything else is handed to pytest, which runs it in one
+process: `scripts/test tests/function -k poison`. With CI set, pytest lists the slowest tests.
 
 Tests on the real control plane build it once if it is not found (6 to 8 minutes, needs Go); where it can be neither
 found nor built they are skipped and one line says so, except with CI set: then they fail.
@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PARALLEL: Final = ("-n", "logical")
+WHOLE: Final = ("-n", str((os.cpu_count() or 1) + 1))
+"""A worker more than there are cores: many tests wait for processes."""
 UNIT: Final = (
+    "-n",
+    "logical",
     "-m",
     "not real and not slow",
     "tests/function",
@@ -35,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     if not given:
-        given = [*PARALLEL]
+        given = [*WHOLE]
     elif given[0] == "unit":
-        given[:1] = [*PARALLEL, *UNIT]
+        given[:1] = UNIT
     if os.environ.get("CI"):
         given.insert(0, SLOWEST)
     # Tests start some hundred processes: without bytecode, each would compile the project again.

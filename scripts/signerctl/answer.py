@@ -40,15 +40,15 @@ def ordered(certificates: Iterable[x509.Certificate], *, public_key: bytes, key_
         CommandError: a certificate cannot be read, none or several hold the key, or the root is not among them.
     """
     pool = list(dict.fromkeys(certificates))
-    for complaint in filter(None, map(unreadable_names, pool)):
-        raise CommandError(complaint)
+    for violation in filter(None, map(unreadable_names, pool)):
+        raise CommandError(violation)
     issuing = _issuing(pool, public_key, key_version)
     chain = _ways_to_a_root(pool).get(issuing)
     if chain is None:
         highest = _highest(pool, issuing)
         raise CommandError(
-            f"the certificate that issued {checks.name_of(highest)} is missing, its subject is"
-            f" {quote(highest.issuer.rfc4514_string())}: give its file, too, up to the self-signed root"
+            f"the certificate that issued {checks.name_of(highest)} is missing; its subject is"
+            f" {quote(highest.issuer.rfc4514_string())}: also give that file, and so on up to the self-signed root"
         )
     left_out = tuple(each for each in pool if each not in chain)
     return Chain(certificates=chain[:-1], root=chain[-1], left_out=left_out)
@@ -93,13 +93,11 @@ def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: s
     names = ", ".join(map(checks.name_of, pool))
     if not holders:
         raise CommandError(
-            f"none of the certificates holds the key of {key_version}: got {names}; is it the answer to the request"
-            " that was made with this key version"
+            f"none of the certificates holds the key of {key_version}: got {names}; give the answer to the request"
+            " that you made with this key version"
         )
     if not signed:
-        raise CommandError(
-            f"{checks.name_of(holders[0])} is self-signed: a root as `ca create` makes it needs no import"
-        )
+        raise CommandError(f"{checks.name_of(holders[0])} is self-signed: a root from `ca create` needs no import")
     raise CommandError(
         f"{len(signed)} certificates hold the key of {key_version}: must be one: keep only the newest answer"
     )

@@ -17,51 +17,51 @@ PURPOSE: Final = "signerctl=ca-cross-sign"
 _PURPOSES: Final = ("serverAuth", "clientAuth")
 
 
-def signing_complaints(signing: x509.Certificate, now: datetime) -> list[str]:
+def signing_violations(signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from vouching for another."""
-    complaints = checks.violations(signing, below=1, purposes=_PURPOSES)
-    if any("path length is 0" in complaint for complaint in complaints):
-        complaints.append(
-            "no CA may stand below such a root (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse every chain that has one;"
-            " publish both roots in caCert before you switch instead (`ca bundle`)"
+    violations = checks.violations(signing, below=1, purposes=_PURPOSES)
+    if any("path length is 0" in violation for violation in violations):
+        violations.append(
+            "such a root must not issue CA certificates (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse such chains;"
+            " instead, publish both roots in caCert before you switch (`ca bundle`)"
         )
-    if complaints:
-        return complaints
+    if violations:
+        return violations
     # Really verified: whoever is named as its own issuer has proved nothing yet.
     if not checks.issued_by(signing, signing):
-        complaints.append("is not self-signed: must be the root that relying parties trust")
+        violations.append("is not self-signed: must be the root that relying parties trust")
     if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
-        complaints.append(_not_valid(signing))
-    return complaints
+        violations.append(_not_valid(signing))
+    return violations
 
 
-def new_complaints(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
+def new_violations(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
     """What keeps a CA from being vouched for: the function could not sign with it, or it is the root itself."""
-    complaints = checks.violations(new, below=0, purposes=_PURPOSES)
-    if complaints:
-        return complaints
+    violations = checks.violations(new, below=0, purposes=_PURPOSES)
+    if violations:
+        return violations
     if not checks.issued_by(new, new):
-        complaints.append("is not self-signed: must be the certificate that `ca create` made with the new key version")
+        violations.append("is not self-signed: must be the certificate that `ca create` made with the new key version")
     common_names = [str(each.value) for each in new.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(common_names) != 1:
-        complaints.append(f"has {len(common_names)} common names: must have one")
+        violations.append(f"has {len(common_names)} common names: must have one")
     if any(name.startswith("system:") for name in common_names):
-        complaints.append("the common name must not start with system:, which Kubernetes reserves")
+        violations.append("the common name must not start with system:, which Kubernetes reserves")
     if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
-        complaints.append("holds the key of the trusted root: must hold the key of a new key version")
+        violations.append("holds the key of the trusted root: must hold the key of a new key version")
     if new.subject == signing.subject:
-        complaints.append("has the name of the trusted root: must have a new common name")
+        violations.append("has the name of the trusted root: must have a new common name")
     if checks.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
-        complaints.append("has name constraints that are not copied: must have permitted DNS names only")
+        violations.append("has name constraints that are not copied: must have permitted DNS names only")
     if not new.not_valid_before_utc <= now < new.not_valid_after_utc:
-        complaints.append(_not_valid(new))
-    return complaints
+        violations.append(_not_valid(new))
+    return violations
 
 
 def template(
     signing: x509.Certificate, new: x509.Certificate, algorithm: SignatureAlgorithm, now: datetime
 ) -> CaTemplate:
-    """The cross-certificate of two CAs without complaints, valid from now on for as long as both are.
+    """The cross-certificate of two CAs without violations, valid from now on for as long as both are.
 
     Args:
         signing: the trusted root.
@@ -99,7 +99,4 @@ def _key_identifier(ca: x509.Certificate) -> bytes:
 
 
 def _not_valid(ca: x509.Certificate) -> str:
-    return (
-        f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}, wanted is one that is"
-        " valid now"
-    )
+    return f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}: must be valid now"

@@ -54,7 +54,7 @@ def create(guarded: Guarded) -> Policy:
         ],
         validations=[
             forbid("variables.pod != ''", "the token is not bound to exactly one pod"),
-            forbid("size(variables.forms) > 0", "the service account is none of the profile's"),
+            forbid("size(variables.forms) > 0", "the profile does not have this service account"),
             {
                 "expression": f"size(object.metadata.name) <= {LONGEST_NAME}"
                 " && object.metadata.name in variables.names",
@@ -98,7 +98,7 @@ def delete(guarded: Guarded) -> Policy:
             forbid(
                 "variables.pod != '' && variables.forms.exists(form,"
                 f" form.replace('{POD}', variables.pod) == oldObject.metadata.name)",
-                "a service account may delete its own pod's CSR alone",
+                "a service account may delete only its own pod's CSR",
             )
         ],
     )
@@ -122,19 +122,19 @@ def decide(guarded: Guarded) -> Policy:
             forbid(
                 f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
                 "[oldObject.spec.signerName]",
-                "approving and denying is for the configured approvers",
+                "only the configured approvers may approve and deny",
             ),
             forbid(
                 f"variables.part != 'status' || request.userInfo.username == {literal(guarded.function)}",
-                "certificate and Failed are the function's to write",
+                "only the function may write certificate and Failed",
             ),
             forbid(
                 "variables.old.all(old, variables.new.exists(new, new == old))",
-                "a condition that is set is neither changed nor removed",
+                "a condition that is set must not change or disappear",
             ),
             forbid(
                 "!variables.issued || size(variables.new) == size(variables.old)",
-                "a CSR with its certificate gets no further condition",
+                "a CSR with a certificate must not get further conditions",
             ),
             forbid(
                 "variables.new.all(new, new in variables.old || new.type in ['Approved', 'Denied', 'Failed']"
@@ -145,13 +145,13 @@ def decide(guarded: Guarded) -> Policy:
             forbid(
                 # With an approval the API server takes Failed, too.
                 "variables.part != 'approval' || variables.new.all(new, new in variables.old || new.type != 'Failed')",
-                "Failed is the function's to write, with the status",
+                "only the function may write Failed, through the status",
             ),
             forbid(
                 "variables.issued || size(object.?status.?certificate.orValue(dyn(''))) == 0"
                 " || (variables.new.exists(new, new.type == 'Approved')"
                 " && !variables.new.exists(new, new.type in ['Denied', 'Failed']))",
-                "a certificate needs Approved, and neither Denied nor Failed",
+                "a certificate needs Approved, without Denied or Failed",
             ),
             forbid(
                 f"size(object.?status.?certificate.orValue(dyn(''))) <= {_in_base64(LARGEST_CERTIFICATE)}",

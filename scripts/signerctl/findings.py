@@ -11,7 +11,7 @@ from csr_signer.ca import checks, issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ConfigurationError, SignerError
 from signerctl import files, trust
-from signerctl.installation import SLOW, CertificateManagement, pair_complaint
+from signerctl.installation import SLOW, CertificateManagement, pair_violation
 from signerctl.key import KmsOptions
 
 Level = Literal["ok", "warning", "error"]
@@ -84,8 +84,8 @@ def of_bundle(check: str, bundle: tuple[x509.Certificate, ...], ca: Issuer, now:
             level="warning",
             check=check,
             message=(
-                f"{checks.name_of(bundle[0])} stands first, wanted is the CA that signs now,"
-                f" {checks.name_of(ca.path[-1])}: the operator reads no other"
+                f"{checks.name_of(bundle[0])} is first, but must be the CA that signs now,"
+                f" {checks.name_of(ca.path[-1])}: the operator reads only the first"
             ),
         )
 
@@ -102,9 +102,9 @@ def of_installation(
         signer_name: that the function serves; None where that is not known.
     """
     yield from _signer(management, signer_name)
-    complaint = pair_complaint(management)
-    if complaint:
-        yield Finding(level="error", check="installation algorithms", message=complaint)
+    violation = pair_violation(management)
+    if violation:
+        yield Finding(level="error", check="installation algorithms", message=violation)
     elif management.key_algorithm in SLOW:
         message = f"{management.key_algorithm} rarely finishes within Calico's 90 seconds on the init container's CPU"
         yield Finding(level="warning", check="installation algorithms", message=message)
@@ -122,7 +122,7 @@ def _signer(management: CertificateManagement, signer_name: str | None) -> Itera
     if signer_name is None:
         yield Finding(level="ok", check="installation signer", message=f"signerName is {got!r}; not compared")
     elif got != signer_name:
-        message = f"signerName: got {got!r}, the function serves {signer_name!r}: nobody answers Calico's requests"
+        message = f"signerName: got {got!r}, the function serves {signer_name!r}: no signer answers Calico's requests"
         yield Finding(level="error", check="installation signer", message=message)
     else:
         yield Finding(level="ok", check="installation signer", message=f"signerName is {got!r}, as the function's")
@@ -151,9 +151,9 @@ def _ca_cert(management: CertificateManagement, ca: Issuer, now: datetime) -> It
     yield from of_bundle(check, there.trust_bundle, there, now)
     for certificate in there.trust_bundle:
         if certificate not in ca.trust_bundle:
-            message = f"{checks.name_of(certificate)} is trusted there, and not in the configured trust bundle"
+            message = f"{checks.name_of(certificate)} is in caCert, but not in the configured trust bundle"
             yield Finding(level="warning", check=check, message=message)
     for certificate in ca.trust_bundle:
         if certificate not in there.trust_bundle:
-            message = f"{checks.name_of(certificate)} is in the configured trust bundle, and not trusted there"
+            message = f"{checks.name_of(certificate)} is in the configured trust bundle, but not in caCert"
             yield Finding(level="warning", check=check, message=message)

@@ -118,7 +118,7 @@ def _single(document: object) -> Mapping[str, Any]:
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise CommandError(
-            f"installation: {where} is {'absent' if value in (None, '') else 'no mapping'}, wanted is an {_KIND} with"
+            f"installation: {where} is {'absent' if value in (None, '') else 'no mapping'}, must be an {_KIND} with"
             " spec.certificateManagement"
         )
     return value
@@ -152,7 +152,7 @@ def _ca_cert(text: str) -> bytes:
         ) from error
 
 
-def pair_complaint(management: CertificateManagement) -> str | None:
+def pair_violation(management: CertificateManagement) -> str | None:
     """What is wrong with the two algorithms together; the operator's defaults stand for what is not set."""
     key_algorithm = management.key_algorithm or DEFAULT_KEY_ALGORITHM
     signature_algorithm = management.signature_algorithm or DEFAULT_SIGNATURE_ALGORITHM
@@ -161,7 +161,7 @@ def pair_complaint(management: CertificateManagement) -> str | None:
         return f"keyAlgorithm: Unsupported value: {quote(key_algorithm)}: supported values: {', '.join(PAIRS)}"
     if signature_algorithm not in allowed:
         return (
-            f"keyAlgorithm {key_algorithm} with signatureAlgorithm {quote(signature_algorithm)}: no pod could ever make"
-            f" a request; allowed with it are {', '.join(allowed)}, set both"
+            f"keyAlgorithm {key_algorithm} with signatureAlgorithm {quote(signature_algorithm)}: pods cannot create"
+            f" a request; supported with it are {', '.join(allowed)}, set both"
         )
     return None

@@ -107,7 +107,7 @@ def _protected(key: CloudKmsKey, options: KmsOptions) -> KmsPublicKey:
     answer = key.public_key()
     if not protects(answer.protection_level, options.protection_level):
         raise CommandError(
-            f"key version {key.key_version}: protection level {answer.protection_level}, wanted is at least"
+            f"key version {key.key_version}: protection level is {answer.protection_level}: must be at least"
             f" {options.protection_level}: use a key of that level, or accept less with --protection-level"
         )
     return answer

@@ -36,8 +36,8 @@ def _common_name(_context: click.Context, _parameter: click.Parameter, value: st
         raise click.BadParameter(f"{value!r}: must have 1 to 64 letters, digits, spaces and . _ : -")
     if value.startswith(("system:", OPERATORS_PREFIX)):
         raise click.BadParameter(
-            f"{value!r}: must not start with system:, which Kubernetes reserves, nor with"
-            f" {OPERATORS_PREFIX}, by which the tigera operator names its own CAs"
+            f"{value!r}: must not start with system:, which Kubernetes reserves, or with"
+            f" {OPERATORS_PREFIX}, which the tigera operator uses for its own CAs"
         )
     return value
 
@@ -55,7 +55,7 @@ def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tup
                 f"{value!r}: must be a DNS name in lower case without wildcard; it includes the names below"
             )
     if len(set(values)) != len(values):
-        raise click.BadParameter("must name each only once")
+        raise click.BadParameter("must name each DNS name only once")
     return values
 
 
@@ -111,7 +111,7 @@ def subject_options(command: Command) -> Command:
             "--common-name",
             required=True,
             callback=_common_name,
-            help="Common name in the subject: another one at each rotation, by which CAs are told apart.",
+            help="Common name in the subject: use another one at each rotation, because it tells CAs apart.",
         ),
     ):
         command = option(command)
@@ -169,14 +169,14 @@ def kms_options(command: Command) -> Command:
         click.option(
             "--signature-hash",
             type=click.Choice(list(SIGNATURE_HASHES)),
-            help="The hash, for RSA_SIGN_RAW_PKCS1_... keys alone: all others fix theirs.",
+            help="The hash, only for RSA_SIGN_RAW_PKCS1_... keys: all other keys have a fixed hash.",
         ),
         click.option(
             "--protection-level",
             default="HSM",
             show_default=True,
             type=click.Choice(PROTECTION_LEVELS),
-            help="The least that is accepted of the key.",
+            help="The lowest protection level that the key may have.",
         ),
     ):
         with_options = option(with_options)

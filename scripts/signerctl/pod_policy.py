@@ -116,6 +116,6 @@ def _containers() -> list[Validation]:
                     for probe in _PROBES
                 )
             ),
-            "probes ask the pod itself by HTTP, and there are no lifecycle hooks",
+            "probes must use HTTP on the pod itself, and there must be no lifecycle hooks",
         ),
     ]

@@ -53,7 +53,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Discrepancy:
     """What does not add up.
 
     Attributes:
@@ -94,7 +94,7 @@ def read(content: str) -> Iterator[Json]:
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):
                 # Whatever is no log is one fault for the caller, bad JSON among it.
-                raise ValueError(f"got {type(each).__name__}, allowed are objects: log entries, records")  # noqa: TRY004
+                raise ValueError(f"got {type(each).__name__}, must be objects: log entries or records")  # noqa: TRY004
             yield each
 
 
@@ -153,7 +153,7 @@ def _object(entry: Json, name: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def findings(found: Books, principals: Sequence[str] = ()) -> Iterator[Finding]:
+def discrepancies(found: Books, principals: Sequence[str] = ()) -> Iterator[Discrepancy]:
     """All that does not add up.
 
     Args:
@@ -164,11 +164,13 @@ def findings(found: Books, principals: Sequence[str] = ()) -> Iterator[Finding]:
     for signature in found.signatures:
         detail = f"{signature.time} by {signature.principal or 'nobody'}"
         if signature.signed not in count.intents and signature.signed not in count.outcomes:
-            yield Finding(level="error", what="signature without record", signed=signature.signed, detail=detail)
+            yield Discrepancy(level="error", what="signature without record", signed=signature.signed, detail=detail)
         if principals and signature.principal not in principals:
-            yield Finding(level="error", what="signature by somebody else", signed=signature.signed, detail=detail)
+            yield Discrepancy(
+                level="error", what="signature by another principal", signed=signature.signed, detail=detail
+            )
     for signed in {**count.given, **count.intents, **count.outcomes}:
-        yield from count.findings(signed)
+        yield from count.discrepancies(signed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,17 +198,17 @@ class _Counts:
             given=Counter(signature.signed for signature in found.signatures),
         )
 
-    def findings(self, signed: Signed) -> Iterator[Finding]:
+    def discrepancies(self, signed: Signed) -> Iterator[Discrepancy]:
         """Where the numbers of one TBSCertificate do not fit."""
         intents, outcomes = self.intents[signed], self.outcomes[signed]
         requests, attempts, given = self.requests[signed], self.attempts[signed], self.given[signed]
         explained = attempts + ATTEMPTS_PER_OPEN_INTENT * max(intents - outcomes, 0)
         if (intents or outcomes) and requests > explained:
             detail = f"{requests} requests, {given} signatures, {attempts} recorded attempts"
-            yield Finding(level="error", what="more requests than recorded", signed=signed, detail=detail)
+            yield Discrepancy(level="error", what="more requests than recorded", signed=signed, detail=detail)
         if self.issued[signed] and not given:
-            detail = "is its use logged (data access), and the log whole?"
-            yield Finding(level="error", what="certificate without signature", signed=signed, detail=detail)
+            detail = "check that data access logs are on, and that the log is complete"
+            yield Discrepancy(level="error", what="certificate without signature", signed=signed, detail=detail)
         if intents > outcomes:
             detail = f"{intents} intents, {outcomes} outcomes, {given} signatures"
-            yield Finding(level="warning", what="intent without outcome", signed=signed, detail=detail)
+            yield Discrepancy(level="warning", what="intent without outcome", signed=signed, detail=detail)

@@ -66,12 +66,14 @@ def signed(
         severity = "ERROR" if fault is None else fault.severity
         if fault is not None and fault.attempts:
             known.setdefault("kms_attempts", fault.attempts)
-        _record(audit, "abandoned", severity, f"nothing became of {what}", {**known, "fault": type(error).__name__})
+        _record(audit, "abandoned", severity, f"signing failed for {what}", {**known, "fault": type(error).__name__})
         raise
     try:
         _record(audit, "issued", "NOTICE", f"signed {what}", known)
     except SignerError as error:
-        raise CommandError(f"{what} was signed and its file is written, but that is not recorded: {error}") from error
+        raise CommandError(
+            f"{what} was signed and its file is written, but signerctl could not record it: {error}"
+        ) from error
 
 
 def _record(audit: Audit, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:

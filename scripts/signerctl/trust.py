@@ -18,7 +18,7 @@ def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
     do it takes for its own; two CAs of one name cannot be told apart (facts of tigera/operator and its issue 4913).
     """
     unreadable = [
-        complaint for each in bundle if (complaint := unreadable_names(each) or checks.anchor_violation(each))
+        violation for each in bundle if (violation := unreadable_names(each) or checks.anchor_violation(each))
     ]
     yield from unreadable
     if unreadable:

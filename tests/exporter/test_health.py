@@ -40,7 +40,7 @@ def test_a_reader_without_a_sign_of_life_is_dead() -> None:
     clock.time += LONGEST_SILENCE
     assert health.dead() == []
     clock.time += 1
-    assert health.dead() == ["reflector 0: no sign of life for 226 s"]
+    assert health.dead() == ["reflector 0: no heartbeat for 226 s"]
     status.beat = clock.now()
     assert health.dead() == []
 
@@ -56,9 +56,9 @@ def test_ready_means_that_events_can_flow() -> None:
     token.renew_early()
     assert health.unready() == []
     clock.time += LONGEST_WITHOUT_CONTACT + 1
-    assert health.unready() == ["reflector 0: no answer of the API server for 120 s"]
+    assert health.unready() == ["reflector 0: no answer from the API server for 120 s"]
     status.contact, status.refused = clock.now(), True
-    assert health.unready() == ["reflector 0: the API server refuses the list or the watch"]
+    assert health.unready() == ["reflector 0: the API server refuses the list or the watch; check RBAC"]
     status.refused, health.stopping = False, True
     assert health.unready() == ["stopping"]
 
@@ -85,7 +85,7 @@ def _get(server: HealthServer, path: str) -> urllib3.BaseHTTPResponse:
 def test_the_pages_say_why() -> None:
     """503 and the reasons as JSON."""
     with _serving() as server:
-        for path, reason in (("livez", "no sign of life for 1000 s"), ("readyz", "no list yet")):
+        for path, reason in (("livez", "no heartbeat for 1000 s"), ("readyz", "no list yet")):
             response = _get(server, f"/{path}")
             assert (response.status, response.json()["ok"]) == (503, False)
             assert response.json()["reasons"] == [f"reflector 0: {reason}"]

@@ -473,7 +473,7 @@ def test_a_refusal_after_the_first_list_is_unready(tmp_path: Path) -> None:
         script.rig = rig
         rig.reflector.run()
     assert [reasons for _, reasons in seen[1:3]] == [[], []]
-    assert seen[3] == ("watch:101", ["reflector 0: the API server refuses the list or the watch"])
+    assert seen[3] == ("watch:101", ["reflector 0: the API server refuses the list or the watch; check RBAC"])
 
 
 @pytest.mark.parametrize("reply", [answer(429, Retry_After="20"), answer(500, {"details": {"retryAfterSeconds": 20}})])

@@ -154,7 +154,7 @@ def test_success_is_believed_only_of_the_function(status: int, body: bytes) -> N
     with _function(lambda *_: answer(status, b"" if status == 204 else body)) as (sender, server):
         got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.ENDPOINT, status)
-    assert f"is {server.url + '/'!r} the function's URL" in got.reason
+    assert f"check that {server.url + '/'!r} is the function's URL" in got.reason
 
 
 def test_a_fault_is_no_success() -> None:
@@ -200,15 +200,24 @@ def test_a_404_names_url_and_ingress() -> None:
     assert got == Answer(
         verdict=Verdict.ENDPOINT,
         status=404,
-        reason=f"404: is {server.url + '/'!r} the function's URL, and does its ingress admit this network?",
+        reason=f"404: check that {server.url + '/'!r} is the function's URL, and that its ingress admits this network",
     )
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "401: is the token's audience 'https://audience.example.com' the service's URI? The token names {who}"),
-        (403, "403: may {who} invoke the service, and is the audience 'https://audience.example.com' its URI?"),
+        (
+            401,
+            "401: check that the audience 'https://audience.example.com' is the service's URI; the token names {who}",
+        ),
+        (
+            403,
+            (
+                "403: check that {who} may invoke the service, and that the audience"
+                " 'https://audience.example.com' is its URI"
+            ),
+        ),
     ],
 )
 def test_a_refused_token_is_fetched_again_once(status: int, reason: str) -> None:

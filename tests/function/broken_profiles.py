@@ -77,7 +77,7 @@ TEXTS: Final = (
     _top(r"usages: Invalid value: \[\]: must have at least one item", usages=[]),
     _top(r"usages: Invalid value: .*: must have each item once", usages=["server auth", "server auth"]),
     _top(r"components: Invalid value: \[\]: must have at least one item", components=[]),
-    _top(r"colour: Forbidden: there is no such key", colour="red"),
+    _top(r"colour: Forbidden: unknown key", colour="red"),
     _top(r'name: Invalid value: "": must be 1 to 200 characters in one line', name=""),
     _top(r'name: Invalid value: "a\\nb": must be 1 to 200 characters in one line', name="a\nb"),
     _top(r"name: Required value", components=[{"service_accounts": ["web/server"]}]),
@@ -132,7 +132,7 @@ TEXTS: Final = (
         request_names=[{"name": "{cluster_domain}"}],
     ),
     _row(
-        r"request_names\[0\]\.optional: Forbidden: there is no such key",
+        r"request_names\[0\]\.optional: Forbidden: unknown key",
         request_names=[{"name": "web", "optional": True}],
     ),
     _row(

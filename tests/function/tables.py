@@ -746,7 +746,7 @@ def _postgres(sentence: str, *breaks: str, pod: str, issuer: Ca | None = None) -
 
 
 PATTERN_CASES: Final = (
-    _postgres("a pod whose name is two labels, where names hold it", "name.pod", pod="kubernetes.default"),
+    _postgres("a pod whose name is two labels, where names contain it", "name.pod", pod="kubernetes.default"),
     _postgres(
         "a name outside what the CA may certify",
         "name.constrained",

@@ -86,7 +86,7 @@ def test_these_are_all() -> None:
 def test_a_raw_key_version_needs_a_known_hash(name: str, signature_hash: str | None) -> None:
     """Without a hash, or with one that is too weak, nothing is signed; the message names key and choices."""
     with pytest.raises(
-        ConfigurationError, match=f"must be one of SHA256, SHA384, SHA512, because algorithm {name} signs"
+        ConfigurationError, match=f"must be one of SHA256, SHA384, SHA512, because algorithm {name} has"
     ):
         algorithm_for(name, signature_hash)
 
@@ -94,7 +94,8 @@ def test_a_raw_key_version_needs_a_known_hash(name: str, signature_hash: str | N
 @pytest.mark.parametrize("name", FIXED)
 def test_a_hash_is_configured_for_raw_key_versions_alone(name: str) -> None:
     """A hash that would be ignored, or contradict the key version, is an error."""
-    with pytest.raises(ConfigurationError, match=f"Forbidden: algorithm {name} fixes its hash; only RSA_SIGN_RAW"):
+    message = f"Forbidden: algorithm {name} has a fixed hash; set it only for RSA_SIGN_RAW"
+    with pytest.raises(ConfigurationError, match=message):
         algorithm_for(name, "SHA256")
 
 
@@ -119,8 +120,8 @@ REMEDIES = {
     "AES_256_GCM": ("for encryption", "EC_SIGN_P256_SHA256"),
     "AES_256_KWP": ("for encryption", "EC_SIGN_P256_SHA256"),
     "CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED": ("names no algorithm", "EC_SIGN_P256_SHA256"),
-    "4711": ("not known", "EC_SIGN_P256_SHA256"),
-    "EC_SIGN_P521_SHA512": ("not known", "EC_SIGN_P256_SHA256"),
+    "4711": ("does not know", "EC_SIGN_P256_SHA256"),
+    "EC_SIGN_P521_SHA512": ("does not know", "EC_SIGN_P256_SHA256"),
 }
 
 

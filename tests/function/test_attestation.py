@@ -1,6 +1,7 @@
 """Step 5, attest: every link of the chain of proof, from what the API server recorded to the live pod."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -238,3 +239,13 @@ def test_names_that_go_into_a_url_are_names(username: str, extra: dict[str, Any]
             assert not set(name) & set("/%?#\\ \n")
     else:
         assert identity
+
+
+def test_what_a_token_lacks_is_required_and_what_it_says_twice_is_invalid() -> None:
+    """The message names the key, and shows what was recorded."""
+    requester = make_csr().requester
+    rest = {key: values for key, values in requester.extra.items() if key != POD_NAME}
+    (absent,) = identify(replace(requester, extra=rest))  # type: ignore[misc]  # a tuple: the token is not bound
+    (twice,) = identify(replace(requester, extra={**rest, POD_NAME: ("a", "b")}))  # type: ignore[misc]
+    assert absent.message.startswith(f"spec.extra[{POD_NAME}]: Required value: must have exactly one value")
+    assert twice.message.startswith(f'spec.extra[{POD_NAME}]: Invalid value: ["a", "b"]: must have exactly one value')

@@ -267,7 +267,7 @@ def refusing(error: OSError) -> Callable[[bytes], None]:
 
 def test_an_intent_that_cannot_be_written_is_none() -> None:
     """The exception reaches whoever wanted to sign."""
-    with pytest.raises(UnavailableError, match="could not be written"):
+    with pytest.raises(UnavailableError, match="cannot write the audit record"):
         Audit(write=refusing(OSError(28, "No space left on device"))).record(record())
 
 
@@ -305,7 +305,7 @@ def test_a_line_that_was_written_in_part_does_not_swallow_the_next(pipe: tuple[i
     reading, writing = pipe
     os.set_blocking(writing, False)
     writer = LineWriter(writing)
-    with pytest.raises(OSError, match=r"\d+ of 4194304 bytes of an audit record were written"):
+    with pytest.raises(OSError, match=r"wrote only \d+ of 4194304 bytes of an audit record"):
         writer(b"x" * (1 << 22))
     os.read(reading, 1 << 22)
     Audit(write=writer).record(record())
@@ -324,7 +324,7 @@ def test_standard_output_that_nobody_reads_stops_no_thread(
     with contextlib.suppress(BlockingIOError):
         while os.write(writing, b"x" * 4096):
             pass
-    with pytest.raises(UnavailableError, match="could not be written"):
+    with pytest.raises(UnavailableError, match="cannot write the audit record"):
         Audit(write=LineWriter(writing)).record(record())
 
 
@@ -337,6 +337,6 @@ def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.Monke
         with ThreadPoolExecutor(1) as executor:
             failure = executor.submit(records.record, record()).exception(10)
         assert isinstance(failure, UnavailableError)
-        assert "others wait" in str(failure)
+        assert "an earlier write has not finished" in str(failure)
 
     records.record(record())

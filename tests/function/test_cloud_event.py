@@ -140,26 +140,26 @@ def test_unknown_attributes_and_data_mean_nothing() -> None:
     ("violation", "body"),
     [
         ("content-length: ", b""),
-        ("no CloudEvent", SECRET.encode()),
-        ("no CloudEvent", json.dumps(SECRET).encode()),
-        ("no CloudEvent", json.dumps(json.dumps(event())).encode()),
-        ("no CloudEvent", b"null"),
-        ("no CloudEvent", b"5"),
-        ("no CloudEvent", b"{}"),
-        ("no CloudEvent", b'{"specversion": "1.0"}'),
-        ("no CloudEvent", b"[]"),
-        ("no CloudEvent", b"\xff\xfe" + SECRET.encode()),
-        ("no CloudEvent", b'{"specversion": "1.0", "id": "\xff"}'),
-        ("no CloudEvent", b"[" * 60_000),
-        ("no CloudEvent", b'{"a":' * 12_000),
-        ("no CloudEvent", json.dumps(event(specversion=None)).encode()),
-        ("no CloudEvent", json.dumps(event(specversion="9.9")).encode()),
-        ("no CloudEvent", json.dumps(event(specversion=[SECRET])).encode()),
-        ("no CloudEvent", json.dumps(event(specversion=1.0)).encode()),
-        ("no CloudEvent", json.dumps(event(id=None)).encode()),
-        ("no CloudEvent", json.dumps(event(source=None)).encode()),
-        ("no CloudEvent", json.dumps(event(type=None)).encode()),
-        ("no CloudEvent", json.dumps(event(data=None, data_base64=SECRET + "!")).encode()),
+        ("must be a CloudEvent", SECRET.encode()),
+        ("must be a CloudEvent", json.dumps(SECRET).encode()),
+        ("must be a CloudEvent", json.dumps(json.dumps(event())).encode()),
+        ("must be a CloudEvent", b"null"),
+        ("must be a CloudEvent", b"5"),
+        ("must be a CloudEvent", b"{}"),
+        ("must be a CloudEvent", b'{"specversion": "1.0"}'),
+        ("must be a CloudEvent", b"[]"),
+        ("must be a CloudEvent", b"\xff\xfe" + SECRET.encode()),
+        ("must be a CloudEvent", b'{"specversion": "1.0", "id": "\xff"}'),
+        ("must be a CloudEvent", b"[" * 60_000),
+        ("must be a CloudEvent", b'{"a":' * 12_000),
+        ("must be a CloudEvent", json.dumps(event(specversion=None)).encode()),
+        ("must be a CloudEvent", json.dumps(event(specversion="9.9")).encode()),
+        ("must be a CloudEvent", json.dumps(event(specversion=[SECRET])).encode()),
+        ("must be a CloudEvent", json.dumps(event(specversion=1.0)).encode()),
+        ("must be a CloudEvent", json.dumps(event(id=None)).encode()),
+        ("must be a CloudEvent", json.dumps(event(source=None)).encode()),
+        ("must be a CloudEvent", json.dumps(event(type=None)).encode()),
+        ("must be a CloudEvent", json.dumps(event(data=None, data_base64=SECRET + "!")).encode()),
         ("id: ", json.dumps(event(id=5)).encode()),
         ("id: ", json.dumps(event(id="")).encode()),
         ("id: ", json.dumps(event(id=[SECRET])).encode()),
@@ -244,7 +244,7 @@ def test_any_other_name_is_a_name(name: str) -> None:
 )
 def test_a_batch_is_no_event(content_type: str) -> None:
     """One request is about one CSR, so that it has one answer."""
-    assert "no CloudEvent" in refused(posted(json.dumps([event()]).encode(), content_type))
+    assert "must be a CloudEvent" in refused(posted(json.dumps([event()]).encode(), content_type))
 
 
 def test_length_is_declared_and_bounded() -> None:

@@ -287,7 +287,9 @@ def test_earlier_releases_are_not_known(profile: str) -> None:
     """Rather than judged by rows of another one."""
     major, minor = RELEASES[profile][0].split(".")
     earlier = f"{major}.{int(minor) - 1}"
-    with pytest.raises(ConfigurationError, match=f'release: Invalid value: "{earlier}": must be one that profile'):
+    with pytest.raises(
+        ConfigurationError, match=f'release: Invalid value: "{earlier}": must be a release that profile'
+    ):
         load(profile, release=earlier, namespaces=["calico-system"], folder=SHIPPED)
 
 

@@ -203,10 +203,10 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("violation", "change"),
     [
-        (r"^configuration\.yaml: colour: Forbidden: there is no such key", top(colour="red")),
-        (r"clusters\.demo\.colour: Forbidden: there is no such key", cluster(colour="red")),
-        (r"signers\[0\]\.colour: Forbidden: there is no such key", signer(colour="red")),
-        (r"signers\[0\]\.issuer\.colour: Forbidden: there is no such key", issuer(colour="red")),
+        (r"^configuration\.yaml: colour: Forbidden: unknown key", top(colour="red")),
+        (r"clusters\.demo\.colour: Forbidden: unknown key", cluster(colour="red")),
+        (r"signers\[0\]\.colour: Forbidden: unknown key", signer(colour="red")),
+        (r"signers\[0\]\.issuer\.colour: Forbidden: unknown key", issuer(colour="red")),
         (r"clusters: Required value", top(clusters=None)),
         (r"signers: Required value", top(signers=None)),
         (r"clusters\.demo\.source: Invalid value: 5: must be a valid string", cluster(source=5)),
@@ -235,7 +235,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             cluster(authentication={"google_access_token": {}}),
         ),
         (
-            r"clusters\.demo\.authentication\.google_access_token\.scope: Forbidden: there is no such key",
+            r"clusters\.demo\.authentication\.google_access_token\.scope: Forbidden: unknown key",
             access_token("https://10.0.0.1", scope="x"),
         ),
         *(
@@ -253,11 +253,11 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             )
         ),
         (
-            r"(server|certificate_authority): Forbidden: the kubeconfig names it",
+            r"(server|certificate_authority): Forbidden: the kubeconfig already sets it",
             cluster(authentication={"kubeconfig": "k"}),
         ),
         (
-            r"(server|certificate_authority): Forbidden: the kubeconfig names it",
+            r"(server|certificate_authority): Forbidden: the kubeconfig already sets it",
             cluster(authentication={"kubeconfig": "k"}, server=None),
         ),
         (r"clusters\.demo\.source: Required value", cluster(source="")),
@@ -302,7 +302,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             lambda whole: whole["clusters"].update({"De mo": whole["clusters"].pop("demo")}),
         ),
         (
-            r"clusters\.\*\.source: Duplicate value: .*an event names its cluster by its source",
+            r"clusters\.\*\.source: Duplicate value: .*give each cluster its own source",
             lambda whole: whole["clusters"].update({"second": whole["clusters"]["demo"]}),
         ),
         (r'signers\[0\]\.cluster: Unsupported value: "absent": supported values: "demo"', signer(cluster="absent")),
@@ -347,13 +347,16 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             r'issuer\.trust_bundle: Invalid value: must hold "CN=Calico CA" or its issuer',
             issuer(trust_bundle="other-ca.pem"),
         ),
-        (r'signers\[0\]: profile\.name: Not found: "absent": shipped are calico', signer(profile={"name": "absent"})),
+        (
+            r'signers\[0\]: profile\.name: Not found: "absent": shipped profiles are calico',
+            signer(profile={"name": "absent"}),
+        ),
         (
             r'signers\[0\]: profile\.release: Required value: profile "calico" needs it',
             signer(profile={"name": "calico"}),
         ),
         (
-            r'signers\[0\]: profile\.release: Invalid value: "3\.25": must be one that profile "calico" knows',
+            r'signers\[0\]: profile\.release: Invalid value: "3\.25": must be a release that profile "calico" supports',
             signer(profile={"name": "calico", "release": "3.25"}),
         ),
         (
@@ -395,7 +398,7 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         ),
         (r"clusters .demo. and .second. share a key version or CA", second_cluster(key_version=KEY_VERSION)),
         (
-            r"share a key version or CA, and not both of them say shared_trust_domain: true",
+            r"share a key version or CA; give each its own, or set shared_trust_domain: true on both",
             second_cluster(certificate="ca.pem", trust_bundle="ca.pem"),
         ),
         (r"share a key version or CA", second_cluster(trust_bundle="both.pem")),

@@ -131,7 +131,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
             kms_key(authority().key, "CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED"),
         ),
         (
-            "protection level is SOFTWARE, must be at least HSM: use a key of that level, or say in",
+            "protection level is SOFTWARE, must be at least HSM: use a key of that level, or lower",
             kms_key(authority().key, protection_level="SOFTWARE"),
         ),
         (
@@ -139,7 +139,7 @@ def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
             kms_key(authority().key, protection_level="EXTERNAL"),
         ),
         (
-            "because algorithm RSA_SIGN_RAW_PKCS1_2048 signs what it is given",
+            "because algorithm RSA_SIGN_RAW_PKCS1_2048 has no fixed hash",
             kms_key(rsa_key(), "RSA_SIGN_RAW_PKCS1_2048"),
         ),
         (
@@ -166,7 +166,7 @@ def test_a_configured_hash_is_for_raw_keys_alone() -> None:
     issuer = replace(make_issuer(), signature_hash="SHA384")
     with pytest.raises(
         ConfigurationError,
-        match=f"{KEY_VERSION}: issuer.signature_hash: Forbidden: algorithm EC_SIGN_P256_SHA256 fixes its hash",
+        match=f"{KEY_VERSION}: issuer.signature_hash: Forbidden: algorithm EC_SIGN_P256_SHA256 has a fixed hash",
     ):
         confirm(issuer, kms_key(authority().key))
 
@@ -254,12 +254,12 @@ EXPIRY = {
         BITES - timedelta(days=90),
         YEAR,
         "WARNING",
-        '"CN=Issuing" ends 2036-01-01: from 2035-01-01 on certificates are cut short; rotate the issuing CA',
+        '"CN=Issuing" ends 2036-01-01: from 2035-01-01 on, certificates get a shorter lifetime; rotate the issuing CA',
     ),
-    "a second before they are": (BITES - SECOND, YEAR, "WARNING", "cut short"),
+    "a second before they are": (BITES - SECOND, YEAR, "WARNING", "shorter lifetime"),
     "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than their 365 days; rotate"),
     "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 days"),
-    "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: nothing can be issued"),
+    "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: the function cannot issue certificates"),
     "before the beginning": (BEGIN - SECOND, YEAR, "ERROR", "is not valid before 2026-01-01T00:00:00Z"),
     "at the beginning": (BEGIN, YEAR, None, ""),
     "a short lifetime, 30 days before the end": (
@@ -274,7 +274,12 @@ EXPIRY = {
         "ERROR",
         "ends 2036-01-01, in 2 hours: certificates get less than their 5 hours; rotate",
     ),
-    "a short lifetime, a second earlier": (END - timedelta(days=30) - SECOND, timedelta(hours=1), "WARNING", "cut"),
+    "a short lifetime, a second earlier": (
+        END - timedelta(days=30) - SECOND,
+        timedelta(hours=1),
+        "WARNING",
+        "shorter lifetime",
+    ),
     "a short lifetime, 120 days before the end": (
         END - timedelta(days=120) - SECOND,
         timedelta(hours=1),

@@ -65,12 +65,12 @@ def test_only_what_may_pass_is_asked_again() -> None:
 STATES = {
     "DISABLED": "enable it (gcloud kms keys versions enable), or configure another key version",
     "DESTROY_SCHEDULED": "restore it (gcloud kms keys versions restore, then enable) before its date",
-    "DESTROYED": "it is gone for good: configure another key version",
+    "DESTROYED": "it cannot be restored: configure another key version",
     "PENDING_IMPORT": "its import is not finished",
     "IMPORT_FAILED": "its import failed",
-    "GENERATION_FAILED": "its key was never made",
+    "GENERATION_FAILED": "KMS could not generate its key",
     "PENDING_EXTERNAL_DESTRUCTION": "it is being destroyed",
-    "EXTERNAL_DESTRUCTION_FAILED": "it is not to be used any more",
+    "EXTERNAL_DESTRUCTION_FAILED": "do not use it any more",
 }
 
 
@@ -91,7 +91,7 @@ def test_a_key_that_is_being_made_is_waited_for(said: tuple[str, ...]) -> None:
     """Time acts, not the operator: a new key version is there within seconds."""
     error = the_fault("FAILED_PRECONDITION", *said)
     assert type(error) is UnavailableError
-    assert "its key is still being made" in str(error)
+    assert "KMS is still generating its key" in str(error)
 
 
 def test_a_precondition_that_is_not_known_says_what_is_certain() -> None:
@@ -140,7 +140,7 @@ def test_a_permission_that_is_not_named_is_one_of_three() -> None:
 def test_an_api_that_is_not_enabled_is_named(code: str, text: str, reason: str) -> None:
     """No role would help."""
     message = str(the_fault(code, text, reason))
-    assert "the API cloudkms.googleapis.com is not enabled in the project that asks" in message
+    assert "the API cloudkms.googleapis.com is not enabled in the calling project: enable it" in message
     assert "roles/" not in message
 
 
@@ -154,19 +154,19 @@ def test_an_api_that_is_not_enabled_is_named(code: str, text: str, reason: str) 
 def test_a_perimeter_is_named(text: str, reason: str) -> None:
     """No role would help here either."""
     message = str(the_fault("PERMISSION_DENIED", text, reason))
-    assert "VPC Service Controls keep the function out" in message
+    assert "VPC Service Controls block the function" in message
     assert "roles/" not in message
 
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        ("NOT_FOUND", "there is no such key version: compare issuer.key_version"),
+        ("NOT_FOUND", "KMS has no such key version: compare issuer.key_version"),
         ("INVALID_ARGUMENT", "KMS does not accept the request"),
-        ("UNAUTHENTICATED", "KMS does not know who asks"),
-        ("UNIMPLEMENTED", "whatever answered is not Cloud KMS: compare kms.endpoint"),
-        ("ALREADY_EXISTS", "an answer that KMS is not known to give"),
-        ("OUT_OF_RANGE", "an answer that KMS is not known to give"),
+        ("UNAUTHENTICATED", "KMS does not know the caller"),
+        ("UNIMPLEMENTED", "the server is not Cloud KMS: compare kms.endpoint"),
+        ("ALREADY_EXISTS", "KMS gave an unexpected answer"),
+        ("OUT_OF_RANGE", "KMS gave an unexpected answer"),
         ("RESOURCE_EXHAUSTED", "the quota of KMS is exhausted"),
         ("UNAVAILABLE", "KMS does not answer"),
     ],

@@ -165,7 +165,7 @@ def test_base64_has_one_way_to_say_it(spare: int) -> None:
     assert isinstance(parse(text), CertificationRequest)
     violation = parse(text[: end - 1] + alphabet[last + spare : last + spare + 1] + text[end:])
     assert isinstance(violation, Violation)
-    assert violation.message.endswith(": its base64 has bits that mean nothing")
+    assert violation.message.endswith(": its base64 has non-zero padding bits")
 
 
 def test_base64_has_one_way_to_say_it_in_any_order() -> None:

@@ -77,7 +77,7 @@ def test_a_shipped_profile_names_the_schema(path: Path) -> None:
 @pytest.mark.parametrize("name", ["absent", "absent.yaml", "", "../profiles/absent", "schema.json", "a" * 5000, "a\0"])
 def test_an_unknown_profile_is_named_with_those_shipped(name: str, tmp_path: Path) -> None:
     """The message says what there is."""
-    with pytest.raises(ConfigurationError, match=r"Not found: .*: shipped are calico, calico-enterprise;"):
+    with pytest.raises(ConfigurationError, match=r"Not found: .*: shipped profiles are calico, calico-enterprise;"):
         load(name, release="3.31", folder=tmp_path)
 
 
@@ -137,7 +137,7 @@ def test_a_service_account_may_have_several_rows(tmp_path: Path) -> None:
     ("violation", "release"),
     [
         (r'release: Required value: profile ".*" needs it, for example release: "3\.31"', None),
-        (r'release: Invalid value: "3\.25": must be one that profile ".*" knows: 3\.26 to any later', "3.25"),
+        (r'release: Invalid value: "3\.25": must be a release that profile ".*" supports: 3\.26 to any later', "3.25"),
         (r'release: Invalid value: "": must be MAJOR\.MINOR', ""),
         (r'release: Invalid value: "v3\.31": must', "v3.31"),
         (r'release: Invalid value: "3\.31\.1": must', "3.31.1"),
@@ -153,7 +153,7 @@ def test_a_release_is_named_and_known(violation: str, release: str | None, tmp_p
 
 def test_a_release_after_the_last_is_not_known(tmp_path: Path) -> None:
     """A profile may end."""
-    with pytest.raises(ConfigurationError, match=r'release: Invalid value: "3\.1": .* knows: any to 3\.0'):
+    with pytest.raises(ConfigurationError, match=r'release: Invalid value: "3\.1": .* supports: any to 3\.0'):
         loaded(tmp_path, profile(releases={"until": "3.0"}), "3.1")
 
 
@@ -251,7 +251,7 @@ def test_a_namespace_that_the_release_does_not_use_is_an_error(namespace: str, t
 def test_a_profile_may_demand_its_namespaces(tmp_path: Path) -> None:
     """Where they differ from installation to installation, none is honoured unasked."""
     demanding = two_namespaces(namespaces="configured")
-    with pytest.raises(ConfigurationError, match=r"profile\.namespaces: Required value: .*, of db, old, web$"):
+    with pytest.raises(ConfigurationError, match=r"profile\.namespaces: Required value: .*, out of db, old, web$"):
         loaded(tmp_path, demanding, "1.0")
     own = loaded(tmp_path, demanding, "1.0", "db")
     assert [row.service_accounts for row in own.components] == [("db/server",)]
@@ -272,7 +272,9 @@ def test_requesters_choose_no_longer_lifetime_than_the_default(name: str) -> Non
 
 def test_enterprise_demands_its_namespaces(tmp_path: Path) -> None:
     """The shipped profile of Calico Enterprise honours none that the configuration does not name."""
-    with pytest.raises(ConfigurationError, match=r"profile\.namespaces: Required value: must list .*, of .*tigera-dex"):
+    with pytest.raises(
+        ConfigurationError, match=r"profile\.namespaces: Required value: must list .*, out of .*tigera-dex"
+    ):
         load("calico-enterprise", release="1.44", folder=tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_without_a_place_for_the_intent_nothing_is_signed(stage: Stage, tmp_path
     before = stage.signatures()
     result = create(stage, tmp_path / "ca.pem", "--audit-log", tmp_path / "absent" / "audit.jsonl")
     assert result.exit_code == 1
-    assert "error: the audit record could not be written" in result.stderr
+    assert "error: cannot write the audit record" in result.stderr
     assert stage.signatures() == before
     assert not list(tmp_path.iterdir())
 
@@ -104,7 +104,7 @@ def test_an_outcome_that_cannot_be_recorded_is_told_as_that(stage: Stage, tmp_pa
         result = create(stage, out, "--audit-log", log)
     assert stage.signatures() == before + 1
     assert result.exit_code == 1
-    told = "error: the root 'calico 2026' was signed and its file is written, but that is not recorded"
+    told = "error: the root 'calico 2026' was signed and its file is written, but signerctl could not record it"
     assert result.stderr.startswith(told)
     assert len(certificates(out)) == 1
 
@@ -155,7 +155,7 @@ WRONG = {
     "a wildcard constraint": (["--permit-dns", "*.example.com"], "without wildcard"),
     "a constraint in capitals": (["--permit-dns", "Example.com"], "lower case"),
     "a constraint with a leading dot": (["--permit-dns", ".example.com"], "DNS name"),
-    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "each only once"),
+    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "each DNS name only once"),
     "plaintext beyond this machine": (["--unsafe-plaintext-kms-endpoint", "192.0.2.1:443"], "loopback"),
     "an endpoint that is not Google's": (["--kms-endpoint", "kms.example.com"], "below googleapis.com"),
     "two endpoints": (["--kms-endpoint", "cloudkms.googleapis.com"], "two KMS endpoints: must be one"),
@@ -244,7 +244,7 @@ def test_a_key_that_is_protected_too_weakly_is_refused(stage: Stage, tmp_path: P
     software, before = stage.key(protection_level="SOFTWARE"), stage.signatures()
     result = create(stage, tmp_path / "ca.pem", key=software)
     assert result.exit_code == 1
-    assert "protection level SOFTWARE, wanted is at least HSM" in result.stderr
+    assert "protection level is SOFTWARE: must be at least HSM" in result.stderr
     assert stage.signatures() == before
     assert not list(tmp_path.iterdir())
     accepted = create(stage, tmp_path / "ca.pem", "--protection-level", "SOFTWARE", key=software)

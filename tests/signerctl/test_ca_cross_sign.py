@@ -143,7 +143,7 @@ def test_a_foreign_signature_writes_nothing(stage: Stage, root: Path, new: Path,
 WRONG_ROOTS: dict[str, tuple[dict[str, Any], str]] = {
     "no CA": ({"ca": False}, "must have basic constraints CA:TRUE"),
     "no keyCertSign": ({"path_length": 1, "key_cert_sign": False}, "its key usage must have keyCertSign"),
-    "ended": ({"path_length": 1, "days": (-20, -10)}, "wanted is one that is valid now"),
+    "ended": ({"path_length": 1, "days": (-20, -10)}, "must be valid now"),
     "another key's": ({"path_length": 1}, "its key is not that of"),
 }
 
@@ -165,7 +165,7 @@ def test_a_root_that_cannot_vouch_is_refused(
 WRONG_NEW: dict[str, tuple[dict[str, Any], str]] = {
     "room for further CAs": ({"path_length": 1}, "path length is 1, must be 0"),
     "no CA": ({"ca": False}, "must have basic constraints CA:TRUE"),
-    "ended": ({"days": (-20, -10)}, "wanted is one that is valid now"),
+    "ended": ({"days": (-20, -10)}, "must be valid now"),
     "the root's name": ({"name": "Calico root"}, "has the name of the trusted root"),
     "Kubernetes' name": ({"name": "system:masters"}, "the common name must not start with system:"),
 }
@@ -233,7 +233,7 @@ def test_the_new_key_is_protected_as_asked(stage: Stage, root: Path, tmp_path: P
     new = stage.create(tmp_path / "new.pem", *less, key=key, name="Calico CA 2027")
     result = cross_sign(stage, root, new, tmp_path / "cross.pem", new_key=key)
     assert result.exit_code == 1
-    assert f"key version {key}: protection level SOFTWARE, wanted is at least HSM" in result.stderr
+    assert f"key version {key}: protection level is SOFTWARE: must be at least HSM" in result.stderr
     assert records_of(result) == []
     assert cross_sign(stage, root, new, tmp_path / "cross.pem", *less, new_key=key).exit_code == 0
 

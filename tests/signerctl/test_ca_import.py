@@ -87,7 +87,7 @@ def test_of_a_renewed_intermediate_the_one_that_lasts_longest_is_taken(
     result = run_import(stage, tmp_path, write(tmp_path / "answer.pem", *found))
     assert result.exit_code == 0, result.output
     assert certificates(tmp_path / "issuing.pem")[1:] == [corporate.intermediate]
-    assert result.stderr.count("is left out") == 2
+    assert result.stderr.count("is skipped") == 2
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -167,8 +167,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"purposes": x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])},
         "its extended key usage must have clientAuth",
     ),
-    "ended": ({"days": (-20, -10)}, "wanted is one that is valid now"),
-    "not begun": ({"days": (10, 20)}, "wanted is one that is valid now"),
+    "ended": ({"days": (-20, -10)}, "must be valid now"),
+    "not begun": ({"days": (10, 20)}, "must be valid now"),
 }
 
 
@@ -223,7 +223,7 @@ def test_a_root_of_our_own_needs_no_import(stage: Stage, tmp_path: Path) -> None
     """What `ca create` made is told to be complete already."""
     result = run_import(stage, tmp_path, stage.create(tmp_path / "ca.pem"))
     assert result.exit_code == 1
-    assert "is self-signed: a root as `ca create` makes it needs no import" in result.stderr
+    assert "is self-signed: a root from `ca create` needs no import" in result.stderr
 
 
 def test_two_answers_for_one_key_are_refused(
@@ -243,8 +243,8 @@ def test_what_is_unusual_is_warned_of(stage: Stage, corporate: Corporate, reques
     chain = write(tmp_path / "answer.pem", answer, corporate.intermediate, corporate.root)
     result = run_import(stage, tmp_path, chain, stranger)
     assert result.exit_code == 0, result.output
-    assert 'warning: "CN=Stranger" is left out' in result.stderr
-    assert "warning: the corporate CA left out the extended key usage" in result.stderr
+    assert 'warning: "CN=Stranger" is skipped' in result.stderr
+    assert "warning: the corporate CA did not grant the requested extended key usage" in result.stderr
     assert "rotate the issuing CA" in result.stderr
     assert certificates(tmp_path / "issuing.pem") == [answer, corporate.intermediate]
 

@@ -161,7 +161,7 @@ def test_no_credentials_are_a_finding(
 
 
 DATES = {
-    "ended": ((-100, -1), "error", "nothing can be issued"),
+    "ended": ((-100, -1), "error", "the function cannot issue certificates"),
     "not begun": ((2, 3000), "error", "is not valid before"),
     "too short for a whole lifetime": ((-10, 300), "error", "certificates get less than their 365 days"),
     "ends soon": ((-10, 400), "warning", "rotate the issuing CA"),
@@ -202,13 +202,13 @@ def test_a_trust_bundle_that_may_be_a_mistake_is_warned_of(
     result = verify_files(stage, root, trust, "--json")
     assert result.exit_code == 0
     messages = [message for check, message in findings(result, "warning") if check == "trust bundle"]
-    assert [message.split(": ")[0].split(" stands")[0] for message in messages] == [
+    assert [message.split(": ")[0].split(" is first")[0] for message in messages] == [
         '"CN=Corporate CA"',
         '"CN=Ended"',
         '"CN=Corporate CA"',
     ]
     assert "is not self-signed" in messages[0]
-    assert 'stands first, wanted is the CA that signs now, "CN=Calico CA 2026"' in messages[2]
+    assert 'is first, but must be the CA that signs now, "CN=Calico CA 2026"' in messages[2]
     twins = write(tmp_path / "twins.pem", *certificates(root), foreign("Calico CA 2026"))
     assert "two CAs with different keys have this name" in the_error(verify_files(stage, root, twins, "--json"))
 

@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another signer": ({"signerName": "example.com/other"}, "signerName: got 'example.com/other'"),
     "an EC key with the default signature": (
         {"signatureAlgorithm": None},
-        'keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm "SHA256WithRSA": no pod could ever make a request',
+        'keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm "SHA256WithRSA": pods cannot create a request',
     ),
     "the default key with an ECDSA signature": ({"keyAlgorithm": None}, "RSAWithSize2048 with signatureAlgorithm"),
     "a key that Calico does not know": (
@@ -129,7 +129,7 @@ def test_a_cluster_that_does_not_trust_the_ca_is_an_error(stage: Stage, root: Pa
     said = the_error(compared(stage, root, installation(foreign("Old"))))
     assert said == (
         "installation caCert: Calico would refuse what the function signs: caCert: Invalid value: must hold"
-        ' "CN=Calico CA 2026" or its issuer; relying parties would refuse what is signed'
+        ' "CN=Calico CA 2026" or its issuer; otherwise relying parties refuse the certificates'
     )
 
 
@@ -149,9 +149,9 @@ def test_bundles_that_differ_are_warned_of(stage: Stage, root: Path, tmp_path: P
     result = verify_files(stage, root, trust, "--installation", "-", "--json", stdin=document)
     assert result.exit_code == 0
     assert [message.split(":")[0] for _, message in findings(result, "warning")] == [
-        '"CN=Extra" stands first, wanted is the CA that signs now, "CN=Calico CA 2026"',
-        '"CN=Extra" is trusted there, and not in the configured trust bundle',
-        '"CN=Planned" is in the configured trust bundle, and not trusted there',
+        '"CN=Extra" is first, but must be the CA that signs now, "CN=Calico CA 2026"',
+        '"CN=Extra" is in caCert, but not in the configured trust bundle',
+        '"CN=Planned" is in the configured trust bundle, but not in caCert',
     ]
 
 

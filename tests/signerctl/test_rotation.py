@@ -60,7 +60,7 @@ def test_a_rotation_without_a_gap(operator: Operator) -> None:
 
     said = operator.follow("4. Switch the function")
     assert "errors: 0, warnings: 1" in said[-1]
-    assert '"CN=Calico CA 2026" stands first' in said[-1]
+    assert '"CN=Calico CA 2026" is first' in said[-1]
     switched = operator.issue()
     assert [operator.refusals(each, published_both) for each in (before, waiting, switched)] == [[], [], []]
     operator.restart(WORKLOADS[1])  # a pod may restart at any time: the other one is still what it was

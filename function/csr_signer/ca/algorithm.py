@@ -99,16 +99,16 @@ _RAW_NAMES: Final = frozenset(name for name, _ in RAW_ALGORITHMS)
 _REFUSED: Final = tuple(
     (re.compile(pattern), why, instead)
     for pattern, why, instead in (
-        (r"RSA_SIGN_PSS_(\w+)", "RSASSA-PSS is not among the signatures that Calico names", r"RSA_SIGN_PKCS1_\1"),
-        (r"RSA_DECRYPT_OAEP_(\d+)_\w+", "it is for decryption, its purpose is wrong", r"RSA_SIGN_PKCS1_\1_SHA256"),
+        (r"RSA_SIGN_PSS_(\w+)", "Calico's signature algorithms do not include RSASSA-PSS", r"RSA_SIGN_PKCS1_\1"),
+        (r"RSA_DECRYPT_OAEP_(\d+)_\w+", "it is for decryption, not for signing", r"RSA_SIGN_PKCS1_\1_SHA256"),
         (r"EC_SIGN_ED25519", "some TLS stacks and FIPS modes refuse Ed25519", "EC_SIGN_P256_SHA256"),
         (r"EC_SIGN_SECP256K1_SHA256", "TLS does not use the curve secp256k1", "EC_SIGN_P256_SHA256"),
-        (r"PQ_SIGN_\w+", "post-quantum signatures are not verified by Calico's clients yet", "EC_SIGN_P384_SHA384"),
-        (r"ML_KEM_\w+|KEM_\w+", "it is for key encapsulation, its purpose is wrong", "EC_SIGN_P256_SHA256"),
-        (r"HMAC_\w+", "it makes message authentication codes, its purpose is wrong", "EC_SIGN_P256_SHA256"),
-        (r"AES_\w+|\w+_SYMMETRIC_ENCRYPTION", "it is for encryption, its purpose is wrong", "EC_SIGN_P256_SHA256"),
+        (r"PQ_SIGN_\w+", "Calico's clients do not verify post-quantum signatures yet", "EC_SIGN_P384_SHA384"),
+        (r"ML_KEM_\w+|KEM_\w+", "it is for key encapsulation, not for signing", "EC_SIGN_P256_SHA256"),
+        (r"HMAC_\w+", "it is for message authentication codes, not for signing", "EC_SIGN_P256_SHA256"),
+        (r"AES_\w+|\w+_SYMMETRIC_ENCRYPTION", "it is for encryption, not for signing", "EC_SIGN_P256_SHA256"),
         (r"CRYPTO_KEY_VERSION_ALGORITHM_UNSPECIFIED", "KMS names no algorithm", "EC_SIGN_P256_SHA256"),
-        (r".*", "it is not known here", "EC_SIGN_P256_SHA256"),
+        (r".*", "kms-csr-signer does not know it", "EC_SIGN_P256_SHA256"),
     )
 )
 """Why every other algorithm is refused, and what to make a new key with: a key's purpose never changes."""
@@ -131,7 +131,7 @@ def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAl
             problem = f"Invalid value: {quote(signature_hash)}" if signature_hash else "Required value"
             raise ConfigurationError(
                 f"issuer.signature_hash: {problem}: must be one of {hashes_named}, because algorithm {kms_algorithm}"
-                " signs what it is given"
+                " has no fixed hash"
             )
         return algorithm
     fixed = SIGNATURE_ALGORITHMS.get(kms_algorithm)
@@ -139,8 +139,8 @@ def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAl
         raise ConfigurationError(f"algorithm {kms_algorithm} is not supported: {_remedy(kms_algorithm)}")
     if signature_hash is not None:
         raise ConfigurationError(
-            f"issuer.signature_hash: Forbidden: algorithm {kms_algorithm} fixes its hash; only"
-            f" {', '.join(sorted(_RAW_NAMES))} need it"
+            f"issuer.signature_hash: Forbidden: algorithm {kms_algorithm} has a fixed hash; set it only for"
+            f" {', '.join(sorted(_RAW_NAMES))}"
         )
     return fixed
 

@@ -27,7 +27,7 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
     """
     if PRIVATE_KEY.search(pem):
         raise ConfigurationError(
-            field_error.forbidden(f"issuer.{key}", "it holds a private key; must be certificates only")
+            field_error.forbidden(f"issuer.{key}", "it holds a private key; give certificates only")
         )
     try:
         found = der.attempt(lambda: _loaded(pem))
@@ -66,7 +66,7 @@ def path_of(
     """
     for below, above in itertools.pairwise(chain):
         if not checks.issued_by(below, above):
-            why = checks.weak_signature(below) or "the order is the issuing CA first, then its chain"
+            why = checks.weak_signature(below) or "put the issuing CA first, then its chain"
             raise ConfigurationError(
                 f"issuer.certificate: Invalid value: {checks.name_of(below)}: must be issued by the next in the file,"
                 f" {checks.name_of(above)}; {why}"
@@ -78,7 +78,7 @@ def path_of(
     if len(chain) > 1 and checks.self_signed(last):
         paths = [(*chain[:-1], anchor) for anchor in anchors if checks.issued_by(chain[-2], anchor)] or paths
     if not paths:
-        why = checks.weak_signature(last) or "relying parties would refuse what is signed"
+        why = checks.weak_signature(last) or "otherwise relying parties refuse the certificates"
         raise ConfigurationError(
             f"issuer.trust_bundle: Invalid value: must hold {checks.name_of(last)} or its issuer; {why}"
         )

@@ -242,12 +242,12 @@ def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry 
     if now < ca.not_valid_before_utc:
         severity, what = "ERROR", f"is not valid before {ca.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
     elif left < timedelta(0):
-        severity, what = "ERROR", f"ended {ends:%Y-%m-%d}: nothing can be issued"
+        severity, what = "ERROR", f"ended {ends:%Y-%m-%d}: the function cannot issue certificates"
     elif left <= bites:
         cut = f": certificates get less than their {_words(lifetime)}" if left <= lifetime else ""
         severity, what = "ERROR", f"ends {ends:%Y-%m-%d}, in {_words(left)}{cut}"
     elif left <= bites + _ANNOUNCED:
-        cut = f"from {ends - lifetime:%Y-%m-%d} on certificates are cut short"
+        cut = f"from {ends - lifetime:%Y-%m-%d} on, certificates get a shorter lifetime"
         severity, what = "WARNING", f"ends {ends:%Y-%m-%d}: {cut}"
     else:
         return None
@@ -263,7 +263,7 @@ def _words(span: timedelta) -> str:
 def _protection_remedy(got: str) -> str:
     if got.startswith("EXTERNAL"):
         return "keys outside Cloud KMS are not supported, use a key of protection level HSM"
-    return "use a key of that level, or say in issuer.protection_level that less is enough"
+    return "use a key of that level, or lower issuer.protection_level"
 
 
 def _refuse(key: str, violations: Iterable[str]) -> None:

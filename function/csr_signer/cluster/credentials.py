@@ -70,7 +70,7 @@ def _use_kubeconfig(settings: Configuration, path: str) -> None:
         raise ValueError("insecure-skip-tls-verify is not allowed")
     if not settings.cert_file and not settings.api_key.get(BEARER):
         # Else requests would go out as nobody, and what nobody may see looks as if it were not there.
-        raise ValueError("it gives neither a client certificate nor a token")
+        raise ValueError("it must give a client certificate or a token")
 
 
 def _share_tls(client: ApiClient, settings: Configuration) -> None:
@@ -124,7 +124,7 @@ class BearerToken:
                     f"authentication.google_access_token.service_account: Forbidden: {quote(refused)}: the function's"
                     " account needs roles/iam.workloadIdentityUser on the account that it impersonates"
                 ) from error
-            raise UnavailableError(f"no Google token for the API server: {quote(str(error))}") from error
+            raise UnavailableError(f"cannot get a Google token for the API server: {quote(str(error))}") from error
 
 
 def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:

@@ -78,15 +78,15 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
         attributes = event.get_attributes()
         data = event.get_data()
     except _UNREADABLE as error:
-        raise EventError("the request is no CloudEvent") from error
+        raise EventError("the request must be a CloudEvent") from error
     event_id = attributes.get("id")
     if not isinstance(event_id, str) or not event_id:
-        raise EventError("id: Invalid value: must be a text that is not empty")
+        raise EventError("id: Invalid value: must be a non-empty string")
     if attributes.get("type") != EVENT_TYPE:
         raise EventError(f"type: Unsupported value: supported values: {EVENT_TYPE}")
     key = next((key for key, cluster in clusters.items() if cluster.source == attributes.get("source")), None)
     if key is None:
-        raise EventError("source: Unsupported value: must be that of a configured cluster")
+        raise EventError("source: Unsupported value: must be the source of a configured cluster")
     _check_invoker(request, clusters[key])
     name, uid = _subject(data, attributes.get("subject"))
     return RequestReference(

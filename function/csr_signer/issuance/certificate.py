@@ -97,7 +97,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
     )
     certificate = x509.load_der_x509_certificate(leaf)
     if certificate.tbs_certificate_bytes != tbs.der or certificate.public_bytes(serialization.Encoding.DER) != leaf:
-        raise IntegrityError("the assembled certificate does not hold the bytes that were cleared for signing")
+        raise IntegrityError("the assembled certificate must contain the linted TBSCertificate")
     if not verify(issuer, algorithm, signature=certificate.signature, data=certificate.tbs_certificate_bytes):
         raise IntegrityError(
             f"key version {issuer.key_version}: its signature does not verify with the CA certificate's key"

@@ -212,10 +212,10 @@ class CloudKmsKey:
                 fault = status.fault(ended, key_version=self.key_version)
                 most = 1 if isinstance(fault, ConfigurationError) else status.ATTEMPTS.get(ended.code, 1)
                 return ended.code, most, fault
-            what = "it refuses a checksum that is right" if ended.refuses_checksum else "it is too long"
+            what = "it rejects a correct checksum" if ended.refuses_checksum else "it is too long"
             error = _WrongAnswerError(f"{what}: {quote(ended.message)}")
         if isinstance(error, _WrongAnswerError):
-            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer of KMS: {error}")
+            return "wrong answer", WRONG_ANSWERS, IntegrityError(f"{where}: wrong answer from KMS: {error}")
         return "no credentials", 1, ConfigurationError(f"{where}: no credentials: {quote(str(error))}")
 
 

@@ -64,22 +64,22 @@ _STATES: Final = MappingProxyType(
         "DISABLED": f"enable it (gcloud kms keys versions enable), or {_CONFIGURE_ANOTHER}",
         "DESTROY_SCHEDULED": "restore it (gcloud kms keys versions restore, then enable) before its date,"
         f" or {_CONFIGURE_ANOTHER}",
-        "DESTROYED": f"it is gone for good: {_CONFIGURE_ANOTHER}",
+        "DESTROYED": f"it cannot be restored: {_CONFIGURE_ANOTHER}",
         "PENDING_IMPORT": "its import is not finished",
         "IMPORT_FAILED": f"its import failed: {_CONFIGURE_ANOTHER}",
-        "GENERATION_FAILED": f"its key was never made: {_CONFIGURE_ANOTHER}",
+        "GENERATION_FAILED": f"KMS could not generate its key: {_CONFIGURE_ANOTHER}",
         "PENDING_EXTERNAL_DESTRUCTION": f"it is being destroyed: {_CONFIGURE_ANOTHER}",
-        "EXTERNAL_DESTRUCTION_FAILED": f"it is not to be used any more: {_CONFIGURE_ANOTHER}",
+        "EXTERNAL_DESTRUCTION_FAILED": f"do not use it any more: {_CONFIGURE_ANOTHER}",
     }
 )
 _REMEDIES: Final = MappingProxyType(
     {
-        "NOT_FOUND": "there is no such key version: compare issuer.key_version with gcloud kms keys versions list,"
+        "NOT_FOUND": "KMS has no such key version: compare issuer.key_version with gcloud kms keys versions list,"
         " and kms.endpoint with its location",
         "INVALID_ARGUMENT": "KMS does not accept the request: compare issuer.key_version with the name in the console",
-        "UNAUTHENTICATED": "KMS does not know who asks: the function needs a service account that exists and is"
+        "UNAUTHENTICATED": "KMS does not know the caller: the function needs a service account that exists and is"
         " enabled",
-        "UNIMPLEMENTED": "whatever answered is not Cloud KMS: compare kms.endpoint",
+        "UNIMPLEMENTED": "the server is not Cloud KMS: compare kms.endpoint",
     }
 )
 
@@ -130,7 +130,7 @@ def fault(status: Status, *, key_version: str) -> SignerError:
         return QuotaError(f"{where}: the quota of KMS is exhausted: {words}", retry_after=retry_after)
     state = _state(status)
     if state == "PENDING_GENERATION":
-        return UnavailableError(f"{where}: its key is still being made: {words}", retry_after=retry_after)
+        return UnavailableError(f"{where}: KMS is still generating its key: {words}", retry_after=retry_after)
     return ConfigurationError(f"{where}: {_remedy(status, state)}: {words}")
 
 
@@ -151,18 +151,18 @@ def _remedy(status: Status, state: str) -> str:
     if state in _STATES:
         return f"its state is {state}: {_STATES[state]}"
     if _API_DISABLED.search(status.text):
-        return "the API cloudkms.googleapis.com is not enabled in the project that asks"
+        return "the API cloudkms.googleapis.com is not enabled in the calling project: enable it"
     if status.code == "PERMISSION_DENIED":
         return _permission(status)
     if status.code == "FAILED_PRECONDITION":
         return "it must be ENABLED, and its key's purpose ASYMMETRIC_SIGN"
-    return _REMEDIES.get(status.code, "an answer that KMS is not known to give")
+    return _REMEDIES.get(status.code, "KMS gave an unexpected answer")
 
 
 def _permission(status: Status) -> str:
     # Known is: Permission 'cloudkms.cryptoKeyVersions.useToSign' denied on resource 'NAME' (or it may not exist).
     if _PERIMETER.search(status.text):
-        return "VPC Service Controls keep the function out: let its service account into the key's perimeter"
+        return "VPC Service Controls block the function: admit its service account to the key's perimeter"
     named = [role for permission, role in ROLES.items() if permission in status.text]
-    roles = named[0] if named else f"{', '.join(ROLES.values())} (the last for raw keys alone)"
+    roles = named[0] if named else f"{', '.join(ROLES.values())} (the last only for raw keys)"
     return f"the function's service account may not use it, or there is no such key version: grant {roles} on the key"

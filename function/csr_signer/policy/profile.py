@@ -164,7 +164,7 @@ class Profile:
             raise ConfigurationError(field_error.invalid("profile.release", release, "must be MAJOR.MINOR"))
         if not self.releases.includes(release):
             known = f"{self.releases.since or 'any'} to {self.releases.until or 'any later'}"
-            must = f"must be one that profile {quote(self.name)} knows: {known}"
+            must = f"must be a release that profile {quote(self.name)} supports: {known}"
             raise ConfigurationError(field_error.invalid("profile.release", release, must))
         rows = [
             replace(
@@ -193,7 +193,7 @@ class Profile:
         # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
         # create namespaces would create it, and get its certificates.
         if self.namespaces == "configured" and len(used) > 1 and not namespaces:
-            must = f"must list the namespaces that this cluster uses, of {', '.join(used)}"
+            must = f"must list the namespaces that this cluster uses, out of {', '.join(used)}"
             raise ConfigurationError(field_error.required("profile.namespaces", must))
         if not namespaces:
             return self
@@ -222,7 +222,7 @@ def load(name: str, *, release: str | None, namespaces: Collection[str] = (), fo
     path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-        detail = f"shipped are {shipped}; a file name ends in .yaml"
+        detail = f"shipped profiles are {shipped}; your own profile's file name must end in .yaml"
         raise ConfigurationError(field_error.not_found("profile.name", name, detail))
     written = read(Profile, path)
     _refuse(path, [*_lifetime_violations(written.lifetime), *_span_violations(written)])

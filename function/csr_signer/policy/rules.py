@@ -169,7 +169,7 @@ def pod_name(context: RequestContext) -> Iterator[Violation]:
     patterns = (context.row.common_name, *(rule.name for rule in context.row.dns_names))
     name = context.identity.pod_name
     if any("{pod}" in pattern for pattern in patterns) and not IS_LABEL.fullmatch(name):
-        must = f"must be one DNS label, because names of component {quote(context.row.name)} hold it"
+        must = f"must be one DNS label, because the names of component {quote(context.row.name)} contain it"
         yield Violation(code="name.pod", message=field_error.invalid("pod.metadata.name", name, must))
 
 

@@ -105,7 +105,7 @@ def _from_pem(request: bytes) -> bytes:
     except binascii.Error as error:
         raise ValueError("it is not base64") from error
     if base64.b64encode(encoded) != body:
-        raise ValueError("its base64 has bits that mean nothing")
+        raise ValueError("its base64 has non-zero padding bits")
     return encoded
 
 

@@ -25,7 +25,7 @@ def main() -> int:
 
     def crash(fault: threading.ExceptHookArgs) -> None:
         # A process without one of its loops must not look alive. The next start lists everything again.
-        log.error("a thread ended", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
+        log.error("a thread crashed", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
         crashed.set()
         ended.set()
 

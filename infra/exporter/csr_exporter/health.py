@@ -54,7 +54,7 @@ class Health:
         """Returns why a new process should replace this one; empty if it is alive."""
         now = self._clock.now()
         reasons = [
-            f"reflector {index}: no sign of life for {now - each.beat:.0f} s"
+            f"reflector {index}: no heartbeat for {now - each.beat:.0f} s"
             for index, each in enumerate(self._reflectors)
             if now - each.beat > LONGEST_SILENCE
         ]
@@ -70,9 +70,9 @@ class Health:
             if not each.listed:
                 reasons.append(f"reflector {index}: no list yet")
             elif each.refused:
-                reasons.append(f"reflector {index}: the API server refuses the list or the watch")
+                reasons.append(f"reflector {index}: the API server refuses the list or the watch; check RBAC")
             elif each.contact is None or now - each.contact > LONGEST_WITHOUT_CONTACT:
-                reasons.append(f"reflector {index}: no answer of the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
+                reasons.append(f"reflector {index}: no answer from the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
         if self._token is not None and not self._token.obtained:
             reasons.append("no ID token yet")
         return reasons

@@ -53,21 +53,23 @@ class Metrics:
         self.oldest_undelivered: Gauge = gauge("oldest_undelivered_seconds", "age of the oldest unacknowledged CSR")
         self.delivery_seconds: Histogram = ages("delivery_seconds", "creation of a CSR to its acknowledgement")
         self.issuance_seconds: Histogram = ages("issuance_seconds", "creation of a CSR to its certificate")
-        self.queue_changes: Counter = counter("queue_changes", "CSRs added, ended or left out", "change")
+        self.queue_changes: Counter = counter("queue_changes", "CSRs added, finished or skipped", "change")
         self.throttled: Counter = counter("throttled", "CSRs that wait for, or exceed, their requester's rate limit")
         self.names_refused: Counter = counter("names_refused", "CSRs whose name the function does not accept")
         # Delivery.
         self.send_attempts: Counter = counter("send_attempts", "answers to events", "code_class")
-        self.retries: Counter = counter("retries", "events to retry, by what the answer meant", "reason")
+        self.retries: Counter = counter("retries", "events to retry, by the meaning of the answer", "reason")
         self.poison: Counter = counter("poison", "events that the function calls malformed")
         self.unfulfilled_acks: Counter = counter("unfulfilled_acks", "acknowledged CSRs without a certificate in time")
         self.takeovers: Counter = counter("takeovers", "first events sent in place of another replica")
         self.inflight: Gauge = gauge("inflight", "events in flight")
         self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight")
         self.circuit_state: Gauge = gauge("circuit_state", "0 closed, 1 half open, 2 open")
-        self.paused_seconds: Counter = counter("paused_seconds", "seconds in which nothing was sent", "reason")
+        self.paused_seconds: Counter = counter(
+            "paused_seconds", "seconds in which the exporter sent no events", "reason"
+        )
         # The API server.
-        self.resync_missed: Counter = counter("resync_missed", "CSRs that a resync found and the watch did not show")
+        self.resync_missed: Counter = counter("resync_missed", "CSRs that the watch missed and a resync found")
         self.lists: Counter = counter("lists", "complete lists of a reflector")
         self.resyncs: Counter = counter("resyncs", "lists beside the watch", "result")
         self.list_seconds: Histogram = durations("list_seconds", "duration of a list")
@@ -76,14 +78,16 @@ class Metrics:
         self.watch_restarts: Counter = counter("watch_restarts", "watches that ended", "reason")
         self.short_watches: Counter = counter("short_watches", "watches that ended within a second")
         self.watch_last_event: Gauge = gauge("watch_last_event_timestamp_seconds", "when a watch last showed a CSR")
-        self.bookmark_age: Gauge = gauge("bookmark_age_seconds", "since the last bookmark, or start of a watch")
+        self.bookmark_age: Gauge = gauge(
+            "bookmark_age_seconds", "seconds since the last bookmark or the start of the watch"
+        )
         self.read_failures: Counter = counter("read_failures", "failed lists and watches", "reason")
         self.parse_errors: Counter = counter("parse_errors", "malformed objects of the API server")
         self.oversize: Counter = counter("oversize", "CSRs that were too large to read")
         # The process.
         self.token_expiry: Gauge = gauge("token_expiry_timestamp_seconds", "when a token expires", "kind")
         self.token_refresh_errors: Counter = counter("token_refresh_errors", "failed renewals", "kind")
-        self.log_lines_lost: Gauge = gauge("log_lines_lost", "log lines that could not be written")
+        self.log_lines_lost: Gauge = gauge("log_lines_lost", "log lines that the exporter could not write")
         build: Gauge = gauge("build_info", "1, with the version as a label", "version", "python")
         build.labels(version=VERSION, python=platform.python_version()).set(1)
 

@@ -10,7 +10,7 @@ locals {
 
   metrics = {
     errors = {
-      description = "Records for which a human must act."
+      description = "Records for which an operator must act."
       labels      = { event = "EXTRACT(jsonPayload.event)" }
     }
     exporter_status = {
@@ -63,7 +63,7 @@ locals {
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
     }
     refused_attack = {
-      description = "Refusals of the shape of an attack."
+      description = "Refusals that look like an attack."
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
     }
     signatures = {

@@ -1,5 +1,5 @@
 variable "audit_project" {
-  description = "Project that holds the log bucket, the metrics, the alerts and the dashboard; one where nobody who runs the signer may delete logs."
+  description = "Project that holds the log bucket, the metrics, the alerts and the dashboard; choose one where no operator of the signer may delete logs."
   type        = string
 
   validation {
@@ -21,7 +21,7 @@ variable "crypto_keys" {
 
   validation {
     condition     = alltrue([for key in var.crypto_keys : startswith(key, "projects/${var.key_project}/")])
-    error_message = "crypto_keys lie in key_project: a key of another project would leave no trace in this audit."
+    error_message = "crypto_keys lie in key_project: this audit trail cannot see a key of another project."
   }
 }
 
@@ -83,18 +83,18 @@ variable "location" {
 
   validation {
     condition     = can(regex("^(global|eu|us|[a-z]+-[a-z]+[0-9]+)$", var.location))
-    error_message = "location is a region such as europe-west1, or global, eu or us; it is none of a zone."
+    error_message = "location is a region such as europe-west1, or global, eu or us; not a zone."
   }
 }
 
 variable "locked" {
-  description = "Lock the log bucket: nobody can shorten its retention or delete its entries before time, also not by terraform destroy. It cannot be undone."
+  description = "Lock the log bucket: then no principal can shorten its retention or delete its entries early, not even terraform destroy. You cannot undo this."
   type        = bool
   default     = false
 }
 
 variable "notification_channels" {
-  description = "Whom alerts reach, projects/P/notificationChannels/N each. Empty: incidents show in Cloud Monitoring only."
+  description = "Notification channels of the alerts, projects/P/notificationChannels/N each. Empty: incidents show in Cloud Monitoring only."
   type        = list(string)
   default     = []
 
@@ -105,7 +105,7 @@ variable "notification_channels" {
 }
 
 variable "retention_days" {
-  description = "How long records are kept; longer than a certificate lives, so that each that is in use can be explained."
+  description = "How many days to keep records: longer than a certificate's lifetime, so that you can explain each certificate in use."
   type        = number
   default     = 400
 
@@ -126,7 +126,7 @@ variable "service_name" {
 }
 
 variable "signatures_per_pod_and_hour" {
-  description = "Signatures for one pod in one hour above which somebody should look; a pod that starts asks for one or two."
+  description = "Signatures for one pod in one hour above which an alert opens; a pod that starts requests one or two."
   type        = number
   default     = 10
 
@@ -137,7 +137,7 @@ variable "signatures_per_pod_and_hour" {
 }
 
 variable "undelivered_seconds" {
-  description = "Age of the oldest CSR that the function has not acknowledged, above which somebody should look. Calico's pods give up after 90 s."
+  description = "Age of the oldest CSR that the function has not acknowledged, above which an alert opens. Calico's pods give up after 90 s."
   type        = number
   default     = 60
 

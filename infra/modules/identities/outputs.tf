@@ -9,7 +9,7 @@ output "member" {
 }
 
 output "principal" {
-  description = "The federated principal that may have ID tokens made of it."
+  description = "The federated principal that may create ID tokens of the service account."
   value       = local.principal
 }
 

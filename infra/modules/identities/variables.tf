@@ -20,7 +20,7 @@ variable "gke" {
 
   validation {
     condition     = (var.gke == null) != (var.oidc == null)
-    error_message = "gke, oidc: exactly one says whose service account tokens the exporter has; gke for GKE, oidc for every other cluster."
+    error_message = "gke, oidc: give exactly one, for the issuer of the exporter's service account tokens: gke for GKE, oidc for every other cluster."
   }
 
   validation {

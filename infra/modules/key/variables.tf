@@ -1,5 +1,5 @@
 variable "administrator" {
-  description = "The principal that makes CA certificates, and the RFC 3339 time at which its grants on the keys end; null: nobody."
+  description = "The principal that makes CA certificates, and the RFC 3339 time at which its grants on the keys end; null: no principal."
   type = object({
     member = string
     until  = string
@@ -14,7 +14,7 @@ variable "existing_keys" {
 
   validation {
     condition     = alltrue([for key in var.existing_keys : startswith(key, "projects/${var.project}/")])
-    error_message = "existing_keys: every key lies in the key project ${var.project}, so that one place says who may sign."
+    error_message = "existing_keys: every key must be in the key project ${var.project}, so that one place says who may sign."
   }
 }
 
@@ -47,12 +47,12 @@ variable "keys" {
       "RSA_SIGN_PSS_2048_SHA256", "RSA_SIGN_PSS_3072_SHA256", "RSA_SIGN_PSS_4096_SHA256", "RSA_SIGN_PSS_4096_SHA512",
       "RSA_SIGN_RAW_PKCS1_2048", "RSA_SIGN_RAW_PKCS1_3072", "RSA_SIGN_RAW_PKCS1_4096",
     ], key.algorithm)])
-    error_message = "keys: got an algorithm that no X.509 issuer here can use; EC_SIGN_P384_SHA384 is a good choice, RSA_SIGN_PKCS1_3072_SHA256 for old clients."
+    error_message = "keys: the function cannot sign with this algorithm: use EC_SIGN_P384_SHA384, or RSA_SIGN_PKCS1_3072_SHA256 for old clients."
   }
 
   validation {
     condition     = alltrue([for key in values(var.keys) : contains(["SOFTWARE", "HSM"], key.protection_level)])
-    error_message = "keys: protection_level is HSM or, for trials, SOFTWARE. A key of HSM_SINGLE_TENANT needs an instance of its own and is not made here: give it to existing_keys."
+    error_message = "keys: protection_level is HSM or, for trials, SOFTWARE. A key of HSM_SINGLE_TENANT needs its own HSM instance, which this module does not create: create the key, and list it in existing_keys."
   }
 }
 
@@ -67,7 +67,7 @@ variable "location" {
 }
 
 variable "project" {
-  description = "Project of the keys, best one that holds nothing else: who owns a project can sign with its keys."
+  description = "Project of the keys, preferably one that holds nothing else, because an owner of the project can sign with its keys."
   type        = string
 }
 
@@ -83,6 +83,6 @@ variable "signers" {
 
   validation {
     condition     = alltrue([for member in var.signers : can(regex("^(serviceAccount|user):[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "signers: Invalid value: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would make the list of who may sign unknowable, allUsers public."
+    error_message = "signers: Invalid value: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would hide who may sign, and allUsers would let anyone sign."
   }
 }

@@ -5,7 +5,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; who may call is then left to IAM alone). For the first two the nodes must reach run.app by Private Google Access or Private Service Connect, else the call comes from the internet."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; then only IAM limits the callers). For same-vpc and perimeter, the nodes must reach run.app by Private Google Access or Private Service Connect; otherwise the call comes from the internet."
   type        = string
 
   validation {
@@ -15,7 +15,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "How many clusters call the function. An instance serves 16 requests of each at once: none of them holds what another needs."
+  description = "How many clusters call the function. An instance serves 16 requests of each cluster at once, so that no cluster takes another's share."
   type        = number
 
   validation {
@@ -25,12 +25,12 @@ variable "clusters" {
 }
 
 variable "configuration" {
-  description = "Which of the documents is the configuration."
+  description = "File name of the configuration among the documents."
   type        = string
 
   validation {
     condition     = contains(keys(var.documents), var.configuration)
-    error_message = "configuration: ${var.configuration} is none of the documents."
+    error_message = "configuration: ${var.configuration} must be one of the documents."
   }
 }
 
@@ -66,7 +66,7 @@ variable "image" {
 }
 
 variable "invokers" {
-  description = "IAM members that may call the function, by any name that is known before they exist: the exporters."
+  description = "IAM members that may call the function (the exporters), by keys of your choice that are known before the members exist."
   type        = map(string)
 
   validation {
@@ -81,7 +81,7 @@ variable "location" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time; each serves 16 requests of each cluster at once."
+  description = "Maximum number of instances; each serves 16 requests of each cluster at once."
   type        = number
   default     = 10
 
@@ -92,7 +92,7 @@ variable "max_instances" {
 }
 
 variable "min_instances" {
-  description = "Instances that are always kept; 1 spares the first pods the start of one."
+  description = "Instances that always run. With 1, the first pods do not wait for an instance to start."
   type        = number
   default     = 0
 
@@ -103,7 +103,7 @@ variable "min_instances" {
 }
 
 variable "name" {
-  description = "Name of the function and its Cloud Run service; those of its parts begin with it."
+  description = "Name of the function and its Cloud Run service; the names of its parts begin with it."
   type        = string
 
   validation {

@@ -14,7 +14,7 @@ from sandbox.calico.fleet import Fleet, managements, plan
 from sandbox.calico.observer import Observer
 from sandbox.calico.render import OURS
 from sandbox.demo.summary import Summary, attack, durations
-from sandbox.demo.verify import complaints
+from sandbox.demo.verify import violations
 from sandbox.deployment import Deployment, Settings
 from sandbox.kms import KmsControl
 
@@ -77,7 +77,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
             (each, seen[each.uid].certificate) for each in submissions if each.uid in seen and seen[each.uid].issued
         ]
         view.stage(f"verifying {len(issued)} chains with openssl")
-        wrong = complaints(issued, deployment.certificate_authority, deployment.directory / "certificates")
+        wrong = violations(issued, deployment.certificate_authority, deployment.directory / "certificates")
         view.stage("attackers ask, too")
         attacks = _attack(deployment, observer)
     view.attacks(attacks)
@@ -85,7 +85,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
     summary = Summary(
         requested=options.pods,
         issued=len(issued),
-        complaints=wrong,
+        violations=wrong,
         attacks=attacks,
         seconds=seconds,
         elapsed=elapsed,

@@ -40,7 +40,7 @@ class Summary:
     Attributes:
         requested: Requests of the fleet.
         issued: Those that were issued.
-        complaints: By CSR name, what is wrong with its certificate; empty texts where nothing is.
+        violations: By CSR name, what is wrong with its certificate; empty texts where nothing is.
         attacks: All attacks.
         seconds: From each request to its certificate, sorted.
         elapsed: Seconds from the first request to the last certificate.
@@ -49,7 +49,7 @@ class Summary:
 
     requested: int
     issued: int
-    complaints: Mapping[str, str]
+    violations: Mapping[str, str]
     attacks: Sequence[Attack]
     seconds: Sequence[float]
     elapsed: float
@@ -58,7 +58,7 @@ class Summary:
     @property
     def verified(self) -> int:
         """Certificates that are right in every way."""
-        return sum(1 for complaint in self.complaints.values() if not complaint)
+        return sum(1 for violation in self.violations.values() if not violation)
 
     @property
     def refused(self) -> int:

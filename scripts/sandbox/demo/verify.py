@@ -21,7 +21,7 @@ _AT_ONCE = 200  # certificates per call of openssl
 _SECONDS = 60.0
 
 
-def complaints(issued: Sequence[tuple[Submission, bytes]], authority: Path, directory: Path) -> dict[str, str]:
+def violations(issued: Sequence[tuple[Submission, bytes]], authority: Path, directory: Path) -> dict[str, str]:
     """What is wrong with issued certificates.
 
     Args:

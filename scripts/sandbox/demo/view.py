@@ -167,11 +167,11 @@ class LiveView:
 
 def figures(summary: Summary) -> list[tuple[str, str, bool]]:
     """The lines of the summary: name, value, and whether it is as it should be."""
-    wrong = [f"{name}: {complaint}" for name, complaint in summary.complaints.items() if complaint]
+    wrong = [f"{name}: {violation}" for name, violation in summary.violations.items() if violation]
     lines = [
         ("certificates issued", f"{summary.issued} of {summary.requested}", summary.issued == summary.requested),
         ("chains verified", f"{summary.verified} of {summary.issued} (openssl verify)", not wrong),
-        *(("", complaint, False) for complaint in wrong[:10]),
+        *(("", violation, False) for violation in wrong[:10]),
         (
             "attackers refused",
             f"{summary.refused} of {len(summary.attacks)}",

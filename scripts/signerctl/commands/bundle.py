@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from signerctl import files, trust
-from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_complaint, snippet
+from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_violation, snippet
 from signerctl.options import INPUT, OUTPUT, force_option, signer_name
 from signerctl.program import Command, CommandError
 from signerctl.text import warn
@@ -27,14 +27,14 @@ from signerctl.text import warn
     default="ECDSAWithCurve256",
     show_default=True,
     type=click.Choice(list(PAIRS)),
-    help="Of the keys that Calico's pods make.",
+    help="Algorithm of the keys that Calico's pods generate.",
 )
 @click.option(
     "--signature-algorithm",
     default="ECDSAWithSHA256",
     show_default=True,
     type=click.Choice(SIGNATURE_ALGORITHMS),
-    help="Of the pods' requests; it must fit the key. The CA's own algorithm is independent of both.",
+    help="Algorithm of the pods' signatures; it must fit the key. The CA's own algorithm is independent of both.",
 )
 @click.option(
     "--out-trust-bundle", type=OUTPUT, help="Also write the certificates, PEM: the function's issuer.trust_bundle."
@@ -49,11 +49,11 @@ def bundle(
     out_trust_bundle: Path | None,
     force: bool,
 ) -> None:
-    r"""Print what the Installation must say.
+    r"""Print the patch of the Installation.
 
-    That is caCert, signerName, and the two algorithms as a pair that fits. You need it whenever what Calico trusts
-    changes: at the start, and in a rotation, where the new root is added before the function signs with it and the old
-    one is dropped at the end. The signing CA stands first: the operator reads no other.
+    The patch holds caCert, signerName, and a matching pair of algorithms. You need it whenever Calico's trusted CAs
+    change: at the start, and in a rotation. In a rotation, add the new root before the function signs with it, and
+    drop the old root at the end. Give the signing CA first: the operator reads only the first.
 
     Every change of caCert restarts Calico's pods, which then ask for new certificates.
 
@@ -63,21 +63,21 @@ def bundle(
         --signer-name example.com/calico --out-trust-bundle trust.pem > installation.yaml
       kubectl patch installation default --type merge --patch-file installation.yaml
 
-    Next: `ca verify --installation` compares what the cluster then has with the function's configuration.
+    Next: `ca verify --installation` compares the cluster's Installation with the function's configuration.
     """
     found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
-    complaints = list(trust.refusals(found))
-    if complaints:
-        raise CommandError("; ".join(complaints))
+    violations = list(trust.refusals(found))
+    if violations:
+        raise CommandError("; ".join(violations))
     management = CertificateManagement(
         ca_cert=files.pem(found),
         signer_name=signer_name,
         key_algorithm=key_algorithm,
         signature_algorithm=signature_algorithm,
     )
-    complaint = pair_complaint(management)
-    if complaint:
-        raise click.UsageError(complaint)
+    violation = pair_violation(management)
+    if violation:
+        raise click.UsageError(violation)
     for doubt in trust.doubts(found, datetime.now(UTC)):
         warn(doubt)
     if key_algorithm in SLOW:

@@ -39,7 +39,7 @@ PURPOSE: Final = "signerctl=ca-create"
     default=0,
     show_default=True,
     type=click.IntRange(0, 1),
-    help="How many CAs may stand below it. The function signs with 0 alone; 1 is for a root that signs issuing CAs.",
+    help="How many levels of CAs it may have below. The function needs 0; 1 is for a root that signs issuing CAs.",
 )
 @permit_dns_option
 @click.option(
@@ -69,19 +69,19 @@ def create(
     r"""Make a root CA whose key stays in KMS.
 
     You need it once at the start, and once for each rotation with a new key version and a new common name. If a
-    corporate CA shall stand above, use `ca request` instead.
+    corporate CA issues your CA certificate, use `ca request` instead.
 
-    The root is for server and client authentication only. With path length 0 it issues leaves and no CA: this is what
-    the function signs with. With --path-length 1 it stands above issuing CAs, which `ca cross-sign` puts below it: keep
-    such a key from the function.
+    The root is for server and client authentication only. With path length 0 it issues leaves but no CAs; the function
+    signs with such a root. With --path-length 1 it is above issuing CAs, which `ca cross-sign` puts below it. Do not
+    give such a key to the function.
 
-    --permit-dns bounds which DNS names a thief of the key can certify: OpenSSL, Go and pyca refuse all others. Not
-    bound are addresses, and the common name, which is what Typha and Felix look at (OpenSSL binds it where there is no
-    DNS name); Java does not apply a root's own constraints. Name every DNS name that your profile certifies, Calico's
-    short ones (typha-client) too: the function does not start where one is missing.
+    --permit-dns limits the DNS names that a thief of the key can certify: OpenSSL, Go and pyca refuse all others. It
+    does not limit addresses or the common name, and Typha and Felix check the common name. (OpenSSL limits the common
+    name if there is no DNS name.) Java does not apply a root's own constraints. Give every DNS name that your profile
+    certifies, including Calico's short names (typha-client): without one of them the function does not start.
 
-    Intent and outcome are recorded before and after the key is used. Your own credentials need roles/cloudkms.signer
-    and roles/cloudkms.publicKeyViewer on the key.
+    The command records the intent before it uses the key, and the outcome afterwards. Your own credentials need
+    roles/cloudkms.signer and roles/cloudkms.publicKeyViewer on the key.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def create(
         --key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/1 \
         --common-name 'Calico CA 2026' --out calico-2026.pem
 
-    Next: `ca bundle` makes what the cluster needs, `ca verify` checks what you configured.
+    Next: `ca bundle` prints the Installation's patch, `ca verify` checks your configuration.
     """
     _warn_of_reuse(common_name, existing, out if force and out.is_file() else None)
     with files.outputs(out, force=force, inputs=existing, audit_log=audit_log) as outputs:

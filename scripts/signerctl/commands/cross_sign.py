@@ -47,16 +47,16 @@ def cross_sign(
 ) -> None:
     r"""Let a trusted root vouch for a new CA.
 
-    You need it where a new CA shall be accepted by peers that know the trusted root alone: for the issuing CAs below a
-    root of your own. The cross-certificate has the new CA's subject, key and key identifier, and the root as its
-    issuer. Named as issuer.certificate, it is sent after every leaf: caCert stays as it is.
+    You need it so that peers that know only the trusted root accept a new CA: for the issuing CAs below your own root.
+    The cross-certificate has the new CA's subject, key and key identifier, and the root as its
+    issuer. If you name it as issuer.certificate, it follows every leaf, and caCert does not change.
 
-    It works where the trusted root has a path length of 1 (`ca create --path-length 1`). A root with path length 0 may
+    It works if the trusted root has a path length of 1 (`ca create --path-length 1`). A root with path length 0 may
     have no CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. Then publish
     both roots in caCert before you switch (`ca bundle`): that is the rotation for a root that signs leaves.
 
     --key-version is the trusted root's key, which signs; --new-key-version is the new CA's, which signs nothing here.
-    Both must be in KMS and protected as asked. The new certificate must hold the key that KMS gives for
+    Both must be in KMS with the required protection level. The new certificate must hold the key that KMS gives for
     --new-key-version, and must be signed by that key. You need roles/cloudkms.publicKeyViewer on both keys, and
     roles/cloudkms.signer on the root's.
 
@@ -72,8 +72,8 @@ def cross_sign(
     """
     now = datetime.now(UTC).replace(microsecond=0)
     signing, new = _only(signing_certificate), _only(certificate)
-    _refuse(signing_certificate, cross_certificate.signing_complaints(signing, now))
-    _refuse(certificate, cross_certificate.new_complaints(new, signing, now))
+    _refuse(signing_certificate, cross_certificate.signing_violations(signing, now))
+    _refuse(certificate, cross_certificate.new_violations(new, signing, now))
     inputs = (signing_certificate, certificate)
     with files.outputs(out, force=force, inputs=inputs, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
@@ -114,6 +114,6 @@ def _only(path: Path) -> x509.Certificate:
     return certificates[0]
 
 
-def _refuse(path: Path, complaints: Sequence[str]) -> None:
-    if complaints:
-        raise CommandError(f"{path}: {'; '.join(complaints)}")
+def _refuse(path: Path, violations: Sequence[str]) -> None:
+    if violations:
+        raise CommandError(f"{path}: {'; '.join(violations)}")

@@ -41,14 +41,14 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--function-user",
     required=True,
     callback=_username,
-    help="As whom the API server sees the function; on GKE the email address of its service account.",
+    help="The function's user at the API server; on GKE the email address of its service account.",
 )
 @click.option(
     "--approver",
     "approvers",
     multiple=True,
     callback=_username,
-    help="Username of another one who may approve and deny. May be given several times.",
+    help="Username of another principal that may approve and deny. May be given several times.",
 )
 @click.option(
     "--exporter",
@@ -76,16 +76,16 @@ def guards(
 ) -> None:
     r"""Print admission policies that guard CSRs in the cluster.
 
-    You need them because RBAC cannot say whose CSR is whose: without them another pod can take or delete a CSR's name,
-    and an approver can rewrite what was decided. They follow from the profile: make them anew when profile, release or
-    signerNames change. The cluster must be of Kubernetes 1.30 or later.
+    You need them because RBAC cannot say which pod owns a CSR: without them another pod can take a CSR's name or delete
+    the CSR, and an approver can rewrite a decision. The profile determines the policies: generate them again when
+    profile, release or signerNames change. The cluster needs Kubernetes 1.30 or later.
 
     \b
     Example:
       signerctl guards --configuration function.yaml --cluster prod \
         --function-user csr-access-prod@p.iam.gserviceaccount.com > my-overlay/guards.yaml
 
-    Next: kubectl apply -k my-overlay. What they stop, and what not, is in docs/guards.md.
+    Next: kubectl apply -k my-overlay. docs/guards.md says what they stop, and what they do not.
     """
     found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
     click.echo(manifest.render(manifest.documents(found, actions=_ACTIONS[action])), nl=False)

@@ -35,11 +35,12 @@ def import_(
 ) -> None:
     r"""Check a corporate CA's answer.
 
-    You need it after `ca request`: it makes the function's two files of what the corporate CA gave. ANSWER is all that
-    you got: the certificate, the chain, the root, in any order, as PEM, DER or PKCS #7. The root must be among them;
-    compare its fingerprint with what your organisation publishes, because the cluster will trust it.
+    You need it after `ca request`: it makes the function's two files from the corporate CA's answer. ANSWER is every
+    file that you received: certificate, chain and root, in any order, as PEM, DER or PKCS #7. The root must be among
+    them. Compare its fingerprint with the one that your organisation publishes, because the cluster will trust it.
 
-    Checked are: the key is the one in KMS, the chain is complete, and everything that the function asks of its issuer.
+    The command checks that the key is the one in KMS, that the chain is complete, and everything that the function
+    requires of its issuer.
 
     \b
     Example:
@@ -48,7 +49,7 @@ def import_(
         --out-certificate calico-ca.pem --out-trust-bundle calico-trust.pem answer.p7b corporate-root.pem
 
     Next: name the files in the function's configuration (issuer.certificate and issuer.trust_bundle), make the
-    Installation's caCert of the trust bundle with `ca bundle`, and check all with `ca verify`.
+    Installation's caCert from the trust bundle with `ca bundle`, and check everything with `ca verify`.
     """
     certificates = [each for path in paths for each in files.read_certificates(path)]
     with files.outputs(out_certificate, out_trust_bundle, force=force, inputs=paths) as outputs:
@@ -76,8 +77,7 @@ def import_(
 def _check_dates(loaded: issuer.Issuer, now: datetime) -> None:
     if not loaded.not_before <= now <= loaded.not_after:
         raise CommandError(
-            f"the chain is valid from {loaded.not_before:%Y-%m-%d} to {loaded.not_after:%Y-%m-%d}, wanted is one that"
-            " is valid now"
+            f"the chain is valid from {loaded.not_before:%Y-%m-%d} to {loaded.not_after:%Y-%m-%d}: must be valid now"
         )
     for expiry in issuer.warnings(loaded, now):
         warn(expiry.message)
@@ -85,9 +85,9 @@ def _check_dates(loaded: issuer.Issuer, now: datetime) -> None:
 
 def _warn_of_what_is_unusual(found: answer.Chain) -> None:
     for certificate in found.left_out:
-        warn(f"{checks.name_of(certificate)} is left out: it is not on the way from the issuing CA to the root")
+        warn(f"{checks.name_of(certificate)} is skipped: it is not in the chain from the issuing CA to the root")
     if checks.extension(found.certificates[0], x509.ExtendedKeyUsage) is None:
         warn(
-            "the corporate CA left out the extended key usage that was asked for: a thief of the key could certify for"
-            " other purposes than TLS, too"
+            "the corporate CA did not grant the requested extended key usage: a thief of the key could also certify for"
+            " purposes other than TLS"
         )

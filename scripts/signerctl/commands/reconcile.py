@@ -20,7 +20,7 @@ from signerctl.text import table
     "--principal",
     "principals",
     multiple=True,
-    help="Email of one who may sign, as the audit log names it: the function, the CA's administrator.",
+    help="Email of a principal that may sign, as in the audit log: the function, the CA administrator.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_context
@@ -29,8 +29,8 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
 
     FILES hold, in any mixture, entries of the audit log of Cloud KMS, entries of the function's records, and audit
     records of signerctl, as `gcloud logging read --format=json` or --audit-log wrote them. A signature without a record
-    was made past the function: take the right on the key from whoever made it, and treat the CA as compromised. The
-    exit status is 1 where there is an error.
+    bypassed the function: remove the right on the key from the principal that made it, and treat the CA as compromised.
+    If there is an error, the exit status is 1.
 
     \b
     Example:
@@ -40,15 +40,15 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
       signerctl reconcile day.json ca-audit.log \
         --principal csr-signer@example-workload.iam.gserviceaccount.com --principal ca-admin@example.com
 
-    Entries of the first and last minute may have their other side outside: choose the time so that none are there.
+    A record of the first or last minute may match an entry outside the period: choose a period without such entries.
     """
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:
-        raise CommandError("got neither signatures nor records, allowed are entries of a time in which there were some")
-    found = list(reconciliation.findings(books, principals))
-    summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} findings"
+        raise CommandError("the files hold no signatures and no records: give the entries of a time that has some")
+    found = list(reconciliation.discrepancies(books, principals))
+    summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} discrepancies"
     if as_json:
-        click.echo(json.dumps({"summary": summary, "findings": [dataclasses.asdict(each) for each in found]}))
+        click.echo(json.dumps({"summary": summary, "discrepancies": [dataclasses.asdict(each) for each in found]}))
     else:
         rows = [(each.level, each.what, each.signed[1] or "(no reason)", each.signed[0], each.detail) for each in found]
         table(summary, rows or [("ok", "every signature is accounted for")])
@@ -62,4 +62,4 @@ def _entries(path: Path) -> Iterator[Json]:
     except OSError as error:
         raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: no JSON of log entries or records: {error}") from error
+        raise CommandError(f"{path}: must be JSON of log entries or records: {error}") from error

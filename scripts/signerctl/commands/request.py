@@ -47,11 +47,11 @@ def request(
 ) -> None:
     r"""Ask a corporate CA to certify the key.
 
-    You need it where a root of your organisation shall stand above the issuing CA: once at the start and once for each
-    new key version. Relying parties then trust the corporate root.
+    You need it if your organisation's root issues the certificate of the issuing CA: once at the start and once for
+    each new key version. Relying parties then trust the corporate root.
 
-    The request is a PKCS#10 file, signed by the key in KMS, which proves its possession. It asks for a CA with path
-    length 0 for server and client authentication. The corporate CA decides what it grants: `ca import` looks at it.
+    The request is a PKCS#10 file, signed by the key in KMS as proof of possession. It asks for a CA with path length 0
+    for server and client authentication. The corporate CA decides what it grants: `ca import` checks the answer.
 
     \b
     Example:

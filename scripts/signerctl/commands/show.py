@@ -22,17 +22,17 @@ from signerctl.text import table
 def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms: KmsOptions) -> None:
     r"""Show CA certificates, and the KMS key.
 
-    You need it to see when a CA ends, to compare fingerprints, and to look at what somebody gave you. A file may hold
-    several certificates, as PEM, DER or PKCS #7; - is standard input.
+    You need it to see when a CA ends, to compare fingerprints, and to inspect a certificate that you received. A file
+    may hold several certificates, as PEM, DER or PKCS #7; - is standard input.
 
-    KMS gives out a public key only while the key version is enabled: otherwise its answer is shown instead.
+    KMS returns a public key only while the key version is enabled: otherwise the command shows KMS's answer.
 
     \b
     Example:
       signerctl ca show calico-2026.pem \
         --key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/1
 
-    Next: `ca verify` tells whether all of it fits together.
+    Next: `ca verify` checks whether everything fits together.
     """
     now = datetime.now(UTC)
     certificates = [(path, each) for path in paths for each in files.read_certificates(path)]

@@ -46,7 +46,7 @@ class _Subject:
 
 @click.command(cls=Command)
 @click.option("--configuration", "document", type=DOCUMENT, help="The function's configuration document.")
-@click.option("--cluster", help="Of the configuration's signers only those of this cluster.")
+@click.option("--cluster", help="Check only the signers of this cluster.")
 @click.option("--certificate", type=INPUT, help="Without --configuration: the issuing CA, then its chain, PEM.")
 @click.option("--trust-bundle", type=INPUT, help="Without --configuration: what relying parties trust, PEM.")
 @click.option("--key-version", callback=key_version, help="Without --configuration: the KMS key version.")
@@ -73,11 +73,11 @@ def verify(
     as_json: bool,
     kms: KmsOptions,
 ) -> None:
-    r"""Check that files, KMS and cluster fit.
+    r"""Check that files, KMS and cluster match.
 
-    You need it before you deploy a configuration, after every step of a rotation, and from time to time. It asks what
-    the function asks when it starts, and what Calico's components will ask of every certificate. Every finding is
-    named; the exit status is 1 where one of them is an error.
+    You need it before you deploy a configuration, after every step of a rotation, and from time to time. It checks
+    what the function checks when it starts, and what Calico's components check of every certificate. It lists every
+    finding. If one of them is an error, the exit status is 1.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def verify(
       signerctl ca verify --certificate calico-ca.pem --trust-bundle calico-trust.pem \
         --key-version projects/p/locations/l/keyRings/r/cryptoKeys/calico/cryptoKeyVersions/1
 
-    Next: where a CA ends soon, plan the rotation; where caCert differs, `ca bundle` prints what it should be.
+    Next: if a CA expires soon, plan the rotation; if caCert differs, `ca bundle` prints the right one.
     """
     now = datetime.now(UTC)
     named = {"--certificate": certificate, "--trust-bundle": trust_bundle, "--key-version": key_version}

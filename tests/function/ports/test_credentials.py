@@ -104,7 +104,7 @@ def test_iam_credentials_that_fail_are_unavailability(google: GoogleServer, body
     with answering(200) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
         client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"]))
-        with pytest.raises(UnavailableError, match="no Google token"):
+        with pytest.raises(UnavailableError, match="cannot get a Google token"):
             KubernetesCluster(client).get_csr("name")
         client.rest_client.close()
         assert asked == []
@@ -122,7 +122,7 @@ def test_a_metadata_server_that_fails_is_unavailability(google: GoogleServer) ->
     with answering(200) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
         client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"]))
-        with pytest.raises(UnavailableError, match="no Google token"):
+        with pytest.raises(UnavailableError, match="cannot get a Google token"):
             KubernetesCluster(client).get_csr("name")
         client.rest_client.close()
         assert asked == []
@@ -155,7 +155,7 @@ UNUSABLE = {
     "another document": ("a: b", "kubeconfig"),
     "nobody": (
         KUBECONFIG.replace("SKIP", "false").replace("USER", "{}"),
-        "neither a client certificate nor a token",
+        "a client certificate or a token",
     ),
     "no verification": (
         KUBECONFIG.replace("SKIP", "true").replace("USER", "{token: t}"),

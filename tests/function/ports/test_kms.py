@@ -227,7 +227,7 @@ WRONG_SIGNATURES = {
     Corruption.FOREIGN_SIGNATURE: r"signature: Invalid value: \d+ bytes of SHA-256 [0-9a-f]{64}: must be one",
     Corruption.NAME: r"name: Invalid value: 'projects/.*cryptoKeyVersions/2': must be projects/.*cryptoKeyVersions/1",
     Corruption.PROTECTION_LEVEL: r"protection level: Invalid value: SOFTWARE: must be at least HSM",
-    Corruption.REQUEST: r"it refuses a checksum that is right: .The checksum in field \w+_crc32c did not match",
+    Corruption.REQUEST: r"it rejects a correct checksum: .The checksum in field \w+_crc32c did not match",
 }
 
 
@@ -245,7 +245,7 @@ def test_a_wrong_answer_is_asked_for_once_more(
     with pytest.raises(IntegrityError, match=WRONG_SIGNATURES[corruption]) as caught:
         signed(key, algorithm)
     assert caught.value.attempts == 2
-    assert str(caught.value).startswith(f"key version {key.key_version}: wrong answer of KMS: ")
+    assert str(caught.value).startswith(f"key version {key.key_version}: wrong answer from KMS: ")
     assert (caught.value.status, caught.value.severity) == (503, "ERROR")
     assert len(faults.audit.records(SIGN)) == before + 2
     assert signed(key, algorithm).attempts == 1

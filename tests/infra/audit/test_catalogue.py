@@ -89,8 +89,8 @@ def test_every_line_has_an_insert_id_of_its_own(run: Run) -> None:
 
 
 def test_every_filter_is_named() -> None:
-    """What calls somebody, what is shown, and what is collected."""
-    text = DOCUMENT.read_text(encoding="utf-8").partition("## What calls somebody")[2]
+    """The filters of the alerts, of the dashboard and of the sinks."""
+    text = DOCUMENT.read_text(encoding="utf-8").partition("## Alerts")[2]
     named = set(re.findall(r"`([a-z_]+)`", text.partition("\n## ")[0]))
     assert named == set(FILTERS)
 
@@ -99,7 +99,7 @@ def test_every_alert_is_documented_with_its_severity() -> None:
     """As the module has it; those of more than one entry are in the document by hand."""
     text = ALERTS.read_text(encoding="utf-8")
     alerts = dict(re.findall(r'^    (\w+) = \{\n      severity = "(\w+)"', text, re.MULTILINE))
-    table = {filter_.strip("`"): severity for _, filter_, severity in rows("What calls somebody")}
+    table = {filter_.strip("`"): severity for _, filter_, severity in rows("Alerts")}
     assert alerts
     assert {name: table[name] for name in alerts} == alerts
     policies = len(re.findall(r'^resource "google_monitoring_alert_policy"', text, re.MULTILINE))

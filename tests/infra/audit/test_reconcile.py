@@ -15,13 +15,13 @@ from tests.signerctl.stage import signerctl
 
 
 def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status: int = 1) -> list[dict[str, Any]]:
-    """The findings over some entries and the records of the CA's administrator."""
+    """The discrepancies over some entries and the records of the CA's administrator."""
     log, own = folder / "entries.json", folder / "ca-audit.log"
     log.write_text(json.dumps(entries, indent=1))
     own.write_text("\n".join(run.administration))
     result = signerctl("reconcile", "--json", log, own, *more)
     assert result.exit_code == status, result.output
-    found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
+    found: list[dict[str, Any]] = json.loads(result.stdout)["discrepancies"]
     return found
 
 
@@ -50,7 +50,7 @@ def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, number: int) -> None:
-    """Among all that are accounted for; where the right principals are told, a wrong one is a finding of its own."""
+    """Among all that are accounted for; a principal that was not named is a discrepancy of its own."""
     name, rogue = list(run.rogue.items())[number]
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
@@ -161,12 +161,12 @@ def test_lines_are_read_as_they_were_written(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "neither signatures nor records"),
-        ('{"message": "other"}', "neither signatures nor records"),
+        ("", "no signatures and no records"),
+        ('{"message": "other"}', "no signatures and no records"),
         ("[1]", "got int"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ('{"protoPayload": 5, "jsonPayload": []}', "neither signatures nor records"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ('{"protoPayload": 5, "jsonPayload": []}', "no signatures and no records"),
     ],
     ids=["empty", "others", "no objects", "cut", "deep", "odd"],
 )
@@ -183,5 +183,5 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """Bytes that are no text, and a file whose bytes nobody gets."""
     path = tmp_path / "log.json"
     path.write_bytes(b"\xff")
-    assert "no JSON" in signerctl("reconcile", path).stderr
+    assert "must be JSON" in signerctl("reconcile", path).stderr
     assert "cannot be read" in signerctl("reconcile", "/proc/self/mem").stderr

@@ -139,8 +139,8 @@ def test_an_administrator_is_no_requester(requesters: Requesters) -> None:
 def test_a_service_account_of_nobodys_is_refused(requesters: Requesters) -> None:
     """The account must be one of the profile's, whatever the name."""
     stranger = requesters.stranger()
-    assert refusal(stranger.file) == "the service account is none of the profile's"
-    assert refusal(lambda: stranger.file("mine")) == "the service account is none of the profile's"
+    assert refusal(stranger.file) == "the profile does not have this service account"
+    assert refusal(lambda: stranger.file("mine")) == "the profile does not have this service account"
 
 
 @pytest.mark.parametrize("two", ["pod-name", "pod-uid"])
@@ -313,9 +313,9 @@ def test_attack_deleting_a_victims_csr(requesters: Requesters) -> None:
     )
     unbound = requesters.unbound("calico-system", "calico-node")
     for attacker in (pod.api, mighty.api, unbound):
-        assert "its own pod's CSR alone" in refusal(lambda a=attacker: a.delete(csr_path(victim.name)))  # type: ignore[misc]
+        assert "only its own pod's CSR" in refusal(lambda a=attacker: a.delete(csr_path(victim.name)))  # type: ignore[misc]
     everything = f"spec.signerName={SIGNER_NAME}"
-    assert "its own pod's CSR alone" in refusal(lambda: mighty.api.delete(CSRS, fieldSelector=everything))
+    assert "only its own pod's CSR" in refusal(lambda: mighty.api.delete(CSRS, fieldSelector=everything))
     assert requesters.world.api.get(csr_path(victim.name))
     victim.api.delete(csr_path(victim.name))
 
@@ -379,8 +379,8 @@ def test_nobody_else_decides(requesters: Requesters, kind: str, subresource: str
     pod.file()
     words = refusal(lambda: decide(requesters.world.api, pod.name, kind, subresource))
     assert words in (
-        "approving and denying is for the configured approvers",
-        "certificate and Failed are the function's to write",
+        "only the configured approvers may approve and deny",
+        "only the function may write certificate and Failed",
     )
     requesters.world.api.post(CSRS, csr_document(f"other-{pod.pod.name}", ANOTHER))
     decide(requesters.world.api, f"other-{pod.pod.name}", kind, subresource)
@@ -396,7 +396,7 @@ def test_no_certificate_without_approval(requesters: Requesters, function: Api, 
     decide(function, failed.name, "Failed", "status")
     for each in (pending, denied, failed):
         words = refusal(lambda name=each.name: issue(function, name, certificate))  # type: ignore[misc]
-        assert words == "a certificate needs Approved, and neither Denied nor Failed"
+        assert words == "a certificate needs Approved, without Denied or Failed"
 
 
 def test_a_certificate_is_bounded(requesters: Requesters, function: Api, certificate: str) -> None:
@@ -423,9 +423,9 @@ def test_attack_editing_conditions_after_issue(requesters: Requesters, function:
         csr = function.get(csr_path(pod.name))
         csr["status"]["conditions"][0] |= change
         words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
-        assert words == "a condition that is set is neither changed nor removed"
+        assert words == "a condition that is set must not change or disappear"
     issue(function, pod.name, certificate)
-    assert "no further condition" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
+    assert "must not get further conditions" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
 
 
 @pytest.mark.parametrize("wrong", [condition("Reviewed"), condition("Approved", "x" * 4097)])
@@ -442,7 +442,7 @@ def test_attack_an_approver_fails_a_csr(requesters: Requesters, function: Api) -
     """With an approval the API server takes Failed, too, which would stop any certificate: that is no approver's."""
     pod = requesters.calico()
     pod.file()
-    words = "Failed is the function's to write, with the status"
+    words = "only the function may write Failed, through the status"
     assert refusal(lambda: decide(function, pod.name, "Failed", "approval")) == words
     decide(function, pod.name, "Approved")
     assert refusal(lambda: decide(function, pod.name, "Failed", "approval")) == words

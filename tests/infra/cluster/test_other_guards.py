@@ -95,7 +95,7 @@ def test_another_one_approves_and_the_function_does_not(requesters: Requesters, 
     pod = requesters.calico()
     pod.file(signer_name=APPROVED_BY_OTHERS)
     assert "configured approvers" in refusal(lambda: decide(function, pod.name, "Approved"))
-    assert "function's to write" in refusal(lambda: decide(approver, pod.name, "Failed", "status"))
+    assert "only the function may write" in refusal(lambda: decide(approver, pod.name, "Failed", "status"))
     decide(approver, pod.name, "Approved")
     decide(function, pod.name, "Failed", "status")
 
@@ -109,7 +109,7 @@ def test_an_older_release_names_csrs_for_the_namespace(requesters: Requesters) -
     assert "metadata.name: Invalid value" in refusal(lambda: pod.file(old, APPROVED_BY_OTHERS))
     pod.file(signer_name=APPROVED_BY_OTHERS)
     for name in (old, pod.name):
-        assert "its own pod's CSR alone" in refusal(lambda n=name: requesters.calico().api.delete(csr_path(n)))  # type: ignore[misc]
+        assert "only its own pod's CSR" in refusal(lambda n=name: requesters.calico().api.delete(csr_path(n)))  # type: ignore[misc]
         pod.api.delete(csr_path(name))
 
 
@@ -120,6 +120,10 @@ def test_a_profile_of_ones_own(requesters: Requesters) -> None:
     pod, calico = requesters.pod("postgres-0", "databases", "postgres"), requesters.calico()
     postgres = requesters.as_pod(pod)
     postgres.post(CSRS, csr_document("postgres:postgres-0", POSTGRES))
-    assert "none of the profile's" in refusal(lambda: postgres.post(CSRS, csr_document(calico.name, OLD)))
-    assert "none of the profile's" in refusal(lambda: calico.file("postgres:postgres-0", POSTGRES))
+    assert "the profile does not have this service account" in refusal(
+        lambda: postgres.post(CSRS, csr_document(calico.name, OLD))
+    )
+    assert "the profile does not have this service account" in refusal(
+        lambda: calico.file("postgres:postgres-0", POSTGRES)
+    )
     assert "metadata.name: Invalid value" in refusal(lambda: calico.file("postgres:postgres-0", "any.example.com/x"))

@@ -11,7 +11,7 @@ _ATTACK = Attack(name="weak key", wrong="too small", verdict="Denied", reason="p
 _GOOD = Summary(
     requested=2,
     issued=2,
-    complaints={"a": "", "b": ""},
+    violations={"a": "", "b": ""},
     attacks=[_ATTACK],
     seconds=[0.1, 0.3],
     elapsed=0.5,
@@ -30,8 +30,8 @@ def test_good_run() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        replace(_GOOD, issued=1, complaints={"a": ""}),
-        replace(_GOOD, complaints={"a": "", "b": "it is for another key"}),
+        replace(_GOOD, issued=1, violations={"a": ""}),
+        replace(_GOOD, violations={"a": "", "b": "it is for another key"}),
         replace(_GOOD, attacks=[replace(_ATTACK, as_expected=False)]),
     ],
     ids=["not issued", "not verified", "not refused"],
@@ -50,5 +50,5 @@ def test_p95_is_a_measured_value() -> None:
 
 def test_complaints_are_shown() -> None:
     """What is wrong with a certificate stands in the summary, with the CSR's name."""
-    bad = replace(_GOOD, complaints={"a": "", "b": "it is for another key"})
+    bad = replace(_GOOD, violations={"a": "", "b": "it is for another key"})
     assert ("", "b: it is for another key", False) in figures(bad)

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sandbox.calico.components import components
 from sandbox.calico.fleet import QUICK, Submission, managements, plan
 from sandbox.calico.keys import generate
-from sandbox.demo.verify import complaints
+from sandbox.demo.verify import violations
 from sandbox.pki import Authority
 
 _NAME = "node-certs:calico-node-abcde"
@@ -60,19 +60,19 @@ def _certificate(
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def _complaint(tmp_path: Path, submission: Submission, certificate: bytes) -> str:
-    return complaints([(submission, certificate)], tmp_path / "ca.pem", tmp_path / "certificates")[_NAME]
+def _violation(tmp_path: Path, submission: Submission, certificate: bytes) -> str:
+    return violations([(submission, certificate)], tmp_path / "ca.pem", tmp_path / "certificates")[_NAME]
 
 
 def test_right_certificate(tmp_path: Path, authority: Authority, submission: Submission) -> None:
     """A certificate of the CA for the request's key and names is right."""
-    assert _complaint(tmp_path, submission, _certificate(authority, submission)) == ""
+    assert _violation(tmp_path, submission, _certificate(authority, submission)) == ""
 
 
 def test_another_authority(tmp_path: Path, authority: Authority, submission: Submission) -> None:
     """A CA of the same name with another key: openssl does not verify it."""
     stranger = Authority.create("demo CA")
-    assert "openssl" in _complaint(tmp_path, submission, _certificate(stranger, submission))
+    assert "openssl" in _violation(tmp_path, submission, _certificate(stranger, submission))
 
 
 def test_one_bad_among_good(tmp_path: Path, authority: Authority, submission: Submission) -> None:
@@ -81,7 +81,7 @@ def test_one_bad_among_good(tmp_path: Path, authority: Authority, submission: Su
         member=submission.member, name="other", uid="v", key=generate("ECDSAWithCurve256"), submitted=0.0
     )
     bad = _certificate(Authority.create("demo CA"), other)
-    found = complaints(
+    found = violations(
         [(submission, _certificate(authority, submission)), (other, bad)],
         tmp_path / "ca.pem",
         tmp_path / "certificates",
@@ -93,7 +93,7 @@ def test_one_bad_among_good(tmp_path: Path, authority: Authority, submission: Su
 def test_wrong_key(tmp_path: Path, authority: Authority, submission: Submission) -> None:
     """A certificate for another key is of no use to the requester."""
     other = Submission(member=submission.member, name=_NAME, uid="v", key=generate("ECDSAWithCurve256"), submitted=0.0)
-    assert "another key" in _complaint(tmp_path, submission, _certificate(authority, other))
+    assert "another key" in _violation(tmp_path, submission, _certificate(authority, other))
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_wrong_content(
 ) -> None:
     """Names that were not asked for, or a certificate that is for clients alone."""
     certificate = _certificate(authority, submission, **changes)  # type: ignore[arg-type]  # the table's types differ
-    assert words in _complaint(tmp_path, submission, certificate)
+    assert words in _violation(tmp_path, submission, certificate)

@@ -135,7 +135,7 @@ class Limiter:
         return State.HALF_OPEN if self._is_half_open else State.CLOSED
 
     def paused_seconds(self, now: float) -> dict[str, float]:
-        """Returns the seconds in which nothing was sent since the last call, by reason."""
+        """Returns the seconds in which the exporter sent no events since the last call, by reason."""
         return self._pauses.seconds(now)
 
     def sent(self, item: WorkItem, now: float) -> None:

@@ -91,13 +91,13 @@ class Sender:
         if verdict is Verdict.CREDENTIAL:
             who = (self._token and self._token.principal) or "this identity"
             if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
-                return f"{status}: is the token's audience {audience!r} the service's URI? The token names {who}"
-            return f"{status}: may {who} invoke the service, and is the audience {audience!r} its URI?"
+                return f"{status}: check that the audience {audience!r} is the service's URI; the token names {who}"
+            return f"{status}: check that {who} may invoke the service, and that the audience {audience!r} is its URI"
         if verdict is Verdict.RETIRED:
-            return f"{status}: the receiver at {url!r} wants no more events"
+            return f"{status}: the receiver at {url!r} accepts no more events"
         if verdict is Verdict.ENDPOINT:
-            ingress = ", and does its ingress admit this network" if status == 404 else ""  # noqa: PLR2004 - Not Found
-            return f"{status}: is {url!r} the function's URL{ingress}?"
+            ingress = ", and that its ingress admits this network" if status == 404 else ""  # noqa: PLR2004 - Not Found
+            return f"{status}: check that {url!r} is the function's URL{ingress}"
         return ""
 
 

@@ -116,7 +116,9 @@ class Reflector:
                 self._list_expired = True
                 raise
             self._log.warning(
-                "the list cannot be read; the watch shows everything", signer_name=self.signer_name, error=error
+                "the exporter cannot read the list and watches from the beginning instead",
+                signer_name=self.signer_name,
+                error=error,
             )
             self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
@@ -181,7 +183,7 @@ class Reflector:
                     self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:
             # The next watch continues from the last version.
-            self._log.info("the watch broke", signer_name=self.signer_name, error=error)
+            self._log.info("the watch failed", signer_name=self.signer_name, error=error)
             return "broke"
         return "end"
 
@@ -208,4 +210,4 @@ def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
     if page.malformed or page.oversize:
         metrics.parse_errors.inc(page.malformed)
         metrics.oversize.inc(page.oversize)
-        log.error("the exporter could not read CSRs of a list", malformed=page.malformed, oversize=page.oversize)
+        log.error("the exporter could not read some CSRs of a list", malformed=page.malformed, oversize=page.oversize)
