@@ -221,7 +221,7 @@ def test_churn_while_the_function_works(cluster: Cluster) -> None:
     [(301, "endpoint"), (302, "endpoint"), (307, "endpoint"), (404, "endpoint"), (410, "retired")],
 )
 def test_that_is_not_the_function(cluster: Cluster, status: int, message: str) -> None:
-    """No redirect is followed, the watch goes on, and an error in the log says where to look."""
+    """No redirect is followed, the watch goes on; once two requesters fail, an error in the log says where to look."""
 
     def elsewhere(_event: dict[str, Any], _times: int, _connection: Connection) -> bytes:
         return answer(status, Location=target.url + "/")
@@ -232,10 +232,11 @@ def test_that_is_not_the_function(cluster: Cluster, status: int, message: str) -
         Sink(elsewhere) as sink,
         Exporter(cluster.configuration(sink.server.url), log=log) as exporter,
     ):
-        cluster.create("first")
+        cluster.create("first", requester=cluster.requester("first"))
         wait_until(lambda: exporter.metrics.counts.get(f"retries_total:{message}", 0) >= 1)
-        cluster.create("later")
+        cluster.create("later", requester=cluster.requester("later"))
         wait_until(lambda: exporter.metrics.counts.get("queue_changes_total:added") == 2)
+        wait_until(lambda: any(line["severity"] == "ERROR" for line in lines()))
         errors = [line for line in lines() if line["severity"] == "ERROR"]
         assert urllib3.request("GET", f"http://{exporter.health_address}/readyz").status == 200
     assert target.requests == []
@@ -396,7 +397,7 @@ def test_the_identity_of_a_host_network_pod(cluster: Cluster, provider: Provider
 
 
 def test_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
-    """Every refusal gates everything and blames no CSR; the log says whom and what to look at, and no token."""
+    """Two requesters' refusals pause everything; the log says whom and what to look at, and no token."""
     provider = oidc_provider(Project())
     rights = dataclasses.replace(example(provider), invokers=frozenset({"somebody@else.example.com"}))
     with (
@@ -405,11 +406,12 @@ def test_an_identity_that_may_not_invoke(cluster: Cluster) -> None:
         GoogleServer(rights, run_target=sink.server.url) as google,
         Exporter(_invoking(cluster, google, provider), log=log) as exporter,
     ):
-        cluster.create("csr-1")
-        wait_until(lambda: exporter.metrics.counts.get("retries_total:credential", 0) >= 2)
+        for name in ("first", "second"):
+            cluster.create(name, requester=cluster.requester(name))
+        wait_until(lambda: "paused_seconds_total:credential" in exporter.metrics.counts)
         refused = [line for line in lines() if line["message"] == "credential"]
     assert sink.events == []
-    assert {(line["attempt"], line["code"]) for line in refused} == {(1, 403)}
+    assert {line["code"] for line in refused} == {403}
     assert google.run in str(refused[0]["reason"])
     assert "eyJ" not in json.dumps(refused)
 

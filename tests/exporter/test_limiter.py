@@ -50,6 +50,11 @@ def _send(limiter: Limiter, count: int, now: float) -> None:
         limiter.sent(_item(), now)
 
 
+def _fails_for_two(limiter: Limiter, answer: Answer, *, sent_at: float, now: float, suspect: bool = False) -> None:
+    assert not _answered(limiter, answer, sent_at=sent_at, now=now, requester="a", suspect=suspect)
+    assert _answered(limiter, answer, sent_at=sent_at, now=now, requester="b", suspect=suspect)
+
+
 def _opens_at(limiter: Limiter, now: float) -> float:
     at = limiter.admits_at(now)
     assert at is not None
@@ -61,6 +66,9 @@ NUMBERS = itertools.count()
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
 UNREACHABLE = Answer(verdict=Verdict.SLOW)
+FORBIDDEN = Answer(verdict=Verdict.CREDENTIAL, status=403)
+NOT_FOUND = Answer(verdict=Verdict.ENDPOINT, status=404)
+RETIRED = Answer(verdict=Verdict.RETIRED, status=410)
 
 
 @pytest.mark.parametrize(
@@ -219,28 +227,28 @@ def test_paused_time_is_counted_once_and_by_reason() -> None:
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=10.0)
     assert limiter.paused_seconds(10.0) == {}
     assert limiter.paused_seconds(20.0) == {"overloaded": 10.0}
-    _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=25.0)
+    _fails_for_two(limiter, RETIRED, sent_at=0.0, now=25.0)
     assert limiter.paused_seconds(35.0) == {"overloaded": 5.0, "retired": 10.0}
     assert limiter.paused_seconds(1e9) == {"retired": RETIRED_PAUSE - 10.0}
     assert limiter.paused_seconds(2e9) == {}
 
 
 def test_a_timeout_slows_without_a_pause() -> None:
-    """A function that does not answer is asked less at a time, but new work is not held back."""
+    """A function that does not answer two requesters gets fewer events at a time, but no pause."""
     limiter = Limiter()
-    _answered(limiter, Answer(verdict=Verdict.SLOW), sent_at=0.0, now=60.0)
+    _fails_for_two(limiter, UNREACHABLE, sent_at=0.0, now=60.0)
     assert (limiter.limit, limiter.admits_at(60.0)) == (START // 2, 60.0)
 
 
 def test_a_suspect_that_hangs_again_teaches_nothing() -> None:
-    """A CSR that hangs again and again says nothing of the function, unless it is the probe of an open circuit."""
+    """A CSR that hangs again and again says nothing of the function, unless it and another one are probes."""
     limiter = Limiter()
     for number in range(20):
         _answered(limiter, UNREACHABLE, sent_at=float(number), now=60.0 + number, requester=str(number), suspect=True)
     assert (limiter.limit, limiter.state(80.0)) == (START, State.CLOSED)
-    _answered(limiter, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=80.0, now=80.0)
+    _fails_for_two(limiter, NOT_FOUND, sent_at=80.0, now=80.0)
     assert limiter.state(81.0) is State.HALF_OPEN
-    _answered(limiter, UNREACHABLE, sent_at=81.0, now=82.0, suspect=True)
+    _fails_for_two(limiter, UNREACHABLE, sent_at=81.0, now=82.0, suspect=True)
     assert limiter.state(82.0) is State.OPEN
 
 
@@ -257,32 +265,46 @@ def test_a_suspect_csr_stops_nothing(verdict: Verdict) -> None:
 
 
 def test_credential_faults_pause_longer_and_longer() -> None:
-    """Each refused round doubles the pause, up to its bound; a success starts anew. Answers of one round count once."""
+    """Each refused round doubles the pause, up to its bound; a success starts anew. Answers of one round count once.
+
+    Each round has CSRs of two requesters.
+    """
     limiter, now, pauses = Limiter(), 0.0, []
     for _ in range(8):
-        for _ in range(8):
-            _answered(limiter, Answer(verdict=Verdict.CREDENTIAL, status=403), sent_at=now, now=now + 0.5)
+        for number in range(8):
+            _answered(limiter, FORBIDDEN, sent_at=now, now=now + 0.5, requester=str(number % 2))
         pauses.append(_opens_at(limiter, now) - now - 0.5)
         now = _opens_at(limiter, now)
     assert pauses == [1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
     _answered(limiter, ACKNOWLEDGED, sent_at=now, now=now)
-    _answered(limiter, Answer(verdict=Verdict.ENDPOINT, status=404), sent_at=now, now=now)
+    _fails_for_two(limiter, NOT_FOUND, sent_at=now, now=now)
     assert _opens_at(limiter, now) == now + 1
 
 
 def test_a_retired_receiver_is_left_alone() -> None:
-    """410 stops all sending for an hour; then one event asks again."""
+    """410 to two requesters stops all sending for an hour; then one event asks again."""
     limiter = Limiter()
-    _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    _fails_for_two(limiter, RETIRED, sent_at=0.0, now=5.0)
     assert limiter.admits_at(5.0) == 5.0 + RETIRED_PAUSE
     limiter.sent(_item(), 5.0 + RETIRED_PAUSE)
     assert limiter.admits_at(5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
 
 
-def test_a_single_410_does_not_stop_a_function_that_answers() -> None:
+@pytest.mark.parametrize("answer", [FORBIDDEN, NOT_FOUND, RETIRED])
+def test_another_servers_answers_to_one_requester_neither_pause_nor_slow(answer: Answer) -> None:
+    """A firewall may dislike one pod's CSR names. The same answer to a second requester is the function's fault."""
+    limiter = Limiter()
+    for number in range(100):
+        assert not _answered(limiter, answer, sent_at=float(number), now=number + 0.1, requester="hostile")
+    assert (limiter.limit, limiter.state(100.0), limiter.is_down) == (START, State.CLOSED, False)
+    assert _answered(limiter, answer, sent_at=99.0, now=100.0, requester="honest")
+    assert (limiter.limit, limiter.state(100.0), limiter.is_down) == (START // 2, State.OPEN, True)
+
+
+def test_410_does_not_stop_a_function_that_answers() -> None:
     """An answer of the function's to what was under way shows that it is there: nothing is held back any more."""
     limiter = Limiter()
-    _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    _fails_for_two(limiter, RETIRED, sent_at=0.0, now=5.0)
     _answered(limiter, ACKNOWLEDGED, sent_at=0.0, now=6.0)
     assert (limiter.state(6.0), limiter.admits_at(6.0)) == (State.CLOSED, 6.0)
     assert limiter.paused_seconds(100.0) == {"retired": 1.0}
@@ -292,7 +314,7 @@ def test_what_the_function_asks_for_outlives_the_circuits_pause() -> None:
     """A Retry-After of 429 still holds when an answer ends the pause for another reason."""
     limiter = Limiter()
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
-    _answered(limiter, Answer(verdict=Verdict.RETIRED, status=410), sent_at=0.0, now=5.0)
+    _fails_for_two(limiter, RETIRED, sent_at=0.0, now=5.0)
     _answered(limiter, ACKNOWLEDGED, sent_at=0.0, now=6.0)
     assert limiter.admits_at(6.0) == 30.0
     assert limiter.paused_seconds(100.0) == {"overloaded": 29.0, "retired": 1.0}
@@ -344,17 +366,29 @@ def test_half_open_sends_one_probe() -> None:
         (_overloaded(), State.OPEN, 2.5 + DEFAULT_PAUSE),
         (_unavailable(), State.CLOSED, 2.5),
         (Answer(verdict=Verdict.LATER), State.HALF_OPEN, 2.5),  # an internal error: the next event is the probe
-        (Answer(verdict=Verdict.SLOW, status=504), State.OPEN, 4.5),
-        (Answer(verdict=Verdict.CREDENTIAL, status=401), State.OPEN, 4.5),
+        (Answer(verdict=Verdict.SLOW, status=504), State.HALF_OPEN, 2.5),  # of one requester: the next event, too
+        (Answer(verdict=Verdict.CREDENTIAL, status=401), State.HALF_OPEN, 2.5),
     ],
 )
 def test_the_probes_answer_decides(answer: Answer, state: State, opens_at: float) -> None:
-    """Any answer of the function closes the circuit breaker; no answer, or another server's, opens it again."""
+    """Any answer of the function closes the circuit breaker; no answer, or another server's, needs a second probe."""
     limiter = _opened()
     limiter.sent(_item(), 2.0)
     _answered(limiter, answer, sent_at=2.0, now=2.5)
     assert (limiter.state(2.5), limiter.admits_at(2.5)) == (state, opens_at)
-    assert limiter.is_down == (state is State.HALF_OPEN or opens_at > 4.0)
+    assert limiter.is_down == (state is State.HALF_OPEN)
+
+
+@pytest.mark.parametrize("answer", [UNREACHABLE, FORBIDDEN, NOT_FOUND])
+def test_two_requesters_failed_probes_open_the_circuit_breaker_again(answer: Answer) -> None:
+    """However often the probes of one requester fail, the next event may be sent at once."""
+    limiter = _opened()
+    for _ in range(10):
+        limiter.sent(_item(), 2.0)
+        assert not _answered(limiter, answer, sent_at=2.0, now=2.5, requester="hostile")
+        assert (limiter.state(2.5), limiter.admits_at(2.5)) == (State.HALF_OPEN, 2.5)
+    assert _answered(limiter, answer, sent_at=2.5, now=2.5, requester="honest")
+    assert (limiter.state(2.5), limiter.admits_at(2.5), limiter.is_down) == (State.OPEN, 4.5, True)
 
 
 def test_a_retry_after_of_429_ends_half_open() -> None:
@@ -369,13 +403,13 @@ def test_a_retry_after_of_429_ends_half_open() -> None:
     assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.CLOSED, 31.0)
 
 
-def test_a_probe_that_fails_after_429_opens_the_circuit_breaker() -> None:
-    """One failure is enough then; what was sent before the pause shows nothing new."""
+def test_probes_that_fail_after_429_open_the_circuit_breaker() -> None:
+    """Those of two requesters are enough then; what was sent before the pause is no probe."""
     limiter = Limiter()
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
     _answered(limiter, UNREACHABLE, sent_at=0.0, now=10.0)
     assert not limiter.is_down
-    _answered(limiter, UNREACHABLE, sent_at=30.0, now=31.0)
+    _fails_for_two(limiter, UNREACHABLE, sent_at=30.0, now=31.0)
     assert limiter.is_down
     assert (limiter.state(31.0), limiter.admits_at(31.0)) == (State.OPEN, 32.0)
 

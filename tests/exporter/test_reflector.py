@@ -187,6 +187,29 @@ def test_attack_a_list_without_end_is_replaced_by_a_watch_from_the_beginning(tmp
         assert sorted(number for number, _ in rig.waiting()) == [1, 2, 3, 4]
 
 
+def test_attack_a_list_that_always_expires_is_replaced_by_a_watch_from_the_beginning(tmp_path: Path) -> None:
+    """So many heavy CSRs that etcd is compacted before the last page: what is on that page is sent all the same."""
+    expired = answer(410, {"kind": "Status", "code": 410, "reason": "Expired"})
+    script = Script(
+        lists=[page(csr_document(1), following="next"), expired] * 20,
+        watches=[stream(_event("ADDED", 1), _event("ADDED", 2), _bookmark("500"))],
+    )
+    with script.run(tmp_path) as rig:
+        assert sorted(number for number, _ in rig.waiting()) == [1, 2]
+
+
+def test_a_list_that_ends_between_two_that_expire_starts_the_count_again(tmp_path: Path) -> None:
+    """A compaction now and then is no attack: the reflector lists again."""
+    expired = answer(410, {"kind": "Status", "code": 410, "reason": "Expired"})
+    script = Script(
+        lists=[page(csr_document(1), following="next"), expired, page(csr_document(1), csr_document(2))] * 2,
+        watches=[stream(GONE), stream(_bookmark("500"))],
+    )
+    with script.run(tmp_path) as rig:
+        assert rig.asked[:8] == ["list", "list:next", "list", "watch:100", "list", "list:next", "list", "watch:100"]
+        assert sorted(number for number, _ in rig.waiting()) == [1, 2]
+
+
 def test_created_between_list_and_watch(tmp_path: Path) -> None:
     """The watch starts at the list's own version, so what was created since then is shown."""
     script = Script(lists=[page(csr_document(1), version="500")], watches=[stream(_event("ADDED", 2, version="501"))])

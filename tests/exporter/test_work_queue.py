@@ -154,11 +154,28 @@ def test_a_poison_event_waits_an_hour_and_alone() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
 def test_no_csr_is_blamed_for_credential_or_endpoint(verdict: Verdict) -> None:
-    """401, 403, 404 and the like consume no attempt: the CSR is due as before, what holds it is the gate."""
+    """401, 403, 404 and the like consume no attempt if the function is at fault: the limiter alone holds the CSR."""
     queue = _queue(1)
     item = _taken(queue, 0.0)
-    queue.settle(item, Answer(verdict=verdict), now=0.0)
+    queue.settle(item, Answer(verdict=verdict), now=0.0, costs_a_token=False)
     assert _taken(queue, 0.0) == item
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
+def test_a_csr_whose_requester_alone_gets_another_servers_answer_backs_off(verdict: Verdict) -> None:
+    """Nothing shows a fault of the function, so that no pause holds the CSR: its own back-off does, and it grows."""
+    queue = _queue(1)
+    pauses, now = [], 0.0
+    for attempt in range(1, 6):
+        item = _taken(queue, now)
+        assert item.attempt == attempt
+        queue.settle(item, Answer(verdict=verdict), now=now)
+        due = queue.next_due()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+    assert pauses == sorted(set(pauses))
+    assert pauses[0] >= SHORTEST_RETRY
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED])
@@ -166,11 +183,11 @@ def test_a_csr_is_suspect_when_others_are_answered(verdict: Verdict) -> None:
     """It waits longer and longer then; an answer to what was sent before says nothing, and one of its own ends that."""
     odd, queue = Answer(verdict=verdict, status=403), _queue(1, 2, 3)
     first, second, third = (_taken(queue, 0.0) for _ in range(3))
-    queue.settle(first, odd, now=1.0)
+    queue.settle(first, odd, now=1.0, costs_a_token=False)
     queue.settle(second, FAILED, now=2.0, took=2.0)
     again = _taken(queue, 2.0)
     assert again == first
-    queue.settle(again, odd, now=2.0)
+    queue.settle(again, odd, now=2.0, costs_a_token=False)
     queue.settle(third, FAILED, now=3.0, took=1.5)
     again = _taken(queue, 3.0)
     assert again == dataclasses.replace(first, suspect=True)
@@ -472,21 +489,20 @@ GLOBAL_FAULTS = [
 
 @pytest.mark.parametrize("answer", GLOBAL_FAULTS)
 def test_retries_after_a_fault_of_the_function_cost_no_tokens(answer: Answer) -> None:
-    """Overload, credential, endpoint, connection: afterwards a pod's CSRs are sent although its burst is spent."""
+    """Overload, credential, endpoint, connection: a pod's CSRs that fail after another's are resent without tokens."""
     queue = WorkQueue(rate_limit=RateLimit(burst=2, seconds=3600), chance=lambda: 0.0)
     scheduler = Scheduler(queue, Limiter())
-    for number in (1, 2):
-        queue.see(reference(number, pod=1), Stage.PENDING, now=0.0)
-    first, second = scheduler.take(0.0), scheduler.take(0.0)
-    assert first is not None
-    assert second is not None
-    scheduler.settle(first, answer, now=0.5)
-    scheduler.settle(second, answer, now=0.5)
-    again = scheduler.take(60.0)
-    assert again is not None
-    scheduler.settle(again, ACKNOWLEDGED, now=60.0)
-    queue.see(again.reference, None, now=60.0)
-    assert scheduler.take(60.0) is not None
+    for number, pod in ((3, 2), (1, 1), (2, 1)):
+        queue.see(reference(number, pod=pod), Stage.PENDING, now=0.0)
+    items = [item for _ in range(3) if (item := scheduler.take(0.0)) is not None]
+    assert items[0].reference == reference(3, pod=2)
+    for item in items:
+        scheduler.settle(item, answer, now=0.5)
+    sent = []
+    while (again := scheduler.take(60.0)) is not None:
+        sent.append(int(again.reference.uid[:8]))
+        scheduler.settle(again, ACKNOWLEDGED, now=60.0)
+    assert sorted(sent) == [1, 2, 3]
 
 
 def test_retries_that_wait_for_a_token_delay_no_other_csr() -> None:

@@ -2,7 +2,8 @@
 
 Three mechanisms, one decision: a concurrency limit (additive increase, multiplicative decrease), pauses that the
 function asks for with Retry-After, and a circuit breaker. A pause ends half open: the exporter sends one event as a
-probe, and its answer decides whether the others follow.
+probe, and its answer decides whether the others follow. Except for 429, a fault is the function's only if the CSRs of
+different requesters suffer it: one requester's CSRs hold up no other requester's.
 """
 
 import enum
@@ -17,7 +18,7 @@ MOST = 64
 LEAST = 2
 # Suspects get one slot in this many, so that they leave slots for the other CSRs.
 _SUSPECTS_ONE_IN = 4
-# This many failures in a row, of CSRs of more than one requester, are the function's fault.
+# This many failures in a row, of CSRs of more than one requester, open the circuit breaker.
 FAILURES = 5
 LONGEST_PAUSE = 30.0
 # If a probe is not answered within this time, the exporter sends the next one.
@@ -166,9 +167,7 @@ class Limiter:
             return False
         if answer.verdict in {Verdict.OVERLOADED, Verdict.UNAVAILABLE}:
             return self._asked_to_wait(answer, requester, sent_at, now)
-        self._slow_down(sent_at, now)
-        self._not_reached(answer, requester, now, was_probe=was_probe)
-        return True
+        return self._not_reached(answer, requester, sent_at, now, was_probe=was_probe)
 
     def _function_works(self, now: float, *, keep: frozenset[Verdict]) -> None:
         self.is_down, self._rounds, self._failures = False, 0, _Streak()
@@ -189,17 +188,26 @@ class Limiter:
         self._pause(answer.verdict, min(asked, longest), now)
         return True
 
-    def _not_reached(self, answer: Answer, requester: str, now: float, *, was_probe: bool) -> None:
-        """Opens the circuit breaker: after a failed probe or another server's answer at once, else after a row."""
+    def _not_reached(self, answer: Answer, requester: str, sent_at: float, now: float, *, was_probe: bool) -> bool:
+        """Opens the circuit breaker if different requesters fail; returns whether the function is at fault.
+
+        The second failure is enough if it is a probe's or another server answered, else it takes a row. One requester
+        alone proves nothing: its failed probe neither extends the pause nor keeps the next event waiting.
+        """
         if self.is_down and not was_probe:
-            return  # it was sent before the pause, so that it shows nothing new
-        if answer.verdict not in NOT_THE_FUNCTION and not was_probe:
-            self._failures.add(requester)
-            if self._failures.length < FAILURES or not self._failures.is_shared:
-                return
+            return True  # it was sent before the pause, so that it shows nothing new
+        if was_probe:
+            self._probe_until = float("-inf")
+        self._failures.add(requester)
+        if not self._failures.is_shared:
+            return False
+        self._slow_down(sent_at, now)
+        if answer.verdict not in NOT_THE_FUNCTION and not was_probe and self._failures.length < FAILURES:
+            return True
         least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0
         self._pause(answer.verdict, max(least, min(LONGEST_PAUSE, 2.0**self._rounds)), now)
         self.is_down, self._rounds, self._failures = True, min(self._rounds + 1, 16), _Streak()
+        return True
 
     def _pause(self, reason: Verdict, seconds: float, now: float) -> None:
         if seconds > 0.0:

@@ -36,17 +36,18 @@ class Verdict(enum.Enum):
     POISON = "poison"
     """The function never accepts this event: retry once an hour, in case an operator fixes the cause."""
     CREDENTIAL = "credential"
-    """The function's front door does not accept our ID token: pause everything."""
+    """The function's front door does not accept our ID token: pause everything if several requesters get this."""
     ENDPOINT = "endpoint"
-    """Another server answers at the function's URL: pause everything."""
+    """Another server answers at the function's URL: pause everything if several requesters get this."""
     RETIRED = "retired"
-    """410: the receiver wants no more events (CloudEvents HTTP webhook, section 2.2): pause for an hour."""
+    """410: the receiver wants no more events (CloudEvents HTTP webhook, section 2.2): pause for an hour
+    if several requesters get this."""
 
 
 ABOUT_THE_CSR = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON})
 """Answers about one CSR."""
 NOT_THE_FUNCTION = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
-"""Answers that did not come from the function. They consume no attempt of a CSR, unless the CSR is suspect."""
+"""Answers that did not come from the function. They consume no attempt of a CSR if several requesters get them."""
 SUSPICIOUS = NOT_THE_FUNCTION | {Verdict.SLOW, Verdict.UNAVAILABLE}
 """Faults of the function as a whole. If it answers other CSRs meanwhile, the CSR is suspect."""
 
@@ -113,8 +114,8 @@ def suspect_after(answer: Answer, earlier: float | None, *, took: float, now: fl
     """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
 
     A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
-    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. One 403 or 404 opens the
-    circuit breaker, so that there the first one counts.
+    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. Of several 403 or 404
+    the first one counts.
     """
     if answer.is_about_the_csr:
         return None

@@ -20,10 +20,10 @@ from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
 
-# Bounds the memory (about 1 KiB each); a later resync finds the rest.
-MOST_CSRS = 20_000
-# New CSRs go first, then retries, then suspects. Every fourth time the order is reversed, so that none of them starves.
-_REVERSED_EVERY = 4
+# Bounds the memory, with the longest names and the heaviest CSRs too; a later resync finds the rest.
+MOST_CSRS = 10_000
+# Which source goes first, in turn: mostly new CSRs (0). Retries (1) and suspects (2) do too, so that none starves.
+_GOES_FIRST = (0, 0, 0, 1, 0, 0, 0, 2)
 
 
 class WorkQueue:
@@ -46,7 +46,7 @@ class WorkQueue:
         self._new = FairQueue(self._buckets)
         self._staggered, self._retries, self._suspects = (DelayQueue(self._due_of) for _ in range(3))
         self._in_flight: set[str] = set()
-        self._takes = 0
+        self._goes_first = itertools.cycle(_GOES_FIRST)
         self._answered = 0.0  # when the exporter sent the latest event that the function dealt with
 
     def __len__(self) -> int:
@@ -121,8 +121,8 @@ class WorkQueue:
         """
         while (uid := self._staggered.pop(now)) is not None:
             self._enqueue(self._tracked[uid], now)
-        self._takes += 1
-        for source in self._sources(suspects)[:: 1 if self._takes % _REVERSED_EVERY else -1]:
+        sources, first = self._sources(suspects), next(self._goes_first)
+        for source in (*sources[first:], *reversed(sources[:first])):
             uid = source.take(now) if isinstance(source, FairQueue) else self._take_retry(source, now)
             if uid is not None:
                 return self._item(self._tracked[uid])
@@ -157,7 +157,7 @@ class WorkQueue:
             tracked.acknowledged, tracked.failures = item.stage, 0
             is_current = item.stage is tracked.stage
             pause = retry_policy.fulfilment(tracked.resends) if is_current else retry_policy.SETTLING
-        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect:
+        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect and not costs_a_token:
             pause = 0.0  # the limiter pauses everything
         else:
             tracked.failures += 1

@@ -74,6 +74,7 @@ class Reflector:
         self._failing = ""
         self._listed_at = float("-inf")
         self._refusals = 0
+        self._list_expired = False  # whether the last list expired before its last page
         self.status = ReflectorStatus(beat=clock.now())
 
     def run(self) -> None:
@@ -103,13 +104,17 @@ class Reflector:
         return pause
 
     def _list_or_begin(self) -> str:
-        """Lists; if a CSR's name keeps the list from ending, the watch shows what exists instead.
+        """Lists; if requesters keep the list from ending, the watch shows what exists instead.
 
+        One CSR's name does so, or so many heavy CSRs that the list expires twice in a row before its last page.
         Returns where the watch begins.
         """
         try:
             return self._list()
-        except UnpageableListError as error:
+        except (ExpiredError, UnpageableListError) as error:
+            if isinstance(error, ExpiredError) and not self._list_expired:
+                self._list_expired = True
+                raise
             self._log.warning(
                 "the exporter cannot read the list and watches from the beginning instead",
                 signer_name=self.signer_name,
@@ -132,6 +137,7 @@ class Reflector:
             items += len(page.seen)
             self._dispatcher.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
             version = page.version
+        self._list_expired = False
         self._dispatcher.relisted(self.signer_name, present if whole else None, since=since)
         self.status.listed = True
         self._metrics.lists.inc()
