@@ -42,7 +42,7 @@ def function_document(
     invokers: tuple[str, ...] = (),
     address_ranges: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The function's document (design.md 10).
+    """The function's document.
 
     Args:
         signers: All signers.

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
 BURST = 1000
 DEATHS = 10
 OTHERS = 200
-# What exporter.md grants one requester: so many at once, then one in so many seconds.
+# The exporter's default rate limit of one requester: so many at once, then one in so many seconds.
 AT_ONCE, SECONDS_EACH = 6, 30.0
 
 

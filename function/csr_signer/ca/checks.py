@@ -23,7 +23,7 @@ LONGEST_KEY_IDENTIFIER: Final = 64
 """Bytes, those of SHA-512: whatever stands there goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
 CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 OPERATORS_PREFIX: Final = "tigera-operator-signer"
-"""The operator takes secrets whose issuer's common name starts so for its own (facts in calico.md §5)."""
+"""The tigera operator treats a Secret as its own if its issuer's common name starts with this."""
 
 _PURPOSES: Final = {
     "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
