@@ -245,13 +245,15 @@ def test_a_rotated_token(plane: Plane, running: tuple[Sink, Part]) -> None:
 
 def test_etcd_that_restarts(plane: Plane, running: tuple[Sink, Part]) -> None:
     """Whatever the API server answers without its storage: the exporter goes on when it is back."""
-    sink, _exporter = running
+    sink, exporter = running
     plane.create("before-etcd")
     wait_until(delivered(sink, "before-etcd"))
     plane.control_plane.kill_etcd()
     plane.control_plane.restart_etcd()
     plane.create("after-etcd")
     wait_until(delivered(sink, "after-etcd"), LONG)
+    assert is_ready(exporter)
+    assert sink.names["before-etcd"] == sink.names["after-etcd"] == 1
 
 
 def test_other_signers_flood(plane: Plane, running: tuple[Sink, Part]) -> None:

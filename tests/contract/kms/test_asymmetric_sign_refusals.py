@@ -59,6 +59,7 @@ def test_destroyed_version(client: KeyManagementServiceClient, keys: Keys) -> No
     version = keys.create_signing_version("EC_SIGN_P256_SHA256")
     client.destroy_crypto_key_version(name=version.name)
     keys.refuses(lambda: client.asymmetric_sign(request={"name": version.name, "digest": {"sha256": SHA256}}))
+    assert client.get_crypto_key_version(name=version.name).state.name == "DESTROY_SCHEDULED"
 
 
 def test_key_of_another_purpose(client: KeyManagementServiceClient, keys: Keys) -> None:

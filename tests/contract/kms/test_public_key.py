@@ -93,6 +93,7 @@ def test_disabled_version(client: KeyManagementServiceClient, keys: Keys) -> Non
     version = keys.create_signing_version("EC_SIGN_P384_SHA384")
     keys.switch(version, "DISABLED")
     keys.refuses(lambda: client.get_public_key(name=version.name))
+    assert client.get_crypto_key_version(name=version.name).state.name == "DISABLED"
 
 
 def test_destroyed_version(client: KeyManagementServiceClient, keys: Keys) -> None:
@@ -100,3 +101,4 @@ def test_destroyed_version(client: KeyManagementServiceClient, keys: Keys) -> No
     version = keys.create_signing_version("EC_SIGN_P384_SHA384")
     client.destroy_crypto_key_version(name=version.name)
     keys.refuses(lambda: client.get_public_key(name=version.name))
+    assert client.get_crypto_key_version(name=version.name).state.name == "DESTROY_SCHEDULED"

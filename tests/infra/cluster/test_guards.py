@@ -83,9 +83,11 @@ def issue(api: Api, name: str, certificate: str) -> dict[str, Any]:
 def test_a_pod_files_its_own_csr(requesters: Requesters, workload: str) -> None:
     """Every component of the profile, under its pod's name, also again after it deleted the one before."""
     pod = requesters.calico(workload)
-    pod.file()
+    first = pod.file()
     pod.api.delete(csr_path(pod.name))
-    pod.file()
+    second = pod.file()
+    assert first["metadata"]["name"] == second["metadata"]["name"] == pod.name
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
 
 
 def test_another_pods_name_is_refused(requesters: Requesters) -> None:
@@ -513,6 +515,7 @@ def test_no_policy_guards_the_policies(mighty_function: Api) -> None:
     for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):
         path = f"/apis/admissionregistration.k8s.io/v1/{kind}/kms-csr-signer-function"
         mighty_function.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]})
+        assert mighty_function.get(path)["metadata"]["name"] == "kms-csr-signer-function"  # a dry run deletes nothing
 
 
 def test_the_function_changes_no_metadata(requesters: Requesters, function: Api) -> None:

@@ -94,6 +94,6 @@ def test_one_byte_is_another_object(workspace: Workspace) -> None:
 
 def test_nothing_is_left_out_that_is_not_text() -> None:
     """Terraform reads the source as text: a file that is none could not be packed."""
-    for path in (ROOT / "function").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            path.read_text(encoding="utf-8")
+    files = [path for path in (ROOT / "function").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert ROOT / "function" / "main.py" in files
+    assert [path for path in files if path.read_bytes().decode(errors="replace").encode() != path.read_bytes()] == []
