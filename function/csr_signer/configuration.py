@@ -102,7 +102,7 @@ class ClusterConfiguration:
         server: https URL of the API server; absent only with a kubeconfig.
         certificate_authority: PEM file of the API server's CA; absent: the system's roots, for Google's hosts alone.
         cluster_domain: of service names.
-        invokers: emails that Cloud Run must have verified in the caller; empty: whoever may invoke the function.
+        invokers: emails that Cloud Run must have verified in the caller; empty: all that may invoke the function.
         address_ranges: networks in which all addresses of its pods and nodes lie; empty: anywhere.
         credential_id: `waived` for Kubernetes before 1.32, whose tokens do not name themselves yet.
         shared_trust_domain: the same CA may serve another cluster that says so too.

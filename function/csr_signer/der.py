@@ -208,10 +208,10 @@ _KIND: Final = re.compile(r"kind: (\w+)")
 
 
 def attempt(call: Callable[[], T]) -> T:
-    """Calls the library on a requester's bytes, and turns whatever it raises into a ValueError.
+    """Calls the library on a requester's bytes, and turns any exception into a ValueError.
 
     Raises:
-        ValueError: whatever it raised. The set is not closed, and a panic of its Rust code is no `Exception`; bytes
+        ValueError: the library raised. The set is not closed, and a panic of its Rust code is no `Exception`; bytes
             that cause one would otherwise come back for ever. Faults of this process stay what they are, since they
             say nothing of the bytes.
     """

@@ -79,7 +79,7 @@ class ConcurrencyLimitError(SignerError):
 
 
 class ConflictError(SignerError):
-    """The object was modified since it was read; whoever holds it must read again."""
+    """The object was modified since it was read; the caller must read it again."""
 
     status = 503
     retry_after = 1

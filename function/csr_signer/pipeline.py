@@ -140,7 +140,7 @@ class Pipeline:
         if signer is None:
             return _ignore(trail, IgnoreReason.OTHER_SIGNER)
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
-        if reason is IgnoreReason.GONE:  # the name belongs to another object now, of which nothing is recorded
+        if reason is IgnoreReason.GONE:  # another object has the name now, and nothing of that is recorded
             return _ignore(trail, reason)
         trail = trail.about(csr_facts(csr, signer) | {"decided_at": now.isoformat()}, created=csr.created)
         if reason is not None:

@@ -147,7 +147,7 @@ class Service:
             record_expiries(loaded.configuration.signers, self._audit, now)
         except SignerError:
             raise
-        except Exception as error:  # noqa: BLE001 - warnings are no reason to serve nobody, nor to fail all day
+        except Exception as error:  # noqa: BLE001 - a failed warning must not stop the service
             self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
 
     def _load(self) -> Loaded:

@@ -1,4 +1,4 @@
-"""One fetch at a time for many threads: whoever comes meanwhile gets its result, or its failure.
+"""One fetch at a time for many threads: threads that come meanwhile get its result, or its failure.
 
 A lock held over a network call would let waits add up: the tenth thread would wait ten timeouts.
 """
@@ -25,7 +25,7 @@ class SingleFlight(Generic[T]):
             fetch: bounded in time by itself.
 
         Raises:
-            Exception: whatever the fetch raised.
+            Exception: the fetch raised it.
         """
         with self._guard:
             mine = self._running is None

@@ -20,7 +20,7 @@ T = TypeVar("T", bound=x509.ExtensionType)
 
 SMALLEST_RSA: Final = 2048
 LONGEST_KEY_IDENTIFIER: Final = 64
-"""Bytes, those of SHA-512: whatever stands there goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
+"""Bytes, those of SHA-512: the identifier goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
 CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 OPERATORS_PREFIX: Final = "tigera-operator-signer"
 """The tigera operator treats a Secret as its own if its issuer's common name starts with this."""
@@ -88,7 +88,7 @@ def anchor_violation(certificate: x509.Certificate) -> str | None:
 
 
 def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    """Tells whether a certificate is named and signed by another's subject and key, whatever its identifiers say."""
+    """Tells whether a certificate is named and signed by another's subject and key; its identifiers prove nothing."""
     try:
         lower.verify_directly_issued_by(upper)
     except (*_UNREADABLE, InvalidSignature):
@@ -249,7 +249,7 @@ def _check_key(place: _Place) -> Iterator[str]:
 
 
 def _check_signature(place: _Place) -> Iterator[str]:
-    # Nobody verifies a self-signed anchor's signature: it is trusted for standing in the bundle.
+    # Relying parties do not verify a self-signed anchor's signature: they trust it because it is in the bundle.
     violation = None if self_signed(place.certificate) else weak_signature(place.certificate)
     if violation is not None:
         yield violation

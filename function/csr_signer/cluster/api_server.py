@@ -226,7 +226,7 @@ class ApiServer:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise ConfigurationError("API server: Unauthorized: it must accept the function's credential")
         if is_refusal(answer):
-            # Somebody took the right to ask away, or the API server is older than the question: it is there.
+            # The right to ask is missing, or the API server is older than this API: it still answers.
             return "an unknown user"
         raise UnavailableError(
             f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after

@@ -69,7 +69,7 @@ def _use_kubeconfig(settings: Configuration, path: str) -> None:
     if not settings.verify_ssl:
         raise ValueError("insecure-skip-tls-verify is not allowed")
     if not settings.cert_file and not settings.api_key.get(BEARER):
-        # Else requests would go out as nobody, and what nobody may see looks as if it were not there.
+        # Otherwise requests would be anonymous, and an object that an anonymous user cannot see looks absent.
         raise ValueError("it must give a client certificate or a token")
 
 

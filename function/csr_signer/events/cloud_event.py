@@ -115,7 +115,7 @@ def _response(status: int, body: Mapping[str, str], retry_after: int | None) -> 
     return Response(json.dumps(body), status=status, headers=headers, mimetype="application/json")
 
 
-def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - whatever the event held
+def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - any value of the event
     if not isinstance(data, dict) or not isinstance(data.get("name"), str) or not isinstance(data.get("uid"), str):
         raise EventError("data: Invalid value: must be an object with name and uid")
     name, uid = data["name"], data["uid"]

@@ -1,7 +1,7 @@
 """Step 7, build, and step 9, assemble: the certificate is our template with named fields copied in.
 
 Everything in it follows from the CSR's uid, creationTimestamp and spec and from the configuration, so that per
-(uid, configuration digest) there is one TBSCertificate, whatever is retried, duplicated or raced.
+(uid, configuration digest) there is one TBSCertificate, under any retry, duplicate or race.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Step 7, lint: the encoded TBSCertificate read back, before anything is approved or signed.
 
 Shares nothing with the builder: pyca's parser instead of our ASN.1 types, and every field compared with permit and
-issuer. What no permit may ask for is looked for too, whoever made it. Only `lint` makes a `TBSCertificate`, and only
+issuer. It also looks for content that no permit may ask for. Only `lint` makes a `TBSCertificate`, and only
 that can be signed.
 """
 
@@ -98,7 +98,7 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
 
 
 def _permit(permit: Permit, issuer: Issuer) -> list[str]:
-    """Finds what no certificate of this product may have, whatever profile, configuration or policy said."""
+    """Finds what no certificate of this product may have, under any profile, configuration or policy."""
     names, addresses = permit.dns_names, permit.ip_addresses
     holds = {
         "common name is no system user's": not permit.common_name.startswith("system:"),

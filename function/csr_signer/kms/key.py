@@ -165,7 +165,7 @@ class CloudKmsKey:
     def _asymmetric_sign(
         self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
     ) -> bytes:
-        # The checksum is made anew for each attempt, so that a refusal of it says that the way is at fault.
+        # Each attempt computes the checksum again, so a refused one means corruption on the way.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         request = {
             "name": self.key_version,

@@ -117,7 +117,7 @@ class Status:
 
 
 def fault(status: Status, *, key_version: str) -> SignerError:
-    """Returns the fault that a status is, once nobody asks again; it names the key version and the remedy."""
+    """Returns the fault of a status after the last attempt; it names the key version and the remedy."""
     where = f"key version {key_version}"
     # Without the name, which stands before it: what is said at the end must not be cut.
     words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"

@@ -56,14 +56,14 @@ class CertificateSigningRequest:
     Attributes:
         size: bytes of the API server's JSON.
         name, uid, resource_version: of its metadata.
-        created: creationTimestamp, UTC, whole seconds; the only time of the object that nobody can set.
+        created: creationTimestamp, UTC, whole seconds; the only time of the object that no client can set.
         deleting: a deletionTimestamp is set.
         signer_name, usages, expiration_seconds: of its spec, as requested.
         request: `spec.request`, the PEM text as bytes, unverified.
         requester: who asked.
-        conditions: types of the conditions whose status is True. Their times are never read: whoever may approve may
+        conditions: types of the conditions whose status is True. Their times are never read: an approver may
             set them to any year.
-        approval: message of the Approved condition, whoever wrote it; empty without one.
+        approval: message of the Approved condition, by any approver; empty without one.
         certificate: `status.certificate`, empty until issued.
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """

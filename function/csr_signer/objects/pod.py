@@ -10,7 +10,7 @@ from csr_signer.objects import json_fields
 from csr_signer.objects.json_fields import METADATA, Mask
 from csr_signer.violation import quote
 
-_MOST_ADDRESSES: Final = 64  # of a node: whoever may write its status could name tens of thousands
+_MOST_ADDRESSES: Final = 64  # of a node: a writer of its status could name tens of thousands
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
 _POD_FIELDS: Final[dict[str, Mask]] = {
     "metadata": METADATA,
@@ -129,7 +129,7 @@ def _pod_addresses(status: dict[str, Any], *, host_network: bool) -> frozenset[A
 
 
 def _addresses(texts: Iterable[str | None]) -> frozenset[Address]:
-    """Leaves out what is no address to us: whoever writes a status must not be able to fail a request.
+    """Leaves out values that are no addresses: a writer of a status must not be able to fail a request.
 
     The API server lets entries without an address be written, and leaves the empty text out of its answer.
     """

@@ -79,7 +79,7 @@ def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> 
         identity: of the token.
         pod: a consistent read of the pod of that name; None where there is none. The pod existed when its token was
             validated, so an absent one is gone, not late.
-        node: the pod's node, where its addresses are to be certified; None where nobody asked for it.
+        node: the pod's node, if its addresses are certified; None if the pipeline did not read it.
     """
     if pod is None or pod.uid != identity.pod_uid:
         found = "there is no pod of that name" if pod is None else f"the pod of that name has uid {quote(pod.uid)}"

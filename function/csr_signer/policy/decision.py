@@ -111,7 +111,7 @@ def decide(
     unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
     if unconfirmed and row.addresses == "pod":
         return _defer(csr, unconfirmed, signer, now)
-    # Up to 75 ms of CPU for RSA-8192: not spent on anybody who is refused or deferred anyway.
+    # Up to 75 ms of CPU for RSA-8192: not spent on a request that is refused or deferred anyway.
     weak = weakness(request.public_key)
     if weak is not None:
         return _refusal([weak])

@@ -92,7 +92,7 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component(Span):
-    """One row: who may ask for what.
+    """One row: which requesters may ask for what.
 
     Attributes:
         name: for people and audit records.

@@ -3,7 +3,7 @@
 Three tables, by what a rule may look at. All rules of a table run, each gives every violation that it finds, and none
 reads another's result. A new rule is a function here, an entry in its table, and its code in `violation.CODES`.
 What a rule must never look at, because requesters or other parties can write it: the CSR's labels, annotations and
-conditions, the pod's labels and annotations, and, to refuse anybody, the addresses in the pod's and the node's status.
+conditions, the pod's labels and annotations, and, for a refusal, the addresses in the pod's and the node's status.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ class RequestContext:
 def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
     """Refuses a large object: if only the certificate did not fit into etcd, every retry would cost a signature.
 
-    Whoever may make another requester's CSR larger, an approver for example, could as well deny it.
+    A principal that can make another requester's CSR larger, for example an approver, can also deny it.
     """
     del signer
     if csr.size > LARGEST_OBJECT:
@@ -74,11 +74,11 @@ def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Viol
         yield Violation(code="usages.not_allowed", message=_unsupported_usages("spec.usages", beyond, signer))
 
 
-# Rules about a request, whoever asks.
+# Rules about a request of any requester.
 
 
 def end_entity(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Refuses basic constraints of a CA: no CA is ever certified, whatever a profile says."""
+    """Refuses basic constraints of a CA: no profile can allow a CA."""
     del signer
     if request.extensions.ca:
         message = field_error.invalid("spec.request.basicConstraints", "CA:TRUE", "must be CA:FALSE or absent")
@@ -120,7 +120,7 @@ def foreign_key(request: CertificationRequest, signer: Signer) -> Iterator[Viola
 
 
 def reserved_names(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Refuses names of Kubernetes' own users, and wildcards, whatever a profile says."""
+    """Refuses names of Kubernetes' own users, and wildcards: no profile can allow them."""
     del signer
     names = (*request.common_names, *request.extensions.dns_names)
     reserved = [name for name in names if name.startswith("system:") or "*" in name]
@@ -229,7 +229,7 @@ REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Signer], Iterator[Vio
     foreign_key,
     reserved_names,
 )
-"""About a request that can be read, whoever asks."""
+"""About a request of any requester that can be read."""
 
 COMPONENT_RULES: Final[tuple[Callable[[RequestContext], Iterator[Violation]], ...]] = (
     common_name,

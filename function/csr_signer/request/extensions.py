@@ -1,6 +1,6 @@
 """The requested extensions of a CertificationRequest: what they ask for, and which rules their form breaks.
 
-None of them is ever copied into a certificate: they are read so that whatever a requester asks for can be refused.
+None of them is ever copied into a certificate: they are read so that any of them can be refused.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 LARGEST_REQUEST: Final = 16 * 1024
 MOST_ELEMENTS: Final = 100
-"""RDNs, attributes and extensions that are looked at: more of them are refused for being so many."""
+"""RDNs, attributes and extensions that a request may have."""
 BEGIN: Final = b"-----BEGIN CERTIFICATE REQUEST-----"
 END: Final = b"-----END CERTIFICATE REQUEST-----"
 
 # One line, one match: no alternative and no nested repetition can match the same text twice, so time is linear.
 _PEM: Final = re.compile(BEGIN + rb"\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)" + END + rb"(?:\r?\n)?")
 
-# Bounds of RFC 5280 A.1, as far as pyca knows them, which would only warn, where nobody reads it.
+# Bounds of RFC 5280 A.1 that pyca knows. pyca itself would only warn.
 _LENGTHS: Final = MappingProxyType(
     {
         NameOID.COMMON_NAME: (1, 64),
@@ -48,7 +48,7 @@ _LENGTHS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationRequest:
-    """A request that could be read, with every rule that it breaks whatever the policy is.
+    """A request that could be read, with every rule that it breaks under any policy.
 
     Attributes:
         subject: attributes as (dotted type, text), in order.

@@ -118,7 +118,7 @@ def verify_proof_of_possession(
 
     try:
         return der.attempt(verify)
-    except ValueError:  # whatever else it raises about such a key, it is no proof
+    except ValueError:  # any other error about such a key is no proof
         return False
 
 
