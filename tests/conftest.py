@@ -23,19 +23,19 @@ _TOGETHER: Final = (
     "tests/infra/terraform/",
     "tests/interoperability/",
     "tests/linters/",
-    "tests/scenarios/test_(?:main_job|crashes)",
+    "tests/end_to_end/test_(?:main_job|crashes)",
 )
 """Beginnings of the paths, as patterns, whose tests are one group."""
 _FIRST: Final = (
     "tests/infra/terraform/",
-    "tests/scenarios/test_exporter_load",
-    "tests/scenarios/",
+    "tests/end_to_end/test_exporter_load",
+    "tests/end_to_end/",
     "tests/interoperability/",
     "tests/infra/",
     "tests/sandbox/",
     "tests/linters/",
     "tests/contract/",
-    "tests/exporter/test_process",
+    "tests/unit/exporter/test_process",
 )
 _REAL: Final = re.compile(r"\[real[]-]")
 

@@ -108,7 +108,7 @@ class _Memory:
 
 def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # noqa: ANN401
     """The steps of the pipeline for the honest permit."""
-    from tests.function import builders  # noqa: PLC0415 - after sys.path
+    from tests.unit.function import builders  # noqa: PLC0415 - after sys.path
 
     key = CloudKmsKey(client=client, key_version=version, protection_level="HSM")
     ca = _ca(key.public_key().pem, version)
@@ -127,7 +127,7 @@ def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # n
 
 def _ca(public_key: bytes, version: str) -> Issuer:
     """A CA certificate for KMS's key, below a root in memory: KMS need not sign it."""
-    from tests.function import authorities, builders  # noqa: PLC0415 - after sys.path
+    from tests.unit.function import authorities, builders  # noqa: PLC0415 - after sys.path
 
     root = authorities.Ca("Root", key=builders.ec_key(number=61), path_length=None)
     issuing = authorities.Ca("Issuing", above=root, public_key=load_pem_public_key(public_key))

@@ -1,10 +1,10 @@
 """`scripts/bench judge`: the processor time and memory that one request can cost the function.
 
 Measured is what the pipeline does with `spec.request` before it acts: `pkcs10.parse` and `decision.decide`, for honest
-requests, for the worst that are known (tests/function/worst.py), and for every row of tests/function/requests. Time is
-that of the process alone, best and worst of several runs; the worst holds a garbage collection now and then. Memory is
-what Python allocates, at its peak. Compare with the honest requests of the same run: absolute numbers are the
-machine's.
+requests, for the worst known ones (tests/unit/function/worst.py), and for every row of tests/unit/function/requests.
+Time is that of the process alone, best and worst of several runs; the worst sometimes includes a garbage collection.
+Memory is Python's peak allocation. Compare with the honest requests of the same run: absolute numbers depend on the
+machine.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def _judge() -> Judge:
     """Parses and decides, with everything else as it is for the honest requester."""
     from csr_signer.policy import decision  # noqa: PLC0415 - after sys.path
     from csr_signer.request import pkcs10  # noqa: PLC0415 - after sys.path
-    from tests.function import builders  # noqa: PLC0415
+    from tests.unit.function import builders  # noqa: PLC0415
 
     csr, signer = builders.make_csr(), builders.make_signer()
     attestation = builders.make_attestation(csr, builders.make_pod())
@@ -125,25 +125,25 @@ print((times[1] - times[0]) - (times[2] - times[1]))
 
 def _first_rsa_key() -> float:
     """Milliseconds that the first RSA key costs a process which has seen none, more than the second."""
-    from tests.function.worst import HONEST  # noqa: PLC0415
+    from tests.unit.function.worst import HONEST  # noqa: PLC0415
 
     done = subprocess.run([sys.executable, "-c", _FIRST], input=HONEST["RSA-2048"](), capture_output=True, check=True)
     return float(done.stdout) * 1000
 
 
 def _honest() -> Iterator[tuple[str, bytes]]:
-    from tests.function.worst import HONEST  # noqa: PLC0415
+    from tests.unit.function.worst import HONEST  # noqa: PLC0415
 
     yield from ((name, make()) for name, make in HONEST.items())
 
 
 def _worst() -> Iterator[tuple[str, bytes]]:
-    from tests.function.worst import WORST, worst  # noqa: PLC0415
+    from tests.unit.function.worst import WORST, worst  # noqa: PLC0415
 
     yield from ((name, worst(name)) for name in WORST)
 
 
 def _rows() -> Iterator[tuple[str, bytes]]:
-    from tests.function.requests.catalogue import CASES  # noqa: PLC0415
+    from tests.unit.function.requests.catalogue import CASES  # noqa: PLC0415
 
     yield from ((row.sentence, row.text) for row in CASES if row.request is not None)

@@ -1,7 +1,7 @@
 """Tests the tests: `scripts/python -m development.mutants request.pkcs10 request.public_key`.
 
 Each mutant is one module with one operator, number or decision changed (cosmic-ray); the module's tests must notice.
-Mutants that they do not notice are listed, unless tests/function/mutants.toml says why nobody could: that a change
+Mutants that they do not notice are listed, unless tests/unit/function/mutants.toml says why nobody could: that a change
 makes no difference. New ones make the exit status 1.
 
 The work is done in a copy of the tree, one mutant at a time, at low priority; cosmic-ray has a virtual environment of
@@ -27,17 +27,21 @@ from typing import Any, Final
 from development import apart
 from development.lock import MUTANTS, ROOT
 
-EXPLAINED: Final = ROOT / "tests" / "function" / "mutants.toml"
+TESTS: Final = "tests/unit/function"
+EXPLAINED: Final = ROOT / TESTS / "mutants.toml"
 SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "kms.status": ("test_kms_status.py",),
-        "objects.pod": ("test_attestation.py", "test_decision.py", "requests/test_judgement.py"),
-        "policy.attestation": ("test_attestation.py", "test_decision.py", "requests/test_judgement.py"),
-        "policy.decision": ("test_decision.py", "requests/test_judgement.py"),
-        "policy.rules": ("test_decision.py", "requests/test_judgement.py"),
-        "request.extensions": ("test_extensions.py",),
-        "request.pkcs10": ("test_pkcs10.py", "test_request_encoding.py", "test_request_properties.py"),
-        "request.public_key": ("test_public_key.py", "test_request_encoding.py"),
+        "kms.status": ("kms/test_kms_status.py",),
+        "objects.pod": ("policy/test_attestation.py", "policy/test_decision.py", "requests/test_judgement.py"),
+        "policy.attestation": ("policy/test_attestation.py", "policy/test_decision.py", "requests/test_judgement.py"),
+        "policy.decision": ("policy/test_decision.py", "requests/test_judgement.py"),
+        "policy.rules": ("policy/test_decision.py", "requests/test_judgement.py"),
+        "request.pkcs10": (
+            "request/test_pkcs10.py",
+            "request/test_request_encoding.py",
+            "request/test_request_properties.py",
+        ),
+        "request.public_key": ("request/test_public_key.py", "request/test_request_encoding.py"),
     }
 )
 """Tests of a module, the quickest first; of any other module the file that is named for it."""
@@ -89,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explained() -> Mapping[Mutant, str]:
-    """Mutants that change nothing, each with the reason that tests/function/mutants.toml gives."""
+    """Mutants that change nothing, each with the reason that tests/unit/function/mutants.toml gives."""
     document = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
     rows: list[dict[str, str]] = document["equivalent"]
     return {Mutant(module=row["module"], before=row["before"], after=row["after"]): row["why"] for row in rows}
@@ -131,8 +135,9 @@ def copy(tree: Path) -> None:
 
 
 def _tests(module: str) -> list[str]:
-    names = (*SELECTED.get(module, (f"test_{module.rpartition('.')[2]}.py",)), "test_values.py")
-    files = [f"tests/function/{name}" for name in names]
+    package, _, name = module.rpartition(".")
+    names = (*SELECTED.get(module, (f"{package}/test_{name}.py",)), "test_values.py")
+    files = [f"{TESTS}/{each}" for each in names]
     options = ["--quiet", "--exitfirst", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     return [sys.executable, "-m", "pytest", *options, *files]
 

@@ -1,7 +1,7 @@
 """`scripts/test`: all tests; `scripts/test unit`: the fast part, within a minute.
 
 Both use all cores. Options of pytest may follow `unit`. Anything else is handed to pytest, which runs it in one
-process: `scripts/test tests/function -k poison`. With CI set, pytest lists the slowest tests.
+process: `scripts/test tests/unit/function -k poison`. With CI set, pytest lists the slowest tests.
 
 Tests on the real control plane build it once if it is not found (6 to 8 minutes, needs Go); where it can be neither
 found nor built they are skipped and one line says so, except with CI set: then they fail.
@@ -21,10 +21,7 @@ UNIT: Final = (
     "logical",
     "-m",
     "not real and not slow",
-    "tests/function",
-    "tests/exporter",
-    "tests/signerctl",
-    "tests/development",
+    "tests/unit",
     "tests/sandbox/kms",
 )
 """What needs no control plane, no Terraform, and no build."""

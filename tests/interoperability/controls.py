@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sandbox.derived_keys import ec_key, key
-from tests.function.builders import certifying_addresses
 from tests.interoperability.issuers import KmsIssuer
 from tests.interoperability.requesters import Requester
 from tests.interoperability.stack import Query, pem_file
+from tests.unit.function.builders import certifying_addresses
 
 _SHORTEST_LIFETIME: Final = timedelta(minutes=10)
 _OTHER_KEY: Final = ec_key("P-256", number=7654321)

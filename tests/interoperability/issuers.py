@@ -15,8 +15,8 @@ from csr_signer.ca.issuer import Issuer
 from csr_signer.kms.client import connect as connect_function
 from csr_signer.kms.key import CloudKmsKey
 from sandbox.kms import KmsServer, connect
-from tests.signerctl.authorities import Corporate, write
-from tests.signerctl.stage import EVERY_ALGORITHM, Stage
+from tests.unit.signerctl.authorities import Corporate, write
+from tests.unit.signerctl.stage import EVERY_ALGORITHM, Stage
 
 P256: Final = "EC_SIGN_P256_SHA256"
 CHAIN: Final = "RSA_SIGN_PKCS1_2048_SHA256 below a corporate CA"

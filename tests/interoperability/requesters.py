@@ -13,7 +13,8 @@ from csr_signer.policy.decision import Decision, Permit, decide
 from csr_signer.policy.profile import Profile
 from csr_signer.request.pkcs10 import parse
 from sandbox.calico.components import Component, components
-from tests.function.builders import (
+from tests.interoperability.issuers import KmsIssuer
+from tests.unit.function.builders import (
     ADDRESS,
     certifying_addresses,
     codes,
@@ -24,7 +25,6 @@ from tests.function.builders import (
     make_pod,
     make_signer,
 )
-from tests.interoperability.issuers import KmsIssuer
 
 parsed: Final = cache(parse)
 """Parsing tests a modulus of 8192 bits for primality, which takes 70 ms."""

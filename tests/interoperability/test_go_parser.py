@@ -16,7 +16,10 @@ import pytest
 from csr_signer.policy.decision import Refusal
 from csr_signer.request.pkcs10 import CertificationRequest, parse
 from sandbox.calico import der
-from tests.function.builders import (
+from tests.interoperability import go
+from tests.interoperability.stack import TIMEOUT_SECONDS
+from tests.interoperability.stacks import skip_if_missing
+from tests.unit.function.builders import (
     EXTENSION_REQUEST,
     PrivateKey,
     alternative_names,
@@ -31,12 +34,9 @@ from tests.function.builders import (
     rsa_key,
     sign,
 )
-from tests.function.der_trees import Tree, change
-from tests.function.requests.catalogue import CASES
-from tests.function.worst import HONEST, WORST, worst
-from tests.interoperability import go
-from tests.interoperability.stack import TIMEOUT_SECONDS
-from tests.interoperability.stacks import skip_if_missing
+from tests.unit.function.der_trees import Tree, change
+from tests.unit.function.requests.catalogue import CASES
+from tests.unit.function.worst import HONEST, WORST, worst
 
 CHANGED: Final = 4000
 """Requests with something changed at random, always the same ones."""

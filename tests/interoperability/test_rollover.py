@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from csr_signer.ca.issuer import load
-from tests.function.authorities import Ca
-from tests.function.builders import KEY_VERSION, ec_key
 from tests.interoperability.stack import Query, Stack, pem_file
 from tests.interoperability.stacks import STACKS, StackOf
+from tests.unit.function.authorities import Ca
+from tests.unit.function.builders import KEY_VERSION, ec_key
 
 
 def issued(folder: Path) -> tuple[Path, Path]:

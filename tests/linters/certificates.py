@@ -13,7 +13,7 @@ from csr_signer.ca.algorithm import EVERY_ALGORITHM, SignatureAlgorithm
 from csr_signer.issuance.certificate import assemble, build
 from csr_signer.issuance.lint import lint
 from csr_signer.request.public_key import PublicKey, examine
-from tests.function.builders import (
+from tests.unit.function.builders import (
     Authority,
     ec_key,
     make_authority,

@@ -20,12 +20,12 @@ from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import SOURCE
 from sandbox.kms import AuditRecord, Fault, KmsServer, connect
+from tests.end_to_end.conftest import PATIENCE
+from tests.end_to_end.issuing import SIGN, Issuing, with_issuer
+from tests.end_to_end.judged import Judged, certifying_profile
 from tests.infra.audit import entries
 from tests.infra.audit.entries import Entry
-from tests.scenarios.conftest import PATIENCE
-from tests.scenarios.issuing import SIGN, Issuing, with_issuer
-from tests.scenarios.judged import Judged, certifying_profile
-from tests.signerctl.stage import Stage
+from tests.unit.signerctl.stage import Stage
 
 RELEASE = "3.31"
 ADDRESSES = "csr-signer.example.com/addresses"

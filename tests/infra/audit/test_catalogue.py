@@ -3,15 +3,15 @@
 import json
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, Final
 
 from csr_signer.audit import EVENTS
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import FUNCTION_PROJECT
 from tests.infra.audit.test_filters import FILTERS
+from tests.paths import DOCS
 
-DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "audit.md"
+DOCUMENT: Final = DOCS / "audit.md"
 ALERTS: Final = DOCUMENT.parents[1] / "infra" / "modules" / "audit" / "alerts.tf"
 RARE: Final = {"superseded_intent"}
 """Fields that this run does not write; tests of the function do."""

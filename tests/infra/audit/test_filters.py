@@ -5,7 +5,6 @@ The module's sinks, metrics and alerts read these files; what each finds here is
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,8 +14,9 @@ from csr_signer.violation import CODES
 from tests.infra.audit.conftest import UNDELIVERED, Run
 from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, VALUES, Entry, of_exporter, of_function
 from tests.infra.audit.query import compiled, rendered
+from tests.paths import INFRA
 
-MODULE: Final = Path(__file__).resolve().parents[3] / "infra" / "modules" / "audit"
+MODULE: Final = INFRA / "modules" / "audit"
 FILTERS: Final = {path.stem: path for path in sorted((MODULE / "filters").glob("*.txt"))}
 HARMLESS: Final = {"pod.gone", "pod.terminating", "pod.finished", "pod.address_missing", "lifetime.too_late"}
 """Codes of refusals that every cluster has, without anybody who attacks."""

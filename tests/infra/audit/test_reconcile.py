@@ -11,7 +11,7 @@ from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, Entry, of_exporter, of_function
 from tests.infra.audit.test_filters import said
-from tests.signerctl.stage import signerctl
+from tests.unit.signerctl.stage import signerctl
 
 
 def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status: int = 1) -> list[dict[str, Any]]:

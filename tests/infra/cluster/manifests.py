@@ -1,5 +1,5 @@
 """Where the manifests are."""
 
-from pathlib import Path
+from tests.paths import INFRA
 
-CLUSTER = Path(__file__).resolve().parents[3] / "infra" / "cluster"
+CLUSTER = INFRA / "cluster"

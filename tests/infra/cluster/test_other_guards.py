@@ -17,7 +17,7 @@ from tests.infra.cluster.csrs import csr_document
 from tests.infra.cluster.manifests import CLUSTER
 from tests.infra.cluster.requesters import Requesters, decide, refusal, until_refused
 from tests.sandbox.control_plane.require import real_control_plane
-from tests.signerctl.stage import signerctl
+from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
     from sandbox.control_plane.real import RealControlPlane

@@ -20,9 +20,9 @@ from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import CLUSTER
 from sandbox.manifests import EXPORTER_ACCOUNT, FUNCTION_USER, NAMESPACE
-from tests.scenarios.conftest import PATIENCE, audit_records, eventually, fleet_maker, started
-from tests.scenarios.judged import certifying_profile
-from tests.scenarios.test_crashes import event, send
+from tests.end_to_end.conftest import PATIENCE, audit_records, eventually, fleet_maker, started
+from tests.end_to_end.judged import certifying_profile
+from tests.end_to_end.test_crashes import event, send
 
 pytestmark = pytest.mark.real
 

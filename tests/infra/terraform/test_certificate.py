@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.function.authorities import Ca, named, permitted
 from tests.infra.terraform.conftest import initialised
+from tests.unit.function.authorities import Ca, named, permitted
 
 if TYPE_CHECKING:
     import pytest

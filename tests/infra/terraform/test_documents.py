@@ -15,8 +15,8 @@ from csr_signer import configuration as function
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy.profile import SHIPPED, load
 from development.lock import ROOT
-from tests.function.component_tables import CALICO_RELEASES, ENTERPRISE_RELEASES
 from tests.infra.terraform.plans import Plan
+from tests.unit.function.policy.component_tables import CALICO_RELEASES, ENTERPRISE_RELEASES
 
 IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443", "POD_NAME": "csr-exporter-1"}
 

@@ -14,8 +14,8 @@ import pytest
 from development import apart
 from development.lock import ROOT, TERRAFORM
 from development.terraform.environment import modules
-from tests.function.authorities import Ca
-from tests.function.builders import ec_key
+from tests.unit.function.authorities import Ca
+from tests.unit.function.builders import ec_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,182 @@
+"""Several clusters at one process of the function: what one of them does wrong delays no other.
+
+The process runs under functions-framework with as many threads as Terraform gives it. The hostile cluster's API server
+takes requests and never answers; the honest one has the real exporter.
+"""
+
+import contextlib
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+import urllib3
+
+from sandbox.calico.fleet import Fleet
+from sandbox.calico.keys import KeyPool
+from sandbox.calico.observer import Observer
+from sandbox.deployment import Settings
+from sandbox.documents import SOURCE
+from sandbox.kms import Fault, KmsServer, connect
+from tests.end_to_end.conftest import PATIENCE, started
+from tests.end_to_end.issuing import SIGN, Issuing
+from tests.end_to_end.silent import SilentApiServer
+from tests.unit.signerctl.stage import Stage
+
+SHARE: Final = 16
+THREADS: Final = 2 * SHARE
+HOSTILE: Final = f"{SOURCE}-hostile"
+MANY: Final = 64
+
+
+@pytest.fixture(scope="module")
+def issuing(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator[Issuing]:
+    """The honest cluster with its exporter and the function; KMS is in this process."""
+    with KmsServer(instant=True) as server, connect(server.endpoint) as client:
+        directory = tmp_path_factory.mktemp("clusters")
+        settings = Settings(directory=directory, kms=server.endpoint, threads=THREADS, front_door=False)
+        with started(settings) as deployment, Observer(deployment.api) as observer:
+            yield Issuing(deployment, Stage(server=server, client=client), keys, observer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hostile:
+    """A cluster whose API server never answers, and its exporter."""
+
+    url: str
+    api: SilentApiServer
+    before: int
+
+    def send(self, uid: str) -> tuple[int, str, str]:
+        """Sends the event of a CSR; gives status, Retry-After and reason of the answer."""
+        return send(self.url, HOSTILE, f"node-certs:{uid}", uid)
+
+    def holds(self, places: int) -> None:
+        """Waits until the function has asked the API server so often in this test, and fails where it asks more."""
+        assert self.api.wait(self.before + places, PATIENCE) - self.before == places
+
+
+def send(url: str, source: str, name: str, uid: str) -> tuple[int, str, str]:
+    """Sends the event of a CSR; gives status, Retry-After and reason of the answer."""
+    event = {
+        "specversion": "1.0",
+        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
+        "source": source,
+        "subject": name,
+        "id": f"{uid}/pending",
+        "datacontenttype": "application/json",
+        "data": {"name": name, "uid": uid},
+    }
+    headers = {"Content-Type": "application/cloudevents+json"}
+    with urllib3.PoolManager(retries=False) as pool:
+        answer = pool.request("POST", url, body=json.dumps(event), headers=headers, timeout=PATIENCE)
+    return answer.status, answer.headers.get("Retry-After", ""), answer.json()["reason"]
+
+
+@pytest.fixture(scope="module")
+def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SilentApiServer]:
+    """The API server of a second cluster of the same function, which has a CA of its own."""
+    document = issuing.document
+    with SilentApiServer(tmp_path_factory.mktemp("hostile")) as api:
+        authentication = {"kubeconfig": str(api.kubeconfig)}
+        document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
+        issuer = issuing.authority("Hostile")
+        document["signers"].append({**document["signers"][0], "cluster": "hostile", "issuer": issuer})
+        issuing.redeploy(document)
+        yield api
+        issuing.deployment.function.kill()  # nobody waits for what it waits for
+
+
+@pytest.fixture
+def hostile(issuing: Issuing, silent: SilentApiServer) -> Hostile:
+    """That cluster, of which nothing is in flight: each test waits for its answers."""
+    return Hostile(url=issuing.deployment.function.url, api=silent, before=silent.wait(0, 0))
+
+
+def assert_issued(issuing: Issuing, fleet: Fleet) -> None:
+    """Every pod of the honest cluster gets its certificate."""
+    assert len(fleet.submissions) == len(fleet.members)
+    issuing.issued(fleet.submissions)
+
+
+@contextlib.contextmanager
+def sending(hostile: Hostile, uids: list[str]) -> Iterator[list[Future[tuple[int, str, str]]]]:
+    """Events in flight at once, until they are answered."""
+    with ThreadPoolExecutor(len(uids)) as executor:
+        yield [executor.submit(hostile.send, uid) for uid in uids]
+
+
+def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, hostile: Hostile) -> None:
+    """64 events of it: 16 wait for its API server, 48 are told at once to slow down; meanwhile others are issued."""
+    fleet = issuing.fleet(8)
+    with sending(hostile, [str(uuid.uuid4()) for _ in range(MANY)]) as answers:
+        hostile.holds(SHARE)
+        fleet.submit()
+        assert_issued(issuing, fleet)
+        hostile.holds(SHARE)
+        assert sum(not answer.done() for answer in answers) == SHARE
+    assert Counter(answer.result() for answer in answers) == {
+        (429, "1", "ConcurrencyLimitError"): MANY - SHARE,
+        (503, "2", "UnavailableError"): SHARE,
+    }
+
+
+def test_an_exporter_that_floods_delays_no_other_cluster(issuing: Issuing, hostile: Hostile) -> None:
+    """It sends without end and heeds no answer: it holds its share and no more, and all others are issued."""
+    fleet = issuing.fleet(24)
+    over = threading.Event()
+    answers: Counter[int] = Counter()
+
+    def flood() -> None:
+        while not over.is_set():
+            status, *_ = hostile.send(str(uuid.uuid4()))
+            answers[status] += 1
+
+    with ThreadPoolExecutor(MANY) as executor:
+        floods = [executor.submit(flood) for _ in range(MANY)]
+        try:
+            hostile.holds(SHARE)
+            fleet.submit()
+            assert_issued(issuing, fleet)
+            hostile.holds(SHARE)
+        finally:
+            over.set()
+    for each in floods:
+        each.result()
+    assert answers[429] > MANY
+    assert answers.keys() <= {429, 503}
+
+
+def test_a_uid_in_one_cluster_holds_up_no_csr_of_another(issuing: Issuing, hostile: Hostile) -> None:
+    """Who knows a victim's uid sends it as his own cluster's, where it hangs: the victim is served meanwhile."""
+    with issuing.without_exporter():
+        (victim,) = issuing.fleet(1).submit()
+        with sending(hostile, [victim.uid]) as (squat,):
+            hostile.holds(1)
+            assert send(hostile.url, SOURCE, victim.name, victim.uid)[0] == 200
+            assert not squat.done(), "it did not hang meanwhile"
+    issuing.issued([victim])
+
+
+def test_duplicates_of_one_event_hold_no_thread(issuing: Issuing, hostile: Hostile) -> None:
+    """64 events of one CSR, whose signature hangs: 63 are told at once that it is busy, and another one is issued."""
+    fleet = issuing.fleet(2)
+    faults = issuing.stage.server.faults
+    with issuing.without_exporter():
+        duplicated, waiting = fleet.submit()
+        faults.add(Fault(method=SIGN, hang=True))
+        with ThreadPoolExecutor(MANY) as executor:
+            event = (hostile.url, SOURCE, duplicated.name, duplicated.uid)
+            answers = [executor.submit(send, *event)]
+            faults.wait_until_hanging(1, PATIENCE)
+            answers += [executor.submit(send, *event) for _ in range(MANY - 1)]
+            assert send(hostile.url, SOURCE, waiting.name, waiting.uid)[0] == 200
+            assert not answers[0].done(), "it did not hang meanwhile"
+            faults.release()
+    assert Counter(answer.result() for answer in answers) == {(200, "", ""): 1, (425, "1", "busy"): MANY - 1}
+    issuing.issued([duplicated, waiting])

@@ -1,0 +1,12 @@
+"""Where the files are that tests read."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FUNCTION: Final = ROOT / "function"
+DOCS: Final = ROOT / "docs"
+INFRA: Final = ROOT / "infra"
+EXAMPLE_PROFILES: Final = INFRA / "examples" / "profiles"
+EXPORTER_MANIFEST: Final = INFRA / "cluster" / "base" / "exporter.yaml"
+GOLDEN: Final = ROOT / "tests" / "golden"

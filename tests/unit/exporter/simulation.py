@@ -1,0 +1,137 @@
+"""A day in no time: exporters' cores, a function and the API server's CSRs on a clock that jumps to what is next."""
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from csr_exporter.csr import Reference, Stage
+from csr_exporter.delivery import cloud_event
+from csr_exporter.delivery.dispatcher import Scheduler
+from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.queue.item import WorkItem
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.work_queue import WorkQueue
+from tests.unit.exporter.support import SOURCE, reference
+
+ISSUED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """An event that an exporter sent: when, which one it was, by which replica."""
+
+    at: float
+    number: int
+    id: str
+    item: WorkItem
+    replica: int
+
+
+class Simulation:
+    """Any number of replicas; `function` says what answers an event, and after how many seconds.
+
+    A CSR whose event is acknowledged shows its certificate at once, unless `issues` is False.
+
+    Attributes:
+        now: the time.
+        sent: all events, oldest first.
+        issued: when each CSR got its certificate.
+        frozen: replicas that neither see, send nor hear anything.
+    """
+
+    def __init__(
+        self,
+        *queues: WorkQueue,
+        function: Callable[[WorkItem, float], tuple[float, Answer]] = lambda _item, _now: (0.08, ISSUED),
+        issues: bool = True,
+    ) -> None:
+        self.queues = queues or (WorkQueue(chance=lambda: 0.5),)
+        self.limiters = [Limiter() for _ in self.queues]
+        self.schedulers = [Scheduler(queue, limiter) for queue, limiter in zip(self.queues, self.limiters, strict=True)]
+        self.now = 0.0
+        self.sent: list[Sent] = []
+        self.issued: dict[int, float] = {}
+        self.frozen: set[int] = set()
+        self._missed: dict[int, list[Callable[[], None]]] = {}
+        self._function = function
+        self._issues = issues
+        self._order = itertools.count()
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+
+    @property
+    def ids(self) -> Counter[str]:
+        """How often each event was sent."""
+        return Counter(each.id for each in self.sent)
+
+    @property
+    def numbers(self) -> Counter[int]:
+        """How many events each CSR caused."""
+        return Counter(each.number for each in self.sent)
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Does something when that time has come."""
+        heapq.heappush(self._agenda, (time, next(self._order), action))
+
+    def create(self, number: int, *, stage: Stage = Stage.APPROVED, pod: int | None = None) -> None:
+        """A CSR appears now."""
+        self.show(reference(number, pod=pod), stage)
+
+    def end(self, number: int, *, pod: int | None = None) -> None:
+        """A CSR is deleted now."""
+        self.show(reference(number, pod=pod), None)
+
+    def show(self, it: Reference, stage: Stage | None) -> None:
+        """Every replica sees a CSR so; a frozen one when it goes on."""
+        for replica, queue in enumerate(self.queues):
+            self._unless_frozen(replica, partial(self._see, queue, it, stage))
+
+    def thaw(self, replica: int) -> None:
+        """A frozen replica goes on, with all that it has not heard."""
+        self.frozen.discard(replica)
+        for action in self._missed.pop(replica, []):
+            action()
+
+    def run(self, until: float) -> None:
+        """Lets the time pass."""
+        while True:
+            for replica in range(len(self.queues)):
+                self._send(replica)
+            following = min([*self._pauses(), *(each[0] for each in self._agenda[:1])], default=until)
+            if following >= until:
+                self.now = until
+                return
+            self.now = max(self.now, following)
+            while self._agenda and self._agenda[0][0] <= self.now:
+                heapq.heappop(self._agenda)[2]()
+
+    def _pauses(self) -> list[float]:
+        pauses = [each.pause(self.now) for number, each in enumerate(self.schedulers) if number not in self.frozen]
+        # At least a millisecond: a pause that leads nowhere must not stop the clock.
+        return [self.now + max(0.001, pause) for pause in pauses if pause is not None]
+
+    def _send(self, replica: int) -> None:
+        while replica not in self.frozen and (item := self.schedulers[replica].take(self.now)) is not None:
+            number = int(item.reference.uid[:8])
+            encoded = cloud_event.encode(source=SOURCE, reference=item.reference, stage=item.stage, resend=item.resend)
+            self.sent.append(Sent(at=self.now, number=number, id=encoded.id, item=item, replica=replica))
+            seconds, answer = self._function(item, self.now)
+            self.at(self.now + seconds, partial(self._answered, replica, item, answer))
+
+    def _answered(self, replica: int, item: WorkItem, answer: Answer) -> None:
+        scheduler = self.schedulers[replica]
+        self._unless_frozen(replica, lambda: scheduler.settle(item, answer, now=self.now))
+        if self._issues and answer.verdict is Verdict.ACKNOWLEDGED:
+            self.issued.setdefault(int(item.reference.uid[:8]), self.now)
+            self.show(item.reference, None)
+
+    def _see(self, queue: WorkQueue, it: Reference, stage: Stage | None) -> None:
+        queue.see(it, stage, now=self.now)
+
+    def _unless_frozen(self, replica: int, action: Callable[[], None]) -> None:
+        if replica in self.frozen:
+            self._missed.setdefault(replica, []).append(action)
+        else:
+            action()

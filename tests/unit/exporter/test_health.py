@@ -1,0 +1,177 @@
+"""What is dead, what is unready, what is neither; and the pages that say so, from one thread."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+
+from csr_exporter import health
+from csr_exporter.configuration import Health as Location
+from csr_exporter.csr import Stage
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
+from csr_exporter.identity.token import CachedToken, IdToken
+from csr_exporter.metrics import Metrics
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.watch.reflector import ReflectorStatus
+from tests.unit.exporter.support import LONG, SIGNER, VirtualClock, captured_log
+
+
+def _health(clock: VirtualClock, status: ReflectorStatus, token: CachedToken | None = None) -> Health:
+    with captured_log() as (log, _):
+        dispatcher = Dispatcher(
+            stages={SIGNER: frozenset(Stage)},
+            send=lambda _item: Answer(verdict=Verdict.ACKNOWLEDGED),
+            clock=clock,
+            log=log,
+            metrics=Metrics(),
+        )
+    return Health(reflectors=[status], dispatcher=dispatcher, token=token, clock=clock)
+
+
+def test_a_reader_without_a_sign_of_life_is_dead() -> None:
+    """After three silent watches' time, and not before; waiting out a back-off is a sign of life."""
+    clock = VirtualClock()
+    status = ReflectorStatus(beat=clock.now())
+    health = _health(clock, status)
+    clock.time += LONGEST_SILENCE
+    assert health.dead() == []
+    clock.time += 1
+    assert health.dead() == ["reflector 0: no heartbeat for 226 s"]
+    status.beat = clock.now()
+    assert health.dead() == []
+
+
+def test_ready_means_that_events_can_flow() -> None:
+    """A list, contact within two minutes, no refusal, an ID token once, and not stopping."""
+    clock = VirtualClock()
+    status = ReflectorStatus(beat=clock.now())
+    token = CachedToken(lambda: IdToken(value="t", lifetime=3600.0), clock, metrics=Metrics())
+    health = _health(clock, status, token)
+    assert health.unready() == ["reflector 0: no list yet", "no ID token yet"]
+    status.listed, status.contact = True, clock.now()
+    token.renew_early()
+    assert health.unready() == []
+    clock.time += LONGEST_WITHOUT_CONTACT + 1
+    assert health.unready() == ["reflector 0: no answer from the API server for 120 s"]
+    status.contact, status.refused = clock.now(), True
+    assert health.unready() == ["reflector 0: the API server refuses the list or the watch; check RBAC"]
+    status.refused, health.stopping = False, True
+    assert health.unready() == ["stopping"]
+
+
+@contextlib.contextmanager
+def _serving(address: str = "127.0.0.1") -> Iterator[HealthServer]:
+    clock = VirtualClock()
+    it = _health(clock, ReflectorStatus(beat=clock.now()))
+    clock.time += 1000
+    location = Location(address=address, port=0)
+    server = HealthServer(location, it, exposition=lambda: b"x 1\n", queue=lambda: [{"uid": "u"}])
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _get(server: HealthServer, path: str) -> urllib3.BaseHTTPResponse:
+    host = server.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - as it is bound in one of the tests
+    return urllib3.request("GET", f"http://{host}{path}", timeout=LONG)
+
+
+def test_the_pages_say_why() -> None:
+    """503 and the reasons as JSON."""
+    with _serving() as server:
+        for path, reason in (("livez", "no heartbeat for 1000 s"), ("readyz", "no list yet")):
+            response = _get(server, f"/{path}")
+            assert (response.status, response.json()["ok"]) == (503, False)
+            assert response.json()["reasons"] == [f"reflector 0: {reason}"]
+
+
+def test_the_page_of_the_metrics() -> None:
+    """In the text format that every Prometheus reads; anything else is not there, and only GET is answered."""
+    with _serving() as server:
+        response = _get(server, "/metrics")
+        assert (response.status, response.data) == (200, b"x 1\n")
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert _get(server, "/").status == 404
+        assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
+
+
+def test_the_queue_is_shown_on_loopback_only() -> None:
+    """Uids are nobody's business in the pod network."""
+    with _serving() as server:
+        assert _get(server, "/debug/queue").json() == [{"uid": "u"}]
+    with _serving("0.0.0.0") as server:  # noqa: S104 - what is tested
+        assert _get(server, "/debug/queue").status == 404
+        assert _get(server, "/metrics").status == 200
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nA: b\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 100_000]
+)
+def test_a_client_that_does_not_go_on_blocks_no_probe_for_long(said: bytes) -> None:
+    """The only thread turns to the next one, whatever was said so far."""
+    with _serving() as server, socket.create_connection(_place(server), LONG) as slow:
+        with contextlib.suppress(OSError):
+            slow.sendall(said)
+        assert _get(server, "/metrics").status == 200
+
+
+def test_a_slow_loris_does_not_hold_the_only_thread() -> None:
+    """A byte now and then keeps no connection alive: the time is for the whole request."""
+    with _serving() as server, socket.create_connection(_place(server), LONG) as slow:
+        ended = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(health.REQUEST_SECONDS / 10):
+                    slow.sendall(b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert _get(server, "/metrics").status == 200
+        finally:
+            ended.set()
+            dripping.join()
+
+
+def test_many_requests_are_answered_one_after_the_other() -> None:
+    """A scraper and the kubelet at the same time: each gets its page."""
+    with _serving() as server:
+        pages: list[int] = []
+        threads = [threading.Thread(target=lambda: pages.append(_get(server, "/metrics").status)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LONG)
+    assert pages == [200] * 8
+
+
+def test_a_taken_port_is_an_error() -> None:
+    """It is raised when the server is made, before anything runs."""
+    clock = VirtualClock()
+    it = _health(clock, ReflectorStatus(beat=0.0))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        HealthServer(Location(port=taken.getsockname()[1]), it, exposition=bytes, queue=list)
+
+
+@pytest.mark.parametrize("address", ["ab", "1.2.3", "192.0.2.1", "::ffff:"])
+def test_an_address_that_is_none_or_not_ours_is_an_error(address: str) -> None:
+    """The same error, so that the process says so and ends."""
+    with pytest.raises(OSError):  # noqa: PT011 - the system's words differ
+        HealthServer(
+            Location(address=address, port=0),
+            _health(VirtualClock(), ReflectorStatus(beat=0.0)),
+            exposition=bytes,
+            queue=list,
+        )
+
+
+def _place(server: HealthServer) -> tuple[str, int]:
+    host, port = server.address.rsplit(":", 1)
+    return host, int(port)

@@ -1,0 +1,96 @@
+"""What happened, as metrics and as lines of the log."""
+
+import dataclasses
+
+from csr_exporter.csr import Seen, Stage
+from csr_exporter.metrics import Metrics, Recorder
+from csr_exporter.queue.item import Change, WorkItem
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from tests.unit.exporter.support import captured_log, reference
+
+ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
+FIRST = WorkItem(reference=reference(), stage=Stage.APPROVED, attempt=1, resend=0)
+
+
+def _told(*answers: tuple[WorkItem, Answer]) -> tuple[Metrics, list[dict[str, object]]]:
+    metrics = Metrics()
+    with captured_log() as (log, lines):
+        recorder = Recorder(log=log, metrics=metrics)
+        for item, answer in answers:
+            recorder.answered(item, answer)
+        return metrics, lines()
+
+
+def test_answers_are_counted() -> None:
+    """By the class of the status, and by what they meant for a retry; poison apart."""
+    metrics, lines = _told(
+        (FIRST, Answer(verdict=Verdict.LATER, status=425)),
+        (FIRST, Answer(verdict=Verdict.POISON, status=400)),
+        (FIRST, Answer(verdict=Verdict.SLOW, reason="reset")),
+        (FIRST, ACKNOWLEDGED),
+    )
+    assert metrics.counts == {
+        "poison_total": 1,
+        "retries_total:later": 1,
+        "retries_total:poison": 1,
+        "retries_total:slow": 1,
+        "send_attempts_total:2xx": 1,
+        "send_attempts_total:4xx": 2,
+        "send_attempts_total:none": 1,
+    }
+    assert [(line["message"], line["severity"]) for line in lines] == [
+        ("later", "WARNING"),
+        ("poison", "ERROR"),
+        ("slow", "WARNING"),
+        ("acknowledged", "INFO"),
+    ]
+
+
+def test_an_unfulfilled_acknowledgement_is_counted_once() -> None:
+    """At the first attempt of a resend, and what that takes is not the time to delivery."""
+    resent = dataclasses.replace(FIRST, resend=1)
+    metrics, _ = _told(
+        (FIRST, ACKNOWLEDGED),
+        (resent, Answer(verdict=Verdict.LATER, status=500)),
+        (dataclasses.replace(resent, attempt=2), ACKNOWLEDGED),
+    )
+    assert metrics.counts["unfulfilled_acks_total"] == 1
+    assert metrics.registry.get_sample_value("csr_exporter_delivery_seconds_count") == 1
+
+
+def test_a_takeover_is_counted_and_logged() -> None:
+    """An event in place of another replica shows as one."""
+    metrics, lines = _told((dataclasses.replace(FIRST, takeover=True), ACKNOWLEDGED))
+    assert metrics.counts["takeovers_total"] == 1
+    assert lines[0]["takeover"] is True
+
+
+def test_an_unreadable_creation_time_counts_for_nothing() -> None:
+    """No age is made up for it, neither for the delivery nor for the certificate."""
+    odd = dataclasses.replace(reference(), creation_timestamp="soon")
+    metrics, _ = _told((dataclasses.replace(FIRST, reference=odd), ACKNOWLEDGED))
+    with captured_log() as (log, _):
+        Recorder(log=log, metrics=metrics).changed(Change.ENDED, Seen(reference=odd, stage=None, issued=True))
+    for name in ("delivery", "issuance"):
+        assert metrics.registry.get_sample_value(f"csr_exporter_{name}_seconds_count") == 0
+
+
+def test_the_circuit_is_logged_when_it_changes() -> None:
+    """One line when it opens, with the reason, and one when it closes; none for each failed probe."""
+    with captured_log() as (log, lines):
+        recorder = Recorder(log=log, metrics=Metrics())
+        gone = Answer(verdict=Verdict.SLOW, reason="refused")
+        for answer, is_down in [(ACKNOWLEDGED, False), (gone, True), (gone, True), (ACKNOWLEDGED, False)]:
+            recorder.availability(answer, is_down=is_down)
+        assert [(line["message"], line.get("reason"), line.get("code")) for line in lines()] == [
+            ("the function cannot be reached", "refused", None),
+            ("the function answers again", None, 200),
+        ]
+
+
+def test_what_changes_nothing_is_not_counted() -> None:
+    """A CSR that is seen again as it was."""
+    metrics = Metrics()
+    with captured_log() as (log, _):
+        Recorder(log=log, metrics=metrics).changed(Change.NONE, Seen(reference=reference(), stage=Stage.PENDING))
+    assert metrics.counts == {}

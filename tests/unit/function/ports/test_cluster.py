@@ -1,0 +1,509 @@
+"""What the API server's answers mean, and what never leaves for it."""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from kubernetes.client import ApiClient
+
+from csr_signer.cluster.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SELF_REVIEWS, Patience
+from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.credentials import api_client
+from csr_signer.configuration import Authentication, ClusterConfiguration
+from csr_signer.errors import (
+    ConfigurationError,
+    ConflictError,
+    ItemError,
+    ItemUnavailableError,
+    SignerError,
+    UnavailableError,
+)
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import PodIdentity
+from sandbox.api import Api, csr_path
+from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.ports.conftest import CSRS, SIGNER_NAME, FileCsr, conditions, node_path
+
+
+def test_names_are_escaped_so_that_nothing_but_one_csr_is_asked_for(
+    cluster: KubernetesCluster, api_server: KubernetesServer
+) -> None:
+    """A colon, a query or a fragment in a name stays in its path segment."""
+    api_server.forget_requests()
+    assert cluster.get_csr("node-certs:pod?watch=true#x y") is None
+    (request,) = api_server.requests
+    assert request.path == f"{CSRS}/node-certs%3Apod%3Fwatch%3Dtrue%23x%20y"
+    assert request.query == ""
+
+
+def test_every_write_names_uid_and_version(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """A stale object is a conflict, and so is a re-created one: neither is overwritten."""
+    filed = file_csr()
+    name = filed["metadata"]["name"]
+    stale = cluster.get_csr(name)
+    assert stale is not None
+    admin.patch(csr_path(name), {"metadata": {"labels": {"edit": "1"}}})
+    with pytest.raises(ConflictError):
+        cluster.approve(stale, "evidence")
+    with pytest.raises(ConflictError):
+        cluster.fail(stale, "Reason", "message")
+    admin.delete(csr_path(name))
+    assert cluster.deny(stale, "Reason", "message") is None
+    admin.post(CSRS, {"metadata": {"name": name}, "spec": filed["spec"]})
+    with pytest.raises(ConflictError):
+        cluster.approve(stale, "evidence")
+    with pytest.raises(ConflictError):
+        cluster.write_certificate(stale, b"")
+    assert admin.get(csr_path(name))["status"] == {}
+
+
+def test_a_write_keeps_what_others_wrote(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """Labels, annotations and conditions of other parties survive our approval byte for byte."""
+    filed = file_csr()
+    name = filed["metadata"]["name"]
+    admin.patch(csr_path(name), {"metadata": {"annotations": {"note": "theirs"}}})
+    current = admin.get(csr_path(name))
+    other = {"type": "Checked", "status": "Unknown", "reason": "Other", "message": "m" * 1000}
+    current["status"]["conditions"] = [other]
+    admin.put(csr_path(name, "status"), current)
+    csr = cluster.get_csr(name)
+    assert csr is not None
+    assert cluster.approve(csr, "evidence") is not None
+    now = admin.get(csr_path(name))
+    assert conditions(now)["Checked"]["message"] == other["message"]
+    assert now["metadata"]["annotations"] == {"note": "theirs"}
+    assert now["metadata"]["labels"] == filed["metadata"]["labels"]
+
+
+def test_a_node_is_read_by_its_name_alone(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """Its addresses are what its status says; an absent one is None."""
+    node = node_path(file_csr()).rpartition("/")[2]
+    found = cluster.get_node(node)
+    assert found is not None
+    assert sorted(map(str, found.addresses)) == sorted(
+        each["address"]
+        for each in admin.get(f"/api/v1/nodes/{node}")["status"]["addresses"]
+        if each["type"] != "Hostname"
+    )
+    assert cluster.get_node(f"{node}-not") is None
+
+
+WRONG_NODES = {
+    "not allowed": (403, b'{"kind": "Status", "message": "nodes is forbidden: User \\"u\\" cannot get"}', ItemError),
+    "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError),
+    "a list": (200, b'{"kind": "NodeList", "metadata": {}, "items": []}', ItemUnavailableError),
+    "another": (200, b'{"kind": "Node", "metadata": {"name": "other", "uid": "u"}}', ItemUnavailableError),
+    "no addresses": (
+        200,
+        b'{"kind": "Node", "metadata": {"name": "n", "uid": "u"}, "status": {"addresses": 7}}',
+        ItemError,
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "error"), WRONG_NODES.values(), ids=WRONG_NODES)
+def test_an_answer_that_is_no_node_is_a_fault(status: int, body: bytes, error: type[SignerError]) -> None:
+    """Never an absent node, for which a requester would be refused in the end."""
+    with answering(status, body, probes=Probes()) as (cluster, asked), pytest.raises(error) as caught:
+        cluster.get_node("n")
+    assert type(caught.value) is error
+    assert asked[0] == "/api/v1/nodes/n"
+
+
+WRONG_PODS = {
+    "not allowed": (403, b'{"kind": "Status", "message": "pods is forbidden: User \\"u\\" cannot get"}', ItemError),
+    "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError),
+    "another": (
+        200,
+        b'{"kind": "Pod", "metadata": {"name": "p", "namespace": "other", "uid": "u"}}',
+        ItemUnavailableError,
+    ),
+    "no spec": (200, b'{"kind": "Pod", "metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": 7}', ItemError),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "error"), WRONG_PODS.values(), ids=WRONG_PODS)
+def test_an_answer_that_is_no_pod_is_a_fault(status: int, body: bytes, error: type[SignerError]) -> None:
+    """Never an absent pod; a right that is missing in one namespace holds up the pods of no other."""
+    pod = PodIdentity(namespace="n", service_account="s", pod_name="p", pod_uid="u", node_name=None)
+    nothing_allowed = Probes(allows=lambda _: False)
+    with answering(status, body, probes=nothing_allowed) as (cluster, asked), pytest.raises(error) as caught:
+        cluster.get_pod(pod)
+    assert type(caught.value) is error
+    assert asked[0] == "/api/v1/namespaces/n/pods/p"
+
+
+def test_a_repeated_report_is_one_event(cluster: KubernetesCluster, file_csr: FileCsr, admin: Api) -> None:
+    """The Event's name follows from the CSR's uid, and its message is bounded."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert isinstance(csr, CertificateSigningRequest)
+    pod = csr.name.partition(":")[2]
+    identity = PodIdentity(
+        namespace="calico-system", service_account="calico-node", pod_name=pod, pod_uid="u", node_name=None
+    )
+    for _ in range(2):
+        cluster.report_on_pod(identity, csr_uid=csr.uid, reason="Reason", message="m" * 5000, now=csr.created)
+    events = admin.get("/api/v1/namespaces/calico-system/events")["items"]
+    (event,) = [event for event in events if event["involvedObject"]["name"] == pod]
+    assert len(event["message"]) <= 1024
+
+
+Reply = tuple[int, dict[str, str], bytes]
+HANG_UP = 0
+"""In place of a status: the connection is closed."""
+HANG = -1
+"""In place of a status: nothing comes until the client gives up."""
+USER = "csr-signer@example.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """How an API server answers what names no item: it is there, knows the function, and allows what it is told.
+
+    Attributes:
+        allows: whether a right is given, as `VERB RESOURCE/SUBRESOURCE NAME`.
+        who: the answer to the question who asks.
+    """
+
+    allows: Callable[[str], bool] = lambda _: True
+    who: Reply = (201, {}, json.dumps({"status": {"userInfo": {"username": USER}}}).encode())
+
+    def answer(self, path: str, body: bytes) -> Reply | None:
+        """The answer to a probe; None to everything else."""
+        if path == SELF_REVIEWS:
+            return self.who
+        if path != ACCESS_REVIEWS:
+            return None
+        asked = json.loads(body)["spec"]["resourceAttributes"]
+        assert set(asked) <= {"verb", "group", "resource", "subresource", "name"}
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        right = " ".join(filter(None, (asked["verb"], resource, asked.get("name"))))
+        return 201, {}, json.dumps({"status": {"allowed": self.allows(right)}}).encode()
+
+
+class _Answering(BaseHTTPRequestHandler):
+    """Answers everything with what the test put on the server."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """One answer."""
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        probes: Probes | None = self.server.probes  # type: ignore[attr-defined]
+        answer = probes and probes.answer(self.path, content)
+        status, headers, body = answer or self.server.answer  # type: ignore[attr-defined]
+        asked: Asked = self.server.asked  # type: ignore[attr-defined]
+        asked.append(self.path)
+        asked.tokens.append(self.headers.get("Authorization", ""))
+        if status == HANG:
+            self.connection.recv(1)
+        if status in (HANG_UP, HANG):
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        if "Transfer-Encoding" in headers:
+            self.end_headers()
+            for start in range(0, len(body), 1024):
+                piece = body[start : start + 1024]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PATCH = do_GET  # noqa: N815 - the library's names
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class Asked(list[str]):
+    """Paths that were asked for, the tokens that came with them, and where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+        self.port = 0
+
+
+@contextmanager
+def answering(
+    status: int, body: bytes = b"{}", *, probes: Probes | None = None, **headers: str
+) -> Iterator[tuple[KubernetesCluster, Asked]]:
+    """A cluster whose API server gives one answer, to probes too unless there are others, and the paths asked for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answering)
+    server.answer = status, {key.replace("_", "-"): value for key, value in headers.items()}, body  # type: ignore[attr-defined]
+    server.probes = probes  # type: ignore[attr-defined]
+    asked = server.asked = Asked()  # type: ignore[attr-defined]
+    asked.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    client = _client(f"http://127.0.0.1:{server.server_port}")
+    try:
+        yield KubernetesCluster(client), asked
+    finally:
+        client.rest_client.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
+users: [{{name: u, user: {{token: "secret-token"}}}}]
+"""
+
+
+def _client(server: str) -> ApiClient:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kubeconfig"
+        path.write_text(KUBECONFIG.format(server=server), encoding="utf-8")
+        ways = Authentication(kubeconfig=str(path))
+        return api_client(ClusterConfiguration(source="//s", authentication=ways))
+
+
+STATUS = b'{"kind": "Status", "message": "no"}'
+FAULTS = {
+    "server error": (500, b"oops", ItemUnavailableError, UnavailableError),
+    "overload": (429, STATUS, ItemUnavailableError, UnavailableError),
+    "gateway": (504, b"<html>", ItemUnavailableError, UnavailableError),
+    "unauthorized": (401, STATUS, ItemUnavailableError, ConfigurationError),
+    "a load balancer's 403": (403, b"<html>", ItemUnavailableError, UnavailableError),
+    "a policy's 403": (403, STATUS, ItemError, ItemError),
+    "a bad request": (400, STATUS, ItemError, ItemError),
+    "a bad request of HTTP": (400, b"400 Bad Request", ItemUnavailableError, UnavailableError),
+    "invalid": (422, STATUS, ItemError, ItemError),
+    "a redirect": (302, b"", ItemUnavailableError, UnavailableError),
+    "a permanent redirect": (308, b"", ItemUnavailableError, UnavailableError),
+    "a name that is too long": (414, b"<html>", ItemUnavailableError, UnavailableError),
+    "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError, UnavailableError),
+    "a 404 about something else": (
+        404,
+        b'{"kind": "Status", "reason": "NotFound", "details": {"kind": "certificatesigningrequests", "name": "other"}}',
+        ItemError,
+        ItemError,
+    ),
+    "a 404 about another kind": (
+        404,
+        b'{"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces", "name": "name"}}',
+        ItemError,
+        ItemError,
+    ),
+    "a Status that is none": (
+        404,
+        b'{"kind": "Status", "reason": 7, "details": 7}',
+        ItemUnavailableError,
+        UnavailableError,
+    ),
+    "an endless nesting": (500, b"[" * 100_000, ItemUnavailableError, UnavailableError),
+    "success without an object": (200, b"<html>", ItemUnavailableError, UnavailableError),
+    "success with another object": (200, b'{"kind": "Status"}', ItemUnavailableError, UnavailableError),
+    "no answer": (HANG_UP, b"", ItemUnavailableError, UnavailableError),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "own", "everybodys"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_everybodys_only_where_a_probe_that_names_no_item_fails_too(
+    status: int, body: bytes, own: type[SignerError], everybodys: type[SignerError]
+) -> None:
+    """No answer of an API server becomes a denial; each names the call, none the token."""
+    for probes, error in ((Probes(), own), (None, everybodys)):
+        elsewhere = "http://127.0.0.1:1/elsewhere"
+        with answering(status, body, probes=probes, Location=elsewhere) as (cluster, asked):
+            with pytest.raises(error) as caught:
+                cluster.get_csr("name")
+            assert type(caught.value) is error
+            assert "secret-token" not in str(caught.value)
+            assert asked[0] == f"{CSRS}/name"
+            assert not any("name" in path.rpartition("/")[2] for path in asked[1:])
+
+
+def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It follows a call that may have taken its time: an API server that answers nothing is everybody's fault."""
+    assert OF_PROBE.whole <= OF_ITEM.whole / 3
+    monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=5.0, read=0.05, whole=5.0))
+    with answering(500, probes=Probes(who=(HANG, {}, b""))) as (cluster, _), pytest.raises(UnavailableError):
+        cluster.get_csr("name")
+
+
+def test_a_fault_of_one_item_that_may_pass_pages_nobody_and_is_tried_again_soon() -> None:
+    """A Calico pod waits 90 s in all; a refusal of the API server itself stays, and a human must look."""
+    with answering(503, STATUS, probes=Probes()) as (cluster, _), pytest.raises(ItemError) as passing:
+        cluster.get_csr("name")
+    with answering(400, STATUS, probes=Probes()) as (cluster, _), pytest.raises(ItemError) as lasting:
+        cluster.get_csr("name")
+    assert (passing.value.status, passing.value.severity, passing.value.retry_after) == (500, "WARNING", 2)
+    assert (lasting.value.status, lasting.value.severity, lasting.value.retry_after) == (500, "ERROR", 30)
+
+
+def test_retry_after_is_taken_over_and_bounded() -> None:
+    """What the API server asks for is handed on, up to a minute."""
+    own = UnavailableError.retry_after
+    for given, taken in (("7", 7), ("999999", 60), ("0", 1), ("9" * 5000, own), ("soon", own)):
+        with answering(429, Retry_After=given) as (cluster, _):
+            with pytest.raises(UnavailableError) as caught:
+                cluster.get_csr("name")
+            assert caught.value.retry_after == taken
+
+
+def test_no_api_server_is_unavailable() -> None:
+    """A refused connection is a fault that passes."""
+    with answering(200) as (cluster, _):
+        pass
+    with pytest.raises(UnavailableError):
+        cluster.get_csr("name")
+
+
+def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable does not send a token elsewhere."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    details = {"kind": "certificatesigningrequests", "name": "name"}
+    gone = json.dumps({"kind": "Status", "reason": "NotFound", "details": details}).encode()
+    with answering(404, gone) as (cluster, asked):
+        assert cluster.get_csr("name") is None
+        assert len(asked) == 1
+
+
+NAMES = {
+    "user not permitted to approve requests": 403,
+    'x": user not permitted to sign requests with signerName "s': 403,
+    'User "system:anonymous" cannot get resource': 401,
+    "CERTIFICATE_VERIFY_FAILED": HANG_UP,
+    "request is too large": 413,
+    'x": Precondition failed: UID in precondition': 422,
+    "Unauthorized": 401,
+}
+"""Names that are messages of an API server or a client, and the status of those messages."""
+STATUSES = (HANG_UP, 400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 502, 503, 504)
+IN_ERRORS = sorted({*NAMES.items(), *((name, 500) for name in NAMES), *((min(NAMES), status) for status in STATUSES)})
+
+
+@pytest.fixture(scope="module")
+def filed(file_csr: FileCsr, cluster: KubernetesCluster) -> CertificateSigningRequest:
+    """A CSR that is there; nothing is done with it at its own API server."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert csr is not None
+    return csr
+
+
+@pytest.mark.parametrize(("name", "status"), IN_ERRORS)
+def test_attack_a_csr_whose_name_is_an_error_message(name: str, status: int, filed: CertificateSigningRequest) -> None:
+    """Whatever a requester calls its CSR, and whatever the API server answers with that name in it: no 503."""
+    csr = replace(filed, name=name)
+    message = f"certificatesigningrequests.certificates.k8s.io {json.dumps(name)} is forbidden: {name}"
+    details = {"name": name, "kind": "certificatesigningrequests", "causes": [{"message": name, "field": name}]}
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": message, "details": details}).encode()
+    with answering(status, body, probes=Probes()) as (refusing, _):
+        calls: list[Callable[[], object]] = [
+            lambda: refusing.get_csr(name),
+            lambda: refusing.approve(csr, "evidence"),
+            lambda: refusing.deny(csr, "Reason", "message"),
+            lambda: refusing.fail(csr, "Reason", "message"),
+            lambda: refusing.write_certificate(csr, b"PEM"),
+        ]
+        for call in calls:
+            with pytest.raises(ItemError) as caught:
+                call()
+            assert caught.value.status == 500
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"kind": "Status"}', b"\xff", b"<html>", b"[" * 100_000, b""])
+def test_attack_a_conflict_of_any_content_is_read_again(
+    content: bytes, file_csr: FileCsr, cluster: KubernetesCluster
+) -> None:
+    """It says that somebody wrote in between; whether the CSR is gone is what the next read tells."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert csr is not None
+    with answering(409, content, probes=Probes()) as (refusing, _), pytest.raises(ConflictError):
+        refusing.deny(csr, "Reason", "message")
+
+
+FORBIDDEN = b'{"kind": "Status", "reason": "Forbidden", "message": "no"}'
+RIGHTS = {
+    "get certificatesigningrequests": lambda cluster, csr: cluster.get_csr(csr.name),
+    "patch certificatesigningrequests/approval": lambda cluster, csr: cluster.deny(csr, "Reason", "message"),
+    f"approve signers {SIGNER_NAME}": lambda cluster, csr: cluster.approve(csr, "evidence"),
+    "patch certificatesigningrequests/status": lambda cluster, csr: cluster.write_certificate(csr, b"PEM"),
+    f"sign signers {SIGNER_NAME}": lambda cluster, csr: cluster.fail(csr, "Reason", "message"),
+}
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_a_missing_right_is_the_operators_once_the_api_server_confirms_it(
+    right: str, file_csr: FileCsr, cluster: KubernetesCluster
+) -> None:
+    """A 403 is everybody's only where the right is missing whatever the CSR; the message names user and right."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert csr is not None
+    everything_but = Probes(allows=lambda asked: asked != right and not asked.endswith("/*"))
+    with answering(403, FORBIDDEN, probes=everything_but) as (refusing, _):
+        with pytest.raises(ConfigurationError) as caught:
+            RIGHTS[right](refusing, csr)
+        assert f'user "{USER}" must have the right to {right.partition(" ")[0]}' in str(caught.value)
+    with answering(403, FORBIDDEN, probes=Probes()) as (refusing, _), pytest.raises(ItemError, match=USER):
+        RIGHTS[right](refusing, csr)
+
+
+def test_a_right_for_all_signers_of_a_domain_is_enough(file_csr: FileCsr, cluster: KubernetesCluster) -> None:
+    """The admission plugins look for DOMAIN/*, too, so a 403 has another reason."""
+    csr = cluster.get_csr(file_csr()["metadata"]["name"])
+    assert csr is not None
+    domain = SIGNER_NAME.partition("/")[0]
+    wildcard = Probes(allows=lambda asked: "signers" not in asked or asked.endswith(f" {domain}/*"))
+    with answering(403, FORBIDDEN, probes=wildcard) as (refusing, _), pytest.raises(ItemError):
+        refusing.approve(csr, "evidence")
+
+
+def test_where_nobody_may_ask_for_its_rights_a_403_concerns_one_item() -> None:
+    """A cluster without the role system:basic-user confirms nothing: no CSR may stop the others by that."""
+    for probes in (None, Probes(who=(403, {}, FORBIDDEN))):
+        with answering(403, FORBIDDEN, probes=probes) as (refusing, _), pytest.raises(ItemError, match="unknown user"):
+            refusing.get_csr("name")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Transfer_Encoding": "chunked"}], ids=["length", "chunks"])
+def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
+    """More than any object of the API server can be: thread and memory are given back, and nobody else waits for it."""
+    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 64 * 1024)
+    with (
+        answering(200, b" " * 1024 * 1024, probes=Probes(), **headers) as (cluster, _),
+        pytest.raises(ItemError, match="more than 65536 bytes"),
+    ):
+        cluster.get_csr("name")
+
+
+def test_what_is_escaped_sixfold_is_read(file_csr: FileCsr, admin: Api) -> None:
+    """As much as etcd stores of one object, in characters that the API server writes as six bytes."""
+    stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
+    stored["status"]["conditions"] = [{"type": "Checked", "status": "True", "reason": "Other", "message": "HOLE"}]
+    body = json.dumps(stored).replace("HOLE", "\\u003c" * (3 * 1024 * 1024 // 2)).encode()
+    with answering(200, body) as (cluster, _):
+        csr = cluster.get_csr(stored["metadata"]["name"])
+    assert csr is not None
+    assert csr.conditions == {"Checked"}
+
+
+def test_a_large_object_in_small_pieces_is_read_whole(file_csr: FileCsr, admin: Api) -> None:
+    """What counts are bytes, not pieces: a megabyte of somebody's condition delays nobody, however it is cut."""
+    stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
+    condition = {"type": "Checked", "status": "True", "reason": "Other", "message": "m" * 1_500_000}
+    stored["status"]["conditions"] = [condition]
+    with answering(200, json.dumps(stored).encode(), Transfer_Encoding="chunked") as (chunked, _):
+        csr = chunked.get_csr(stored["metadata"]["name"])
+    assert csr is not None
+    assert csr.conditions == {"Checked"}

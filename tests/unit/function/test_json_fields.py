@@ -1,0 +1,123 @@
+"""Objects of the API server as JSON: only the fields that are named, and only what was asked for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csr_signer.errors import UnavailableError
+from csr_signer.objects import json_fields
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.json_fields import METADATA, OTHERS
+from tests.unit.function.builders import POD, make_csr_object
+
+NAME = f"node-certs:{POD}"
+KEYS = ["a", "b", "c"]
+
+
+def nested(levels: int, inner: str = "1") -> str:
+    """An object in an object, so many times, as `f:` keys of managedFields are."""
+    return '{"f:a":' * levels + inner + "}" * levels
+
+
+def with_managed_fields(fields: bytes) -> bytes:
+    """The JSON of a CSR whose requester wrote these."""
+    api = make_csr_object()
+    api["metadata"]["managedFields"] = [{"fieldsV1": "HOLE"}]
+    return json.dumps(api).encode().replace(b'"HOLE"', fields)
+
+
+@pytest.mark.parametrize("levels", [1, 500, 990, 1500, 9995, 200_000])
+def test_managed_fields_of_any_depth_leave_the_csr_readable(levels: int) -> None:
+    """A requester that nests them as deeply as the API server takes, or deeper, gets read like everybody else."""
+    plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
+    document = with_managed_fields(nested(levels).encode())
+    assert CertificateSigningRequest.from_api(document, name=NAME) == plain
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"\xed\xb0\x80", b"\xc3", b"\xf0\x9f", b"\xff" * 70_000, b"\xf0\x9f\x94\x91"])
+def test_managed_fields_of_any_bytes_leave_the_csr_readable(odd: bytes) -> None:
+    """kube-apiserver shows them as a client wrote them, whether they are UTF-8 or not."""
+    plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
+    document = with_managed_fields(b'{"f:' + odd + b'":{}}')
+    assert CertificateSigningRequest.from_api(document, name=NAME) == plain
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(1 - 2**63, 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=12,
+)
+MASKS: st.SearchStrategy[Any] = st.recursive(
+    st.none(),
+    lambda inner: (
+        inner.map(lambda only: [only]) | st.dictionaries(st.sampled_from([*KEYS[:2], OTHERS]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def masked(value: Any, mask: Any) -> Any:
+    """What is kept of a value: written once more, so that the two can be compared."""
+    if isinstance(value, dict):
+        known = mask if isinstance(mask, dict) else {}
+        named = {key: known[key if key in known else OTHERS] for key in value if key in known or OTHERS in known}
+        return {key: masked(value[key], inner) for key, inner in named.items()}
+    if isinstance(value, list):
+        return [masked(each, mask[0]) for each in value] if isinstance(mask, list) else []
+    return value
+
+
+@given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+def test_what_the_mask_names_is_kept_and_nothing_else(
+    document: Any, mask: Any, *, ascii_only: bool, indent: int | None
+) -> None:
+    """Whatever else is there, and however it is written; a value of another type has no content."""
+    data = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
+    assert json_fields.select(data, mask) == masked(document, mask)
+
+
+def test_brackets_in_texts_are_none() -> None:
+    """What is dropped ends where it ends."""
+    text = '[{"' * 3000 + "\\" * 3 + '"}]'
+    document = f'{{"x": [{json.dumps(text)}], "deep": {nested(100_000)}, "a": {json.dumps(text)}}}'
+    assert json_fields.select(document.encode(), {"a": None}) == {"a": text}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"[" * 100_000,
+        b"{" * 100_000,
+        b"]" * 9,
+        b'{"a":' * 100_000 + b'"',
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        b"{}x",
+        b"{}\xc3",
+        b'{"a":NaN}',
+        b'{"a":"\\udc00"}',
+        b'{"a":1e400}',
+        b'{"a":9223372036854775808}',
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
+)
+@pytest.mark.parametrize("mask", [{}, {"a": None}])
+def test_what_is_no_json_is_refused(document: bytes, mask: Any) -> None:
+    """Also where it is deep, and where nothing of it would be kept; and a number that no field of Kubernetes takes."""
+    with pytest.raises(ValueError, match=r"JSON|codec"):
+        json_fields.select(document, mask)
+
+
+def test_the_object_that_was_asked_for_is_given() -> None:
+    """Kind, name, namespace and a uid are compared."""
+    api = {"kind": "Pod", "metadata": {"name": "a", "namespace": "n", "uid": "1"}}
+    document = json.dumps(api | {"spec": {}}).encode()
+    mask: dict[str, json_fields.Mask] = {"metadata": METADATA}
+    assert json_fields.read(document, "Pod", mask, name="a", namespace="n") == api
+    for kind, name, namespace in (("Node", "a", "n"), ("Pod", "b", "n"), ("Pod", "a", "m"), ("Pod", "a", None)):
+        with pytest.raises(UnavailableError, match=f"no {kind}"):
+            json_fields.read(document, kind, mask, name=name, namespace=namespace)

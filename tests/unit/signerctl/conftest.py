@@ -1,0 +1,29 @@
+"""What the tests of signerctl ask for."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.kms import KmsServer, connect
+from tests.unit.signerctl.authorities import Corporate
+from tests.unit.signerctl.stage import Stage
+
+
+@pytest.fixture(scope="session")
+def shared_stage() -> Iterator[Stage]:
+    """KMS's double, with keys that are made once for all tests."""
+    with KmsServer(instant=True) as server, connect(server.endpoint) as client:
+        yield Stage(server=server, client=client)
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Iterator[Stage]:
+    """The same; a test leaves no fault behind."""
+    yield shared_stage
+    shared_stage.server.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def corporate() -> Corporate:
+    """A corporate CA."""
+    return Corporate()

@@ -1,0 +1,218 @@
+"""docs/ca.md as something that can be followed: its commands run as they stand there, in order.
+
+`signerctl` is the real one, in this process. `gcloud` and `kubectl` are what an operator uses beside it: the one makes
+and disables key versions in KMS's double, the other keeps an Installation and restarts Calico's pods. The function is
+its own code in this process, with the configuration that the document's YAML says.
+"""
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from google.cloud.kms_v1 import CryptoKeyVersion
+
+from csr_signer import configuration
+from sandbox.kms.client import wait_until_enabled
+from tests.paths import DOCS
+from tests.unit.signerctl.function import leaf_of
+from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl, verified
+
+DOCUMENT: Final = DOCS / "ca.md"
+WORKLOADS: Final = ("daemonset/calico-node", "deployment/calico-typha")
+_ASSIGNMENT: Final = re.compile(r"([A-Z]+)=(\S+)")
+
+
+def sections() -> dict[str, list[tuple[str, str]]]:
+    """Code blocks by the heading that they stand under, each with its language."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part in re.split(r"^#+ ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        title, _, text = part.partition("\n")
+        found[title] = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a shell block, continued ones put together."""
+    return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def words(line: str) -> list[str]:
+    """A line as a shell splits it, with | and > as words of their own."""
+    return list(shlex.shlex(line, posix=True, punctuation_chars="|>"))
+
+
+class SplitError(Exception):
+    """Peers refuse one another."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Pod:
+    """A pod since its last start: what it shows to peers, and what it accepted then and accepts still.
+
+    Attributes:
+        certificate: leaf and intermediates, PEM.
+        trusts: caCert as it was published at that moment, PEM.
+    """
+
+    certificate: bytes
+    trusts: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Operator:
+    """Somebody who follows the document.
+
+    Attributes:
+        stage: KMS's double.
+        folder: where the files are; the working directory.
+        installation: as the cluster has it.
+        pods: Calico's, by workload.
+    """
+
+    stage: Stage
+    folder: Path
+    installation: dict[str, Any] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    _variables: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, title: str, *, only: int | None = None, change: dict[str, str] | None = None) -> list[str]:
+        """Does what a section says, from top to bottom, and returns what its commands printed.
+
+        Args:
+            title: the heading.
+            only: the number of the one block that is meant; None: all of them.
+            change: texts to be replaced in the blocks.
+        """
+        said = []
+        for number, (language, text) in enumerate(sections()[title]):
+            if only not in (None, number):
+                continue
+            for old, new in (change or {}).items():
+                text = text.replace(old, new)  # noqa: PLW2901 - the same block, changed
+            if language == "yaml":
+                self.configure(yaml.safe_load(text))
+            else:
+                said += [self.run(line) for line in commands(text)]
+        return said
+
+    def run(self, line: str) -> str:
+        """One line of a shell block: an assignment, or commands with pipes and a file to write to."""
+        assignment = _ASSIGNMENT.fullmatch(line)
+        if assignment:
+            self._variables[assignment[1]] = assignment[2]
+            return ""
+        target, text = None, ""
+        for command in self._pipeline(line):
+            if ">" in command:
+                target = self.folder / command.pop()
+                command.remove(">")
+            text = getattr(self, f"_{command[0]}")(command[1:], text)
+        if target is None:
+            return text
+        target.write_text(text, encoding="utf-8")
+        return ""
+
+    def _pipeline(self, line: str) -> Iterator[list[str]]:
+        filled = re.sub(r"\$([A-Z]+)", lambda found: self._variables[found[1]], line)
+        command: list[str] = []
+        for word in [*words(filled), "|"]:
+            if word == "|":
+                yield command
+                command = []
+            else:
+                command.append(word)
+
+    def _signerctl(self, arguments: list[str], stdin: str) -> str:
+        endpoint = [] if arguments[1] == "bundle" else ["--unsafe-plaintext-kms-endpoint", self.stage.server.endpoint]
+        result = signerctl(*arguments[:2], *endpoint, *arguments[2:], stdin=stdin)
+        assert result.exit_code == 0, result.output
+        assert "warning:" not in result.stderr, result.stderr
+        return result.stdout
+
+    def _gcloud(self, arguments: list[str], _stdin: str) -> str:
+        verb, *given = arguments[3:]
+        number = "" if given[0].startswith("--") else given.pop(0)
+        options = dict(zip(given[::2], given[1::2], strict=True))
+        location = f"projects/example-project/locations/{options['--location']}"
+        key = f"{location}/keyRings/{options['--keyring']}/cryptoKeys/{options['--key']}"
+        if arguments[:3] == ["kms", "keys", "versions"] and verb == "create":
+            made = self.stage.client.create_crypto_key_version(parent=key, crypto_key_version=CryptoKeyVersion())
+            return wait_until_enabled(self.stage.client, made.name).name
+        assert verb == "disable", arguments
+        version = CryptoKeyVersion(name=f"{key}/cryptoKeyVersions/{number}", state="DISABLED")
+        self.stage.client.update_crypto_key_version(crypto_key_version=version, update_mask={"paths": ["state"]})
+        return ""
+
+    def _kubectl(self, arguments: list[str], _stdin: str) -> str:
+        match arguments:
+            case ["get", "installation", "default", "-o", "yaml"]:
+                return yaml.safe_dump(self.installation)
+            case ["patch", "installation", "default", "--type", "merge", "--patch-file", name]:
+                patch = yaml.safe_load((self.folder / name).read_text(encoding="utf-8"))
+                self.installation.setdefault("spec", {}).update(patch["spec"])
+            case ["-n", "calico-system", "rollout", "status", workload, "--timeout", _]:
+                self.restart(workload)
+            case _:
+                raise AssertionError(arguments)
+        return ""
+
+    def configure(self, issuer: dict[str, str]) -> None:
+        """Deploys the function with this issuer."""
+        document = {
+            "clusters": {
+                "prod": {
+                    "source": "//container.googleapis.com/projects/p/locations/l/clusters/prod",
+                    "server": "https://example.gke.goog",
+                    "authentication": {"google_id_token": {"audience": "https://prod.example.com"}},
+                }
+            },
+            "signers": [
+                {
+                    "cluster": "prod",
+                    "signer_name": SIGNER_NAME,
+                    "profile": {"name": "calico", "release": "3.31"},
+                    "issuer": issuer,
+                }
+            ],
+            "kms": {"unsafe_plaintext_endpoint": self.stage.server.endpoint},
+        }
+        path = self.folder / "configuration.yaml"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        configuration.load(path)
+
+    def issue(self) -> bytes:
+        """What the function, as it is deployed, issues now: leaf and intermediates, PEM."""
+        (signer,) = configuration.load(self.folder / "configuration.yaml").signers.values()
+        return leaf_of(self.stage, signer.issuer)
+
+    def published(self) -> bytes:
+        """The caCert that the cluster has now, PEM."""
+        return base64.b64decode(self.installation["spec"]["certificateManagement"]["caCert"])
+
+    def restart(self, workload: str) -> None:
+        """A pod starts anew: it asks for a certificate, and trusts what is published now. Peers accept one another."""
+        self.pods[workload] = Pod(certificate=self.issue(), trusts=self.published())
+        if quarrels := self.quarrels():
+            raise SplitError("; ".join(quarrels))
+
+    def quarrels(self) -> list[str]:
+        """Who refuses whom, and why: openssl, with what each pod trusts, as server and as client."""
+        return [
+            f"{one} refuses {other}: {said}"
+            for one, trusting in self.pods.items()
+            for other, shown in self.pods.items()
+            for said in self.refusals(shown.certificate, trusting.trusts)
+        ]
+
+    def refusals(self, certificate: bytes, trusted: bytes) -> list[str]:
+        """What openssl says against a certificate and its intermediates."""
+        leaf, roots = self.folder / "shown.pem", self.folder / "trusted.pem"
+        leaf.write_bytes(certificate)
+        roots.write_bytes(trusted)
+        return verified(leaf, roots, leaf)

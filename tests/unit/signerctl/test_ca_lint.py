@@ -1,0 +1,200 @@
+"""The lint of what signerctl signs: each field made wrong in the bytes, with the template unchanged, is named."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from csr_signer.ca.algorithm import SIGNATURE_ALGORITHMS
+from csr_signer.errors import IntegrityError
+from csr_signer.issuance.lint import LintError, TBSCertificate
+from signerctl import ca_certificate, ca_lint, certification_request
+from signerctl.ca_certificate import CaTemplate
+from signerctl.certification_request import RequestTemplate
+from signerctl.key import KmsOptions, SigningKey, opened
+from tests.unit.function.der_trees import Tree
+from tests.unit.signerctl.authorities import spki
+from tests.unit.signerctl.stage import Stage
+
+NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
+KEY = spki(ec.derive_private_key(1234567, ec.SECP256R1()).public_key())
+OTHER_KEY = spki(ec.derive_private_key(7654321, ec.SECP256R1()).public_key())
+ALGORITHM = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
+
+
+def template(**one_thing_wrong: Any) -> CaTemplate:
+    """A cross-certificate's template, which has every field."""
+    values: dict[str, Any] = {
+        "purpose": "test",
+        "subject": ca_certificate.name("Calico CA", "Example"),
+        "issuer": ca_certificate.name("Calico root", "Example"),
+        "not_before": NOW,
+        "not_after": NOW + timedelta(days=100),
+        "subject_public_key_info": KEY,
+        "algorithm": ALGORITHM,
+        "path_length": 0,
+        "permitted_dns_names": ("typha-client",),
+        "subject_key_identifier": bytes(range(20)),
+        "authority_key_identifier": bytes(range(20, 40)),
+        "serial_number": 12345,
+    }
+    return CaTemplate(**values | one_thing_wrong)
+
+
+CERTIFICATE: dict[str, tuple[dict[str, Any], str]] = {
+    "another subject": ({"subject": ca_certificate.name("Other CA", "Example")}, "subject"),
+    "another issuer": ({"issuer": ca_certificate.name("Other root", "Example")}, "issuer"),
+    "a later start": ({"not_before": NOW + timedelta(seconds=1)}, "not before"),
+    "a later end": ({"not_after": NOW + timedelta(days=101)}, "not after"),
+    "another key": ({"subject_public_key_info": OTHER_KEY}, "public key"),
+    "another algorithm": ({"algorithm": SIGNATURE_ALGORITHMS["EC_SIGN_P384_SHA384"]}, "encoding"),
+    "another path length": ({"path_length": 1}, "BasicConstraints"),
+    "other constraints": ({"permitted_dns_names": ("typha-server",)}, "NameConstraints"),
+    "no constraints": ({"permitted_dns_names": ()}, "NameConstraints"),
+    "another key identifier": ({"subject_key_identifier": bytes(20)}, "SubjectKeyIdentifier"),
+    "another issuer's key": ({"authority_key_identifier": bytes(20)}, "AuthorityKeyIdentifier"),
+    "no issuer's key": ({"authority_key_identifier": None}, "AuthorityKeyIdentifier"),
+    "another serial number": ({"serial_number": 12346}, "serial number"),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), CERTIFICATE.values(), ids=CERTIFICATE)
+def test_bytes_that_are_not_the_templates_are_refused_by_field(changes: dict[str, Any], named: str) -> None:
+    """What would be signed says one thing, what was asked for another."""
+    built = ca_certificate.build(template(**changes))
+    with pytest.raises(LintError, match=named):
+        ca_lint.lint_certificate(built, template())
+
+
+NO_CA_OF_OURS: dict[str, tuple[dict[str, Any], str]] = {
+    "the operator's name": ({"subject": ca_certificate.name("tigera-operator-signer@1", "")}, "common name"),
+    "Kubernetes' name": ({"subject": ca_certificate.name("system:masters", "")}, "common name"),
+    "no common name": ({"subject": ca_certificate.name("", "Example")}, "common name"),
+    "no lifetime": ({"not_after": NOW}, "validity"),
+    "a root in another's name": ({"authority_key_identifier": None}, "self-issued"),
+    "a cross-certificate in its own name": ({"issuer": ca_certificate.name("Calico CA", "Example")}, "self-issued"),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), NO_CA_OF_OURS.values(), ids=NO_CA_OF_OURS)
+def test_what_no_ca_may_be_is_refused_even_if_it_was_asked_for(changes: dict[str, Any], named: str) -> None:
+    """The template itself is wrong, and the bytes follow it."""
+    wrong = template(**changes)
+    with pytest.raises(LintError, match=named):
+        ca_lint.lint_certificate(ca_certificate.build(wrong), wrong)
+
+
+def test_a_serial_number_of_160_bits_is_refused_even_if_it_was_asked_for() -> None:
+    """RFC 5280 §4.1.2.2 allows 20 octets, of which the first bit is the sign."""
+    tree = Tree.read(ca_certificate.build(template()))
+    tree.part(1).content = (1 << 159).to_bytes(21, "big")
+    with pytest.raises(LintError, match="serial number"):
+        ca_lint.lint_certificate(tree.write(), template(serial_number=1 << 159))
+
+
+def test_what_was_asked_for_is_cleared() -> None:
+    """The bytes themselves, with serial number and purpose."""
+    built = ca_certificate.build(template())
+    assert ca_lint.lint_certificate(built, template()) == TBSCertificate(der=built, serial_number=12345, purpose="test")
+
+
+def test_times_from_2050_on_are_cleared() -> None:
+    """GeneralizedTime from then on (RFC 5280 §4.1.2.5)."""
+    late = template(not_after=datetime(2051, 1, 1, tzinfo=UTC))
+    built = ca_certificate.build(late)
+    assert b"20510101000000Z" in built
+    assert ca_lint.lint_certificate(built, late).der == built
+
+
+MUTILATED = {
+    "nothing": b"",
+    "half": ca_certificate.build(template())[:-1],
+    "something after it": ca_certificate.build(template()) + b"\x05\x00",
+    "another structure": b"\x30\x03\x02\x01\x00",
+}
+
+
+@pytest.mark.parametrize("encoded", MUTILATED.values(), ids=MUTILATED)
+def test_bytes_that_cannot_be_read_back_are_refused(encoded: bytes) -> None:
+    """They are no certificate at all, or more than one."""
+    with pytest.raises(LintError):
+        ca_lint.lint_certificate(encoded, template())
+
+
+def test_an_encoding_that_is_read_over_is_refused() -> None:
+    """A KeyUsage with trailing zero bits says the same to a reader, and is no DER."""
+    built = ca_certificate.build(template())
+    assert built.count(b"\x03\x02\x01\x06") == 1
+    sloppy = built.replace(b"\x03\x02\x01\x06", b"\x03\x02\x00\x06")
+    with pytest.raises(LintError, match="encoding"):
+        ca_lint.lint_certificate(sloppy, template())
+
+
+def request_template(**one_thing_wrong: Any) -> RequestTemplate:
+    """A request's template."""
+    values: dict[str, Any] = {
+        "purpose": "test",
+        "subject": ca_certificate.name("Calico CA", "Example"),
+        "subject_public_key_info": KEY,
+        "algorithm": ALGORITHM,
+        "permitted_dns_names": ("typha-client",),
+    }
+    return RequestTemplate(**values | one_thing_wrong)
+
+
+REQUEST: dict[str, tuple[dict[str, Any], str]] = {
+    "another subject": ({"subject": ca_certificate.name("Other CA", "Example")}, "subject"),
+    "another key": ({"subject_public_key_info": OTHER_KEY}, "public key, SubjectKeyIdentifier"),
+    "other constraints": ({"permitted_dns_names": ("typha-server",)}, "NameConstraints"),
+    "no constraints": ({"permitted_dns_names": ()}, "NameConstraints"),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), REQUEST.values(), ids=REQUEST)
+def test_a_request_that_is_not_the_templates_is_refused_by_field(changes: dict[str, Any], named: str) -> None:
+    """As for a certificate."""
+    built = certification_request.build(request_template(**changes))
+    with pytest.raises(LintError, match=named):
+        ca_lint.lint_request(built, request_template())
+
+
+def test_a_request_that_was_asked_for_is_cleared() -> None:
+    """The bytes themselves."""
+    built = certification_request.build(request_template())
+    assert ca_lint.lint_request(built, request_template()) == TBSCertificate(der=built, serial_number=0, purpose="test")
+
+
+@pytest.fixture
+def key(stage: Stage) -> SigningKey:
+    """A key version, opened."""
+    endpoint = stage.server.endpoint
+    return opened(
+        stage.key(),
+        KmsOptions(endpoint=None, unsafe_plaintext_endpoint=endpoint, protection_level="HSM", signature_hash=None),
+    )
+
+
+def test_only_the_keys_own_signature_over_the_cleared_bytes_is_assembled(key: SigningKey) -> None:
+    """A signature over other bytes, or none, makes neither a certificate nor a request."""
+    wanted = template(subject_public_key_info=key.subject_public_key_info)
+    tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
+    asked = request_template(subject_public_key_info=key.subject_public_key_info)
+    info = ca_lint.lint_request(certification_request.build(asked), asked)
+    signatures = key.sign(tbs).value, key.sign(info).value
+    assert ca_certificate.assemble(tbs, signatures[0], key).tbs_certificate_bytes == tbs.der
+    assert certification_request.assemble(info, signatures[1], key).tbs_certrequest_bytes == info.der
+    with pytest.raises(IntegrityError, match="does not verify with its own key"):
+        ca_certificate.assemble(tbs, signatures[1], key)
+    with pytest.raises(IntegrityError, match="does not verify with its own key"):
+        certification_request.assemble(info, b"", key)
+
+
+def test_bytes_that_change_in_assembly_are_never_a_certificate(key: SigningKey) -> None:
+    """What is not DER of a TBSCertificate was never cleared, and is not assembled either."""
+    wanted = template(subject_public_key_info=key.subject_public_key_info)
+    tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
+    signature = key.sign(tbs).value
+    with pytest.raises(IntegrityError):
+        ca_certificate.assemble(replace(tbs, der=tbs.der.replace(b"Calico CA", b"Calico CB")), signature, key)
