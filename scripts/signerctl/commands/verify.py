@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import click
 
-from csr_signer import configuration
 from csr_signer.ca import issuer
 from csr_signer.ca.issuer import Issuer
+from csr_signer.configuration import loader
 from csr_signer.errors import SignerError
 from signerctl import files, findings, installation
 from signerctl.findings import Finding
@@ -117,7 +117,7 @@ def verify(
 
 
 def _configured(document: Path, cluster: str | None, kms: KmsOptions) -> list[_Subject]:
-    loaded = configuration.load(document)
+    loaded = loader.load(document)
     if cluster is not None and cluster not in loaded.clusters:
         raise CommandError(f"cluster: Not found: {cluster!r}: supported values: {', '.join(sorted(loaded.clusters))}")
     return [

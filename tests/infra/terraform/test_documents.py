@@ -11,7 +11,7 @@ import yaml
 
 from csr_exporter import configuration as exporter
 from csr_exporter.csr import Stage
-from csr_signer import configuration as function
+from csr_signer.configuration import loader
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy.profile import SHIPPED, load
 from development.lock import ROOT
@@ -25,7 +25,7 @@ def test_the_function_reads_its_bundle(planned: Mapping[str, Plan], tmp_path: Pa
     """The bundle of a function lies in one folder; its loader takes the document and all that it names."""
     for name, content in planned["deployed"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    loaded = function.load(tmp_path / "configuration.yaml")
+    loaded = loader.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/calico"), ("site", "site.example.com/calico")}
     site = loaded.signers["site", "site.example.com/calico"]
     assert not site.approve
@@ -38,7 +38,7 @@ def test_the_function_reads_a_profile_of_ones_own(planned: Mapping[str, Plan], t
     """A profile that Terraform was given is found beside the configuration."""
     for name, content in planned["a_profile_and_ranges_of_ones_own"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    loaded = function.load(tmp_path / "configuration.yaml")
+    loaded = loader.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/postgresql")}
 
 
@@ -46,7 +46,7 @@ def test_the_function_reads_every_access_to_google(planned: Mapping[str, Plan], 
     """The loader takes Google's hosts, and of other hosts the private control plane that Terraform says is one."""
     for name, content in planned["every_access_to_google"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    clusters = function.load(tmp_path / "configuration.yaml").clusters
+    clusters = loader.load(tmp_path / "configuration.yaml").clusters
     tokens = {name: cluster.authentication.google_access_token for name, cluster in clusters.items()}
     assert {name: token.private_endpoint for name, token in tokens.items() if token is not None} == {
         "dns": False,
@@ -98,7 +98,7 @@ def test_the_service_reads_its_mounted_documents(planned: Mapping[str, Plan], tm
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(contents[secret["secret"]], encoding="utf-8")
     (named,) = [each["value"] for each in container["env"] if each["name"] == "CSR_SIGNER_CONFIGURATION"]
-    assert len(function.load(tmp_path / named.lstrip("/")).signers) == 2
+    assert len(loader.load(tmp_path / named.lstrip("/")).signers) == 2
 
 
 def test_the_exporters_read_their_documents(planned: Mapping[str, Plan]) -> None:
