@@ -6,8 +6,9 @@ loaded at the first request.
 
 import os
 
-import functions_framework
-from werkzeug.wrappers import Request, Response
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
 
 from csr_signer.audit import Audit
 from csr_signer.service import Service
@@ -15,7 +16,7 @@ from csr_signer.service import Service
 SERVICE = Service(Audit(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "")))
 
 
-@functions_framework.http
-def handle(request: Request) -> Response:
+@functions_framework.aio.http
+async def handle(request: Request) -> Response:
     """Answers one HTTP request."""
-    return SERVICE.respond(request)
+    return await SERVICE.respond(request)

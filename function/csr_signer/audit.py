@@ -4,18 +4,19 @@ An intent that cannot be written is no intent: the exception reaches the pipelin
 requester wrote is escaped and bounded; no token, key or request ever stands in a line.
 """
 
+import asyncio
 import hashlib
 import json
 import os
 import select
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from csr_signer.errors import SignerError, UnavailableError
+from csr_signer.errors import AuditError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.policy.attestation import Attestation
@@ -98,7 +99,7 @@ class AuditRecord:
 
 
 class Audit:
-    """Writes audit records.
+    """Writes audit records, one after the other and in a thread of its own: standard output may block.
 
     Args:
         write: takes one whole line or raises; standard output where none is given.
@@ -116,23 +117,39 @@ class Audit:
         self._write = write or LineWriter()
         self._project = project
         self._clock = clock
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
 
-    def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
-        """Writes one record.
+    async def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
+        """Writes one record. A caller that is cancelled leaves only after the write, so that it knows of its intent.
 
         Raises:
-            UnavailableError: it could not be written whole.
+            AuditError: it could not be written whole.
         """
-        text = _text(self._line(record, trace_id)) + b"\n"
-        if not self._lock.acquire(timeout=WRITE_SECONDS):
-            raise UnavailableError("cannot write the audit record: an earlier write has not finished")
+        line = self._line(record, trace_id)
+        write = asyncio.get_running_loop().run_in_executor(self._thread, self._write_line, line)
         try:
-            self._write(text)
+            await asyncio.wait((write,), timeout=2 * WRITE_SECONDS)
+        except asyncio.CancelledError:
+            await asyncio.wait((write,), timeout=2 * WRITE_SECONDS)
+            raise
+        if not write.done():
+            write.cancel()  # it waits for an earlier one, and must not happen after this error
+            raise AuditError("cannot write the audit record: an earlier write has not finished")
+        write.result()
+
+    def record_now(self, record: AuditRecord) -> None:
+        """Writes one record, for programs without an event loop.
+
+        Raises:
+            AuditError: it could not be written whole.
+        """
+        self._write_line(self._line(record, ""))
+
+    def _write_line(self, line: Mapping[str, object]) -> None:
+        try:
+            self._write(_text(line) + b"\n")
         except OSError as error:
-            raise UnavailableError(f"cannot write the audit record: {error}") from error
-        finally:
-            self._lock.release()
+            raise AuditError(f"cannot write the audit record: {error}") from error
 
     def _line(self, record: AuditRecord, trace_id: str) -> dict[str, object]:
         """Returns the record in Cloud Logging's special fields, and everything that machines read beside them."""
@@ -189,11 +206,11 @@ class AuditTrail:
             created=created,
         )
 
-    def record(self, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
+    async def record(self, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
         """Writes one record.
 
         Raises:
-            UnavailableError: it could not be written whole.
+            AuditError: it could not be written whole.
         """
         record = AuditRecord(
             event=event,
@@ -203,7 +220,7 @@ class AuditTrail:
             facts={**self.facts, **facts},
             created=self.created,
         )
-        self.audit.record(record, trace_id=self.trace_id)
+        await self.audit.record(record, trace_id=self.trace_id)
 
 
 def _text(line: Mapping[str, object]) -> bytes:

@@ -1,10 +1,10 @@
 """Limits the requests that one process works on at a time: one for each CSR, and a share for each cluster.
 
 A request waits for its cluster's API server for seconds. Without a share, a cluster whose API server hangs, or whose
-exporter sends without end, would hold every thread of the process, and the other clusters' pods would wait for it.
+exporter sends without end, would hold every place that Cloud Run gives the process, and the other clusters' pods would
+wait for it.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from csr_signer.errors import ConcurrencyLimitError
 
 
 class ConcurrencyLimiter:
-    """Admits a request or turns it away at once: a request that waited here would hold its thread."""
+    """Admits a request or turns it away at once: a request that waited here would hold its place."""
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
         """Divides the process among its clusters. A process that serves one cluster has no limit.
@@ -23,7 +23,6 @@ class ConcurrencyLimiter:
             concurrency: how many requests it serves at a time.
         """
         self._share = max(1, concurrency // clusters) if clusters > 1 else None
-        self._guard = threading.Lock()
         self._in_flight: set[tuple[str, str]] = set()
         self._held: Counter[str] = Counter()
 
@@ -36,27 +35,18 @@ class ConcurrencyLimiter:
         Raises:
             ConcurrencyLimitError: the cluster's requests in flight are its whole share.
         """
-        admitted = self._enter(cluster, uid)
+        if (cluster, uid) in self._in_flight:
+            yield False
+            return
+        if self._share is not None and self._held[cluster] >= self._share:
+            raise ConcurrencyLimitError(
+                f"clusters[{cluster}]: Too many: {self._held[cluster] + 1}: "
+                f"must have at most {self._share} requests in flight in this process"
+            )
+        self._in_flight.add((cluster, uid))
+        self._held[cluster] += 1
         try:
-            yield admitted
+            yield True
         finally:
-            if admitted:
-                self._leave(cluster, uid)
-
-    def _enter(self, cluster: str, uid: str) -> bool:
-        with self._guard:
-            if (cluster, uid) in self._in_flight:
-                return False
-            if self._share is not None and self._held[cluster] >= self._share:
-                raise ConcurrencyLimitError(
-                    f"clusters[{cluster}]: Too many: {self._held[cluster] + 1}: "
-                    f"must have at most {self._share} requests in flight in this process"
-                )
-            self._in_flight.add((cluster, uid))
-            self._held[cluster] += 1
-            return True
-
-    def _leave(self, cluster: str, uid: str) -> None:
-        with self._guard:
             self._in_flight.remove((cluster, uid))
             self._held[cluster] -= 1

@@ -13,14 +13,11 @@ class SignerError(Exception):
         status: HTTP status of the answer.
         severity: of its audit record, Cloud Logging's word: ERROR where a human must act.
         retry_after: seconds after which the sender should try again; None where trying again is pointless.
-        attempts: how often KMS was asked before it was given up: each may have used the key, and stand in its audit
-            log.
     """
 
     status: ClassVar[int] = 500
     severity: ClassVar[str] = "WARNING"
     retry_after: int | None = None
-    attempts: int = 0
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -64,6 +61,10 @@ class UnavailableError(SignerError):
     retry_after = 2
 
 
+class AuditError(UnavailableError):
+    """An audit record could not be written, so that nothing may be signed."""
+
+
 class QuotaError(SignerError):
     """Time must act: KMS asks to slow down."""
 
@@ -75,6 +76,13 @@ class ConcurrencyLimitError(SignerError):
     """The cluster's exporter must slow down: its requests in flight are the cluster's whole share of this process."""
 
     status = 429
+    retry_after = 1
+
+
+class ShutdownError(SignerError):
+    """This process is shutting down; another one serves the request."""
+
+    status = 503
     retry_after = 1
 
 

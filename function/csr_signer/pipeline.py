@@ -15,12 +15,15 @@
 I/O happens behind three ports that are passed in: `Cluster`, `Key` and `Audit`.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -29,21 +32,22 @@ from csr_signer.ca import issuer
 from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.errors import ConfigurationError, ConflictError, ItemError, SignerError
+from csr_signer.errors import AuditError, ConfigurationError, ConflictError, ItemError, SignerError
 from csr_signer.events.cloud_event import RequestReference
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
 from csr_signer.issuance import certificate, lint
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.kms.key import Signature
+from csr_signer.kms.key import Attempts, Signature
 from csr_signer.objects.csr import APPROVED, CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.policy import attestation
 from csr_signer.policy.attestation import Attestation
-from csr_signer.policy.decision import Deferral, Refusal, decide
+from csr_signer.policy.decision import Deferral, Permit, Refusal, decide
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason, triage
 from csr_signer.request import pkcs10
-from csr_signer.violation import describe
+from csr_signer.request.pkcs10 import CertificationRequest
+from csr_signer.violation import Violation, describe
 
 FRESH_SECONDS: Final = 5.0
 """How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
@@ -56,20 +60,20 @@ _EVIDENCE: Final = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 class Cluster(Protocol):
     """The API server of one cluster; `client.KubernetesCluster` is the real one and says what each call means."""
 
-    def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
-    def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
-    def get_node(self, name: str) -> Node | None: ...  # noqa: D102
-    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None: ...  # noqa: D102
-    def deny(  # noqa: D102
+    async def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
+    async def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
+    async def get_node(self, name: str) -> Node | None: ...  # noqa: D102
+    async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None: ...  # noqa: D102
+    async def deny(  # noqa: D102
         self, csr: CertificateSigningRequest, reason: str, message: str
     ) -> CertificateSigningRequest | None: ...
-    def fail(  # noqa: D102
+    async def fail(  # noqa: D102
         self, csr: CertificateSigningRequest, reason: str, message: str
     ) -> CertificateSigningRequest | None: ...
-    def write_certificate(  # noqa: D102
+    async def write_certificate(  # noqa: D102
         self, csr: CertificateSigningRequest, pem: bytes
     ) -> CertificateSigningRequest | None: ...
-    def report_on_pod(  # noqa: D102
+    async def report_on_pod(  # noqa: D102
         self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
     ) -> None: ...
 
@@ -77,9 +81,9 @@ class Cluster(Protocol):
 class Key(Protocol):
     """One key version; `kms.key.CloudKmsKey` is the real one and says what each call checks."""
 
-    def public_key(self) -> KmsPublicKey: ...  # noqa: D102
-    def sign(  # noqa: D102
-        self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey
+    async def public_key(self) -> KmsPublicKey: ...  # noqa: D102
+    async def sign(  # noqa: D102
+        self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey, attempts: Attempts
     ) -> Signature: ...
 
 
@@ -92,7 +96,8 @@ class Pipeline:
         signers: by the cluster's key and signerName.
         keys: of the signers, by the same.
         audit: where intents and outcomes are recorded.
-        limiter: shared by all threads of the process.
+        limiter: of the process.
+        threads: where long computations run, so that they hold up no other request.
         clock: seconds of a monotonic clock.
     """
 
@@ -101,9 +106,10 @@ class Pipeline:
     keys: Mapping[tuple[str, str], Key]
     audit: Audit
     limiter: ConcurrencyLimiter
+    threads: Executor
     clock: Callable[[], float] = time.monotonic
 
-    def process(self, reference: RequestReference, now: datetime) -> Outcome:
+    async def process(self, reference: RequestReference, now: datetime) -> Outcome:
         """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
 
         Raises:
@@ -117,54 +123,55 @@ class Pipeline:
         )
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:
-                return _defer(trail, "busy", 1)
+                return await _defer(trail, "busy", 1)
             for _ in range(ATTEMPTS):
                 try:
-                    return self._steps(reference, trail, now)
+                    return await self._steps(reference, trail, now)
                 except ConflictError:
                     continue
-            return _defer(trail, "conflict", 1)
+            return await _defer(trail, "conflict", 1)
 
-    def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can end the way
+    async def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can end the way
         """Runs the eleven steps; each takes what the one before it made."""
         # 1. Receive: `cloud_event.receive` made the reference, which says only which CSR; the API server says the rest.
         cluster = self.clusters[reference.cluster]
 
         # 2. Read the CSR, because the event may be old and only what the API server stores now counts.
-        csr = cluster.get_csr(reference.name)
+        csr = await cluster.get_csr(reference.name)
         if csr is None:
-            return _ignore(trail, IgnoreReason.GONE)
+            return await _ignore(trail, IgnoreReason.GONE)
 
         # 3. Triage the CSR before anything in it is parsed: a CSR of another signer is neither parsed nor written to.
         signer = self.signers.get((reference.cluster, csr.signer_name))
         if signer is None:
-            return _ignore(trail, IgnoreReason.OTHER_SIGNER)
+            return await _ignore(trail, IgnoreReason.OTHER_SIGNER)
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
         if reason is IgnoreReason.GONE:  # another object has the name now, and nothing of that is recorded
-            return _ignore(trail, reason)
+            return await _ignore(trail, reason)
         trail = trail.about(csr_facts(csr, signer) | {"decided_at": now.isoformat()}, created=csr.created)
         if reason is not None:
-            return _ignore_issued(trail, csr, signer) if reason is IgnoreReason.ISSUED else _ignore(trail, reason)
+            is_issued = reason is IgnoreReason.ISSUED
+            return await (_ignore_issued(trail, csr, signer) if is_issued else _ignore(trail, reason))
 
         # 4. Parse the CertificationRequest; if it cannot be parsed, the violation is a value that step 6 reports.
         request = pkcs10.parse(csr.request)
 
         # 5. Attest the pod behind the requester from what the API server recorded, never from what the requester wrote.
         attested_at = self.clock()
-        attested = _attest(csr, signer, cluster)
+        attested = await _attest(csr, signer, cluster)
 
         # 6. Decide, as a pure function of what was read; a refusal names every violation at once.
-        decision = decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
+        decision = await self._decide(csr, request, attested, signer, now)
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
-                return _refuse(trail, decision, csr, attested, cluster=cluster, now=now)
+                return await _refuse(trail, decision, csr, attested, cluster=cluster, now=now)
             if isinstance(decision, Deferral):
-                return _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
+                return await _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
 
             # 7. Build the TBSCertificate and lint it before the approval: a CSR that is Approved and gets no
             # certificate is never collected.
             key = self.keys[reference.cluster, csr.signer_name]
-            public_key = key.public_key()
+            public_key = await key.public_key()
             algorithm = issuer.confirm(signer.issuer, public_key)
             tbs = lint.lint(certificate.build(decision, signer.issuer, algorithm), decision, signer.issuer, algorithm)
             text = f"{decision.common_name} for {decision.component}"
@@ -177,29 +184,47 @@ class Pipeline:
             approved: CertificateSigningRequest | None = csr
             if APPROVED not in csr.conditions:
                 evidence = f"config={signer.configuration_digest} tbs-sha256={tbs.sha256}"
-                approved = cluster.approve(csr, evidence)
+                approved = await cluster.approve(csr, evidence)
             if approved is None:
-                return _ignore(trail, IgnoreReason.GONE)
+                return await _ignore(trail, IgnoreReason.GONE)
 
             # 9. Record the intent, sign, and verify the signature with the pinned CA key: no signature is without a
             # record, and no record without its end.
             self._expect_fresh(attested_at)
-            trail.record("intent", "NOTICE", f"about to sign {text}", facts)
-            with _accounting_for(trail, facts):
-                signature = key.sign(tbs, algorithm, public_key)
-                facts |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
+            attempts = Attempts()
+            async with _intent(trail, text, facts, attempts):
+                signature = await key.sign(tbs, algorithm, public_key, attempts)
+                facts["kms_milliseconds"] = signature.milliseconds
                 issued = certificate.assemble(tbs, signature.value, signer.issuer, algorithm)
                 facts["certificate_sha256"] = issued.sha256
 
                 # 10. Write the certificate into the status; the API server lets it be written once.
-                written = cluster.write_certificate(approved, issued.pem)
+                written = await cluster.write_certificate(approved, issued.pem)
 
             # 11. Record the outcome, after the write, because only a certificate in the status is issued.
+            facts["kms_attempts"] = attempts.count
             if written is None:
-                trail.record("abandoned", "INFO", "the CSR is gone; the function discarded its certificate", facts)
+                await trail.record(
+                    "abandoned", "INFO", "the CSR is gone; the function discarded its certificate", facts
+                )
                 return Ignored(reason=IgnoreReason.GONE)
-            trail.record("issued", "NOTICE", f"issued {text}", facts)
+            await trail.record("issued", "NOTICE", f"issued {text}", facts)
             return Issued(tbs_sha256=tbs.sha256)
+
+    async def _decide(
+        self,
+        csr: CertificateSigningRequest,
+        request: CertificationRequest | Violation,
+        attested: Attestation,
+        signer: Signer,
+        now: datetime,
+    ) -> Permit | Refusal | Deferral:
+        """Decides; in a thread if the key is an RSA key, because `public_key.weakness` takes up to 75 ms of CPU."""
+        decision = partial(decide, csr=csr, request=request, attestation=attested, signer=signer, now=now)
+        key = None if isinstance(request, Violation) else request.public_key
+        if key is None or not key.rsa:
+            return decision()
+        return await asyncio.get_running_loop().run_in_executor(self.threads, decision)
 
     def _expect_fresh(self, attested_at: float) -> None:
         """Refuses to act on an old attestation: the pod may be gone by now.
@@ -225,7 +250,7 @@ class Pipeline:
             raise ItemError(str(error)) from error
 
 
-def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
+async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
     """Attests the requester's pod; reads its node only where the node's addresses are certified."""
     identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
@@ -235,14 +260,14 @@ def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) ->
         # `decide` refuses it for that. Its pod is not read: the function may read pods of the profile's namespaces
         # only, and a forbidden read is an operator's fault, for which everybody would have to wait.
         return Attestation(identity=identity, pod=None, violations=())
-    pod, node = cluster.get_pod(identity), None
+    pod, node = await cluster.get_pod(identity), None
     if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
         # A pod that is not scheduled has no node; without a name the call would list all nodes, which is forbidden.
-        node = (cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
+        node = (await cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
     return attestation.attest(identity, pod, node)
 
 
-def _refuse(
+async def _refuse(
     trail: AuditTrail,
     refusal: Refusal,
     csr: CertificateSigningRequest,
@@ -259,55 +284,58 @@ def _refuse(
     message = describe(refusal.violations)
     if attested.pod is not None and attested.identity is not None:
         try:
-            cluster.report_on_pod(attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now)
+            await cluster.report_on_pod(
+                attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now
+            )
         except SignerError as error:  # the refusal stands; only its note is missing
-            trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
+            await trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
     write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
-    if write(csr, refusal.reason, message) is None:
-        return _ignore(trail, IgnoreReason.GONE)
+    if await write(csr, refusal.reason, message) is None:
+        return await _ignore(trail, IgnoreReason.GONE)
     codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
     facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested)}
-    trail.record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
+    await trail.record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
     return Refused(reason=refusal.reason, codes=codes)
 
 
-def _defer(
+async def _defer(
     trail: AuditTrail, reason: str, retry_after: int, facts: Mapping[str, object] = MappingProxyType({})
 ) -> Deferred:
     """Leaves the CSR as it is; the exporter sends this event again."""
-    trail.record("deferred", "INFO", f"deferred: {reason}", {"reason": reason, **facts})
+    await trail.record("deferred", "INFO", f"deferred: {reason}", {"reason": reason, **facts})
     return Deferred(reason=reason, retry_after=retry_after)
 
 
-def _ignore(trail: AuditTrail, reason: IgnoreReason) -> Ignored:
-    trail.record("ignored", "INFO", f"nothing to do: {reason}", {"reason": reason})
+async def _ignore(trail: AuditTrail, reason: IgnoreReason) -> Ignored:
+    await trail.record("ignored", "INFO", f"nothing to do: {reason}", {"reason": reason})
     return Ignored(reason=reason)
 
 
-def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Signer) -> Ignored:
+async def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Signer) -> Ignored:
     """Ignores a CSR that has its certificate; one that this issuer did not sign for its key is worth an alarm."""
     reason = IgnoreReason.ISSUED
     present = signer.issuer.issued(csr.certificate)
     if present is None or not certificate.is_for(present, pkcs10.parse(csr.request)):
         message = "the CSR holds a certificate that this issuer did not sign for its key"
-        trail.record("ignored", "ERROR", message, {"reason": reason})
+        await trail.record("ignored", "ERROR", message, {"reason": reason})
     else:
         facts = {"reason": reason, "tbs_sha256": certificate.tbs_sha256(present)}
-        trail.record("ignored", "INFO", f"nothing to do: {reason}", facts)
+        await trail.record("ignored", "INFO", f"nothing to do: {reason}", facts)
     return Ignored(reason=reason)
 
 
-@contextmanager
-def _accounting_for(trail: AuditTrail, facts: Mapping[str, object]) -> Iterator[None]:
-    """Records the end of an intent if signing or writing fails: its hash, and how often KMS was asked."""
+@asynccontextmanager
+async def _intent(trail: AuditTrail, text: str, facts: Mapping[str, object], attempts: Attempts) -> AsyncIterator[None]:
+    """Records an intent, and its end if signing or writing fails or is cancelled: its hash, and the calls of KMS."""
     try:
+        await trail.record("intent", "NOTICE", f"about to sign {text}", facts)
         yield
-    except Exception as error:
-        severity, attempts = "ERROR", 0
-        if isinstance(error, SignerError):
-            severity, attempts = error.severity, error.attempts
-        facts = {"kms_attempts": attempts, **facts, "fault": type(error).__name__}
-        trail.record("abandoned", severity, "signing or writing failed after the intent", facts)
+    except AuditError:  # there is no intent
+        raise
+    except BaseException as error:
+        severity = error.severity if isinstance(error, SignerError) else "ERROR"
+        facts = {"kms_attempts": attempts.count, **facts, "fault": type(error).__name__}
+        await trail.record("abandoned", severity, "signing or writing failed after the intent", facts)
         raise
 
 

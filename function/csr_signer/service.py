@@ -2,36 +2,44 @@
 
 import contextlib
 import os
-import threading
+import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from werkzeug.wrappers import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
+from csr_signer import field_error
 from csr_signer.audit import Audit, AuditRecord, fault
 from csr_signer.ca import issuer
 from csr_signer.cluster.client import KubernetesCluster
-from csr_signer.cluster.credentials import api_client
+from csr_signer.cluster.session import session
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import loader
 from csr_signer.configuration.loader import Configuration
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
 from csr_signer.events import cloud_event
 from csr_signer.events.cloud_event import RequestReference
-from csr_signer.kms.client import Connection, connect
+from csr_signer.kms.client import connect
 from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Pipeline
 from csr_signer.policy.signer import Signer
+from csr_signer.shutdown import Shutdown
 from csr_signer.single_flight import SingleFlight
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """Environment variable that names the configuration document."""
-THREADS: Final = "THREADS"
-"""Environment variable of functions-framework: how many requests a process serves at a time."""
+CONCURRENCY: Final = "CSR_SIGNER_CONCURRENCY"
+"""Environment variable that says how many requests Cloud Run gives this process at a time."""
+DEFAULT_CONCURRENCY: Final = 80
+"""Cloud Run's own default."""
+THREADS: Final = 2
+"""Threads for long computations: with one, a check of an RSA-8192 key would delay those of smaller keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +50,7 @@ class Loaded:
     pipeline: Pipeline
 
 
-def load(audit: Audit) -> Loaded:
+async def load(audit: Audit) -> Loaded:
     """Reads the configuration document that the environment names, and connects the pipeline to what it names.
 
     Raises:
@@ -54,26 +62,27 @@ def load(audit: Audit) -> Loaded:
             f"environment variable {CONFIGURATION}: Required value: the path of the configuration document"
         )
     settings = loader.load(Path(path))
-    client = Connection(
-        lambda: connect(
-            endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
-        )
+    kms = await connect(
+        endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint
     )
     keys = {
         name: CloudKmsKey(
-            client=client,
+            connection=kms,
             key_version=signer.issuer.key_version,
             protection_level=signer.issuer.protection_level,
         )
         for name, signer in settings.signers.items()
     }
-    clusters = {name: KubernetesCluster(api_client(cluster)) for name, cluster in settings.clusters.items()}
+    clusters = {name: KubernetesCluster(session(cluster)) for name, cluster in settings.clusters.items()}
     limiter = ConcurrencyLimiter(clusters=len(clusters), concurrency=concurrency())
-    pipeline = Pipeline(clusters=clusters, signers=settings.signers, keys=keys, audit=audit, limiter=limiter)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="judge")
+    pipeline = Pipeline(
+        clusters=clusters, signers=settings.signers, keys=keys, audit=audit, limiter=limiter, threads=threads
+    )
     return Loaded(configuration=settings, pipeline=pipeline)
 
 
-def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now: datetime) -> None:
+async def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now: datetime) -> None:
     """Records every CA that must be rotated, so that alerting can tell the operator in time.
 
     Raises:
@@ -92,27 +101,28 @@ def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now
             record = AuditRecord(
                 event="issuer_expiry", severity=expiry.severity, message=expiry.message, csr_uid="", facts=facts
             )
-            audit.record(record)
+            await audit.record(record)
 
 
 class OnceADay:
     """Does something with the first request of each day (UTC); what fails is tried again with the next request."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._running = False
         self._day: date | None = None
 
-    def run(self, day: date, action: Callable[[], None]) -> None:
-        """Runs the action unless it was done on that day, or another thread is at it."""
-        if not self._lock.acquire(blocking=False):
+    async def run(self, day: date, action: Callable[[], Awaitable[None]]) -> None:
+        """Runs the action unless it was done on that day, or another request is at it."""
+        # A request that was held up over midnight is no new day.
+        if self._running or (self._day is not None and day <= self._day):
             return
+        self._running = True
         try:
-            if self._day is None or day > self._day:  # a request that was held up over midnight is no new day
-                with contextlib.suppress(SignerError):
-                    action()
-                    self._day = day
+            with contextlib.suppress(SignerError):
+                await action()
+                self._day = day
         finally:
-            self._lock.release()
+            self._running = False
 
 
 class Service:
@@ -127,49 +137,61 @@ class Service:
         self._loaded: Loaded | None = None
         self._loading: SingleFlight[Loaded] = SingleFlight()
         self._daily = OnceADay()
+        self._shutdown: Shutdown | None = None
 
-    def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Answers any request; every fault is one record and one answer."""
+        if self._shutdown is None:
+            self._shutdown = Shutdown()
+            self._shutdown.listen()
         reference: RequestReference | None = None
         try:
-            loaded = self._loaded or self._loading.get(self._load)
-            reference = cloud_event.receive(request, loaded.configuration.clusters)
-            now = datetime.now(UTC)
-            self._daily.run(now.date(), lambda: self._record_expiries(loaded, now))
-            return cloud_event.answer(loaded.pipeline.process(reference, now))
+            with self._shutdown.admit():
+                loaded = self._loaded or await self._loading.get(self._load)
+                reference = await cloud_event.receive(request, loaded.configuration.clusters)
+                now = datetime.now(UTC)
+                await self._daily.run(now.date(), lambda: self._record_expiries(loaded, now))
+                return cloud_event.answer(await loaded.pipeline.process(reference, now))
         except SignerError as error:
-            return self._fault(error, reference)
+            return await self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
-            return self._fault(_unexpected(error), reference)
+            return await self._fault(_unexpected(error), reference)
 
-    def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
+    async def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
         try:
-            record_expiries(loaded.configuration.signers, self._audit, now)
+            await record_expiries(loaded.configuration.signers, self._audit, now)
         except SignerError:
             raise
         except Exception as error:  # noqa: BLE001 - a failed warning must not stop the service
-            self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
+            await self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
 
-    def _load(self) -> Loaded:
-        if self._loaded is None:
-            self._loaded = load(self._audit)
+    async def _load(self) -> Loaded:
+        self._loaded = await load(self._audit)
         return self._loaded
 
-    def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
+    async def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
         record, trace_id = fault(error, csr_uid="", event_id=""), ""
         if reference is not None:
             trace_id = reference.trace_id
             record = fault(error, csr_uid=reference.uid, event_id=reference.event_id, cluster=reference.cluster)
         try:
-            self._audit.record(record, trace_id=trace_id)
+            await self._audit.record(record, trace_id=trace_id)
         except SignerError as failure:
             return cloud_event.answer_fault(failure)
         return cloud_event.answer_fault(error)
 
 
 def concurrency() -> int:
-    """Returns how many requests functions-framework serves at a time, by its own rule (`GunicornApplication`)."""
-    return int(os.environ.get(THREADS, (os.cpu_count() or 1) * 4))
+    """Returns how many requests Cloud Run gives this process at a time.
+
+    Raises:
+        ConfigurationError: the environment variable holds no such number.
+    """
+    text = os.environ.get(CONCURRENCY, str(DEFAULT_CONCURRENCY))
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        message = field_error.invalid(f"environment variable {CONCURRENCY}", text, "must be a number from 1 to 1000")
+        raise ConfigurationError(message)
+    return int(text)
 
 
 def _unexpected(error: Exception) -> ItemError:

@@ -1,25 +1,25 @@
-"""One fetch at a time for many threads: threads that come meanwhile get its result, or its failure.
+"""One fetch at a time for many requests: requests that come meanwhile get its result, or its failure.
 
-A lock held over a network call would let waits add up: the tenth thread would wait ten timeouts.
+A lock held over a network call would let waits add up: the tenth request would wait ten timeouts.
 """
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs at most one fetch at any time."""
+    """Runs at most one fetch at any time, on one event loop."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._running: Future[T] | None = None
+        self._running: asyncio.Task[T] | None = None
 
-    def get(self, fetch: Callable[[], T]) -> T:
+    async def get(self, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Returns the result of a fetch: this one, or the one that runs already.
+
+        A caller that is cancelled leaves; the fetch goes on for the others.
 
         Args:
             fetch: bounded in time by itself.
@@ -27,15 +27,12 @@ class SingleFlight(Generic[T]):
         Raises:
             Exception: the fetch raised it.
         """
-        with self._guard:
-            mine = self._running is None
-            running = self._running = self._running or Future()
-        if mine:
-            try:
-                running.set_result(fetch())
-            except BaseException as error:  # noqa: BLE001 - every waiter must learn of it; `result` raises it here too
-                running.set_exception(error)
-            finally:
-                with self._guard:
-                    self._running = None
-        return running.result()
+        if self._running is None:
+            self._running = asyncio.create_task(fetch())
+            self._running.add_done_callback(self._end)
+        return await asyncio.shield(self._running)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        self._running = None
+        if not task.cancelled():
+            task.exception()  # marks it as seen: every caller may have left

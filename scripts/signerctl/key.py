@@ -1,6 +1,9 @@
 """The key in Cloud KMS, opened as the function opens it: the same client, the same checks, the same algorithms."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -12,8 +15,10 @@ from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.client import connect
-from csr_signer.kms.key import CloudKmsKey, Signature
+from csr_signer.kms.key import Attempts, CloudKmsKey, Signature
 from signerctl.program import CommandError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +37,24 @@ class KmsOptions:
     protection_level: str
     signature_hash: str | None
 
-    def key(self, key_version: str) -> CloudKmsKey:
-        """The key version, not asked anything yet.
+    def ask(self, key_version: str, question: Callable[[CloudKmsKey], Awaitable[T]]) -> T:
+        """Opens a connection, asks one question about a key version, and returns the answer.
 
         Raises:
-            ConfigurationError: no credentials.
+            SignerError: as the question, and without credentials.
         """
-        client = connect(endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint)
-        return CloudKmsKey(client=client, key_version=key_version, protection_level=self.protection_level)
+        return asyncio.run(self._ask(key_version, question))
+
+    async def _ask(self, key_version: str, question: Callable[[CloudKmsKey], Awaitable[T]]) -> T:
+        connection = await connect(
+            endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint
+        )
+        try:
+            return await question(
+                CloudKmsKey(connection=connection, key_version=key_version, protection_level=self.protection_level)
+            )
+        finally:
+            await connection.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +72,18 @@ class SigningKey:
     algorithm: SignatureAlgorithm
     public_key: PublicKeyTypes
     subject_public_key_info: bytes
-    _key: CloudKmsKey
+    _options: KmsOptions
     _answer: KmsPublicKey
 
-    def sign(self, tbs: TBSCertificate) -> Signature:
+    def sign(self, tbs: TBSCertificate, attempts: Attempts) -> Signature:
         """A signature over cleared bytes; that it verifies is `verifies`' question.
 
         Raises:
             SignerError: as `CloudKmsKey.sign`.
         """
-        return self._key.sign(tbs, self.algorithm, self._answer)
+        return self._options.ask(
+            self.key_version, lambda key: key.sign(tbs, self.algorithm, self._answer, attempts)
+        )
 
     def verifies(self, *, signature: bytes, data: bytes) -> bool:
         """Whether a signature over data is by this key."""
@@ -80,8 +97,7 @@ def opened(key_version: str, options: KmsOptions) -> SigningKey:
         SignerError: KMS does not answer, or not for us: the key version is disabled, destroyed, unknown or forbidden.
         CommandError: too weak a protection, or an algorithm that signs no certificates here.
     """
-    key = options.key(key_version)
-    answer = _protected(key, options)
+    answer = _protected(key_version, options)
     algorithm = _algorithm(key_version, answer, options.signature_hash)
     public_key = parsed(answer.pem)
     return SigningKey(
@@ -89,7 +105,7 @@ def opened(key_version: str, options: KmsOptions) -> SigningKey:
         algorithm=algorithm,
         public_key=public_key,
         subject_public_key_info=subject_public_key_info(public_key),
-        _key=key,
+        _options=options,
         _answer=answer,
     )
 
@@ -100,14 +116,14 @@ def held(key_version: str, options: KmsOptions) -> bytes:
     Raises:
         SignerError, CommandError: as `opened`.
     """
-    return subject_public_key_info(parsed(_protected(options.key(key_version), options).pem))
+    return subject_public_key_info(parsed(_protected(key_version, options).pem))
 
 
-def _protected(key: CloudKmsKey, options: KmsOptions) -> KmsPublicKey:
-    answer = key.public_key()
+def _protected(key_version: str, options: KmsOptions) -> KmsPublicKey:
+    answer = options.ask(key_version, lambda key: key.public_key())
     if not protects(answer.protection_level, options.protection_level):
         raise CommandError(
-            f"key version {key.key_version}: protection level is {answer.protection_level}: must be at least"
+            f"key version {key_version}: protection level is {answer.protection_level}: must be at least"
             f" {options.protection_level}: use a key of that level, or accept less with --protection-level"
         )
     return answer

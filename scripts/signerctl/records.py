@@ -13,6 +13,7 @@ from typing import TypeVar
 from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
 from csr_signer.issuance.lint import TBSCertificate
+from csr_signer.kms.key import Attempts
 from signerctl.key import SigningKey
 from signerctl.program import CommandError
 
@@ -57,17 +58,17 @@ def signed(
         **facts,
     }
     _record(audit, "intent", "NOTICE", f"about to sign {what}", known)
+    attempts = Attempts()
     try:
-        signature = key.sign(tbs)
-        known |= {"kms_attempts": signature.attempts, "kms_milliseconds": signature.milliseconds}
+        signature = key.sign(tbs, attempts)
+        known["kms_milliseconds"] = signature.milliseconds
         yield assemble(tbs, signature.value, key)
     except BaseException as error:  # an interrupt too: KMS may have signed
-        fault = error if isinstance(error, SignerError) else None
-        severity = "ERROR" if fault is None else fault.severity
-        if fault is not None and fault.attempts:
-            known.setdefault("kms_attempts", fault.attempts)
-        _record(audit, "abandoned", severity, f"signing failed for {what}", {**known, "fault": type(error).__name__})
+        severity = error.severity if isinstance(error, SignerError) else "ERROR"
+        known |= {"kms_attempts": attempts.count, "fault": type(error).__name__}
+        _record(audit, "abandoned", severity, f"signing failed for {what}", known)
         raise
+    known["kms_attempts"] = attempts.count
     try:
         _record(audit, "issued", "NOTICE", f"signed {what}", known)
     except SignerError as error:
@@ -77,7 +78,7 @@ def signed(
 
 
 def _record(audit: Audit, event: str, severity: str, message: str, facts: Mapping[str, object]) -> None:
-    audit.record(AuditRecord(event=event, severity=severity, message=message, csr_uid="", facts=facts))
+    audit.record_now(AuditRecord(event=event, severity=severity, message=message, csr_uid="", facts=facts))
 
 
 def _to_standard_error(line: bytes) -> None:

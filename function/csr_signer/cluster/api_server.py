@@ -1,24 +1,22 @@
 """One API server: HTTP exchanges in bounded time and size, and the probes that tell a global fault from an item's.
 
 A probe asks the API server something that names no CSR, pod, node or Event. No requester can influence its answer.
-The kubernetes package's `ApiClient` does the HTTP. Its generated API classes are not loaded: they cost a second at
-start and validate what the API server has validated.
 """
 
 import json
 import re
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote as percent_encode
 
-import urllib3
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
+import aiohttp
+import yarl
 
-from csr_signer.cluster.credentials import BEARER
+from csr_signer.cluster.session import Session
 from csr_signer.errors import ConfigurationError, UnavailableError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
@@ -27,7 +25,6 @@ SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes each `<`, `>` and `&` as six."""
-_PIECE: Final = 64 * 1024
 _LONGEST_RETRY_AFTER: Final = 60
 _TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -141,15 +138,15 @@ class ApiServer:
     """One API server, as the function.
 
     Args:
-        client: authenticated, without retries and redirects.
+        session: authenticated, without retries and redirects.
     """
 
-    def __init__(self, client: ApiClient) -> None:
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._user: SingleFlight[str] = SingleFlight()
         self._rights: dict[Right, SingleFlight[bool]] = {}
 
-    def exchange(
+    async def exchange(
         self,
         method: str,
         path: str,
@@ -172,27 +169,35 @@ class ApiServer:
         Raises:
             UnavailableError: there is no credential.
         """
-        headers = {"Accept": "application/json", "Content-Type": media_type}
-        serialized = self._client.param_serialize(
-            method, path, path_params=dict(names), header_params=headers, body=body, auth_settings=[BEARER]
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": media_type,
+            **await self._session.authorization(),
+        }
+        segments = {name: percent_encode(text, safe="") for name, text in names.items()}
+        url = yarl.URL(self._session.server + path.format(**segments), encoded=True)
+        content = None if body is None else json.dumps(body).encode()
+        timeout = aiohttp.ClientTimeout(
+            total=patience.whole, sock_connect=patience.connect, sock_read=patience.read, ceil_threshold=patience.whole
         )
-        deadline = time.monotonic() + patience.whole
+        answer = bytearray()
         try:
-            response = self._client.call_api(*serialized, _request_timeout=(patience.connect, patience.read))
-            # Read to its end: an unread response closes its connection, and the next call would pay for TLS.
-            content = bytearray()
-            for part in response.response.stream(_PIECE):
-                content += part
-                if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
-                    response.response.close()
-                    too_large = len(content) > LARGEST_ANSWER
-                    cause = f"more than {LARGEST_ANSWER} bytes" if too_large else f"more than {patience.whole:g} s"
-                    return NoAnswer(cause=f"the response takes {cause}")
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            request = self._session.http.request(
+                method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
+            )
+            async with request as response:
+                # Read to its end: an unread response closes its connection, and the next call would pay for TLS.
+                async for part in response.content.iter_any():
+                    answer += part
+                    if len(answer) > LARGEST_ANSWER:
+                        response.close()
+                        return NoAnswer(cause=f"the response takes more than {LARGEST_ANSWER} bytes")
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a timeout is an OSError
             return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
-        return Answer(status=response.status, body=bytes(content), retry_after=_retry_after(response.headers))
+        return Answer(status=response.status, body=bytes(answer), retry_after=_retry_after(response.headers))
 
-    def confirm(self, rights: Sequence[Right] = ()) -> str:
+    async def confirm(self, rights: Sequence[Right] = ()) -> str:
         """Makes sure that the API server serves the function; what failed then concerns one item alone.
 
         Args:
@@ -205,15 +210,15 @@ class ApiServer:
             ConfigurationError: a right, the credential or the CA is wrong.
             UnavailableError: the API server does not answer.
         """
-        user = self._user.get(self._ask_user)
+        user = await self._user.get(self._ask_user)
         for right in rights:
-            if self._rights.setdefault(right, SingleFlight()).get(lambda right=right: self._lacks(right)):  # type: ignore[misc]
+            if await self._rights.setdefault(right, SingleFlight()).get(partial(self._lacks, right)):
                 raise ConfigurationError(f"API server: Forbidden: {user} must have the right to {right}")
         return user
 
-    def _ask_user(self) -> str:
+    async def _ask_user(self) -> str:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        answer = self.exchange("POST", SELF_REVIEWS, {}, body, patience=OF_PROBE)
+        answer = await self.exchange("POST", SELF_REVIEWS, {}, body, patience=OF_PROBE)
         if isinstance(answer, NoAnswer):
             if answer.untrusted:
                 raise ConfigurationError("API server: its certificate must be issued by the configured CA")
@@ -232,11 +237,14 @@ class ApiServer:
             f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
         )
 
-    def _lacks(self, right: Right) -> bool:
+    async def _lacks(self, right: Right) -> bool:
         """Tells whether the API server denies the right for each name; what it does not answer is not confirmed."""
-        return all(self._denies(right, name) for name in right.names or ("",))
+        for name in right.names or ("",):
+            if not await self._denies(right, name):
+                return False
+        return True
 
-    def _denies(self, right: Right, name: str) -> bool:
+    async def _denies(self, right: Right, name: str) -> bool:
         attributes = {
             "verb": right.verb,
             "group": right.group,
@@ -249,7 +257,7 @@ class ApiServer:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
         }
-        answer = self.exchange("POST", ACCESS_REVIEWS, {}, body, patience=OF_PROBE)
+        answer = await self.exchange("POST", ACCESS_REVIEWS, {}, body, patience=OF_PROBE)
         if isinstance(answer, NoAnswer) or not answer.ok:
             return False
         try:

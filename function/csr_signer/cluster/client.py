@@ -12,9 +12,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from kubernetes.client import ApiClient
-
 from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.cluster.session import Session
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
@@ -39,55 +38,57 @@ class KubernetesCluster:
     """One cluster's API server.
 
     Args:
-        client: authenticated, without retries and redirects.
+        session: authenticated, without retries and redirects.
     """
 
-    def __init__(self, client: ApiClient) -> None:
-        self._api = ApiServer(client)
+    def __init__(self, session: Session) -> None:
+        self._api = ApiServer(session)
 
-    def get_csr(self, name: str) -> CertificateSigningRequest | None:
+    async def get_csr(self, name: str) -> CertificateSigningRequest | None:
         """Reads the CSR of a name.
 
         Raises:
             ItemError: the API server answers this call with a fault, but serves the function.
             UnavailableError, ConfigurationError: it does not serve the function. All as of every call of this class.
         """
-        answer = self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
-        return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
+        answer = await self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
+        return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
 
-    def get_pod(self, identity: PodIdentity) -> Pod | None:
+    async def get_pod(self, identity: PodIdentity) -> Pod | None:
         """Reads the pod of a namespace and name; whether it is the token's is `attest`'s question."""
         namespace, name = identity.namespace, identity.pod_name
         # A right that is missing in one namespace concerns its pods alone, so it is not asked for.
-        answer = self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
-        return self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
+        answer = await self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
+        return await self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
 
-    def get_node(self, name: str) -> Node | None:
+    async def get_node(self, name: str) -> Node | None:
         """Reads a node, as the pod's spec names it."""
-        answer = self._call("GET", NODES, {"name": name}, kind="nodes")
-        return self._read(answer, lambda body: Node.from_api(body, name=name))
+        answer = await self._call("GET", NODES, {"name": name}, kind="nodes")
+        return await self._read(answer, lambda body: Node.from_api(body, name=name))
 
-    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
+    async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
         """Adds Approved, to a CSR of a configured signerName. None: the CSR is gone.
 
         Raises:
             ConflictError: it was modified since it was read.
         """
-        return self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
+        return await self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
 
-    def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+    async def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
         """Adds Denied; as `approve`."""
-        return self._patch(csr, "approval", _with(csr, DENIED, reason, message))
+        return await self._patch(csr, "approval", _with(csr, DENIED, reason, message))
 
-    def fail(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+    async def fail(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
         """Adds Failed; as `approve`."""
-        return self._patch(csr, "status", _with(csr, FAILED, reason, message))
+        return await self._patch(csr, "status", _with(csr, FAILED, reason, message))
 
-    def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
+    async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
         """Stores the certificate, which the API server lets be written once; as `approve`."""
-        return self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
+        return await self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
 
-    def report_on_pod(self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime) -> None:
+    async def report_on_pod(
+        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
+    ) -> None:
         """Creates an Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
 
         Its name follows from the CSR's uid, so that a repeated refusal is one Event.
@@ -119,11 +120,11 @@ class KubernetesCluster:
             "count": 1,
         }
         try:
-            self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
+            await self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
         except ConflictError:
             return  # it was reported before
 
-    def _patch(
+    async def _patch(
         self, csr: CertificateSigningRequest, subresource: str, status: Mapping[str, Any]
     ) -> CertificateSigningRequest | None:
         """Changes the status, and nothing else: a requester's metadata may hold bytes that JSON cannot carry.
@@ -132,7 +133,7 @@ class KubernetesCluster:
         keeps them. The resourceVersion makes it a conflict where anything changed, a CSR of another uid among it.
         """
         body = {"metadata": {"uid": csr.uid, "resourceVersion": csr.resource_version}, "status": status}
-        answer = self._call(
+        answer = await self._call(
             "PATCH",
             f"{CSRS}/{subresource}",
             {"name": csr.name},
@@ -140,9 +141,9 @@ class KubernetesCluster:
             kind=_RESOURCE,
             rights=_rights_to_write(subresource, csr.signer_name),
         )
-        return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=csr.name))
+        return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=csr.name))
 
-    def _call(
+    async def _call(
         self,
         method: str,
         path: str,
@@ -164,9 +165,9 @@ class KubernetesCluster:
         """
         where = f"API server: {method} {path}"
         media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
-        answer = self._api.exchange(method, path, names, body, media_type=media_type)
+        answer = await self._api.exchange(method, path, names, body, media_type=media_type)
         if isinstance(answer, NoAnswer):
-            self._api.confirm()
+            await self._api.confirm()
             raise ItemUnavailableError(f"{where}: {answer.cause}")
         if answer.ok:
             return answer.body
@@ -177,19 +178,19 @@ class KubernetesCluster:
         text = f"{where}: {answer.status}: {said}"
         if answer.status == HTTPStatus.CONFLICT:
             raise ConflictError(text)
-        user = self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
+        user = await self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
         if is_refusal(answer):
             raise ItemError(f"{text} (for {user})")
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
-    def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
+    async def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
         """Parses the object in a successful response; None where it is gone."""
         if body is None:
             return None
         try:
             return read(body)
         except UnavailableError as error:  # a server in between may have made it up, of this item or of all
-            self._api.confirm()
+            await self._api.confirm()
             raise ItemUnavailableError(str(error)) from error
 
 

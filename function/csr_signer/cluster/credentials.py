@@ -1,22 +1,14 @@
-"""How the function proves itself to an API server, and the HTTP client that does so.
+"""Google tokens by which the function proves itself to an API server."""
 
-No redirects are followed and no proxies are taken from the environment: a token goes to the configured server or
-nowhere.
-"""
-
+import asyncio
 import json
-import ssl
 from typing import Final
 
 import google.auth.exceptions
 import urllib3
-import yaml
 from google.auth import compute_engine, impersonated_credentials
 from google.auth.credentials import Credentials
 from google.auth.transport import urllib3 as google_transport
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import load_kube_config
-from kubernetes.config.config_exception import ConfigException
 
 from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import ConfigurationError, UnavailableError
@@ -29,94 +21,30 @@ SCOPES: Final = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/userinfo.email",
 )
-CONNECTIONS: Final = 64
-# What reading a kubeconfig, or a CA file, raises where it is not right.
-_UNUSABLE: Final = (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError)
-BEARER: Final = "BearerToken"
-"""Name of the client's authentication setting that puts a token into requests."""
-
-
-def api_client(cluster: ClusterConfiguration) -> ApiClient:
-    """Makes a client of one cluster's API server, as its configuration says.
-
-    Raises:
-        ConfigurationError: the kubeconfig or the CA cannot be used.
-    """
-    settings = Configuration()
-    ways = cluster.authentication
-    try:
-        if ways.kubeconfig is not None:
-            _use_kubeconfig(settings, ways.kubeconfig)
-        else:
-            settings.host = (cluster.server or "").rstrip("/")
-            settings.ssl_ca_cert = cluster.certificate_authority
-            settings.refresh_api_key_hook = BearerToken(_google_credentials(cluster)).put  # type: ignore[assignment]  # the client declares its hook as None
-            settings.api_key_prefix[BEARER] = "Bearer"
-            settings.api_key[BEARER] = ""
-        settings.proxy = None
-        settings.retries = False  # neither retries nor redirects: urllib3 then returns the answer as it is
-        settings.connection_pool_maxsize = CONNECTIONS
-        client = ApiClient(settings)
-        _share_tls(client, settings)
-    except _UNUSABLE as error:
-        where = "kubeconfig" if ways.kubeconfig is not None else "certificate_authority"
-        raise ConfigurationError(f"clusters: {cluster.source!r}: {where}: {quote(str(error))}") from error
-    return client
-
-
-def _use_kubeconfig(settings: Configuration, path: str) -> None:
-    load_kube_config(config_file=path, client_configuration=settings)
-    if not settings.verify_ssl:
-        raise ValueError("insecure-skip-tls-verify is not allowed")
-    if not settings.cert_file and not settings.api_key.get(BEARER):
-        # Otherwise requests would be anonymous, and an object that an anonymous user cannot see looks absent.
-        raise ValueError("it must give a client certificate or a token")
-
-
-def _share_tls(client: ApiClient, settings: Configuration) -> None:
-    """Gives all connections one TLS context.
-
-    urllib3 otherwise makes one for each, which reads the CA file again: 30 ms of CPU and a megabyte where that is the
-    system's roots, at the moment when a burst of requests opens all connections.
-    """
-    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-    # Python 3.13 began to refuse certificates without key identifiers, as older clusters have them; chain and host name
-    # are verified as before.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if settings.cert_file:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    client.rest_client.pool_manager.connection_pool_kw |= {
-        "ssl_context": context,
-        "ca_certs": None,
-        "cert_file": None,
-        "key_file": None,
-    }
 
 
 class BearerToken:
-    """Keeps a Google token fresh in a client's settings."""
+    """Keeps a Google token fresh. google-auth blocks, so it runs in a thread."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._fetch: SingleFlight[None] = SingleFlight()
         self._request = _short_request()
 
-    def put(self, settings: Configuration) -> None:
-        """Puts the token into the settings, and fetches it first where it is missing or about to expire.
+    async def get(self) -> str:
+        """Returns the token, and fetches it first where it is missing or about to expire.
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
             UnavailableError: the metadata server or IAM Credentials gives no token.
         """
         if not self._credentials.valid:
-            self._fetch.get(self._refresh)
-        settings.api_key[BEARER] = self._credentials.token or ""
+            await self._fetch.get(self._refresh)
+        return self._credentials.token or ""
 
-    def _refresh(self) -> None:
-        if self._credentials.valid:
-            return
+    async def _refresh(self) -> None:
         try:
-            self._credentials.refresh(self._request)
+            await asyncio.to_thread(self._credentials.refresh, self._request)
         except google.auth.exceptions.GoogleAuthError as error:
             refused = _refusal(error)
             if refused is not None:
@@ -141,7 +69,12 @@ def _short_request() -> google_transport.Request:
     return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 
-def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
+def google_credentials(cluster: ClusterConfiguration) -> Credentials:
+    """Returns the Google credentials that the cluster's configuration asks for, without a token yet.
+
+    Raises:
+        ConfigurationError: it asks for none.
+    """
     ways = cluster.authentication
     if ways.google_id_token is not None:
         return compute_engine.IDTokenCredentials(

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
-from werkzeug.exceptions import ClientDisconnected
-from werkzeug.wrappers import Request, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
@@ -31,10 +31,10 @@ _UNSAFE_IN_NAME: Final = re.compile(r"[/%\x00-\x1f\x7f]")
 _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRACE_PARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
-# What the SDK and werkzeug raise; RecursionError: JSON nested without end.
+# What the SDK and Starlette raise; RecursionError: JSON nested without end.
 _UNREADABLE: Final = (
     GenericException,
-    ClientDisconnected,
+    ClientDisconnect,
     ValueError,
     TypeError,
     AttributeError,
@@ -61,7 +61,7 @@ class RequestReference:
     trace_id: str
 
 
-def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
+async def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
     """Parses a request into the reference that its event holds.
 
     Args:
@@ -71,10 +71,11 @@ def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> R
     Raises:
         EventError: it is no event of ours; the text names the attribute, never its value.
     """
-    if request.content_length is None or request.content_length > LARGEST_EVENT:
+    length = request.headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,9}", length) or int(length) > LARGEST_EVENT:
         raise EventError(f"content-length: Invalid value: must be present, and at most {LARGEST_EVENT}")
     try:
-        event = from_http(dict(request.headers), request.get_data())
+        event = from_http(dict(request.headers), await request.body())
         attributes = event.get_attributes()
         data = event.get_data()
     except _UNREADABLE as error:
@@ -112,7 +113,7 @@ def answer_fault(error: SignerError) -> Response:
 
 def _response(status: int, body: Mapping[str, str], retry_after: int | None) -> Response:
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return Response(json.dumps(body), status=status, headers=headers, mimetype="application/json")
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/json")
 
 
 def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - any value of the event

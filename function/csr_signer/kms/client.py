@@ -1,19 +1,22 @@
-"""The client library's connection to Cloud KMS: how it is made, and how a dead one is replaced."""
+"""The connection to Cloud KMS: how it is made, and how a dead one is replaced."""
 
-import contextlib
-import threading
+import asyncio
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+import google.auth
 import google.auth.exceptions
-import grpc
+import grpc.aio
 from google.api_core import exceptions
+from google.api_core.gapic_v1 import routing_header
+from google.auth.credentials import Credentials
 from google.cloud import kms_v1
-from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcAsyncIOTransport
+from google.protobuf.message import DecodeError
 
 from csr_signer.errors import ConfigurationError
 
-T = TypeVar("T")
+Metadata = tuple[tuple[str, str], ...]
 
 PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 _CHANNEL_OPTIONS: Final = (
@@ -21,13 +24,13 @@ _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
     # After an outage gRPC would wait up to two minutes before it looks again; a pod waits 90 s in all.
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # Otherwise a new client would be given the dead connection of the one that it replaces.
+    # Otherwise a new connection would be given the dead one that it replaces.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
-def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> kms_v1.KeyManagementServiceClient:
-    """Makes a client; nothing else does.
+async def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> "Connection":
+    """Makes a connection; nothing else does. It belongs to the running event loop.
 
     Args:
         endpoint: host name of another TLS endpoint; None: the public one.
@@ -36,53 +39,95 @@ def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> k
     Raises:
         ConfigurationError: no credentials.
     """
+    if unsafe_plaintext_endpoint is not None:
+        address = unsafe_plaintext_endpoint
+        return Connection(
+            lambda: KeyManagementServiceGrpcAsyncIOTransport(
+                channel=grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+            )
+        )
     try:
-        if unsafe_plaintext_endpoint is not None:
-            channel = grpc.insecure_channel(unsafe_plaintext_endpoint, options=_CHANNEL_OPTIONS)
-            transport = KeyManagementServiceGrpcTransport(channel=channel)
-        else:
-            transport = KeyManagementServiceGrpcTransport(host=endpoint or PUBLIC_ENDPOINT, channel=_secure_channel)
-        return kms_v1.KeyManagementServiceClient(transport=transport)
+        credentials = await asyncio.to_thread(_credentials)  # it may ask the metadata server, and blocks
     except google.auth.exceptions.GoogleAuthError as error:
         raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
+    host = endpoint or PUBLIC_ENDPOINT
+    return Connection(
+        lambda: KeyManagementServiceGrpcAsyncIOTransport(host=host, credentials=credentials, channel=_secure_channel)
+    )
 
 
-def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - handed on as the transport gives them
+def _credentials() -> Credentials:
+    scopes = KeyManagementServiceGrpcAsyncIOTransport.AUTH_SCOPES
+    credentials, _ = google.auth.default(default_scopes=scopes)
+    return credentials
+
+
+def _secure_channel(host: str, **options: Any) -> grpc.aio.Channel:  # noqa: ANN401 - handed on as the transport gives them
     options["options"] = [*(options.get("options") or ()), *_CHANNEL_OPTIONS]
-    return KeyManagementServiceGrpcTransport.create_channel(host, **options)
+    return KeyManagementServiceGrpcAsyncIOTransport.create_channel(host, **options)
 
 
 class Connection:
-    """A client that is replaced once a question to it had no answer in time.
+    """A transport that is replaced once a call had no answer in time.
 
     Where the network forgets an established connection, its packets vanish and gRPC goes on using it for minutes.
 
     Args:
-        make: a new client, as `connect` does.
-
-    Raises:
-        ConfigurationError: no credentials.
+        make: a new transport.
     """
 
-    def __init__(self, make: Callable[[], kms_v1.KeyManagementServiceClient]) -> None:
+    def __init__(self, make: Callable[[], KeyManagementServiceGrpcAsyncIOTransport]) -> None:
         self._make = make
-        self._client = make()
-        self._guard = threading.Lock()
+        self._transport = make()
 
-    def get_public_key(self, **options: Any) -> kms_v1.PublicKey:  # noqa: ANN401 - the client's own
-        """Calls GetPublicKey."""
-        return self._ask(lambda client: client.get_public_key(**options))
+    async def get_public_key(self, request: kms_v1.GetPublicKeyRequest, *, seconds: float) -> kms_v1.PublicKey:
+        """Calls GetPublicKey.
 
-    def asymmetric_sign(self, **options: Any) -> kms_v1.AsymmetricSignResponse:  # noqa: ANN401 - the client's own
-        """Calls AsymmetricSign."""
-        return self._ask(lambda client: client.asymmetric_sign(**options))
+        Raises:
+            GoogleAPICallError: the status that ended the call. As of `asymmetric_sign`.
+        """
+        answer: kms_v1.PublicKey = await self._call(lambda transport: transport.get_public_key, request, seconds, ())
+        return answer
 
-    def _ask(self, question: Callable[[kms_v1.KeyManagementServiceClient], T]) -> T:
-        client = self._client
+    async def asymmetric_sign(
+        self, request: kms_v1.AsymmetricSignRequest, *, seconds: float, metadata: Metadata
+    ) -> kms_v1.AsymmetricSignResponse:
+        """Calls AsymmetricSign; `metadata` are further headers."""
+        answer: kms_v1.AsymmetricSignResponse = await self._call(
+            lambda transport: transport.asymmetric_sign, request, seconds, metadata
+        )
+        return answer
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._transport.close()
+
+    async def _call(
+        self,
+        method: Callable[[KeyManagementServiceGrpcAsyncIOTransport], Callable[..., Any]],
+        request: kms_v1.GetPublicKeyRequest | kms_v1.AsymmetricSignRequest,
+        seconds: float,
+        metadata: Metadata,
+    ) -> Any:  # noqa: ANN401 - the method's own response
+        transport = self._transport
+        # The location's front end finds the key by this header (Google AIP-4222).
+        routing = routing_header.to_grpc_metadata((("name", request.name),))
         try:
-            return question(client)
-        except exceptions.DeadlineExceeded:
-            # The old client is not closed: others may be waiting for it, and each replaces only the one that it used.
-            with self._guard, contextlib.suppress(ConfigurationError):
-                self._client = self._make() if self._client is client else self._client
-            raise
+            return await method(transport)(request, timeout=seconds, metadata=(routing, *metadata))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._transport is transport:
+                # The old one is not closed: other calls may wait for it, and each replaces only the one that it used.
+                self._transport = self._make()
+            raise _status(error) from error
+        except (ValueError, DecodeError) as error:
+            raise exceptions.Unknown(f"{type(error).__name__}: {error}") from error
+
+
+def _status(error: grpc.aio.AioRpcError) -> exceptions.GoogleAPICallError:
+    """Returns the status that ended a call, also where its details are garbage or name another code."""
+    status: exceptions.GoogleAPICallError
+    try:
+        status = exceptions.from_grpc_error(error)
+    except (ValueError, DecodeError):
+        status = exceptions.from_grpc_status(error.code(), f"{error.details()} (its details cannot be read)")
+    return status

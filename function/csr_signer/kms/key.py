@@ -6,21 +6,20 @@ the public key that KMS gave; `issuance.certificate` then verifies it with the p
 for once more; the time for all attempts is bounded far below the 90 s of Calico's client.
 """
 
+import asyncio
 import hashlib
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import google.auth.exceptions
 import google_crc32c
-import grpc
 from google.api_core import exceptions
 from google.cloud import kms_v1
-from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 
 from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
@@ -28,13 +27,12 @@ from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms import status
-from csr_signer.kms.client import Connection
+from csr_signer.kms.client import Connection, Metadata
 from csr_signer.kms.status import Status
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
 T = TypeVar("T")
-Metadata = tuple[tuple[str, str], ...]
 
 ATTEMPT_SECONDS: Final = 3.0
 OVERALL_SECONDS: Final = 10.0
@@ -58,13 +56,18 @@ class Signature:
 
     Attributes:
         value: PKCS#1 v1.5 or DER of ECDSA-Sig-Value.
-        attempts: how often KMS was asked; each may stand in its audit log.
         milliseconds: from first question to checked answer.
     """
 
     value: bytes
-    attempts: int
     milliseconds: int
+
+
+@dataclass(slots=True)
+class Attempts:
+    """How often KMS was asked to sign: each may have used the key and stand in its audit log, however it ended."""
+
+    count: int = 0
 
 
 class _WrongAnswerError(Exception):
@@ -75,22 +78,20 @@ class CloudKmsKey:
     """One key version. It signs cleared certificates and is not dressed up as a private key of a library.
 
     Args:
-        client: of Cloud KMS; a process that serves for long gives a `Connection`.
+        connection: to Cloud KMS.
         key_version: full resource name.
         protection_level: the least that is accepted of a signature.
     """
 
-    def __init__(
-        self, *, client: kms_v1.KeyManagementServiceClient | Connection, key_version: str, protection_level: str
-    ) -> None:
+    def __init__(self, *, connection: Connection, key_version: str, protection_level: str) -> None:
         self.key_version = key_version
-        self._client = client
+        self._connection = connection
         self._protection_level = protection_level
         self._fetch: SingleFlight[KmsPublicKey] = SingleFlight()
         self._fetched: tuple[KmsPublicKey, float] | None = None
         self._proved: KmsPublicKey | None = None
 
-    def public_key(self) -> KmsPublicKey:
+    async def public_key(self) -> KmsPublicKey:
         """Returns the public key, asked for once per process: GetPublicKey counts as a cryptographic request.
 
         Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
@@ -101,9 +102,11 @@ class CloudKmsKey:
             UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
             IntegrityError: KMS answers what cannot be right.
         """
-        return self._known() or self._fetch.get(self._fetch_public_key)
+        return self._known() or await self._fetch.get(self._fetch_public_key)
 
-    def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey) -> Signature:
+    async def sign(
+        self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey, attempts: Attempts
+    ) -> Signature:
         """Signs cleared bytes; nothing else is asked of KMS.
 
         Args:
@@ -111,6 +114,7 @@ class CloudKmsKey:
             algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
                 DigestInfo.
             public_key: what `issuer.confirm` was given; the signature must verify with it.
+            attempts: counted up before each call, so that the caller knows of it whatever happens.
 
         Raises:
             As `public_key`.
@@ -123,8 +127,9 @@ class CloudKmsKey:
         # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
         metadata = (("x-goog-request-reason", reason), *_trace(tbs))
 
-        def question(timeout: float) -> bytes:
-            signature = self._asymmetric_sign(algorithm, digest, metadata, timeout)
+        async def question(seconds: float) -> bytes:
+            attempts.count += 1
+            signature = await self._asymmetric_sign(algorithm, digest, metadata, seconds)
             verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
             got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
             if not verified:
@@ -132,28 +137,24 @@ class CloudKmsKey:
             _require(verified, "signature", got, "one that verifies with the key version's public key")
             return signature
 
-        value, attempts = self._ask(question)
+        value = await self._ask(question)
         self._proved = public_key
-        return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
+        return Signature(value=value, milliseconds=round(1000 * (time.monotonic() - started)))
 
     def _known(self) -> KmsPublicKey | None:
-        fetched = self._fetched  # once: another thread may forget it
+        fetched = self._fetched
         if self._proved is not None or fetched is None:
             return self._proved
         return fetched[0] if time.monotonic() - fetched[1] < RECHECK_SECONDS else None
 
-    def _fetch_public_key(self) -> KmsPublicKey:
-        known = self._known()
-        if known is not None:  # another thread has fetched it meanwhile
-            return known
-        key, _ = self._ask(self._get_public_key)
+    async def _fetch_public_key(self) -> KmsPublicKey:
+        key = await self._ask(self._get_public_key)
         self._fetched = key, time.monotonic()
-        return self._proved or key  # another thread may have proved its own meanwhile
+        return self._proved or key  # another request may have proved its own meanwhile
 
-    def _get_public_key(self, timeout: float) -> KmsPublicKey:
-        answer = _called(
-            lambda: self._client.get_public_key(request={"name": self.key_version}, retry=None, timeout=timeout)
-        )
+    async def _get_public_key(self, seconds: float) -> KmsPublicKey:
+        request = kms_v1.GetPublicKeyRequest(name=self.key_version)
+        answer = await self._connection.get_public_key(request, seconds=seconds)
         pem, algorithm = answer.pem.encode(), _enum_name(answer.algorithm)
         self._require_name(answer.name)
         _require_checksum("pem_crc32c", answer.pem_crc32c, pem)
@@ -162,19 +163,19 @@ class CloudKmsKey:
             _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
         return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
 
-    def _asymmetric_sign(
-        self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
+    async def _asymmetric_sign(
+        self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, seconds: float
     ) -> bytes:
         # Each attempt computes the checksum again, so a refused one means corruption on the way.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
-        request = {
-            "name": self.key_version,
-            field: content if algorithm.raw else {algorithm.digest.name: digest},
-            f"{field}_crc32c": google_crc32c.value(content),
-        }
-        answer = _called(
-            lambda: self._client.asymmetric_sign(request=request, retry=None, timeout=timeout, metadata=metadata)
+        request = kms_v1.AsymmetricSignRequest(
+            {
+                "name": self.key_version,
+                field: content if algorithm.raw else {algorithm.digest.name: digest},
+                f"{field}_crc32c": google_crc32c.value(content),
+            }
         )
+        answer = await self._connection.asymmetric_sign(request, seconds=seconds, metadata=metadata)
         level = _enum_name(answer.protection_level)
         self._require_name(answer.name)
         _require(getattr(answer, f"verified_{field}_crc32c"), f"verified_{field}_crc32c", "false", "true")
@@ -186,21 +187,20 @@ class CloudKmsKey:
     def _require_name(self, got: str) -> None:
         _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
 
-    def _ask(self, question: Callable[[float], T]) -> tuple[T, int]:
-        """Asks until there is a right answer, within the budget. Returns it and the number of attempts."""
+    async def _ask(self, question: Callable[[float], Awaitable[T]]) -> T:
+        """Asks until there is a right answer, within the budget."""
         deadline = time.monotonic() + OVERALL_SECONDS
         had: Counter[str] = Counter()
         pause = FIRST_PAUSE
         while True:
             try:
-                return question(min(ATTEMPT_SECONDS, deadline - time.monotonic())), had.total() + 1
+                return await question(min(ATTEMPT_SECONDS, deadline - time.monotonic()))
             except (_WrongAnswerError, exceptions.GoogleAPICallError, google.auth.exceptions.GoogleAuthError) as error:
                 kind, most, fault = self._judge(error)
                 had[kind] += 1
                 if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
-                    fault.attempts = had.total()
                     raise fault from error
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
@@ -223,22 +223,6 @@ def _trace(tbs: TBSCertificate) -> Metadata:
     """Returns a CSR's trace: its uid without dashes, as in the exporter's events and log (W3C Trace Context)."""
     uid = _PURPOSE.fullmatch(tbs.purpose)
     return (("traceparent", f"00-{uid[1].replace('-', '')}-{tbs.sha256[:16]}-01"),) if uid else ()
-
-
-def _called(call: Callable[[], T]) -> T:
-    """Returns the answer, or raises the status that ended the call.
-
-    The library reads a status's details before it raises the status, and raises something else where they are garbage,
-    or name another code: the status counts all the same.
-    """
-    try:
-        return call()
-    except (ValueError, DecodeError) as error:
-        ended = error.__context__
-        if isinstance(ended, grpc.Call):
-            text = f"{ended.details()} (its details cannot be read)"
-            raise exceptions.from_grpc_status(ended.code(), text) from error
-        raise exceptions.Unknown(f"{type(error).__name__}: {error}") from error
 
 
 def _require(right: object, check: str, got: object, expected: object) -> None:
