@@ -21,7 +21,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -108,6 +108,9 @@ class Pipeline:
     limiter: ConcurrencyLimiter
     threads: Executor
     clock: Callable[[], float] = time.monotonic
+    _confirmed: dict[tuple[str, str], tuple[KmsPublicKey, SignatureAlgorithm]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     async def process(self, reference: RequestReference, now: datetime) -> Outcome:
         """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
@@ -172,7 +175,7 @@ class Pipeline:
             # certificate is never collected.
             key = self.keys[reference.cluster, csr.signer_name]
             public_key = await key.public_key()
-            algorithm = issuer.confirm(signer.issuer, public_key)
+            algorithm = self._confirm(signer, public_key)
             tbs = lint.lint(certificate.build(decision, signer.issuer, algorithm), decision, signer.issuer, algorithm)
             text = f"{decision.common_name} for {decision.component}"
             facts = attestation_facts(attested) | certificate_facts(decision, tbs, signer.issuer.key_version)
@@ -210,6 +213,14 @@ class Pipeline:
                 return Ignored(reason=IgnoreReason.GONE)
             await trail.record("issued", "NOTICE", f"issued {text}", facts)
             return Issued(tbs_sha256=tbs.sha256)
+
+    def _confirm(self, signer: Signer, public_key: KmsPublicKey) -> SignatureAlgorithm:
+        """Returns the algorithm to sign with; proved once for each key that KMS gives."""
+        name = signer.cluster, signer.signer_name
+        known = self._confirmed.get(name)
+        if known is None or known[0] is not public_key:
+            known = self._confirmed[name] = public_key, issuer.confirm(signer.issuer, public_key)
+        return known[1]
 
     async def _decide(
         self,

@@ -1,6 +1,7 @@
 """`scripts/bench`: figures, each with what it is compared with in the same run.
 
-`drain N`: certificates per second while N CSRs wait, beside the same API server's floor. `waiting N`: resident memory
+`drain N`: certificates per second while N CSRs wait, beside the same API server's floor, and with `--against REF`
+beside another revision. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
 `poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods.
 
@@ -8,14 +9,18 @@ Absolute numbers drift between machines and with what else runs there: compare t
 """
 
 import argparse
+import compileall
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from sandbox.deployment import Settings
+from sandbox.function_runtime import ROOT
 from sandbox.measurements.common import Row
 from sandbox.measurements.drain import drain
 from sandbox.measurements.latency import latency
@@ -26,6 +31,8 @@ from sandbox.measurements.waiting import waiting
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one measurement and prints its rows; returns the exit status."""
     options = _parser().parse_args(arguments)
+    # Without bytecode, each start of the function would compile it again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder:
         settings = Settings(
             directory=Path(folder),
@@ -47,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     drain_parser = commands.add_parser("drain", help="certificates per second, beside the floor")
+    drain_parser.add_argument("--against", metavar="REF", help="a git revision to compare with, in alternating runs")
+    drain_parser.add_argument("--rounds", type=int, help="how many runs of each (default: 1, with --against 3)")
     drain_parser.add_argument("--workers", type=int, default=1, help="processes of the function (default: 1)")
     waiting_parser = commands.add_parser("waiting", help="the exporter's memory while CSRs wait")
     waiting_parser.add_argument("--megabytes", action="store_true", help="each of more than a megabyte")
@@ -65,12 +74,29 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
     if options.command == "drain":
-        return drain(settings, options.count)
+        with revision(options.against) as tree:
+            rounds = options.rounds or (1 if tree is None else 3)
+            return drain(settings, options.count, against=tree, rounds=rounds)
     if options.command == "latency":
         return latency(settings, options.count)
     if options.command == "poison":
         return poison(settings)
     return waiting(settings, options.count, megabytes=options.megabytes)
+
+
+@contextmanager
+def revision(reference: str | None) -> Iterator[Path | None]:
+    """Checks a revision's function and exporter out into a folder, compiled; None for none."""
+    if reference is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="csr-signer-revision-") as folder:
+        archive = subprocess.run(
+            ["git", "archive", reference, "function", "infra/exporter"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+        subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
+        compileall.compile_dir(folder, quiet=1)
+        yield Path(folder)
 
 
 def _plane(settings: Settings) -> Literal["the API double", "kube-apiserver"]:

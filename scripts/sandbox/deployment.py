@@ -47,6 +47,7 @@ class Deployment:
         api: The API server as an administrator sees it.
         world: What makes objects in it, and removes them from a cluster that is not ours.
         kms: HOST:PORT of the KMS.
+        kms_pid: Its process; None where the KMS is not a double of ours.
         signer: What is configured for Calico's pods.
         signers: All that is configured, that one first.
         function: The function; kill and restart it as you like.
@@ -58,6 +59,7 @@ class Deployment:
     api: Api
     world: World
     kms: str
+    kms_pid: int | None = None
     signer: Signer
     signers: tuple[Signer, ...]
 
@@ -68,7 +70,7 @@ class Deployment:
         self.function = FunctionRuntime(
             self.directory / "function.json",
             self.log("function"),
-            threads=settings.threads,
+            concurrency=settings.concurrency,
             workers=settings.workers,
         )
         self.proxies: dict[Link, FaultProxy] = {}
@@ -185,6 +187,7 @@ class Deployment:
         milliseconds = str(self.settings.kms_latency * 1000)
         part = Part.start("sandbox.kms", "--latency-ms", milliseconds, log=self.log("kms"))
         self._stack.callback(part.stop)
+        self.kms_pid = part.pid
         return str(part.ready["endpoint"])
 
     def _make_accounts(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 
+from sandbox.function_runtime import ROOT, first_on_path
 from sandbox.process import Part
 
 POD = "csr-exporter"
@@ -21,7 +22,7 @@ _SECONDS = 10.0
 
 def _image_variables() -> dict[str, str]:
     """What the image's Dockerfile says of memory: it holds where the exporter is measured, too."""
-    dockerfile = Path(__file__).resolve().parents[2] / "infra" / "exporter" / "Dockerfile"
+    dockerfile = ROOT / "infra" / "exporter" / "Dockerfile"
     return dict(re.findall(r"\b(MALLOC_\w+)=(\S+)", dockerfile.read_text(encoding="utf-8")))
 
 
@@ -59,7 +60,11 @@ class Samples:
 
 
 class ExporterRuntime:
-    """Starts, freezes, kills and restarts one replica."""
+    """Starts, freezes, kills and restarts one replica.
+
+    Attributes:
+        root: The tree whose exporter the next start runs; a benchmark compares two.
+    """
 
     def __init__(self, configuration: Path, log: Path, *, ordinal: int = 0, program: Sequence[str] = PROGRAM) -> None:
         """Nothing is started yet.
@@ -74,6 +79,7 @@ class ExporterRuntime:
         self._log = log
         self._ordinal = ordinal
         self._program = program
+        self.root = ROOT
         self._part: Part | None = None
 
     def start(self) -> None:
@@ -90,6 +96,7 @@ class ExporterRuntime:
                 "CSR_EXPORTER_CONFIGURATION": str(self._configuration),
                 "POD_NAME": f"{POD}-{self._ordinal}",
                 "POD_INDEX": str(self._ordinal),
+                **first_on_path(self.root / "infra" / "exporter"),
             },
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import sys
@@ -13,7 +14,7 @@ import urllib3
 
 from sandbox.process import Part
 
-_SOURCE = Path(__file__).resolve().parents[2] / "function" / "main.py"
+ROOT = Path(__file__).resolve().parents[2]
 _LOOPBACK = "127.0.0.1"
 _OWN_PORTS = (16_000, 32_000)
 _READY_SECONDS = 60.0
@@ -31,20 +32,27 @@ class FunctionRuntime:
 
     Attributes:
         url: Where it is reached.
+        root: The tree whose function the next start runs; a benchmark compares two.
     """
 
-    def __init__(self, configuration: Path, log: Path, *, threads: int = 32, workers: int = 1) -> None:
+    def __init__(self, configuration: Path, log: Path, *, concurrency: int = 32, workers: int = 1) -> None:
         """Nothing is started yet, but the address is known.
 
         Args:
             configuration: The configuration document.
             log: Where its output goes: audit records, and what the framework says.
-            threads: Requests that each process works on at once.
+            concurrency: Requests that each process is given at once.
             workers: Processes.
         """
         self._configuration = configuration
         self._log = log
-        self._sizes = {"THREADS": str(threads), "WORKERS": str(workers)}
+        # THREADS is for revisions of the function that serve each request in a thread.
+        self._sizes = {
+            "CSR_SIGNER_CONCURRENCY": str(concurrency),
+            "THREADS": str(concurrency),
+            "WORKERS": str(workers),
+        }
+        self.root = ROOT
         self._port = _free_port()
         self._part: Part | None = None
         self.url = f"http://{_LOOPBACK}:{self._port}"
@@ -55,11 +63,17 @@ class FunctionRuntime:
         Raises:
             FunctionError: It has not within a minute, it finds its configuration wrong, or it ended.
         """
-        framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(_SOURCE)]
+        source = self.root / "function" / "main.py"
+        framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)]
         self._part = Part.start_program(
             [*framework, "--host", _LOOPBACK, "--port", str(self._port)],
             log=self._log,
-            environment={"CSR_SIGNER_CONFIGURATION": str(self._configuration), **self._sizes},
+            environment={
+                "CSR_SIGNER_CONFIGURATION": str(self._configuration),
+                **self._sizes,
+                **_asgi(source),
+                **first_on_path(source.parent),
+            },
             says_ready=False,
         )
         try:
@@ -93,6 +107,16 @@ class FunctionRuntime:
         if status != _CONFIGURED:
             tail = self._log.read_bytes()[-_TAIL:].decode(errors="replace")
             raise FunctionError(f"the function is not ready (HTTP status {status}); the end of its log:\n{tail}")
+
+
+def _asgi(source: Path) -> dict[str, str]:
+    """What infra/modules/function sets; an older revision that `root` names serves WSGI."""
+    return {"FUNCTION_USE_ASGI": "true"} if "functions_framework.aio" in source.read_text() else {}
+
+
+def first_on_path(folder: Path) -> dict[str, str]:
+    """The environment variable by which Python finds a folder's packages before those of this tree."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 def _free_port() -> int:

@@ -46,7 +46,7 @@ class Settings:
         signer_name: That of Calico's pods; the manifests' one, unless there is no RBAC.
         release: Of Calico.
         profiles: Further signerNames with their profiles; they have the same CA.
-        threads: Requests that the function works on at once.
+        concurrency: Requests that each process of the function is given at once.
         workers: Its processes.
         front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
             got for its service account token, and Cloud Run's front door checks it.
@@ -69,7 +69,7 @@ class Settings:
     signer_name: str = manifests.SIGNER_NAME
     release: str = "3.31"
     profiles: Mapping[str, UserProfile] = field(default_factory=dict)
-    threads: int = 32
+    concurrency: int = 32
     workers: int = 1
     front_door: bool = True
     guards: bool = False

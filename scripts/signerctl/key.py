@@ -46,9 +46,7 @@ class KmsOptions:
         return asyncio.run(self._ask(key_version, question))
 
     async def _ask(self, key_version: str, question: Callable[[CloudKmsKey], Awaitable[T]]) -> T:
-        connection = await connect(
-            endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint
-        )
+        connection = await connect(endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint)
         try:
             return await question(
                 CloudKmsKey(connection=connection, key_version=key_version, protection_level=self.protection_level)
@@ -81,9 +79,7 @@ class SigningKey:
         Raises:
             SignerError: as `CloudKmsKey.sign`.
         """
-        return self._options.ask(
-            self.key_version, lambda key: key.sign(tbs, self.algorithm, self._answer, attempts)
-        )
+        return self._options.ask(self.key_version, lambda key: key.sign(tbs, self.algorithm, self._answer, attempts))
 
     def verifies(self, *, signature: bytes, data: bytes) -> bool:
         """Whether a signature over data is by this key."""

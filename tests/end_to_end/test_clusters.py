@@ -29,7 +29,7 @@ from tests.end_to_end.silent import SilentApiServer
 from tests.unit.signerctl.stage import Stage
 
 SHARE: Final = 16
-THREADS: Final = 2 * SHARE
+CONCURRENCY: Final = 2 * SHARE
 HOSTILE: Final = f"{SOURCE}-hostile"
 MANY: Final = 64
 
@@ -39,7 +39,7 @@ def issuing(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator
     """The honest cluster with its exporter and the function; KMS is in this process."""
     with KmsServer(instant=True) as server, connect(server.endpoint) as client:
         directory = tmp_path_factory.mktemp("clusters")
-        settings = Settings(directory=directory, kms=server.endpoint, threads=THREADS, front_door=False)
+        settings = Settings(directory=directory, kms=server.endpoint, concurrency=CONCURRENCY, front_door=False)
         with started(settings) as deployment, Observer(deployment.api) as observer:
             yield Issuing(deployment, Stage(server=server, client=client), keys, observer)
 

@@ -33,7 +33,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """
     directory = tmp_path_factory.mktemp("busy")
     settings = Settings(
-        directory=directory, plane="real", guards=True, kms_latency=0.03, threads=16, exporter=loaded.IMPATIENT
+        directory=directory, plane="real", guards=True, kms_latency=0.03, concurrency=16, exporter=loaded.IMPATIENT
     )
     with started(settings) as deployment:
         yield deployment

@@ -83,7 +83,7 @@ def poisoned(
         directory=tmp_path_factory.mktemp("poison"),
         plane=SETTINGS[name],
         guards=name == "guards",
-        threads=16,
+        concurrency=16,
         replicas=REPLICAS,
     )
     with started(settings) as deployment, Observer(deployment.api, deployment.signer.signer_name) as observer:

@@ -34,7 +34,7 @@ def issued(folder: Path) -> tuple[Path, Path]:
             x509.SubjectAlternativeName: (x509.SubjectAlternativeName([x509.DNSName("typha-server")]), False),
         },
     )
-    chain = leaf.certificate.public_bytes(Encoding.PEM) + issuer.chain_pem()
+    chain = leaf.certificate.public_bytes(Encoding.PEM) + issuer.chain_pem
     return pem_file(folder, old.pem), pem_file(folder, chain)
 
 

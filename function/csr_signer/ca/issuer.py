@@ -5,12 +5,13 @@ signature algorithm. Nothing here talks to KMS, and no clock is read.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 
 from csr_signer.ca import chain, checks
 from csr_signer.ca.algorithm import (
@@ -39,11 +40,16 @@ class KmsPublicKey:
         pem: SubjectPublicKeyInfo.
         algorithm: name of its CryptoKeyVersionAlgorithm.
         protection_level: name of its ProtectionLevel.
+        key: what `pem` holds, parsed once; None where that is no key that pyca knows.
     """
 
     pem: bytes
     algorithm: str
     protection_level: str
+    key: PublicKeyTypes | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", public_key_of(self.pem))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,9 @@ class Issuer:
         not_after: the earliest notAfter of the path, UTC.
         key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
         public_keys: SubjectPublicKeyInfo of every CA of path and trust bundle: no requester may hold one of them.
+        subject: the issuing CA's subject, DER: the leaf's issuer.
+        public_key: the issuing CA's, pinned: signatures are verified with it.
+        chain_pem: what follows a leaf: the issuing CA and its chain, without self-signed roots.
     """
 
     key_version: str
@@ -73,22 +82,14 @@ class Issuer:
     not_after: datetime
     key_identifier: bytes
     public_keys: frozenset[bytes]
+    subject: bytes
+    public_key: CertificatePublicKeyTypes
+    chain_pem: bytes
 
     @property
     def certificate(self) -> x509.Certificate:
-        """Returns the issuing CA's certificate, pinned: signatures are verified with its key."""
+        """Returns the issuing CA's certificate."""
         return self.certificates[0]
-
-    def chain_pem(self) -> bytes:
-        """Returns what follows a leaf: the issuing CA and its chain, without self-signed roots, PEM.
-
-        A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
-        """
-        return b"".join(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            for certificate in self.certificates
-            if not checks.self_signed(certificate)
-        )
 
     def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
         """Returns the first certificate of a PEM text, if this issuer or another in the trust bundle signed it.
@@ -162,6 +163,12 @@ def load(
         not_after=min(ca.not_valid_after_utc for ca in path),
         key_identifier=checks.own_key(certificates[0]) or b"",
         public_keys=frozenset(_spki(ca) for ca in (*path, *anchors)),
+        subject=certificates[0].subject.public_bytes(),
+        public_key=certificates[0].public_key(),
+        # A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
+        chain_pem=b"".join(
+            ca.public_bytes(serialization.Encoding.PEM) for ca in certificates if not checks.self_signed(ca)
+        ),
     )
 
 
@@ -196,13 +203,12 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
             f" {_protection_remedy(key.protection_level)}"
         )
     ca = checks.name_of(issuer.certificate)
-    public_key = public_key_of(key.pem)
-    if public_key is None or subject_public_key_info(public_key) != _spki(issuer.certificate):
+    if key.key is None or subject_public_key_info(key.key) != subject_public_key_info(issuer.public_key):
         raise ConfigurationError(
             f"{where}: its public key must be that of the CA certificate {ca}:"
             " configure the certificate of this key version"
         )
-    kind = kind_of(issuer.certificate.public_key())
+    kind = kind_of(issuer.public_key)
     if kind != algorithm.key:
         raise ConfigurationError(
             f"{where}: algorithm {algorithm.name} is for {algorithm.key} keys, the key of {ca} is {kind}"
@@ -217,7 +223,7 @@ def protects(got: str, least: str) -> bool:
 
 def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes) -> bool:
     """Tells whether a signature over data is by the pinned CA certificate's key."""
-    return verifies(issuer.certificate.public_key(), algorithm, signature=signature, data=data)
+    return verifies(issuer.public_key, algorithm, signature=signature, data=data)
 
 
 def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIFETIME) -> tuple[Expiry, ...]:

@@ -57,7 +57,7 @@ def build(permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> byte
                 version=2,
                 serial_number=serial_number,
                 signature=algorithm_identifier(algorithm),
-                issuer=der.tlv(issuer.certificate.subject.public_bytes()),
+                issuer=der.tlv(issuer.subject),
                 validity=der.Validity(
                     not_before=encoded_time(permit.not_before), not_after=encoded_time(permit.not_after)
                 ),
@@ -103,7 +103,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
             f"key version {issuer.key_version}: its signature does not verify with the CA certificate's key"
         )
     return IssuedCertificate(
-        pem=certificate.public_bytes(serialization.Encoding.PEM) + issuer.chain_pem(),
+        pem=certificate.public_bytes(serialization.Encoding.PEM) + issuer.chain_pem,
         sha256=hashlib.sha256(leaf).hexdigest(),
     )
 

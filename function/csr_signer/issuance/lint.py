@@ -141,10 +141,9 @@ def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issue
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     subject = [(attribute.oid, attribute.value) for attribute in certificate.subject]
-    ca = issuer.certificate
     holds = {
         "version": certificate.version is x509.Version.v3,
-        "issuer": certificate.issuer.public_bytes() == ca.subject.public_bytes(),
+        "issuer": certificate.issuer.public_bytes() == issuer.subject,
         "not before": certificate.not_valid_before_utc == permit.not_before,
         "not after": certificate.not_valid_after_utc == permit.not_after,
         "subject": subject == [(NameOID.COMMON_NAME, permit.common_name)],

@@ -22,7 +22,7 @@ from google.api_core import exceptions
 from google.cloud import kms_v1
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 
-from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, public_key_of, verifies
+from csr_signer.ca.algorithm import KEYS, SignatureAlgorithm, kind_of, verifies
 from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError, IntegrityError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
@@ -119,7 +119,7 @@ class CloudKmsKey:
         Raises:
             As `public_key`.
         """
-        key = public_key_of(public_key.pem)
+        key = public_key.key
         digest = hashlib.new(algorithm.digest.name, tbs.der).digest()
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
@@ -158,10 +158,11 @@ class CloudKmsKey:
         pem, algorithm = answer.pem.encode(), _enum_name(answer.algorithm)
         self._require_name(answer.name)
         _require_checksum("pem_crc32c", answer.pem_crc32c, pem)
-        key, kind = public_key_of(pem), KEYS.get(algorithm)
+        public_key = KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
+        key, kind = public_key.key, KEYS.get(algorithm)
         if key is not None and kind is not None:
             _require(kind_of(key) == kind, "algorithm", f"{algorithm} with a key of {kind_of(key)}", f"one of {kind}")
-        return KmsPublicKey(pem=pem, algorithm=algorithm, protection_level=_enum_name(answer.protection_level))
+        return public_key
 
     async def _asymmetric_sign(
         self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, seconds: float

@@ -1,16 +1,21 @@
-"""Certificates per second, beside the floor.
+"""Certificates per second, beside the floor, and beside another revision of this project.
 
 N Calico-shaped CSRs (P-256, pod-bound tokens) wait; then the signer, function and exporter, is started; the clock runs
 until a watch has seen every one Approved and with its certificate. The floor is what the same API server does when a
 client makes only the four calls of a certificate (GET CSR, GET pod, PATCH approval, PATCH status), without any check
 and signature, on as many CSRs and with as many requests at once.
+
+With another revision, each round measures that revision, this tree and the floor, one after the other on the same
+control plane. The rows are medians of the rounds.
 """
 
 import base64
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sandbox.api import Api, Json, csr_path
@@ -18,48 +23,125 @@ from sandbox.calico.fleet import Fleet, Submission
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Settings
+from sandbox.function_runtime import ROOT
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
 
 AT_ONCE: Final = 32
 
 
-def drain(settings: Settings, count: int) -> list[Row]:
-    """The signer's time for `count` waiting CSRs, and the floor's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one drain took.
+
+    Attributes:
+        seconds: From the start of the signer to the last certificate.
+        start: Of that, until function and exporter ran.
+        lost: CSRs without a certificate.
+        function, exporter: CPU milliseconds per certificate, the start included for the function only.
+        kms, observer: The same of the KMS double, and of the process that watches.
+        resident: MiB of the function's largest process.
+        exporter_resident: MiB of the exporter at most.
+        rate: Certificates per second.
+    """
+
+    seconds: float
+    start: float
+    lost: int
+    function: float
+    exporter: float
+    kms: float
+    observer: float
+    resident: float
+    exporter_resident: float
+    rate: float
+
+
+def drain(settings: Settings, count: int, *, against: Path | None = None, rounds: int = 1) -> list[Row]:
+    """The signer's time for `count` waiting CSRs, the floor's, and that of the tree `against`."""
+    trees = [ROOT] if against is None else [against, ROOT]
+    runs: dict[Path, list[Run]] = {tree: [] for tree in trees}
+    floors: list[float] = []
     with Deployment(settings) as deployment, KeyPool() as keys:
-        deployment.kill_exporter()
-        deployment.function.stop()
-        fleets = [fleet(deployment, keys, count, prefix) for prefix in ("drain", "floor")]
-        submissions = fleets[0].submit()
-        with Observer(deployment.api, deployment.signer.signer_name) as observer:
-            started = time.monotonic()
-            deployment.function.start()
-            deployment.start_exporter()
-            ready, start = time.monotonic(), Usage.of(deployment.exporter_pid)
-            lost = _wait(observer, submissions)
-            seconds = time.monotonic() - started
-            ended = [seen.ended - ready for seen in observer.observations().values() if seen.ended is not None]
-        function = Usage.of(deployment.function.pid)
-        exporter = Usage.of(deployment.exporter_pid)
-        deployment.kill_exporter()
-        deployment.function.stop()
-        floor = _floor(deployment, fleets[1])
-    rate = count / seconds
+        for number in range(rounds):
+            for tree in trees:
+                deployment.kill_exporter()
+                deployment.function.stop()
+                deployment.function.root = deployment.exporters[0].root = tree
+                pods = fleet(deployment, keys, count, f"drain-{number}-{trees.index(tree)}")
+                runs[tree].append(_run(deployment, pods, count))
+            deployment.kill_exporter()
+            deployment.function.stop()
+            floors.append(_floor(deployment, fleet(deployment, keys, count, f"floor-{number}")))
+    rows = [Row(name=f"floor: the four calls, {AT_ONCE} at once", figure=f"{statistics.median(floors):.0f} per second")]
+    for tree in trees:
+        rows += _rows(runs[tree], floors, count, name="signer" if tree == ROOT else "the other revision's signer")
+    if against is not None:
+        rows += _compared(runs[against], runs[ROOT])
+    return rows
+
+
+def _run(deployment: Deployment, pods: Fleet, count: int) -> Run:
+    submissions = pods.submit()
+    with Observer(deployment.api, deployment.signer.signer_name) as observer:
+        kms, own = Usage.of(deployment.kms_pid), time.process_time()
+        started = time.monotonic()
+        deployment.function.start()
+        deployment.start_exporter()
+        ready, start = time.monotonic(), Usage.of(deployment.exporter_pid)
+        lost = _wait(observer, submissions)
+        seconds = time.monotonic() - started
+        own = time.process_time() - own
+    function, exporter = Usage.of(deployment.function.pid), Usage.of(deployment.exporter_pid)
+    return Run(
+        seconds=seconds,
+        start=ready - started,
+        lost=lost,
+        function=1000 * function.seconds / count,
+        exporter=1000 * (exporter.seconds - start.seconds) / count,
+        kms=1000 * (Usage.of(deployment.kms_pid).seconds - kms.seconds) / count,
+        observer=1000 * own / count,
+        resident=function.largest,
+        exporter_resident=exporter.peak,
+        rate=count / seconds,
+    )
+
+
+def _rows(runs: Sequence[Run], floors: Sequence[float], count: int, *, name: str) -> list[Row]:
+    def median(value: Callable[[Run], float]) -> float:
+        return statistics.median(map(value, runs))
+
+    ratio = statistics.median(run.rate / floor for run, floor in zip(runs, floors, strict=True))
+    figures = {
+        "function: CPU per certificate": f"{median(lambda run: run.function):.1f} ms",
+        "function: resident, largest process": f"{median(lambda run: run.resident):.0f} MiB",
+        "exporter: CPU per certificate after its start": f"{median(lambda run: run.exporter):.2f} ms",
+        "exporter: resident at most": f"{median(lambda run: run.exporter_resident):.0f} MiB",
+        "beside the signer: KMS double, CPU": f"{median(lambda run: run.kms):.1f} ms",
+        "beside the signer: observer, CPU": f"{median(lambda run: run.observer):.1f} ms",
+    }
     return [
-        Row(name=f"signer: {count} drained in", figure=f"{seconds:.1f} s, {rate:.0f} per second, {lost} lost"),
-        Row(name="  of that, start of function and exporter", figure=f"{ready - started:.1f} s"),
-        Row(name="  median and last after that", figure=f"{statistics.median(ended):.1f} s, {max(ended):.1f} s"),
-        Row(name="  function: CPU per certificate", figure=f"{1000 * function.seconds / count:.1f} ms"),
-        Row(name="  function: resident, largest process", figure=f"{function.largest:.0f} MiB"),
-        Row(name="  function: proportional, all processes", figure=f"{function.proportional:.0f} MiB"),
-        Row(name="  exporter: CPU of its start", figure=f"{start.seconds:.2f} s"),
         Row(
-            name="  exporter: CPU per certificate after that",
-            figure=f"{1000 * (exporter.seconds - start.seconds) / count:.2f} ms",
+            name=f"{name}: {count} drained in",
+            figure=f"{median(lambda run: run.seconds):.1f} s, {median(lambda run: run.rate):.0f} per second,"
+            f" {sum(run.lost for run in runs)} lost",
         ),
-        Row(name="  exporter: resident at most", figure=f"{exporter.peak:.0f} MiB"),
-        Row(name=f"floor: the four calls, {AT_ONCE} at once", figure=f"{floor:.0f} per second"),
-        Row(name="signer / floor", figure=f"{rate / floor:.2f}"),
+        Row(name="  of that, start of function and exporter", figure=f"{median(lambda run: run.start):.1f} s"),
+        Row(name="  of the floor's rate", figure=f"{ratio:.2f}"),
+        *(Row(name=f"  {name}", figure=figure) for name, figure in figures.items()),
+    ]
+
+
+def _compared(before: Sequence[Run], now: Sequence[Run]) -> list[Row]:
+    def ratio(value: Callable[[Run], float]) -> str:
+        ratios = [value(after) / value(earlier) for earlier, after in zip(before, now, strict=True)]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+    return [
+        Row(name="this tree / the other revision: rate", figure=ratio(lambda run: run.rate)),
+        Row(name="  function: CPU per certificate", figure=ratio(lambda run: run.function)),
+        Row(name="  function: resident", figure=ratio(lambda run: run.resident)),
+        Row(name="  exporter: CPU per certificate", figure=ratio(lambda run: run.exporter)),
     ]
 
 

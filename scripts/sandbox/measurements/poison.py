@@ -16,7 +16,7 @@ from sandbox.calico.poison import BESIDE, KINDS, Poison, refuse_decisions
 from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.common import PATIENCE, Row, fleet
 
-THREADS: Final = 16
+CONCURRENCY: Final = 16
 MOST_SECONDS: Final = 5.0
 """What poison may add to the longest wait."""
 _READY: Final = 200
@@ -25,7 +25,7 @@ _POLL_SECONDS: Final = 0.05
 
 def poison(settings: Settings) -> list[Row]:
     """Waits of 24 pods, with and without poison."""
-    with Deployment(replace(settings, threads=THREADS, replicas=2)) as deployment, KeyPool() as keys:
+    with Deployment(replace(settings, concurrency=CONCURRENCY, replicas=2)) as deployment, KeyPool() as keys:
         binary = settings.plane != "embedded"
         doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"), binary=binary)
         fleets = [fleet(deployment, keys, BESIDE, prefix) for prefix in ("alone", "beside")]

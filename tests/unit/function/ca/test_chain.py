@@ -413,7 +413,7 @@ def test_a_renewed_root_in_the_file_does_not_count_below_the_old_one(*, in_file:
     issuer = loaded(ISSUING.pem, *([renewed.pem] if in_file else []), trust=old.pem)
     assert issuer.path == (ISSUING.certificate, old.certificate)
     assert issuer.not_after == datetime(2030, 1, 1, tzinfo=UTC)
-    assert issuer.chain_pem() == ISSUING.pem
+    assert issuer.chain_pem == ISSUING.pem
     with pytest.raises(ConfigurationError, match=r".CN=Root.: path length is 1, must be 2 or more"):
         loaded(
             Ca(key=ec_key(number=32), above=middle).pem, middle.pem, *([renewed.pem] if in_file else []), trust=old.pem
@@ -434,7 +434,7 @@ def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate() -> None:
     for trusted in ((link.pem, old.pem), (link.pem,)):
         issuer = loaded(issuing.pem, *trusted, trust=old.pem)
         assert issuer.path == (issuing.certificate, link.certificate, old.certificate)
-        assert issuer.chain_pem() == issuing.pem + link.pem
+        assert issuer.chain_pem == issuing.pem + link.pem
 
 
 def test_such_a_certificate_without_authority_key_identifier_is_no_root_either() -> None:

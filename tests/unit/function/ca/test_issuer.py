@@ -64,7 +64,7 @@ def test_a_self_signed_ca_is_an_issuer() -> None:
     assert issuer.public_keys == {public_key_info(authority().key)}
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority().key.public_key()).digest
     assert issuer.key_identifier == identifier
-    assert issuer.chain_pem() == b""
+    assert issuer.chain_pem == b""
 
 
 def test_a_chain_narrows_the_validity() -> None:
@@ -78,7 +78,7 @@ def test_a_chain_narrows_the_validity() -> None:
     issuer = loaded(issuing.pem + root.pem, root.pem)
     assert (issuer.not_before, issuer.not_after) == (datetime(2026, 2, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
     assert issuer.public_keys == {public_key_info(ec_key(number=31)), public_key_info(ec_key(number=32))}
-    assert issuer.chain_pem() == issuing.pem
+    assert issuer.chain_pem == issuing.pem
 
 
 @pytest.mark.parametrize(
