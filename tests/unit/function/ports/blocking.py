@@ -16,16 +16,36 @@ SECONDS: Final = 120.0
 """What takes longer hangs: far more than any deadline of the function."""
 
 
+class _Loop:
+    """An event loop that runs in a thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="event loop of the tests", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
 @functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="event loop of the tests", daemon=True).start()
-    return loop
+def _running() -> _Loop:
+    return _Loop()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine on the loop, and waits for its end."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result(SECONDS)
+    return asyncio.run_coroutine_threadsafe(coroutine, _running().loop).result(SECONDS)
+
+
+def stop() -> None:
+    """Ends the loop, once nothing needs it any more."""
+    _running().stop()
+    _running.cache_clear()
 
 
 class Blocking(Generic[T]):
