@@ -108,7 +108,7 @@ def _start(
 
 
 def _ask(url: str, submission: Submission | None, part: Part) -> int:
-    body = b"" if submission is None else _event(submission)
+    body = b"" if submission is None else event(submission)
     headers = {"Content-Type": "application/cloudevents+json"}
     while part.alive:
         with contextlib.suppress(urllib3.exceptions.HTTPError):
@@ -117,7 +117,8 @@ def _ask(url: str, submission: Submission | None, part: Part) -> int:
     raise RuntimeError("the function ended")
 
 
-def _event(submission: Submission) -> bytes:
+def event(submission: Submission) -> bytes:
+    """The exporter's event of a CSR, as structured JSON."""
     return json.dumps(
         {
             "specversion": "1.0",
