@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.store import Entry, Store
 
 # What the server decides about an object's metadata, and no client changes.
-_SERVER_KEPT = frozenset(
-    {
-        *("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
-        *("generation", "managedFields"),
-    }
-)
+_SERVER_KEPT = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"})
 
 
 class Verbs:
@@ -59,7 +54,7 @@ class Verbs:
         collection = self.store.collection(resource)
         version = selection.version if selection.start else self.store.version
         state = collection.at(version) if selection.start else collection.entries
-        found = [state[key] for key in sorted(state) if key >= selection.start and selection.selects(state[key])]
+        found = [entry for key, entry in sorted(state.items()) if key >= selection.start and selection.selects(entry)]
         page = found[: selection.limit] if selection.limit else found
         metadata = {"resourceVersion": str(version)}
         if len(page) < len(found):
