@@ -38,7 +38,7 @@ class Resource:
         blank: the fields that an object without content has besides its metadata.
         complete: fills in what the API server decides about a new object.
         update: puts back what an endpoint must not change, and returns the rules that the rest breaks.
-        grace_seconds: how long a deleted object stays without a client's own wish.
+        grace_seconds: how long a deleted object stays, by the object and the wish of the client that deletes it.
     """
 
     group: str = ""
@@ -64,13 +64,13 @@ class Resource:
 
 
 def _complete_pod(new: Json, user: User) -> None:  # noqa: ARG001 - one signature for all resources
-    """A new pod is pending, without an address."""
+    """Makes a new pod pending, without an address."""
     new["spec"].setdefault("serviceAccountName", "default")
     new["status"] = {"phase": "Pending"}
 
 
 def _pod_grace_seconds(stored: Json, wished: int | None) -> int:
-    """Without a kubelet a pod on a node terminates for ever, unless the client wishes no grace period."""
+    """Lets a pod on a node terminate, for ever as there is no kubelet, unless the client wishes no grace period."""
     if "nodeName" not in stored["spec"]:
         return 0
     return int(stored["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)) if wished is None else wished

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import urllib.parse
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Place:
 
     @property
     def kind(self) -> str:
-        """Returns the row of the table of verbs: `collections` are those of all namespaces together."""
+        """Returns what handlers are looked up by: `collections` are those of all namespaces together."""
         if not self.name:
             return "collection" if bool(self.namespace) is self.resource.namespaced else "collections"
         return {"": "object", "token": "token"}.get(self.subresource, "part")
@@ -79,12 +80,12 @@ class Router:
         self, store: Store, *, bookmark_seconds: float, log: Callable[[HttpRequest, User | None], None]
     ) -> None:
         self._store = store
-        self._objects = Verbs(store)
+        self._verbs = Verbs(store)
         self._authenticator = Authenticator()
         self._bookmark_seconds = bookmark_seconds
         self._log = log
-        self._watches: set[Watch] = set()
-        self._verbs: Mapping[tuple[str, str], Callable[[Call], HttpAnswer]] = {
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._handlers: Mapping[tuple[str, str], Callable[[Call], HttpAnswer]] = {
             ("GET", "collection"): self._list,
             ("GET", "collections"): self._list,
             ("POST", "collection"): self._create,
@@ -100,9 +101,8 @@ class Router:
 
     def close_watches(self) -> None:
         """Ends every running watch."""
-        for watch in self._watches:
+        for watch in tuple(self._watches):
             watch.close()
-        self._watches.clear()
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """Answers any request; nothing that a client sends raises an exception here."""
@@ -134,16 +134,16 @@ class Router:
         if request.method == "POST" and path in {_SELF_REVIEWS, _ACCESS_REVIEWS}:
             return _object(201, _review(path, _body(request), user))
         place = _locate(path)
-        verb = self._verbs.get((request.method, place.kind))
-        if verb is None:
+        handler = self._handlers.get((request.method, place.kind))
+        if handler is None:
             raise StatusError("MethodNotAllowed", "the server does not allow this method on the requested resource")
-        return verb(Call(request=request, place=place, query=query, user=user))
+        return handler(Call(request=request, place=place, query=query, user=user))
 
     def _list(self, call: Call) -> HttpAnswer:
         resource = call.place.resource
         chosen = selection.read(resource, call.place.namespace, call.query)
         if not chosen.watch:
-            return HttpAnswer(body=self._objects.page(resource, chosen))
+            return HttpAnswer(body=self._verbs.page(resource, chosen))
         watch = Watch(
             store=self._store,
             collection=self._store.collection(resource),
@@ -155,7 +155,7 @@ class Router:
 
     def _create(self, call: Call) -> HttpAnswer:
         place = call.place
-        entry = self._objects.create(place.resource, place.namespace, _document(call.request), call.user)
+        entry = self._verbs.create(place.resource, place.namespace, _document(call.request), call.user)
         return self._shown(place, entry, code=201)
 
     def _get(self, call: Call) -> HttpAnswer:
@@ -164,27 +164,27 @@ class Router:
     def _update(self, call: Call) -> HttpAnswer:
         place = call.place
         new = _document(call.request)
-        return self._shown(place, self._objects.update(place.resource, self._find(place), place.subresource, new))
+        return self._shown(place, self._verbs.update(place.resource, self._find(place), place.subresource, new))
 
     def _patch(self, call: Call) -> HttpAnswer:
         if call.request.headers.get("content-type") not in _PATCHES:
             raise StatusError("UnsupportedMediaType", f"the body must be one of {', '.join(_PATCHES)}")
         place = call.place
         patch, old = _body(call.request), self._find(place)
-        return self._shown(place, self._objects.patch(place.resource, old, place.subresource, patch))
+        return self._shown(place, self._verbs.patch(place.resource, old, place.subresource, patch))
 
     def _delete(self, call: Call) -> HttpAnswer:
         options = _body(call.request) if call.request.body else {}
         grace = options.get("gracePeriodSeconds", call.query.get("gracePeriodSeconds"))
         old = self._find(call.place)
-        return _object(200, self._objects.delete(call.place.resource, old, None if grace is None else int(grace)))
+        return _object(200, self._verbs.delete(call.place.resource, old, None if grace is None else int(grace)))
 
     def _request_token(self, call: Call) -> HttpAnswer:
         spec = _body(call.request)["spec"]
-        return _object(201, self._objects.request_token(self._authenticator, self._find(call.place), spec))
+        return _object(201, self._verbs.request_token(self._authenticator, self._find(call.place), spec))
 
     def _find(self, place: Place) -> Entry:
-        return self._objects.get(place.resource, place.namespace, place.name)
+        return self._verbs.get(place.resource, place.namespace, place.name)
 
     def _shown(self, place: Place, entry: Entry, *, code: int = 200) -> HttpAnswer:
         return HttpAnswer(code=code, body=self._store.collection(place.resource).show(entry))

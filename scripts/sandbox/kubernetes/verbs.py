@@ -19,18 +19,14 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.store import Entry, Store
 
 # What the server decides about an object's metadata, and no client changes.
-_SERVER_KEPT = frozenset({"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"})
+_SERVER_KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
 class Verbs:
-    """The verbs on a store.
-
-    Attributes:
-        store: what they read and write.
-    """
+    """The verbs on the objects of a store."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self._store = store
 
     def get(self, resource: Resource, namespace: str, name: str) -> Entry:
         """Reads an object.
@@ -40,7 +36,7 @@ class Verbs:
         """
         if violation := _name_violation(name):
             raise StatusError("BadRequest", violation)
-        entry = self.store.find(resource, namespace, name)
+        entry = self._store.find(resource, namespace, name)
         if entry is None:
             raise status.not_found(resource, name)
         return entry
@@ -51,8 +47,8 @@ class Verbs:
         Raises:
             StatusError: 410, that version is forgotten.
         """
-        collection = self.store.collection(resource)
-        version = selection.version if selection.start else self.store.version
+        collection = self._store.collection(resource)
+        version = selection.version if selection.start else self._store.version
         state = collection.at(version) if selection.start else collection.entries
         found = [entry for key, entry in sorted(state.items()) if key >= selection.start and selection.selects(entry)]
         page = found[: selection.limit] if selection.limit else found
@@ -71,14 +67,14 @@ class Verbs:
         name = metadata["name"]
         if violation := _name_violation(name):
             raise status.invalid(resource, name, [_invalid("metadata.name", name, violation)])
-        if self.store.find(resource, namespace, name) is not None:
+        if self._store.find(resource, namespace, name) is not None:
             raise status.already_exists(resource, name)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": _time(0)}
         if namespace:
             metadata["namespace"] = namespace
         new["metadata"] = metadata
         resource.complete(new, user)
-        return self.store.put(resource, new)
+        return self._store.put(resource, new)
 
     def update(self, resource: Resource, old: Entry, subresource: str, new: Json) -> Entry:
         """Replaces an object, or what the subresource covers.
@@ -114,9 +110,9 @@ class Verbs:
         metadata, grace = old.object["metadata"], resource.grace_seconds(old.object, grace_seconds)
         if grace > 0:
             marks = {"deletionTimestamp": _time(grace), "deletionGracePeriodSeconds": grace}
-            self.store.put(resource, {**old.object, "metadata": metadata | marks})
+            self._store.put(resource, {**old.object, "metadata": metadata | marks})
         else:
-            self.store.remove(resource, old)
+            self._store.remove(resource, old)
         group = {"group": resource.group} if resource.group else {}
         details = {"name": metadata["name"], **group, "kind": resource.plural, "uid": metadata["uid"]}
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
@@ -130,7 +126,7 @@ class Verbs:
         metadata, pod, node = account.object["metadata"], None, None
         if (reference := spec.get("boundObjectRef")) is not None:
             pod = self.get(PODS, metadata["namespace"], reference["name"]).object
-            node = self.store.find(NODES, "", pod["spec"].get("nodeName", ""))
+            node = self._store.find(NODES, "", pod["spec"].get("nodeName", ""))
         return authenticator.issue(
             metadata,
             pod=None if pod is None else pod["metadata"],
@@ -147,7 +143,7 @@ class Verbs:
         if causes:
             raise status.invalid(resource, stored["name"], causes)
         # An update that changes nothing makes no new version.
-        return old if new == old.object else self.store.put(resource, new)
+        return old if new == old.object else self._store.put(resource, new)
 
     @staticmethod
     def _check_version(resource: Resource, old: Entry, new: Json) -> None:
