@@ -12,7 +12,8 @@ It does only what the demo, the benchmarks and the tests of the product need, as
 
 It leaves out authorization (every user may do everything), admission, controllers, discovery, most validation,
 defaults, managedFields, finalizers, preconditions of deletions, generated names, label selectors, dry runs, protobuf
-and the other patches. A strategic merge patch is a merge patch here: no list of a CertificateSigningRequest's status
+and the other patches. It refuses other query parameters, finalizers and managedFields, so that no test passes because
+the double ignores them. A strategic merge patch is a merge patch here: no list of a CertificateSigningRequest's status
 is merged. A namespace ends at once, and alone. A client certificate of another CA ends the TLS handshake, where the
 real server answers 401. A token stays valid when its pod has gone, where the real server looks again after 10 seconds.
 """

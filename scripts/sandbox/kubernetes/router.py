@@ -36,7 +36,7 @@ _PARAMETERS = frozenset(
         *("timeoutSeconds", "watch"),
     }
 )
-# A test that needs these needs the real API server; to ignore them would hide it.
+# A test that needs these fields of metadata needs the real API server; to ignore them would hide that.
 _UNSUPPORTED = frozenset({"finalizers", "managedFields"})
 
 
