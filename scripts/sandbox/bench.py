@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder:
         settings = Settings(
             directory=Path(folder),
-            plane="embedded" if options.embedded else "real",
+            plane="embedded" if getattr(options, "embedded", False) else "real",
             kms_latency=getattr(options, "kms_latency_ms", 0.0) / 1000,
             workers=getattr(options, "workers", 1),
             guards=getattr(options, "guards", False),
@@ -69,13 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (drain_parser, cold_parser, burst_parser):
         command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
     poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
-    plane = poison_parser.add_mutually_exclusive_group()
-    plane.add_argument("--guards", action="store_true", help="with the admission policies in force")
+    poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
     for command in (drain_parser, poison_parser, burst_parser, cold_parser):
         command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
     for command in (drain_parser, waiting_parser, latency_parser, burst_parser):
         command.add_argument("count", type=_count, help="how many CSRs")
-    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser, plane):
+    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser):
         where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
     return parser
 
