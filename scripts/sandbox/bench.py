@@ -3,7 +3,8 @@
 `drain N`: certificates per second while N CSRs wait, beside the same API server's floor, and with `--against REF`
 beside another revision. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
-`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods.
+`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods. `cold`: the function's start,
+beside that of a hello-world. `burst N`: the waits of N pods that ask at once.
 
 Absolute numbers drift between machines and with what else runs there: compare the ratio.
 """
@@ -21,6 +22,8 @@ from typing import Literal
 
 from sandbox.deployment import Settings
 from sandbox.function_runtime import ROOT
+from sandbox.measurements.burst import burst
+from sandbox.measurements.cold import cold
 from sandbox.measurements.common import Row
 from sandbox.measurements.drain import drain
 from sandbox.measurements.latency import latency
@@ -36,10 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder:
         settings = Settings(
             directory=Path(folder),
-            plane="embedded" if options.embedded else "real",
+            plane="embedded" if getattr(options, "embedded", False) else "real",
             kms_latency=getattr(options, "kms_latency_ms", 0.0) / 1000,
             workers=getattr(options, "workers", 1),
             guards=getattr(options, "guards", False),
+            id_token=True,  # as in a cluster that trusts Google: no kubeconfig is read
         )
         rows = _measured(settings, options)
     print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, {_plane(settings)}")
@@ -54,27 +58,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     drain_parser = commands.add_parser("drain", help="certificates per second, beside the floor")
-    drain_parser.add_argument("--against", metavar="REF", help="a git revision to compare with, in alternating runs")
     drain_parser.add_argument("--rounds", type=int, help="how many runs of each (default: 1, with --against 3)")
     drain_parser.add_argument("--workers", type=int, default=1, help="processes of the function (default: 1)")
     waiting_parser = commands.add_parser("waiting", help="the exporter's memory while CSRs wait")
     waiting_parser.add_argument("--megabytes", action="store_true", help="each of more than a megabyte")
     latency_parser = commands.add_parser("latency", help="a CSR's creation to its event, one by one")
+    cold_parser = commands.add_parser("cold", help="the function's start, beside that of a hello-world")
+    cold_parser.add_argument("--starts", type=int, default=7, help="how many of each (default: 7)")
+    burst_parser = commands.add_parser("burst", help="the waits of pods that ask at once")
+    for command in (drain_parser, cold_parser, burst_parser):
+        command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
     poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
-    plane = poison_parser.add_mutually_exclusive_group()
-    plane.add_argument("--guards", action="store_true", help="with the admission policies in force")
-    for command in (drain_parser, poison_parser):
+    poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
+    for command in (drain_parser, poison_parser, burst_parser, cold_parser):
         command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
-    for command in (drain_parser, waiting_parser, latency_parser):
+    for command in (drain_parser, waiting_parser, latency_parser, burst_parser):
         command.add_argument("count", type=_count, help="how many CSRs")
-    for where in (drain_parser, waiting_parser, latency_parser, plane):
+    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser):
         where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
     return parser
 
 
 def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
-    if options.command == "drain":
+    if options.command in {"drain", "cold", "burst"}:
         with revision(options.against) as tree:
+            if options.command == "cold":
+                return cold(settings, options.starts, against=tree)
+            if options.command == "burst":
+                return burst(settings, options.count, against=tree)
             rounds = options.rounds or (1 if tree is None else 3)
             return drain(settings, options.count, against=tree, rounds=rounds)
     if options.command == "latency":

@@ -25,6 +25,7 @@ from sandbox.documents import CLUSTER, Signer, exporter_document, function_docum
 from sandbox.exporter_runtime import ExporterRuntime
 from sandbox.foreign import ForeignCluster
 from sandbox.function_runtime import FunctionRuntime
+from sandbox.google.id_token import AUDIENCE, IdTokenServer
 from sandbox.process import Part
 from sandbox.proxy import FaultProxy
 from sandbox.settings import Link, Settings, UserProfile
@@ -194,8 +195,8 @@ class Deployment:
         self.world.create(components(self.settings.release))
         self.world.add_namespace(manifests.NAMESPACE)
         function = None
-        if isinstance(self.plane, ForeignCluster):
-            function = self.plane.function_subject()
+        if isinstance(self.plane, ForeignCluster) or self.settings.id_token:
+            function = manifests.FUNCTION_SUBJECT
             self.world.add_account(manifests.NAMESPACE, function["name"])
         profiles = self.settings.profiles.values()
         namespaces = dict.fromkeys(namespace for profile in profiles for namespace in profile.namespaces)
@@ -214,7 +215,7 @@ class Deployment:
             self.world,
             self.directory / "function.json",
             cluster=CLUSTER,
-            function=manifests.FUNCTION_USER,
+            function=manifests.FUNCTION_ACCOUNT_USER if self.settings.id_token else manifests.FUNCTION_USER,
             signer_name=self.signer.signer_name,
         )
 
@@ -227,20 +228,33 @@ class Deployment:
             for signer_name, profile in self.settings.profiles.items()
         ]
 
-    def _function_document(self) -> dict[str, Any]:
+    def _function_access(self) -> dict[str, Any]:
+        """What the function's document says of the API server."""
+        server = self._through("api-server-for-function", self.plane.server)
+        if self.settings.id_token:
+            token = self.world.token(manifests.NAMESPACE, manifests.FUNCTION_SUBJECT["name"], seconds=_TOKEN_SECONDS)
+            metadata = self._stack.enter_context(IdTokenServer(token))
+            self.function.environment["GCE_METADATA_HOST"] = metadata.address
+            return {
+                "server": server,
+                "certificate_authority": str(self.plane.certificate_authority),
+                "authentication": {"google_id_token": {"audience": AUDIENCE}},
+            }
         path = (
             self.plane.function_kubeconfig(self.world)
             if isinstance(self.plane, ForeignCluster)
             else self.plane.kubeconfig_for(manifests.FUNCTION_USER)
         )
-        server = self._through("api-server-for-function", self.plane.server)
         if server != self.plane.server:
             path = kubeconfig.redirect(path, server, self.directory / "function-through-proxy.kubeconfig")
+        return {"authentication": {"kubeconfig": str(path)}}
+
+    def _function_document(self) -> dict[str, Any]:
         invokers = (manifests.EXPORTER_EMAIL,) if self.settings.front_door else ()
         kms = self._through("kms", self.kms)
         return function_document(
             self.signers,
-            kubeconfig=path,
+            access=self._function_access(),
             kms=kms,
             invokers=invokers,
             address_ranges=[

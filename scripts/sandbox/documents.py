@@ -37,7 +37,7 @@ class Signer:
 def function_document(
     signers: Sequence[Signer],
     *,
-    kubeconfig: Path,
+    access: dict[str, Any],
     kms: str,
     invokers: tuple[str, ...] = (),
     address_ranges: Sequence[str] = (),
@@ -46,14 +46,14 @@ def function_document(
 
     Args:
         signers: All signers.
-        kubeconfig: As whom the function asks the API server.
+        access: Where the API server is, and as whom the function asks it.
         kms: HOST:PORT of a KMS on the loopback address, plaintext.
         invokers: Who may send events; empty for anybody who reaches the function.
         address_ranges: Networks of the cluster's pods and nodes; empty for any.
     """
     cluster = {
         "source": SOURCE,
-        "authentication": {"kubeconfig": str(kubeconfig)},
+        **access,
         "invokers": list(invokers),
         "address_ranges": list(address_ranges),
     }

@@ -9,14 +9,13 @@ from sandbox import kubeconfig
 from sandbox.api import NAMESPACES, Api
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.render import OURS
-from sandbox.manifests import NAMESPACE
+from sandbox.manifests import FUNCTION_SUBJECT, NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.calico.world import World
 
-FUNCTION_ACCOUNT = "csr-signer"
 TOKEN_SECONDS = 24 * 3600
 
 
@@ -63,13 +62,9 @@ class ForeignCluster:
                 f"namespace {CALICO_SYSTEM} has {len(foreign)} pods that are not the demo's, such as {foreign[0]!r}"
             )
 
-    def function_subject(self) -> dict[str, str]:
-        """The RBAC subject that the function is known as: here nobody can make it a user of its own."""
-        return {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": FUNCTION_ACCOUNT}
-
     def function_kubeconfig(self, world: World) -> Path:
         """Write a kubeconfig with a token of the function's account, which must exist."""
-        token = world.token(NAMESPACE, FUNCTION_ACCOUNT, seconds=TOKEN_SECONDS)
+        token = world.token(NAMESPACE, FUNCTION_SUBJECT["name"], seconds=TOKEN_SECONDS)
         document = {
             "apiVersion": "v1",
             "kind": "Config",

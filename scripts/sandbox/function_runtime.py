@@ -32,6 +32,7 @@ class FunctionRuntime:
 
     Attributes:
         url: Where it is reached.
+        environment: Further environment variables of the next start.
         root: The tree whose function the next start runs; a benchmark compares two.
     """
 
@@ -52,8 +53,9 @@ class FunctionRuntime:
             "THREADS": str(concurrency),
             "WORKERS": str(workers),
         }
+        self.environment: dict[str, str] = {}
         self.root = ROOT
-        self._port = _free_port()
+        self._port = free_port()
         self._part: Part | None = None
         self.url = f"http://{_LOOPBACK}:{self._port}"
 
@@ -71,6 +73,7 @@ class FunctionRuntime:
             environment={
                 "CSR_SIGNER_CONFIGURATION": str(self._configuration),
                 **self._sizes,
+                **self.environment,
                 **_asgi(source),
                 **first_on_path(source.parent),
             },
@@ -119,8 +122,8 @@ def first_on_path(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
-def _free_port() -> int:
-    """One outside the range from which the kernel gives ports, so that nobody gets it while the function is down."""
+def free_port() -> int:
+    """Returns a port outside the kernel's own range, so that no other program gets it while the function is down."""
     while True:
         port = random.randint(*_OWN_PORTS)  # noqa: S311 - no secret
         with contextlib.suppress(OSError), socket.create_server((_LOOPBACK, port)):

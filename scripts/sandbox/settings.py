@@ -50,6 +50,7 @@ class Settings:
         workers: Its processes.
         front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
             got for its service account token, and Cloud Run's front door checks it.
+        id_token: Whether the function proves itself by an ID token of a metadata server, in place of a kubeconfig.
         guards: Whether the admission policies are in force, with the rights of `infra/cluster`; only where the plane is
             `real`.
         replicas: Exporters that run at once.
@@ -72,6 +73,7 @@ class Settings:
     concurrency: int = 32
     workers: int = 1
     front_door: bool = True
+    id_token: bool = False
     guards: bool = False
     replicas: int = 1
     takeover_seconds: int = 15

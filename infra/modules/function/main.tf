@@ -49,7 +49,8 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = {
       CSR_SIGNER_CONFIGURATION = var.configuration
       GOOGLE_CLOUD_PROJECT     = var.project
-      THREADS                  = tostring(local.concurrency) # functions-framework's own default is four: the others would queue unseen
+      CSR_SIGNER_CONCURRENCY   = tostring(local.concurrency)
+      FUNCTION_USE_ASGI        = "true" # otherwise functions-framework first builds a Flask application that nothing uses
     }
 
     dynamic "direct_vpc_network_interface" {

@@ -87,10 +87,15 @@ resource "google_cloud_run_v2_service" "this" {
         value = var.project
       }
 
-      # functions-framework's own default is four: the others would queue unseen.
       env {
-        name  = "THREADS"
+        name  = "CSR_SIGNER_CONCURRENCY"
         value = tostring(local.concurrency)
+      }
+
+      env {
+        # Otherwise functions-framework first builds a Flask application that nothing uses.
+        name  = "FUNCTION_USE_ASGI"
+        value = "true"
       }
 
       dynamic "volume_mounts" {

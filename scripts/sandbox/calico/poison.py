@@ -45,12 +45,10 @@ class Kind:
     Attributes:
         name: What is wrong.
         file: Files a pod's CSR with it.
-        binary: Whether it takes an API server that reads protobuf, which the double does not.
     """
 
     name: str
     file: Callable[[Api, Mapping[str, Any]], Mapping[str, Any]]
-    binary: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,7 @@ def _nested(levels: int) -> Kind:
         body = managed_fields.nested(csr, 1, "f:a")
         return api.post(CSRS, body.replace(b'{"f:a":{}}', f"{{{chains}}}".encode()))
 
-    return Kind(name=f"managedFields {levels} deep", file=file, binary=False)
+    return Kind(name=f"managedFields {levels} deep", file=file)
 
 
 KINDS: Final = (
@@ -114,18 +112,16 @@ class Poison:
         doses: In the order in which they were filed.
     """
 
-    def __init__(self, world: World, pods: Callable[[int], Fleet], *, binary: bool) -> None:
+    def __init__(self, world: World, pods: Callable[[int], Fleet]) -> None:
         """Nothing is filed yet.
 
         Args:
-            world: Where.
+            world: Where: on a real API server, as the double takes neither protobuf nor managedFields.
             pods: Makes as many pods as are asked for.
-            binary: Whether the API server reads protobuf.
         """
         self.doses: list[Dose] = []
         self._world = world
-        self._kinds = [kind for kind in KINDS if binary or not kind.binary]
-        self._pods = pods(len(self._kinds))
+        self._pods = pods(len(KINDS))
 
     @property
     def uids(self) -> set[str]:
@@ -135,8 +131,8 @@ class Poison:
     def file(self, count: int | None = None) -> None:
         """File so many more of the kinds, or all that are left, one after the other."""
         start = len(self.doses)
-        for number in range(start, len(self._kinds) if count is None else min(start + count, len(self._kinds))):
-            self.doses.append(_file(self._world, self._pods, number, self._kinds[number]))
+        for number in range(start, len(KINDS) if count is None else min(start + count, len(KINDS))):
+            self.doses.append(_file(self._world, self._pods, number, KINDS[number]))
 
     def file_beside(self, honest: Fleet) -> None:
         """File one more before each of the honest pods' requests, all one after the other."""

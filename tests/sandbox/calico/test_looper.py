@@ -19,7 +19,7 @@ def test_it_files_one_request_after_the_other(fleet: Fleet, api: Api) -> None:
 
 def test_what_ends_it_is_told(fleet: Fleet) -> None:
     """An API server that refuses its request ends the loop; who waits is not kept waiting, and hears of it."""
-    looper = Looper(fleet.apis[0], {**fleet.request(0), "spec": {}}).start()
+    looper = Looper(fleet.apis[0], {**fleet.request(0), "metadata": {"name": ".."}}).start()
     assert looper.wait(1, LONG)
     with pytest.raises(ApiError, match="422"):
         looper.stop()

@@ -25,8 +25,8 @@ run "planned" {
   }
 
   assert {
-    condition     = google_cloudfunctions2_function.this.service_config[0].environment_variables["THREADS"] == tostring(google_cloudfunctions2_function.this.service_config[0].max_instance_request_concurrency)
-    error_message = "every request that an instance is given has a thread"
+    condition     = google_cloudfunctions2_function.this.service_config[0].environment_variables["CSR_SIGNER_CONCURRENCY"] == tostring(google_cloudfunctions2_function.this.service_config[0].max_instance_request_concurrency)
+    error_message = "the process knows how many requests Cloud Run gives it"
   }
 
   assert {

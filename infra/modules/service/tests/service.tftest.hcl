@@ -27,8 +27,8 @@ run "planned" {
   }
 
   assert {
-    condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "THREADS"]) == tostring(google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency)
-    error_message = "every request that an instance is given has a thread"
+    condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONCURRENCY"]) == tostring(google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency)
+    error_message = "the process knows how many requests Cloud Run gives it"
   }
 
   assert {

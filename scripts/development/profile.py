@@ -1,0 +1,137 @@
+"""`scripts/bench profile N`: where the function's CPU time goes for N certificates.
+
+The function runs in this process, without its HTTP server, on waiting CSRs of a real control plane and with the KMS
+double: its handler is called with each CSR's event, several at once. A first run is timed; a second one, under
+cProfile, says which packages take the time. cProfile makes Python code look slower than C code: read its figures as
+shares.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import importlib
+import os
+import pstats
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.calico.fleet import Submission
+from sandbox.calico.keys import KeyPool
+from sandbox.deployment import Deployment, Settings
+from sandbox.measurements.cold import event
+from sandbox.measurements.common import fleet
+
+AT_ONCE: Final = 16
+SHOWN: Final = 30
+_OK: Final = 200
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, help="how many certificates")
+    parser.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder, KeyPool() as keys:
+        settings = Settings(
+            directory=Path(folder),
+            plane="embedded" if options.embedded else "real",
+            kms_latency=0.03,
+            front_door=False,
+            id_token=True,
+        )
+        with Deployment(settings) as deployment:
+            deployment.kill_exporter()
+            deployment.function.stop()
+            runs = [fleet(deployment, keys, options.count, name).submit() for name in ("timed", "profiled")]
+            os.environ |= deployment.function.environment
+            os.environ["CSR_SIGNER_CONFIGURATION"] = str(deployment.directory / "function.json")
+            seconds, profile = asyncio.run(_measure(*runs, log=deployment.log("profile")))
+    print(f"{1000 * seconds / options.count:.2f} ms of CPU per certificate, without HTTP server and start")
+    _print(profile)
+    return 0
+
+
+async def _measure(
+    timed: Sequence[Submission], profiled: Sequence[Submission], *, log: Path
+) -> tuple[float, cProfile.Profile]:
+    """CPU seconds of the first run, and the profile of the second; audit records go to the log."""
+    output = os.dup(1)
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            handle: Handler = importlib.import_module("main").handle
+            await _drain(handle, timed[:1])  # loads the configuration
+            began = time.process_time()
+            await _drain(handle, timed[1:])
+            seconds = time.process_time() - began
+            profile = cProfile.Profile()
+            with profile:
+                await _drain(handle, profiled)
+        finally:
+            os.dup2(output, 1)
+            os.close(output)
+    return seconds, profile
+
+
+async def _drain(handle: Handler, submissions: Sequence[Submission]) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(submission: Submission) -> None:
+        async with places:
+            response = await handle(_request(submission))
+        if response.status_code != _OK:
+            raise RuntimeError(f"the function answered {response.status_code}: {bytes(response.body)!r}")
+
+    await asyncio.gather(*map(one, submissions))
+
+
+def _request(submission: Submission) -> Request:
+    body = event(submission)
+    headers = {"content-type": "application/cloudevents+json", "content-length": str(len(body))}
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body}
+
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": encoded}, receive)
+
+
+def _print(profile: cProfile.Profile) -> None:
+    statistics = pstats.Stats(profile)
+    own: Counter[str] = Counter()
+    for (path, _, name), (_, _, spent, _, _) in statistics.stats.items():  # type: ignore[attr-defined]  # typeshed leaves it out
+        own[_package(path, name)] += spent
+    total = sum(own.values())
+    print("\nshare of CPU by package, own time:")
+    for package, spent in own.most_common(SHOWN):
+        print(f"  {100 * spent / total:5.1f} %  {package}")
+    print()
+    statistics.strip_dirs().sort_stats("cumulative").print_stats("csr_signer|pipeline|client|key|lint|pkcs10", SHOWN)
+
+
+def _package(path: str, name: str) -> str:
+    """The package of a function; for one in C, its own name."""
+    if path == "~":
+        return name
+    parts = Path(path).with_suffix("").parts
+    for anchor in ("csr_signer", "site-packages"):
+        if anchor in parts:
+            start = parts.index(anchor) + (anchor == "site-packages")
+            return ".".join(parts[start : start + 2])
+    return "asyncio" if "asyncio" in parts else parts[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

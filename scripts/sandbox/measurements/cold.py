@@ -1,0 +1,131 @@
+"""A cold start: from `exec` of the process to its first answer.
+
+Compared in the same run are functions-framework with a function that answers 200 and nothing else ("hello-world"), and
+the signer's function, whose first request is the event of a waiting CSR: it loads its configuration, opens all
+connections and issues a certificate. Starts alternate; files are compiled before.
+"""
+
+import contextlib
+import json
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import urllib3
+
+from sandbox.calico.fleet import Submission
+from sandbox.calico.keys import KeyPool
+from sandbox.deployment import Deployment, Settings
+from sandbox.documents import SOURCE
+from sandbox.function_runtime import ROOT, first_on_path, free_port
+from sandbox.measurements.common import Row, fleet
+from sandbox.process import Part
+from sandbox.usage import Usage
+
+HELLO: Final = """import functions_framework
+
+
+@functions_framework.http
+def handle(request):
+    return "hello"
+"""
+_EVENT: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
+_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.002
+_OK: Final = 200
+
+
+def cold(settings: Settings, starts: int, *, against: Path | None = None) -> list[Row]:
+    """Milliseconds of `starts` starts of each program."""
+    trees = [ROOT] if against is None else [against, ROOT]
+    hello: list[float] = []
+    ours: dict[Path, list[float]] = {tree: [] for tree in trees}
+    resident: dict[Path, list[float]] = {tree: [] for tree in trees}
+    with Deployment(replace(settings, front_door=False)) as deployment, KeyPool() as keys:
+        deployment.kill_exporter()
+        deployment.function.stop()
+        source, log = deployment.directory / "hello.py", deployment.log("cold")
+        source.write_text(HELLO, encoding="utf-8")
+        submissions = iter(fleet(deployment, keys, (starts + 1) * len(trees), "cold").submit())
+        for number in range(starts + 1):
+            times = [_start(source, {}, None, log=log)[0]]
+            for tree in trees:
+                environment = {
+                    **deployment.function.environment,
+                    **first_on_path(tree / "function"),
+                    "CSR_SIGNER_CONFIGURATION": str(deployment.directory / "function.json"),
+                }
+                took, memory = _start(tree / "function" / "main.py", environment, next(submissions), log=log)
+                times.append(took)
+                resident[tree].append(memory)
+            if number:  # the first round fills the machine's caches
+                hello.append(times[0])
+                for tree, took in zip(trees, times[1:], strict=True):
+                    ours[tree].append(took)
+    rows = [Row(name="hello-world: exec to first answer", figure=f"{statistics.median(hello):.0f} ms")]
+    for tree in trees:
+        name = "signer" if tree == ROOT else "the other revision's signer"
+        ratios = [took / base for took, base in zip(ours[tree], hello, strict=True)]
+        rows += [
+            Row(name=f"{name}: exec to first certificate", figure=f"{statistics.median(ours[tree]):.0f} ms"),
+            Row(name="  of hello-world's time", figure=f"{statistics.median(ratios):.2f}"),
+            Row(name="  resident after it", figure=f"{statistics.median(resident[tree]):.0f} MiB"),
+        ]
+    return rows
+
+
+def _start(
+    source: Path, environment: dict[str, str], submission: Submission | None, *, log: Path
+) -> tuple[float, float]:
+    """Starts functions-framework, sends one request as soon as it listens, and ends it.
+
+    Returns:
+        Milliseconds until the answer, and resident MiB of the largest process then.
+    """
+    port = free_port()
+    asgi = {"FUNCTION_USE_ASGI": "true"} if "functions_framework.aio" in source.read_text(encoding="utf-8") else {}
+    began = time.monotonic()
+    part = Part.start_program(
+        [
+            *(sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)),
+            *("--host", "127.0.0.1", "--port", str(port)),
+        ],
+        environment={**environment, **asgi},
+        log=log,
+        says_ready=False,
+    )
+    try:
+        status = _ask(f"http://127.0.0.1:{port}/", submission, part)
+        took = 1000 * (time.monotonic() - began)
+        if status != _OK:
+            raise RuntimeError(f"the function answered {status}")
+        return took, Usage.of(part.pid).largest
+    finally:
+        part.kill()
+
+
+def _ask(url: str, submission: Submission | None, part: Part) -> int:
+    body = b"" if submission is None else event(submission)
+    headers = {"Content-Type": "application/cloudevents+json"}
+    while part.alive:
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            return urllib3.request("POST", url, body=body, headers=headers, retries=False, timeout=_SECONDS).status
+        time.sleep(_POLL_SECONDS)
+    raise RuntimeError("the function ended")
+
+
+def event(submission: Submission) -> bytes:
+    """The exporter's event of a CSR, as structured JSON."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"{submission.uid}/pending",
+            "type": _EVENT,
+            "source": SOURCE,
+            "subject": submission.name,
+            "data": {"name": submission.name, "uid": submission.uid},
+        }
+    ).encode()
