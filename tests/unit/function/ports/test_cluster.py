@@ -200,6 +200,7 @@ class _Answering(BaseHTTPRequestHandler):
         status, headers, body = answer or self.server.answer  # type: ignore[attr-defined]
         asked: Asked = self.server.asked  # type: ignore[attr-defined]
         asked.append(self.path)
+        asked.arrived.set()
         asked.tokens.append(self.headers.get("Authorization", ""))
         if status == HANG:
             self.connection.recv(1)
@@ -227,10 +228,11 @@ class _Answering(BaseHTTPRequestHandler):
 
 
 class Asked(list[str]):
-    """Paths that were asked for, the tokens that came with them, and where."""
+    """Paths that were asked for, the tokens that came with them, where, and whether there was any yet."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.arrived = threading.Event()
         self.tokens: list[str] = []
         self.port = 0
 
