@@ -123,19 +123,24 @@ class Audit:
         """Writes one record. A caller that is cancelled leaves only after the write, so that it knows of its intent.
 
         Raises:
-            AuditError: it could not be written whole.
+            AuditError: it could not be written whole, whether or not the caller was cancelled.
         """
-        line = self._line(record, trace_id)
-        write = asyncio.get_running_loop().run_in_executor(self._thread, self._write_line, line)
+        write = self._thread.submit(self._write_line, self._line(record, trace_id))
+        written = asyncio.wrap_future(write)
+        cancelled: asyncio.CancelledError | None = None
         try:
-            await asyncio.wait((write,), timeout=2 * WRITE_SECONDS)
-        except asyncio.CancelledError:
-            await asyncio.wait((write,), timeout=2 * WRITE_SECONDS)
-            raise
-        if not write.done():
-            write.cancel()  # it waits for an earlier one, and must not happen after this error
+            await asyncio.wait((written,), timeout=2 * WRITE_SECONDS)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            await asyncio.wait((written,), timeout=2 * WRITE_SECONDS)
+        if not written.done():
+            # It waits for an earlier one, and must not happen after this error: to cancel `written` would take effect
+            # only in the loop's next round.
+            write.cancel()
             raise AuditError("cannot write the audit record: an earlier write has not finished")
-        write.result()
+        written.result()
+        if cancelled is not None:
+            raise cancelled
 
     def record_now(self, record: AuditRecord) -> None:
         """Writes one record, for programs without an event loop.

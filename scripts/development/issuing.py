@@ -8,11 +8,12 @@ of several runs; waiting counts nowhere. Compare rows of one run: absolute numbe
 """
 
 import argparse
+import asyncio
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from csr_signer.ca import issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.issuance import certificate, lint
-from csr_signer.kms.key import CloudKmsKey
+from csr_signer.kms.client import Connection
+from csr_signer.kms.client import connect as connect_function
+from csr_signer.kms.key import Attempts, CloudKmsKey
 from csr_signer.request.public_key import examine
 from sandbox.kms import connect, create_signing_key
 from sandbox.process import Part
@@ -76,51 +79,65 @@ def measure(runs: int) -> Iterator[Cost]:
     """Every issuer algorithm of ALGORITHMS with an elliptic and an RSA leaf."""
     with ExitStack() as stack:
         part = stack.enter_context(Part.start("sandbox.kms"))
-        client = stack.enter_context(connect(part.ready["endpoint"]))
+        endpoint = part.ready["endpoint"]
+        client = stack.enter_context(connect(endpoint))
+        runner = stack.enter_context(asyncio.Runner())
+        connection = runner.run(connect_function(endpoint=None, unsafe_plaintext_endpoint=endpoint))
+        stack.callback(lambda: runner.run(connection.close()))
         for name in ALGORITHMS:
             version = create_signing_key(client, name, key=name)
             for leaf in ("P-256", "RSA-2048"):
-                real = _issuing(client, version, leaf)
-                own = _issuing(_Memory(client, version), version, leaf)
-                own()  # the signature is made and remembered
-                yield Cost(issuer=name, leaf=leaf, own=_median(own, runs), with_client=_median(real, runs))
+                real = runner.run(_issuing(connection, version, leaf))
+                own = runner.run(_issuing(_Memory(connection), version, leaf))
+                runner.run(own())  # the signature is made and remembered
+                yield Cost(
+                    issuer=name,
+                    leaf=leaf,
+                    own=runner.run(_median(own, runs)),
+                    with_client=runner.run(_median(real, runs)),
+                )
 
 
-class _Memory:
-    """A client whose answers were given before: the same question has the same answer, at once."""
+class _Memory(Connection):
+    """A connection whose answers were given before: the same question has the same answer, at once."""
 
-    def __init__(self, client: Any, version: str) -> None:  # noqa: ANN401 - the library has no types
-        self._client = client
-        self._public_key = client.get_public_key(name=version)
-        self._answers: dict[str, Any] = {}
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._answers: dict[object, Any] = {}
 
-    def get_public_key(self, **_: object) -> Any:  # noqa: ANN401
+    async def get_public_key(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the library has no types
         """GetPublicKey."""
-        return self._public_key
+        if request.name not in self._answers:
+            self._answers[request.name] = await self._connection.get_public_key(request, **options)
+        return self._answers[request.name]
 
-    def asymmetric_sign(self, *, request: dict[str, Any], metadata: Any, **options: Any) -> Any:  # noqa: ANN401
+    async def asymmetric_sign(self, request: Any, *, metadata: Any, **options: Any) -> Any:  # noqa: ANN401
         """AsymmetricSign."""
-        reason = dict(metadata)["x-goog-request-reason"]
-        if reason not in self._answers:
-            self._answers[reason] = self._client.asymmetric_sign(request=request, metadata=metadata, **options)
-        return self._answers[reason]
+        if metadata not in self._answers:
+            answer = await self._connection.asymmetric_sign(request, metadata=metadata, **options)
+            self._answers[metadata] = answer
+        return self._answers[metadata]
 
 
-def _issuing(client: Any, version: str, leaf: str) -> Callable[[], object]:  # noqa: ANN401
+Issue = Callable[[], Coroutine[Any, Any, object]]
+
+
+async def _issuing(connection: Connection, version: str, leaf: str) -> Issue:
     """The steps of the pipeline for the honest permit."""
     from tests.unit.function import builders  # noqa: PLC0415 - after sys.path
 
-    key = CloudKmsKey(client=client, key_version=version, protection_level="HSM")
-    ca = _ca(key.public_key().pem, version)
+    key = CloudKmsKey(connection=connection, key_version=version, protection_level="HSM")
+    ca = _ca((await key.public_key()).pem, version)
     keys: dict[str, builders.PrivateKey] = {"P-256": builders.ec_key("P-256", 5), "RSA-2048": builders.rsa_key(2048)}
     certified = examine(builders.public_key_info(keys[leaf]))
     permit = builders.make_permit(public_key=certified)
 
-    def issue() -> object:
-        public_key = key.public_key()
+    async def issue() -> object:
+        public_key = await key.public_key()
         chosen = issuer.confirm(ca, public_key)
         cleared = lint.lint(certificate.build(permit, ca, chosen), permit, ca, chosen)
-        return certificate.assemble(cleared, key.sign(cleared, chosen, public_key).value, ca, chosen)
+        signature = await key.sign(cleared, chosen, public_key, Attempts())
+        return certificate.assemble(cleared, signature.value, ca, chosen)
 
     return issue
 
@@ -134,11 +151,11 @@ def _ca(public_key: bytes, version: str) -> Issuer:
     return issuer.load(key_version=version, certificate=issuing.pem, trust_bundle=root.pem, protection_level="HSM")
 
 
-def _median(call: Callable[[], object], runs: int) -> float:
+async def _median(issue: Issue, runs: int) -> float:
     """Milliseconds of this process's time."""
     times = []
     for _ in range(runs):
         start = time.process_time()
-        call()
+        await issue()
         times.append((time.process_time() - start) * 1000)
     return statistics.median(times)

@@ -72,7 +72,7 @@ def described(certificate: x509.Certificate, now: datetime) -> dict[str, object]
 def key_described(kms: KmsOptions, key_version: str, certificates: Sequence[x509.Certificate]) -> dict[str, object]:
     """A key version as far as GetPublicKey tells, and which of the certificates hold its key."""
     try:
-        answer = kms.key(key_version).public_key()
+        answer = kms.ask(key_version, lambda key: key.public_key())
         held = subject_public_key_info(parsed(answer.pem))
     except (SignerError, CommandError) as error:
         return {"key_version": key_version, "state": f"gives out no public key: {error}"}

@@ -35,7 +35,7 @@ class Finding:
 def of_key(ca: Issuer, kms: KmsOptions) -> Finding:
     """Whether KMS's key is the CA certificate's, enabled, strong enough, and of an algorithm that signs here."""
     try:
-        answer = kms.key(ca.key_version).public_key()
+        answer = kms.ask(ca.key_version, lambda key: key.public_key())
         algorithm = issuer.confirm(ca, answer)
     except SignerError as error:
         return Finding(level="error", check="key", message=str(error))

@@ -1,5 +1,6 @@
 """Decisions once more: from what the API server has and what the configuration says, through the pure modules alone."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 from csr_signer.audit import certificate_facts
 from csr_signer.ca import issuer
+from csr_signer.ca.issuer import Issuer, KmsPublicKey
 from csr_signer.configuration import loader
 from csr_signer.issuance import certificate, lint
 from csr_signer.kms.client import connect
@@ -108,14 +110,20 @@ class Answers:
 
     def _certified(self, permit: Permit, signer: Signer) -> dict[str, Any]:
         ca = signer.issuer
-        with connect(endpoint=None, unsafe_plaintext_endpoint=self._kms) as client:
-            key = CloudKmsKey(client=client, key_version=ca.key_version, protection_level=ca.protection_level)
-            algorithm = issuer.confirm(ca, key.public_key())
+        algorithm = issuer.confirm(ca, asyncio.run(self._public_key(ca)))
         tbs = lint.lint(certificate.build(permit, ca, algorithm), permit, ca, algorithm)
         facts: dict[str, Any] = json.loads(json.dumps(certificate_facts(permit, tbs, ca.key_version)))
         # Whoever may rewrite a status changes what is confirmed by it, and nothing else.
         del facts["unconfirmed_addresses"]
         return facts
+
+    async def _public_key(self, ca: Issuer) -> KmsPublicKey:
+        connection = await connect(endpoint=None, unsafe_plaintext_endpoint=self._kms)
+        key = CloudKmsKey(connection=connection, key_version=ca.key_version, protection_level=ca.protection_level)
+        try:
+            return await key.public_key()
+        finally:
+            await connection.close()
 
 
 def _find(api: Api, path: str) -> dict[str, Any] | None:

@@ -35,7 +35,9 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator[Judged]:
     """A deployment without guards, which would refuse such CSRs."""
-    settings = Settings(directory=tmp_path_factory.mktemp("heavy"), plane="real", release="3.31", concurrency=CONCURRENCY)
+    settings = Settings(
+        directory=tmp_path_factory.mktemp("heavy"), plane="real", release="3.31", concurrency=CONCURRENCY
+    )
     with started(settings) as deployment, Observer(deployment.api) as observer:
         yield Judged(deployment, keys, observer)
 

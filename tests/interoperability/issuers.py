@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from google.cloud.kms_v1 import KeyManagementServiceClient
-
 from csr_signer.ca import issuer as issuers
 from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.ca.issuer import Issuer
+from csr_signer.kms.client import Connection
 from csr_signer.kms.client import connect as connect_function
 from csr_signer.kms.key import CloudKmsKey
 from sandbox.kms import KmsServer, connect
+from tests.unit.function.ports.blocking import Blocking, run
 from tests.unit.signerctl.authorities import Corporate, write
 from tests.unit.signerctl.stage import EVERY_ALGORITHM, Stage
 
@@ -41,7 +41,7 @@ class KmsIssuer:
 
     name: str
     issuer: Issuer
-    key: CloudKmsKey
+    key: Blocking[CloudKmsKey]
     algorithm: SignatureAlgorithm
     root: Path
 
@@ -54,21 +54,23 @@ def kms_issuers(names: Sequence[str], folder: Path) -> Iterator[list[KmsIssuer]]
         # Generating a large RSA key takes seconds, so the keys are made in parallel.
         with ThreadPoolExecutor() as pool:
             list(pool.map(stage.key, {_ALGORITHMS[name][0] for name in names}))
-        with connect_function(endpoint=None, unsafe_plaintext_endpoint=server.endpoint) as function_client:
-            yield [_issuer(name, function_client, stage, folder) for name in names]
+        connection = run(connect_function(endpoint=None, unsafe_plaintext_endpoint=server.endpoint))
+        yield [_issuer(name, connection, stage, folder) for name in names]
+        run(connection.close())
 
 
-def _issuer(name: str, client: KeyManagementServiceClient, stage: Stage, folder: Path) -> KmsIssuer:
+def _issuer(name: str, connection: Connection, stage: Stage, folder: Path) -> KmsIssuer:
     algorithm_name, digest = _ALGORITHMS[name]
-    key = CloudKmsKey(client=client, key_version=stage.key(algorithm_name), protection_level="HSM")
+    key_version = stage.key(algorithm_name)
+    key = Blocking(CloudKmsKey(connection=connection, key_version=key_version, protection_level="HSM"))
     certificate, root = folder / f"{name}.pem", folder / f"{name} root.pem"
     if name == CHAIN:
-        _import(key.key_version, stage, certificate, root)
+        _import(key_version, stage, certificate, root)
     else:
         hashed = ("--signature-hash", digest) if digest else ()
-        root = stage.create(certificate, *hashed, key=key.key_version, name=name)
+        root = stage.create(certificate, *hashed, key=key_version, name=name)
     issuer = issuers.load(
-        key_version=key.key_version,
+        key_version=key_version,
         certificate=certificate.read_bytes(),
         trust_bundle=root.read_bytes(),
         protection_level="HSM",

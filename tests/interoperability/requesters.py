@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from csr_signer.issuance.certificate import assemble, build
 from csr_signer.issuance.lint import lint
+from csr_signer.kms.key import Attempts
 from csr_signer.policy.decision import Decision, Permit, decide
 from csr_signer.policy.profile import Profile
 from csr_signer.request.pkcs10 import parse
@@ -103,7 +104,7 @@ class Requester:
         assert permit.dns_names == self.component.dns_names
         assert permit.ip_addresses == (ip_address(self.address),)
         cleared = lint(build(permit, issuer.issuer, issuer.algorithm), permit, issuer.issuer, issuer.algorithm)
-        signature = issuer.key.sign(cleared, issuer.algorithm, issuer.key.public_key())
+        signature = issuer.key.sign(cleared, issuer.algorithm, issuer.key.public_key(), Attempts())
         return assemble(cleared, signature.value, issuer.issuer, issuer.algorithm).pem
 
     def refused(self, request: bytes) -> set[str]:

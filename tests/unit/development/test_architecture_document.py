@@ -11,6 +11,7 @@ SOURCES = [*(ROOT / "function").rglob("*.py"), *(ROOT / "infra" / "exporter" / "
 INVARIANTS = re.findall(
     r"^\| (\d+) \| .*$", ARCHITECTURE.partition("## Invariants")[2].partition("## Three walks")[0], re.MULTILINE
 )
+_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _defined(paths: list[Path]) -> set[str]:
@@ -19,8 +20,8 @@ def _defined(paths: list[Path]) -> set[str]:
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
-                names |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)}
-            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, _FUNCTIONS)}
+            if isinstance(node, ast.ClassDef | _FUNCTIONS):
                 names.add(node.name)
     return names
 

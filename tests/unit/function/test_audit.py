@@ -1,11 +1,13 @@
 """Steps 9 and 11, record: one line per record, in one write, and nothing hostile in it."""
 
+import asyncio
 import contextlib
+import gc
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from csr_signer import audit, errors
 from csr_signer.audit import Audit, AuditRecord, LineWriter, attestation_facts, certificate_facts, csr_facts, fault
-from csr_signer.errors import UnavailableError
+from csr_signer.errors import AuditError
 from csr_signer.issuance.certificate import build
 from csr_signer.issuance.lint import LintError, lint
 from csr_signer.violation import quote
@@ -57,7 +59,7 @@ def lines(*records: AuditRecord, project: str = "", trace_id: str = "") -> list[
     written: list[bytes] = []
     journal = Audit(write=written.append, project=project, clock=lambda: NOW)
     for each in records:
-        journal.record(each, trace_id=trace_id)
+        asyncio.run(journal.record(each, trace_id=trace_id))
     return written
 
 
@@ -126,7 +128,7 @@ def test_a_record_without_a_clock_of_its_own_has_the_time_now() -> None:
     """In production nobody gives a clock."""
     written: list[bytes] = []
     before = datetime.now(UTC)
-    Audit(write=written.append).record(record())
+    asyncio.run(Audit(write=written.append).record(record()))
     assert before <= datetime.fromisoformat(json.loads(written[0])["time"]) <= datetime.now(UTC)
 
 
@@ -267,8 +269,8 @@ def refusing(error: OSError) -> Callable[[bytes], None]:
 
 def test_an_intent_that_cannot_be_written_is_none() -> None:
     """The exception reaches whoever wanted to sign."""
-    with pytest.raises(UnavailableError, match="cannot write the audit record"):
-        Audit(write=refusing(OSError(28, "No space left on device"))).record(record())
+    with pytest.raises(AuditError, match="cannot write the audit record"):
+        asyncio.run(Audit(write=refusing(OSError(28, "No space left on device"))).record(record()))
 
 
 @pytest.fixture
@@ -294,7 +296,7 @@ def test_a_line_goes_to_standard_output_in_one_system_call(
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", counted)
-    Audit(write=LineWriter(writing)).record(record())
+    asyncio.run(Audit(write=LineWriter(writing)).record(record()))
     line = os.read(reading, 1 << 16)
     assert json.loads(line)["event"] == "issued"
     assert calls == [len(line)]
@@ -308,7 +310,7 @@ def test_a_line_that_was_written_in_part_does_not_swallow_the_next(pipe: tuple[i
     with pytest.raises(OSError, match=r"wrote only \d+ of 4194304 bytes of an audit record"):
         writer(b"x" * (1 << 22))
     os.read(reading, 1 << 22)
-    Audit(write=writer).record(record())
+    asyncio.run(Audit(write=writer).record(record()))
     empty, line = os.read(reading, 1 << 16).split(b"\n")[:2]
     assert empty == b""
     assert json.loads(line)["event"] == "issued"
@@ -324,19 +326,112 @@ def test_standard_output_that_nobody_reads_stops_no_thread(
     with contextlib.suppress(BlockingIOError):
         while os.write(writing, b"x" * 4096):
             pass
-    with pytest.raises(UnavailableError, match="cannot write the audit record"):
-        Audit(write=LineWriter(writing)).record(record())
+    with pytest.raises(AuditError, match="cannot write the audit record"):
+        asyncio.run(Audit(write=LineWriter(writing)).record(record()))
+
+
+class Stuck:
+    """A writer whose first line takes until the test lets it end.
+
+    Attributes:
+        began: set once the line is being written.
+        released: lets it end.
+        lines: what was written.
+    """
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.released = threading.Event()
+        self.lines: list[bytes] = []
+
+    def __call__(self, line: bytes) -> None:
+        """Writes a line."""
+        self.began.set()
+        self.released.wait(30)
+        self.lines.append(line)
 
 
 def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one record hangs, another one's thread is given back."""
+    """While one record hangs, another one is given up, and is not written later: its intent was refused."""
     monkeypatch.setattr(audit, "WRITE_SECONDS", 0.05)
-    records = Audit(write=lambda _: inner())
+    writer = Stuck()
+    records = Audit(write=writer)
 
-    def inner() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            failure = executor.submit(records.record, record()).exception(10)
-        assert isinstance(failure, UnavailableError)
-        assert "an earlier write has not finished" in str(failure)
+    async def story() -> None:
+        hanging = asyncio.create_task(records.record(record()))
+        await asyncio.to_thread(writer.began.wait, 30)
+        with pytest.raises(AuditError, match="an earlier write has not finished"):
+            await records.record(record(message="too late"))
+        writer.released.set()
+        await asyncio.gather(hanging, return_exceptions=True)
+        await records.record(record(message="in time"))
 
-    records.record(record())
+    asyncio.run(story())
+    assert [json.loads(line)["message"] for line in writer.lines] == ["issued a certificate", "in time"]
+
+
+def test_a_record_that_may_have_been_written_is_not_reported_as_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that is cancelled while its line is being written leaves only when it is known whether it was."""
+    writer = Stuck()
+    records = Audit(write=writer)
+
+    async def story() -> None:
+        recording = asyncio.create_task(records.record(record()))
+        await asyncio.to_thread(writer.began.wait, 30)
+        recording.cancel()
+        await asyncio.sleep(0)
+        assert not recording.done()
+        writer.released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await recording
+        assert len(writer.lines) == 1
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_record_that_cannot_be_written_is_an_error() -> None:
+    """There is no intent then, and so nothing to abandon; Python has nothing to complain about."""
+    released = threading.Event()
+    began = threading.Event()
+
+    def failing(_: bytes) -> None:
+        began.set()
+        released.wait(30)
+        raise OSError(28, "No space left on device")
+
+    async def story() -> None:
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        recording = asyncio.create_task(Audit(write=failing).record(record()))
+        await asyncio.to_thread(began.wait, 30)
+        recording.cancel()
+        released.set()
+        with pytest.raises(AuditError, match="No space left on device"):
+            await recording
+        gc.collect()
+        assert complaints == []
+
+    asyncio.run(story())
+
+
+def test_writing_holds_up_no_other_request() -> None:
+    """The event loop goes on while standard output blocks."""
+    writer = Stuck()
+
+    async def story() -> None:
+        recording = asyncio.create_task(Audit(write=writer).record(record()))
+        await asyncio.to_thread(writer.began.wait, 30)
+        assert await asyncio.wait_for(asyncio.sleep(0, "the loop runs"), 30) == "the loop runs"
+        writer.released.set()
+        await recording
+
+    asyncio.run(story())
+
+
+def test_a_program_without_a_loop_records_at_once() -> None:
+    """The records of signerctl are the same lines, and a failure is the same error."""
+    written: list[bytes] = []
+    Audit(write=written.append, clock=lambda: NOW).record_now(record())
+    assert written == lines(record())
+    with pytest.raises(AuditError, match="cannot write the audit record"):
+        Audit(write=refusing(OSError(28, "No space left on device"))).record_now(record())

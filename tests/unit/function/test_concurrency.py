@@ -3,11 +3,10 @@
 from contextlib import ExitStack
 
 import pytest
-from functions_framework._http.gunicorn import GunicornApplication
 
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.errors import ConcurrencyLimitError, UnavailableError
-from csr_signer.service import THREADS, concurrency
+from csr_signer.errors import ConcurrencyLimitError, ConfigurationError, UnavailableError
+from csr_signer.service import CONCURRENCY, concurrency
 
 
 @pytest.mark.parametrize(
@@ -60,13 +59,20 @@ def test_a_place_is_given_back_after_a_fault() -> None:
             fail()
 
 
-@pytest.mark.parametrize("threads", ["16", None], ids=["set", "not set"])
-def test_the_concurrency_is_what_functions_framework_serves(
-    monkeypatch: pytest.MonkeyPatch, threads: str | None
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("16", 16), ("1000", 1000), (None, 80)])
+def test_the_concurrency_is_what_cloud_run_gives_a_process(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, number: int
 ) -> None:
-    """The function divides as many places as the framework has threads, also where nobody configured them."""
-    monkeypatch.delenv(THREADS, raising=False)
-    if threads is not None:
-        monkeypatch.setenv(THREADS, threads)
-    framework = GunicornApplication(None, "127.0.0.1", 0, debug=False)  # type: ignore[no-untyped-call] # it has none
-    assert concurrency() == framework.options["threads"]
+    """The deployment says it in the environment; where nobody does, it is Cloud Run's own default."""
+    monkeypatch.delenv(CONCURRENCY, raising=False)
+    if text is not None:
+        monkeypatch.setenv(CONCURRENCY, text)
+    assert concurrency() == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", " 8", "many", "10000", "٣"])
+def test_a_concurrency_that_is_none_is_the_operators(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The message names the variable and what was got: a share of a wrong number would turn requests away."""
+    monkeypatch.setenv(CONCURRENCY, text)
+    with pytest.raises(ConfigurationError, match=f"environment variable {CONCURRENCY}: Invalid value"):
+        concurrency()

@@ -1,7 +1,8 @@
-"""One fetch at a time for many threads."""
+"""One fetch at a time for many requests."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -9,53 +10,122 @@ from csr_signer.errors import UnavailableError
 from csr_signer.single_flight import SingleFlight
 
 
-@pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
-def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
-    """Waits do not add up: the second thread waits for the first one's fetch and makes none of its own."""
-    shared: SingleFlight[str] = SingleFlight()
-    fetching, release = threading.Event(), threading.Event()
+class Fetch:
+    """A fetch that goes on until the test ends it.
 
-    def slow() -> str:
-        fetching.set()
-        release.wait(10)
-        if fails:
+    Attributes:
+        began: set once it runs.
+        ended: lets it end.
+        fails: whether it ends in a failure.
+    """
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.began = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.fails = fails
+
+    async def __call__(self) -> str:
+        """Waits for its end."""
+        self.began.set()
+        await self.ended.wait()
+        if self.fails:
             raise UnavailableError("slow")
         return "slow"
 
-    def own() -> str:
-        raise AssertionError("a second fetch beside the first")
 
-    class Joining(threading.Thread):
-        """Says when it waits for the other's fetch: its own would have raised at once."""
+async def own() -> str:
+    """What nobody should call while another fetch runs."""
+    raise AssertionError("a second fetch beside the first")
 
-        said = ""
 
-        def run(self) -> None:
-            try:
-                self.said = shared.get(own)
-            except UnavailableError as error:
-                self.said = str(error)
+async def waiting(shared: SingleFlight[str]) -> "asyncio.Task[str]":
+    """A caller that has joined the fetch that runs: it waits, or it would have failed by its own fetch."""
+    task = asyncio.create_task(shared.get(own))
+    await asyncio.sleep(0)
+    assert not task.done()
+    return task
 
-    with ThreadPoolExecutor(1) as executor:
-        first = executor.submit(shared.get, slow)
-        fetching.wait(10)
-        second = Joining()
-        second.start()
-        second.join(0.05)  # it can only end when the first does
-        assert second.is_alive()
-        release.set()
-        second.join(10)
-    assert second.said == "slow"
-    assert (first.exception() is not None) == fails
+
+@pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
+def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
+    """Waits do not add up: the second request waits for the first one's fetch and makes none of its own."""
+
+    async def story() -> None:
+        shared: SingleFlight[str] = SingleFlight()
+        fetch = Fetch(fails=fails)
+        first = asyncio.create_task(shared.get(fetch))
+        await fetch.began.wait()
+        second = await waiting(shared)
+        fetch.ended.set()
+        ends = await asyncio.gather(first, second, return_exceptions=True)
+        assert [str(end) for end in ends] == ["slow", "slow"]
+        assert [isinstance(end, UnavailableError) for end in ends] == [fails, fails]
+
+    asyncio.run(story())
 
 
 def test_after_a_failure_the_next_may_try_again() -> None:
     """A failure is not kept."""
-    shared: SingleFlight[int] = SingleFlight()
 
-    def fail() -> int:
+    async def fail() -> int:
         raise UnavailableError("once")
 
-    with pytest.raises(UnavailableError):
-        shared.get(fail)
-    assert shared.get(lambda: 7) == 7
+    async def seven() -> int:
+        return 7
+
+    async def story() -> None:
+        shared: SingleFlight[int] = SingleFlight()
+        with pytest.raises(UnavailableError):
+            await shared.get(fail)
+        assert await shared.get(seven) == 7
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("leaver", [0, 1], ids=["who began it", "who joined it"])
+def test_a_caller_that_is_cancelled_leaves_and_the_fetch_goes_on(leaver: int) -> None:
+    """It is the others' fetch as well; the cancelled caller itself waits no longer."""
+
+    async def story() -> None:
+        shared: SingleFlight[str] = SingleFlight()
+        fetch = Fetch()
+        first = asyncio.create_task(shared.get(fetch))
+        await fetch.began.wait()
+        callers = [first, await waiting(shared)]
+        leaving = callers.pop(leaver)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        callers.append(await waiting(shared))  # the fetch can still be joined
+        fetch.ended.set()
+        assert await asyncio.gather(*callers) == ["slow", "slow"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
+def test_a_fetch_that_everybody_left_ends_in_silence(*, fails: bool) -> None:
+    """Python complains about a failure that nobody has seen; the next caller fetches again."""
+    complaints: list[dict[str, Any]] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        shared: SingleFlight[str] = SingleFlight()
+        fetch = Fetch(fails=fails)
+        only = asyncio.create_task(shared.get(fetch))
+        await fetch.began.wait()
+        only.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await only
+        del only
+        (running,) = asyncio.all_tasks() - {asyncio.current_task()}
+        fetch.ended.set()
+        await asyncio.wait((running,))
+        del running
+        gc.collect()
+        again = Fetch()
+        again.ended.set()
+        assert await shared.get(again) == "slow"
+
+    asyncio.run(story())
+    assert complaints == []

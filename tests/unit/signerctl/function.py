@@ -1,5 +1,6 @@
 """What the function does with a CA: it loads it, and issues to Calico's node."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from csr_signer.ca.issuer import Issuer
 from csr_signer.issuance import certificate as leaves
 from csr_signer.issuance import lint
 from csr_signer.kms.client import connect
-from csr_signer.kms.key import CloudKmsKey
+from csr_signer.kms.key import Attempts, CloudKmsKey
 from signerctl import ca_certificate as ca_certificates
 from signerctl import ca_lint
 from signerctl.ca_certificate import CaTemplate
@@ -20,16 +21,23 @@ from tests.unit.signerctl.stage import Stage
 
 def leaf_of(stage: Stage, ca: Issuer) -> bytes:
     """What the function issues to Calico's node today: leaf and intermediates, PEM; with all of its checks."""
-    client = connect(endpoint=None, unsafe_plaintext_endpoint=stage.server.endpoint)
-    key = CloudKmsKey(client=client, key_version=ca.key_version, protection_level=ca.protection_level)
-    algorithm = issuer.confirm(ca, key.public_key())
+    return asyncio.run(_leaf_of(stage, ca))
+
+
+async def _leaf_of(stage: Stage, ca: Issuer) -> bytes:
+    connection = await connect(endpoint=None, unsafe_plaintext_endpoint=stage.server.endpoint)
+    key = CloudKmsKey(connection=connection, key_version=ca.key_version, protection_level=ca.protection_level)
+    public_key = await key.public_key()
+    algorithm = issuer.confirm(ca, public_key)
     now = datetime.now(UTC).replace(microsecond=0)
     permit = make_permit(
         not_before=max(now - timedelta(minutes=5), ca.not_before),
         not_after=min(now + timedelta(days=365), ca.not_after),
     )
     tbs = lint.lint(leaves.build(permit, ca, algorithm), permit, ca, algorithm)
-    return leaves.assemble(tbs, key.sign(tbs, algorithm, key.public_key()).value, ca, algorithm).pem
+    signature = await key.sign(tbs, algorithm, public_key, Attempts())
+    await connection.close()
+    return leaves.assemble(tbs, signature.value, ca, algorithm).pem
 
 
 def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:
@@ -65,4 +73,4 @@ def root_of(stage: Stage, out: Path, not_before: datetime, not_after: datetime, 
         authority_key_identifier=None,
     )
     tbs = ca_lint.lint_certificate(ca_certificates.build(template), template)
-    return write(out, ca_certificates.assemble(tbs, key.sign(tbs).value, key))
+    return write(out, ca_certificates.assemble(tbs, key.sign(tbs, Attempts()).value, key))

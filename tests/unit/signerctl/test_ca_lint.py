@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from csr_signer.ca.algorithm import SIGNATURE_ALGORITHMS
 from csr_signer.errors import IntegrityError
 from csr_signer.issuance.lint import LintError, TBSCertificate
+from csr_signer.kms.key import Attempts
 from signerctl import ca_certificate, ca_lint, certification_request
 from signerctl.ca_certificate import CaTemplate
 from signerctl.certification_request import RequestTemplate
@@ -182,7 +183,7 @@ def test_only_the_keys_own_signature_over_the_cleared_bytes_is_assembled(key: Si
     tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
     asked = request_template(subject_public_key_info=key.subject_public_key_info)
     info = ca_lint.lint_request(certification_request.build(asked), asked)
-    signatures = key.sign(tbs).value, key.sign(info).value
+    signatures = key.sign(tbs, Attempts()).value, key.sign(info, Attempts()).value
     assert ca_certificate.assemble(tbs, signatures[0], key).tbs_certificate_bytes == tbs.der
     assert certification_request.assemble(info, signatures[1], key).tbs_certrequest_bytes == info.der
     with pytest.raises(IntegrityError, match="does not verify with its own key"):
@@ -195,6 +196,6 @@ def test_bytes_that_change_in_assembly_are_never_a_certificate(key: SigningKey) 
     """What is not DER of a TBSCertificate was never cleared, and is not assembled either."""
     wanted = template(subject_public_key_info=key.subject_public_key_info)
     tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
-    signature = key.sign(tbs).value
+    signature = key.sign(tbs, Attempts()).value
     with pytest.raises(IntegrityError):
         ca_certificate.assemble(replace(tbs, der=tbs.der.replace(b"Calico CA", b"Calico CB")), signature, key)

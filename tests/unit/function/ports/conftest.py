@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,20 @@ import pytest
 import yaml
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
+from csr_signer import service
 from csr_signer.audit import Audit
 from csr_signer.cluster.client import KubernetesCluster
-from csr_signer.cluster.credentials import api_client
+from csr_signer.cluster.session import Session, session
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration.loader import load
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.events.cloud_event import RequestReference
-from csr_signer.kms.client import connect
+from csr_signer.kms.client import Connection, connect
 from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Cluster, Pipeline
 from csr_signer.policy.attestation import NODE_NAME, POD_NAME
 from csr_signer.policy.profile import SHIPPED
+from csr_signer.service import THREADS
 from sandbox.api import Api
 from sandbox.calico import components
 from sandbox.calico.client import csr_object
@@ -32,9 +35,12 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import World
 from sandbox.kms import KmsServer
+from sandbox.kms.client import connect as administer
 from sandbox.kms.client import create_signing_key
 from sandbox.kubernetes import KubernetesServer
 from signerctl.__main__ import main as signerctl
+from tests.unit.function.ports import blocking
+from tests.unit.function.ports.blocking import Blocking, run
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 SIGNER_NAME = "csr-signer.example.com/calico"
@@ -53,6 +59,50 @@ def _trusts_nobody_else(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _event_loop() -> Iterator[None]:
+    """The loop of all connections, which ends after the last of them."""
+    yield
+    blocking.stop()
+
+
+@pytest.fixture(autouse=True)
+def _closes_what_services_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A service closes nothing, because it lives as long as its process; here it is the test's guest."""
+    sessions: list[Session] = []
+    connections: list[Connection] = []
+
+    def noted_session(cluster: ClusterConfiguration) -> Session:
+        sessions.append(session(cluster))
+        return sessions[-1]
+
+    async def noted_connection(**endpoints: Any) -> Connection:
+        connections.append(await connect(**endpoints))
+        return connections[-1]
+
+    monkeypatch.setattr(service, "session", noted_session)
+    monkeypatch.setattr(service, "connect", noted_connection)
+    yield
+    for opened in sessions:
+        run(_close(opened))
+    for connection in connections:
+        run(connection.close())
+
+
+async def _close(session: Session) -> None:
+    await session.http.close()
+
+
+@contextlib.contextmanager
+def connected(configuration: ClusterConfiguration) -> Iterator[Blocking[KubernetesCluster]]:
+    """The function's own client of a cluster, as its configuration says."""
+    made = session(configuration)
+    try:
+        yield Blocking(KubernetesCluster(made))
+    finally:
+        run(_close(made))
+
+
 @pytest.fixture(scope="session")
 def kms_server() -> Iterator[KmsServer]:
     """Cloud KMS's double."""
@@ -62,10 +112,17 @@ def kms_server() -> Iterator[KmsServer]:
 
 @pytest.fixture(scope="session")
 def kms_client(kms_server: KmsServer) -> Iterator[KeyManagementServiceClient]:
-    """The real client library, as the function makes it."""
-    client = connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint)
-    with client:
+    """The real client library, as an administrator's."""
+    with administer(kms_server.endpoint) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def kms(kms_server: KmsServer) -> Iterator[Connection]:
+    """The function's own connection to Cloud KMS."""
+    connection = run(connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint))
+    yield connection
+    run(connection.close())
 
 
 @pytest.fixture(scope="session")
@@ -108,12 +165,11 @@ def admin(api_server: KubernetesServer) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def cluster(api_server: KubernetesServer) -> Iterator[KubernetesCluster]:
+def cluster(api_server: KubernetesServer) -> Iterator[Blocking[KubernetesCluster]]:
     """The function's own client of the API server."""
     ways = Authentication(kubeconfig=str(api_server.kubeconfig_for(USER)))
-    client = api_client(ClusterConfiguration(source=SOURCE, authentication=ways))
-    yield KubernetesCluster(client)
-    client.rest_client.close()
+    with connected(ClusterConfiguration(source=SOURCE, authentication=ways)) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -204,20 +260,20 @@ def write_configuration(
 @pytest.fixture
 def pipeline(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     recorder: "Recorder",
-) -> Pipeline:
+) -> Blocking[Pipeline]:
     """The pipeline over the real ports."""
-    return make_pipeline(write_configuration(), cluster, kms_client, recorder)
+    return make_pipeline(write_configuration(), cluster.target, kms, recorder)
 
 
-def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClient, recorder: "Recorder") -> Pipeline:
+def make_pipeline(path: Path, cluster: Cluster, kms: Connection, recorder: "Recorder") -> Blocking[Pipeline]:
     """A pipeline as the service wires it, for a given configuration document."""
     signers = load(path).signers
     keys = {
         name: CloudKmsKey(
-            client=client,
+            connection=kms,
             key_version=signer.issuer.key_version,
             protection_level=signer.issuer.protection_level,
         )
@@ -225,7 +281,15 @@ def make_pipeline(path: Path, cluster: Cluster, client: KeyManagementServiceClie
     }
     limiter = ConcurrencyLimiter(clusters=1, concurrency=16)
     audit = Audit(write=recorder.write)
-    return Pipeline(clusters={"demo": cluster}, signers=signers, keys=keys, audit=audit, limiter=limiter)
+    pipeline = Pipeline(
+        clusters={"demo": cluster},
+        signers=signers,
+        keys=keys,
+        audit=audit,
+        limiter=limiter,
+        threads=ThreadPoolExecutor(THREADS),
+    )
+    return Blocking(pipeline)
 
 
 def reference_to(csr: dict[str, Any], **changes: str) -> RequestReference:

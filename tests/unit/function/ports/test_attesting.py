@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ItemError
 from csr_signer.events.outcome import Deferred, Issued, Outcome, Refused
+from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Pod as PodAsRead
 from csr_signer.objects.pod import PodIdentity
@@ -23,6 +23,7 @@ from csr_signer.policy.attestation import CREDENTIAL_ID
 from sandbox.api import Api, csr_path, quoted
 from sandbox.calico.world import Pod, World
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import (
     CSRS,
     FileCsr,
@@ -38,18 +39,18 @@ from tests.unit.function.ports.test_cluster import answering
 HIDDEN = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
 """What a merge patch of a pod's status takes away, as if kubelet had not reported yet."""
 
-Make = Callable[..., Pipeline]
+Make = Callable[..., Blocking[Pipeline]]
 
 
 @pytest.fixture
-def make(
-    write_configuration: Callable[..., Path], cluster: KubernetesCluster, kms_client: KeyManagementServiceClient
-) -> Make:
+def make(write_configuration: Callable[..., Path], cluster: Blocking[KubernetesCluster], kms: Connection) -> Make:
     """Makes a pipeline of a configuration; `over` is its cluster."""
 
-    def pipeline(*, over: Cluster | None = None, recorder: Recorder | None = None, **settings: Any) -> Pipeline:
+    def pipeline(
+        *, over: Cluster | None = None, recorder: Recorder | None = None, **settings: Any
+    ) -> Blocking[Pipeline]:
         path = write_configuration(**settings)
-        return make_pipeline(path, over or cluster, kms_client, recorder or Recorder())
+        return make_pipeline(path, over or cluster.target, kms, recorder or Recorder())
 
     return pipeline
 
@@ -78,7 +79,7 @@ def calls(csr: dict[str, Any], *further: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("workload", ["calico-node", "calico-apiserver"])
 def test_four_calls_to_the_api_server_per_certificate(
-    pipeline: Pipeline, file_csr: FileCsr, api_server: KubernetesServer, workload: str
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, api_server: KubernetesServer, workload: str
 ) -> None:
     """GET CSR, GET pod, PATCH approval, PATCH status and nothing else, on the host's network and beside it."""
     csr = file_csr(workload=workload)
@@ -127,7 +128,7 @@ def test_nodes_are_read_only_for_requesters_whose_row_certifies_addresses(
 
 
 def test_a_refusal_costs_its_reads_the_denial_and_the_event(
-    pipeline: Pipeline, file_csr: FileCsr, api_server: KubernetesServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, api_server: KubernetesServer
 ) -> None:
     """Nothing more is read for it, and nothing is written but the condition and the note on the pod."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
@@ -198,26 +199,28 @@ def test_a_pod_that_is_not_scheduled_reads_no_nodes(
 
 
 def test_a_forbidden_node_read_names_the_missing_right(
-    make: Make, file_csr: FileCsr, cluster: KubernetesCluster, admin: Api, tmp_path: Path
+    make: Make, file_csr: FileCsr, cluster: Blocking[KubernetesCluster], admin: Api, tmp_path: Path
 ) -> None:
     """It is the operator's fault: nothing is refused, nobody else waits, and he learns what to grant to whom."""
     csr = file_csr()
     message = 'nodes "n" is forbidden: User "u" cannot get resource "nodes" in API group "" at the cluster scope'
     with answering(403, json.dumps({"kind": "Status", "message": message}).encode()) as (forbidding, _):
-        signing = make(over=_WithNodesOf(cluster, forbidding), profile=certifying(tmp_path))
+        signing = make(over=_WithNodesOf(cluster.target, forbidding.target), profile=certifying(tmp_path))
         with pytest.raises(ItemError, match=r"cannot get resource .* at the cluster"):
             signing.process(reference_to(csr), datetime.now(UTC))
     assert admin.get(csr_path(csr["metadata"]["name"])) == csr
 
 
 def test_a_role_that_is_missing_in_one_namespace_concerns_its_pods_alone(
-    make: Make, file_csr: FileCsr, cluster: KubernetesCluster, admin: Api
+    make: Make, file_csr: FileCsr, cluster: Blocking[KubernetesCluster], admin: Api
 ) -> None:
     """Its requests fail by themselves, untouched, so that others go on; a 503 would hold up everybody."""
     without, others = file_csr(), file_csr()
     message = 'pods "p" is forbidden: User "u" cannot get resource "pods" in API group "" in the namespace "n"'
     with answering(403, json.dumps({"kind": "Status", "message": message}).encode()) as (forbidding, _):
-        signing = make(over=_WithPodOf(cluster, forbidding, without["metadata"]["name"].partition(":")[2]))
+        signing = make(
+            over=_WithPodOf(cluster.target, forbidding.target, without["metadata"]["name"].partition(":")[2])
+        )
         with pytest.raises(ItemError, match=r"cannot get resource .* in the namespace"):
             signing.process(reference_to(without), datetime.now(UTC))
         assert isinstance(signing.process(reference_to(others), datetime.now(UTC)), Issued)
@@ -243,9 +246,9 @@ class _WithPodOf:
         self._other = other
         self._name = name
 
-    def get_pod(self, identity: PodIdentity) -> PodAsRead | None:
+    async def get_pod(self, identity: PodIdentity) -> PodAsRead | None:
         """From one or the other."""
-        return (self._other if identity.pod_name == self._name else self._cluster).get_pod(identity)
+        return await (self._other if identity.pod_name == self._name else self._cluster).get_pod(identity)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
@@ -260,19 +263,19 @@ class _Older:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
-    def get_csr(self, name: str) -> CertificateSigningRequest | None:
+    async def get_csr(self, name: str) -> CertificateSigningRequest | None:
         """As read, without the token's own identifier."""
-        csr = self._cluster.get_csr(name)
+        csr = await self._cluster.get_csr(name)
         assert csr is not None
         extra = {key: values for key, values in csr.requester.extra.items() if key != CREDENTIAL_ID}
         return replace(csr, requester=replace(csr.requester, extra=extra))
 
 
 def test_a_token_without_its_own_identifier_is_refused_unless_that_is_waived(
-    make: Make, file_csr: FileCsr, cluster: KubernetesCluster
+    make: Make, file_csr: FileCsr, cluster: Blocking[KubernetesCluster]
 ) -> None:
     """Kubernetes before 1.32 records none: an operator says so for the cluster, otherwise nobody can leave it out."""
-    older = _Older(cluster)
+    older = _Older(cluster.target)
     required, waived = make(over=older), make(over=older, cluster_settings={"credential_id": "waived"})
     csr = file_csr()
     outcome = required.process(reference_to(csr), datetime.now(UTC))

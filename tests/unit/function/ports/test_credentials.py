@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from google.auth import jwt
 
-from csr_signer.cluster.client import KubernetesCluster
-from csr_signer.cluster.credentials import SCOPES, api_client
+from csr_signer.cluster.credentials import SCOPES
+from csr_signer.cluster.session import session
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration, GoogleAccessToken, GoogleIdToken
 from csr_signer.errors import ConfigurationError, UnavailableError
 from sandbox.google import GoogleServer
 from sandbox.google.web import Response
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
-from tests.unit.function.ports.conftest import SOURCE, USER
+from tests.unit.function.ports.conftest import SOURCE, USER, connected
 from tests.unit.function.ports.test_cluster import answering
 
 SIGNER = "csr-signer@example-project.iam.gserviceaccount.com"
@@ -42,11 +42,10 @@ def test_a_google_token_goes_to_the_configured_server(google: GoogleServer, ways
     """Every call carries a bearer token, which is fetched once."""
     with answering(404) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
-        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=ways))
-        for _ in range(2):
-            with pytest.raises(UnavailableError):  # this 404 is no API server's
-                KubernetesCluster(client).get_csr("name")
-        client.rest_client.close()
+        with connected(ClusterConfiguration(source=SOURCE, server=url, authentication=ways)) as cluster:
+            for _ in range(2):
+                with pytest.raises(UnavailableError):  # this 404 is no API server's
+                    cluster.get_csr("name")
     (token,) = set(asked.tokens)
     assert token.startswith("Bearer ")
     fetched = [exchange for exchange in google.metadata_server.log.exchanges() if "default/" in exchange.request.path]
@@ -57,10 +56,9 @@ def token_sent(google: GoogleServer, ways: Authentication) -> str:
     """What an API server, or whoever sits there, learns from one request."""
     with answering(404) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
-        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=ways))
-        with pytest.raises(UnavailableError):
-            KubernetesCluster(client).get_csr("name")
-        client.rest_client.close()
+        configuration = ClusterConfiguration(source=SOURCE, server=url, authentication=ways)
+        with connected(configuration) as cluster, pytest.raises(UnavailableError):
+            cluster.get_csr("name")
     assert google.configuration.attached == SIGNER
     return str(asked.tokens[0])
 
@@ -90,10 +88,12 @@ def test_an_account_that_may_not_be_impersonated_is_named(google: GoogleServer) 
     ways = Authentication(google_access_token=GoogleAccessToken(service_account=SIGNER))
     with answering(200) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
-        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=ways))
-        with pytest.raises(ConfigurationError, match=r"google_access_token\.service_account: Forbidden: .*User on the"):
-            KubernetesCluster(client).get_csr("name")
-        client.rest_client.close()
+        configuration = ClusterConfiguration(source=SOURCE, server=url, authentication=ways)
+        with (
+            connected(configuration) as cluster,
+            pytest.raises(ConfigurationError, match=r"google_access_token\.service_account: Forbidden: .*User on the"),
+        ):
+            cluster.get_csr("name")
         assert asked == []
 
 
@@ -103,10 +103,9 @@ def test_iam_credentials_that_fail_are_unavailability(google: GoogleServer, body
     google.api.fail_next(Response(status=503, body=body))
     with answering(200) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
-        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"]))
-        with pytest.raises(UnavailableError, match="cannot get a Google token"):
-            KubernetesCluster(client).get_csr("name")
-        client.rest_client.close()
+        configuration = ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"])
+        with connected(configuration) as cluster, pytest.raises(UnavailableError, match="cannot get a Google token"):
+            cluster.get_csr("name")
         assert asked == []
 
 
@@ -121,10 +120,9 @@ def test_a_metadata_server_that_fails_is_unavailability(google: GoogleServer) ->
     google.metadata_server.fail_next(Response(status=404, body=b"no"), times=20)
     with answering(200) as (_, asked):
         url = f"http://127.0.0.1:{asked.port}"
-        client = api_client(ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"]))
-        with pytest.raises(UnavailableError, match="cannot get a Google token"):
-            KubernetesCluster(client).get_csr("name")
-        client.rest_client.close()
+        configuration = ClusterConfiguration(source=SOURCE, server=url, authentication=WAYS["an access token"])
+        with connected(configuration) as cluster, pytest.raises(UnavailableError, match="cannot get a Google token"):
+            cluster.get_csr("name")
         assert asked == []
 
 
@@ -136,10 +134,12 @@ def test_a_server_that_the_ca_did_not_certify_is_not_talked_to(api_server: Kuber
     path = tmp_path / "kubeconfig"
     path.write_text(kubeconfig.replace(theirs, other), encoding="utf-8")
     assert other in path.read_text(encoding="utf-8")
-    client = api_client(ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path))))
-    with pytest.raises(ConfigurationError, match="must be issued by the configured CA"):
-        KubernetesCluster(client).get_csr("name")
-    client.rest_client.close()
+    configuration = ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path)))
+    with (
+        connected(configuration) as cluster,
+        pytest.raises(ConfigurationError, match="must be issued by the configured CA"),
+    ):
+        cluster.get_csr("name")
 
 
 KUBECONFIG = """
@@ -170,7 +170,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str, sa
     path = tmp_path / "kubeconfig"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=said):
-        api_client(ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path))))
+        session(ClusterConfiguration(source=SOURCE, authentication=Authentication(kubeconfig=str(path))))
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage"], ids=["empty", "garbage"])
@@ -179,7 +179,7 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "ca.pem"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"clusters: .*certificate_authority"):
-        api_client(
+        session(
             ClusterConfiguration(
                 source=SOURCE,
                 server="https://127.0.0.1:1",

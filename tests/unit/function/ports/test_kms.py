@@ -1,7 +1,8 @@
 """The key: what is asked of KMS, what is believed of its answers, and how long that may take."""
 
+import asyncio
 import hashlib
-import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,12 +12,13 @@ import google.auth.credentials
 import google.auth.exceptions
 import google_crc32c
 import grpc
+import grpc.aio
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.api_core import exceptions
 from google.auth.transport.grpc import AuthMetadataPlugin
-from google.cloud.kms_v1 import KeyManagementServiceClient
-from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
+from google.cloud.kms_v1 import GetPublicKeyRequest, KeyManagementServiceClient, PublicKey
+from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcAsyncIOTransport
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, Help, QuotaFailure
 from google.rpc.status_pb2 import Status as StatusMessage
@@ -26,11 +28,12 @@ from csr_signer.errors import ConfigurationError, IntegrityError, QuotaError, Si
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms import key as kms_key
 from csr_signer.kms.client import Connection, connect
-from csr_signer.kms.key import CloudKmsKey
+from csr_signer.kms.key import Attempts, CloudKmsKey
 from csr_signer.kms.status import ATTEMPTS, LONGEST_RETRY_AFTER
 from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import create_signing_key
 from sandbox.proxy import HALF_OPEN, FaultProxy
+from tests.unit.function.ports.blocking import Blocking, run
 
 PUBLIC_KEY, SIGN = "GetPublicKey", "AsymmetricSign"
 P256 = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
@@ -49,17 +52,32 @@ def faults(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
 
 
 @pytest.fixture
-def key(kms_client: KeyManagementServiceClient, key_version: str) -> CloudKmsKey:
+def key(kms: Connection, key_version: str) -> Blocking[CloudKmsKey]:
     """A key that nothing is known of yet."""
-    return CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
+    return opened(kms, key_version)
 
 
-def signed(key: CloudKmsKey, algorithm: SignatureAlgorithm) -> kms_key.Signature:
+def opened(connection: Connection, key_version: str) -> Blocking[CloudKmsKey]:
+    """A key version over a connection."""
+    return Blocking(CloudKmsKey(connection=connection, key_version=key_version, protection_level="HSM"))
+
+
+def signed(
+    key: Blocking[CloudKmsKey], algorithm: SignatureAlgorithm, attempts: Attempts | None = None
+) -> kms_key.Signature:
     """A signature by the key that KMS names."""
-    return key.sign(TBS, algorithm, key.public_key())
+    signature: kms_key.Signature = key.sign(TBS, algorithm, key.public_key(), attempts or Attempts())
+    return signature
 
 
-def test_the_public_key_is_asked_for_once(key: CloudKmsKey, kms_server: KmsServer, key_version: str) -> None:
+def attempts_of(key: Blocking[CloudKmsKey], algorithm: SignatureAlgorithm) -> int:
+    """How often KMS was asked for one signature."""
+    attempts = Attempts()
+    signed(key, algorithm, attempts)
+    return attempts.count
+
+
+def test_the_public_key_is_asked_for_once(key: Blocking[CloudKmsKey], kms_server: KmsServer, key_version: str) -> None:
     """GetPublicKey counts as a cryptographic request: one per process."""
     before = len(kms_server.audit.records(PUBLIC_KEY))
     assert key.public_key() is key.public_key()
@@ -86,7 +104,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("fault", "error"), WRONG.values(), ids=WRONG)
 def test_a_public_key_that_cannot_be_had_is_no_key(
-    key: CloudKmsKey, faults: KmsServer, key_version: str, fault: Fault, error: type[SignerError]
+    key: Blocking[CloudKmsKey], faults: KmsServer, key_version: str, fault: Fault, error: type[SignerError]
 ) -> None:
     """The message names the key version, nothing is kept, and the next question may succeed."""
     faults.faults.add(fault)
@@ -97,14 +115,14 @@ def test_a_public_key_that_cannot_be_had_is_no_key(
 
 
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "INTERNAL", "ABORTED", "CANCELLED", "UNKNOWN", "DATA_LOSS"])
-def test_what_may_pass_is_asked_again(key: CloudKmsKey, faults: KmsServer, status: str) -> None:
+def test_what_may_pass_is_asked_again(key: Blocking[CloudKmsKey], faults: KmsServer, status: str) -> None:
     """None of these is anybody's fault."""
     faults.faults.add(Fault(method=PUBLIC_KEY, status=status))
     assert key.public_key().pem
 
 
 def test_a_kms_that_hangs_is_given_up_by_all_at_once(
-    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight threads that want the same key wait for one budget, not for eight one after the other."""
     monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
@@ -127,15 +145,16 @@ def test_no_proxy_from_the_environment(
     """A proxy variable sends neither digest nor token elsewhere."""
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint) as client:
-        assert CloudKmsKey(client=client, key_version=key_version, protection_level="HSM").public_key().pem
+    connection = run(connect(endpoint=None, unsafe_plaintext_endpoint=kms_server.endpoint))
+    assert opened(connection, key_version).public_key().pem
+    run(connection.close())
 
 
 def test_without_credentials_the_operator_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No credentials are found where the environment says that they are: told at the first request, not at import."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
     with pytest.raises(ConfigurationError, match="Cloud KMS: no credentials"):
-        connect(endpoint=None, unsafe_plaintext_endpoint=None)
+        run(connect(endpoint=None, unsafe_plaintext_endpoint=None))
 
 
 @pytest.mark.parametrize("endpoint", [None, "europe-west1-kms.googleapis.com"])
@@ -148,23 +167,31 @@ def test_the_endpoint_is_googles_unless_another_is_configured(
         '{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}', encoding="utf-8"
     )
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    with connect(endpoint=endpoint, unsafe_plaintext_endpoint=None) as client:
-        assert client.transport.host == f"{endpoint or 'cloudkms.googleapis.com'}:443"
+    asked: list[str] = []
+    make = grpc.aio.secure_channel
+
+    def noting(target: str, *arguments: Any, **named: Any) -> grpc.aio.Channel:
+        asked.append(target)
+        return make(target, *arguments, **named)
+
+    monkeypatch.setattr(grpc.aio, "secure_channel", noting)
+    run(run(connect(endpoint=endpoint, unsafe_plaintext_endpoint=None)).close())
+    assert asked == [f"{endpoint or 'cloudkms.googleapis.com'}:443"]
 
 
-MadeKeys = Callable[[SignatureAlgorithm], CloudKmsKey]
+MadeKeys = Callable[[SignatureAlgorithm], Blocking[CloudKmsKey]]
 
 
 @pytest.fixture(scope="session")
-def made_keys(kms_client: KeyManagementServiceClient) -> MadeKeys:
+def made_keys(kms_client: KeyManagementServiceClient, kms: Connection) -> MadeKeys:
     """A key of each algorithm, at protection level HSM."""
-    made: dict[str, CloudKmsKey] = {}
+    made: dict[str, Blocking[CloudKmsKey]] = {}
 
-    def key(algorithm: SignatureAlgorithm) -> CloudKmsKey:
+    def key(algorithm: SignatureAlgorithm) -> Blocking[CloudKmsKey]:
         name = algorithm.name
         if name not in made:
             version = create_signing_key(kms_client, name, key=f"every-{name}", key_ring="every-algorithm")
-            made[name] = CloudKmsKey(client=kms_client, key_version=version, protection_level="HSM")
+            made[name] = opened(kms, version)
         return made[name]
 
     return key
@@ -184,7 +211,7 @@ def test_a_signature_is_in_its_csrs_trace(made_keys: MadeKeys, kms_server: KmsSe
     algorithm = EVERY_ALGORITHM[0]
     key = made_keys(algorithm)
     before = len(kms_server.audit.records(SIGN))
-    key.sign(tbs, algorithm, key.public_key())
+    key.sign(tbs, algorithm, key.public_key(), Attempts())
     (record,) = kms_server.audit.records(SIGN)[before:]
     assert record.traceparent == trace.format(span=tbs.sha256[:16])
 
@@ -196,12 +223,13 @@ def test_every_algorithm_signs_through_the_real_client(
     """The digest goes to KMS, never what was hashed; a raw key gets a DigestInfo; each with its checksum and reason."""
     key = made_keys(algorithm)
     before = len(kms_server.audit.records(SIGN))
-    signature = signed(key, algorithm)
+    attempts = Attempts()
+    signature = signed(key, algorithm, attempts)
     (record,) = kms_server.audit.records(SIGN)[before:]
     digest = hashlib.new(algorithm.digest.name, TBS.der).hexdigest()
     public_key = load_pem_public_key(key.public_key().pem)
     assert verifies(public_key, algorithm, signature=signature.value, data=TBS.der)
-    assert (signature.attempts, key.public_key().algorithm) == (1, algorithm.name)
+    assert (attempts.count, key.public_key().algorithm) == (1, algorithm.name)
     assert record.reason == f"csr-uid=u-1;tbs-sha256={TBS.sha256}"
     assert record.resource == key.key_version
     assert record.deadline is not None
@@ -239,16 +267,16 @@ def test_a_wrong_answer_is_asked_for_once_more(
     """Once: the second answer is used. Twice: nothing is, and the message says which check got what."""
     key = made_keys(algorithm)
     faults.faults.add(Fault(method=SIGN, corruption=corruption))
-    assert signed(key, algorithm).attempts == 2
-    before = len(faults.audit.records(SIGN))
+    assert attempts_of(key, algorithm) == 2
+    before, attempts = len(faults.audit.records(SIGN)), Attempts()
     faults.faults.add(Fault(method=SIGN, corruption=corruption, times=2))
     with pytest.raises(IntegrityError, match=WRONG_SIGNATURES[corruption]) as caught:
-        signed(key, algorithm)
-    assert caught.value.attempts == 2
+        signed(key, algorithm, attempts)
+    assert attempts.count == 2
     assert str(caught.value).startswith(f"key version {key.key_version}: wrong answer from KMS: ")
     assert (caught.value.status, caught.value.severity) == (503, "ERROR")
     assert len(faults.audit.records(SIGN)) == before + 2
-    assert signed(key, algorithm).attempts == 1
+    assert attempts_of(key, algorithm) == 1
 
 
 @pytest.mark.parametrize(
@@ -284,12 +312,12 @@ def test_a_server_that_stays_wrong_is_given_up_early(
 ) -> None:
     """A mistake of the server's own is given a few tries, what it does not know none."""
     monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
-    before = len(faults.audit.records(SIGN))
+    before, attempts = len(faults.audit.records(SIGN)), Attempts()
     faults.faults.add(Fault(method=SIGN, status=status, times=0))
-    with pytest.raises((UnavailableError, ConfigurationError), match=status) as caught:
-        signed(made_keys(P256), P256)
+    with pytest.raises((UnavailableError, ConfigurationError), match=status):
+        signed(made_keys(P256), P256, attempts)
     assert len(faults.audit.records(SIGN)) == before + most
-    assert caught.value.attempts == most
+    assert attempts.count == most
 
 
 @pytest.mark.parametrize(("status", "kind"), [("RESOURCE_EXHAUSTED", QuotaError), ("ABORTED", UnavailableError)])
@@ -312,11 +340,10 @@ def test_reasons_in_the_details_are_read(made_keys: MadeKeys, faults: KmsServer)
 
 
 def test_a_public_key_of_another_key_is_not_kept(
-    kms_client: KeyManagementServiceClient, key_version: str, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Well-formed, with a right checksum, and wrong: until something is signed with it, it is asked for again."""
     monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
-    key = CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     foreign = key.public_key().pem
     assert key.public_key().pem != foreign
@@ -327,20 +354,20 @@ def test_a_public_key_of_another_key_is_not_kept(
 
 
 def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
-    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long an approval takes, no other key than the confirmed one comes in, and the time is one budget."""
     monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     confirmed = key.public_key()
     before = len(faults.audit.records(PUBLIC_KEY))
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY, times=0))
-    assert key.sign(TBS, P256, confirmed).attempts == 1
+    key.sign(TBS, P256, confirmed, Attempts())
     assert key.public_key() is confirmed
     assert len(faults.audit.records(PUBLIC_KEY)) == before
 
 
 def test_a_fetch_under_way_does_not_replace_a_key_that_was_proved(
-    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that asked before, and is told another key after a signature was verified, gets the proved one."""
     confirmed = key.public_key()
@@ -349,61 +376,74 @@ def test_a_fetch_under_way_does_not_replace_a_key_that_was_proved(
     with ThreadPoolExecutor(1) as executor:
         late = executor.submit(key.public_key)
         faults.faults.wait_until_hanging(1)
-        key.sign(TBS, P256, confirmed)
+        key.sign(TBS, P256, confirmed, Attempts())
         faults.faults.release()
         assert late.result(30) is confirmed
     assert key.public_key() is confirmed
 
 
-def test_a_key_that_no_signature_verifies_with_is_asked_for_again(key: CloudKmsKey, faults: KmsServer) -> None:
+def test_a_key_that_no_signature_verifies_with_is_asked_for_again(
+    key: Blocking[CloudKmsKey], faults: KmsServer
+) -> None:
     """One wrong answer of GetPublicKey costs one signature, not every one until the process ends."""
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     foreign = key.public_key()
     with pytest.raises(IntegrityError, match="signature: Invalid value"):
-        key.sign(TBS, P256, foreign)
+        key.sign(TBS, P256, foreign, Attempts())
     assert key.public_key().pem != foreign.pem
-    assert signed(key, P256).attempts == 1
+    assert attempts_of(key, P256) == 1
 
 
-class _StaleThenFresh:
-    """An age limit that a key is over at the first look and under at the second."""
-
-    def __init__(self) -> None:
-        self._looks = iter([False, True])
-
-    def __gt__(self, _: object) -> bool:
-        return next(self._looks)
-
-
-def test_a_thread_that_comes_just_after_a_fetch_takes_its_key(
-    key: CloudKmsKey, kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It saw no key, but by its turn there is one: KMS is not asked again."""
-    first = key.public_key()
-    before = len(kms_server.audit.records(PUBLIC_KEY))
-    monkeypatch.setattr(kms_key, "RECHECK_SECONDS", _StaleThenFresh())
-    assert key.public_key() is first
-    assert len(kms_server.audit.records(PUBLIC_KEY)) == before
-
-
-def test_an_unconfirmed_public_key_is_kept_for_some_seconds(key: CloudKmsKey, faults: KmsServer) -> None:
+def test_an_unconfirmed_public_key_is_kept_for_some_seconds(key: Blocking[CloudKmsKey], faults: KmsServer) -> None:
     """A wrong configuration must not turn every request into one to KMS."""
     faults.faults.add(Fault(method=PUBLIC_KEY, corruption=Corruption.FOREIGN_PUBLIC_KEY))
     assert key.public_key() is key.public_key()
 
 
 def test_a_public_key_that_is_none_signs_nothing(
-    made_keys: MadeKeys, kms_client: KeyManagementServiceClient, key_version: str, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey],
+    kms: Connection,
+    kms_client: KeyManagementServiceClient,
+    key_version: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """KMS's own signature is not believed where there is nothing to verify it with."""
-    key = CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
     honest = kms_client.get_public_key(name=key_version)
     honest.pem = "garbage"
     honest.pem_crc32c = google_crc32c.value(b"garbage")
-    monkeypatch.setattr(kms_client, "get_public_key", lambda **_: honest)
+
+    async def garbage(*_: object, **__: object) -> Any:
+        return honest
+
+    monkeypatch.setattr(kms, "get_public_key", garbage)
     assert key.public_key().pem == b"garbage"
     with pytest.raises(IntegrityError, match="signature: Invalid value"):
         signed(key, P256)
+
+
+def ended(status: str) -> grpc.aio.AioRpcError:
+    """How gRPC tells that a call ended with a status."""
+    nothing = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(grpc.StatusCode[status], nothing, nothing, details="by the test")
+
+
+class _Transport:
+    """A transport whose calls fail, each by the next error, and all further ones by the last.
+
+    Args:
+        errors: of the calls.
+        together: where calls wait for each other first.
+    """
+
+    def __init__(self, *errors: Exception, together: asyncio.Barrier | None = None) -> None:
+        self._errors = list(errors)
+        self._together = together
+
+    async def get_public_key(self, *_: object, **__: object) -> None:
+        """GetPublicKey."""
+        if self._together is not None:
+            await self._together.wait()
+        raise self._errors.pop(0) if len(self._errors) > 1 else self._errors[0]
 
 
 RETRY_INFO = AnyMessage(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\xff\xff\xff")
@@ -421,11 +461,12 @@ ODD_DETAILS = {
 def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
     """The library raises something else then; the code is known all the same, and decides as it always does."""
     faults.faults.add(Fault(method=SIGN, status="UNAVAILABLE", raw_details=details.hex()))
-    assert signed(made_keys(P256), P256).attempts == 2
+    assert attempts_of(made_keys(P256), P256) == 2
+    attempts = Attempts()
     faults.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED", raw_details=details.hex()))
     with pytest.raises(ConfigurationError, match=r"PERMISSION_DENIED .injected fault \(its details") as caught:
-        signed(made_keys(P256), P256)
-    assert (caught.value.status, caught.value.attempts) == (503, 1)
+        signed(made_keys(P256), P256, attempts)
+    assert (caught.value.status, attempts.count) == (503, 1)
 
 
 @pytest.mark.parametrize(
@@ -449,21 +490,13 @@ def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: K
     ],
 )
 def test_what_the_library_raises_by_itself_is_a_fault_too(
-    key: CloudKmsKey,
-    kms_client: KeyManagementServiceClient,
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
-    kind: type[SignerError],
+    key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[SignerError]
 ) -> None:
     """Nothing else leaves the module."""
-
-    def broken(**_: object) -> None:
-        raise error
-
+    transport: Any = _Transport(error)
     monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(kms_client, "get_public_key", broken)
-    with pytest.raises(kind, match=key.key_version):
-        key.public_key()
+    with pytest.raises(kind, match=key_version):
+        opened(Connection(lambda: transport), key_version).public_key()
 
 
 def test_a_kms_that_hangs_or_fails_is_given_up_within_the_budget(
@@ -490,65 +523,47 @@ def test_a_connection_whose_packets_vanish_is_replaced(
     """A firewall that forgot the flow costs one attempt, not every one until TCP gives up after minutes."""
     monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 1.0)
     with FaultProxy(faults.endpoint) as proxy:
-        client = Connection(lambda: connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
-        key = CloudKmsKey(client=client, key_version=key_version, protection_level="HSM")
-        assert signed(key, P256).attempts == 1
+        connection = run(connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
+        key = opened(connection, key_version)
+        assert attempts_of(key, P256) == 1
         proxy.set(HALF_OPEN, only=proxy.connections)
-        assert signed(key, P256).attempts == 2
-        assert signed(key, P256).attempts == 1
+        assert attempts_of(key, P256) == 2
+        assert attempts_of(key, P256) == 1
         assert proxy.counts.connections == 2
+        run(connection.close())
 
 
-class _Hanging:
-    """A client that never answers in time."""
-
-    def get_public_key(self, **_: object) -> None:
-        """GetPublicKey."""
-        raise exceptions.DeadlineExceeded("too late")
-
-    def asymmetric_sign(self, **_: object) -> None:
-        """AsymmetricSign."""
-        raise exceptions.PermissionDenied("no")
-
-
-def test_a_client_is_replaced_by_the_first_that_it_fails_and_only_for_silence() -> None:
-    """A status is an answer; and where no client can be made, the old one goes on."""
-    made: list[_Hanging] = []
+def test_a_connection_is_replaced_by_the_first_call_that_it_fails_and_only_for_silence() -> None:
+    """A status is an answer."""
+    made: list[_Transport] = []
 
     def make() -> Any:
-        if len(made) == 2:
-            raise ConfigurationError("no credentials")
-        made.append(_Hanging())
+        made.append(_Transport(ended("PERMISSION_DENIED"), ended("DEADLINE_EXCEEDED")))
         return made[-1]
 
     connection = Connection(make)
-    with pytest.raises(exceptions.PermissionDenied):
-        connection.asymmetric_sign()
-    assert len(made) == 1
-    for _ in range(2):
-        with pytest.raises(exceptions.DeadlineExceeded):
-            connection.get_public_key()
-    assert len(made) == 2
+    for error, connections in ((exceptions.PermissionDenied, 1), (exceptions.DeadlineExceeded, 2)):
+        with pytest.raises(error):
+            run(connection.get_public_key(GetPublicKeyRequest(), seconds=1))
+        assert len(made) == connections
 
 
-def test_a_client_that_was_replaced_meanwhile_is_not_replaced_again() -> None:
-    """Eight threads that waited for one dead connection make one new client."""
-    made: list[Any] = []
-    together = threading.Barrier(8)
+def test_a_connection_that_was_replaced_meanwhile_is_not_replaced_again() -> None:
+    """Eight requests that waited for one dead connection make one new one."""
+    made: list[_Transport] = []
 
-    class _Together(_Hanging):
-        def get_public_key(self, **_: object) -> None:
-            together.wait(30)
-            super().get_public_key()
+    async def story() -> list[Any]:
+        together = asyncio.Barrier(8)
 
-    def make() -> Any:
-        made.append(_Together())
-        return made[-1]
+        def make() -> Any:
+            made.append(_Transport(ended("DEADLINE_EXCEEDED"), together=together))
+            return made[-1]
 
-    connection = Connection(make)
-    with ThreadPoolExecutor(8) as executor:
-        failures = [executor.submit(connection.get_public_key) for _ in range(8)]
-        assert all(isinstance(failure.exception(30), exceptions.DeadlineExceeded) for failure in failures)
+        connection = Connection(make)
+        calls = [connection.get_public_key(GetPublicKeyRequest(), seconds=1) for _ in range(8)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(failure) for failure in run(story())} == {exceptions.DeadlineExceeded}
     assert len(made) == 2
 
 
@@ -563,17 +578,17 @@ def test_every_channel_looks_again_soon_and_has_connections_of_its_own(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     options: list[dict[str, int]] = []
 
-    def noting(make: Callable[..., grpc.Channel]) -> Callable[..., grpc.Channel]:
-        def channel(*arguments: Any, **named: Any) -> grpc.Channel:
+    def noting(make: Callable[..., grpc.aio.Channel]) -> Callable[..., grpc.aio.Channel]:
+        def channel(*arguments: Any, **named: Any) -> grpc.aio.Channel:
             options.append(dict(named["options"]))
             return make(*arguments, **named)
 
         return channel
 
-    monkeypatch.setattr(grpc, "insecure_channel", noting(grpc.insecure_channel))
-    monkeypatch.setattr(grpc, "secure_channel", noting(grpc.secure_channel))
-    connect(endpoint=None, unsafe_plaintext_endpoint="127.0.0.1:1")
-    connect(endpoint=None, unsafe_plaintext_endpoint=None)
+    monkeypatch.setattr(grpc.aio, "insecure_channel", noting(grpc.aio.insecure_channel))
+    monkeypatch.setattr(grpc.aio, "secure_channel", noting(grpc.aio.secure_channel))
+    for plaintext in ("127.0.0.1:1", None):
+        run(run(connect(endpoint=None, unsafe_plaintext_endpoint=plaintext)).close())
     assert len(options) == 2
     for each in options:
         assert each["grpc.max_reconnect_backoff_ms"] <= 2000
@@ -608,19 +623,32 @@ def test_credentials_that_give_no_token_are_the_operators(
 ) -> None:
     """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again."""
     monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 1.0)
-    plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(_NoToken(error), None))
+    asked = Counter[str]()
+
+    async def story(port: int) -> SignerError:
+        plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(_NoToken(error), None))
+        credentials = grpc.composite_channel_credentials(grpc.local_channel_credentials(), plugin)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+            connection = Connection(lambda: KeyManagementServiceGrpcAsyncIOTransport(channel=channel))
+            ask = connection.get_public_key
+
+            async def counted(*arguments: Any, **named: Any) -> PublicKey:
+                asked["GetPublicKey"] += 1
+                return await ask(*arguments, **named)
+
+            monkeypatch.setattr(connection, "get_public_key", counted)
+            key = CloudKmsKey(connection=connection, key_version=key_version, protection_level="HSM")
+            with pytest.raises(SignerError, match=r"credentials|KMS does not answer") as caught:
+                await key.public_key()
+            return caught.value
+
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
     server.start()
-    credentials = grpc.composite_channel_credentials(grpc.local_channel_credentials(), plugin)
-    with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
-        client = KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
-        key = CloudKmsKey(client=client, key_version=key_version, protection_level="HSM")
-        with pytest.raises(SignerError, match=r"credentials|KMS does not answer") as caught:
-            key.public_key()
+    fault = run(story(port))
     server.stop(None)
-    assert isinstance(caught.value, ConfigurationError) == (attempts is not None)
-    assert caught.value.attempts == attempts or (attempts is None and caught.value.attempts > 1)
+    assert isinstance(fault, ConfigurationError) == (attempts is not None)
+    assert asked["GetPublicKey"] == attempts or (attempts is None and asked["GetPublicKey"] > 1)
 
 
 class _Clock:
@@ -633,24 +661,25 @@ class _Clock:
         """The time."""
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Waits."""
         self.now += seconds
 
 
 def test_the_last_attempt_has_only_what_is_left(
-    key: CloudKmsKey, kms_client: KeyManagementServiceClient, monkeypatch: pytest.MonkeyPatch
+    key: Blocking[CloudKmsKey], kms: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However KMS spends it: the time of all attempts and pauses together is the budget, far below a pod's 90 s."""
     clock, timeouts, slow = _Clock(), [], iter([2.0, 2.0, 2.8])
 
-    def hang(*, timeout: float, **_: object) -> None:
-        timeouts.append(timeout)
-        clock.now += min(timeout, next(slow, 60.0))
+    async def hang(_: object, *, seconds: float) -> None:
+        timeouts.append(seconds)
+        clock.now += min(seconds, next(slow, 60.0))
         raise exceptions.DeadlineExceeded("too late")
 
     monkeypatch.setattr(kms_key, "time", clock)
-    monkeypatch.setattr(kms_client, "get_public_key", hang)
+    monkeypatch.setattr(kms_key, "asyncio", clock)
+    monkeypatch.setattr(kms, "get_public_key", hang)
     with pytest.raises(UnavailableError):
         key.public_key()
     assert clock.now - 1000 <= kms_key.OVERALL_SECONDS < 90 / 4

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from sandbox.kms.client import connect, create_signing_key
 from sandbox.kms.faults import KEY_GENERATION
 from sandbox.kms.iam import ANONYMOUS
 from signerctl.__main__ import main as signerctl
+from tests.unit.function.asgi import json_of
+from tests.unit.function.ports.blocking import Blocking, run
 from tests.unit.function.ports.conftest import FileCsr, Recorder, conditions
 from tests.unit.function.ports.test_service import event, post
 
@@ -52,7 +55,7 @@ def faulty(kms_server: KmsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
 class Stage:
     """A function that serves one issuer, and what is seen of it."""
 
-    service: Service
+    service: Blocking[Service]
     recorder: Recorder
     admin: Api
     file_csr: FileCsr
@@ -61,7 +64,7 @@ class Stage:
         """Status, reason, Retry-After and new log lines of one event."""
         before = len(self.recorder.lines)
         answer = self.service.respond(post(event(csr)))
-        body = json.loads(answer.data)
+        body = json_of(answer)
         return answer.status_code, body["reason"], answer.headers.get("Retry-After"), self.recorder.lines[before:]
 
     def stored(self, csr: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +112,8 @@ def make_stage(
             document = json.loads(path.read_text()) | {"kms": {"unsafe_plaintext_endpoint": endpoint}}
             path.write_text(json.dumps(document))
         monkeypatch.setenv(CONFIGURATION, str(path))
-        return Stage(service=Service(Audit(write=recorder.write)), recorder=recorder, admin=admin, file_csr=file_csr)
+        service = Blocking(Service(Audit(write=recorder.write)))
+        return Stage(service=service, recorder=recorder, admin=admin, file_csr=file_csr)
 
     return make
 
@@ -249,7 +253,7 @@ def test_a_signature_that_could_not_be_written_is_counted(
 ) -> None:
     """KMS signed twice, the API server failed: the record says how often the key was used."""
 
-    def unavailable(*_: object) -> None:
+    async def unavailable(*_: object) -> None:
         raise UnavailableError("the API server does not answer")
 
     stage = make_stage()
@@ -268,7 +272,7 @@ def test_a_fault_of_ours_after_an_intent_is_accounted_for(
 ) -> None:
     """Whatever ends an intent, its record is an ERROR with the hash; KMS was not asked."""
 
-    def broken(*_: object) -> None:
+    async def broken(*_: object) -> None:
         raise RuntimeError
 
     stage = make_stage()
@@ -501,7 +505,7 @@ def test_warnings_that_could_not_be_written_are_tried_again(
     """Once standard output takes lines again, with the next request of the day."""
     tried: list[datetime] = []
 
-    def broken(_: object, __: object, now: datetime) -> None:
+    async def broken(_: object, __: object, now: datetime) -> None:
         tried.append(now)
         raise UnavailableError("standard output takes no line")
 
@@ -515,30 +519,39 @@ def test_warnings_that_could_not_be_written_are_tried_again(
 
 def test_a_request_held_up_over_midnight_is_no_new_day() -> None:
     """Requests of two days that alternate do not repeat the warnings."""
-    daily, done = OnceADay(), []
+    daily = OnceADay()
+    done: list[int] = []
+
+    async def note(day: int) -> None:
+        done.append(day)
+
     for day in (14, 15, 14, 15):
-        daily.run(date(2026, 3, day), lambda day=day: done.append(day))  # type: ignore[misc]
+        run(daily.run(date(2026, 3, day), partial(note, day)))
     assert done == [14, 15]
 
 
 def test_what_is_done_once_a_day_is_tried_until_it_is_done() -> None:
     """A record that could not be written does not cost the request, and is written with the next one of the day."""
-    daily, done = OnceADay(), []
+    daily = OnceADay()
+    done: list[str] = []
     first, second = date(2026, 3, 14), date(2026, 3, 15)
 
-    def broken() -> None:
+    async def broken() -> None:
         done.append("tried")
         raise UnavailableError("standard output has no reader")
 
-    def nested() -> None:
-        daily.run(first, lambda: done.append("meanwhile"))
+    async def note(text: str) -> None:
+        done.append(text)
+
+    async def nested() -> None:
+        await daily.run(first, partial(note, "meanwhile"))
         done.append("done")
 
-    daily.run(first, broken)
-    daily.run(first, nested)
-    daily.run(first, nested)
+    run(daily.run(first, broken))
+    run(daily.run(first, nested))
+    run(daily.run(first, nested))
     assert done == ["tried", "done"]
-    daily.run(second, nested)
+    run(daily.run(second, nested))
     assert done == ["tried", "done", "done"]
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
+from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import FRESH_SECONDS, Pipeline
 from csr_signer.policy.triage import IgnoreReason
@@ -26,6 +26,7 @@ from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
+from tests.unit.function.ports.blocking import Blocking, run
 from tests.unit.function.ports.conftest import (
     SIGNER_NAME,
     FileCsr,
@@ -59,7 +60,7 @@ def certificate(csr: dict[str, Any]) -> bytes:
 
 
 def test_an_honest_request_is_approved_signed_and_written(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, ca_file: Path, tmp_path: Path
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder, ca_file: Path, tmp_path: Path
 ) -> None:
     """An honest CSR ends Approved with evidence, and with a chain that openssl verifies; intent comes before issued."""
     csr = file_csr()
@@ -80,7 +81,7 @@ def test_an_honest_request_is_approved_signed_and_written(
 
 
 def test_a_repeated_event_finds_the_work_done(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, kms_server: KmsServer
 ) -> None:
     """A duplicate neither signs nor writes again; the audit names the certificate that is there."""
     csr = file_csr()
@@ -94,7 +95,7 @@ def test_a_repeated_event_finds_the_work_done(
 
 
 def test_racing_duplicates_in_one_process_sign_once(
-    pipeline: Pipeline, file_csr: FileCsr, kms_server: KmsServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, kms_server: KmsServer
 ) -> None:
     """Sixteen events for one uid at once give one signature."""
     csr = file_csr()
@@ -107,8 +108,8 @@ def test_racing_duplicates_in_one_process_sign_once(
 
 def test_two_processes_racing_publish_one_certificate_of_one_tbs(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
     faults: KmsServer,
@@ -117,9 +118,9 @@ def test_two_processes_racing_publish_one_certificate_of_one_tbs(
     csr = file_csr()
     recorders = [Recorder(), Recorder()]
     path = write_configuration()
-    pipelines = [make_pipeline(path, cluster, kms_client, recorder) for recorder in recorders]
+    pipelines = [make_pipeline(path, cluster.target, kms, recorder) for recorder in recorders]
     for racer in pipelines:  # each knows its key before the race
-        assert racer.keys["demo", "csr-signer.example.com/calico"].public_key().pem
+        assert run(racer.keys["demo", "csr-signer.example.com/calico"].public_key()).pem
     faults.faults.add(Fault(method=SIGN, hang=True, times=2))
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         futures = [executor.submit(racer.process, reference_to(csr), datetime.now(UTC)) for racer in pipelines]
@@ -136,7 +137,7 @@ def test_two_processes_racing_publish_one_certificate_of_one_tbs(
 
 @pytest.mark.parametrize("year", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_condition_times_of_any_year_change_nothing(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, year: str
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder, year: str
 ) -> None:
     """An approver who sets condition times to the year 1 or 9999 neither stops nor changes the certificate."""
     csr = file_csr()
@@ -151,7 +152,7 @@ def test_condition_times_of_any_year_change_nothing(
 
 
 def test_a_refused_request_is_denied_with_every_violation_and_reported_on_the_pod(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, kms_server: KmsServer
 ) -> None:
     """All that is wrong stands in the condition and in an Event on the attested pod, and the key is not used."""
     before = len(kms_server.audit.records(SIGN))
@@ -170,7 +171,9 @@ def test_a_refused_request_is_denied_with_every_violation_and_reported_on_the_po
     assert len(kms_server.audit.records(SIGN)) == before
 
 
-def test_an_approved_request_that_is_wrong_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+def test_an_approved_request_that_is_wrong_becomes_failed(
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api
+) -> None:
     """Approved by anyone cannot be denied any more: it is Failed, and gets no certificate."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
     csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Other", "message": ""}]
@@ -182,7 +185,7 @@ def test_an_approved_request_that_is_wrong_becomes_failed(pipeline: Pipeline, fi
     assert not certificate(now)
 
 
-def test_too_late_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+def test_too_late_becomes_failed(pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api) -> None:
     """A request of ten minutes that is looked at after six has too little left: Failed, TooLate."""
     csr = file_csr(spec={"expirationSeconds": 600})
     outcome = pipeline.process(reference_to(csr), datetime.now(UTC) + timedelta(minutes=6))
@@ -191,7 +194,7 @@ def test_too_late_becomes_failed(pipeline: Pipeline, file_csr: FileCsr, admin: A
 
 
 def test_another_uid_of_the_same_name_is_untouched(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
     """An event for a uid that is gone leaves the CSR that has its name now as it is; the record is about that uid."""
     csr = file_csr()
@@ -203,7 +206,7 @@ def test_another_uid_of_the_same_name_is_untouched(
 
 
 def test_a_broken_signer_is_its_own_fault_where_there_is_another(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, faults: KmsServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, faults: KmsServer
 ) -> None:
     """A disabled key holds up everybody where it is the only one; beside another signer it concerns its items alone."""
     csr = file_csr()
@@ -215,18 +218,18 @@ def test_a_broken_signer_is_its_own_fault_where_there_is_another(
     several = {**pipeline.signers, ("demo", "csr-signer.example.com/other"): one}
     faults.faults.add(disabled)
     with pytest.raises(ItemError, match="key version"):
-        replace(pipeline, signers=several).process(reference_to(csr), datetime.now(UTC))
+        Blocking(replace(pipeline.target, signers=several)).process(reference_to(csr), datetime.now(UTC))
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
-def test_another_signers_request_is_untouched(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+def test_another_signers_request_is_untouched(pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api) -> None:
     """A stranger's CSR is neither judged nor written to."""
     csr = file_csr(spec={"signerName": "someone.example.com/else"})
     assert pipeline.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.OTHER_SIGNER)
     assert stored(admin, csr) == csr
 
 
-def test_a_deleted_request_is_gone(pipeline: Pipeline, file_csr: FileCsr, admin: Api) -> None:
+def test_a_deleted_request_is_gone(pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api) -> None:
     """An event whose CSR is gone needs nothing."""
     csr = file_csr()
     admin.delete(csr_path(csr["metadata"]["name"]))
@@ -234,7 +237,7 @@ def test_a_deleted_request_is_gone(pipeline: Pipeline, file_csr: FileCsr, admin:
 
 
 def test_a_foreign_certificate_is_an_alarm(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
     """A certificate that this issuer did not sign is left alone, and logged as an ERROR."""
     csr = file_csr()
@@ -246,7 +249,7 @@ def test_a_foreign_certificate_is_an_alarm(
 
 
 def test_no_signature_without_a_recorded_intent(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, kms_server: KmsServer
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder, kms_server: KmsServer
 ) -> None:
     """Where the audit record cannot be written, the key is not used, and the next event finishes the work."""
     csr = file_csr()
@@ -290,7 +293,7 @@ KMS_FAULTS = {
 
 @pytest.mark.parametrize(("fault", "error"), KMS_FAULTS.values(), ids=KMS_FAULTS)
 def test_a_fault_of_kms_writes_nothing_and_ends_with_it(
-    pipeline: Pipeline,
+    pipeline: Blocking[Pipeline],
     file_csr: FileCsr,
     admin: Api,
     faults: KmsServer,
@@ -327,7 +330,7 @@ RETRIED = {
 
 @pytest.mark.parametrize("fault", RETRIED.values(), ids=RETRIED)
 def test_a_passing_fault_of_kms_is_survived_within_the_event(
-    pipeline: Pipeline, file_csr: FileCsr, faults: KmsServer, recorder: Recorder, fault: Fault
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, faults: KmsServer, recorder: Recorder, fault: Fault
 ) -> None:
     """KMS is asked again; the record says how often."""
     csr = file_csr()
@@ -346,16 +349,16 @@ class _Meddler:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
-    def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
+    async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
         """Lets the other party act first."""
         self._meddle()
-        return self._cluster.write_certificate(csr, pem)
+        return await self._cluster.write_certificate(csr, pem)
 
 
 def test_a_csr_recreated_during_signing_gets_nothing_of_its_predecessors(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
 ) -> None:
@@ -371,7 +374,7 @@ def test_a_csr_recreated_during_signing_gets_nothing_of_its_predecessors(
         )
 
     recorder = Recorder()
-    racing = make_pipeline(write_configuration(), _Meddler(cluster, recreate), kms_client, recorder)
+    racing = make_pipeline(write_configuration(), _Meddler(cluster.target, recreate), kms, recorder)
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.GONE)
     now = stored(admin, csr)
     assert now["metadata"]["uid"] != csr["metadata"]["uid"]
@@ -380,8 +383,8 @@ def test_a_csr_recreated_during_signing_gets_nothing_of_its_predecessors(
 
 def test_one_conflict_reads_again_and_a_second_defers(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
 ) -> None:
@@ -393,7 +396,7 @@ def test_one_conflict_reads_again_and_a_second_defers(
     def edit() -> None:
         admin.patch(path, {"metadata": {"labels": {"edit": str(next(edits))}}})
 
-    racing = make_pipeline(write_configuration(), _Meddler(cluster, edit), kms_client, Recorder())
+    racing = make_pipeline(write_configuration(), _Meddler(cluster.target, edit), kms, Recorder())
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Deferred(reason="conflict", retry_after=1)
     assert stored(admin, csr)["metadata"]["labels"]["edit"] == "1"
     once = iter([edit])
@@ -402,21 +405,21 @@ def test_one_conflict_reads_again_and_a_second_defers(
         for change in once:
             change()
 
-    racing = make_pipeline(write_configuration(), _Meddler(cluster, edit_once), kms_client, Recorder())
+    racing = make_pipeline(write_configuration(), _Meddler(cluster.target, edit_once), kms, Recorder())
     assert isinstance(racing.process(reference_to(csr), datetime.now(UTC)), Issued)
     assert stored(admin, csr)["metadata"]["labels"]["edit"] == "2"
 
 
 def test_without_approval_rights_a_pending_request_waits(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
 ) -> None:
     """With approve: false nothing happens before another approver has decided; then it is signed."""
     csr = file_csr()
-    signing_only = make_pipeline(write_configuration(approve=False), cluster, kms_client, Recorder())
+    signing_only = make_pipeline(write_configuration(approve=False), cluster.target, kms, Recorder())
     assert signing_only.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.NOT_APPROVED)
     csr["status"]["conditions"] = [{"type": "Approved", "status": "True", "reason": "Other", "message": ""}]
     admin.put(csr_path(csr["metadata"]["name"], "approval"), csr)
@@ -424,7 +427,7 @@ def test_without_approval_rights_a_pending_request_waits(
 
 
 def test_a_stranger_from_another_namespace_delays_nobody(
-    pipeline: Pipeline, world: World, admin: Api, api_server: KubernetesServer
+    pipeline: Blocking[Pipeline], world: World, admin: Api, api_server: KubernetesServer
 ) -> None:
     """A pod that no profile row names is refused without reading it: a 403 would hold up everybody."""
     story = next(story for story in STORIES if story.name == "wrong namespace")
@@ -439,10 +442,10 @@ def test_a_stranger_from_another_namespace_delays_nobody(
 
 
 def test_an_intent_that_a_new_configuration_supersedes_is_named(
-    pipeline: Pipeline,
+    pipeline: Blocking[Pipeline],
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
     faults: KmsServer,
@@ -454,7 +457,7 @@ def test_an_intent_that_a_new_configuration_supersedes_is_named(
     with pytest.raises(ConfigurationError):
         pipeline.process(reference_to(csr), datetime.now(UTC))
     later = Recorder()
-    changed = make_pipeline(write_configuration(lifetime="30d"), cluster, kms_client, later)
+    changed = make_pipeline(write_configuration(lifetime="30d"), cluster.target, kms, later)
     outcome = changed.process(reference_to(csr), datetime.now(UTC))
     assert isinstance(outcome, Issued)
     assert later.lines[-1]["superseded_intent"] == recorder.lines[0]["tbs_sha256"] != outcome.tbs_sha256
@@ -462,7 +465,7 @@ def test_an_intent_that_a_new_configuration_supersedes_is_named(
 
 
 def test_another_csrs_certificate_of_this_ca_is_an_alarm(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
     """A certificate for another key is not this CSR's, whoever signed it."""
     first, second = file_csr(), file_csr()
@@ -474,7 +477,7 @@ def test_another_csrs_certificate_of_this_ca_is_an_alarm(
 
 
 def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
     """Somebody stored a certificate of this CA on garbage: that is nobody's key."""
     first = file_csr()
@@ -489,7 +492,7 @@ def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
 
 
 def test_a_duplicate_is_deferred_at_once(
-    pipeline: Pipeline, file_csr: FileCsr, faults: KmsServer, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, faults: KmsServer, recorder: Recorder
 ) -> None:
     """While the first of its kind hangs in KMS, a duplicate gives its thread back: 425 for this item, recorded."""
     csr = file_csr()
@@ -508,22 +511,22 @@ def test_a_duplicate_is_deferred_at_once(
 class _Vanishing(_Meddler):
     """The real cluster, where the CSR is deleted just before it is approved or refused."""
 
-    def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
+    async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
         """Lets the other party act first."""
         self._meddle()
-        return self._cluster.approve(csr, message)
+        return await self._cluster.approve(csr, message)
 
-    def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+    async def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
         """Lets the other party act first."""
         self._meddle()
-        return self._cluster.deny(csr, reason, message)
+        return await self._cluster.deny(csr, reason, message)
 
 
 @pytest.mark.parametrize("name", ["typha-client", "evil.example.com"], ids=["before approval", "before denial"])
 def test_a_csr_that_vanishes_is_gone_without_a_signature(
     write_configuration: Callable[..., Path],
-    cluster: KubernetesCluster,
-    kms_client: KeyManagementServiceClient,
+    cluster: Blocking[KubernetesCluster],
+    kms: Connection,
     file_csr: FileCsr,
     admin: Api,
     name: str,
@@ -531,8 +534,8 @@ def test_a_csr_that_vanishes_is_gone_without_a_signature(
     """Deleted between decision and write: nothing is signed, nothing is reported, nobody has to act."""
     csr = file_csr(environment={"dns_names": (name,)})
     recorder = Recorder()
-    vanishing = _Vanishing(cluster, lambda: admin.delete(csr_path(csr["metadata"]["name"])))
-    racing = make_pipeline(write_configuration(), vanishing, kms_client, recorder)
+    vanishing = _Vanishing(cluster.target, lambda: admin.delete(csr_path(csr["metadata"]["name"])))
+    racing = make_pipeline(write_configuration(), vanishing, kms, recorder)
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.GONE)
     assert recorder.events(csr["metadata"]["uid"]) == ["ignored"]
 
@@ -561,19 +564,21 @@ class _Slow:
         if name != self._call:
             return found
 
-        def slow(*arguments: Any, **named: Any) -> Any:
-            answer = found(*arguments, **named)
+        async def slow(*arguments: Any, **named: Any) -> Any:
+            answer = await found(*arguments, **named)
             self._meanwhile()
             return answer
 
         return slow
 
 
-def slowed(pipeline: Pipeline, clock: Clock, call: str, meanwhile: Callable[[], object]) -> Pipeline:
+def slowed(
+    pipeline: Blocking[Pipeline], clock: Clock, call: str, meanwhile: Callable[[], object]
+) -> Blocking[Pipeline]:
     """The pipeline over a cluster and a key of which that call takes long."""
     clusters: Any = {name: _Slow(cluster, call, meanwhile) for name, cluster in pipeline.clusters.items()}
     keys: Any = {name: _Slow(key, call, meanwhile) for name, key in pipeline.keys.items()}
-    return replace(pipeline, clusters=clusters, keys=keys, clock=clock)
+    return Blocking(replace(pipeline.target, clusters=clusters, keys=keys, clock=clock))
 
 
 ENDS: dict[str, tuple[Callable[[Api, str], object], str]] = {
@@ -586,7 +591,13 @@ ENDS: dict[str, tuple[Callable[[Api, str], object], str]] = {
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(("call", "condition"), [("public_key", "Denied"), ("approve", "Failed")])
 def test_attack_a_pod_ends_while_kms_or_the_api_server_is_slow(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, kms_server: KmsServer, call: str, condition: str, end: str
+    pipeline: Blocking[Pipeline],
+    file_csr: FileCsr,
+    admin: Api,
+    kms_server: KmsServer,
+    call: str,
+    condition: str,
+    end: str,
 ) -> None:
     """More than five seconds after the pod was read it is read again before the key is used; an ended one gets nothing.
 
@@ -609,7 +620,7 @@ def test_attack_a_pod_ends_while_kms_or_the_api_server_is_slow(
 
 @pytest.mark.parametrize("call", ["public_key", "approve"])
 def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder, call: str
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder, call: str
 ) -> None:
     """It is approved once, for one TBSCertificate, and signed once."""
     csr, clock = file_csr(), Clock()
@@ -624,7 +635,7 @@ def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
 
 
 def test_where_every_approval_takes_long_the_next_event_issues(
-    pipeline: Pipeline, file_csr: FileCsr, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, recorder: Recorder
 ) -> None:
     """Two slow calls in a row end the event, for this item alone; the CSR is approved by then."""
     csr, clock = file_csr(), Clock()
@@ -640,7 +651,7 @@ def test_where_every_approval_takes_long_the_next_event_issues(
 
 
 def test_a_signer_without_the_right_to_approve_holds_up_no_other(
-    pipeline: Pipeline, file_csr: FileCsr, cluster: KubernetesCluster
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, cluster: Blocking[KubernetesCluster]
 ) -> None:
     """Also where its CSRs are refused: the right is this signer's, whoever else is served."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
@@ -648,9 +659,9 @@ def test_a_signer_without_the_right_to_approve_holds_up_no_other(
     (one,) = pipeline.signers.values()
     several = {**pipeline.signers, ("demo", "csr-signer.example.com/other"): one}
     with answering(403, FORBIDDEN, probes=nothing) as (refusing, _):
-        clusters: Any = {"demo": _Denying(cluster, refusing)}
+        clusters: Any = {"demo": _Denying(cluster.target, refusing.target)}
         for signers, error in ((pipeline.signers, ConfigurationError), (several, ItemError)):
-            denying = replace(pipeline, clusters=clusters, signers=signers)
+            denying = Blocking(replace(pipeline.target, clusters=clusters, signers=signers))
             with pytest.raises(error, match="must have the right to patch"):
                 denying.process(reference_to(csr), datetime.now(UTC))
 

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from csr_signer.cluster.client import LONGEST_NOTE, KubernetesCluster
 from csr_signer.errors import UnavailableError
 from csr_signer.events.outcome import Ignored, Refused
+from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
-from csr_signer.pipeline import Pipeline
+from csr_signer.pipeline import Cluster, Pipeline
 from csr_signer.policy.triage import IgnoreReason
 from csr_signer.violation import CODES, LONGEST_TEXT
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
 from sandbox.calico.stories import STORIES
 from sandbox.calico.world import World
+from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import (
     SIGNER_NAME,
     FileCsr,
@@ -56,12 +57,12 @@ class _Unsteady:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
-    def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
+    async def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
         """Is lost before or after the API server has done it, or arrives."""
         if self._lost:
             self._lost -= 1
             raise UnavailableError("reset by the test")
-        answer = self._cluster.deny(csr, reason, message)
+        answer = await self._cluster.deny(csr, reason, message)
         if self._lost_answers:
             self._lost_answers -= 1
             raise UnavailableError("reset by the test")
@@ -69,19 +70,17 @@ class _Unsteady:
 
 
 @pytest.fixture
-def over(
-    write_configuration: Callable[..., Path], kms_client: KeyManagementServiceClient
-) -> Callable[[_Unsteady | KubernetesCluster], Pipeline]:
+def over(write_configuration: Callable[..., Path], kms: Connection) -> Callable[[Cluster], Blocking[Pipeline]]:
     """Makes a pipeline over a cluster."""
-    return lambda cluster: make_pipeline(write_configuration(), cluster, kms_client, Recorder())
+    return lambda cluster: make_pipeline(write_configuration(), cluster, kms, Recorder())
 
 
 def test_a_denial_that_did_not_arrive_is_made_again_and_reported_once(
-    over: Callable[..., Pipeline], cluster: KubernetesCluster, file_csr: FileCsr, admin: Api
+    over: Callable[..., Blocking[Pipeline]], cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api
 ) -> None:
     """The event comes again, the refusal is the same, and so is the name of its Event."""
     csr = file_csr(environment=FOREIGN)
-    unsteady = over(_Unsteady(cluster, lost=2))
+    unsteady = over(_Unsteady(cluster.target, lost=2))
     for _ in range(2):
         with pytest.raises(UnavailableError):
             unsteady.process(reference_to(csr), datetime.now(UTC))
@@ -92,11 +91,11 @@ def test_a_denial_that_did_not_arrive_is_made_again_and_reported_once(
 
 
 def test_a_denial_whose_answer_is_lost_is_reported_all_the_same(
-    over: Callable[..., Pipeline], cluster: KubernetesCluster, file_csr: FileCsr, admin: Api
+    over: Callable[..., Blocking[Pipeline]], cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api
 ) -> None:
     """The next event finds the CSR denied and has nothing to do: the pod's operator must know by then."""
     csr = file_csr(environment=FOREIGN)
-    unsteady = over(_Unsteady(cluster, lost_answers=1))
+    unsteady = over(_Unsteady(cluster.target, lost_answers=1))
     with pytest.raises(UnavailableError):
         unsteady.process(reference_to(csr), datetime.now(UTC))
     assert unsteady.process(reference_to(csr), datetime.now(UTC)) == Ignored(reason=IgnoreReason.DENIED)
@@ -104,11 +103,11 @@ def test_a_denial_whose_answer_is_lost_is_reported_all_the_same(
 
 
 def test_two_processes_that_refuse_at_once_report_once(
-    over: Callable[..., Pipeline], cluster: KubernetesCluster, file_csr: FileCsr, admin: Api
+    over: Callable[..., Blocking[Pipeline]], cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api
 ) -> None:
     """Each has its own lock: one denial wins, the other finds it done, and there is one Event."""
     csr = file_csr(environment=FOREIGN)
-    racers = [over(cluster) for _ in range(4)]
+    racers = [over(cluster.target) for _ in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as executor:
         outcomes = list(executor.map(lambda racer: racer.process(reference_to(csr), datetime.now(UTC)), racers))
     assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 1
@@ -120,7 +119,7 @@ def test_two_processes_that_refuse_at_once_report_once(
 
 
 def test_a_message_is_bounded_and_escaped_wherever_it_is_shown(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, recorder: Recorder
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
     """Hundreds of names with line ends and escape sequences: one bounded line in condition, Event and record."""
     names = tuple(f"{number}\x1b[31m\r\n.example.com" for number in range(300))
@@ -139,7 +138,9 @@ def test_a_message_is_bounded_and_escaped_wherever_it_is_shown(
     assert shown.isprintable()
 
 
-def test_every_reason_comes_from_the_first_rule_that_is_broken(pipeline: Pipeline, world: World, admin: Api) -> None:
+def test_every_reason_comes_from_the_first_rule_that_is_broken(
+    pipeline: Blocking[Pipeline], world: World, admin: Api
+) -> None:
     """Condition, outcome and Event of every attack agree, and so do its codes and the table of all codes."""
     prepared = attackers.prepare(world, SIGNER_NAME, release="3.31", prefix="reason", seed=SEED)
     for attacker in prepared:
@@ -159,7 +160,7 @@ NOT_ATTESTED = ("unbound token", "wrong service account", "wrong namespace")
 
 @pytest.mark.parametrize("name", NOT_ATTESTED)
 def test_a_requester_whose_pod_is_not_attested_gets_no_event(
-    pipeline: Pipeline, world: World, admin: Api, name: str
+    pipeline: Blocking[Pipeline], world: World, admin: Api, name: str
 ) -> None:
     """An Event about a pod that nobody proved would be whatever the requester names, in any namespace."""
     story = next(story for story in STORIES if story.name == name)
@@ -181,7 +182,7 @@ def test_a_requester_whose_pod_is_not_attested_gets_no_event(
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["gone", "replaced"])
 def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, *, replaced: bool
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, *, replaced: bool
 ) -> None:
     """A pod of that name with another uid is somebody else."""
     csr = file_csr()
@@ -198,7 +199,7 @@ def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
 
 @pytest.mark.parametrize("approver", ["KubectlApprove", "AutoApproved", ""])
 def test_what_anybody_approved_fails_and_is_reported(
-    pipeline: Pipeline, file_csr: FileCsr, admin: Api, approver: str
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, approver: str
 ) -> None:
     """Approved cannot be taken back: Failed, with the same reason and message, and the same Event."""
     csr = file_csr(environment=FOREIGN)

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.test import EnvironBuilder
-from werkzeug.wrappers import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from csr_signer.audit import Audit
 from csr_signer.events.cloud_event import EVENT_TYPE
 from csr_signer.service import CONFIGURATION, Loaded, Service
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function import asgi
+from tests.unit.function.asgi import json_of
+from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import SOURCE, FileCsr, Recorder, conditions
 
 
@@ -40,8 +43,7 @@ def post(body: object, **headers: str) -> Request:
     """A request with a structured event."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
     kind = "application/cloudevents+json"
-    builder = EnvironBuilder(method="POST", data=content, content_type=kind, headers=[*headers.items()])
-    return Request(builder.get_environ())
+    return asgi.request(content, content_type=kind, headers=headers)
 
 
 Ask = Callable[[Request], Response]
@@ -51,14 +53,15 @@ Ask = Callable[[Request], Response]
 def ask(write_configuration: Callable[..., Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Asks a service that is configured for the stage."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
-    return Service(Audit(write=recorder.write)).respond
+    respond: Ask = Blocking(Service(Audit(write=recorder.write))).respond
+    return respond
 
 
 def test_an_event_is_answered_when_the_certificate_is_there(ask: Ask, file_csr: FileCsr, admin: Api) -> None:
     """200 means that the certificate is persisted."""
     csr = file_csr()
     answer = ask(post(event(csr)))
-    assert (answer.status_code, answer.json) == (200, {"outcome": "issued", "reason": ""})
+    assert (answer.status_code, json_of(answer)) == (200, {"outcome": "issued", "reason": ""})
     assert admin.get(csr_path(csr["metadata"]["name"]))["status"]["certificate"]
 
 
@@ -71,7 +74,7 @@ def test_garbage_in_a_request_is_denied_and_named(ask: Ask, file_csr: FileCsr, a
         | {"request": base64.b64encode(b"text\n" + base64.b64decode(csr["spec"]["request"])).decode()},
     }
     filed = admin.post("/apis/certificates.k8s.io/v1/certificatesigningrequests", body)
-    assert json.loads(ask(post(event(filed))).data)["outcome"] == "refused"
+    assert json_of(ask(post(event(filed))))["outcome"] == "refused"
     assert "request.pem" in conditions(admin.get(csr_path(filed["metadata"]["name"])))["Denied"]["message"]
 
 
@@ -88,7 +91,7 @@ def test_a_malformed_event_is_answered_400_without_echo(ask: Ask, recorder: Reco
     """Neither answer nor record repeats anything that was sent, the token least of all."""
     answer = ask(post(body, Authorization="Bearer secret-value"))
     assert answer.status_code == 400
-    assert answer.json == {"outcome": "fault", "reason": "EventError"}
+    assert json_of(answer) == {"outcome": "fault", "reason": "EventError"}
     assert "Retry-After" not in answer.headers
     assert "secret-value" not in json.dumps(recorder.lines)
     assert recorder.lines[-1]["event"] == "fault"
@@ -113,7 +116,7 @@ def test_a_wrong_configuration_is_told_at_each_request_and_recovers(
     file_csr: FileCsr,
 ) -> None:
     """503 with Retry-After and an ERROR that says what is wrong; once it is right, the same process serves."""
-    service = Service(Audit(write=recorder.write))
+    service = Blocking(Service(Audit(write=recorder.write)))
     csr = file_csr()
     monkeypatch.delenv(CONFIGURATION, raising=False)
     answer = service.respond(post(event(csr)))
@@ -122,7 +125,7 @@ def test_a_wrong_configuration_is_told_at_each_request_and_recovers(
     assert CONFIGURATION in recorder.lines[-1]["message"]
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
     answer = service.respond(post(event(csr)))
-    assert answer.json == {"outcome": "issued", "reason": ""}
+    assert json_of(answer) == {"outcome": "issued", "reason": ""}
 
 
 def test_a_ca_that_is_not_the_keys_is_refused_by_name(
@@ -139,7 +142,7 @@ def test_a_ca_that_is_not_the_keys_is_refused_by_name(
     (tmp_path / "other.pem").write_bytes(other_ca)
     issuer = {"key_version": key_version, "certificate": "other.pem", "trust_bundle": "other.pem"}
     monkeypatch.setenv(CONFIGURATION, str(write_configuration(issuer=issuer)))
-    service = Service(Audit(write=recorder.write))
+    service = Blocking(Service(Audit(write=recorder.write)))
     csr = file_csr()
     answer = service.respond(post(event(csr)))
     assert answer.status_code == 503
@@ -151,11 +154,11 @@ def test_a_ca_that_is_not_the_keys_is_refused_by_name(
 def test_a_fault_of_ours_is_one_items_and_tells_no_text(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception is answered 500, and recorded by its kind and place without its message."""
 
-    def broken(_: Audit) -> Loaded:
+    async def broken(_: Audit) -> Loaded:
         raise RuntimeError("requester's \x1b[31m text")
 
     monkeypatch.setattr("csr_signer.service.load", broken)
-    answer = Service(Audit(write=recorder.write)).respond(post({}))
+    answer = Blocking(Service(Audit(write=recorder.write))).respond(post({}))
     assert answer.status_code == 500
     assert re.fullmatch(r"unexpected RuntimeError at [a-z_./:0-9, ]+", recorder.lines[-1]["message"])
     assert recorder.lines[-1]["severity"] == "ERROR"
@@ -165,8 +168,8 @@ def test_a_record_that_cannot_be_written_is_answered_503(recorder: Recorder, mon
     """Even a fault whose record is lost has an answer."""
     recorder.broken = True
     monkeypatch.delenv(CONFIGURATION, raising=False)
-    answer = Service(Audit(write=recorder.write)).respond(post({}))
-    assert (answer.status_code, json.loads(answer.data)["reason"]) == (503, "UnavailableError")
+    answer = Blocking(Service(Audit(write=recorder.write))).respond(post({}))
+    assert (answer.status_code, json_of(answer)["reason"]) == (503, "AuditError")
 
 
 def test_first_requests_at_once_load_one_configuration(
@@ -174,11 +177,11 @@ def test_first_requests_at_once_load_one_configuration(
 ) -> None:
     """Eight first requests for one CSR share one service, and so its limiter: it is issued once, the others wait."""
     monkeypatch.setenv(CONFIGURATION, str(write_configuration()))
-    service = Service(Audit(write=recorder.write))
+    service = Blocking(Service(Audit(write=recorder.write)))
     csr = file_csr()
     with ThreadPoolExecutor(8) as executor:
         answers = list(executor.map(lambda _: service.respond(post(event(csr))), range(8)))
-    outcomes = Counter(json.loads(answer.data)["outcome"] for answer in answers)
+    outcomes = Counter(json_of(answer)["outcome"] for answer in answers)
     assert outcomes.keys() <= {"issued", "deferred", "ignored"}
     assert outcomes["issued"] == 1
     assert recorder.events(csr["metadata"]["uid"]).count("intent") == 1
