@@ -7,7 +7,6 @@ prometheus-client's own server has no probes, and a client that sends one byte a
 """
 
 import io
-import ipaddress
 import json
 import socket
 import socketserver
@@ -17,12 +16,15 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import cast
 
-from csr_exporter import metrics
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
 from csr_exporter.clock import Clock
 from csr_exporter.configuration import Health as Location
 from csr_exporter.delivery import sender
 from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.document import LOOPBACK
 from csr_exporter.identity.token import CachedToken
+from csr_exporter.metrics import Metrics
 from csr_exporter.watch import client
 from csr_exporter.watch.reflector import ReflectorStatus
 
@@ -39,15 +41,23 @@ Page = Callable[[], tuple[int, str, bytes]]
 
 
 class Health:
-    """Why the exporter is dead or unready."""
+    """What the pages show: why the exporter is dead or unready, its metrics and its work queue."""
 
     def __init__(
-        self, *, reflectors: Sequence[ReflectorStatus], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
+        self,
+        *,
+        reflectors: Sequence[ReflectorStatus],
+        dispatcher: Dispatcher,
+        token: CachedToken | None,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._reflectors = reflectors
         self._dispatcher = dispatcher
         self._token = token
         self._clock = clock
+        self._metrics = metrics
+        self.queue = dispatcher.snapshot
         self.stopping = False
 
     def dead(self) -> list[str]:
@@ -77,6 +87,11 @@ class Health:
             reasons.append("no ID token yet")
         return reasons
 
+    def metrics(self) -> bytes:
+        """Returns the metrics as they are now, in Prometheus' text format."""
+        self._dispatcher.update_gauges()
+        return generate_latest(self._metrics.registry)
+
 
 class HealthServer(socketserver.TCPServer):
     """Serves the pages from one thread, so that no client can make it start more, or hold it for long.
@@ -87,15 +102,8 @@ class HealthServer(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 16
 
-    def __init__(
-        self,
-        location: Location,
-        health: Health,
-        *,
-        exposition: Callable[[], bytes],
-        queue: Callable[[], list[dict[str, object]]],
-    ) -> None:
-        """Binds the address; `exposition` is the page of the metrics, `queue` what /debug/queue shows.
+    def __init__(self, location: Location, health: Health) -> None:
+        """Binds the address.
 
         Raises:
             OSError: the address is in use, or not this machine's.
@@ -103,10 +111,10 @@ class HealthServer(socketserver.TCPServer):
         self.pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
             "/readyz": lambda: _verdict(health.unready()),
-            "/metrics": lambda: (200, metrics.CONTENT_TYPE, exposition()),
+            "/metrics": lambda: (200, CONTENT_TYPE_PLAIN_0_0_4, health.metrics()),
         }
-        if _is_loopback(location.address):
-            self.pages["/debug/queue"] = lambda: _json(200, queue())
+        if location.address in LOOPBACK:
+            self.pages["/debug/queue"] = lambda: _json(200, health.queue())
         self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
         super().__init__((location.address, location.port), _Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="health")
@@ -129,13 +137,6 @@ class HealthServer(socketserver.TCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A probe that breaks off is not worth a traceback."""
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False  # the bind fails with the reason
 
 
 def _verdict(reasons: list[str]) -> tuple[int, str, bytes]:

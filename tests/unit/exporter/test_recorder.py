@@ -4,11 +4,10 @@ import dataclasses
 
 from csr_exporter.csr import Seen, Stage
 from csr_exporter.metrics import Metrics, Recorder
-from csr_exporter.queue.item import Change, WorkItem
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from tests.unit.exporter.support import captured_log, reference
+from tests.unit.exporter.support import ACKNOWLEDGED, VirtualClock, captured_log, core, reference
 
-ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 FIRST = WorkItem(reference=reference(), stage=Stage.APPROVED, attempt=1, resend=0)
 
 
@@ -70,7 +69,8 @@ def test_an_unreadable_creation_time_counts_for_nothing() -> None:
     odd = dataclasses.replace(reference(), creation_timestamp="soon")
     metrics, _ = _told((dataclasses.replace(FIRST, reference=odd), ACKNOWLEDGED))
     with captured_log() as (log, _):
-        Recorder(log=log, metrics=metrics).changed(Change.ENDED, Seen(reference=odd, stage=None, issued=True))
+        store, _ = core(log, metrics, VirtualClock())
+        store.watched([Seen(reference=odd, stage=Stage.PENDING), Seen(reference=odd, stage=None, issued=True)])
     for name in ("delivery", "issuance"):
         assert metrics.registry.get_sample_value(f"csr_exporter_{name}_seconds_count") == 0
 
@@ -92,5 +92,6 @@ def test_what_changes_nothing_is_not_counted() -> None:
     """A CSR that is seen again as it was."""
     metrics = Metrics()
     with captured_log() as (log, _):
-        Recorder(log=log, metrics=metrics).changed(Change.NONE, Seen(reference=reference(), stage=Stage.PENDING))
-    assert metrics.counts == {}
+        store, _ = core(log, metrics, VirtualClock())
+        store.watched([Seen(reference=reference(), stage=Stage.PENDING)] * 2)
+    assert metrics.counts == {"queue_changes_total:added": 1}

@@ -1,6 +1,7 @@
 """The ID token: fetched before the first event, cached, and renewed early."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,19 +50,17 @@ class CachedToken:
         held = self._held
         return "" if held is None else held[0].principal
 
-    @property
-    def expires_in(self) -> float | None:
-        """Seconds until the token expires; None where there is none."""
-        held = self._held
-        return None if held is None else held[1] - self._clock.now()
-
     def token(self) -> str:
         """Returns a valid token.
 
         Raises:
             IdentityError: there is none.
         """
-        return self._valid() or self._renewed()
+        token = self._valid()
+        if token is None:
+            with self._lock:
+                token = self._valid() or self._renew()
+        return token
 
     def renew_early(self) -> None:
         """Renews the token some time before it expires, so that no event has to wait.
@@ -89,10 +88,6 @@ class CachedToken:
         held = self._held
         return held[0].value if held is not None and self._clock.now() < held[1] else None
 
-    def _renewed(self) -> str:
-        with self._lock:
-            return self._valid() or self._renew()
-
     def _renew(self) -> str:
         now = self._clock.now()
         if now < self._not_before:
@@ -107,5 +102,6 @@ class CachedToken:
             self._not_before = failed_at + self._backoff.delay(failed_at)
             raise
         self._held = token, now + token.lifetime
+        self._metrics.token_expiry.labels(kind="id").set(time.time() + token.lifetime)
         self.obtained = True
         return token.value

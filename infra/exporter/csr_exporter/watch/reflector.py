@@ -11,12 +11,12 @@ from csr_exporter.backoff import Backoff
 from csr_exporter.clock import Clock
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
-from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
 from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.page import Page
+from csr_exporter.watch.store import Store
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
 SHORTEST_WATCH = 1.0
@@ -61,11 +61,11 @@ class Reflector:
     """Keeps the work queue up to date for one signerName; `run` is a thread's body."""
 
     def __init__(
-        self, signer_name: str, *, client: ApiClient, dispatcher: Dispatcher, clock: Clock, log: Log, metrics: Metrics
+        self, signer_name: str, *, client: ApiClient, store: Store, clock: Clock, log: Log, metrics: Metrics
     ) -> None:
         self.signer_name = signer_name
         self._client = client
-        self._dispatcher = dispatcher
+        self._store = store
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -120,7 +120,7 @@ class Reflector:
                 signer_name=self.signer_name,
                 error=error,
             )
-            self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
+            self._store.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
             return FROM_THE_BEGINNING
 
@@ -135,15 +135,15 @@ class Reflector:
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())
             items += len(page.seen)
-            self._dispatcher.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
+            self._store.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
             version = page.version
         self._list_expired = False
-        self._dispatcher.relisted(self.signer_name, present if whole else None, since=since)
+        self._store.relisted(self.signer_name, present if whole else None, since=since)
         self.status.listed = True
         self._metrics.lists.inc()
         self._metrics.list_seconds.observe(self._clock.now() - since)
         self._metrics.list_items.set(items)
-        self._log.info("listed", signer_name=self.signer_name, items=items, waiting=self._dispatcher.waiting)
+        self._log.info("listed", signer_name=self.signer_name, items=items, waiting=self._store.waiting)
         return version
 
     def _watch(self, version: str) -> float:
@@ -172,13 +172,13 @@ class Reflector:
         return self._failed(UnreachableError("watch: the API server ended it at once, without an event"))
 
     def _follow(self, watch: Watch) -> str:
-        """Tells the dispatcher what a watch shows; returns how the watch ended."""
+        """Tells the store what a watch shows; returns how the watch ended."""
         try:
             for batch in watch.batches():
                 self._contact()
                 if batch.seen:
                     self._metrics.watch_last_event.set_to_current_time()
-                    self._dispatcher.watched(batch.seen)
+                    self._store.watched(batch.seen)
                 if batch.is_up_to_date:
                     self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:

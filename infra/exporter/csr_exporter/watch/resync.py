@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from csr_exporter.clock import Clock
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
-from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
+from csr_exporter.watch.store import Store
 
 PERIOD = 600.0
 # How often the resync looks whether the watch missed a CSR, and whether the queue has capacity again.
@@ -29,7 +29,7 @@ class Resync:
         reflectors: Sequence[Reflector],
         *,
         client: ApiClient,
-        dispatcher: Dispatcher,
+        store: Store,
         clock: Clock,
         log: Log,
         metrics: Metrics,
@@ -38,7 +38,7 @@ class Resync:
     ) -> None:
         self._reflectors = reflectors
         self._client = client
-        self._dispatcher = dispatcher
+        self._store = store
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -51,14 +51,14 @@ class Resync:
         due = self._next_due()
         while not self._clock.wait(min(_TICK, max(0.0, due - self._clock.now()))):
             self.report_missed()
-            if self._dispatcher.capacity_returned() or self._clock.now() >= due:
+            if self._store.capacity_returned() or self._clock.now() >= due:
                 self.list_once()
                 due = self._next_due()
 
     def list_once(self) -> None:
         """Lists once. After a failure, the next period's list makes up for it."""
         since, present = self._clock.now(), dict[str, set[str]]()
-        self._dispatcher.resync_begins()
+        self._store.resync_begins()
         try:
             for reflector in self._reflectors:
                 uids = self._list(reflector.signer_name)
@@ -66,13 +66,13 @@ class Resync:
                 if uids is not None:
                     present[reflector.signer_name] = uids
         finally:
-            self._dispatcher.resync_ends(present, since=since)
-        self._log.info("resynced", waiting=self._dispatcher.waiting, counts=self._metrics.counts)
+            self._store.resync_ends(present, since=since)
+        self._log.info("resynced", waiting=self._store.waiting, counts=self._metrics.counts)
 
     def report_missed(self) -> None:
         """Counts and logs what a watch missed. That must not happen."""
         up_to_date = {reflector.signer_name: reflector.status.up_to_date for reflector in self._reflectors}
-        for signer_name, uid in self._dispatcher.missed(up_to_date):
+        for signer_name, uid in self._store.missed(up_to_date):
             self._metrics.resync_missed.inc()
             self._log.error("the watch missed a CSR that the resync found", signer_name=signer_name, uid=uid)
 
@@ -82,7 +82,7 @@ class Resync:
         try:
             for page in self._client.pages(signer_name):
                 count_unread(page, self._log, self._metrics)
-                self._dispatcher.resynced(page.seen, unread=page.unread)
+                self._store.resynced(page.seen, unread=page.unread)
                 is_complete = is_complete and page.is_whole and len(uids) <= LONGEST_LIST
                 if is_complete:
                     uids.update((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
