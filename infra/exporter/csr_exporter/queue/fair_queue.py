@@ -8,7 +8,9 @@ import heapq
 import math
 from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
 
+from csr_exporter.document import integer
 from csr_exporter.queue.item import Change
 
 # Requesters without CSRs and with a full bucket are dropped when there are this many more than at the last sweep.
@@ -21,8 +23,8 @@ _HORIZON = 1200.0
 class RateLimit:
     """Events that a requester may cause: `burst` at once, then one per `seconds`."""
 
-    burst: int = 6
-    seconds: float = 30.0
+    burst: Annotated[int, integer(1, 10_000)] = 6
+    seconds: Annotated[float, integer(1, 3600)] = 30.0
 
     @property
     def most_held(self) -> int:
