@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, UnpageableListError
+from csr_exporter.watch.response import ExpiredError, UnpageableListError
 from sandbox import managed_fields, protobuf
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.control_plane.real import RealControlPlane

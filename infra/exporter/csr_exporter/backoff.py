@@ -1,12 +1,7 @@
-"""How long to wait after a failure: growing, random waits, and a server's Retry-After. Pure: time is an argument."""
+"""How long to wait after a failure: growing, random waits. Pure: time is an argument."""
 
-import datetime as dt
 import random
-import re
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
-
-LONGEST_RETRY_AFTER = 300.0
 
 
 class Backoff:
@@ -50,27 +45,3 @@ def full_jitter(attempts: int, *, least: float, most: float, chance: Callable[[]
     """Returns a random wait: from `least` up to `least` doubled for each failed attempt, or `most`."""
     ceiling = min(most, least * 2.0 ** min(attempts, 32))
     return least + (ceiling - least) * chance()
-
-
-def retry_after(value: str | None, *, wall_clock: float, most: float = LONGEST_RETRY_AFTER) -> float | None:
-    """Parses a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
-
-    Args:
-        value: the header, or None.
-        wall_clock: seconds since 1970, for a date.
-        most: the longest wait.
-
-    Returns:
-        The seconds to wait; None if the header is missing or invalid.
-    """
-    if value is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,20}", value.strip()):
-        return min(most, float(value))
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=dt.UTC)
-    return min(most, max(0.0, date.timestamp() - wall_clock))

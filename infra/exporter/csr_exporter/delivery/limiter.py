@@ -8,7 +8,6 @@ different requesters suffer it: one requester's CSRs hold up no other requester'
 
 import enum
 
-from csr_exporter.backoff import LONGEST_RETRY_AFTER
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
 
@@ -175,15 +174,14 @@ class Limiter:
     def _asked_to_wait(self, item: WorkItem, answer: Answer, now: float) -> bool:
         """429 pauses all CSRs. 503 does so only if different requesters get it: one CSR can crash the function."""
         self._function_works(now, keep=frozenset({Verdict.OVERLOADED, Verdict.UNAVAILABLE}))
-        longest = LONGEST_RETRY_AFTER
+        seconds = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
         if answer.verdict is Verdict.UNAVAILABLE:
-            longest = LONGEST_UNAVAILABLE_PAUSE
+            seconds = min(seconds, LONGEST_UNAVAILABLE_PAUSE)
             self._unavailable.add(item.reference.requester)
             if not self._unavailable.is_shared:
                 return False
         self._slow_down(item.sent_at, now)
-        asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-        self._pause(answer.verdict, min(asked, longest), now)
+        self._pause(answer.verdict, seconds, now)
         return True
 
     def _not_reached(self, item: WorkItem, answer: Answer, now: float, *, was_probe: bool) -> bool:

@@ -4,14 +4,10 @@ The exporter reads the answer's body within bounds and never logs it: some frame
 the token.
 """
 
-import json
 import re
-import time
-from urllib.parse import urlsplit, urlunsplit
 
-from csr_exporter.backoff import retry_after
 from csr_exporter.configuration import Function
-from csr_exporter.connection import Endpoint, Timeouts, UnreachableError
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.cloud_event import CloudEvent
 from csr_exporter.delivery.limiter import MOST
@@ -34,10 +30,7 @@ class Sender:
         self._source = source
         self._function = function
         self._token = token
-        parts = urlsplit(function.url)
-        self._path = parts.path or "/"
-        root = urlunsplit((parts.scheme, parts.netloc, "", "", ""))
-        self._endpoint = Endpoint(root, timeouts=timeouts, connections=MOST)
+        self._endpoint = Endpoint(function.url, timeouts=timeouts, connections=MOST)
 
     def send(self, item: WorkItem) -> Answer:
         """Sends an item's event. Every failure is an answer too."""
@@ -71,8 +64,9 @@ class Sender:
         }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        with self._endpoint.request("POST", self._path, headers=headers, body=event.body) as answer:
-            outcome, reason = _codes(answer.body(_LARGEST_ANSWER) or b"")
+        with self._endpoint.request("POST", headers=headers, body=event.body) as answer:
+            fields = json_object(answer.body(_LARGEST_ANSWER))
+        outcome, reason = _code(fields, "outcome"), _code(fields, "reason")
         verdict = verdict_of(answer.status)
         if verdict is Verdict.ACKNOWLEDGED:
             # Others answer 200 too: a portal, a placeholder service, another function. Only the function has an
@@ -81,7 +75,7 @@ class Sender:
         return Answer(
             verdict=verdict,
             status=answer.status,
-            retry_after=retry_after(answer.headers.get("Retry-After"), wall_clock=time.time()),
+            retry_after=answer.retry_after,
             reason=self._hint(verdict, answer.status) or f"{outcome} {reason}".strip(),
         )
 
@@ -101,12 +95,7 @@ class Sender:
         return ""
 
 
-def _codes(body: bytes) -> tuple[str, str]:
-    """Returns the function's `outcome` and `reason`, if they are short codes. Nothing else of the body is logged."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", ""
-    found = (fields.get("outcome"), fields.get("reason")) if isinstance(fields, dict) else ()
-    outcome, reason = (code if isinstance(code, str) and _CODE.fullmatch(code) else "" for code in found or ("", ""))
-    return outcome, reason
+def _code(fields: dict[str, object], name: str) -> str:
+    """Returns a field of the function's answer if it is a short code. Nothing else of the body is logged."""
+    value = fields.get(name)
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""

@@ -9,16 +9,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from urllib.parse import urlencode
 
 from csr_exporter.configuration import Identity, MetadataServer, UnsafeNone, WorkloadIdentityFederation
-from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, read_credential
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object, read_credential
 from csr_exporter.identity.token import IdentityError, IdToken
 from csr_exporter.log import scrub
 
 TIMEOUTS = Timeouts(read=10.0, total=20.0)
 _LARGEST_ANSWER = 64 << 10
-_CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def project(identity: Identity) -> str:
@@ -33,40 +33,42 @@ def source(identity: Identity, audience: str, *, timeouts: Timeouts = TIMEOUTS) 
     if isinstance(identity, UnsafeNone):
         return None
     if isinstance(identity, MetadataServer):
-        metadata_server = _Service("metadata server", identity.url, timeouts)
-        query = urlencode({"audience": audience, "format": "full"})
-        path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
-        return lambda: metadata_server.id_token("GET", path, {"Metadata-Flavor": "Google"}, None, field=None)
-    return _federation(identity, audience, timeouts)
+        return partial(_ask_metadata_server, identity, audience, timeouts)
+    return partial(_federate, identity, audience, timeouts)
 
 
-def _federation(identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> Callable[[], IdToken]:
-    """Projected token, then STS, then generateIdToken."""
-    account = identity.service_account
+def _ask_metadata_server(identity: MetadataServer, audience: str, timeouts: Timeouts) -> IdToken:
+    metadata_server = _Service("metadata server", identity.url, timeouts)
+    query = urlencode({"audience": audience, "format": "full"})
+    path = f"/computeMetadata/v1/instance/service-accounts/default/identity?{query}"
+    token, date = metadata_server.ask("GET", path, {"Metadata-Flavor": "Google"})
+    return metadata_server.id_token(token.decode("ascii", "replace").strip(), date)
+
+
+def _federate(identity: WorkloadIdentityFederation, audience: str, timeouts: Timeouts) -> IdToken:
+    """Exchanges the projected token at STS, and asks generateIdToken with STS' access token."""
+    try:
+        subject_token = read_credential(identity.token_file)
+    except UnreachableError as error:
+        raise IdentityError(str(error)) from error
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": identity.sts_audience,
+        "scope": "https://www.googleapis.com/auth/cloud-platform",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "subject_token": subject_token,
+    }
     sts = _Service(f"STS, audience {identity.sts_audience!r}", identity.sts_url, timeouts)
+    content_type = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer, _ = sts.ask("POST", "/v1/token", content_type, urlencode(form).encode())
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sts.text(answer, 'access_token')}"}
+    account = identity.service_account
     iam_credentials = _Service(f"generateIdToken for {account}", identity.iam_credentials_url, timeouts)
-
-    def fetch() -> IdToken:
-        try:
-            subject_token = read_credential(identity.token_file)
-        except UnreachableError as error:
-            raise IdentityError(str(error)) from error
-        form = {
-            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-            "audience": identity.sts_audience,
-            "scope": _CLOUD_PLATFORM,
-            "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
-            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-            "subject_token": subject_token,
-        }
-        content_type = {"Content-Type": "application/x-www-form-urlencoded"}
-        body, _ = sts.ask("POST", "/v1/token", content_type, urlencode(form).encode())
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sts.text(body, 'access_token')}"}
-        wanted = json.dumps({"audience": audience, "includeEmail": True}).encode()
-        path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
-        return iam_credentials.id_token("POST", path, headers, wanted, field="token")
-
-    return fetch
+    wanted = json.dumps({"audience": audience, "includeEmail": True}).encode()
+    path = f"/v1/projects/-/serviceAccounts/{account}:generateIdToken"
+    answer, date = iam_credentials.ask("POST", path, headers, wanted)
+    return iam_credentials.id_token(iam_credentials.text(answer, "token"), date)
 
 
 class _Service:
@@ -76,48 +78,43 @@ class _Service:
         self._name = name
         self._endpoint = Endpoint(url, timeouts=timeouts)
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str], content: bytes | None) -> tuple[bytes, float]:
+    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[bytes, float]:
         """Returns the response's body, and the service's clock in seconds since 1970."""
         try:
-            with self._endpoint.request(method, path, headers=headers, body=content) as answer:
-                body = answer.body(_LARGEST_ANSWER)
+            with self._endpoint.request(method, path, headers=headers, body=body) as answer:
+                content = answer.body(_LARGEST_ANSWER)
         except UnreachableError as error:
             raise self._error(str(error)) from error
         finally:
             self._endpoint.forget()  # the next request comes in about an hour
-        if body is None:
+        if content is None:
             raise self._error(f"the response: Too long: must have at most {_LARGEST_ANSWER} bytes")
         if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise self._error(f"{answer.status} {_explanation(body)}".rstrip())
+            raise self._error(f"{answer.status} {_explanation(content)}".rstrip())
         try:
-            return body, parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+            return content, parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
         except (ValueError, OverflowError):
-            return body, time.time()
+            return content, time.time()
 
-    def text(self, body: bytes, field: str) -> str:
+    def text(self, content: bytes, field: str) -> str:
         """Returns a text field of a JSON response."""
-        value = _fields(body).get(field)
+        value = json_object(content).get(field)
         if isinstance(value, str) and value.isascii() and value.isprintable() and value:
             return value
         raise self._error(f"the response's {field}: Invalid value: {type(value).__name__}: must be printable text")
 
-    def id_token(
-        self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, *, field: str | None
-    ) -> IdToken:
-        """Returns the ID token in a field of the response, or the response itself.
+    def id_token(self, value: str, date: float) -> IdToken:
+        """Returns the ID token; the receiver verifies it.
 
-        The receiver verifies the token. Its lifetime follows from the service's clock, not from this machine's.
+        Its lifetime follows from the service's clock, not from this machine's.
         """
-        body, date = self.ask(method, path, headers, content)
-        value = body.decode("ascii", "replace").strip() if field is None else self.text(body, field)
         try:
             payload = value.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
             lifetime = float(claims["exp"]) - date
         except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self._error(
-                f"the ID token: Invalid value: {len(value)} characters: must be a JWT with exp"
-            ) from error
+            must = f"the ID token: Invalid value: {len(value)} characters: must be a JWT with exp"
+            raise self._error(must) from error
         if not lifetime > 0:
             raise self._error(f"the ID token expired {-lifetime:.0f} s ago")
         principal = claims.get("email") or claims.get("sub") or ""
@@ -127,18 +124,10 @@ class _Service:
         return IdentityError(f"{self._name}: {message}")
 
 
-def _explanation(body: bytes) -> str:
+def _explanation(content: bytes) -> str:
     """Returns the error's text in the form of STS (RFC 6749, section 5.2) or of Google's APIs."""
-    fields = _fields(body)
+    fields = json_object(content)
     error = fields.get("error")
     if isinstance(error, dict):
         return scrub(f"{error.get('status', '')}: {error.get('message', '')}")
     return scrub(f"{error}: {fields.get('error_description', '')}") if isinstance(error, str) else ""
-
-
-def _fields(body: bytes) -> dict[str, object]:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}

@@ -15,9 +15,16 @@ from csr_exporter import csr
 from csr_exporter.configuration import ApiServer
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Mask, Seen, field_of
-from csr_exporter.watch import errors
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError, error_event, refusal
-from csr_exporter.watch.page import Page, PageReader
+from csr_exporter.watch.response import (
+    STATUS,
+    ExpiredError,
+    Page,
+    PageReader,
+    RefusedError,
+    UnpageableListError,
+    refusal,
+    status_error,
+)
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
 PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -34,7 +41,7 @@ FROM_THE_BEGINNING = ""
 """A watch from this version first shows every CSR that exists as new, without pages."""
 # The client looks for the uid of a longer CSR in this many bytes: no name before it is longer, even fully escaped.
 _HEAD = 16 << 20
-_EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
+_EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **STATUS}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,8 @@ class Watch:
         event = parse_object(line, _EVENT)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
-            raise error_event(content)
+            code = content.get("code") if isinstance(content, dict) else None
+            raise status_error("watch", content, status=code if isinstance(code, int) and code else 500)
         if kind == "BOOKMARK":
             self.version = field_of(field_of(content, "metadata", dict), "resourceVersion", str)
             self._bookmarked = True
@@ -105,7 +113,9 @@ class ApiClient:
     def __init__(self, location: ApiServer, *, timeouts: Timeouts = TIMEOUTS) -> None:
         self._token_file = location.token_file
         authority = location.certificate_authority
-        self._endpoint = Endpoint(location.server, timeouts=timeouts, certificate_authority=authority, connections=4)
+        self._endpoint = Endpoint(
+            location.server.rstrip("/"), timeouts=timeouts, certificate_authority=authority, connections=4
+        )
         self._watching: set[Answer] = set()
         self._interrupted = False
         self._lock = threading.Lock()

@@ -14,8 +14,7 @@ from csr_exporter.csr import MalformedError
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
-from csr_exporter.watch.page import Page
+from csr_exporter.watch.response import ExpiredError, Page, RefusedError, UnpageableListError
 from csr_exporter.watch.store import Store
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
@@ -207,7 +206,6 @@ class Reflector:
 
 def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
     """Counts and logs the CSRs of a page that the exporter could not read."""
-    if page.malformed or page.oversize:
-        metrics.parse_errors.inc(page.malformed)
-        metrics.oversize.inc(page.oversize)
-        log.error("the exporter could not read some CSRs of a list", malformed=page.malformed, oversize=page.oversize)
+    if page.unread:
+        (metrics.oversize if page.is_oversize else metrics.parse_errors).inc(len(page.unread))
+        log.error("the exporter could not read some CSRs of a list", number=len(page.unread), oversize=page.is_oversize)

@@ -12,8 +12,8 @@ from csr_exporter.csr import MalformedError
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.reflector import LONGEST_LIST, Reflector, count_unread
+from csr_exporter.watch.response import ExpiredError, RefusedError, UnpageableListError
 from csr_exporter.watch.store import Store
 
 PERIOD = 600.0
@@ -85,7 +85,7 @@ class Resync:
                 self._store.resynced(page.seen, unread=page.unread)
                 is_complete = is_complete and page.is_whole and len(uids) <= LONGEST_LIST
                 if is_complete:
-                    uids.update((seen.reference.uid for seen in page.seen if seen.stage is not None), page.unread)
+                    uids.update(set(page.uids) - {seen.reference.uid for seen in page.seen if seen.stage is None})
         except (UnpageableListError, ExpiredError, RefusedError, UnreachableError, MalformedError) as error:
             self._log.warning("the resync failed", signer_name=signer_name, error=error)
             return None

@@ -75,10 +75,10 @@ class Store:
         with self._changed:
             return len(self._queue)
 
-    def watched(self, batch: Iterable[Seen], *, unread: Iterable[str] = ()) -> None:
+    def watched(self, batch: Iterable[Seen], *, unread: Iterable[str | None] = ()) -> None:
         """Learns what the watch shows, or the list that it continues; `unread`: uids of CSRs that cannot be read."""
         with self._changed:
-            self._left_out.update(unread)
+            self._left_out.update(uid for uid in unread if uid is not None)
             for seen in batch:
                 stage = self._wanted(seen)
                 if stage is None and self._ended_meanwhile is not None:
@@ -106,10 +106,10 @@ class Store:
             self._left_out = set()
             self._relisted.clear()
 
-    def resynced(self, batch: Iterable[Seen], *, unread: Iterable[str] = ()) -> None:
+    def resynced(self, batch: Iterable[Seen], *, unread: Iterable[str | None] = ()) -> None:
         """Adds what a resync shows and the queue lacks; ends nothing."""
         with self._changed:
-            self._left_out.update(unread)
+            self._left_out.update(uid for uid in unread if uid is not None)
             for seen in batch:
                 stage = self._wanted(seen)
                 if stage is not None and seen.reference.uid not in (self._ended_meanwhile or ()):
