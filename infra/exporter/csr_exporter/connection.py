@@ -73,11 +73,6 @@ class Answer:
             if time.monotonic() > self._deadline:
                 raise UnreachableError("the response did not end in time")
 
-    @property
-    def retry_after(self) -> float | None:
-        """The seconds that the server asks the client to wait; None if it asks for none."""
-        return retry_after(self.headers.get("Retry-After"))
-
     def interrupt(self) -> None:
         """Ends a read that waits in another thread."""
         try:

@@ -7,13 +7,13 @@ pool.
 import threading
 from typing import Self
 
+from csr_exporter import identity
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import Configuration
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.sender import Sender
 from csr_exporter.health import Health, HealthServer
-from csr_exporter.identity import google
-from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.work_queue import WorkQueue
@@ -39,11 +39,11 @@ class Exporter:
             OSError: that port is not available.
         """
         self._log = log = log or Log()
-        log.project = google.project(configuration.identity)
+        log.project = identity.project(configuration.identity)
         self._clock = clock = MonotonicClock()
         self.metrics = metrics = Metrics()
         metrics.log_lines_lost.set_function(lambda: log.lost)
-        fetch = google.source(configuration.identity, configuration.function.audience)
+        fetch = identity.source(configuration.identity, configuration.function.audience)
         self._token = None if fetch is None else CachedToken(fetch, clock, metrics=metrics)
         self._sender = Sender(source=configuration.source, function=configuration.function, token=self._token)
         self._client = client = ApiClient(configuration.api_server)

@@ -23,7 +23,7 @@ from csr_exporter.configuration import Health as Location
 from csr_exporter.delivery import sender
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.document import LOOPBACK
-from csr_exporter.identity.token import CachedToken
+from csr_exporter.identity import CachedToken
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch import client
 from csr_exporter.watch.reflector import ReflectorStatus

@@ -17,8 +17,8 @@ from csr_exporter.exporter import Exporter
 from sandbox.api import csr_path
 from sandbox.google import GoogleServer, Project, Provider, example, gke_provider, oidc_provider
 from tests.unit.exporter.cluster import Cluster, Sink
-from tests.unit.exporter.identity.test_google import jwt
 from tests.unit.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
+from tests.unit.exporter.test_google import jwt
 
 
 def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> None:

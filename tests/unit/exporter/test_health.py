@@ -12,7 +12,7 @@ from csr_exporter import health
 from csr_exporter.configuration import Health as Location
 from csr_exporter.csr import Seen, Stage
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
-from csr_exporter.identity.token import CachedToken, IdToken
+from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.reflector import ReflectorStatus
 from tests.unit.exporter.support import LONG, VirtualClock, captured_log, core, reference

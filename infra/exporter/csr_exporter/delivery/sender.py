@@ -7,11 +7,11 @@ the token.
 import re
 
 from csr_exporter.configuration import Function
-from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object, retry_after
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.cloud_event import CloudEvent
 from csr_exporter.delivery.limiter import MOST
-from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 
@@ -75,7 +75,7 @@ class Sender:
         return Answer(
             verdict=verdict,
             status=answer.status,
-            retry_after=answer.retry_after,
+            retry_after=retry_after(answer.headers.get("Retry-After")),
             reason=self._hint(verdict, answer.status) or f"{outcome} {reason}".strip(),
         )
 

@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from csr_exporter import csr
@@ -44,32 +44,28 @@ _HEAD = 16 << 20
 _EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **STATUS}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """The CSRs that a watch shows at once; `is_up_to_date`: with a bookmark, so that it has shown everything older."""
-
-    seen: tuple[Seen, ...] = ()
-    is_up_to_date: bool = False
-
-
 class Watch:
-    """An open watch; `version` is where the next watch continues.
+    """An open watch.
 
     A watch from the beginning first shows CSRs in no order of versions. There, only a bookmark says where to continue.
+
+    Attributes:
+        version: where the next watch continues.
+        is_up_to_date: whether the last batch came with a bookmark, so that the watch has shown everything older.
     """
 
     def __init__(self, answer: Answer, version: str) -> None:
         self._answer = answer
         self._lines = LineSplitter(LONGEST_LINE)
-        self._bookmarked = False
         self.version = version
+        self.is_up_to_date = False
 
     @property
     def oversize(self) -> int:
         """Lines that were longer than `LONGEST_LINE`, so that the client dropped them."""
         return self._lines.dropped
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[list[Seen]]:
         """Yields changes as they arrive; an empty batch is still a sign of life. A deleted CSR has no stage.
 
         If the connection ends inside a line, `version` stays before that line.
@@ -80,14 +76,14 @@ class Watch:
             UnreachableError: the connection broke.
         """
         for chunk in self._answer.chunks():
-            self._bookmarked = False
+            self.is_up_to_date = False
             batch: list[Seen] = []
             try:
                 batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._seen(line)) is not None)
             except (ExpiredError, RefusedError, MalformedError):
-                yield Batch(seen=tuple(batch))  # the lines before that one count
+                yield batch  # the lines before that one count
                 raise
-            yield Batch(seen=tuple(batch), is_up_to_date=self._bookmarked)
+            yield batch
 
     def _seen(self, line: bytes) -> Seen | None:
         event = parse_object(line, _EVENT)
@@ -97,7 +93,7 @@ class Watch:
             raise status_error("watch", content, status=code if isinstance(code, int) and code else 500)
         if kind == "BOOKMARK":
             self.version = field_of(field_of(content, "metadata", dict), "resourceVersion", str)
-            self._bookmarked = True
+            self.is_up_to_date = True
             return None
         if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: the type may be unhashable
             raise MalformedError(f"watch: type: Unsupported value: {kind!r:.40}")

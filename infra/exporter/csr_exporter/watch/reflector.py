@@ -7,8 +7,7 @@ again. After every failure it waits, longer each time. No failure ends the loop.
 
 from dataclasses import dataclass, replace
 
-from csr_exporter.backoff import Backoff
-from csr_exporter.clock import Clock
+from csr_exporter.clock import Backoff, Clock
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
 from csr_exporter.log import Log
@@ -175,10 +174,10 @@ class Reflector:
         try:
             for batch in watch.batches():
                 self._contact()
-                if batch.seen:
+                if batch:
                     self._metrics.watch_last_event.set_to_current_time()
-                    self._store.watched(batch.seen)
-                if batch.is_up_to_date:
+                    self._store.watched(batch)
+                if watch.is_up_to_date:
                     self.status.bookmark = self.status.up_to_date = self._clock.now()
         except UnreachableError as error:
             # The next watch continues from the last version.

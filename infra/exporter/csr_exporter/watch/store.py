@@ -46,15 +46,7 @@ class Store:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """Starts empty.
-
-        Args:
-            stages: the stages to send for each signerName.
-            queue: the work queue.
-            changed: guards the queue, and tells of its changes.
-            clock: the time.
-            metrics: the metrics.
-        """
+        """Takes the stages to send for each signerName; `changed` guards the queue, and tells of its changes."""
         self._stages = stages
         self._queue = queue
         self._changed = changed

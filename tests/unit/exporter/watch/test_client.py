@@ -79,7 +79,7 @@ def _watched(api: ApiClient, version: str = "100") -> tuple[list[tuple[int, Stag
     with api.watch(SIGNER, version) as watch:
         try:
             for batch in watch.batches():
-                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch.seen]
+                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch]
         except (ExpiredError, RefusedError, MalformedError, UnreachableError) as caught:
             error = caught
         return shown, watch.version, error
@@ -411,7 +411,7 @@ def test_a_line_of_a_mebibyte(tmp_path: Path) -> None:
     oversize["object"] = csr_document(2, padding="x" * (4 << 20))
     with _api(lambda *_: stream(event, oversize, _event("ADDED", 3)), tmp_path) as (api, _):
         with api.watch(SIGNER, "1") as watch:
-            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch.seen]
+            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch]
         assert (shown, watch.oversize, watch.version) == ([1, 3], 1, reference(3).resource_version)
 
 

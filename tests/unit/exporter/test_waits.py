@@ -5,8 +5,9 @@ from email.utils import formatdate
 
 import pytest
 
-from csr_exporter.backoff import Backoff, full_jitter
+from csr_exporter.clock import Backoff
 from csr_exporter.connection import LONGEST_RETRY_AFTER, retry_after
+from csr_exporter.queue.retry_policy import LONGEST_RETRY, Answer, Verdict, pause
 
 
 @pytest.mark.parametrize(("chance", "factor"), [(0.0, 1), (1.0, 2)])
@@ -37,7 +38,7 @@ def test_failures_without_end_are_few() -> None:
 
 def test_a_million_failures_are_no_overflow() -> None:
     """The exponent is bounded."""
-    assert full_jitter(1_000_000, least=0.5, most=60.0, chance=lambda: 1.0) == 60.0
+    assert pause(Answer(verdict=Verdict.LATER), 1_000_000, lambda: 1.0) == LONGEST_RETRY
 
 
 @pytest.mark.parametrize(

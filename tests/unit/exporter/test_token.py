@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from csr_exporter.identity.token import CachedToken, IdentityError, IdToken
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
 from csr_exporter.metrics import Metrics
 from tests.unit.exporter.support import VirtualClock
 

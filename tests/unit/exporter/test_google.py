@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
+from csr_exporter import identity as google
 from csr_exporter.configuration import MetadataServer, UnsafeNone, WorkloadIdentityFederation
 from csr_exporter.connection import Timeouts
-from csr_exporter.identity import google
-from csr_exporter.identity.token import IdentityError, IdToken
+from csr_exporter.identity import IdentityError, IdToken
 from tests.unit.exporter.support import Connection, Request, ScriptedServer, answer
 
 AUDIENCE = "https://csr-signer-x.a.run.app"
