@@ -55,13 +55,13 @@ class Exporter:
             queue=queue, changed=changed, send=self._sender.send, clock=clock, log=log, metrics=metrics
         )
         reflectors = [
-            Reflector(signer_name, client=client, store=store, clock=clock, log=log, metrics=metrics)
+            Reflector(signer_name=signer_name, client=client, store=store, clock=clock, log=log, metrics=metrics)
             for signer_name in stages
         ]
-        resync = Resync(reflectors, client=client, store=store, clock=clock, log=log, metrics=metrics)
+        resync = Resync(reflectors=reflectors, client=client, store=store, clock=clock, log=log, metrics=metrics)
         statuses = [reflector.status for reflector in reflectors]
         self._health = Health(
-            reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, metrics=metrics
+            reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, registry=metrics.registry
         )
         self._server = HealthServer(configuration.health, self._health)
         loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, self._log_status, self._keep_identity]

@@ -13,10 +13,11 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import cast
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 
 from csr_exporter.clock import Clock
 from csr_exporter.configuration import Health as Location
@@ -24,7 +25,6 @@ from csr_exporter.delivery import sender
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.document import LOOPBACK
 from csr_exporter.identity import CachedToken
-from csr_exporter.metrics import Metrics
 from csr_exporter.watch import client
 from csr_exporter.watch.reflector import ReflectorStatus
 
@@ -40,57 +40,48 @@ Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Health:
     """What the pages show: why the exporter is dead or unready, its metrics and its work queue."""
 
-    def __init__(
-        self,
-        *,
-        reflectors: Sequence[ReflectorStatus],
-        dispatcher: Dispatcher,
-        token: CachedToken | None,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._reflectors = reflectors
-        self._dispatcher = dispatcher
-        self._token = token
-        self._clock = clock
-        self._metrics = metrics
-        self.queue = dispatcher.snapshot
-        self.stopping = False
+    reflectors: Sequence[ReflectorStatus]
+    dispatcher: Dispatcher
+    token: CachedToken | None
+    clock: Clock
+    registry: CollectorRegistry
+    stopping: bool = False
 
     def dead(self) -> list[str]:
         """Returns why a new process should replace this one; empty if it is alive."""
-        now = self._clock.now()
+        now = self.clock.now()
         reasons = [
             f"reflector {index}: no heartbeat for {now - each.beat:.0f} s"
-            for index, each in enumerate(self._reflectors)
+            for index, each in enumerate(self.reflectors)
             if now - each.beat > LONGEST_SILENCE
         ]
-        if self._dispatcher.oldest_sending > LONGEST_DELIVERY:
-            reasons.append(f"a delivery takes {self._dispatcher.oldest_sending:.0f} s")
+        if self.dispatcher.oldest_sending > LONGEST_DELIVERY:
+            reasons.append(f"a delivery takes {self.dispatcher.oldest_sending:.0f} s")
         return reasons
 
     def unready(self) -> list[str]:
         """Returns why the exporter cannot do its work now; empty if it is ready."""
-        now = self._clock.now()
+        now = self.clock.now()
         reasons = ["stopping"] if self.stopping else []
-        for index, each in enumerate(self._reflectors):
+        for index, each in enumerate(self.reflectors):
             if not each.listed:
                 reasons.append(f"reflector {index}: no list yet")
             elif each.refused:
                 reasons.append(f"reflector {index}: the API server refuses the list or the watch; check RBAC")
             elif each.contact is None or now - each.contact > LONGEST_WITHOUT_CONTACT:
                 reasons.append(f"reflector {index}: no answer from the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
-        if self._token is not None and not self._token.obtained:
+        if self.token is not None and not self.token.obtained:
             reasons.append("no ID token yet")
         return reasons
 
     def metrics(self) -> bytes:
         """Returns the metrics as they are now, in Prometheus' text format."""
-        self._dispatcher.update_gauges()
-        return generate_latest(self._metrics.registry)
+        self.dispatcher.update_gauges()
+        return generate_latest(self.registry)
 
 
 class HealthServer(socketserver.TCPServer):
@@ -114,7 +105,7 @@ class HealthServer(socketserver.TCPServer):
             "/metrics": lambda: (200, CONTENT_TYPE_PLAIN_0_0_4, health.metrics()),
         }
         if location.address in LOOPBACK:
-            self.pages["/debug/queue"] = lambda: _json(200, health.queue())
+            self.pages["/debug/queue"] = lambda: _json(200, health.dispatcher.snapshot())
         self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
         super().__init__((location.address, location.port), _Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="health")

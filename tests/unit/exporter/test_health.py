@@ -23,7 +23,7 @@ def _health(clock: VirtualClock, status: ReflectorStatus, token: CachedToken | N
     with captured_log() as (log, _):
         store, dispatcher = core(log, metrics, clock)
     store.watched([Seen(reference=reference(), stage=Stage.PENDING)])
-    return Health(reflectors=[status], dispatcher=dispatcher, token=token, clock=clock, metrics=metrics)
+    return Health(reflectors=[status], dispatcher=dispatcher, token=token, clock=clock, registry=metrics.registry)
 
 
 def test_a_reader_without_a_sign_of_life_is_dead() -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from csr_exporter.clock import Clock, age_of
@@ -45,29 +46,21 @@ class Scheduler:
         self._queue.settle(item, answer, now=now, costs_a_token=not is_functions_fault)
 
 
+@dataclass(kw_only=True, eq=False)
 class Dispatcher:
-    """Sends what the work queue holds; safe to use from several threads."""
+    """Sends what the work queue holds; safe to use from several threads. `changed` guards the queue."""
 
-    def __init__(
-        self,
-        *,
-        queue: WorkQueue,
-        changed: threading.Condition,
-        send: Callable[[WorkItem], Answer],
-        clock: Clock,
-        log: Log,
-        metrics: Metrics,
-        limiter: Limiter | None = None,
-    ) -> None:
-        """Starts nothing; `changed` guards the queue, and tells of its changes."""
-        self._queue = queue
-        self._changed = changed
-        self._send = send
-        self._clock = clock
-        self._metrics = metrics
-        self._recorder = Recorder(log=log, metrics=metrics)
-        self._limiter = limiter or Limiter()
-        self._scheduler = Scheduler(queue, self._limiter)
+    queue: WorkQueue
+    changed: threading.Condition
+    send: Callable[[WorkItem], Answer]
+    clock: Clock
+    log: Log
+    metrics: Metrics
+    limiter: Limiter = field(default_factory=Limiter)
+
+    def __post_init__(self) -> None:
+        self._recorder = Recorder(log=self.log, metrics=self.metrics)
+        self._scheduler = Scheduler(self.queue, self.limiter)
         self._work: SimpleQueue[WorkItem | None] = SimpleQueue()
         self._draining = False
 
@@ -78,7 +71,7 @@ class Dispatcher:
         """
         workers = 0
         while (item := self._next()) is not None:
-            if workers < len(self._limiter.in_flight):
+            if workers < len(self.limiter.in_flight):
                 workers += 1
                 threading.Thread(target=self._deliver, daemon=True, name="delivery").start()
             self._work.put(item)
@@ -91,64 +84,64 @@ class Dispatcher:
         Returns:
             How many CSRs are left to the next start, and how many events are still in flight.
         """
-        with self._changed:
+        with self.changed:
             self._draining = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._limiter.in_flight, seconds)
-            return len(self._queue), len(self._limiter.in_flight)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: not self.limiter.in_flight, seconds)
+            return len(self.queue), len(self.limiter.in_flight)
 
     @property
     def oldest_sending(self) -> float:
         """Seconds since the oldest event in flight was sent; 0 where there is none."""
-        with self._changed:
-            now = self._clock.now()
-            return now - min((item.sent_at for item in self._limiter.in_flight.values()), default=now)
+        with self.changed:
+            now = self.clock.now()
+            return now - min((item.sent_at for item in self.limiter.in_flight.values()), default=now)
 
     def update_gauges(self) -> None:
         """Sets the gauges to what is to be done now, and how it goes."""
-        it = self._metrics
-        with self._changed:
-            now = self._clock.now()
-            pending, oldest = self._queue.pending(), self._queue.oldest_undelivered(now)
+        it = self.metrics
+        with self.changed:
+            now = self.clock.now()
+            pending, oldest = self.queue.pending(), self.queue.oldest_undelivered(now)
             for stage in Stage:
                 it.csr_pending.labels(stage=stage.value).set(pending[stage])
-            it.inflight.set(len(self._limiter.in_flight))
-            it.concurrency_limit.set(self._limiter.limit)
-            it.circuit_state.set(self._limiter.state(now))
+            it.inflight.set(len(self.limiter.in_flight))
+            it.concurrency_limit.set(self.limiter.limit)
+            it.circuit_state.set(self.limiter.state(now))
             self._count_pauses(now)
         it.oldest_undelivered.set(age_of(oldest) or 0.0)
 
     def snapshot(self, most: int = MOST_SHOWN) -> list[dict[str, object]]:
         """Returns the CSRs that the queue has held for longest, for an operator."""
-        with self._changed:
-            return self._queue.described(most, self._clock.now())
+        with self.changed:
+            return self.queue.described(most, self.clock.now())
 
     def _next(self) -> WorkItem | None:
-        with self._changed:
+        with self.changed:
             while not self._draining:
-                now = self._clock.now()
+                now = self.clock.now()
                 item = self._scheduler.take(now)
                 if item is not None:
                     return item
-                self._changed.wait(self._scheduler.pause(now))
+                self.changed.wait(self._scheduler.pause(now))
             return None
 
     def _deliver(self) -> None:
         """Sends events one by one: the body of a worker's thread."""
         while (item := self._work.get()) is not None:
             try:
-                answer = self._send(item)
+                answer = self.send(item)
             except Exception as error:  # noqa: BLE001 - an internal error with one CSR must not stop the others
                 answer = Answer(verdict=Verdict.LATER, reason=f"internal: {type(error).__name__}: {error}")
             # Before the next event of the CSR can be answered, and outside the lock: a log may block.
             self._recorder.answered(item, answer)
-            with self._changed:
-                now = self._clock.now()
+            with self.changed:
+                now = self.clock.now()
                 self._scheduler.settle(item, answer, now=now)
                 self._count_pauses(now)
-                self._recorder.availability(answer, is_down=self._limiter.is_down)
-                self._changed.notify_all()
+                self._recorder.availability(answer, is_down=self.limiter.is_down)
+                self.changed.notify_all()
 
     def _count_pauses(self, now: float) -> None:
-        for reason, seconds in self._limiter.paused_seconds(now).items():
-            self._metrics.paused_seconds.labels(reason=reason).inc(seconds)
+        for reason, seconds in self.limiter.paused_seconds(now).items():
+            self.metrics.paused_seconds.labels(reason=reason).inc(seconds)

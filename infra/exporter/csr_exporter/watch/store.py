@@ -30,28 +30,21 @@ class _Added:
     was_shown: bool
 
 
+@dataclass(kw_only=True, eq=False)
 class Store:
-    """Keeps the work queue in step with the API server; safe to use from several threads.
+    """Keeps the work queue in step with the API server; safe to use from several threads. `changed` guards the queue.
 
     The queue leaves out what exceeds its capacity, and what cannot be read. If a later resync adds that, the watch may
     well have shown it. So it does not count as missed until a whole resync has passed.
     """
 
-    def __init__(
-        self,
-        *,
-        stages: Mapping[str, frozenset[Stage]],
-        queue: WorkQueue,
-        changed: threading.Condition,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        """Takes the stages to send for each signerName; `changed` guards the queue, and tells of its changes."""
-        self._stages = stages
-        self._queue = queue
-        self._changed = changed
-        self._clock = clock
-        self._metrics = metrics
+    stages: Mapping[str, frozenset[Stage]]
+    queue: WorkQueue
+    changed: threading.Condition
+    clock: Clock
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
         self._ended_meanwhile: set[str] | None = None  # by the watch, while a resync runs
         self._added: dict[str, _Added] = {}
         self._missed: list[tuple[str, str]] = []
@@ -64,12 +57,12 @@ class Store:
     @property
     def waiting(self) -> int:
         """CSRs that may still get a certificate."""
-        with self._changed:
-            return len(self._queue)
+        with self.changed:
+            return len(self.queue)
 
     def watched(self, batch: Iterable[Seen], *, unread: Iterable[str | None] = ()) -> None:
         """Learns what the watch shows, or the list that it continues; `unread`: uids of CSRs that cannot be read."""
-        with self._changed:
+        with self.changed:
             self._left_out.update(uid for uid in unread if uid is not None)
             for seen in batch:
                 stage = self._wanted(seen)
@@ -77,14 +70,14 @@ class Store:
                     self._ended_meanwhile.add(seen.reference.uid)
                 self._compare(seen)
                 self._see(seen, stage)
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def relisted(self, signer_name: str, present: set[str] | None, *, since: float) -> None:
         """Ends the CSRs that the reflector's list did not show; None: the list does not say.
 
         The watch that follows will not show what came before this list.
         """
-        with self._changed:
+        with self.changed:
             self._added = {uid: added for uid, added in self._added.items() if added.signer_name != signer_name}
             self._relisted.add(signer_name)
             if present is not None:
@@ -92,7 +85,7 @@ class Store:
 
     def resync_begins(self) -> None:
         """Starts a resync."""
-        with self._changed:
+        with self.changed:
             self._ended_meanwhile = set()
             self._left_out_before = self._left_out if self._is_complete else self._left_out_before | self._left_out
             self._left_out = set()
@@ -100,19 +93,19 @@ class Store:
 
     def resynced(self, batch: Iterable[Seen], *, unread: Iterable[str | None] = ()) -> None:
         """Adds what a resync shows and the queue lacks; ends nothing."""
-        with self._changed:
+        with self.changed:
             self._left_out.update(uid for uid in unread if uid is not None)
             for seen in batch:
                 stage = self._wanted(seen)
                 if stage is not None and seen.reference.uid not in (self._ended_meanwhile or ()):
                     self._repair(seen, stage)
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def resync_ends(self, present: Mapping[str, set[str]], *, since: float) -> None:
         """Ends the CSRs that two resyncs in a row did not show; `present` has the signerNames with a complete list."""
-        with self._changed:
+        with self.changed:
             self._ended_meanwhile = None
-            self._is_complete = len(present) == len(self._stages)
+            self._is_complete = len(present) == len(self.stages)
             for signer_name, uids in present.items():
                 self._end_absent(signer_name, uids, since=since, certain=False)
 
@@ -122,7 +115,7 @@ class Store:
         Args:
             up_to_date: for each signerName, when its watch had last shown everything.
         """
-        with self._changed:
+        with self.changed:
             for uid, added in list(self._added.items()):
                 if added.added_at + GRACE <= up_to_date[added.signer_name]:
                     self._missed.append((added.signer_name, uid))
@@ -132,11 +125,11 @@ class Store:
 
     def capacity_returned(self) -> bool:
         """Returns once, after the queue was full, whether half of it is free again."""
-        with self._changed:
-            return self._queue.capacity_returned()
+        with self.changed:
+            return self.queue.capacity_returned()
 
     def _wanted(self, seen: Seen) -> Stage | None:
-        return seen.stage if seen.stage in self._stages.get(seen.reference.signer_name, ()) else None
+        return seen.stage if seen.stage in self.stages.get(seen.reference.signer_name, ()) else None
 
     def _compare(self, seen: Seen) -> None:
         """Compares what the watch shows with what a resync added. A list of the reflector shows everything as new."""
@@ -151,13 +144,13 @@ class Store:
         del self._added[seen.reference.uid]
 
     def _repair(self, seen: Seen, stage: Stage) -> None:
-        it, earlier = seen.reference, self._queue.stage_of(seen.reference.uid)
+        it, earlier = seen.reference, self.queue.stage_of(seen.reference.uid)
         self._see(seen, stage)
-        if stage is earlier or self._queue.stage_of(it.uid) is not stage or not self._is_comparable(it):
+        if stage is earlier or self.queue.stage_of(it.uid) is not stage or not self._is_comparable(it):
             return
         # If the exporter sends no pending CSRs, the queue does not know whether the watch showed this one before.
-        was_shown = earlier is not None or Stage.PENDING not in self._stages[it.signer_name]
-        self._added.setdefault(it.uid, _Added(it.signer_name, stage, self._clock.now(), was_shown))
+        was_shown = earlier is not None or Stage.PENDING not in self.stages[it.signer_name]
+        self._added.setdefault(it.uid, _Added(it.signer_name, stage, self.clock.now(), was_shown))
 
     def _is_comparable(self, it: Reference) -> bool:
         keys = {_EVERYTHING, it.requester, it.uid}
@@ -166,22 +159,22 @@ class Store:
 
     def _see(self, seen: Seen, stage: Stage | None) -> None:
         if stage is not None and not is_sendable(seen.reference.name):
-            self._metrics.names_refused.inc()
+            self.metrics.names_refused.inc()
             return
-        change = self._queue.see(seen.reference, stage, now=self._clock.now())
+        change = self.queue.see(seen.reference, stage, now=self.clock.now())
         if change is Change.NONE:
             return
-        self._metrics.queue_changes.labels(change=change.value).inc()
+        self.metrics.queue_changes.labels(change=change.value).inc()
         if change is Change.FULL:
             self._left_out.add(_EVERYTHING)
         elif change is Change.OVER_LIMIT:
             self._left_out.add(seen.reference.requester)
         if change in {Change.THROTTLED, Change.OVER_LIMIT}:
-            self._metrics.throttled.inc()
+            self.metrics.throttled.inc()
         age = age_of(seen.reference.creation_timestamp) if change is Change.ENDED and seen.issued else None
         if age is not None:
-            self._metrics.issuance_seconds.observe(age)
+            self.metrics.issuance_seconds.observe(age)
 
     def _end_absent(self, signer_name: str, present: set[str], *, since: float, certain: bool) -> None:
-        ended = self._queue.end_absent(signer_name, present, since=since, certain=certain)
-        self._metrics.queue_changes.labels(change=Change.ENDED.value).inc(ended)
+        ended = self.queue.end_absent(signer_name, present, since=since, certain=certain)
+        self.metrics.queue_changes.labels(change=Change.ENDED.value).inc(ended)

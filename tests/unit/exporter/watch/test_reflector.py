@@ -99,9 +99,9 @@ def _rig(
         location = Location(server=server.url, certificate_authority=directory, token_file=directory / "token")
         server_api = ApiClient(location, timeouts=Timeouts(connect=LONG, read=read, total=LONG))
         store, dispatcher = core(log, metrics, clock, queue=queue, stages=stages)
-        reflector = Reflector(SIGNER, client=server_api, store=store, clock=clock, log=log, metrics=metrics)
+        reflector = Reflector(signer_name=SIGNER, client=server_api, store=store, clock=clock, log=log, metrics=metrics)
         resync = Resync(
-            [reflector],
+            reflectors=[reflector],
             client=server_api,
             store=store,
             clock=clock,
@@ -109,7 +109,9 @@ def _rig(
             metrics=metrics,
             chance=lambda: 0.5,
         )
-        health = Health(reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, metrics=metrics)
+        health = Health(
+            reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, registry=metrics.registry
+        )
         yield Rig(
             server=server,
             clock=clock,
@@ -488,7 +490,7 @@ def test_the_end_does_not_wait_for_the_api_server(tmp_path: Path) -> None:
     with _rig(overloaded, tmp_path) as rig:
         location = Location(server=rig.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
         reflector = Reflector(
-            SIGNER,
+            signer_name=SIGNER,
             client=ApiClient(location),
             store=rig.store,
             clock=clock,
@@ -510,7 +512,7 @@ def test_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
         rig.server.stop()
         clock = VirtualClock(ends_at=600.0)
         reflector = Reflector(
-            SIGNER,
+            signer_name=SIGNER,
             client=ApiClient(
                 Location(server=down.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
             ),
@@ -522,7 +524,7 @@ def test_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
         reflector.run()
         _, dispatcher = core(rig.log, rig.metrics, clock)
         health = Health(
-            reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, metrics=rig.metrics
+            reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, registry=rig.metrics.registry
         )
         assert health.dead() == []
         assert health.unready() == ["reflector 0: no list yet"]
