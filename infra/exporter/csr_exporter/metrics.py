@@ -120,49 +120,28 @@ class Metrics:
         return kind(f"{PREFIX}_{name}", text, labels, registry=self.registry, **options)
 
 
-class Recorder:
-    """Counts and logs what happens; decides nothing."""
-
-    def __init__(self, *, log: Log, metrics: Metrics) -> None:
-        self._log = log
-        self._metrics = metrics
-        self._is_down = False
-
-    def availability(self, answer: Answer, *, is_down: bool) -> None:
-        """Logs once that the function cannot be reached, and once that it answers again."""
-        if is_down == self._is_down:
-            return
-        self._is_down = is_down
-        if is_down:
-            self._log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
-        else:
-            self._log.info("the function answers again", code=answer.status)
-
-    def answered(self, item: WorkItem, answer: Answer) -> None:
-        """Counts an answer, and logs it: of a CSR that keeps failing only attempts 1, 2, 4, 8, ..."""
-        self._count(item, answer)
-        by_verdict = {Verdict.ACKNOWLEDGED: self._log.info, Verdict.POISON: self._log.error}
-        if answer.verdict is Verdict.ACKNOWLEDGED or item.attempt & (item.attempt - 1) == 0:
-            by_verdict.get(answer.verdict, self._log.warning)(
-                answer.verdict.value,
-                uid=item.reference.uid,
-                id=event_id(item.reference.uid, item.stage, item.resend),
-                stage=item.stage.value,
-                attempt=item.attempt,
-                resend=item.resend or None,
-                takeover=item.takeover or None,
-                code=answer.status,
-                retry_after=answer.retry_after,
-                reason=answer.reason or None,
-            )
-
-    def _count(self, item: WorkItem, answer: Answer) -> None:
-        it = self._metrics
-        it.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
-        it.takeovers.inc(item.takeover)
-        it.unfulfilled_acks.inc(item.resend > 0 and item.attempt == 1)
-        if answer.verdict is not Verdict.ACKNOWLEDGED:
-            it.retries.labels(reason=answer.verdict.value).inc()
-            it.poison.inc(answer.verdict is Verdict.POISON)
-        elif not item.resend and (age := age_of(item.reference.creation_timestamp)) is not None:
-            it.delivery_seconds.observe(age)
+def record(item: WorkItem, answer: Answer, *, log: Log, metrics: Metrics) -> None:
+    """Counts an answer, and logs it: of a CSR that keeps failing only attempts 1, 2, 4, 8, ..."""
+    is_acknowledged = answer.verdict is Verdict.ACKNOWLEDGED
+    metrics.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
+    metrics.takeovers.inc(item.takeover)
+    metrics.unfulfilled_acks.inc(item.resend > 0 and item.attempt == 1)
+    if not is_acknowledged:
+        metrics.retries.labels(reason=answer.verdict.value).inc()
+        metrics.poison.inc(answer.verdict is Verdict.POISON)
+    elif not item.resend and (age := age_of(item.reference.creation_timestamp)) is not None:
+        metrics.delivery_seconds.observe(age)
+    if is_acknowledged or item.attempt & (item.attempt - 1) == 0:
+        write = {Verdict.ACKNOWLEDGED: log.info, Verdict.POISON: log.error}.get(answer.verdict, log.warning)
+        write(
+            answer.verdict.value,
+            uid=item.reference.uid,
+            id=event_id(item.reference.uid, item.stage, item.resend),
+            stage=item.stage.value,
+            attempt=item.attempt,
+            resend=item.resend or None,
+            takeover=item.takeover or None,
+            code=answer.status,
+            retry_after=answer.retry_after,
+            reason=answer.reason or None,
+        )

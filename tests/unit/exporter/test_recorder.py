@@ -3,7 +3,7 @@
 import dataclasses
 
 from csr_exporter.csr import Seen, Stage
-from csr_exporter.metrics import Metrics, Recorder
+from csr_exporter.metrics import Metrics, record
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from tests.unit.exporter.support import ACKNOWLEDGED, VirtualClock, captured_log, core, reference
@@ -14,9 +14,8 @@ FIRST = WorkItem(reference=reference(), stage=Stage.APPROVED, attempt=1, resend=
 def _told(*answers: tuple[WorkItem, Answer]) -> tuple[Metrics, list[dict[str, object]]]:
     metrics = Metrics()
     with captured_log() as (log, lines):
-        recorder = Recorder(log=log, metrics=metrics)
         for item, answer in answers:
-            recorder.answered(item, answer)
+            record(item, answer, log=log, metrics=metrics)
         return metrics, lines()
 
 
@@ -73,19 +72,6 @@ def test_an_unreadable_creation_time_counts_for_nothing() -> None:
         store.watched([Seen(reference=odd, stage=Stage.PENDING), Seen(reference=odd, stage=None, issued=True)])
     for name in ("delivery", "issuance"):
         assert metrics.registry.get_sample_value(f"csr_exporter_{name}_seconds_count") == 0
-
-
-def test_the_circuit_is_logged_when_it_changes() -> None:
-    """One line when it opens, with the reason, and one when it closes; none for each failed probe."""
-    with captured_log() as (log, lines):
-        recorder = Recorder(log=log, metrics=Metrics())
-        gone = Answer(verdict=Verdict.SLOW, reason="refused")
-        for answer, is_down in [(ACKNOWLEDGED, False), (gone, True), (gone, True), (ACKNOWLEDGED, False)]:
-            recorder.availability(answer, is_down=is_down)
-        assert [(line["message"], line.get("reason"), line.get("code")) for line in lines()] == [
-            ("the function cannot be reached", "refused", None),
-            ("the function answers again", None, 200),
-        ]
 
 
 def test_what_changes_nothing_is_not_counted() -> None:

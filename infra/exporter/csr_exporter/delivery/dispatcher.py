@@ -9,7 +9,7 @@ from csr_exporter.clock import Clock, age_of
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.limiter import Limiter
 from csr_exporter.log import Log
-from csr_exporter.metrics import Metrics, Recorder
+from csr_exporter.metrics import Metrics, record
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
@@ -59,7 +59,6 @@ class Dispatcher:
     limiter: Limiter = field(default_factory=Limiter)
 
     def __post_init__(self) -> None:
-        self._recorder = Recorder(log=self.log, metrics=self.metrics)
         self._scheduler = Scheduler(self.queue, self.limiter)
         self._work: SimpleQueue[WorkItem | None] = SimpleQueue()
         self._draining = False
@@ -134,12 +133,15 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - an internal error with one CSR must not stop the others
                 answer = Answer(verdict=Verdict.LATER, reason=f"internal: {type(error).__name__}: {error}")
             # Before the next event of the CSR can be answered, and outside the lock: a log may block.
-            self._recorder.answered(item, answer)
+            record(item, answer, log=self.log, metrics=self.metrics)
             with self.changed:
-                now = self.clock.now()
+                now, was_down = self.clock.now(), self.limiter.is_down
                 self._scheduler.settle(item, answer, now=now)
                 self._count_pauses(now)
-                self._recorder.availability(answer, is_down=self.limiter.is_down)
+                if self.limiter.is_down and not was_down:
+                    self.log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
+                elif was_down and not self.limiter.is_down:
+                    self.log.info("the function answers again", code=answer.status)
                 self.changed.notify_all()
 
     def _count_pauses(self, now: float) -> None:

@@ -158,6 +158,21 @@ def test_a_failing_csr_is_logged_less_and_less() -> None:
     assert attempts[:5] == [1, 2, 4, 8, 16]
 
 
+def test_the_circuit_is_logged_when_it_changes() -> None:
+    """One line when it opens, with the reason, and one when it closes; none for each failed probe."""
+    answers = iter([Answer(verdict=Verdict.SLOW, reason="refused")] * 30)
+    sender = Sender(lambda _item: next(answers, ACKNOWLEDGED))
+    with _running(sender, clock=_Hurried()) as (store, _, metrics, lines):
+        store.watched(_seen(*range(8)))
+        wait_until(lambda: metrics.counts.get("send_attempts_total:2xx", 0) >= 1)
+        wait_until(lambda: "the function answers again" in {line["message"] for line in lines()})
+        said = [line for line in lines() if str(line["message"]).startswith("the function")]
+    assert [(line["message"], line.get("reason"), line.get("code")) for line in said] == [
+        ("the function cannot be reached", "refused", None),
+        ("the function answers again", None, 200),
+    ]
+
+
 def test_threads_are_kept() -> None:
     """As many threads as events at a time, though there are many more events one after another; all end."""
     together, threads = threading.Barrier(4), set[int]()
