@@ -50,7 +50,7 @@ class Exporter:
         stages = {signer.signer_name: signer.stages for signer in configuration.signers}
         queue = WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas)
         changed = threading.Condition()
-        store = Store(stages=stages, queue=queue, changed=changed, clock=clock, metrics=metrics)
+        store = Store(stages=stages, queue=queue, changed=changed, clock=clock, log=log, metrics=metrics)
         self._dispatcher = dispatcher = Dispatcher(
             queue=queue, changed=changed, send=self._sender.send, clock=clock, log=log, metrics=metrics
         )

@@ -127,7 +127,7 @@ class HealthServer(socketserver.TCPServer):
         self._thread.join()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A probe that breaks off is not worth a traceback."""
+        """Ignores a probe that breaks off: it is not worth a traceback."""
 
 
 def _verdict(reasons: list[str]) -> tuple[int, str, bytes]:
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Probes are not worth a line."""
+        """Logs nothing: probes are not worth a line."""
 
 
 def _head(connection: socket.socket) -> bytes:

@@ -64,7 +64,7 @@ def core(
 ) -> tuple[Store, Dispatcher]:
     """An exporter's store and dispatcher around one work queue, without threads."""
     queue, changed = WorkQueue() if queue is None else queue, threading.Condition()
-    store = Store(stages={SIGNER: stages}, queue=queue, changed=changed, clock=clock, metrics=metrics)
+    store = Store(stages={SIGNER: stages}, queue=queue, changed=changed, clock=clock, log=log, metrics=metrics)
     limiter = Limiter() if limiter is None else limiter
     return store, Dispatcher(
         queue=queue, changed=changed, send=send, clock=clock, log=log, metrics=metrics, limiter=limiter

@@ -172,7 +172,7 @@ class Limiter:
         self._is_half_open = self._pauses.ends_at(Verdict.OVERLOADED) > now
 
     def _asked_to_wait(self, item: WorkItem, answer: Answer, now: float) -> bool:
-        """429 pauses all CSRs. 503 does so only if different requesters get it: one CSR can crash the function."""
+        """Pauses all CSRs after 429. After 503 only if different requesters get it: one CSR can crash the function."""
         self._function_works(now, keep=frozenset({Verdict.OVERLOADED, Verdict.UNAVAILABLE}))
         seconds = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
         if answer.verdict is Verdict.UNAVAILABLE:

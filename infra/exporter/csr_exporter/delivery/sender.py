@@ -26,7 +26,7 @@ class Sender:
     def __init__(
         self, *, source: str, function: Function, token: CachedToken | None, timeouts: Timeouts = TIMEOUTS
     ) -> None:
-        """Without `token` the exporter does not authenticate: for a sandbox's function."""
+        """Sends no ID token where `token` is None: for a sandbox's function."""
         self._source = source
         self._function = function
         self._token = token

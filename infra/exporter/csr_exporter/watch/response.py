@@ -65,7 +65,7 @@ def status_error(verb: str, content: object, *, status: int = 500, wait: str | N
 
 
 def _is_too_new(causes: object, message: str) -> bool:
-    """Whether another API server issued the version, and this one has not reached it."""
+    """Returns whether another API server issued the version, and this one has not reached it."""
     reasons = [cause.get("reason") for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
     return "ResourceVersionTooLarge" in reasons or "Too large resource version" in message
 

@@ -42,7 +42,7 @@ class Resync:
         """Lists every `period` seconds, give or take a fifth, and when the queue has capacity again."""
         due = self._next_due()
         while not self.clock.wait(min(_TICK, max(0.0, due - self.clock.now()))):
-            self.report_missed()
+            self.store.count_missed({each.signer_name: each.status.up_to_date for each in self.reflectors})
             if self.store.capacity_returned() or self.clock.now() >= due:
                 self.list_once()
                 due = self._next_due()
@@ -60,13 +60,6 @@ class Resync:
         finally:
             self.store.resync_ends(present, since=since)
         self.log.info("resynced", waiting=self.store.waiting, counts=self.metrics.counts)
-
-    def report_missed(self) -> None:
-        """Counts and logs what a watch missed. That must not happen."""
-        up_to_date = {reflector.signer_name: reflector.status.up_to_date for reflector in self.reflectors}
-        for signer_name, uid in self.store.missed(up_to_date):
-            self.metrics.resync_missed.inc()
-            self.log.error("the watch missed a CSR that the resync found", signer_name=signer_name, uid=uid)
 
     def _list(self, signer_name: str) -> set[str] | None:
         """Returns the uids of CSRs that may still get a certificate; None if the list is not complete."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from csr_exporter.clock import Clock, age_of
 from csr_exporter.csr import Reference, Seen, Stage, is_sendable
+from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import Change
 from csr_exporter.queue.work_queue import WorkQueue
@@ -42,12 +43,12 @@ class Store:
     queue: WorkQueue
     changed: threading.Condition
     clock: Clock
+    log: Log
     metrics: Metrics
 
     def __post_init__(self) -> None:
         self._ended_meanwhile: set[str] | None = None  # by the watch, while a resync runs
         self._added: dict[str, _Added] = {}
-        self._missed: list[tuple[str, str]] = []
         # Uids and requesters of CSRs that the queue does not hold, or _EVERYTHING.
         self._left_out: set[str] = set()
         self._left_out_before: set[str] = set()
@@ -109,19 +110,12 @@ class Store:
             for signer_name, uids in present.items():
                 self._end_absent(signer_name, uids, since=since, certain=False)
 
-    def missed(self, up_to_date: Mapping[str, float]) -> list[tuple[str, str]]:
-        """Returns signerName and uid of what the watch missed, each once.
-
-        Args:
-            up_to_date: for each signerName, when its watch had last shown everything.
-        """
+    def count_missed(self, up_to_date: Mapping[str, float]) -> None:
+        """Counts what the watch has not shown; `up_to_date`: when each signerName's watch had last shown everything."""
         with self.changed:
             for uid, added in list(self._added.items()):
                 if added.added_at + GRACE <= up_to_date[added.signer_name]:
-                    self._missed.append((added.signer_name, uid))
-                    del self._added[uid]
-            missed, self._missed = self._missed, []
-            return missed
+                    self._count_missed(uid)
 
     def capacity_returned(self) -> bool:
         """Returns once, after the queue was full, whether half of it is free again."""
@@ -137,11 +131,17 @@ class Store:
         if added is None:
             return
         if not seen.is_new and (seen.stage is None or not added.was_shown):
-            self._missed.append((added.signer_name, seen.reference.uid))
+            self._count_missed(seen.reference.uid)
         elif added.stage is Stage.APPROVED and seen.stage is Stage.PENDING:
             added.was_shown = True  # its approval is still to come
-            return
-        del self._added[seen.reference.uid]
+        else:
+            del self._added[seen.reference.uid]
+
+    def _count_missed(self, uid: str) -> None:
+        """Counts and logs what a watch missed. That must not happen."""
+        signer_name = self._added.pop(uid).signer_name
+        self.metrics.resync_missed.inc()
+        self.log.error("the watch missed a CSR that the resync found", signer_name=signer_name, uid=uid)
 
     def _repair(self, seen: Seen, stage: Stage) -> None:
         it, earlier = seen.reference, self.queue.stage_of(seen.reference.uid)

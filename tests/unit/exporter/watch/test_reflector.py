@@ -66,6 +66,10 @@ class Rig:
         """What was asked for, in short: list, list:CONTINUE or watch:VERSION."""
         return [_asked(request) for request in self.server.requests]
 
+    def count_missed(self) -> None:
+        """The resync looks what the watch missed."""
+        self.store.count_missed({SIGNER: self.reflector.status.up_to_date})
+
     def waiting(self) -> list[tuple[int, Stage]]:
         """The CSRs that would be sent now."""
         items = []
@@ -583,13 +587,13 @@ def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: p
                 rig.resync.list_once()
                 return stream(_bookmark("500"), _event("MODIFIED", 100, "Approved", version="501"))
             case 3:
-                rig.resync.report_missed()
+                rig.count_missed()
                 counts.append(rig.metrics.counts.get("resync_missed_total", 0))
                 rig.clock.time += GRACE
                 connection.send(stream(_bookmark("502"), end=b""))
                 return None  # cut: only the bookmark says that the watch is in step
             case _:
-                rig.resync.report_missed()
+                rig.count_missed()
                 counts.append(rig.metrics.counts.get("resync_missed_total", 0))
                 rig.clock.time = float("inf")
                 return stream()
@@ -615,18 +619,18 @@ def test_a_watch_that_is_behind_the_resync_does_not_alarm(tmp_path: Path) -> Non
                 rig.resync.list_once()
                 return answer(503)
             case count if count < 20:
-                rig.resync.report_missed()
+                rig.count_missed()
                 return answer(503)
             case 20:
                 return stream(GONE)
             case _:
-                rig.resync.report_missed()
+                rig.count_missed()
                 rig.clock.time = float("inf")
                 return stream(_bookmark("900"))
 
     with _rig(served, tmp_path, ends_at=1e9) as rig:
         rig.reflector.run()
-        rig.resync.report_missed()
+        rig.count_missed()
         assert "resync_missed_total" not in rig.metrics.counts
         assert [number for number, _ in rig.waiting()] == [2]
 
@@ -641,7 +645,7 @@ def test_what_the_first_list_showed_does_not_alarm(tmp_path: Path) -> None:
             rig.resync.list_once()
             rig.clock.time += GRACE
             return stream(_event("MODIFIED", 1, "Approved", version="400"), _bookmark("500"))
-        rig.resync.report_missed()
+        rig.count_missed()
         rig.clock.time = float("inf")
         return stream()
 
@@ -661,7 +665,7 @@ def test_a_long_watch_without_bookmarks_is_in_step_at_its_end(tmp_path: Path) ->
             rig.resync.list_once()
             rig.clock.time += 300.0
         else:
-            rig.resync.report_missed()
+            rig.count_missed()
             rig.clock.time = float("inf")
         return stream()
 

@@ -21,8 +21,10 @@ ALL = frozenset(Stage)
 class World:
     """A store, and what the API server shows it."""
 
-    def __init__(self, store: Store, clock: VirtualClock) -> None:
+    def __init__(self, store: Store, clock: VirtualClock, lines: Callable[[], list[dict[str, object]]]) -> None:
         self.store = store
+        self._lines = lines
+        self._read = 0
         self._clock = clock
         clock.time = 0.0
 
@@ -64,7 +66,11 @@ class World:
 
     def missed(self, up_to_date: float = float("-inf")) -> list[int]:
         """What the watch missed, if it had shown everything at that time."""
-        return [int(uid[:8]) for _, uid in self.store.missed({SIGNER: up_to_date})]
+        self.store.count_missed({SIGNER: up_to_date})
+        lines = self._lines()[self._read :]
+        self._read += len(lines)
+        assert {line["message"] for line in lines} <= {"the watch missed a CSR that the resync found"}
+        return [int(str(line["uid"])[:8]) for line in lines]
 
 
 def _seen(*numbers: int, conditions: tuple[str, ...] = ()) -> list[Seen]:
@@ -73,10 +79,10 @@ def _seen(*numbers: int, conditions: tuple[str, ...] = ()) -> list[Seen]:
 
 @contextmanager
 def _world(stages: frozenset[Stage], queue: WorkQueue | None = None) -> Iterator[World]:
-    with captured_log() as (log, _):
+    with captured_log() as (log, lines):
         clock = VirtualClock()
         store, _ = core(log, Metrics(), clock, queue=queue, stages=stages)
-        yield World(store, clock)
+        yield World(store, clock, lines)
 
 
 @pytest.fixture
