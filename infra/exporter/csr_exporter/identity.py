@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -39,23 +39,24 @@ class IdToken:
     principal: str = ""
 
 
+@dataclass(eq=False)
 class CachedToken:
     """An ID token that many threads use and one thread at a time renews.
 
     After a failure, no thread fetches again until the back-off ends.
     """
 
-    def __init__(self, fetch: Callable[[], IdToken], clock: Clock, *, metrics: Metrics) -> None:
-        """Fetches nothing yet."""
-        self._fetch = fetch
-        self._clock = clock
-        self._metrics = metrics
+    fetch: Callable[[], IdToken]
+    clock: Clock
+    metrics: Metrics
+    obtained: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
         self._backoff = Backoff(least=1.0, most=30.0)
         self._lock = threading.Lock()
         self._held: tuple[IdToken, float] | None = None
         self._not_before = float("-inf")
         self._error = ""
-        self.obtained = False
 
     @property
     def principal(self) -> str:
@@ -83,7 +84,7 @@ class CachedToken:
         """
         with self._lock:
             held = self._held
-            if held is None or self._clock.now() >= held[1] - min(EARLY, held[0].lifetime / 2):
+            if held is None or self.clock.now() >= held[1] - min(EARLY, held[0].lifetime / 2):
                 self._renew()
 
     def replacement(self, refused: str) -> str:
@@ -99,23 +100,23 @@ class CachedToken:
 
     def _valid(self) -> str | None:
         held = self._held
-        return held[0].value if held is not None and self._clock.now() < held[1] else None
+        return held[0].value if held is not None and self.clock.now() < held[1] else None
 
     def _renew(self) -> str:
-        now = self._clock.now()
+        now = self.clock.now()
         if now < self._not_before:
             raise IdentityError(self._error)
         try:
-            token = self._fetch()
+            token = self.fetch()
         except IdentityError as error:
-            self._metrics.token_refresh_errors.labels(kind="id").inc()
+            self.metrics.token_refresh_errors.labels(kind="id").inc()
             self._error = str(error)
             # From the end of the failure, so that the threads that waited for it do not repeat it at once.
-            failed_at = self._clock.now()
+            failed_at = self.clock.now()
             self._not_before = failed_at + self._backoff.delay(failed_at)
             raise
         self._held = token, now + token.lifetime
-        self._metrics.token_expiry.labels(kind="id").set(time.time() + token.lifetime)
+        self.metrics.token_expiry.labels(kind="id").set(time.time() + token.lifetime)
         self.obtained = True
         return token.value
 

@@ -5,6 +5,7 @@ the token.
 """
 
 import re
+from dataclasses import dataclass
 
 from csr_exporter.configuration import Function
 from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object, retry_after
@@ -20,21 +21,24 @@ _LARGEST_ANSWER = 16 << 10
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+@dataclass(kw_only=True, eq=False)
 class Sender:
-    """Sends events to one function; safe to use from several threads."""
+    """Sends events to one function; safe to use from several threads.
 
-    def __init__(
-        self, *, source: str, function: Function, token: CachedToken | None, timeouts: Timeouts = TIMEOUTS
-    ) -> None:
-        """Sends no ID token where `token` is None: for a sandbox's function."""
-        self._source = source
-        self._function = function
-        self._token = token
-        self._endpoint = Endpoint(function.url, timeouts=timeouts, connections=MOST)
+    Without `token` the exporter does not authenticate: for a sandbox's function.
+    """
+
+    source: str
+    function: Function
+    token: CachedToken | None
+    timeouts: Timeouts = TIMEOUTS
+
+    def __post_init__(self) -> None:
+        self._endpoint = Endpoint(self.function.url, timeouts=self.timeouts, connections=MOST)
 
     def send(self, item: WorkItem) -> Answer:
         """Sends an item's event. Every failure is an answer too."""
-        event = cloud_event.encode(source=self._source, reference=item.reference, stage=item.stage, resend=item.resend)
+        event = cloud_event.encode(source=self.source, reference=item.reference, stage=item.stage, resend=item.resend)
         try:
             return self._send(event)
         except IdentityError as error:
@@ -47,13 +51,13 @@ class Sender:
         self._endpoint.forget()
 
     def _send(self, event: CloudEvent) -> Answer:
-        if self._token is None:
+        if self.token is None:
             return self._post(event, None)
-        token = self._token.token()
+        token = self.token.token()
         answer = self._post(event, token)
         if answer.verdict is Verdict.CREDENTIAL:
             # Google may have revoked the token, or the clock may be wrong: try once with another one.
-            answer = self._post(event, self._token.replacement(token))
+            answer = self._post(event, self.token.replacement(token))
         return answer
 
     def _post(self, event: CloudEvent, token: str | None) -> Answer:
@@ -81,9 +85,9 @@ class Sender:
 
     def _hint(self, verdict: Verdict, status: int) -> str:
         """Says where the operator looks if the answer is not the function's own."""
-        url, audience = self._function.url, self._function.audience
+        url, audience = self.function.url, self.function.audience
         if verdict is Verdict.CREDENTIAL:
-            who = (self._token and self._token.principal) or "this identity"
+            who = (self.token and self.token.principal) or "this identity"
             if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
                 return f"{status}: check that the audience {audience!r} is the service's URI; the token names {who}"
             return f"{status}: check that {who} may invoke the service, and that the audience {audience!r} is its URI"

@@ -11,6 +11,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
@@ -26,21 +27,18 @@ MOST_CSRS = 10_000
 _GOES_FIRST = (0, 0, 0, 1, 0, 0, 0, 2)
 
 
+@dataclass(kw_only=True, eq=False)
 class WorkQueue:
     """The CSRs by uid. New ones wait in a fair queue; the exporter retries the others at a time of their own."""
 
-    def __init__(
-        self,
-        *,
-        rate_limit: RateLimit | None = None,
-        replicas: Replicas | None = None,
-        most: int = MOST_CSRS,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._replicas = replicas or Replicas()
-        self._chance = chance
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    replicas: Replicas = field(default_factory=Replicas)
+    most: int = MOST_CSRS
+    chance: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
         self._tracked: dict[str, TrackedCsr] = {}
-        self._new = FairQueue(rate_limit or RateLimit(), most)
+        self._new = FairQueue(self.rate_limit, self.most)
         self._staggered, self._retries, self._suspects = (DelayQueue(self._due_of) for _ in range(3))
         self._in_flight: set[str] = set()
         self._goes_first = itertools.cycle(_GOES_FIRST)
@@ -121,11 +119,9 @@ class WorkQueue:
         return self._new.capacity_returned()
 
     def take(self, now: float, *, suspects: bool = True) -> WorkItem | None:
-        """Returns the next event that is due, if there is one. Only one event of a CSR is in flight at a time.
+        """Returns the next event that is due, if there is one; `suspects`: whether the CSR may be suspect.
 
-        Args:
-            now: the time.
-            suspects: whether the CSR may be suspect.
+        Only one event of a CSR is in flight at a time.
         """
         while (uid := self._staggered.pop(now)) is not None:
             self._enqueue(self._tracked[uid], now)
@@ -164,7 +160,7 @@ class WorkQueue:
             pause = 0.0  # the limiter pauses everything
         else:
             tracked.failures += 1
-            pause = retry_policy.pause(answer, tracked.failures, self._chance)
+            pause = retry_policy.pause(answer, tracked.failures, self.chance)
         self._retry(tracked, now + pause)
 
     def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
@@ -190,7 +186,7 @@ class WorkQueue:
         if reference.uid in self._in_flight:  # it came back while its event is in flight
             tracked.tried = True
             return change
-        delay = self._replicas.delay(reference.uid)
+        delay = self.replicas.delay(reference.uid)
         if delay:
             tracked.due = now + delay
             self._staggered.add(tracked.due, reference.uid)
@@ -205,7 +201,7 @@ class WorkQueue:
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
         tracked.stage, tracked.reference, tracked.resends = Stage.APPROVED, reference, 0
         # The next event is another one: it need not wait as long as the answer to the last one demands.
-        soon = now + retry_policy.SETTLING + self._replicas.delay(reference.uid)
+        soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
         if tracked.tried and tracked.due is not None and tracked.due > soon:
             self._retry(tracked, soon)
 
@@ -237,7 +233,7 @@ class WorkQueue:
     def _item(self, tracked: TrackedCsr, now: float) -> WorkItem:
         if tracked.acknowledged is tracked.stage:
             tracked.resends += 1
-        takeover = not tracked.tried and self._replicas.delay(tracked.reference.uid) > 0
+        takeover = not tracked.tried and self.replicas.delay(tracked.reference.uid) > 0
         # Until the function acknowledges this event, further attempts are retries of it.
         tracked.acknowledged = tracked.due = None
         tracked.tried = True
