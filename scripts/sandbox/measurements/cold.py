@@ -10,7 +10,8 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +39,25 @@ _POLL_SECONDS: Final = 0.002
 _OK: Final = 200
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A start, up to the first answer.
+
+    Attributes:
+        wall, cpu: Milliseconds, the second of all processes.
+        resident: MiB of the largest process.
+    """
+
+    wall: float
+    cpu: float
+    resident: float
+
+
 def cold(settings: Settings, starts: int, *, against: Path | None = None) -> list[Row]:
     """Milliseconds of `starts` starts of each program."""
     trees = [ROOT] if against is None else [against, ROOT]
-    hello: list[float] = []
-    ours: dict[Path, list[float]] = {tree: [] for tree in trees}
-    resident: dict[Path, list[float]] = {tree: [] for tree in trees}
+    hello: list[Start] = []
+    ours: dict[Path, list[Start]] = {tree: [] for tree in trees}
     with Deployment(replace(settings, front_door=False)) as deployment, KeyPool() as keys:
         deployment.kill_exporter()
         deployment.function.stop()
@@ -51,40 +65,56 @@ def cold(settings: Settings, starts: int, *, against: Path | None = None) -> lis
         source.write_text(HELLO, encoding="utf-8")
         submissions = iter(fleet(deployment, keys, (starts + 1) * len(trees), "cold").submit())
         for number in range(starts + 1):
-            times = [_start(source, {}, None, log=log)[0]]
-            for tree in trees:
-                environment = {
-                    **deployment.function.environment,
-                    **first_on_path(tree / "function"),
-                    "CSR_SIGNER_CONFIGURATION": str(deployment.directory / "function.json"),
-                }
-                took, memory = _start(tree / "function" / "main.py", environment, next(submissions), log=log)
-                times.append(took)
-                resident[tree].append(memory)
+            first = _start(source, {}, None, log=log)
+            others = {
+                tree: _start(
+                    tree / "function" / "main.py",
+                    {
+                        **deployment.function.environment,
+                        **first_on_path(tree / "function"),
+                        "CSR_SIGNER_CONFIGURATION": str(deployment.directory / "function.json"),
+                    },
+                    next(submissions),
+                    log=log,
+                )
+                for tree in trees
+            }
             if number:  # the first round fills the machine's caches
-                hello.append(times[0])
-                for tree, took in zip(trees, times[1:], strict=True):
-                    ours[tree].append(took)
-    rows = [Row(name="hello-world: exec to first answer", figure=f"{statistics.median(hello):.0f} ms")]
+                hello.append(first)
+                for tree, start in others.items():
+                    ours[tree].append(start)
+    rows = [
+        Row(
+            name="hello-world: exec to first answer",
+            figure=f"{_median(hello, 'wall'):.0f} ms, {_median(hello, 'cpu'):.0f} ms of CPU",
+        )
+    ]
     for tree in trees:
         name = "signer" if tree == ROOT else "the other revision's signer"
-        ratios = [took / base for took, base in zip(ours[tree], hello, strict=True)]
+        starts_of = ours[tree]
+        walls = [start.wall / base.wall for start, base in zip(starts_of, hello, strict=True)]
+        cpus = [start.cpu / base.cpu for start, base in zip(starts_of, hello, strict=True)]
         rows += [
-            Row(name=f"{name}: exec to first certificate", figure=f"{statistics.median(ours[tree]):.0f} ms"),
-            Row(name="  of hello-world's time", figure=f"{statistics.median(ratios):.2f}"),
-            Row(name="  resident after it", figure=f"{statistics.median(resident[tree]):.0f} MiB"),
+            Row(
+                name=f"{name}: exec to first certificate",
+                figure=f"{_median(starts_of, 'wall'):.0f} ms, {_median(starts_of, 'cpu'):.0f} ms of CPU",
+            ),
+            Row(
+                name="  of hello-world's",
+                figure=f"{statistics.median(walls):.2f}, {statistics.median(cpus):.2f} of its CPU",
+            ),
+            Row(name="  resident after it", figure=f"{_median(starts_of, 'resident'):.0f} MiB"),
         ]
     return rows
 
 
-def _start(
-    source: Path, environment: dict[str, str], submission: Submission | None, *, log: Path
-) -> tuple[float, float]:
-    """Starts functions-framework, sends one request as soon as it listens, and ends it.
+def _median(starts: Sequence[Start], attribute: str) -> float:
+    values: list[float] = [getattr(start, attribute) for start in starts]
+    return statistics.median(values)
 
-    Returns:
-        Milliseconds until the answer, and resident MiB of the largest process then.
-    """
+
+def _start(source: Path, environment: dict[str, str], submission: Submission | None, *, log: Path) -> Start:
+    """Starts functions-framework, sends one request as soon as it listens, and ends it."""
     port = free_port()
     asgi = {"FUNCTION_USE_ASGI": "true"} if "functions_framework.aio" in source.read_text(encoding="utf-8") else {}
     began = time.monotonic()
@@ -102,7 +132,8 @@ def _start(
         took = 1000 * (time.monotonic() - began)
         if status != _OK:
             raise RuntimeError(f"the function answered {status}")
-        return took, Usage.of(part.pid).largest
+        usage = Usage.of(part.pid)
+        return Start(wall=took, cpu=1000 * usage.seconds, resident=usage.largest)
     finally:
         part.kill()
 
