@@ -87,8 +87,11 @@ def test_a_request_that_does_not_end_in_time_is_interrupted(no_grace: None) -> N
         ending.begin()
         with pytest.raises(ShutdownError, match="interrupted the request"):
             await task
+        this = asyncio.current_task()
+        assert this is not None
+        assert not this.cancelling()
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 30))
 
 
 def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated: list[int]) -> None:
@@ -105,7 +108,7 @@ def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated
             await task
         assert ending.began
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 30))
     assert terminated == [signal.SIGTERM]
 
 
