@@ -1,7 +1,7 @@
 """The HTTP connections to one API server: its address, its TLS, and who the function is there.
 
 aiohttp follows no redirects here and takes no proxy from the environment: a token goes to the configured server or
-nowhere.
+nowhere. It sends a GET once more if the connection ends before an answer, and repeats no write.
 """
 
 import ssl
