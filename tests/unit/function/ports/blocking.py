@@ -48,6 +48,47 @@ def stop() -> None:
     _running.cache_clear()
 
 
+class Running:
+    """A coroutine that runs as a task of the loop, so that it can be cancelled.
+
+    Args:
+        coroutine: begins at once.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        async def begin() -> "asyncio.Task[object]":
+            return asyncio.create_task(coroutine)
+
+        self._task = run(begin())
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._task.done()
+
+    def cancel(self) -> None:
+        """Cancels it; when this returns, it has heard of it."""
+
+        async def cancel() -> None:
+            self._task.cancel()
+            await asyncio.sleep(0)
+
+        run(cancel())
+
+    def was_cancelled(self) -> bool:
+        """Waits for its end; whether that is its cancellation."""
+        run(self._end())
+        return self._task.cancelled()
+
+    def failure(self) -> BaseException | None:
+        """Waits for its end; what it failed with."""
+        run(self._end())
+        return self._task.exception()
+
+    async def _end(self) -> None:
+        await asyncio.wait((self._task,))
+
+
 class Blocking(Generic[T]):
     """An object whose coroutine methods wait for their end; everything else is as it is.
 

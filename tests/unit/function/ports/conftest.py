@@ -222,10 +222,13 @@ def recorder() -> "Recorder":
     return Recorder()
 
 
+WriteConfiguration = Callable[..., Path]
+
+
 @pytest.fixture
 def write_configuration(
     tmp_path: Path, api_server: KubernetesServer, kms_server: KmsServer, key_version: str, ca_file: Path
-) -> Callable[..., Path]:
+) -> WriteConfiguration:
     """Writes a configuration document for the stage; keyword arguments change its one signer, or its cluster."""
 
     def write(*, cluster_settings: dict[str, Any] | None = None, **signer: Any) -> Path:

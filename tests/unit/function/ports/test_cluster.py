@@ -1,11 +1,13 @@
 """What the API server's answers mean, and what never leaves for it."""
 
+import contextlib
+import gzip
 import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -158,6 +160,8 @@ HANG_UP = 0
 """In place of a status: the connection is closed."""
 HANG = -1
 """In place of a status: nothing comes until the client gives up."""
+TRICKLE = -2
+"""In place of a status: an answer that comes byte by byte until the client gives up."""
 USER = "csr-signer@example.com"
 
 
@@ -200,10 +204,14 @@ class _Answering(BaseHTTPRequestHandler):
         status, headers, body = answer or self.server.answer  # type: ignore[attr-defined]
         asked: Asked = self.server.asked  # type: ignore[attr-defined]
         asked.append(self.path)
-        asked.tokens.append(self.headers.get("Authorization", ""))
+        asked.arrived.set()
+        asked.headers.append(self.headers)
+        asked.clients.append(self.client_address)
         if status == HANG:
             self.connection.recv(1)
-        if status in (HANG_UP, HANG):
+        if status == TRICKLE:
+            self._trickle()
+        if status in (HANG_UP, HANG, TRICKLE):
             self.close_connection = True
             return
         self.send_response(status)
@@ -222,20 +230,33 @@ class _Answering(BaseHTTPRequestHandler):
 
     do_POST = do_PATCH = do_GET  # noqa: N815 - the library's names
 
+    def _trickle(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.connection.settimeout(0.01)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.connection.sendall(b" ")
+                with contextlib.suppress(TimeoutError):
+                    self.connection.recv(1)
+
     def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 
 class Asked(list[str]):
-    """Paths that were asked for, the tokens that came with them, and where."""
+    """Paths that were asked for, the headers that came with them, where, and whether there was any yet."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tokens: list[str] = []
+        self.arrived = threading.Event()
+        self.headers: list[Message] = []
+        self.clients: list[object] = []
         self.port = 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def answering(
     status: int, body: bytes = b"{}", *, probes: Probes | None = None, **headers: str
 ) -> Iterator[tuple[Blocking[KubernetesCluster], Asked]]:
@@ -318,13 +339,13 @@ def test_a_fault_is_everybodys_only_where_a_probe_that_names_no_item_fails_too(
 ) -> None:
     """No answer of an API server becomes a denial; each names the call, none the token."""
     for probes, error in ((Probes(), own), (None, everybodys)):
-        elsewhere = "http://127.0.0.1:1/elsewhere"
-        with answering(status, body, probes=probes, Location=elsewhere) as (cluster, asked):
+        with answering(status, body, probes=probes, Location="/elsewhere") as (cluster, asked):
             with pytest.raises(error) as caught:
                 cluster.get_csr("name")
             assert type(caught.value) is error
             assert "secret-token" not in str(caught.value)
             assert asked[0] == f"{CSRS}/name"
+            assert "/elsewhere" not in asked
             probed = [path for path in asked if path != asked[0]]  # aiohttp repeats a GET that had no answer, once
             assert not any("name" in path.rpartition("/")[2] for path in probed)
 
@@ -334,6 +355,14 @@ def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.M
     assert OF_PROBE.whole <= OF_ITEM.whole / 3
     monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=5.0, read=0.05, whole=5.0))
     with answering(500, probes=Probes(who=(HANG, {}, b""))) as (cluster, _), pytest.raises(UnavailableError):
+        cluster.get_csr("name")
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single byte is late, so the time for reading does not end it; its connection is closed."""
+    monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=30.0, read=30.0, whole=0.2))
+    trickling = Probes(who=(TRICKLE, {}, b""))
+    with answering(500, probes=trickling) as (cluster, _), pytest.raises(UnavailableError, match="TimeoutError"):
         cluster.get_csr("name")
 
 
@@ -380,11 +409,40 @@ def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy variable does not send a token elsewhere."""
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    details = {"kind": "certificatesigningrequests", "name": "name"}
-    gone = json.dumps({"kind": "Status", "reason": "NotFound", "details": details}).encode()
-    with answering(404, gone) as (cluster, asked):
+    with answering(404, gone("name")) as (cluster, asked):
         assert cluster.get_csr("name") is None
         assert len(asked) == 1
+
+
+def gone(name: str) -> bytes:
+    """A Status that says that there is no such CSR."""
+    details = {"kind": "certificatesigningrequests", "name": name}
+    return json.dumps({"kind": "Status", "reason": "NotFound", "details": details}).encode()
+
+
+def test_nothing_is_kept_from_one_answer_to_the_next() -> None:
+    """No cookie that a server sets comes back to it."""
+    with answering(404, gone("name"), Set_Cookie="a=b; Path=/") as (cluster, asked):
+        for _ in range(2):
+            assert cluster.get_csr("name") is None
+        assert [headers.get("Cookie") for headers in asked.headers] == [None, None]
+
+
+def test_a_compressed_answer_is_neither_asked_for_nor_expanded() -> None:
+    """A small answer may become any number of bytes; what was not asked for is no object."""
+    bomb = gzip.compress(gone("name"))
+    with answering(404, bomb, probes=Probes(), Content_Encoding="gzip") as (cluster, asked):
+        with pytest.raises(ItemUnavailableError, match="404: no Kubernetes Status"):
+            cluster.get_csr("name")
+        assert {headers["Accept-Encoding"] for headers in asked.headers} == {"identity"}
+
+
+def test_one_connection_serves_many_calls() -> None:
+    """An answer is read to its end, so that the next call need not pay for TLS."""
+    with answering(404, gone("name")) as (cluster, asked):
+        for _ in range(3):
+            assert cluster.get_csr("name") is None
+        assert len(set(asked.clients)) == 1
 
 
 NAMES = {

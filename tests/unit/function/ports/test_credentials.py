@@ -1,13 +1,16 @@
 """How the function proves itself, and where its tokens never go."""
 
+import asyncio
 import base64
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.auth import jwt
+from google.auth.credentials import Credentials
 
-from csr_signer.cluster.credentials import SCOPES
+from csr_signer.cluster.credentials import SCOPES, BearerToken
 from csr_signer.cluster.session import session
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration, GoogleAccessToken, GoogleIdToken
 from csr_signer.errors import ConfigurationError, UnavailableError
@@ -46,7 +49,7 @@ def test_a_google_token_goes_to_the_configured_server(google: GoogleServer, ways
             for _ in range(2):
                 with pytest.raises(UnavailableError):  # this 404 is no API server's
                     cluster.get_csr("name")
-    (token,) = set(asked.tokens)
+    (token,) = {headers["Authorization"] for headers in asked.headers}
     assert token.startswith("Bearer ")
     fetched = [exchange for exchange in google.metadata_server.log.exchanges() if "default/" in exchange.request.path]
     assert len([exchange for exchange in fetched if exchange.request.path.endswith(("token", "identity"))]) == 1
@@ -60,7 +63,7 @@ def token_sent(google: GoogleServer, ways: Authentication) -> str:
         with connected(configuration) as cluster, pytest.raises(UnavailableError):
             cluster.get_csr("name")
     assert google.configuration.attached == SIGNER
-    return str(asked.tokens[0])
+    return str(asked.headers[0]["Authorization"])
 
 
 def test_a_stolen_access_token_is_of_an_account_without_keys(google: GoogleServer) -> None:
@@ -124,6 +127,64 @@ def test_a_metadata_server_that_fails_is_unavailability(google: GoogleServer) ->
         with connected(configuration) as cluster, pytest.raises(UnavailableError, match="cannot get a Google token"):
             cluster.get_csr("name")
         assert asked == []
+
+
+class _Slow(Credentials):
+    """Credentials whose refresh blocks until it is released; then there is a token.
+
+    Attributes:
+        threads: in which it was refreshed.
+        began: set once it is being refreshed.
+        released: lets it end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the library has no types
+        self.threads: list[int] = []
+        self.began = threading.Event()
+        self.released = threading.Event()
+
+    def refresh(self, _: object) -> None:
+        """Blocks, as google-auth does."""
+        self.threads.append(threading.get_ident())
+        self.began.set()
+        self.released.wait(30)
+        self.token = "token"
+
+
+def test_a_token_is_fetched_once_for_many_requests_and_holds_up_none() -> None:
+    """google-auth blocks: it does so in a thread, and eight requests that need the token wait for one refresh."""
+    credentials = _Slow()
+
+    async def story() -> list[str]:
+        token = BearerToken(credentials)
+        requests = [asyncio.create_task(token.get()) for _ in range(8)]
+        await asyncio.to_thread(credentials.began.wait, 30)  # the loop runs while google-auth blocks
+        assert not any(request.done() for request in requests)
+        credentials.released.set()
+        return [*await asyncio.gather(*requests), await token.get()]
+
+    assert set(asyncio.run(story())) == {"token"}
+    (thread,) = credentials.threads
+    assert thread != threading.get_ident()
+
+
+def test_a_request_that_is_cancelled_leaves_the_token_to_the_others() -> None:
+    """The refresh goes on, and is not begun again."""
+    credentials = _Slow()
+
+    async def story() -> str:
+        token = BearerToken(credentials)
+        first, second = (asyncio.create_task(token.get()) for _ in range(2))
+        await asyncio.to_thread(credentials.began.wait, 30)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        credentials.released.set()
+        return await second
+
+    assert asyncio.run(story()) == "token"
+    assert len(credentials.threads) == 1
 
 
 def test_a_server_that_the_ca_did_not_certify_is_not_talked_to(api_server: KubernetesServer, tmp_path: Path) -> None:

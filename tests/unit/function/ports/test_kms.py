@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -597,14 +598,16 @@ def test_every_channel_looks_again_soon_and_has_connections_of_its_own(
 
 
 class _NoToken(google.auth.credentials.Credentials):
-    """Credentials that give no token."""
+    """Credentials that give no token, and know in which threads they were asked for one."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library has no types
+        self.threads = set[int]()
         self._error = error
 
     def refresh(self, _: object) -> None:
         """Fails."""
+        self.threads.add(threading.get_ident())
         raise self._error
 
 
@@ -621,12 +624,17 @@ class _NoToken(google.auth.credentials.Credentials):
 def test_credentials_that_give_no_token_are_the_operators(
     key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int | None
 ) -> None:
-    """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again."""
+    """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again.
+
+    google-auth blocks, so it is asked in another thread than the event loop's.
+    """
     monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 1.0)
     asked = Counter[str]()
 
+    none = _NoToken(error)
+
     async def story(port: int) -> SignerError:
-        plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(_NoToken(error), None))
+        plugin = grpc.metadata_call_credentials(AuthMetadataPlugin(none, None))
         credentials = grpc.composite_channel_credentials(grpc.local_channel_credentials(), plugin)
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
             connection = Connection(lambda: KeyManagementServiceGrpcAsyncIOTransport(channel=channel))
@@ -640,6 +648,7 @@ def test_credentials_that_give_no_token_are_the_operators(
             key = CloudKmsKey(connection=connection, key_version=key_version, protection_level="HSM")
             with pytest.raises(SignerError, match=r"credentials|KMS does not answer") as caught:
                 await key.public_key()
+            assert threading.get_ident() not in none.threads
             return caught.value
 
     server = grpc.server(ThreadPoolExecutor(1))
@@ -647,6 +656,7 @@ def test_credentials_that_give_no_token_are_the_operators(
     server.start()
     fault = run(story(port))
     server.stop(None)
+    assert none.threads
     assert isinstance(fault, ConfigurationError) == (attempts is not None)
     assert asked["GetPublicKey"] == attempts or (attempts is None and asked["GetPublicKey"] > 1)
 

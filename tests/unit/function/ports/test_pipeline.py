@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
 from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.pipeline import FRESH_SECONDS, Pipeline
+from csr_signer.policy.decision import Decision, decide
 from csr_signer.policy.triage import IgnoreReason
 from sandbox.api import Api, csr_path
 from sandbox.calico import attackers
@@ -26,7 +28,7 @@ from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
-from tests.unit.function.ports.blocking import Blocking, run
+from tests.unit.function.ports.blocking import Blocking, Running, run
 from tests.unit.function.ports.conftest import (
     SIGNER_NAME,
     FileCsr,
@@ -675,3 +677,52 @@ class _Denying:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
+
+
+RSA = {"key_algorithm": "RSAWithSize2048", "signature_algorithm": "SHA256WithRSA"}
+
+
+class _Deciding:
+    """The decision, which notes its thread and, for one CSR, waits for its release.
+
+    Attributes:
+        threads: by the CSR's uid.
+        began: set once the one waits.
+        released: lets it go on.
+    """
+
+    def __init__(self, slow: dict[str, Any]) -> None:
+        self.threads: dict[str, int] = {}
+        self.began = threading.Event()
+        self.released = threading.Event()
+        self._slow = slow["metadata"]["uid"]
+
+    def __call__(self, *, csr: CertificateSigningRequest, **arguments: Any) -> Decision:
+        """Decides."""
+        self.threads[csr.uid] = threading.get_ident()
+        if csr.uid == self._slow:
+            self.began.set()
+            self.released.wait(30)
+        return decide(csr=csr, **arguments)
+
+
+def test_a_key_that_takes_long_to_examine_holds_up_no_other_request(
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An RSA key is judged in a thread of its own, and meanwhile others are issued; an elliptic one needs none."""
+    slow, other = file_csr(environment=RSA), file_csr()
+    deciding = _Deciding(slow)
+    monkeypatch.setattr("csr_signer.pipeline.decide", deciding)
+    request = Running(pipeline.target.process(reference_to(slow), datetime.now(UTC)))
+    deciding.began.wait(30)
+    assert isinstance(pipeline.process(reference_to(other), datetime.now(UTC)), Issued)
+    assert not request.done
+    deciding.released.set()
+    assert request.failure() is None
+    assert deciding.threads[other["metadata"]["uid"]] == run(_thread())
+    assert deciding.threads[slow["metadata"]["uid"]] != run(_thread())
+
+
+async def _thread() -> int:
+    """The loop's."""
+    return threading.get_ident()

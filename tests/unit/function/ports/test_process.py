@@ -1,0 +1,163 @@
+"""The function's own process, as functions-framework serves it: clients that go away, and SIGTERM."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+import urllib3
+
+from sandbox.api import Api
+from sandbox.function_runtime import FunctionRuntime
+from sandbox.kms import Fault, KmsServer
+from tests.end_to_end.conftest import eventually
+from tests.unit.function.ports.conftest import FileCsr, WriteConfiguration
+from tests.unit.function.ports.test_pipeline import SIGN, certificate, faults, stored
+from tests.unit.function.ports.test_service import event
+
+__all__ = ["faults"]
+
+pytestmark = pytest.mark.slow
+
+CLOUD_RUN_SECONDS = 10
+"""From SIGTERM to SIGKILL (Cloud Run's container runtime contract)."""
+
+
+class Function:
+    """A process of the function.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(self, runtime: FunctionRuntime, log: Path) -> None:
+        assert runtime.pid is not None
+        self.url = runtime.url
+        self._process = psutil.Process(runtime.pid)
+        self._log = log
+        self._clients = ThreadPoolExecutor()
+
+    def sent(self, csr: dict[str, Any]) -> "Future[urllib3.BaseHTTPResponse]":
+        """The answer to the event of a CSR, which is under way."""
+        headers = {"Content-Type": "application/cloudevents+json"}
+        body = json.dumps(event(csr)).encode()
+        return self._clients.submit(
+            urllib3.request, "POST", self.url, body=body, headers=headers, retries=False, timeout=60.0
+        )
+
+    def terminate(self) -> None:
+        """Sends SIGTERM, as Cloud Run does to the container's first process."""
+        self._process.terminate()
+
+    def ends(self) -> bool:
+        """Waits for its end; whether it comes before Cloud Run's SIGKILL."""
+        try:
+            self._process.wait(CLOUD_RUN_SECONDS)
+        except psutil.TimeoutExpired:
+            return False
+        return True
+
+    def refuses(self) -> bool:
+        """Whether another request is not served: answered 503, or not even accepted."""
+        try:
+            answer = urllib3.request("GET", self.url, retries=False, timeout=30.0)
+        except urllib3.exceptions.HTTPError:
+            return True
+        if answer.status == 400:  # it is no event
+            return False
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        return True
+
+    def records(self, csr: dict[str, Any]) -> list[dict[str, Any]]:
+        """The audit records of a CSR."""
+        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["csr_uid"] == csr["metadata"]["uid"]]
+
+    def events(self, csr: dict[str, Any]) -> list[str]:
+        """Their kinds."""
+        return [record["event"] for record in self.records(csr)]
+
+
+@pytest.fixture
+def function(write_configuration: WriteConfiguration, faults: KmsServer, tmp_path: Path) -> Iterator[Function]:
+    """The function, whose KMS is this process's double."""
+    log = tmp_path / "function.log"
+    runtime = FunctionRuntime(write_configuration(), log)
+    runtime.start()
+    try:
+        yield Function(runtime, log)
+    finally:
+        runtime.kill()
+
+
+def test_a_client_that_goes_away_changes_nothing(
+    function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
+) -> None:
+    """The exporter's connection ends while KMS signs: the CSR is issued all the same, with one intent and one end."""
+    csr = file_csr()
+    faults.faults.add(Fault(method=SIGN, hang=True))
+    body = json.dumps(event(csr)).encode()
+    address = urlsplit(function.url)
+    with socket.create_connection((address.hostname, address.port)) as client:
+        head = (
+            f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloudevents+json\r\nContent-Length: {len(body)}"
+        )
+        client.sendall(head.encode() + b"\r\n\r\n" + body)
+        faults.faults.wait_until_hanging(1)
+    assert not function.refuses()  # this request came after the end of the other connection
+    faults.faults.release()
+    eventually(lambda: len(function.events(csr)) > 1)
+    assert function.events(csr) == ["intent", "issued"]
+    assert certificate(stored(admin, csr))
+
+
+def test_after_sigterm_what_is_in_flight_is_finished_and_the_rest_is_refused(
+    function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
+) -> None:
+    """KMS takes its time; meanwhile other requests go elsewhere, and then the certificate is stored and answered."""
+    csr, late = file_csr(), file_csr()
+    faults.faults.add(Fault(method=SIGN, hang=True))
+    answer = function.sent(csr)
+    faults.faults.wait_until_hanging(1)
+    function.terminate()
+    eventually(function.refuses)
+    with contextlib.suppress(urllib3.exceptions.HTTPError):
+        assert function.sent(late).result(30).status == 503
+    assert not answer.done()
+    faults.faults.release()
+    assert (answer.result(30).status, answer.result().json()) == (200, {"outcome": "issued", "reason": ""})
+    assert function.ends()
+    assert function.events(csr) == ["intent", "issued"]
+    assert certificate(stored(admin, csr))
+    assert stored(admin, late) == late
+
+
+def test_after_sigterm_what_does_not_end_is_interrupted_and_accounted_for(
+    function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
+) -> None:
+    """KMS hangs: before Cloud Run ends the process, the intent is abandoned and the exporter told to send again."""
+    csr, before = file_csr(), len(faults.audit.records(SIGN))
+    faults.faults.add(Fault(method=SIGN, hang=True, times=0))
+    answer = function.sent(csr)
+    faults.faults.wait_until_hanging(1)
+    function.terminate()
+    assert function.ends()
+    assert (answer.result(30).status, answer.result().headers["Retry-After"]) == (503, "1")
+    assert answer.result().json() == {"outcome": "fault", "reason": "ShutdownError"}
+    assert function.events(csr) == ["intent", "abandoned", "fault"]
+    intent, abandoned, _ = function.records(csr)
+    assert abandoned["tbs_sha256"] == intent["tbs_sha256"]
+    assert abandoned["kms_attempts"] == len(faults.audit.records(SIGN)) - before
+    assert not certificate(stored(admin, csr))
+
+
+def test_an_idle_process_ends_at_once(function: Function) -> None:
+    """The time of grace is for requests, and there is none."""
+    function.terminate()
+    assert function.ends()
