@@ -226,6 +226,15 @@ LINKS = {
         ROOT,
         ".CN=Issuing.: its authority key identifier must be the subject key identifier of .CN=Root.",
     ),
+    "an authority key identifier of yet another key": (
+        Ca(
+            key=ec_key(number=32),
+            above=ROOT,
+            extensions={x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(b"\xff" * 20, None, None), False)},
+        ),
+        ROOT,
+        ".CN=Issuing.: its authority key identifier must be the subject key identifier of .CN=Root.",
+    ),
     "no authority key identifier": (
         Ca(key=ec_key(number=32), above=ROOT, extensions={x509.AuthorityKeyIdentifier: None}),
         ROOT,
@@ -255,7 +264,16 @@ LINKS = {
         Ca("tigera-operator-signer", key=ec_key(number=31), path_length=1),
         ".CN=tigera-operator-signer.: its common name must not start with",
     ),
-    "a root that ends before its CA begins": (
+    "a root that ends long before its CA begins": (
+        Ca(
+            key=ec_key(number=32),
+            above=Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2026, 6, 1, tzinfo=UTC)),
+            begin=datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2026, 6, 1, tzinfo=UTC)),
+        ".CN=Issuing.: must begin before .CN=Root. ends; begins 2027-01-01, the other ends 2026-06-01",
+    ),
+    "a root that ends when its CA begins": (
         Ca(
             key=ec_key(number=32),
             above=Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2027, 1, 1, tzinfo=UTC)),
@@ -316,7 +334,7 @@ def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
         (r"certificate: Invalid value: must be PEM certificates", [pem_of(b"\x30\x00")], None),
         (r"trust_bundle: Invalid value: must be PEM certificates", [ROOT.pem], b""),
         (
-            r"certificate: Invalid value: .CN=Root.: must be issued by the next in the file, .CN=Issuing.",
+            r"certificate: Invalid value: .CN=Root.: must be issued by the next in the file, .CN=Issuing.; put",
             [ROOT.pem, ISSUING.pem],
             None,
         ),
@@ -328,6 +346,11 @@ def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
             r"trust_bundle: Invalid value: must hold .CN=Issuing. or its issuer",
             [ISSUING.pem],
             Ca("Root", key=ec_key(number=99)).pem,  # of the same name
+        ),
+        (
+            r"trust_bundle: Invalid value: must hold .CN=Issuing. or its issuer; otherwise relying parties refuse",
+            [ROOTED.pem],
+            RSA_ROOT.pem,
         ),
         (
             r"trust_bundle: Invalid value: .CN=Leaf.: must have basic constraints CA:TRUE, because a trust bundle",
@@ -380,16 +403,19 @@ def test_a_private_key_beside_the_certificate_is_a_secret_where_none_belongs(for
             loaded(*certificates, trust=trust)
 
 
-def test_the_anchor_that_lasts_longest_is_taken() -> None:
+@pytest.mark.parametrize("with_middle", [False, True], ids=["no CA between", "a CA between"])
+def test_the_anchor_that_lasts_longest_is_taken(*, with_middle: bool) -> None:
     """A renewed root stands beside the old one: certificates are clamped to what relying parties will accept."""
     key = ec_key(number=31)
-    old = Ca("Root", key=key, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
-    renewed = Ca("Root", key=key, path_length=1, end=datetime(2032, 1, 1, tzinfo=UTC))
+    old = Ca("Root", key=key, path_length=2, end=datetime(2028, 1, 1, tzinfo=UTC))
+    renewed = Ca("Root", key=key, path_length=2, end=datetime(2032, 1, 1, tzinfo=UTC))
+    chain_of = [Ca("Middle", key=ec_key(number=33), above=old, path_length=1)] if with_middle else []
+    issuing = Ca(key=ec_key(number=32), above=[old, *chain_of][-1])
     for bundle in (old.pem + renewed.pem, renewed.pem + old.pem):
-        issuer = loaded(ISSUING.pem, trust=bundle)
+        issuer = loaded(issuing.pem, *(ca.pem for ca in chain_of), trust=bundle)
         assert issuer.path[-1] == renewed.certificate
         assert issuer.not_after == datetime(2032, 1, 1, tzinfo=UTC)
-        assert len(issuer.public_keys) == 2
+        assert len(issuer.public_keys) == 2 + with_middle
 
 
 def test_of_several_anchors_a_good_one_is_taken() -> None:
@@ -418,6 +444,27 @@ def test_a_renewed_root_in_the_file_does_not_count_below_the_old_one(*, in_file:
         loaded(
             Ca(key=ec_key(number=32), above=middle).pem, middle.pem, *([renewed.pem] if in_file else []), trust=old.pem
         )
+
+
+def test_an_old_root_in_the_file_may_be_signed_with_sha_1() -> None:
+    """What the renewed root replaces need not verify: its key and its name are the renewed root's."""
+    key = rsa_key(2048)
+    renewed = Ca("Root", key=key, path_length=None)
+    middle = Ca("Middle", key=ec_key(number=33), above=renewed, path_length=1)
+    issuing = Ca(key=ec_key(number=32), above=middle)
+    issuer = loaded(issuing.pem, middle.pem, signed_with_sha1(renewed, key), trust=renewed.pem)
+    assert issuer.path == (issuing.certificate, middle.certificate, renewed.certificate)
+
+
+def test_a_ca_of_the_file_that_is_no_root_is_never_left_out() -> None:
+    """Leaves are sent with it, so that its validity counts, even if the bundle has another CA of its key."""
+    root = Ca("Root", key=ec_key(number=31), path_length=None)
+    middle = Ca("Middle", key=ec_key(number=33), above=root, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
+    issuing = Ca(key=ec_key(number=32), above=middle)
+    rooted = Ca("Middle", key=ec_key(number=33), path_length=1)
+    issuer = loaded(issuing.pem, middle.pem, trust=rooted.pem + root.pem)
+    assert issuer.path == (issuing.certificate, middle.certificate, root.certificate)
+    assert issuer.not_after == datetime(2028, 1, 1, tzinfo=UTC)
 
 
 def test_a_self_signed_end_that_nothing_of_the_bundle_replaces_is_refused() -> None:
