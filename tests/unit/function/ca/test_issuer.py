@@ -269,7 +269,7 @@ EXPIRY = {
     ),
     "a second before they are": (BITES - SECOND, YEAR, "WARNING", "shorter lifetime"),
     "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than their 365 days; rotate"),
-    "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 days"),
+    "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 hours"),
     "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: the function cannot issue certificates"),
     "before the beginning": (BEGIN - SECOND, YEAR, "ERROR", "is not valid before 2026-01-01T00:00:00Z"),
     "at the beginning": (BEGIN, YEAR, None, ""),
@@ -285,7 +285,19 @@ EXPIRY = {
         "ERROR",
         "ends 2036-01-01, in 2 hours: certificates get less than their 5 hours; rotate",
     ),
-    "a short lifetime, a second earlier": (
+    "a short lifetime, a second after it is cut": (
+        END - timedelta(hours=2) + SECOND,
+        timedelta(hours=5),
+        "ERROR",
+        "ends 2036-01-01, in 1 hours",
+    ),
+    "a short lifetime, a day before the end": (
+        END - timedelta(days=1),
+        timedelta(hours=5),
+        "ERROR",
+        "ends 2036-01-01, in 1 days; rotate",
+    ),
+    "a short lifetime, 30 days and a second before the end": (
         END - timedelta(days=30) - SECOND,
         timedelta(hours=1),
         "WARNING",
