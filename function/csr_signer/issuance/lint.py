@@ -35,8 +35,10 @@ _TAGS: Final = [0xA0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30, 0xA3]  # RFC 5280 §4.
 _OCTET_STRING, _UTC_TIME, _GENERALIZED_TIME = 0x04, 0x17, 0x18
 _FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 §4.1.2.5
 _LONG_FORM: Final = 0x80  # X.690 §8.1.3.5
-# pyca's readers raise these beside ValueError; none of them is one.
+# What pyca's readers raise.
 _UNREADABLE: Final = (
+    ValueError,
+    TypeError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.ExtensionNotFound,
@@ -90,7 +92,7 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
             *_fields(encoded, certificate, permit, issuer),
             *_extensions(children[7], certificate, permit, issuer),
         ]
-    except (ValueError, TypeError, *_UNREADABLE) as error:
+    except _UNREADABLE as error:
         raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
     if violations:
         raise LintError(f"lint: not as permitted: {', '.join(violations)}")
