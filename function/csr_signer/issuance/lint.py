@@ -189,7 +189,7 @@ def _serial_number(children: list[bytes], permit: Permit) -> bytes:
     unnumbered = _element(0x30, b"".join([children[0], b"\x02\x01\x00", *children[2:]]))
     parts = [_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered]
     text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    number = int(hashlib.sha256(text).hexdigest()[:40], 16) // 2 or 1
+    number = int(hashlib.sha256(text).hexdigest()[:40], 16) // 2
     return _element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
 
