@@ -293,17 +293,35 @@ def test_refused_is_a_chain_with(below: Ca, above: Ca, violation: str, *, in_fil
         loaded(below.pem, above.pem) if in_file else loaded(below.pem, trust=above.pem)
 
 
-@pytest.mark.parametrize("self_signed", [False, True], ids=["an intermediate", "a root"])
-def test_sha_1_is_refused_where_a_signature_counts(*, self_signed: bool) -> None:
-    """A forged intermediate would do harm; nobody looks at the signature of a root, which is trusted as it is."""
+def test_sha_1_is_refused_where_a_signature_counts() -> None:
+    """A forged intermediate would do harm."""
+    pem = signed_with_sha1(Ca(key=ec_key(number=32), above=RSA_ROOT), rsa_key(2048))
+    with pytest.raises(ConfigurationError, match="must be signed with one of SHA256, SHA384, SHA512, not sha1"):
+        loaded(pem, trust=RSA_ROOT.pem)
+
+
+@pytest.mark.parametrize("extensions", [{}, {x509.AuthorityKeyIdentifier: None}], ids=["names its key", "names none"])
+def test_an_old_root_may_be_signed_with_sha_1(extensions: Extensions) -> None:
+    """Relying parties do not look at the signature of a root, which they trust as it is."""
     key = rsa_key(2048)
-    ca = Ca("Old root", key=key) if self_signed else Ca(key=ec_key(number=32), above=RSA_ROOT)
-    pem = signed_with_sha1(ca, key)
-    if self_signed:
-        assert loaded(pem).certificate.subject == ca.subject
-    else:
-        with pytest.raises(ConfigurationError, match="must be signed with one of SHA256, SHA384, SHA512, not sha1"):
-            loaded(pem, trust=RSA_ROOT.pem)
+    ca = Ca("Old root", key=key, extensions=extensions)
+    assert loaded(signed_with_sha1(ca, key)).certificate.subject == ca.subject
+
+
+@pytest.mark.parametrize("names_itself", [False, True], ids=["names no key", "names its own key"])
+def test_a_ca_that_another_issued_is_no_root_by_its_identifiers(*, names_itself: bool) -> None:
+    """Who can forge a signature with SHA-1 chooses them too: the signature counts."""
+    key = ec_key(number=32)
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+    ca = Ca(
+        key=key,
+        above=RSA_ROOT,
+        extensions={x509.AuthorityKeyIdentifier: (authority, False) if names_itself else None},
+    )
+    (certificate,) = x509.load_pem_x509_certificates(signed_with_sha1(ca, rsa_key(2048)))
+    assert not checks.self_signed(certificate)
+    assert any("must be signed with" in each for each in checks.violations(certificate, below=0, purposes=()))
 
 
 def test_a_signature_of_unknown_hash_counts_for_nothing() -> None:
@@ -473,10 +491,11 @@ def test_a_self_signed_end_that_nothing_of_the_bundle_replaces_is_refused() -> N
         loaded(ISSUING.pem, ROOT.pem, trust=RSA_ROOT.pem)
 
 
-def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate() -> None:
+@pytest.mark.parametrize(("old_key", "new_key"), [(31, 33), (33, 31)])
+def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate(old_key: int, new_key: int) -> None:
     """Issuer and subject are one name, but without this certificate nothing verifies for who trusts the old root."""
-    old = Ca("Root", key=ec_key(number=31), path_length=None)
-    link = Ca("Root", key=ec_key(number=33), above=old, path_length=1)
+    old = Ca("Root", key=ec_key(number=old_key), path_length=None)
+    link = Ca("Root", key=ec_key(number=new_key), above=old, path_length=1)
     issuing = Ca(key=ec_key(number=32), above=link)
     for trusted in ((link.pem, old.pem), (link.pem,)):
         issuer = loaded(issuing.pem, *trusted, trust=old.pem)
