@@ -31,6 +31,7 @@ TESTS: Final = "tests/unit/function"
 EXPLAINED: Final = ROOT / TESTS / "mutants.toml"
 SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
+        "ca.checks": ("ca/test_chain.py", "ca/test_issuer.py"),
         "kms.status": ("kms/test_kms_status.py",),
         "objects.pod": ("policy/test_attestation.py", "policy/test_decision.py", "requests/test_judgement.py"),
         "policy.attestation": ("policy/test_attestation.py", "policy/test_decision.py", "requests/test_judgement.py"),
