@@ -88,8 +88,8 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
             raise LintError("lint: not as permitted: structure")
         violations = [
             *_permit(permit, issuer),
-            *_encoding(children, permit, algorithm),
-            *_fields(encoded, certificate, permit, issuer),
+            *_encoding(children, permit, issuer, algorithm),
+            *_fields(encoded, certificate, permit),
             *_extensions(children[7], certificate, permit, issuer),
         ]
     except _UNREADABLE as error:
@@ -120,13 +120,14 @@ def _certifiable(address: Address) -> bool:
     return not (mapped or local or address.is_multicast)
 
 
-def _encoding(children: list[bytes], permit: Permit, algorithm: SignatureAlgorithm) -> list[str]:
-    """Finds what pyca does not report: inner algorithm, kinds of times and strings, the key's bytes."""
+def _encoding(children: list[bytes], permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> list[str]:
+    """Finds what pyca does not report: inner algorithm, kinds of times, the bytes of names and key."""
     times = [_UTC_TIME if moment.year < _FIRST_GENERALIZED_YEAR else _GENERALIZED_TIME for moment in _validity(permit)]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.common_name)])
     holds = {
         "signature algorithm": children[2] == _algorithm_identifier(algorithm),
         "serial number": children[1] == _serial_number(children, permit),
+        "issuer": children[3] == issuer.certificate.subject.public_bytes(),
         "kind of time": [child[0] for child in _children(children[4])] == times,
         "subject": children[5] == subject.public_bytes(),
         "subject public key": children[6] == permit.public_key.subject_public_key_info,
@@ -138,14 +139,12 @@ def _validity(permit: Permit) -> tuple[datetime, datetime]:
     return permit.not_before.astimezone(UTC), permit.not_after.astimezone(UTC)
 
 
-def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
+def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit) -> list[str]:
     holds = {
         "version": certificate.version is x509.Version.v3,
-        "issuer": certificate.issuer.public_bytes() == issuer.certificate.subject.public_bytes(),
         "not before": certificate.not_valid_before_utc == permit.not_before,
         "not after": certificate.not_valid_after_utc == permit.not_after,
         "size": len(encoded) <= LARGEST_CERTIFICATE,
-        "bytes": certificate.tbs_certificate_bytes == encoded,
     }
     return [name for name, held in holds.items() if not held]
 
