@@ -1,7 +1,6 @@
 """The CertificateSigningRequest as the API server has it."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,7 +98,7 @@ class CertificateSigningRequest:
         api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
             return cls._from_object(api, size=len(document))
-        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod
