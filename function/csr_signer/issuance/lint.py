@@ -220,8 +220,8 @@ def _with_empty_signature(encoded: bytes, algorithm: SignatureAlgorithm) -> byte
 
 
 def _algorithm_identifier(algorithm: SignatureAlgorithm) -> bytes:
-    arcs = [int(arc) for arc in algorithm.identifier.dotted_string.split(".")]
-    body = bytes([arcs[0] * 40 + arcs[1]]) + b"".join(_base128(arc) for arc in arcs[2:])
+    arcs = map(int, algorithm.identifier.dotted_string.removeprefix("1.2.").split("."))
+    body = b"\x2a" + b"".join(map(_base128, arcs))  # 1.2 is one octet (X.690 §8.19.4)
     return _element(0x30, _element(0x06, body) + (b"\x05\x00" if algorithm.rsa else b""))
 
 
