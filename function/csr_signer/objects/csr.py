@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
     """
 
-    size: int = field(compare=False)
+    size: int
     name: str
     uid: str
     resource_version: str
@@ -81,7 +81,7 @@ class CertificateSigningRequest:
     conditions: frozenset[str]
     approval: str
     certificate: bytes
-    stored_conditions: tuple[Mapping[str, Any], ...] = field(repr=False, compare=False)
+    stored_conditions: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
