@@ -71,7 +71,7 @@ def permitted(**changes: Any) -> bytes:
 
 def of_size(size: int) -> Permit:
     """A permit of many names, whose TBSCertificate has this size."""
-    names = (".".join(["l" * 62] * 4),) * 60
+    names: tuple[str, ...] = (".".join(["l" * 62] * 4),) * 60
     spare = size - len(build(replace(PERMIT, dns_names=(*names, "n")), ISSUER, ALGORITHM))
     names += ("m" * 60,) * (spare // 62)
     return replace(PERMIT, dns_names=(*names, "n" * (1 + spare % 62)))
