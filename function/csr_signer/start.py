@@ -1,4 +1,4 @@
-"""A lean start: what the imports of the deployed function need not do. A cold start is CPU time that a pod waits for."""
+"""A lean start: what the imports of the deployed function leave out. A pod waits for a cold start."""
 
 import contextlib
 import gc

@@ -7,7 +7,7 @@ behind in the exporter; they stand here because the sandbox may not know those p
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from development import issuing, judge, profile, reconnects
 from sandbox import bench
@@ -16,9 +16,14 @@ from sandbox import bench
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one measurement; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    programs = {"judge": judge, "issue": issuing, "profile": profile, "reconnects": reconnects}
+    programs: dict[str, Callable[[Sequence[str]], int]] = {
+        "judge": judge.main,
+        "issue": issuing.main,
+        "profile": profile.main,
+        "reconnects": reconnects.main,
+    }
     if given and given[0] in programs:
-        return programs[given[0]].main(given[1:])
+        return programs[given[0]](given[1:])
     if given[:1] in (["-h"], ["--help"]):
         print("scripts/bench judge: what reading and judging a request costs (scripts/bench judge --help);")
         print("scripts/bench issue: what building and verifying a certificate costs;")

@@ -74,7 +74,6 @@ class FunctionRuntime:
                 "CSR_SIGNER_CONFIGURATION": str(self._configuration),
                 **self._sizes,
                 **self.environment,
-                **_asgi(source),
                 **first_on_path(source.parent),
             },
             says_ready=False,
@@ -110,11 +109,6 @@ class FunctionRuntime:
         if status != _CONFIGURED:
             tail = self._log.read_bytes()[-_TAIL:].decode(errors="replace")
             raise FunctionError(f"the function is not ready (HTTP status {status}); the end of its log:\n{tail}")
-
-
-def _asgi(source: Path) -> dict[str, str]:
-    """What infra/modules/function sets; an older revision that `root` names serves WSGI."""
-    return {"FUNCTION_USE_ASGI": "true"} if "functions_framework.aio" in source.read_text() else {}
 
 
 def first_on_path(folder: Path) -> dict[str, str]:

@@ -50,7 +50,6 @@ resource "google_cloudfunctions2_function" "this" {
       CSR_SIGNER_CONFIGURATION = var.configuration
       GOOGLE_CLOUD_PROJECT     = var.project
       CSR_SIGNER_CONCURRENCY   = tostring(local.concurrency)
-      FUNCTION_USE_ASGI        = "true" # otherwise functions-framework first builds a Flask application that nothing uses
     }
 
     dynamic "direct_vpc_network_interface" {

@@ -92,12 +92,6 @@ resource "google_cloud_run_v2_service" "this" {
         value = tostring(local.concurrency)
       }
 
-      env {
-        # Otherwise functions-framework first builds a Flask application that nothing uses.
-        name  = "FUNCTION_USE_ASGI"
-        value = "true"
-      }
-
       dynamic "volume_mounts" {
         for_each = var.documents
 

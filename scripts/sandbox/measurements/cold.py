@@ -116,14 +116,13 @@ def _median(starts: Sequence[Start], attribute: str) -> float:
 def _start(source: Path, environment: dict[str, str], submission: Submission | None, *, log: Path) -> Start:
     """Starts functions-framework, sends one request as soon as it listens, and ends it."""
     port = free_port()
-    asgi = {"FUNCTION_USE_ASGI": "true"} if "functions_framework.aio" in source.read_text(encoding="utf-8") else {}
     began = time.monotonic()
     part = Part.start_program(
         [
             *(sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)),
             *("--host", "127.0.0.1", "--port", str(port)),
         ],
-        environment={**environment, **asgi},
+        environment=environment,
         log=log,
         says_ready=False,
     )
