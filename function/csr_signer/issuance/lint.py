@@ -83,7 +83,7 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
         certificate = x509.load_der_x509_certificate(_with_empty_signature(encoded, algorithm))
         children = _children(encoded)
         if [child[0] for child in children] != _TAGS:
-            raise LintError("lint: not as permitted: structure")
+            raise LintError("lint: these fields are wrong: structure")
         violations = [
             *_permit(permit, issuer),
             *_encoding(children, permit, algorithm),
@@ -91,9 +91,9 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
             *_extensions(children[7], certificate, permit, issuer),
         ]
     except (ValueError, TypeError, *_UNREADABLE) as error:
-        raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
+        raise LintError(f"lint: cannot parse the TBSCertificate: {error}") from error
     if violations:
-        raise LintError(f"lint: not as permitted: {', '.join(violations)}")
+        raise LintError(f"lint: these fields are wrong: {', '.join(violations)}")
     return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
 
 
@@ -101,13 +101,16 @@ def _permit(permit: Permit, issuer: Issuer) -> list[str]:
     """Finds what no certificate of this product may have, under any profile, configuration or policy."""
     names, addresses = permit.dns_names, permit.ip_addresses
     holds = {
-        "common name is no system user's": not permit.common_name.startswith("system:"),
+        "common name (starts with system:)": not permit.common_name.startswith("system:"),
         "alternative names": bool(names or addresses),
         "DNS names": all(_HOST.fullmatch(name) and len(name) <= _LONGEST_HOST for name in names),
         "addresses": all(map(_certifiable, addresses)),
         "name constraints": not chain.not_permitted(issuer.path, dns_names=names, ip_addresses=addresses),
-        "validity within the issuer's": issuer.not_before <= permit.not_before < permit.not_after <= issuer.not_after,
-        "public key is no issuer's": permit.public_key.subject_public_key_info not in issuer.public_keys,
+        "validity (outside the issuer's)": issuer.not_before
+        <= permit.not_before
+        < permit.not_after
+        <= issuer.not_after,
+        "public key (an issuer's own)": permit.public_key.subject_public_key_info not in issuer.public_keys,
     }
     return [name for name, held in holds.items() if not held]
 
@@ -125,7 +128,7 @@ def _encoding(children: list[bytes], permit: Permit, algorithm: SignatureAlgorit
     holds = {
         "signature algorithm": children[2] == _algorithm_identifier(algorithm),
         "serial number": children[1] == _serial_number(children, permit),
-        "kind of time": [child[0] for child in _children(children[4])] == times,
+        "time encoding": [child[0] for child in _children(children[4])] == times,
         "subject encoding": children[5] == subject.public_bytes(),
         "subject public key encoding": children[6] == permit.public_key.subject_public_key_info,
     }
@@ -145,8 +148,8 @@ def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit, issue
     holds = {
         "version": certificate.version is x509.Version.v3,
         "issuer": certificate.issuer.public_bytes() == ca.subject.public_bytes(),
-        "not before": certificate.not_valid_before_utc == permit.not_before,
-        "not after": certificate.not_valid_after_utc == permit.not_after,
+        "notBefore": certificate.not_valid_before_utc == permit.not_before,
+        "notAfter": certificate.not_valid_after_utc == permit.not_after,
         "subject": subject == [(NameOID.COMMON_NAME, permit.common_name)],
         "subject public key": key == permit.public_key.subject_public_key_info,
         "size": len(encoded) <= LARGEST_CERTIFICATE,

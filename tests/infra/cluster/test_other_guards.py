@@ -120,10 +120,10 @@ def test_a_profile_of_ones_own(requesters: Requesters) -> None:
     pod, calico = requesters.pod("postgres-0", "databases", "postgres"), requesters.calico()
     postgres = requesters.as_pod(pod)
     postgres.post(CSRS, csr_document("postgres:postgres-0", POSTGRES))
-    assert "the profile does not have this service account" in refusal(
+    assert "the profile does not name the requester's service account" in refusal(
         lambda: postgres.post(CSRS, csr_document(calico.name, OLD))
     )
-    assert "the profile does not have this service account" in refusal(
+    assert "the profile does not name the requester's service account" in refusal(
         lambda: calico.file("postgres:postgres-0", POSTGRES)
     )
     assert "metadata.name: Invalid value" in refusal(lambda: calico.file("postgres:postgres-0", "any.example.com/x"))

@@ -1,4 +1,4 @@
-"""What the function does with a CA: it loads it, and issues to Calico's node."""
+"""The function's side: loads a CA, and issues a certificate to calico-node."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.unit.signerctl.stage import Stage
 
 
 def leaf_of(stage: Stage, ca: Issuer) -> bytes:
-    """What the function issues to Calico's node today: leaf and intermediates, PEM; with all of its checks."""
+    """Issues a certificate to calico-node with all of the function's checks: leaf and intermediates, PEM."""
     client = connect(endpoint=None, unsafe_plaintext_endpoint=stage.server.endpoint)
     key = CloudKmsKey(client=client, key_version=ca.key_version, protection_level=ca.protection_level)
     algorithm = issuer.confirm(ca, key.public_key())
@@ -33,7 +33,7 @@ def leaf_of(stage: Stage, ca: Issuer) -> bytes:
 
 
 def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:
-    """An issuer as the function loads it."""
+    """Loads an issuer as the function does."""
     return issuer.load(
         key_version=key_version,
         certificate=certificate.read_bytes(),
@@ -43,7 +43,7 @@ def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:
 
 
 def root_of(stage: Stage, out: Path, not_before: datetime, not_after: datetime, name: str = "Calico CA") -> Path:
-    """A root of the stage's key with any validity, made of the command's own parts."""
+    """Makes a root for the stage's key with any validity, from the command's own parts."""
     options = KmsOptions(
         endpoint=None,
         unsafe_plaintext_endpoint=stage.server.endpoint,
