@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed = [
             name for name in options.folders or modules() if not _succeeds(workspace, name.rstrip("/"), options.command)
         ]
-    print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no findings")
+    print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no violations")
     return 1 if failed else 0
 
 

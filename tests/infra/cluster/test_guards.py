@@ -133,7 +133,7 @@ def test_an_unbound_token_is_refused(requesters: Requesters) -> None:
 def test_an_administrator_is_no_requester(requesters: Requesters) -> None:
     """Not even they file for our signerName; for another's they do, under any name that is not a pod's."""
     api = requesters.world.api
-    assert "not bound" in refusal(lambda: api.post(CSRS, csr_document("any", SIGNER_NAME)))
+    assert "must be bound" in refusal(lambda: api.post(CSRS, csr_document("any", SIGNER_NAME)))
     api.post(CSRS, csr_document("any", ANOTHER))
     api.post(CSRS, csr_document("someone:else", ANOTHER))
 
@@ -242,7 +242,7 @@ def test_attack_a_megabyte_beside_the_name(requesters: Requesters, function: Api
     csr = function.get(csr_path(pod.name))
     csr["metadata"]["generateName"] = "other"
     csr["status"]["conditions"] = [condition("Approved")]
-    assert "metadata as it is" in refusal(lambda: write(function, csr, "approval"))
+    assert "metadata: Forbidden: a change by the function" in refusal(lambda: write(function, csr, "approval"))
 
 
 def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, certificate: str) -> None:
@@ -557,9 +557,11 @@ def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Ap
         {"source": {"component": "kubelet"}},
         {"involvedObject": {"kind": "Node", "namespace": "calico-system"}},
     ):
-        assert "pods alone" in refusal(lambda wrong=wrong: function.post(path, event(pod, **wrong)))  # type: ignore[misc]
+        assert "only on requesters' pods" in refusal(lambda wrong=wrong: function.post(path, event(pod, **wrong)))  # type: ignore[misc]
     stranger = requesters.stranger()
-    assert "pods alone" in refusal(lambda: mighty_function.post(f"{NAMESPACES}/tenant/events", event(stranger)))
+    assert "only on requesters' pods" in refusal(
+        lambda: mighty_function.post(f"{NAMESPACES}/tenant/events", event(stranger))
+    )
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION

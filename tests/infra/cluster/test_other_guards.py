@@ -113,7 +113,7 @@ def test_an_older_release_names_csrs_for_the_namespace(requesters: Requesters) -
         pod.api.delete(csr_path(name))
 
 
-def test_a_profile_of_ones_own(requesters: Requesters) -> None:
+def test_an_own_profile_is_guarded(requesters: Requesters) -> None:
     """Its accounts file under its names, for its signerName; Calico's do not, and the other way round."""
     requesters.world.add_namespace("databases")
     requesters.world.add_service_account("databases", "postgres", binding="databases-postgres")
