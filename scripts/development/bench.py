@@ -1,8 +1,8 @@
-"""`scripts/bench`: figures.
+"""`scripts/bench`: measurements.
 
-`scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does, and
-`scripts/bench reconnects` what lost connections leave behind in the exporter; they stand here because the sandbox may
-not know those programs. Everything else is `sandbox.bench`: `scripts/bench --help`.
+`scripts/bench judge` measures the function's cost per request, `scripts/bench issue` its cost per certificate, and
+`scripts/bench reconnects` the resources that lost connections leave behind in the exporter. They are here because the
+sandbox must not import function or exporter. `sandbox.bench` has all others: `scripts/bench --help`.
 """
 
 import sys

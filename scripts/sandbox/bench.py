@@ -1,10 +1,10 @@
-"""`scripts/bench`: figures, each with what it is compared with in the same run.
+"""`scripts/bench`: measurements, each with its baseline from the same run.
 
 `drain N`: certificates per second while N CSRs wait, beside the same API server's floor. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
-`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods.
+`poison`: how much hostile CSRs, made to stop the signer, delay 24 honest pods.
 
-Absolute numbers drift between machines and with what else runs there: compare the ratio.
+Absolute numbers depend on the machine and its load: compare the ratio.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The function as it is deployed: functions-framework under gunicorn, in a process of its own."""
+"""Runs the function as it is deployed: functions-framework under gunicorn, in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOOPBACK = "127.0.0.1"
 _OWN_PORTS = (16_000, 32_000)
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_CONFIGURED = 400  # what a function that has read its configuration says to a request that is no event
+_CONFIGURED = 400  # the answer of a configured function to a request that is no event
 _TAIL = 2000
 
 
@@ -30,17 +30,17 @@ class FunctionRuntime:
     """Starts, kills and restarts the function, always at the same address.
 
     Attributes:
-        url: Where it is reached.
+        url: Its URL.
     """
 
     def __init__(self, configuration: Path, log: Path, *, threads: int = 32, workers: int = 1) -> None:
-        """Nothing is started yet, but the address is known.
+        """Chooses the address, without starting the function.
 
         Args:
             configuration: The configuration document.
-            log: Where its output goes: audit records, and what the framework says.
-            threads: Requests that each process works on at once.
-            workers: Processes.
+            log: The file for its output: audit records and the framework's messages.
+            threads: Concurrent requests per process.
+            workers: Number of processes.
         """
         self._configuration = configuration
         self._log = log
@@ -50,10 +50,10 @@ class FunctionRuntime:
         self.url = f"http://{_LOOPBACK}:{self._port}"
 
     def start(self) -> None:
-        """Start it, and wait until it has read its configuration.
+        """Starts the function, and waits until it has read its configuration.
 
         Raises:
-            FunctionError: It has not within a minute, it finds its configuration wrong, or it ended.
+            FunctionError: It was not ready within a minute, its configuration is wrong, or it ended.
         """
         framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(_SOURCE)]
         self._part = Part.start_program(
@@ -69,18 +69,18 @@ class FunctionRuntime:
             raise
 
     def stop(self) -> None:
-        """Stop it as a platform does that scales down; harmless when it does not run."""
+        """Stops the function as a platform does when scaling down; does nothing if it does not run."""
         if self._part is not None:
             self._part.stop()
 
     def kill(self) -> None:
-        """End it at once, as a crash does; harmless when it does not run."""
+        """Kills the function, as a crash does; does nothing if it does not run."""
         if self._part is not None:
             self._part.kill()
 
     @property
     def pid(self) -> int | None:
-        """The process id of gunicorn's arbiter, the parent of its workers; None before the first start."""
+        """Returns the process id of gunicorn's arbiter, the parent of its workers; None before the first start."""
         return None if self._part is None else self._part.pid
 
     def _wait(self) -> None:
@@ -96,8 +96,8 @@ class FunctionRuntime:
 
 
 def _free_port() -> int:
-    """One outside the range from which the kernel gives ports, so that nobody gets it while the function is down."""
+    """Returns a port outside the kernel's ephemeral range: no other process gets it while the function is down."""
     while True:
-        port = random.randint(*_OWN_PORTS)  # noqa: S311 - no secret
+        port = random.randint(*_OWN_PORTS)  # noqa: S311 - not secret
         with contextlib.suppress(OSError), socket.create_server((_LOOPBACK, port)):
             return port

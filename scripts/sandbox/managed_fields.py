@@ -1,7 +1,7 @@
-"""`metadata.managedFields` of objects whose owners nested them deeper than Python reads or writes JSON.
+"""Handles `metadata.managedFields` that are nested deeper than Python's JSON parser allows.
 
-kube-apiserver 1.37 takes up to 9,995 levels of keys from whoever may create an object. The fields are taken out of a
-document as text before it is read, so that nothing of them is lost.
+kube-apiserver 1.37 accepts up to 9,995 levels of keys from any client that may create an object. This module replaces
+the fields by their text before it parses a document, so that no data is lost.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TAKEN_OUT: Final = "verbatim"
-"""The only key of what stands in place of fields that were taken out; their text is its value."""
+"""The only key of the object that replaces the fields; its value is their text."""
 DEEPEST: Final = 9_995
-"""Levels of keys that the API server takes: it reads 10,000 of JSON, and five are around them."""
+"""The API server's limit for levels of keys: it reads 10,000 levels of JSON, and five of them enclose the fields."""
 
 _TEXT: Final = r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"'
 _FIELDS: Final = re.compile(r'"fieldsV1"\s*:\s*(?=\{)')
-# Fields are objects in objects: with or without a comma the next key and what opens its object, or what closes one.
+# Fields are nested objects: an optional comma, the next key and an opening brace, or a closing brace.
 _STEP: Final = re.compile(rf"\s*(?:(,?)\s*({_TEXT})\s*:\s*\{{|\}})")
 _KEY: Final = re.compile(r'"(?:\.|[fkvi]:.*)"', re.DOTALL)
 
 
 def take_out(document: str) -> str:
-    """A document with an object of their text in place of all fields.
+    """Replaces all fields in a document by an object with their text.
 
     Raises:
-        ValueError: they are nested too deeply.
+        ValueError: the fields are nested too deeply.
     """
     if '"managedFields"' not in document:
         return document
@@ -43,7 +43,7 @@ def take_out(document: str) -> str:
 
 
 def nested(document: Mapping[str, Any], levels: int, key: str = "f:a") -> bytes:
-    """An object as somebody sends it who nests its managedFields so deeply, with one key on every level."""
+    """Returns a hostile object whose managedFields have that many levels, with one key per level."""
     entry = {
         "manager": "nesting",
         "operation": "Update",
@@ -57,7 +57,7 @@ def nested(document: Mapping[str, Any], levels: int, key: str = "f:a") -> bytes:
 
 
 def _end(document: str, start: int) -> int | None:
-    """Where fields end; None where they are none, or name none."""
+    """Returns the end of the fields; None if there are no fields."""
     position, depth, closed = start + 1, 0, False
     while depth >= 0:
         step = _STEP.match(document, position)

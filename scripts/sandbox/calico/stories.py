@@ -1,6 +1,6 @@
-"""What a pod that was taken over could ask for: each story is the client's request with one thing wrong.
+"""Attacks by a compromised pod: each story is the client's request with one fault.
 
-Only what an API server lets through is here: it parses every CertificationRequest and checks its signature.
+The API server accepts all of them: it parses every CertificationRequest and checks its signature.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _TENANT = "tenant-a"
 _CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105  # an object identifier (RFC 2985 §5.4.1)
 _NETSCAPE_COMMENT = "2.16.840.1.113730.1.13"
 _URI, _ORGANIZATION = 6, "2.5.4.10"
-_INTERNET = "203.0.113.7"  # of a network for documentation (RFC 5737)
+_INTERNET = "203.0.113.7"  # an address for documentation (RFC 5737)
 
-# Long enough to come after the client's own list, which is the one that many parsers stop at.
+# In DER's order, this comes after the client's own attribute, where many parsers stop.
 _COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
 _HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(der.TRUE), _COMMENT)
 _PASSWORD = request.attribute(_CHALLENGE_PASSWORD, der.text("open sesame"))
@@ -29,13 +29,13 @@ class Story:
 
     Attributes:
         name: A word or two.
-        description: Who does what, in one line.
-        wrong: What is wrong with it.
-        twist: Makes the attack of the client's own request.
-        expected_codes: Codes that a right refusal contains.
-        workload: The component whose request is asked for.
+        description: The attack in one line.
+        wrong: The fault in the request.
+        twist: Turns the client's request into the attack.
+        expected_codes: Violation codes of a correct refusal.
+        workload: The component whose request the attack changes.
         runs_as: Namespace and service account of the attacking pod; None for the component's own.
-        token: Bound to the attacking `pod`, `unbound`, or of a pod that was `replaced` by one of its name.
+        token: Bound to the attacking `pod`, `unbound`, or bound to a pod that another pod of the same name `replaced`.
     """
 
     name: str

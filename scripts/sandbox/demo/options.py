@@ -21,17 +21,17 @@ with openssl, and attackers are refused. The exit status is 0 only if all went a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was asked for.
+    """The command line's options.
 
     Attributes:
-        plane: Kind of control plane, or the kubeconfig of one that runs.
-        kubernetes: Version of the real control plane; None for the one that is found or pinned.
-        force: Go on in a cluster that has Calico's own pods.
+        plane: Kind of control plane, or the kubeconfig of a running one.
+        kubernetes: Version of the real control plane; None for the found or pinned version.
+        force: Whether to continue in a cluster with Calico's own pods.
         kms: HOST:PORT of another KMS; None for the double.
-        pods: How many ask for certificates; 0 for neither fleet nor attackers.
-        serve: Keep everything running until interrupted.
-        live: Draw on the terminal; False for plain lines.
-        directory: Where files and logs go, and stay; None for a temporary folder.
+        pods: Number of pods that request certificates; 0 for neither fleet nor attackers.
+        serve: Whether to keep everything running until interrupted.
+        live: Whether to draw on the terminal; False for plain lines.
+        directory: The permanent folder for files and logs; None for a temporary folder.
     """
 
     plane: Literal["embedded", "real"] | Path
@@ -45,7 +45,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; ends the program where it is wrong, or help is asked for."""
+    """Parses the command line; ends the program for bad input and for --help."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.kubernetes is not None and not given.real:

@@ -1,9 +1,9 @@
-"""Certificates per second, beside the floor.
+"""Measures certificates per second, and the floor.
 
-N Calico-shaped CSRs (P-256, pod-bound tokens) wait; then the signer, function and exporter, is started; the clock runs
-until a watch has seen every one Approved and with its certificate. The floor is what the same API server does when a
-client makes only the four calls of a certificate (GET CSR, GET pod, PATCH approval, PATCH status), without any check
-and signature, on as many CSRs and with as many requests at once.
+N Calico CSRs (P-256, pod-bound tokens) wait, then function and exporter start. The clock stops when a watch has shown
+all of them Approved with a certificate. For the floor, a client makes only the four calls of a certificate (GET CSR,
+GET pod, PATCH approval, PATCH status), without checks and signatures. It uses the same API server, number of CSRs and
+concurrency.
 """
 
 import base64
@@ -25,7 +25,7 @@ AT_ONCE: Final = 32
 
 
 def drain(settings: Settings, count: int) -> list[Row]:
-    """The signer's time for `count` waiting CSRs, and the floor's."""
+    """Measures the time for `count` waiting CSRs, for the signer and for the floor."""
     with Deployment(settings) as deployment, KeyPool() as keys:
         deployment.kill_exporter()
         deployment.function.stop()
@@ -64,7 +64,7 @@ def drain(settings: Settings, count: int) -> list[Row]:
 
 
 def _wait(observer: Observer, submissions: Sequence[Submission]) -> int:
-    """Waits for all; returns how many were lost: not issued after ten minutes."""
+    """Waits for all; returns the number of lost CSRs, which are not issued after ten minutes."""
     uids = [submission.uid for submission in submissions]
     observer.wait(uids, PATIENCE)
     observations = observer.observations()
@@ -72,7 +72,7 @@ def _wait(observer: Observer, submissions: Sequence[Submission]) -> int:
 
 
 def _floor(deployment: Deployment, waiting: Fleet) -> float:
-    """CSRs per second with the four calls alone."""
+    """Returns CSRs per second with only the four calls."""
     certificate = base64.b64encode(deployment.certificate_authority.read_bytes()).decode()
     names = [submission.name for submission in waiting.submit()]
     started = time.monotonic()
