@@ -1,7 +1,7 @@
-"""Limits the requests that one process works on at a time: one for each CSR, and a share for each cluster.
+"""Limits the concurrent requests of one process: one per CSR, and a share per cluster.
 
-A request waits for its cluster's API server for seconds. Without a share, a cluster whose API server hangs, or whose
-exporter sends without end, would hold every thread of the process, and the other clusters' pods would wait for it.
+A request waits for its cluster's API server for seconds. Without shares, a cluster with a hanging API server, or an
+exporter that sends without end, would occupy all threads of the process, and other clusters' pods would wait.
 """
 
 import threading
@@ -13,14 +13,14 @@ from csr_signer.errors import ConcurrencyLimitError
 
 
 class ConcurrencyLimiter:
-    """Admits a request or turns it away at once: a request that waited here would hold its thread."""
+    """Admits or refuses a request at once, because a waiting request would occupy its thread."""
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
         """Divides the process among its clusters. A process that serves one cluster has no limit.
 
         Args:
-            clusters: how many the process serves.
-            concurrency: how many requests it serves at a time.
+            clusters: number of clusters that the process serves.
+            concurrency: number of concurrent requests that it serves.
         """
         self._share = max(1, concurrency // clusters) if clusters > 1 else None
         self._guard = threading.Lock()
@@ -29,12 +29,12 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def admit(self, cluster: str, uid: str) -> Iterator[bool]:
-        """Holds one of the cluster's places; gives False where another request for the same CSR is in flight.
+        """Occupies one of the cluster's places; yields False if another request for the same CSR is in flight.
 
-        A uid is unique within its cluster only: an owner of another cluster can choose the same one.
+        A uid is unique only within its cluster: the owner of another cluster can choose the same uid.
 
         Raises:
-            ConcurrencyLimitError: the cluster's requests in flight are its whole share.
+            ConcurrencyLimitError: the cluster already uses its whole share.
         """
         admitted = self._enter(cluster, uid)
         try:

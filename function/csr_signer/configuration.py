@@ -1,7 +1,7 @@
-"""The configuration document: everything that a deployment decides, in one file that Terraform renders.
+"""The configuration document: all settings of a deployment, in one file that Terraform renders.
 
-No secret is in it. `load` gives values or one `ConfigurationError` that names the key, what was got and what is
-allowed. Paths in the document are relative to its folder.
+It contains no secret. `load` returns checked values, or raises one `ConfigurationError` with the key, the value and the
+rule. Paths in the document are relative to its folder.
 """
 
 import dataclasses
@@ -40,9 +40,9 @@ SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1
 LAST_PORT: Final = 65535
 LONGEST_DEFERRAL: Final = timedelta(hours=1)
 RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
-# Google's own front ends: only these get a Google access token, and only these need no pinned CA.
+# Google's own front ends. Only they get a Google access token, and only they need no pinned CA.
 _GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
-# Where a GKE control plane's private address can lie: RFC 1918 and RFC 6598.
+# The possible private addresses of a GKE control plane: RFC 1918 and RFC 6598.
 _PRIVATE_NETWORKS: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.-]+\.iam\.gserviceaccount\.com")
 KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
@@ -56,8 +56,8 @@ class GoogleAccessToken:
     Attributes:
         service_account: email of the account. It needs the right to reach the cluster and must have none on keys: a
             thief can use the token at every Google API.
-        private_endpoint: true: `server` is the private address of a GKE control plane. The function cannot see whose
-            address it is.
+        private_endpoint: whether `server` is the private address of a GKE control plane. The function cannot verify
+            the owner of the address.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -69,7 +69,7 @@ class GoogleAccessToken:
 class GoogleIdToken:
     """An ID token of the function's service account, for API servers that trust Google as issuer.
 
-    The token is good for its audience alone. No Google API accepts it, so it needs no account of its own.
+    The token is valid only for its audience. No Google API accepts it, so it needs no separate account.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -78,12 +78,12 @@ class GoogleIdToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """How the function proves itself to the API server: exactly one of these.
+    """The function's authentication at the API server: exactly one of these.
 
     Attributes:
         google_access_token: an access token of another service account (GKE, Connect Gateway).
-        google_id_token: an ID token for an audience of its own.
-        kubeconfig: a file, for development; it names server and CA too.
+        google_id_token: an ID token for its own audience.
+        kubeconfig: a kubeconfig file for development, with server and CA.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -97,15 +97,15 @@ class ClusterConfiguration:
     """One cluster.
 
     Attributes:
-        source: what the source of its events must be.
-        authentication: how the function proves itself.
+        source: the source of its events.
+        authentication: the function's authentication.
         server: https URL of the API server; absent only with a kubeconfig.
-        certificate_authority: PEM file of the API server's CA; absent: the system's roots, for Google's hosts alone.
-        cluster_domain: of service names.
-        invokers: emails that Cloud Run must have verified in the caller; empty: all that may invoke the function.
-        address_ranges: networks in which all addresses of its pods and nodes lie; empty: anywhere.
-        credential_id: `waived` for Kubernetes before 1.32, whose tokens do not name themselves yet.
-        shared_trust_domain: the same CA may serve another cluster that says so too.
+        certificate_authority: PEM file of the API server's CA; absent: the system's roots, only for Google's hosts.
+        cluster_domain: the domain of service names.
+        invokers: emails of the allowed callers, verified by Cloud Run; empty: all callers that may invoke the function.
+        address_ranges: networks of all its pods' and nodes' addresses; empty: all addresses.
+        credential_id: `waived` for Kubernetes before 1.32, whose tokens have no credential ID.
+        shared_trust_domain: whether the cluster may share its CA with other clusters that also allow it.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -122,12 +122,12 @@ class ClusterConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileReference:
-    """A shipped profile, or a file beside the document, and what of it this cluster uses.
+    """A shipped profile or a file in the document's folder, with the release and namespaces of this cluster.
 
     Attributes:
-        name: of a shipped profile, or a file's name.
-        release: of the software in the cluster.
-        namespaces: the only ones whose service accounts are honoured; empty: all that the release uses.
+        name: name of a shipped profile or of a file.
+        release: release of the software in the cluster.
+        namespaces: the only namespaces with allowed service accounts; empty: all namespaces of the release.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -138,14 +138,14 @@ class ProfileReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfiguration:
-    """An issuing CA: `csr_signer.ca.issuer.load` says what each must be; certificates are file names here.
+    """An issuing CA; certificates are file names here. `csr_signer.ca.issuer.load` has the rules.
 
     Attributes:
         key_version: full resource name of the CryptoKeyVersion.
         certificate: PEM file: the issuing CA first, then its chain.
-        trust_bundle: PEM file: what relying parties trust.
-        protection_level: the least that is accepted of the key.
-        signature_hash: for a raw RSA key, which fixes no hash of its own; an error for every other.
+        trust_bundle: PEM file of the CAs that relying parties trust.
+        protection_level: the key's lowest allowed protection level.
+        signature_hash: the hash for a raw RSA key, which has no fixed hash; an error for every other key.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -163,11 +163,11 @@ class SignerConfiguration:
     Attributes:
         cluster: its key under `clusters`.
         signer_name: `spec.signerName`.
-        profile: what requests are judged by.
-        issuer: who signs.
-        approve: false where another approver decides and the function only signs.
-        lifetime: the most that a request may name, at most the profile's maximum; absent: the profile's maximum.
-        deferral_limit: CSR age at which what is still missing is refused.
+        profile: the profile that judges requests.
+        issuer: the issuing CA.
+        approve: false if another approver decides and the function only signs.
+        lifetime: the longest lifetime that a request may ask for, within the profile's maximum; absent: that maximum.
+        deferral_limit: CSR age at which a deferral becomes a refusal.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -182,7 +182,7 @@ class SignerConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsConfiguration:
-    """How to reach Cloud KMS; absent: its public endpoint.
+    """The endpoint of Cloud KMS; absent: its public endpoint.
 
     Attributes:
         endpoint: another TLS endpoint, for example a regional one or Private Service Connect.
@@ -196,7 +196,7 @@ class KmsConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The document as written."""
+    """The document before its references are loaded."""
 
     __pydantic_config__: ClassVar = STRICT
     clusters: Mapping[str, ClusterConfiguration]
@@ -206,12 +206,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The document with everything that it names, checked.
+    """The checked document with its profiles and issuers.
 
     Attributes:
-        clusters: by key; their file names are absolute.
-        signers: by cluster key and signerName.
-        kms: how to reach Cloud KMS.
+        clusters: clusters by key, with absolute file names.
+        signers: signers by cluster key and signerName.
+        kms: the endpoint of Cloud KMS.
     """
 
     clusters: Mapping[str, ClusterConfiguration]
@@ -223,7 +223,7 @@ def load(path: Path) -> Configuration:
     """Reads and checks a configuration document.
 
     Raises:
-        ConfigurationError: names the field, and what it must be.
+        ConfigurationError: the message names the field and the rule.
     """
     document = read(Document, path)
     folder = path.parent
@@ -263,7 +263,7 @@ def load(path: Path) -> Configuration:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Tells whether HOST:PORT never leaves this machine."""
+    """Tells whether HOST:PORT is on the loopback address."""
     return bool(_LOOPBACK.fullmatch(endpoint)) and int(endpoint.rpartition(":")[2]) <= LAST_PORT
 
 
@@ -309,10 +309,10 @@ def _server_violations(cluster: ClusterConfiguration) -> Iterator[str]:
 
 
 def _host(server: str) -> str | None:
-    """Returns the host of an https URL; None where it is no such URL, or has more than host, port and path."""
+    """Returns the host of an https URL; None for other text, or if the URL has more than host, port and path."""
     try:
         url = urlsplit(server)
-        port = url.port  # raises where it is no port
+        port = url.port  # raises for an invalid port
     except ValueError:
         return None
     if url.scheme != "https" or port == 0 or url.query or url.fragment or url.username is not None:
@@ -412,7 +412,7 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
 
 
 def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
-    """Returns the profile's DNS names, with any name in place of a requester's."""
+    """Returns the profile's DNS names, with example values for placeholders."""
     return [
         PLACEHOLDER.sub(lambda hole: cluster_domain if hole[0] == "{cluster_domain}" else "any", rule.name)
         for row in rows.components
@@ -421,7 +421,7 @@ def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
 
 
 def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Profile, ca: Issuer) -> str:
-    """Returns SHA-256 over everything in the configuration that a certificate follows from, without file names."""
+    """Returns the SHA-256 of all settings that affect a certificate, without file names."""
     fingerprints = [
         [certificate.fingerprint(hashes.SHA256()).hex() for certificate in group]
         for group in (ca.certificates, ca.trust_bundle)
@@ -443,7 +443,10 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
 def _refuse_shared_keys(
     clusters: Mapping[str, ClusterConfiguration], signers: Mapping[tuple[str, str], Signer]
 ) -> None:
-    """Refuses clusters with one CA: Calico trusts CA and name, so an owner of one could pose in the other."""
+    """Refuses clusters that share a CA.
+
+    Calico trusts CA and name, so an owner of one cluster could impersonate the other's components.
+    """
     owners: dict[object, str] = {}
     for (cluster, _), signer in signers.items():
         for secret in (signer.issuer.key_version, *signer.issuer.public_keys):
@@ -471,11 +474,11 @@ def _resolve(key: str, cluster: ClusterConfiguration, folder: Path) -> ClusterCo
 def _file(key: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
         message = field_error.invalid(key, path.name, f"must be a file that can be read: {_why(error)}")
         raise ConfigurationError(message) from error
 
 
 def _why(error: OSError | ValueError) -> str:
-    """Returns the reason without the path, which says where the function's files lie."""
+    """Returns the reason without the path, which would reveal the location of the function's files."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

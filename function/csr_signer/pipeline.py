@@ -1,4 +1,4 @@
-"""The way of one CSR, top to bottom: the only module that knows the order of the steps.
+"""Processes one CSR, from top to bottom: only this module knows the order of the steps.
 
  1 receive   cloud_event   HTTP request -> RequestReference
  2 read      cluster       the CSR as it is now, or gone
@@ -12,7 +12,7 @@
 10 write     cluster       the certificate into status
 11 record    audit         the outcome
 
-I/O happens behind three ports that are passed in: `Cluster`, `Key` and `Audit`.
+Three ports do all I/O: `Cluster`, `Key` and `Audit`. The caller passes them in.
 """
 
 import re
@@ -46,15 +46,15 @@ from csr_signer.request import pkcs10
 from csr_signer.violation import describe
 
 FRESH_SECONDS: Final = 5.0
-"""How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
+"""The maximum age of an attestation when the function uses the key, because the pod may be gone."""
 ATTEMPTS: Final = 2
-"""How often a CSR is read and judged before an event is deferred because the CSR keeps changing."""
+"""The number of attempts to read and judge a CSR that keeps changing, before a deferral."""
 
 _EVIDENCE: Final = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
 
 class Cluster(Protocol):
-    """The API server of one cluster; `client.KubernetesCluster` is the real one and says what each call means."""
+    """The port to one cluster's API server; `client.KubernetesCluster` implements and documents it."""
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
@@ -75,7 +75,7 @@ class Cluster(Protocol):
 
 
 class Key(Protocol):
-    """One key version; `kms.key.CloudKmsKey` is the real one and says what each call checks."""
+    """The port to one key version; `kms.key.CloudKmsKey` implements and documents it."""
 
     def public_key(self) -> KmsPublicKey: ...  # noqa: D102
     def sign(  # noqa: D102
@@ -85,14 +85,14 @@ class Key(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """Brings a reference to its outcome.
+    """Processes references.
 
     Attributes:
-        clusters: the API servers, by the clusters' keys in the configuration.
-        signers: by the cluster's key and signerName.
-        keys: of the signers, by the same.
-        audit: where intents and outcomes are recorded.
-        limiter: shared by all threads of the process.
+        clusters: the API servers by cluster key.
+        signers: the signers by cluster key and signerName.
+        keys: the signers' keys by cluster key and signerName.
+        audit: records intents and outcomes.
+        limiter: the limiter, which all threads of the process share.
         clock: seconds of a monotonic clock.
     """
 
@@ -104,10 +104,10 @@ class Pipeline:
     clock: Callable[[], float] = time.monotonic
 
     def process(self, reference: RequestReference, now: datetime) -> Outcome:
-        """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
+        """Returns the outcome of a reference; after a write conflict, reads and judges the CSR once more.
 
         Raises:
-            SignerError: a fault; the CSR is as it was, or approved and not yet issued.
+            SignerError: a fault; the CSR is unchanged, or approved but not issued.
         """
         trail = AuditTrail(
             audit=self.audit,
@@ -125,35 +125,35 @@ class Pipeline:
                     continue
             return _defer(trail, "conflict", 1)
 
-    def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can end the way
-        """Runs the eleven steps; each takes what the one before it made."""
-        # 1. Receive: `cloud_event.receive` made the reference, which says only which CSR; the API server says the rest.
+    def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
+        """Runs the eleven steps; each uses the result of the previous step."""
+        # 1. Receive: `cloud_event.receive` made the reference, which only identifies the CSR.
         cluster = self.clusters[reference.cluster]
 
-        # 2. Read the CSR, because the event may be old and only what the API server stores now counts.
+        # 2. Read the CSR, because the event may be old, and only the API server's current state counts.
         csr = cluster.get_csr(reference.name)
         if csr is None:
             return _ignore(trail, IgnoreReason.GONE)
 
-        # 3. Triage the CSR before anything in it is parsed: a CSR of another signer is neither parsed nor written to.
+        # 3. Triage the CSR before parsing it: the function neither parses nor writes CSRs of other signers.
         signer = self.signers.get((reference.cluster, csr.signer_name))
         if signer is None:
             return _ignore(trail, IgnoreReason.OTHER_SIGNER)
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
-        if reason is IgnoreReason.GONE:  # another object has the name now, and nothing of that is recorded
+        if reason is IgnoreReason.GONE:  # another object has the name now, and the records must not describe it
             return _ignore(trail, reason)
         trail = trail.about(csr_facts(csr, signer) | {"decided_at": now.isoformat()}, created=csr.created)
         if reason is not None:
             return _ignore_issued(trail, csr, signer) if reason is IgnoreReason.ISSUED else _ignore(trail, reason)
 
-        # 4. Parse the CertificationRequest; if it cannot be parsed, the violation is a value that step 6 reports.
+        # 4. Parse the CertificationRequest; if that fails, step 6 reports the violation.
         request = pkcs10.parse(csr.request)
 
-        # 5. Attest the pod behind the requester from what the API server recorded, never from what the requester wrote.
+        # 5. Attest the pod behind the requester from the API server's records, never from the requester's text.
         attested_at = self.clock()
         attested = _attest(csr, signer, cluster)
 
-        # 6. Decide, as a pure function of what was read; a refusal names every violation at once.
+        # 6. Decide with a pure function; a refusal names every violation at once.
         decision = decide(csr=csr, request=request, attestation=attested, signer=signer, now=now)
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
@@ -171,8 +171,8 @@ class Pipeline:
             facts = attestation_facts(attested) | certificate_facts(decision, tbs, signer.issuer.key_version)
             facts |= _superseded(csr, tbs)
 
-            # 8. Approve, unless another approver has: the evidence is in etcd and in the cluster's own audit log before
-            # the key is used.
+            # 8. Approve, unless another approver has, so that etcd and the cluster's audit log have the evidence before
+            # the function uses the key.
             self._expect_fresh(attested_at)
             approved: CertificateSigningRequest | None = csr
             if APPROVED not in csr.conditions:
@@ -191,10 +191,10 @@ class Pipeline:
                 issued = certificate.assemble(tbs, signature.value, signer.issuer, algorithm)
                 facts["certificate_sha256"] = issued.sha256
 
-                # 10. Write the certificate into the status; the API server lets it be written once.
+                # 10. Write the certificate into the status; the API server accepts only one.
                 written = cluster.write_certificate(approved, issued.pem)
 
-            # 11. Record the outcome, after the write, because only a certificate in the status is issued.
+            # 11. Record the outcome after the write, because a certificate counts as issued only in the status.
             if written is None:
                 trail.record("abandoned", "INFO", "the CSR is gone; the function discarded its certificate", facts)
                 return Ignored(reason=IgnoreReason.GONE)
@@ -202,10 +202,10 @@ class Pipeline:
             return Issued(tbs_sha256=tbs.sha256)
 
     def _expect_fresh(self, attested_at: float) -> None:
-        """Refuses to act on an old attestation: the pod may be gone by now.
+        """Refuses an old attestation, because the pod may be gone.
 
         Raises:
-            ConflictError: `process` reads and judges everything again.
+            ConflictError: the attestation is old; `process` then reads and judges the CSR again.
         """
         age = self.clock() - attested_at
         if age > FRESH_SECONDS:
@@ -213,9 +213,9 @@ class Pipeline:
 
     @contextmanager
     def _confined_to_signer(self, cluster: str) -> Iterator[None]:
-        """Confines a fault of one signer's key, CA or right to the item, if the cluster has other signers.
+        """Limits a fault of one signer's key, CA or right to the item, if the cluster has other signers.
 
-        A ConfigurationError is answered 503, which would hold up the events of every signer.
+        The answer to a ConfigurationError is 503, which would delay the events of all signers.
         """
         try:
             yield
@@ -226,18 +226,18 @@ class Pipeline:
 
 
 def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
-    """Attests the requester's pod; reads its node only where the node's addresses are certified."""
+    """Attests the requester's pod; reads its node only if the profile certifies the node's addresses."""
     identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)
     rows = signer.profile.rows_of(identity.namespace, identity.service_account)
     if not rows:
-        # `decide` refuses it for that. Its pod is not read: the function may read pods of the profile's namespaces
-        # only, and a forbidden read is an operator's fault, for which everybody would have to wait.
+        # `decide` refuses this requester. The pipeline does not read its pod: the function may read pods only in the
+        # profile's namespaces, and would treat a forbidden read as the operator's fault, which delays all CSRs.
         return Attestation(identity=identity, pod=None, violations=())
     pod, node = cluster.get_pod(identity), None
     if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
-        # A pod that is not scheduled has no node; without a name the call would list all nodes, which is forbidden.
+        # A pod that is not scheduled has no node. Without a name, the call would list all nodes, which RBAC forbids.
         node = (cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
     return attestation.attest(identity, pod, node)
 
@@ -251,16 +251,16 @@ def _refuse(
     cluster: Cluster,
     now: datetime,
 ) -> Outcome:
-    """Denies the CSR, or fails it if it is Approved: Approved cannot be taken back and excludes Denied.
+    """Denies the CSR, or fails it if it is Approved, because Approved is permanent and excludes Denied.
 
-    The pod is told first: once the condition is written, the CSR is never processed again, even if the answer to the
+    The Event comes first: after the condition, the function never processes the CSR again, even if the answer to the
     write is lost.
     """
     message = describe(refusal.violations)
     if attested.pod is not None and attested.identity is not None:
         try:
             cluster.report_on_pod(attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now)
-        except SignerError as error:  # the refusal stands; only its note is missing
+        except SignerError as error:  # the refusal is valid without the Event
             trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
     write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
     if write(csr, refusal.reason, message) is None:
@@ -274,7 +274,7 @@ def _refuse(
 def _defer(
     trail: AuditTrail, reason: str, retry_after: int, facts: Mapping[str, object] = MappingProxyType({})
 ) -> Deferred:
-    """Leaves the CSR as it is; the exporter sends this event again."""
+    """Leaves the CSR unchanged; the exporter resends the event."""
     trail.record("deferred", "INFO", f"deferred: {reason}", {"reason": reason, **facts})
     return Deferred(reason=reason, retry_after=retry_after)
 
@@ -285,7 +285,7 @@ def _ignore(trail: AuditTrail, reason: IgnoreReason) -> Ignored:
 
 
 def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Signer) -> Ignored:
-    """Ignores a CSR that has its certificate; one that this issuer did not sign for its key is worth an alarm."""
+    """Ignores a CSR with a certificate; an alert follows if this issuer did not sign it for the CSR's key."""
     reason = IgnoreReason.ISSUED
     present = signer.issuer.issued(csr.certificate)
     if present is None or not certificate.is_for(present, pkcs10.parse(csr.request)):
@@ -299,7 +299,7 @@ def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Si
 
 @contextmanager
 def _accounting_for(trail: AuditTrail, facts: Mapping[str, object]) -> Iterator[None]:
-    """Records the end of an intent if signing or writing fails: its hash, and how often KMS was asked."""
+    """Records the outcome of an intent if signing or writing fails, with its hash and the number of requests to KMS."""
     try:
         yield
     except Exception as error:
@@ -312,7 +312,7 @@ def _accounting_for(trail: AuditTrail, facts: Mapping[str, object]) -> Iterator[
 
 
 def _superseded(csr: CertificateSigningRequest, tbs: TBSCertificate) -> dict[str, object]:
-    """Returns the hash that an earlier configuration approved, where this one builds another: evidence, never input."""
+    """Returns the hash that an earlier configuration approved, if this one differs; it is only evidence."""
     earlier = _EVIDENCE.search(csr.approval)
     if earlier is None or earlier[1] == tbs.sha256:
         return {}

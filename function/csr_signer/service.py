@@ -29,9 +29,9 @@ from csr_signer.policy.signer import Signer
 from csr_signer.single_flight import SingleFlight
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
-"""Environment variable that names the configuration document."""
+"""The environment variable with the path of the configuration document."""
 THREADS: Final = "THREADS"
-"""Environment variable of functions-framework: how many requests a process serves at a time."""
+"""functions-framework's environment variable with the number of concurrent requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +43,10 @@ class Loaded:
 
 
 def load(audit: Audit) -> Loaded:
-    """Reads the configuration document that the environment names, and connects the pipeline to what it names.
+    """Loads the configuration document that the environment names, and connects the pipeline.
 
     Raises:
-        ConfigurationError: the variable is missing, or the document is not right.
+        ConfigurationError: the variable is missing, or the document is wrong.
     """
     path = os.environ.get(CONFIGURATION, "")
     if not path:
@@ -74,7 +74,7 @@ def load(audit: Audit) -> Loaded:
 
 
 def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now: datetime) -> None:
-    """Records every CA that must be rotated, so that alerting can tell the operator in time.
+    """Records every CA that needs rotation, so that an alert reaches the operator in time.
 
     Raises:
         UnavailableError: a record could not be written.
@@ -96,18 +96,18 @@ def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now
 
 
 class OnceADay:
-    """Does something with the first request of each day (UTC); what fails is tried again with the next request."""
+    """Runs an action at the first request of each day (UTC); after a failure, the next request runs it again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._day: date | None = None
 
     def run(self, day: date, action: Callable[[], None]) -> None:
-        """Runs the action unless it was done on that day, or another thread is at it."""
+        """Runs the action, unless it already ran on that day or another thread runs it."""
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self._day is None or day > self._day:  # a request that was held up over midnight is no new day
+            if self._day is None or day > self._day:  # a request that was delayed past midnight is no new day
                 with contextlib.suppress(SignerError):
                     action()
                     self._day = day
@@ -118,8 +118,8 @@ class OnceADay:
 class Service:
     """One process: loads its configuration at the first request, and answers every request.
 
-    If the configuration is not right, the next request loads it again, so that a start while permissions still
-    propagate does not fail for good. It is never loaded at import.
+    If loading fails, the next request loads the configuration again, because permissions may still be propagating. The
+    configuration is never loaded at import.
     """
 
     def __init__(self, audit: Audit) -> None:
@@ -129,7 +129,7 @@ class Service:
         self._daily = OnceADay()
 
     def respond(self, request: Request) -> Response:
-        """Answers any request; every fault is one record and one answer."""
+        """Answers a request; every fault leads to one record and one answer."""
         reference: RequestReference | None = None
         try:
             loaded = self._loaded or self._loading.get(self._load)
@@ -139,7 +139,7 @@ class Service:
             return cloud_event.answer(loaded.pipeline.process(reference, now))
         except SignerError as error:
             return self._fault(error, reference)
-        except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
+        except Exception as error:  # noqa: BLE001 - every request needs a record and an answer
             return self._fault(_unexpected(error), reference)
 
     def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
@@ -168,12 +168,12 @@ class Service:
 
 
 def concurrency() -> int:
-    """Returns how many requests functions-framework serves at a time, by its own rule (`GunicornApplication`)."""
+    """Returns functions-framework's number of concurrent requests, by its own rule (`GunicornApplication`)."""
     return int(os.environ.get(THREADS, (os.cpu_count() or 1) * 4))
 
 
 def _unexpected(error: Exception) -> ItemError:
-    """Returns a fault of ours: its kind and place, without its text, which may be a requester's."""
+    """Returns a fault of this program: its kind and place, without its text, which may come from a requester."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
     return ItemError(f"unexpected {type(error).__name__} at {places}")

@@ -1,6 +1,6 @@
-"""One fetch at a time for many threads: threads that come meanwhile get its result, or its failure.
+"""Runs one fetch at a time for many threads: other threads wait for it, and get its result or its failure.
 
-A lock held over a network call would let waits add up: the tenth thread would wait ten timeouts.
+With a lock around a network call, waits would add up: the tenth thread would wait for ten timeouts.
 """
 
 import threading
@@ -19,10 +19,10 @@ class SingleFlight(Generic[T]):
         self._running: Future[T] | None = None
 
     def get(self, fetch: Callable[[], T]) -> T:
-        """Returns the result of a fetch: this one, or the one that runs already.
+        """Returns the result of this fetch, or of one that already runs.
 
         Args:
-            fetch: bounded in time by itself.
+            fetch: the fetch, which must have its own time limit.
 
         Raises:
             Exception: the fetch raised it.
@@ -33,7 +33,7 @@ class SingleFlight(Generic[T]):
         if mine:
             try:
                 running.set_result(fetch())
-            except BaseException as error:  # noqa: BLE001 - every waiter must learn of it; `result` raises it here too
+            except BaseException as error:  # noqa: BLE001 - all waiting threads must get it; `result` raises it here too
                 running.set_exception(error)
             finally:
                 with self._guard:

@@ -46,20 +46,22 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    drain_parser = commands.add_parser("drain", help="certificates per second, beside the floor")
-    drain_parser.add_argument("--workers", type=int, default=1, help="processes of the function (default: 1)")
-    waiting_parser = commands.add_parser("waiting", help="the exporter's memory while CSRs wait")
-    waiting_parser.add_argument("--megabytes", action="store_true", help="each of more than a megabyte")
-    latency_parser = commands.add_parser("latency", help="a CSR's creation to its event, one by one")
-    poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
+    drain_parser = commands.add_parser("drain", help="measure certificates per second, and the floor")
+    drain_parser.add_argument("--workers", type=int, default=1, help="number of the function's processes (default: 1)")
+    waiting_parser = commands.add_parser("waiting", help="measure the exporter's memory while CSRs wait")
+    waiting_parser.add_argument("--megabytes", action="store_true", help="use CSRs of more than a megabyte")
+    latency_parser = commands.add_parser("latency", help="measure the time from a CSR's creation to its event")
+    poison_parser = commands.add_parser("poison", help="measure how much hostile CSRs delay 24 honest pods")
     plane = poison_parser.add_mutually_exclusive_group()
-    plane.add_argument("--guards", action="store_true", help="with the admission policies in force")
+    plane.add_argument("--guards", action="store_true", help="enforce the admission policies")
     for command in (drain_parser, poison_parser):
-        command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
+        command.add_argument(
+            "--kms-latency-ms", type=float, default=30.0, help="latency of the KMS double (default: 30)"
+        )
     for command in (drain_parser, waiting_parser, latency_parser):
-        command.add_argument("count", type=_count, help="how many CSRs")
+        command.add_argument("count", type=_count, help="number of CSRs")
     for where in (drain_parser, waiting_parser, latency_parser, plane):
-        where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
+        where.add_argument("--embedded", action="store_true", help="use the API double instead of kube-apiserver")
     return parser
 
 
@@ -80,7 +82,7 @@ def _plane(settings: Settings) -> Literal["the API double", "kube-apiserver"]:
 def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 20_000:  # noqa: PLR2004 - a bench on one machine
-        raise argparse.ArgumentTypeError(f"got {number}, allowed are 1 to 20000")
+        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to 20000")
     return number
 
 

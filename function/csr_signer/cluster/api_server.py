@@ -1,8 +1,8 @@
 """One API server: HTTP exchanges in bounded time and size, and the probes that tell a global fault from an item's.
 
-A probe asks the API server something that names no CSR, pod, node or Event. No requester can influence its answer.
-The kubernetes package's `ApiClient` does the HTTP. Its generated API classes are not loaded: they cost a second at
-start and validate what the API server has validated.
+A probe is a request that names no CSR, pod, node or Event, so no requester can influence its answer. The kubernetes
+package's `ApiClient` sends the HTTP requests. This module does not load its generated API classes, which cost a second
+at start and only repeat the API server's validation.
 """
 
 import json
@@ -26,7 +26,7 @@ from csr_signer.violation import quote
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes each `<`, `>` and `&` as six."""
+"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes `<`, `>` and `&` as six bytes each."""
 _PIECE: Final = 64 * 1024
 _LONGEST_RETRY_AFTER: Final = 60
 _TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -34,11 +34,11 @@ _TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPSt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long an exchange may take, in seconds.
+    """Time limits of an exchange in seconds.
 
     Attributes:
-        connect, read: to connect, and to wait for the next bytes.
-        whole: until the answer is complete.
+        connect, read: for the connection, and for the next bytes.
+        whole: for the complete answer.
     """
 
     connect: float
@@ -47,9 +47,9 @@ class Patience:
 
 
 OF_ITEM: Final = Patience(connect=3.0, read=8.0, whole=12.0)
-"""Far below the 90 s that Calico's client waits in all."""
+"""Far below the 90 s after which Calico's client gives up."""
 OF_PROBE: Final = Patience(connect=2.0, read=3.0, whole=4.0)
-"""A probe follows a call that may have taken its time already."""
+"""Short, because the failed call before a probe may have taken long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,8 @@ class Answer:
 
     Attributes:
         status: of HTTP.
-        body: as it came.
-        retry_after: seconds that the API server asks for, at most a minute; None where it asks for nothing.
+        body: the bytes of the body.
+        retry_after: the API server's Retry-After in seconds, at most a minute; None without one.
     """
 
     status: int
@@ -68,16 +68,16 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Tells whether HTTP calls it a success."""
+        """Tells whether the status is a success (2xx)."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """An exchange that broke.
+    """An exchange without a complete answer.
 
     Attributes:
-        cause: holds nothing of the request or of the response.
+        cause: text without any part of the request or response.
         untrusted: the configured CA did not certify the server.
     """
 
@@ -91,8 +91,8 @@ class Status:
 
     Attributes:
         reason: machine-readable.
-        kind, name: of `details`, the object that the Status is about.
-        message: for people. It may repeat what a requester wrote: nothing is decided by it.
+        kind, name: the Status's object, from `details`.
+        message: for people. It may repeat a requester's text, so the function does not decide by it.
     """
 
     reason: str
@@ -102,7 +102,7 @@ class Status:
 
     @classmethod
     def of(cls, body: bytes) -> "Status | None":
-        """Reads a response's body; None where it is no Status, as from a load balancer."""
+        """Parses a response's body; None if it is no Status, for example from a load balancer."""
         try:
             api = json.loads(body)
             details = api.get("details") or {}
@@ -119,11 +119,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
-    """A right that the function needs whatever the item.
+    """A right that the function needs for every item.
 
     Attributes:
-        verb, group, resource, subresource: as RBAC names them.
-        names: of configured objects, of which one is enough; empty: the right is on all.
+        verb, group, resource, subresource: RBAC's names.
+        names: configured object names; the right on one of them is enough. Empty: the right is on all objects.
     """
 
     verb: str
@@ -138,10 +138,10 @@ class Right:
 
 
 class ApiServer:
-    """One API server, as the function.
+    """A connection to one API server.
 
     Args:
-        client: authenticated, without retries and redirects.
+        client: an authenticated client without retries and redirects.
     """
 
     def __init__(self, client: ApiClient) -> None:
@@ -162,12 +162,12 @@ class ApiServer:
         """Sends one HTTP request and reads its response.
 
         Args:
-            method: of HTTP.
-            path: with a placeholder for each name.
-            names: what the placeholders stand for, quoted here.
-            body: of the request.
-            media_type: of the body.
-            patience: how long it may take.
+            method: the HTTP method.
+            path: the path, with a placeholder for each name.
+            names: the names for the placeholders; this method quotes them.
+            body: the request's body.
+            media_type: the body's media type.
+            patience: the time limits.
 
         Raises:
             UnavailableError: there is no credential.
@@ -179,7 +179,8 @@ class ApiServer:
         deadline = time.monotonic() + patience.whole
         try:
             response = self._client.call_api(*serialized, _request_timeout=(patience.connect, patience.read))
-            # Read to its end: an unread response closes its connection, and the next call would pay for TLS.
+            # Reads to the end, because an unread response closes its connection, and the next call would need a TLS
+            # handshake.
             content = bytearray()
             for part in response.response.stream(_PIECE):
                 content += part
@@ -193,16 +194,16 @@ class ApiServer:
         return Answer(status=response.status, body=bytes(content), retry_after=_retry_after(response.headers))
 
     def confirm(self, rights: Sequence[Right] = ()) -> str:
-        """Makes sure that the API server serves the function; what failed then concerns one item alone.
+        """Checks that the API server serves the function; if it does, the failed call concerns only its item.
 
         Args:
-            rights: those that the failed call needs whatever its item, where the API server answered 403.
+            rights: the rights that the failed call needs for every item, if the API server answered 403.
 
         Returns:
-            The user that the API server sees, for a message.
+            The function's username at the API server, for a message.
 
         Raises:
-            ConfigurationError: a right, the credential or the CA is wrong.
+            ConfigurationError: a right is missing, or the credential or the CA is wrong.
             UnavailableError: the API server does not answer.
         """
         user = self._user.get(self._ask_user)
@@ -226,14 +227,15 @@ class ApiServer:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise ConfigurationError("API server: Unauthorized: it must accept the function's credential")
         if is_refusal(answer):
-            # The right to ask is missing, or the API server is older than this API: it still answers.
+            # The function lacks the right to this API, or the API server is too old for it. It answers, so it is
+            # available.
             return "an unknown user"
         raise UnavailableError(
             f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
         )
 
     def _lacks(self, right: Right) -> bool:
-        """Tells whether the API server denies the right for each name; what it does not answer is not confirmed."""
+        """Tells whether the API server denies the right for every name; without an answer, it does not."""
         return all(self._denies(right, name) for name in right.names or ("",))
 
     def _denies(self, right: Right, name: str) -> bool:
@@ -259,13 +261,13 @@ class ApiServer:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Tells whether the API server itself refuses the request, and will do so again."""
+    """Tells whether the API server itself refuses the request, and would refuse it again."""
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - HTTP's class of client errors
     return is_client_error and answer.status not in _TRANSIENT and Status.of(answer.body) is not None
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Looks for the TLS library's own exception: a text may hold a CSR's name."""
+    """Tells whether TLS verification failed, by the exception's type: its text may contain a CSR's name."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True

@@ -1,8 +1,8 @@
-"""The API server: the calls of one CSR's way, and what their answers mean.
+"""The API server: the calls for one CSR, and the meaning of their answers.
 
-Everything is read consistently (no resourceVersion), every write carries uid and resourceVersion, names are quoted, and
-an absent object is `None`. Whatever goes wrong with a call is its item's fault, unless a probe of `api_server`, which
-names no item, goes wrong as well: else one CSR could stop all others by its name or content.
+All reads are consistent (no resourceVersion), all writes have uid and resourceVersion, all names are quoted, and an
+absent object is `None`. A failed call counts as a fault of its item, unless a probe of `api_server` fails too:
+otherwise one CSR could stop all others by its name or content.
 """
 
 import base64
@@ -39,58 +39,59 @@ class KubernetesCluster:
     """One cluster's API server.
 
     Args:
-        client: authenticated, without retries and redirects.
+        client: an authenticated client without retries and redirects.
     """
 
     def __init__(self, client: ApiClient) -> None:
         self._api = ApiServer(client)
 
     def get_csr(self, name: str) -> CertificateSigningRequest | None:
-        """Reads the CSR of a name.
+        """Reads a CSR by name.
 
         Raises:
-            ItemError: the API server answers this call with a fault, but serves the function.
-            UnavailableError, ConfigurationError: it does not serve the function. All as of every call of this class.
+            ItemError: this call failed, but the API server serves the function.
+            UnavailableError, ConfigurationError: the API server does not serve the function. All calls of this class
+                raise the same errors.
         """
         answer = self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
         return self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
 
     def get_pod(self, identity: PodIdentity) -> Pod | None:
-        """Reads the pod of a namespace and name; whether it is the token's is `attest`'s question."""
+        """Reads a pod by namespace and name; `attest` checks whether it is the token's pod."""
         namespace, name = identity.namespace, identity.pod_name
-        # A right that is missing in one namespace concerns its pods alone, so it is not asked for.
+        # A right that is missing in one namespace concerns only its pods, so the probe does not check it.
         answer = self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
         return self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
 
     def get_node(self, name: str) -> Node | None:
-        """Reads a node, as the pod's spec names it."""
+        """Reads a node by the name in the pod's spec."""
         answer = self._call("GET", NODES, {"name": name}, kind="nodes")
         return self._read(answer, lambda body: Node.from_api(body, name=name))
 
     def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
-        """Adds Approved, to a CSR of a configured signerName. None: the CSR is gone.
+        """Adds Approved to a CSR of a configured signerName. None: the CSR is gone.
 
         Raises:
-            ConflictError: it was modified since it was read.
+            ConflictError: the CSR has changed since the function read it.
         """
         return self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
 
     def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
-        """Adds Denied; as `approve`."""
+        """Adds Denied; otherwise like `approve`."""
         return self._patch(csr, "approval", _with(csr, DENIED, reason, message))
 
     def fail(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
-        """Adds Failed; as `approve`."""
+        """Adds Failed; otherwise like `approve`."""
         return self._patch(csr, "status", _with(csr, FAILED, reason, message))
 
     def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
-        """Stores the certificate, which the API server lets be written once; as `approve`."""
+        """Writes the certificate, which the API server accepts once; otherwise like `approve`."""
         return self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
 
     def report_on_pod(self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime) -> None:
-        """Creates an Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
+        """Creates an Event on the pod for the operator, because Calico's client never reports a denial.
 
-        Its name follows from the CSR's uid, so that a repeated refusal is one Event.
+        Its name follows from the CSR's uid, so that a repeated refusal creates one Event.
         """
         suffix = hashlib.sha256(csr_uid.encode()).hexdigest()[:16]
         moment = f"{now:%Y-%m-%dT%H:%M:%SZ}"
@@ -121,15 +122,16 @@ class KubernetesCluster:
         try:
             self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
         except ConflictError:
-            return  # it was reported before
+            return  # the Event exists already
 
     def _patch(
         self, csr: CertificateSigningRequest, subresource: str, status: Mapping[str, Any]
     ) -> CertificateSigningRequest | None:
-        """Changes the status, and nothing else: a requester's metadata may hold bytes that JSON cannot carry.
+        """Changes only the status, because a requester's metadata may contain bytes that JSON cannot carry.
 
-        A PUT would replace these bytes by U+FFFD. kube-apiserver applies this kind of patch to the decoded object, and
-        keeps them. The resourceVersion makes it a conflict where anything changed, a CSR of another uid among it.
+        A PUT would replace these bytes with U+FFFD. kube-apiserver applies this kind of patch to the decoded object,
+        and keeps them. The resourceVersion causes a conflict if the object has changed, for example to a new CSR of the
+        name.
         """
         body = {"metadata": {"uid": csr.uid, "resourceVersion": csr.resource_version}, "status": status}
         answer = self._call(
@@ -152,15 +154,15 @@ class KubernetesCluster:
         kind: str = "",
         rights: Sequence[Right] = (),
     ) -> bytes | None:
-        """Makes one call about one item; None where the object is gone.
+        """Makes one call about one item; returns None if the object is gone.
 
         Args:
-            method: of HTTP.
-            path: with placeholders.
-            names: for the placeholders.
-            body: of the request.
-            kind: the resource, as a Status names it.
-            rights: those that the call needs whatever the item.
+            method: the HTTP method.
+            path: the path with placeholders.
+            names: the names for the placeholders.
+            body: the request's body.
+            kind: the resource's name in a Status.
+            rights: the rights that the call needs for every item.
         """
         where = f"API server: {method} {path}"
         media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
@@ -183,18 +185,18 @@ class KubernetesCluster:
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
     def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
-        """Parses the object in a successful response; None where it is gone."""
+        """Parses the object in a successful response; None if it is gone."""
         if body is None:
             return None
         try:
             return read(body)
-        except UnavailableError as error:  # a server in between may have made it up, of this item or of all
+        except UnavailableError as error:  # a server in between may have sent it, for this item or for all
             self._api.confirm()
             raise ItemUnavailableError(str(error)) from error
 
 
 def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:
-    """Returns the status with one more condition: a patch replaces the whole list."""
+    """Returns the status with one more condition, because a patch replaces the whole list."""
     condition = {"type": kind, "status": "True", "reason": reason, "message": message}
     return {"conditions": [*csr.stored_conditions, condition]}
 

@@ -1,7 +1,6 @@
-"""How the function proves itself to an API server, and the HTTP client that does so.
+"""The function's credentials for an API server, and its authenticated HTTP client.
 
-No redirects are followed and no proxies are taken from the environment: a token goes to the configured server or
-nowhere.
+The client follows no redirects and uses no proxies from the environment, so a token goes only to the configured server.
 """
 
 import json
@@ -23,24 +22,24 @@ from csr_signer.errors import ConfigurationError, UnavailableError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
-# GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE
-# sees the account's number instead of its email.
+# GKE documents no narrower scope than the first, so only the account's rights limit a token. Without the second scope,
+# GKE sees the account's number instead of its email.
 SCOPES: Final = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/userinfo.email",
 )
 CONNECTIONS: Final = 64
-# What reading a kubeconfig, or a CA file, raises where it is not right.
+# Exceptions for a wrong kubeconfig or CA file.
 _UNUSABLE: Final = (ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError)
 BEARER: Final = "BearerToken"
-"""Name of the client's authentication setting that puts a token into requests."""
+"""The client's authentication setting that adds a token to requests."""
 
 
 def api_client(cluster: ClusterConfiguration) -> ApiClient:
-    """Makes a client of one cluster's API server, as its configuration says.
+    """Makes a client for one cluster's API server from its configuration.
 
     Raises:
-        ConfigurationError: the kubeconfig or the CA cannot be used.
+        ConfigurationError: the kubeconfig or the CA is wrong.
     """
     settings = Configuration()
     ways = cluster.authentication
@@ -69,19 +68,20 @@ def _use_kubeconfig(settings: Configuration, path: str) -> None:
     if not settings.verify_ssl:
         raise ValueError("insecure-skip-tls-verify is not allowed")
     if not settings.cert_file and not settings.api_key.get(BEARER):
-        # Otherwise requests would be anonymous, and an object that an anonymous user cannot see looks absent.
+        # Without this check, requests would be anonymous, and an object that the anonymous user cannot read would look
+        # absent.
         raise ValueError("it must give a client certificate or a token")
 
 
 def _share_tls(client: ApiClient, settings: Configuration) -> None:
-    """Gives all connections one TLS context.
+    """Shares one TLS context between all connections.
 
-    urllib3 otherwise makes one for each, which reads the CA file again: 30 ms of CPU and a megabyte where that is the
-    system's roots, at the moment when a burst of requests opens all connections.
+    Otherwise urllib3 makes one per connection and reads the CA file each time. With the system's roots, that costs 30
+    ms of CPU and a megabyte, just when a burst of requests opens all connections.
     """
     context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-    # Python 3.13 began to refuse certificates without key identifiers, as older clusters have them; chain and host name
-    # are verified as before.
+    # Since Python 3.13, TLS refuses certificates without key identifiers, which older clusters have. Python still
+    # verifies chain and host name.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if settings.cert_file:
         context.load_cert_chain(settings.cert_file, settings.key_file)
@@ -102,11 +102,11 @@ class BearerToken:
         self._request = _short_request()
 
     def put(self, settings: Configuration) -> None:
-        """Puts the token into the settings, and fetches it first where it is missing or about to expire.
+        """Puts the token into the settings; fetches it first if it is missing or about to expire.
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
-            UnavailableError: the metadata server or IAM Credentials gives no token.
+            UnavailableError: the metadata server or IAM Credentials returned no token.
         """
         if not self._credentials.valid:
             self._fetch.get(self._refresh)
@@ -128,7 +128,7 @@ class BearerToken:
 
 
 def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
-    """Returns what IAM Credentials says where it denies the impersonation: google-auth hands its answer on as text."""
+    """Returns IAM Credentials' error if it denies the impersonation; google-auth passes the answer on as text."""
     try:
         said = json.loads(error.args[1])["error"]
         return str(said["message"]) if said["status"] == "PERMISSION_DENIED" else None
@@ -137,7 +137,7 @@ def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
 
 
 def _short_request() -> google_transport.Request:
-    """Makes the transport to the metadata server and IAM Credentials; a token takes several calls, each short."""
+    """Makes the transport to the metadata server and IAM Credentials, with a short time limit per call."""
     return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 
@@ -149,8 +149,8 @@ def _google_credentials(cluster: ClusterConfiguration) -> Credentials:
         )
     if ways.google_access_token is None:
         raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")
-    # The API server, and a thief of its traffic, hold this token: one of the function's own account would sign with the
-    # CA's key. Without the universe domain, the constructor would ask the metadata server.
+    # The API server, and a thief of its traffic, get this token; a token of the function's own account could sign with
+    # the CA key. Without the universe domain, the constructor would call the metadata server.
     return impersonated_credentials.Credentials(
         compute_engine.Credentials(universe_domain="googleapis.com"),
         target_principal=ways.google_access_token.service_account,

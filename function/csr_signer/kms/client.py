@@ -1,4 +1,4 @@
-"""The client library's connection to Cloud KMS: how it is made, and how a dead one is replaced."""
+"""Makes the client library's connection to Cloud KMS, and replaces a dead one."""
 
 import contextlib
 import threading
@@ -17,24 +17,24 @@ T = TypeVar("T")
 
 PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 _CHANNEL_OPTIONS: Final = (
-    # A proxy from the environment would see where our token goes, and may break a loopback double.
+    # A proxy from the environment would see our token's destination, and could break a double on the loopback address.
     ("grpc.enable_http_proxy", 0),
-    # After an outage gRPC would wait up to two minutes before it looks again; a pod waits 90 s in all.
+    # By default, gRPC waits up to two minutes before it reconnects, but a pod gives up after 90 s.
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # Otherwise a new client would be given the dead connection of the one that it replaces.
+    # Otherwise a new client would reuse the dead connection of the client that it replaces.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> kms_v1.KeyManagementServiceClient:
-    """Makes a client; nothing else does.
+    """Makes a client; all other code uses this function.
 
     Args:
-        endpoint: host name of another TLS endpoint; None: the public one.
+        endpoint: host name of another TLS endpoint; None: the public endpoint.
         unsafe_plaintext_endpoint: HOST:PORT of a double; the configuration allows only loopback addresses.
 
     Raises:
-        ConfigurationError: no credentials.
+        ConfigurationError: there are no credentials.
     """
     try:
         if unsafe_plaintext_endpoint is not None:
@@ -47,21 +47,21 @@ def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> k
         raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
 
 
-def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - handed on as the transport gives them
+def _secure_channel(host: str, **options: Any) -> grpc.Channel:  # noqa: ANN401 - the transport's own types
     options["options"] = [*(options.get("options") or ()), *_CHANNEL_OPTIONS]
     return KeyManagementServiceGrpcTransport.create_channel(host, **options)
 
 
 class Connection:
-    """A client that is replaced once a question to it had no answer in time.
+    """A client that replaces itself after a call without an answer in time.
 
-    Where the network forgets an established connection, its packets vanish and gRPC goes on using it for minutes.
+    If the network drops an established connection silently, gRPC continues to use it for minutes.
 
     Args:
-        make: a new client, as `connect` does.
+        make: makes a new client, like `connect`.
 
     Raises:
-        ConfigurationError: no credentials.
+        ConfigurationError: there are no credentials.
     """
 
     def __init__(self, make: Callable[[], kms_v1.KeyManagementServiceClient]) -> None:
@@ -82,7 +82,8 @@ class Connection:
         try:
             return question(client)
         except exceptions.DeadlineExceeded:
-            # The old client is not closed: others may be waiting for it, and each replaces only the one that it used.
+            # The old client stays open, because other threads may wait for it. Each thread replaces only the client
+            # that it used.
             with self._guard, contextlib.suppress(ConfigurationError):
                 self._client = self._make() if self._client is client else self._client
             raise

@@ -1,9 +1,9 @@
-"""The key: one CryptoKeyVersion of Cloud KMS, and every check of what it answers.
+"""The key: one CryptoKeyVersion of Cloud KMS, and all checks of its answers.
 
-Checked of each signature, before anything is done with it: the key version's name, that KMS saw the checksum of what
-was sent, the signature's checksum, the protection level (Google's data-integrity guidelines), and that it verifies with
-the public key that KMS gave; `issuance.certificate` then verifies it with the pinned CA key. A wrong answer is asked
-for once more; the time for all attempts is bounded far below the 90 s of Calico's client.
+For each signature, this module checks the key version's name, that KMS saw the request's checksum, the signature's
+checksum, and the protection level (Google's data-integrity guidelines). It also verifies the signature with KMS's
+public key; `issuance.certificate` then verifies it with the pinned CA key. After a wrong answer, it retries once. The
+time for all attempts is far below the 90 s of Calico's client.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
 _LONGEST_NAME: Final = 400
 _PURPOSE: Final = re.compile(r"csr-uid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-# DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
+# DER of DigestInfo up to the hash itself (RFC 8017 §9.2 note 1): a raw RSA key pads and signs a DigestInfo.
 _DIGEST_INFO: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
     "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
@@ -54,12 +54,12 @@ _DIGEST_INFO: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A signature that KMS made, its answer checked.
+    """A signature from a checked answer of KMS.
 
     Attributes:
         value: PKCS#1 v1.5 or DER of ECDSA-Sig-Value.
-        attempts: how often KMS was asked; each may stand in its audit log.
-        milliseconds: from first question to checked answer.
+        attempts: number of requests to KMS; its audit log may have each.
+        milliseconds: from the first request to the checked answer.
     """
 
     value: bytes
@@ -68,16 +68,16 @@ class Signature:
 
 
 class _WrongAnswerError(Exception):
-    """KMS answered what cannot be right."""
+    """KMS answered wrongly."""
 
 
 class CloudKmsKey:
-    """One key version. It signs cleared certificates and is not dressed up as a private key of a library.
+    """One key version. It signs linted bytes only, so it does not implement a library's private key interface.
 
     Args:
-        client: of Cloud KMS; a process that serves for long gives a `Connection`.
+        client: a client of Cloud KMS; a long-running process passes a `Connection`.
         key_version: full resource name.
-        protection_level: the least that is accepted of a signature.
+        protection_level: the lowest allowed protection level of a signature.
     """
 
     def __init__(
@@ -91,26 +91,26 @@ class CloudKmsKey:
         self._proved: KmsPublicKey | None = None
 
     def public_key(self) -> KmsPublicKey:
-        """Returns the public key, asked for once per process: GetPublicKey counts as a cryptographic request.
+        """Returns the public key. It calls GetPublicKey once per process, because it counts as a cryptographic request.
 
-        Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
-        it is asked for again after RECHECK_SECONDS.
+        Before a signature has verified with it, it may be another key's, with a valid checksum. Until then, this method
+        fetches it again after RECHECK_SECONDS.
 
         Raises:
-            ConfigurationError: the key version is disabled, destroyed, unknown or not ours to use.
-            UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
-            IntegrityError: KMS answers what cannot be right.
+            ConfigurationError: the key version is disabled, destroyed or unknown, or the function may not use it.
+            UnavailableError: KMS does not answer in time.
+            QuotaError: KMS's quota is exceeded.
+            IntegrityError: KMS answers wrongly.
         """
         return self._known() or self._fetch.get(self._fetch_public_key)
 
     def sign(self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey) -> Signature:
-        """Signs cleared bytes; nothing else is asked of KMS.
+        """Signs linted bytes.
 
         Args:
-            tbs: what `issuance.lint` cleared.
-            algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
-                DigestInfo.
-            public_key: what `issuer.confirm` was given; the signature must verify with it.
+            tbs: the bytes from `issuance.lint`.
+            algorithm: the algorithm from `issuer.confirm`. KMS gets the digest, or a DigestInfo for a raw key.
+            public_key: the public key that `issuer.confirm` checked; the signature must verify with it.
 
         Raises:
             As `public_key`.
@@ -120,7 +120,7 @@ class CloudKmsKey:
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
 
-        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
+        # KMS's audit log stores it (requestMetadata.requestAttributes.reason), so that every signature has a CSR.
         metadata = (("x-goog-request-reason", reason), *_trace(tbs))
 
         def question(timeout: float) -> bytes:
@@ -128,7 +128,7 @@ class CloudKmsKey:
             verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
             got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
             if not verified:
-                self._fetched = None  # whichever of the two is another key's, the next question is for both
+                self._fetched = None  # either the key or the signature is another key's, so the next call fetches both
             _require(verified, "signature", got, "one that verifies with the key version's public key")
             return signature
 
@@ -137,7 +137,7 @@ class CloudKmsKey:
         return Signature(value=value, attempts=attempts, milliseconds=round(1000 * (time.monotonic() - started)))
 
     def _known(self) -> KmsPublicKey | None:
-        fetched = self._fetched  # once: another thread may forget it
+        fetched = self._fetched  # read once, because another thread may reset it
         if self._proved is not None or fetched is None:
             return self._proved
         return fetched[0] if time.monotonic() - fetched[1] < RECHECK_SECONDS else None
@@ -148,7 +148,7 @@ class CloudKmsKey:
             return known
         key, _ = self._ask(self._get_public_key)
         self._fetched = key, time.monotonic()
-        return self._proved or key  # another thread may have proved its own meanwhile
+        return self._proved or key  # another thread may have verified its own key meanwhile
 
     def _get_public_key(self, timeout: float) -> KmsPublicKey:
         answer = _called(
@@ -165,7 +165,7 @@ class CloudKmsKey:
     def _asymmetric_sign(
         self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, timeout: float
     ) -> bytes:
-        # Each attempt computes the checksum again, so a refused one means corruption on the way.
+        # Each attempt computes the checksum again, so a refused checksum means corruption in transit.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         request = {
             "name": self.key_version,
@@ -187,7 +187,7 @@ class CloudKmsKey:
         _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
 
     def _ask(self, question: Callable[[float], T]) -> tuple[T, int]:
-        """Asks until there is a right answer, within the budget. Returns it and the number of attempts."""
+        """Calls KMS until it answers validly or the time is over; returns the answer and the number of attempts."""
         deadline = time.monotonic() + OVERALL_SECONDS
         had: Counter[str] = Counter()
         pause = FIRST_PAUSE
@@ -200,11 +200,11 @@ class CloudKmsKey:
                 if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
                     fault.attempts = had.total()
                     raise fault from error
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, protects nothing
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
-        """Returns the kind of a failure, how many of that kind end the question, and the fault that they are."""
+        """Returns the kind of a failure, the number of such failures that end the attempts, and their fault."""
         where = f"key version {self.key_version}"
         if isinstance(error, exceptions.GoogleAPICallError):
             ended = _status(error)
@@ -228,8 +228,8 @@ def _trace(tbs: TBSCertificate) -> Metadata:
 def _called(call: Callable[[], T]) -> T:
     """Returns the answer, or raises the status that ended the call.
 
-    The library reads a status's details before it raises the status, and raises something else where they are garbage,
-    or name another code: the status counts all the same.
+    The library parses a status's details before it raises the status. If they are malformed or have another code, it
+    raises another exception; the status still counts.
     """
     try:
         return call()
@@ -247,7 +247,7 @@ def _require(right: object, check: str, got: object, expected: object) -> None:
 
 
 def _require_checksum(field: str, got: int | None, content: bytes) -> None:
-    # A checksum of 0 is present and falsy: absence is None.
+    # A checksum of 0 is present but falsy, so this compares with None.
     expected = google_crc32c.value(content)
     _require(got is not None and got == expected, field, got, expected)
 
@@ -266,5 +266,5 @@ def _status(error: exceptions.GoogleAPICallError) -> Status:
 
 
 def _enum_name(value: object) -> str:
-    """Returns the name of an enumeration's value; for one that the library does not know, its number."""
+    """Returns the name of an enum's value, or its number if the library does not know it."""
     return getattr(value, "name", str(value))

@@ -69,7 +69,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
     fleet.enter()
     fleet.prepare()
     with Observer(deployment.api, signer_name) as observer:
-        view.stage(f"{options.pods} pods ask {signer_name} for certificates")
+        view.stage(f"{options.pods} pods request certificates from {signer_name}")
         _issue(fleet, observer, view)
         seen = observer.observations()
         submissions = fleet.submissions
@@ -78,7 +78,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
         ]
         view.stage(f"verifying {len(issued)} chains with openssl")
         wrong = violations(issued, deployment.certificate_authority, deployment.directory / "certificates")
-        view.stage("attackers ask, too")
+        view.stage("attackers file CSRs")
         attacks = _attack(deployment, observer)
     view.attacks(attacks)
     seconds, elapsed = durations(submissions, seen)
@@ -155,7 +155,7 @@ def _parts(options: Options) -> str:
 def _intentions(kubeconfig: Path) -> str:
     label = ", ".join(f"{key}={value}" for key, value in OURS.items())
     return (
-        f"in the cluster of {kubeconfig} this makes the namespaces calico-system, kms-csr-signer and tenant-a, with\n"
-        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, closed to the scheduler), pods on them\n"
-        f"and CSRs, all labelled {label}; it is removed at the end. What is there already is used and stays."
+        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a, with\n"
+        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable), pods on them\n"
+        f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects."
     )
