@@ -34,24 +34,11 @@ def policies(guarded: Guarded) -> tuple[Policy, ...]:
 
 def create(guarded: Guarded) -> Policy:
     """Rule a: limits who may create CSRs for our signerNames, or CSRs with a name that is reserved for them."""
-    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
     return policy(
         "create",
         rules=[rule(_CERTIFICATES, [_CSRS], ["CREATE"])],
         conditions={"ours": _ours("object", guarded)},
-        variables=[
-            *_POD_VARIABLES,
-            *csr_bounds.OF_NEW,
-            {"name": "requesters", "expression": literal(guarded.names)},
-            {"name": "owners", "expression": literal(of_any)},
-            {
-                "name": "forms",
-                # For a foreign signerName, a pod may use the CSR names that any of our signers reserves for it.
-                "expression": "variables.requesters[?object.spec.signerName].orValue(variables.owners)"
-                "[?request.userInfo.username].orValue([])",
-            },
-            {"name": "names", "expression": f"variables.forms.map(form, form.replace('{POD}', variables.pod))"},
-        ],
+        variables=[*_POD_VARIABLES, *csr_bounds.OF_NEW, *_allowed_names(guarded)],
         validations=[
             forbid("variables.pod != ''", "the requester's token must be bound to exactly one pod"),
             forbid("size(variables.forms) > 0", "the profile does not name the requester's service account"),
@@ -75,6 +62,22 @@ def create(guarded: Guarded) -> Policy:
             *csr_bounds.of_new(),
         ],
     )
+
+
+def _allowed_names(guarded: Guarded) -> list[dict[str, str]]:
+    """Returns the variables that compute the CSR names that the requester may use."""
+    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
+    return [
+        {"name": "requesters", "expression": literal(guarded.names)},
+        {"name": "owners", "expression": literal(of_any)},
+        {
+            "name": "forms",
+            # For a foreign signerName, a pod may use the CSR names that any of our signers reserves for it.
+            "expression": "variables.requesters[?object.spec.signerName].orValue(variables.owners)"
+            "[?request.userInfo.username].orValue([])",
+        },
+        {"name": "names", "expression": f"variables.forms.map(form, form.replace('{POD}', variables.pod))"},
+    ]
 
 
 def delete(guarded: Guarded) -> Policy:
@@ -190,16 +193,6 @@ def _certificate() -> list[Validation]:
 def function(guarded: Guarded) -> Policy:
     """Rule d: the function may write only decisions on its signerNames' CSRs and Events, even if RBAC allows more."""
     is_resource = "request.resource.group == '{}' && request.resource.resource == '{}'".format
-    unchanged = [
-        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
-        for field, empty in (
-            ("annotations", "{}"),
-            ("finalizers", "[]"),
-            ("generateName", "''"),
-            ("labels", "{}"),
-            ("ownerReferences", "[]"),
-        )
-    ]
     return policy(
         "function",
         rules=[rule("*", ["*/*"], ["*"], versions=["*"])],
@@ -221,7 +214,7 @@ def function(guarded: Guarded) -> Policy:
                 "the function may decide only CSRs of its own signerNames",
             ),
             forbid(
-                f"!variables.decides || {' && '.join(unchanged)}",
+                f"!variables.decides || {_metadata_unchanged()}",
                 "metadata: Forbidden: a change by the function",
             ),
             forbid(
@@ -231,6 +224,20 @@ def function(guarded: Guarded) -> Policy:
                 "the function may write Events only on requesters' pods",
             ),
         ],
+    )
+
+
+def _metadata_unchanged() -> str:
+    fields = {
+        "annotations": "{}",
+        "finalizers": "[]",
+        "generateName": "''",
+        "labels": "{}",
+        "ownerReferences": "[]",
+    }
+    return " && ".join(
+        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
+        for field, empty in fields.items()
     )
 
 

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     planes.add_argument(
         "--real",
         action="store_true",
-        help="use a real etcd and kube-apiserver, built once if they are missing (6 to 8 minutes); the default is a double",
+        help="use a real etcd and kube-apiserver, built once if missing (6 to 8 minutes); the default is a double",
     )
     planes.add_argument(
         "--kubeconfig",

@@ -155,7 +155,7 @@ def _parts(options: Options) -> str:
 def _intentions(kubeconfig: Path) -> str:
     label = ", ".join(f"{key}={value}" for key, value in OURS.items())
     return (
-        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a, with\n"
+        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a,\n"
         f"service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable), pods on them\n"
         f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects."
     )
