@@ -31,8 +31,8 @@ def test_deeper_ones_are_refused() -> None:
 
 
 @given(fields=FIELDS, indent=st.sampled_from([None, 0, 3]))
-def test_whatever_names_fields_is_taken_out_as_it_is(fields: object, indent: int | None) -> None:
-    """With blanks, escapes and brackets in names; what stands beside it stays."""
+def test_fields_are_replaced_by_their_exact_text(fields: object, indent: int | None) -> None:
+    """Blanks, escapes and brackets in names stay, and so does the rest of the document."""
     document = {
         "managedFields": [{"fieldsV1": fields}, {"fieldsV1": fields, "a": 1}],
         "note": '{"fieldsV1":{"f:a":{}}}',
@@ -50,7 +50,7 @@ def test_whatever_names_fields_is_taken_out_as_it_is(fields: object, indent: int
         *(r'{"f:\q":{}}', '{"f:a":{}"f:b":{}}', '{"f:a":{'),
     ],
 )
-def test_what_names_no_fields_stays(fields: str) -> None:
-    """It is whoever reads it that finds out."""
+def test_malformed_fields_stay_in_place(fields: str) -> None:
+    """The JSON parser then reports them."""
     document = f'{{"managedFields":[{{"fieldsV1":{fields}}}]}}'
     assert take_out(document) == document

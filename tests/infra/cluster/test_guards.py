@@ -138,8 +138,8 @@ def test_an_administrator_is_no_requester(requesters: Requesters) -> None:
     api.post(CSRS, csr_document("someone:else", ANOTHER))
 
 
-def test_a_service_account_of_nobodys_is_refused(requesters: Requesters) -> None:
-    """The account must be one of the profile's, whatever the name."""
+def test_a_service_account_outside_the_profile_is_refused(requesters: Requesters) -> None:
+    """The account must be one of the profile's, under any CSR name."""
     stranger = requesters.stranger()
     assert refusal(stranger.file) == "the profile does not name the requester's service account"
     assert refusal(lambda: stranger.file("mine")) == "the profile does not name the requester's service account"
@@ -167,8 +167,8 @@ def test_two_pods_in_one_token_are_refused(requesters: Requesters, kubectl: Kube
         {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "any", "uid": "any"}]},
     ],
 )
-def test_nothing_holds_a_csr_back(requesters: Requesters, metadata: dict[str, Any]) -> None:
-    """Of its own neither, and not later."""
+def test_no_finalizer_can_block_a_deletion(requesters: Requesters, metadata: dict[str, Any]) -> None:
+    """A requester cannot add finalizers or owner references to its own CSR, neither at creation nor later."""
     pod = requesters.calico()
     document = pod.document()
     document["metadata"] |= metadata
@@ -268,8 +268,10 @@ def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, ce
     api.patch(path, {"metadata": {"labels": None, "annotations": {"people": "may"}}})
 
 
-def test_what_was_large_before_is_decided(requesters: Requesters, kubectl: Kubectl, function: Api) -> None:
-    """A CSR that was swollen while a policy was off gets its decision; people can make it smaller, not larger."""
+def test_a_csr_that_is_already_too_large_can_be_decided(
+    requesters: Requesters, kubectl: Kubectl, function: Api
+) -> None:
+    """A CSR that grew while a policy was off gets its decision; users can make it smaller, not larger."""
     api, pod, watch = requesters.world.api, requesters.calico(), requesters.calico()
     pod.file()
     watch.file()
@@ -331,8 +333,10 @@ def test_attack_deleting_a_victims_csr(requesters: Requesters) -> None:
         "kubernetes-admin",
     ],
 )
-def test_who_cleans_up_may(requesters: Requesters, as_user: Callable[..., Api], api: Api, user: str) -> None:
-    """The controller manager deletes CSRs that are old, under either of its names, and so do people."""
+def test_controllers_and_people_may_delete_old_csrs(
+    requesters: Requesters, as_user: Callable[..., Api], api: Api, user: str
+) -> None:
+    """The controller manager may delete old CSRs under either of its names, and so may people."""
     pod = requesters.calico()
     pod.file()
     as_user(user, "system:masters").delete(csr_path(pod.name))
@@ -375,8 +379,8 @@ def test_the_function_denies_and_fails(requesters: Requesters, function: Api) ->
 @pytest.mark.parametrize(
     ("kind", "subresource"), [("Approved", "approval"), ("Denied", "approval"), ("Failed", "status")]
 )
-def test_nobody_else_decides(requesters: Requesters, kind: str, subresource: str) -> None:
-    """Not even an administrator, for our signerName; for another's they do."""
+def test_only_the_function_and_approvers_decide(requesters: Requesters, kind: str, subresource: str) -> None:
+    """An administrator cannot decide CSRs of our signerNames, but can decide those of other signers."""
     pod = requesters.calico()
     pod.file()
     words = refusal(lambda: decide(requesters.world.api, pod.name, kind, subresource))
@@ -544,8 +548,8 @@ def event(pod: Requester, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Api, mighty_function: Api) -> None:
-    """Warnings about pods in the profile's namespaces, in its own name, and no other Events.
+def test_the_function_writes_events_only_on_pods(requesters: Requesters, function: Api, mighty_function: Api) -> None:
+    """It may write warnings about pods in the profile's namespaces in its own name, and no other Events.
 
     It also asks who it is, and what it may.
     """

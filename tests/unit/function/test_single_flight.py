@@ -10,8 +10,8 @@ from csr_signer.single_flight import SingleFlight
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
-def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
-    """Waits do not add up: the second thread waits for the first one's fetch and makes none of its own."""
+def test_threads_share_a_running_fetch(*, fails: bool) -> None:
+    """Waits do not add up: the second thread waits for the first thread's fetch, and starts none."""
     shared: SingleFlight[str] = SingleFlight()
     fetching, release = threading.Event(), threading.Event()
 

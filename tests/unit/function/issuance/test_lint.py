@@ -107,8 +107,8 @@ OWN_ADDRESSES = (
 VALIDITY = der.decode(der.TBSCertificate, HONEST).validity
 
 
-def test_what_the_builder_makes_of_a_permit_is_cleared() -> None:
-    """The bytes come back unchanged, with their serial number and the CSR they are for."""
+def test_the_builders_bytes_are_cleared() -> None:
+    """The result holds the same bytes, with their serial number and CSR."""
     cleared = lint(HONEST, PERMIT, ISSUER, ALGORITHM)
     assert cleared.der == HONEST
     assert cleared.serial_number == der.decode(der.TBSCertificate, HONEST).serial_number
@@ -117,8 +117,8 @@ def test_what_the_builder_makes_of_a_permit_is_cleared() -> None:
 
 
 @pytest.mark.parametrize("own", EVERY_ALGORITHM, ids=lambda each: f"{each.name}-{each.digest.name}")
-def test_every_signature_algorithm_is_cleared_as_itself_alone(own: SignatureAlgorithm) -> None:
-    """A TBSCertificate of one signature algorithm is refused for every other."""
+def test_a_tbs_certificate_is_cleared_only_for_its_own_algorithm(own: SignatureAlgorithm) -> None:
+    """A TBSCertificate with one signature algorithm is refused for every other."""
     encoded = build(PERMIT, ISSUER, own)
     for other in EVERY_ALGORITHM:
         if other.identifier == own.identifier:

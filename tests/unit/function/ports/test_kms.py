@@ -97,8 +97,8 @@ def test_a_public_key_that_cannot_be_had_is_no_key(
 
 
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "INTERNAL", "ABORTED", "CANCELLED", "UNKNOWN", "DATA_LOSS"])
-def test_what_may_pass_is_asked_again(key: CloudKmsKey, faults: KmsServer, status: str) -> None:
-    """None of these is anybody's fault."""
+def test_transient_faults_are_retried(key: CloudKmsKey, faults: KmsServer, status: str) -> None:
+    """None of these faults is permanent."""
     faults.faults.add(Fault(method=PUBLIC_KEY, status=status))
     assert key.public_key().pem
 
@@ -131,8 +131,8 @@ def test_no_proxy_from_the_environment(
         assert CloudKmsKey(client=client, key_version=key_version, protection_level="HSM").public_key().pem
 
 
-def test_without_credentials_the_operator_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No credentials are found where the environment says that they are: told at the first request, not at import."""
+def test_missing_credentials_are_a_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment names missing credentials: the error comes at the first request, not at import."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
     with pytest.raises(ConfigurationError, match="Cloud KMS: no credentials"):
         connect(endpoint=None, unsafe_plaintext_endpoint=None)
@@ -326,10 +326,8 @@ def test_a_public_key_of_another_key_is_not_kept(
     assert len(faults.audit.records(PUBLIC_KEY)) == before
 
 
-def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
-    key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However long an approval takes, no other key than the confirmed one comes in, and the time is one budget."""
+def test_only_the_confirmed_key_signs(key: CloudKmsKey, faults: KmsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an approval takes, no other key than the confirmed one signs, within one time limit."""
     monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     confirmed = key.public_key()
     before = len(faults.audit.records(PUBLIC_KEY))
@@ -392,10 +390,10 @@ def test_an_unconfirmed_public_key_is_kept_for_some_seconds(key: CloudKmsKey, fa
     assert key.public_key() is key.public_key()
 
 
-def test_a_public_key_that_is_none_signs_nothing(
+def test_a_malformed_public_key_signs_nothing(
     made_keys: MadeKeys, kms_client: KeyManagementServiceClient, key_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """KMS's own signature is not believed where there is nothing to verify it with."""
+    """The function rejects KMS's signature if it cannot verify it."""
     key = CloudKmsKey(client=kms_client, key_version=key_version, protection_level="HSM")
     honest = kms_client.get_public_key(name=key_version)
     honest.pem = "garbage"
@@ -418,8 +416,8 @@ ODD_DETAILS = {
 
 
 @pytest.mark.parametrize("details", ODD_DETAILS.values(), ids=ODD_DETAILS)
-def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
-    """The library raises something else then; the code is known all the same, and decides as it always does."""
+def test_a_status_counts_with_malformed_details(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
+    """The library then raises another exception, but the status code still decides."""
     faults.faults.add(Fault(method=SIGN, status="UNAVAILABLE", raw_details=details.hex()))
     assert signed(made_keys(P256), P256).attempts == 2
     faults.faults.add(Fault(method=SIGN, status="PERMISSION_DENIED", raw_details=details.hex()))
@@ -448,14 +446,14 @@ def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: K
         "details of every kind",
     ],
 )
-def test_what_the_library_raises_by_itself_is_a_fault_too(
+def test_other_exceptions_of_the_library_are_faults_too(
     key: CloudKmsKey,
     kms_client: KeyManagementServiceClient,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     kind: type[SignerError],
 ) -> None:
-    """Nothing else leaves the module."""
+    """No other exception leaves the module."""
 
     def broken(**_: object) -> None:
         raise error

@@ -423,10 +423,10 @@ def test_without_approval_rights_a_pending_request_waits(
     assert isinstance(signing_only.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
-def test_a_stranger_from_another_namespace_delays_nobody(
+def test_a_requester_from_a_foreign_namespace_delays_no_other(
     pipeline: Pipeline, world: World, admin: Api, api_server: KubernetesServer
 ) -> None:
-    """A pod that no profile row names is refused without reading it: a 403 would hold up everybody."""
+    """The function refuses a pod outside the profile without reading it: a 403 would delay all requests."""
     story = next(story for story in STORIES if story.name == "wrong namespace")
     (attacker,) = attackers.prepare(world, SIGNER_NAME, release="3.31", stories=[story], prefix="stranger", seed=10_100)
     filed = attackers.file(world, attacker)
@@ -623,10 +623,8 @@ def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
     assert recorder.events(csr["metadata"]["uid"]) == ["intent", "issued"]
 
 
-def test_where_every_approval_takes_long_the_next_event_issues(
-    pipeline: Pipeline, file_csr: FileCsr, recorder: Recorder
-) -> None:
-    """Two slow calls in a row end the event, for this item alone; the CSR is approved by then."""
+def test_after_slow_approvals_the_next_event_issues(pipeline: Pipeline, file_csr: FileCsr, recorder: Recorder) -> None:
+    """Two slow calls in a row end this event only; the CSR is Approved by then."""
     csr, clock = file_csr(), Clock()
 
     def meanwhile() -> None:
@@ -639,10 +637,10 @@ def test_where_every_approval_takes_long_the_next_event_issues(
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
-def test_a_signer_without_the_right_to_approve_holds_up_no_other(
+def test_a_signer_without_the_right_to_approve_delays_no_other(
     pipeline: Pipeline, file_csr: FileCsr, cluster: KubernetesCluster
 ) -> None:
-    """Also where its CSRs are refused: the right is this signer's, whoever else is served."""
+    """This also applies to refusals: only this signer lacks the right."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
     nothing = Probes(allows=lambda _: False)
     (one,) = pipeline.signers.values()

@@ -197,10 +197,10 @@ def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
 
 
 @pytest.mark.parametrize("approver", ["KubectlApprove", "AutoApproved", ""])
-def test_what_anybody_approved_fails_and_is_reported(
+def test_a_refused_csr_that_is_approved_becomes_failed(
     pipeline: Pipeline, file_csr: FileCsr, admin: Api, approver: str
 ) -> None:
-    """Approved cannot be taken back: Failed, with the same reason and message, and the same Event."""
+    """Approved is permanent, so the CSR becomes Failed, with the same reason, message and Event."""
     csr = file_csr(environment=FOREIGN)
     approved = {"type": "Approved", "status": "True", "reason": approver, "message": "by somebody"}
     csr["status"]["conditions"] = [approved]
