@@ -12,13 +12,13 @@ from typing import Final
 
 from werkzeug.wrappers import Request, Response
 
-from csr_signer import configuration
 from csr_signer.audit import Audit, AuditRecord, fault
 from csr_signer.ca import issuer
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.configuration import Configuration
+from csr_signer.configuration import loader
+from csr_signer.configuration.loader import Configuration
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
 from csr_signer.events import cloud_event
 from csr_signer.events.cloud_event import RequestReference
@@ -53,7 +53,7 @@ def load(audit: Audit) -> Loaded:
         raise ConfigurationError(
             f"environment variable {CONFIGURATION}: Required value: the path of the configuration document"
         )
-    settings = configuration.load(Path(path))
+    settings = loader.load(Path(path))
     client = Connection(
         lambda: connect(
             endpoint=settings.kms.endpoint, unsafe_plaintext_endpoint=settings.kms.unsafe_plaintext_endpoint

@@ -268,7 +268,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
         # managedFields come back as the client wrote them, including bytes that are not UTF-8.
         return json.loads(content.decode(errors="replace"))
     except RecursionError:
-        return json.loads(managed_fields.take_out(content.decode(errors="replace")))
+        return json.loads(managed_fields.without_fields(content.decode(errors="replace")))
 
 
 def _tls(authority: bytes | None, key_pair: KeyPair | None = None) -> ssl.SSLContext:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from csr_signer import field_error
-from csr_signer.configuration import RESERVED_DOMAINS, SIGNER_NAME, Document, SignerConfiguration
+from csr_signer.configuration.schema import Document, SignerConfiguration
+from csr_signer.configuration.validation import RESERVED_DOMAINS, SIGNER_NAME
 from csr_signer.document import read
 from csr_signer.policy import profile
 from csr_signer.policy.profile import Profile

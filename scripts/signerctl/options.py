@@ -11,7 +11,7 @@ import click
 from csr_signer.ca.algorithm import SIGNATURE_HASHES
 from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.ca.issuer import PROTECTION_LEVELS
-from csr_signer.configuration import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
+from csr_signer.configuration.validation import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
 from csr_signer.rfc1123 import IS_DNS_NAME
 from csr_signer.violation import quote
 from signerctl.key import KmsOptions

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from csr_signer import configuration
 from csr_signer.audit import certificate_facts
 from csr_signer.ca import issuer
+from csr_signer.configuration import loader
 from csr_signer.issuance import certificate, lint
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import CloudKmsKey
@@ -83,7 +83,7 @@ class Answers:
     """What the audit records of a deployment must say about its CSRs, by their configuration."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._configuration = configuration.load(deployment.directory / "function.json")
+        self._configuration = loader.load(deployment.directory / "function.json")
         self._kms = deployment.kms
 
     def signer(self, name: str) -> Signer:

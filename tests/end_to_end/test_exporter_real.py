@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, UnpageableListError
+from csr_exporter.watch.response import ExpiredError, UnpageableListError
 from sandbox import managed_fields, protobuf
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.control_plane.real import RealControlPlane
@@ -316,7 +316,7 @@ def test_attack_a_name_that_json_cannot_carry_makes_the_list_circular(
     shown = set[str]()
     with api.watch(signer_name, client.FROM_THE_BEGINNING) as watch:
         for batch in watch.batches():
-            shown.update(seen.reference.name for seen in batch.seen)
+            shown.update(seen.reference.name for seen in batch)
             if len(shown) == 3:
                 break
     assert {"circular-1", "circular-3"} < shown

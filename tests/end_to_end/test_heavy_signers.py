@@ -28,12 +28,13 @@ def four_signers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploymen
     profiles = {
         f"s{number}.example.com/calico": UserProfile(file=PROFILE, release="3.31") for number in range(1, SIGNERS)
     }
-    settings = Settings(directory=tmp_path_factory.mktemp("four"), release="3.31", profiles=profiles)
+    settings = Settings(directory=tmp_path_factory.mktemp("four"), plane="real", release="3.31", profiles=profiles)
     with started(settings) as running:
         running.kill_exporter()
         yield running
 
 
+@pytest.mark.real
 def test_attack_one_heavy_csr_for_each_of_four_signers(four_signers: Deployment, keys: KeyPool) -> None:
     """Each reader reads its own at once; together they stay below the manifest's limit."""
     deployment = four_signers

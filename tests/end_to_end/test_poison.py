@@ -2,14 +2,15 @@
 
 What the poison does depends on the guards: without them the API server takes all of it, and a policy of somebody else's
 refuses what the function writes. With them it takes less. Where the poison was there before them, they do not look at
-what is in it, and they refuse what the function writes. The double takes neither protobuf nor policies.
+what is in it, and they refuse what the function writes. The double would take neither protobuf nor managedFields, and
+has no policies.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import pytest
 import yaml
@@ -31,12 +32,8 @@ AT_MOST: Final = 10
 """Events in flight of one exporter: its limiter starts with 8 and adds one for each of two rounds of successes."""
 REPLICAS: Final = 2
 MANIFEST: Final = EXPORTER_MANIFEST
-SETTINGS: Final[dict[str, Literal["embedded", "real"]]] = {
-    "the double": "embedded",
-    "without guards": "real",
-    "guards": "real",
-    "guards after the poison": "real",
-}
+SETTINGS: Final = ("without guards", "guards", "guards after the poison")
+pytestmark = pytest.mark.real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +67,7 @@ class Poisoned:
         return delivered & self.uids
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.real if plane == "real" else ()) for name, plane in SETTINGS.items()],
-)
+@pytest.fixture(scope="module", params=SETTINGS)
 def poisoned(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: KeyPool
 ) -> Iterator[Poisoned]:
@@ -81,18 +75,14 @@ def poisoned(
     name: str = request.param
     settings = Settings(
         directory=tmp_path_factory.mktemp("poison"),
-        plane=SETTINGS[name],
+        plane="real",
         guards=name == "guards",
         threads=16,
         replicas=REPLICAS,
     )
     with started(settings) as deployment, Observer(deployment.api, deployment.signer.signer_name) as observer:
         deployment.kill_exporter()
-        poison = Poison(
-            deployment.world,
-            lambda count: loaded.fleet_of(deployment, keys, count, "poison"),
-            binary=name != "the double",
-        )
+        poison = Poison(deployment.world, lambda count: loaded.fleet_of(deployment, keys, count, "poison"))
         fleet = loaded.fleet_of(deployment, keys, BESIDE, "honest")
         _begin(deployment, poison, name)
         deployment.start_exporter()

@@ -65,19 +65,20 @@ def path_of(
     Raises:
         ConfigurationError: the chain is out of order, or no anchor is above it.
     """
-    for below, above in itertools.pairwise(chain):
-        if not checks.issued_by(below, above):
-            why = checks.weak_signature(below) or "put the issuing CA first, then its chain"
+    for lower, upper in itertools.pairwise(chain):
+        if not checks.issued_by(lower, upper):
+            why = checks.weak_signature(lower) or "put the issuing CA first, then its chain"
             raise ConfigurationError(
-                f"issuer.certificate: Invalid value: {checks.name_of(below)}: must be issued by the next in the file,"
-                f" {checks.name_of(above)}; {why}"
+                f"issuer.certificate: Invalid value: {checks.name_of(lower)}: must be issued by the next in the file,"
+                f" {checks.name_of(upper)}; {why}"
             )
     last = chain[-1]
     if last in anchors:
         return chain
     paths = [(*chain, anchor) for anchor in anchors if checks.issued_by(last, anchor)]
-    if len(chain) > 1 and checks.self_signed(last):
-        paths = [(*chain[:-1], anchor) for anchor in anchors if checks.issued_by(chain[-2], anchor)] or paths
+    below = chain[:-1]
+    if below and checks.self_signed(last):
+        paths = [(*below, anchor) for anchor in anchors if checks.issued_by(below[-1], anchor)] or paths
     if not paths:
         why = checks.weak_signature(last) or "otherwise relying parties refuse the certificates"
         raise ConfigurationError(

@@ -49,6 +49,7 @@ _UNREADABLE: Final = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+_UNVERIFIABLE: Final = (*_UNREADABLE, InvalidSignature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
     """Tells whether `upper` issued `lower`, by name and signature; key identifiers prove nothing."""
     try:
         lower.verify_directly_issued_by(upper)
-    except (*_UNREADABLE, InvalidSignature):
+    except _UNVERIFIABLE:
         return False
     return True
 

@@ -257,7 +257,7 @@ def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry 
 
 
 def _words(span: timedelta) -> str:
-    return f"{span.seconds // 3600} hours" if timedelta(0) < span < timedelta(days=1) else f"{span.days} days"
+    return f"{span.days} days" if span.days else f"{span.seconds // 3600} hours"
 
 
 def _protection_remedy(got: str) -> str:

@@ -17,7 +17,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import load_kube_config
 from kubernetes.config.config_exception import ConfigException
 
-from csr_signer.configuration import ClusterConfiguration
+from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import ConfigurationError, UnavailableError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote

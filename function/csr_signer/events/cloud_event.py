@@ -17,7 +17,7 @@ from cloudevents.http import from_http
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
-from csr_signer.configuration import ClusterConfiguration
+from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.events.outcome import Deferred, Outcome
 

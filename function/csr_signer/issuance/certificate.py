@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ObjectIdentifier
 
 from csr_signer import der
@@ -79,7 +79,7 @@ def serial_number(permit: Permit, unnumbered: bytes) -> int:
     digest = hashlib.sha256()
     for part in (_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered):
         digest.update(len(part).to_bytes(8, "big") + part)
-    return (int.from_bytes(digest.digest(), "big") >> (256 - SERIAL_BITS)) or 1
+    return int.from_bytes(digest.digest(), "big") >> (256 - SERIAL_BITS)
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: SignatureAlgorithm) -> IssuedCertificate:
@@ -96,7 +96,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
         )
     )
     certificate = x509.load_der_x509_certificate(leaf)
-    if certificate.tbs_certificate_bytes != tbs.der or certificate.public_bytes(serialization.Encoding.DER) != leaf:
+    if certificate.tbs_certificate_bytes != tbs.der:
         raise IntegrityError("the assembled certificate must contain the linted TBSCertificate")
     if not verify(issuer, algorithm, signature=certificate.signature, data=certificate.tbs_certificate_bytes):
         raise IntegrityError(
@@ -104,7 +104,7 @@ def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: S
         )
     return IssuedCertificate(
         pem=certificate.public_bytes(serialization.Encoding.PEM) + issuer.chain_pem(),
-        sha256=hashlib.sha256(leaf).hexdigest(),
+        sha256=certificate.fingerprint(hashes.SHA256()).hex(),
     )
 
 

@@ -164,5 +164,5 @@ def _permission(status: Status) -> str:
     if _PERIMETER.search(status.text):
         return "VPC Service Controls block the function: admit its service account to the key's perimeter"
     named = [role for permission, role in ROLES.items() if permission in status.text]
-    roles = named[0] if named else f"{', '.join(ROLES.values())} (the last only for raw keys)"
+    roles = ", ".join(named) or f"{', '.join(ROLES.values())} (the last only for raw keys)"
     return f"the function's service account may not use it, or there is no such key version: grant {roles} on the key"

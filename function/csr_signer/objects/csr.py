@@ -1,10 +1,9 @@
 """The CertificateSigningRequest at the API server."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -68,7 +67,7 @@ class CertificateSigningRequest:
         stored_conditions: all conditions, for writing them back; only the package `cluster` reads them.
     """
 
-    size: int = field(compare=False)
+    size: int
     name: str
     uid: str
     resource_version: str
@@ -82,7 +81,7 @@ class CertificateSigningRequest:
     conditions: frozenset[str]
     approval: str
     certificate: bytes
-    stored_conditions: tuple[Mapping[str, Any], ...] = field(repr=False, compare=False)
+    stored_conditions: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def from_api(cls, document: bytes, *, name: str) -> "CertificateSigningRequest":
@@ -99,7 +98,7 @@ class CertificateSigningRequest:
         api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
             return cls._from_object(api, size=len(document))
-        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ItemError(f"the CertificateSigningRequest cannot be read: {quote(str(error))}") from error
 
     @classmethod

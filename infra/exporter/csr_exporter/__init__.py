@@ -6,10 +6,9 @@ packages in this order:
 watch      the API server's lists and watches
 queue      which CSR is next; pure, with time as an argument
 delivery   how many events are in flight, and the event's way to the function
-identity   the ID token for the function
 
-Belongs at the top: what all packages share (configuration, HTTP, time, log, metrics, the CSR as it is kept), the health
-pages, and `exporter`, which starts the threads. Does not: decisions about a CSR or an event.
+Belongs at the top: what all packages share (configuration, HTTP, time, log, metrics, the CSR as it is kept), the ID
+token, the health pages, and `exporter`, which starts the threads. Does not: decisions about a CSR or an event.
 """
 
 VERSION = "0.1.0"

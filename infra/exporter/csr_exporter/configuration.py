@@ -23,28 +23,16 @@ and `rate_limit` are optional. Outside a pod, `api_server` (`server`, `certifica
 required.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from csr_exporter import document
 from csr_exporter.csr import Stage
-from csr_exporter.document import (
-    LOOPBACK,
-    ConfigurationError,
-    choice,
-    integer,
-    is_loopback,
-    list_of,
-    object_of,
-    quoted,
-    string,
-    tagged,
-    unique_keys,
-    url,
-)
+from csr_exporter.document import LOOPBACK, ConfigurationError, integer, object_of, quoted, string
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.replicas import Replicas
 
@@ -54,40 +42,52 @@ METADATA_URL = "http://metadata.google.internal"
 _MOUNTED = "/var/run/secrets/kubernetes.io/serviceaccount"
 _IN_POD = {"certificate_authority": f"{_MOUNTED}/ca.crt", "token_file": f"{_MOUNTED}/token"}
 _VISIBLE = r"[!-~]{1,512}"
+_File = Annotated[Path, string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
     """A signerName to watch, and the stages of its CSRs that the exporter sends."""
 
-    signer_name: str
-    stages: frozenset[Stage]
+    # The API server's own rule for signerNames is stricter.
+    signer_name: Annotated[str, string(r"[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,512}", "example.com/calico")]
+    stages: Annotated[
+        frozenset[Stage],
+        document.list_of(
+            document.choice({each.value: each for each in Stage}), make=frozenset, key=lambda stage: stage.value
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """Where events go, and the audience that the ID token must name (the URI of the Cloud Run service)."""
 
-    url: str
-    audience: str
+    url: Annotated[str, document.url()]
+    audience: Annotated[str, string(_VISIBLE, "https://...")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadIdentityFederation:
     """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path."""
 
-    token_file: Path
-    sts_audience: str
-    service_account: str
-    sts_url: str = "https://sts.googleapis.com"
-    iam_credentials_url: str = "https://iamcredentials.googleapis.com"
+    token_file: _File
+    sts_audience: Annotated[str, string(_VISIBLE, "//iam.googleapis.com/...")]
+    # It becomes part of a URL's path, so its alphabet is closed.
+    service_account: Annotated[
+        str,
+        string(r"[a-z0-9.-]{1,128}@[a-z0-9.-]{1,128}\.gserviceaccount\.com", "csr-exporter@p.iam.gserviceaccount.com"),
+    ]
+    sts_url: Annotated[str, document.url(root=True)] = "https://sts.googleapis.com"
+    iam_credentials_url: Annotated[str, document.url(root=True)] = "https://iamcredentials.googleapis.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataServer:
     """ID token from the metadata server: only in a pod that is not on the host's network."""
 
-    url: str = METADATA_URL
+    # It has no TLS, so that the exporter asks only its own name, or a double on this machine.
+    url: Annotated[str, document.url(root=True, http_to={*LOOPBACK, urlsplit(METADATA_URL).netloc})] = METADATA_URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,31 +102,40 @@ Identity = WorkloadIdentityFederation | MetadataServer | UnsafeNone
 class ApiServer:
     """The Kubernetes API server. The exporter reads both files whenever it uses them: they rotate."""
 
-    server: str
-    certificate_authority: Path
-    token_file: Path
+    server: Annotated[str, document.url(http_to=())]
+    certificate_authority: _File
+    token_file: _File
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Where the exporter serves /livez, /readyz and /metrics. Port 0 is any free port; the log says which."""
 
-    address: str = "127.0.0.1"
-    port: int = 9863
+    address: Annotated[str, string(r"[0-9a-f.:]{2,45}", "127.0.0.1")] = "127.0.0.1"
+    port: Annotated[int, integer(0, 65535)] = 9863
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """The whole document."""
 
-    source: str
-    signers: tuple[Signer, ...]
-    function: Function
-    identity: Identity
-    api_server: ApiServer
-    health: Health = field(default_factory=Health)
-    replicas: Replicas = field(default_factory=Replicas)
-    rate_limit: RateLimit = field(default_factory=RateLimit)
+    source: Annotated[str, string(_VISIBLE, "//container.googleapis.com/...")]
+    signers: Annotated[
+        tuple[Signer, ...], document.list_of(object_of(Signer), make=tuple, key=lambda signer: signer.signer_name)
+    ]
+    function: Annotated[Function, object_of(Function)]
+    identity: Annotated[
+        Identity,
+        document.tagged(
+            workload_identity_federation=object_of(WorkloadIdentityFederation),
+            metadata_server=object_of(MetadataServer),
+            unsafe_none=object_of(UnsafeNone),
+        ),
+    ]
+    api_server: Annotated[ApiServer, object_of(ApiServer)]
+    health: Annotated[Health, object_of(Health)] = field(default_factory=Health)
+    replicas: Annotated[Replicas, object_of(Replicas)] = field(default_factory=Replicas)
+    rate_limit: Annotated[RateLimit, object_of(RateLimit)] = field(default_factory=RateLimit)
 
 
 def load(environment: Mapping[str, str]) -> Configuration:
@@ -151,59 +160,19 @@ def parse(text: str, environment: Mapping[str, str]) -> Configuration:
     Raises:
         ConfigurationError: with every error of the document.
     """
-    try:
-        content = json.loads(text, object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError([f"the document is not JSON: {error}"]) from error
+    content = document.loads(text)
     host, port = (environment.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     if isinstance(content, dict) and host and port:
-        in_pod = {"server": f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", **_IN_POD}
-        content.setdefault("api_server", in_pod)
-    configuration: Configuration = _DOCUMENT(content, "")
-    if isinstance(configuration.identity, UnsafeNone) and not is_loopback(configuration.function.url):
+        content.setdefault(
+            "api_server", {"server": f"https://{f'[{host}]' if ':' in host else host}:{port}", **_IN_POD}
+        )
+    configuration: Configuration = document.parse(content, object_of(Configuration))
+    if isinstance(configuration.identity, UnsafeNone) and urlsplit(configuration.function.url).hostname not in LOOPBACK:
         unsafe = 'identity.kind: Forbidden: "unsafe_none" needs a function.url on this machine'
         raise ConfigurationError([f"{unsafe}; it is {quoted(configuration.function.url)}"])
     if configuration.replicas.count == 1:
         return configuration
     return replace(configuration, replicas=replace(configuration.replicas, ordinal=_ordinal(environment)))
-
-
-_FILE = string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)
-_FEDERATION = object_of(
-    WorkloadIdentityFederation,
-    token_file=_FILE,
-    sts_audience=string(_VISIBLE, "//iam.googleapis.com/..."),
-    # It becomes part of a URL's path, so its alphabet is closed.
-    service_account=string(
-        r"[a-z0-9.-]{1,128}@[a-z0-9.-]{1,128}\.gserviceaccount\.com", "csr-exporter@p.iam.gserviceaccount.com"
-    ),
-    sts_url=url(root=True),
-    iam_credentials_url=url(root=True),
-)
-_SIGNER = object_of(
-    Signer,
-    # The API server's own rule for signerNames is stricter.
-    signer_name=string(r"[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,512}", "example.com/calico"),
-    stages=list_of(choice({each.value: each for each in Stage}), make=frozenset, key=lambda stage: stage.value),
-)
-_DOCUMENT = object_of(
-    Configuration,
-    source=string(_VISIBLE, "//container.googleapis.com/..."),
-    signers=list_of(_SIGNER, make=tuple, key=lambda signer: signer.signer_name),
-    function=object_of(Function, url=url(), audience=string(_VISIBLE, "https://...")),
-    identity=tagged(
-        workload_identity_federation=_FEDERATION,
-        # It has no TLS, so that the exporter asks only its own name, or a double on this machine.
-        metadata_server=object_of(
-            MetadataServer, url=url(root=True, http_to={*LOOPBACK, urlsplit(METADATA_URL).netloc})
-        ),
-        unsafe_none=object_of(UnsafeNone),
-    ),
-    api_server=object_of(ApiServer, server=url(http_to=()), certificate_authority=_FILE, token_file=_FILE),
-    health=object_of(Health, address=string(r"[0-9a-f.:]{2,45}", "127.0.0.1"), port=integer(0, 65535)),
-    replicas=object_of(Replicas, count=integer(1, 9), delay_seconds=integer(1, 300)),
-    rate_limit=object_of(RateLimit, burst=integer(1, 10_000), seconds=integer(1, 3600)),
-)
 
 
 def _ordinal(environment: Mapping[str, str]) -> int:

@@ -1,5 +1,6 @@
 """HTTP: TLS always verified, no redirect, no proxy, no retry, every read bounded. urllib3 keeps the connections."""
 
+import json
 import re
 import ssl
 import threading
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+LONGEST_RETRY_AFTER = 300.0
 CONNECT_TIMEOUT = 5.0
 _CHUNK = 1 << 16
 
@@ -80,14 +82,14 @@ class Answer:
 
 
 class Endpoint:
-    """One server: scheme, host, port, and an optional path with which all requests start."""
+    """One server: scheme, host, port, and the path with which all requests start."""
 
     def __init__(
         self, url: str, *, timeouts: Timeouts, certificate_authority: Path | None = None, connections: int = 2
     ) -> None:
         """Opens and reads nothing yet. Without `certificate_authority` the system's roots decide."""
         self._url = url
-        self._path = urlsplit(url).path.rstrip("/")
+        self._path = urlsplit(url).path
         self._timeouts = timeouts
         self._certificate_authority = certificate_authority
         self._connections = connections
@@ -96,7 +98,7 @@ class Endpoint:
 
     @contextmanager
     def request(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, path: str = "", *, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[Answer]:
         """Sends a request. It keeps the connection only if the caller reads the response to its end.
 
@@ -107,7 +109,7 @@ class Endpoint:
         with _translated():
             response = self._connected().urlopen(
                 method,
-                self._path + path,
+                self._path + path or "/",
                 body=body,
                 headers=dict(headers),
                 preload_content=False,
@@ -147,6 +149,27 @@ class Endpoint:
             # certificates of some clusters lack (older EKS: tomplus/kubernetes_asyncio#349). Go's clients do not.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
+
+
+def retry_after(value: str | None, most: float = LONGEST_RETRY_AFTER) -> float | None:
+    """Parses a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
+
+    Returns:
+        The seconds to wait, at most `most`; None if the header is missing or invalid.
+    """
+    try:
+        return min(most, urllib3.Retry().parse_retry_after(value)) if value else None
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def json_object(body: bytes | None) -> dict[str, object]:
+    """Returns a response's fields; none where the body is no JSON object."""
+    try:
+        fields = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def read_credential(path: Path) -> str:

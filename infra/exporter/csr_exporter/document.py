@@ -1,5 +1,6 @@
-"""Parses a JSON document strictly: a check per field, and all errors together, in Kubernetes' field-error style.
+"""Reads a JSON document into dataclasses strictly: a check per field, and all errors together, as Kubernetes does.
 
+A dataclass is the table of its fields: `Annotated[TYPE, CHECK]`. A field without a check is not part of the document.
 msgspec stops at the first error, and its messages do not contain the value.
 """
 
@@ -7,11 +8,14 @@ import json
 import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 from urllib.parse import urlsplit
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_QUOTE = 120
+
+Check: TypeAlias = Callable[[object, str, list[str]], Any]
+"""A check: parses a value at a path, or appends to the errors."""
 
 
 class ConfigurationError(Exception):
@@ -22,13 +26,29 @@ class ConfigurationError(Exception):
         self.errors = errors
 
 
-def is_loopback(url: str) -> bool:
-    """Returns whether the host of a URL is this machine by its very spelling; resolves no name."""
-    return urlsplit(url).hostname in LOOPBACK
+def loads(text: str) -> object:
+    """Reads JSON in which no object has a key twice.
+
+    Raises:
+        ConfigurationError: the text is something else.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError([f"the document is not JSON: {error}"]) from error
 
 
-def _invalid(value: object, path: str, must: str) -> ConfigurationError:
-    return ConfigurationError([f"{path}: Invalid value: {quoted(value)}: {must}"])
+def parse(content: object, check: Check) -> Any:  # noqa: ANN401 - what the check makes
+    """Parses a document.
+
+    Raises:
+        ConfigurationError: with every error of the document.
+    """
+    errors: list[str] = []
+    parsed = check(content, "", errors)
+    if errors:
+        raise ConfigurationError(errors)
+    return parsed
 
 
 def quoted(value: object) -> str:
@@ -37,30 +57,27 @@ def quoted(value: object) -> str:
     return quoted if len(quoted) <= _LONGEST_QUOTE else quoted[:_LONGEST_QUOTE] + "..."
 
 
-Check: TypeAlias = Callable[[object, str], Any]
-"""A check: parses a value at a path, or raises ConfigurationError."""
-
-
-def object_of(make: Callable[..., object], **checks: Check) -> Check:
-    """Parses an object with these fields into a dataclass. Fields with a default are optional."""
+def object_of(make: Callable[..., object]) -> Check:
+    """Parses an object into a dataclass. Fields with a default are optional."""
+    hints = get_type_hints(make, include_extras=True)
+    checks: dict[str, Check] = {
+        name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")
+    }
     required = {each.name for each in fields(make) if each.default is each.default_factory is MISSING}  # type: ignore[arg-type]
 
-    def check(value: object, path: str) -> object:
+    def check(value: object, path: str, errors: list[str]) -> object:
         if not isinstance(value, dict):
-            raise _invalid(value, path or "the document", "must be an object")
-        errors: list[str] = []
-        parsed = {}
+            return _invalid(value, path or "the document", "must be an object", errors)
+        earlier, parsed = len(errors), {}
         for name in (*checks, *(name for name in value if name not in checks)):
             at = f"{path}.{name}" if path else name
             if name not in checks:
                 errors.append(f"{at}: Forbidden: unknown field: must be one of {', '.join(sorted(checks))}")
             elif name in value:
-                parsed[name] = _collect(checks[name], value[name], at, errors)
+                parsed[name] = checks[name](value[name], at, errors)
             elif name in required:
                 errors.append(f"{at}: Required value")
-        if errors:
-            raise ConfigurationError(errors)
-        return make(**parsed)
+        return make(**parsed) if len(errors) == earlier else None
 
     return check
 
@@ -68,11 +85,11 @@ def object_of(make: Callable[..., object], **checks: Check) -> Check:
 def tagged(**kinds: Check) -> Check:
     """Parses an object whose field `kind` names the check of the other fields."""
 
-    def check(value: object, path: str) -> object:
+    def check(value: object, path: str, errors: list[str]) -> object:
         if not isinstance(value, dict):
-            raise _invalid(value, path, "must be an object")
-        kind = choice(kinds)(value.get("kind"), f"{path}.kind")
-        return kind({name: field for name, field in value.items() if name != "kind"}, path)
+            return _invalid(value, path, "must be an object", errors)
+        kind = choice(kinds)(value.get("kind"), f"{path}.kind", errors)
+        return kind and kind({name: field for name, field in value.items() if name != "kind"}, path, errors)
 
     return check
 
@@ -80,45 +97,29 @@ def tagged(**kinds: Check) -> Check:
 def list_of(each: Check, *, make: Callable[[list[Any]], object], key: Callable[[Any], str]) -> Check:
     """Parses a list of at least one item, each with a key of its own."""
 
-    def check(value: object, path: str) -> object:
+    def check(value: object, path: str, errors: list[str]) -> object:
         if not isinstance(value, list) or not value:
-            raise _invalid(value, path, "must be a list with at least one item")
-        errors: list[str] = []
-        items = [_collect(each, item, f"{path}[{index}]", errors) for index, item in enumerate(value)]
-        keys = [] if errors else [key(item) for item in items]
+            return _invalid(value, path, "must be a list with at least one item", errors)
+        earlier = len(errors)
+        items = [each(item, f"{path}[{index}]", errors) for index, item in enumerate(value)]
+        if len(errors) > earlier:
+            return None
+        keys = [key(item) for item in items]
         errors += [f"{path}: Duplicate value: {quoted(twice)}" for twice in set(keys) if keys.count(twice) > 1]
-        if errors:
-            raise ConfigurationError(errors)
         return make(items)
 
     return check
 
 
-def _collect(check: Check, value: object, path: str, errors: list[str]) -> object:
-    try:
-        return check(value, path)
-    except ConfigurationError as error:
-        errors += error.errors
-        return None
-
-
 def choice(values: Mapping[str, Any]) -> Check:
     """Parses one of these names into its value."""
 
-    def check(value: object, path: str) -> object:
+    def check(value: object, path: str, errors: list[str]) -> object:
         if isinstance(value, str) and value in values:
             return values[value]
         supported = ", ".join(map(quoted, values))
-        raise ConfigurationError([f"{path}: Unsupported value: {quoted(value)}: supported values: {supported}"])
-
-    return check
-
-
-def _scalar(is_valid: Callable[[Any], object], must: str, make: Callable[[Any], object] = lambda value: value) -> Check:
-    def check(value: object, path: str) -> object:
-        if not is_valid(value):
-            raise _invalid(value, path, must)
-        return make(value)
+        errors.append(f"{path}: Unsupported value: {quoted(value)}: supported values: {supported}")
+        return None
 
     return check
 
@@ -155,7 +156,19 @@ def url(*, root: bool = False, http_to: Container[str] = LOOPBACK) -> Check:
     return _scalar(is_valid, must, lambda value: value.rstrip("/") if root else value)
 
 
-def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _scalar(is_valid: Callable[[Any], object], must: str, make: Callable[[Any], object] = lambda value: value) -> Check:
+    def check(value: object, path: str, errors: list[str]) -> object:
+        return make(value) if is_valid(value) else _invalid(value, path, must, errors)
+
+    return check
+
+
+def _invalid(value: object, path: str, must: str, errors: list[str]) -> object:
+    errors.append(f"{path}: Invalid value: {quoted(value)}: {must}")
+    return None
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Makes an object for `json.loads`, or raises ValueError if a key is there twice."""
     content = dict(pairs)
     if len(content) < len(pairs):

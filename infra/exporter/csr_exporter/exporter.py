@@ -7,22 +7,24 @@ pool.
 import threading
 from typing import Self
 
+from csr_exporter import identity
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import Configuration
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.sender import Sender
 from csr_exporter.health import Health, HealthServer
-from csr_exporter.identity import google
-from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.log import Log
-from csr_exporter.metrics import Exposition, Metrics
+from csr_exporter.metrics import Metrics
 from csr_exporter.queue.work_queue import WorkQueue
 from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.reflector import Reflector
 from csr_exporter.watch.resync import Resync
+from csr_exporter.watch.store import Store
 
 # Kubernetes gives a pod 30 seconds to end.
 DRAIN = 25.0
+STATUS_PERIOD = 60.0
 # How often the exporter looks whether the ID token must be renewed.
 _IDENTITY_TICK = 5.0
 
@@ -37,40 +39,32 @@ class Exporter:
             OSError: that port is not available.
         """
         self._log = log = log or Log()
-        log.project = google.project(configuration.identity)
+        log.project = identity.project(configuration.identity)
         self._clock = clock = MonotonicClock()
         self.metrics = metrics = Metrics()
-        fetch = google.source(configuration.identity, configuration.function.audience)
+        metrics.log_lines_lost.set_function(lambda: log.lost)
+        fetch = identity.source(configuration.identity, configuration.function.audience)
         self._token = None if fetch is None else CachedToken(fetch, clock, metrics=metrics)
         self._sender = Sender(source=configuration.source, function=configuration.function, token=self._token)
         self._client = client = ApiClient(configuration.api_server)
+        stages = {signer.signer_name: signer.stages for signer in configuration.signers}
+        queue = WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas)
+        changed = threading.Condition()
+        store = Store(stages=stages, queue=queue, changed=changed, clock=clock, log=log, metrics=metrics)
         self._dispatcher = dispatcher = Dispatcher(
-            stages={signer.signer_name: signer.stages for signer in configuration.signers},
-            send=self._sender.send,
-            clock=clock,
-            log=log,
-            metrics=metrics,
-            queue=WorkQueue(rate_limit=configuration.rate_limit, replicas=configuration.replicas),
+            queue=queue, changed=changed, send=self._sender.send, clock=clock, log=log, metrics=metrics
         )
         reflectors = [
-            Reflector(signer.signer_name, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
-            for signer in configuration.signers
+            Reflector(signer_name=signer_name, client=client, store=store, clock=clock, log=log, metrics=metrics)
+            for signer_name in stages
         ]
-        resync = Resync(reflectors, client=client, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
+        resync = Resync(reflectors=reflectors, client=client, store=store, clock=clock, log=log, metrics=metrics)
         statuses = [reflector.status for reflector in reflectors]
-        self._health = Health(reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock)
-        exposition = Exposition(
-            status=dispatcher.status,
-            unready=self._health.unready,
-            token_expires_in=lambda: None if self._token is None else self._token.expires_in,
-            clock=clock,
-            log=log,
-            metrics=metrics,
+        self._health = Health(
+            reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, registry=metrics.registry
         )
-        self._server = HealthServer(
-            configuration.health, self._health, exposition=exposition.page, queue=dispatcher.snapshot
-        )
-        loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, exposition.run, self._keep_identity]
+        self._server = HealthServer(configuration.health, self._health)
+        loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, self._log_status, self._keep_identity]
         self._threads = [threading.Thread(target=loop, daemon=True, name=loop.__qualname__) for loop in loops]
 
     @property
@@ -107,6 +101,11 @@ class Exporter:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _log_status(self) -> None:
+        while not self._clock.wait(STATUS_PERIOD):
+            self._dispatcher.update_gauges()
+            self.metrics.log_status(self._log, self._health.unready())
 
     def _keep_identity(self) -> None:
         """Fetches the first ID token and renews it early; logs a failure once."""

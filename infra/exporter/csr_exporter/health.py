@@ -7,22 +7,24 @@ prometheus-client's own server has no probes, and a client that sends one byte a
 """
 
 import io
-import ipaddress
 import json
 import socket
 import socketserver
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import cast
 
-from csr_exporter import metrics
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+
 from csr_exporter.clock import Clock
 from csr_exporter.configuration import Health as Location
 from csr_exporter.delivery import sender
 from csr_exporter.delivery.dispatcher import Dispatcher
-from csr_exporter.identity.token import CachedToken
+from csr_exporter.document import LOOPBACK
+from csr_exporter.identity import CachedToken
 from csr_exporter.watch import client
 from csr_exporter.watch.reflector import ReflectorStatus
 
@@ -38,44 +40,48 @@ Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Health:
-    """Why the exporter is dead or unready."""
+    """What the pages show: why the exporter is dead or unready, its metrics and its work queue."""
 
-    def __init__(
-        self, *, reflectors: Sequence[ReflectorStatus], dispatcher: Dispatcher, token: CachedToken | None, clock: Clock
-    ) -> None:
-        self._reflectors = reflectors
-        self._dispatcher = dispatcher
-        self._token = token
-        self._clock = clock
-        self.stopping = False
+    reflectors: Sequence[ReflectorStatus]
+    dispatcher: Dispatcher
+    token: CachedToken | None
+    clock: Clock
+    registry: CollectorRegistry
+    stopping: bool = False
 
     def dead(self) -> list[str]:
         """Returns why a new process should replace this one; empty if it is alive."""
-        now = self._clock.now()
+        now = self.clock.now()
         reasons = [
             f"reflector {index}: no heartbeat for {now - each.beat:.0f} s"
-            for index, each in enumerate(self._reflectors)
+            for index, each in enumerate(self.reflectors)
             if now - each.beat > LONGEST_SILENCE
         ]
-        if self._dispatcher.oldest_sending > LONGEST_DELIVERY:
-            reasons.append(f"a delivery takes {self._dispatcher.oldest_sending:.0f} s")
+        if self.dispatcher.oldest_sending > LONGEST_DELIVERY:
+            reasons.append(f"a delivery takes {self.dispatcher.oldest_sending:.0f} s")
         return reasons
 
     def unready(self) -> list[str]:
         """Returns why the exporter cannot do its work now; empty if it is ready."""
-        now = self._clock.now()
+        now = self.clock.now()
         reasons = ["stopping"] if self.stopping else []
-        for index, each in enumerate(self._reflectors):
+        for index, each in enumerate(self.reflectors):
             if not each.listed:
                 reasons.append(f"reflector {index}: no list yet")
             elif each.refused:
                 reasons.append(f"reflector {index}: the API server refuses the list or the watch; check RBAC")
             elif each.contact is None or now - each.contact > LONGEST_WITHOUT_CONTACT:
                 reasons.append(f"reflector {index}: no answer from the API server for {LONGEST_WITHOUT_CONTACT:.0f} s")
-        if self._token is not None and not self._token.obtained:
+        if self.token is not None and not self.token.obtained:
             reasons.append("no ID token yet")
         return reasons
+
+    def metrics(self) -> bytes:
+        """Returns the metrics as they are now, in Prometheus' text format."""
+        self.dispatcher.update_gauges()
+        return generate_latest(self.registry)
 
 
 class HealthServer(socketserver.TCPServer):
@@ -87,15 +93,8 @@ class HealthServer(socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 16
 
-    def __init__(
-        self,
-        location: Location,
-        health: Health,
-        *,
-        exposition: Callable[[], bytes],
-        queue: Callable[[], list[dict[str, object]]],
-    ) -> None:
-        """Binds the address; `exposition` is the page of the metrics, `queue` what /debug/queue shows.
+    def __init__(self, location: Location, health: Health) -> None:
+        """Binds the address.
 
         Raises:
             OSError: the address is in use, or not this machine's.
@@ -103,10 +102,10 @@ class HealthServer(socketserver.TCPServer):
         self.pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
             "/readyz": lambda: _verdict(health.unready()),
-            "/metrics": lambda: (200, metrics.CONTENT_TYPE, exposition()),
+            "/metrics": lambda: (200, CONTENT_TYPE_PLAIN_0_0_4, health.metrics()),
         }
-        if _is_loopback(location.address):
-            self.pages["/debug/queue"] = lambda: _json(200, queue())
+        if location.address in LOOPBACK:
+            self.pages["/debug/queue"] = lambda: _json(200, health.dispatcher.snapshot())
         self.address_family = socket.AF_INET6 if ":" in location.address else socket.AF_INET
         super().__init__((location.address, location.port), _Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="health")
@@ -128,14 +127,7 @@ class HealthServer(socketserver.TCPServer):
         self._thread.join()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A probe that breaks off is not worth a traceback."""
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False  # the bind fails with the reason
+        """Ignores a probe that breaks off: it is not worth a traceback."""
 
 
 def _verdict(reasons: list[str]) -> tuple[int, str, bytes]:
@@ -169,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Probes are not worth a line."""
+        """Logs nothing: probes are not worth a line."""
 
 
 def _head(connection: socket.socket) -> bytes:

@@ -1,13 +1,10 @@
 """What an operator's monitoring reads: counters, gauges and histograms, and the log lines that go with them.
 
-No label has a CSR's name or uid: those are in the log. `Exposition` computes the gauges when a scrape asks for them, so
-that no part has to keep a gauge up to date.
+No label has a CSR's name or uid: those are in the log.
 """
 
 import platform
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,19 +15,16 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 
 from csr_exporter import VERSION
-from csr_exporter.clock import Clock, age_of
-from csr_exporter.csr import Seen, Stage, event_id
+from csr_exporter.clock import age_of
+from csr_exporter.csr import Stage, event_id
 from csr_exporter.log import Log
-from csr_exporter.queue.item import Change, WorkItem
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 
 PREFIX = "csr_exporter"
-STATUS_PERIOD = 60.0
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds. A CSR's creation time has whole seconds. Calico's client gives up after 90 s; the service level objective is
 # 30 s.
 _AGES = (1, 2, 3, 5, 10, 20, 30, 60, 90, 300, 900, 3600)
@@ -104,156 +98,50 @@ class Metrics:
                     counted[name] = round(sample.value)
         return dict(sorted(counted.items()))
 
+    def value(self, name: str, **labels: str) -> float:
+        """Returns a metric's value; 0 where it has none yet."""
+        return self.registry.get_sample_value(f"{PREFIX}_{name}", labels) or 0.0
+
+    def log_status(self, log: Log, unready: Sequence[str]) -> None:
+        """Logs the status: alerts need it where no Prometheus scrapes the metrics."""
+        counts = self.counts
+        log.info(
+            "status",
+            ready=not unready,
+            unready="; ".join(unready),
+            oldest_undelivered_seconds=self.value("oldest_undelivered_seconds"),
+            pending=round(sum(self.value("csr_pending", stage=stage.value) for stage in Stage)),
+            in_flight=round(self.value("inflight")),
+            resync_missed=counts.get("resync_missed_total", 0),
+            counts=counts,
+        )
+
     def _new(self, kind: Callable[..., Any], name: str, text: str, *labels: str, **options: object) -> Any:  # noqa: ANN401 - one of three kinds
         return kind(f"{PREFIX}_{name}", text, labels, registry=self.registry, **options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStatus:
-    """What is to be done and how it goes, at one moment.
-
-    Attributes:
-        pending: CSRs by stage.
-        oldest_undelivered: when the oldest CSR was created that the function should have acknowledged; "": none.
-        in_flight: events in flight.
-        limit: events that may be in flight.
-        circuit: 0 closed, 1 half open, 2 open.
-    """
-
-    pending: Mapping[Stage, int]
-    oldest_undelivered: str
-    in_flight: int
-    limit: int
-    circuit: int
-
-    @property
-    def oldest_age(self) -> float:
-        """Seconds since the oldest unacknowledged CSR was created."""
-        return age_of(self.oldest_undelivered) or 0.0
-
-
-class Recorder:
-    """Counts and logs what happens; decides nothing."""
-
-    def __init__(self, *, log: Log, metrics: Metrics) -> None:
-        self._log = log
-        self._metrics = metrics
-        self._is_down = False
-
-    def refused_name(self) -> None:
-        """Counts a CSR whose name the function does not accept."""
-        self._metrics.names_refused.inc()
-
-    def changed(self, change: Change, seen: Seen) -> None:
-        """Counts what an observation changed in the queue."""
-        if change is Change.NONE:
-            return
-        self._metrics.queue_changes.labels(change=change.value).inc()
-        if change in {Change.THROTTLED, Change.OVER_LIMIT}:
-            self._metrics.throttled.inc()
-        age = age_of(seen.reference.creation_timestamp) if change is Change.ENDED and seen.issued else None
-        if age is not None:
-            self._metrics.issuance_seconds.observe(age)
-
-    def ended(self, number: int) -> None:
-        """Counts CSRs that a list does not show any more."""
-        self._metrics.queue_changes.labels(change=Change.ENDED.value).inc(number)
-
-    def paused_seconds(self, seconds: Mapping[str, float]) -> None:
-        """Counts the time in which nothing was sent, by reason."""
-        for reason, length in seconds.items():
-            self._metrics.paused_seconds.labels(reason=reason).inc(length)
-
-    def availability(self, answer: Answer, *, is_down: bool) -> None:
-        """Logs once that the function cannot be reached, and once that it answers again."""
-        if is_down == self._is_down:
-            return
-        self._is_down = is_down
-        if is_down:
-            self._log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
-        else:
-            self._log.info("the function answers again", code=answer.status)
-
-    def answered(self, item: WorkItem, answer: Answer) -> None:
-        """Counts an answer, and logs it: of a CSR that keeps failing only attempts 1, 2, 4, 8, ..."""
-        self._count(item, answer)
-        by_verdict = {Verdict.ACKNOWLEDGED: self._log.info, Verdict.POISON: self._log.error}
-        if answer.verdict is Verdict.ACKNOWLEDGED or item.attempt & (item.attempt - 1) == 0:
-            by_verdict.get(answer.verdict, self._log.warning)(
-                answer.verdict.value,
-                uid=item.reference.uid,
-                id=event_id(item.reference.uid, item.stage, item.resend),
-                stage=item.stage.value,
-                attempt=item.attempt,
-                resend=item.resend or None,
-                takeover=item.takeover or None,
-                code=answer.status,
-                retry_after=answer.retry_after,
-                reason=answer.reason or None,
-            )
-
-    def _count(self, item: WorkItem, answer: Answer) -> None:
-        it = self._metrics
-        it.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
-        it.takeovers.inc(item.takeover)
-        it.unfulfilled_acks.inc(item.resend > 0 and item.attempt == 1)
-        if answer.verdict is not Verdict.ACKNOWLEDGED:
-            it.retries.labels(reason=answer.verdict.value).inc()
-            it.poison.inc(answer.verdict is Verdict.POISON)
-        elif not item.resend and (age := age_of(item.reference.creation_timestamp)) is not None:
-            it.delivery_seconds.observe(age)
-
-
-class Exposition:
-    """The page of the metrics, and once a minute the same for the log; `run` is a thread's body."""
-
-    def __init__(
-        self,
-        *,
-        status: Callable[[], QueueStatus],
-        unready: Callable[[], list[str]],
-        token_expires_in: Callable[[], float | None],
-        clock: Clock,
-        metrics: Metrics,
-        log: Log,
-    ) -> None:
-        self._status = status
-        self._unready = unready
-        self._token_expires_in = token_expires_in
-        self._clock = clock
-        self._metrics = metrics
-        self._log = log
-
-    def page(self) -> bytes:
-        """Returns the metrics as they are now, in Prometheus' text format."""
-        status = self._status()
-        it = self._metrics
-        for stage in Stage:
-            it.csr_pending.labels(stage=stage.value).set(status.pending.get(stage, 0))
-        it.oldest_undelivered.set(status.oldest_age)
-        it.inflight.set(status.in_flight)
-        it.concurrency_limit.set(status.limit)
-        it.circuit_state.set(status.circuit)
-        it.log_lines_lost.set(self._log.lost)
-        if (left := self._token_expires_in()) is not None:
-            it.token_expiry.labels(kind="id").set(time.time() + left)
-        return generate_latest(it.registry)
-
-    def run(self) -> None:
-        """Logs the status once a minute: alerts need it where no Prometheus scrapes the metrics."""
-        while not self._clock.wait(STATUS_PERIOD):
-            self.log_status()
-
-    def log_status(self) -> None:
-        """Logs the status."""
-        status, counts, unready = self._status(), self._metrics.counts, self._unready()
-        self._log.info(
-            "status",
-            ready=not unready,
-            unready="; ".join(unready),
-            oldest_undelivered_seconds=status.oldest_age,
-            pending=sum(status.pending.values()),
-            in_flight=status.in_flight,
-            resync_missed=counts.get("resync_missed_total", 0),
-            counts=counts,
+def record(item: WorkItem, answer: Answer, *, log: Log, metrics: Metrics) -> None:
+    """Counts an answer, and logs it: of a CSR that keeps failing only attempts 1, 2, 4, 8, ..."""
+    is_acknowledged = answer.verdict is Verdict.ACKNOWLEDGED
+    metrics.send_attempts.labels(code_class="none" if answer.status is None else f"{answer.status // 100}xx").inc()
+    metrics.takeovers.inc(item.takeover)
+    metrics.unfulfilled_acks.inc(item.resend > 0 and item.attempt == 1)
+    if not is_acknowledged:
+        metrics.retries.labels(reason=answer.verdict.value).inc()
+        metrics.poison.inc(answer.verdict is Verdict.POISON)
+    elif not item.resend and (age := age_of(item.reference.creation_timestamp)) is not None:
+        metrics.delivery_seconds.observe(age)
+    if is_acknowledged or item.attempt & (item.attempt - 1) == 0:
+        write = {Verdict.ACKNOWLEDGED: log.info, Verdict.POISON: log.error}.get(answer.verdict, log.warning)
+        write(
+            answer.verdict.value,
+            uid=item.reference.uid,
+            id=event_id(item.reference.uid, item.stage, item.resend),
+            stage=item.stage.value,
+            attempt=item.attempt,
+            resend=item.resend or None,
+            takeover=item.takeover or None,
+            code=answer.status,
+            retry_after=answer.retry_after,
+            reason=answer.reason or None,
         )

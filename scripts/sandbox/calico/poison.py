@@ -44,12 +44,10 @@ class Kind:
     Attributes:
         name: The fault.
         file: Files a pod's CSR with the fault.
-        binary: Whether it needs an API server that reads protobuf; the double does not.
     """
 
     name: str
     file: Callable[[Api, Mapping[str, Any]], Mapping[str, Any]]
-    binary: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +93,7 @@ def _nested(levels: int) -> Kind:
         body = managed_fields.nested(csr, 1, "f:a")
         return api.post(CSRS, body.replace(b'{"f:a":{}}', f"{{{chains}}}".encode()))
 
-    return Kind(name=f"managedFields {levels} deep", file=file, binary=False)
+    return Kind(name=f"managedFields {levels} deep", file=file)
 
 
 KINDS: Final = (
@@ -113,18 +111,16 @@ class Poison:
         doses: The CSRs in filing order.
     """
 
-    def __init__(self, world: World, pods: Callable[[int], Fleet], *, binary: bool) -> None:
+    def __init__(self, world: World, pods: Callable[[int], Fleet]) -> None:
         """Prepares the pods, without filing a CSR.
 
         Args:
-            world: The cluster.
+            world: The cluster. It has a real API server: the double reads neither protobuf nor managedFields.
             pods: Makes the given number of pods.
-            binary: Whether the API server reads protobuf.
         """
         self.doses: list[Dose] = []
         self._world = world
-        self._kinds = [kind for kind in KINDS if binary or not kind.binary]
-        self._pods = pods(len(self._kinds))
+        self._pods = pods(len(KINDS))
 
     @property
     def uids(self) -> set[str]:
@@ -134,8 +130,8 @@ class Poison:
     def file(self, count: int | None = None) -> None:
         """Files the next `count` kinds, or all remaining kinds, one after the other."""
         start = len(self.doses)
-        for number in range(start, len(self._kinds) if count is None else min(start + count, len(self._kinds))):
-            self.doses.append(_file(self._world, self._pods, number, self._kinds[number]))
+        for number in range(start, len(KINDS) if count is None else min(start + count, len(KINDS))):
+            self.doses.append(_file(self._world, self._pods, number, KINDS[number]))
 
     def file_beside(self, honest: Fleet) -> None:
         """Files one before each honest pod's request, one after the other."""

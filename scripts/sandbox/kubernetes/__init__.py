@@ -1,22 +1,21 @@
 """A Kubernetes API server for tests and the demo: the real protocol over TLS, the state in memory.
 
-What it does as kube-apiserver 1.37 does, shown by tests/contract/kubernetes on both:
+It does only what the demo, the benchmarks and the tests of the product need, as kube-apiserver does it;
+`tests/contract/kubernetes` shows that on both:
 
-- client certificates and service account tokens bound to pods, with the identity in ``spec.extra``; SelfSubjectReview
-  and SelfSubjectAccessReview
-- namespaces, nodes, pods, service accounts, events and CertificateSigningRequests: get, list (paging, field selectors),
-  watch (bookmarks, 410), create, update, merge-patch, strategic-merge-patch as far as lists are replaced (of a CSR all
-  but finalizers and ownerReferences), delete, and the subresources approval, status and token
-- managedFields, of any depth that it takes, as clients write them (it keeps no record of its own)
-- versions, preconditions, finalizers, graceful deletion of pods, and the validation of CertificateSigningRequests
+- client certificates, and service account tokens with the pod and node in `spec.extra`
+- namespaces, nodes, pods, service accounts, Events and CertificateSigningRequests: get, list (paging, field selectors),
+  watch (bookmarks, 410), create, update, merge patch, delete, and the subresources approval, status and token
+- optimistic concurrency by uid and resourceVersion, graceful deletion of pods, and a CertificateSigningRequest whose
+  requester is recorded and whose decision and certificate nobody takes back
+- SelfSubjectReview and SelfSubjectAccessReview
 
-What it leaves out: authorisation (whoever is authenticated may do everything), discovery and OpenAPI, admission except
-for namespaces and the pods' service accounts, controllers, label selectors, initial events of watches, metadata without
-the objects, JSON patches and directives of strategic-merge patches, dry runs, impersonation, collection deletes, YAML
-and protobuf, defaults and most validation of core objects, of labels, annotations, finalizers and signerNames, and of
-what is inside a request that its own key signed. A client certificate of a strange CA ends the TLS handshake, where the
-real server answers 401. Tokens end with their pod at once, where the real server remembers an answer for about 10
-seconds.
+It leaves out authorization (every user may do everything), admission, controllers, discovery, most validation,
+defaults, managedFields, finalizers, preconditions of deletions, generated names, label selectors, dry runs, protobuf
+and the other patches. It refuses other query parameters, finalizers and managedFields, so that no test passes because
+the double ignores them. A strategic merge patch is a merge patch here: no list of a CertificateSigningRequest's status
+is merged. A namespace ends at once, and alone. A client certificate of another CA ends the TLS handshake, where the
+real server answers 401. A token stays valid when its pod has gone, where the real server looks again after 10 seconds.
 """
 
 from sandbox.kubernetes.server import KubernetesServer, LoggedRequest

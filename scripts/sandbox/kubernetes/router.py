@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
-import re
 import urllib.parse
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox import managed_fields
-from sandbox.kubernetes import certificates, core, representation, selection, status
-from sandbox.kubernetes.authentication import User, authenticate
-from sandbox.kubernetes.connection import BAD_REQUEST, HttpAnswer, HttpRequest, refusal
+from sandbox.kubernetes import certificates, resources, selection
+from sandbox.kubernetes.authentication import Authenticator, User
+from sandbox.kubernetes.connection import HttpAnswer, HttpRequest
+from sandbox.kubernetes.status import StatusError
 from sandbox.kubernetes.store import encode
-from sandbox.kubernetes.watching import Watch, WatchSettings
+from sandbox.kubernetes.verbs import Verbs
+from sandbox.kubernetes.watching import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from sandbox.kubernetes.resource import Resource
-    from sandbox.kubernetes.store import Entry
-    from sandbox.kubernetes.verbs import Verbs
+    from sandbox.api import Json
+    from sandbox.kubernetes.resources import Resource
+    from sandbox.kubernetes.store import Entry, Store
 
 _LOG = logging.getLogger(__name__)
-RESOURCES = (*core.RESOURCES, certificates.RESOURCE)
-_OPEN = frozenset({"/healthz", "/livez", "/readyz"})
-_SELF_REVIEWS = ("apis", "authentication.k8s.io", "v1", "selfsubjectreviews")
-_ACCESS_REVIEWS = ("apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
-_VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.2+sandbox", "platform": "embedded"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
-_BODY_TYPES = {
-    "POST": ("application/json",),
-    "PUT": ("application/json",),
-    "PATCH": ("application/merge-patch+json", "application/strategic-merge-patch+json"),
-}
+RESOURCES = (*resources.CORE, certificates.RESOURCE)
+_SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_PATCHES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
+# The double refuses all others: to ignore them would mean something else.
+_PARAMETERS = frozenset(
+    {
+        *("allowWatchBookmarks", "continue", "fieldSelector", "gracePeriodSeconds", "limit", "resourceVersion"),
+        *("timeoutSeconds", "watch"),
+    }
+)
+# A test that needs these fields of metadata needs the real API server; to ignore them would hide that.
+_UNSUPPORTED = frozenset({"finalizers", "managedFields"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,213 +49,206 @@ class Place:
     name: str = ""
     subresource: str = ""
 
+    @property
+    def kind(self) -> str:
+        """Returns what handlers are looked up by: `collections` are those of all namespaces together."""
+        if not self.name:
+            return "collection" if bool(self.namespace) is self.resource.namespaced else "collections"
+        return {"": "object", "token": "token"}.get(self.subresource, "part")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request of a known user to a known place."""
+
+    request: HttpRequest
+    place: Place
+    query: Mapping[str, str]
+    user: User
+
 
 class Router:
     """Answers requests from a store.
 
-    Attributes:
-        watches: those that run.
+    Args:
+        store: the objects.
+        bookmark_seconds: between the bookmarks of a watch.
+        log: called with every request and its user.
     """
 
     def __init__(
-        self,
-        verbs: Verbs,
-        *,
-        watch_settings: WatchSettings,
-        log: Callable[[HttpRequest, User | None], None],
+        self, store: Store, *, bookmark_seconds: float, log: Callable[[HttpRequest, User | None], None]
     ) -> None:
-        self._verbs = verbs
-        self._watch_settings = watch_settings
+        self._store = store
+        self._verbs = Verbs(store)
+        self._authenticator = Authenticator()
+        self._bookmark_seconds = bookmark_seconds
         self._log = log
-        self.watches: set[Watch] = set()
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._handlers: Mapping[tuple[str, str], Callable[[Call], HttpAnswer]] = {
+            ("GET", "collection"): self._list,
+            ("GET", "collections"): self._list,
+            ("POST", "collection"): self._create,
+            ("GET", "object"): self._get,
+            ("GET", "part"): self._get,
+            ("PUT", "object"): self._update,
+            ("PUT", "part"): self._update,
+            ("PATCH", "object"): self._patch,
+            ("PATCH", "part"): self._patch,
+            ("DELETE", "object"): self._delete,
+            ("POST", "token"): self._request_token,
+        }
 
     def close_watches(self) -> None:
-        """End every running watch."""
-        for watch in tuple(self.watches):
+        """Ends every running watch."""
+        for watch in tuple(self._watches):
             watch.close()
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
-        """Answer any request; nothing that a client sends gets past this as an exception."""
+        """Answers any request; nothing that a client sends raises an exception here."""
         user = None
         try:
             try:
-                user = authenticate(
-                    certificate=request.certificate,
-                    authorization=request.headers.get("authorization"),
-                    tokens=self._verbs.tokens,
-                )
+                authorization = request.headers.get("authorization", "")
+                user = self._authenticator.authenticate(certificate=request.certificate, authorization=authorization)
             finally:
                 self._log(request, user)
             return self._route(request, user)
-        except status.StatusError as error:
-            return refusal(error)
+        except StatusError as error:
+            return HttpAnswer(code=error.code, body=encode(error.body))
         except Exception:  # noqa: BLE001 - a fault of the double must not look like a broken network
             _LOG.exception("%s %r failed", request.method, request.target)
-            return refusal(status.internal("the double has a fault here; its log says which"))
+            return HttpAnswer(code=500, body=encode(StatusError("InternalError", "the double has a fault").body))
 
     def _route(self, request: HttpRequest, user: User | None) -> HttpAnswer:
-        path, _, query = request.target.partition("?")
-        if _BAD_ESCAPE.search(path):
-            return BAD_REQUEST
-        # The real server splits what is decoded already: an escaped slash is a slash.
+        path, _, parameters = request.target.partition("?")
+        # The real server splits the decoded path too: an escaped slash is a slash.
         path = urllib.parse.unquote(path)
-        if path in _OPEN:
+        if path == "/healthz":
             return HttpAnswer(media_type="text/plain", body=b"ok")
-        if path == "/version":
-            return HttpAnswer(body=encode(_VERSION))
         if user is None:
-            raise status.unauthorized()
-        parts = tuple(path.removesuffix("/").split("/"))[1:]
-        if request.method == "POST" and parts in (_SELF_REVIEWS, _ACCESS_REVIEWS):
-            return _review(user) if parts == _SELF_REVIEWS else _access_review(_body(request))
-        place = locate(parts)
-        if place is None:
-            return HttpAnswer(code=404, media_type="text/plain", body=b"404 page not found\n")
-        return self._dispatch(request, place, dict(urllib.parse.parse_qsl(query)), user)
+            raise StatusError("Unauthorized", "Unauthorized")
+        query = dict(urllib.parse.parse_qsl(parameters, keep_blank_values=True))
+        if unknown := query.keys() - _PARAMETERS:
+            raise StatusError("BadRequest", f"the double does not support {sorted(unknown)}")
+        if request.method == "POST" and path in {_SELF_REVIEWS, _ACCESS_REVIEWS}:
+            return _object(201, _review(path, _body(request), user))
+        place = _locate(path)
+        handler = self._handlers.get((request.method, place.kind))
+        if handler is None:
+            raise StatusError("MethodNotAllowed", "the server does not allow this method on the requested resource")
+        return handler(Call(request=request, place=place, query=query, user=user))
 
-    def _dispatch(self, request: HttpRequest, place: Place, query: dict[str, str], user: User) -> HttpAnswer:
-        if query.get("dryRun"):
-            raise status.bad_request("dry runs are not supported by this server")
-        shown = representation.accepted(place.resource, request.headers.get("accept", ""))
-        match request.method:
-            case "GET" if not place.name:
-                return self._collection(place, query, shown)
-            case "GET" if place.subresource != "token":
-                found = self._verbs.get(place.resource, place.namespace, place.name)
-                return HttpAnswer(body=shown.one(found) + b"\n")
-            case "POST" if place.subresource == "token":
-                token = self._verbs.request_token(place.namespace, place.name, _body(request))
-                return HttpAnswer(code=201, body=encode(token) + b"\n")
-            case "DELETE" if place.name and not place.subresource:
-                return self._delete(request, place, query, shown)
-        code, entry = self._write(request, place, user)
-        return HttpAnswer(code=code, body=shown.one(entry) + b"\n")
-
-    def _write(self, request: HttpRequest, place: Place, user: User) -> tuple[int, Entry]:
-        object_ = (place.resource, place.namespace, place.name, place.subresource)
-        match request.method:
-            case "POST" if not place.name and bool(place.namespace) is place.resource.namespaced:
-                return 201, self._verbs.create(place.resource, place.namespace, _body(request), user)
-            case "PUT" if place.name and place.subresource != "token":
-                return 200, self._verbs.update(*object_, _body(request))
-            case "PATCH" if place.name and place.subresource != "token":
-                return 200, self._verbs.patch(*object_, _body(request))
-        raise status.method_not_allowed()
-
-    def _collection(self, place: Place, query: dict[str, str], shown: representation.Representation) -> HttpAnswer:
-        chosen = selection.read(place.resource, place.namespace, query)
+    def _list(self, call: Call) -> HttpAnswer:
+        resource = call.place.resource
+        chosen = selection.read(resource, call.place.namespace, call.query)
         if not chosen.watch:
-            return HttpAnswer(body=self._verbs.page(place.resource, chosen, shown))
+            return HttpAnswer(body=self._verbs.page(resource, chosen))
         watch = Watch(
-            store=self._verbs.store,
-            collection=self._verbs.store.collection(place.resource),
+            store=self._store,
+            collection=self._store.collection(resource),
             selection=chosen,
-            representation=shown,
-            settings=self._watch_settings,
-            forget=self.watches.discard,
+            bookmark_seconds=self._bookmark_seconds,
         )
-        self.watches.add(watch)
+        self._watches.add(watch)
         return HttpAnswer(body=watch.chunks())
 
-    def _delete(
-        self,
-        request: HttpRequest,
-        place: Place,
-        query: dict[str, str],
-        shown: representation.Representation,
-    ) -> HttpAnswer:
-        options = _body(request) if request.body else {}
-        grace = query.get("gracePeriodSeconds", "")
-        if isinstance(options, dict) and grace.isdigit():
-            options = {"gracePeriodSeconds": int(grace), **options}
-        entry, gone = self._verbs.delete(place.resource, place.namespace, place.name, options)
-        if not gone or place.resource.answers_object:
-            return HttpAnswer(body=shown.one(entry) + b"\n")
-        group = {"group": place.resource.group} if place.resource.group else {}
-        uid = entry.object["metadata"]["uid"]
-        details = {"name": place.name, **group, "kind": place.resource.plural, "uid": uid}
-        success = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Success",
-            "details": details,
-        }
-        return HttpAnswer(body=encode(success) + b"\n")
+    def _create(self, call: Call) -> HttpAnswer:
+        place = call.place
+        entry = self._verbs.create(place.resource, place.namespace, _document(call.request), call.user)
+        return self._shown(place, entry, code=201)
+
+    def _get(self, call: Call) -> HttpAnswer:
+        return self._shown(call.place, self._find(call.place))
+
+    def _update(self, call: Call) -> HttpAnswer:
+        place = call.place
+        new = _document(call.request)
+        return self._shown(place, self._verbs.update(place.resource, self._find(place), place.subresource, new))
+
+    def _patch(self, call: Call) -> HttpAnswer:
+        if call.request.headers.get("content-type") not in _PATCHES:
+            raise StatusError("UnsupportedMediaType", f"the body must be one of {', '.join(_PATCHES)}")
+        place = call.place
+        patch, old = _body(call.request), self._find(place)
+        return self._shown(place, self._verbs.patch(place.resource, old, place.subresource, patch))
+
+    def _delete(self, call: Call) -> HttpAnswer:
+        options = _body(call.request) if call.request.body else {}
+        grace = options.get("gracePeriodSeconds", call.query.get("gracePeriodSeconds"))
+        old = self._find(call.place)
+        return _object(200, self._verbs.delete(call.place.resource, old, None if grace is None else int(grace)))
+
+    def _request_token(self, call: Call) -> HttpAnswer:
+        spec = _body(call.request)["spec"]
+        return _object(201, self._verbs.request_token(self._authenticator, self._find(call.place), spec))
+
+    def _find(self, place: Place) -> Entry:
+        return self._verbs.get(place.resource, place.namespace, place.name)
+
+    def _shown(self, place: Place, entry: Entry, *, code: int = 200) -> HttpAnswer:
+        return HttpAnswer(code=code, body=self._store.collection(place.resource).show(entry))
 
 
-def locate(parts: tuple[str, ...]) -> Place | None:
-    """Find what the segments of a path name; None for a group that is not served.
+def _locate(path: str) -> Place:
+    """Finds what a path names.
 
     Raises:
-        status.StatusError: 404, nothing of that group.
+        StatusError: 404, the API server has no such resource.
     """
-    match parts:
-        case ("api", "v1", *rest):
+    namespace, names = "", list[str]()
+    match path.split("/")[1:]:
+        case ["api", "v1", "namespaces", namespace, plural, *names]:
             group = ""
-        case ("apis", certificates.GROUP, "v1", *rest):
+        case ["api", "v1", plural, *names]:
+            group = ""
+        case ["apis", certificates.GROUP, "v1", plural, *names]:
             group = certificates.GROUP
         case _:
-            return None
-    namespace = ""
-    if group == "" and len(rest) > 2 and rest[0] == "namespaces":  # noqa: PLR2004 - namespaces/NAME/plural
-        namespace, rest = rest[1], rest[2:]
-    plural, *names = rest or [""]
+            group = plural = ""
     for resource in RESOURCES:
-        if (resource.group, resource.plural) != (group, plural) or (namespace and not resource.namespaced):
-            continue
-        if "" in names or len(names) > 2 or (names and resource.namespaced and not namespace):  # noqa: PLR2004
-            break
-        name, subresource = [*names, "", ""][:2]
-        if subresource and subresource not in resource.subresources:
-            break
-        return Place(resource=resource, namespace=namespace, name=name, subresource=subresource)
-    raise status.no_such_path()
+        if (resource.group, resource.plural) == (group, plural):
+            # Only a collection can be named across namespaces.
+            placed = bool(namespace) is resource.namespaced or (resource.namespaced and not names)
+            if placed and all(names) and set(names[1:]) <= resource.subresources:
+                name, subresource, *_ = [*names, "", ""]
+                return Place(resource=resource, namespace=namespace, name=name, subresource=subresource)
+    raise StatusError("NotFound", "the server could not find the requested resource")
 
 
-def _body(request: HttpRequest) -> object:
-    wanted = _BODY_TYPES.get(request.method, ("application/json",))
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower() or wanted[0]
-    if media_type not in wanted:
-        raise status.unsupported_media_type(", ".join(wanted))
+def _document(request: HttpRequest) -> Json:
+    """Reads an object, without its kind and apiVersion: the collection knows them."""
+    body = _body(request)
+    if not body.get("metadata", {}).get("name"):
+        raise StatusError("BadRequest", "metadata.name is required")
+    return {key: value for key, value in body.items() if key not in {"kind", "apiVersion"}}
+
+
+def _body(request: HttpRequest) -> Json:
     try:
-        text = managed_fields.take_out(request.body.decode(errors="replace"))
-        body: object = json.loads(text, parse_constant=_no_constant)
-        # Halves of surrogate pairs become U+FFFD, as in Go.
-        if "\\ud" in text.lower():
-            body = json.loads(_SURROGATE.sub("\ufffd", json.dumps(body, ensure_ascii=False)))
-        encode(body)
+        body = json.loads(request.body)
     except (ValueError, RecursionError) as error:
-        message = f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
-        raise status.bad_request(message) from error
+        raise StatusError("BadRequest", f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise StatusError("BadRequest", "the body must be an object")
+    metadata = body.get("metadata") or {}
+    if unknown := _UNSUPPORTED.intersection(metadata):
+        raise StatusError("BadRequest", f"the double does not support metadata of {sorted(unknown)}")
     return body
 
 
-def _no_constant(word: str) -> object:
-    raise ValueError(f"invalid character {word[0]!r} looking for beginning of value")
-
-
-def _review(user: User) -> HttpAnswer:
-    review = {
-        "kind": "SelfSubjectReview",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"creationTimestamp": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"},
-        "status": {"userInfo": user.described},
-    }
-    return HttpAnswer(code=201, body=encode(review) + b"\n")
-
-
-def _access_review(body: object) -> HttpAnswer:
-    """Whoever is authenticated may do everything here."""
-    spec = body.get("spec") if isinstance(body, dict) else None
-    attributes = spec.get("resourceAttributes") if isinstance(spec, dict) else None
-    if not isinstance(attributes, dict):
-        raise status.bad_request("access reviews need spec.resourceAttributes at this server")
-    review = {
+def _review(path: str, body: Json, user: User) -> Json:
+    """Answers who the user is, or that it has a right: here every user has every right."""
+    if path == _SELF_REVIEWS:
+        answer = {"userInfo": user.described}
+        return {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "status": answer}
+    return {
         "kind": "SelfSubjectAccessReview",
         "apiVersion": "authorization.k8s.io/v1",
-        "metadata": {},
-        "spec": {"resourceAttributes": attributes},
+        "spec": body["spec"],
         "status": {"allowed": True},
     }
-    return HttpAnswer(code=201, body=encode(review) + b"\n")
+
+
+def _object(code: int, answer: Json) -> HttpAnswer:
+    return HttpAnswer(code=code, body=encode(answer))

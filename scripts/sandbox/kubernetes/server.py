@@ -17,8 +17,6 @@ from sandbox import kubeconfig
 from sandbox.kubernetes.connection import Connection, HttpRequest
 from sandbox.kubernetes.router import RESOURCES, Router
 from sandbox.kubernetes.store import Store
-from sandbox.kubernetes.verbs import Verbs
-from sandbox.kubernetes.watching import WatchSettings
 from sandbox.pki import Authority
 
 if TYPE_CHECKING:
@@ -39,12 +37,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
-    """One request that came, for tests that prove what was asked.
+    """One request, for tests that prove what the product asks.
 
     Attributes:
         path: as sent, with its escapes, without the query.
         query: as sent.
-        user: empty where nobody was recognised.
+        user: empty for an anonymous request and for an invalid token.
     """
 
     method: str
@@ -58,21 +56,18 @@ class KubernetesServer:
 
     Attributes:
         server: its address, once it is started.
-        certificate_authority: PEM file of the CA that it shows, and whose client certificates it believes.
+        certificate_authority: PEM file of the CA of its own certificate and of the client certificates that it accepts.
         kubeconfig: file for an administrator.
     """
 
-    def __init__(
-        self, directory: Path, *, port: int = 0, bookmark_seconds: float = 60.0, watch_queue: int = 1000
-    ) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, bookmark_seconds: float = 60.0) -> None:
         self._directory = directory
         self._port = port
         self._authority = Authority.create("sandbox-kubernetes")
         self._requests: deque[LoggedRequest] = deque(maxlen=_REMEMBERED)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._store = Store(RESOURCES)
-        settings = WatchSettings(bookmark_seconds=bookmark_seconds, queue=watch_queue)
-        self._router = Router(Verbs(self._store), watch_settings=settings, log=self._remember)
+        self._router = Router(self._store, bookmark_seconds=bookmark_seconds, log=self._remember)
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -81,9 +76,9 @@ class KubernetesServer:
         self.kubeconfig = directory / "kubeconfig"
 
     def start(self) -> Self:
-        """Write the files and serve; returns when connections are accepted.
+        """Writes the files and serves; returns when the server accepts connections.
 
-        After `stop` it can be started again: same port, same objects, same history.
+        After `stop` the server can start again, with the same port, objects and history.
 
         Raises:
             OSError: the port is taken, or the directory cannot be written to.
@@ -101,7 +96,7 @@ class KubernetesServer:
         return self
 
     def stop(self) -> None:
-        """End all connections and the thread; may be called twice."""
+        """Ends all connections and the thread; harmless when called again."""
         if self._thread is not None and self._thread.is_alive():
             self._in_loop(self._stopping.set)
             self._thread.join(_SECONDS)
@@ -114,7 +109,7 @@ class KubernetesServer:
         self.stop()
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
-        """Write a kubeconfig with a client certificate for a user of some groups."""
+        """Writes a kubeconfig with a client certificate for a user of some groups."""
         digest = hashlib.sha256("\0".join([user, *groups]).encode()).hexdigest()[:8]
         path = self._directory / f"kubeconfig-{urllib.parse.quote(user, safe='@')[:64]}-{digest}"
         if not path.exists():
@@ -123,23 +118,23 @@ class KubernetesServer:
 
     @property
     def requests(self) -> tuple[LoggedRequest, ...]:
-        """The requests that came, oldest first."""
+        """Returns the requests, oldest first."""
         return self._in_loop(lambda: tuple(self._requests))
 
     def forget_requests(self) -> None:
-        """Empty the request log."""
+        """Empties the request log."""
         self._in_loop(self._requests.clear)
 
     def compact(self) -> None:
-        """Forget all history: older versions and continue tokens are answered with 410 from now on."""
+        """Forgets all history: from now on the server answers older versions and continue tokens with 410."""
         self._in_loop(self._store.compact)
 
     def close_watches(self) -> None:
-        """End every running watch, as the API server does at its deadline."""
+        """Ends every running watch, as the API server does at its deadline."""
         self._in_loop(self._router.close_watches)
 
     def _in_loop(self, call: Callable[[], _T]) -> _T:
-        """Run something where the state lives: in the loop's thread while that runs."""
+        """Calls a function where the state lives: in the loop's thread while that runs."""
         done: Future[_T] = Future()
 
         def run() -> None:

@@ -1,35 +1,35 @@
 """Versioned objects with their history: what etcd and the watch cache are to the API server.
 
-One thread only (the server's event loop) touches a store, so it has no lock.
+Only the server's event loop touches a store, so it needs no lock.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.kubernetes import status
-from sandbox.kubernetes.managed_fields import Verbatim
+from sandbox.kubernetes.status import StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sandbox.api import Json
-    from sandbox.kubernetes.resource import Resource
+    from sandbox.kubernetes.resources import Resource
 
-# Changes that a collection remembers; older ones count as compacted.
-_HISTORY = 10_000
+_HISTORY = 10_000  # changes that a collection remembers
+# Go's encoding/json escapes these for the sake of HTML: six bytes in place of one.
+_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One stored version of an object; nobody changes `object`.
+    """One stored version of an object, which nobody changes.
 
     Attributes:
-        encoded: the object as JSON, without kind and apiVersion.
+        key: where the object is stored; lists come in the order of keys.
+        encoded: the object as JSON, without kind and apiVersion, as the elements of a list are.
     """
 
     key: str
@@ -40,62 +40,80 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One step of a collection: created (nothing before), modified, or deleted (nothing after).
+    """One step in a collection's history.
 
     Attributes:
-        last: for a deletion, the last state with the deletion's version.
+        before: None if the object was created.
+        after: of a deletion, the last state with the deletion's version.
     """
 
-    version: int
     before: Entry | None
-    after: Entry | None
-    last: Entry | None = None
+    after: Entry
+    deleted: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
 class Collection:
     """All objects of one resource.
 
     Attributes:
         entries: the present state by key.
-        history: what led to it, oldest first, since `compacted`.
-        compacted: the version before which nothing is known.
-        listeners: told of every change, at once.
+        listeners: called with every change.
     """
 
-    resource: Resource
-    entries: dict[str, Entry] = field(default_factory=dict)
-    history: deque[Change] = field(default_factory=deque)
-    compacted: int = 0
-    listeners: set[Callable[[Change], None]] = field(default_factory=set)
+    def __init__(self, resource: Resource) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.listeners: set[Callable[[Change], None]] = set()
+        self._history: deque[Change] = deque()
+        self._compacted = 0
+        self._kind: Json = {"kind": resource.kind, "apiVersion": resource.api_version}
+        self._head = encode(self._kind)[:-1] + b","
+        self._blank = resource.blank
 
-    def at(self, version: int) -> dict[str, Entry] | None:
-        """The state as of a version; None where that is forgotten."""
-        if version < self.compacted:
-            return None
+    def since(self, version: int) -> list[Change]:
+        """Returns the changes after a version.
+
+        Raises:
+            StatusError: 410, they are forgotten.
+        """
+        if version < self._compacted:
+            raise StatusError("Expired", f"too old resource version: {version} ({self._compacted})")
+        return [change for change in self._history if change.after.version > version]
+
+    def at(self, version: int) -> dict[str, Entry]:
+        """Returns the state as of a version; raises as `since`."""
         state = dict(self.entries)
-        for change in reversed(self.history):
-            if change.version <= version:
-                break
+        for change in reversed(self.since(version)):
             if change.before is not None:
                 state[change.before.key] = change.before
-            elif change.after is not None:
+            else:
                 del state[change.after.key]
         return state
 
-    def since(self, version: int) -> list[Change] | None:
-        """The changes after a version; None where they are forgotten."""
-        if version < self.compacted:
-            return None
-        return [change for change in self.history if change.version > version]
-
     def record(self, change: Change) -> None:
-        """Remember a change and tell everyone who listens."""
-        self.history.append(change)
-        if len(self.history) > _HISTORY:
-            self.compacted = self.history.popleft().version
+        """Remembers a change and tells the listeners."""
+        self._history.append(change)
+        if len(self._history) > _HISTORY:
+            self._compacted = self._history.popleft().after.version
         for listener in tuple(self.listeners):
             listener(change)
+
+    def compact(self, version: int) -> None:
+        """Forgets the history before a version."""
+        self._history.clear()
+        self._compacted = version
+
+    def show(self, entry: Entry) -> bytes:
+        """Returns an object as an answer or an event has it, with its kind."""
+        return self._head + entry.encoded[1:]
+
+    def show_list(self, entries: Iterable[Entry], metadata: Json) -> bytes:
+        """Returns a list as an answer has it."""
+        head = encode({**self._kind, "kind": f"{self._kind['kind']}List", "metadata": metadata})
+        return head[:-1] + b',"items":[' + b",".join(entry.encoded for entry in entries) + b"]}"
+
+    def show_bookmark(self, version: int) -> bytes:
+        """Returns the object of a bookmark event, which has a version and no content."""
+        return encode({**self._kind, "metadata": {"resourceVersion": str(version)}, **self._blank})
 
 
 class Store:
@@ -103,86 +121,56 @@ class Store:
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self.version = 1
-        self._collections = {resource.plural: Collection(resource=resource) for resource in resources}
+        self._collections = {resource.plural: Collection(resource) for resource in resources}
 
     def collection(self, resource: Resource) -> Collection:
-        """The objects of a resource."""
+        """Returns the objects of a resource."""
         return self._collections[resource.plural]
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        """One object, or None."""
-        return self.collection(resource).entries.get(key_of(namespace, name))
+        """Returns one object, or None."""
+        return self.collection(resource).entries.get(_key(namespace, name))
 
     def put(self, resource: Resource, new: Json) -> Entry:
-        """Create or replace an object; its metadata gets the next version."""
-        collection = self.collection(resource)
-        key = key_of(new["metadata"].get("namespace", ""), new["metadata"]["name"])
-        entry = _entry(key, new, self.version + 1)
-        _check_size(entry)
-        self.version += 1
-        before = collection.entries.get(key)
-        collection.entries[key] = entry
-        collection.record(Change(version=entry.version, before=before, after=entry))
+        """Creates or replaces an object, which gets the next version."""
+        collection, entry = self.collection(resource), self._entry(new)
+        before = collection.entries.get(entry.key)
+        collection.entries[entry.key] = entry
+        collection.record(Change(before=before, after=entry))
         return entry
 
-    def remove(self, resource: Resource, key: str, last_state: Json) -> Entry:
-        """Delete an object; returns its last state, with the version of the deletion."""
+    def remove(self, resource: Resource, entry: Entry) -> None:
+        """Deletes an object."""
         collection = self.collection(resource)
-        before = collection.entries.pop(key)
-        self.version += 1
-        last = _entry(key, last_state, self.version)
-        collection.record(Change(version=self.version, before=before, after=None, last=last))
-        return last
+        del collection.entries[entry.key]
+        collection.record(Change(before=entry, after=self._entry(entry.object), deleted=True))
 
     def compact(self) -> None:
-        """Forget everything but the present state."""
+        """Forgets everything but the present state."""
         for collection in self._collections.values():
-            collection.history.clear()
-            collection.compacted = self.version
+            collection.compact(self.version)
 
-
-def key_of(namespace: str, name: str) -> str:
-    """Where an object is stored; lists come in the order of its bytes."""
-    return f"/{namespace}/{name}" if namespace else f"/{name}"
-
-
-def _entry(key: str, new: Json, version: int) -> Entry:
-    stored = {**new, "metadata": {**new["metadata"], "resourceVersion": str(version)}}
-    return Entry(key=key, version=version, object=stored, encoded=encode(stored))
-
-
-_HOLE = secrets.token_hex()  # nobody can write it
-# Go's encoding/json does so, for the sake of HTML: six bytes in place of one.
-_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+    def _entry(self, new: Json) -> Entry:
+        metadata = new["metadata"]
+        version = self.version + 1
+        stored = {**new, "metadata": {**metadata, "resourceVersion": str(version)}}
+        key = _key(metadata.get("namespace", ""), metadata["name"])
+        entry = Entry(key=key, version=version, object=stored, encoded=encode(stored))
+        self.version = version
+        return entry
 
 
 def encode(value: object) -> bytes:
-    """JSON without blanks, escaped as the API server does."""
-    verbatim: list[str] = []
+    """Returns JSON without blanks, escaped as by the API server.
 
-    def leave_hole(part: object) -> str:
-        if not isinstance(part, Verbatim):
-            raise TypeError(f"{type(part).__name__} is no JSON")
-        verbatim.append(part.text)
-        return _HOLE
-
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=leave_hole)
-    for part in verbatim:
-        text = text.replace(f'"{_HOLE}"', part, 1)
+    Raises:
+        ValueError: a text holds half of a surrogate pair.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
     return text.encode()
 
 
-# As measured on kube-apiserver 1.37.2: what it sends to etcd may have 2 MiB, where base64 is plain bytes.
-_STORED_BYTES = 2 << 20
-
-
-def _check_size(entry: Entry) -> None:
-    spec, state = entry.object.get("spec") or {}, entry.object.get("status") or {}
-    base64_characters = len(spec.get("request") or "") + len(state.get("certificate") or "")
-    escaped = sum(entry.encoded.count(escape.encode()) for escape in _ESCAPES.values())
-    size = len(entry.encoded) - base64_characters // 4 - 5 * escaped
-    if size > _STORED_BYTES:
-        message = f"trying to send message larger than max ({size} vs. {_STORED_BYTES})"
-        raise status.internal(f"rpc error: code = ResourceExhausted desc = {message}")
+def _key(namespace: str, name: str) -> str:
+    return f"/{namespace}/{name}" if namespace else f"/{name}"

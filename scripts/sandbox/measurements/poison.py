@@ -26,8 +26,7 @@ _POLL_SECONDS: Final = 0.05
 def poison(settings: Settings) -> list[Row]:
     """Measures the waits of 24 pods, with and without hostile CSRs."""
     with Deployment(replace(settings, threads=THREADS, replicas=2)) as deployment, KeyPool() as keys:
-        binary = settings.plane != "embedded"
-        doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"), binary=binary)
+        doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"))
         fleets = [fleet(deployment, keys, BESIDE, prefix) for prefix in ("alone", "beside")]
         with Observer(deployment.api, deployment.signer.signer_name) as observer:
             _wait_until_ready(deployment)
@@ -36,7 +35,7 @@ def poison(settings: Settings) -> list[Row]:
             alone = _waits(observer, fleets[0])
             deployment.kill_exporter()
             doses.file(len(KINDS) - BESIDE + 1)
-            if binary and not settings.guards:
+            if not settings.guards:
                 refuse_decisions(deployment.world, doses.doses[-1].name)
             deployment.start_exporter()
             _wait_until_ready(deployment)

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import click
 
-from csr_signer import configuration, field_error
+from csr_signer import field_error
 from csr_signer.ca import issuer
 from csr_signer.ca.issuer import Issuer
+from csr_signer.configuration import loader
 from csr_signer.errors import SignerError
 from csr_signer.violation import quote
 from signerctl import files, installation, verification
@@ -121,7 +122,7 @@ def verify(
 
 
 def _configured(document: Path, cluster: str | None, kms: KmsOptions) -> list[_Subject]:
-    loaded = configuration.load(document)
+    loaded = loader.load(document)
     if cluster is not None and cluster not in loaded.clusters:
         raise CommandError(
             field_error.not_found("--cluster", cluster, f"{document} has {quote(sorted(loaded.clusters))}")

@@ -22,20 +22,30 @@ _BINDING = {
 }
 
 
-@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """Each of the two; one start for all tests, which therefore use names of their own."""
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The double; one start for all tests, which therefore use names of their own."""
     directory = tmp_path_factory.mktemp("kubernetes")
-    if request.param == "embedded":
-        with KubernetesServer(directory, bookmark_seconds=0.1) as double, Api.from_kubeconfig(double.kubeconfig) as api:
-            yield Target(control_plane=double, api=api, forget_history=double.compact)
-    else:
-        real = real_control_plane(directory)
-        with real, Api.from_kubeconfig(real.kubeconfig) as api:
-            api.post(f"{_RBAC}/clusterroles", _ROLE)
-            api.post(f"{_RBAC}/clusterrolebindings", _BINDING)
-            # Its memory of changes is in the process; what is older is not served to watches.
-            yield Target(control_plane=real, api=api, forget_history=real.restart_api_server)
+    with KubernetesServer(directory, bookmark_seconds=0.1) as double, Api.from_kubeconfig(double.kubeconfig) as api:
+        yield Target(control_plane=double, api=api, forget_history=double.compact)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The real one; started once as well."""
+    started = real_control_plane(tmp_path_factory.mktemp("kubernetes"))
+    with started, Api.from_kubeconfig(started.kubeconfig) as api:
+        api.post(f"{_RBAC}/clusterroles", _ROLE)
+        api.post(f"{_RBAC}/clusterrolebindings", _BINDING)
+        # Its memory of changes is in the process; what is older is not served to watches.
+        yield Target(control_plane=started, api=api, forget_history=started.restart_api_server)
+
+
+@pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real)])
+def target(request: pytest.FixtureRequest) -> Target:
+    """Each of the two, or the real one alone for a test that is `real_only`."""
+    found: Target = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ APPROVED = {"type": "Approved", "status": "True", "reason": "Contract", "message
 DENIED = {"type": "Denied", "status": "True", "reason": "Contract", "message": "denied"}
 FAILED = {"type": "Failed", "status": "True", "reason": "Contract", "message": "failed"}
 
+real_only = pytest.mark.parametrize("target", [pytest.param("real", marks=pytest.mark.real)], indirect=True)
+"""What kube-apiserver does and the double need not do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

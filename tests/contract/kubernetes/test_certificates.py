@@ -5,7 +5,16 @@ import base64
 import pytest
 
 from sandbox.api import Json, csr_path
-from tests.contract.kubernetes.support import APPROVED, Target, causes, certificate_pem, encoded, refusal, unique
+from tests.contract.kubernetes.support import (
+    APPROVED,
+    Target,
+    causes,
+    certificate_pem,
+    encoded,
+    real_only,
+    refusal,
+    unique,
+)
 
 LEAF, OTHER = certificate_pem("leaf"), certificate_pem("other")
 INVALID = {("status.certificate", "FieldValueInvalid")}
@@ -30,6 +39,7 @@ def _write(target: Target, stored: Json, certificate: bytes) -> Json:
     )
 
 
+@real_only
 @pytest.mark.parametrize("certificate", REFUSED.values(), ids=REFUSED)
 def test_a_certificate_is_refused(target: Target, certificate: bytes) -> None:
     """Only CERTIFICATE blocks without headers, each with a certificate, and at least one."""

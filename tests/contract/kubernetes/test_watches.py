@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox.api import CSRS, Json, csr_path
-from tests.contract.kubernetes.support import APPROVED, Target, refusal, unique
+from tests.contract.kubernetes.support import APPROVED, Target, real_only, refusal, unique
 
 
 def _selector() -> tuple[str, str]:
@@ -106,6 +106,7 @@ def test_a_watch_can_select_one_object(target: Target) -> None:
     assert event == {"type": "MODIFIED", "object": approved}
 
 
+@real_only
 def test_a_version_that_makes_no_sense_is_refused(target: Target) -> None:
     """The real one answers 500 here, and so does the double."""
     assert refusal(lambda: target.api.watch(CSRS, resourceVersion="x")).status == 500

@@ -4,14 +4,12 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import urllib3
 
-from csr_exporter.clock import MonotonicClock
 from csr_exporter.log import Log
-from csr_exporter.metrics import Exposition, Metrics, QueueStatus
+from csr_exporter.metrics import Metrics
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
@@ -226,36 +224,15 @@ class _Staging:
         return self._server.audit.records(SIGN)[-1]
 
 
-class _Queue:
-    """A dispatcher of which nothing is known but how long its oldest CSR has waited."""
-
-    def __init__(self) -> None:
-        self.age = 0.0
-
-    def status(self) -> QueueStatus:
-        """As the exporter's report asks for it."""
-        oldest = (datetime.now(UTC) - timedelta(seconds=self.age)).isoformat() if self.age else ""
-        return QueueStatus(pending={}, oldest_undelivered=oldest, in_flight=0, limit=1, circuit=0)
-
-
 def _exporter_lines() -> list[str]:
     """The exporter's own lines: its status once a minute, the first one before it is ready, and another line."""
     reading, writing = os.pipe()
-    log, queue = Log(writing), _Queue()
-    unready = ["reflector 0: no list yet"]
-    exposition = Exposition(
-        status=queue.status,
-        unready=lambda: unready,
-        token_expires_in=lambda: None,
-        clock=MonotonicClock(),
-        metrics=Metrics(),
-        log=log,
-    )
-    exposition.log_status()
-    unready.clear()
+    log, metrics = Log(writing), Metrics()
+    metrics.log_status(log, ["reflector 0: no list yet"])
     log.warning("not delivered", uid="00000000-0000-4000-8000-000000000000", oldest_undelivered_seconds=99.0)
-    for queue.age in UNDELIVERED:
-        exposition.log_status()
+    for age in UNDELIVERED:
+        metrics.oldest_undelivered.set(age)
+        metrics.log_status(log, [])
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as lines:
         return lines.read().splitlines()

@@ -11,7 +11,7 @@ import yaml
 
 from csr_exporter import configuration as exporter
 from csr_exporter.csr import Stage
-from csr_signer import configuration as function
+from csr_signer.configuration import loader
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy.profile import SHIPPED, load
 from development.lock import ROOT
@@ -25,7 +25,7 @@ def test_the_function_loads_its_bundle(planned: Mapping[str, Plan], tmp_path: Pa
     """With all files in one folder, the loader accepts the document and the files that it names."""
     for name, content in planned["deployed"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    loaded = function.load(tmp_path / "configuration.yaml")
+    loaded = loader.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/calico"), ("site", "site.example.com/calico")}
     site = loaded.signers["site", "site.example.com/calico"]
     assert not site.approve
@@ -38,7 +38,7 @@ def test_the_function_loads_an_own_profile(planned: Mapping[str, Plan], tmp_path
     """The loader finds a profile of the variable `profiles` next to the configuration."""
     for name, content in planned["own_profile_and_address_ranges"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    loaded = function.load(tmp_path / "configuration.yaml")
+    loaded = loader.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/postgresql")}
 
 
@@ -46,7 +46,7 @@ def test_the_function_loads_every_kind_of_access(planned: Mapping[str, Plan], tm
     """The loader accepts Google's hosts, and a private control plane that Terraform marks as such."""
     for name, content in planned["every_access_to_google"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    clusters = function.load(tmp_path / "configuration.yaml").clusters
+    clusters = loader.load(tmp_path / "configuration.yaml").clusters
     tokens = {name: cluster.authentication.google_access_token for name, cluster in clusters.items()}
     assert {name: token.private_endpoint for name, token in tokens.items() if token is not None} == {
         "dns": False,
@@ -98,7 +98,7 @@ def test_the_service_loads_its_mounted_documents(planned: Mapping[str, Plan], tm
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(contents[secret["secret"]], encoding="utf-8")
     (named,) = [each["value"] for each in container["env"] if each["name"] == "CSR_SIGNER_CONFIGURATION"]
-    assert len(function.load(tmp_path / named.lstrip("/")).signers) == 2
+    assert len(loader.load(tmp_path / named.lstrip("/")).signers) == 2
 
 
 def test_the_exporters_load_their_documents(planned: Mapping[str, Plan]) -> None:

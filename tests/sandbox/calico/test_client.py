@@ -158,7 +158,7 @@ def test_same_name_is_deleted_and_created_again(fleet: Fleet, api: Api) -> None:
 
 def test_other_errors_of_create_are_final(fleet: Fleet, api: Api) -> None:
     """What the API server refuses for another reason ends the client, with nothing deleted."""
-    csr = client.csr_object(fleet.environment(0), b"no request")
+    csr = {**client.csr_object(fleet.environment(0), b"request"), "metadata": {"name": ".."}}
     with pytest.raises(ApiError) as caught:
         client.submit(fleet.apis[0], csr)
     assert caught.value.status in {400, 422}

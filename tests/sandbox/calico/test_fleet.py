@@ -3,15 +3,12 @@
 import base64
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 
-from sandbox.api import CSRS, Api, csr_path
+from sandbox.api import Api, csr_path
 from sandbox.calico.components import components
 from sandbox.calico.fleet import MIXED, QUICK, Fleet, Member, managements, plan
 from sandbox.calico.observer import Observer
-from sandbox.managed_fields import DEEPEST, nested
-from tests.contract.kubernetes.support import csr
 from tests.sandbox.calico.helpers import LONG, RELEASE, SIGNER, set_certificate, set_conditions
 
 
@@ -87,21 +84,6 @@ def test_observer_starts_with_what_is_there(fleet: Fleet, api: Api) -> None:
     with Observer(api, SIGNER) as observer, Observer(api, "example.com/other") as other:
         assert observer.wait([each.uid for each in submissions], LONG)
         assert not other.observations()
-
-
-@pytest.mark.parametrize("depth", [1500, DEEPEST])
-def test_observer_sees_past_nested_managed_fields(fleet: Fleet, api: Api, depth: int) -> None:
-    """Such a CSR is seen, listed and watched, and hides no other."""
-    listed, watched = (api.post(CSRS, nested(csr(signerName=SIGNER), depth)) for _ in range(2))
-    with Observer(api, SIGNER) as observer:
-        for each in (watched, listed):
-            set_conditions(api, each["metadata"]["name"], "Denied")
-        submissions = fleet.submit()
-        for submission in submissions:
-            set_conditions(api, submission.name, "Denied")
-        uids = [each.uid for each in submissions] + [each["metadata"]["uid"] for each in (listed, watched)]
-        assert observer.wait(uids, LONG)
-        assert {observer.observations()[uid].state for uid in uids} == {"Denied"}
 
 
 def test_keys_are_those_of_the_requests(fleet: Fleet, api: Api) -> None:

@@ -19,7 +19,7 @@ def test_it_files_one_request_after_the_other(fleet: Fleet, api: Api) -> None:
 
 def test_an_error_ends_the_loop_and_reaches_its_waiters(fleet: Fleet) -> None:
     """If the API server refuses a request, the loop ends, and waiting callers get the error."""
-    looper = Looper(fleet.apis[0], {**fleet.request(0), "spec": {}}).start()
+    looper = Looper(fleet.apis[0], {**fleet.request(0), "metadata": {"name": ".."}}).start()
     assert looper.wait(1, LONG)
     with pytest.raises(ApiError, match="422"):
         looper.stop()

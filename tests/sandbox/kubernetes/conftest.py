@@ -12,7 +12,7 @@ from sandbox.kubernetes import KubernetesServer
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[KubernetesServer]:
     """A running double."""
-    with KubernetesServer(tmp_path, bookmark_seconds=0.1, watch_queue=100) as server:
+    with KubernetesServer(tmp_path, bookmark_seconds=0.1) as server:
         yield server
 
 

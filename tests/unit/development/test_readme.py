@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csr_signer.configuration import Document
+from csr_signer.configuration.schema import Document
 from csr_signer.document import read
 from development.lock import ROOT
 

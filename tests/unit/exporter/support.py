@@ -12,8 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn, Self
 
-from csr_exporter.csr import Reference, requester_of
+from csr_exporter.clock import Clock
+from csr_exporter.csr import Reference, Stage, requester_of
+from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.delivery.limiter import Limiter
 from csr_exporter.log import Log
+from csr_exporter.metrics import Metrics
+from csr_exporter.queue.item import WorkItem
+from csr_exporter.queue.retry_policy import Answer, Verdict
+from csr_exporter.queue.work_queue import WorkQueue
+from csr_exporter.watch.store import Store
 
 SIGNER = "example.com/calico"
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
@@ -21,6 +29,8 @@ ACCOUNT = "system:serviceaccount:calico-system:calico-node"
 CREATED = "2026-11-24T10:00:00Z"
 LONG = 10.0
 """Seconds within which anything happens that is going to happen."""
+
+ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
 
 class VirtualClock:
@@ -40,6 +50,25 @@ class VirtualClock:
         self.waits.append(seconds)
         self.time += seconds
         return self.time >= self._ends_at
+
+
+def core(
+    log: Log,
+    metrics: Metrics,
+    clock: Clock,
+    *,
+    send: Callable[[WorkItem], Answer] = lambda _item: ACKNOWLEDGED,
+    queue: WorkQueue | None = None,
+    limiter: Limiter | None = None,
+    stages: frozenset[Stage] = frozenset(Stage),
+) -> tuple[Store, Dispatcher]:
+    """An exporter's store and dispatcher around one work queue, without threads."""
+    queue, changed = WorkQueue() if queue is None else queue, threading.Condition()
+    store = Store(stages={SIGNER: stages}, queue=queue, changed=changed, clock=clock, log=log, metrics=metrics)
+    limiter = Limiter() if limiter is None else limiter
+    return store, Dispatcher(
+        queue=queue, changed=changed, send=send, clock=clock, log=log, metrics=metrics, limiter=limiter
+    )
 
 
 def filed_by(pod: int) -> dict[str, object]:

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import urllib3
 
+from csr_exporter import exporter
 from csr_exporter.configuration import Configuration, Function, MetadataServer, WorkloadIdentityFederation
 from csr_exporter.csr import Stage
 from csr_exporter.exporter import Exporter
 from sandbox.api import csr_path
 from sandbox.google import GoogleServer, Project, Provider, example, gke_provider, oidc_provider
 from tests.unit.exporter.cluster import Cluster, Sink
-from tests.unit.exporter.identity.test_google import jwt
 from tests.unit.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
+from tests.unit.exporter.test_google import jwt
 
 
 def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> None:
@@ -45,6 +46,17 @@ def test_a_csr_becomes_an_event_and_a_certificate_ends_it(cluster: Cluster) -> N
         "traceparent": None,
         "data": None,
     }
+
+
+def test_the_status_line_comes_again_and_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alerts need it where no Prometheus scrapes the metrics. Its numbers are those of the moment."""
+    monkeypatch.setattr(exporter, "STATUS_PERIOD", 0.02)
+    with captured_log() as (log, lines), Sink(lambda *_: answer(500)) as sink:
+        with Exporter(cluster.configuration(sink.server.url), log=log):
+            cluster.create("csr-1")
+            wait_until(lambda: [line["pending"] for line in lines() if line["message"] == "status"][-2:] == [1, 1])
+        statuses = [line for line in lines() if line["message"] == "status"]
+    assert (statuses[-1]["ready"], statuses[-1]["resync_missed"]) == (True, 0)
 
 
 def test_what_exists_before_the_start_is_delivered(cluster: Cluster) -> None:

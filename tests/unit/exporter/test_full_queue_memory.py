@@ -41,12 +41,12 @@ document = {
 parsed = configuration.parse(json.dumps(document), {})
 exporter = Exporter(replace(parsed, api_server=replace(parsed.api_server, server=url)))
 exporter.start()
-while not exporter._health._reflectors[0].listed:
+while not exporter._health.reflectors[0].listed:
     time.sleep(0.1)
 (resync,) = [each._target.__self__ for each in exporter._threads if each.name == "Resync.run"]
 resync.list_once()
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-print(json.dumps({"held": len(exporter._dispatcher._queue), "peak": peak}), flush=True)
+print(json.dumps({"held": len(exporter._dispatcher.queue), "peak": peak}), flush=True)
 """
 
 

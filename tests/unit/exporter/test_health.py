@@ -10,26 +10,20 @@ import urllib3
 
 from csr_exporter import health
 from csr_exporter.configuration import Health as Location
-from csr_exporter.csr import Stage
-from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.csr import Seen, Stage
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
-from csr_exporter.identity.token import CachedToken, IdToken
+from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.metrics import Metrics
-from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.watch.reflector import ReflectorStatus
-from tests.unit.exporter.support import LONG, SIGNER, VirtualClock, captured_log
+from tests.unit.exporter.support import LONG, VirtualClock, captured_log, core, reference
 
 
 def _health(clock: VirtualClock, status: ReflectorStatus, token: CachedToken | None = None) -> Health:
+    metrics = Metrics()
     with captured_log() as (log, _):
-        dispatcher = Dispatcher(
-            stages={SIGNER: frozenset(Stage)},
-            send=lambda _item: Answer(verdict=Verdict.ACKNOWLEDGED),
-            clock=clock,
-            log=log,
-            metrics=Metrics(),
-        )
-    return Health(reflectors=[status], dispatcher=dispatcher, token=token, clock=clock)
+        store, dispatcher = core(log, metrics, clock)
+    store.watched([Seen(reference=reference(), stage=Stage.PENDING)])
+    return Health(reflectors=[status], dispatcher=dispatcher, token=token, clock=clock, registry=metrics.registry)
 
 
 def test_a_reader_without_a_sign_of_life_is_dead() -> None:
@@ -69,7 +63,7 @@ def _serving(address: str = "127.0.0.1") -> Iterator[HealthServer]:
     it = _health(clock, ReflectorStatus(beat=clock.now()))
     clock.time += 1000
     location = Location(address=address, port=0)
-    server = HealthServer(location, it, exposition=lambda: b"x 1\n", queue=lambda: [{"uid": "u"}])
+    server = HealthServer(location, it)
     server.start()
     try:
         yield server
@@ -95,7 +89,8 @@ def test_the_page_of_the_metrics() -> None:
     """In the text format that every Prometheus reads; anything else is not there, and only GET is answered."""
     with _serving() as server:
         response = _get(server, "/metrics")
-        assert (response.status, response.data) == (200, b"x 1\n")
+        assert response.status == 200
+        assert b'\ncsr_exporter_csr_pending{stage="pending"} 1.0\n' in response.data
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert _get(server, "/").status == 404
         assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
@@ -104,7 +99,7 @@ def test_the_page_of_the_metrics() -> None:
 def test_the_queue_is_shown_on_loopback_only() -> None:
     """Uids are nobody's business in the pod network."""
     with _serving() as server:
-        assert _get(server, "/debug/queue").json() == [{"uid": "u"}]
+        assert _get(server, "/debug/queue").json()[0]["uid"] == reference().uid
     with _serving("0.0.0.0") as server:  # noqa: S104 - what is tested
         assert _get(server, "/debug/queue").status == 404
         assert _get(server, "/metrics").status == 200
@@ -157,19 +152,14 @@ def test_a_taken_port_is_an_error() -> None:
     clock = VirtualClock()
     it = _health(clock, ReflectorStatus(beat=0.0))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        HealthServer(Location(port=taken.getsockname()[1]), it, exposition=bytes, queue=list)
+        HealthServer(Location(port=taken.getsockname()[1]), it)
 
 
 @pytest.mark.parametrize("address", ["ab", "1.2.3", "192.0.2.1", "::ffff:"])
 def test_an_address_that_is_none_or_not_ours_is_an_error(address: str) -> None:
     """The same error, so that the process says so and ends."""
     with pytest.raises(OSError):  # noqa: PT011 - the system's words differ
-        HealthServer(
-            Location(address=address, port=0),
-            _health(VirtualClock(), ReflectorStatus(beat=0.0)),
-            exposition=bytes,
-            queue=list,
-        )
+        HealthServer(Location(address=address, port=0), _health(VirtualClock(), ReflectorStatus(beat=0.0)))
 
 
 def _place(server: HealthServer) -> tuple[str, int]:

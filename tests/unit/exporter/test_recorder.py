@@ -3,21 +3,19 @@
 import dataclasses
 
 from csr_exporter.csr import Seen, Stage
-from csr_exporter.metrics import Metrics, Recorder
-from csr_exporter.queue.item import Change, WorkItem
+from csr_exporter.metrics import Metrics, record
+from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
-from tests.unit.exporter.support import captured_log, reference
+from tests.unit.exporter.support import ACKNOWLEDGED, VirtualClock, captured_log, core, reference
 
-ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 FIRST = WorkItem(reference=reference(), stage=Stage.APPROVED, attempt=1, resend=0)
 
 
 def _told(*answers: tuple[WorkItem, Answer]) -> tuple[Metrics, list[dict[str, object]]]:
     metrics = Metrics()
     with captured_log() as (log, lines):
-        recorder = Recorder(log=log, metrics=metrics)
         for item, answer in answers:
-            recorder.answered(item, answer)
+            record(item, answer, log=log, metrics=metrics)
         return metrics, lines()
 
 
@@ -70,27 +68,16 @@ def test_an_unreadable_creation_time_counts_for_nothing() -> None:
     odd = dataclasses.replace(reference(), creation_timestamp="soon")
     metrics, _ = _told((dataclasses.replace(FIRST, reference=odd), ACKNOWLEDGED))
     with captured_log() as (log, _):
-        Recorder(log=log, metrics=metrics).changed(Change.ENDED, Seen(reference=odd, stage=None, issued=True))
+        store, _ = core(log, metrics, VirtualClock())
+        store.watched([Seen(reference=odd, stage=Stage.PENDING), Seen(reference=odd, stage=None, issued=True)])
     for name in ("delivery", "issuance"):
         assert metrics.registry.get_sample_value(f"csr_exporter_{name}_seconds_count") == 0
-
-
-def test_the_circuit_is_logged_when_it_changes() -> None:
-    """One line when it opens, with the reason, and one when it closes; none for each failed probe."""
-    with captured_log() as (log, lines):
-        recorder = Recorder(log=log, metrics=Metrics())
-        gone = Answer(verdict=Verdict.SLOW, reason="refused")
-        for answer, is_down in [(ACKNOWLEDGED, False), (gone, True), (gone, True), (ACKNOWLEDGED, False)]:
-            recorder.availability(answer, is_down=is_down)
-        assert [(line["message"], line.get("reason"), line.get("code")) for line in lines()] == [
-            ("the function cannot be reached", "refused", None),
-            ("the function answers again", None, 200),
-        ]
 
 
 def test_what_changes_nothing_is_not_counted() -> None:
     """A CSR that is seen again as it was."""
     metrics = Metrics()
     with captured_log() as (log, _):
-        Recorder(log=log, metrics=metrics).changed(Change.NONE, Seen(reference=reference(), stage=Stage.PENDING))
-    assert metrics.counts == {}
+        store, _ = core(log, metrics, VirtualClock())
+        store.watched([Seen(reference=reference(), stage=Stage.PENDING)] * 2)
+    assert metrics.counts == {"queue_changes_total:added": 1}

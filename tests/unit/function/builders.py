@@ -63,7 +63,7 @@ from sandbox.derived_keys import PrivateKey as PrivateKey
 from sandbox.derived_keys import ec_key as ec_key
 from sandbox.derived_keys import prime as prime
 from sandbox.derived_keys import rsa_key as rsa_key
-from sandbox.kubernetes.documents import merge
+from sandbox.kubernetes.verbs import merge
 from tests.paths import EXAMPLE_PROFILES
 from tests.unit.function.policy.component_tables import configured
 

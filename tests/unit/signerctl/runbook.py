@@ -17,7 +17,7 @@ from typing import Any, Final
 import yaml
 from google.cloud.kms_v1 import CryptoKeyVersion
 
-from csr_signer import configuration
+from csr_signer.configuration import loader
 from sandbox.kms.client import wait_until_enabled
 from tests.paths import DOCS
 from tests.unit.signerctl.function import leaf_of
@@ -184,11 +184,11 @@ class Operator:
         }
         path = self.folder / "configuration.yaml"
         path.write_text(json.dumps(document), encoding="utf-8")
-        configuration.load(path)
+        loader.load(path)
 
     def issue(self) -> bytes:
         """Issues a certificate with the deployed configuration: leaf and intermediates, PEM."""
-        (signer,) = configuration.load(self.folder / "configuration.yaml").signers.values()
+        (signer,) = loader.load(self.folder / "configuration.yaml").signers.values()
         return leaf_of(self.stage, signer.issuer)
 
     def published(self) -> bytes:

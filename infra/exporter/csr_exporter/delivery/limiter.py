@@ -8,7 +8,6 @@ different requesters suffer it: one requester's CSRs hold up no other requester'
 
 import enum
 
-from csr_exporter.backoff import LONGEST_RETRY_AFTER
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
 
@@ -93,16 +92,16 @@ class Limiter:
 
     Attributes:
         limit: events that may be in flight.
-        in_flight: when each event in flight was sent, by the CSR's uid.
+        in_flight: the events in flight by the CSR's uid, oldest first.
         is_down: whether the circuit breaker takes the function to be unreachable.
     """
 
     def __init__(self, *, start: int = START, most: int = MOST) -> None:
         self.limit = start
-        self.in_flight: dict[str, float] = {}
+        self.in_flight: dict[str, WorkItem] = {}
         self.is_down = False
         self._most = most
-        self._suspects: set[str] = set()
+        self._suspects = 0  # in flight
         self._successes = 0
         self._slowed_at = float("-inf")
         self._pauses = _Pauses()
@@ -121,12 +120,12 @@ class Limiter:
         if len(self.in_flight) >= self._most:
             return None
         # If every slot is stuck, the limiter allows one extra event: a few CSRs may be at fault.
-        return max(now, self._pauses.until, next(reversed(self.in_flight.values())) + HANG)
+        return max(now, self._pauses.until, next(reversed(self.in_flight.values())).sent_at + HANG)
 
     @property
     def admits_suspects(self) -> bool:
         """Whether a suspect CSR's event may be sent too."""
-        return len(self._suspects) < max(1, self.limit // _SUSPECTS_ONE_IN)
+        return self._suspects < max(1, self.limit // _SUSPECTS_ONE_IN)
 
     def state(self, now: float) -> State:
         """Returns the circuit breaker's state: open during a pause, then half open until a probe is answered."""
@@ -138,22 +137,20 @@ class Limiter:
         """Returns the seconds in which the exporter sent no events since the last call, by reason."""
         return self._pauses.seconds(now)
 
-    def sent(self, item: WorkItem, now: float) -> None:
+    def sent(self, item: WorkItem) -> None:
         """Counts an event that is sent now."""
-        self.in_flight[item.reference.uid] = now
-        if item.suspect:
-            self._suspects.add(item.reference.uid)
-        self._probe_until = now + PROBE_PATIENCE
+        self.in_flight[item.reference.uid] = item
+        self._suspects += item.suspect
+        self._probe_until = item.sent_at + PROBE_PATIENCE
 
     def answered(self, item: WorkItem, answer: Answer, *, now: float) -> bool:
         """Learns from an answer; returns whether it shows a fault of the function.
 
         The failure of a suspect CSR shows none, unless its event was the probe.
         """
-        uid, requester = item.reference.uid, item.reference.requester
-        sent_at = self.in_flight.pop(uid)
-        self._suspects.discard(uid)
-        was_probe = self._is_half_open and sent_at >= self._pauses.until
+        del self.in_flight[item.reference.uid]
+        self._suspects -= item.suspect
+        was_probe = self._is_half_open and item.sent_at >= self._pauses.until
         if item.suspect and answer.verdict in SUSPICIOUS and not was_probe:
             return False
         if answer.is_about_the_csr:
@@ -166,29 +163,28 @@ class Limiter:
             self._probe_until = float("-inf")  # the exporter's own fault: the next event is the probe
             return False
         if answer.verdict in {Verdict.OVERLOADED, Verdict.UNAVAILABLE}:
-            return self._asked_to_wait(answer, requester, sent_at, now)
-        return self._not_reached(answer, requester, sent_at, now, was_probe=was_probe)
+            return self._asked_to_wait(item, answer, now)
+        return self._not_reached(item, answer, now, was_probe=was_probe)
 
     def _function_works(self, now: float, *, keep: frozenset[Verdict]) -> None:
         self.is_down, self._rounds, self._failures = False, 0, _Streak()
         self._pauses.end(now, keep=keep)
         self._is_half_open = self._pauses.ends_at(Verdict.OVERLOADED) > now
 
-    def _asked_to_wait(self, answer: Answer, requester: str, sent_at: float, now: float) -> bool:
-        """429 pauses all CSRs. 503 does so only if different requesters get it: one CSR can crash the function."""
+    def _asked_to_wait(self, item: WorkItem, answer: Answer, now: float) -> bool:
+        """Pauses all CSRs after 429. After 503 only if different requesters get it: one CSR can crash the function."""
         self._function_works(now, keep=frozenset({Verdict.OVERLOADED, Verdict.UNAVAILABLE}))
-        longest = LONGEST_RETRY_AFTER
+        seconds = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
         if answer.verdict is Verdict.UNAVAILABLE:
-            longest = LONGEST_UNAVAILABLE_PAUSE
-            self._unavailable.add(requester)
+            seconds = min(seconds, LONGEST_UNAVAILABLE_PAUSE)
+            self._unavailable.add(item.reference.requester)
             if not self._unavailable.is_shared:
                 return False
-        self._slow_down(sent_at, now)
-        asked = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-        self._pause(answer.verdict, min(asked, longest), now)
+        self._slow_down(item.sent_at, now)
+        self._pause(answer.verdict, seconds, now)
         return True
 
-    def _not_reached(self, answer: Answer, requester: str, sent_at: float, now: float, *, was_probe: bool) -> bool:
+    def _not_reached(self, item: WorkItem, answer: Answer, now: float, *, was_probe: bool) -> bool:
         """Opens the circuit breaker if different requesters fail; returns whether the function is at fault.
 
         The second failure is enough if it is a probe's or another server answered, else it takes a row. One requester
@@ -198,10 +194,10 @@ class Limiter:
             return True  # it was sent before the pause, so that it shows nothing new
         if was_probe:
             self._probe_until = float("-inf")
-        self._failures.add(requester)
+        self._failures.add(item.reference.requester)
         if not self._failures.is_shared:
             return False
-        self._slow_down(sent_at, now)
+        self._slow_down(item.sent_at, now)
         if answer.verdict not in NOT_THE_FUNCTION and not was_probe and self._failures.length < FAILURES:
             return True
         least = RETIRED_PAUSE if answer.verdict is Verdict.RETIRED else answer.retry_after or 0.0

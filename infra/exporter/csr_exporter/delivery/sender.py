@@ -4,18 +4,15 @@ The exporter reads the answer's body within bounds and never logs it: some frame
 the token.
 """
 
-import json
 import re
-import time
-from urllib.parse import urlsplit, urlunsplit
+from dataclasses import dataclass
 
-from csr_exporter.backoff import retry_after
 from csr_exporter.configuration import Function
-from csr_exporter.connection import Endpoint, Timeouts, UnreachableError
+from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object, retry_after
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.cloud_event import CloudEvent
 from csr_exporter.delivery.limiter import MOST
-from csr_exporter.identity.token import CachedToken, IdentityError
+from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 
@@ -24,24 +21,24 @@ _LARGEST_ANSWER = 16 << 10
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+@dataclass(kw_only=True, eq=False)
 class Sender:
-    """Sends events to one function; safe to use from several threads."""
+    """Sends events to one function; safe to use from several threads.
 
-    def __init__(
-        self, *, source: str, function: Function, token: CachedToken | None, timeouts: Timeouts = TIMEOUTS
-    ) -> None:
-        """Without `token` the exporter does not authenticate: for a sandbox's function."""
-        self._source = source
-        self._function = function
-        self._token = token
-        parts = urlsplit(function.url)
-        self._path = parts.path or "/"
-        root = urlunsplit((parts.scheme, parts.netloc, "", "", ""))
-        self._endpoint = Endpoint(root, timeouts=timeouts, connections=MOST)
+    Without `token` the exporter does not authenticate: for a sandbox's function.
+    """
+
+    source: str
+    function: Function
+    token: CachedToken | None
+    timeouts: Timeouts = TIMEOUTS
+
+    def __post_init__(self) -> None:
+        self._endpoint = Endpoint(self.function.url, timeouts=self.timeouts, connections=MOST)
 
     def send(self, item: WorkItem) -> Answer:
         """Sends an item's event. Every failure is an answer too."""
-        event = cloud_event.encode(source=self._source, reference=item.reference, stage=item.stage, resend=item.resend)
+        event = cloud_event.encode(source=self.source, reference=item.reference, stage=item.stage, resend=item.resend)
         try:
             return self._send(event)
         except IdentityError as error:
@@ -54,13 +51,13 @@ class Sender:
         self._endpoint.forget()
 
     def _send(self, event: CloudEvent) -> Answer:
-        if self._token is None:
+        if self.token is None:
             return self._post(event, None)
-        token = self._token.token()
+        token = self.token.token()
         answer = self._post(event, token)
         if answer.verdict is Verdict.CREDENTIAL:
             # Google may have revoked the token, or the clock may be wrong: try once with another one.
-            answer = self._post(event, self._token.replacement(token))
+            answer = self._post(event, self.token.replacement(token))
         return answer
 
     def _post(self, event: CloudEvent, token: str | None) -> Answer:
@@ -71,8 +68,9 @@ class Sender:
         }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        with self._endpoint.request("POST", self._path, headers=headers, body=event.body) as answer:
-            outcome, reason = _codes(answer.body(_LARGEST_ANSWER) or b"")
+        with self._endpoint.request("POST", headers=headers, body=event.body) as answer:
+            fields = json_object(answer.body(_LARGEST_ANSWER))
+        outcome, reason = _code(fields, "outcome"), _code(fields, "reason")
         verdict = verdict_of(answer.status)
         if verdict is Verdict.ACKNOWLEDGED:
             # Others answer 200 too: a portal, a placeholder service, another function. Only the function has an
@@ -81,15 +79,15 @@ class Sender:
         return Answer(
             verdict=verdict,
             status=answer.status,
-            retry_after=retry_after(answer.headers.get("Retry-After"), wall_clock=time.time()),
+            retry_after=retry_after(answer.headers.get("Retry-After")),
             reason=self._hint(verdict, answer.status) or f"{outcome} {reason}".strip(),
         )
 
     def _hint(self, verdict: Verdict, status: int) -> str:
         """Says where the operator looks if the answer is not the function's own."""
-        url, audience = self._function.url, self._function.audience
+        url, audience = self.function.url, self.function.audience
         if verdict is Verdict.CREDENTIAL:
-            who = (self._token and self._token.principal) or "this identity"
+            who = (self.token and self.token.principal) or "this identity"
             if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
                 return f"{status}: check that the audience {audience!r} is the service's URI; the token names {who}"
             return f"{status}: check that {who} may invoke the service, and that the audience {audience!r} is its URI"
@@ -101,12 +99,7 @@ class Sender:
         return ""
 
 
-def _codes(body: bytes) -> tuple[str, str]:
-    """Returns the function's `outcome` and `reason`, if they are short codes. Nothing else of the body is logged."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", ""
-    found = (fields.get("outcome"), fields.get("reason")) if isinstance(fields, dict) else ()
-    outcome, reason = (code if isinstance(code, str) and _CODE.fullmatch(code) else "" for code in found or ("", ""))
-    return outcome, reason
+def _code(fields: dict[str, object], name: str) -> str:
+    """Returns a field of the function's answer if it is a short code. Nothing else of the body is logged."""
+    value = fields.get(name)
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""

@@ -1,7 +1,7 @@
 """What the work queue holds, and what it hands to a worker."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from csr_exporter.csr import Reference, Stage
 
@@ -29,6 +29,7 @@ class WorkItem:
         resend: deliberate repetitions after acknowledgements.
         takeover: another replica should have sent it.
         suspect: the CSR's earlier failures seem to be its own fault, not the function's.
+        sent_at: when.
     """
 
     reference: Reference
@@ -37,6 +38,7 @@ class WorkItem:
     resend: int
     takeover: bool = False
     suspect: bool = False
+    sent_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(slots=True)
@@ -44,12 +46,14 @@ class TrackedCsr:
     """A CSR in the queue. The queue holds thousands of these, so they are small.
 
     Attributes:
-        reference: which CSR. stage: the stage of its next event. added_at: when the queue first saw it. due: when its
-        next event is due; None while it waits in the fair queue, or is in flight. failures: failures in a row of its
-        next event. resends: deliberate repetitions in this stage. tried: whether the exporter ever sent an event.
-        in_flight: whether an event is in flight. suspect_after: the CSR is suspect once the function has answered an
-        event that was sent after this time; None: it
-            has not failed in a way that suggests a fault of the function.
+        stage: the stage of its next event.
+        added_at: when the queue first saw it.
+        due: when its next event is due; None while it waits in the fair queue, or is in flight.
+        failures: failures in a row of its next event.
+        resends: deliberate repetitions in this stage.
+        tried: whether the exporter ever sent an event.
+        suspect_after: the CSR is suspect once the function has answered an event that was sent after this time; None:
+            it has not failed in a way that suggests a fault of the function.
         costs_a_token: whether the next event costs its requester a token.
         acknowledged: the stage that the function acknowledged, if the exporter sent nothing since.
         absences: resyncs in a row that did not list it.
@@ -63,21 +67,8 @@ class TrackedCsr:
     failures: int = 0
     resends: int = 0
     tried: bool = False
-    in_flight: bool = False
     suspect_after: float | None = None
     costs_a_token: bool = False
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None
-
-    def described(self, now: float) -> dict[str, object]:
-        """Returns the CSR for an operator: without its name, and with `due` in seconds from now."""
-        return {
-            "uid": self.reference.uid,
-            "stage": self.stage.value,
-            "attempts": self.failures,
-            "resends": self.resends,
-            "in_flight": self.in_flight,
-            "due_in": None if self.due is None else round(self.due - now, 1),
-            "code": self.code,
-        }

@@ -6,15 +6,18 @@ wrong replica count costs duplicate events.
 
 import zlib
 from dataclasses import dataclass
+from typing import Annotated
+
+from csr_exporter.document import integer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicas:
     """How many replicas there are, and which of them this process is (the pod's index in its StatefulSet)."""
 
-    count: int = 1
+    count: Annotated[int, integer(1, 9)] = 1
     ordinal: int = 0
-    delay_seconds: float = 15.0
+    delay_seconds: Annotated[float, integer(1, 300)] = 15.0
 
     def delay(self, uid: str) -> float:
         """Returns the seconds for which this replica leaves a new CSR to those before it; 0 for the CSR's owner."""

@@ -4,8 +4,6 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from csr_exporter.backoff import full_jitter
-
 # An acknowledged CSR must show a certificate, Denied or Failed within this time, which doubles with every resend.
 FULFILMENT = 60.0
 LONGEST_FULFILMENT = 3600.0
@@ -106,8 +104,9 @@ def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
     if answer.verdict is Verdict.POISON:
         return POISON_RETRY
     grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)
-    own = full_jitter(grown, least=SHORTEST_RETRY, most=LONGEST_RETRY, chance=chance)
-    return max(own, answer.retry_after or 0.0)
+    ceiling = min(LONGEST_RETRY, SHORTEST_RETRY * 2.0 ** min(grown, 32))
+    full_jitter = SHORTEST_RETRY + (ceiling - SHORTEST_RETRY) * chance()
+    return max(full_jitter, answer.retry_after or 0.0)
 
 
 def suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:

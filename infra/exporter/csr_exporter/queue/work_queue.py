@@ -11,11 +11,12 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.delay_queue import DelayQueue
-from csr_exporter.queue.fair_queue import Capacity, FairQueue, RateLimit, TokenBuckets
+from csr_exporter.queue.fair_queue import FairQueue, RateLimit
 from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
@@ -26,24 +27,18 @@ MOST_CSRS = 10_000
 _GOES_FIRST = (0, 0, 0, 1, 0, 0, 0, 2)
 
 
+@dataclass(kw_only=True, eq=False)
 class WorkQueue:
     """The CSRs by uid. New ones wait in a fair queue; the exporter retries the others at a time of their own."""
 
-    def __init__(
-        self,
-        *,
-        rate_limit: RateLimit | None = None,
-        replicas: Replicas | None = None,
-        most: int = MOST_CSRS,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        rate_limit = rate_limit or RateLimit()
-        self._replicas = replicas or Replicas()
-        self._capacity = Capacity(rate_limit, most)
-        self._chance = chance
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    replicas: Replicas = field(default_factory=Replicas)
+    most: int = MOST_CSRS
+    chance: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
         self._tracked: dict[str, TrackedCsr] = {}
-        self._buckets = TokenBuckets(rate_limit)
-        self._new = FairQueue(self._buckets)
+        self._new = FairQueue(self.rate_limit, self.most)
         self._staggered, self._retries, self._suspects = (DelayQueue(self._due_of) for _ in range(3))
         self._in_flight: set[str] = set()
         self._goes_first = itertools.cycle(_GOES_FIRST)
@@ -73,8 +68,19 @@ class WorkQueue:
         return min(waiting, default="")
 
     def described(self, most: int, now: float) -> list[dict[str, object]]:
-        """Returns the CSRs that the queue has held for longest, for an operator."""
-        return [tracked.described(now) for tracked in itertools.islice(self._tracked.values(), most)]
+        """Returns the CSRs that the queue has held for longest, for an operator: without names, `due_in` in seconds."""
+        return [
+            {
+                "uid": uid,
+                "stage": tracked.stage.value,
+                "attempts": tracked.failures,
+                "resends": tracked.resends,
+                "in_flight": uid in self._in_flight,
+                "due_in": None if tracked.due is None else round(tracked.due - now, 1),
+                "code": tracked.code,
+            }
+            for uid, tracked in itertools.islice(self._tracked.items(), most)
+        ]
 
     def see(self, reference: Reference, stage: Stage | None, *, now: float) -> Change:
         """Learns what a CSR looks like; stage None: nothing is left to do for it.
@@ -110,14 +116,12 @@ class WorkQueue:
 
     def capacity_returned(self) -> bool:
         """Returns once, after the queue was full, whether half of it is free again."""
-        return self._capacity.returned()
+        return self._new.capacity_returned()
 
     def take(self, now: float, *, suspects: bool = True) -> WorkItem | None:
-        """Returns the next event that is due, if there is one. Only one event of a CSR is in flight at a time.
+        """Returns the next event that is due, if there is one; `suspects`: whether the CSR may be suspect.
 
-        Args:
-            now: the time.
-            suspects: whether the CSR may be suspect.
+        Only one event of a CSR is in flight at a time.
         """
         while (uid := self._staggered.pop(now)) is not None:
             self._enqueue(self._tracked[uid], now)
@@ -125,7 +129,7 @@ class WorkQueue:
         for source in (*sources[first:], *reversed(sources[:first])):
             uid = source.take(now) if isinstance(source, FairQueue) else self._take_retry(source, now)
             if uid is not None:
-                return self._item(self._tracked[uid])
+                return self._item(self._tracked[uid], now)
         return None
 
     def next_due(self, *, suspects: bool = True) -> float | None:
@@ -133,26 +137,21 @@ class WorkQueue:
         times = [source.next_due() for source in (self._staggered, *self._sources(suspects))]
         return min((time for time in times if time is not None), default=None)
 
-    def settle(
-        self, item: WorkItem, answer: Answer, *, now: float, took: float = 0.0, costs_a_token: bool = True
-    ) -> None:
+    def settle(self, item: WorkItem, answer: Answer, *, now: float, costs_a_token: bool = True) -> None:
         """Schedules the CSR's next event after an answer.
 
-        Args:
-            item: the event that the function answered.
-            answer: the answer.
-            now: the time.
-            took: seconds from sending to the answer.
-            costs_a_token: whether the next event costs the requester a token, as the first one did.
+        `costs_a_token`: whether the next event costs the requester a token, as the first one did.
         """
         self._in_flight.discard(item.reference.uid)
         if answer.is_about_the_csr:
-            self._answered = max(self._answered, now - took)
+            self._answered = max(self._answered, item.sent_at)
         tracked = self._tracked.get(item.reference.uid)
         if tracked is None:  # it ended while it was in flight
             return
-        tracked.in_flight, tracked.code, tracked.costs_a_token = False, answer.status, costs_a_token
-        tracked.suspect_after = retry_policy.suspect_after(answer, tracked.suspect_after, took=took, now=now)
+        tracked.code, tracked.costs_a_token = answer.status, costs_a_token
+        tracked.suspect_after = retry_policy.suspect_after(
+            answer, tracked.suspect_after, took=now - item.sent_at, now=now
+        )
         if answer.verdict is Verdict.ACKNOWLEDGED:
             tracked.acknowledged, tracked.failures = item.stage, 0
             is_current = item.stage is tracked.stage
@@ -161,53 +160,48 @@ class WorkQueue:
             pause = 0.0  # the limiter pauses everything
         else:
             tracked.failures += 1
-            pause = retry_policy.pause(answer, tracked.failures, self._chance)
+            pause = retry_policy.pause(answer, tracked.failures, self.chance)
         self._retry(tracked, now + pause)
 
     def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
         waits_for_a_token = (
-            not tracked.in_flight
+            tracked.reference.uid not in self._in_flight
             and (not tracked.tried or self._retry_costs_a_token(tracked))
-            and self._buckets.available_at(tracked.reference.requester) > now
+            and self._new.available_at(tracked.reference.requester) > now
         )
         return tracked.acknowledged is None and not self._is_suspect(tracked) and not waits_for_a_token
 
     def _retry_costs_a_token(self, tracked: TrackedCsr) -> bool:
         # If a requester has only one CSR, the back-off alone bounds its retries: Calico gives up after 90 seconds.
-        return tracked.costs_a_token and not self._capacity.holds_one(tracked.reference.requester)
+        return tracked.costs_a_token and not self._new.holds_one(tracked.reference.requester)
 
     def _is_suspect(self, tracked: TrackedCsr) -> bool:
         return tracked.suspect_after is not None and self._answered > tracked.suspect_after
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
-        if self._capacity.is_over_limit(reference.requester):
-            return Change.OVER_LIMIT
-        if self._capacity.is_full():
-            return Change.FULL
-        self._capacity.acquire(reference.requester)
+        change = self._new.admit(reference.requester, now)
+        if change is not Change.ADDED:
+            return change
         tracked = self._tracked[reference.uid] = TrackedCsr(reference, stage, added_at=now)
         if reference.uid in self._in_flight:  # it came back while its event is in flight
-            tracked.tried = tracked.in_flight = True
-            return Change.ADDED
-        delay = self._replicas.delay(reference.uid)
+            tracked.tried = True
+            return change
+        delay = self.replicas.delay(reference.uid)
         if delay:
             tracked.due = now + delay
             self._staggered.add(tracked.due, reference.uid)
-            return Change.ADDED
-        return Change.THROTTLED if self._enqueue(tracked, now) else Change.ADDED
+            return change
+        return Change.THROTTLED if self._enqueue(tracked, now) else change
 
     def _end(self, tracked: TrackedCsr) -> Change:
-        uid, requester = tracked.reference.uid, tracked.reference.requester
-        del self._tracked[uid]
-        self._capacity.release(requester)
-        if not tracked.tried:
-            self._new.discard(requester, uid)
+        del self._tracked[tracked.reference.uid]
+        self._new.release(tracked.reference.requester, tracked.reference.uid)
         return Change.ENDED
 
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
         tracked.stage, tracked.reference, tracked.resends = Stage.APPROVED, reference, 0
         # The next event is another one: it need not wait as long as the answer to the last one demands.
-        soon = now + retry_policy.SETTLING + self._replicas.delay(reference.uid)
+        soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
         if tracked.tried and tracked.due is not None and tracked.due > soon:
             self._retry(tracked, soon)
 
@@ -229,20 +223,20 @@ class WorkQueue:
             requester = tracked.reference.requester
             if not self._retry_costs_a_token(tracked):
                 return uid
-            available_at = self._buckets.available_at(requester)
+            available_at = self._new.available_at(requester)
             if available_at <= now:
-                self._buckets.spend(requester, now)
+                self._new.spend(requester, now)
                 return uid
             self._retry(tracked, available_at)
         return None
 
-    def _item(self, tracked: TrackedCsr) -> WorkItem:
+    def _item(self, tracked: TrackedCsr, now: float) -> WorkItem:
         if tracked.acknowledged is tracked.stage:
             tracked.resends += 1
-        takeover = not tracked.tried and self._replicas.delay(tracked.reference.uid) > 0
+        takeover = not tracked.tried and self.replicas.delay(tracked.reference.uid) > 0
         # Until the function acknowledges this event, further attempts are retries of it.
         tracked.acknowledged = tracked.due = None
-        tracked.tried = tracked.in_flight = True
+        tracked.tried = True
         self._in_flight.add(tracked.reference.uid)
         return WorkItem(
             reference=tracked.reference,
@@ -251,6 +245,7 @@ class WorkQueue:
             resend=tracked.resends,
             takeover=takeover,
             suspect=self._is_suspect(tracked),
+            sent_at=now,
         )
 
     def _due_of(self, uid: str) -> float | None:

@@ -8,16 +8,23 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from csr_exporter import csr
 from csr_exporter.configuration import ApiServer
 from csr_exporter.connection import Answer, Endpoint, Timeouts, UnreachableError, read_credential
 from csr_exporter.csr import MalformedError, Mask, Seen, field_of
-from csr_exporter.watch import errors
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError, error_event, refusal
-from csr_exporter.watch.page import Page, PageReader
+from csr_exporter.watch.response import (
+    STATUS,
+    ExpiredError,
+    Page,
+    PageReader,
+    RefusedError,
+    UnpageableListError,
+    refusal,
+    status_error,
+)
 from csr_exporter.watch.stream import LineSplitter, parse_object
 
 PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -34,35 +41,31 @@ FROM_THE_BEGINNING = ""
 """A watch from this version first shows every CSR that exists as new, without pages."""
 # The client looks for the uid of a longer CSR in this many bytes: no name before it is longer, even fully escaped.
 _HEAD = 16 << 20
-_EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **errors.FIELDS}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """The CSRs that a watch shows at once; `is_up_to_date`: with a bookmark, so that it has shown everything older."""
-
-    seen: tuple[Seen, ...] = ()
-    is_up_to_date: bool = False
+_EVENT: Mask = {"type": None, "object": {**csr.FIELDS, **STATUS}}
 
 
 class Watch:
-    """An open watch; `version` is where the next watch continues.
+    """An open watch.
 
     A watch from the beginning first shows CSRs in no order of versions. There, only a bookmark says where to continue.
+
+    Attributes:
+        version: where the next watch continues.
+        is_up_to_date: whether the last batch came with a bookmark, so that the watch has shown everything older.
     """
 
     def __init__(self, answer: Answer, version: str) -> None:
         self._answer = answer
         self._lines = LineSplitter(LONGEST_LINE)
-        self._bookmarked = False
         self.version = version
+        self.is_up_to_date = False
 
     @property
     def oversize(self) -> int:
         """Lines that were longer than `LONGEST_LINE`, so that the client dropped them."""
         return self._lines.dropped
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[list[Seen]]:
         """Yields changes as they arrive; an empty batch is still a sign of life. A deleted CSR has no stage.
 
         If the connection ends inside a line, `version` stays before that line.
@@ -73,23 +76,24 @@ class Watch:
             UnreachableError: the connection broke.
         """
         for chunk in self._answer.chunks():
-            self._bookmarked = False
+            self.is_up_to_date = False
             batch: list[Seen] = []
             try:
                 batch.extend(seen for line in self._lines.feed(chunk) if (seen := self._seen(line)) is not None)
             except (ExpiredError, RefusedError, MalformedError):
-                yield Batch(seen=tuple(batch))  # the lines before that one count
+                yield batch  # the lines before that one count
                 raise
-            yield Batch(seen=tuple(batch), is_up_to_date=self._bookmarked)
+            yield batch
 
     def _seen(self, line: bytes) -> Seen | None:
         event = parse_object(line, _EVENT)
         kind, content = event.get("type"), event.get("object")
         if kind == "ERROR":
-            raise error_event(content)
+            code = content.get("code") if isinstance(content, dict) else None
+            raise status_error("watch", content, status=code if isinstance(code, int) and code else 500)
         if kind == "BOOKMARK":
             self.version = field_of(field_of(content, "metadata", dict), "resourceVersion", str)
-            self._bookmarked = True
+            self.is_up_to_date = True
             return None
         if kind not in ("ADDED", "MODIFIED", "DELETED"):  # no set: the type may be unhashable
             raise MalformedError(f"watch: type: Unsupported value: {kind!r:.40}")
@@ -105,7 +109,9 @@ class ApiClient:
     def __init__(self, location: ApiServer, *, timeouts: Timeouts = TIMEOUTS) -> None:
         self._token_file = location.token_file
         authority = location.certificate_authority
-        self._endpoint = Endpoint(location.server, timeouts=timeouts, certificate_authority=authority, connections=4)
+        self._endpoint = Endpoint(
+            location.server.rstrip("/"), timeouts=timeouts, certificate_authority=authority, connections=4
+        )
         self._watching: set[Answer] = set()
         self._interrupted = False
         self._lock = threading.Lock()

@@ -7,16 +7,14 @@ again. After every failure it waits, longer each time. No failure ends the loop.
 
 from dataclasses import dataclass, replace
 
-from csr_exporter.backoff import Backoff
-from csr_exporter.clock import Clock
+from csr_exporter.clock import Backoff, Clock
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError
-from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.watch.client import FROM_THE_BEGINNING, ApiClient, Watch
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
-from csr_exporter.watch.page import Page
+from csr_exporter.watch.response import ExpiredError, Page, RefusedError, UnpageableListError
+from csr_exporter.watch.store import Store
 
 # A watch that ends sooner and has shown nothing is a failure (client-go: VeryShortWatchError).
 SHORTEST_WATCH = 1.0
@@ -57,31 +55,31 @@ class ReflectorStatus:
     up_to_date: float = float("-inf")
 
 
+@dataclass(kw_only=True, eq=False)
 class Reflector:
     """Keeps the work queue up to date for one signerName; `run` is a thread's body."""
 
-    def __init__(
-        self, signer_name: str, *, client: ApiClient, dispatcher: Dispatcher, clock: Clock, log: Log, metrics: Metrics
-    ) -> None:
-        self.signer_name = signer_name
-        self._client = client
-        self._dispatcher = dispatcher
-        self._clock = clock
-        self._log = log
-        self._metrics = metrics
+    signer_name: str
+    client: ApiClient
+    store: Store
+    clock: Clock
+    log: Log
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        self.status = ReflectorStatus(beat=self.clock.now())
         self._backoff = Backoff()
         self._version: str | None = None
         self._failing = ""
         self._listed_at = float("-inf")
         self._refusals = 0
         self._list_expired = False  # whether the last list expired before its last page
-        self.status = ReflectorStatus(beat=clock.now())
 
     def run(self) -> None:
         """Lists and watches until the clock stops."""
         pause = 0.0
-        while not self._clock.wait(pause):
-            self.status.beat = self._clock.now()
+        while not self.clock.wait(pause):
+            self.status.beat = self.clock.now()
             pause = self._cycle()
 
     def _cycle(self) -> float:
@@ -93,9 +91,9 @@ class Reflector:
             self._refusals = 0
         except (ExpiredError, MalformedError) as error:
             self._version = None
-            self._metrics.parse_errors.inc(isinstance(error, MalformedError))
+            self.metrics.parse_errors.inc(isinstance(error, MalformedError))
             wait = self._failed(error)
-            return 0.0 if self._clock.now() - self._listed_at >= LIST_SPACING else wait
+            return 0.0 if self.clock.now() - self._listed_at >= LIST_SPACING else wait
         except (RefusedError, UnreachableError) as error:
             self._refusals += isinstance(error, RefusedError) and error.status not in _ELSEWHERE
             if self._refusals >= STUBBORN:
@@ -115,99 +113,98 @@ class Reflector:
             if isinstance(error, ExpiredError) and not self._list_expired:
                 self._list_expired = True
                 raise
-            self._log.warning(
+            self.log.warning(
                 "the exporter cannot read the list and watches from the beginning instead",
                 signer_name=self.signer_name,
                 error=error,
             )
-            self._dispatcher.relisted(self.signer_name, None, since=self._listed_at)
+            self.store.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
             return FROM_THE_BEGINNING
 
     def _list(self) -> str:
-        since, version, items = self._clock.now(), "", 0
+        since, version, items = self.clock.now(), "", 0
         self._listed_at = since
         present, whole = set[str](), True
-        for page in self._client.pages(self.signer_name):
+        for page in self.client.pages(self.signer_name):
             self._contact()
-            self._listed_at = self._clock.now()  # not since: a list may take long
-            count_unread(page, self._log, self._metrics)
+            self._listed_at = self.clock.now()  # not since: a list may take long
+            count_unread(page, self.log, self.metrics)
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())
             items += len(page.seen)
-            self._dispatcher.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
+            self.store.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
             version = page.version
         self._list_expired = False
-        self._dispatcher.relisted(self.signer_name, present if whole else None, since=since)
+        self.store.relisted(self.signer_name, present if whole else None, since=since)
         self.status.listed = True
-        self._metrics.lists.inc()
-        self._metrics.list_seconds.observe(self._clock.now() - since)
-        self._metrics.list_items.set(items)
-        self._log.info("listed", signer_name=self.signer_name, items=items, waiting=self._dispatcher.waiting)
+        self.metrics.lists.inc()
+        self.metrics.list_seconds.observe(self.clock.now() - since)
+        self.metrics.list_items.set(items)
+        self.log.info("listed", signer_name=self.signer_name, items=items, waiting=self.store.waiting)
         return version
 
     def _watch(self, version: str) -> float:
         """Watches from a version until the watch ends; returns the seconds until the next cycle."""
-        began = self._clock.now()
-        with self._client.watch(self.signer_name, version) as watch:
+        began = self.clock.now()
+        with self.client.watch(self.signer_name, version) as watch:
             self._contact()
-            self._metrics.watches.inc()
+            self.metrics.watches.inc()
             self.status.bookmark, reason = began, "error"
             try:
                 reason = self._follow(watch)
             finally:
                 self._version = watch.version
-                self._metrics.watch_restarts.labels(reason=reason).inc()
-                self._metrics.oversize.inc(watch.oversize)
-                if self._clock.now() - began >= HEALTHY_WATCH:
+                self.metrics.watch_restarts.labels(reason=reason).inc()
+                self.metrics.oversize.inc(watch.oversize)
+                if self.clock.now() - began >= HEALTHY_WATCH:
                     self._backoff.reset()
-        now = self._clock.now()
+        now = self.clock.now()
         if now - began >= LONG_WATCH and reason == "end":
             self.status.up_to_date = now
         if now - began >= SHORTEST_WATCH:
             return 0.0
-        self._metrics.short_watches.inc()
+        self.metrics.short_watches.inc()
         if self._version != version:
             return SHORT_WATCH_PAUSE
         return self._failed(UnreachableError("watch: the API server ended it at once, without an event"))
 
     def _follow(self, watch: Watch) -> str:
-        """Tells the dispatcher what a watch shows; returns how the watch ended."""
+        """Tells the store what a watch shows; returns how the watch ended."""
         try:
             for batch in watch.batches():
                 self._contact()
-                if batch.seen:
-                    self._metrics.watch_last_event.set_to_current_time()
-                    self._dispatcher.watched(batch.seen)
-                if batch.is_up_to_date:
-                    self.status.bookmark = self.status.up_to_date = self._clock.now()
+                if batch:
+                    self.metrics.watch_last_event.set_to_current_time()
+                    self.store.watched(batch)
+                if watch.is_up_to_date:
+                    self.status.bookmark = self.status.up_to_date = self.clock.now()
         except UnreachableError as error:
             # The next watch continues from the last version.
-            self._log.info("the watch failed", signer_name=self.signer_name, error=error)
+            self.log.info("the watch failed", signer_name=self.signer_name, error=error)
             return "broke"
         return "end"
 
     def _contact(self) -> None:
-        self.status.beat = self.status.contact = self._clock.now()
+        self.status.beat = self.status.contact = self.clock.now()
         self.status.refused = False
         if self._failing:
             self._failing = ""
-            self._log.info("the API server answers again", signer_name=self.signer_name)
+            self.log.info("the API server answers again", signer_name=self.signer_name)
 
     def _failed(self, error: Exception) -> float:
         asked = error.retry_after if isinstance(error, RefusedError) else None
         self.status.refused = isinstance(error, RefusedError) and error.status in {401, 403}
-        self._metrics.read_failures.labels(reason=type(error).__name__).inc()
-        wait = max(self._backoff.delay(self._clock.now()), asked or 0.0)
+        self.metrics.read_failures.labels(reason=type(error).__name__).inc()
+        wait = max(self._backoff.delay(self.clock.now()), asked or 0.0)
         if str(error) != self._failing:
             self._failing = str(error)
-            self._log.warning("the list or watch failed", signer_name=self.signer_name, error=error, retry_in=wait)
+            self.log.warning("the list or watch failed", signer_name=self.signer_name, error=error, retry_in=wait)
         return wait
 
 
 def count_unread(page: Page, log: Log, metrics: Metrics) -> None:
     """Counts and logs the CSRs of a page that the exporter could not read."""
-    if page.malformed or page.oversize:
-        metrics.parse_errors.inc(page.malformed)
-        metrics.oversize.inc(page.oversize)
-        log.error("the exporter could not read some CSRs of a list", malformed=page.malformed, oversize=page.oversize)
+    if page.unread:
+        (metrics.oversize if page.is_oversize else metrics.parse_errors).inc(len(page.unread))
+        log.error("the exporter could not read some CSRs of a list", number=len(page.unread), oversize=page.is_oversize)

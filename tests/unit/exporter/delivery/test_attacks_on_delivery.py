@@ -59,7 +59,7 @@ def test_attack_no_source_starves_while_the_two_others_are_always_due() -> None:
         queue.see(reference(number), Stage.APPROVED, now=0.0)
         item = queue.take(0.0)
         assert item is not None
-        queue.settle(item, HUNG, now=HANG, took=HANG)
+        queue.settle(item, HUNG, now=HANG)
     queue.see(reference(50), Stage.APPROVED, now=HANG)
     honest = queue.take(HANG)
     assert honest is not None

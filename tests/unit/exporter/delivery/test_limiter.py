@@ -32,22 +32,22 @@ def _unavailable(retry_after: float | None = None) -> Answer:
     return Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=retry_after)
 
 
-def _item(requester: str = "a", *, suspect: bool = False) -> WorkItem:
+def _item(requester: str = "a", *, suspect: bool = False, sent_at: float = 0.0) -> WorkItem:
     it = dataclasses.replace(reference(next(NUMBERS)), requester=requester)
-    return WorkItem(reference=it, stage=Stage.APPROVED, attempt=1, resend=0, suspect=suspect)
+    return WorkItem(reference=it, stage=Stage.APPROVED, attempt=1, resend=0, suspect=suspect, sent_at=sent_at)
 
 
 def _answered(
     limiter: Limiter, answer: Answer, *, sent_at: float, now: float, requester: str = "a", suspect: bool = False
 ) -> bool:
-    item = _item(requester, suspect=suspect)
-    limiter.in_flight[item.reference.uid] = sent_at
+    item = _item(requester, suspect=suspect, sent_at=sent_at)
+    limiter.in_flight[item.reference.uid] = item
     return limiter.answered(item, answer, now=now)
 
 
 def _send(limiter: Limiter, count: int, now: float) -> None:
     for _ in range(count):
-        limiter.sent(_item(), now)
+        limiter.sent(_item(sent_at=now))
 
 
 def _fails_for_two(limiter: Limiter, answer: Answer, *, sent_at: float, now: float, suspect: bool = False) -> None:
@@ -286,7 +286,7 @@ def test_a_retired_receiver_is_left_alone() -> None:
     limiter = Limiter()
     _fails_for_two(limiter, RETIRED, sent_at=0.0, now=5.0)
     assert limiter.admits_at(5.0) == 5.0 + RETIRED_PAUSE
-    limiter.sent(_item(), 5.0 + RETIRED_PAUSE)
+    limiter.sent(_item(sent_at=5.0 + RETIRED_PAUSE))
     assert limiter.admits_at(5.0 + RETIRED_PAUSE) == 5.0 + RETIRED_PAUSE + PROBE_PATIENCE
 
 
@@ -353,7 +353,7 @@ def test_half_open_sends_one_probe() -> None:
     limiter = _opened()
     assert limiter.state(2.0) is State.HALF_OPEN
     assert limiter.admits_at(2.0) == 2.0
-    limiter.sent(_item(), 2.0)
+    limiter.sent(_item(sent_at=2.0))
     assert limiter.admits_at(2.0) == 2.0 + PROBE_PATIENCE
 
 
@@ -373,7 +373,7 @@ def test_half_open_sends_one_probe() -> None:
 def test_the_probes_answer_decides(answer: Answer, state: State, opens_at: float) -> None:
     """Any answer of the function closes the circuit breaker; no answer, or another server's, needs a second probe."""
     limiter = _opened()
-    limiter.sent(_item(), 2.0)
+    limiter.sent(_item(sent_at=2.0))
     _answered(limiter, answer, sent_at=2.0, now=2.5)
     assert (limiter.state(2.5), limiter.admits_at(2.5)) == (state, opens_at)
     assert limiter.is_down == (state is State.HALF_OPEN)
@@ -384,7 +384,7 @@ def test_two_requesters_failed_probes_open_the_circuit_breaker_again(answer: Ans
     """However often the probes of one requester fail, the next event may be sent at once."""
     limiter = _opened()
     for _ in range(10):
-        limiter.sent(_item(), 2.0)
+        limiter.sent(_item(sent_at=2.0))
         assert not _answered(limiter, answer, sent_at=2.0, now=2.5, requester="hostile")
         assert (limiter.state(2.5), limiter.admits_at(2.5)) == (State.HALF_OPEN, 2.5)
     assert _answered(limiter, answer, sent_at=2.5, now=2.5, requester="honest")
@@ -396,7 +396,7 @@ def test_a_retry_after_of_429_ends_half_open() -> None:
     limiter = Limiter()
     _answered(limiter, _overloaded(30.0), sent_at=0.0, now=0.0)
     assert (limiter.state(29.0), limiter.state(30.0)) == (State.OPEN, State.HALF_OPEN)
-    limiter.sent(_item(), 30.0)
+    limiter.sent(_item(sent_at=30.0))
     assert limiter.admits_at(30.0) == 30.0 + PROBE_PATIENCE
     assert not limiter.is_down
     _answered(limiter, ACKNOWLEDGED, sent_at=30.0, now=31.0)

@@ -20,7 +20,7 @@ from csr_exporter.connection import Timeouts
 from csr_exporter.csr import Stage
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.sender import Sender
-from csr_exporter.identity.token import CachedToken, IdentityError, IdToken
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict

@@ -5,12 +5,12 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_exporter.queue.fair_queue import RateLimit, TokenBuckets
+from csr_exporter.queue.fair_queue import FairQueue, RateLimit
 
 
 def test_a_burst_and_then_one_at_a_time() -> None:
     """Six at once; then one per half minute; after three minutes of rest the whole burst again."""
-    buckets = TokenBuckets(RateLimit())
+    buckets = FairQueue(RateLimit(), most=1)
     assert (buckets.tokens("a", 0.0), buckets.available_at("a")) == (6, -math.inf)
     for number in range(6):
         assert buckets.available_at("a") <= 0.0
@@ -25,7 +25,7 @@ def test_a_burst_and_then_one_at_a_time() -> None:
 @given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 8), st.integers(1, 60))
 def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, seconds: int) -> None:
     """Whenever a requester comes: in any span of time it gets at most the burst and what the time adds to it."""
-    buckets, now, spent = TokenBuckets(RateLimit(burst=burst, seconds=seconds)), 0.0, list[float]()
+    buckets, now, spent = FairQueue(RateLimit(burst=burst, seconds=seconds), most=1), 0.0, list[float]()
     for wait in waits:
         now += wait
         if buckets.available_at("a") <= now:
@@ -39,10 +39,10 @@ def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, 
 
 def test_requesters_of_the_past_are_forgotten() -> None:
     """Whoever has its whole budget again takes no memory."""
-    buckets = TokenBuckets(RateLimit())
+    buckets = FairQueue(RateLimit(), most=1)
     for number in range(100_000):
         buckets.spend(str(number), float(number))
-    assert len(buckets._full_at) < 1000  # noqa: SLF001 - nothing else shows it
+    assert len(buckets._requesters) < 1000  # noqa: SLF001 - nothing else shows it
 
 
 def test_what_is_held_of_one_requester() -> None:

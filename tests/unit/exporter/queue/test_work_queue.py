@@ -44,6 +44,10 @@ def _taken(queue: WorkQueue, now: float) -> WorkItem:
     return item
 
 
+def _settle_late(queue: WorkQueue, item: WorkItem, answer: Answer, *, now: float, took: float) -> None:
+    queue.settle(dataclasses.replace(item, sent_at=now - took), answer, now=now)
+
+
 def _drain(queue: WorkQueue, now: float) -> list[int]:
     taken = []
     while (item := queue.take(now)) is not None:
@@ -184,11 +188,11 @@ def test_a_csr_is_suspect_when_others_are_answered(verdict: Verdict) -> None:
     odd, queue = Answer(verdict=verdict, status=403), _queue(1, 2, 3)
     first, second, third = (_taken(queue, 0.0) for _ in range(3))
     queue.settle(first, odd, now=1.0, costs_a_token=False)
-    queue.settle(second, FAILED, now=2.0, took=2.0)
+    _settle_late(queue, second, FAILED, now=2.0, took=2.0)
     again = _taken(queue, 2.0)
     assert again == first
     queue.settle(again, odd, now=2.0, costs_a_token=False)
-    queue.settle(third, FAILED, now=3.0, took=1.5)
+    _settle_late(queue, third, FAILED, now=3.0, took=1.5)
     again = _taken(queue, 3.0)
     assert again == dataclasses.replace(first, suspect=True)
     queue.settle(again, odd, now=3.0)
@@ -206,7 +210,7 @@ def test_a_csr_is_suspect_only_while_others_are_answered(failure: Answer) -> Non
     queue = _queue(1, 2, chance=0.0)
     first, second = _taken(queue, 0.0), _taken(queue, 0.0)
     queue.settle(first, failure, now=1.0)
-    queue.settle(second, FAILED, now=2.0, took=0.5)
+    _settle_late(queue, second, FAILED, now=2.0, took=0.5)
     suspects = []
     for now, answer in ((1.5, failure), (10.0, FAILED)):
         item = _taken(queue, now)
@@ -561,21 +565,21 @@ def test_a_csr_of_another_replica_is_left_to_it_for_a_while() -> None:
 def test_a_csr_that_hung_is_suspect(answer: Answer) -> None:
     """A CSR whose event was not answered for long is taken only where that is allowed, until it is answered."""
     queue = _queue(1, 2, chance=0.0)
-    queue.settle(_taken(queue, 0.0), answer, now=HANG, took=HANG)
-    queue.settle(_taken(queue, 0.0), answer, now=HANG, took=HANG - 1)
+    _settle_late(queue, _taken(queue, 0.0), answer, now=HANG, took=HANG)
+    _settle_late(queue, _taken(queue, 0.0), answer, now=HANG, took=HANG - 1)
     assert queue.next_due(suspects=False) == queue.next_due() == HANG + SHORTEST_RETRY
     assert not _taken(queue, 20.0).suspect
     assert (queue.take(20.0, suspects=False), queue.next_due(suspects=False)) == (None, None)
     item = _taken(queue, 20.0)
     assert item.suspect
-    queue.settle(item, Answer(verdict=Verdict.LATER, status=425), now=50.0, took=30.0)
+    _settle_late(queue, item, Answer(verdict=Verdict.LATER, status=425), now=50.0, took=30.0)
     assert not _taken(queue, 60.0).suspect
 
 
 def test_suspects_do_not_starve() -> None:
     """While others are always due, one turn in four is its own."""
     queue = _queue(1, chance=0.0)
-    queue.settle(_taken(queue, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
+    _settle_late(queue, _taken(queue, 0.0), Answer(verdict=Verdict.SLOW), now=HANG, took=HANG)
     for number in range(2, 20):
         queue.see(reference(number), Stage.APPROVED, now=20.0)
     assert 1 in [int(_taken(queue, 20.0).reference.uid[:8]) for _ in range(4)]

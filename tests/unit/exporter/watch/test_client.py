@@ -22,8 +22,7 @@ from csr_exporter.connection import Timeouts, UnreachableError
 from csr_exporter.csr import MalformedError, Stage
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient
-from csr_exporter.watch.errors import ExpiredError, RefusedError, UnpageableListError
-from csr_exporter.watch.page import Page
+from csr_exporter.watch.response import ExpiredError, Page, RefusedError, UnpageableListError
 from sandbox.pki import Authority
 from tests.unit.exporter.support import (
     CHUNKED,
@@ -80,7 +79,7 @@ def _watched(api: ApiClient, version: str = "100") -> tuple[list[tuple[int, Stag
     with api.watch(SIGNER, version) as watch:
         try:
             for batch in watch.batches():
-                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch.seen]
+                shown += [(int(seen.reference.uid[:8]), seen.stage) for seen in batch]
         except (ExpiredError, RefusedError, MalformedError, UnreachableError) as caught:
             error = caught
         return shown, watch.version, error
@@ -219,7 +218,7 @@ def test_one_csr_that_is_too_large_is_passed_over_and_counted(
     with _api(_paged(documents), tmp_path) as (api, _):
         pages = list(api.pages(SIGNER))
     assert _numbers(pages) == [n for n in (1, 2, 3) if n != place]
-    assert sum(each.oversize for each in pages) == 1
+    assert sum(each.is_oversize for each in pages) == 1
     assert [uid for each in pages for uid in each.unread] == [reference(place).uid]
     assert all(each.is_whole for each in pages)
 
@@ -229,7 +228,7 @@ def test_one_csr_may_be_larger_than_a_page_of_several(tmp_path: Path, monkeypatc
     monkeypatch.setattr(client, "LARGEST_PAGE", 4_000)
     with _api(_paged([csr_document(1), _large(2), csr_document(3)]), tmp_path) as (api, _):
         pages = list(api.pages(SIGNER))
-    assert (_numbers(pages), sum(each.oversize for each in pages)) == ([1, 2, 3], 0)
+    assert (_numbers(pages), sum(each.is_oversize for each in pages)) == ([1, 2, 3], 0)
 
 
 def test_only_the_beginning_of_large_metadata_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,8 +301,8 @@ def test_a_malformed_item_of_a_list_is_counted(tmp_path: Path) -> None:
     reply = page(csr_document(1), {"metadata": 5}, csr_document(2, uid=7), csr_document(3), csr_document(4, name=7))
     with _api(lambda *_: reply, tmp_path) as (api, _):
         pages = list(api.pages(SIGNER))
-    assert (_numbers(pages), pages[0].malformed, pages[0].is_whole) == ([1, 3], 3, False)
-    assert pages[0].unread == (reference(4).uid,)
+    assert (_numbers(pages), len(pages[0].unread), pages[0].is_whole) == ([1, 3], 3, False)
+    assert pages[0].unread == (None, None, reference(4).uid)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +411,7 @@ def test_a_line_of_a_mebibyte(tmp_path: Path) -> None:
     oversize["object"] = csr_document(2, padding="x" * (4 << 20))
     with _api(lambda *_: stream(event, oversize, _event("ADDED", 3)), tmp_path) as (api, _):
         with api.watch(SIGNER, "1") as watch:
-            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch.seen]
+            shown = [int(seen.reference.uid[:8]) for batch in watch.batches() for seen in batch]
         assert (shown, watch.oversize, watch.version) == ([1, 3], 1, reference(3).resource_version)
 
 
@@ -428,7 +427,7 @@ def test_nested_managed_fields_are_read_over_in_a_list(tmp_path: Path) -> None:
         (only,) = api.pages(SIGNER)
     assert _numbers([only]) == [0, 1, 7, 2, 3, 4]
     assert [seen.stage for seen in only.seen] == [Stage.PENDING] * 2 + [Stage.APPROVED] + [Stage.PENDING] * 3
-    assert (only.version, only.malformed, only.oversize) == ("777", 0, 0)
+    assert (only.version, only.unread) == ("777", ())
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -461,7 +460,7 @@ def test_managed_fields_that_are_no_utf_8_stop_neither_list_nor_watch(tmp_path: 
     body = b'{"metadata":{"resourceVersion":"777"},"items":[' + b",".join(items) + b"]}"
     with _api(lambda *_: answer(200, body), tmp_path) as (api, _):
         (only,) = api.pages(SIGNER)
-    assert (_numbers([only]), only.malformed, only.oversize) == ([1, 2, 3], 0, 0)
+    assert (_numbers([only]), only.unread) == ([1, 2, 3], ())
     lines = [odd_fields(_event("ADDED", 2)), json.dumps(_event("ADDED", 3)).encode(), b""]
     with _api(lambda *_: CHUNKED + chunk(b"\n".join(lines)) + LAST_CHUNK, tmp_path) as (api, _):
         assert _watched(api) == ([(2, Stage.PENDING), (3, Stage.PENDING)], reference(3).resource_version, None)

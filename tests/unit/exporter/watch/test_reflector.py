@@ -19,17 +19,15 @@ from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts
 from csr_exporter.csr import Seen, Stage
 from csr_exporter.delivery import cloud_event
-from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.health import Health
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
-from csr_exporter.queue.missed import GRACE
-from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from csr_exporter.watch import client
 from csr_exporter.watch.client import ApiClient, Watch
 from csr_exporter.watch.reflector import LIST_SPACING, STUBBORN, Reflector
 from csr_exporter.watch.resync import PERIOD, Resync
+from csr_exporter.watch.store import GRACE, Store
 from tests.unit.exporter.support import (
     LONG,
     SIGNER,
@@ -40,6 +38,7 @@ from tests.unit.exporter.support import (
     VirtualClock,
     answer,
     captured_log,
+    core,
     csr_document,
     page,
     reference,
@@ -54,7 +53,7 @@ class Rig:
     server: ScriptedServer
     clock: VirtualClock
     queue: WorkQueue
-    dispatcher: Dispatcher
+    store: Store
     reflector: Reflector
     resync: Resync
     health: Health
@@ -66,6 +65,10 @@ class Rig:
     def asked(self) -> list[str]:
         """What was asked for, in short: list, list:CONTINUE or watch:VERSION."""
         return [_asked(request) for request in self.server.requests]
+
+    def count_missed(self) -> None:
+        """The resync looks what the watch missed."""
+        self.store.count_missed({SIGNER: self.reflector.status.up_to_date})
 
     def waiting(self) -> list[tuple[int, Stage]]:
         """The CSRs that would be sent now."""
@@ -99,30 +102,25 @@ def _rig(
         log = silent or captured
         location = Location(server=server.url, certificate_authority=directory, token_file=directory / "token")
         server_api = ApiClient(location, timeouts=Timeouts(connect=LONG, read=read, total=LONG))
-        dispatcher = Dispatcher(
-            stages={SIGNER: stages},
-            send=lambda _item: Answer(verdict=Verdict.ACKNOWLEDGED),
-            clock=clock,
-            log=log,
-            metrics=metrics,
-            queue=queue,
-        )
-        reflector = Reflector(SIGNER, client=server_api, dispatcher=dispatcher, clock=clock, log=log, metrics=metrics)
+        store, dispatcher = core(log, metrics, clock, queue=queue, stages=stages)
+        reflector = Reflector(signer_name=SIGNER, client=server_api, store=store, clock=clock, log=log, metrics=metrics)
         resync = Resync(
-            [reflector],
+            reflectors=[reflector],
             client=server_api,
-            dispatcher=dispatcher,
+            store=store,
             clock=clock,
             log=log,
             metrics=metrics,
             chance=lambda: 0.5,
         )
-        health = Health(reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock)
+        health = Health(
+            reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, registry=metrics.registry
+        )
         yield Rig(
             server=server,
             clock=clock,
             queue=queue,
-            dispatcher=dispatcher,
+            store=store,
             reflector=reflector,
             resync=resync,
             health=health,
@@ -496,9 +494,9 @@ def test_the_end_does_not_wait_for_the_api_server(tmp_path: Path) -> None:
     with _rig(overloaded, tmp_path) as rig:
         location = Location(server=rig.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
         reflector = Reflector(
-            SIGNER,
+            signer_name=SIGNER,
             client=ApiClient(location),
-            dispatcher=rig.dispatcher,
+            store=rig.store,
             clock=clock,
             log=rig.log,
             metrics=rig.metrics,
@@ -518,17 +516,20 @@ def test_an_api_server_that_is_down_at_the_start(tmp_path: Path) -> None:
         rig.server.stop()
         clock = VirtualClock(ends_at=600.0)
         reflector = Reflector(
-            SIGNER,
+            signer_name=SIGNER,
             client=ApiClient(
                 Location(server=down.server.url, certificate_authority=tmp_path, token_file=tmp_path / "token")
             ),
-            dispatcher=rig.dispatcher,
+            store=rig.store,
             clock=clock,
             log=rig.log,
             metrics=rig.metrics,
         )
         reflector.run()
-        health = Health(reflectors=[reflector.status], dispatcher=rig.dispatcher, token=None, clock=clock)
+        _, dispatcher = core(rig.log, rig.metrics, clock)
+        health = Health(
+            reflectors=[reflector.status], dispatcher=dispatcher, token=None, clock=clock, registry=rig.metrics.registry
+        )
         assert health.dead() == []
         assert health.unready() == ["reflector 0: no list yet"]
         assert len(clock.waits) < 40
@@ -582,17 +583,17 @@ def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: p
             case 1:
                 return stream(*[_event("ADDED", n) for n in numbers])
             case 2:
-                assert rig.dispatcher.waiting == 297
+                assert rig.store.waiting == 297
                 rig.resync.list_once()
                 return stream(_bookmark("500"), _event("MODIFIED", 100, "Approved", version="501"))
             case 3:
-                rig.resync.report_missed()
+                rig.count_missed()
                 counts.append(rig.metrics.counts.get("resync_missed_total", 0))
                 rig.clock.time += GRACE
                 connection.send(stream(_bookmark("502"), end=b""))
                 return None  # cut: only the bookmark says that the watch is in step
             case _:
-                rig.resync.report_missed()
+                rig.count_missed()
                 counts.append(rig.metrics.counts.get("resync_missed_total", 0))
                 rig.clock.time = float("inf")
                 return stream()
@@ -602,7 +603,7 @@ def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: p
     with _rig(served, tmp_path, ends_at=1e9) as rig:
         rig.reflector.run()
         assert counts == [1, 3]
-        assert rig.dispatcher.waiting == 300
+        assert rig.store.waiting == 300
         missed = [line["uid"] for line in rig.lines() if line["severity"] == "ERROR"]
         assert missed == [reference(n).uid for n in (100, 200, 300)]
 
@@ -618,18 +619,18 @@ def test_a_watch_that_is_behind_the_resync_does_not_alarm(tmp_path: Path) -> Non
                 rig.resync.list_once()
                 return answer(503)
             case count if count < 20:
-                rig.resync.report_missed()
+                rig.count_missed()
                 return answer(503)
             case 20:
                 return stream(GONE)
             case _:
-                rig.resync.report_missed()
+                rig.count_missed()
                 rig.clock.time = float("inf")
                 return stream(_bookmark("900"))
 
     with _rig(served, tmp_path, ends_at=1e9) as rig:
         rig.reflector.run()
-        rig.resync.report_missed()
+        rig.count_missed()
         assert "resync_missed_total" not in rig.metrics.counts
         assert [number for number, _ in rig.waiting()] == [2]
 
@@ -644,7 +645,7 @@ def test_what_the_first_list_showed_does_not_alarm(tmp_path: Path) -> None:
             rig.resync.list_once()
             rig.clock.time += GRACE
             return stream(_event("MODIFIED", 1, "Approved", version="400"), _bookmark("500"))
-        rig.resync.report_missed()
+        rig.count_missed()
         rig.clock.time = float("inf")
         return stream()
 
@@ -664,7 +665,7 @@ def test_a_long_watch_without_bookmarks_is_in_step_at_its_end(tmp_path: Path) ->
             rig.resync.list_once()
             rig.clock.time += 300.0
         else:
-            rig.resync.report_missed()
+            rig.count_missed()
             rig.clock.time = float("inf")
         return stream()
 
@@ -711,7 +712,7 @@ def test_other_signers_cost_nothing(tmp_path: Path) -> None:
         assert rig.asked == ["list", "watch:100", *[f"watch:{version}" for version in range(200, 300)]]
         queries = [parse_qs(urlsplit(request.target).query) for request in rig.server.requests]
         assert {query["fieldSelector"][0] for query in queries} == {f"spec.signerName={SIGNER}"}
-        assert rig.dispatcher.waiting == 0
+        assert rig.store.waiting == 0
 
 
 @pytest.mark.slow
@@ -756,11 +757,11 @@ def test_the_resync_adds_nothing_that_the_watch_ended_meanwhile(tmp_path: Path) 
     """Its pages may be older than what the watch has shown: what has ended since it began stays ended."""
 
     def listed(_request: Request, _connection: Connection) -> bytes:
-        rig.dispatcher.watched(_seen(1, "Denied"))
+        rig.store.watched(_seen(1, "Denied"))
         return page(csr_document(1), csr_document(2))
 
     with _rig(listed, tmp_path) as rig:
-        rig.dispatcher.watched(_seen(1))
+        rig.store.watched(_seen(1))
         rig.resync.list_once()
         assert [number for number, _ in rig.waiting()] == [2]
 
@@ -770,19 +771,19 @@ def test_the_resync_ends_what_is_absent_twice(tmp_path: Path) -> None:
     issued = csr_document(1, "Approved") | {"status": {"certificate": "eA=="}}
     replies = iter([page(issued), answer(500), page({}), page(issued)])
     with _rig(lambda *_: next(replies), tmp_path) as rig:
-        rig.dispatcher.watched(_seen(1))
+        rig.store.watched(_seen(1))
         waiting = []
         for _ in range(4):
             rig.clock.time += 1.0
             rig.resync.list_once()
-            waiting.append(rig.dispatcher.waiting)
+            waiting.append(rig.store.waiting)
         assert waiting == [1, 1, 1, 0]
 
 
 def test_the_resync_ends_nothing_that_it_could_not_read(tmp_path: Path) -> None:
     """A CSR of which only the uid is understood is there all the same; others end beside it."""
     with _rig(_resynced([csr_document(1, name=7)]), tmp_path) as rig:
-        rig.dispatcher.watched([*_seen(1), *_seen(2)])
+        rig.store.watched([*_seen(1), *_seen(2)])
         for _ in range(3):
             rig.clock.time += 1.0
             rig.resync.list_once()
@@ -799,8 +800,8 @@ def test_the_resync_comes_every_ten_minutes(tmp_path: Path) -> None:
 def test_the_resync_comes_early_when_there_is_capacity_again(tmp_path: Path) -> None:
     """What did not fit is found when half of the room is free, and does not wait for the next period."""
     with _rig(_resynced([csr_document(3)]), tmp_path, ends_at=PERIOD / 2, most=2) as rig:
-        rig.dispatcher.watched([*_seen(1), *_seen(2), *_seen(3)])
-        rig.dispatcher.watched([*_seen(1, "Denied"), *_seen(2, "Denied")])
+        rig.store.watched([*_seen(1), *_seen(2), *_seen(3)])
+        rig.store.watched([*_seen(1, "Denied"), *_seen(2, "Denied")])
         rig.resync.run()
         assert rig.asked == ["list"]
         assert [number for number, _ in rig.waiting()] == [3]

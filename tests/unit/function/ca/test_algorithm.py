@@ -1,5 +1,6 @@
 """Which key versions sign certificates: every algorithm of Cloud KMS is either supported or refused with a remedy."""
 
+import base64
 import re
 from typing import Any
 
@@ -17,9 +18,11 @@ from csr_signer.ca.algorithm import (
     SignatureAlgorithm,
     algorithm_for,
     kind_of,
+    public_key_of,
     verifies,
 )
 from csr_signer.errors import ConfigurationError
+from sandbox.calico import der as writer
 from tests.unit.function.builders import PrivateKey, ec_key, rsa_key
 
 ALGORITHMS: Any = kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm
@@ -81,13 +84,19 @@ def test_these_are_all() -> None:
     assert {algorithm.name for algorithm in EVERY_ALGORITHM} == set(KEYS) == {*FIXED, *RAW}
 
 
-@pytest.mark.parametrize("signature_hash", [None, "", "SHA1", "SHA224", "sha256", "MD5"])
+@pytest.mark.parametrize(
+    ("signature_hash", "problem"),
+    [
+        (None, "Required value"),
+        ("", "Required value"),
+        *((weak, f'Invalid value: "{weak}"') for weak in ("SHA1", "SHA224", "sha256", "MD5")),
+    ],
+)
 @pytest.mark.parametrize("name", RAW)
-def test_a_raw_key_version_needs_a_known_hash(name: str, signature_hash: str | None) -> None:
+def test_a_raw_key_version_needs_a_known_hash(name: str, signature_hash: str | None, problem: str) -> None:
     """Without a hash, or with one that is too weak, nothing is signed; the message names key and choices."""
-    with pytest.raises(
-        ConfigurationError, match=f"must be one of SHA256, SHA384, SHA512, because algorithm {name} has"
-    ):
+    must = f"must be one of SHA256, SHA384, SHA512, because algorithm {name} has"
+    with pytest.raises(ConfigurationError, match=f"^issuer.signature_hash: {problem}: {must}"):
         algorithm_for(name, signature_hash)
 
 
@@ -161,6 +170,17 @@ def test_a_signature_is_verified_with_its_own_key_hash_and_padding(algorithm: Si
     for other in EVERY_ALGORITHM:
         if (other.digest, other.rsa) != (algorithm.digest, algorithm.rsa):
             assert not verifies(key.public_key(), other, signature=signature, data=b"data")
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [b"0", writer.sequence(writer.sequence(writer.object_identifier("1.2.3")), writer.bit_string(b""))],
+    ids=["no DER", "an unknown algorithm"],
+)
+def test_what_cannot_be_read_is_no_public_key(encoded: bytes) -> None:
+    """What KMS answers is compared with the CA's key; an answer that cannot be read is another key, not a crash."""
+    body = base64.b64encode(encoded)
+    assert public_key_of(b"-----BEGIN PUBLIC KEY-----\n" + body + b"\n-----END PUBLIC KEY-----\n") is None
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,15 @@ LINKS = {
         ROOT,
         ".CN=Issuing.: its authority key identifier must be the subject key identifier of .CN=Root.",
     ),
+    "an authority key identifier of yet another key": (
+        Ca(
+            key=ec_key(number=32),
+            above=ROOT,
+            extensions={x509.AuthorityKeyIdentifier: (x509.AuthorityKeyIdentifier(b"\xff" * 20, None, None), False)},
+        ),
+        ROOT,
+        ".CN=Issuing.: its authority key identifier must be the subject key identifier of .CN=Root.",
+    ),
     "no authority key identifier": (
         Ca(key=ec_key(number=32), above=ROOT, extensions={x509.AuthorityKeyIdentifier: None}),
         ROOT,
@@ -255,7 +264,16 @@ LINKS = {
         Ca("tigera-operator-signer", key=ec_key(number=31), path_length=1),
         ".CN=tigera-operator-signer.: its common name must not start with",
     ),
-    "a root that ends before its CA begins": (
+    "a root that ends long before its CA begins": (
+        Ca(
+            key=ec_key(number=32),
+            above=Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2026, 6, 1, tzinfo=UTC)),
+            begin=datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2026, 6, 1, tzinfo=UTC)),
+        ".CN=Issuing.: must begin before .CN=Root. ends; begins 2027-01-01, the other ends 2026-06-01",
+    ),
+    "a root that ends when its CA begins": (
         Ca(
             key=ec_key(number=32),
             above=Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2027, 1, 1, tzinfo=UTC)),
@@ -275,17 +293,35 @@ def test_refused_is_a_chain_with(below: Ca, above: Ca, violation: str, *, in_fil
         loaded(below.pem, above.pem) if in_file else loaded(below.pem, trust=above.pem)
 
 
-@pytest.mark.parametrize("self_signed", [False, True], ids=["an intermediate", "a root"])
-def test_sha_1_is_refused_where_a_signature_counts(*, self_signed: bool) -> None:
-    """A forged intermediate would do harm; nobody looks at the signature of a root, which is trusted as it is."""
+def test_sha_1_is_refused_where_a_signature_counts() -> None:
+    """A forged intermediate would do harm."""
+    pem = signed_with_sha1(Ca(key=ec_key(number=32), above=RSA_ROOT), rsa_key(2048))
+    with pytest.raises(ConfigurationError, match="must be signed with one of SHA256, SHA384, SHA512, not sha1"):
+        loaded(pem, trust=RSA_ROOT.pem)
+
+
+@pytest.mark.parametrize("extensions", [{}, {x509.AuthorityKeyIdentifier: None}], ids=["names its key", "names none"])
+def test_an_old_root_may_be_signed_with_sha_1(extensions: Extensions) -> None:
+    """Relying parties do not look at the signature of a root, which they trust as it is."""
     key = rsa_key(2048)
-    ca = Ca("Old root", key=key) if self_signed else Ca(key=ec_key(number=32), above=RSA_ROOT)
-    pem = signed_with_sha1(ca, key)
-    if self_signed:
-        assert loaded(pem).certificate.subject == ca.subject
-    else:
-        with pytest.raises(ConfigurationError, match="must be signed with one of SHA256, SHA384, SHA512, not sha1"):
-            loaded(pem, trust=RSA_ROOT.pem)
+    ca = Ca("Old root", key=key, extensions=extensions)
+    assert loaded(signed_with_sha1(ca, key)).certificate.subject == ca.subject
+
+
+@pytest.mark.parametrize("names_itself", [False, True], ids=["names no key", "names its own key"])
+def test_a_ca_that_another_issued_is_no_root_by_its_identifiers(*, names_itself: bool) -> None:
+    """Who can forge a signature with SHA-1 chooses them too: the signature counts."""
+    key = ec_key(number=32)
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+    ca = Ca(
+        key=key,
+        above=RSA_ROOT,
+        extensions={x509.AuthorityKeyIdentifier: (authority, False) if names_itself else None},
+    )
+    (certificate,) = x509.load_pem_x509_certificates(signed_with_sha1(ca, rsa_key(2048)))
+    assert not checks.self_signed(certificate)
+    assert any("must be signed with" in each for each in checks.violations(certificate, below=0, purposes=()))
 
 
 def test_a_signature_of_unknown_hash_counts_for_nothing() -> None:
@@ -316,7 +352,7 @@ def test_an_unknown_signature_algorithm_breaks_the_chain() -> None:
         (r"certificate: Invalid value: must be PEM certificates", [pem_of(b"\x30\x00")], None),
         (r"trust_bundle: Invalid value: must be PEM certificates", [ROOT.pem], b""),
         (
-            r"certificate: Invalid value: .CN=Root.: must be issued by the next in the file, .CN=Issuing.",
+            r"certificate: Invalid value: .CN=Root.: must be issued by the next in the file, .CN=Issuing.; put",
             [ROOT.pem, ISSUING.pem],
             None,
         ),
@@ -328,6 +364,11 @@ def test_an_unknown_signature_algorithm_breaks_the_chain() -> None:
             r"trust_bundle: Invalid value: must hold .CN=Issuing. or its issuer",
             [ISSUING.pem],
             Ca("Root", key=ec_key(number=99)).pem,  # of the same name
+        ),
+        (
+            r"trust_bundle: Invalid value: must hold .CN=Issuing. or its issuer; otherwise relying parties refuse",
+            [ROOTED.pem],
+            RSA_ROOT.pem,
         ),
         (
             r"trust_bundle: Invalid value: .CN=Leaf.: must have basic constraints CA:TRUE, because a trust bundle",
@@ -380,16 +421,19 @@ def test_a_private_key_beside_the_certificate_is_a_secret_where_none_belongs(for
             loaded(*certificates, trust=trust)
 
 
-def test_the_anchor_that_lasts_longest_is_taken() -> None:
+@pytest.mark.parametrize("with_middle", [False, True], ids=["no CA between", "a CA between"])
+def test_the_anchor_that_lasts_longest_is_taken(*, with_middle: bool) -> None:
     """A renewed root stands beside the old one: certificates are clamped to what relying parties will accept."""
     key = ec_key(number=31)
-    old = Ca("Root", key=key, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
-    renewed = Ca("Root", key=key, path_length=1, end=datetime(2032, 1, 1, tzinfo=UTC))
+    old = Ca("Root", key=key, path_length=2, end=datetime(2028, 1, 1, tzinfo=UTC))
+    renewed = Ca("Root", key=key, path_length=2, end=datetime(2032, 1, 1, tzinfo=UTC))
+    chain_of = [Ca("Middle", key=ec_key(number=33), above=old, path_length=1)] if with_middle else []
+    issuing = Ca(key=ec_key(number=32), above=[old, *chain_of][-1])
     for bundle in (old.pem + renewed.pem, renewed.pem + old.pem):
-        issuer = loaded(ISSUING.pem, trust=bundle)
+        issuer = loaded(issuing.pem, *(ca.pem for ca in chain_of), trust=bundle)
         assert issuer.path[-1] == renewed.certificate
         assert issuer.not_after == datetime(2032, 1, 1, tzinfo=UTC)
-        assert len(issuer.public_keys) == 2
+        assert len(issuer.public_keys) == 2 + with_middle
 
 
 def test_of_several_anchors_a_good_one_is_taken() -> None:
@@ -420,16 +464,38 @@ def test_a_renewed_root_in_the_file_does_not_count_below_the_old_one(*, in_file:
         )
 
 
+def test_an_old_root_in_the_file_may_be_signed_with_sha_1() -> None:
+    """What the renewed root replaces need not verify: its key and its name are the renewed root's."""
+    key = rsa_key(2048)
+    renewed = Ca("Root", key=key, path_length=None)
+    middle = Ca("Middle", key=ec_key(number=33), above=renewed, path_length=1)
+    issuing = Ca(key=ec_key(number=32), above=middle)
+    issuer = loaded(issuing.pem, middle.pem, signed_with_sha1(renewed, key), trust=renewed.pem)
+    assert issuer.path == (issuing.certificate, middle.certificate, renewed.certificate)
+
+
+def test_a_ca_of_the_file_that_is_no_root_is_never_left_out() -> None:
+    """Leaves are sent with it, so that its validity counts, even if the bundle has another CA of its key."""
+    root = Ca("Root", key=ec_key(number=31), path_length=None)
+    middle = Ca("Middle", key=ec_key(number=33), above=root, path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
+    issuing = Ca(key=ec_key(number=32), above=middle)
+    rooted = Ca("Middle", key=ec_key(number=33), path_length=1)
+    issuer = loaded(issuing.pem, middle.pem, trust=rooted.pem + root.pem)
+    assert issuer.path == (issuing.certificate, middle.certificate, root.certificate)
+    assert issuer.not_after == datetime(2028, 1, 1, tzinfo=UTC)
+
+
 def test_a_self_signed_end_that_nothing_of_the_bundle_replaces_is_refused() -> None:
     """The anchor must have issued what is below it."""
     with pytest.raises(ConfigurationError, match=r"must hold .CN=Root. or its issuer"):
         loaded(ISSUING.pem, ROOT.pem, trust=RSA_ROOT.pem)
 
 
-def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate() -> None:
+@pytest.mark.parametrize(("old_key", "new_key"), [(31, 33), (33, 31)])
+def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate(old_key: int, new_key: int) -> None:
     """Issuer and subject are one name, but without this certificate nothing verifies for who trusts the old root."""
-    old = Ca("Root", key=ec_key(number=31), path_length=None)
-    link = Ca("Root", key=ec_key(number=33), above=old, path_length=1)
+    old = Ca("Root", key=ec_key(number=old_key), path_length=None)
+    link = Ca("Root", key=ec_key(number=new_key), above=old, path_length=1)
     issuing = Ca(key=ec_key(number=32), above=link)
     for trusted in ((link.pem, old.pem), (link.pem,)):
         issuer = loaded(issuing.pem, *trusted, trust=old.pem)

@@ -76,6 +76,8 @@ def test_a_chain_narrows_the_validity() -> None:
         common_name="Issuing", key=ec_key(number=32), above=root, not_before=datetime(2026, 2, 1, tzinfo=UTC)
     )
     issuer = loaded(issuing.pem + root.pem, root.pem)
+    assert issuer.certificate == issuing.certificate
+    assert issuer.key_identifier == x509.SubjectKeyIdentifier.from_public_key(issuing.key.public_key()).digest
     assert (issuer.not_before, issuer.not_after) == (datetime(2026, 2, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
     assert issuer.public_keys == {public_key_info(ec_key(number=31)), public_key_info(ec_key(number=32))}
     assert issuer.chain_pem() == issuing.pem
@@ -171,11 +173,18 @@ def test_a_configured_hash_for_another_key_is_an_error() -> None:
         confirm(issuer, kms_key(authority().key))
 
 
-def test_keys_of_another_size_are_not_confirmed() -> None:
+@pytest.mark.parametrize(
+    ("key", "algorithm", "violation"),
+    [
+        (rsa_key(3072), "RSA_SIGN_PKCS1_4096_SHA512", "is for RSA-4096 keys, the key of .* is RSA-3072"),
+        (rsa_key(3072), "RSA_SIGN_PKCS1_2048_SHA256", "is for RSA-2048 keys, the key of .* is RSA-3072"),
+    ],
+    ids=["a larger one", "a smaller one"],
+)
+def test_keys_of_another_size_are_not_confirmed(key: PrivateKey, algorithm: str, violation: str) -> None:
     """KMS would refuse the digest, or sign with an RSA key of a size that was not meant."""
-    key = rsa_key(3072)
-    with pytest.raises(ConfigurationError, match=r"_4096_SHA512 is for RSA-4096 keys, the key of .* is RSA-3072"):
-        confirm(make_issuer(make_authority(key=key)), kms_key(key, "RSA_SIGN_PKCS1_4096_SHA512"))
+    with pytest.raises(ConfigurationError, match=f"{algorithm} {violation}"):
+        confirm(make_issuer(make_authority(key=key)), kms_key(key, algorithm))
 
 
 @pytest.mark.parametrize("least", range(3), ids=PROTECTION_LEVELS)
@@ -200,6 +209,8 @@ def _leaf(of: Authority, **changes: Any) -> bytes:
     [
         (_leaf(authority()), True),
         (_leaf(authority()) + authority().pem, True),
+        (_leaf(authority()) + ROOT.pem, True),
+        (_leaf(ROOT) + authority().pem, False),
         (authority().pem + _leaf(authority()), True),  # the CA itself, which it signed
         (_leaf(ROOT), False),
         (_leaf(make_authority(key=ec_key(number=33))), False),  # a CA of the same name
@@ -209,8 +220,8 @@ def _leaf(of: Authority, **changes: Any) -> bytes:
     ],
 )
 def test_only_what_this_ca_signed_is_its_own(pem: bytes, ours: bool) -> None:  # noqa: FBT001 - a column
-    """A certificate that stands in a CSR already may be anyone's, of any form."""
-    assert (make_issuer().issued(pem) is not None) == ours
+    """A certificate that stands in a CSR already may be anyone's, of any form; the first of the text counts."""
+    assert make_issuer().issued(pem) == (x509.load_pem_x509_certificate(pem) if ours else None)
 
 
 def test_while_a_ca_is_replaced_the_other_ones_certificates_are_no_alarm() -> None:
@@ -258,7 +269,7 @@ EXPIRY = {
     ),
     "a second before they are": (BITES - SECOND, YEAR, "WARNING", "shorter lifetime"),
     "when they are": (BITES, YEAR, "ERROR", "in 365 days: certificates get less than their 365 days; rotate"),
-    "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 days"),
+    "at the end": (END, YEAR, "ERROR", "ends 2036-01-01, in 0 hours"),
     "after the end": (END + SECOND, YEAR, "ERROR", "ended 2036-01-01: the function cannot issue certificates"),
     "before the beginning": (BEGIN - SECOND, YEAR, "ERROR", "is not valid before 2026-01-01T00:00:00Z"),
     "at the beginning": (BEGIN, YEAR, None, ""),
@@ -274,7 +285,19 @@ EXPIRY = {
         "ERROR",
         "ends 2036-01-01, in 2 hours: certificates get less than their 5 hours; rotate",
     ),
-    "a short lifetime, a second earlier": (
+    "a short lifetime, a second after it is cut": (
+        END - timedelta(hours=2) + SECOND,
+        timedelta(hours=5),
+        "ERROR",
+        "ends 2036-01-01, in 1 hours",
+    ),
+    "a short lifetime, a day before the end": (
+        END - timedelta(days=1),
+        timedelta(hours=5),
+        "ERROR",
+        "ends 2036-01-01, in 1 days; rotate",
+    ),
+    "a short lifetime, 30 days and a second before the end": (
         END - timedelta(days=30) - SECOND,
         timedelta(hours=1),
         "WARNING",
@@ -304,8 +327,8 @@ def test_every_ca_of_the_path_is_announced() -> None:
     root = Ca("Root", key=ec_key(number=31), path_length=1, end=datetime(2028, 1, 1, tzinfo=UTC))
     issuing = Ca(key=ec_key(number=32), above=root)
     issuer = loaded(issuing.pem, root.pem)
-    assert [(each.severity, each.certificate) for each in warnings(issuer, datetime(2027, 1, 1, tzinfo=UTC))] == [
-        ("ERROR", '"CN=Root"')
-    ]
+    (expiry,) = warnings(issuer, datetime(2027, 1, 1, tzinfo=UTC))
+    assert (expiry.severity, expiry.certificate) == ("ERROR", '"CN=Root"')
+    assert "certificates get less than their 365 days" in expiry.message
     assert len(warnings(issuer, datetime(2040, 1, 1, tzinfo=UTC))) == 2
     assert warnings(issuer, datetime(2026, 2, 1, tzinfo=UTC)) == ()

@@ -15,7 +15,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from csr_signer import errors
-from csr_signer.configuration import Authentication, ClusterConfiguration
+from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.events.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault, receive
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused

@@ -277,11 +277,13 @@ def test_no_certificate_has_a_signature(signature: Any) -> None:
         assemble(cleared, signature(cleared.der), issuer, ALGORITHM)
 
 
-def test_no_certificate_holds_other_bytes_than_those_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("uid", ["other-0", "other-1"], ids=["that sort before", "that sort after"])
+def test_no_certificate_holds_other_bytes_than_those_cleared(uid: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pyca reads back another certificate than was assembled, even one of our CA, nothing is issued."""
     permit, issuer = make_permit(), make_issuer()
     cleared = lint(build(permit, issuer, ALGORITHM), permit, issuer, ALGORITHM)
-    other = x509.load_pem_x509_certificate(finish(make_permit(csr_uid="other"), authority(), issuer))
+    other = x509.load_pem_x509_certificate(finish(make_permit(csr_uid=uid), authority(), issuer))
+    assert (other.tbs_certificate_bytes < cleared.der) == (uid == "other-0")
     monkeypatch.setattr(x509, "load_der_x509_certificate", lambda _: other)
     with pytest.raises(IntegrityError, match="must contain the linted TBSCertificate"):
         assemble(cleared, authority().sign(cleared.der), issuer, ALGORITHM)

@@ -59,7 +59,8 @@ def test_only_what_may_pass_is_asked_again() -> None:
         "DEADLINE_EXCEEDED",
         "CANCELLED",
     }
-    assert (ATTEMPTS["ABORTED"], ATTEMPTS["INTERNAL"]) == (2, 3)
+    limited = {code: most for code, most in ATTEMPTS.items() if most != UNLIMITED}
+    assert limited == {"INTERNAL": 3, "UNKNOWN": 3, "DATA_LOSS": 3, "ABORTED": 2}
 
 
 STATES = {
@@ -108,9 +109,10 @@ def test_a_key_name_is_not_read_as_a_state() -> None:
     assert "its state is" not in str(the_fault("FAILED_PRECONDITION", text))
 
 
-def test_only_a_failed_precondition_names_a_state() -> None:
+@pytest.mark.parametrize("code", ["PERMISSION_DENIED", "ALREADY_EXISTS"])
+def test_only_a_failed_precondition_names_a_state(code: str) -> None:
     """A state's name in another error's text has no effect."""
-    assert "its state is" not in str(the_fault("PERMISSION_DENIED", "current state is: DISABLED"))
+    assert "its state is" not in str(the_fault(code, "current state is: DISABLED"))
 
 
 @pytest.mark.parametrize("permission", ROLES)
@@ -194,6 +196,7 @@ def test_the_pause_that_kms_asks_for_is_handed_on(code: str, delay: float | None
         ("INVALID_ARGUMENT", "Checksum mismatch", True),
         ("INVALID_ARGUMENT", "digest has 31 octets", False),
         ("FAILED_PRECONDITION", "checksum", False),
+        ("NOT_FOUND", "checksum", False),
     ],
 )
 def test_a_checksum_error_is_retried_and_other_refusals_are_not(code: str, text: str, *, complains: bool) -> None:
@@ -207,6 +210,7 @@ def test_an_answer_that_is_too_long_is_no_quota() -> None:
     assert Status(code="RESOURCE_EXHAUSTED", message=text).refuses_length
     assert not Status(code="RESOURCE_EXHAUSTED", message="Quota exceeded for quota metric").refuses_length
     assert not Status(code="INTERNAL", message=text).refuses_length
+    assert not Status(code="UNAVAILABLE", message=text).refuses_length
 
 
 PLUGIN = "Getting metadata from plugin failed with error: "

@@ -1,5 +1,6 @@
 """Step 6, decide: what is permitted, and what bounds it; refusals are rows of tests/unit/function/requests."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from tests.unit.function.builders import (
     make_attestation,
     make_authority,
     make_csr,
+    make_csr_object,
     make_issuer,
     make_pod,
     make_request,
@@ -165,6 +167,14 @@ def test_no_component_gets_another_ones_names(row: Row) -> None:
             continue
         story = row.story() | {"request": other.story()["request"]}
         assert {"subject.common_name", "san.dns.not_allowed", "san.dns.missing"} <= codes(judge(**story))
+
+
+@pytest.mark.parametrize(("size", "broken"), [(1 << 20, set()), ((1 << 20) + 1, {"object.size"})])
+def test_a_csr_may_have_one_mebibyte(size: int, broken: set[str]) -> None:
+    """The certificate then fits into etcd beside it; one byte more is refused."""
+    unpadded = len(json.dumps(make_csr_object(metadata={"generateName": ""})))
+    padded = judge(csr={"metadata": {"generateName": "x" * (size - unpadded)}})
+    assert (set() if isinstance(padded, Permit) else codes(padded)) == broken
 
 
 def test_the_cluster_domain_is_the_configured_one() -> None:

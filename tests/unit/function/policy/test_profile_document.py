@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from csr_signer.configuration import ProfileReference
+from csr_signer.configuration.schema import ProfileReference
 from csr_signer.policy.profile import SHIPPED, Profile, load
 from tests.paths import DOCS
 from tests.unit.function.policy.component_tables import ENTERPRISE_RELEASES, rows

@@ -16,7 +16,8 @@ from csr_signer.audit import Audit
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.credentials import api_client
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.configuration import Authentication, ClusterConfiguration, load
+from csr_signer.configuration.loader import load
+from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.events.cloud_event import RequestReference
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import CloudKmsKey

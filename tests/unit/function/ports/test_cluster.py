@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient
 from csr_signer.cluster.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SELF_REVIEWS, Patience
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.credentials import api_client
-from csr_signer.configuration import Authentication, ClusterConfiguration
+from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.errors import (
     ConfigurationError,
     ConflictError,

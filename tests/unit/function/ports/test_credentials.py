@@ -9,7 +9,7 @@ from google.auth import jwt
 
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.credentials import SCOPES, api_client
-from csr_signer.configuration import Authentication, ClusterConfiguration, GoogleAccessToken, GoogleIdToken
+from csr_signer.configuration.schema import Authentication, ClusterConfiguration, GoogleAccessToken, GoogleIdToken
 from csr_signer.errors import ConfigurationError, UnavailableError
 from sandbox.google import GoogleServer
 from sandbox.google.web import Response

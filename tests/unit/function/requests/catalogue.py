@@ -12,7 +12,7 @@ What their tests ask and no row does, with the tests that do:
     two CSRs, a poisoned CSR among many, a new pod during signing       tests/unit/function/ports, tests/end_to_end
     errors of other services, transient and permanent                   tests/unit/function/ports
     serial numbers, wrong issuer, lint failure, TBS mismatch            tests/unit/function/issuance
-    a configuration without profile, an issuer that is not ready        tests/unit/function/test_configuration.py
+    a configuration without profile, an issuer that is not ready        tests/unit/function/configuration
 
 The function has no regular expressions, DNS lookups or resolvers, keeps no list of leaked keys, and does not see that
 two pods use one key, which would need state.

@@ -7,12 +7,12 @@ import pytest
 import yaml
 from cryptography import x509
 
-from csr_signer.configuration import load
+from csr_signer.configuration.loader import load
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy.profile import SHIPPED
 from tests.unit.function.authorities import Ca, permitted, purposes
 from tests.unit.function.builders import SIGNER_NAME
-from tests.unit.function.test_configuration import document, issuer, signer, written
+from tests.unit.function.configuration.test_configuration import document, issuer, signer, written
 
 SERVER, CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 

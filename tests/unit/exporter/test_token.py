@@ -1,10 +1,11 @@
 """The ID token as many threads use it; its life passes on a clock that is turned by hand."""
 
 import threading
+import time
 
 import pytest
 
-from csr_exporter.identity.token import CachedToken, IdentityError, IdToken
+from csr_exporter.identity import CachedToken, IdentityError, IdToken
 from csr_exporter.metrics import Metrics
 from tests.unit.exporter.support import VirtualClock
 
@@ -125,10 +126,10 @@ def test_what_is_known_of_the_token() -> None:
     """Its principal and its end, of the one that is held; failures to renew it are counted."""
     source, clock, metrics = Source(), VirtualClock(), Metrics()
     token = CachedToken(source, clock, metrics=metrics)
-    assert (token.principal, token.expires_in) == ("", None)
+    assert token.principal == ""
     token.renew_early()
-    clock.time += 100
-    assert (token.principal, token.expires_in) == ("account-1", HOUR - 100)
+    assert token.principal == "account-1"
+    assert metrics.value("token_expiry_timestamp_seconds", kind="id") == pytest.approx(time.time() + HOUR, abs=60)
     source.failure = "STS is away"
     clock.time += HOUR
     with pytest.raises(IdentityError):

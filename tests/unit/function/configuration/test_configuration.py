@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from csr_signer.configuration import GoogleAccessToken, GoogleIdToken, load
+from csr_signer.configuration.loader import load
+from csr_signer.configuration.schema import GoogleAccessToken, GoogleIdToken
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy import profile
 from csr_signer.violation import quote

@@ -12,8 +12,7 @@ import pytest
 
 from csr_exporter.configuration import MetadataServer, UnsafeNone, WorkloadIdentityFederation
 from csr_exporter.connection import Timeouts
-from csr_exporter.identity import google
-from csr_exporter.identity.token import IdentityError, IdToken
+from csr_exporter.identity import IdentityError, IdToken, project, source
 from tests.unit.exporter.support import Connection, Request, ScriptedServer, answer
 
 AUDIENCE = "https://csr-signer-x.a.run.app"
@@ -57,7 +56,7 @@ def _federation(url: str, token_file: Path) -> Callable[[], IdToken]:
         sts_url=url,
         iam_credentials_url=url,
     )
-    fetch = google.source(identity, AUDIENCE)
+    fetch = source(identity, AUDIENCE)
     assert fetch is not None
     return fetch
 
@@ -159,7 +158,7 @@ def test_the_metadata_server_is_asked_exactly_so() -> None:
     token = jwt(exp=time.time() + 1800)
 
     with ScriptedServer(lambda _request, _connection: answer(200, token.encode() + b"\n")) as server:
-        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        fetch = source(MetadataServer(url=server.url), AUDIENCE)
         assert fetch is not None
         got = fetch()
     assert got.value == token
@@ -174,7 +173,7 @@ def test_the_metadata_server_is_asked_exactly_so() -> None:
 def test_a_metadata_server_that_is_not_ready(reply: bytes) -> None:
     """An error page is an error, with status 200 too."""
     with ScriptedServer(lambda _request, _connection: reply) as server:
-        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        fetch = source(MetadataServer(url=server.url), AUDIENCE)
         assert fetch is not None
         with pytest.raises(IdentityError, match="metadata server: "):
             fetch()
@@ -182,7 +181,7 @@ def test_a_metadata_server_that_is_not_ready(reply: bytes) -> None:
 
 def test_no_identity_needs_no_token() -> None:
     """A sandbox's function is called without one."""
-    assert google.source(UnsafeNone(), AUDIENCE) is None
+    assert source(UnsafeNone(), AUDIENCE) is None
 
 
 @pytest.mark.parametrize(
@@ -193,7 +192,7 @@ def test_the_token_says_whom_it_names(claims: dict[str, object], principal: str)
     """For messages only: whether it is true is for the receiver to say."""
     token = jwt(exp=time.time() + 1800, **claims)
     with ScriptedServer(lambda _request, _connection: answer(200, token.encode())) as server:
-        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        fetch = source(MetadataServer(url=server.url), AUDIENCE)
         assert fetch is not None
         assert fetch().principal == principal
 
@@ -218,7 +217,7 @@ def test_a_date_that_makes_no_sense(date: str) -> None:
     """Then the lifetime is counted by our own clock."""
     token = jwt(exp=time.time() + 1800)
     with ScriptedServer(lambda _request, _connection: answer(200, token.encode(), Date=date)) as server:
-        fetch = google.source(MetadataServer(url=server.url), AUDIENCE)
+        fetch = source(MetadataServer(url=server.url), AUDIENCE)
         assert fetch is not None
         assert 0 < fetch().lifetime <= 1800
 
@@ -226,7 +225,7 @@ def test_a_date_that_makes_no_sense(date: str) -> None:
 def test_a_metadata_server_that_is_slow() -> None:
     """It is waited for as long as the time-outs say, and then it is an error like any other."""
     with ScriptedServer(lambda _request, connection: connection.hang()) as server:
-        slow = google.source(MetadataServer(url=server.url), AUDIENCE, timeouts=Timeouts(read=0.1, total=0.2))
+        slow = source(MetadataServer(url=server.url), AUDIENCE, timeouts=Timeouts(read=0.1, total=0.2))
         assert slow is not None
         with pytest.raises(IdentityError, match=r"metadata server: .*timed out"):
             slow()
@@ -237,5 +236,5 @@ def test_the_project_of_the_service_account() -> None:
     identity = WorkloadIdentityFederation(
         token_file=Path("/absent"), sts_audience=STS_AUDIENCE, service_account=ACCOUNT
     )
-    assert google.project(identity) == "example-project"
-    assert [google.project(other) for other in (MetadataServer(), UnsafeNone())] == ["", ""]
+    assert project(identity) == "example-project"
+    assert [project(other) for other in (MetadataServer(), UnsafeNone())] == ["", ""]

@@ -8,23 +8,23 @@ import pytest
 
 from csr_exporter import csr
 from csr_exporter.csr import Reference, Seen, Stage
-from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.fair_queue import RateLimit
-from csr_exporter.queue.missed import GRACE
-from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
-from tests.unit.exporter.support import SIGNER, VirtualClock, captured_log, csr_document, reference
+from csr_exporter.watch.store import GRACE, Store
+from tests.unit.exporter.support import SIGNER, VirtualClock, captured_log, core, csr_document, reference
 
 LATE = GRACE + 1.0
 ALL = frozenset(Stage)
 
 
 class World:
-    """A dispatcher, and what the API server shows it."""
+    """A store, and what the API server shows it."""
 
-    def __init__(self, dispatcher: Dispatcher, clock: VirtualClock) -> None:
-        self.dispatcher = dispatcher
+    def __init__(self, store: Store, clock: VirtualClock, lines: Callable[[], list[dict[str, object]]]) -> None:
+        self.store = store
+        self._lines = lines
+        self._read = 0
         self._clock = clock
         clock.time = 0.0
 
@@ -36,37 +36,41 @@ class World:
 
     def resync_begins(self) -> None:
         """A resync begins."""
-        self.dispatcher.resync_begins()
+        self.store.resync_begins()
 
     def resync_page(
         self, *numbers: int, conditions: tuple[str, ...] = (), unread: tuple[int, ...] = (), now: float = 0.0
     ) -> None:
         """A page of a resync shows these CSRs."""
         self._clock.time = now
-        self.dispatcher.resynced(_seen(*numbers, conditions=conditions), unread=[reference(n).uid for n in unread])
+        self.store.resynced(_seen(*numbers, conditions=conditions), unread=[reference(n).uid for n in unread])
 
     def resync_ends(self, *, complete: bool = True) -> None:
         """A resync ends; absences are another test's matter."""
         everything = {reference(number).uid for number in range(100)}
-        self.dispatcher.resync_ends({SIGNER: everything} if complete else {}, since=0.0)
+        self.store.resync_ends({SIGNER: everything} if complete else {}, since=0.0)
 
     def listed(self, *numbers: int, unread: tuple[int, ...] = ()) -> None:
         """The reflector lists these CSRs, and nothing else."""
         seen = [dataclasses.replace(each, is_new=True) for each in _seen(*numbers)]
-        self.dispatcher.watched(seen, unread=[reference(number).uid for number in unread])
-        self.dispatcher.relisted(SIGNER, {reference(number).uid for number in (*numbers, *unread)}, since=0.0)
+        self.store.watched(seen, unread=[reference(number).uid for number in unread])
+        self.store.relisted(SIGNER, {reference(number).uid for number in (*numbers, *unread)}, since=0.0)
 
     def added(self, *numbers: int) -> None:
         """The watch shows these CSRs for the first time."""
-        self.dispatcher.watched([dataclasses.replace(seen, is_new=True) for seen in _seen(*numbers)])
+        self.store.watched([dataclasses.replace(seen, is_new=True) for seen in _seen(*numbers)])
 
     def modified(self, number: int, *conditions: str) -> None:
         """The watch shows a change of a CSR."""
-        self.dispatcher.watched(_seen(number, conditions=conditions))
+        self.store.watched(_seen(number, conditions=conditions))
 
     def missed(self, up_to_date: float = float("-inf")) -> list[int]:
         """What the watch missed, if it had shown everything at that time."""
-        return [int(uid[:8]) for _, uid in self.dispatcher.missed({SIGNER: up_to_date})]
+        self.store.count_missed({SIGNER: up_to_date})
+        lines = self._lines()[self._read :]
+        self._read += len(lines)
+        assert {line["message"] for line in lines} <= {"the watch missed a CSR that the resync found"}
+        return [int(str(line["uid"])[:8]) for line in lines]
 
 
 def _seen(*numbers: int, conditions: tuple[str, ...] = ()) -> list[Seen]:
@@ -75,17 +79,10 @@ def _seen(*numbers: int, conditions: tuple[str, ...] = ()) -> list[Seen]:
 
 @contextmanager
 def _world(stages: frozenset[Stage], queue: WorkQueue | None = None) -> Iterator[World]:
-    with captured_log() as (log, _):
+    with captured_log() as (log, lines):
         clock = VirtualClock()
-        dispatcher = Dispatcher(
-            stages={SIGNER: stages},
-            send=lambda _item: Answer(verdict=Verdict.ACKNOWLEDGED, status=200),
-            clock=clock,
-            log=log,
-            metrics=Metrics(),
-            queue=queue,
-        )
-        yield World(dispatcher, clock)
+        store, _ = core(log, Metrics(), clock, queue=queue, stages=stages)
+        yield World(store, clock, lines)
 
 
 @pytest.fixture
