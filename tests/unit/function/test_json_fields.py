@@ -1,6 +1,7 @@
 """Objects of the API server as JSON: only the fields that are named, and only what was asked for."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_managed_fields_of_any_depth_leave_the_csr_readable(levels: int) -> None
     """A requester that nests them as deeply as the API server takes, or deeper, gets read like everybody else."""
     plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
     document = with_managed_fields(nested(levels).encode())
-    assert CertificateSigningRequest.from_api(document, name=NAME) == plain
+    assert CertificateSigningRequest.from_api(document, name=NAME) == replace(plain, size=len(document))
 
 
 @pytest.mark.parametrize("odd", [b"\xff", b"\xed\xb0\x80", b"\xc3", b"\xf0\x9f", b"\xff" * 70_000, b"\xf0\x9f\x94\x91"])
@@ -42,7 +43,7 @@ def test_managed_fields_of_any_bytes_leave_the_csr_readable(odd: bytes) -> None:
     """kube-apiserver shows them as a client wrote them, whether they are UTF-8 or not."""
     plain = CertificateSigningRequest.from_api(json.dumps(make_csr_object()).encode(), name=NAME)
     document = with_managed_fields(b'{"f:' + odd + b'":{}}')
-    assert CertificateSigningRequest.from_api(document, name=NAME) == plain
+    assert CertificateSigningRequest.from_api(document, name=NAME) == replace(plain, size=len(document))
 
 
 JSON = st.recursive(
