@@ -1,7 +1,7 @@
 """Entry point of the deployed function: wiring only.
 
-Heavy modules are imported here, so that a deployment that cannot work fails before it serves; the configuration is
-loaded at the first request.
+It imports the heavy modules, so that a broken deployment fails before it serves. The first request loads the
+configuration.
 """
 
 import os

@@ -1,4 +1,4 @@
-# What the parts call. Never disabled again: something else in the project may have come to need it.
+# The Google APIs that the parts call. Terraform never disables them again, because other workloads may use them by then.
 locals {
   apis = concat(
     [for name in [
@@ -7,8 +7,8 @@ locals {
     [for policy in var.binary_authorization_policy[*] : { project = var.project, name = "binaryauthorization" }],
     [for perimeter in var.service_perimeter[*] : { project = var.project, name = "accesscontextmanager" }],
     [for name in ["cloudkms", "cloudresourcemanager"] : { project = var.key_project, name = name }],
-    # Google counts a caller's requests, and asks for the API, in the project that the caller is of: for the function's that is
-    # its own project, for an exporter on GKE, whose pool is the cluster's, the cluster's.
+    # Google counts a caller's requests in the caller's project, and requires the API there. For the function, that is its own
+    # project. For an exporter on GKE, it is the cluster's project, because the identity pool belongs to it.
     flatten([for project in local.gke_projects : [for name in ["iamcredentials", "sts"] : { project = project, name = name }]]),
     flatten([for project in local.fleet_projects : [for name in ["connectgateway", "gkehub"] : { project = project, name = name }]]),
   )

@@ -1,18 +1,20 @@
-# What Google's side of a cluster wants to see before the API server is reached at all. What the function may do there is
-# in infra/cluster. No role here holds a right to objects: on GKE IAM's rights to objects hold in every cluster of a project.
+# Google's side of access to a cluster: the function needs it to reach the API server. infra/cluster holds the function's
+# rights in the cluster. No role here includes rights to Kubernetes objects: on GKE, such IAM rights apply to every cluster
+# of a project.
 locals {
-  # Their API servers get a Google access token. The others get an ID token, which no Google API accepts.
+  # The function sends these API servers a Google access token. The others get an ID token, which no Google API accepts.
   google_clusters  = { for name, cluster in var.clusters : name => cluster if cluster.access != "oidc" }
   private_clusters = { for name, cluster in var.clusters : name => cluster if cluster.access == "gke-private" }
 
   access_emails = { for name, account in google_service_account.access : name => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
 
-  # The user that the API server sees the function as.
+  # The function's username at each API server.
   function_users = {
     for name, cluster in var.clusters : name => cluster.access == "oidc" ? "gcp:${local.function_email}" : local.access_emails[name]
   }
 
-  # Google says the address and the CA of a private control plane, so that no typing error sends the token elsewhere.
+  # Terraform reads the address and the CA of a private control plane from Google, so that a typing error cannot send the
+  # token elsewhere.
   servers = {
     for name, cluster in var.clusters : name => cluster.access == "gke-private" ? "https://${data.google_container_cluster.private[name].private_cluster_config[0].private_endpoint}" : cluster.server
   }
@@ -32,20 +34,21 @@ locals {
   }
 }
 
-# A thief can use an access token at every Google API. So the function sends an API server the token of an account that
-# serves for this cluster only: it has no right on keys, and RBAC in no other cluster.
+# A thief can use an access token at every Google API. So each cluster has its own account, whose token the function sends.
+# The account has no right on keys, and no RBAC rights in other clusters.
 resource "google_service_account" "access" {
   for_each = local.google_clusters
 
   project      = var.project
   account_id   = "csr-access-${each.key}"
   display_name = "CSR signer in cluster ${each.key}"
-  description  = "The CSR signer's function is this account at the API server of ${each.key}. It may reach the cluster and nothing else."
+  description  = "The CSR signer's function uses this account at the API server of ${each.key}. It may only reach that cluster."
 
   depends_on = [google_project_service.this]
 }
 
-# Access tokens. roles/iam.serviceAccountTokenCreator would also sign with the account's key and chain delegations.
+# This role creates access tokens. roles/iam.serviceAccountTokenCreator could also sign with the account's key and chain
+# delegations.
 resource "google_service_account_iam_member" "impersonate" {
   for_each = local.google_clusters
 
@@ -54,7 +57,7 @@ resource "google_service_account_iam_member" "impersonate" {
   member             = local.function_member
 }
 
-# container.clusters.connect, get and list.
+# This role has only container.clusters.connect, get and list.
 resource "google_project_iam_member" "connect" {
   for_each = { for name, cluster in var.clusters : name => cluster if cluster.access == "gke-dns" }
 
@@ -63,7 +66,7 @@ resource "google_project_iam_member" "connect" {
   member  = "serviceAccount:${local.access_emails[each.key]}"
 }
 
-# Nothing less may send an update; RBAC behind it decides what of it holds.
+# No smaller role may send updates. The cluster's RBAC decides which updates the function may make.
 resource "google_project_iam_member" "gateway" {
   for_each = { for name, cluster in var.clusters : name => cluster if cluster.access == "connect-gateway" }
 
@@ -82,9 +85,9 @@ data "google_container_cluster" "private" {
 
   lifecycle {
     postcondition {
-      # As the function's loader: RFC 1918 and RFC 6598.
+      # The function's loader has the same rule: RFC 1918 and RFC 6598.
       condition     = can(regex("^(10\\.[0-9]+|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\.[0-9]+\\.[0-9]+$", self.private_cluster_config[0].private_endpoint)) && can(base64decode(self.master_auth[0].cluster_ca_certificate))
-      error_message = "clusters.${each.key}.access: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns."
+      error_message = "clusters[\"${each.key}\"].access: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns."
     }
   }
 }

@@ -1,10 +1,10 @@
-# The two configuration documents. What they may hold is in function/csr_signer/configuration.py and in
-# infra/exporter/csr_exporter/configuration.py; tests load what is rendered here with both.
+# The configuration documents of function and exporter. function/csr_signer/configuration.py and
+# infra/exporter/csr_exporter/configuration.py define them; tests load these documents with both.
 locals {
-  # Without a CA certificate a signer's key exists, and nothing else: signerctl makes the certificate with it.
+  # A signer without a CA certificate has only its key: signerctl makes the certificate with the key.
   ready = { for name, signer in var.signers : name => signer if signer.ca_certificate != null }
 
-  # A zip has one folder. Cloud Run mounts each document in a folder of its own.
+  # The function's zip has one folder. Cloud Run mounts each document in its own folder.
   path = { for name in keys(local.certificates) : name => var.image == null ? name : "../${replace(name, ".", "-")}/${name}" }
 
   certificates = merge(
@@ -65,7 +65,7 @@ locals {
     source = local.sources[name]
     signers = [for signer in values(local.ready) : {
       signer_name = signer.signer_name
-      # Where another approver decides, a CSR is the function's only once that one has.
+      # If another approver decides, the function acts only after the approval.
       stages = signer.approve ? ["pending", "approved"] : ["approved"]
     } if signer.cluster == name]
     function = { url = "${local.uri}/", audience = local.uri }
@@ -79,14 +79,15 @@ locals {
     replicas = { count = 2, delay_seconds = 15 }
   } if length([for signer in values(local.ready) : signer if signer.cluster == name]) > 0 }
 
-  # What the API server of a cluster outside GKE must be told, so that it knows the function: structured authentication.
+  # Structured authentication for API servers outside GKE, so that they accept the function's tokens.
   authentication = { for name, cluster in var.clusters : name => {
     apiVersion = "apiserver.config.k8s.io/v1"
     kind       = "AuthenticationConfiguration"
     jwt = [{
       issuer = { url = "https://accounts.google.com", audiences = [cluster.audience] }
-      # Google signs tokens for everybody with this issuer, and anybody may ask for any audience: the account's number
-      # is what tells ours. An email can be given to another account after the first was deleted, the number never is.
+      # Google signs tokens for all its customers with this issuer, and each may request any audience. Only the account's
+      # number identifies the function: after an account is deleted, another account can get its email, but never its
+      # number.
       claimValidationRules = [
         { claim = "sub", requiredValue = google_service_account.function.unique_id },
         { expression = "claims.email_verified == true", message = "the email must be verified" },
@@ -103,19 +104,19 @@ module "certificate" {
   pem = each.value.ca_certificate
 }
 
-# Said at plan, before anything is changed.
+# These preconditions fail at plan, before Terraform changes anything.
 resource "terraform_data" "certificate" {
   for_each = module.certificate
 
   lifecycle {
     precondition {
       condition     = each.value.not_after != null
-      error_message = "signers.${each.key}.ca_certificate: Terraform cannot read a certificate in it. Give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
+      error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: must start with a certificate that Terraform can read: give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
     }
 
     precondition {
       condition     = each.value.not_after == null || timecmp(coalesce(each.value.not_after, "2000-01-01T00:00:00Z"), timeadd(plantimestamp(), "${24 * var.ca_days_left}h")) > 0
-      error_message = "signers.${each.key}.ca_certificate ends ${coalesce(each.value.not_after, "-")}, in less than ${var.ca_days_left} days, and certificates cannot outlive it. Make a new one with scripts/python -m signerctl ca create, add it to what relying parties trust, then put it here."
+      error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: expires ${coalesce(each.value.not_after, "-")}: must be valid for at least ${var.ca_days_left} days, because certificates cannot outlive it. Make a new one with scripts/python -m signerctl ca create, add it to the CAs that relying parties trust, then put it here."
     }
   }
 }

@@ -30,11 +30,11 @@ module "function" {
   service_account             = local.function_email
   source_folder               = coalesce(var.source_folder, "${path.module}/../function")
 
-  # It proves its keys when it starts: they must be its own to use by then. And who deploys it must be allowed to.
+  # The function checks its keys when it starts, so it needs the grants on them first. The deployer needs its right first too.
   depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
 }
 
-# The same code from an image that was built and scanned elsewhere.
+# The same code, from an image that another pipeline built and scanned.
 module "service" {
   source = "./modules/service"
   count  = local.deployed && var.image != null ? 1 : 0
@@ -58,7 +58,7 @@ module "service" {
   depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
 }
 
-# The perimeter itself belongs to the organisation; here the projects enter it.
+# The organisation owns the perimeter; this resource adds the projects to it.
 resource "google_access_context_manager_service_perimeter_resource" "this" {
   for_each = toset(try(var.service_perimeter.project_numbers, []))
 

@@ -27,7 +27,7 @@ module "identities" {
   depends_on = [google_project_service.this]
 }
 
-# Who applies this must be allowed to hand the function its identity; an owner of the project is already.
+# The deployer needs this right to deploy a function that runs as this account. A project owner has it already.
 resource "google_service_account_iam_member" "deploy" {
   count = var.deployer == null ? 0 : 1
 

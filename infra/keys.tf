@@ -1,14 +1,14 @@
 locals {
   ring = "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}"
 
-  # A signer has a key of its own unless it names a version of another. A later version of its own is still its own.
+  # A signer has its own key, unless key_version names another key. A later version of its own key is allowed too.
   own_keys = { for name, signer in var.signers : name => signer if signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "${local.ring}/cryptoKeys/${name}/") }
 
   key_versions = {
     for name, signer in var.signers : name => signer.key_version != null ? signer.key_version : "${local.ring}/cryptoKeys/${name}/cryptoKeyVersions/1"
   }
   crypto_keys = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
-  # Two signers of one cluster can share a key: one owns it, the other names its version.
+  # Two signers of one cluster can share a key: the first owns it, the second names its version.
   existing_keys = setsubtract(local.crypto_keys, [for name in keys(local.own_keys) : "${local.ring}/cryptoKeys/${name}"])
 }
 
@@ -24,7 +24,7 @@ module "key" {
     for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]
     if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
   ])
-  # These two are the whole list of who may sign.
+  # Only these two may sign.
   signers       = [local.function_member]
   administrator = var.ca_administrator_until == null ? null : { member = var.ca_administrator, until = var.ca_administrator_until }
 

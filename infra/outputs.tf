@@ -1,10 +1,10 @@
 output "authentication_configurations" {
-  description = "For clusters with access oidc: what kube-apiserver's --authentication-config must name, YAML by cluster."
+  description = "For clusters with access oidc: the file for kube-apiserver's --authentication-config, YAML by cluster."
   value       = { for name, content in local.authentication : name => yamlencode(content) }
 }
 
 output "documents" {
-  description = "The function's bundle beside its code: configuration document and certificates, by file name. No secret is in it."
+  description = "The files that the function gets with its code: configuration document and certificates, by file name. They hold no secrets."
   value       = local.documents
 }
 
@@ -22,7 +22,7 @@ output "function" {
 }
 
 output "manifests" {
-  description = "What the overlay of each cluster (infra/cluster/overlays/example) must say: the user that the function is there, signerNames, whether it approves, name and token audience of the exporter's service account."
+  description = "Values for the overlay of each cluster (infra/cluster/overlays/example): the function's username, the signerNames, whether the function approves, name and token audience of the exporter's service account."
   value = { for name, cluster in var.clusters : name => {
     approve                  = anytrue([for signer in values(var.signers) : signer.approve if signer.cluster == name])
     approves                 = sort([for signer in values(var.signers) : signer.signer_name if signer.cluster == name && signer.approve])
@@ -35,22 +35,22 @@ output "manifests" {
 }
 
 output "next_steps" {
-  description = "What to do now, in this order; `signerctl` is the shell function of README.md. As text: terraform output -json next_steps | jq -r '.[]'."
+  description = "The next steps, in order; `signerctl` is the shell function of README.md. As text: terraform output -json next_steps | jq -r '.[]'."
   value = concat(
     [for name, signer in var.signers :
       join(" ", concat(
         var.ca_administrator_until == null ? ["${name}: apply with -var ca_administrator_until=TIME, within 24 hours, so that ca_administrator may sign; then"] : [],
-        ["${name}: make its CA certificate, give it as signers.${name}.ca_certificate (the examples find it by its name), and apply again:"],
+        ["${name}: make its CA certificate, set signers.${name}.ca_certificate to it (the examples find it by its name), and apply again:"],
         ["signerctl ca create --key-version ${local.key_versions[name]} --common-name ${name} --out ${name}-ca.pem --audit-log ca-audit.log"],
         signer.protection_level == "HSM" ? [] : ["--protection-level ${signer.protection_level}"],
         [for hash in signer.signature_hash[*] : "--signature-hash ${hash}"],
       ))
     if signer.ca_certificate == null],
     flatten([for name in keys(local.exporters) : concat(
-      var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' is what its API server must be started with, --authentication-config; EKS is told by the output associate instead (see infra/examples)"] : [],
+      var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' prints the file for its API server's --authentication-config; for EKS, use the output associate instead (see infra/examples)"] : [],
       [
         "${name}: terraform output -json exporter_configurations | jq -r --arg name ${name} '.[$name]' > configuration.json in a copy of infra/cluster/overlays/example",
-        "${name}: terraform output -json documents | jq -r '.[$name]' --arg name configuration.yaml > function.yaml beside it, from which signerctl guards makes guards.yaml",
+        "${name}: terraform output -json documents | jq -r '.[$name]' --arg name configuration.yaml > function.yaml in the same folder; signerctl guards makes guards.yaml from it",
         "${name}: put the values of terraform output -json manifests | jq --arg name ${name} '.[$name]' into its kustomization.yaml, then kubectl apply -k it",
       ],
     )]),

@@ -25,7 +25,7 @@ variable "ca_administrator" {
 }
 
 variable "ca_administrator_until" {
-  description = "Until when ca_administrator may sign, an RFC 3339 time in UTC within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when a CA certificate is made: the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign: RFC 3339, UTC, within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when you make a CA certificate: the next apply without it removes the right."
   type        = string
   default     = null
 
@@ -47,7 +47,7 @@ variable "ca_days_left" {
 
   validation {
     condition     = var.ca_days_left >= 1 && floor(var.ca_days_left) == var.ca_days_left
-    error_message = "ca_days_left: Invalid value: must be a whole number of days, at least 1."
+    error_message = "ca_days_left: Invalid value: ${var.ca_days_left}: must be a whole number of days, at least 1."
   }
 }
 
@@ -62,7 +62,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of yours. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable text of its own. gke or oidc: who issues the cluster's service account tokens."
+  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. gke or oidc: the issuer of the cluster's service account tokens."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -89,79 +89,79 @@ variable "clusters" {
 
   validation {
     condition     = length(var.clusters) > 0 && alltrue([for name in keys(var.clusters) : can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", name))])
-    error_message = "clusters: at least one; a name is up to 17 lower-case letters, digits and hyphens, because Terraform makes account names from it."
+    error_message = "clusters: Invalid value: ${jsonencode(keys(var.clusters))}: must have at least one key, each with at most 17 lower-case letters, digits and hyphens, because Terraform makes account names from it."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : contains(["gke-dns", "gke-private", "connect-gateway", "oidc"], cluster.access)])
-    error_message = "clusters: access is gke-dns, gke-private, connect-gateway or oidc (infra/examples has one of each)."
+    error_message = "clusters[*].access: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}: supported values: \"gke-dns\", \"gke-private\", \"connect-gateway\", \"oidc\". infra/examples has one of each."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null)])
-    error_message = "clusters: exactly one of gke and oidc says who issues the cluster's service account tokens; gke for GKE, oidc for every other cluster."
+    error_message = "clusters[*]: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => compact([cluster.gke == null ? "" : "gke", cluster.oidc == null ? "" : "oidc"]) })}: must have exactly one of gke and oidc, the issuer of its service account tokens: gke for GKE, oidc for every other cluster."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.gke != null || !startswith(cluster.access, "gke-")])
-    error_message = "clusters: access gke-dns and gke-private need gke, with the cluster's project, number, location and name."
+    error_message = "clusters[*].gke: Required value: must name the cluster's project, project number, location and name with access \"gke-dns\" and \"gke-private\"; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
-    error_message = "clusters: server is an https URL without user, query or fragment; it is absent with access gke-private, for which Terraform reads address and CA from the cluster in gke."
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be an https URL without user, query or fragment. With access \"gke-private\" it must be absent: Terraform reads address and CA from the cluster in gke."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-dns" || can(regex("^https://([a-z0-9-]+\\.)+gke\\.goog/?$", cluster.server))])
-    error_message = "clusters: with access gke-dns, server is the DNS-based endpoint, https://gke-....gke.goog: gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'."
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be the DNS-based endpoint with access \"gke-dns\", https://gke-....gke.goog: gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || startswith(cluster.server, "https://connectgateway.googleapis.com/")])
-    error_message = "clusters: with access connect-gateway, server is https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/gkeMemberships/NAME."
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/gkeMemberships/NAME with access \"connect-gateway\"."
   }
 
   validation {
     condition = alltrue([for cluster in values(var.clusters) :
       cluster.access == "oidc" ? can(regex("-----BEGIN CERTIFICATE-----", cluster.certificate_authority)) : cluster.certificate_authority == null
     ])
-    error_message = "clusters: certificate_authority is the API server's CA as PEM with access oidc, and absent with gke-dns and connect-gateway, whose certificates are Google's, and with gke-private, whose CA is read from the cluster."
+    error_message = "clusters[*].certificate_authority: Invalid value: must be the API server's CA as PEM with access \"oidc\". With every other access it must be absent: Google's hosts have public certificates, and Terraform reads the CA of gke-private from the cluster. Access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-private" || var.network != null])
-    error_message = "clusters: access gke-private needs network: without Direct VPC egress the function does not reach a private address."
+    error_message = "network: Required value: must be set with access \"gke-private\": without Direct VPC egress, the function cannot reach a private address."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 : cluster.audience == null])
-    error_message = "clusters: audience is a text of at least 16 characters that no other API server accepts, with access oidc only, for example https://csr-signer.example.com/ followed by the output of uuidgen."
+    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must have at least 16 characters that no other API server accepts, with access \"oidc\" only, for example https://csr-signer.example.com/ followed by the output of uuidgen."
   }
 
   validation {
     condition     = length(distinct(compact([for cluster in values(var.clusters) : cluster.audience]))) == length(compact([for cluster in values(var.clusters) : cluster.audience]))
-    error_message = "clusters: two have the same audience: one would accept a token for the other. Give each its own."
+    error_message = "clusters[*].audience: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: each cluster must have its own, because a cluster accepts every token with its audience."
   }
 
   validation {
     condition     = length(distinct([for cluster in values(var.clusters) : "${cluster.gke.project}/${cluster.exporter_service_account}" if cluster.gke != null])) == length([for cluster in values(var.clusters) : cluster if cluster.gke != null])
-    error_message = "clusters: two clusters of one GKE project have the same exporter_service_account. The project has one identity pool, in which they would be the same: give each its own name."
+    error_message = "clusters[*].exporter_service_account: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_service_account })}: each cluster of a GKE project must have its own: the project has one identity pool, and equal names in it are one identity."
   }
 
   validation {
     condition     = alltrue(flatten([for cluster in values(var.clusters) : [for range in cluster.address_ranges : try(cidrhost(range, 0) == split("/", range)[0], false) || (can(cidrhost(range, 0)) && strcontains(range, ":"))]]))
-    error_message = "clusters: address_ranges are in CIDR notation without host bits, such as 10.0.0.0/8 or fd00::/8."
+    error_message = "clusters[*].address_ranges: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.address_ranges })}: must be in CIDR notation without host bits, such as 10.0.0.0/8 or fd00::/8."
   }
 
   validation {
     condition     = length(distinct([for name, cluster in var.clusters : coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name))])) == length(var.clusters)
-    error_message = "clusters: two are the same cluster, by gke or source. One entry can have several signers."
+    error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)) })}: each cluster must have one entry, which can have several signers."
   }
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : contains(["required", "waived"], cluster.credential_id)])
-    error_message = "clusters: credential_id is required or, for Kubernetes before 1.32, waived."
+    error_message = "clusters[*].credential_id: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.credential_id })}: supported values: \"required\", \"waived\" (only for Kubernetes before 1.32)."
   }
 }
 
@@ -172,18 +172,18 @@ variable "deployer" {
 
   validation {
     condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
-    error_message = "deployer: Invalid value: must be one principal, user:EMAIL or serviceAccount:EMAIL."
+    error_message = "deployer: Invalid value: ${jsonencode(var.deployer)}: must be one principal, user:EMAIL or serviceAccount:EMAIL."
   }
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage must be allowed to use it. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage need the right to use it. It must not be a signer's key."
   type        = string
   default     = null
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: Invalid value: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -194,7 +194,7 @@ variable "exporter_namespace" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
-    error_message = "exporter_namespace: Invalid value: must be the name of a Kubernetes namespace."
+    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must be the name of a Kubernetes namespace."
   }
 }
 
@@ -205,12 +205,12 @@ variable "further_invokers" {
 
   validation {
     condition     = length(setintersection(var.further_invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
-    error_message = "further_invokers: allUsers and allAuthenticatedUsers would let anyone on the internet call the signer. Name the service accounts, serviceAccount:EMAIL; the exporters are among them already."
+    error_message = "further_invokers: Forbidden: allUsers and allAuthenticatedUsers: they would let anyone on the internet call the signer. Name single service accounts, serviceAccount:EMAIL; Terraform adds the exporters itself."
   }
 
   validation {
     condition     = alltrue([for member in var.further_invokers : startswith(member, "all") || can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "further_invokers: Invalid value: must be single service accounts, serviceAccount:EMAIL; Cloud Run admits no federated principal, and a group would hide who can call."
+    error_message = "further_invokers: Invalid value: ${jsonencode(var.further_invokers)}: must be single service accounts, serviceAccount:EMAIL; Cloud Run accepts no federated principal, and a group would hide who can call."
   }
 }
 
@@ -221,7 +221,7 @@ variable "image" {
 
   validation {
     condition     = var.image == null || can(regex("^[^@\\s]+@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: Invalid value: must be REPOSITORY@sha256:DIGEST. A tag can be moved to other code after it was reviewed."
+    error_message = "image: Invalid value: ${jsonencode(var.image)}: must be REPOSITORY@sha256:DIGEST. A tag can point to other code after its review."
   }
 }
 
@@ -236,13 +236,13 @@ variable "key_project" {
 }
 
 variable "key_ring" {
-  description = "Name of the key ring; it can never be deleted or renamed."
+  description = "Name of the key ring; you can never delete or rename it."
   type        = string
   default     = "csr-signer"
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: Invalid value: must have at most 63 lower-case letters, digits and hyphens."
+    error_message = "key_ring: Invalid value: \"${var.key_ring}\": must have at most 63 lower-case letters, digits and hyphens."
   }
 }
 
@@ -263,7 +263,7 @@ variable "max_instances" {
 
   validation {
     condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances: Invalid value: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
+    error_message = "max_instances: Invalid value: ${var.max_instances}: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
   }
 }
 
@@ -274,7 +274,7 @@ variable "min_instances" {
 
   validation {
     condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: Invalid value: must be a whole number from 0 to max_instances."
+    error_message = "min_instances: Invalid value: ${var.min_instances}: must be a whole number from 0 to max_instances."
   }
 }
 
@@ -284,14 +284,14 @@ variable "name" {
   default     = "csr-signer"
 
   validation {
-    # An account's name has 6 to 30 characters, and -build follows.
+    # A service account's name has 6 to 30 characters. Terraform makes the accounts NAME and NAME-build.
     condition     = can(regex("^[a-z][a-z0-9-]{4,22}[a-z0-9]$", var.name))
-    error_message = "name: Invalid value: \"${var.name}\": must have 6 to 24 lower-case letters, digits and hyphens: Terraform makes account names from it."
+    error_message = "name: Invalid value: \"${var.name}\": must have 6 to 24 lower-case letters, digits and hyphens, because NAME and NAME-build are names of service accounts."
   }
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region (of a Shared VPC their full names, projects/HOST/..., and Cloud Run's service agent needs roles/compute.networkUser there), network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region (of a Shared VPC their full names, projects/HOST/..., and Cloud Run's service agent needs roles/compute.networkUser there), network tags, and the traffic that uses it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for public addresses."
   type = object({
     egress     = optional(string, "private-ranges-only")
     network    = string
@@ -307,19 +307,19 @@ variable "network" {
 }
 
 variable "profiles" {
-  description = "Profiles of your own, YAML by file name (docs/profiles.md); a signer names them as profile.name."
+  description = "Your own profiles, YAML by file name (docs/profiles.md); a signer names them as profile.name."
   type        = map(string)
   default     = {}
 
   validation {
     condition     = alltrue([for name in keys(var.profiles) : can(regex("^[a-z0-9][a-z0-9-]*\\.yaml$", name)) && name != "configuration.yaml"])
-    error_message = "profiles: a name is lower-case letters, digits and hyphens, ends in .yaml, and is not configuration.yaml."
+    error_message = "profiles: Invalid value: ${jsonencode(keys(var.profiles))}: must be file names of lower-case letters, digits and hyphens that end in .yaml, other than configuration.yaml."
   }
 
   validation {
-    # The loader takes a profile from the document's own folder alone, and Cloud Run mounts each file in another.
+    # The function loads a profile only from the document's own folder, and Cloud Run mounts each file in its own folder.
     condition     = var.image == null || length(var.profiles) == 0
-    error_message = "profiles: an image contains its profiles: put the file into function/csr_signer/profiles before the image is built, and name it in signers without its ending."
+    error_message = "profiles: Forbidden: together with image, because an image contains its profiles: put the file into function/csr_signer/profiles before you build the image, and name it in signers without its ending."
   }
 }
 
@@ -334,7 +334,7 @@ variable "project" {
 }
 
 variable "project_number" {
-  description = "Number of the project; it is in names of workload identity pools and of Google's own buckets."
+  description = "Number of the project; names of workload identity pools and of Google's buckets contain it."
   type        = string
 
   validation {
@@ -344,7 +344,7 @@ variable "project_number" {
 }
 
 variable "service_perimeter" {
-  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects that enter it: the function's, the keys' and the clusters'. null: none."
+  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects to add to it: the function's, the keys' and the clusters'. null: no perimeter."
   type = object({
     name            = string
     project_numbers = set(string)
@@ -353,12 +353,12 @@ variable "service_perimeter" {
 
   validation {
     condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
-    error_message = "service_perimeter.name: Invalid value: must be the full name, accessPolicies/A/servicePerimeters/P."
+    error_message = "service_perimeter.name: Invalid value: ${jsonencode(try(var.service_perimeter.name, null))}: must be the full name, accessPolicies/A/servicePerimeters/P."
   }
 }
 
 variable "signers" {
-  description = "The signers, by a name of yours that the key gets, too. ca_certificate: null at first, which makes the key; then the PEM that signerctl made with it. key_version: null is version 1 of the signer's own key. approve: false where another approver decides. lifetime, deferral_limit: as 90d or 5m; a lifetime is at most the profile's. profile.namespaces: the namespaces that the cluster uses, for calico-enterprise and for calico before 3.31."
+  description = "The signers, by a name of your choice; a signer's key has the same name. ca_certificate: null at first, so that Terraform makes the key; then the PEM that signerctl made with the key. key_version: null for version 1 of the signer's own key. approve: false if another approver decides. lifetime, deferral_limit: such as 90d or 5m; a lifetime is at most the profile's. profile.namespaces: the namespaces that the cluster uses, for calico-enterprise and for calico before 3.31."
   type = map(object({
     approve        = optional(bool, true)
     ca_certificate = optional(string)
@@ -380,70 +380,70 @@ variable "signers" {
 
   validation {
     condition     = length(var.signers) > 0 && alltrue([for name in keys(var.signers) : can(regex("^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$", name))])
-    error_message = "signers: at least one; a name is up to 49 lower-case letters, digits and hyphens, because the key and files are named by it."
+    error_message = "signers: Invalid value: ${jsonencode(keys(var.signers))}: must have at least one key, each with at most 49 lower-case letters, digits and hyphens, because keys and files have these names."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name))])
-    error_message = "signers: signer_name is DOMAIN/NAME, with a dot in DOMAIN and one slash at least, such as example.com/calico; got ${join(", ", [for signer in values(var.signers) : signer.signer_name])}."
+    error_message = "signers[*].signer_name: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}: must be DOMAIN/NAME with a dot in DOMAIN, such as example.com/calico."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
-    error_message = "signers: signer_name below kubernetes.io and k8s.io is Kubernetes' own and is never signed here; use a domain of yours."
+    error_message = "signers[*].signer_name: Forbidden: names below kubernetes.io and k8s.io, which belong to Kubernetes: use your own domain; got ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : contains(keys(var.clusters), signer.cluster)])
-    error_message = "signers: cluster is one of clusters: ${join(", ", keys(var.clusters))}."
+    error_message = "signers[*].cluster: Not found: ${jsonencode({ for name, signer in var.signers : name => signer.cluster })}: clusters has ${jsonencode(keys(var.clusters))}."
   }
 
   validation {
     condition     = var.image != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
-    error_message = "signers: profile.name is calico, calico-enterprise, or one of profiles by its file's name, ending included; got ${join(", ", [for signer in values(var.signers) : signer.profile.name])}."
+    error_message = "signers[*].profile.name: Not found: ${jsonencode({ for name, signer in var.signers : name => signer.profile.name })}: must be \"calico\", \"calico-enterprise\", or a file name in profiles: ${jsonencode(keys(var.profiles))}."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
-    error_message = "signers: the profiles calico and calico-enterprise need profile.release, such as 3.31: releases differ in what their components ask for."
+    error_message = "signers[*].profile.release: Required value: must name the release with the profiles calico and calico-enterprise, such as 3.31, because components of different releases request different names; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
   }
 
   validation {
-    # Of a shipped profile with several namespaces; that of the API server of Calico until 3.30 is not there in every cluster.
+    # Only for shipped profiles with several namespaces. Not every cluster has the namespace of Calico's API server (until 3.30).
     condition = alltrue([for signer in values(var.signers) :
       length(signer.profile.namespaces) > 0 || !(signer.profile.name == "calico-enterprise" || signer.profile.name == "calico" && can(regex("^[0-2]\\.|^3\\.([0-9]|[12][0-9]|30)$", signer.profile.release)))
     ])
-    error_message = "signers: profile.namespaces lists the namespaces that the cluster uses, with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: if an attacker can create a listed namespace that the cluster does not use, it gets that namespace's certificates."
+    error_message = "signers[*].profile.namespaces: Required value: must list the namespaces that the cluster uses with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: an attacker who can create a listed but unused namespace gets its certificates; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
   }
 
   validation {
     condition     = length(distinct([for signer in values(var.signers) : "${signer.cluster} ${signer.signer_name}"])) == length(var.signers)
-    error_message = "signers: two have the same signer_name in the same cluster."
+    error_message = "signers[*].signer_name: Duplicate value: ${jsonencode({ for name, signer in var.signers : name => "${signer.cluster} ${signer.signer_name}" })}: each signer of a cluster must have its own."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
-    error_message = "signers: key_version is the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version to use by default."
+    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "projects/${var.key_project}/")])
-    error_message = "signers: key_version lies in another project than key_project (${var.key_project}), where the function gets no grant and the audit trail sees no use. Use a key of ${var.key_project}, or make that project the key_project."
+    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be in key_project (${var.key_project}): in another project, the function gets no grant, and the audit trail sees no signature. Use a key of ${var.key_project}, or change key_project."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") == (signer.signature_hash != null)])
-    error_message = "signers: a raw key (RSA_SIGN_RAW_PKCS1_*) fixes no hash, so it needs signature_hash: SHA256, SHA384 or SHA512; every other key has a fixed hash and takes none. Prefer a key that is not raw."
+    error_message = "signers[*].signature_hash: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: must be SHA256, SHA384 or SHA512 for a raw key (RSA_SIGN_RAW_PKCS1_*), which has no fixed hash, and absent for every other key. Prefer a key that is not raw."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.signature_hash == null || contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-"))])
-    error_message = "signers: signature_hash is SHA256, SHA384 or SHA512."
+    error_message = "signers[*].signature_hash: Unsupported value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: supported values: \"SHA256\", \"SHA384\", \"SHA512\"."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : contains(["SOFTWARE", "HSM", "HSM_SINGLE_TENANT"], signer.protection_level)])
-    error_message = "signers: protection_level is HSM, HSM_SINGLE_TENANT or, for trials, SOFTWARE."
+    error_message = "signers[*].protection_level: Unsupported value: ${jsonencode({ for name, signer in var.signers : name => signer.protection_level })}: supported values: \"HSM\", \"HSM_SINGLE_TENANT\", \"SOFTWARE\" (only for trials)."
   }
 
   validation {
@@ -451,19 +451,19 @@ variable "signers" {
       signer.protection_level != "HSM_SINGLE_TENANT"
       || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
     ])
-    error_message = "signers: a key with protection_level HSM_SINGLE_TENANT needs its own HSM instance, which this module does not create: create the key, and name its version as key_version."
+    error_message = "signers[*].key_version: Required value: must name a key version with protection_level HSM_SINGLE_TENANT: such a key needs its own HSM instance, which this module does not create."
   }
 
   validation {
     condition = alltrue(flatten([for signer in values(var.signers) : [for pem in [signer.ca_certificate, signer.trust_bundle] :
       pem == null || (can(regex("-----BEGIN CERTIFICATE-----", pem)) && !can(regex("PRIVATE KEY-----", pem)))
     ]]))
-    error_message = "signers: ca_certificate and trust_bundle are certificates as PEM, as in file(\"ca.pem\"), not a file's name and never a private key."
+    error_message = "signers[*].ca_certificate, signers[*].trust_bundle: Invalid value: must be certificates as PEM, such as file(\"ca.pem\"), not a file name and never a private key."
   }
 
   validation {
-    # Calico trusts CA and common name: who owns one of two clusters with one CA can pose in the other.
-    # Compared is the first certificate, whatever text or chain is around it, and the key version, also one that is not named.
+    # Calico trusts a CA and a common name, so the owner of one of two clusters with one CA can impersonate the other's
+    # components. The condition compares the first certificate without the text around it, and the key version.
     condition = alltrue([for pair in setproduct(keys(var.signers), keys(var.signers)) :
       var.signers[pair[0]].cluster == var.signers[pair[1]].cluster
       || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
@@ -472,17 +472,17 @@ variable "signers" {
         coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
       ]]))] : length(distinct(each)) == length(each)])
     ])
-    error_message = "signers: two clusters share a CA certificate or key version: an owner of one cluster could pose as the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
+    error_message = "signers: Duplicate value: two clusters share a CA certificate or key version, so an owner of one cluster could impersonate the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
   }
 
   validation {
     condition     = alltrue([for signer in values(var.signers) : alltrue([for text in [signer.lifetime, signer.deferral_limit] : text == null || can(regex("^[1-9][0-9]{0,5}[mhd]$", text))])])
-    error_message = "signers: lifetime and deferral_limit are a number with m, h or d, such as 90d."
+    error_message = "signers[*].lifetime, signers[*].deferral_limit: Invalid value: ${jsonencode({ for name, signer in var.signers : name => [signer.lifetime, signer.deferral_limit] })}: must be a number with m, h or d, such as 90d."
   }
 }
 
 variable "source_folder" {
-  description = "Folder of the function's source; null: function/ beside this folder."
+  description = "Folder of the function's source; null: function/ next to this folder."
   type        = string
   default     = null
 }

@@ -1,8 +1,8 @@
 """kms-csr-signer: certificates for Kubernetes CertificateSigningRequests, signed by a CA key that stays in Cloud KMS.
 
-`pipeline` is the way of one CSR in eleven steps. The packages in the order of these steps: events, cluster, objects,
-request, policy, issuance, with ca and kms beside it. Each package's docstring says what belongs in it.
-Beside them: configuration and document (what a deployment decides), service (what one process serves), audit (the
-records), single_flight (one fetch for many threads), concurrency (what one cluster may hold of a process), errors,
-violation, field_error (how messages read), rfc1123 (what a name is), der.
+`pipeline` processes one CSR in eleven steps. The packages in the order of these steps are events, cluster, objects,
+request, policy and issuance, which uses ca and kms. Each package's docstring says what belongs in it. The other modules
+are configuration and document (the deployment's settings), service (one process), audit (the records), single_flight
+(one fetch for many threads), concurrency (each cluster's share of a process), errors, violation, field_error (the form
+of messages), rfc1123 (the form of names) and der.
 """

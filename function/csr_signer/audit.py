@@ -1,7 +1,7 @@
 """Steps 9 and 11, record: one line before the key is used and one for every outcome, in Cloud Logging's JSON.
 
-An intent that cannot be written is no intent: the exception reaches the pipeline and nothing is signed. What a
-requester wrote is escaped and bounded; no token, key or request ever stands in a line.
+If an intent cannot be written, the exception reaches the pipeline, and the function does not use the key. Lines escape
+and bound a requester's text. They never contain a token, a key or a request.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ LOG_NAME: Final = "csr-signer"
 WRITE_SECONDS: Final = 5.0
 _STANDARD_OUTPUT: Final = 1
 _MOST_ADDRESSES: Final = 4  # an honest pod has one or two
-_INDEXED: Final = ("cluster", "signer_name")  # facts by which people search: labels, too
+_INDEXED: Final = ("cluster", "signer_name")  # operators search by these facts, so they are labels too
 
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -42,14 +42,14 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "issuer_expiry": "an operator must rotate a CA; at most once per day and process",
     }
 )
-"""Every event that there is: an interface, as violation codes are. docs/audit.md lists them with their fields."""
+"""All events. They are an interface, like violation codes; docs/audit.md lists them with their fields."""
 
 
 class LineWriter:
-    """Whole lines to a file descriptor, each in one system call, so that no other line can stand inside it.
+    """Writes each line to a file descriptor in one system call, so that lines never mix.
 
     Args:
-        descriptor: where to; standard output in production.
+        descriptor: The file descriptor; standard output in production.
     """
 
     def __init__(self, descriptor: int = _STANDARD_OUTPUT) -> None:
@@ -60,8 +60,8 @@ class LineWriter:
         """Writes a line, or fails within WRITE_SECONDS.
 
         Raises:
-            OSError: not all of it was written. The next line then starts with a line end, so that what was written of
-                this one does not swallow it.
+            OSError: the line was not written completely. The next line then starts with a line end, so that it stays
+                separate from the fragment.
         """
         if not select.select([], [self._descriptor], [], WRITE_SECONDS)[1]:
             raise OSError("standard output has no reader")
@@ -75,15 +75,15 @@ class LineWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One line: who asked, what was decided, by which rules, which serial, which key version.
+    """One line: the requester, the decision and its rules, the serial number and the key version.
 
     Attributes:
         event: a key of EVENTS.
         severity: of Cloud Logging.
         message: for people.
-        csr_uid: by which everything about one CSR is found; empty where the record belongs to none.
-        facts: for machines; values are ours, or quoted.
-        created: of the CSR, where the record is to say how old it was.
+        csr_uid: the uid of the CSR, which all its records share; empty for records without a CSR.
+        facts: for programs; the function makes the values, or quotes them.
+        created: the CSR's creation time, if the record has the CSR's age.
     """
 
     event: str
@@ -102,8 +102,8 @@ class Audit:
     """Writes audit records, one after the other and in a thread of its own: standard output may block.
 
     Args:
-        write: takes one whole line or raises; standard output where none is given.
-        project: Google Cloud project of the traces, empty where there is none.
+        write: writes one whole line, or raises; by default to standard output.
+        project: Google Cloud project of the traces; empty if there is none.
         clock: gives the time, UTC.
     """
 
@@ -157,7 +157,7 @@ class Audit:
             raise AuditError(f"cannot write the audit record: {error}") from error
 
     def _line(self, record: AuditRecord, trace_id: str) -> dict[str, object]:
-        """Returns the record in Cloud Logging's special fields, and everything that machines read beside them."""
+        """Returns the record as JSON: Cloud Logging's special fields, and the facts for programs."""
         now = self._clock()
         indexed = {name: str(record.facts[name]) for name in _INDEXED if name in record.facts}
         line: dict[str, object] = {
@@ -178,21 +178,21 @@ class Audit:
             line["age_seconds"] = max(0.0, round((now - record.created).total_seconds(), 3))
         if trace_id and self._project:
             line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace_id}"
-        # Of two entries with this id and one time Cloud Logging keeps one: a line that is sent twice counts once.
+        # Cloud Logging keeps one of two entries with equal id and time, so a line that is sent twice counts once.
         line["logging.googleapis.com/insertId"] = hashlib.sha256(_text(line)).hexdigest()[:32]
         return line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditTrail:
-    """Records what happens to one CSR; every record carries the facts that are known by then.
+    """Records the events of one CSR; every record has the facts that are known so far.
 
     Attributes:
         audit: writes the records.
-        csr_uid: by which everything about the CSR is found.
-        trace_id: of the event.
-        facts: of every record.
-        created: of the CSR, once it was read.
+        csr_uid: the CSR's uid.
+        trace_id: the event's trace.
+        facts: the facts in every record.
+        created: the CSR's creation time; None before the function reads the CSR.
     """
 
     audit: Audit
@@ -202,7 +202,7 @@ class AuditTrail:
     created: datetime | None = None
 
     def about(self, facts: Mapping[str, object], *, created: datetime) -> "AuditTrail":
-        """Returns the trail with further facts of every record."""
+        """Returns a trail with additional facts in every record."""
         return AuditTrail(
             audit=self.audit,
             csr_uid=self.csr_uid,
@@ -233,7 +233,7 @@ def _text(line: Mapping[str, object]) -> bytes:
 
 
 def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, object]:
-    """Returns who asked for what, as every record about a CSR of ours states it."""
+    """Returns the requester and the request, for every record about a CSR of ours."""
     return {
         "cluster": signer.cluster,
         "signer_name": signer.signer_name,
@@ -246,7 +246,7 @@ def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, objec
 
 
 def attestation_facts(attestation: Attestation) -> dict[str, object]:
-    """Returns the pod behind the requester, by which the decision can be made again; nothing without a pod."""
+    """Returns the facts about the requester's pod that reproduce the decision; empty without a pod."""
     identity, pod = attestation.identity, attestation.pod
     if identity is None:
         return {}
@@ -258,7 +258,7 @@ def attestation_facts(attestation: Attestation) -> dict[str, object]:
 
 
 def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> dict[str, object]:
-    """Returns what is certified, or is about to be, and with which key version."""
+    """Returns the certified fields and the key version."""
     return {
         "component": permit.component,
         "common_name": permit.common_name,
@@ -276,7 +276,7 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
 
 
 def fault(error: SignerError, *, csr_uid: str, event_id: str, cluster: str = "") -> AuditRecord:
-    """Returns a fault as a record; the cluster is left out where the event named none of ours."""
+    """Returns a fault as a record; without a cluster if the event named none of ours."""
     return AuditRecord(
         event="fault",
         severity=error.severity,

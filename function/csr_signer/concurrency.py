@@ -1,4 +1,4 @@
-"""Limits the requests that one process works on at a time: one for each CSR, and a share for each cluster.
+"""Limits the concurrent requests of one process: one per CSR, and a share per cluster.
 
 A request waits for its cluster's API server for seconds. Without a share, a cluster whose API server hangs, or whose
 exporter sends without end, would hold every place that Cloud Run gives the process, and the other clusters' pods would
@@ -19,8 +19,8 @@ class ConcurrencyLimiter:
         """Divides the process among its clusters. A process that serves one cluster has no limit.
 
         Args:
-            clusters: how many the process serves.
-            concurrency: how many requests it serves at a time.
+            clusters: number of clusters that the process serves.
+            concurrency: number of concurrent requests that it serves.
         """
         self._share = max(1, concurrency // clusters) if clusters > 1 else None
         self._in_flight: set[tuple[str, str]] = set()
@@ -28,12 +28,12 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def admit(self, cluster: str, uid: str) -> Iterator[bool]:
-        """Holds one of the cluster's places; gives False where another request for the same CSR is in flight.
+        """Occupies one of the cluster's places; yields False if another request for the same CSR is in flight.
 
-        A uid is unique within its cluster only: an owner of another cluster can choose the same one.
+        A uid is unique only within its cluster: the owner of another cluster can choose the same uid.
 
         Raises:
-            ConcurrencyLimitError: the cluster's requests in flight are its whole share.
+            ConcurrencyLimitError: the cluster already uses its whole share.
         """
         if (cluster, uid) in self._in_flight:
             yield False

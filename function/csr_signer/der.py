@@ -1,7 +1,7 @@
 """The ASN.1 types of PKCS#10 requests and X.509 certificates that this product reads and writes.
 
-Strict DER in both directions by `cryptography.hazmat.asn1`. A type says no more than RFC 2986 and RFC 5280 say; what is
-acceptable is decided elsewhere. `TLV` fields keep what must survive byte for byte.
+`cryptography.hazmat.asn1` reads and writes strict DER. These types follow RFC 2986 and RFC 5280; other modules decide
+which values are acceptable. `TLV` fields keep their bytes unchanged.
 """
 
 import re
@@ -33,7 +33,7 @@ NULL = b"\x05\x00"
 
 @asn1.sequence
 class AlgorithmIdentifier:
-    """RFC 5280 §4.1.1.2, with the parameters that RSA PKCS#1 v1.5 (NULL) and ECDSA (absent) have."""
+    """RFC 5280 §4.1.1.2, with the parameters of RSA PKCS#1 v1.5 (NULL) and ECDSA (absent)."""
 
     algorithm: ObjectIdentifier
     parameters: asn1.Null | None
@@ -58,7 +58,7 @@ class Extension:
 
 @asn1.sequence
 class Attribute:
-    """RFC 2986 §4.1; the values of an attribute are kept unread."""
+    """RFC 2986 §4.1; the values stay unparsed."""
 
     type: ObjectIdentifier
     values: asn1.SetOf[asn1.TLV]
@@ -97,10 +97,10 @@ class Name:
 
 @asn1.sequence
 class CertificationRequestInfo:
-    """RFC 2986 §4.1; what stands in it is kept byte for byte, so that whichever part is wrong can be named.
+    """RFC 2986 §4.1; all parts keep their bytes, so that messages can name the wrong part.
 
-    The attributes are a SET OF. With an IMPLICIT tag it reads as a list does, but for the order of its elements, which
-    does not matter where more than one of them is refused.
+    The attributes are a SET OF. With an IMPLICIT tag, it parses like a list, except for the order of its elements. The
+    order does not matter, because more than one element is refused.
     """
 
     version: int
@@ -111,7 +111,7 @@ class CertificationRequestInfo:
 
 @asn1.sequence
 class CertificationRequest:
-    """RFC 2986 §4.2; what is signed is kept byte for byte, and the algorithm, which may have parameters of its own."""
+    """RFC 2986 §4.2; the signed part and the algorithm keep their bytes: an algorithm may have any parameters."""
 
     certification_request_info: asn1.TLV
     signature_algorithm: asn1.TLV
@@ -126,14 +126,14 @@ GeneralNameChoice = (
 
 @asn1.sequence
 class GeneralNames:
-    """A boxed SEQUENCE OF GeneralName (RFC 5280 §4.2.1.6), of the two kinds that we write."""
+    """A boxed SEQUENCE OF GeneralName (RFC 5280 §4.2.1.6), with the two kinds that we write."""
 
     names: list[GeneralNameChoice]
 
 
 @asn1.sequence
 class Elements:
-    """A boxed SEQUENCE OF anything, for reading lists whose elements may be of any kind."""
+    """A boxed SEQUENCE OF any elements, for parsing lists of unknown elements."""
 
     elements: list[asn1.TLV]
 
@@ -155,7 +155,7 @@ class BasicConstraints:
 
 @asn1.sequence
 class AuthorityKeyIdentifier:
-    """RFC 5280 §4.2.1.1, the key identifier alone."""
+    """RFC 5280 §4.2.1.1, with only the key identifier."""
 
     key_identifier: Annotated[bytes, asn1.Implicit(0)]
 
@@ -170,7 +170,7 @@ class Validity:
 
 @asn1.sequence
 class TextAttribute:
-    """AttributeTypeAndValue as we write it: a UTF8String."""
+    """AttributeTypeAndValue with a UTF8String, as we write it."""
 
     type: ObjectIdentifier
     value: str
@@ -192,7 +192,7 @@ class TBSCertificate:
 
 @asn1.sequence
 class Certificate:
-    """RFC 5280 §4.1; the TBSCertificate is kept byte for byte."""
+    """RFC 5280 §4.1; the TBSCertificate keeps its bytes."""
 
     tbs_certificate: asn1.TLV
     signature_algorithm: AlgorithmIdentifier
@@ -211,9 +211,9 @@ def attempt(call: Callable[[], T]) -> T:
     """Calls the library on a requester's bytes, and turns any exception into a ValueError.
 
     Raises:
-        ValueError: the library raised. The set is not closed, and a panic of its Rust code is no `Exception`; bytes
-            that cause one would otherwise come back for ever. Faults of this process stay what they are, since they
-            say nothing of the bytes.
+        ValueError: the library raised any exception, including a panic of its Rust code, which is no `Exception`.
+            Otherwise the exporter would resend such bytes forever. Faults of this process, such as a lack of memory,
+            pass through, because the bytes do not cause them.
     """
     try:
         return call()
@@ -227,7 +227,7 @@ def decode(kind: type[T], der: bytes) -> T:
     """Decodes DER as a type of this module.
 
     Raises:
-        ValueError: it is not exactly that, or not DER; says which type and what is wrong, and nothing of the bytes.
+        ValueError: the bytes are not exactly this type in DER; the message has the type and the error, but no bytes.
     """
     try:
         return attempt(lambda: asn1.decode_der(kind, der))
@@ -251,14 +251,14 @@ def encode(value: object) -> bytes:
 
 
 def encode_list(boxed: object) -> bytes:
-    """Encodes a boxed type as the bare SEQUENCE OF that it holds."""
+    """Encodes a boxed type as its bare SEQUENCE OF."""
     return bytes(asn1.decode_der(asn1.TLV, asn1.encode_der(boxed)).data)
 
 
 def tlv(der: bytes) -> asn1.TLV:
-    """Returns one DER element, kept byte for byte.
+    """Returns one DER element with unchanged bytes.
 
     Raises:
-        ValueError: it is not exactly one element.
+        ValueError: the bytes are not exactly one element.
     """
     return decode(asn1.TLV, der)

@@ -1,4 +1,4 @@
-"""YAML documents as checked values: the configuration and the profiles are read by this one reader.
+"""Reads YAML documents as checked values, for the configuration and the profiles.
 
 Unknown keys, duplicate keys and wrong types are field errors (`field_error`).
 """
@@ -33,17 +33,17 @@ from csr_signer.violation import quote
 T = TypeVar("T")
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-"""pydantic's configuration of every dataclass that a document is read into."""
+"""pydantic's configuration for all dataclasses of documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Allowed:
-    """A rule of a type, as `Annotated[str, Allowed(...)]`, that holds on load and stands in the JSON Schema.
+    """A rule for a type, as `Annotated[str, Allowed(...)]`, for loading and for the JSON Schema.
 
     Attributes:
-        holds: whether a value keeps the rule.
-        must: what the message says, as "must be ...".
-        keywords: JSON Schema that says the same, or as much of it as JSON Schema can say.
+        holds: tells whether a value meets the rule.
+        must: the message's text, "must be ...".
+        keywords: the same rule in JSON Schema, as far as JSON Schema can express it.
     """
 
     holds: Callable[[Any], bool]
@@ -63,7 +63,7 @@ class Allowed:
 
 
 def matching(pattern: str, must: str) -> Allowed:
-    """Texts that the pattern matches in full; one that JSON Schema's readers know too (ECMA-262)."""
+    """Returns a rule for texts that match a whole pattern, which must be valid in ECMA-262 too, for JSON Schema."""
     compiled = re.compile(pattern)
     return Allowed(
         holds=lambda value: compiled.fullmatch(value) is not None, must=must, keywords={"pattern": f"^(?:{pattern})$"}
@@ -90,7 +90,7 @@ def _duration(value: object) -> timedelta:
 
 
 def as_written(length: timedelta) -> str:
-    """Returns a whole number of minutes as a document writes it."""
+    """Formats a whole number of minutes as in a document."""
     days, rest = divmod(length, timedelta(days=1))
     return f"{length // timedelta(minutes=1)}m" if rest else f"{days}d"
 
@@ -98,24 +98,24 @@ def as_written(length: timedelta) -> str:
 def _network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, str) or not re.fullmatch(_NETWORK, value):
         raise ValueError("must be a network in CIDR form, for example 10.0.0.0/8 or fd00::/8")
-    return ip_network(value)  # raises ValueError, which says what is wrong: host bits, or a prefix that is too long
+    return ip_network(value)  # raises ValueError with the reason: host bits, or a prefix that is too long
 
 
 Duration = Annotated[
     timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$"})
 ]
-"""A length of time written as `10m`, `12h` or `365d`."""
+"""A duration such as `10m`, `12h` or `365d`."""
 
 Network = Annotated[
     IPv4Network | IPv6Network,
     PlainValidator(_network),
     WithJsonSchema({"type": "string", "pattern": f"^{_NETWORK}$"}),
 ]
-"""A network written as `10.0.0.0/8` or `fd00::/8`."""
+"""A network such as `10.0.0.0/8` or `fd00::/8`."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys, with texts alone as keys, and without aliases, whose expansion has no bound."""
+    """A YAML loader that allows only unique string keys, and no aliases, because their expansion has no limit."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -134,7 +134,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_reader_of: Final[Callable[[Any], TypeAdapter[Any]]] = cache(TypeAdapter)  # to make one takes 10 ms
+_reader_of: Final[Callable[[Any], TypeAdapter[Any]]] = cache(TypeAdapter)  # making one takes 10 ms
 
 
 def read(kind: type[T], path: Path) -> T:
@@ -145,11 +145,12 @@ def read(kind: type[T], path: Path) -> T:
         path: the file.
 
     Raises:
-        ConfigurationError: unreadable, no YAML, or not of that kind; names the file and the key.
+        ConfigurationError: the file is unreadable, no YAML, or not of that kind; the message names file and key.
     """
     try:
         content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader
-        # Strict, by way of JSON: lists become tuples and mappings dataclasses, and nothing else is converted.
+        # Strict validation through JSON: lists become tuples, mappings become dataclasses, and there is no other
+        # conversion.
         value: T = _reader_of(kind).validate_json(json.dumps(content))
     except OSError as error:
         raise ConfigurationError(f"{path.name}: cannot be read: {error.strerror}") from error

@@ -1,13 +1,13 @@
-"""Faults, grouped by who must act; nothing else leaves a module, and a refusal is not among them: it is a value.
+"""Faults, grouped by who must act. Modules raise no other exceptions. A refusal is a value, not a fault.
 
-Each class states the HTTP status that the exporter is answered with (the outcomes table of the architecture document).
+Each class has the HTTP status of the answer to the exporter (the outcomes table of the architecture document).
 """
 
 from typing import ClassVar
 
 
 class SignerError(Exception):
-    """A request could not be brought to an outcome; the CSR is as it was.
+    """The function could not decide a request; the CSR does not change.
 
     Attributes:
         status: HTTP status of the answer.
@@ -26,7 +26,7 @@ class SignerError(Exception):
 
 
 class EventError(SignerError):
-    """The sender must act: what arrived is no event of ours. Its text is never echoed."""
+    """The sender must act: the request is no event of ours. Answers never repeat its text."""
 
     status = 400
 
@@ -40,7 +40,7 @@ class ConfigurationError(SignerError):
 
 
 class ItemError(SignerError):
-    """A human must act, for this one item: it is answered 500 and not 503, which would hold up every other."""
+    """The operator must act, for this item only. The answer is 500, because a 503 would delay all other items."""
 
     status = 500
     severity = "ERROR"
@@ -48,14 +48,14 @@ class ItemError(SignerError):
 
 
 class ItemUnavailableError(ItemError):
-    """The call about this one item failed in a way that may pass, while the API server serves the function."""
+    """The call about this item failed with a transient fault, but the API server serves the function."""
 
     severity = "WARNING"
     retry_after = 2
 
 
 class UnavailableError(SignerError):
-    """Time must act: the API server or KMS did not answer, or not in time."""
+    """The fault is transient: the API server or KMS did not answer in time."""
 
     status = 503
     retry_after = 2
@@ -66,14 +66,14 @@ class AuditError(UnavailableError):
 
 
 class QuotaError(SignerError):
-    """Time must act: KMS asks to slow down."""
+    """The fault is transient: KMS's quota is exceeded."""
 
     status = 429
     retry_after = 5
 
 
 class ConcurrencyLimitError(SignerError):
-    """The cluster's exporter must slow down: its requests in flight are the cluster's whole share of this process."""
+    """The cluster's exporter must slow down: the cluster already uses its whole share of this process."""
 
     status = 429
     retry_after = 1
@@ -87,13 +87,13 @@ class ShutdownError(SignerError):
 
 
 class ConflictError(SignerError):
-    """The object was modified since it was read; the caller must read it again."""
+    """The object has changed since the function read it; the caller must read it again."""
 
     status = 503
     retry_after = 1
 
 
 class IntegrityError(UnavailableError):
-    """KMS answered what cannot be right, twice: nothing of it was used, and a human should look."""
+    """KMS answered wrongly twice. The function used neither answer; the operator must investigate."""
 
     severity = "ERROR"

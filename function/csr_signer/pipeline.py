@@ -1,4 +1,4 @@
-"""The way of one CSR, top to bottom: the only module that knows the order of the steps.
+"""Processes one CSR, from top to bottom: only this module knows the order of the steps.
 
  1 receive   cloud_event   HTTP request -> RequestReference
  2 read      cluster       the CSR as it is now, or gone
@@ -12,7 +12,7 @@
 10 write     cluster       the certificate into status
 11 record    audit         the outcome
 
-I/O happens behind three ports that are passed in: `Cluster`, `Key` and `Audit`.
+Three ports do all I/O: `Cluster`, `Key` and `Audit`. The caller passes them in.
 """
 
 import asyncio
@@ -50,15 +50,15 @@ from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation, describe
 
 FRESH_SECONDS: Final = 5.0
-"""How old an attestation may be when the key is used: KMS and the API server may be slow, and the pod gone by then."""
+"""The maximum age of an attestation when the function uses the key, because the pod may be gone."""
 ATTEMPTS: Final = 2
-"""How often a CSR is read and judged before an event is deferred because the CSR keeps changing."""
+"""The number of attempts to read and judge a CSR that keeps changing, before a deferral."""
 
 _EVIDENCE: Final = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
 
 class Cluster(Protocol):
-    """The API server of one cluster; `client.KubernetesCluster` is the real one and says what each call means."""
+    """The port to one cluster's API server; `client.KubernetesCluster` implements and documents it."""
 
     async def get_csr(self, name: str) -> CertificateSigningRequest | None: ...  # noqa: D102
     async def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
@@ -79,7 +79,7 @@ class Cluster(Protocol):
 
 
 class Key(Protocol):
-    """One key version; `kms.key.CloudKmsKey` is the real one and says what each call checks."""
+    """The port to one key version; `kms.key.CloudKmsKey` implements and documents it."""
 
     async def public_key(self) -> KmsPublicKey: ...  # noqa: D102
     async def sign(  # noqa: D102
@@ -89,7 +89,7 @@ class Key(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """Brings a reference to its outcome.
+    """Processes references.
 
     Attributes:
         clusters: the API servers, by the clusters' keys in the configuration.
@@ -116,7 +116,7 @@ class Pipeline:
         """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
 
         Raises:
-            SignerError: a fault; the CSR is as it was, or approved and not yet issued.
+            SignerError: a fault; the CSR is unchanged, or approved but not issued.
         """
         trail = AuditTrail(
             audit=self.audit,
@@ -144,7 +144,7 @@ class Pipeline:
         if csr is None:
             return await _ignore(trail, IgnoreReason.GONE)
 
-        # 3. Triage the CSR before anything in it is parsed: a CSR of another signer is neither parsed nor written to.
+        # 3. Triage the CSR before parsing it: the function neither parses nor writes CSRs of other signers.
         signer = self.signers.get((reference.cluster, csr.signer_name))
         if signer is None:
             return await _ignore(trail, IgnoreReason.OTHER_SIGNER)
@@ -156,10 +156,10 @@ class Pipeline:
             is_issued = reason is IgnoreReason.ISSUED
             return await (_ignore_issued(trail, csr, signer) if is_issued else _ignore(trail, reason))
 
-        # 4. Parse the CertificationRequest; if it cannot be parsed, the violation is a value that step 6 reports.
+        # 4. Parse the CertificationRequest; if that fails, step 6 reports the violation.
         request = pkcs10.parse(csr.request)
 
-        # 5. Attest the pod behind the requester from what the API server recorded, never from what the requester wrote.
+        # 5. Attest the pod behind the requester from the API server's records, never from the requester's text.
         attested_at = self.clock()
         attested = await _attest(csr, signer, cluster)
 
@@ -181,8 +181,8 @@ class Pipeline:
             facts = attestation_facts(attested) | certificate_facts(decision, tbs, signer.issuer.key_version)
             facts |= _superseded(csr, tbs)
 
-            # 8. Approve, unless another approver has: the evidence is in etcd and in the cluster's own audit log before
-            # the key is used.
+            # 8. Approve, unless another approver has, so that etcd and the cluster's audit log have the evidence before
+            # the function uses the key.
             self._expect_fresh(attested_at)
             approved: CertificateSigningRequest | None = csr
             if APPROVED not in csr.conditions:
@@ -238,10 +238,10 @@ class Pipeline:
         return await asyncio.get_running_loop().run_in_executor(self.threads, decision)
 
     def _expect_fresh(self, attested_at: float) -> None:
-        """Refuses to act on an old attestation: the pod may be gone by now.
+        """Refuses an old attestation, because the pod may be gone.
 
         Raises:
-            ConflictError: `process` reads and judges everything again.
+            ConflictError: the attestation is old; `process` then reads and judges the CSR again.
         """
         age = self.clock() - attested_at
         if age > FRESH_SECONDS:
@@ -249,9 +249,9 @@ class Pipeline:
 
     @contextmanager
     def _confined_to_signer(self, cluster: str) -> Iterator[None]:
-        """Confines a fault of one signer's key, CA or right to the item, if the cluster has other signers.
+        """Limits a fault of one signer's key, CA or right to the item, if the cluster has other signers.
 
-        A ConfigurationError is answered 503, which would hold up the events of every signer.
+        The answer to a ConfigurationError is 503, which would delay the events of all signers.
         """
         try:
             yield
@@ -268,8 +268,8 @@ async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Clust
         return Attestation(identity=None, pod=None, violations=identity)
     rows = signer.profile.rows_of(identity.namespace, identity.service_account)
     if not rows:
-        # `decide` refuses it for that. Its pod is not read: the function may read pods of the profile's namespaces
-        # only, and a forbidden read is an operator's fault, for which everybody would have to wait.
+        # `decide` refuses this requester. The pipeline does not read its pod: the function may read pods only in the
+        # profile's namespaces, and would treat a forbidden read as the operator's fault, which delays all CSRs.
         return Attestation(identity=identity, pod=None, violations=())
     pod, node = await cluster.get_pod(identity), None
     if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
@@ -287,9 +287,9 @@ async def _refuse(
     cluster: Cluster,
     now: datetime,
 ) -> Outcome:
-    """Denies the CSR, or fails it if it is Approved: Approved cannot be taken back and excludes Denied.
+    """Denies the CSR, or fails it if it is Approved, because Approved is permanent and excludes Denied.
 
-    The pod is told first: once the condition is written, the CSR is never processed again, even if the answer to the
+    The Event comes first: after the condition, the function never processes the CSR again, even if the answer to the
     write is lost.
     """
     message = describe(refusal.violations)
@@ -351,7 +351,7 @@ async def _intent(trail: AuditTrail, text: str, facts: Mapping[str, object], att
 
 
 def _superseded(csr: CertificateSigningRequest, tbs: TBSCertificate) -> dict[str, object]:
-    """Returns the hash that an earlier configuration approved, where this one builds another: evidence, never input."""
+    """Returns the hash that an earlier configuration approved, if this one differs; it is only evidence."""
     earlier = _EVIDENCE.search(csr.approval)
     if earlier is None or earlier[1] == tbs.sha256:
         return {}

@@ -54,7 +54,7 @@ async def load(audit: Audit) -> Loaded:
     """Reads the configuration document that the environment names, and connects the pipeline to what it names.
 
     Raises:
-        ConfigurationError: the variable is missing, or the document is not right.
+        ConfigurationError: the variable is missing, or the document is wrong.
     """
     path = os.environ.get(CONFIGURATION, "")
     if not path:
@@ -105,7 +105,7 @@ async def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audi
 
 
 class OnceADay:
-    """Does something with the first request of each day (UTC); what fails is tried again with the next request."""
+    """Runs an action at the first request of each day (UTC); after a failure, the next request runs it again."""
 
     def __init__(self) -> None:
         self._running = False
@@ -128,8 +128,8 @@ class OnceADay:
 class Service:
     """One process: loads its configuration at the first request, and answers every request.
 
-    If the configuration is not right, the next request loads it again, so that a start while permissions still
-    propagate does not fail for good. It is never loaded at import.
+    If loading fails, the next request loads the configuration again, because permissions may still be propagating. The
+    configuration is never loaded at import.
     """
 
     def __init__(self, audit: Audit) -> None:
@@ -195,7 +195,7 @@ def concurrency() -> int:
 
 
 def _unexpected(error: Exception) -> ItemError:
-    """Returns a fault of ours: its kind and place, without its text, which may be a requester's."""
+    """Returns a fault of this program: its kind and place, without its text, which may come from a requester."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
     return ItemError(f"unexpected {type(error).__name__} at {places}")

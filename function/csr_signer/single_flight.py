@@ -22,7 +22,7 @@ class SingleFlight(Generic[T]):
         A caller that is cancelled leaves; the fetch goes on for the others.
 
         Args:
-            fetch: bounded in time by itself.
+            fetch: the fetch, which must have its own time limit.
 
         Raises:
             Exception: the fetch raised it.

@@ -1,7 +1,7 @@
 """Violations: one rule that a request breaks, as a stable code and a message.
 
-Codes are an interface: tests, documentation, audit queries and alert filters use them. A message is one of
-`field_error`; what a requester wrote passes through `quote`, which bounds and escapes it.
+Codes are an interface: tests, documentation, audit queries and alert filters use them. A message is a
+field error (`field_error`). A requester's text passes through `quote`, which bounds and escapes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,19 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What stands behind a code.
+    """The reason and the rule of a code.
 
     Attributes:
-        reason: CamelCase, the reason of the condition and of the Event where this is the first rule that is broken.
-        allowed: what is allowed.
+        reason: CamelCase, the reason of condition and Event if this is the first violation.
+        allowed: the allowed values.
     """
 
     reason: str
     allowed: str
 
 
-# By reason; the order is the order of the table in the documentation and of the violations in a message: who asks comes
-# before what is asked for.
+# By reason. The documentation's table and the violations in a message have this order: the requester comes first, then
+# the request.
 _RULES: Final[Mapping[str, Mapping[str, str]]] = {
     "RequesterNotAllowed": {
         "requester.not_a_pod": "username system:serviceaccount:NAMESPACE:NAME with a uid: a pod's service account",
@@ -94,7 +94,7 @@ _RULES: Final[Mapping[str, Mapping[str, str]]] = {
 CODES: Final[Mapping[str, Rule]] = MappingProxyType(
     {code: Rule(reason=reason, allowed=allowed) for reason, rules in _RULES.items() for code, allowed in rules.items()},
 )
-"""Every code, in order of precedence; the documentation's table is made from it."""
+"""All codes in order of precedence; the documentation's table comes from this."""
 
 _PRECEDENCE: Final = {code: index for index, code in enumerate(CODES)}
 
@@ -129,7 +129,7 @@ class Violation:
 
 
 def ordered(violations: Iterable[Violation]) -> tuple[Violation, ...]:
-    """Sorts in the order of CODES: the first one gives a refusal its reason."""
+    """Sorts in the order of CODES; the first violation determines a refusal's reason."""
     return tuple(sorted(violations, key=lambda violation: _PRECEDENCE[violation.code]))
 
 

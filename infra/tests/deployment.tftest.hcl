@@ -1,5 +1,5 @@
-# Plans of a whole deployment: two clusters, one of them outside Google Cloud. The python tests read the plan of the run
-# `deployed`: who may do what (infra/inventory.yaml), and what the documents say.
+# Plans of a whole deployment with two clusters, one of them outside Google Cloud. The Python tests read the plan of the run
+# `deployed`: they compare its grants with infra/inventory.yaml, and load its documents.
 
 mock_provider "archive" {}
 mock_provider "time" {}
@@ -79,12 +79,12 @@ run "before_the_ca_certificates_exist" {
 
   assert {
     condition     = length(module.function) == 0 && length(module.service) == 0
-    error_message = "there is nothing to sign with yet, so there is no function"
+    error_message = "without a CA certificate there is no function"
   }
 
   assert {
     condition     = module.key.keys == { prod-calico = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico" }
-    error_message = "the key exists, so that the CA certificate can be made with it"
+    error_message = "the key exists, so that signerctl can make the CA certificate with it"
   }
 
   assert {
@@ -94,12 +94,12 @@ run "before_the_ca_certificates_exist" {
 
   assert {
     condition     = length(output.next_steps) == 1 && strcontains(output.next_steps[0], "signerctl ca create --key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
-    error_message = "the next command is printed"
+    error_message = "next_steps has the next command"
   }
 
   assert {
     condition     = startswith(output.next_steps[0], "prod-calico: apply with -var ca_administrator_until=TIME")
-    error_message = "the administrator has no right yet, and the next steps say how it gets one"
+    error_message = "the administrator has no right, and next_steps says how it gets one"
   }
 }
 
@@ -113,12 +113,12 @@ run "deployed" {
 
   assert {
     condition     = output.manifests["site"].function_user == "gcp:csr-signer@example-signer.iam.gserviceaccount.com" && output.manifests["prod"].function_user == "csr-access-prod@example-signer.iam.gserviceaccount.com"
-    error_message = "a cluster outside GKE sees the function with the prefix of its AuthenticationConfiguration, GKE an account without keys"
+    error_message = "outside GKE the function's username has the prefix of the AuthenticationConfiguration; on GKE it is an account without rights on keys"
   }
 
   assert {
     condition     = alltrue([for api in ["example-signer iam", "example-signer sts", "example-signer cloudkms", "example-keys cloudkms", "example-clusters iamcredentials", "example-clusters sts"] : contains(keys(google_project_service.this), api)])
-    error_message = "an API that is off fails the first apply, or the first request"
+    error_message = "all APIs are enabled; otherwise the first apply or request fails"
   }
 
   assert {
@@ -144,7 +144,7 @@ run "from_an_image" {
 
   assert {
     condition     = length(module.function) == 0 && length(module.service) == 1
-    error_message = "an image is run as it is, nothing is built"
+    error_message = "Terraform builds nothing with an image"
   }
 }
 
@@ -162,7 +162,7 @@ run "hardened" {
 
   assert {
     condition     = length(google_access_context_manager_service_perimeter_resource.this) == 2
-    error_message = "both projects enter the perimeter"
+    error_message = "the perimeter contains both projects"
   }
 }
 
@@ -182,7 +182,7 @@ run "a_later_version_of_the_signers_own_key" {
 
   assert {
     condition     = contains(keys(module.key.keys), "prod-calico")
-    error_message = "rotation never takes the key out of the plan"
+    error_message = "the key stays in the plan after a rotation"
   }
 }
 
@@ -195,11 +195,11 @@ run "one_project_for_everything" {
 
   assert {
     condition     = length([for api in google_project_service.this : api if api.service == "cloudkms.googleapis.com" || api.service == "run.googleapis.com"]) == 2
-    error_message = "keys and function may share a project, for trials"
+    error_message = "keys and function may share a project in trials"
   }
 }
 
-run "a_profile_and_ranges_of_ones_own" {
+run "own_profile_and_address_ranges" {
   command = plan
 
   variables {
@@ -219,7 +219,7 @@ run "a_profile_and_ranges_of_ones_own" {
 
   assert {
     condition     = output.documents["postgresql.yaml"] == file("examples/profiles/postgresql.yaml") && yamldecode(output.documents["configuration.yaml"]).signers[0].profile.name == "postgresql.yaml"
-    error_message = "the profile lies beside the configuration that names it"
+    error_message = "the profile is in the folder of the configuration"
   }
 }
 
@@ -241,7 +241,7 @@ run "two_signers_with_one_key" {
 
   assert {
     condition     = keys(module.key.keys) == ["prod-calico"] && length(local.crypto_keys) == 1
-    error_message = "one of them owns the key, the other names its version"
+    error_message = "the first signer owns the key, and the second names its version"
   }
 }
 
@@ -256,7 +256,7 @@ run "ca_certificate_of_a_trial_key" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--protection-level SOFTWARE --signature-hash SHA256")
-    error_message = "the command that is printed is the one that works"
+    error_message = "next_steps has a command that works"
   }
 }
 
@@ -265,7 +265,7 @@ run "next_steps_can_be_pasted" {
 
   assert {
     condition     = !strcontains(join("", output.next_steps), "\"")
-    error_message = "a quotation mark would be printed with a backslash, which no shell and no jq takes"
+    error_message = "next_steps has no quotation marks, because Terraform would print them with a backslash"
   }
 }
 
@@ -309,11 +309,11 @@ run "every_access_to_google" {
 
   assert {
     condition     = output.documents["private-api-server.pem"] == file("tests/another-ca.pem") && yamldecode(output.documents["configuration.yaml"]).clusters.private.server == "https://10.0.0.2"
-    error_message = "address and CA of a private control plane are the cluster's own"
+    error_message = "the configuration has the cluster's own address and CA"
   }
 
   assert {
     condition     = length(distinct([for manifest in output.manifests : manifest.function_user])) == 3
-    error_message = "in each cluster the function is another account: a token of one is worth nothing in another"
+    error_message = "the function uses another account for each cluster, so that a token works in one cluster only"
   }
 }

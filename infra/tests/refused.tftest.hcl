@@ -1,5 +1,5 @@
-# Bad input, one thing wrong at a time: stopped at plan. Each run says in its comment what the message must hold; a python
-# test makes it fail for real and reads it.
+# Terraform refuses bad input at plan. Each run has one fault, and its comment holds text that the message must contain. A
+# Python test runs some of them without expect_failures and checks the message.
 
 mock_provider "archive" {}
 mock_provider "time" {}
@@ -9,7 +9,7 @@ mock_provider "google" {
 }
 
 variables {
-  audit            = null # what is refused here has nothing to do with it
+  audit            = null # no test here needs it
   callers          = "internet"
   ca_administrator = "user:ca-administrator@example.com"
   key_project      = "example-keys"
@@ -31,7 +31,7 @@ variables {
 }
 
 run "signer_name_without_a_slash" {
-  # says: signer_name is DOMAIN/NAME, with a dot in DOMAIN and one slash at least, such as example.com/calico; got calico.
+  # says: signers[*].signer_name: Invalid value: {"prod-calico":"calico"}: must be DOMAIN/NAME with a dot in DOMAIN
   command = plan
 
   variables {
@@ -53,7 +53,7 @@ run "signer_name_without_a_domain" {
 }
 
 run "signer_name_of_kubernetes" {
-  # says: use a domain of yours
+  # says: use your own domain
   command = plan
 
   variables {
@@ -63,8 +63,8 @@ run "signer_name_of_kubernetes" {
   expect_failures = [var.signers]
 }
 
-run "ca_certificate_that_has_ended" {
-  # says: ends 2026-02-01T12:30:05Z, in less than 30 days
+run "ca_certificate_that_is_expired" {
+  # says: signers["prod-calico"].ca_certificate: Invalid value: expires 2026-02-01T12:30:05Z: must be valid for at least 30 days
   command = plan
 
   variables {
@@ -74,8 +74,8 @@ run "ca_certificate_that_has_ended" {
   expect_failures = [terraform_data.certificate]
 }
 
-run "ca_certificate_that_ends_soon" {
-  # says: ends 2106-01-01T00:00:00Z, in less than 36500 days
+run "ca_certificate_that_expires_soon" {
+  # says: expires 2106-01-01T00:00:00Z: must be valid for at least 36500 days
   command = plan
 
   variables {
@@ -86,8 +86,8 @@ run "ca_certificate_that_ends_soon" {
   expect_failures = [terraform_data.certificate]
 }
 
-run "ca_certificate_that_cannot_be_read" {
-  # says: Terraform cannot read a certificate in it
+run "ca_certificate_that_is_unreadable" {
+  # says: must start with a certificate that Terraform can read
   command = plan
 
   variables {
@@ -98,7 +98,7 @@ run "ca_certificate_that_cannot_be_read" {
 }
 
 run "ca_certificate_by_its_file_name" {
-  # says: as in file("ca.pem"), not a file's name
+  # says: such as file("ca.pem"), not a file name
   command = plan
 
   variables {
@@ -120,7 +120,7 @@ run "private_key_beside_the_ca_certificate" {
 }
 
 run "key_version_of_another_project" {
-  # says: key_version lies in another project than key_project (example-keys)
+  # says: must be in key_project (example-keys)
   command = plan
 
   variables {
@@ -142,7 +142,7 @@ run "key_without_its_version" {
 }
 
 run "raw_key_without_signature_hash" {
-  # says: needs signature_hash: SHA256, SHA384 or SHA512
+  # says: must be SHA256, SHA384 or SHA512 for a raw key
   command = plan
 
   variables {
@@ -153,7 +153,7 @@ run "raw_key_without_signature_hash" {
 }
 
 run "signature_hash_of_a_key_that_is_not_raw" {
-  # says: every other key has a fixed hash and takes none
+  # says: and absent for every other key
   command = plan
 
   variables {
@@ -164,7 +164,7 @@ run "signature_hash_of_a_key_that_is_not_raw" {
 }
 
 run "protection_level_unknown" {
-  # says: protection_level is HSM
+  # says: supported values: "HSM", "HSM_SINGLE_TENANT", "SOFTWARE"
   command = plan
 
   variables {
@@ -185,8 +185,8 @@ run "lifetime_without_unit" {
   expect_failures = [var.signers]
 }
 
-run "signer_of_no_cluster" {
-  # says: cluster is one of clusters: prod.
+run "signer_of_an_unknown_cluster" {
+  # says: signers[*].cluster: Not found: {"prod-calico":"other"}: clusters has ["prod"]
   command = plan
 
   variables {
@@ -269,7 +269,7 @@ run "one_ca_in_two_clusters_with_text_around_it" {
 }
 
 run "one_cluster_twice" {
-  # says: two are the same cluster
+  # says: clusters: Duplicate value: {"again":"example-clusters/europe-west1/prod","prod":"example-clusters/europe-west1/prod"}
   command = plan
 
   variables {
@@ -282,8 +282,8 @@ run "one_cluster_twice" {
   expect_failures = [var.clusters]
 }
 
-run "profile_that_is_not_there" {
-  # says: or one of profiles by its file's name, ending included; got postgresql.
+run "profile_that_does_not_exist" {
+  # says: or a file name in profiles: ["postgresql.yaml"]
   command = plan
 
   variables {
@@ -295,7 +295,7 @@ run "profile_that_is_not_there" {
 }
 
 run "profile_beside_an_image" {
-  # says: put the file into function/csr_signer/profiles before the image is built
+  # says: put the file into function/csr_signer/profiles before you build the image
   command = plan
 
   variables {
@@ -308,7 +308,7 @@ run "profile_beside_an_image" {
 }
 
 run "profile_without_its_release" {
-  # says: need profile.release
+  # says: must name the release with the profiles calico and calico-enterprise
   command = plan
 
   variables {
@@ -319,7 +319,7 @@ run "profile_without_its_release" {
 }
 
 run "namespaces_that_anyone_could_create" {
-  # says: profile.namespaces lists the namespaces that the cluster uses
+  # says: must list the namespaces that the cluster uses
   command = plan
 
   variables {
@@ -341,7 +341,7 @@ run "namespaces_of_calico_enterprise_that_are_missing" {
 }
 
 run "address_range_with_host_bits" {
-  # says: in CIDR notation without host bits
+  # says: must be in CIDR notation without host bits
   command = plan
 
   variables {
@@ -354,7 +354,7 @@ run "address_range_with_host_bits" {
 }
 
 run "single_tenant_key_that_would_be_made" {
-  # says: name its version as key_version
+  # says: must name a key version with protection_level HSM_SINGLE_TENANT
   command = plan
 
   variables {
@@ -378,8 +378,8 @@ run "one_identity_in_two_clusters" {
   expect_failures = [var.clusters]
 }
 
-run "everybody_as_invoker" {
-  # says: would let anyone on the internet call the signer
+run "all_users_as_invoker" {
+  # says: they would let anyone on the internet call the signer
   command = plan
 
   variables {
@@ -389,8 +389,8 @@ run "everybody_as_invoker" {
   expect_failures = [var.further_invokers]
 }
 
-run "everybody_with_an_account_as_invoker" {
-  # says: would let anyone on the internet call the signer
+run "all_authenticated_users_as_invoker" {
+  # says: they would let anyone on the internet call the signer
   command = plan
 
   variables {
@@ -433,7 +433,7 @@ run "ca_administrator_for_more_than_a_day" {
   expect_failures = [var.ca_administrator_until]
 }
 
-run "ca_administrator_until_a_time_that_is_over" {
+run "ca_administrator_until_a_past_time" {
   # says: must be within 24 hours from
   command = plan
 
@@ -444,7 +444,7 @@ run "ca_administrator_until_a_time_that_is_over" {
   expect_failures = [var.ca_administrator_until]
 }
 
-run "ca_administrator_until_someday" {
+run "ca_administrator_until_a_word" {
   # says: ca_administrator_until: Invalid value: "tomorrow": must be an RFC 3339 time in UTC
   command = plan
 
@@ -455,7 +455,7 @@ run "ca_administrator_until_someday" {
   expect_failures = [var.ca_administrator_until]
 }
 
-run "ca_administrator_until_a_time_elsewhere" {
+run "ca_administrator_until_a_time_with_an_offset" {
   # says: must be an RFC 3339 time in UTC
   command = plan
 
@@ -478,7 +478,7 @@ run "callers_unknown" {
 }
 
 run "image_by_tag" {
-  # says: A tag can be moved
+  # says: A tag can point to other code
   command = plan
 
   variables {
@@ -521,7 +521,7 @@ run "project_number_by_name" {
   expect_failures = [var.project_number]
 }
 
-run "more_instances_than_a_bound" {
+run "too_many_instances" {
   # says: it limits what a flood of CSRs can cost
   command = plan
 
@@ -533,7 +533,7 @@ run "more_instances_than_a_bound" {
 }
 
 run "cluster_name_too_long" {
-  # says: a name is up to 17
+  # says: each with at most 17 lower-case letters
   command = plan
 
   variables {
@@ -544,8 +544,8 @@ run "cluster_name_too_long" {
   expect_failures = [var.clusters]
 }
 
-run "cluster_of_no_issuer" {
-  # says: exactly one of gke and oidc
+run "cluster_without_an_issuer" {
+  # says: must have exactly one of gke and oidc
   command = plan
 
   variables {
@@ -556,7 +556,7 @@ run "cluster_of_no_issuer" {
 }
 
 run "private_endpoint_without_network" {
-  # says: access gke-private needs network
+  # says: network: Required value: must be set with access "gke-private"
   command = plan
 
   variables {
@@ -567,7 +567,7 @@ run "private_endpoint_without_network" {
 }
 
 run "private_endpoint_at_another_address" {
-  # says: it is absent with access gke-private, for which Terraform reads address and CA from the cluster in gke
+  # says: With access "gke-private" it must be absent
   command = plan
 
   variables {
@@ -579,7 +579,7 @@ run "private_endpoint_at_another_address" {
 }
 
 run "private_endpoint_with_another_ca" {
-  # says: and with gke-private, whose CA is read from the cluster
+  # says: Terraform reads the CA of gke-private from the cluster
   command = plan
 
   variables {
@@ -590,7 +590,7 @@ run "private_endpoint_with_another_ca" {
   expect_failures = [var.clusters]
 }
 
-run "private_endpoint_that_is_not_there" {
+run "private_endpoint_that_does_not_exist" {
   # says: the cluster prod must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns.
   command = plan
 
@@ -625,7 +625,7 @@ run "private_endpoint_that_is_public" {
 }
 
 run "server_that_is_missing" {
-  # says: server is an https URL
+  # says: must be an https URL
   command = plan
 
   variables {
@@ -636,7 +636,7 @@ run "server_that_is_missing" {
 }
 
 run "ip_address_as_dns_endpoint" {
-  # says: server is the DNS-based endpoint
+  # says: must be the DNS-based endpoint
   command = plan
 
   variables {
@@ -647,7 +647,7 @@ run "ip_address_as_dns_endpoint" {
 }
 
 run "api_server_without_its_ca" {
-  # says: certificate_authority is the API server's CA as PEM
+  # says: must be the API server's CA as PEM
   command = plan
 
   variables {
@@ -657,8 +657,8 @@ run "api_server_without_its_ca" {
   expect_failures = [var.clusters]
 }
 
-run "audience_that_can_be_guessed" {
-  # says: at least 16 characters that no other API server accepts
+run "guessable_audience" {
+  # says: must have at least 16 characters that no other API server accepts
   command = plan
 
   variables {
@@ -669,7 +669,7 @@ run "audience_that_can_be_guessed" {
 }
 
 run "server_without_tls" {
-  # says: server is an https URL
+  # says: must be an https URL
   command = plan
 
   variables {

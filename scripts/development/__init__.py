@@ -1,1 +1,1 @@
-"""What developers and CI run: locks, checks, tests."""
+"""Commands for developers and CI: locks, checks, tests, measurements."""

@@ -1,4 +1,4 @@
-"""Virtual environments of their own below .state/, for what cannot stand beside the development lock's packages."""
+"""Separate virtual environments below .state/, for packages that conflict with the development lock."""
 
 import fcntl
 import subprocess
@@ -10,18 +10,18 @@ from development.lock import ROOT
 
 
 def python(lock: str) -> Path:
-    """The interpreter with a lock's packages: made once from scripts/requirements-NAME.txt, and anew where it changed.
+    """Returns the interpreter with a lock's packages; installs them if the lock is new or has changed.
 
     Args:
-        lock: the lock's path below the project's root.
+        lock: The lock's path below the project's root.
 
     Raises:
-        subprocess.CalledProcessError: the packages cannot be installed, as without a network.
+        subprocess.CalledProcessError: The installation failed, for example without a network.
     """
     environment = folder(lock)
     environment.parent.mkdir(exist_ok=True)
     with environment.with_suffix(".making").open("w") as only_one:
-        fcntl.flock(only_one, fcntl.LOCK_EX)  # workers of scripts/test may want it at the same time
+        fcntl.flock(only_one, fcntl.LOCK_EX)  # several workers of scripts/test may call this at the same time
         return _made(environment, lock)
 
 
@@ -31,7 +31,7 @@ def _made(environment: Path, lock: str) -> Path:
     if not program.is_file() or not stamp.is_file() or stamp.read_text(encoding="utf-8") != made_from:
         print(f"installing the packages of {lock} into {environment.relative_to(ROOT)} (once)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", environment], check=True)
-        # Not pip, which takes a minute for Terraform's tools.
+        # uv, because pip takes a minute for Terraform's tools.
         install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(program)]
         install += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", str(ROOT / lock)]
         subprocess.run(install, check=True)
@@ -40,5 +40,5 @@ def _made(environment: Path, lock: str) -> Path:
 
 
 def folder(lock: str) -> Path:
-    """Where a lock's environment lies."""
+    """Returns the folder of a lock's environment."""
     return ROOT / ".state" / Path(lock).stem.removeprefix("requirements-")

@@ -1,4 +1,4 @@
-"""`scripts/bench`: figures.
+"""`scripts/bench`: measurements.
 
 `scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does,
 `scripts/bench profile` where the function's CPU time goes, and `scripts/bench reconnects` what lost connections leave

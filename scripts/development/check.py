@@ -1,4 +1,4 @@
-"""`scripts/check`: everything that can be said about the code without running it. CI runs the same."""
+"""`scripts/check`: all checks that do not run the code. CI runs the same command."""
 
 import argparse
 import subprocess
@@ -23,7 +23,7 @@ CHECKS: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs every check, also after one failed; returns the exit status."""
+    """Runs all checks, even if one fails; returns the exit status."""
     argparse.ArgumentParser(prog="scripts/check", description=__doc__).parse_args(arguments)
     failed = []
     for name, command in CHECKS:

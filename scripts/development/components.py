@@ -1,6 +1,6 @@
-"""The tables of the shipped profiles' components in docs/profiles.md, made from the profiles.
+"""Generates the component tables in docs/profiles.md from the shipped profiles.
 
-`--check` writes nothing and fails where a table is not what its profile says.
+`--check` writes nothing, and fails if a table differs from its profile.
 """
 
 import re
@@ -19,7 +19,7 @@ _USES: Final = {"serverAuth": "server", "clientAuth": "client"}
 
 
 def table(name: str) -> str:
-    """A profile's rows in their order."""
+    """Returns the table of a profile, with its rows in order."""
     lines = ["| component | releases | service account | CSR's name | common name | DNS names | EKU |"]
     lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for row in read(Profile, SHIPPED / f"{name}.yaml").components:
@@ -33,10 +33,10 @@ def table(name: str) -> str:
 
 
 def refreshed(document: str) -> str:
-    """The document with its tables in their places.
+    """Returns the document with new tables.
 
     Raises:
-        ValueError: a shipped profile has no place in it.
+        ValueError: The document has no place for a profile's table.
     """
 
     def placed(found: re.Match[str]) -> str:
@@ -53,7 +53,7 @@ def _begin(name: str) -> str:
 
 
 def _names(row: Component) -> Iterator[str]:
-    """DNS names; those that a service has in its cluster are one `NAME.NAMESPACE` with an asterisk."""
+    """Returns DNS names; `NAME.NAMESPACE` with an asterisk stands for all names of a service."""
     names = [rule.name for rule in row.dns_names]
     services = [name.removesuffix(".svc") for name in names if name.endswith(".svc")]
     forms = {form for service in services for form in _forms(service)}
@@ -76,7 +76,7 @@ def _until(span: Span) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the document, or compares it; returns the exit status."""
+    """Writes or compares the document; returns the exit status."""
     return generated.run(arguments, name="development.components", description=__doc__, path=DOCUMENT, fresh=refreshed)
 
 

@@ -1,4 +1,4 @@
-"""Documents that are made, or filled in, from the code: written by a command, and compared by its `--check`."""
+"""Documents that a command generates from the code, and compares with `--check`."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ from pathlib import Path
 def run(
     arguments: Sequence[str] | None, *, name: str, description: str | None, path: Path, fresh: Callable[[str], str]
 ) -> int:
-    """Writes a document, or compares it; returns the exit status.
+    """Writes or compares a document; returns the exit status.
 
     Args:
-        arguments: of the command; the process's own where there are none.
-        name: of the command's module.
-        description: for `--help`.
-        path: of the document.
-        fresh: the document as it should be, from what it is.
+        arguments: Arguments of the command; None for the process's own.
+        name: Name of the command's module.
+        description: Text for `--help`.
+        path: The document.
+        fresh: Returns the correct document for the current one.
     """
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("--check", action="store_true", help="compare and write nothing")

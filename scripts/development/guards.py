@@ -1,6 +1,6 @@
-"""The guards of the example manifests, made from the example of the function's configuration document.
+"""Generates the guards of the example manifests from the example configuration documents.
 
-`--check` writes nothing and fails where they are not what the code says.
+`--check` writes nothing, and fails if the guards differ from the code's output.
 """
 
 import functools
@@ -17,11 +17,11 @@ EXAMPLES: Final = {
     CLUSTER / "guards": ("demo", "csr-access-demo@example-project.iam.gserviceaccount.com"),
     CLUSTER / "overlays" / "example": ("another", "gcp:csr-signer@another-project.iam.gserviceaccount.com"),
 }
-"""Folders with a `function.yaml`: the cluster's key in it, and as whom its API server sees the function."""
+"""Folders with a `function.yaml`: the cluster's key in it, and the function's username."""
 
 
 def example(folder: Path) -> str:
-    """The manifest of one folder."""
+    """Returns the manifest of one folder."""
     cluster, function = EXAMPLES[folder]
     found = guarded.load(
         folder / "function.yaml", cluster=cluster, function=function, approvers=(), exporter=guarded.Exporter()
@@ -34,7 +34,7 @@ def _is(content: str, _present: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the manifests, or compares them; returns the exit status."""
+    """Writes or compares the manifests; returns the exit status."""
     statuses = []
     for folder in EXAMPLES:
         content = example(folder)

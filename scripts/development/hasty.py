@@ -1,4 +1,4 @@
-"""The exporter without any long wait, so that days of reconnects fit into minutes."""
+"""The exporter without long waits, so that days of reconnects take minutes."""
 
 import sys
 from typing import Final
@@ -10,10 +10,10 @@ LONGEST: Final = 0.002
 
 
 class HastyClock(MonotonicClock):
-    """Time goes on as ever; only nobody waits for long."""
+    """A clock with normal time but short waits."""
 
     def wait(self, seconds: float) -> bool:
-        """Waits for that, but never for more than `LONGEST` seconds."""
+        """Waits for an event, at most `LONGEST` seconds."""
         return super().wait(min(seconds, LONGEST))
 
 

@@ -1,10 +1,10 @@
 """`scripts/bench issue`: the processor time that one certificate costs the function, from permit to verified PEM.
 
-Measured is what the pipeline does between its decision and its write: `issuer.confirm`, `certificate.build`, `lint`,
-the questions to KMS with every check of the answer, `certificate.assemble`; not the API server, not the audit records.
-In the first column KMS answers at once from memory: what is left is our own code. In the second the real client talks
-to the double in another process: what is added is the client library's. Time is that of this process alone, the median
-of several runs; waiting counts nowhere. Compare rows of one run: absolute numbers are the machine's.
+It measures the pipeline from decision to write: `issuer.confirm`, `certificate.build`, `lint`, the calls to KMS with
+all checks of the answers, and `certificate.assemble`. It excludes the API server and the audit records. For the first
+column, KMS answers at once from memory, so only our own code counts. For the second, the real client calls the double
+in another process, which adds the client library's time. The figure is this process's own CPU time, the median of
+several runs. Compare rows of one run, because absolute numbers depend on the machine.
 """
 
 import argparse
@@ -43,13 +43,13 @@ HEADER: Final = f"  {'issuer':<28} {'leaf':<10} {'own ms':>8} {'with client ms':
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one certificate costs.
+    """The cost of one certificate.
 
     Attributes:
-        issuer: the key version's algorithm.
-        leaf: the kind of key that is certified.
-        own: milliseconds of processor time with a KMS in memory.
-        with_client: milliseconds with the real client library and the double.
+        issuer: The key version's algorithm.
+        leaf: The kind of the leaf's key.
+        own: Milliseconds of CPU time with a KMS in memory.
+        with_client: Milliseconds with the real client library and the double.
     """
 
     issuer: str
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=int, default=300, help="of each row (default: 300)")
     runs = parser.parse_args(arguments).runs
-    sys.path.insert(0, str(ROOT))  # permits and CAs are those of the tests
+    sys.path.insert(0, str(ROOT))  # the tests have the permits and CAs
     print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, median of {runs} runs\n{HEADER}")
     for cost in measure(runs):
         print(cost)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(runs: int) -> Iterator[Cost]:
-    """Every issuer algorithm of ALGORITHMS with an elliptic and an RSA leaf."""
+    """Measures every issuer algorithm of ALGORITHMS with an EC leaf and an RSA leaf."""
     with ExitStack() as stack:
         part = stack.enter_context(Part.start("sandbox.kms"))
         endpoint = part.ready["endpoint"]
@@ -143,7 +143,7 @@ async def _issuing(connection: Connection, version: str, leaf: str) -> Issue:
 
 
 def _ca(public_key: bytes, version: str) -> Issuer:
-    """A CA certificate for KMS's key, below a root in memory: KMS need not sign it."""
+    """Returns a CA certificate for KMS's key below a root in memory, so that KMS need not sign it."""
     from tests.unit.function import authorities, builders  # noqa: PLC0415 - after sys.path
 
     root = authorities.Ca("Root", key=builders.ec_key(number=61), path_length=None)

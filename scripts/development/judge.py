@@ -1,10 +1,9 @@
 """`scripts/bench judge`: the processor time and memory that one request can cost the function.
 
-Measured is what the pipeline does with `spec.request` before it acts: `pkcs10.parse` and `decision.decide`, for honest
-requests, for the worst known ones (tests/unit/function/worst.py), and for every row of tests/unit/function/requests.
-Time is that of the process alone, best and worst of several runs; the worst sometimes includes a garbage collection.
-Memory is Python's peak allocation. Compare with the honest requests of the same run: absolute numbers depend on the
-machine.
+It measures `pkcs10.parse` and `decision.decide`: for honest requests, for the worst known requests
+(tests/unit/function/worst.py), and for every row of tests/unit/function/requests. Time is the process's own CPU time,
+best and worst of several runs; the worst sometimes includes a garbage collection. Memory is Python's peak allocation.
+Compare with the honest requests of the same run, because absolute numbers depend on the machine.
 """
 
 import argparse
@@ -27,13 +26,13 @@ Judge = Callable[[bytes], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one request costs.
+    """The cost of one request.
 
     Attributes:
-        name: of the request.
-        size: bytes of its text.
-        best, worst: milliseconds of processor time.
-        memory: bytes, at the peak.
+        name: Name of the request.
+        size: Bytes of its text.
+        best, worst: Milliseconds of CPU time.
+        memory: Peak memory in bytes.
         answer: Permit, Refusal or Deferral.
     """
 
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=int, default=10, help="of each request (default: 10)")
     runs = parser.parse_args(arguments).runs
-    sys.path.insert(0, str(ROOT))  # the requests are those of the tests
+    sys.path.insert(0, str(ROOT))  # the tests have the requests
     judge = _judge()
     first = _first_rsa_key()
     honest = [measure(name, text, judge, runs) for name, text in _honest()]
@@ -97,7 +96,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 def _judge() -> Judge:
-    """Parses and decides, with everything else as it is for the honest requester."""
+    """Parses and decides a request of the honest requester."""
     from csr_signer.policy import decision  # noqa: PLC0415 - after sys.path
     from csr_signer.request import pkcs10  # noqa: PLC0415 - after sys.path
     from tests.unit.function import builders  # noqa: PLC0415
@@ -124,7 +123,7 @@ print((times[1] - times[0]) - (times[2] - times[1]))
 
 
 def _first_rsa_key() -> float:
-    """Milliseconds that the first RSA key costs a process which has seen none, more than the second."""
+    """Returns the additional milliseconds of a process's first RSA key."""
     from tests.unit.function.worst import HONEST  # noqa: PLC0415
 
     done = subprocess.run([sys.executable, "-c", _FIRST], input=HONEST["RSA-2048"](), capture_output=True, check=True)

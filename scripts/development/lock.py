@@ -1,9 +1,9 @@
-"""`scripts/lock`: the hashed locks, from the ranges in pyproject.toml.
+"""`scripts/lock`: writes the hashed locks from the ranges in pyproject.toml.
 
-What the function ships (Python 3.13 on Linux), what the exporter's image ships, what developers use (3.11 to 3.14),
-whose versions these follow, and what needs a virtual environment of its own: what tests the tests
-(development.mutants), Terraform with its tools, a second CloudEvents SDK. No lock names an index. Each names the
-SHA-256 of the ranges that it was made from, so that `--check` can tell without network whether it is stale.
+There are locks for the function (Python 3.13 on Linux), the exporter's image, and developers (3.11 to 3.14), with the
+same versions. More locks are for separate virtual environments: mutation testing (development.mutants), Terraform with
+its tools, and a second CloudEvents SDK. No lock names an index. Each lock has the SHA-256 of its ranges, so that
+`--check` can detect a stale lock without network.
 """
 
 import argparse
@@ -22,7 +22,7 @@ DEVELOPMENT: Final = "scripts/requirements-dev.txt"
 MUTANTS: Final = "scripts/requirements-mutants.txt"
 TERRAFORM: Final = "scripts/requirements-terraform.txt"
 CLOUDEVENTS: Final = "scripts/requirements-cloudevents.txt"
-# They share no process with anything in the development lock, and cannot agree with it.
+# They run in separate processes, and conflict with the development lock.
 _APART: Final = (DEVELOPMENT, TERRAFORM, CLOUDEVENTS)
 
 
@@ -31,8 +31,8 @@ class Lock:
     """One lock file.
 
     Attributes:
-        path: below the project's root.
-        groups: dependency groups that it holds; `project` is the project's own dependencies.
+        path: Path below the project's root.
+        groups: Its dependency groups; `project` stands for the project's own dependencies.
         target: uv's options for Python version and platform.
     """
 
@@ -49,13 +49,13 @@ LOCKS: Final = (
     Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
     Lock(path=TERRAFORM, groups=("terraform",), target=UNIVERSAL),
     Lock(path=CLOUDEVENTS, groups=("cloudevents",), target=UNIVERSAL),
-    # yattag, for cosmic-ray's HTML, has no wheel, and what builds one would have no hash.
+    # yattag, for cosmic-ray's HTML, has no wheel, and its build requirements would have no hash.
     Lock(path=MUTANTS, groups=("mutants",), target=(*UNIVERSAL, "--no-emit-package", "yattag")),
 )
 
 
 def ranges(lock: Lock) -> list[str]:
-    """The requirements that a lock is made from, sorted."""
+    """Returns the sorted requirements of a lock."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups: dict[str, list[Any]] = {"project": pyproject["project"]["dependencies"], **pyproject["dependency-groups"]}
 
@@ -69,19 +69,19 @@ def ranges(lock: Lock) -> list[str]:
 
 
 def header(lock: Lock) -> str:
-    """First lines of a lock, with the digest of its ranges."""
+    """Returns the first lines of a lock, with the digest of its ranges."""
     digest = hashlib.sha256("\n".join([*ranges(lock), *lock.target]).encode()).hexdigest()
     return f"# Made by scripts/lock from pyproject.toml; do not edit.\n# ranges sha256: {digest}\n"
 
 
 def is_fresh(lock: Lock) -> bool:
-    """Whether a lock was made from today's ranges."""
+    """Tells whether a lock matches the current ranges."""
     path = ROOT / lock.path
     return path.is_file() and path.read_text(encoding="utf-8").startswith(header(lock))
 
 
 def write(lock: Lock, *, upgrade: bool) -> None:
-    """Writes one lock; versions that it holds already are kept unless `upgrade`."""
+    """Writes one lock; keeps its current versions unless `upgrade`."""
     path = ROOT / lock.path
     follow = [] if lock.path in _APART else ["--constraint", str(ROOT / DEVELOPMENT)]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
 """Tests the tests: `scripts/python -m development.mutants request.pkcs10 request.public_key`.
 
-Each mutant is one module with one operator, number or decision changed (cosmic-ray); the module's tests must notice.
-Mutants that they do not notice are listed, unless tests/unit/function/mutants.toml says why nobody could: that a change
-makes no difference. New ones make the exit status 1.
+Each mutant is a module with one changed operator, number or decision (cosmic-ray). The module's tests must detect it.
+The command lists undetected mutants, unless tests/unit/function/mutants.toml explains why the change makes no
+difference. If there are others, the exit status is 1.
 
-The work is done in a copy of the tree, one mutant at a time, at low priority; cosmic-ray has a virtual environment of
-its own below .state/, made once from scripts/requirements-mutants.txt. A mutant that is noticed costs the start of
-pytest, 1 to 3 seconds, one that survives all of its tests: for 200 lines reckon with 5 to 10 minutes.
+It works in a copy of the tree, on one mutant at a time, at low priority. cosmic-ray has its own virtual environment
+below .state/, from scripts/requirements-mutants.txt. A detected mutant costs the start of pytest, 1 to 3 seconds; an
+undetected mutant costs a run of all its tests. Expect 5 to 10 minutes for 200 lines.
 """
 
 import argparse
@@ -45,25 +45,25 @@ SELECTED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "request.public_key": ("request/test_public_key.py", "request/test_request_encoding.py"),
     }
 )
-"""Tests of a module, the quickest first; of any other module the file that is named for it."""
-# What says nothing at run time: that a value cannot be assigned to, unions of types, which is all that `|` is here, and
-# whether equal values are one object.
+"""The tests of a module, fastest first; other modules have a test file of the same name."""
+# Mutations without effect at run time: frozen dataclasses, unions of types (the only use of `|` here), and the identity
+# of equal values.
 LEFT_OUT: Final = (
     "core/RemoveDecorator",
     "core/ReplaceBinaryOperator_BitOr_.*",
     "core/ReplaceComparisonOperator_(Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)",
 )
 PATIENCE: Final = 4
-"""A mutant that takes so many times as long as the module's tests do is noticed: it no longer ends."""
+"""A mutant counts as detected if its tests take this many times as long: it loops."""
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Mutant:
-    """One change of a module, by its text: so it is the same one after lines have moved.
+    """One change of a module, identified by its text, so that moved lines do not matter.
 
     Attributes:
-        module: of csr_signer, with its package: `policy.rules`.
-        before, after: the changed line, or lines.
+        module: Module of csr_signer with its package: `policy.rules`.
+        before, after: The changed lines.
     """
 
     module: str
@@ -99,14 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explained() -> Mapping[Mutant, str]:
-    """Mutants that change nothing, each with the reason that tests/unit/function/mutants.toml gives."""
+    """Returns the mutants without effect, with their reasons in tests/unit/function/mutants.toml."""
     document = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
     rows: list[dict[str, str]] = document["equivalent"]
     return {Mutant(module=row["module"], before=row["before"], after=row["after"]): row["why"] for row in rows}
 
 
 def survivors_of(module: str, program: Path) -> tuple[int, list[Mutant]]:
-    """How many mutants a module has, and those that its tests do not notice."""
+    """Returns the number of a module's mutants, and the undetected ones."""
     with tempfile.TemporaryDirectory(prefix="csr-signer-mutants-") as folder:
         tree = Path(folder)
         copy(tree)
@@ -130,7 +130,7 @@ def survivors_of(module: str, program: Path) -> tuple[int, list[Mutant]]:
 
 
 def copy(tree: Path) -> None:
-    """Every file that is, or could be, under version control: never a mutant in the tree that people work in."""
+    """Copies all files that git does not ignore, so that no mutant touches the working tree."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(listing, cwd=ROOT, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     for name in filter(None, names.split("\0")):
@@ -164,7 +164,7 @@ exclude-operators = {json.dumps(LEFT_OUT)}
 
 
 def _read(module: str, results: Iterable[Any]) -> tuple[int, list[Mutant]]:
-    """The session, as cosmic-ray dumps it: pairs of a piece of work and its result."""
+    """Reads cosmic-ray's dump of a session: pairs of a work item and its result."""
     total, survivors = 0, []
     for _, result in results:
         if result is None or result["worker_outcome"] == "skipped":

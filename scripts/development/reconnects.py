@@ -1,8 +1,8 @@
-"""`scripts/bench reconnects N`: what an exporter takes after so many lost connections to the API server.
+"""`scripts/bench reconnects N`: measures an exporter's resources after N lost connections to the API server.
 
-A fault proxy ends each connection, in turns by RST and FIN, while it is made or while the watch runs; the exporter
-hardly waits before it connects again (`development.hasty`). Compared is the process itself, after the first
-hundredth and at the end: descriptors and threads must not grow, and memory must not go on growing.
+A fault proxy ends each connection, alternately with RST and FIN, during the handshake or during the watch. The exporter
+reconnects almost at once (`development.hasty`). The measurement compares the process after the first hundredth and at
+the end: descriptors and threads must not grow, and memory must not keep growing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sandbox.usage import Usage
 HASTY: Final = (str(Path(__file__).with_name("hasty.py")),)
 LINK: Final[Link] = "api-server-for-exporter"
 CUTS: Final = (Fault(reset_after_down=0), Fault(truncate_after_down=0))
-# A TLS handshake and a bit more: so much has come when a watch runs.
+# A little more than a TLS handshake: the watch runs after this many bytes.
 RUNNING: Final = 1900
 _SECONDS = 30.0
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def cut(proxy: FaultProxy, goal: int) -> None:
-    """Ends connections until there were so many."""
+    """Ends the given number of connections."""
     before = proxy.counts
     while before.connections < goal:
         proxy.set(CUTS[before.connections % 2], only=proxy.connections)

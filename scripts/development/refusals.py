@@ -1,6 +1,6 @@
-"""The table of all violation codes in docs/refusals.md, made from the code.
+"""Generates the table of all violation codes in docs/refusals.md from the code.
 
-`--check` writes nothing and fails where the table is not what the code says.
+`--check` writes nothing, and fails if the table differs from the code.
 """
 
 import sys
@@ -17,7 +17,7 @@ END: Final = "<!-- end -->\n"
 
 
 def table() -> str:
-    """The table, in the order of CODES."""
+    """Returns the table in the order of CODES."""
     rows = ["| reason | code | allowed |", "| --- | --- | --- |"]
     reason = ""
     for code, rule in CODES.items():
@@ -27,10 +27,10 @@ def table() -> str:
 
 
 def refreshed(document: str) -> str:
-    """The document with the table in its place.
+    """Returns the document with a new table.
 
     Raises:
-        ValueError: it has no place for the table.
+        ValueError: The document has no place for the table.
     """
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -40,7 +40,7 @@ def refreshed(document: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the document, or compares it; returns the exit status."""
+    """Writes or compares the document; returns the exit status."""
     return generated.run(arguments, name="development.refusals", description=__doc__, path=DOCUMENT, fresh=refreshed)
 
 

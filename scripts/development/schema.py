@@ -1,7 +1,7 @@
-"""The JSON Schema of a profile, function/csr_signer/profiles/schema.json, made from the types in `policy.profile`.
+"""Generates the JSON Schema of profiles, function/csr_signer/profiles/schema.json, from the types in `policy.profile`.
 
-Editors read it by the first line of a profile; what it cannot say, `policy.profile.load` says. `--check` writes nothing
-and fails where the file is not what the types say.
+Editors find it through the first line of a profile. `policy.profile.load` checks the rules that the schema cannot
+express. `--check` writes nothing, and fails if the file differs from the types.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ _ATTRIBUTE: Final = re.compile(r"^ {4}([a-z_, ]+): (.*(?:\n {8}.*)*)", re.MULTIL
 
 
 def schema() -> dict[str, Any]:
-    """The types' schema, with the descriptions and defaults that their docstrings and fields give."""
+    """Returns the schema of the types, with descriptions from docstrings and defaults from fields."""
     made = TypeAdapter(profile.Profile).json_schema()
     for name, definition in made["$defs"].items():
         _describe(definition, _TYPES[name])
@@ -49,7 +49,7 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The file's content."""
+    """Returns the file's content."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -69,7 +69,7 @@ def _describe(definition: dict[str, Any], kind: type) -> None:
 
 
 def _notes(kind: type) -> dict[str, str]:
-    """What the `Attributes:` of a type and of those that it extends say about each."""
+    """Returns the attribute descriptions in the docstrings of a type and its bases."""
     notes: dict[str, str] = {}
     for base in reversed(kind.__mro__[:-1]):
         _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
@@ -82,7 +82,7 @@ def _one_line(value: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the schema, or compares it; returns the exit status."""
+    """Writes or compares the schema; returns the exit status."""
     return generated.run(arguments, name="development.schema", description=__doc__, path=SCHEMA, fresh=lambda _: text())
 
 

@@ -1,10 +1,10 @@
 """`scripts/test`: all tests; `scripts/test unit`: the fast part, within a minute.
 
-Both use all cores. Options of pytest may follow `unit`. Anything else is handed to pytest, which runs it in one
-process: `scripts/test tests/unit/function -k poison`. With CI set, pytest lists the slowest tests.
+Both use all cores. pytest's options may follow `unit`. Other arguments go to pytest, which then runs in one process:
+`scripts/test tests/unit/function -k poison`. If CI is set, pytest lists the slowest tests.
 
-Tests on the real control plane build it once if it is not found (6 to 8 minutes, needs Go); where it can be neither
-found nor built they are skipped and one line says so, except with CI set: then they fail.
+Tests on the real control plane build it once if it is missing (6 to 8 minutes, needs Go). If they can neither find nor
+build it, they are skipped with one line of explanation; if CI is set, they fail.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WHOLE: Final = ("-n", str((os.cpu_count() or 1) + 1))
-"""A worker more than there are cores: many tests wait for processes."""
+"""One worker more than cores, because many tests wait for processes."""
 UNIT: Final = (
     "-n",
     "logical",
@@ -24,12 +24,12 @@ UNIT: Final = (
     "tests/unit",
     "tests/sandbox/kms",
 )
-"""What needs no control plane, no Terraform, and no build."""
+"""The tests that need no control plane, no Terraform and no build."""
 SLOWEST: Final = "--durations=40"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replaces itself by pytest."""
+    """Replaces this process with pytest."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["-h"], ["--help"]):
         print(__doc__)
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given[:1] = UNIT
     if os.environ.get("CI"):
         given.insert(0, SLOWEST)
-    # Tests start some hundred processes: without bytecode, each would compile the project again.
+    # Tests start hundreds of processes; without bytecode files, each would compile the project again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *given])  # noqa: S606 - no shell is wanted

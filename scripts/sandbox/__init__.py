@@ -1,1 +1,1 @@
-"""A whole deployment on one machine: every part that the signer talks to, as a working double of it."""
+"""A whole deployment on one machine, with a working double of every service that the signer calls."""

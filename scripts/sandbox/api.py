@@ -1,4 +1,4 @@
-"""A small client for an API server, the double or the real one: JSON in and out, nothing generated."""
+"""A small JSON client for an API server, for the double and the real one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ApiError(Exception):
 
     Attributes:
         status: the HTTP status.
-        body: the Status object, or the text where the answer was no JSON object.
+        body: the Status object, or the text if the answer is not a JSON object.
     """
 
     def __init__(self, status: int, body: Json | str) -> None:
@@ -47,12 +47,12 @@ class ApiError(Exception):
 
     @property
     def reason(self) -> str:
-        """The Status object's reason, or an empty string."""
+        """Returns the Status object's reason, or an empty string."""
         return "" if isinstance(self.body, str) else str(self.body.get("reason", ""))
 
     @property
     def message(self) -> str:
-        """The Status object's message, or the whole text."""
+        """Returns the Status object's message, or the whole text."""
         return self.body if isinstance(self.body, str) else str(self.body.get("message", ""))
 
 
@@ -76,7 +76,7 @@ class Watch:
         return next(self._events)
 
     def close(self) -> None:
-        """End the request; its connection is not used again."""
+        """Ends the request, and closes its connection."""
         self._response.close()
         self._response.release_conn()
 
@@ -112,7 +112,7 @@ class Api:
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str) -> Api:
-        """Connect as the user of a kubeconfig's current context.
+        """Returns a client for the user of a kubeconfig's current context.
 
         Raises:
             ValueError: the document has no usable current context; see `kubeconfig.read`.
@@ -124,7 +124,7 @@ class Api:
         return cls(server=found.server, pool=pool, anonymous_pool=anonymous_pool, token=found.token)
 
     def with_token(self, token: str) -> Api:
-        """The same API server as the bearer of a token sees it: no client certificate, shared connections."""
+        """Returns a client that uses a token instead of the client certificate, and shares the connections."""
         return Api(server=self.server, pool=self._anonymous_pool, anonymous_pool=self._anonymous_pool, token=token)
 
     def __enter__(self) -> Self:
@@ -134,49 +134,49 @@ class Api:
         self.close()
 
     def close(self) -> None:
-        """Close the idle connections, those of `with_token` included."""
+        """Closes the idle connections, also of clients from `with_token`."""
         self._pool.close()
         self._anonymous_pool.close()
 
     def get(self, path: str, **query: Query) -> Json:
-        """Read an object or a list."""
+        """Reads an object or a list."""
         return self._json("GET", path, query=query)
 
     def get_text(self, path: str, **query: Query) -> str:
-        """Read what is no JSON object, as ``/healthz``."""
+        """Reads a path whose answer is not JSON, such as ``/healthz``."""
         return self._request("GET", path, query=query).decode()
 
     def post(self, path: str, body: Mapping[str, Any] | bytes | None = None, **query: Query) -> Json:
-        """Create an object; bytes are sent as they are."""
+        """Creates an object; sends bytes unchanged."""
         return self._json("POST", path, query=query, body=body)
 
     def post_protobuf(self, path: str, body: bytes) -> Json:
-        """Create an object whose bytes are `sandbox.protobuf`'s; the answer is JSON all the same."""
+        """Creates an object from bytes of `sandbox.protobuf`; the answer is JSON."""
         return self._json("POST", path, query={}, body=body, media_type=protobuf.MEDIA_TYPE)
 
     def get_protobuf(self, path: str) -> bytes:
-        """Read an object as it is stored: text that is no UTF-8 among it, which JSON shows as U+FFFD."""
+        """Reads an object as protobuf: unlike JSON, it keeps text that is not UTF-8."""
         return self._request("GET", path, query={}, accept=protobuf.MEDIA_TYPE)
 
     def put(self, path: str, body: Mapping[str, Any] | None = None, **query: Query) -> Json:
-        """Replace an object, or the part of it that a subresource covers."""
+        """Replaces an object, or the part of it that a subresource covers."""
         return self._json("PUT", path, query=query, body=body)
 
     def patch(self, path: str, body: Mapping[str, Any] | list[Any], subtype: str = "merge", **query: Query) -> Json:
-        """Patch an object; `subtype` is ``merge``, ``strategic-merge`` or ``json``."""
+        """Patches an object; `subtype` is ``merge``, ``strategic-merge`` or ``json``."""
         media_type = f"application/{subtype}-patch+json"
         return self._json("PATCH", path, query=query, body=body, media_type=media_type)
 
     def delete(self, path: str, body: Mapping[str, Any] | None = None, **query: Query) -> Json:
-        """Delete an object; the body may be a DeleteOptions."""
+        """Deletes an object; the body may be a DeleteOptions."""
         return self._json("DELETE", path, query=query, body=body)
 
     def watch(self, path: str, *, read_seconds: float = 75.0, **query: Query) -> Watch:
-        """Watch a collection; returns when the API server has accepted the request.
+        """Watches a collection; returns when the API server has accepted the request.
 
         Args:
             path: the collection.
-            read_seconds: how long nothing may come before the iteration ends with a timeout.
+            read_seconds: the longest silence before the iteration ends with a timeout.
             query: resourceVersion, fieldSelector, allowWatchBookmarks, timeoutSeconds, ...
         """
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
@@ -246,12 +246,12 @@ class Api:
 
 
 def quoted(name: str) -> str:
-    """A name as one path segment."""
+    """Quotes a name as one path segment."""
     return urllib.parse.quote(name, safe="")
 
 
 def csr_path(name: str, subresource: str = "") -> str:
-    """The path of a CertificateSigningRequest, or of its ``approval`` or ``status``."""
+    """Returns the path of a CertificateSigningRequest, or of its ``approval`` or ``status``."""
     return f"{CSRS}/{quoted(name)}" + (f"/{subresource}" if subresource else "")
 
 
@@ -265,7 +265,7 @@ def _parsed(content: bytes) -> Json | str:
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
-        # managedFields are shown as a client wrote them, bytes that are no UTF-8 among them.
+        # managedFields come back as the client wrote them, including bytes that are not UTF-8.
         return json.loads(content.decode(errors="replace"))
     except RecursionError:
         return json.loads(managed_fields.without_fields(content.decode(errors="replace")))
@@ -274,7 +274,7 @@ def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
 def _tls(authority: bytes | None, key_pair: KeyPair | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=authority.decode() if authority else None)
     if key_pair is not None:
-        # The ssl module reads certificate and key from a file only; it is gone when this returns.
+        # The ssl module reads certificate and key only from a file; this function deletes the file.
         with tempfile.NamedTemporaryFile() as file:
             file.write(key_pair.certificate_pem + b"\n" + key_pair.key_pem)
             file.flush()

@@ -1,4 +1,4 @@
-"""The issuing CA of a deployment, made with the command line that an operator uses."""
+"""Makes the issuing CA of a deployment with the operator's command line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CONNECT_SECONDS = 5.0
 
 
 class AuthorityError(Exception):
-    """The CA could not be made; the message says what KMS or signerctl said."""
+    """The CA could not be made; the message has the error of KMS or signerctl."""
 
 
 def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str, release: str, log: Path) -> Signer:
-    """Make a key in KMS and a root certificate for it.
+    """Makes a key in KMS and a root certificate for it.
 
     Args:
         kms: HOST:PORT of a KMS on the loopback address, plaintext.
@@ -61,7 +61,7 @@ def _create_key(kms: str, algorithm: str) -> str:
             raise AuthorityError(f"no KMS answers at {kms!r}") from None
     try:
         with connect(kms) as client:
-            # A key of its own for each run: another KMS than the double may remember earlier ones.
+            # Each run makes its own key, because another KMS than the double keeps the keys of earlier runs.
             return create_signing_key(client, algorithm, key=f"calico-ca-{time.time_ns()}")
     except (GoogleAPIError, TimeoutError) as error:
         raise AuthorityError(f"the KMS at {kms!r} made no key: {error}") from error

@@ -1,4 +1,4 @@
-"""`scripts/bench`: figures, each with what it is compared with in the same run.
+"""`scripts/bench`: measurements, each with its baseline from the same run.
 
 `drain N`: certificates per second while N CSRs wait, beside the same API server's floor, and with `--against REF`
 beside another revision. `waiting N`: resident memory
@@ -6,7 +6,7 @@ of an exporter that starts while N CSRs wait and no function answers. `latency N
 `poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods. `cold`: the function's start,
 beside that of a hello-world. `burst N`: the waits of N pods that ask at once.
 
-Absolute numbers drift between machines and with what else runs there: compare the ratio.
+Absolute numbers depend on the machine and its load: compare the ratio.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def _plane(settings: Settings) -> Literal["the API double", "kube-apiserver"]:
 def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 20_000:  # noqa: PLR2004 - a bench on one machine
-        raise argparse.ArgumentTypeError(f"got {number}, allowed are 1 to 20000")
+        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to 20000")
     return number
 
 

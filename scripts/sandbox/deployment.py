@@ -1,7 +1,7 @@
 """A whole deployment on one machine: control plane, KMS, Google's services, CA, function and exporter.
 
 Function and exporter are the real programs, started as they are deployed: the function under functions-framework and
-gunicorn, the exporter as a process with an identity of its own. Each part's log is a file in the deployment's folder.
+gunicorn, the exporter as a process with its own identity. Each part writes its log into the deployment's folder.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ __all__ = ["Deployment", "Link", "Settings", "UserProfile"]
 
 _SECONDS = 30.0
 _OK = 200
-_TOKEN_SECONDS = 24 * 3600  # the longest that STS takes, and a day for --serve
+_TOKEN_SECONDS = 24 * 3600  # the longest lifetime that STS accepts; a day, for --serve
 
 
 class Deployment:
-    """Everything that runs; start it, or use it as a context manager.
+    """All parts of the deployment; start it, or use it as a context manager.
 
     Attributes:
         plane: The control plane.
-        api: The API server as an administrator sees it.
-        world: What makes objects in it, and removes them from a cluster that is not ours.
+        api: An administrator's client.
+        world: Creates objects, and removes them from a cluster that is not ours.
         kms: HOST:PORT of the KMS.
         kms_pid: Its process; None where the KMS is not a double of ours.
         signer: What is configured for Calico's pods.
@@ -65,7 +65,7 @@ class Deployment:
     signers: tuple[Signer, ...]
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is started yet."""
+        """Prepares a deployment, without starting a part."""
         self.settings = settings
         self.directory = settings.directory
         self.function = FunctionRuntime(
@@ -88,7 +88,7 @@ class Deployment:
         self._started = False
 
     def start(self) -> Self:
-        """Start everything; harmless when called again. What was started is stopped where that fails.
+        """Starts all parts; does nothing when called again. If a part fails, stops the started parts.
 
         Raises:
             AuthorityError: The CA could not be made.
@@ -129,7 +129,7 @@ class Deployment:
         return self
 
     def stop(self) -> None:
-        """Stop everything, the youngest first; harmless when called again. Files stay."""
+        """Stops all parts in reverse order; does nothing when called again. Files stay."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -140,30 +140,30 @@ class Deployment:
 
     @property
     def certificate_authority(self) -> Path:
-        """PEM file with the CA's certificate, which is the trust bundle too."""
+        """Returns the PEM file of the CA's certificate, which is also the trust bundle."""
         return self.directory / "ca.pem"
 
     def log(self, part: str) -> Path:
-        """The log of `function`, `exporter` (further replicas: `exporter-1`), `google`, `kms` or `signerctl`."""
+        """Returns the log of `function`, `exporter` (other replicas: `exporter-1`), `google`, `kms` or `signerctl`."""
         return self.directory / f"{part}.log"
 
     def start_exporter(self) -> None:
-        """Start all replicas of the exporter, also again after they were killed, and wait until they run.
+        """Starts or restarts all replicas of the exporter, and waits until they run.
 
         Raises:
-            PartError: One does not.
+            PartError: A replica does not run.
         """
         for exporter in self.exporters:
             exporter.start()
 
     def kill_exporter(self) -> None:
-        """End all replicas of the exporter at once, as a crash does."""
+        """Kills all replicas of the exporter, as a crash does."""
         for exporter in self.exporters:
             exporter.kill()
 
     @property
     def exporter_pid(self) -> int | None:
-        """The first replica's process id; None before its first start."""
+        """Returns the first replica's process id; None before its first start."""
         return self.exporters[0].pid
 
     def _start_control_plane(self) -> None:
@@ -220,7 +220,7 @@ class Deployment:
         )
 
     def _further_signers(self) -> list[Signer]:
-        """One for each of the users' profiles, which are copied beside the function's document."""
+        """Returns one signer per user profile, and copies the profiles next to the function's document."""
         for profile in self.settings.profiles.values():
             shutil.copy(profile.file, self.directory)
         return [
@@ -293,7 +293,7 @@ class Deployment:
         )
 
     def _through(self, link: Link, address: str) -> str:
-        """The address (a URL or HOST:PORT) of the proxy in front of `address` where the settings ask for one."""
+        """Returns the address of the proxy in front of `address` (a URL or HOST:PORT), if the settings have one."""
         if link not in self.settings.proxies:
             return address
         scheme, slashes, endpoint = address.rpartition("://")
@@ -308,7 +308,7 @@ class Deployment:
         return part.ready
 
     def _token_keys(self) -> list[str]:
-        """The keys that sign the cluster's tokens, where its API server publishes them (the double does not)."""
+        """Returns the keys that sign the cluster's tokens, if its API server publishes them (the double does not)."""
         headers = {"Authorization": f"Bearer {self._exporter_token('api-server').read_text()}"}
         with urllib3.PoolManager(ca_certs=str(self.plane.certificate_authority), retries=False) as pool:
             keys, settings = (

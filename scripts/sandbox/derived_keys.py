@@ -1,7 +1,7 @@
-"""Private keys that follow from numbers: the same in every run, made in no time, and no secret of anybody's.
+"""Private keys that follow from numbers: the same in every run, fast to make, and not secret.
 
-For where a key's kind matters and its secrecy does not. An RSA key of 8192 bits takes seconds to find; here only how
-far its primes lie from where the search began is kept, so that everybody can make them, and check that they are prime.
+Use them if a key's kind matters and its secrecy does not. Finding an RSA key of 8192 bits takes seconds. This module
+stores only the distance of each prime from the start of its search, so that any reader can verify the primes.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ DISTANCES: Final[Mapping[int, Mapping[int, int]]] = {
     4096: {1: 1591, 2: 3531},
     8192: {0: 9648},
 }
-"""By size in bits and number, how far a prime is from `start`: `gmpy2.next_prime(start(B, N)) - start(B, N)`."""
+"""The distance of a prime from `start`, by size in bits and number: `gmpy2.next_prime(start(B, N)) - start(B, N)`."""
 _FIRST_OF_OTHERS: Final = 10
 
 _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
@@ -40,7 +40,7 @@ _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
 
 
 def start(bits: int, number: int) -> int:
-    """Where the search for a prime began: follows from the number; the two highest bits are set."""
+    """Returns the start of the search for a prime; it follows from the number, and its two highest bits are set."""
     stream = hashlib.shake_256(f"prime {number} of {bits} bits".encode()).digest(bits // 8)
     return int.from_bytes(stream, "big") | (3 << (bits - 2))
 
@@ -87,6 +87,6 @@ def ec_key(curve: str = "P-256", number: int = 1234567) -> ec.EllipticCurvePriva
 
 
 def key(kind: str) -> PrivateKey:
-    """The key of a kind: `RSA-2048`, `P-256` and so on."""
+    """Returns the key of a kind, such as `RSA-2048` or `P-256`."""
     family, _, size = kind.partition("-")
     return rsa_key(int(size)) if family == "RSA" else ec_key(kind)

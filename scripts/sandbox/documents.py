@@ -18,11 +18,11 @@ class Signer:
     """One signer of a deployment.
 
     Attributes:
-        signer_name: Whose CSRs it issues.
-        release: Of the profile's software, which is Calico; None for a profile that knows no releases.
+        signer_name: The signerName of its CSRs.
+        release: Release of the profile's software; None for a profile without releases.
         key_version: Full name of the KMS key version.
         certificate_authority: PEM file of the CA's certificate.
-        protection_level: The least that the key must have.
+        protection_level: The lowest allowed protection level.
         profile: Name of a shipped profile, or of a file in the deployment's folder.
     """
 
@@ -42,14 +42,14 @@ def function_document(
     invokers: tuple[str, ...] = (),
     address_ranges: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The function's document.
+    """Returns the function's document.
 
     Args:
         signers: All signers.
         access: Where the API server is, and as whom the function asks it.
         kms: HOST:PORT of a KMS on the loopback address, plaintext.
-        invokers: Who may send events; empty for anybody who reaches the function.
-        address_ranges: Networks of the cluster's pods and nodes; empty for any.
+        invokers: Emails of the callers that may send events; empty for all callers.
+        address_ranges: Networks of the cluster's pods and nodes; empty for all addresses.
     """
     cluster = {
         "source": SOURCE,
@@ -89,16 +89,16 @@ def exporter_document(
     replicas: int = 1,
     takeover_seconds: int = 15,
 ) -> dict[str, Any]:
-    """The exporter's document.
+    """Returns the exporter's document.
 
     Args:
         signers: All signers.
-        url: Where events go.
-        audience: What its ID token must name.
-        identity: Its `identity`.
-        api_server: Its `api_server`.
-        replicas: How many exporters read this document.
-        takeover_seconds: How long each waits for the one before it.
+        url: The URL for events.
+        audience: The audience of its ID token.
+        identity: The document's `identity`.
+        api_server: The document's `api_server`.
+        replicas: Number of exporters with this document.
+        takeover_seconds: How long a replica waits for the previous one.
     """
     return {
         "source": SOURCE,

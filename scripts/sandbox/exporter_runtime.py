@@ -1,4 +1,4 @@
-"""The exporter as it is deployed: a process of its own for each replica, and what its pages say."""
+"""Runs the exporter as it is deployed, one process per replica, and reads its pages."""
 
 import contextlib
 import re
@@ -27,26 +27,26 @@ def _image_variables() -> dict[str, str]:
 
 
 class PageError(Exception):
-    """A page of the exporter cannot be had."""
+    """A page of the exporter is unavailable."""
 
 
 class Samples:
-    """What /metrics said at one moment."""
+    """The samples of /metrics at one time."""
 
     def __init__(self, text: str) -> None:
-        """Read the text format of Prometheus."""
+        """Parses the text format of Prometheus."""
         families = list(text_string_to_metric_families(text))
         self._samples = [sample for family in families for sample in family.samples]
-        # A counter with labels that has not counted yet has no sample, but has its name.
+        # A counter with labels has no sample before its first count, but its name is listed.
         self._names = {f"{family.name}_total" for family in families} | {sample.name for sample in self._samples}
         self._names |= {family.name for family in families}
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels; 0 where nothing was counted yet.
+        """Returns the sum of a metric's samples with these labels; 0 if there is no sample.
 
         Args:
-            name: Without the prefix that all of the exporter's metrics have.
-            labels: Further labels may have any value.
+            name: The metric's name without the exporter's prefix.
+            labels: Labels that must match; other labels may have any value.
 
         Raises:
             KeyError: There is no such metric.
@@ -67,13 +67,13 @@ class ExporterRuntime:
     """
 
     def __init__(self, configuration: Path, log: Path, *, ordinal: int = 0, program: Sequence[str] = PROGRAM) -> None:
-        """Nothing is started yet.
+        """Prepares a replica, without starting it.
 
         Args:
-            configuration: The configuration document, which is read at every start.
-            log: Where its lines go.
-            ordinal: Its number in the StatefulSet.
-            program: What Python is to run.
+            configuration: The configuration document; the exporter reads it at every start.
+            log: The file for its log.
+            ordinal: Its ordinal in the StatefulSet.
+            program: The Python module to run.
         """
         self._configuration = configuration
         self._log = log
@@ -83,10 +83,10 @@ class ExporterRuntime:
         self._part: Part | None = None
 
     def start(self) -> None:
-        """Start it, and wait until its threads run.
+        """Starts the exporter, and waits until its threads run.
 
         Raises:
-            PartError: It does not.
+            PartError: It did not start.
         """
         self._part = Part.start_program(
             [sys.executable, *self._program],
@@ -101,23 +101,23 @@ class ExporterRuntime:
         )
 
     def stop(self) -> None:
-        """Stop it as Kubernetes does; harmless when it does not run."""
+        """Stops the exporter as Kubernetes does; does nothing if it does not run."""
         if self._part is not None:
             self._part.stop()
 
     def kill(self) -> None:
-        """End it at once, as a crash does; harmless when it does not run."""
+        """Kills the exporter, as a crash does; does nothing if it does not run."""
         if self._part is not None:
             self._part.kill()
 
     @property
     def pid(self) -> int | None:
-        """The process id; None before the first start."""
+        """Returns the process id; None before the first start."""
         return None if self._part is None else self._part.pid
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """The process does nothing meanwhile, and knows nothing of it (SIGSTOP)."""
+        """Freezes the process with SIGSTOP for the duration of the block; it does not notice."""
         if self._part is None:
             raise PageError("the exporter was not started")
         self._part.signal(signal.SIGSTOP)
@@ -127,10 +127,10 @@ class ExporterRuntime:
             self._part.signal(signal.SIGCONT)
 
     def page(self, path: str) -> tuple[int, str]:
-        """Status and body of one of its pages: /livez, /readyz, /metrics.
+        """Returns status and body of one of its pages: /livez, /readyz, /metrics.
 
         Raises:
-            PageError: No answer came.
+            PageError: There was no answer.
         """
         if self._part is None:
             raise PageError("the exporter was not started")
@@ -142,10 +142,10 @@ class ExporterRuntime:
         return answer.status, answer.data.decode()
 
     def metrics(self) -> Samples:
-        """What it counted since its start.
+        """Returns its metrics.
 
         Raises:
-            PageError: It does not say.
+            PageError: The page is unavailable.
         """
         status, text = self.page("/metrics")
         if status != _OK:

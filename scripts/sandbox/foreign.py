@@ -1,4 +1,4 @@
-"""A cluster that is not ours, reached by somebody's kubeconfig: what is made there is named, and removed again."""
+"""An existing cluster that a kubeconfig names: the sandbox labels its objects there, and removes them afterwards."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ TOKEN_SECONDS = 24 * 3600
 
 
 class OccupiedError(Exception):
-    """The cluster runs Calico already: the demo would put its pods beside those of the operator."""
+    """The cluster runs Calico already, so the demo's pods would mix with the operator's."""
 
 
 class ForeignCluster:
-    """Looks like a control plane that was started here (sandbox.control_plane.ControlPlane), but is left running.
+    """An existing cluster with the interface of `sandbox.control_plane.ControlPlane`; `stop` leaves it running.
 
     Attributes:
         server: URL of the API server.
         certificate_authority: PEM file with its CA.
-        kubeconfig: The file that was given.
+        kubeconfig: The given file.
     """
 
     def __init__(self, path: Path, directory: Path) -> None:
-        """Read the kubeconfig and write its CA to `directory`.
+        """Reads the kubeconfig, and writes its CA to `directory`.
 
         Raises:
             ValueError: It has no usable current context, or names no CA.
@@ -48,10 +48,10 @@ class ForeignCluster:
         self._directory = directory
 
     def refuse_if_occupied(self, api: Api) -> None:
-        """Look for Calico's own pods.
+        """Checks that the cluster has no Calico pods.
 
         Raises:
-            OccupiedError: There are some.
+            OccupiedError: The cluster has Calico pods.
         """
         pods = api.get(f"{NAMESPACES}/{CALICO_SYSTEM}/pods")["items"]
         foreign = [

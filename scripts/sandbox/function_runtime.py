@@ -1,4 +1,4 @@
-"""The function as it is deployed: functions-framework under gunicorn, in a process of its own."""
+"""Runs the function as it is deployed: functions-framework under gunicorn, in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = "127.0.0.1"
 _OWN_PORTS = (16_000, 32_000)
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_CONFIGURED = 400  # what a function that has read its configuration says to a request that is no event
+_CONFIGURED = 400  # the answer of a configured function to a request that is no event
 _TAIL = 2000
 
 
@@ -60,10 +60,10 @@ class FunctionRuntime:
         self.url = f"http://{_LOOPBACK}:{self._port}"
 
     def start(self) -> None:
-        """Start it, and wait until it has read its configuration.
+        """Starts the function, and waits until it has read its configuration.
 
         Raises:
-            FunctionError: It has not within a minute, it finds its configuration wrong, or it ended.
+            FunctionError: It was not ready within a minute, its configuration is wrong, or it ended.
         """
         source = self.root / "function" / "main.py"
         framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)]
@@ -85,18 +85,18 @@ class FunctionRuntime:
             raise
 
     def stop(self) -> None:
-        """Stop it as a platform does that scales down; harmless when it does not run."""
+        """Stops the function as a platform does when scaling down; does nothing if it does not run."""
         if self._part is not None:
             self._part.stop()
 
     def kill(self) -> None:
-        """End it at once, as a crash does; harmless when it does not run."""
+        """Kills the function, as a crash does; does nothing if it does not run."""
         if self._part is not None:
             self._part.kill()
 
     @property
     def pid(self) -> int | None:
-        """The process id of gunicorn's arbiter, the parent of its workers; None before the first start."""
+        """Returns the process id of gunicorn's arbiter, the parent of its workers; None before the first start."""
         return None if self._part is None else self._part.pid
 
     def _wait(self) -> None:
@@ -119,6 +119,6 @@ def first_on_path(folder: Path) -> dict[str, str]:
 def free_port() -> int:
     """Returns a port outside the kernel's own range, so that no other program gets it while the function is down."""
     while True:
-        port = random.randint(*_OWN_PORTS)  # noqa: S311 - no secret
+        port = random.randint(*_OWN_PORTS)  # noqa: S311 - not secret
         with contextlib.suppress(OSError), socket.create_server((_LOOPBACK, port)):
             return port

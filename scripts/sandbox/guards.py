@@ -1,4 +1,4 @@
-"""The guards, as an operator makes them with signerctl from the function's document, put into an API server."""
+"""Creates the guards in an API server as an operator does: with signerctl, from the function's document."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _COLLECTIONS = {
     "ValidatingAdmissionPolicy": f"{_API}/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": f"{_API}/validatingadmissionpolicybindings",
 }
-# Rule a: the last that is put in, and what shows that all are in force.
+# Rule a comes last, so that it shows when all rules are enforced.
 _LAST = "kms-csr-signer-create"
 
 
 class GuardsError(Exception):
-    """There are no guards: signerctl made none, or the API server does not act on them."""
+    """signerctl failed, or the API server does not enforce the guards."""
 
 
 def put_in(world: World, configuration: Path, *, cluster: str, function: str, signer_name: str) -> None:
-    """Make the policies and return when they are in force.
+    """Creates the policies, and returns when the API server enforces them.
 
     Args:
-        world: Where, and what will remove them.
+        world: The cluster; `World.remove` deletes the guards.
         configuration: The function's document.
         cluster: The cluster's key in it.
-        function: As whom the API server sees the function.
+        function: The function's username at the API server.
         signer_name: One of the document's signerNames.
 
     Raises:
-        GuardsError: It did not work.
+        GuardsError: The guards are not enforced.
     """
     options = ("--configuration", str(configuration), "--cluster", cluster, "--function-user", function)
     done = subprocess.run(
@@ -59,7 +59,7 @@ def put_in(world: World, configuration: Path, *, cluster: str, function: str, si
     if done.returncode:
         raise GuardsError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
     documents = list(yaml.safe_load_all(done.stdout))
-    # The API server takes objects of a kind up in their order.
+    # The API server processes objects of a kind in order.
     for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == _LAST)):
         content = {"spec": document["spec"]}
         world.ensure(_COLLECTIONS[document["kind"]], document["kind"], content, document["metadata"]["name"])
@@ -67,7 +67,7 @@ def put_in(world: World, configuration: Path, *, cluster: str, function: str, si
 
 
 def _wait(admin: Api, signer_name: str) -> None:
-    """Until an administrator, who is no pod, may not file a CSR; nothing of it is kept."""
+    """Waits until the API server refuses an administrator's CSR, in dry runs."""
     end = time.monotonic() + _SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Kubeconfig documents, read and written: the address of an API server and who asks it."""
+"""Reads and writes kubeconfig documents: the address of an API server, and the client's credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What a kubeconfig's current context says; absent parts are None."""
+    """The current context of a kubeconfig; absent parts are None."""
 
     server: str
     certificate_authority_pem: bytes | None
@@ -26,10 +26,10 @@ class Connection:
 
 
 def read(path: Path) -> Connection:
-    """Read the current context.
+    """Reads the current context.
 
-    Certificates, keys and tokens are taken from the document or from the files that it names (relative to its
-    own folder); plug-ins and passwords are not supported.
+    Certificates, keys and tokens come from the document or from the files that it names (relative to its own folder).
+    It supports neither plug-ins nor passwords.
 
     Raises:
         ValueError: the document has no usable current context.
@@ -48,7 +48,7 @@ def read(path: Path) -> Connection:
 
 
 def render(*, server: str, certificate_authority_pem: bytes, user: str, key_pair: KeyPair) -> str:
-    """A kubeconfig document (JSON, which is YAML) for a client certificate, everything inside it."""
+    """Returns a self-contained kubeconfig document (JSON, which is YAML) for a client certificate."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -77,12 +77,12 @@ def render(*, server: str, certificate_authority_pem: bytes, user: str, key_pair
 
 
 def redirect(path: Path, server: str, target: Path) -> Path:
-    """Write a kubeconfig in which every cluster has another server, and return where it is.
+    """Writes a kubeconfig with another server for every cluster, and returns its path.
 
     Args:
-        path: The original; what it names relative to its own folder must be inside it instead.
-        server: URL, such as that of a proxy.
-        target: The new one; readable for its owner only.
+        path: The original, which must not name files relative to its own folder.
+        server: The new server's URL, for example of a proxy.
+        target: The new file, readable only for its owner.
     """
     document = yaml.safe_load(path.read_text())
     for entry in document["clusters"]:

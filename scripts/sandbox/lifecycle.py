@@ -1,4 +1,4 @@
-"""What every part does between its start and its end: say that it is ready, and wait to be stopped."""
+"""The life of every part: it reports that it is ready, and waits for a signal to stop."""
 
 import json
 import os
@@ -8,9 +8,9 @@ from typing import Any, Self
 
 
 class StopSignals:
-    """Catches SIGTERM and SIGINT from its start on; main thread only.
+    """Catches SIGTERM and SIGINT after its creation; main thread only.
 
-    A byte in a pipe instead of an event: whichever thread the signal interrupts, the main thread's read returns.
+    It uses a pipe instead of an event: the main thread's read returns, whichever thread the signal interrupts.
     """
 
     def __enter__(self) -> Self:
@@ -28,14 +28,14 @@ class StopSignals:
         os.close(self._writer)
 
     def wait(self) -> None:
-        """Return when one of the signals has come, also where it came before."""
+        """Waits until one of the signals has arrived."""
         os.read(self._reader, 1)
 
 
 def say_ready(ready: dict[str, Any]) -> None:
-    """Print the part's one line to stdout."""
+    """Prints the part's ready line to stdout."""
     print(json.dumps(ready), flush=True)
 
 
 def _ignore(_: int, __: FrameType | None) -> None:
-    """Take the place of the default, which would end the process at once."""
+    """Replaces the default handler, which would end the process at once."""

@@ -1,6 +1,6 @@
-"""`metadata.managedFields` of objects whose owners nested them deeper than Python reads JSON.
+"""Handles `metadata.managedFields` that are nested deeper than Python's JSON parser allows.
 
-kube-apiserver 1.37 takes up to 9,995 levels of keys from whoever may create an object.
+kube-apiserver 1.37 accepts up to 9,995 levels of keys from any client that may create an object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEEPEST: Final = 9_995
-"""Levels of keys that the API server takes: it reads 10,000 of JSON, and five are around them."""
+"""The API server's limit for levels of keys: it reads 10,000 levels of JSON, and five of them enclose the fields."""
 
 _FIELDS: Final = re.compile(r'"fieldsV1"\s*:\s*(?=\{)')
 _BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|([{}])')
@@ -30,7 +30,7 @@ def without_fields(document: str) -> str:
 
 
 def nested(document: Mapping[str, Any], levels: int, key: str = "f:a") -> bytes:
-    """Returns an object with managedFields of this depth, with one key on every level."""
+    """Returns a hostile object whose managedFields have that many levels, with one key per level."""
     entry = {
         "manager": "nesting",
         "operation": "Update",
@@ -44,7 +44,7 @@ def nested(document: Mapping[str, Any], levels: int, key: str = "f:a") -> bytes:
 
 
 def _end(document: str, start: int) -> int:
-    """Returns where the object ends that starts here."""
+    """Returns the end of the object that starts at `start`."""
     depth = 0
     for found in _BRACKET.finditer(document, start):
         depth += {"{": 1, "}": -1}.get(found[1], 0)

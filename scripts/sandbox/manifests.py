@@ -1,8 +1,8 @@
-"""The project's own manifests, infra/cluster, put into an API server as an operator would, without kubectl.
+"""Applies the project's manifests, infra/cluster, to an API server without kubectl.
 
-Only what decides who may do what: namespace, accounts, roles and bindings. The exporter's workload is left out, as it
-runs as a process here. So whatever the sandbox's function and exporter do, these manifests allow it, with the
-signerNames and namespaces that an operator's overlay puts in.
+It applies namespace, accounts, roles and bindings, with the signerNames and namespaces of an operator's overlay. It
+leaves out the exporter's workload, which runs as a process. So the sandbox's function and exporter have exactly the
+manifests' rights.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def apply(
     nodes: bool = False,
     function: Mapping[str, str] | None = None,
 ) -> None:
-    """Put them in; all namespaces must be there.
+    """Applies the manifests; all namespaces must exist.
 
     Args:
-        world: Where, and what will remove them.
-        signer_names: For whom the function may approve and sign.
-        namespaces: Where it may read pods and report on them, beside Calico's.
-        nodes: Whether it may read nodes.
-        function: The RBAC subject that the function is known as; by default the user that the manifests name.
+        world: The cluster; `World.remove` deletes the objects.
+        signer_names: The function's signerNames.
+        namespaces: Namespaces, in addition to Calico's, in which it may read pods and write Events.
+        nodes: Whether the function may read nodes.
+        function: The function's RBAC subject; by default, the manifests' user.
     """
     for document in _documents(namespaces, nodes=nodes):
         metadata = document["metadata"]

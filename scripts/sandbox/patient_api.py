@@ -1,4 +1,4 @@
-"""An API client that outlives a control plane's restart: what a pod achieves that starts its init container again."""
+"""An API client that survives a control plane's restart, like a pod whose init container restarts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NOT_FOUND, _TOO_MANY, _OWN_FAULT = 404, 429, 500
 
 
 class PatientApi(Api):
-    """Repeats whatever got no answer, or one that says that it is too early; everything else is as it is."""
+    """Repeats a request that gets no answer, or an answer of a server that is not ready yet."""
 
     def with_token(self, token: str) -> PatientApi:
-        """The same for the bearer of a token."""
+        """Returns a patient client that uses a token."""
         return PatientApi(
             server=self.server, pool=self._anonymous_pool, anonymous_pool=self._anonymous_pool, token=token
         )
 
     def delete(self, path: str, body: Mapping[str, Any] | None = None, **query: str | int | bool) -> dict[str, Any]:
-        """Delete an object; the answer is empty where it is gone, perhaps by an attempt whose answer was lost."""
+        """Deletes an object; the answer is empty if it is gone, perhaps by an attempt whose answer was lost."""
         try:
             return super().delete(path, body, **query)
         except ApiError as error:
@@ -41,7 +41,7 @@ class PatientApi(Api):
             try:
                 return super()._request(method, path, **request)
             except ApiError as error:
-                # A token that the API server cannot check yet is 401.
+                # The API server answers 401 while it cannot check a token yet.
                 if error.status not in {401, 403, _TOO_MANY} and error.status < _OWN_FAULT:
                     raise
                 failure: Exception = error

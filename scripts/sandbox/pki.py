@@ -1,4 +1,4 @@
-"""Certificate authorities and key pairs that live as long as the sandbox does."""
+"""Certificate authorities and key pairs for the sandbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyPair:
     key_pem: bytes
 
     def write(self, directory: Path, name: str) -> tuple[Path, Path]:
-        """Write ``NAME.pem`` and ``NAME.key`` (mode 0600) and return their paths."""
+        """Writes ``NAME.pem`` and ``NAME.key`` (mode 0600) and returns their paths."""
         certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
         certificate.write_bytes(self.certificate_pem)
         key.touch(mode=0o600)
@@ -45,7 +45,7 @@ class Authority:
 
     @classmethod
     def create(cls, common_name: str) -> Authority:
-        """Make a self-signed CA certificate with a new key."""
+        """Makes a self-signed CA certificate with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = (
@@ -58,7 +58,7 @@ class Authority:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The CA certificate, PEM."""
+        """Returns the CA certificate, PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(
@@ -70,7 +70,7 @@ class Authority:
         addresses: Sequence[str] = (),
         server: bool = False,
     ) -> KeyPair:
-        """Issue a client certificate, or with `server` one that serves and connects, with a new P-256 key."""
+        """Issues a client certificate with a new P-256 key; with `server`, it is also for servers."""
         key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
         attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
@@ -117,7 +117,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATING)
         .not_valid_after(now + LIFETIME)
-        # Python 3.13 verifies strictly and refuses chains without both identifiers.
+        # Python 3.13 verifies strictly, and refuses chains without both key identifiers.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
     )

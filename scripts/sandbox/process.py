@@ -1,4 +1,4 @@
-"""Parts: child processes that say when they are ready, and that never outlive their parent."""
+"""Parts: child processes that report when they are ready, and never outlive their parent."""
 
 import contextlib
 import json
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 _SCRIPTS = Path(__file__).resolve().parents[1]
-_TAIL = 2000  # bytes of a failed part's log that its error repeats
+_TAIL = 2000  # bytes of a failed part's log in its error
 
-# Runs in the child before the program and is replaced by it. It asks Linux to kill the process when its
-# parent ends (PR_SET_PDEATHSIG = 1, SIGKILL = 9; execve keeps it), and looks whether it has ended already.
-# Not a preexec_fn: that would run Python between fork and exec of a process that has gRPC's threads.
-# Elsewhere than on Linux a part ends with its parent only where the parent stops it.
+# Runs in the child before the program, which replaces it. It asks Linux to kill the process when the parent ends
+# (PR_SET_PDEATHSIG = 1, SIGKILL = 9; execve keeps it), and checks whether the parent has ended already. It is not a
+# preexec_fn, because that would run Python between fork and exec in a process with gRPC's threads. On other systems, a
+# part ends with its parent only if the parent stops it.
 _PRELUDE = """
 import os, sys
 parent, program = int(sys.argv[1]), sys.argv[2:]
@@ -31,23 +31,23 @@ if sys.platform == "linux":
 os.execvp(program[0], program)
 """
 
-# Linux means the parent's *thread*: a part that a short-lived thread started would die with that thread.
-# This one lives as long as the process does.
+# For Linux, the parent is a *thread*: a part of a short-lived thread would die with it. This thread lives as long as
+# the process.
 _lasting_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parts")
 
 
 class PartError(Exception):
-    """A part did not start: it ended, was not ready in time, or said something else than a JSON object."""
+    """A part did not start: it ended, was not ready in time, or printed something else than a JSON object."""
 
 
 class Part:
-    """A child process that stops when it is told to, at the end of a `with` block, or when its parent dies.
+    """A child process that ends with `stop`, with its `with` block, or with its parent.
 
-    It leads a process group of its own, so an interrupt in the terminal reaches only the parent, and `kill`
-    ends workers that the program started too.
+    It leads its own process group, so an interrupt in the terminal reaches only the parent, and `kill` also ends the
+    program's workers.
 
     Attributes:
-        ready: The JSON object that the part printed when it was ready; empty where none was asked for.
+        ready: The JSON object of the part's ready line; empty for a program without one.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any]) -> None:
@@ -64,18 +64,18 @@ class Part:
         directory: Path | None = None,
         deadline: float = 30.0,
     ) -> Self:
-        """Start `python -m module arguments...` and wait for its ready line.
+        """Starts `python -m module arguments...` and waits for its ready line.
 
         Args:
             module: A module that prints one JSON object on one line to stdout when it is ready.
             arguments: Its command line.
-            log: Where stderr is appended; without it the part shares the parent's stderr.
-            environment: Variables that are added to the parent's, or replace them.
+            log: The file to append stderr to; None to share the parent's stderr.
+            environment: Variables that extend or replace the parent's.
             directory: The part's working directory.
-            deadline: Seconds within which it must be ready.
+            deadline: Seconds until it must be ready.
 
         Raises:
-            PartError: It was not ready; its log's end is in the message.
+            PartError: It was not ready; the message has the end of its log.
         """
         return cls.start_program(
             [sys.executable, "-m", module, *arguments],
@@ -96,7 +96,7 @@ class Part:
         deadline: float = 30.0,
         says_ready: bool = True,
     ) -> Self:
-        """Start any program; `start` says what the arguments mean.
+        """Starts any program; for the arguments, see `start`.
 
         Args:
             argv: The program and its arguments.
@@ -104,8 +104,8 @@ class Part:
             environment: As in `start`.
             directory: As in `start`.
             deadline: As in `start`.
-            says_ready: False for a program without a ready line: its stdout goes where its stderr goes, and
-                whoever starts it finds out by other means when it is ready.
+            says_ready: False for a program without a ready line: its stdout goes to its stderr's file, and the caller
+                checks by other means when it is ready.
 
         Raises:
             PartError: It was not ready.
@@ -125,20 +125,20 @@ class Part:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """Returns the process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
+        """Tells whether the process still runs."""
         return self._process.poll() is None
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process alone."""
+        """Sends a signal to the process, but not to its group."""
         self._process.send_signal(number)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until the process has ended by itself.
+        """Waits until the process ends by itself.
 
         Returns:
             Its exit status; negative for the signal that ended it.
@@ -151,7 +151,7 @@ class Part:
         return status
 
     def stop(self, grace: float = 10.0) -> int:
-        """Send SIGTERM, wait `grace` seconds, then kill; return the exit status."""
+        """Sends SIGTERM, waits `grace` seconds, then kills the process; returns the exit status."""
         if self.alive:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -159,7 +159,7 @@ class Part:
         return self.kill()
 
     def kill(self) -> int:
-        """End the process and all of its group with SIGKILL; return the exit status."""
+        """Kills the process and its group with SIGKILL; returns the exit status."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, 9)
@@ -226,7 +226,7 @@ def _read_ready(process: subprocess.Popen[bytes], deadline: float) -> dict[str, 
 
 
 def _read_line(stream: IO[bytes], deadline: float) -> bytes:
-    """Return the first line with its end, or what there is where the stream ends before."""
+    """Returns the first line with its line end, or the whole stream if it ends earlier."""
     end = time.monotonic() + deadline
     line = bytearray()
     with selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""CertificateSigningRequests in Kubernetes' protobuf, by which a client stores bytes that JSON cannot carry.
+"""Encodes CertificateSigningRequests in Kubernetes' protobuf, with which a client can store bytes that JSON cannot.
 
 Source: generated.proto of k8s.io/api certificates/v1, k8s.io/apimachinery pkg/apis/meta/v1 and pkg/runtime.
 """
@@ -24,15 +24,15 @@ def certificate_signing_request(
     manager: bytes = b"",
     fields: bytes = b"",
 ) -> bytes:
-    """A request's body.
+    """Encodes the body of a create request.
 
     Args:
-        csr: as JSON; of its metadata only name and labels are taken.
-        name: in place of the document's.
+        csr: The CSR as JSON; only name and labels of its metadata are used.
+        name: Replaces the CSR's name.
         annotations: `metadata.annotations`.
         generate_name: `metadata.generateName`.
-        manager: of an entry of `metadata.managedFields`.
-        fields: `fieldsV1` of that entry.
+        manager: The manager of an entry of `metadata.managedFields`.
+        fields: The `fieldsV1` of that entry.
     """
     metadata, spec = csr["metadata"], csr["spec"]
     labels = {key: value.encode() for key, value in metadata.get("labels", {}).items()}
@@ -56,7 +56,7 @@ def _map(number: int, entries: Mapping[str, bytes]) -> bytes:
 
 
 def _text(number: int, value: bytes) -> bytes:
-    """A field with a length; nothing where it is empty."""
+    """Encodes a length-delimited field; returns nothing for an empty value."""
     return _varint(number << 3 | 2) + _varint(len(value)) + value if value else b""
 
 

@@ -1,4 +1,4 @@
-"""What a deployment in the sandbox is made of."""
+"""Settings of a deployment in the sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from sandbox import exporter_runtime, manifests
 from sandbox.calico.components import CALICO_SYSTEM
 
 Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
-"""Who is reached by whom, where a fault proxy can stand; `kms` and `function` as function and exporter reach them."""
+"""Connections that can have a fault proxy; `kms` is the function's connection, and `function` the exporter's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserProfile:
-    """A profile that a user wrote, and what its operator grants the function for it.
+    """A user's profile, and the function's grants for it.
 
     Attributes:
         file: The profile.
-        release: Of its software; None where it knows no releases.
-        namespaces: Where its requesters run, and the function may read pods; they are made.
-        nodes: Whether the function may read nodes, as a profile needs that certifies addresses of the host's network.
-        networks: Where its requesters' addresses lie, beside Calico's networks.
+        release: Release of its software; None for a profile without releases.
+        namespaces: Namespaces of its requesters, which the sandbox creates; the function may read pods there.
+        nodes: Whether the function may read nodes; a profile that certifies addresses of the host network needs it.
+        networks: Networks of its requesters' addresses, in addition to Calico's.
     """
 
     file: Path
@@ -33,7 +33,7 @@ class UserProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a deployment is made of.
+    """Settings of a deployment.
 
     Attributes:
         directory: Where files and logs go; new or empty.

@@ -1,4 +1,4 @@
-"""What processes take of the machine."""
+"""Resource usage of processes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a process and its children took so far.
+    """Resource usage of a process and its children.
 
     Attributes:
-        seconds: CPU.
+        seconds: CPU seconds.
         largest: Resident MiB of the largest process.
-        proportional: MiB of all, shared pages counted once.
-        peak: The most resident MiB that the process itself ever had.
-        descriptors: Its open files.
-        threads: Its threads.
+        proportional: MiB of all processes, with shared pages counted once.
+        peak: The process's own peak of resident MiB.
+        descriptors: Number of open files.
+        threads: Number of threads.
     """
 
     seconds: float
@@ -34,7 +34,7 @@ class Usage:
 
     @classmethod
     def of(cls, pid: int | None) -> Self:
-        """Of a process that runs; None for this one."""
+        """Returns the usage of a running process; None for this process."""
         parent = psutil.Process(pid)
         processes = [parent, *parent.children(recursive=True)]
         memory = [process.memory_full_info() for process in processes]
@@ -50,7 +50,7 @@ class Usage:
 
 
 def _peak(pid: int) -> float:
-    """Linux keeps it, so that nobody has to look at the right moment."""
+    """Returns the peak of resident memory, which Linux records."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0

@@ -1,8 +1,12 @@
-"""The operator's command line: what a person does with the issuing CA.
+"""The operator's command line for the issuing CA and the cluster's guards.
 
-It follows the function's rules and uses its code. In reading order: `commands` (what can be asked for, one module for
-each), `options`, `program`, `text` and `files` (how it is asked, and answered), `key` and `records` (the KMS key, and
-what is recorded of its use), `ca_certificate`, `cross_certificate`, `certification_request`, `ca_extensions` and
-`ca_lint` (what is signed, and the check of it), `answer`, `trust`, `installation`, `findings` and `description` (what
-certificates say).
+It follows the function's rules and uses the function's code. The modules in reading order:
+
+- `commands`: one module per command; `options`, `program`, `text` and `files`: input, errors and output.
+- `key` and `records`: the KMS key, and the audit records of its use.
+- `ca_certificate`, `cross_certificate`, `certification_request` and `ca_extensions` build what the key signs; `ca_lint`
+  checks it first.
+- `answer`, `trust`, `installation`, `verification` and `description`: checks of certificates, and how they are shown.
+- `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds` and `pod_policy`: the cluster's guards.
+- `reconciliation`: compares KMS's audit log with the audit records.
 """

@@ -20,17 +20,18 @@ from signerctl.program import Commands
 @click.group(cls=Commands)
 @click.version_option("0.1.0", prog_name="signerctl")
 def main() -> None:
-    """Look after the issuing CA of kms-csr-signer, and guard its requests in the cluster."""
+    """Manage the issuing CA of kms-csr-signer, and guard its CSRs in the cluster."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal has no letters for stops nothing
+        # A certificate's name may hold characters that the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @main.group()
 def ca() -> None:
-    r"""Make, rotate and inspect CA certificates on Cloud KMS keys.
+    r"""Create, rotate and inspect CA certificates for Cloud KMS keys.
 
     \b
-    A root of your own:    create, bundle, then verify
+    Your own root:         create, bundle, then verify
     Below a corporate CA:  request, import, bundle, then verify
     Rotation:              docs/ca.md, step by step
     """

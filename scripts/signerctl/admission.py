@@ -1,7 +1,7 @@
-"""ValidatingAdmissionPolicies of Kubernetes, and how their parts are written.
+"""Kubernetes ValidatingAdmissionPolicies and their parts.
 
-The expressions are CEL. A missing field is an error in CEL, which refuses the request, so every optional one is asked
-for with `?`.
+The expressions are CEL. In CEL, reading an absent field is an error, and the API server then refuses the request. So
+the expressions read every optional field with `?`.
 """
 
 import json
@@ -23,15 +23,15 @@ def policy(
     validations: Sequence[Validation],
     namespace: str | None = None,
 ) -> Policy:
-    """A policy that refuses what it cannot judge.
+    """Returns a policy; if the API server cannot evaluate it, the API server refuses the request.
 
     Args:
-        name: without our prefix.
-        rules: the requests that the API server asks it about.
-        conditions: which of them it judges, by a name.
-        variables: for the validations, each may use those before it.
-        validations: all must hold.
-        namespace: the only one; None: all, and what is in none.
+        name: The policy's name without our prefix.
+        rules: The requests that the API server matches.
+        conditions: CEL by name: the policy applies to a matched request if all of them are true.
+        variables: CEL that the validations use; each variable may use the variables before it.
+        validations: CEL that must be true of the request.
+        namespace: The only namespace that the policy applies to; None: all namespaces, and cluster-scoped resources.
     """
     constraints: dict[str, Any] = {"resourceRules": list(rules)}
     if namespace is not None:
@@ -50,7 +50,7 @@ def policy(
 def rule(
     group: str, resources: Sequence[str], operations: Sequence[str], *, versions: Sequence[str] = ("v1",)
 ) -> dict[str, Any]:
-    """One resource rule."""
+    """Returns a resource rule of `matchConstraints`."""
     return {
         "apiGroups": [group],
         "apiVersions": list(versions),
@@ -60,17 +60,22 @@ def rule(
 
 
 def forbid(unless: str, message: str) -> Validation:
-    """A validation: what must hold, and what is said where it does not."""
+    """Returns a validation that refuses the request with the message, unless the expression is true."""
     return {"expression": unless, "reason": "Forbidden", "message": message}
 
 
 def literal(value: object) -> str:
-    """A value of texts, lists and mappings as a CEL literal."""
+    """Encodes strings, lists and mappings as a CEL literal."""
     return json.dumps(value, sort_keys=True, default=dict)
 
 
 def binding(document: Policy, *, actions: Sequence[str]) -> dict[str, Any]:
-    """What puts a policy in force."""
+    """Returns the binding that enforces a policy.
+
+    Args:
+        document: The policy.
+        actions: What the API server does with a request that the policy refuses: `Deny`, `Audit`, `Warn`.
+    """
     name = document["metadata"]["name"]
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",

@@ -1,4 +1,4 @@
-"""A corporate CA's answer: the way from the issuing CA up to its root, out of certificates in any order."""
+"""A corporate CA's answer: finds the chain from the issuing CA to the root among certificates in any order."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from signerctl.trust import unreadable_names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """A CA certificate, what stands above it, and what had no place.
+    """The chain of an issuing CA.
 
     Attributes:
-        certificates: the issuing CA first, then its chain, without the root.
-        root: self-signed.
-        left_out: certificates that are on no way from the one to the other.
+        certificates: The issuing CA first, then its intermediates, without the root.
+        root: The self-signed root.
+        left_out: Certificates of the answer that are not in the chain.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -29,36 +29,37 @@ class Chain:
 
 
 def ordered(certificates: Iterable[x509.Certificate], *, public_key: bytes, key_version: str) -> Chain:
-    """The chain of the CA whose key is in KMS.
+    """Returns the chain of the CA whose key is in KMS.
 
     Args:
-        certificates: in any order, each any number of times.
+        certificates: In any order; duplicates are allowed.
         public_key: DER of the KMS key's SubjectPublicKeyInfo.
-        key_version: for messages.
+        key_version: The key version that messages name.
 
     Raises:
-        CommandError: a certificate cannot be read, none or several hold the key, or the root is not among them.
+        CommandError: A certificate is unreadable, no certificate or several hold the key, or the root is missing.
     """
     pool = list(dict.fromkeys(certificates))
     for violation in filter(None, map(unreadable_names, pool)):
         raise CommandError(violation)
     issuing = _issuing(pool, public_key, key_version)
-    chain = _ways_to_a_root(pool).get(issuing)
+    chain = _chains_to_a_root(pool).get(issuing)
     if chain is None:
         highest = _highest(pool, issuing)
         raise CommandError(
-            f"the certificate that issued {checks.name_of(highest)} is missing; its subject is"
-            f" {quote(highest.issuer.rfc4514_string())}: also give that file, and so on up to the self-signed root"
+            f"ANSWER: Required value: the certificate {quote(highest.issuer.rfc4514_string())}, which issued"
+            f" {checks.name_of(highest)}: give every certificate up to the self-signed root"
         )
     left_out = tuple(each for each in pool if each not in chain)
     return Chain(certificates=chain[:-1], root=chain[-1], left_out=left_out)
 
 
-def _ways_to_a_root(pool: Sequence[x509.Certificate]) -> dict[x509.Certificate, tuple[x509.Certificate, ...]]:
-    """By each certificate from which a way leads to a root the one that lasts longest, of these the shortest.
+def _chains_to_a_root(pool: Sequence[x509.Certificate]) -> dict[x509.Certificate, tuple[x509.Certificate, ...]]:
+    """Returns the best chain to a root for each certificate that has one.
 
-    A CA may have certificates of several issuers, of which some lead nowhere, or to a root that has ended. The widest
-    paths, from the roots down: whichever issuer is looked at first is the best that a certificate has.
+    A CA may have certificates from several issuers. Some of them may lead to no root, or to an expired root. The best
+    chain is valid longest; among equals, it is the shortest. The search is Dijkstra's algorithm for widest paths. It
+    starts at the roots and always extends the best chain, so the first chain that reaches a certificate is its best.
     """
     found: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {}
     candidates: dict[x509.Certificate, tuple[x509.Certificate, ...]] = {
@@ -73,12 +74,12 @@ def _ways_to_a_root(pool: Sequence[x509.Certificate]) -> dict[x509.Certificate, 
     return found
 
 
-def _end(way: Iterable[x509.Certificate]) -> datetime:
-    return min(each.not_valid_after_utc for each in way)
+def _end(chain: Iterable[x509.Certificate]) -> datetime:
+    return min(each.not_valid_after_utc for each in chain)
 
 
 def _highest(pool: Sequence[x509.Certificate], lowest: x509.Certificate) -> x509.Certificate:
-    """Where the way from a certificate ends, that leads to no root."""
+    """Returns the last certificate above `lowest` in a pool that has no chain to a root."""
     chain = [lowest]
     while above := [each for each in pool if each not in chain and checks.issued_by(chain[-1], each)]:
         chain.append(max(above, key=lambda each: each.not_valid_after_utc))
@@ -93,11 +94,15 @@ def _issuing(pool: Sequence[x509.Certificate], public_key: bytes, key_version: s
     names = ", ".join(map(checks.name_of, pool))
     if not holders:
         raise CommandError(
-            f"none of the certificates holds the key of {key_version}: got {names}; give the answer to the request"
-            " that you made with this key version"
+            f"ANSWER: Invalid value: {names}: must include a certificate with the key of {key_version}: give the"
+            " answer to the request that you made with this key version"
         )
     if not signed:
-        raise CommandError(f"{checks.name_of(holders[0])} is self-signed: a root from `ca create` needs no import")
+        raise CommandError(
+            f"ANSWER: Invalid value: {checks.name_of(holders[0])}: must not be self-signed: a root from `ca create`"
+            " needs no import"
+        )
     raise CommandError(
-        f"{len(signed)} certificates hold the key of {key_version}: must be one: keep only the newest answer"
+        f"ANSWER: Too many: {len(signed)} certificates with the key of {key_version}: must be one: keep only the newest"
+        " answer"
     )

@@ -1,7 +1,7 @@
-"""A CA certificate signed by a KMS key: built, linted, recorded, signed and verified like a leaf, by its own profile.
+"""A CA certificate that a KMS key signs: its fields and its encoding.
 
-It is for TLS only (EKU server and client authentication) and has a path length, so that the key's worth to a thief is
-bounded by what the cluster's components accept.
+signerctl builds, lints, records, signs and verifies it as the function does with a leaf. The certificate is for TLS
+only (server and client authentication) and has a path length. Both limit what a thief of the key can do with it.
 """
 
 import hashlib
@@ -37,20 +37,20 @@ def _random_serial_number() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaTemplate:
-    """What a CA certificate shall say.
+    """The fields of a CA certificate.
 
     Attributes:
-        purpose: what it is made for; it stands in KMS's audit log.
-        subject: its name.
-        issuer: the signing CA's name; the subject itself for a root.
-        not_before, not_after: validity, UTC, whole seconds.
-        subject_public_key_info: of the CA, DER.
-        algorithm: of the signature.
-        path_length: how many CAs may stand below it.
-        permitted_dns_names: DNS names below which leaves' must lie; none: any.
-        subject_key_identifier: the CA's.
-        authority_key_identifier: the signing CA's; None for a root.
-        serial_number: random.
+        purpose: The command that makes it, for KMS's audit log.
+        subject: The CA's name.
+        issuer: The signing CA's name; a root's own name.
+        not_before, not_after: Validity, UTC, whole seconds.
+        subject_public_key_info: The CA's public key, DER.
+        algorithm: The signing key's algorithm.
+        path_length: How many levels of CAs may be below it.
+        permitted_dns_names: DNS names that leaves must equal or be below; empty if every name is permitted.
+        subject_key_identifier: The CA's key identifier.
+        authority_key_identifier: The signing CA's key identifier; None for a root.
+        serial_number: A random number.
     """
 
     purpose: str
@@ -68,19 +68,19 @@ class CaTemplate:
 
 
 def name(common_name: str, organization: str) -> x509.Name:
-    """A CA's subject; without organization where that is empty."""
+    """Returns a CA's subject; an empty organization is left out."""
     attributes = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name)]
     return x509.Name([x509.NameAttribute(kind, text) for kind, text in attributes if text])
 
 
 def identifier_of(subject_public_key_info: bytes) -> bytes:
-    """The key identifier that we give a CA's key: the function's method, RFC 7093 §2 method 1."""
+    """Returns the key identifier of a CA's key, by the function's method (RFC 7093 §2 method 1)."""
     info = der.decode(der.SubjectPublicKeyInfo, subject_public_key_info)
     return key_identifier(info.subject_public_key.as_bytes())
 
 
 def facts(template: CaTemplate) -> dict[str, object]:
-    """What is, or is about to be, certified, for the records."""
+    """Returns the fields that audit records show."""
     return {
         "subject": quote(template.subject.rfc4514_string()),
         "issuer": quote(template.issuer.rfc4514_string()),
@@ -93,7 +93,7 @@ def facts(template: CaTemplate) -> dict[str, object]:
 
 
 def extensions(template: CaTemplate) -> Extensions:
-    """Returns what a CA certificate's extensions must be."""
+    """Returns the extensions that the certificate must have."""
     return ca_extensions.extensions(
         path_length=template.path_length,
         permitted_dns_names=template.permitted_dns_names,
@@ -119,7 +119,7 @@ def build(template: CaTemplate) -> bytes:
 
 
 def encode(builder: x509.CertificateBuilder, extensions: Extensions, algorithm: SignatureAlgorithm) -> bytes:
-    """Returns the DER of a builder's TBSCertificate, with the identifier of the algorithm that KMS will sign with."""
+    """Returns the DER of a builder's TBSCertificate, with the identifier of KMS's signature algorithm."""
     for value, critical in extensions:
         builder = builder.add_extension(value, critical=critical)
     return builder.sign(_unused_key(rsa_key=algorithm.rsa), algorithm.digest()).tbs_certificate_bytes
@@ -127,17 +127,17 @@ def encode(builder: x509.CertificateBuilder, extensions: Extensions, algorithm: 
 
 @cache
 def _unused_key(*, rsa_key: bool) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    """Returns a key for pyca's builder, which encodes nothing unsigned. Its signature is dropped."""
+    """Returns a throwaway key: pyca's builder encodes only signed certificates. The caller drops the signature."""
     if rsa_key:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, key: SigningKey) -> x509.Certificate:
-    """The certificate around cleared bytes and their signature.
+    """Assembles the certificate from linted bytes and their signature.
 
     Raises:
-        IntegrityError: the signature is not the key's over exactly these bytes.
+        IntegrityError: The key did not make the signature over exactly these bytes.
     """
     encoded = der.encode(
         der.Certificate(
@@ -147,9 +147,10 @@ def assemble(tbs: TBSCertificate, signature: bytes, key: SigningKey) -> x509.Cer
         )
     )
     certificate = x509.load_der_x509_certificate(encoded)
-    cleared = certificate.tbs_certificate_bytes == tbs.der and certificate.public_bytes(Encoding.DER) == encoded
-    if not cleared or not key.verifies(signature=certificate.signature, data=certificate.tbs_certificate_bytes):
+    unchanged = certificate.tbs_certificate_bytes == tbs.der and certificate.public_bytes(Encoding.DER) == encoded
+    if not unchanged or not key.verifies(signature=certificate.signature, data=certificate.tbs_certificate_bytes):
         raise IntegrityError(
-            f"key version {key.key_version}: its signature over the CA certificate does not verify with its own key"
+            f"key version {key.key_version}: the signature over the CA certificate does not verify with the key"
+            " version's own public key"
         )
     return certificate

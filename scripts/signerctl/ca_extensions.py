@@ -1,4 +1,4 @@
-"""The extensions that our CAs have, and that we ask a corporate CA for."""
+"""The extensions of our CA certificates and of our requests to a corporate CA."""
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -6,7 +6,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from csr_signer import der
 
 Extensions = list[tuple[x509.ExtensionType, bool]]
-"""Extensions, each with whether it is critical."""
+"""Extensions, each with its criticality."""
 
 
 def extensions(
@@ -19,10 +19,10 @@ def extensions(
     """Returns a CA's extensions (RFC 5280 §4.2.1).
 
     Args:
-        path_length: How many CAs may stand below it.
-        permitted_dns_names: DNS names below which leaves' must lie; empty if any name is permitted.
-        key_identifier: Its subject key identifier.
-        authority_key_identifier: Its issuer's key identifier; None if the issuer decides about it, or for a root.
+        path_length: How many levels of CAs may be below it.
+        permitted_dns_names: DNS names that leaves must equal or be below; empty if every name is permitted.
+        key_identifier: The CA's subject key identifier.
+        authority_key_identifier: The issuer's key identifier; None for a root, and for a request.
     """
     key_usage = x509.KeyUsage(
         digital_signature=False,
@@ -50,7 +50,7 @@ def extensions(
 
 
 def encoded(extensions: Extensions) -> list[der.Extension]:
-    """Returns extensions for a request: pyca's request builder cannot name a key that it does not hold."""
+    """Encodes extensions for a request: pyca's builder cannot build a request for a key that it does not hold."""
     return [
         der.Extension(extn_id=value.oid, critical=critical, extn_value=value.public_bytes())
         for value, critical in extensions

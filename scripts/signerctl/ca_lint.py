@@ -1,7 +1,8 @@
-"""The lint of what `signerctl` signs: before the key is used, the encoded bytes are parsed and compared.
+"""Lints CA certificates and requests before signerctl uses the key.
 
-Every field must be as the template says, and as any CA of ours must be. What was parsed must encode to the same bytes,
-so that nothing hides in what a parser ignores. Only these functions make a `TBSCertificate` here.
+The lint parses the encoded bytes and compares every field with the template. It also enforces the rules for all our
+CAs. The parsed fields must encode to the same bytes again, so that no content hides in bytes that a parser ignores.
+In signerctl, only this module makes a `TBSCertificate`.
 """
 
 from collections.abc import Callable
@@ -25,10 +26,10 @@ from signerctl.certification_request import RequestTemplate
 
 
 def lint_certificate(encoded: bytes, template: CaTemplate) -> TBSCertificate:
-    """The bytes of a CA certificate, cleared.
+    """Clears the bytes of a CA certificate for signing.
 
     Raises:
-        LintError: a field is not as the template says, or not as any CA of ours may be; names every such field.
+        LintError: A field differs from the template, or breaks a rule for all our CAs. It names every such field.
     """
     return _read_back(lambda: _lint_certificate(encoded, template))
 
@@ -44,10 +45,10 @@ def _lint_certificate(encoded: bytes, template: CaTemplate) -> TBSCertificate:
     holds = {
         **_name(certificate.subject, template.subject),
         "issuer": certificate.issuer.public_bytes() == template.issuer.public_bytes(),
-        "self-issued": (certificate.subject == certificate.issuer) == root,
+        "issuer (only a root is self-issued)": (certificate.subject == certificate.issuer) == root,
         "serial number": certificate.serial_number == template.serial_number,
-        "not before": certificate.not_valid_before_utc == template.not_before,
-        "not after": certificate.not_valid_after_utc == template.not_after,
+        "notBefore": certificate.not_valid_before_utc == template.not_before,
+        "notAfter": certificate.not_valid_after_utc == template.not_after,
         "validity": template.not_before < template.not_after,
         "public key": subject_public_key_info(certificate.public_key()) == template.subject_public_key_info,
         **_extensions(certificate.extensions, ca_certificate.extensions(template)),
@@ -58,10 +59,10 @@ def _lint_certificate(encoded: bytes, template: CaTemplate) -> TBSCertificate:
 
 
 def lint_request(encoded: bytes, template: RequestTemplate) -> TBSCertificate:
-    """The bytes of a CertificationRequestInfo, cleared; it has no serial number, so that is 0.
+    """Clears the bytes of a CertificationRequestInfo for signing; its serial number is 0, because it has none.
 
     Raises:
-        LintError: as `lint_certificate`.
+        LintError: As `lint_certificate`.
     """
     return _read_back(lambda: _lint_request(encoded, template))
 
@@ -85,13 +86,13 @@ def _read_back(lint: Callable[[], TBSCertificate]) -> TBSCertificate:
     try:
         return lint()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as error:
-        raise LintError(f"lint: what was built cannot be read back: {error}") from error
+        raise LintError(f"lint: signerctl cannot parse the bytes that it built: {error}") from error
 
 
 def _refuse(holds: dict[str, bool]) -> None:
-    findings = [name for name, held in holds.items() if not held]
-    if findings:
-        raise LintError(f"lint: not as requested: {', '.join(findings)}")
+    violations = [name for name, held in holds.items() if not held]
+    if violations:
+        raise LintError(f"lint: these fields are wrong: {', '.join(violations)}")
 
 
 def _name(got: x509.Name, wanted: x509.Name) -> dict[str, bool]:
@@ -109,7 +110,7 @@ def _extensions(got: x509.Extensions, expected: Extensions) -> dict[str, bool]:
 
 
 def _encoded_again(certificate: x509.Certificate, algorithm: SignatureAlgorithm) -> bytes:
-    """Returns the TBSCertificate that pyca's builder makes of what pyca's parser read."""
+    """Encodes the parsed certificate's fields with pyca's builder, and returns the TBSCertificate."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(certificate.subject)
@@ -123,7 +124,7 @@ def _encoded_again(certificate: x509.Certificate, algorithm: SignatureAlgorithm)
 
 
 def _extension_request(extensions: x509.Extensions) -> bytes:
-    """Returns the value of the extensionRequest that pyca's builder makes of what pyca's parser read."""
+    """Encodes the parsed extensions with pyca's builder, and returns the value of the extensionRequest."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     for each in extensions:
         builder = builder.add_extension(each.value, critical=each.critical)

@@ -1,4 +1,4 @@
-"""A PKCS#10 CertificationRequest (RFC 2986) for a KMS key, by which a corporate CA makes that key a CA's."""
+"""A PKCS#10 CertificationRequest (RFC 2986) that asks a corporate CA for a CA certificate for a KMS key."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -20,14 +20,14 @@ from signerctl.key import SigningKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What a request shall say. The corporate CA may answer otherwise: `ca import` looks at what it did.
+    """The fields of a request. The corporate CA may grant others; `ca import` checks them.
 
     Attributes:
-        purpose: what it is made for; it stands in KMS's audit log.
-        subject: the name that is asked for.
-        subject_public_key_info: of the KMS key, DER.
-        algorithm: of the signature, which proves possession.
-        permitted_dns_names: DNS names below which leaves' shall lie; none: any.
+        purpose: The command that makes it, for KMS's audit log.
+        subject: The requested name.
+        subject_public_key_info: The KMS key's public key, DER.
+        algorithm: The algorithm of the signature, which proves possession.
+        permitted_dns_names: DNS names that leaves must equal or be below; empty if every name is permitted.
     """
 
     purpose: str
@@ -39,7 +39,7 @@ class RequestTemplate:
 
 @asn1.sequence
 class _RequestInfo:
-    """CertificationRequestInfo, RFC 2986 §4.1, with the one attribute that we write."""
+    """CertificationRequestInfo (RFC 2986 §4.1) with one attribute, extensionRequest."""
 
     version: int
     subject: asn1.TLV
@@ -49,7 +49,7 @@ class _RequestInfo:
 
 @asn1.sequence
 class _Request:
-    """CertificationRequest, RFC 2986 §4.2."""
+    """CertificationRequest (RFC 2986 §4.2)."""
 
     certification_request_info: asn1.TLV
     signature_algorithm: der.AlgorithmIdentifier
@@ -58,13 +58,13 @@ class _Request:
 
 @asn1.sequence
 class _Extensions:
-    """A boxed SEQUENCE OF Extension."""
+    """SEQUENCE OF Extension: pyca's ASN.1 encoder needs a sequence type around a list."""
 
     extensions: list[der.Extension]
 
 
 def extensions(template: RequestTemplate) -> Extensions:
-    """Returns what a request must ask for."""
+    """Returns the extensions that the request must ask for."""
     return ca_extensions.extensions(
         path_length=0,
         permitted_dns_names=template.permitted_dns_names,
@@ -73,7 +73,7 @@ def extensions(template: RequestTemplate) -> Extensions:
 
 
 def build(template: RequestTemplate) -> bytes:
-    """DER of the CertificationRequestInfo; not cleared for signing yet (`ca_lint`)."""
+    """Returns the DER of the CertificationRequestInfo; `ca_lint` clears it for signing."""
     requested = ca_extensions.encoded(extensions(template))
     value = der.tlv(der.encode_list(_Extensions(extensions=requested)))
     return der.encode(
@@ -87,7 +87,7 @@ def build(template: RequestTemplate) -> bytes:
 
 
 def encode(info: bytes, algorithm: SignatureAlgorithm, signature: bytes) -> bytes:
-    """DER of a CertificationRequest around its CertificationRequestInfo."""
+    """Returns the DER of a CertificationRequest."""
     return der.encode(
         _Request(
             certification_request_info=der.tlv(info),
@@ -98,16 +98,17 @@ def encode(info: bytes, algorithm: SignatureAlgorithm, signature: bytes) -> byte
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, key: SigningKey) -> x509.CertificateSigningRequest:
-    """The request around cleared bytes and their signature, its proof of possession verified with KMS's public key.
+    """Assembles the request from linted bytes and their signature, and verifies the proof of possession.
 
     Raises:
-        IntegrityError: the signature is not the key's over exactly these bytes.
+        IntegrityError: The key did not make the signature over exactly these bytes.
     """
     encoded = encode(tbs.der, key.algorithm, signature)
     request = x509.load_der_x509_csr(encoded)
-    cleared = request.tbs_certrequest_bytes == tbs.der and request.public_bytes(Encoding.DER) == encoded
-    if not cleared or not key.verifies(signature=request.signature, data=request.tbs_certrequest_bytes):
+    unchanged = request.tbs_certrequest_bytes == tbs.der and request.public_bytes(Encoding.DER) == encoded
+    if not unchanged or not key.verifies(signature=request.signature, data=request.tbs_certrequest_bytes):
         raise IntegrityError(
-            f"key version {key.key_version}: its signature over the cleared request does not verify with its own key"
+            f"key version {key.key_version}: the signature over the request does not verify with the key version's own"
+            " public key"
         )
     return request

@@ -1,6 +1,6 @@
-"""A cross-certificate: a new CA's subject, key and key identifier under the name of a root that is trusted already.
+"""A cross-certificate: a trusted root certifies a new CA's subject, key and key identifier.
 
-RFC 5280 §4.2.1.9: only a root whose path length is 1 or more can do that, since the new CA stands below it.
+The root needs a path length of 1 or more, because the new CA is below it (RFC 5280 §4.2.1.9).
 """
 
 from datetime import datetime
@@ -18,41 +18,43 @@ _PURPOSES: Final = ("serverAuth", "clientAuth")
 
 
 def signing_violations(signing: x509.Certificate, now: datetime) -> list[str]:
-    """What keeps a CA from vouching for another."""
+    """Returns why a root cannot sign a cross-certificate; an empty list if it can."""
     violations = checks.violations(signing, below=1, purposes=_PURPOSES)
     if any("path length is 0" in violation for violation in violations):
         violations.append(
-            "such a root must not issue CA certificates (RFC 5280, 4.2.1.9), and OpenSSL and Go refuse such chains;"
-            " instead, publish both roots in caCert before you switch (`ca bundle`)"
+            "a root with path length 0 must not issue CA certificates (RFC 5280, 4.2.1.9): publish both roots in"
+            " caCert before you switch (`ca bundle`)"
         )
     if violations:
         return violations
-    # Really verified: whoever is named as its own issuer has proved nothing yet.
+    # The signature proves it: any certificate can name itself as its issuer.
     if not checks.issued_by(signing, signing):
-        violations.append("is not self-signed: must be the root that relying parties trust")
+        violations.append("Invalid value: not self-signed: must be the root that relying parties trust")
     if not signing.not_valid_before_utc <= now < signing.not_valid_after_utc:
         violations.append(_not_valid(signing))
     return violations
 
 
 def new_violations(new: x509.Certificate, signing: x509.Certificate, now: datetime) -> list[str]:
-    """What keeps a CA from being vouched for: the function could not sign with it, or it is the root itself."""
+    """Returns why a CA cannot get a cross-certificate: the function could not use it, or it is the root itself."""
     violations = checks.violations(new, below=0, purposes=_PURPOSES)
     if violations:
         return violations
     if not checks.issued_by(new, new):
-        violations.append("is not self-signed: must be the certificate that `ca create` made with the new key version")
+        violations.append(
+            "Invalid value: not self-signed: must be the certificate that `ca create` made with the new key version"
+        )
     common_names = [str(each.value) for each in new.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(common_names) != 1:
-        violations.append(f"has {len(common_names)} common names: must have one")
+        violations.append(f"subject: Invalid value: {len(common_names)} common names: must have one")
     if any(name.startswith("system:") for name in common_names):
-        violations.append("the common name must not start with system:, which Kubernetes reserves")
+        violations.append("subject: Forbidden: a common name that starts with system:, because Kubernetes reserves it")
     if subject_public_key_info(new.public_key()) == subject_public_key_info(signing.public_key()):
-        violations.append("holds the key of the trusted root: must hold the key of a new key version")
+        violations.append("key: Invalid value: the trusted root's key: must be the key of a new key version")
     if new.subject == signing.subject:
-        violations.append("has the name of the trusted root: must have a new common name")
+        violations.append("subject: Invalid value: the trusted root's name: must have a new common name")
     if checks.extension(new, x509.NameConstraints) is not None and not _permitted_dns_names(new):
-        violations.append("has name constraints that are not copied: must have permitted DNS names only")
+        violations.append("name constraints: Unsupported value: supported values: permitted DNS names")
     if not new.not_valid_before_utc <= now < new.not_valid_after_utc:
         violations.append(_not_valid(new))
     return violations
@@ -61,12 +63,12 @@ def new_violations(new: x509.Certificate, signing: x509.Certificate, now: dateti
 def template(
     signing: x509.Certificate, new: x509.Certificate, algorithm: SignatureAlgorithm, now: datetime
 ) -> CaTemplate:
-    """The cross-certificate of two CAs without violations, valid from now on for as long as both are.
+    """Returns the template of a cross-certificate for CAs without violations; it ends when the first of them ends.
 
     Args:
-        signing: the trusted root.
-        new: the CA that it vouches for.
-        algorithm: of the trusted root's key.
+        signing: The trusted root.
+        new: The CA that it certifies.
+        algorithm: The algorithm of the trusted root's key.
         now: UTC, whole seconds.
     """
     return CaTemplate(
@@ -85,7 +87,7 @@ def template(
 
 
 def _permitted_dns_names(ca: x509.Certificate) -> tuple[str, ...]:
-    """Empty where there are none, or anything else beside them."""
+    """Returns the permitted DNS names; empty if there are none, or if the CA has other constraints too."""
     constraints = checks.extension(ca, x509.NameConstraints)
     if constraints is None or constraints.excluded_subtrees:
         return ()
@@ -99,4 +101,7 @@ def _key_identifier(ca: x509.Certificate) -> bytes:
 
 
 def _not_valid(ca: x509.Certificate) -> str:
-    return f"is valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}: must be valid now"
+    return (
+        f"validity: Invalid value: {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}: must"
+        " include today"
+    )

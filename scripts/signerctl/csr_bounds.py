@@ -1,4 +1,4 @@
-"""What the metadata of a CSR may hold: everybody who lists CSRs reads it, Calico's pods among them."""
+"""Limits on a CSR's metadata: every client that lists CSRs reads all of it, and Calico's pods list CSRs."""
 
 from typing import Final
 
@@ -7,16 +7,16 @@ from signerctl.admission import Validation
 LONGEST_NAME: Final = 512
 MOST_LABELS: Final = 16
 LONGEST_ANNOTATION: Final = 1024
-_LONGEST_KEY: Final = 330  # a label's, with its mark and dots in it
-_MOST_MANAGERS: Final = 16  # the API server merges those that only update when they are more than ten
+_LONGEST_KEY: Final = 330  # a label's key, with the prefix `f:` and escaped dots
+_MOST_MANAGERS: Final = 16  # the API server merges the entries of updates once there are more than ten
 
 MANAGED: Final = ({"name": "managed", "expression": "dyn(object.metadata.?managedFields.orValue([]))"},)
-"""The variable that the validations about managed fields need."""
+"""The variable for validations of managed fields."""
 MANAGED_BEFORE: Final = (
     *MANAGED,
     {"name": "managedBefore", "expression": "dyn(oldObject.metadata.?managedFields.orValue([]))"},
 )
-"""The variables of those about a change."""
+"""The variables for validations of an update."""
 
 
 def _map(field: str) -> str:
@@ -28,35 +28,36 @@ _FIELDS: Final = {
     _map("labels"): f"size({_map('labels')}) <= {MOST_LABELS}",
     _map("annotations"): f"size({_map('annotations')}) <= {MOST_LABELS}"
     f" && {_map('annotations')}.all(key, size(object.metadata.annotations[key]) <= {LONGEST_ANNOTATION})",
-    # The API server stores it beside a name, and bounds neither.
+    # The API server stores it beside the name, and limits neither.
     _GENERATE_NAME: f"size({_GENERATE_NAME}) <= {LONGEST_NAME}",
 }
-"""What there is of metadata, and its bound."""
+"""The limit for each field of the metadata, as CEL."""
 
 
 def of_new() -> list[Validation]:
-    """Of a CSR that is filed."""
+    """Returns the validations of a new CSR."""
     return [
         _too_large("variables.small", _METADATA),
         _too_large("variables.plain", _MANAGED_FIELDS),
         {
-            # Not of what is too large, for which the expression would cost too much.
+            # Only if the sizes are within their limits: CEL's cost limit would stop the expression on larger data.
             "expression": f"!variables.small || !variables.plain || {_is_text()}",
             "reason": "Invalid",
-            "message": "metadata: Invalid value: annotations, generateName and managedFields must be UTF-8 without"
-            " U+FFFD",
+            "message": "metadata: Invalid value: must be UTF-8 without U+FFFD in annotations, generateName and"
+            " managedFields",
         },
     ]
 
 
 def of_change() -> list[Validation]:
-    """Of one that is changed: what was there before may stay, whatever its size, so that it can be decided."""
+    """Returns the validations of an update. Old metadata of any size may stay, so that the CSR can be decided."""
     unchanged = {field: f"{field} == {field.replace('object.', 'oldObject.', 1)}" for field in _FIELDS}
     few = f"size(variables.managed) <= {_MOST_MANAGERS} || size(variables.managed) <= size(variables.managedBefore)"
     return [
         _too_large(" && ".join(f"({unchanged[field]} || {bound})" for field, bound in _FIELDS.items()), _METADATA),
         _too_large(
-            # The other parts are written by those who decide, which must not fail for somebody's managed fields.
+            # Only for the object itself: approvers and the function write the subresources, and a requester's managed
+            # fields must not block them.
             f"variables.part != '' || ({few})"
             f" && variables.managed.all(entry, entry in variables.managedBefore || {_plain()})",
             _MANAGED_FIELDS,
@@ -78,10 +79,10 @@ def _too_large(unless: str, message: str) -> Validation:
 
 
 def _is_text() -> str:
-    """That JSON can carry what a requester chose.
+    """Returns CEL that is true if JSON can carry the requester's text.
 
-    By protobuf a requester stores bytes that are no UTF-8. In JSON they become U+FFFD, so whoever reads such a CSR and
-    writes it back changes it. In an expression, too, such a byte counts as U+FFFD.
+    With protobuf, a requester can store bytes that are not UTF-8. In JSON they become U+FFFD, so a client that reads
+    such a CSR and writes it back changes it. CEL reads such a byte as U+FFFD too.
     """
     broken, fields = "matches('\\\\x{FFFD}')", "entry.fieldsV1"
     texts = " && ".join(f"!entry.?{field}.orValue('').{broken}" for field in ("manager", "subresource"))
@@ -95,10 +96,10 @@ def _is_text() -> str:
 
 
 def _plain() -> str:
-    """That one entry of managed fields is an honest one of metadata and spec.
+    """Returns CEL that is true if an entry of managed fields names only real fields of metadata and spec.
 
-    The API server stores what somebody says of managed fields, of any size and depth. Honest are `f:metadata` with a
-    few maps of labels and the like, and `f:spec` with fields that have none below them.
+    The API server stores managed fields of any size and depth as the client sends them. Real entries have `f:metadata`
+    with a few maps, such as labels, and `f:spec` with fields that have no children.
     """
     fields = "entry.fieldsV1"
     keys = f"{fields}[part][field].all(key, size(key) <= {_LONGEST_KEY} && size({fields}[part][field][key]) == 0)"
@@ -115,4 +116,4 @@ OF_NEW: Final = (
     {"name": "small", "expression": " && ".join(_FIELDS.values())},
     {"name": "plain", "expression": f"size(variables.managed) <= 2 && variables.managed.all(entry, {_plain()})"},
 )
-"""The variables of the validations about a CSR that is filed."""
+"""The variables for validations of a new CSR."""

@@ -1,11 +1,11 @@
-"""The policies about CSRs, one function for each; docs/guards.md explains them."""
+"""The policies for CSRs, one function per policy; docs/guards.md explains them."""
 
 import math
 from typing import Final
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from signerctl import csr_bounds
-from signerctl.admission import Policy, forbid, literal, policy, rule
+from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
 from signerctl.csr_bounds import LONGEST_NAME
 from signerctl.guarded import POD, Guarded
 
@@ -14,9 +14,9 @@ LARGEST_CERTIFICATE: Final = 64 * 1024
 
 _CERTIFICATES: Final = "certificates.k8s.io"
 _CSRS: Final = "certificatesigningrequests"
-_PART: Final = "request.?subResource.orValue('')"  # absent where it is the object itself
+_PART: Final = "request.?subResource.orValue('')"  # empty for the object itself
 _EXTRA: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/{}'].orValue([])"
-# The token's pod, where the token is bound to exactly one; else empty.
+# `pod` is the pod that the token is bound to; empty unless there is exactly one.
 _POD_VARIABLES: Final = (
     {"name": "pods", "expression": _EXTRA.format("pod-name")},
     {"name": "uids", "expression": _EXTRA.format("pod-uid")},
@@ -28,33 +28,20 @@ _POD_VARIABLES: Final = (
 
 
 def policies(guarded: Guarded) -> tuple[Policy, ...]:
-    """All of them."""
+    """Returns all policies for CSRs."""
     return (create(guarded), delete(guarded), decide(guarded), function(guarded))
 
 
 def create(guarded: Guarded) -> Policy:
-    """Rule a: who may file a CSR for our signerNames, or under a name that such a CSR would have."""
-    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
+    """Rule a: limits who may create CSRs for our signerNames, or CSRs with a name that is reserved for them."""
     return policy(
         "create",
         rules=[rule(_CERTIFICATES, [_CSRS], ["CREATE"])],
         conditions={"ours": _ours("object", guarded)},
-        variables=[
-            *_POD_VARIABLES,
-            *csr_bounds.OF_NEW,
-            {"name": "requesters", "expression": literal(guarded.names)},
-            {"name": "owners", "expression": literal(of_any)},
-            {
-                "name": "forms",
-                # For another's signerName, a name of ours is allowed to whom it belongs.
-                "expression": "variables.requesters[?object.spec.signerName].orValue(variables.owners)"
-                "[?request.userInfo.username].orValue([])",
-            },
-            {"name": "names", "expression": f"variables.forms.map(form, form.replace('{POD}', variables.pod))"},
-        ],
+        variables=[*_POD_VARIABLES, *csr_bounds.OF_NEW, *_allowed_names(guarded)],
         validations=[
-            forbid("variables.pod != ''", "the token is not bound to exactly one pod"),
-            forbid("size(variables.forms) > 0", "the profile does not have this service account"),
+            forbid("variables.pod != ''", "the requester's token must be bound to exactly one pod"),
+            forbid("size(variables.forms) > 0", "the profile does not name the requester's service account"),
             {
                 "expression": f"size(object.metadata.name) <= {LONGEST_NAME}"
                 " && object.metadata.name in variables.names",
@@ -77,8 +64,24 @@ def create(guarded: Guarded) -> Policy:
     )
 
 
+def _allowed_names(guarded: Guarded) -> list[dict[str, str]]:
+    """Returns the variables that compute the CSR names that the requester may use."""
+    of_any = {account: guarded.names_of(account) for account in guarded.accounts}
+    return [
+        {"name": "requesters", "expression": literal(guarded.names)},
+        {"name": "owners", "expression": literal(of_any)},
+        {
+            "name": "forms",
+            # For a foreign signerName, a pod may use the CSR names that any of our signers reserves for it.
+            "expression": "variables.requesters[?object.spec.signerName].orValue(variables.owners)"
+            "[?request.userInfo.username].orValue([])",
+        },
+        {"name": "names", "expression": f"variables.forms.map(form, form.replace('{POD}', variables.pod))"},
+    ]
+
+
 def delete(guarded: Guarded) -> Policy:
-    """Rule b: a service account deletes of these CSRs only its own pod's; kube-system's controllers clean up."""
+    """Rule b: a service account may delete only its own pod's CSRs; controllers in kube-system may delete all."""
     of_any = {account: guarded.names_of(account) for account in guarded.accounts}
     account = "request.userInfo.username.startsWith('system:serviceaccount:{}')".format
     return policy(
@@ -105,7 +108,7 @@ def delete(guarded: Guarded) -> Policy:
 
 
 def decide(guarded: Guarded) -> Policy:
-    """Rule c: who approves, denies and issues, in which order, and that it stays."""
+    """Rule c: limits who approves, denies and issues, and in which order; a decision cannot change afterwards."""
     conditions = "{}.?status.?conditions.orValue([])".format
     return policy(
         "decide",
@@ -119,69 +122,77 @@ def decide(guarded: Guarded) -> Policy:
             *csr_bounds.MANAGED_BEFORE,
         ],
         validations=[
-            forbid(
-                f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
-                "[oldObject.spec.signerName]",
-                "only the configured approvers may approve and deny",
-            ),
-            forbid(
-                f"variables.part != 'status' || request.userInfo.username == {literal(guarded.function)}",
-                "only the function may write certificate and Failed",
-            ),
-            forbid(
-                "variables.old.all(old, variables.new.exists(new, new == old))",
-                "a condition that is set must not change or disappear",
-            ),
-            forbid(
-                "!variables.issued || size(variables.new) == size(variables.old)",
-                "a CSR with a certificate must not get further conditions",
-            ),
-            forbid(
-                "variables.new.all(new, new in variables.old || new.type in ['Approved', 'Denied', 'Failed']"
-                f" && size(new.?reason.orValue('')) <= 128 && size(new.?message.orValue('')) <= {LONGEST_MESSAGE})",
-                f"status.conditions: Invalid value: must be Approved, Denied or Failed, with a message of at most"
-                f" {LONGEST_MESSAGE} characters",
-            ),
-            forbid(
-                # With an approval the API server takes Failed, too.
-                "variables.part != 'approval' || variables.new.all(new, new in variables.old || new.type != 'Failed')",
-                "only the function may write Failed, through the status",
-            ),
-            forbid(
-                "variables.issued || size(object.?status.?certificate.orValue(dyn(''))) == 0"
-                " || (variables.new.exists(new, new.type == 'Approved')"
-                " && !variables.new.exists(new, new.type in ['Denied', 'Failed']))",
-                "a certificate needs Approved, without Denied or Failed",
-            ),
-            forbid(
-                f"size(object.?status.?certificate.orValue(dyn(''))) <= {_in_base64(LARGEST_CERTIFICATE)}",
-                f"status.certificate: Too long: must have at most {LARGEST_CERTIFICATE} bytes",
-            ),
+            *_writers(guarded),
+            *_conditions(),
+            *_certificate(),
             forbid(
                 " && ".join(
                     f"object.metadata.?{field}.orValue([]).all(each, each in oldObject.metadata.?{field}.orValue([]))"
                     for field in ("finalizers", "ownerReferences")
                 ),
-                "finalizers and ownerReferences are not added",
+                "metadata: Forbidden: new finalizers and ownerReferences",
             ),
             *csr_bounds.of_change(),
         ],
     )
 
 
-def function(guarded: Guarded) -> Policy:
-    """Rule d: whatever rights the function has been given, it writes its signerNames' decisions and Events on pods."""
-    is_resource = "request.resource.group == '{}' && request.resource.resource == '{}'".format
-    unchanged = [
-        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
-        for field, empty in (
-            ("annotations", "{}"),
-            ("finalizers", "[]"),
-            ("generateName", "''"),
-            ("labels", "{}"),
-            ("ownerReferences", "[]"),
-        )
+def _writers(guarded: Guarded) -> list[Validation]:
+    return [
+        forbid(
+            f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
+            "[oldObject.spec.signerName]",
+            "only the configured approvers may approve and deny",
+        ),
+        forbid(
+            f"variables.part != 'status' || request.userInfo.username == {literal(guarded.function)}",
+            "only the function may write the certificate and Failed",
+        ),
     ]
+
+
+def _conditions() -> list[Validation]:
+    return [
+        forbid(
+            "variables.old.all(old, variables.new.exists(new, new == old))",
+            "status.conditions: Forbidden: a change of an existing condition",
+        ),
+        forbid(
+            "!variables.issued || size(variables.new) == size(variables.old)",
+            "status.conditions: Forbidden: a new condition of a CSR with a certificate",
+        ),
+        forbid(
+            "variables.new.all(new, new in variables.old || new.type in ['Approved', 'Denied', 'Failed']"
+            f" && size(new.?reason.orValue('')) <= 128 && size(new.?message.orValue('')) <= {LONGEST_MESSAGE})",
+            "status.conditions: Invalid value: must be Approved, Denied or Failed, with a reason of at most 128"
+            f" characters and a message of at most {LONGEST_MESSAGE} characters",
+        ),
+        forbid(
+            # The API server accepts Failed through the approval subresource too.
+            "variables.part != 'approval' || variables.new.all(new, new in variables.old || new.type != 'Failed')",
+            "only the function may write Failed, through the status subresource",
+        ),
+    ]
+
+
+def _certificate() -> list[Validation]:
+    return [
+        forbid(
+            "variables.issued || size(object.?status.?certificate.orValue(dyn(''))) == 0"
+            " || (variables.new.exists(new, new.type == 'Approved')"
+            " && !variables.new.exists(new, new.type in ['Denied', 'Failed']))",
+            "status.certificate: Forbidden: a certificate without Approved, or with Denied or Failed",
+        ),
+        forbid(
+            f"size(object.?status.?certificate.orValue(dyn(''))) <= {_in_base64(LARGEST_CERTIFICATE)}",
+            f"status.certificate: Too long: must have at most {LARGEST_CERTIFICATE} bytes",
+        ),
+    ]
+
+
+def function(guarded: Guarded) -> Policy:
+    """Rule d: the function may write only decisions on its signerNames' CSRs and Events, even if RBAC allows more."""
+    is_resource = "request.resource.group == '{}' && request.resource.resource == '{}'".format
     return policy(
         "function",
         rules=[rule("*", ["*/*"], ["*"], versions=["*"])],
@@ -195,29 +206,43 @@ def function(guarded: Guarded) -> Policy:
                 "variables.decides || variables.reports"
                 f" || {is_resource('authentication.k8s.io', 'selfsubjectreviews')}"
                 f" || {is_resource('authorization.k8s.io', 'selfsubjectaccessreviews')}",
-                "the function decides CSRs, reports on pods, and writes nothing else",
+                "the function may write only decisions on CSRs and Events on pods",
             ),
             forbid(
                 f"!variables.decides || {_PART} in ['approval', 'status']"
                 f" && oldObject.spec.signerName in {literal(guarded.signer_names)}",
-                "the function decides CSRs of its own signerNames alone",
+                "the function may decide only CSRs of its own signerNames",
             ),
             forbid(
-                f"!variables.decides || {' && '.join(unchanged)}",
-                "the function leaves a CSR's metadata as it is",
+                f"!variables.decides || {_metadata_unchanged()}",
+                "metadata: Forbidden: a change by the function",
             ),
             forbid(
                 f"!variables.reports || object.metadata.namespace in {literal(guarded.namespaces)}"
                 " && object.involvedObject.kind == 'Pod' && object.type == 'Warning'"
                 " && object.source.component == 'kms-csr-signer'",
-                "the function reports on requesters' pods alone",
+                "the function may write Events only on requesters' pods",
             ),
         ],
     )
 
 
+def _metadata_unchanged() -> str:
+    fields = {
+        "annotations": "{}",
+        "finalizers": "[]",
+        "generateName": "''",
+        "labels": "{}",
+        "ownerReferences": "[]",
+    }
+    return " && ".join(
+        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
+        for field, empty in fields.items()
+    )
+
+
 def _in_base64(size: int) -> int:
-    """How many characters so many bytes are in an object's JSON, which is what CEL sees."""
+    """Returns the length of `size` bytes in base64: CEL sees the object's JSON."""
     return 4 * math.ceil(size / 3)
 
 
@@ -225,6 +250,6 @@ def _ours(which: str, guarded: Guarded) -> str:
     ours = f"{which}.spec.signerName in {literal(guarded.signer_names)}"
     if guarded.reserved is None:
         return ours
-    # Bounded, because a name may be longer than what an expression may cost.
+    # The size limit comes first: matching a very long name would exceed CEL's cost limit.
     name = f"{which}.metadata.name"
     return f"{ours} || size({name}) <= {LONGEST_NAME} && {name}.matches({literal(guarded.reserved)})"

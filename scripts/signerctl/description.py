@@ -1,4 +1,4 @@
-"""What a certificate says, for people and as JSON; what cannot be read is said to be so, and the rest is told."""
+"""Describes certificates, for people and as JSON; an unreadable field shows its error, and hides no other field."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -41,11 +41,11 @@ _KEY_USAGES = (
 
 
 def described(certificate: x509.Certificate, now: datetime) -> dict[str, object]:
-    """Everything that a CA is judged by, in JSON's types.
+    """Returns a certificate's fields in JSON's types.
 
     Args:
-        certificate: any.
-        now: UTC; the days that are left are counted from it.
+        certificate: Any certificate.
+        now: UTC; `days_left` counts from it.
     """
     readers: dict[str, Callable[[], object]] = {
         "subject": lambda: _name(certificate.subject),
@@ -70,12 +70,12 @@ def described(certificate: x509.Certificate, now: datetime) -> dict[str, object]
 
 
 def key_described(kms: KmsOptions, key_version: str, certificates: Sequence[x509.Certificate]) -> dict[str, object]:
-    """A key version as far as GetPublicKey tells, and which of the certificates hold its key."""
+    """Returns GetPublicKey's facts about a key version, and the names of the certificates that hold its key."""
     try:
         answer = kms.ask(key_version, lambda key: key.public_key())
         held = subject_public_key_info(parsed(answer.pem))
     except (SignerError, CommandError) as error:
-        return {"key_version": key_version, "state": f"gives out no public key: {error}"}
+        return {"key_version": key_version, "state": f"cannot read the public key: {error}"}
     return {
         "key_version": key_version,
         "state": "enabled",
@@ -86,15 +86,15 @@ def key_described(kms: KmsOptions, key_version: str, certificates: Sequence[x509
 
 
 def rows(facts: dict[str, object]) -> list[tuple[str, str]]:
-    """What `described` gives, as rows of a table without what is absent."""
-    told = dict(facts)
+    """Returns a description as rows of a table, without absent fields."""
+    shown = dict(facts)
     if facts.get("ca") is True and facts.get("path_length") is None:
-        told["path_length"] = "not limited"
-    return [(name.replace("_", " "), _text(value)) for name, value in told.items() if value not in (None, [])]
+        shown["path_length"] = "not limited"
+    return [(name.replace("_", " "), _text(value)) for name, value in shown.items() if value not in (None, [])]
 
 
 def public_key_name(certificate: x509.Certificate) -> str:
-    """For example `RSA 2048` or `ECDSA P-256`."""
+    """Returns the name of a certificate's public key, for example `RSA 2048` or `ECDSA P-256`."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA {key.key_size}"
@@ -107,7 +107,7 @@ def _read(reader: Callable[[], object]) -> object:
     try:
         return der.attempt(reader)
     except ValueError as error:
-        return f"cannot be read: {error}"
+        return f"unreadable: {error}"
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Files: certificates in every form in which CAs hand them out, and outputs that are whole or not there at all."""
+"""Files: reads certificates in every format that CAs use, and writes each output completely or not at all."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from csr_signer import der
+from csr_signer import der, field_error
 from csr_signer.ca.chain import PRIVATE_KEY
 from signerctl.program import CommandError
 
@@ -22,10 +22,10 @@ _PEM: Final = b"-----BEGIN "
 
 
 def read(path: Path) -> bytes:
-    """A file's content, or standard input's for `-`.
+    """Reads a file, or standard input for `-`.
 
     Raises:
-        CommandError: it cannot be read, or is larger than 1 MiB.
+        CommandError: The file is unreadable, or larger than 1 MiB.
     """
     try:
         if path == STANDARD_INPUT:
@@ -34,27 +34,27 @@ def read(path: Path) -> bytes:
             with path.open("rb") as file:
                 content = file.read(LARGEST_INPUT + 1)
     except OSError as error:
-        raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
+        raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
     if len(content) > LARGEST_INPUT:
-        raise CommandError(f"{path}: Too long: must have at most {LARGEST_INPUT} bytes, as a file of certificates has")
+        raise CommandError(field_error.too_long(str(path), LARGEST_INPUT))
     return content
 
 
 def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
-    """Certificates of a file: PEM, one in DER, or PKCS #7 in either form.
+    """Reads certificates from a file: PEM, one certificate in DER, or PKCS #7 in PEM or DER.
 
     Raises:
-        CommandError: there are none, or a private key lies beside them.
+        CommandError: The file holds no certificate, or a private key.
     """
     content = read(path)
     if PRIVATE_KEY.search(content):
         raise CommandError(
-            f"{path}: Forbidden: a private key: must hold certificates only, because a CA's key stays in Cloud KMS"
+            f"{path}: Forbidden: a private key: give a file with certificates only; a CA's key stays in Cloud KMS"
         )
     try:
         return tuple(der.attempt(lambda: _certificates(content)))
     except ValueError as error:
-        raise CommandError(f"{path}: Invalid value: must hold certificates in PEM, DER or PKCS #7: {error}") from error
+        raise CommandError(f"{path}: Invalid value: must be certificates in PEM, DER or PKCS #7: {error}") from error
 
 
 def _certificates(content: bytes) -> Sequence[x509.Certificate]:
@@ -68,38 +68,38 @@ def _certificates(content: bytes) -> Sequence[x509.Certificate]:
 
 
 def pem(certificates: Sequence[x509.Certificate]) -> bytes:
-    """Certificates as PEM, in their order."""
+    """Encodes certificates as PEM, in the same order."""
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Files that can be written, which was tried. Only `outputs` makes them.
+    """Output files; their folders are writable. Only `outputs` makes them.
 
     Attributes:
-        temporaries: by the file that is meant, the one beside it that holds its place.
-        force: whether existing files are replaced.
+        temporaries: The temporary file beside each output.
+        force: Whether to replace existing files.
     """
 
     temporaries: Mapping[Path, Path]
     force: bool
 
     def write(self, contents: Mapping[Path, bytes]) -> None:
-        """Puts whole files in their places: the content of all is on the disk before the first appears.
+        """Writes all outputs. The contents of all are on disk before the first file appears.
 
         Raises:
-            CommandError: one cannot be written, or somebody else made it meanwhile; then those that were not there
-                before are gone again.
+            CommandError: An output cannot be written, or another process created it meanwhile. Unless `force` is set,
+                the outputs that this call created are then deleted.
         """
         for path, content in contents.items():
-            with _told(path), self.temporaries[path].open("wb") as file:
+            with _named(path), self.temporaries[path].open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         placed: list[Path] = []
         try:
             for path in contents:
-                with _told(path):
+                with _named(path):
                     _place(self.temporaries[path], path, replaces=self.force)
                 placed.append(path)
         except CommandError:
@@ -110,26 +110,25 @@ class Outputs:
 
 @contextmanager
 def outputs(*paths: Path, force: bool, inputs: Iterable[Path] = (), audit_log: Path | None = None) -> Iterator[Outputs]:
-    """Holds places for files before anything is done that cannot be undone: what cannot be kept must not be signed.
+    """Checks that outputs can be written, before the caller signs anything that it could not keep.
 
     Args:
-        paths: files to be written.
-        force: whether existing ones are replaced.
-        inputs: files that are read, which are never replaced; standard input is none.
-        audit_log: that is written too.
+        paths: The output files.
+        force: Whether to replace existing files.
+        inputs: The files that the command reads; they are never replaced. `-` (standard input) is ignored.
+        audit_log: The audit log that the command appends to.
 
     Raises:
-        CommandError: one file has two of these parts, a file exists and is not to be replaced, or its place cannot be
-            written.
+        CommandError: One file has two roles, an output exists and `force` is not set, or its folder is not writable.
     """
-    _refuse_two_parts(paths, [each for each in inputs if each != STANDARD_INPUT], audit_log)
+    _refuse_two_roles(paths, [each for each in inputs if each != STANDARD_INPUT], audit_log)
     temporaries: dict[Path, Path] = {}
     try:
         for path in paths:
             if os.path.lexists(path) and not force:
-                raise CommandError(f"{path} exists; --force overwrites it")
+                raise CommandError(f"{path}: Forbidden: the file exists; --force overwrites it")
             temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            with _told(path):
+            with _named(path):
                 temporary.touch(exist_ok=False)
             temporaries[path] = temporary
         yield Outputs(temporaries=temporaries, force=force)
@@ -138,22 +137,22 @@ def outputs(*paths: Path, force: bool, inputs: Iterable[Path] = (), audit_log: P
             temporary.unlink(missing_ok=True)
 
 
-def _refuse_two_parts(paths: Sequence[Path], inputs: Iterable[Path], audit_log: Path | None) -> None:
+def _refuse_two_roles(paths: Sequence[Path], inputs: Iterable[Path], audit_log: Path | None) -> None:
     written = [(path, "an output") for path in paths]
     if audit_log is not None:
         written.append((audit_log, "the audit log"))
-    for number, (path, part) in enumerate(written):
-        for other, others in [*written[:number], *((each, "an input") for each in inputs)]:
+    for number, (path, role) in enumerate(written):
+        for other, others_role in [*written[:number], *((each, "an input") for each in inputs)]:
             if _same(path, other):
-                two = "two outputs" if part == others else f"{part} and {others}"
-                raise CommandError(f"{path}: Invalid value: given for {two}: must be one file for each")
+                roles = "two outputs" if role == others_role else f"{role} and {others_role}"
+                raise CommandError(f"{path}: Forbidden: the same file as {roles}: give a different file for each")
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two names are one file, by links of either kind or before it is there."""
+    """Tells whether two paths name one file, also through links, and also if the file does not exist yet."""
     try:
         return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
-    except (OSError, RuntimeError):  # a loop of links, or a folder that may not be looked into: writing there fails
+    except (OSError, RuntimeError):  # a loop of links or an unreadable folder: writing fails later with its own message
         return False
 
 
@@ -162,17 +161,17 @@ def _place(temporary: Path, path: Path, *, replaces: bool) -> None:
         temporary.replace(path)
         return
     try:
-        os.link(temporary, path)  # unlike a rename, it replaces nothing
+        os.link(temporary, path)  # unlike a rename, a link never replaces a file
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: an empty file of ours holds the name
+    except OSError:  # the file system has no hard links: an empty file reserves the name
         path.touch(exist_ok=False)
         temporary.replace(path)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+        raise CommandError(f"{path}: cannot write the file: {error.strerror}") from error

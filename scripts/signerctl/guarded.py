@@ -1,4 +1,4 @@
-"""What the guards of a cluster protect: taken from the function's configuration document and its profiles."""
+"""Reads from the function's configuration document and its profiles what a cluster's guards protect."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from csr_signer import field_error
 from csr_signer.configuration.schema import Document, SignerConfiguration
 from csr_signer.configuration.validation import RESERVED_DOMAINS, SIGNER_NAME
 from csr_signer.document import read
@@ -17,18 +18,18 @@ from signerctl.program import CommandError
 
 POD: Final = "{pod}"
 ACCOUNT: Final = re.compile(rf"({IS_LABEL.pattern})/({IS_SUBDOMAIN.pattern})")
-_POD_NAME: Final = "[a-z0-9.-]+"  # names have no other characters that mean something in an expression than the dot
+_POD_NAME: Final = "[a-z0-9.-]+"
 _USERNAME: Final = "system:serviceaccount:{}:{}"
-# A CSR of such a name can only be Calico's or of a similar make; kubelets and people use names without it.
-_TELLING: Final = ":"
+# Calico and similar clients put a colon in their CSRs' names. Kubelets and people do not.
+_RESERVED_MARK: Final = ":"
 
 Names = Mapping[str, tuple[str, ...]]
-"""By a service account's username the names that its CSRs may have, with `{pod}` for the pod's."""
+"""The names that a service account's CSRs may have, by its username; `{pod}` stands for the pod's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporter:
-    """Where the exporter's pods run, and as whom."""
+    """The namespace and service account of the exporter's pods."""
 
     namespace: str = "kms-csr-signer"
     service_account: str = "csr-exporter"
@@ -36,13 +37,13 @@ class Exporter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
-    """One cluster as its guards see it.
+    """The facts about one cluster that its guards enforce.
 
     Attributes:
-        names: by signerName, who may ask and under which names.
-        function: the username that the API server sees the function as.
-        approvers: by signerName, the usernames that may approve and deny.
-        exporter: its pods.
+        names: By signerName, the requesters and the CSR names of each.
+        function: The function's username at the API server.
+        approvers: By signerName, the usernames that may approve and deny.
+        exporter: The exporter's service account.
     """
 
     names: Mapping[str, Names]
@@ -52,55 +53,56 @@ class Guarded:
 
     @property
     def signer_names(self) -> tuple[str, ...]:
-        """All signerNames, sorted."""
+        """Returns all signerNames, sorted."""
         return tuple(sorted(self.names))
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """Usernames of all requesters, sorted."""
+        """Returns the usernames of all requesters, sorted."""
         return tuple(sorted({account for names in self.names.values() for account in names}))
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Namespaces of all requesters, sorted."""
+        """Returns the namespaces of all requesters, sorted."""
         return tuple(sorted({account.split(":")[2] for account in self.accounts}))
 
     def names_of(self, account: str) -> tuple[str, ...]:
-        """The names that an account may use with any of the signerNames."""
+        """Returns the CSR names that an account may use with any of the signerNames, sorted."""
         found = {name for names in self.names.values() for name in names.get(account, ())}
         return tuple(sorted(found))
 
     @property
     def reserved(self) -> str | None:
-        """A regular expression for names that nobody else may take, whatever the signerName; None: there are none."""
-        forms = {name for account in self.accounts for name in self.names_of(account) if _TELLING in name}
+        """Returns a regular expression for the CSR names that only our requesters may use; None if there are none."""
+        forms = {name for account in self.accounts for name in self.names_of(account) if _RESERVED_MARK in name}
+        # The dot is the only character of these names that has a meaning in a regular expression.
         patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
         return f"^(?:{'|'.join(patterns)})$" if patterns else None
 
 
 def load(path: Path, *, cluster: str, function: str, approvers: Collection[str], exporter: Exporter) -> Guarded:
-    """What is to be guarded in one cluster of a configuration document; certificates that it names are not read.
+    """Reads one cluster from a configuration document, without the certificates that the document names.
 
     Args:
-        path: of the document.
-        cluster: its key.
-        function: the username that the API server sees the function as.
-        approvers: usernames of others who approve and deny.
-        exporter: its pods.
+        path: The document.
+        cluster: The cluster's key in the document.
+        function: The function's username at the API server.
+        approvers: Usernames of other approvers.
+        exporter: The exporter's service account.
 
     Raises:
-        CommandError: the document does not fit what was asked for.
-        ConfigurationError: document or profile breaks a rule.
+        CommandError: The document has no such cluster, no signer for it, or a signer without an approver.
+        ConfigurationError: The document or a profile is invalid.
     """
     document = read(Document, path)
     if cluster not in document.clusters:
         raise CommandError(
-            f"{path}: clusters: Not found: {quote(cluster)}: supported values: {sorted(document.clusters)}"
+            field_error.not_found("--cluster", cluster, f"{path} has {quote(sorted(document.clusters))}")
         )
     signers = [signer for signer in document.signers if signer.cluster == cluster]
     if not signers:
         raise CommandError(
-            f"{path}: signers: Required value: a signer for cluster {quote(cluster)}, or there is nothing to guard"
+            f"{path}: signers: Required value: must have a signer for cluster {quote(cluster)}; guards protect signers"
         )
     for signer in signers:
         _refuse(path, signer, approvers)
@@ -119,13 +121,12 @@ def _refuse(path: Path, signer: SignerConfiguration, approvers: Collection[str])
     domain = signer.signer_name.partition("/")[0]
     reserved = any(domain == each or domain.endswith(f".{each}") for each in RESERVED_DOMAINS)
     if not SIGNER_NAME.fullmatch(signer.signer_name) or reserved:
-        raise CommandError(
-            f"{path}: signer_name: Invalid value: {quote(signer.signer_name)}: must be DOMAIN/NAME with a dot in"
-            " DOMAIN, outside Kubernetes' own domains"
-        )
+        must = "must be DOMAIN/NAME with a dot in DOMAIN, outside Kubernetes' own domains"
+        raise CommandError(field_error.invalid(f"{path}: signer_name", signer.signer_name, must))
     if not signer.approve and not approvers:
         raise CommandError(
-            f"{path}: {quote(signer.signer_name)}: Required value: --approver: approve is false, so name who approves"
+            f"--approver: Required value: must name an approver, because approve is false for"
+            f" {quote(signer.signer_name)} in {path}"
         )
 
 

@@ -1,7 +1,7 @@
-"""`Installation.spec.certificateManagement` of the tigera operator: read from what kubectl prints, and written.
+"""`Installation.spec.certificateManagement` of the tigera operator: parses kubectl's output, and writes the patch.
 
-Facts of api/v1/installation_types.go and of Calico's key-cert-provisioner: the CRD checks keyAlgorithm and
-signatureAlgorithm each alone, and where they do not fit one another no pod ever files a CSR.
+The CRD validates keyAlgorithm and signatureAlgorithm separately (tigera/operator api/v1/installation_types.go). If the
+two do not match, Calico's key-cert-provisioner fails, and no pod ever files a CSR.
 """
 
 import base64
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from csr_signer import field_error
 from csr_signer.violation import quote
 from signerctl.program import CommandError
 
@@ -30,7 +31,7 @@ PAIRS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "ECDSAWithCurve521": _ECDSA,
     }
 )
-"""By keyAlgorithm: the signatureAlgorithms that go with it."""
+"""The signatureAlgorithms that match each keyAlgorithm."""
 SIGNATURE_ALGORITHMS: Final = (*_RSA, *_ECDSA)
 SLOW: Final = ("RSAWithSize4096", "RSAWithSize8192")
 """Keys that rarely finish within Calico's 90 seconds on the init container's default CPU."""
@@ -39,12 +40,13 @@ _KIND: Final = "Installation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateManagement:
-    """What the cluster's Calico is told.
+    """The fields of `spec.certificateManagement`.
 
     Attributes:
-        ca_cert: PEM text that every component trusts.
-        signer_name: whom the pods ask.
-        key_algorithm, signature_algorithm: of the pods' keys and requests; empty: the operator's default.
+        ca_cert: PEM of the CAs that every component trusts.
+        signer_name: The signerName of the pods' CSRs.
+        key_algorithm: The algorithm of the pods' keys; empty for the operator's default.
+        signature_algorithm: The algorithm of the pods' signatures; empty for the operator's default.
     """
 
     ca_cert: bytes
@@ -54,7 +56,7 @@ class CertificateManagement:
 
 
 class _Loader(yaml.BaseLoader):
-    """Without aliases: kubectl writes none, and a few hundred bytes of them stand for gigabytes."""
+    """A YAML loader that refuses aliases: a few hundred bytes of aliases can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - the parser's own
         if self.check_event(yaml.AliasEvent):
@@ -63,7 +65,7 @@ class _Loader(yaml.BaseLoader):
 
 
 def snippet(management: CertificateManagement) -> str:
-    """YAML for `kubectl patch installation default --type merge`."""
+    """Returns YAML for `kubectl patch installation default --type merge`."""
     content = {
         "spec": {
             "certificateManagement": {
@@ -78,14 +80,14 @@ def snippet(management: CertificateManagement) -> str:
 
 
 def parse(text: bytes) -> CertificateManagement:
-    """What `kubectl get installation default -o yaml`, or `-o json`, prints; a list of one is good, too.
+    """Parses the output of `kubectl get installation default -o yaml` or `-o json`, or a list with one item.
 
     Raises:
-        CommandError: it is no Installation, or has no certificateManagement; says what was got and what is wanted.
+        CommandError: It is not an Installation, or has no certificateManagement.
     """
     try:
-        # Every scalar as text: nothing here is a number or a date, and no value of theirs can fail to convert.
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes texts, lists and mappings alone
+        # The loader reads every scalar as a string, so no number or date can fail to convert.
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes only strings, lists and mappings
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CommandError(f"installation: Invalid value: must be YAML: {' '.join(str(error).split())}") from error
     installation = _single(document)
@@ -103,46 +105,48 @@ def parse(text: bytes) -> CertificateManagement:
 
 
 def _single(document: object) -> Mapping[str, Any]:
-    """The Installation itself, or the one item of a list."""
-    found = _mapping(document, "the document")
+    """Returns the Installation itself, or the only item of a list."""
+    found = _mapping(document)
     items = found.get("items")
     if not isinstance(items, list):
         return found
     if len(items) != 1:
         raise CommandError(
-            f'installation: Invalid value: a list of {len(items)} items: must be the Installation named "default"'
+            f'installation: items: Invalid value: {len(items)} items: must be one, the Installation named "default"'
         )
-    return _mapping(items[0], "the item")
+    return _mapping(items[0], "items[0]")
 
 
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
+def _mapping(value: object, path: str = "") -> Mapping[str, Any]:
+    where = f"installation: {path}" if path else "installation"
+    must = f"must be an {_KIND} with spec.certificateManagement"
+    if value in (None, ""):
+        raise CommandError(field_error.required(where, must))
     if not isinstance(value, dict):
-        raise CommandError(
-            f"installation: {where} is {'absent' if value in (None, '') else 'no mapping'}, must be an {_KIND} with"
-            " spec.certificateManagement"
-        )
+        raise CommandError(f"{where}: Invalid value: {_quoted(value)}: {must}")
     return value
 
 
 def _text(fields: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
-    value = fields.get(key, "")
-    if not isinstance(value, str) or not (value or optional):
-        got = "nothing" if value == "" else _quoted(value)
-        raise CommandError(f"installation: spec.certificateManagement.{key}: Invalid value: {got}: must be a string")
+    value, path = fields.get(key, ""), f"installation: spec.certificateManagement.{key}"
+    if not isinstance(value, str):
+        raise CommandError(f"{path}: Invalid value: {_quoted(value)}: must be a string")
+    if not (value or optional):
+        raise CommandError(field_error.required(path, "must be a string"))
     return value
 
 
 def _quoted(value: object) -> str:
-    """A text; of anything else its type alone, which is all that can be wrong with it."""
+    """Returns a string in quotes, or the type of another value: only its type can be wrong."""
     return quote(value) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _ca_cert(text: str) -> bytes:
-    """As Go decodes []byte: standard base64, in which line ends are passed over."""
+    """Decodes base64 as Go decodes []byte: the standard alphabet, ignoring line ends."""
     if "-----BEGIN" in text:
         raise CommandError(
-            "installation: spec.certificateManagement.caCert: Invalid value: PEM: must be base64 of the PEM, because"
-            " the operator cannot read PEM itself"
+            "installation: spec.certificateManagement.caCert: Invalid value: PEM: must be the PEM in base64, because"
+            " the operator does not read plain PEM"
         )
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
@@ -153,15 +157,13 @@ def _ca_cert(text: str) -> bytes:
 
 
 def pair_violation(management: CertificateManagement) -> str | None:
-    """What is wrong with the two algorithms together; the operator's defaults stand for what is not set."""
+    """Returns why the two algorithms do not match, or None if they do. An empty algorithm is the operator's default."""
     key_algorithm = management.key_algorithm or DEFAULT_KEY_ALGORITHM
     signature_algorithm = management.signature_algorithm or DEFAULT_SIGNATURE_ALGORITHM
     allowed = PAIRS.get(key_algorithm)
     if allowed is None:
-        return f"keyAlgorithm: Unsupported value: {quote(key_algorithm)}: supported values: {', '.join(PAIRS)}"
+        return field_error.unsupported("keyAlgorithm", [key_algorithm], PAIRS)
     if signature_algorithm not in allowed:
-        return (
-            f"keyAlgorithm {key_algorithm} with signatureAlgorithm {quote(signature_algorithm)}: pods cannot create"
-            f" a request; supported with it are {', '.join(allowed)}, set both"
-        )
+        message = field_error.unsupported("signatureAlgorithm", [signature_algorithm], allowed)
+        return f"{message}, because keyAlgorithm is {quote(key_algorithm)}"
     return None

@@ -1,4 +1,4 @@
-"""The key in Cloud KMS, opened as the function opens it: the same client, the same checks, the same algorithms."""
+"""Opens a key version in Cloud KMS with the function's client, checks and algorithms."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsOptions:
-    """How a key version is reached, and what is asked of it.
+    """How to reach Cloud KMS, and what a key version must have.
 
     Attributes:
-        endpoint: another TLS endpoint than the public one.
+        endpoint: A TLS endpoint; None for Google's public endpoint.
         unsafe_plaintext_endpoint: HOST:PORT of a double on the loopback address.
-        protection_level: the least that is accepted.
-        signature_hash: of a raw RSA key.
+        protection_level: The lowest protection level that is allowed.
+        signature_hash: The hash for a raw RSA key.
     """
 
     endpoint: str | None
@@ -57,13 +57,13 @@ class KmsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """A key version that answers, protected as asked, of an algorithm that signs certificates. Only `opened` makes one.
+    """An enabled key version with the required protection level and a supported algorithm. Only `opened` makes one.
 
     Attributes:
-        key_version: its full resource name.
-        algorithm: that it signs with.
-        public_key: as KMS gives it.
-        subject_public_key_info: the same, DER.
+        key_version: The full resource name.
+        algorithm: The signature algorithm.
+        public_key: The public key from KMS.
+        subject_public_key_info: The public key in DER.
     """
 
     key_version: str
@@ -77,21 +77,21 @@ class SigningKey:
         """A signature over cleared bytes; that it verifies is `verifies`' question.
 
         Raises:
-            SignerError: as `CloudKmsKey.sign`.
+            SignerError: As `CloudKmsKey.sign`.
         """
         return self._options.ask(self.key_version, lambda key: key.sign(tbs, self.algorithm, self._answer, attempts))
 
     def verifies(self, *, signature: bytes, data: bytes) -> bool:
-        """Whether a signature over data is by this key."""
+        """Tells whether this key made a signature over data."""
         return verifies(self.public_key, self.algorithm, signature=signature, data=data)
 
 
 def opened(key_version: str, options: KmsOptions) -> SigningKey:
-    """The key version, once GetPublicKey has answered.
+    """Opens a key version: reads its public key from KMS, and checks its protection level and algorithm.
 
     Raises:
-        SignerError: KMS does not answer, or not for us: the key version is disabled, destroyed, unknown or forbidden.
-        CommandError: too weak a protection, or an algorithm that signs no certificates here.
+        SignerError: KMS does not answer; or the key version is disabled, destroyed or unknown, or access is denied.
+        CommandError: The protection level is too low, or the algorithm is unsupported.
     """
     answer = _protected(key_version, options)
     algorithm = _algorithm(key_version, answer, options.signature_hash)
@@ -107,10 +107,10 @@ def opened(key_version: str, options: KmsOptions) -> SigningKey:
 
 
 def held(key_version: str, options: KmsOptions) -> bytes:
-    """DER of the public key of a key version that is protected as asked; with what it signs is not asked.
+    """Returns the DER of a key version's public key; checks the protection level, but not the algorithm.
 
     Raises:
-        SignerError, CommandError: as `opened`.
+        SignerError, CommandError: As `opened`.
     """
     return subject_public_key_info(parsed(_protected(key_version, options).pem))
 
@@ -134,19 +134,19 @@ def _algorithm(key_version: str, answer: KmsPublicKey, signature_hash: str | Non
 
 
 def parsed(pem: bytes) -> PublicKeyTypes:
-    """A public key as KMS gives it.
+    """Parses a public key from KMS.
 
     Raises:
-        CommandError: it is of a kind that is not known here.
+        CommandError: The kind of key is unknown.
     """
     try:
         return der.attempt(lambda: serialization.load_pem_public_key(pem))
     except ValueError as error:
-        raise CommandError(f"KMS's public key cannot be read: {error}") from error
+        raise CommandError(f"cannot parse KMS's public key: {error}") from error
 
 
 def key_of(certificate: x509.Certificate) -> bytes | None:
-    """DER of a certificate's public key; None for one that cannot be read, and so is nobody's that we know."""
+    """Returns the DER of a certificate's public key, or None if the key is unreadable."""
     try:
         return der.attempt(lambda: subject_public_key_info(certificate.public_key()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The guards as a manifest: YAML that a person can read, expressions in lines."""
+"""Renders the guards as a YAML manifest that people can read."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,37 +11,37 @@ from signerctl.pod_policy import exporter_pods
 
 _WIDTH: Final = 116
 _HEADER: Final = """\
-# Made by `signerctl guards` from the function's configuration document: make it anew instead of changing it.
-# docs/guards.md says what each policy stops, what none of them can, and how to get past them in an emergency.
+# `signerctl guards` generates this file from the function's configuration document. To change it, generate it again.
+# docs/guards.md says what each policy prevents, what they cannot prevent, and how to disable them in an emergency.
 """
 
 
 def documents(guarded: Guarded, *, actions: Sequence[str] = ("Deny",)) -> tuple[dict[str, Any], ...]:
-    """Policies, each with what puts it in force.
+    """Returns all policies, each followed by its binding.
 
     Args:
-        guarded: the cluster.
-        actions: what happens to a request that breaks a rule.
+        guarded: The cluster.
+        actions: What the API server does with a request that a policy refuses.
     """
     every = (*csr_policies.policies(guarded), exporter_pods(guarded))
     return tuple(each for one in every for each in (one, admission.binding(one, actions=actions)))
 
 
 def render(objects: Sequence[dict[str, Any]]) -> str:
-    """YAML of all objects."""
+    """Renders objects as YAML documents below a header."""
     parts = [yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=_WIDTH) for each in objects]
     return _HEADER + "---\n".join(parts)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Long texts as folded blocks, lists indented."""
+    """A YAML dumper that folds long strings and indents lists."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - PyYAML's
         super().increase_indent(flow, indentless=False)
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    """Long texts are folded at spaces; a reader of YAML makes one line of them again."""
+    """Folds a long string at spaces; a YAML parser joins the lines again."""
     style = ">" if len(value) > _WIDTH - 30 else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -1,4 +1,4 @@
-"""What the commands share on their command lines: options, and what they may say."""
+"""Options that several commands share, and the validation of their values."""
 
 import functools
 import re
@@ -13,76 +13,77 @@ from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration.validation import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
 from csr_signer.rfc1123 import IS_DNS_NAME
+from csr_signer.violation import quote
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
 COMMON_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:-]{0,62}[A-Za-z0-9._:-])?")
-_ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
+_LONGEST_ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
 
 
 def key_version(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """A full resource name."""
+    """Validates a key version's full resource name."""
     if value is not None and not KEY_VERSION.fullmatch(value):
-        raise click.BadParameter(
-            f"{value!r}: must be projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
-        )
+        raise _invalid(value, "must be projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N")
     return value
 
 
 def _common_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not COMMON_NAME.fullmatch(value):
-        raise click.BadParameter(f"{value!r}: must have 1 to 64 letters, digits, spaces and . _ : -")
+        raise _invalid(value, "must have 1 to 64 letters, digits, spaces and . _ : -")
     if value.startswith(("system:", OPERATORS_PREFIX)):
-        raise click.BadParameter(
-            f"{value!r}: must not start with system:, which Kubernetes reserves, or with"
-            f" {OPERATORS_PREFIX}, which the tigera operator uses for its own CAs"
+        raise _invalid(
+            value,
+            f"must not start with system:, which Kubernetes reserves, or with {OPERATORS_PREFIX}, which the tigera"
+            " operator uses for its own CAs",
         )
     return value
 
 
 def _organization(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if len(value) > _ORGANIZATION or not value.isprintable() or value != value.strip():
-        raise click.BadParameter(f"{value!r}: must have at most {_ORGANIZATION} characters, all printable")
+    if len(value) > _LONGEST_ORGANIZATION or not value.isprintable() or value != value.strip():
+        must = f"must have at most {_LONGEST_ORGANIZATION} printable characters, without spaces at the ends"
+        raise _invalid(value, must)
     return value
 
 
 def _dns_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if not IS_DNS_NAME.fullmatch(value):
-            raise click.BadParameter(
-                f"{value!r}: must be a DNS name in lower case without wildcard; it includes the names below"
-            )
+            raise _invalid(value, "must be a DNS name in lower case without wildcard; it includes all names below it")
     if len(set(values)) != len(values):
-        raise click.BadParameter("must name each DNS name only once")
+        raise _invalid(", ".join(values), "must name each DNS name once")
     return values
 
 
 def signer_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """`spec.signerName`, as the function's configuration takes it."""
+    """Validates a signerName by the rules of the function's configuration."""
     if value is None:
         return None
     domain = value.partition("/")[0]
     if not SIGNER_NAME.fullmatch(value):
-        raise click.BadParameter(f"{value!r}: must be DOMAIN/NAME with a dot in DOMAIN")
+        raise _invalid(value, "must be DOMAIN/NAME with a dot in DOMAIN")
     if any(domain == reserved or domain.endswith(f".{reserved}") for reserved in RESERVED_DOMAINS):
-        raise click.BadParameter(f"{value!r}: the function never signs for Kubernetes' own domains")
+        raise _invalid(value, "must be outside Kubernetes' own domains, for which the function never signs")
     return value
 
 
 def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not KMS_HOSTS.fullmatch(value):
-        raise click.BadParameter(
-            f"{value!r}: must be a host below googleapis.com, because signerctl sends it your token"
-        )
+        raise _invalid(value, "must be a host below googleapis.com, because signerctl sends it your token")
     return value
 
 
 def _loopback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_loopback(value):
-        raise click.BadParameter(f"{value!r}: must be a loopback HOST:PORT")
+        raise _invalid(value, "must be HOST:PORT on the loopback address")
     return value
+
+
+def _invalid(value: str, must: str) -> click.BadParameter:
+    return click.BadParameter(f"{quote(value)}: {must}")
 
 
 INPUT: Final = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
@@ -99,7 +100,7 @@ force_option: Final[Option] = click.option("--force", is_flag=True, help="Overwr
 audit_log_option: Final[Option] = click.option(
     "--audit-log",
     type=OUTPUT,
-    help="Append intent and outcome to this file; without it they go to standard error.",
+    help="Append the audit records to this file; without it, they go to standard error.",
 )
 
 
@@ -111,7 +112,7 @@ def subject_options(command: Command) -> Command:
             "--common-name",
             required=True,
             callback=_common_name,
-            help="Common name in the subject: use another one at each rotation, because it tells CAs apart.",
+            help="Common name in the subject. Use a new one at each rotation: Calico tells CAs apart by it.",
         ),
     ):
         command = option(command)
@@ -129,7 +130,7 @@ permit_dns_option: Final[Option] = click.option(
 
 
 def kms_options(command: Command) -> Command:
-    """Adds how the key is reached and what is asked of it, as the one argument `kms`."""
+    """Adds the options for Cloud KMS; the command gets them as the argument `kms`."""
 
     @functools.wraps(command)
     def with_kms(
@@ -141,7 +142,7 @@ def kms_options(command: Command) -> Command:
         **others: Any,  # noqa: ANN401 - the command's own
     ) -> None:
         if kms_endpoint is not None and unsafe_plaintext_kms_endpoint is not None:
-            raise click.UsageError("two KMS endpoints: must be one")
+            raise click.UsageError("--kms-endpoint: Forbidden: together with --unsafe-plaintext-kms-endpoint")
         command(
             kms=KmsOptions(
                 endpoint=kms_endpoint,

@@ -1,23 +1,27 @@
-"""The policy about the exporter's pods: the standard `restricted`, which the host network forbids to enforce."""
+"""The policy for the exporter's pods.
+
+It enforces the Pod Security Standard `restricted`, except for the host network. A namespace label cannot enforce
+`restricted` here, because the exporter's pods use the host network.
+"""
 
 from typing import Final
 
 from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
 from signerctl.guarded import Guarded
 
-# Both kinds have one type; ephemeral containers have another, and are not allowed at all.
+# Containers and init containers have the same CEL type. Ephemeral containers do not; the policy forbids them.
 _CONTAINERS: Final = "object.spec.containers + object.spec.?initContainers.orValue([])"
 _VOLUMES: Final = ("configMap", "downwardAPI", "emptyDir", "projected")
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 def exporter_pods(guarded: Guarded) -> Policy:
-    """Rule e: pods of the exporter's namespace are the exporter's, pinned by digest, and restricted."""
+    """Rule e: pods in the exporter's namespace use its service account, pinned images and `restricted` settings."""
     return policy(
         "exporter-pods",
         namespace=guarded.exporter.namespace,
         rules=[rule("", ["pods", "pods/ephemeralcontainers"], ["CREATE", "UPDATE"])],
-        # What was there before and is not allowed can still be labelled, and rid of finalizers.
+        # Labels and finalizers of a pod that already breaks the rules can still change, so that the pod can be deleted.
         conditions={"spec": "request.operation == 'CREATE' || object.spec != oldObject.spec"},
         variables=[{"name": "containers", "expression": _CONTAINERS}],
         validations=[*_pod(guarded), *_containers()],
@@ -46,7 +50,7 @@ def _pod(guarded: Guarded) -> list[Validation]:
             " && variables.containers.all(container, !container.?env.orValue([]).exists(each,"
             " each.?valueFrom.?secretKeyRef.hasValue())"
             " && !container.?envFrom.orValue([]).exists(each, has(each.secretRef)))",
-            "spec: Forbidden: Secrets, projected or in the environment",
+            "spec: Forbidden: Secrets in projected volumes or environment variables",
         ),
         forbid(
             "size(object.spec.?ephemeralContainers.orValue([])) == 0",
@@ -105,7 +109,7 @@ def _containers() -> list[Validation]:
         ),
         forbid(
             every("container.?ports.orValue([]).all(port, port.?hostPort.orValue(0) == 0)"),
-            "ports: Forbidden: hostPort; on the host's network every listed port is a hostPort",
+            "ports: Forbidden: hostPort; on the host network, Kubernetes makes every listed port a hostPort",
         ),
         forbid(
             every(
@@ -116,6 +120,6 @@ def _containers() -> list[Validation]:
                     for probe in _PROBES
                 )
             ),
-            "probes must use HTTP on the pod itself, and there must be no lifecycle hooks",
+            "containers: Forbidden: lifecycle hooks, and probes that do not use HTTP on 127.0.0.1",
         ),
     ]

@@ -1,4 +1,4 @@
-"""How commands say what they do, and how they fail: usage errors by click, everything else as one line `error: ...`."""
+"""How commands print help and errors: click prints usage errors, and `CommandError` prints one line `error: ...`."""
 
 from typing import IO, Any
 
@@ -9,33 +9,43 @@ from signerctl.text import one_line
 
 
 class CommandError(click.ClickException):
-    """What was asked for cannot be done; the message says what was got and what is allowed."""
+    """A command that cannot do its work; the message is a field error where the input is wrong."""
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Prints the one line."""
+        """Prints the message as one line."""
         click.echo(f"error: {one_line(self.message)}", file=file, err=file is None)
 
 
 class Command(click.Command):
-    r"""A command whose help is a raw docstring: a line `\b` keeps the lines after it as they are."""
+    r"""A command whose help is a raw docstring: after a line `\b`, click keeps the paragraph's line breaks."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the help with click's own mark for such paragraphs, which is a backspace."""
+        r"""Replaces the two characters `\b` with a backspace, which click expects."""
         self.help = (self.help or "").replace("\\b\n", "\b\n")
         super().format_help_text(ctx, formatter)
 
 
 class Commands(Command, click.Group):
-    """Commands whose faults, of whatever class of the function's, end as a CommandError."""
+    """A group of commands. It prints the function's errors like a CommandError, and bad options as field errors."""
 
     command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Runs the command that was asked for."""
+        """Parses the command line, and runs the command."""
         try:
             return super().invoke(ctx)
         except SignerError as error:
             raise CommandError(str(error)) from error
+        except click.MissingParameter as error:
+            raise click.UsageError(f"{_option(error)}: Required value", error.ctx) from error
+        except click.BadParameter as error:
+            raise click.UsageError(f"{_option(error)}: Invalid value: {error.message}", error.ctx) from error
+
+
+def _option(error: click.BadParameter) -> str:
+    if error.param is None:
+        return "command line"
+    return error.param.opts[-1] if isinstance(error.param, click.Option) else error.param.human_readable_name
 
 
 Commands.group_class = Commands

@@ -1,8 +1,8 @@
-"""Every signature accounted for: Cloud KMS's audit log against the records of the function and of signerctl.
+"""Compares Cloud KMS's audit log with the audit records of the function and of signerctl.
 
-Both name what was signed in the same words: for whom, and the SHA-256 of the TBSCertificate. A record may stand for
-several requests, because KMS is asked again where its answer is lost; it says for how many. Requests that KMS refused
-count too: otherwise a rogue signature could take the place of a failed attempt.
+Both identify a signature by its purpose and the SHA-256 of the TBSCertificate. The function repeats a request to KMS
+if the answer is lost, so a record holds the number of its requests. The comparison counts requests that KMS refused
+too: otherwise a rogue signature could take the place of a refused request.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 Json = Mapping[str, Any]
 Signed = tuple[str, str]
-"""A key version, and what Cloud KMS was told that is signed."""
+"""The key version, and the reason that the caller gave to Cloud KMS: purpose and SHA-256 of the TBSCertificate."""
 
 ATTEMPTS_PER_OPEN_INTENT: Final = 10
 """An intent without an outcome explains at most this many requests, here and in the hourly alert's SQL."""
@@ -22,13 +22,13 @@ _OUTCOMES: Final = ("issued", "abandoned")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request for a signature, as Cloud KMS logged it.
+    """A request for a signature in Cloud KMS's audit log.
 
     Attributes:
-        time: as logged.
-        principal: who asked; empty where nobody is named.
-        signed: what for.
-        refused: Cloud KMS gave no signature.
+        time: The entry's timestamp.
+        principal: The caller; empty if the entry names none.
+        signed: The key version and the reason.
+        refused: Whether Cloud KMS refused to sign.
     """
 
     time: str
@@ -39,12 +39,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record of an intent, or of what became of it.
+    """An audit record of an intent or its outcome.
 
     Attributes:
         event: `intent`, `issued` or `abandoned`.
-        signed: what for.
-        attempts: how often KMS was asked; None where that is unknown: of an intent, and of an interrupted process.
+        signed: The key version and the reason.
+        attempts: The number of requests to KMS; None in an intent, and in the outcome of an interrupted process.
     """
 
     event: str
@@ -54,13 +54,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
-    """What does not add up.
+    """A difference between the audit log and the records.
 
     Attributes:
-        level: `error`, or `warning` where nothing is proved.
-        what: is wrong.
-        signed: what it is about.
-        detail: when and by whom, or how many.
+        level: `error`, or `warning` if the difference may have an innocent cause.
+        what: The kind of difference.
+        signed: The key version and the reason.
+        detail: The time and the principal, or the numbers.
     """
 
     level: str
@@ -71,30 +71,30 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What was read."""
+    """All requests in the audit log, and all audit records."""
 
     requests: Sequence[Request]
     records: Sequence[Record]
 
     @property
     def signatures(self) -> Sequence[Request]:
-        """The requests for which Cloud KMS gave a signature."""
+        """Returns the requests for which Cloud KMS gave a signature."""
         return [request for request in self.requests if not request.refused]
 
 
 def read(content: str) -> Iterator[Json]:
-    """The JSON objects of a text: one array, as `gcloud logging read --format=json` prints, or one after the other.
+    """Parses JSON objects: one array, as `gcloud logging read --format=json` prints, or a sequence of objects.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: The text is not JSON, or holds other values.
     """
     decoder, position = json.JSONDecoder(), 0
     while (position := _next(content, position)) < len(content):
         value, position = decoder.raw_decode(content, position)
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, dict):
-                # Whatever is no log is one fault for the caller, bad JSON among it.
-                raise ValueError(f"got {type(each).__name__}, must be objects: log entries or records")  # noqa: TRY004
+                # A ValueError, as for bad JSON: the caller handles both in the same way.
+                raise ValueError(f"{type(each).__name__}: must be an object: a log entry or a record")  # noqa: TRY004
             yield each
 
 
@@ -105,7 +105,7 @@ def _next(content: str, position: int) -> int:
 
 
 def books(entries: Iterable[Json]) -> Books:
-    """Requests and records among log entries and bare records; others are passed over, and repetitions too."""
+    """Collects the requests and records from log entries and bare records; skips other entries and duplicates."""
     requests, records = [], []
     seen: set[tuple[str, str]] = set()
     for entry in entries:
@@ -124,7 +124,7 @@ def books(entries: Iterable[Json]) -> Books:
 
 
 def _is_functions(entry: Json) -> bool:
-    """Whether an entry came from Cloud Run: an exporter could write the same line. A bare record has no such place."""
+    """Tells whether a record is bare or comes from Cloud Run: an exporter could write the same line into the log."""
     return "jsonPayload" not in entry or _object(entry, "resource").get("type") == "cloud_run_revision"
 
 
@@ -154,15 +154,15 @@ def _object(entry: Json, name: str) -> Json:
 
 
 def discrepancies(found: Books, principals: Sequence[str] = ()) -> Iterator[Discrepancy]:
-    """All that does not add up.
+    """Returns the differences between requests and records.
 
     Args:
-        found: requests and records of the same time; of the first and last minute one side may be missing.
-        principals: who may sign; empty for anybody.
+        found: Requests and records of one period. Near its ends, the matching entry may lie outside.
+        principals: The principals that may sign; empty if all may.
     """
     count = _Counts.of(found)
     for signature in found.signatures:
-        detail = f"{signature.time} by {signature.principal or 'nobody'}"
+        detail = f"{signature.time} by {signature.principal or 'an unknown principal'}"
         if signature.signed not in count.intents and signature.signed not in count.outcomes:
             yield Discrepancy(level="error", what="signature without record", signed=signature.signed, detail=detail)
         if principals and signature.principal not in principals:
@@ -175,7 +175,7 @@ def discrepancies(found: Books, principals: Sequence[str] = ()) -> Iterator[Disc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
-    """How often there is what, by what is signed."""
+    """The numbers of intents, outcomes, attempts, requests and signatures for each TBSCertificate."""
 
     intents: Counter[Signed]
     outcomes: Counter[Signed]
@@ -199,7 +199,7 @@ class _Counts:
         )
 
     def discrepancies(self, signed: Signed) -> Iterator[Discrepancy]:
-        """Where the numbers of one TBSCertificate do not fit."""
+        """Returns the differences between the numbers for one TBSCertificate."""
         intents, outcomes = self.intents[signed], self.outcomes[signed]
         requests, attempts, given = self.requests[signed], self.attempts[signed], self.given[signed]
         explained = attempts + ATTEMPTS_PER_OPEN_INTENT * max(intents - outcomes, 0)
@@ -207,7 +207,7 @@ class _Counts:
             detail = f"{requests} requests, {given} signatures, {attempts} recorded attempts"
             yield Discrepancy(level="error", what="more requests than recorded", signed=signed, detail=detail)
         if self.issued[signed] and not given:
-            detail = "check that data access logs are on, and that the log is complete"
+            detail = "check that KMS writes data access logs, and that the files hold all of them"
             yield Discrepancy(level="error", what="certificate without signature", signed=signed, detail=detail)
         if intents > outcomes:
             detail = f"{intents} intents, {outcomes} outcomes, {given} signatures"

@@ -1,6 +1,6 @@
-"""What is recorded of the key's use, as the function does: one JSON line before it and one after.
+"""Audit records of each use of the key, as the function writes them: one JSON line before and one after.
 
-The hash in both stands in KMS's own audit log too, beside the purpose. Nothing is signed here in any other way.
+Both lines hold the purpose and the hash that KMS's audit log also holds. signerctl signs only through this module.
 """
 
 import os
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def audit(log: Path | None) -> Audit:
-    """Writes records to the end of a file, or to standard error where none is named."""
+    """Returns an audit that appends records to a file, or writes them to standard error without a file."""
     return Audit(write=_to_standard_error if log is None else _appended_to(log))
 
 
@@ -35,20 +35,20 @@ def signed(
     facts: Mapping[str, object],
     assemble: Callable[[TBSCertificate, bytes, SigningKey], T],
 ) -> Iterator[T]:
-    """Records the intent, signs cleared bytes, lets the caller keep what came of it, and records the outcome.
+    """Records the intent, signs linted bytes, yields the result to the caller, and records the outcome.
 
     Args:
-        tbs: cleared bytes.
-        key: signs them.
-        audit: where to.
-        what: is signed, for people.
-        facts: for machines.
-        assemble: puts bytes and signature together, and verifies.
+        tbs: Linted bytes.
+        key: The key that signs them.
+        audit: Receives the records.
+        what: The name of the certificate or request, for people.
+        facts: Its fields, for programs.
+        assemble: Assembles bytes and signature, and verifies the signature.
 
     Raises:
-        UnavailableError: the intent could not be written; then nothing is signed.
-        SignerError: as `CloudKmsKey.sign`, or the signature is not the key's.
-        CommandError: the outcome could not be written; what was signed is kept.
+        UnavailableError: The intent could not be recorded, so the key was not used.
+        SignerError: As `CloudKmsKey.sign`, or the signature does not verify.
+        CommandError: The outcome could not be recorded. The caller has already written its file.
     """
     known = {
         "tbs_sha256": tbs.sha256,

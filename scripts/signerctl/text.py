@@ -1,4 +1,4 @@
-"""What is printed: tables for people, and the text of others made harmless for a terminal."""
+"""Printing: tables for people, and escaping of text from certificates and files for the terminal."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,22 @@ _STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def printable(text: str) -> str:
-    """Text of another party without what a terminal would act on: such characters are escaped, line ends too."""
+    """Escapes characters that a terminal would interpret, and line ends."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def one_line(text: str) -> str:
-    """The same as one line."""
+    """Joins lines with spaces, and escapes characters that a terminal would interpret."""
     return printable(" ".join(text.split()))
 
 
 def warn(message: str) -> None:
-    """One line on standard error, for what is allowed and may still be wrong."""
+    """Prints a warning as one line on standard error."""
     click.echo(f"warning: {one_line(message)}", err=True)
 
 
 def table(title: str, rows: Iterable[Sequence[str]]) -> None:
-    """A table without borders on standard output; the word of a level, where it stands first, has its colour."""
+    """Prints a table without borders on standard output; colours `ok`, `warning` and `error` in the first column."""
     found = [tuple(map(printable, row)) for row in rows]
     grid = Table(
         title=Text(printable(title), style="bold"), title_justify="left", show_header=False, box=None, pad_edge=False
@@ -39,6 +39,6 @@ def table(title: str, rows: Iterable[Sequence[str]]) -> None:
     for row in found:
         first = Text(row[0], style=_STYLES.get(row[0], "dim"))
         grid.add_row(first, *map(Text, row[1:]))
-    # What no person reads is not folded: a fingerprint stays in one piece.
+    # Programs read redirected output, so lines are not folded: a fingerprint stays in one piece.
     width = None if sys.stdout.isatty() else _WIDEST
     Console(file=sys.stdout, highlight=False, width=width).print(grid)

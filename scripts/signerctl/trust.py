@@ -1,4 +1,4 @@
-"""What several CAs together must keep to stand in one bundle that Calico's components trust."""
+"""Rules for a bundle of CAs that Calico's components trust."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,11 +11,11 @@ from csr_signer.ca import checks
 from csr_signer.ca.algorithm import subject_public_key_info
 
 
-def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
-    """What breaks, or confuses, somebody who trusts this bundle.
+def violations(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
+    """Returns why relying parties cannot use this bundle.
 
-    The operator reads the first certificate alone, its common name among it; common names that start as its own CA's
-    do it takes for its own; two CAs of one name cannot be told apart (facts of tigera/operator and its issue 4913).
+    The operator reads only the first certificate, and its common name. It treats a CA as its own if the common name
+    starts like its own CA's. Relying parties confuse two CAs of one name (tigera/operator, and its issue 4913).
     """
     unreadable = [
         violation for each in bundle if (violation := unreadable_names(each) or checks.anchor_violation(each))
@@ -24,39 +24,39 @@ def refusals(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
     if unreadable:
         return
     if not _common_names(bundle[0]):
-        yield f"{checks.name_of(bundle[0])}: has no common name, by which Calico tells CAs apart"
+        yield f"{checks.name_of(bundle[0])}: Required value: a common name, because Calico tells CAs apart by it"
     for certificate in bundle:
         if any(name.startswith(checks.OPERATORS_PREFIX) for name in _common_names(certificate)):
             yield (
-                f"{checks.name_of(certificate)}: the common name starts with {checks.OPERATORS_PREFIX}, the"
-                " operator would take it for its own CA"
+                f"{checks.name_of(certificate)}: Forbidden: a common name that starts with {checks.OPERATORS_PREFIX},"
+                " because the operator would treat the CA as its own"
             )
     keys: dict[x509.Name, bytes] = {}
     for certificate in bundle:
         key = subject_public_key_info(certificate.public_key())
         if keys.setdefault(certificate.subject, key) != key:
-            yield f"{checks.name_of(certificate)}: two CAs with different keys have this name: must be one"
+            yield f"{checks.name_of(certificate)}: Duplicate value: two CAs with different keys have this name"
 
 
-def doubts(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
-    """What may be meant and may be a mistake; for a bundle that is not refused."""
+def warnings(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    """Returns possible mistakes in a bundle without violations."""
     for certificate in bundle:
         if not checks.self_signed(certificate):
             yield (
-                f"{checks.name_of(certificate)}: is not self-signed: Go accepts it as a trust anchor, OpenSSL does"
-                " not unless it is told to; wanted is the root"
+                f"{checks.name_of(certificate)}: not self-signed: should be the root, because OpenSSL by default"
+                " accepts only roots as trust anchors"
             )
         starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not starts <= now <= ends:
-            yield f"{checks.name_of(certificate)}: is valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, not now"
+            yield f"{checks.name_of(certificate)}: valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, which is not now"
 
 
 def unreadable_names(certificate: x509.Certificate) -> str | None:
-    """That subject or issuer cannot be read, without which a certificate has no place among others."""
+    """Returns a violation if a certificate's subject or issuer is unreadable."""
     try:
         der.attempt(lambda: (certificate.subject, certificate.issuer))
     except ValueError as error:
-        return f"{checks.name_of(certificate)}: its names cannot be read: {error}"
+        return f"{checks.name_of(certificate)}: Invalid value: must have a readable subject and issuer: {error}"
     return None
 
 

@@ -152,8 +152,8 @@ def test_an_exporter_that_floods_delays_no_other_cluster(issuing: Issuing, hosti
     assert answers.keys() <= {429, 503}
 
 
-def test_a_uid_in_one_cluster_holds_up_no_csr_of_another(issuing: Issuing, hostile: Hostile) -> None:
-    """Who knows a victim's uid sends it as his own cluster's, where it hangs: the victim is served meanwhile."""
+def test_a_uid_in_one_cluster_delays_no_csr_of_another(issuing: Issuing, hostile: Hostile) -> None:
+    """An attacker sends a victim's uid from its own hanging cluster; the function still serves the victim."""
     with issuing.without_exporter():
         (victim,) = issuing.fleet(1).submit()
         with sending(hostile, [victim.uid]) as (squat,):

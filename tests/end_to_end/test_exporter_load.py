@@ -46,8 +46,8 @@ def seen(busy: Deployment) -> Iterator[Observer]:
         yield observer
 
 
-def test_a_pod_that_loops_delays_nobody_else(busy: Deployment, seen: Observer, keys: KeyPool) -> None:
-    """It files and deletes at full speed; 200 other pods are served meanwhile, and it gets its own budget only."""
+def test_a_looping_pod_delays_no_other_pod(busy: Deployment, seen: Observer, keys: KeyPool) -> None:
+    """The pod files and deletes at full speed; 200 other pods are served, and it keeps its limit."""
     hostile = loaded.fleet_of(busy, keys, 1, "hostile")
     fleet = loaded.fleet_of(busy, keys, OTHERS, "others")
     before = busy.exporters[0].metrics()

@@ -165,8 +165,8 @@ def refusing(stage: Stage) -> Iterator[None]:
     "name",
     ["user not permitted to approve requests", 'User "x" cannot', "CERTIFICATE_VERIFY_FAILED", "request is too large"],
 )
-def test_attack_a_csr_named_as_a_missing_right_stops_nobody(stage: Stage, name: str) -> None:
-    """A policy's 403 repeats the CSR's name: it is a fault of that CSR (500), never of all (503)."""
+def test_attack_a_csr_named_as_a_missing_right_stops_no_other_csr(stage: Stage, name: str) -> None:
+    """A policy's 403 repeats the CSR's name: it is a fault of that CSR (500), never of all CSRs (503)."""
     poison = stage.file(stage.pod(), name=name, annotations={"example.com/note": b"any"})
     assert stage.tell(poison) == 500
     fault = stage.records(poison)[-1]

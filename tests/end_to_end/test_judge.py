@@ -86,8 +86,8 @@ POISON = (
 )
 
 
-def test_poisoned_requests_hold_up_none_of_the_others(judged: Judged) -> None:
-    """Of fifty five are poison, and their answers are held back: the others are issued, the five learn their codes."""
+def test_hostile_requests_delay_no_other_request(judged: Judged) -> None:
+    """Five of fifty CSRs are hostile and get delayed answers: the others are issued, and the five get codes."""
     proxy = judged.deployment.proxies["function"]
     fleet, prepared = judged.fleet(50 - len(POISON)), judged.attackers(*POISON)
     before = proxy.counts
@@ -110,8 +110,8 @@ DEPTHS = (500, 1500, 9993, DEEPEST)
 
 
 @real_only
-def test_managed_fields_of_any_depth_hold_up_none_of_the_others(judged: Judged) -> None:
-    """Pods that nest them as deeply as the API server takes get what they would get without; so do twenty others."""
+def test_managed_fields_of_any_depth_delay_no_other_request(judged: Judged) -> None:
+    """Pods with the deepest allowed managedFields get their usual result, and so do twenty others."""
     honest = poison("nests", twist=twists.nothing)
     wrong = next(story for story in STORIES if story.name == "wrong component")
     stories = [story for story in (honest, wrong) for _ in DEPTHS] * 2
@@ -128,8 +128,8 @@ def test_managed_fields_of_any_depth_hold_up_none_of_the_others(judged: Judged) 
         assert [code for code in story.expected_codes if code not in seen.message] == []
 
 
-def test_an_item_that_is_told_to_wait_holds_up_none_of_the_others(judged: Judged) -> None:
-    """One is answered 425 with five minutes: the others are issued, and it is when a new exporter finds it waiting."""
+def test_a_deferred_item_delays_no_other_item(judged: Judged) -> None:
+    """One CSR gets 425 with five minutes: the others are issued, and a new exporter then finds and delivers it."""
     proxy = judged.deployment.proxies["function"]
     waiting, fleet = judged.fleet(1), judged.fleet(20)
     before = proxy.counts
@@ -191,8 +191,8 @@ def lie(intruder: Intruder, fleet: Fleet, turn: int) -> None:
         intruder.rewrite_node(node.name, LIES[(number + turn) % len(LIES)])
 
 
-def test_rewritten_addresses_change_no_certificate_and_block_nobody(judged: Judged) -> None:
-    """A calico-node token rewrites its own and all others' addresses, before there is a CSR and before it is seen."""
+def test_rewritten_addresses_change_no_certificate_and_delay_no_pod(judged: Judged) -> None:
+    """A calico-node token rewrites all pods' addresses, before their CSRs exist and before the function reads them."""
     fleet = judged.fleet(2 * len(LIES))
     intruder = judged.intruder(fleet.pods[0])
     lie(intruder, fleet, turn=0)
@@ -211,8 +211,8 @@ LONG = "<" * 1_450_000
 """The API server stores it, and writes it as 8.7 MB."""
 
 
-def test_messages_of_megabytes_block_nobody(judged: Judged) -> None:
-    """A calico-node token writes them into statuses of pods and nodes: those pods are issued like all others."""
+def test_statuses_of_megabytes_delay_no_pod(judged: Judged) -> None:
+    """A calico-node token writes huge messages into statuses of pods and nodes; those pods still get certificates."""
     fleet, certified = judged.fleet(8), judged.fleet(1, CERTIFYING)
     intruder = judged.intruder(fleet.pods[0])
     for pod in fleet.pods[:3]:
@@ -248,8 +248,8 @@ CLAIMS = (
 )
 
 
-def test_outside_the_ranges_nothing_is_certified_whatever_a_status_says(judged: Judged) -> None:
-    """Where addresses are certified, what is outside the component's ranges is refused though its status shows it."""
+def test_no_address_outside_the_ranges_is_certified(judged: Judged) -> None:
+    """A profile that certifies addresses refuses one outside the component's ranges, even if the status has it."""
     prepared = judged.attackers(*CLAIMS, signer_name=CERTIFYING)
     intruder = judged.intruder(prepared[0].pod)
     for attacker in prepared:
@@ -273,8 +273,8 @@ def test_within_the_ranges_a_status_is_believed(judged: Judged) -> None:
     assert addresses(x509.load_pem_x509_certificate(seen.certificate)) == [claimed]
 
 
-def test_somebody_elses_address_is_neither_certified_nor_refused(judged: Judged) -> None:
-    """With the shipped profile nobody gets an address, so nobody needs to be refused for one; the record says it."""
+def test_another_pods_address_is_neither_certified_nor_refused(judged: Judged) -> None:
+    """The shipped profile certifies no addresses, so it need not refuse one; the record has it."""
     address = str(POD_NETWORKS[0][7])
     (attacker,) = judged.attackers(claim("another pod's address", "calico-apiserver", address))
     (filed,) = judged.file([attacker])
@@ -287,8 +287,8 @@ NOT_ATTESTED = ("wrong service account", "wrong namespace", "unbound token", "an
 """Attacks by somebody who is no pod of the profile's: there is none to report on."""
 
 
-def test_attackers_are_refused_and_their_pods_are_told_every_reason(judged: Judged) -> None:
-    """Each attack ends Denied with its codes and without a certificate, and so does an Event on the pod, if proved."""
+def test_attackers_are_denied_with_every_code_and_an_event(judged: Judged) -> None:
+    """Each attack ends Denied with its codes and without a certificate, and a proven pod gets an Event."""
     filed = [attack for attack in judged.file(judged.attackers(*STORIES)) if attack.uid]
     assert len(filed) >= len(STORIES) - 1  # an API server that looks again lets nobody ask with a dead pod's token
     ended = judged.ended([attack.uid for attack in filed])

@@ -51,8 +51,8 @@ def test_the_api_server_finds_invalid_what_the_rows_say(api_server: ApiServer) -
 
 @pytest.mark.real
 @pytest.mark.parametrize("row", [row for row in CASES if not row.invalid], ids=str)
-def test_what_the_api_server_keeps_is_judged_as_its_row_says(api_server: ApiServer, row: Case) -> None:
-    """The request comes back unchanged, a claimed identity does not; judged as read back, it breaks the same rules."""
+def test_the_stored_request_breaks_the_rules_of_its_row(api_server: ApiServer, row: Case) -> None:
+    """The API server stores the request unchanged, but not a claimed identity; the stored CSR breaks the same rules."""
     kept, story = api_server.filed[row.sentence], row.objects()
     if kept.csr is None or kept.pod is None:
         assert api_server.version != pinned_version()

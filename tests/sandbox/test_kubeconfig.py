@@ -25,8 +25,8 @@ def _document(user: dict[str, Any], **cluster: str) -> str:
     )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """A rendered document holds everything that a connection needs."""
+def test_a_rendered_kubeconfig_can_be_read(tmp_path: Path) -> None:
+    """A rendered document has everything that a connection needs."""
     path = tmp_path / "kubeconfig"
     path.write_text(kubeconfig.render(server="https://h:1", certificate_authority_pem=b"ca", user="u", key_pair=PAIR))
     assert kubeconfig.read(path) == kubeconfig.Connection(

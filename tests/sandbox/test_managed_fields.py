@@ -25,8 +25,8 @@ def test_a_document_is_read_without_fields_of_any_depth(depth: int) -> None:
 
 
 @given(fields=FIELDS, indent=st.sampled_from([None, 0, 3]))
-def test_what_stands_beside_the_fields_stays(fields: object, indent: int | None) -> None:
-    """With blanks, escapes and brackets in names, and in texts that look like fields."""
+def test_the_rest_of_the_document_stays(fields: object, indent: int | None) -> None:
+    """Names with blanks, escapes and brackets do not matter, and text that looks like fields stays."""
     document = {
         "managedFields": [{"fieldsV1": fields}, {"fieldsV1": fields, "a": 1}],
         "note": '{"fieldsV1":{"f:a":{}}}',

@@ -1,4 +1,4 @@
-"""The issuing CA as the operator configured it: its certificates, their chain, and the algorithm of its key version.
+"""The configured issuing CA: its certificates, their chain, and the algorithm of its key version.
 
-Everything about CA certificates, nothing about the certificates that they issue: those are in `issuance`.
+This package is about CA certificates. The certificates that they issue are in `issuance`.
 """

@@ -1,7 +1,7 @@
-"""Which algorithms of Cloud KMS sign certificates here, and what to use in place of the others.
+"""The supported algorithms of Cloud KMS, and alternatives for unsupported ones.
 
-Algorithm and digest come from the key version, never from the configuration; only a raw RSA key, which signs whatever
-it is given, needs to be told its hash.
+Algorithm and digest come from the key version, not from the configuration. Only a raw RSA key needs a configured hash,
+because it signs any input.
 """
 
 import re
@@ -24,15 +24,15 @@ Digest = type[hashes.SHA256] | type[hashes.SHA384] | type[hashes.SHA512]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureAlgorithm:
-    """What a key version of one Cloud KMS algorithm signs with.
+    """The signature algorithm of a key version.
 
     Attributes:
-        name: of the CryptoKeyVersionAlgorithm, for example `EC_SIGN_P256_SHA256`.
-        identifier: of the certificate's AlgorithmIdentifier (RFC 4055 §5, RFC 5758 §3.2).
-        digest: the hash: the key version's, or for a raw one the configured.
+        name: name of the CryptoKeyVersionAlgorithm, for example `EC_SIGN_P256_SHA256`.
+        identifier: OID of the certificate's AlgorithmIdentifier (RFC 4055 §5, RFC 5758 §3.2).
+        digest: the hash of the key version; for a raw key, the configured hash.
         rsa: RSA PKCS#1 v1.5, whose parameters are NULL; ECDSA has none.
-        raw: KMS only pads and signs: it is sent a DigestInfo in place of a digest.
-        key: the only kind of key that it is for, as `kind_of` names it.
+        raw: KMS only pads and signs, so it gets a DigestInfo instead of a digest.
+        key: the matching kind of key, as `kind_of` names it.
     """
 
     name: str
@@ -52,7 +52,7 @@ _ECDSA_IDENTIFIERS: Final = {hashes.SHA256: "1.2.840.10045.4.3.2", hashes.SHA384
 SIGNATURE_HASHES: Final[Mapping[str, Digest]] = MappingProxyType(
     {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}
 )
-"""What `issuer.signature_hash` may say."""
+"""The allowed values of `issuer.signature_hash`."""
 
 
 def _rsa(name: str, size: int, digest: Digest, *, raw: bool = False) -> SignatureAlgorithm:
@@ -78,7 +78,7 @@ SIGNATURE_ALGORITHMS: Final[Mapping[str, SignatureAlgorithm]] = MappingProxyType
         )
     }
 )
-"""Key version algorithms that fix their hash, by name."""
+"""Key version algorithms with a fixed hash, by name."""
 
 RAW_ALGORITHMS: Final[Mapping[tuple[str, str], SignatureAlgorithm]] = MappingProxyType(
     {
@@ -90,10 +90,10 @@ RAW_ALGORITHMS: Final[Mapping[tuple[str, str], SignatureAlgorithm]] = MappingPro
 """Key version algorithms that need `issuer.signature_hash`, by name and hash."""
 
 EVERY_ALGORITHM: Final = (*SIGNATURE_ALGORITHMS.values(), *RAW_ALGORITHMS.values())
-"""All that this product signs with."""
+"""All supported algorithms."""
 
 KEYS: Final[Mapping[str, str]] = MappingProxyType({algorithm.name: algorithm.key for algorithm in EVERY_ALGORITHM})
-"""The only kind of key of each."""
+"""The kind of key of each algorithm."""
 
 _RAW_NAMES: Final = frozenset(name for name, _ in RAW_ALGORITHMS)
 _REFUSED: Final = tuple(
@@ -111,18 +111,18 @@ _REFUSED: Final = tuple(
         (r".*", "kms-csr-signer does not know it", "EC_SIGN_P256_SHA256"),
     )
 )
-"""Why every other algorithm is refused, and what to make a new key with: a key's purpose never changes."""
+"""The reason why an algorithm is unsupported, and the algorithm for a new key."""
 
 
 def algorithm_for(kms_algorithm: str, signature_hash: str | None) -> SignatureAlgorithm:
-    """Returns what a key version of an algorithm signs certificates with.
+    """Returns the signature algorithm of a key version.
 
     Args:
         kms_algorithm: name of the CryptoKeyVersionAlgorithm.
-        signature_hash: of the configuration: one of SIGNATURE_HASHES for a raw RSA key, None for every other.
+        signature_hash: the configured hash: one of SIGNATURE_HASHES for a raw RSA key, None for every other key.
 
     Raises:
-        ConfigurationError: it signs no certificates here; the message says why and what to use instead.
+        ConfigurationError: the algorithm is unsupported; the message says why, and names an alternative.
     """
     hashes_named = ", ".join(SIGNATURE_HASHES)
     if kms_algorithm in _RAW_NAMES:
@@ -153,7 +153,7 @@ def _remedy(kms_algorithm: str) -> str:
 
 
 def public_key_of(pem: bytes) -> PublicKeyTypes | None:
-    """Parses a public key of PEM; None for what is no key that pyca knows."""
+    """Parses a public key from PEM; None if pyca cannot read the key."""
     try:
         return serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
@@ -166,7 +166,7 @@ def subject_public_key_info(key: PublicKeyTypes | CertificatePublicKeyTypes) -> 
 
 
 def kind_of(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
-    """Returns `RSA-BITS`, the name of an elliptic curve, or for other keys their type."""
+    """Returns `RSA-BITS`, the name of an elliptic curve, or the type of another key."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
     return (
@@ -177,7 +177,7 @@ def kind_of(key: PublicKeyTypes | CertificatePublicKeyTypes) -> str:
 def verifies(
     key: PublicKeyTypes | CertificatePublicKeyTypes, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes
 ) -> bool:
-    """Tells whether a signature over data is by this key, with this algorithm."""
+    """Tells whether a key made a signature over data with an algorithm."""
     digest = algorithm.digest()
     try:
         if isinstance(key, rsa.RSAPublicKey) and algorithm.rsa:

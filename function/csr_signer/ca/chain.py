@@ -1,4 +1,4 @@
-"""A chain of CAs from the issuing one up to what relying parties trust (RFC 5280 §6.1)."""
+"""A chain of CAs from the issuing CA to the relying parties' trust anchor (RFC 5280 §6.1)."""
 
 import itertools
 import re
@@ -16,14 +16,14 @@ PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
-    """Parses the certificates of a PEM text, each once.
+    """Parses the certificates of a PEM text; refuses duplicates.
 
     Args:
-        key: of the configuration, for messages.
+        key: the configuration key, for messages.
         pem: the text.
 
     Raises:
-        ConfigurationError: there are none, one cannot be read or stands twice, or a private key is among them.
+        ConfigurationError: the text has no certificate, an unreadable or duplicate one, or a private key.
     """
     if PRIVATE_KEY.search(pem):
         raise ConfigurationError(
@@ -44,21 +44,22 @@ def certificates(key: str, pem: bytes) -> tuple[x509.Certificate, ...]:
 def _loaded(pem: bytes) -> tuple[x509.Certificate, ...]:
     found = tuple(x509.load_pem_x509_certificates(pem))
     for each in found:
-        each.not_valid_before_utc, each.not_valid_after_utc  # noqa: B018 - read late, and not every time is a date
+        each.not_valid_before_utc, each.not_valid_after_utc  # noqa: B018 - pyca parses times lazily, and not every time is a date
     return found
 
 
 def path_of(
     chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...], *, purposes: Collection[str]
 ) -> tuple[x509.Certificate, ...]:
-    """Returns the chain up to its anchor; of several anchors, a good one, and of these the one that lasts longest.
+    """Returns the chain up to its best anchor: an anchor without violations, and among these the longest valid.
 
-    A self-signed end of the chain that is no anchor is left out where an anchor issued what is below it, as a renewed
-    root is: it does not count among the CAs below that anchor (RFC 5280 §6.1.4 l).
+    If the chain ends with a self-signed certificate that is no anchor, and an anchor issued the certificate below it,
+    the path leaves the self-signed one out. This happens with a renewed root. It does not count among the CAs below the
+    anchor (RFC 5280 §6.1.4 l).
 
     Args:
         chain: the issuing CA first.
-        anchors: what relying parties trust.
+        anchors: the relying parties' trust anchors.
         purposes: as `violations`.
 
     Raises:
@@ -87,10 +88,10 @@ def path_of(
 
 
 def violations(path: Sequence[x509.Certificate], *, purposes: Collection[str]) -> list[str]:
-    """Returns everything that is wrong with a path, each with the certificate and what it must be.
+    """Returns all violations of a path; each names the certificate and the rule.
 
     Args:
-        path: the issuing CA first, the trust anchor last; each issued by the next.
+        path: from the issuing CA to the trust anchor; the next certificate issued each one.
         purposes: extended key usages that leaves will have: `serverAuth`, `clientAuth`.
     """
     found = [
@@ -119,7 +120,7 @@ def not_permitted(
     dns_names: Iterable[str],
     ip_addresses: Iterable[IPv4Address | IPv6Address] = (),
 ) -> list[str]:
-    """Returns names that the name constraints of a path exclude (RFC 5280 §4.2.1.10), each with the CA."""
+    """Returns names that a path's name constraints do not permit, each with the CA (RFC 5280 §4.2.1.10)."""
     names: list[str | IPv4Address | IPv6Address] = [*dns_names, *ip_addresses]
     refused = []
     for ca in path:
@@ -140,8 +141,8 @@ def _kind(name: str | IPv4Address | IPv6Address) -> type[x509.DNSName | x509.IPA
     return x509.DNSName if isinstance(name, str) else x509.IPAddress
 
 
-def _within(name: str | IPv4Address | IPv6Address, base: Any) -> bool:  # noqa: ANN401 - of the name's kind
-    """Compares a name with a base: any labels may stand before it; a leading dot asks for one (Go, OpenSSL)."""
+def _within(name: str | IPv4Address | IPv6Address, base: Any) -> bool:  # noqa: ANN401 - the value type of the name's kind
+    """Tells whether a name is a base or below it; after a leading dot, only names below it match (Go, OpenSSL)."""
     if not isinstance(name, str):
         return name in base
     host, base = name.lower(), base.lower()

@@ -1,7 +1,7 @@
-"""What keeps one certificate from being a CA under which leaves are accepted (RFC 5280 §4.2).
+"""Checks whether relying parties accept leaves under a CA certificate (RFC 5280 §4.2).
 
-Relying parties differ: what one of OpenSSL, Go, Java and pyca refuses is refused here, at load and not when the first
-TLS connection fails. Time is not looked at: `issuer.warnings` does that, and certificates are clamped to every CA.
+Relying parties differ. If OpenSSL, Go, Java or pyca would refuse a CA, these checks refuse it at load, before the first
+TLS connection fails. They ignore time: `issuer.warnings` checks it, and no certificate outlives a CA.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=x509.ExtensionType)
 
 SMALLEST_RSA: Final = 2048
 LONGEST_KEY_IDENTIFIER: Final = 64
-"""Bytes, those of SHA-512: the identifier goes into every certificate (RFC 5280 §4.2.1.2 names no limit)."""
+"""Bytes, as many as SHA-512 has. RFC 5280 §4.2.1.2 has no limit, but every certificate contains the identifier."""
 CURVES: Final = ("secp256r1", "secp384r1", "secp521r1")
 OPERATORS_PREFIX: Final = "tigera-operator-signer"
 """The tigera operator treats a Secret as its own if its issuer's common name starts with this."""
@@ -29,8 +29,8 @@ _PURPOSES: Final = {
     "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
     "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-# Critical extensions that every relying party knows. Policy constraints are left out on purpose: a leaf has no
-# policies, so a path that requires them is none.
+# Critical extensions that every relying party knows. Policy constraints are missing on purpose: a leaf has no policies,
+# so a path that requires policies is invalid.
 _KNOWN_CRITICAL: Final = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -38,8 +38,8 @@ _KNOWN_CRITICAL: Final = (
     x509.NameConstraints,
     x509.CertificatePolicies,
 )
-# Kinds of names in constraints that bind none of our leaves, or that are checked for each; Go refuses a critical
-# extension with any other kind, and a leaf's subject, one common name, lies in no directory tree.
+# Kinds of names in constraints that do not affect our leaves, or that the function checks for each leaf. Go refuses a
+# critical extension with another kind. A directory name would exclude our subjects, which have only a common name.
 _KNOWN_CONSTRAINTS: Final = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
 _UNREADABLE: Final = (
     ValueError,
@@ -54,11 +54,11 @@ _UNVERIFIABLE: Final = (*_UNREADABLE, InvalidSignature)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A CA certificate at its place in a path.
+    """A CA certificate and its place in a path.
 
     Attributes:
-        certificate: itself.
-        below: how many CAs stand below it.
+        certificate: the CA certificate.
+        below: the number of CAs below it.
         purposes: extended key usages of the leaves.
     """
 
@@ -68,7 +68,7 @@ class _Place:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Returns how messages name a certificate: by its subject, or by its number if the subject is unreadable."""
+    """Returns a certificate's name for messages: its subject, or its serial number if the subject is unreadable."""
     try:
         return quote(certificate.subject.rfc4514_string())
     except (ValueError, TypeError):
@@ -76,7 +76,7 @@ def name_of(certificate: x509.Certificate) -> str:
 
 
 def anchor_violation(certificate: x509.Certificate) -> str | None:
-    """Returns why a certificate of a trust bundle is no anchor; an old or a foreign CA may stand there."""
+    """Returns why a certificate of a trust bundle cannot be an anchor, or None. Old and foreign CAs are allowed."""
     try:
         certificate.public_key(), certificate.subject
         constraints = extension(certificate, x509.BasicConstraints)
@@ -89,7 +89,7 @@ def anchor_violation(certificate: x509.Certificate) -> str | None:
 
 
 def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
-    """Tells whether a certificate is named and signed by another's subject and key; its identifiers prove nothing."""
+    """Tells whether `upper` issued `lower`, by name and signature; key identifiers prove nothing."""
     try:
         lower.verify_directly_issued_by(upper)
     except _UNVERIFIABLE:
@@ -98,7 +98,7 @@ def issued_by(lower: x509.Certificate, upper: x509.Certificate) -> bool:
 
 
 def weak_signature(certificate: x509.Certificate) -> str | None:
-    """Returns what is wrong with the hash that a certificate is signed with."""
+    """Returns the violation of a certificate's signature hash, or None."""
     try:
         digest = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -121,7 +121,7 @@ def _weak_key(certificate: x509.Certificate) -> str | None:
 def self_signed(certificate: x509.Certificate) -> bool:
     """Tells whether a certificate is a root: it names itself as its issuer, and its own key.
 
-    An old root's signature may be one that cannot be verified any more, for its hash.
+    The signature of an old root may be unverifiable, because its hash is obsolete.
     """
     try:
         if certificate.subject != certificate.issuer:
@@ -140,23 +140,23 @@ def extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
 
 
 def own_key(certificate: x509.Certificate) -> bytes | None:
-    """Returns the subject key identifier, None without one."""
+    """Returns the subject key identifier, or None."""
     identifier = extension(certificate, x509.SubjectKeyIdentifier)
     return None if identifier is None else identifier.digest
 
 
 def named_key(certificate: x509.Certificate) -> bytes | None:
-    """Returns the key identifier of the authority key identifier, None without one."""
+    """Returns the authority key identifier's key identifier, or None."""
     identifier = extension(certificate, x509.AuthorityKeyIdentifier)
     return None if identifier is None else identifier.key_identifier
 
 
 def violations(certificate: x509.Certificate, *, below: int, purposes: Collection[str]) -> list[str]:
-    """Returns everything that is wrong with a CA certificate at its place, each with what it must be.
+    """Returns all violations of a CA certificate at its place in a path.
 
     Args:
-        certificate: itself.
-        below: how many CAs stand below it: 0 for the issuing CA.
+        certificate: the CA certificate.
+        below: the number of CAs below it: 0 for the issuing CA.
         purposes: extended key usages that leaves will have: `serverAuth`, `clientAuth`.
     """
     try:
@@ -196,7 +196,7 @@ def _check_key_usage(place: _Place) -> Iterator[str]:
 
 
 def _check_extended_key_usage(place: _Place) -> Iterator[str]:
-    # In a CA it is no RFC's, but Go, OpenSSL, Java and pyca all take it for a limit on what stands below.
+    # No RFC defines it for a CA, but Go, OpenSSL, Java and pyca all apply it to the certificates below.
     usage = extension(place.certificate, x509.ExtendedKeyUsage)
     if usage is None or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage:
         return
@@ -267,4 +267,4 @@ _CHECKS: Final[tuple[Callable[[_Place], Iterator[str]], ...]] = (
     _check_key,
     _check_signature,
 )
-"""Each looks at one certificate of a path; all run, and all violations are reported."""
+"""Each checks one certificate of a path. All of them run, and `violations` returns all their results."""

@@ -1,7 +1,7 @@
-"""The issuer: CA certificate, chain and key version, checked before anything is signed with them.
+"""The issuer: CA certificate, chain and key version, checked before the first signature.
 
-`Issuer` is what the operator configured; `confirm` proves that the key in KMS is the CA certificate's, which gives the
-signature algorithm. Nothing here talks to KMS, and no clock is read.
+`Issuer` has the operator's configuration. `confirm` checks that the key in KMS belongs to the CA certificate, and
+returns the signature algorithm. This module neither calls KMS nor reads a clock.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,16 +25,16 @@ from csr_signer.ca.algorithm import (
 from csr_signer.errors import ConfigurationError
 
 PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
-"""Protection levels that can be asked for, weakest first; external keys are out of scope."""
+"""Protection levels that a configuration may require, weakest first; external keys are unsupported."""
 DEFAULT_LIFETIME: Final = timedelta(days=365)
-"""How long certificates last where no profile says otherwise."""
+"""The default lifetime of certificates without a profile."""
 _ANNOUNCED: Final = timedelta(days=90)
 _LAST_DAYS: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsPublicKey:
-    """What GetPublicKey says of a key version, its checksums verified.
+    """The answer of GetPublicKey, with verified checksums.
 
     Attributes:
         pem: SubjectPublicKeyInfo.
@@ -54,15 +54,15 @@ class KmsPublicKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """An issuing CA as configured. Only `load` makes one, so that all of it was checked.
+    """A configured issuing CA. Only `load` makes one, so all its fields are checked.
 
     Attributes:
         key_version: full resource name of the CryptoKeyVersion.
         certificates: the issuing CA first, then its chain.
-        trust_bundle: what relying parties trust.
-        protection_level: the least that is accepted of the key.
-        signature_hash: of a raw RSA key; None for every other.
-        path: `certificates`, and the anchor of the trust bundle where it is not among them (`chain.path_of`).
+        trust_bundle: the CAs that relying parties trust.
+        protection_level: the key's lowest allowed protection level.
+        signature_hash: the hash for a raw RSA key; None for every other key.
+        path: `certificates`, followed by the trust bundle's anchor if they do not contain it (`chain.path_of`).
         not_before: the latest notBefore of the path, UTC.
         not_after: the earliest notAfter of the path, UTC.
         key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
@@ -94,7 +94,7 @@ class Issuer:
     def issued(self, certificate_pem: bytes) -> x509.Certificate | None:
         """Returns the first certificate of a PEM text, if this issuer or another in the trust bundle signed it.
 
-        While a CA is replaced, both are in the trust bundle. None: it is someone else's.
+        During a rotation, the trust bundle contains both CAs. None: another issuer signed it.
         """
         try:
             certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
@@ -106,11 +106,11 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
-    """A CA whose validity must be looked after.
+    """A CA that expires soon, or is not valid yet.
 
     Attributes:
-        severity: WARNING, or ERROR where certificates suffer already.
-        message: which CA, and what happens when.
+        severity: WARNING, or ERROR if the CA already shortens or prevents certificates.
+        message: names the CA, the date and the effect.
         certificate: its subject, quoted.
         not_after: its end, UTC.
     """
@@ -132,20 +132,21 @@ def load(
 ) -> Issuer:
     """Parses and checks an issuer from PEM texts.
 
-    Whether a CA is valid now is not asked: a function that runs on would see nothing of it. Certificates are clamped
-    to every CA, `warnings` says in time that one ends, and what is too late is refused.
+    It does not check whether a CA is valid now, because a running function would not notice a later expiry. Instead, no
+    certificate outlives a CA, `warnings` reports an expiry in time, and the function refuses requests that are too
+    late.
 
     Args:
         key_version: `projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N`.
         certificate: the issuing CA first, then its chain in order.
-        trust_bundle: what relying parties trust; further CAs may stand in it, as during a rotation.
-        protection_level: the least that is accepted of the key.
-        signature_hash: of a raw RSA key.
+        trust_bundle: the CAs that relying parties trust; during a rotation, it has more than one.
+        protection_level: the key's lowest allowed protection level.
+        signature_hash: the hash for a raw RSA key.
         purposes: extended key usages that the profile certifies.
 
     Raises:
-        ConfigurationError: a certificate is unreadable, no CA, out of order, not in the trust bundle, or one that some
-            relying party would not accept a leaf under; names each and what it must be.
+        ConfigurationError: a certificate is unreadable, no CA, out of order or not in the trust bundle, or a relying
+            party would refuse its leaves. The message names each violation.
     """
     certificates = chain.certificates("certificate", certificate)
     anchors = chain.certificates("trust_bundle", trust_bundle)
@@ -173,10 +174,10 @@ def load(
 
 
 def refuse_names(issuer: Issuer, dns_names: Collection[str]) -> None:
-    """Refuses an issuer whose CAs' name constraints do not permit names that a profile certifies.
+    """Refuses an issuer if its CAs' name constraints do not permit all names of a profile.
 
     Raises:
-        ConfigurationError: names them, and the CA.
+        ConfigurationError: the message has the names and the CA.
     """
     refused = chain.not_permitted(issuer.path, dns_names=dns_names)
     if refused:
@@ -187,10 +188,10 @@ def refuse_names(issuer: Issuer, dns_names: Collection[str]) -> None:
 
 
 def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
-    """Returns the algorithm to sign with, once KMS's key is proved to be the CA certificate's.
+    """Checks that KMS's key belongs to the CA certificate, and returns the signature algorithm.
 
     Raises:
-        ConfigurationError: another key, an algorithm that signs no certificates here, or too weak a protection.
+        ConfigurationError: the key differs, the algorithm is unsupported, or the protection level is too low.
     """
     where = f"key version {issuer.key_version}"
     try:
@@ -217,7 +218,7 @@ def confirm(issuer: Issuer, key: KmsPublicKey) -> SignatureAlgorithm:
 
 
 def protects(got: str, least: str) -> bool:
-    """Tells whether a protection level is at least another; unknown ones protect nothing."""
+    """Tells whether a protection level is at least the required one; an unknown level is not."""
     return got in PROTECTION_LEVELS and PROTECTION_LEVELS.index(got) >= PROTECTION_LEVELS.index(least)
 
 
@@ -227,16 +228,15 @@ def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, d
 
 
 def warnings(issuer: Issuer, now: datetime, *, lifetime: timedelta = DEFAULT_LIFETIME) -> tuple[Expiry, ...]:
-    """Returns the CAs of the path whose end must be prepared for, or has begun to shorten certificates.
+    """Returns the CAs of the path that need rotation, or already shorten certificates.
 
-    A CA is as good as at its end when certificates no longer get their whole lifetime: that is an ERROR, as are its
-    last 30 days, however short certificates live, and a CA that is not valid yet. The 90 days before are a WARNING: a
-    rotation takes planning.
+    It is an ERROR if certificates no longer get their whole lifetime, in the last 30 days of a CA, or if a CA is not
+    valid yet. In the 90 days before that, it is a WARNING, because a rotation takes planning.
 
     Args:
-        issuer: whose path is looked at.
+        issuer: the issuer.
         now: UTC.
-        lifetime: that certificates have by default.
+        lifetime: the default lifetime of certificates.
     """
     return tuple(found for ca in issuer.path if (found := _expiry(ca, now, lifetime)) is not None)
 

@@ -31,11 +31,11 @@ _TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPSt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long an exchange may take, in seconds.
+    """Time limits of an exchange in seconds.
 
     Attributes:
-        connect, read: to connect, and to wait for the next bytes.
-        whole: until the answer is complete.
+        connect, read: for the connection, and for the next bytes.
+        whole: for the complete answer.
     """
 
     connect: float
@@ -44,9 +44,9 @@ class Patience:
 
 
 OF_ITEM: Final = Patience(connect=3.0, read=8.0, whole=12.0)
-"""Far below the 90 s that Calico's client waits in all."""
+"""Far below the 90 s after which Calico's client gives up."""
 OF_PROBE: Final = Patience(connect=2.0, read=3.0, whole=4.0)
-"""A probe follows a call that may have taken its time already."""
+"""Short, because the failed call before a probe may have taken long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ class Answer:
 
     Attributes:
         status: of HTTP.
-        body: as it came.
-        retry_after: seconds that the API server asks for, at most a minute; None where it asks for nothing.
+        body: the bytes of the body.
+        retry_after: the API server's Retry-After in seconds, at most a minute; None without one.
     """
 
     status: int
@@ -65,16 +65,16 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Tells whether HTTP calls it a success."""
+        """Tells whether the status is a success (2xx)."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """An exchange that broke.
+    """An exchange without a complete answer.
 
     Attributes:
-        cause: holds nothing of the request or of the response.
+        cause: text without any part of the request or response.
         untrusted: the configured CA did not certify the server.
     """
 
@@ -88,8 +88,8 @@ class Status:
 
     Attributes:
         reason: machine-readable.
-        kind, name: of `details`, the object that the Status is about.
-        message: for people. It may repeat what a requester wrote: nothing is decided by it.
+        kind, name: the Status's object, from `details`.
+        message: for people. It may repeat a requester's text, so the function does not decide by it.
     """
 
     reason: str
@@ -99,7 +99,7 @@ class Status:
 
     @classmethod
     def of(cls, body: bytes) -> "Status | None":
-        """Reads a response's body; None where it is no Status, as from a load balancer."""
+        """Parses a response's body; None if it is no Status, for example from a load balancer."""
         try:
             api = json.loads(body)
             details = api.get("details") or {}
@@ -116,11 +116,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:
-    """A right that the function needs whatever the item.
+    """A right that the function needs for every item.
 
     Attributes:
-        verb, group, resource, subresource: as RBAC names them.
-        names: of configured objects, of which one is enough; empty: the right is on all.
+        verb, group, resource, subresource: RBAC's names.
+        names: configured object names; the right on one of them is enough. Empty: the right is on all objects.
     """
 
     verb: str
@@ -135,7 +135,7 @@ class Right:
 
 
 class ApiServer:
-    """One API server, as the function.
+    """A connection to one API server.
 
     Args:
         session: authenticated, without retries and redirects.
@@ -159,12 +159,12 @@ class ApiServer:
         """Sends one HTTP request and reads its response.
 
         Args:
-            method: of HTTP.
-            path: with a placeholder for each name.
-            names: what the placeholders stand for, quoted here.
-            body: of the request.
-            media_type: of the body.
-            patience: how long it may take.
+            method: the HTTP method.
+            path: the path, with a placeholder for each name.
+            names: the names for the placeholders; this method quotes them.
+            body: the request's body.
+            media_type: the body's media type.
+            patience: the time limits.
 
         Raises:
             UnavailableError: there is no credential.
@@ -201,13 +201,13 @@ class ApiServer:
         """Makes sure that the API server serves the function; what failed then concerns one item alone.
 
         Args:
-            rights: those that the failed call needs whatever its item, where the API server answered 403.
+            rights: the rights that the failed call needs for every item, if the API server answered 403.
 
         Returns:
-            The user that the API server sees, for a message.
+            The function's username at the API server, for a message.
 
         Raises:
-            ConfigurationError: a right, the credential or the CA is wrong.
+            ConfigurationError: a right is missing, or the credential or the CA is wrong.
             UnavailableError: the API server does not answer.
         """
         user = await self._user.get(self._ask_user)
@@ -231,7 +231,8 @@ class ApiServer:
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise ConfigurationError("API server: Unauthorized: it must accept the function's credential")
         if is_refusal(answer):
-            # The right to ask is missing, or the API server is older than this API: it still answers.
+            # The function lacks the right to this API, or the API server is too old for it. It answers, so it is
+            # available.
             return "an unknown user"
         raise UnavailableError(
             f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
@@ -267,13 +268,13 @@ class ApiServer:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Tells whether the API server itself refuses the request, and will do so again."""
+    """Tells whether the API server itself refuses the request, and would refuse it again."""
     is_client_error = 400 <= answer.status < 500  # noqa: PLR2004 - HTTP's class of client errors
     return is_client_error and answer.status not in _TRANSIENT and Status.of(answer.body) is not None
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Looks for the TLS library's own exception: a text may hold a CSR's name."""
+    """Tells whether TLS verification failed, by the exception's type: its text may contain a CSR's name."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return True

@@ -1,8 +1,8 @@
-"""The API server: the calls of one CSR's way, and what their answers mean.
+"""The API server: the calls for one CSR, and the meaning of their answers.
 
-Everything is read consistently (no resourceVersion), every write carries uid and resourceVersion, names are quoted, and
-an absent object is `None`. Whatever goes wrong with a call is its item's fault, unless a probe of `api_server`, which
-names no item, goes wrong as well: else one CSR could stop all others by its name or content.
+All reads are consistent (no resourceVersion), all writes have uid and resourceVersion, all names are quoted, and an
+absent object is `None`. A failed call counts as a fault of its item, unless a probe of `api_server` fails too:
+otherwise one CSR could stop all others by its name or content.
 """
 
 import base64
@@ -48,8 +48,9 @@ class KubernetesCluster:
         """Reads the CSR of a name.
 
         Raises:
-            ItemError: the API server answers this call with a fault, but serves the function.
-            UnavailableError, ConfigurationError: it does not serve the function. All as of every call of this class.
+            ItemError: this call failed, but the API server serves the function.
+            UnavailableError, ConfigurationError: the API server does not serve the function. All calls of this class
+                raise the same errors.
         """
         answer = await self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
         return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
@@ -70,7 +71,7 @@ class KubernetesCluster:
         """Adds Approved, to a CSR of a configured signerName. None: the CSR is gone.
 
         Raises:
-            ConflictError: it was modified since it was read.
+            ConflictError: the CSR has changed since the function read it.
         """
         return await self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
 
@@ -91,7 +92,7 @@ class KubernetesCluster:
     ) -> None:
         """Creates an Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
 
-        Its name follows from the CSR's uid, so that a repeated refusal is one Event.
+        Its name follows from the CSR's uid, so that a repeated refusal creates one Event.
         """
         suffix = hashlib.sha256(csr_uid.encode()).hexdigest()[:16]
         moment = f"{now:%Y-%m-%dT%H:%M:%SZ}"
@@ -122,15 +123,16 @@ class KubernetesCluster:
         try:
             await self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
         except ConflictError:
-            return  # it was reported before
+            return  # the Event exists already
 
     async def _patch(
         self, csr: CertificateSigningRequest, subresource: str, status: Mapping[str, Any]
     ) -> CertificateSigningRequest | None:
-        """Changes the status, and nothing else: a requester's metadata may hold bytes that JSON cannot carry.
+        """Changes only the status, because a requester's metadata may contain bytes that JSON cannot carry.
 
-        A PUT would replace these bytes by U+FFFD. kube-apiserver applies this kind of patch to the decoded object, and
-        keeps them. The resourceVersion makes it a conflict where anything changed, a CSR of another uid among it.
+        A PUT would replace these bytes with U+FFFD. kube-apiserver applies this kind of patch to the decoded object,
+        and keeps them. The resourceVersion causes a conflict if the object has changed, for example to a new CSR of the
+        name.
         """
         body = {"metadata": {"uid": csr.uid, "resourceVersion": csr.resource_version}, "status": status}
         answer = await self._call(
@@ -153,15 +155,15 @@ class KubernetesCluster:
         kind: str = "",
         rights: Sequence[Right] = (),
     ) -> bytes | None:
-        """Makes one call about one item; None where the object is gone.
+        """Makes one call about one item; returns None if the object is gone.
 
         Args:
-            method: of HTTP.
-            path: with placeholders.
-            names: for the placeholders.
-            body: of the request.
-            kind: the resource, as a Status names it.
-            rights: those that the call needs whatever the item.
+            method: the HTTP method.
+            path: the path with placeholders.
+            names: the names for the placeholders.
+            body: the request's body.
+            kind: the resource's name in a Status.
+            rights: the rights that the call needs for every item.
         """
         where = f"API server: {method} {path}"
         media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
@@ -195,7 +197,7 @@ class KubernetesCluster:
 
 
 def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:
-    """Returns the status with one more condition: a patch replaces the whole list."""
+    """Returns the status with one more condition, because a patch replaces the whole list."""
     condition = {"type": kind, "status": "True", "reason": reason, "message": message}
     return {"conditions": [*csr.stored_conditions, condition]}
 

@@ -15,8 +15,8 @@ from csr_signer.errors import ConfigurationError, UnavailableError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
-# GKE documents no narrower scope than the first: the account's rights confine a token. Without the second scope, GKE
-# sees the account's number instead of its email.
+# GKE documents no narrower scope than the first, so only the account's rights limit a token. Without the second scope,
+# GKE sees the account's number instead of its email.
 SCOPES: Final = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/userinfo.email",
@@ -36,7 +36,7 @@ class BearerToken:
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
-            UnavailableError: the metadata server or IAM Credentials gives no token.
+            UnavailableError: the metadata server or IAM Credentials returned no token.
         """
         if not self._credentials.valid:
             await self._fetch.get(self._refresh)
@@ -56,7 +56,7 @@ class BearerToken:
 
 
 def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
-    """Returns what IAM Credentials says where it denies the impersonation: google-auth hands its answer on as text."""
+    """Returns IAM Credentials' error if it denies the impersonation; google-auth passes the answer on as text."""
     try:
         said = json.loads(error.args[1])["error"]
         return str(said["message"]) if said["status"] == "PERMISSION_DENIED" else None
@@ -65,7 +65,7 @@ def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:
 
 
 def _short_request() -> google_transport.Request:
-    """Makes the transport to the metadata server and IAM Credentials; a token takes several calls, each short."""
+    """Makes the transport to the metadata server and IAM Credentials, with a short time limit per call."""
     return google_transport.Request(urllib3.PoolManager(retries=False, timeout=2.0))
 
 
@@ -82,8 +82,8 @@ def google_credentials(cluster: ClusterConfiguration) -> Credentials:
         )
     if ways.google_access_token is None:
         raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")
-    # The API server, and a thief of its traffic, hold this token: one of the function's own account would sign with the
-    # CA's key. Without the universe domain, the constructor would ask the metadata server.
+    # The API server, and a thief of its traffic, get this token; a token of the function's own account could sign with
+    # the CA key. Without the universe domain, the constructor would call the metadata server.
     return impersonated_credentials.Credentials(
         compute_engine.Credentials(universe_domain="googleapis.com"),
         target_principal=ways.google_access_token.service_account,

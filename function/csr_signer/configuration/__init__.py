@@ -1,5 +1,5 @@
-"""The configuration document: everything that a deployment decides, in one file that Terraform renders.
+"""The configuration document: all settings of a deployment, in one file that Terraform renders.
 
-Belongs here: the document's types, the rules for each field, and the loader. No secret is in the document. Does not
-belong here: what a profile or an issuer must be; `policy.profile` and `ca.issuer` say that.
+The document contains no secret. Belongs here: the document's types, the rules for each field, and the loader. Does not
+belong here: the rules for a profile (`policy.profile`) or an issuer (`ca.issuer`).
 """

@@ -1,6 +1,6 @@
-"""Reads and checks a configuration document with everything that it names: profiles, certificates, CA files.
+"""Reads and checks a configuration document and its files: profiles, certificates, CA files.
 
-`load` returns values, or raises one `ConfigurationError` that names the field and what it must be. Paths in the
+`load` returns checked values, or raises one `ConfigurationError` with the field, the value and the rule. Paths in the
 document are relative to its folder.
 """
 
@@ -31,12 +31,12 @@ from csr_signer.violation import quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The document with everything that it names, checked.
+    """The checked document with its profiles and issuers.
 
     Attributes:
-        clusters: by key; their file names are absolute.
-        signers: by cluster key and signerName.
-        kms: how to reach Cloud KMS.
+        clusters: clusters by key, with absolute file names.
+        signers: signers by cluster key and signerName.
+        kms: the endpoint of Cloud KMS.
     """
 
     clusters: Mapping[str, ClusterConfiguration]
@@ -48,7 +48,7 @@ def load(path: Path) -> Configuration:
     """Reads and checks a configuration document.
 
     Raises:
-        ConfigurationError: names the field, and what it must be.
+        ConfigurationError: the message names the field and the rule.
     """
     document = read(Document, path)
     folder = path.parent
@@ -130,7 +130,7 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
 
 
 def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
-    """Returns the profile's DNS names, with any name in place of a requester's."""
+    """Returns the profile's DNS names, with example values for placeholders."""
     return [
         PLACEHOLDER.sub(lambda hole: cluster_domain if hole[0] == "{cluster_domain}" else "any", rule.name)
         for row in rows.components
@@ -139,7 +139,7 @@ def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
 
 
 def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Profile, ca: Issuer) -> str:
-    """Returns SHA-256 over everything in the configuration that a certificate follows from, without file names."""
+    """Returns the SHA-256 of all settings that affect a certificate, without file names."""
     fingerprints = [
         [certificate.fingerprint(hashes.SHA256()).hex() for certificate in group]
         for group in (ca.certificates, ca.trust_bundle)
@@ -161,7 +161,10 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
 def _refuse_shared_keys(
     clusters: Mapping[str, ClusterConfiguration], signers: Mapping[tuple[str, str], Signer]
 ) -> None:
-    """Refuses clusters with one CA: Calico trusts CA and name, so an owner of one could pose in the other."""
+    """Refuses clusters that share a CA.
+
+    Calico trusts CA and name, so an owner of one cluster could impersonate the other's components.
+    """
     owners: dict[object, str] = {}
     for (cluster, _), signer in signers.items():
         for secret in (signer.issuer.key_version, *signer.issuer.public_keys):
@@ -189,11 +192,11 @@ def _resolve(key: str, cluster: ClusterConfiguration, folder: Path) -> ClusterCo
 def _file(key: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
         message = field_error.invalid(key, path.name, f"must be a file that can be read: {_why(error)}")
         raise ConfigurationError(message) from error
 
 
 def _why(error: OSError | ValueError) -> str:
-    """Returns the reason without the path, which says where the function's files lie."""
+    """Returns the reason without the path, which would reveal the location of the function's files."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

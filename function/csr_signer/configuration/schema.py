@@ -1,4 +1,4 @@
-"""The configuration document as written: its types and their defaults. `validation` says what each field must be."""
+"""The configuration document before validation: types and defaults. The rules are in `validation`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ class GoogleAccessToken:
     Attributes:
         service_account: email of the account. It needs the right to reach the cluster and must have none on keys: a
             thief can use the token at every Google API.
-        private_endpoint: true: `server` is the private address of a GKE control plane. The function cannot see whose
-            address it is.
+        private_endpoint: whether `server` is the private address of a GKE control plane. The function cannot verify
+            the owner of the address.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -28,7 +28,7 @@ class GoogleAccessToken:
 class GoogleIdToken:
     """An ID token of the function's service account, for API servers that trust Google as issuer.
 
-    The token is good for its audience alone. No Google API accepts it, so it needs no account of its own.
+    The token is valid only for its audience. No Google API accepts it, so it needs no separate account.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -37,12 +37,12 @@ class GoogleIdToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """How the function proves itself to the API server: exactly one of these.
+    """The function's authentication at the API server: exactly one of these.
 
     Attributes:
         google_access_token: an access token of another service account (GKE, Connect Gateway).
-        google_id_token: an ID token for an audience of its own.
-        kubeconfig: a file, for development; it names server and CA too.
+        google_id_token: an ID token for its own audience.
+        kubeconfig: a kubeconfig file for development, with server and CA.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -56,15 +56,15 @@ class ClusterConfiguration:
     """One cluster.
 
     Attributes:
-        source: what the source of its events must be.
-        authentication: how the function proves itself.
+        source: the source of its events.
+        authentication: the function's authentication.
         server: https URL of the API server; absent only with a kubeconfig.
-        certificate_authority: PEM file of the API server's CA; absent: the system's roots, for Google's hosts alone.
-        cluster_domain: of service names.
-        invokers: emails that Cloud Run must have verified in the caller; empty: all that may invoke the function.
-        address_ranges: networks in which all addresses of its pods and nodes lie; empty: anywhere.
-        credential_id: `waived` for Kubernetes before 1.32, whose tokens do not name themselves yet.
-        shared_trust_domain: the same CA may serve another cluster that says so too.
+        certificate_authority: PEM file of the API server's CA; absent: the system's roots, only for Google's hosts.
+        cluster_domain: the domain of service names.
+        invokers: emails of the allowed callers, verified by Cloud Run; empty: all callers that may invoke the function.
+        address_ranges: networks of all its pods' and nodes' addresses; empty: all addresses.
+        credential_id: `waived` for Kubernetes before 1.32, whose tokens have no credential ID.
+        shared_trust_domain: whether the cluster may share its CA with other clusters that also allow it.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -81,12 +81,12 @@ class ClusterConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileReference:
-    """A shipped profile, or a file beside the document, and what of it this cluster uses.
+    """A shipped profile or a file in the document's folder, with the release and namespaces of this cluster.
 
     Attributes:
-        name: of a shipped profile, or a file's name.
-        release: of the software in the cluster.
-        namespaces: the only ones whose service accounts are honoured; empty: all that the release uses.
+        name: name of a shipped profile or of a file.
+        release: release of the software in the cluster.
+        namespaces: the only namespaces with allowed service accounts; empty: all namespaces of the release.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -97,14 +97,14 @@ class ProfileReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfiguration:
-    """An issuing CA: `csr_signer.ca.issuer.load` says what each must be; certificates are file names here.
+    """An issuing CA; certificates are file names here. `csr_signer.ca.issuer.load` has the rules.
 
     Attributes:
         key_version: full resource name of the CryptoKeyVersion.
         certificate: PEM file: the issuing CA first, then its chain.
-        trust_bundle: PEM file: what relying parties trust.
-        protection_level: the least that is accepted of the key.
-        signature_hash: for a raw RSA key, which fixes no hash of its own; an error for every other.
+        trust_bundle: PEM file of the CAs that relying parties trust.
+        protection_level: the key's lowest allowed protection level.
+        signature_hash: the hash for a raw RSA key, which has no fixed hash; an error for every other key.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -122,11 +122,11 @@ class SignerConfiguration:
     Attributes:
         cluster: its key under `clusters`.
         signer_name: `spec.signerName`.
-        profile: what requests are judged by.
-        issuer: who signs.
-        approve: false where another approver decides and the function only signs.
-        lifetime: the most that a request may name, at most the profile's maximum; absent: the profile's maximum.
-        deferral_limit: CSR age at which what is still missing is refused.
+        profile: the profile that judges requests.
+        issuer: the issuing CA.
+        approve: false if another approver decides and the function only signs.
+        lifetime: the longest lifetime that a request may ask for, within the profile's maximum; absent: that maximum.
+        deferral_limit: CSR age at which a deferral becomes a refusal.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -141,7 +141,7 @@ class SignerConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmsConfiguration:
-    """How to reach Cloud KMS; absent: its public endpoint.
+    """The endpoint of Cloud KMS; absent: its public endpoint.
 
     Attributes:
         endpoint: another TLS endpoint, for example a regional one or Private Service Connect.
@@ -155,7 +155,7 @@ class KmsConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The document as written."""
+    """The document before its references are loaded."""
 
     __pydantic_config__: ClassVar = STRICT
     clusters: Mapping[str, ClusterConfiguration]

@@ -1,4 +1,4 @@
-"""What each field of the configuration document must be. Every violation is a field error (`field_error`)."""
+"""The rules for each field of the configuration document. Every violation is a field error (`field_error`)."""
 
 import dataclasses
 import re
@@ -23,9 +23,9 @@ SIGNER_NAME: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1
 LAST_PORT: Final = 65535
 LONGEST_DEFERRAL: Final = timedelta(hours=1)
 RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io")
-# Google's own front ends: only these get a Google access token, and only these need no pinned CA.
+# Google's own front ends. Only they get a Google access token, and only they need no pinned CA.
 _GOOGLE_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+gke\.goog|connectgateway\.googleapis\.com")
-# Where a GKE control plane's private address can lie: RFC 1918 and RFC 6598.
+# The possible private addresses of a GKE control plane: RFC 1918 and RFC 6598.
 _PRIVATE_NETWORKS: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.-]+\.iam\.gserviceaccount\.com")
 KMS_HOSTS: Final = re.compile(r"(?:[a-z0-9-]+\.)+googleapis\.com")
@@ -33,7 +33,7 @@ _LOOPBACK: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Tells whether HOST:PORT never leaves this machine."""
+    """Tells whether HOST:PORT is on the loopback address."""
     return bool(_LOOPBACK.fullmatch(endpoint)) and int(endpoint.rpartition(":")[2]) <= LAST_PORT
 
 
@@ -74,10 +74,10 @@ def _server_violations(cluster: ClusterConfiguration) -> Iterator[str]:
 
 
 def _host(server: str) -> str | None:
-    """Returns the host of an https URL; None where it is no such URL, or has more than host, port and path."""
+    """Returns the host of an https URL; None for other text, or if the URL has more than host, port and path."""
     try:
         url = urlsplit(server)
-        port = url.port  # raises where it is no port
+        port = url.port  # raises for an invalid port
     except ValueError:
         return None
     if url.scheme != "https" or port == 0 or url.query or url.fragment or url.username is not None:

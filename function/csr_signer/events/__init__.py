@@ -1,4 +1,4 @@
-"""What comes in and what is answered: the exporter's event as a reference to a CSR, and the outcome as an HTTP answer.
+"""Events and answers: parses the exporter's event into a reference to a CSR, and turns an outcome into an HTTP answer.
 
-Nothing here knows how a CSR is judged or signed.
+This package does not judge or sign CSRs.
 """

@@ -1,7 +1,7 @@
-"""Step 1, receive: an HTTP request as a reference to a CSR, and an outcome as the HTTP answer.
+"""Step 1, receive: parses an HTTP request into a reference to a CSR, and turns an outcome into the HTTP answer.
 
-The event says *which*, the API server says *what*: nothing else of it is used. What cannot be read is answered 400
-without an echo, which is why the framework's own CloudEvent wrapper is not used: it echoes headers and body.
+The event only identifies the CSR; the API server has all facts. The answer to a malformed event is 400 without any of
+its text. The framework's own CloudEvent wrapper is not used, because it repeats headers and body in its answer.
 """
 
 import base64
@@ -25,8 +25,8 @@ EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 LARGEST_EVENT: Final = 64 * 1024
 LONGEST_NAME: Final = 512
 
-# A name becomes one path segment. The API server refuses these too (apimachinery IsValidPathSegmentName); `..` in a raw
-# client would read other resources.
+# A name becomes one path segment. The API server refuses these names too (apimachinery IsValidPathSegmentName); `..` in
+# a raw client would read other resources.
 _UNSAFE_IN_NAME: Final = re.compile(r"[/%\x00-\x1f\x7f]")
 _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRACE_PARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -45,13 +45,13 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReference:
-    """Only a pointer.
+    """A reference to a CSR; it has no facts about the CSR.
 
     Attributes:
-        cluster: key of the cluster whose source the event names.
+        cluster: key of the cluster, from the event's source.
         name, uid: of the CSR; the name is safe as one path segment.
-        event_id: of the event, for audit records.
-        trace_id: of its traceparent (W3C Trace Context), empty where there is none.
+        event_id: the event's id, for audit records.
+        trace_id: the trace of its traceparent (W3C Trace Context); empty if there is none.
     """
 
     cluster: str
@@ -65,11 +65,11 @@ async def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]
     """Parses a request into the reference that its event holds.
 
     Args:
-        request: structured or binary CloudEvent 1.0 over HTTP, at most 64 KiB with its length declared.
-        clusters: whose sources are accepted.
+        request: a structured or binary CloudEvent 1.0 over HTTP, at most 64 KiB, with Content-Length.
+        clusters: the clusters with their sources.
 
     Raises:
-        EventError: it is no event of ours; the text names the attribute, never its value.
+        EventError: it is no event of ours; the message names the attribute, but never its value.
     """
     length = request.headers.get("content-length", "")
     if not re.fullmatch("[0-9]{1,9}", length) or int(length) > LARGEST_EVENT:
@@ -107,7 +107,7 @@ def answer(outcome: Outcome) -> Response:
 
 
 def answer_fault(error: SignerError) -> Response:
-    """Returns the HTTP answer of a fault: its kind, and nothing of what was sent or of what is inside."""
+    """Returns the HTTP answer of a fault: only its kind, without request data or internal details."""
     return _response(error.status, {"outcome": "fault", "reason": type(error).__name__}, error.retry_after)
 
 
@@ -132,20 +132,19 @@ def _subject(data: Any, subject: object) -> tuple[str, str]:  # noqa: ANN401 - a
 
 
 def _trace_id(*parents: object) -> str:
-    """Returns the first trace that is named: by the HTTP header, or by the event if the header was dropped."""
+    """Returns the trace of the HTTP header, or of the event if the header is missing."""
     traces = (_TRACE_PARENT.fullmatch(parent) for parent in parents if isinstance(parent, str))
     return next((trace[1] for trace in traces if trace), "")
 
 
 def _check_invoker(request: Request, cluster: ClusterConfiguration) -> None:
-    """Binds callers to sources where the configuration says so.
+    """Checks the caller of a source, if the configuration names callers.
 
-    Cloud Run verified the token and removed its signature before the request came here, so its claims are read as
-    they are.
+    Cloud Run has already verified the token and removed its signature, so this function only reads the claims.
     """
     if not cluster.invokers:
         return
-    # Where both are sent, Cloud Run is understood to verify this one and to hand the other on as it came.
+    # With both headers, Cloud Run verifies this one, and passes the other on unchecked.
     token = request.headers.get("X-Serverless-Authorization") or request.headers.get("Authorization", "")
     try:
         payload = token.removeprefix("Bearer ").split(".")[1]

@@ -1,4 +1,4 @@
-"""How a reference ends where nothing is at fault: values, each with its HTTP answer."""
+"""Outcomes of a reference without a fault: values, each with its HTTP answer."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,11 +18,11 @@ class Issued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The CSR is Denied, or Failed where it was approved already or it was too late.
+    """The CSR is Denied; or Failed, if it was already Approved or too late.
 
     Attributes:
-        reason: of the condition.
-        codes: of the violations.
+        reason: reason of the condition.
+        codes: codes of the violations.
     """
 
     status: ClassVar[int] = HTTPStatus.OK
@@ -33,7 +33,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """There is nothing to do."""
+    """The CSR needs no action."""
 
     status: ClassVar[int] = HTTPStatus.OK
     name: ClassVar[str] = "ignored"
@@ -42,7 +42,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """This item must be sent again, after `retry_after` seconds; no other is concerned."""
+    """The exporter must resend this item after `retry_after` seconds; other items are not affected."""
 
     status: ClassVar[int] = HTTPStatus.TOO_EARLY
     name: ClassVar[str] = "deferred"

@@ -1,4 +1,4 @@
-"""From a permit to a certificate: build, lint, assemble, compare. Only what `lint` cleared can be signed.
+"""From a permit to a certificate: build, lint, assemble, compare. Only bytes that `lint` cleared can be signed.
 
-The signature itself comes from `kms`. Whether a certificate may be issued at all is decided in `policy`.
+`kms` makes the signature, and `policy` decides whether the function may issue a certificate.
 """

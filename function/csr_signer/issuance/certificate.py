@@ -1,7 +1,7 @@
 """Step 7, build, and step 9, assemble: the certificate is our template with named fields copied in.
 
-Everything in it follows from the CSR's uid, creationTimestamp and spec and from the configuration, so that per
-(uid, configuration digest) there is one TBSCertificate, under any retry, duplicate or race.
+All its fields follow from the CSR's uid, creationTimestamp and spec, and from the configuration. So there is one
+TBSCertificate per (uid, configuration digest), under any retry, duplicate or race.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation
 
 TEMPLATE: Final = "1"
-"""Version of what `build` writes; part of the configuration digest."""
+"""Version of the template of `build`; part of the configuration digest."""
 
 SERIAL_BITS: Final = 159  # at most 20 octets and positive, RFC 5280 §4.1.2.2
 _SERIAL_DOMAIN: Final = b"kms-csr-signer serial number v1"
@@ -37,7 +37,7 @@ _KEY_PURPOSES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate:
-    """A certificate that is what was cleared, signed by the pinned CA key.
+    """A certificate with exactly the linted bytes, signed by the pinned CA key.
 
     Attributes:
         pem: the leaf, then intermediates, without the root.
@@ -49,7 +49,7 @@ class IssuedCertificate:
 
 
 def build(permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> bytes:
-    """Builds the TBSCertificate of a permit in DER (RFC 5280 §4.1.2); `lint` has not cleared it for signing yet."""
+    """Builds the TBSCertificate of a permit in DER (RFC 5280 §4.1.2); `lint` clears it for signing."""
 
     def encoded(serial_number: int) -> bytes:
         return der.encode(
@@ -74,7 +74,7 @@ def build(permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> byte
 def serial_number(permit: Permit, unnumbered: bytes) -> int:
     """Returns 159 bits of SHA-256 over a domain tag, the cluster, the CSR's uid and the unnumbered certificate.
 
-    Each part goes in with its length, so that no two inputs read the same.
+    Each part is hashed with its length, so that different inputs never have the same encoding.
     """
     digest = hashlib.sha256()
     for part in (_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered):
@@ -83,10 +83,10 @@ def serial_number(permit: Permit, unnumbered: bytes) -> int:
 
 
 def assemble(tbs: TBSCertificate, signature: bytes, issuer: Issuer, algorithm: SignatureAlgorithm) -> IssuedCertificate:
-    """Assembles the certificate around cleared bytes and their signature.
+    """Assembles the certificate from linted bytes and their signature.
 
     Raises:
-        IntegrityError: the signature is not the pinned CA key's over exactly these bytes.
+        IntegrityError: the pinned CA key did not make the signature over exactly these bytes.
     """
     leaf = der.encode(
         der.Certificate(
@@ -141,7 +141,7 @@ def key_identifier(subject_public_key: bytes) -> bytes:
 
 
 def _key_usage(*, rsa: bool) -> asn1.BitString:
-    # Bit 0 digitalSignature; bit 2 keyEncipherment, which only RSA keys can do. DER drops trailing zero bits.
+    # Bit 0 is digitalSignature; bit 2 is keyEncipherment, only for RSA keys. DER drops trailing zero bits.
     return asn1.BitString(b"\xa0", 5) if rsa else asn1.BitString(b"\x80", 7)
 
 
@@ -152,7 +152,7 @@ def _general_names(permit: Permit) -> der.GeneralNames:
 
 
 def encoded_time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
-    """Returns UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5)."""
+    """Encodes UTCTime through 2049, and GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5)."""
     moment = moment.astimezone(UTC)
     kind = asn1.UTCTime if moment.year < _FIRST_GENERALIZED_YEAR else asn1.GeneralizedTime
     return kind(moment)
@@ -166,5 +166,5 @@ def is_for(issued: x509.Certificate, request: CertificationRequest | Violation) 
 
 
 def tbs_sha256(issued: x509.Certificate) -> str:
-    """Returns the hex SHA-256 of a certificate's TBSCertificate: how audit records name it."""
+    """Returns the hex SHA-256 of a certificate's TBSCertificate, its name in audit records."""
     return hashlib.sha256(issued.tbs_certificate_bytes).hexdigest()

@@ -1,8 +1,8 @@
-"""Step 7, lint: the encoded TBSCertificate read back, before anything is approved or signed.
+"""Step 7, lint: parses the encoded TBSCertificate and compares it, before the approval and the signature.
 
-Shares nothing with the builder: pyca's parser instead of our ASN.1 types, and every field compared with permit and
-issuer. It also looks for content that no permit may ask for. Only `lint` makes a `TBSCertificate`, and only
-that can be signed.
+It shares no code with the builder: it uses pyca's parser instead of our ASN.1 types, and compares every field with
+permit and issuer. It also refuses content that no permit may contain. Only `lint` makes a `TBSCertificate`, and only a
+`TBSCertificate` can be signed.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ from csr_signer.rfc1123 import LABEL
 LARGEST_CERTIFICATE: Final = 16 * 1024
 _SERIAL_DOMAIN: Final = b"kms-csr-signer serial number v1"
 _LONGEST_HOST: Final = 253
-# No wildcard, and a letter in the last label, so that no address passes for a name (RFC 1123 §2.1).
+# No wildcard. The last label needs a letter, so that an address does not count as a name (RFC 1123 §2.1).
 _HOST: Final = re.compile(rf"(?:{LABEL}\.)*(?=[0-9-]*[a-z]){LABEL}")
 _TAGS: Final = [0xA0, 0x02, 0x30, 0x30, 0x30, 0x30, 0x30, 0xA3]  # RFC 5280 §4.1: no unique identifiers
 _OCTET_STRING, _UTC_TIME, _GENERALIZED_TIME = 0x04, 0x17, 0x18
 _FIRST_GENERALIZED_YEAR: Final = 2050  # RFC 5280 §4.1.2.5
 _LONG_FORM: Final = 0x80  # X.690 §8.1.3.5
-# What pyca's readers raise.
+# Exceptions of pyca's parsers.
 _UNREADABLE: Final = (
     ValueError,
     TypeError,
@@ -53,12 +53,12 @@ _PURPOSES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TBSCertificate:
-    """Bytes cleared to be hashed and signed. Only `lint` makes one.
+    """Bytes that are cleared for signing. Only `lint` makes one.
 
     Attributes:
-        der: RFC 5280 §4.1.2.
-        serial_number: as encoded.
-        purpose: what it is made for, `csr-uid=UID`; it stands in KMS's audit log beside the hash.
+        der: the bytes (RFC 5280 §4.1.2).
+        serial_number: the encoded serial number.
+        purpose: the CSR, `csr-uid=UID`; KMS's audit log has it next to the hash.
     """
 
     der: bytes
@@ -67,25 +67,25 @@ class TBSCertificate:
 
     @property
     def sha256(self) -> str:
-        """Returns the hex SHA-256 of the bytes: how audit records and KMS's log name them."""
+        """Returns the hex SHA-256 of the bytes, their name in audit records and in KMS's log."""
         return hashlib.sha256(self.der).hexdigest()
 
 
 class LintError(ItemError):
-    """What would be signed is not what was permitted: a fault of this product, which a human must see."""
+    """The encoded certificate differs from the permit: a fault of this product, which the operator must see."""
 
 
 def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> TBSCertificate:
-    """Clears bytes for signing, if they are what was permitted.
+    """Clears bytes for signing, if they match the permit.
 
     Raises:
-        LintError: a field differs from permit, issuer or the certificate profile; names every such field.
+        LintError: a field differs from permit, issuer or the certificate profile; the message names every such field.
     """
     try:
         certificate = x509.load_der_x509_certificate(_with_empty_signature(encoded, algorithm))
         children = _children(encoded)
         if [child[0] for child in children] != _TAGS:
-            raise LintError("lint: not as permitted: structure")
+            raise LintError("lint: these fields are wrong: structure")
         violations = [
             *_permit(permit, issuer),
             *_encoding(children, permit, issuer, algorithm),
@@ -93,23 +93,26 @@ def lint(encoded: bytes, permit: Permit, issuer: Issuer, algorithm: SignatureAlg
             *_extensions(children[7], certificate, permit, issuer),
         ]
     except _UNREADABLE as error:
-        raise LintError(f"lint: the TBSCertificate cannot be read back: {error}") from error
+        raise LintError(f"lint: cannot parse the TBSCertificate: {error}") from error
     if violations:
-        raise LintError(f"lint: not as permitted: {', '.join(violations)}")
+        raise LintError(f"lint: these fields are wrong: {', '.join(violations)}")
     return TBSCertificate(der=encoded, serial_number=certificate.serial_number, purpose=f"csr-uid={permit.csr_uid}")
 
 
 def _permit(permit: Permit, issuer: Issuer) -> list[str]:
-    """Finds what no certificate of this product may have, under any profile, configuration or policy."""
+    """Returns fields of a permit that no profile or configuration may allow."""
     names, addresses = permit.dns_names, permit.ip_addresses
     holds = {
-        "common name is no system user's": not permit.common_name.startswith("system:"),
+        "common name (starts with system:)": not permit.common_name.startswith("system:"),
         "alternative names": bool(names or addresses),
         "DNS names": all(_HOST.fullmatch(name) and len(name) <= _LONGEST_HOST for name in names),
         "addresses": all(map(_certifiable, addresses)),
         "name constraints": not chain.not_permitted(issuer.path, dns_names=names, ip_addresses=addresses),
-        "validity within the issuer's": issuer.not_before <= permit.not_before < permit.not_after <= issuer.not_after,
-        "public key is no issuer's": permit.public_key.subject_public_key_info not in issuer.public_keys,
+        "validity (outside the issuer's)": issuer.not_before
+        <= permit.not_before
+        < permit.not_after
+        <= issuer.not_after,
+        "public key (an issuer's own)": permit.public_key.subject_public_key_info not in issuer.public_keys,
     }
     return [name for name, held in holds.items() if not held]
 
@@ -121,7 +124,7 @@ def _certifiable(address: Address) -> bool:
 
 
 def _encoding(children: list[bytes], permit: Permit, issuer: Issuer, algorithm: SignatureAlgorithm) -> list[str]:
-    """Finds what pyca does not report: inner algorithm, kinds of times, the bytes of names and key."""
+    """Returns differences that pyca does not show: inner algorithm, time encodings, the bytes of names and key."""
     times = [_UTC_TIME if moment.year < _FIRST_GENERALIZED_YEAR else _GENERALIZED_TIME for moment in _validity(permit)]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, permit.common_name)])
     holds = {
@@ -142,15 +145,15 @@ def _validity(permit: Permit) -> tuple[datetime, datetime]:
 def _fields(encoded: bytes, certificate: x509.Certificate, permit: Permit) -> list[str]:
     holds = {
         "version": certificate.version is x509.Version.v3,
-        "not before": certificate.not_valid_before_utc == permit.not_before,
-        "not after": certificate.not_valid_after_utc == permit.not_after,
+        "notBefore": certificate.not_valid_before_utc == permit.not_before,
+        "notAfter": certificate.not_valid_after_utc == permit.not_after,
         "size": len(encoded) <= LARGEST_CERTIFICATE,
     }
     return [name for name, held in holds.items() if not held]
 
 
 def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, issuer: Issuer) -> list[str]:
-    """Finds extensions whose kind, criticality or bytes are not as pyca writes them."""
+    """Returns extensions whose kind, criticality or bytes differ from pyca's encoding."""
     expected: dict[type, tuple[bool, x509.ExtensionType]] = {
         x509.BasicConstraints: (True, x509.BasicConstraints(ca=False, path_length=None)),
         x509.KeyUsage: (True, _key_usage(rsa=permit.public_key.rsa)),
@@ -177,7 +180,7 @@ def _extensions(explicit: bytes, certificate: x509.Certificate, permit: Permit, 
 
 
 def _serial_number(children: list[bytes], permit: Permit) -> bytes:
-    """Returns the INTEGER of the number that follows from everything else: positive, at most 20 octets."""
+    """Encodes the serial number that follows from all other fields: positive, at most 20 octets."""
     unnumbered = _element(0x30, b"".join([children[0], b"\x02\x01\x00", *children[2:]]))
     parts = [_SERIAL_DOMAIN, permit.cluster.encode(), permit.csr_uid.encode(), unnumbered]
     text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -205,7 +208,7 @@ def _alternative_names(permit: Permit) -> x509.SubjectAlternativeName:
 
 
 def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
-    """Returns the identifier of RFC 7093 §2 method 1, from the key as pyca reads it."""
+    """Returns the key identifier (RFC 7093 §2 method 1) of the key that pyca parsed."""
     key = certificate.public_key()
     if hasattr(key, "curve"):
         bits = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
@@ -215,7 +218,7 @@ def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIde
 
 
 def _with_empty_signature(encoded: bytes, algorithm: SignatureAlgorithm) -> bytes:
-    """Wraps the bytes into a certificate, so that pyca reads them; written without the builder's encoder."""
+    """Wraps the bytes in a certificate for pyca's parser, without using the builder's encoder."""
     return _element(0x30, encoded + _algorithm_identifier(algorithm) + _element(0x03, b"\x00"))
 
 
@@ -226,7 +229,7 @@ def _algorithm_identifier(algorithm: SignatureAlgorithm) -> bytes:
 
 
 def _children(element: bytes) -> list[bytes]:
-    """Returns the elements inside a constructed one that pyca has parsed: all lengths are known to be good."""
+    """Returns the elements of a constructed element; pyca has parsed it already, so all lengths are valid."""
     starts = [_content(element, 0)]
     while starts[-1] < len(element):
         content = _content(element, starts[-1])

@@ -1,4 +1,4 @@
-"""The key: one CryptoKeyVersion of Cloud KMS, the connection to it, and what its answers mean.
+"""The key: one CryptoKeyVersion of Cloud KMS, the connection to it, and the meaning of its answers.
 
-This package and `cluster` are the only ones that do network I/O. The CA certificate that belongs to the key is in `ca`.
+Only this package and `cluster` do network I/O. `ca` has the key's CA certificate.
 """

@@ -20,9 +20,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 PUBLIC_ENDPOINT: Final = "cloudkms.googleapis.com"
 _CHANNEL_OPTIONS: Final = (
-    # A proxy from the environment would see where our token goes, and may break a loopback double.
+    # A proxy from the environment would see our token's destination, and could break a double on the loopback address.
     ("grpc.enable_http_proxy", 0),
-    # After an outage gRPC would wait up to two minutes before it looks again; a pod waits 90 s in all.
+    # By default, gRPC waits up to two minutes before it reconnects, but a pod gives up after 90 s.
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Otherwise a new connection would be given the dead one that it replaces.
     ("grpc.use_local_subchannel_pool", 1),
@@ -33,11 +33,11 @@ async def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None
     """Makes a connection; nothing else does. It belongs to the running event loop.
 
     Args:
-        endpoint: host name of another TLS endpoint; None: the public one.
+        endpoint: host name of another TLS endpoint; None: the public endpoint.
         unsafe_plaintext_endpoint: HOST:PORT of a double; the configuration allows only loopback addresses.
 
     Raises:
-        ConfigurationError: no credentials.
+        ConfigurationError: there are no credentials.
     """
     if unsafe_plaintext_endpoint is not None:
         address = unsafe_plaintext_endpoint
@@ -70,7 +70,7 @@ def _secure_channel(host: str, **options: Any) -> grpc.aio.Channel:  # noqa: ANN
 class Connection:
     """A transport that is replaced once a call had no answer in time.
 
-    Where the network forgets an established connection, its packets vanish and gRPC goes on using it for minutes.
+    If the network drops an established connection silently, gRPC continues to use it for minutes.
 
     Args:
         make: a new transport.

@@ -1,9 +1,9 @@
-"""The key: one CryptoKeyVersion of Cloud KMS, and every check of what it answers.
+"""The key: one CryptoKeyVersion of Cloud KMS, and all checks of its answers.
 
-Checked of each signature, before anything is done with it: the key version's name, that KMS saw the checksum of what
-was sent, the signature's checksum, the protection level (Google's data-integrity guidelines), and that it verifies with
-the public key that KMS gave; `issuance.certificate` then verifies it with the pinned CA key. A wrong answer is asked
-for once more; the time for all attempts is bounded far below the 90 s of Calico's client.
+For each signature, this module checks the key version's name, that KMS saw the request's checksum, the signature's
+checksum, and the protection level (Google's data-integrity guidelines). It also verifies the signature with KMS's
+public key; `issuance.certificate` then verifies it with the pinned CA key. After a wrong answer, it retries once. The
+time for all attempts is far below the 90 s of Calico's client.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ RECHECK_SECONDS: Final = 10.0
 WRONG_ANSWERS: Final = 2
 _LONGEST_NAME: Final = 400
 _PURPOSE: Final = re.compile(r"csr-uid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-# DER of DigestInfo up to the hash itself, RFC 8017 §9.2 note 1: what a raw RSA key signs before its padding.
+# DER of DigestInfo up to the hash itself (RFC 8017 §9.2 note 1): a raw RSA key pads and signs a DigestInfo.
 _DIGEST_INFO: Final = {
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
     "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
@@ -52,7 +52,7 @@ _DIGEST_INFO: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A signature that KMS made, its answer checked.
+    """A signature from a checked answer of KMS.
 
     Attributes:
         value: PKCS#1 v1.5 or DER of ECDSA-Sig-Value.
@@ -71,16 +71,16 @@ class Attempts:
 
 
 class _WrongAnswerError(Exception):
-    """KMS answered what cannot be right."""
+    """KMS answered wrongly."""
 
 
 class CloudKmsKey:
-    """One key version. It signs cleared certificates and is not dressed up as a private key of a library.
+    """One key version. It signs linted bytes only, so it does not implement a library's private key interface.
 
     Args:
         connection: to Cloud KMS.
         key_version: full resource name.
-        protection_level: the least that is accepted of a signature.
+        protection_level: the lowest allowed protection level of a signature.
     """
 
     def __init__(self, *, connection: Connection, key_version: str, protection_level: str) -> None:
@@ -94,13 +94,14 @@ class CloudKmsKey:
     async def public_key(self) -> KmsPublicKey:
         """Returns the public key, asked for once per process: GetPublicKey counts as a cryptographic request.
 
-        Until a signature has verified with it, it may be another key's, well-formed and with a right checksum: so long
-        it is asked for again after RECHECK_SECONDS.
+        Before a signature has verified with it, it may be another key's, with a valid checksum. Until then, this method
+        fetches it again after RECHECK_SECONDS.
 
         Raises:
-            ConfigurationError: the key version is disabled, destroyed, unknown or not ours to use.
-            UnavailableError, QuotaError: KMS does not answer in time; KMS asks to slow down.
-            IntegrityError: KMS answers what cannot be right.
+            ConfigurationError: the key version is disabled, destroyed or unknown, or the function may not use it.
+            UnavailableError: KMS does not answer in time.
+            QuotaError: KMS's quota is exceeded.
+            IntegrityError: KMS answers wrongly.
         """
         return self._known() or await self._fetch.get(self._fetch_public_key)
 
@@ -124,7 +125,7 @@ class CloudKmsKey:
         reason = f"{tbs.purpose};tbs-sha256={tbs.sha256}"
         started = time.monotonic()
 
-        # Stored in KMS's audit log (requestMetadata.requestAttributes.reason): every signature can be matched.
+        # KMS's audit log stores it (requestMetadata.requestAttributes.reason), so that every signature has a CSR.
         metadata = (("x-goog-request-reason", reason), *_trace(tbs))
 
         async def question(seconds: float) -> bytes:
@@ -133,7 +134,7 @@ class CloudKmsKey:
             verified = key is not None and verifies(key, algorithm, signature=signature, data=tbs.der)
             got = f"{len(signature)} bytes of SHA-256 {hashlib.sha256(signature).hexdigest()}"
             if not verified:
-                self._fetched = None  # whichever of the two is another key's, the next question is for both
+                self._fetched = None  # either the key or the signature is another key's, so the next call fetches both
             _require(verified, "signature", got, "one that verifies with the key version's public key")
             return signature
 
@@ -167,7 +168,7 @@ class CloudKmsKey:
     async def _asymmetric_sign(
         self, algorithm: SignatureAlgorithm, digest: bytes, metadata: Metadata, seconds: float
     ) -> bytes:
-        # Each attempt computes the checksum again, so a refused one means corruption on the way.
+        # Each attempt computes the checksum again, so a refused checksum means corruption in transit.
         field, content = ("data", _DIGEST_INFO[algorithm.digest.name] + digest) if algorithm.raw else ("digest", digest)
         request = kms_v1.AsymmetricSignRequest(
             {
@@ -205,7 +206,7 @@ class CloudKmsKey:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _judge(self, error: Exception) -> tuple[str, int, SignerError]:
-        """Returns the kind of a failure, how many of that kind end the question, and the fault that they are."""
+        """Returns the kind of a failure, the number of such failures that end the attempts, and their fault."""
         where = f"key version {self.key_version}"
         if isinstance(error, exceptions.GoogleAPICallError):
             ended = _status(error)
@@ -232,7 +233,7 @@ def _require(right: object, check: str, got: object, expected: object) -> None:
 
 
 def _require_checksum(field: str, got: int | None, content: bytes) -> None:
-    # A checksum of 0 is present and falsy: absence is None.
+    # A checksum of 0 is present but falsy, so this compares with None.
     expected = google_crc32c.value(content)
     _require(got is not None and got == expected, field, got, expected)
 
@@ -251,5 +252,5 @@ def _status(error: exceptions.GoogleAPICallError) -> Status:
 
 
 def _enum_name(value: object) -> str:
-    """Returns the name of an enumeration's value; for one that the library does not know, its number."""
+    """Returns the name of an enum's value, or its number if the library does not know it."""
     return getattr(value, "name", str(value))

@@ -1,7 +1,7 @@
-"""What a gRPC status of Cloud KMS means: whether asking again helps, who must act, and how.
+"""The meaning of Cloud KMS's gRPC statuses: whether a retry helps, who must act, and how.
 
-Pure: `key` reads the status off the client library's exception. Where Google's texts are known they are quoted in the
-comments; where they are not, the message says so much as is certain and repeats KMS's own words.
+The module is pure: `key` reads the status from the client library's exception. Comments quote Google's messages, if
+they are known. Otherwise our message says what is certain, and repeats KMS's own message.
 """
 
 import re
@@ -15,9 +15,9 @@ from csr_signer.errors import ConfigurationError, QuotaError, SignerError, Unava
 from csr_signer.violation import quote
 
 UNLIMITED: Final = 1000
-"""As often as the time allows."""
+"""As many attempts as the time limit allows."""
 LONGEST_RETRY_AFTER: Final = 60
-"""Seconds: Calico's client waits 90 in all, and a longer pause asked for is no reason to give up on everybody."""
+"""Seconds. Calico's client gives up after 90 s, so a longer pause would fail all waiting pods."""
 
 ATTEMPTS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ ATTEMPTS: Final[Mapping[str, int]] = MappingProxyType(
         "ABORTED": 2,
     }
 )
-"""How many such answers end a question; every other status does at once. A signature made twice does no harm."""
+"""The number of such answers that end the attempts; every other status ends them at once. Signing twice is harmless."""
 
 ROLES: Final = MappingProxyType(
     {
@@ -39,7 +39,7 @@ ROLES: Final = MappingProxyType(
         "cloudkms.cryptoKeyVersions.manageRawPKCS1Keys": "roles/cloudkms.expertRawPKCS1",
     }
 )
-"""The least role for each permission that signing needs; the last one for raw RSA keys alone."""
+"""The smallest role for each permission that signing needs; the last one only for raw RSA keys."""
 
 # "NAME is not enabled, current state is: DISABLED." with a PreconditionFailure whose violation is of type KEY_DISABLED
 # (seen in terraform-provider-google#5895 and vault-on-gke#56 for DESTROYED and PENDING_GENERATION, too).
@@ -49,10 +49,10 @@ _STATE_REASON: Final = "KEY_"
 _API_DISABLED: Final = re.compile(r"SERVICE_DISABLED|has not been used in (?:this )?project")
 _PERIMETER: Final = re.compile(r"SECURITY_POLICY_VIOLATED|vpcServiceControls|VPC Service Controls")
 _CHECKSUM: Final = re.compile(r"crc32c|checksum", re.IGNORECASE)
-# gRPC's own word of an answer above 4 MiB, under the code of a quota: nothing that KMS says is so long.
+# gRPC's message for an answer above 4 MiB, with the status code of a quota. KMS never sends such long answers.
 _TOO_LONG: Final = "Received message larger than max"
-# gRPC's own word of credentials that gave no token, under the code of an outage; the rest is google-auth's. Of its
-# faults these do not pass: a login that has ended, and a service account that the metadata server does not know.
+# gRPC's message for credentials without a token, with the status code of an outage; the rest is google-auth's message.
+# These of its faults are permanent: an expired login, and a service account that the metadata server does not know.
 _NO_TOKEN: Final = re.compile(
     r"(?s)Getting metadata from plugin failed with error:.*"
     r"(?:invalid_grant|[Rr]eauthentication|[Ss]tatus: 404|default credentials)"
@@ -89,10 +89,10 @@ class Status:
     """A gRPC status other than OK.
 
     Attributes:
-        code: its name, for example `FAILED_PRECONDITION`.
-        message: KMS's words.
-        reasons: machine-readable words of its details: types of precondition violations, an ErrorInfo's reason.
-        retry_delay: seconds of a RetryInfo, None without one.
+        code: the code's name, for example `FAILED_PRECONDITION`.
+        message: KMS's message.
+        reasons: machine-readable reasons in its details: types of precondition violations, an ErrorInfo's reason.
+        retry_delay: seconds of a RetryInfo; None without one.
     """
 
     code: str
@@ -102,24 +102,24 @@ class Status:
 
     @property
     def text(self) -> str:
-        """Returns everything that can be searched for words."""
+        """Returns the searchable text."""
         return " ".join((self.message, *self.reasons))
 
     @property
     def refuses_checksum(self) -> bool:
-        """Tells whether KMS says that what arrived does not match its checksum: it was damaged on the way."""
+        """Tells whether KMS reports a checksum mismatch: the request was corrupted in transit."""
         return self.code == "INVALID_ARGUMENT" and _CHECKSUM.search(self.text) is not None
 
     @property
     def refuses_length(self) -> bool:
-        """Tells whether gRPC says that the answer was too long to be one."""
+        """Tells whether gRPC reports an answer above its size limit."""
         return self.code == "RESOURCE_EXHAUSTED" and _TOO_LONG in self.message
 
 
 def fault(status: Status, *, key_version: str) -> SignerError:
-    """Returns the fault of a status after the last attempt; it names the key version and the remedy."""
+    """Returns the fault of a status after the last attempt; the message names the key version and the remedy."""
     where = f"key version {key_version}"
-    # Without the name, which stands before it: what is said at the end must not be cut.
+    # Without the key version's name, which our message already has, so that the end of KMS's message is not cut.
     words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"
     retry_after = _bounded(status.retry_delay)
     if _NO_TOKEN.search(status.message):
@@ -139,7 +139,7 @@ def _bounded(seconds: float | None) -> int | None:
 
 
 def _state(status: Status) -> str:
-    """Returns the key version's state, empty where nothing is said of it."""
+    """Returns the key version's state; empty if the message does not name it."""
     if status.code != "FAILED_PRECONDITION":
         return ""
     named = [reason.removeprefix(_STATE_REASON) for reason in status.reasons if reason.startswith(_STATE_REASON)]
@@ -160,7 +160,7 @@ def _remedy(status: Status, state: str) -> str:
 
 
 def _permission(status: Status) -> str:
-    # Known is: Permission 'cloudkms.cryptoKeyVersions.useToSign' denied on resource 'NAME' (or it may not exist).
+    # Known message: Permission 'cloudkms.cryptoKeyVersions.useToSign' denied on resource 'NAME' (or it may not exist).
     if _PERIMETER.search(status.text):
         return "VPC Service Controls block the function: admit its service account to the key's perimeter"
     named = [role for permission, role in ROLES.items() if permission in status.text]

@@ -1,5 +1,5 @@
 """The Kubernetes objects that the function reads, as values, each parsed from the API server's JSON.
 
-Facts only: whether a fact is enough for a certificate is decided in `policy`. The calls that fetch the objects are in
-`cluster`.
+They hold facts only; `policy` decides whether the facts suffice for a certificate. `cluster` has the calls that fetch
+the objects.
 """

@@ -1,4 +1,4 @@
-"""The CertificateSigningRequest as the API server has it."""
+"""The CertificateSigningRequest at the API server."""
 
 import base64
 import re
@@ -29,7 +29,7 @@ _FIELDS: Final[dict[str, Mask]] = {
     },
     "status": {"conditions": [{OTHERS: None}], "certificate": None},
 }
-_YEARS = range(1970, 9900)  # a lifetime before or after any of these is a date, too
+_YEARS = range(1970, 9900)  # adding or subtracting a lifetime must also give a valid date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class Requester:
     """The identity that the API server recorded at creation; no client can set or change it.
 
     Attributes:
-        username, uid: of the authenticated user.
-        groups: its groups.
-        extra: further facts about its credential, each key with its values.
+        username, uid: the authenticated user's.
+        groups: the user's groups.
+        extra: more facts about the credential: values by key.
     """
 
     username: str
@@ -55,16 +55,16 @@ class CertificateSigningRequest:
     Attributes:
         size: bytes of the API server's JSON.
         name, uid, resource_version: of its metadata.
-        created: creationTimestamp, UTC, whole seconds; the only time of the object that no client can set.
-        deleting: a deletionTimestamp is set.
+        created: creationTimestamp, UTC, whole seconds; no client can set this time.
+        deleting: whether a deletionTimestamp is set.
         signer_name, usages, expiration_seconds: of its spec, as requested.
         request: `spec.request`, the PEM text as bytes, unverified.
-        requester: who asked.
-        conditions: types of the conditions whose status is True. Their times are never read: an approver may
-            set them to any year.
-        approval: message of the Approved condition, by any approver; empty without one.
+        requester: the requester.
+        conditions: types of the conditions with status True. The function ignores their times, because an approver
+            can set them to any year.
+        approval: message of the Approved condition of any approver; empty without one.
         certificate: `status.certificate`, empty until issued.
-        stored_conditions: all conditions whole, for writing them back; opaque to everything but the package `cluster`.
+        stored_conditions: all conditions, for writing them back; only the package `cluster` reads them.
     """
 
     size: int
@@ -88,12 +88,12 @@ class CertificateSigningRequest:
         """Parses the API server's JSON.
 
         Args:
-            document: the answer.
-            name: that was asked for.
+            document: the API server's answer.
+            name: the requested name.
 
         Raises:
-            UnavailableError: the answer is no such object.
-            ItemError: it is one that cannot be read.
+            UnavailableError: the answer is another object.
+            ItemError: the object is unreadable.
         """
         api = json_fields.read(document, "CertificateSigningRequest", _FIELDS, name=name)
         try:
@@ -141,7 +141,7 @@ def _text(value: object) -> str:
 
 
 def _version(value: object) -> str:
-    """Returns a resourceVersion that records can repeat: a record has a bound, for Cloud Logging."""
+    """Validates a resourceVersion for records, whose size Cloud Logging limits."""
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):
         raise ValueError("metadata.resourceVersion: Invalid value: must have 1 to 128 printable ASCII characters")
     return value

@@ -1,15 +1,15 @@
-"""Objects of the API server as JSON: only the fields that a mask names are kept, and only of the object asked for.
+"""Parses the API server's JSON objects, and keeps only the fields of a mask.
 
-A requester may fill an object with what etcd stores, 1.5 MB. As Python values `metadata.managedFields` of this size
-take 45 MB, and nested as deeply as kube-apiserver takes them (9,995 levels, tried on 1.37) `json` cannot read them at
-all. So what the mask does not name is checked to be JSON and dropped.
+A requester may fill an object up to etcd's limit of 1.5 MB. As Python values, `metadata.managedFields` of this size
+take 45 MB. At kube-apiserver's deepest nesting (9,995 levels, tested on 1.37), `json` cannot parse them. So this module
+checks that other fields are JSON, and drops them.
 """
 
 import codecs
 from collections.abc import Generator
 from typing import Any, Final, TypeAlias
 
-# Not ijson's default: without its extension that is a parser in Python, eight times as slow.
+# Not ijson's default backend, which without its extension is a Python parser and eight times as slow.
 from ijson.backends import yajl2_c
 from ijson.common import JSONError
 
@@ -17,33 +17,33 @@ from csr_signer.errors import UnavailableError
 from csr_signer.violation import quote
 
 Mask: TypeAlias = "dict[str, Mask] | list[Mask] | None"
-"""What is kept: the named members of an object, the only entry's fields of each element of a list; None: a scalar.
+"""The fields to keep: a mapping has an object's members, a list has one mask for all its elements, None is a scalar.
 
-A value of another type than its mask is kept as a scalar, or as an object or a list without content.
+A value of another type stays as a scalar, or as an empty object or list.
 """
 OTHERS: Final = "*"
-"""The name of all members that are not named."""
+"""Stands for all members without an own entry."""
 METADATA: Final[dict[str, Mask]] = dict.fromkeys(("name", "namespace", "uid", "deletionTimestamp"))
-"""What is read of any object's metadata."""
+"""The mask of every object's metadata."""
 _LEVELS: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-# Decoded, a single character outside the BMP makes every other as large as itself.
+# In a decoded string, one character outside the BMP makes all characters four bytes long.
 _PIECE: Final = 1 << 16
 
 
 def read(
     document: bytes, kind: str, mask: dict[str, Mask], *, name: str, namespace: str | None = None
 ) -> dict[str, Any]:
-    """Parses the object that was asked for, as far as the mask names it.
+    """Parses the mask's fields of the requested object.
 
     Args:
-        document: the answer.
-        kind: that was asked for.
-        mask: at least METADATA in `metadata`.
-        name: that was asked for.
-        namespace: that was asked for.
+        document: the API server's answer.
+        kind: the requested kind.
+        mask: the mask, with at least METADATA in `metadata`.
+        name: the requested name.
+        namespace: the requested namespace.
 
     Raises:
-        UnavailableError: the answer is something else, which a server in between may have made up.
+        UnavailableError: the answer is something else, perhaps from a server in between.
     """
     try:
         api = select(document, {"kind": None, **mask})
@@ -58,15 +58,15 @@ def read(
 
 
 def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
-    """Parses what the mask names of a JSON document; of two equal keys, the last.
+    """Parses the mask's fields of a JSON document; of duplicate keys, the last one counts.
 
     Raises:
-        ValueError: it is no JSON, or has a number of more than 64 bits.
+        ValueError: the document is no JSON, or has a number of more than 64 bits.
     """
     kept: list[Any] = []
     target = _keep(mask, kept)
     next(target)
-    # Without use_float, ijson 3.6 hands out an invalid object for an integer of 4,301 digits.
+    # Without use_float, ijson 3.6 returns an invalid object for an integer of 4,301 digits.
     parser = yajl2_c.basic_parse_coro(target, use_float=True)
     try:
         parser.send(_as_utf_8(document))
@@ -77,9 +77,9 @@ def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _as_utf_8(document: bytes) -> bytes:
-    """Returns the document, with a question mark in place of each byte that is no UTF-8.
+    """Replaces each byte that is not UTF-8 by a question mark.
 
-    A client may write such bytes into managedFields, and kube-apiserver shows them as they are.
+    A client can write such bytes into managedFields, and kube-apiserver returns them unchanged.
     """
     if document.isascii():
         return document
@@ -90,11 +90,11 @@ def _as_utf_8(document: bytes) -> bytes:
 
 
 def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]:
-    """Appends to `kept` what the mask names of a document whose parser events are sent."""
+    """Receives parser events, and appends the mask's fields of the document to `kept`."""
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
     key = None
-    dropped = 0  # levels that are open in what is dropped
+    dropped = 0  # number of open levels in the dropped value
     while True:
         event, value = yield
         level = _LEVELS.get(event, 0)

@@ -1,4 +1,4 @@
-"""A pod and its node as the API server has them, and the names by which a pod is asked for."""
+"""A pod and its node at the API server, and the identity of a pod in a token."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from csr_signer.objects import json_fields
 from csr_signer.objects.json_fields import METADATA, Mask
 from csr_signer.violation import quote
 
-_MOST_ADDRESSES: Final = 64  # of a node: a writer of its status could name tens of thousands
+_MOST_ADDRESSES: Final = 64  # of a node, because a writer of its status could list tens of thousands
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
 _POD_FIELDS: Final[dict[str, Mask]] = {
     "metadata": METADATA,
@@ -27,12 +27,12 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodIdentity:
-    """What the API server recorded about the requester's token: names that are safe in a URL.
+    """The pod in the requester's token, as the API server recorded it; the names are safe in a URL.
 
     Attributes:
-        namespace, service_account: of the username.
+        namespace, service_account: from the username.
         pod_name, pod_uid: the pod that the token is bound to.
-        node_name: the node that the token names, None before Kubernetes 1.30.
+        node_name: the token's node; None before Kubernetes 1.30.
     """
 
     namespace: str
@@ -44,14 +44,14 @@ class PodIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod as the API server has it now.
+    """The current state of a pod.
 
     Attributes:
-        uid, service_account, node_name: of metadata and spec.
-        terminating: a deletionTimestamp is set.
-        finished: phase Succeeded or Failed.
-        host_network: it has its node's addresses.
-        addresses: its podIPs, and its hostIPs where it is on the host's network: claims, not proofs.
+        uid, service_account, node_name: from metadata and spec.
+        terminating: whether a deletionTimestamp is set.
+        finished: whether its phase is Succeeded or Failed.
+        host_network: whether it uses the host network.
+        addresses: its podIPs, and its hostIPs on the host network: claims, not proofs.
     """
 
     uid: str
@@ -67,13 +67,13 @@ class Pod:
         """Parses the API server's JSON.
 
         Args:
-            document: the answer.
-            name: that was asked for.
-            namespace: that was asked for.
+            document: the API server's answer.
+            name: the requested name.
+            namespace: the requested namespace.
 
         Raises:
-            UnavailableError: the answer is no such pod.
-            ItemError: it is one that cannot be read.
+            UnavailableError: the answer is another object.
+            ItemError: the object is unreadable.
         """
         api = json_fields.read(document, "Pod", _POD_FIELDS, name=name, namespace=namespace)
         try:
@@ -94,10 +94,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """The node of a pod on the host's network.
+    """The node of a pod on the host network.
 
     Attributes:
-        addresses: its internal and external addresses; none where there is no such node. Claims, not proofs.
+        addresses: its internal and external addresses; empty if the node is missing. Claims, not proofs.
     """
 
     addresses: frozenset[Address] = frozenset()
@@ -107,12 +107,12 @@ class Node:
         """Parses the API server's JSON.
 
         Args:
-            document: the answer.
-            name: that was asked for.
+            document: the API server's answer.
+            name: the requested name.
 
         Raises:
-            UnavailableError: the answer is no such node.
-            ItemError: it is one that cannot be read.
+            UnavailableError: the answer is another object.
+            ItemError: the object is unreadable.
         """
         api = json_fields.read(document, "Node", _NODE_FIELDS, name=name)
         try:
@@ -129,9 +129,9 @@ def _pod_addresses(status: dict[str, Any], *, host_network: bool) -> frozenset[A
 
 
 def _addresses(texts: Iterable[str | None]) -> frozenset[Address]:
-    """Leaves out values that are no addresses: a writer of a status must not be able to fail a request.
+    """Parses addresses, and skips other values, so that a writer of a status cannot make a request fail.
 
-    The API server lets entries without an address be written, and leaves the empty text out of its answer.
+    The API server accepts entries without an address, and omits the empty text from its answer.
     """
     return frozenset(address for address in map(_address, texts) if address is not None)
 

@@ -1,5 +1,4 @@
-"""Which requester may have which certificate: attestation of its pod, profile, rules and decision.
+"""Decides which requester may have which certificate: attestation of its pod, profile, rules and decision.
 
-Pure functions of values: no clock, no environment, no I/O. What a permitted certificate looks like in DER is in
-`issuance`.
+All functions are pure: no clock, no environment, no I/O. `issuance` encodes a permitted certificate.
 """

@@ -1,9 +1,9 @@
-"""Step 5, attest: the pod behind the requester, as far as it can be proved.
+"""Step 5, attest: identifies the pod behind the requester.
 
-Chain of proof: the username names namespace and service account; the token's extras name the pod and its uid; the API
-server's pod of that name has that uid and runs as that service account. What that proves: the requester is the pod, or
-someone who can create, exec into or mint tokens for pods in its namespace, impersonate, or owns its node. What it
-does not: `pod.status`, which the kubelet and Calico's own service accounts may write.
+The chain of proof: the username names namespace and service account, the token's extras name the pod and its uid, and
+the API server's pod of that name has that uid and service account. This proves that the requester is the pod, or a
+principal with power over it: one that can create pods, exec into pods or mint tokens in its namespace, can impersonate
+it, or owns its node. It proves nothing about `pod.status`, which kubelets and Calico's service accounts can write.
 """
 
 import re
@@ -22,20 +22,20 @@ POD_UID: Final = _EXTRA + "pod-uid"
 NODE_NAME: Final = _EXTRA + "node-name"
 CREDENTIAL_ID: Final = _EXTRA + "credential-id"
 
-# Names go into a URL, so they are matched in full before.
+# Names go into a URL, so these patterns match them completely first.
 _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TEXT: Final = re.compile(r".+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
-    """What is known of the pod behind the requester.
+    """The facts about the pod behind the requester.
 
     Attributes:
-        identity: what the token says; None where it says too little.
-        pod: the live pod with the token's uid; None where there is none.
-        addresses: those that are visible as the pod's: its node's where that was read, else its own.
-        violations: links of the chain of proof that do not hold.
+        identity: the pod in the token; None if the token has too little data.
+        pod: the live pod with the token's uid; None if there is none.
+        addresses: the pod's visible addresses: its node's if the pipeline read the node, otherwise its own.
+        violations: broken links of the chain of proof.
     """
 
     identity: PodIdentity | None
@@ -45,11 +45,11 @@ class Attestation:
 
 
 def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity | tuple[Violation, ...]:
-    """Returns the pod that the requester's token is bound to, or every reason why there is none.
+    """Returns the pod that the requester's token is bound to, or all reasons why there is none.
 
     Args:
-        requester: whom the API server saw.
-        credential_id: whether the token's own identifier is required; Kubernetes records it since 1.32 (KEP-4193).
+        requester: the requester that the API server recorded.
+        credential_id: whether the token's credential ID is required; Kubernetes records it since 1.32 (KEP-4193).
     """
     violations: list[Violation] = []
     prefix, _, rest = requester.username.partition("system:serviceaccount:")
@@ -73,13 +73,13 @@ def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity
 
 
 def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> Attestation:
-    """Compares the live pod with the token: the last links of the chain of proof.
+    """Compares the live pod with the token, for the last links of the chain of proof.
 
     Args:
-        identity: of the token.
-        pod: a consistent read of the pod of that name; None where there is none. The pod existed when its token was
-            validated, so an absent one is gone, not late.
-        node: the pod's node, if its addresses are certified; None if the pipeline did not read it.
+        identity: the pod in the token.
+        pod: a consistent read of the pod of that name; None if there is none. The pod existed when the API server
+            validated its token, so an absent pod is gone, not late.
+        node: the pod's node; None if the pipeline did not read it.
     """
     if pod is None or pod.uid != identity.pod_uid:
         found = "there is no pod of that name" if pod is None else f"the pod of that name has uid {quote(pod.uid)}"
@@ -113,7 +113,7 @@ def _check_groups(requester: Requester, namespace: str) -> list[Violation]:
 
 
 def _check_extra(requester: Requester, *, credential_id: bool) -> list[Violation]:
-    # What a token must say has exactly one value; what an older API server does not record yet, at most one.
+    # Required extras have exactly one value. Extras that older API servers do not record have at most one.
     violations = []
     forms = {POD_NAME: IS_SUBDOMAIN, POD_UID: _UID, CREDENTIAL_ID: _TEXT, NODE_NAME: _TEXT}
     optional = {NODE_NAME} if credential_id else {NODE_NAME, CREDENTIAL_ID}

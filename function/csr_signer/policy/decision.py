@@ -1,7 +1,7 @@
-"""Step 6, decide: whether a request becomes a certificate, and which.
+"""Step 6, decide: whether a request becomes a certificate, and which one.
 
-A pure function of CSR, request, attestation, signer and now. All of `rules` run and all violations are reported; only
-`decide` makes a `Permit`, and only a `Permit` can be built into a certificate.
+It is a pure function of CSR, request, attestation, signer and time. All `rules` run, and a refusal has all violations.
+Only `decide` makes a `Permit`, and only a `Permit` becomes a certificate.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,22 +21,22 @@ from csr_signer.request.public_key import PublicKey, weakness
 from csr_signer.violation import Violation, ordered, quote
 
 BACKDATE: Final = timedelta(minutes=5)
-"""notBefore lies this long before the CSR's creation, for clocks that lag (as kube-controller-manager's signer
-does)."""
+"""notBefore is this long before the CSR's creation, for clocks that lag, as in kube-controller-manager's signer."""
 DEFERRAL_RETRY: Final = 2
-"""Seconds after which a deferred item should be sent again."""
+"""Seconds until the exporter should resend a deferred item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """What may be certified, to the byte. Only `decide` makes one.
+    """The exact content of a certificate. Only `decide` makes one.
 
     Attributes:
-        csr_uid, cluster: part of the serial number.
+        csr_uid, cluster: inputs of the serial number.
         component: the profile's row, for audit records.
-        common_name, dns_names, ip_addresses, extended_key_usage, public_key: what the certificate says.
+        common_name, dns_names, ip_addresses, extended_key_usage, public_key: fields of the certificate.
         not_before, not_after: its validity, UTC, whole seconds, inclusive.
-        unconfirmed_addresses: asked for, not certified, and not visible as the pod's: for audit records.
+        unconfirmed_addresses: requested addresses that are neither certified nor visible as the pod's, for audit
+            records.
     """
 
     csr_uid: str
@@ -54,12 +54,12 @@ class Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Never to be certified.
+    """A refusal of the request.
 
     Attributes:
         reason: CamelCase, the condition's reason.
-        violations: every rule that was broken.
-        too_late: nothing was wrong but the time: ends as Failed.
+        violations: all violations.
+        too_late: whether time is the only violation; the CSR then becomes Failed.
     """
 
     reason: str
@@ -69,10 +69,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferral:
-    """Not to be judged yet: something of this item is not visible.
+    """A deferral, because a fact about this item is not visible yet.
 
     Attributes:
-        missing: what, for the exporter's log and, at the end, for the refusal.
+        missing: the missing fact, for the exporter's log and for the later refusal.
         retry_after: seconds.
     """
 
@@ -91,9 +91,9 @@ def decide(
     signer: Signer,
     now: datetime,
 ) -> Decision:
-    """Returns the decision. Violations of parsing and attesting are merged with those of the rules.
+    """Returns the decision, and merges the violations of parsing and attesting with those of the rules.
 
-    A refusal names everything that is wrong but for one thing: a weak key is looked for only where nothing else is.
+    A refusal has all violations, with one exception: the check for weak keys runs only if there is no other violation.
     """
     identity, row = attestation.identity, None
     violations = [*attestation.violations, *_broken(SPEC_RULES, csr, signer)]
@@ -111,7 +111,7 @@ def decide(
     unconfirmed = tuple(address for address in request.extensions.ip_addresses if address not in attestation.addresses)
     if unconfirmed and row.addresses == "pod":
         return _defer(csr, unconfirmed, signer, now)
-    # Up to 75 ms of CPU for RSA-8192: not spent on a request that is refused or deferred anyway.
+    # Costs up to 75 ms of CPU for RSA-8192, so it is skipped for requests that are refused or deferred anyway.
     weak = weakness(request.public_key)
     if weak is not None:
         return _refusal([weak])
@@ -181,16 +181,16 @@ def _permit(
 
 
 def _lifetime(csr: CertificateSigningRequest, signer: Signer) -> timedelta:
-    """Honours `expirationSeconds`, a wish, within the profile's bounds and below the configuration's cap."""
+    """Returns the requested lifetime (`expirationSeconds`) within the limits of profile and configuration."""
     bounds = signer.profile.lifetime
     if csr.expiration_seconds is None:
         return min(bounds.default, signer.lifetime)
-    # Compared as numbers: a timedelta cannot hold every number that JSON can.
+    # Compares numbers, because a timedelta cannot hold every number of JSON.
     least, most = (int(bound.total_seconds()) for bound in (bounds.minimum, min(bounds.maximum, signer.lifetime)))
     return timedelta(seconds=min(max(csr.expiration_seconds, least), most))
 
 
 def _refusal(violations: Iterable[Violation]) -> Refusal:
     every = ordered(violations)
-    # Without a violation there was nothing to judge by, and what is not known is refused.
+    # Without a row there is nothing to judge by, so the request is refused.
     return Refusal(reason=every[0].reason if every else "RequesterNotAllowed", violations=every)

@@ -1,6 +1,6 @@
-r"""What the texts in a profile look like. A placeholder stands for one value of the requester's or of the cluster's.
+r"""Patterns for the texts in a profile. A placeholder stands for one value of the requester or of the cluster.
 
-Each pattern is one of Python's and of ECMA-262's, which JSON Schema uses: no \A, \Z, \d or named groups.
+Each pattern is valid in Python and in ECMA-262, which JSON Schema uses: no \A, \Z, \d or named groups.
 """
 
 import re
@@ -11,11 +11,11 @@ from csr_signer.rfc1123 import DNS_NAME, LABEL
 
 PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
 _HOLE: Final = r"\{(?:namespace|cluster_domain)\}"
-# A placeholder counts as one character of its label. Whoever creates a pod chooses its name, so that one is a label of
-# its own, and never the last one.
+# A placeholder counts as one character of its label. A pod's creator chooses its name, so {pod} must be a whole label,
+# and never the last one.
 _PART: Final = rf"(?:[a-z0-9]|{_HOLE})(?:(?:[a-z0-9-]|{_HOLE}){{0,61}}(?:[a-z0-9]|{_HOLE}))?"
 _INNER: Final = rf"(?:\{{pod\}}|{_PART})"
-_LAST: Final = rf"(?=[0-9-]*[a-z{{]){_PART}"  # with a letter, so that no address passes for a name
+_LAST: Final = rf"(?=[0-9-]*[a-z{{]){_PART}"  # with a letter, so that an address does not count as a name
 
 RELEASE: Final = r"[0-9]{1,4}\.[0-9]{1,4}"
 
@@ -63,7 +63,7 @@ AttributeType = Annotated[
 """The type of an attribute of a subject."""
 
 Usage = Literal["digital signature", "key encipherment", "key agreement", "server auth", "client auth"]
-"""The most that any profile may allow: cert sign, crl sign, any, ocsp signing and the like never."""
+"""All usages that a profile may allow; never cert sign, crl sign, any or ocsp signing."""
 
 Purpose = Literal["serverAuth", "clientAuth"]
 """An extended key usage that a certificate may have."""
@@ -79,4 +79,4 @@ Part = Annotated[
         keywords={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
     ),
 ]
-"""A part of something, as 0.5."""
+"""A fraction, such as 0.5."""

@@ -1,7 +1,7 @@
-"""Profiles: the data that requests are judged by, and how one becomes the rows of one cluster and release.
+"""Profiles: the data that judges requests. Loading a profile selects the rows of one cluster and release.
 
-A profile is a YAML file, shipped in `profiles/` or written by a user. What is not written is refused.
-`docs/profiles.md` tells how to write one; `profiles/schema.json` is made from the types here and in `grammar`.
+A profile is a YAML file, shipped in `profiles/` or written by a user. The function refuses everything that it does not
+allow. `docs/profiles.md` explains how to write one. `profiles/schema.json` comes from the types here and in `grammar`.
 """
 
 import itertools
@@ -33,8 +33,8 @@ class Span:
     """Releases from `since` to `until`, both inclusive; an absent end is open.
 
     Attributes:
-        since: the first release that it holds for.
-        until: the last release that it holds for.
+        since: the first release that it applies to.
+        until: the last release that it applies to.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -42,7 +42,7 @@ class Span:
     until: Release | None = None
 
     def includes(self, release: str) -> bool:
-        """Tells whether a release lies within."""
+        """Tells whether the span includes a release."""
         return (self.since is None or _order(self.since) <= _order(release)) and (
             self.until is None or _order(release) <= _order(self.until)
         )
@@ -74,13 +74,14 @@ class NameRule(Span):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
-    """How long certificates last.
+    """The lifetime of certificates.
 
     Attributes:
-        default: where a request names no `expirationSeconds`.
-        minimum: the least that a request may name; 10m or more.
-        maximum: the most that a request may name; 825d or less. It has no default: requesters choose up to it.
-        floor: the least part of the lifetime that must be left when a certificate is issued.
+        default: for a request without `expirationSeconds`.
+        minimum: the shortest lifetime that a request may ask for; 10m or more.
+        maximum: the longest lifetime that a request may ask for; 825d or less. It has no default, because requesters
+            may choose it.
+        floor: the fraction of the lifetime that must be left when the function issues the certificate.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -92,17 +93,18 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component(Span):
-    """One row: which requesters may ask for what.
+    """One row: requesters, and what they may ask for.
 
     Attributes:
         name: for people and audit records.
         service_accounts: `NAMESPACE/NAME` of the requesters.
         request_names: names of the CSR object.
         common_name: of the certificate's subject; need not be among the DNS names.
-        dns_names: every one that is not optional must be asked for, and no other may be.
+        dns_names: a request must have every name that is not optional, and no other names.
         extended_key_usage: of the certificate.
-        addresses: `omit`: no address is certified; `pod`: those asked for are, once they are visible as the pod's.
-        address_ranges: networks in which addresses that are asked for must lie; none: anywhere.
+        addresses: `omit`: the function certifies no address; `pod`: it certifies requested addresses when they are
+            visible as the pod's.
+        address_ranges: networks that must contain the requested addresses; empty: all addresses.
     """
 
     name: Text
@@ -115,24 +117,24 @@ class Component(Span):
     address_ranges: tuple[Network, ...] = ()
 
     def spans(self) -> tuple[Span, ...]:
-        """Its own and those of its names."""
+        """Returns the row's own span and the spans of its names."""
         return (self, *self.request_names, *self.dns_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A profile as written, or as `load` gives it the rows of one release and of the namespaces in use.
+    """A profile as written, or with only the rows of one release and the used namespaces (`load`).
 
     Attributes:
         name: for people and audit records.
-        usages: the most that `spec.usages` and the requested usages may hold.
-        lifetime: how long certificates last.
+        usages: all usages that `spec.usages` and the requested usages may contain.
+        lifetime: the lifetime of certificates.
         components: the rows.
-        subject: attributes other than the common name that a request may carry, and their values; not certified.
-        releases: which releases of the software the profile knows.
-        namespaces: `written`: service accounts of all namespaces in the rows are honoured, unless the configuration
-            names some of them; `configured`: where a release uses several namespaces, the configuration must name those
-            that the cluster uses.
+        subject: attributes other than the common name that a request may have, and their values; not certified.
+        releases: the releases of the software that the profile supports.
+        namespaces: `written`: the profile allows service accounts of all namespaces in the rows, unless the
+            configuration names some of them; `configured`: if a release uses several namespaces, the configuration must
+            name those that the cluster uses.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -149,10 +151,10 @@ class Profile:
         return tuple(row for row in self.components if f"{namespace}/{service_account}" in row.service_accounts)
 
     def of_release(self, release: str | None) -> "Profile":
-        """Returns the profile of one release; without a release, only a profile without bounds.
+        """Returns the profile of one release; None is only for a profile without releases.
 
         Raises:
-            ConfigurationError: the release is malformed or unknown to the profile, or needed and absent.
+            ConfigurationError: the release is malformed, unknown to the profile, or missing.
         """
         if release is None:
             spans = [self.releases, *(span for row in self.components for span in row.spans())]
@@ -181,16 +183,16 @@ class Profile:
         """Returns the profile without service accounts of other namespaces.
 
         Args:
-            namespaces: the only ones that are honoured; empty: all that the rows use, if the profile allows that.
+            namespaces: the only allowed namespaces; empty: all namespaces of the rows, if the profile allows that.
 
         Raises:
-            ConfigurationError: a namespace that no row uses, or none named where the profile demands it.
+            ConfigurationError: no row uses a namespace, or the profile requires namespaces and there are none.
         """
         used = sorted({_namespace(account) for row in self.components for account in row.service_accounts})
         unused = sorted(set(namespaces) - set(used))
         if unused:
             raise ConfigurationError(field_error.unsupported("profile.namespaces", unused, used))
-        # A cluster that uses the profile uses its only namespace. Of several, one may be missing: an attacker who may
+        # A cluster that uses the profile has its only namespace. With several, one may be missing: an attacker who may
         # create namespaces would create it, and get its certificates.
         if self.namespaces == "configured" and len(used) > 1 and not namespaces:
             must = f"must list the namespaces that this cluster uses, out of {', '.join(used)}"
@@ -207,17 +209,17 @@ class Profile:
 
 
 def load(name: str, *, release: str | None, namespaces: Collection[str] = (), folder: Path) -> Profile:
-    """Loads a shipped profile by its name, or a user's by its file name beside the configuration document.
+    """Loads a shipped profile by name, or a user's profile by its file name in the configuration document's folder.
 
     Args:
-        name: of the profile or file.
-        release: of the software in the cluster; None for a profile without bounds.
-        namespaces: the only ones whose service accounts are honoured; empty: all that the rows use, if the profile
+        name: name of the profile or file.
+        release: release of the software in the cluster; None for a profile without releases.
+        namespaces: the only namespaces with allowed service accounts; empty: all namespaces of the rows, if the profile
             allows that.
-        folder: the configuration document's.
+        folder: the configuration document's folder.
 
     Raises:
-        ConfigurationError: no such profile, or it breaks a rule; names the field, and what it must be.
+        ConfigurationError: the profile is missing or breaks a rule; the message names the field and the rule.
     """
     path = folder / name if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if len(name) > _LONGEST_NAME or "/" in name or not path.is_file():
@@ -232,7 +234,7 @@ def load(name: str, *, release: str | None, namespaces: Collection[str] = (), fo
     return rows.within(namespaces)
 
 
-# What the types cannot say.
+# Rules that the types cannot express.
 
 
 def _refuse(path: Path, violations: list[str]) -> None:
@@ -259,7 +261,7 @@ def _span_violations(profile: Profile) -> Iterator[str]:
 
 
 def _row_violations(rows: Mapping[int, Component]) -> Iterator[str]:
-    """Finds what is wrong with the rows of one release, by their numbers in the file."""
+    """Returns the violations of the rows of one release, with their numbers in the file."""
     if not rows:
         yield field_error.required("components", "must have at least one in this release")
     owners: dict[tuple[str, str], int] = {}

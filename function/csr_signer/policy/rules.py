@@ -1,9 +1,9 @@
-"""The rules that `decision.decide` runs, one function each: what may be asked for, by whom, under which name.
+"""The rules of `decision.decide`, one function each.
 
-Three tables, by what a rule may look at. All rules of a table run, each gives every violation that it finds, and none
-reads another's result. A new rule is a function here, an entry in its table, and its code in `violation.CODES`.
-What a rule must never look at, because requesters or other parties can write it: the CSR's labels, annotations and
-conditions, the pod's labels and annotations, and, for a refusal, the addresses in the pod's and the node's status.
+There are three tables, by the input of a rule. All rules of a table run, each returns all its violations, and none uses
+another rule's result. A new rule is a function here, an entry in its table, and its code in `violation.CODES`. A rule
+must never read data that requesters or other parties can write: the CSR's labels, annotations and conditions, the pod's
+labels and annotations, and, for a refusal, the addresses in the status of pod and node.
 """
 
 from collections import Counter
@@ -26,12 +26,12 @@ from csr_signer.violation import Violation, quote
 T = TypeVar("T")
 
 LARGEST_OBJECT: Final = 1 << 20
-"""Bytes. etcd stores 1.5 MiB by default; conditions and certificate take at most 70 KiB of that."""
+"""Bytes. etcd stores 1.5 MiB by default; conditions and certificate need at most 70 KiB of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """A request with the row of the profile that it is judged by, and the requester whom the row's names are for."""
+    """A request with the profile's row for it, and the requester whose names fill the row's placeholders."""
 
     request: CertificationRequest
     row: Component
@@ -39,11 +39,11 @@ class RequestContext:
     signer: Signer
 
     def filled(self, pattern: str) -> str:
-        """Fills the requester's names into a pattern of the row."""
+        """Replaces the placeholders of a pattern with the requester's names."""
         return _filled(pattern, self.identity, self.signer.cluster_domain)
 
     def dns_names(self) -> dict[str, bool]:
-        """Returns the row's DNS names, each with whether it is required; one pattern that requires it is enough."""
+        """Tells for each of the row's DNS names whether it is required; one pattern that requires it is enough."""
         names: dict[str, bool] = {}
         for rule in self.row.dns_names:
             name = self.filled(rule.name)
@@ -55,7 +55,7 @@ class RequestContext:
 
 
 def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
-    """Refuses a large object: if only the certificate did not fit into etcd, every retry would cost a signature.
+    """Refuses a large object: if the certificate did not fit into etcd, every retry would cost a signature.
 
     A principal that can make another requester's CSR larger, for example an approver, can also deny it.
     """
@@ -112,7 +112,7 @@ def subject_attributes(request: CertificationRequest, signer: Signer) -> Iterato
 
 
 def foreign_key(request: CertificationRequest, signer: Signer) -> Iterator[Violation]:
-    """Refuses a CA's own key: its holder could pose as the CA."""
+    """Refuses a CA's own key, because its holder could impersonate the CA."""
     key = request.public_key
     if key is not None and key.subject_public_key_info in signer.issuer.public_keys:
         message = field_error.forbidden("spec.request.publicKey", "it is the key of an issuer")
@@ -134,7 +134,7 @@ def reserved_names(request: CertificationRequest, signer: Signer) -> Iterator[Vi
 
 
 def common_name(context: RequestContext) -> Iterator[Violation]:
-    """Requires exactly one common name, the component's."""
+    """Requires exactly one common name: the component's."""
     allowed = context.filled(context.row.common_name)
     requested = context.request.common_names
     if requested != (allowed,):
@@ -145,7 +145,7 @@ def common_name(context: RequestContext) -> Iterator[Violation]:
 
 
 def dns_names_allowed(context: RequestContext) -> Iterator[Violation]:
-    """Refuses DNS names other than the component's, and a name that stands twice."""
+    """Refuses DNS names other than the component's, and duplicates."""
     allowed, requested = context.dns_names(), context.request.extensions.dns_names
     foreign = sorted(set(requested) - set(allowed))
     if foreign:
@@ -165,7 +165,7 @@ def dns_names_complete(context: RequestContext) -> Iterator[Violation]:
 
 
 def pod_name(context: RequestContext) -> Iterator[Violation]:
-    """Requires a pod name of one label where names hold it: a pod's creator chooses its name, with dots."""
+    """Requires a pod name of one label if the row's names contain it: a pod's creator may choose a name with dots."""
     patterns = (context.row.common_name, *(rule.name for rule in context.row.dns_names))
     name = context.identity.pod_name
     if any("{pod}" in pattern for pattern in patterns) and not IS_LABEL.fullmatch(name):
@@ -174,7 +174,7 @@ def pod_name(context: RequestContext) -> Iterator[Violation]:
 
 
 def host_names(context: RequestContext) -> Iterator[Violation]:
-    """Refuses a name that is an address: a pattern may become one by a namespace that is a number (RFC 1123 §2.1)."""
+    """Refuses a name that is an address: with a numeric namespace, a pattern may become one (RFC 1123 §2.1)."""
     names = context.dns_names()
     odd = [name for name in context.request.extensions.dns_names if name in names and not _is_host(name)]
     if odd:
@@ -183,7 +183,7 @@ def host_names(context: RequestContext) -> Iterator[Violation]:
 
 
 def name_constraints(context: RequestContext) -> Iterator[Violation]:
-    """Refuses names that the issuer's CAs may not certify (RFC 5280 §4.2.1.10): relying parties would too."""
+    """Refuses names that the issuer's CAs may not certify, as relying parties do (RFC 5280 §4.2.1.10)."""
     extensions = context.request.extensions
     certified = extensions.ip_addresses if context.row.addresses == "pod" else ()
     outside = chain.not_permitted(context.signer.issuer.path, dns_names=extensions.dns_names, ip_addresses=certified)
@@ -193,10 +193,10 @@ def name_constraints(context: RequestContext) -> Iterator[Violation]:
 
 
 def addresses(context: RequestContext) -> Iterator[Violation]:
-    """Refuses addresses that no pod of this cluster can have, and an address that stands twice.
+    """Refuses addresses that no pod of this cluster can have, and duplicates.
 
-    They are not compared with the pod's status here: calico-node's token may rewrite that for every pod, and after a
-    node's reboot it is late. Where addresses are certified, `decision` waits until they are visible.
+    It does not compare them with the pod's status: calico-node's token can rewrite every pod's status, and after a
+    node's reboot it is late. If the profile certifies addresses, `decision` waits until they are visible.
     """
     requested = context.request.extensions.ip_addresses
     path = "spec.request.ipAddresses"
@@ -219,7 +219,7 @@ SPEC_RULES: Final[tuple[Callable[[CertificateSigningRequest, Signer], Iterator[V
     object_size,
     spec_usages,
 )
-"""About the object's spec; they run even where `spec.request` cannot be read."""
+"""Rules about the object's spec; they run even if `spec.request` is unreadable."""
 
 REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Signer], Iterator[Violation]], ...]] = (
     end_entity,
@@ -229,7 +229,7 @@ REQUEST_RULES: Final[tuple[Callable[[CertificationRequest, Signer], Iterator[Vio
     foreign_key,
     reserved_names,
 )
-"""About a request of any requester that can be read."""
+"""Rules about a readable request of any requester."""
 
 COMPONENT_RULES: Final[tuple[Callable[[RequestContext], Iterator[Violation]], ...]] = (
     common_name,
@@ -240,14 +240,14 @@ COMPONENT_RULES: Final[tuple[Callable[[RequestContext], Iterator[Violation]], ..
     name_constraints,
     addresses,
 )
-"""About a request whose requester has a row."""
+"""Rules about a request whose requester has a row."""
 
 
 def find_row(csr_name: str, identity: PodIdentity, profile: Profile) -> tuple[Component | None, tuple[Violation, ...]]:
-    """Returns the row of the requester's service account and CSR name, and what is wrong with these two.
+    """Returns the row for the requester's service account and CSR name, and the violations of both.
 
-    Where the account has one row and the name is not that one's, the row still judges the rest of the request; of
-    several rows none is meant for sure.
+    If the account has one row, that row judges the rest of the request even if the CSR name is wrong. With several
+    rows, the intended row is unknown.
     """
     rows = profile.rows_of(identity.namespace, identity.service_account)
     if not rows:
@@ -275,7 +275,7 @@ def _possible(address: Address) -> bool:
         or address.is_multicast
         or address in _THIS_NETWORK
         or address == _BROADCAST
-        # Deprecated and unassigned space, and with ::/8 whatever stands for an IPv4 address. IPv4's 240.0.0.0/4 is
+        # Deprecated and unassigned space; ::/8 also contains all forms of IPv4 addresses. IPv4's 240.0.0.0/4 is
         # "reserved" too, but clusters do use it for pods.
         or (isinstance(address, IPv6Address) and (address.is_reserved or address.is_site_local))
         or (isinstance(address, IPv6Address) and address.sixtofour is not None)
@@ -287,7 +287,7 @@ def _is_host(name: str) -> bool:
 
 
 def _filled(pattern: str, identity: PodIdentity, cluster_domain: str = "") -> str:
-    # One pass, so that no value can bring another placeholder; the values' characters are checked by `identify`.
+    # One pass, so that no value can introduce another placeholder; `identify` has checked the values' characters.
     values = {
         "{pod}": identity.pod_name,
         "{namespace}": identity.namespace,

@@ -1,4 +1,4 @@
-"""A signer as the operator configured it: everything beside the request that a decision depends on."""
+"""A configured signer: all inputs of a decision besides the request."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,15 +15,15 @@ class Signer:
     Attributes:
         cluster: the cluster's key in the configuration; part of the serial number.
         cluster_domain: the domain of the cluster's service names.
-        address_ranges: where the addresses of the cluster's pods and nodes lie; empty: anywhere.
-        credential_id: whether a requester's token must name itself (Kubernetes 1.32 and later record it).
-        signer_name: `spec.signerName` that it serves.
-        approve: whether it approves by itself.
-        profile: the rows of its release.
-        lifetime: the configuration's cap of the lifetime; it can only lower the profile's.
-        deferral_limit: CSR age at which what is still missing is refused.
-        issuer: the CA that signs.
-        configuration_digest: hex SHA-256 over everything that a certificate follows from.
+        address_ranges: networks of the cluster's pods and nodes; empty: all addresses.
+        credential_id: whether a requester's token must have a credential ID (Kubernetes 1.32 and later record it).
+        signer_name: its `spec.signerName`.
+        approve: whether it approves CSRs itself.
+        profile: the profile with the rows of its release.
+        lifetime: the configured maximum lifetime; it can only lower the profile's.
+        deferral_limit: CSR age at which a deferral becomes a refusal.
+        issuer: the issuing CA.
+        configuration_digest: hex SHA-256 of all settings that affect a certificate.
     """
 
     cluster: str

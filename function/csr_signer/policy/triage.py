@@ -1,6 +1,6 @@
-"""Step 3, triage: whether a CSR is ours to act on.
+"""Step 3, triage: decides whether the function must act on a CSR.
 
-Triage comes before parsing: a stranger's CSR is neither parsed nor written to.
+Triage comes before parsing, so the function neither parses nor writes CSRs of other signers.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningR
 
 
 class IgnoreReason(StrEnum):
-    """Why nothing is done about a CSR; the values are an interface of audit records and answers."""
+    """The reason why the function ignores a CSR; audit records and answers use these values as an interface."""
 
     GONE = "gone"
     OTHER_SIGNER = "other-signer"
@@ -20,15 +20,15 @@ class IgnoreReason(StrEnum):
 
 
 def triage(csr: CertificateSigningRequest, *, uid: str, signer_name: str, approve: bool) -> IgnoreReason | None:
-    """Returns why nothing is to be done about a CSR, or None if the function must act on it.
+    """Returns why the function ignores a CSR, or None if it must act.
 
     Args:
-        csr: the object as read.
+        csr: the CSR.
         uid: the uid that the event named.
-        signer_name: the signer's.
-        approve: whether this signer approves by itself; otherwise it waits for another approver.
+        signer_name: the signer's signerName.
+        approve: whether this signer approves CSRs itself; otherwise it waits for another approver.
     """
-    # Same order as the in-tree signer's handle(): cheapest refusal first, terminal states before waiting ones.
+    # The order of the in-tree signer's handle(): cheap checks first, final states before waiting states.
     reasons = (
         (csr.uid != uid or csr.deleting, IgnoreReason.GONE),
         (csr.signer_name != signer_name, IgnoreReason.OTHER_SIGNER),

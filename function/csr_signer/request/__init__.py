@@ -1,4 +1,4 @@
-"""What the requester sent: `spec.request` parsed into a CertificationRequest (RFC 2986), or violations.
+"""Parses the requester's `spec.request` into a CertificationRequest (RFC 2986), or into violations.
 
-Only what the bytes themselves show. Whether the requester may have the names in them is decided in `policy`.
+This package reads only the bytes; `policy` decides whether the requester may have the names in them.
 """

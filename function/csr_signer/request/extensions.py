@@ -1,6 +1,6 @@
-"""The requested extensions of a CertificationRequest: what they ask for, and which rules their form breaks.
+"""Parses the requested extensions of a CertificationRequest, and checks their form.
 
-None of them is ever copied into a certificate: they are read so that any of them can be refused.
+The function never copies them into a certificate; it parses them to refuse wrong ones.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from csr_signer.violation import Violation
 MOST_NAMES: Final = 100
 LONGEST_NAME: Final = 253
 LONGEST_LABEL: Final = 63
-"""Octets of a DNS name without its last dot, and of one of its labels (RFC 1035 §2.3.4)."""
+"""Maximum octets of a DNS name without its last dot, and of a label (RFC 1035 §2.3.4)."""
 
 KEY_USAGE_BITS: Final = (
     "digital signature",
@@ -31,7 +31,7 @@ KEY_USAGE_BITS: Final = (
     "encipher only",
     "decipher only",
 )
-"""Bits of KeyUsage (RFC 5280 §4.2.1.3) in order, as Kubernetes spells them."""
+"""Bits of KeyUsage (RFC 5280 §4.2.1.3) in order, with Kubernetes' names."""
 
 EXTENDED_KEY_USAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -44,17 +44,17 @@ EXTENDED_KEY_USAGES: Mapping[str, str] = MappingProxyType(
         "1.3.6.1.5.5.7.3.9": "ocsp signing",
     },
 )
-"""Key purposes (RFC 5280 §4.2.1.12) as Kubernetes spells them; any other is reported by its number."""
+"""Key purposes (RFC 5280 §4.2.1.12) with Kubernetes' names; others have their dotted number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedExtensions:
-    """What the requested extensions ask for; every field is empty where the extension is absent.
+    """The content of the requested extensions; the field of an absent extension is empty.
 
     Attributes:
-        dns_names, ip_addresses: of subjectAltName, in order.
-        ca: basicConstraints asks for a CA.
-        key_usages, extended_key_usages: as Kubernetes spells them, unknown key purposes as dotted numbers.
+        dns_names, ip_addresses: names of subjectAltName, in order.
+        ca: whether basicConstraints asks for a CA.
+        key_usages, extended_key_usages: Kubernetes' names; dotted numbers for unknown key purposes.
     """
 
     dns_names: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class RequestedExtensions:
 
 
 def read(requested: Iterable[der.Extension]) -> tuple[RequestedExtensions, tuple[Violation, ...]]:
-    """Parses what the extensions ask for; those that cannot be read ask for nothing and are refused."""
+    """Parses the extensions; an unreadable extension is a violation and leaves its field empty."""
     violations: list[Violation] = []
     found: dict[str, object] = {}
     seen: set[ObjectIdentifier] = set()
@@ -82,7 +82,7 @@ def read(requested: Iterable[der.Extension]) -> tuple[RequestedExtensions, tuple
                 message = field_error.malformed(f"spec.request.extensions[{number}]", f"must be well-formed: {error}")
                 violations.append(_refused(message))
         seen.add(extension.extn_id)
-    return RequestedExtensions(**found), tuple(violations)  # type: ignore[arg-type]  # readers name fields of this type
+    return RequestedExtensions(**found), tuple(violations)  # type: ignore[arg-type]  # the parsers' keys are field names of this type
 
 
 def _refused(message: str) -> Violation:
@@ -113,7 +113,7 @@ def _subject_alternative_name(value: bytes, violations: list[Violation]) -> dict
 
 
 def _is_name(content: bytes) -> bool:
-    """Tells whether text can stand in a certificate as a name; whose name it is, policy decides."""
+    """Tells whether text is a valid DNS name; policy decides whether it is allowed."""
     text = content.isascii() and content.decode("ascii").isprintable() and content != b""
     return text and len(content) <= LONGEST_NAME and all(len(label) <= LONGEST_LABEL for label in content.split(b"."))
 
@@ -124,7 +124,7 @@ def _basic_constraints(value: bytes, _: list[Violation]) -> dict[str, object]:
 
 
 def _key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
-    """Parses bits by name. GnuTLS writes zero bits at the end, which are no DER (X.690 §11.2.2) and say nothing."""
+    """Parses the set bits; ignores GnuTLS's trailing zero bits, which are not DER (X.690 §11.2.2)."""
     bits = der.decode(asn1.BitString, value)
     count = len(bits.as_bytes()) * 8 - bits.padding_bits()
     if count > len(KEY_USAGE_BITS):
@@ -146,7 +146,7 @@ def _extended_key_usage(value: bytes, _: list[Violation]) -> dict[str, object]:
 
 
 def _subject_key_identifier(value: bytes, _: list[Violation]) -> dict[str, object]:
-    """Checks the form only: keytool writes one into every request, and the certificate's follows from its key."""
+    """Checks only the form: keytool adds one to every request, but the certificate's own follows from its key."""
     der.decode(bytes, value)
     return {}
 

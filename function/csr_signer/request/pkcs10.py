@@ -1,8 +1,8 @@
-"""Step 4, parse: `spec.request` as a CertificationRequest (RFC 2986), judged as far as no policy is needed.
+"""Step 4, parse: parses `spec.request` as a CertificationRequest (RFC 2986), and checks all rules that need no policy.
 
-The bytes are read twice: by the types of `der`, which see everything (two extensionRequest attributes, duplicates,
-trailing data), and by pyca's `x509`; where the two disagree, the request is refused. Any bytes give a value, never an
-exception. What is *not* checked here: whether the names are the requester's. The package `policy` checks that.
+Two parsers read the bytes: the types of `der`, which see all parts (two extensionRequest attributes, duplicates,
+trailing data), and pyca's `x509`. If the two disagree, the request is refused. All bytes lead to a value, never to an
+exception. This module does not check whether the names belong to the requester; `policy` does.
 """
 
 import base64
@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 LARGEST_REQUEST: Final = 16 * 1024
 MOST_ELEMENTS: Final = 100
-"""RDNs, attributes and extensions that a request may have."""
+"""Maximum numbers of RDNs, attributes and extensions of a request."""
 BEGIN: Final = b"-----BEGIN CERTIFICATE REQUEST-----"
 END: Final = b"-----END CERTIFICATE REQUEST-----"
 
-# One line, one match: no alternative and no nested repetition can match the same text twice, so time is linear.
+# No alternative or nested repetition can match the same text in two ways, so the time is linear.
 _PEM: Final = re.compile(BEGIN + rb"\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)" + END + rb"(?:\r?\n)?")
 
-# Bounds of RFC 5280 A.1 that pyca knows. pyca itself would only warn.
+# Length limits of RFC 5280 A.1, for which pyca itself only warns.
 _LENGTHS: Final = MappingProxyType(
     {
         NameOID.COMMON_NAME: (1, 64),
@@ -48,13 +48,13 @@ _LENGTHS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationRequest:
-    """A request that could be read, with every rule that it breaks under any policy.
+    """A readable request, with its violations of rules that need no policy.
 
     Attributes:
         subject: attributes as (dotted type, text), in order.
-        extensions: what the requested extensions ask for.
-        public_key: None where the key breaks a rule.
-        violations: rules that the request breaks.
+        extensions: the content of the requested extensions.
+        public_key: the key; None if it breaks a rule.
+        violations: the violations.
     """
 
     subject: tuple[tuple[str, str], ...]
@@ -64,15 +64,15 @@ class CertificationRequest:
 
     @property
     def common_names(self) -> tuple[str, ...]:
-        """Values of the subject's commonName attributes, in order."""
+        """Returns the values of the subject's commonName attributes, in order."""
         return tuple(value for kind, value in self.subject if kind == der.COMMON_NAME.dotted_string)
 
 
 def parse(request: bytes) -> CertificationRequest | Violation:
-    """Parses `spec.request`; a single violation where nothing of it can be read.
+    """Parses `spec.request`; returns a single violation if it is unreadable.
 
     Args:
-        request: PEM, as the API server stores it: at most 16 KiB are accepted.
+        request: the stored PEM; more than 16 KiB are refused.
     """
     if len(request) > LARGEST_REQUEST:
         return Violation(code="request.size", message=field_error.too_long("spec.request", LARGEST_REQUEST))
@@ -91,10 +91,10 @@ def parse(request: bytes) -> CertificationRequest | Violation:
 
 
 def _from_pem(request: bytes) -> bytes:
-    """Returns what the block holds.
+    """Returns the content of the PEM block.
 
     Raises:
-        ValueError: it is not exactly one block.
+        ValueError: the text is not exactly one block.
     """
     match = _PEM.fullmatch(request)
     if match is None:
@@ -126,7 +126,7 @@ _EXTENSIONS: Final = "spec.request.extensions"
 
 
 class _Reader:
-    """Reads one decoded request and collects the rules that it breaks."""
+    """Reads one decoded request, and collects its violations."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
@@ -135,7 +135,7 @@ class _Reader:
         self.violations.append(Violation(code=code, message=message))
 
     def first(self, elements: list[T], code: str, path: str) -> list[T]:
-        """Returns as many as are looked at, so that work and messages are bounded."""
+        """Returns the first items up to the limit, so that work and messages are bounded."""
         if len(elements) > MOST_ELEMENTS:
             self.breaks(code, field_error.too_many(path, len(elements), MOST_ELEMENTS))
         return elements[:MOST_ELEMENTS]
@@ -149,8 +149,8 @@ class _Reader:
         requested, violations = extensions.read(self.attributes(info.attributes))
         self.violations += violations
         key = self.key(der.encode(info.subject_public_key_info), decoded)
-        # Only of a request that breaks no rule of its own: else the two readers do not agree anyway, and hostile bytes
-        # would cost what an honest request does.
+        # Only for a request without violations. Otherwise the two parsers disagree anyway, and hostile bytes would cost
+        # as much as an honest request.
         if key is not None and not self.violations:
             self.compare(encoded, decoded, (subject, requested, key.subject_public_key_info))
         return CertificationRequest(
@@ -158,7 +158,7 @@ class _Reader:
         )
 
     def subject(self, encoded: bytes) -> tuple[tuple[str, str], ...]:
-        """Parses the attributes as text; a type of string that readers decode differently is refused."""
+        """Parses the attributes as text; refuses string types that parsers decode differently."""
         try:
             rdns = der.decode_list(der.Name, encoded).rdns
         except ValueError as error:
@@ -180,7 +180,7 @@ class _Reader:
                     self.breaks("subject.structure", field_error.malformed(f"{_SUBJECT}[{number}]", str(error)))
 
     def attributes(self, attributes: list[asn1.TLV]) -> list[der.Extension]:
-        """Returns the requested extensions: of the one attribute that is allowed, or of the first such."""
+        """Returns the requested extensions from the only allowed attribute, or from the first of several."""
         values: list[list[asn1.TLV]] = []
         for position, encoded in enumerate(self.first(attributes, "request.attribute", _ATTRIBUTES)):
             try:
@@ -200,7 +200,7 @@ class _Reader:
         return self.extension_request(values[0]) if values else []
 
     def extension_request(self, values: list[asn1.TLV]) -> list[der.Extension]:
-        """Returns the extensions of the one value that is allowed."""
+        """Returns the extensions of the attribute's only allowed value."""
         if len(values) != 1:
             must = f"must have one value, not {len(values)}"
             self.breaks("request.attribute", field_error.malformed(_EXTENSION_REQUEST, must))
@@ -222,7 +222,7 @@ class _Reader:
                 self.breaks("request.extension", message)
 
     def key(self, subject_public_key_info: bytes, decoded: der.CertificationRequest) -> PublicKey | None:
-        """Returns the key, if it is acceptable; the proof of possession is then verified as well."""
+        """Returns the key, if it is acceptable, and then verifies the proof of possession."""
         key = examine(subject_public_key_info)
         if isinstance(key, Violation):
             self.violations.append(key)
@@ -242,7 +242,7 @@ class _Reader:
         return key
 
     def digest(self, algorithm_identifier: bytes, key: PublicKey) -> type[HashAlgorithm] | None:
-        """Returns the hash of the signature algorithm, if it is one that goes with the key."""
+        """Returns the hash of the signature algorithm, if it matches the key."""
         try:
             algorithm = der.decode(der.AlgorithmIdentifier, algorithm_identifier)
         except ValueError:
@@ -259,7 +259,7 @@ class _Reader:
         return digest
 
     def compare(self, encoded: bytes, decoded: der.CertificationRequest, read: "_View") -> None:
-        """Reads the same bytes with pyca, which must see the same."""
+        """Compares the result with pyca's parser."""
         signature = decoded.signature.as_bytes()
         try:
             again = der.attempt(lambda: _read_again(encoded))
@@ -275,7 +275,7 @@ _View = tuple[tuple[tuple[str, str], ...], RequestedExtensions, bytes]
 
 
 def _read_again(encoded: bytes) -> tuple[object, ...]:
-    """Parses with pyca: subject, extensions, key, what is signed, the signature."""
+    """Parses subject, extensions, key, signed bytes and signature with pyca."""
     request = x509.load_der_x509_csr(encoded)
     requested = [
         der.Extension(extn_id=each.oid, critical=each.critical, extn_value=each.value.public_bytes())
@@ -291,10 +291,11 @@ def _read_again(encoded: bytes) -> tuple[object, ...]:
 
 
 def _text(attribute: der.AttributeTypeAndValue) -> str:
-    """Parses the characters of an attribute.
+    """Parses the text of an attribute.
 
     Raises:
-        ValueError: it is of a type of string that readers decode differently, not of its type, or of a wrong length.
+        ValueError: parsers decode its string type differently, its bytes do not match the type, or its length is
+            wrong.
     """
     value, encoded = attribute.value, der.encode(attribute.value)
     if value.tag_bytes == der.UTF8_STRING_TAG:

@@ -1,6 +1,7 @@
-"""Which public keys and signature algorithms of requests are acceptable: allow-lists, and known weaknesses by name.
+"""Allow-lists of public keys and signature algorithms of requests, and checks for known weaknesses.
 
-Left out on purpose: DSA, Ed25519 and Ed448 (not among Calico's), RSASSA-PSS, explicit EC parameters, compressed points.
+Deliberately left out: DSA, Ed25519 and Ed448 (not among Calico's), RSASSA-PSS, explicit EC parameters, compressed
+points.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ CURVES: Mapping[bytes, tuple[str, int]] = MappingProxyType(
         der.encode(ObjectIdentifier("1.3.132.0.35")): ("P-521", 66),
     },
 )
-"""DER of the named curve (RFC 5480 §2.1.1.1): its name and the bytes of one coordinate."""
+"""Name and bytes per coordinate of each named curve, by its DER (RFC 5480 §2.1.1.1)."""
 
 RSA_SIGNATURES: Mapping[ObjectIdentifier, type[hashes.HashAlgorithm]] = MappingProxyType(
     {
@@ -52,19 +53,19 @@ ECDSA_SIGNATURES: Mapping[ObjectIdentifier, type[hashes.HashAlgorithm]] = Mappin
 )
 """Signature algorithms of a request with an EC key; their parameters are absent (RFC 5758 §3.2)."""
 
-# badkeys' default set downloads a block list and exits the process: its checks are named one by one. `smallfactors` is
-# left out because it is done here, at a thousandth of the cost in the worst case; `rsainvalid` looks at the exponent.
+# badkeys' default checks download a block list and may exit the process, so this list names each check. `smallfactors`
+# is missing because this module does it at a thousandth of the worst-case cost; `rsainvalid` checks the exponent.
 RSA_WEAKNESSES: Final = ("fermat", "roca", "rsapoly", "sharedprimes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """A key whose form is acceptable.
+    """A key of an acceptable form.
 
     Attributes:
         subject_public_key_info: DER, byte for byte as requested.
-        name: `RSA-2048`, `P-256` and so on.
-        rsa: an RSA key, which may encipher keys; an EC key may not (RFC 5280 §4.2.1.3, RFC 5480 §3).
+        name: a name such as `RSA-2048` or `P-256`.
+        rsa: whether it is an RSA key, which may encipher keys; an EC key may not (RFC 5280 §4.2.1.3, RFC 5480 §3).
     """
 
     subject_public_key_info: bytes
@@ -81,9 +82,9 @@ _WEAK: Final = "must not be known to be weak"
 
 
 def examine(subject_public_key_info: bytes) -> PublicKey | Violation:
-    """Returns the key of a request, or the rule that it breaks, but for the one that `weakness` looks for.
+    """Returns the key of a request, or its violation; `weakness` does one more check.
 
-    Sizes are compared before any arithmetic on the key.
+    It compares sizes before any arithmetic on the key.
     """
     try:
         info = der.decode(der.SubjectPublicKeyInfo, subject_public_key_info)
@@ -99,14 +100,14 @@ def examine(subject_public_key_info: bytes) -> PublicKey | Violation:
 
 
 def signature_algorithms(key: PublicKey) -> Mapping[ObjectIdentifier, type[hashes.HashAlgorithm]]:
-    """Returns those that go with the key, each with its hash."""
+    """Returns the matching signature algorithms with their hashes."""
     return RSA_SIGNATURES if key.rsa else ECDSA_SIGNATURES
 
 
 def verify_proof_of_possession(
     key: PublicKey, digest: type[hashes.HashAlgorithm], *, signed: bytes, signature: bytes
 ) -> bool:
-    """Tells whether a signature over bytes is the key's."""
+    """Tells whether the key made a signature over bytes."""
 
     def verify() -> bool:
         public = load_der_public_key(key.subject_public_key_info)
@@ -118,15 +119,15 @@ def verify_proof_of_possession(
 
     try:
         return der.attempt(verify)
-    except ValueError:  # any other error about such a key is no proof
+    except ValueError:  # any other error also means that there is no proof
         return False
 
 
 def weakness(key: PublicKey) -> Violation | None:
-    """Finds a prime modulus: it passes every other check, and anyone can compute its private key.
+    """Returns a violation for a prime modulus: it passes all other checks, but anyone can compute its private key.
 
-    One exponentiation, which nothing cheaper replaces: 70 ms for RSA-8192, 13 for RSA-4096, 2 for RSA-2048. So it is
-    asked last, of requests that break no other rule.
+    It needs one exponentiation: 70 ms for RSA-8192, 13 ms for RSA-4096, 2 ms for RSA-2048. So it runs last, for
+    requests without other violations.
     """
     if not key.rsa:
         return None
@@ -173,11 +174,11 @@ def _examine_ec(spki: bytes, info: der.SubjectPublicKeyInfo) -> PublicKey | Viol
 
 def _known_weakness(modulus: int) -> str | None:
     """Returns the first known weakness of a modulus of an allowed size."""
-    # Costs 40 ms and 7 MiB, which a fleet with EC keys never needs: imported at the first RSA key.
+    # The import costs 40 ms and 7 MiB, and a fleet with EC keys never needs it, so it happens at the first RSA key.
     import gmpy2  # noqa: PLC0415
     from badkeys import checks  # noqa: PLC0415
 
-    # badkeys would test what is left for primality, which costs more than all the rest.
+    # badkeys would test the remaining factor for primality, which costs more than all other checks.
     if gmpy2.gcd(_small_primes(), modulus) != 1:
         return "smallfactors"
     return next(iter(checks.checkrsa(modulus, e=RSA_EXPONENT, checks=RSA_WEAKNESSES)), None)

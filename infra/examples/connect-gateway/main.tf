@@ -1,17 +1,17 @@
-# A cluster that is a member of a fleet, reached through Connect Gateway: no network path to it and no flag of its API server.
+# A fleet member that the function reaches through Connect Gateway, without a network path and without API server flags.
 #
-# Its limit: the agent in the cluster runs on the pod network. Where that network is Calico's, whose pods wait for this
-# signer, the agent of a new cluster never comes up, and neither does the network. So this is for clusters with another
-# CNI, where Calico enforces policy only or the signer serves other components.
+# The agent in the cluster runs on the pod network. If Calico provides that network and its pods wait for this signer, a
+# new cluster's agent never starts, and neither does the network. So use this example for clusters with another CNI, in
+# which Calico only enforces policy or the signer serves other components.
 #
-# The agent impersonates the account that the function is in this cluster (function_user of the output manifests), so its
-# ClusterRole for that user is needed beside infra/cluster:
+# The agent impersonates the function's account in this cluster (function_user of the output manifests). So the cluster
+# needs the agent's ClusterRole for that user in addition to infra/cluster:
 # gcloud container fleet memberships generate-gateway-rbac --membership=edge --users=EMAIL --role=ROLE.
 module "signer" {
   source = "../.."
 
   audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  # Makes the CA certificate with signerctl. Without -var ca_administrator_until=TIME on the command line it may not sign.
+  # This principal makes the CA certificate with signerctl. It may sign only with -var ca_administrator_until=TIME.
   ca_administrator       = "user:ca-administrator@example.com"
   ca_administrator_until = var.ca_administrator_until
   callers                = "internet"
@@ -34,7 +34,7 @@ module "signer" {
 
   signers = {
     edge-calico = {
-      # Not there when this is applied first; the outputs say how it is made. Then apply again.
+      # The file does not exist at the first apply. The output next_steps says how to make it; then apply again.
       ca_certificate = fileexists("${path.module}/edge-calico-ca.pem") ? file("${path.module}/edge-calico-ca.pem") : null
       cluster        = "edge"
       profile        = { name = "calico", release = "3.31" }
@@ -44,18 +44,18 @@ module "signer" {
 }
 
 variable "ca_administrator_until" {
-  description = "Until when ca_administrator may sign, a time in UTC within 24 hours. Give it only when a CA certificate is made; the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign: UTC, within 24 hours. Set it only to make a CA certificate; the next apply without it removes the right."
   type        = string
   default     = null
 }
 
 output "authentication_configurations" {
-  description = "What API servers outside GKE must be started with."
+  description = "Files for --authentication-config of API servers outside GKE."
   value       = module.signer.authentication_configurations
 }
 
 output "documents" {
-  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  description = "The files that the function gets with its code, by file name; signerctl guards reads configuration.yaml."
   value       = module.signer.documents
 }
 
@@ -65,11 +65,11 @@ output "exporter_configurations" {
 }
 
 output "manifests" {
-  description = "What each cluster's overlay must say."
+  description = "Values for each cluster's overlay."
   value       = module.signer.manifests
 }
 
 output "next_steps" {
-  description = "What to do now."
+  description = "The next steps, in order."
   value       = module.signer.next_steps
 }

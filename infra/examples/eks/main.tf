@@ -1,13 +1,13 @@
-# Amazon EKS with Calico as its CNI. The API server's flags are Amazon's, but one OIDC provider can be associated with the
-# cluster; the output `associate` is the command. EKS compares claims with texts only: the account's number (`sub`) and the
-# audience tell the function from everybody else whom Google signs for.
+# Amazon EKS with Calico as its CNI. Amazon sets the API server's flags, but you can associate one OIDC provider with the
+# cluster; the output `associate` has the command. EKS checks the account's number (`sub`) and the audience, because Google
+# signs tokens for all its customers.
 #
-# One association per cluster is all that EKS allows; it takes about 15 minutes.
+# EKS allows one association per cluster; it takes about 15 minutes.
 module "signer" {
   source = "../.."
 
   audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  # Makes the CA certificate with signerctl. Without -var ca_administrator_until=TIME on the command line it may not sign.
+  # This principal makes the CA certificate with signerctl. It may sign only with -var ca_administrator_until=TIME.
   ca_administrator       = "user:ca-administrator@example.com"
   ca_administrator_until = var.ca_administrator_until
   callers                = "internet"
@@ -22,7 +22,7 @@ module "signer" {
       audience = "https://csr-signer.example.com/2f0b8c8e-36a7-4f8e-8a53-0f5a6a1c9d11"
       # aws eks describe-cluster --name shop --query cluster.certificateAuthority.data --output text | base64 --decode
       certificate_authority = file("${path.module}/shop-api-server.pem")
-      # aws eks describe-cluster --name shop --query cluster.identity.oidc.issuer; it is on the internet, with its keys.
+      # aws eks describe-cluster --name shop --query cluster.identity.oidc.issuer; the issuer and its keys are on the internet.
       oidc   = { issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF" }
       server = "https://0123456789ABCDEF0123456789ABCDEF.gr7.eu-west-1.eks.amazonaws.com"
     }
@@ -30,7 +30,7 @@ module "signer" {
 
   signers = {
     shop-calico = {
-      # Not there when this is applied first; the outputs say how it is made. Then apply again.
+      # The file does not exist at the first apply. The output next_steps says how to make it; then apply again.
       ca_certificate = fileexists("${path.module}/shop-calico-ca.pem") ? file("${path.module}/shop-calico-ca.pem") : null
       cluster        = "shop"
       profile        = { name = "calico", release = "3.31" }
@@ -40,13 +40,13 @@ module "signer" {
 }
 
 variable "ca_administrator_until" {
-  description = "Until when ca_administrator may sign, a time in UTC within 24 hours. Give it only when a CA certificate is made; the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign: UTC, within 24 hours. Set it only to make a CA certificate; the next apply without it removes the right."
   type        = string
   default     = null
 }
 
 output "associate" {
-  description = "The command that makes EKS take the function's tokens."
+  description = "The command after which EKS accepts the function's tokens."
   value = { for name, text in module.signer.authentication_configurations : name => join(" ", [
     "aws eks associate-identity-provider-config --cluster-name ${name} --oidc",
     "'${jsonencode({
@@ -61,12 +61,12 @@ output "associate" {
 }
 
 output "authentication_configurations" {
-  description = "What API servers outside GKE must be started with; EKS takes `associate` instead."
+  description = "Files for --authentication-config of API servers outside GKE; for EKS, use `associate` instead."
   value       = module.signer.authentication_configurations
 }
 
 output "documents" {
-  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  description = "The files that the function gets with its code, by file name; signerctl guards reads configuration.yaml."
   value       = module.signer.documents
 }
 
@@ -76,11 +76,11 @@ output "exporter_configurations" {
 }
 
 output "manifests" {
-  description = "What each cluster's overlay must say."
+  description = "Values for each cluster's overlay."
   value       = module.signer.manifests
 }
 
 output "next_steps" {
-  description = "What to do now."
+  description = "The next steps, in order."
   value       = module.signer.next_steps
 }

@@ -1,19 +1,18 @@
-# GKE Standard whose control plane is reached at its private address: the function gets an address in the VPC network (Direct
-# VPC egress). The subnetwork must be among the control plane's authorised networks, and hold addresses for four times as
-# many instances as max_instances.
+# GKE Standard. The function reaches the control plane at its private address through Direct VPC egress. The control plane's
+# authorised networks must include the subnetwork, which needs free addresses for four times max_instances.
 #
 # Terraform reads the address and the CA from the cluster. The cluster must exist, and the principal that plans needs
 # container.clusters.get in its project. Apply again after each rotation of the cluster's credentials.
 #
-# Only private addresses are reached through the VPC network; KMS and all else go the usual way, without NAT.
+# Only traffic to private addresses uses the VPC network. Traffic to KMS and other services does not, and needs no NAT.
 module "signer" {
   source = "../.."
 
   audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  # Makes the CA certificate with signerctl. Without -var ca_administrator_until=TIME on the command line it may not sign.
+  # This principal makes the CA certificate with signerctl. It may sign only with -var ca_administrator_until=TIME.
   ca_administrator       = "user:ca-administrator@example.com"
   ca_administrator_until = var.ca_administrator_until
-  callers                = "same-vpc" # with Private Google Access on the nodes' subnetwork, else Cloud Run answers 404
+  callers                = "same-vpc" # needs Private Google Access on the nodes' subnetwork; otherwise Cloud Run answers 404
   key_project            = "example-keys"
   location               = "europe-west1"
   project                = "example-signer"
@@ -39,7 +38,7 @@ module "signer" {
 
   signers = {
     prod-calico = {
-      # Not there when this is applied first; the outputs say how it is made. Then apply again.
+      # The file does not exist at the first apply. The output next_steps says how to make it; then apply again.
       ca_certificate = fileexists("${path.module}/prod-calico-ca.pem") ? file("${path.module}/prod-calico-ca.pem") : null
       cluster        = "prod"
       profile        = { name = "calico", release = "3.31" }
@@ -49,18 +48,18 @@ module "signer" {
 }
 
 variable "ca_administrator_until" {
-  description = "Until when ca_administrator may sign, a time in UTC within 24 hours. Give it only when a CA certificate is made; the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign: UTC, within 24 hours. Set it only to make a CA certificate; the next apply without it removes the right."
   type        = string
   default     = null
 }
 
 output "authentication_configurations" {
-  description = "What API servers outside GKE must be started with."
+  description = "Files for --authentication-config of API servers outside GKE."
   value       = module.signer.authentication_configurations
 }
 
 output "documents" {
-  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  description = "The files that the function gets with its code, by file name; signerctl guards reads configuration.yaml."
   value       = module.signer.documents
 }
 
@@ -70,11 +69,11 @@ output "exporter_configurations" {
 }
 
 output "manifests" {
-  description = "What each cluster's overlay must say."
+  description = "Values for each cluster's overlay."
   value       = module.signer.manifests
 }
 
 output "next_steps" {
-  description = "What to do now."
+  description = "The next steps, in order."
   value       = module.signer.next_steps
 }

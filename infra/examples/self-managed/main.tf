@@ -1,18 +1,18 @@
-# A cluster whose API server's flags are yours (kubeadm, RKE2, on-premises, any cloud), Kubernetes 1.30 or later. The function
-# comes with an ID token of its Google service account, made for this cluster's audience alone; kube-apiserver is told by
-# structured authentication to take it:
+# A cluster whose API server's flags you control (kubeadm, RKE2, on-premises, any cloud), with Kubernetes 1.30 or later. The
+# function sends an ID token of its Google service account for this cluster's audience. Structured authentication lets
+# kube-apiserver accept it:
 #
 #   terraform output -json authentication_configurations | jq -r .site > /etc/kubernetes/authentication.yaml
 #   kube-apiserver ... --authentication-config=/etc/kubernetes/authentication.yaml
 #
-# That flag excludes the flags --oidc-*, and the file is read again when it changes. kube-apiserver must reach
-# https://accounts.google.com and https://www.googleapis.com for Google's keys, and Cloud Run must reach the server: at a
-# public address, or through `network` with a VPN or an Interconnect.
+# You cannot combine that flag with the flags --oidc-*. kube-apiserver reads the file again when it changes. kube-apiserver
+# must reach https://accounts.google.com and https://www.googleapis.com for Google's keys. Cloud Run must reach the API
+# server at a public address, or through `network` with a VPN or an Interconnect.
 module "signer" {
   source = "../.."
 
   audit = { project = "example-audit", notification_channels = ["projects/example-audit/notificationChannels/1"] }
-  # Makes the CA certificate with signerctl. Without -var ca_administrator_until=TIME on the command line it may not sign.
+  # This principal makes the CA certificate with signerctl. It may sign only with -var ca_administrator_until=TIME.
   ca_administrator       = "user:ca-administrator@example.com"
   ca_administrator_until = var.ca_administrator_until
   callers                = "internet"
@@ -24,13 +24,13 @@ module "signer" {
   clusters = {
     site = {
       access = "oidc"
-      # Pods and nodes have no other addresses: certificates are for none but these.
+      # All addresses of pods and nodes; the function certifies no others.
       address_ranges = ["10.0.0.0/8"]
-      # Followed by what uuidgen printed: nobody else's API server takes a token that was made for it.
+      # Ends with the output of uuidgen, so that no other API server accepts tokens for this audience.
       audience              = "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55"
       certificate_authority = file("${path.module}/site-api-server.pem")
-      # Whose tokens the exporter has. The issuer need not be on the internet: its keys are given here, and must be given
-      # again when the cluster's signing key changes.
+      # The issuer of the exporter's tokens. It need not be on the internet, because jwks has its keys. Update jwks when the
+      # cluster's signing key changes.
       oidc = {
         issuer = "https://kubernetes.default.svc.cluster.local" # kubectl get --raw /.well-known/openid-configuration
         jwks   = file("${path.module}/site-jwks.json")          # kubectl get --raw /openid/v1/jwks
@@ -41,7 +41,7 @@ module "signer" {
 
   signers = {
     site-calico = {
-      # Not there when this is applied first; the outputs say how it is made. Then apply again.
+      # The file does not exist at the first apply. The output next_steps says how to make it; then apply again.
       ca_certificate = fileexists("${path.module}/site-calico-ca.pem") ? file("${path.module}/site-calico-ca.pem") : null
       cluster        = "site"
       profile        = { name = "calico", release = "3.31" }
@@ -51,18 +51,18 @@ module "signer" {
 }
 
 variable "ca_administrator_until" {
-  description = "Until when ca_administrator may sign, a time in UTC within 24 hours. Give it only when a CA certificate is made; the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign: UTC, within 24 hours. Set it only to make a CA certificate; the next apply without it removes the right."
   type        = string
   default     = null
 }
 
 output "authentication_configurations" {
-  description = "What API servers outside GKE must be started with."
+  description = "Files for --authentication-config of API servers outside GKE."
   value       = module.signer.authentication_configurations
 }
 
 output "documents" {
-  description = "The function's bundle beside its code, by file name; configuration.yaml is what admission policies are made from."
+  description = "The files that the function gets with its code, by file name; signerctl guards reads configuration.yaml."
   value       = module.signer.documents
 }
 
@@ -72,11 +72,11 @@ output "exporter_configurations" {
 }
 
 output "manifests" {
-  description = "What each cluster's overlay must say."
+  description = "Values for each cluster's overlay."
   value       = module.signer.manifests
 }
 
 output "next_steps" {
-  description = "What to do now."
+  description = "The next steps, in order."
   value       = module.signer.next_steps
 }

@@ -1,63 +1,63 @@
 locals {
-  # Each calls somebody as soon as its filter finds one entry. The text says what to do first.
+  # Each alert opens as soon as its filter finds one entry. The text says what to do first.
   alerts = {
     errors = {
       severity = "ERROR"
-      title    = "a human must act"
-      text     = "The function met a fault that time does not heal: a right, a key version or the configuration. The record's message says which."
+      title    = "an operator must act"
+      text     = "The function met a permanent fault, such as a missing right, a disabled key version or a wrong configuration. The record's message names it."
     }
     foreign_certificates = {
       severity = "CRITICAL"
       title    = "a CSR holds a certificate that its issuer did not sign"
-      text     = "Somebody but the function may write the status of our CSRs. Find out who in the API server's audit log, by the record's csr_uid; take the right away; replace the pod's certificate. After a change of the CA, duplicates of events that were under way are found here, too."
+      text     = "Another principal than the function can write the status of our CSRs. Find it in the API server's audit log by the record's csr_uid, remove its right, and replace the pod's certificate. Directly after a change of the CA, duplicate events can cause this alert too."
     }
     foreign_key_use = {
       severity = "CRITICAL"
       title    = "a principal other than the function used a key"
-      text     = "If the CA administrator ran `signerctl ca`, the entry's reason starts with signerctl= and its hash stands in that command's --audit-log: compare them with `signerctl reconcile` (docs/audit.md). Otherwise remove the principal's right on the key first, which works within minutes; disabling the key version may take hours. If Cloud KMS gave a signature, treat the CA as compromised: docs/ca.md."
+      text     = "If the CA administrator ran `signerctl ca`, the entry's reason starts with signerctl= and the command's --audit-log holds its hash: compare them with `signerctl reconcile` (docs/audit.md). Otherwise remove the principal's right on the key first: that takes minutes, while disabling the key version may take hours. If Cloud KMS gave a signature, treat the CA as compromised: docs/ca.md."
     }
     issuer_expiry = {
       severity = "WARNING"
-      title    = "a CA ends soon"
-      text     = "Rotate it: docs/ca.md, step by step. Certificates that would outlive the CA are cut short."
+      title    = "a CA expires soon"
+      text     = "Rotate it: docs/ca.md, step by step. The function shortens certificates that would outlive the CA."
     }
     key_administration = {
       severity = "WARNING"
       title    = "a key, its IAM policy or its logging was changed"
-      text     = "Was it you, with Terraform? If not, find out who in the entry's principalEmail, and restore what Terraform says."
+      text     = "If you did not change it with Terraform, find the principal in the entry's principalEmail, and apply Terraform again."
     }
     refused_attack = {
       severity = "WARNING"
-      title    = "a request of the shape of an attack was refused"
-      text     = "Nothing was issued. The record names the requester, its pod and every broken rule: look at that pod. docs/refusals.md explains the codes."
+      title    = "the function refused a request that looks like an attack"
+      text     = "The function issued no certificate. The record names the requester, its pod and every violation: inspect that pod. docs/refusals.md explains the codes."
     }
     undelivered = {
       severity = "ERROR"
       title    = "CSRs wait for the function"
-      text     = "The oldest has waited for ${var.undelivered_seconds} s or more; Calico's pods give up after 90 s. The exporter's log says what the function answers, or why it is not reached."
+      text     = "The oldest CSR has waited for ${var.undelivered_seconds} s or more; Calico's pods give up after 90 s. The exporter's log shows the function's answers, or why the exporter cannot reach it."
     }
     unexplained_signatures = {
       severity = "CRITICAL"
-      title    = "a signature under the function's name explains nothing"
-      text     = "The function names CSR and hash with each signature. This one does not: somebody has the function's identity. Remove its right on the key first."
+      title    = "a signature with the function's identity names no CSR"
+      text     = "The function names CSR and hash in each request to KMS. This request does not, so an attacker has the function's identity. Remove its right on the key first."
     }
   }
 
-  # Metrics of a bucket are written for this resource.
+  # Cloud Logging writes a bucket's metrics with this resource type.
   metric_filters = {
     for name, metric in google_logging_metric.audit :
     name => "metric.type=\"logging.googleapis.com/user/${metric.name}\" AND resource.type=\"logging_bucket\""
   }
 
-  # The labels by which a metric's incidents are told apart.
+  # A metric has one incident per combination of these labels.
   series = { for name, metric in local.metrics : name => [for label in sort(keys(metric.labels)) : "metric.label.${label}"] }
 
-  # An intent without an outcome explains at most this many requests. The function asks Cloud KMS more often only while
-  # Cloud KMS does not answer.
+  # An intent without an outcome explains at most this many requests. The function sends more only if Cloud KMS does not
+  # answer.
   attempts_per_open_intent = 10
 
-  # A run at minute 0 does not look at signatures of the ten minutes around it, nor one at minute 30: each is looked at
-  # by one of them at least.
+  # A run ignores signatures of the ten minutes around it, because their records may be missing yet. The two runs of an
+  # hour together check every signature.
   reconciliations = {
     "on the hour" = { offset = 0, minutes = "BETWEEN '10' AND '49'" }
     "half past"   = { offset = 30, minutes = "NOT BETWEEN '20' AND '39'" }
@@ -86,7 +86,7 @@ resource "google_monitoring_alert_policy" "found" {
         alignment_period     = "60s"
         per_series_aligner   = "ALIGN_DELTA"
         cross_series_reducer = "REDUCE_SUM"
-        # An incident for each: one that is open, which a harmless attack can bring about, hides none of another kind.
+        # One incident per label value: an attacker who keeps one incident open cannot hide another kind.
         group_by_fields = local.series[each.key]
       }
     }
@@ -97,7 +97,7 @@ resource "google_monitoring_alert_policy" "found" {
     mime_type = "text/markdown"
   }
 
-  # What happened once writes no second point that could end the incident.
+  # A single entry writes no second point that could close the incident.
   alert_strategy {
     auto_close = "86400s"
   }
@@ -131,7 +131,7 @@ resource "google_monitoring_alert_policy" "signatures_per_pod" {
   }
 
   documentation {
-    content   = "A pod that restarts again and again, or one that somebody uses to collect certificates. The incident names it."
+    content   = "The pod restarts repeatedly, or an attacker uses it to collect certificates. The incident names the pod."
     mime_type = "text/markdown"
   }
 
@@ -140,17 +140,17 @@ resource "google_monitoring_alert_policy" "signatures_per_pod" {
 
 resource "google_monitoring_alert_policy" "failing" {
   project               = var.audit_project
-  display_name          = "CSR signer: a tenth of what should be issued fails"
+  display_name          = "CSR signer: a tenth of the certificates fail"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
 
   conditions {
-    display_name = "failures among certificates and failures of half an hour, for ten minutes"
+    display_name = "share of failures among certificates and failures in half an hour, for ten minutes"
 
     condition_threshold {
       filter = local.metric_filters["failures"]
-      # Not among all records: whoever files CSRs that are refused could make as many as would hide the failures.
+      # The denominator leaves out refusals: otherwise a requester could hide failures behind many refused CSRs.
       denominator_filter = "${local.metric_filters["records"]} AND metric.label.event=one_of(\"issued\", \"abandoned\", \"fault\")"
       comparison         = "COMPARISON_GT"
       threshold_value    = 0.1
@@ -171,7 +171,7 @@ resource "google_monitoring_alert_policy" "failing" {
   }
 
   documentation {
-    content   = "Cloud KMS, an API server or the configuration fails for many. The records' messages say which.\n\n```\n${local.filters["failures"]}```\n"
+    content   = "Cloud KMS, an API server or the configuration causes failures for many CSRs. The records' messages name the cause.\n\n```\n${local.filters["failures"]}```\n"
     mime_type = "text/markdown"
   }
 
@@ -182,13 +182,13 @@ resource "google_monitoring_alert_policy" "silent" {
   count = length(var.exporter_projects) > 0 ? 1 : 0
 
   project               = var.audit_project
-  display_name          = "CSR signer: a cluster's exporters give no sign of life"
+  display_name          = "CSR signer: a cluster's exporters send no status"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
 
   conditions {
-    display_name = "none for ten minutes"
+    display_name = "no status for ten minutes"
 
     condition_absent {
       filter   = local.metric_filters["exporter_status"]
@@ -204,7 +204,7 @@ resource "google_monitoring_alert_policy" "silent" {
   }
 
   documentation {
-    content   = "No exporter of this cluster runs, or its log does not arrive: `kubectl -n ${var.exporter_namespace} get pods`. New pods get no certificates meanwhile."
+    content   = "No exporter of this cluster runs, or its log does not arrive: `kubectl -n ${var.exporter_namespace} get pods`. Until an exporter runs, new pods get no certificates."
     mime_type = "text/markdown"
   }
 
@@ -213,7 +213,7 @@ resource "google_monitoring_alert_policy" "silent" {
 
 resource "google_monitoring_alert_policy" "unrecorded_signatures" {
   project               = var.audit_project
-  display_name          = "CSR signer: a signature that no record explains"
+  display_name          = "CSR signer: a signature without a record"
   combiner              = "OR"
   severity              = "CRITICAL"
   notification_channels = var.notification_channels
@@ -222,7 +222,7 @@ resource "google_monitoring_alert_policy" "unrecorded_signatures" {
     for_each = local.reconciliations
 
     content {
-      display_name = "looked for ${conditions.key}"
+      display_name = "checked ${conditions.key}"
 
       condition_sql {
         query = templatefile("${path.module}/unrecorded_signatures.sql", {

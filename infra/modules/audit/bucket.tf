@@ -1,4 +1,4 @@
-# Never disabled again: something else in the project may have come to need it.
+# Terraform never disables these APIs again, because other workloads may use them by then.
 resource "google_project_service" "audit" {
   for_each = toset(["bigquery", "logging", "monitoring"])
 
@@ -11,14 +11,14 @@ resource "google_logging_project_bucket_config" "audit" {
   project        = var.audit_project
   location       = var.location
   bucket_id      = "csr-signer-audit"
-  description    = "Audit records of the CSR signer, and of every use of its keys."
+  description    = "Audit records of the CSR signer, and every use of its keys."
   retention_days = var.retention_days
   locked         = var.locked
 
-  # What compares signatures with records is SQL. It cannot be switched off again.
+  # An alert compares signatures with records in SQL. You cannot disable analytics again.
   enable_analytics = true
 
-  # By accident nobody destroys the only evidence. Who means to takes this line out first.
+  # Prevents accidental loss of the only evidence. To destroy the bucket, remove this line first.
   lifecycle {
     prevent_destroy = true
   }
@@ -26,7 +26,7 @@ resource "google_logging_project_bucket_config" "audit" {
   depends_on = [google_project_service.audit]
 }
 
-# SQL of alert policies runs in BigQuery, which sees the bucket through this.
+# Alert policies run their SQL in BigQuery, which reads the bucket through this dataset.
 resource "google_logging_linked_dataset" "audit" {
   bucket      = google_logging_project_bucket_config.audit.id
   link_id     = "csr_signer_audit"

@@ -1,6 +1,6 @@
-# Signatures are data access, which is logged only where somebody asks for it. This is authoritative for the service in
-# this project: it removes exemptions that somebody made for it, and with them a way to sign unseen. An exemption at the
-# folder or the organisation is not seen here.
+# Signatures are data access, which Google logs only on request. This resource is authoritative for the service in this
+# project: it removes exemptions, which would allow unlogged signatures. It cannot see an exemption at the folder or the
+# organisation.
 resource "google_project_iam_audit_config" "kms" {
   project = var.key_project
   service = "cloudkms.googleapis.com"

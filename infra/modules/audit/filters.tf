@@ -1,10 +1,10 @@
-# Every filter is a file of its own, which tests run over real log lines; a metric has the name of its file.
+# Every filter is a file, and tests run it over real log lines. A metric has the name of its filter's file.
 
 locals {
   objective_seconds = 30
 
-  # Whoever uses a key may name its project by id or by number, and Cloud KMS may log what was asked for. The sink takes
-  # entries of the key's project alone.
+  # A caller may name a key's project by ID or by number, and Cloud KMS may log either. The sink exports only entries of
+  # the key's project.
   keys = [for key in var.crypto_keys : replace(key, "/^projects/[^/]+/", "projects/[^/]+")]
 
   filter_values = {

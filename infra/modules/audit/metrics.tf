@@ -1,7 +1,7 @@
-# Metrics of the bucket, not of a project: they see the entries of all projects that send here.
+# These are the bucket's metrics and not a project's, so that they count the entries of all projects.
 
 locals {
-  # Which cluster an exporter's line is of: one that fell silent must not hide behind another.
+  # The cluster of an exporter's line: a silent cluster must not hide behind another one.
   of_cluster = {
     cluster  = "EXTRACT(resource.labels.cluster_name)"
     location = "EXTRACT(resource.labels.location)"
@@ -14,11 +14,11 @@ locals {
       labels      = { event = "EXTRACT(jsonPayload.event)" }
     }
     exporter_status = {
-      description = "Signs of life of exporters."
+      description = "Status lines of exporters."
       labels      = local.of_cluster
     }
     failures = {
-      description = "Records of what failed without being refused."
+      description = "Records of failures, without refusals."
       labels      = { event = "EXTRACT(jsonPayload.event)" }
     }
     foreign_certificates = {
@@ -26,11 +26,11 @@ locals {
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)" }
     }
     foreign_key_use = {
-      description = "Uses of a key by any principal but the function."
+      description = "Uses of a key by other principals than the function."
       labels      = { principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)" }
     }
     intents = {
-      description = "Signatures that were asked for, by pod."
+      description = "Intents to sign, by pod."
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)", pod = "EXTRACT(jsonPayload.pod)" }
     }
     issued = {
@@ -51,7 +51,7 @@ locals {
       labels      = { key_version = "EXTRACT(jsonPayload.key_version)" }
     }
     key_administration = {
-      description = "Changes of keys, of who may use them, and of what is logged."
+      description = "Changes of keys, of their IAM policies, and of their logging."
       labels      = { method = "EXTRACT(protoPayload.methodName)" }
     }
     records = {
@@ -67,15 +67,15 @@ locals {
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
     }
     signatures = {
-      description = "Signatures, as Cloud KMS logged them."
+      description = "Signatures in Cloud KMS's audit log."
       labels      = {}
     }
     undelivered = {
-      description = "Signs of life with a CSR that waits for too long."
+      description = "Status lines with a CSR that waits too long."
       labels      = local.of_cluster
     }
     unexplained_signatures = {
-      description = "Signatures under the function's name that name no CSR and no hash."
+      description = "Signatures with the function's identity that name no CSR and hash."
       labels      = {}
     }
   }
@@ -118,7 +118,7 @@ resource "google_logging_metric" "audit" {
   }
 }
 
-# A metric that was just made is not known to Cloud Monitoring yet; until then it refuses policies that name it.
+# Cloud Monitoring learns of a new metric with a delay, and refuses policies that name it before.
 resource "time_sleep" "metrics" {
   create_duration = "120s"
   triggers        = { metrics = join(" ", sort(keys(local.metrics))) }

@@ -27,7 +27,7 @@ resource "google_monitoring_slo" "issued_in_time" {
 }
 
 locals {
-  # How fast the allowance of four weeks is used up: a fiftieth of it in an hour, or a twentieth in six.
+  # The speed at which the error budget of four weeks runs out: a fiftieth in one hour, or a twentieth in six hours.
   burn_rates = {
     fast = { lookback = "3600s", threshold = 13.4, severity = "ERROR" }
     slow = { lookback = "21600s", threshold = 5.6, severity = "WARNING" }
@@ -55,7 +55,7 @@ resource "google_monitoring_alert_policy" "objective" {
   }
 
   documentation {
-    content   = "Certificates reach their CSRs later than ${local.objective_seconds} s after creation. The dashboard shows since when; the records' age_seconds and kms_milliseconds show where the time goes."
+    content   = "Certificates reach their CSRs later than ${local.objective_seconds} s after creation. The dashboard shows the start of the problem. The records' age_seconds and kms_milliseconds show the slow step."
     mime_type = "text/markdown"
   }
 }

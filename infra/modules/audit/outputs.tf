@@ -4,11 +4,11 @@ output "bucket" {
 }
 
 output "filters" {
-  description = "Every filter, to be pasted into the Logs Explorer with the bucket as its scope."
+  description = "All filters; paste one into the Logs Explorer, with the bucket as its scope."
   value       = local.filters
 }
 
 output "view" {
-  description = "The view of all records, as SQL names it."
+  description = "The SQL name of the view of all records."
   value       = "${var.audit_project}.${var.location}.${google_logging_project_bucket_config.audit.bucket_id}._AllLogs"
 }

@@ -1,5 +1,5 @@
 locals {
-  # By project and then by purpose, so that a project with two purposes has two sinks.
+  # One sink per project and purpose, so that a project with two purposes has two sinks.
   sinks = merge(
     {
       function = { project = var.function_project, filter = local.filters["sink_function"] }
@@ -11,7 +11,7 @@ locals {
     },
   )
 
-  # A sink into a bucket of its own project writes as Logging itself and has no identity that could be granted anything.
+  # A sink into a bucket of its own project has no identity of its own, and needs no grant.
   foreign_sinks = { for name, sink in local.sinks : name => sink if sink.project != var.audit_project }
 }
 
@@ -35,7 +35,7 @@ resource "google_project_iam_member" "sink" {
 
   condition {
     title       = "csr-signer-audit"
-    description = "Into the audit bucket alone."
+    description = "Only into the audit bucket."
     expression  = "resource.name.endsWith(\"/locations/${var.location}/buckets/${google_logging_project_bucket_config.audit.bucket_id}\")"
   }
 }

@@ -1,15 +1,15 @@
--- Requests for signatures under the function's name that its records do not explain: the CSR, hash and key version have no
--- record, or Cloud KMS logged more requests than the records count attempts (kms_attempts). The second finds a stolen
--- token that repeats a recorded reason. Requests that Cloud KMS refused count too, because each is a recorded attempt:
--- otherwise a rogue signature could take the place of a failed attempt.
+-- Finds signature requests with the function's identity that have no record. Either no record has the CSR, hash and key
+-- version, or Cloud KMS logged more requests than the records' kms_attempts. The second rule finds a thief of a token who
+-- repeats a recorded reason. Refused requests count too, because the records count them as attempts: otherwise a rogue
+-- signature could take the place of a refused attempt.
 --
--- Cloud Logging may deliver an entry twice. Time and insert_id make it one entry: a copy of a record must explain nothing.
+-- Cloud Logging may deliver an entry twice. Time and insert_id identify an entry, so that a copy of a record explains nothing.
 --
--- The query sees what arrived since its last run. A signature close to an edge may have its records on the other side, so
--- each condition leaves out reasons that were signed only in some minutes of the hour, and the other condition, whose edges
--- are elsewhere, looks at them.
--- An intent without an outcome (the function was killed, or the outcome is on the other side of the edge) explains up to
--- ${attempts} requests: `signerctl reconcile` over a longer time sees the outcome.
+-- The query sees the entries since its last run. The records of a signature near the start or end of this period may be
+-- outside it. So each of the two conditions ignores signatures near the ends of its own period, and the other condition
+-- checks them.
+-- An intent without an outcome explains up to ${attempts} requests: the function was killed, or the outcome is outside the
+-- period. `signerctl reconcile` over a longer period sees the outcome.
 SELECT
   used.key_version,
   used.reason,

@@ -4,7 +4,7 @@ variable "audit_project" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.audit_project))
-    error_message = "audit_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+    error_message = "audit_project: Invalid value: \"${var.audit_project}\": must be a project ID: 6 to 30 lower-case letters, digits and hyphens, not a project number."
   }
 }
 
@@ -16,12 +16,12 @@ variable "crypto_keys" {
     condition = length(var.crypto_keys) > 0 && alltrue([
       for key in var.crypto_keys : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[A-Za-z0-9_-]+$", key))
     ])
-    error_message = "crypto_keys are keys and no key versions: projects/P/locations/L/keyRings/R/cryptoKeys/K, at least one."
+    error_message = "crypto_keys: Invalid value: ${jsonencode(var.crypto_keys)}: must be at least one key, projects/P/locations/L/keyRings/R/cryptoKeys/K, and not a key version."
   }
 
   validation {
     condition     = alltrue([for key in var.crypto_keys : startswith(key, "projects/${var.key_project}/")])
-    error_message = "crypto_keys lie in key_project: this audit trail cannot see a key of another project."
+    error_message = "crypto_keys: Invalid value: ${jsonencode(var.crypto_keys)}: must be in key_project, because this audit trail cannot see keys of another project."
   }
 }
 
@@ -32,18 +32,18 @@ variable "exporter_namespace" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
-    error_message = "exporter_namespace is the name of a Kubernetes namespace."
+    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must be the name of a Kubernetes namespace."
   }
 }
 
 variable "exporter_projects" {
-  description = "Projects whose Cloud Logging receives the exporters' lines, as clusters of GKE do; empty where clusters keep their logs elsewhere, which leaves the alerts on undelivered CSRs silent."
+  description = "Projects whose Cloud Logging receives the exporters' lines, as for GKE clusters. Clusters that keep their logs elsewhere cause no alerts on undelivered CSRs."
   type        = set(string)
   default     = []
 
   validation {
     condition     = alltrue([for project in var.exporter_projects : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", project))])
-    error_message = "exporter_projects are project IDs: 6 to 30 lower case letters, digits and hyphens each."
+    error_message = "exporter_projects: Invalid value: ${jsonencode(var.exporter_projects)}: must be project IDs: 6 to 30 lower-case letters, digits and hyphens each."
   }
 }
 
@@ -53,7 +53,7 @@ variable "function_project" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.function_project))
-    error_message = "function_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+    error_message = "function_project: Invalid value: \"${var.function_project}\": must be a project ID: 6 to 30 lower-case letters, digits and hyphens, not a project number."
   }
 }
 
@@ -63,27 +63,27 @@ variable "function_service_account" {
 
   validation {
     condition     = can(regex("^[^@\\s\":]+@[^@\\s\":]+$", var.function_service_account))
-    error_message = "function_service_account is an email address without the prefix serviceAccount:, as audit logs show it."
+    error_message = "function_service_account: Invalid value: ${jsonencode(var.function_service_account)}: must be an email address without the prefix serviceAccount:, as audit logs show it."
   }
 }
 
 variable "key_project" {
-  description = "Project of the keys, where their use is logged."
+  description = "Project of the keys; Cloud KMS logs their use there."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.key_project))
-    error_message = "key_project is a project ID: 6 to 30 lower case letters, digits and hyphens, not a project number."
+    error_message = "key_project: Invalid value: \"${var.key_project}\": must be a project ID: 6 to 30 lower-case letters, digits and hyphens, not a project number."
   }
 }
 
 variable "location" {
-  description = "Location of the log bucket, a region or global; it cannot be changed later."
+  description = "Location of the log bucket, a region or global; you cannot change it later."
   type        = string
 
   validation {
     condition     = can(regex("^(global|eu|us|[a-z]+-[a-z]+[0-9]+)$", var.location))
-    error_message = "location is a region such as europe-west1, or global, eu or us; not a zone."
+    error_message = "location: Invalid value: \"${var.location}\": must be a region such as europe-west1, or global, eu or us, and not a zone."
   }
 }
 
@@ -100,7 +100,7 @@ variable "notification_channels" {
 
   validation {
     condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
-    error_message = "notification_channels are full names, projects/P/notificationChannels/N each."
+    error_message = "notification_channels: Invalid value: ${jsonencode(var.notification_channels)}: must be full names, projects/P/notificationChannels/N each."
   }
 }
 
@@ -111,7 +111,7 @@ variable "retention_days" {
 
   validation {
     condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
-    error_message = "retention_days is a whole number from 1 to 3650."
+    error_message = "retention_days: Invalid value: ${var.retention_days}: must be a whole number from 1 to 3650."
   }
 }
 
@@ -132,7 +132,7 @@ variable "signatures_per_pod_and_hour" {
 
   validation {
     condition     = var.signatures_per_pod_and_hour >= 1
-    error_message = "signatures_per_pod_and_hour is at least 1."
+    error_message = "signatures_per_pod_and_hour: Invalid value: ${var.signatures_per_pod_and_hour}: must be at least 1."
   }
 }
 
@@ -143,6 +143,6 @@ variable "undelivered_seconds" {
 
   validation {
     condition     = var.undelivered_seconds >= 1 && floor(var.undelivered_seconds) == var.undelivered_seconds
-    error_message = "undelivered_seconds is a whole number of at least 1."
+    error_message = "undelivered_seconds: Invalid value: ${var.undelivered_seconds}: must be a whole number of at least 1."
   }
 }

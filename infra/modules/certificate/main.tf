@@ -1,5 +1,5 @@
-# Terraform reads no certificates, and a provider for it would be one more program to trust. All that is wanted is when
-# the first certificate ends and which one it is, so its DER is searched for its Validity.
+# Terraform cannot parse certificates, and a provider for it would be one more program to trust. We need only the end of
+# the first certificate, so this module searches the DER for its Validity.
 locals {
   alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   sextets  = merge({ "=" = 0 }, zipmap(split("", local.alphabet), range(64)))
@@ -13,7 +13,7 @@ locals {
   ]), "")
 
   # RFC 5280 4.1.2.5: SEQUENCE of two times, each UTCTime (YYMMDDhhmmssZ) or GeneralizedTime (YYYYMMDDhhmmssZ).
-  # The names before and after it can hold anything, but a certificate that imitates this would fool only its owner.
+  # The names around it can contain any bytes, but a certificate that imitates a Validity fools only its owner.
   end = try(regex(
     "30(?:1e|20|22)(?:170d(?:3[0-9]){12}|180f(?:3[0-9]){14})5a(?:170d((?:3[0-9]){12})|180f((?:3[0-9]){14}))5a",
     local.hexadecimal
@@ -21,7 +21,7 @@ locals {
   utc_time         = local.end[0] == null ? null : replace(local.end[0], "/3([0-9])/", "$1")
   generalized_time = local.end[1] == null ? null : replace(local.end[1], "/3([0-9])/", "$1")
 
-  # RFC 5280 4.1.2.5.1: years below 50 are of this century.
+  # RFC 5280 4.1.2.5.1: two-digit years below 50 are 20xx.
   digits = try(coalesce(
     local.generalized_time,
     local.utc_time == null ? null : "${tonumber(substr(local.utc_time, 0, 2)) < 50 ? "20" : "19"}${local.utc_time}",

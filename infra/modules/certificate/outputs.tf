@@ -1,4 +1,4 @@
 output "not_after" {
-  description = "When the first certificate ends, RFC 3339; null where there is none that can be read."
+  description = "The end of the first certificate, RFC 3339; null if there is no readable certificate."
   value       = local.not_after
 }

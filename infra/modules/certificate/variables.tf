@@ -1,4 +1,4 @@
 variable "pem" {
-  description = "One or more certificates, PEM; the first is read."
+  description = "One or more certificates, PEM; the module reads the first."
   type        = string
 }

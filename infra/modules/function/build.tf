@@ -1,10 +1,10 @@
-# What builds the function's image. Without an account of its own the build would run as the Compute Engine default
-# account, which in many projects may do nearly everything.
+# The build of the function's image. Without its own account, the build would run as the Compute Engine default account,
+# which has nearly all rights in many projects.
 resource "google_service_account" "build" {
   project      = var.project
   account_id   = "${var.name}-build"
   display_name = "Build of ${var.name}"
-  description  = "Builds the CSR signer's image, and may do nothing else."
+  description  = "Builds the CSR signer's image, and has no other rights."
 }
 
 resource "google_artifact_registry_repository" "images" {
@@ -24,7 +24,7 @@ resource "google_artifact_registry_repository" "images" {
     }
   }
 
-  # What is to be kept is only an exception to this.
+  # Artifact Registry deletes old images; the policy above keeps recent ones.
   cleanup_policies {
     id     = "delete-old"
     action = "DELETE"
@@ -37,14 +37,14 @@ resource "google_artifact_registry_repository" "images" {
 
 locals {
   build = "serviceAccount:${google_service_account.build.account_id}@${google_service_account.build.project}.iam.gserviceaccount.com"
-  # Cloud Functions copies our object there first. The bucket is Google's: it exists only after the first deployment, so
-  # the grant lies on the project and is confined by a condition.
+  # Cloud Functions copies our object into this bucket first. Google creates the bucket at the first deployment. So the
+  # grant is on the project, and a condition limits it to the bucket.
   staging = "projects/_/buckets/gcf-v2-sources-${var.project_number}-${var.location}"
-  # Of functions with an encryption key of their own the bucket's name goes on with a hash of that key's.
+  # For functions with an encryption key, the bucket's name ends with a hash of the key's name.
   staged = var.encryption_key == null ? "resource.name == '${local.staging}' || resource.name.startsWith('${local.staging}/')" : "resource.name.startsWith('${local.staging}-')"
 }
 
-# Who deploys must be allowed to hand the build its identity.
+# The deployer needs this right to build as this account.
 resource "google_service_account_iam_member" "deploy" {
   count = var.deployer == null ? 0 : 1
 
@@ -74,12 +74,12 @@ resource "google_project_iam_member" "build_read_source" {
 
   condition {
     title       = "source-of-functions"
-    description = "Only the bucket that Cloud Functions stages source in."
+    description = "Only Cloud Functions' staging bucket for source."
     expression  = local.staged
   }
 }
 
-# Grants take a while to hold; a build that starts before that fails.
+# Grants take effect after a delay; an earlier build fails.
 resource "time_sleep" "grants" {
   create_duration = "60s"
   triggers        = { member = local.build }

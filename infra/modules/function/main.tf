@@ -1,5 +1,5 @@
 locals {
-  # Nearly all of a request is waiting.
+  # A request waits for the API server and KMS nearly all of its time.
   concurrency = 16 * var.clusters
 }
 
@@ -25,25 +25,25 @@ resource "google_cloudfunctions2_function" "this" {
       }
     }
 
-    # Patches of the base image without a deployment. The code and its packages are pinned; this is not.
+    # Google patches the base image without a deployment. The code and its packages are pinned; the base image is not.
     automatic_update_policy {}
   }
 
   service_config {
-    # More than one request at a time needs a whole CPU.
+    # Cloud Run requires a whole CPU for more than one concurrent request.
     available_cpu                    = "1"
     available_memory                 = "512Mi"
     max_instance_request_concurrency = local.concurrency
-    # The bound is what a flood of CSRs can cost in money and in the key's quota.
+    # Limits the cost of a flood of CSRs, in money and in the key's quota.
     max_instance_count = var.max_instances
     min_instance_count = var.min_instances
-    # Below the exporter's own limit and far below the 90 s after which Calico's pods give up.
+    # Below the exporter's own time limit, and far below the 90 s after which Calico's pods give up.
     timeout_seconds                = 30
     all_traffic_on_latest_revision = true
     ingress_settings               = var.callers == "internet" ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
     service_account_email          = var.service_account
     binary_authorization_policy    = var.binary_authorization_policy
-    # Only to reach API servers at private addresses. Everything else, Google's APIs included, goes the usual way.
+    # Only to reach API servers at private addresses. All other traffic, including to Google's APIs, does not use it.
     direct_vpc_egress = var.network == null ? null : var.network.egress == "all-traffic" ? "VPC_EGRESS_ALL_TRAFFIC" : "VPC_EGRESS_PRIVATE_RANGES_ONLY"
 
     environment_variables = {
@@ -66,8 +66,7 @@ resource "google_cloudfunctions2_function" "this" {
   depends_on = [time_sleep.grants]
 }
 
-# Of a function of the second generation it is the Cloud Run service that is called; roles/cloudfunctions.invoker does
-# not open it.
+# Callers of a second-generation function call its Cloud Run service. roles/cloudfunctions.invoker does not allow that.
 resource "google_cloud_run_v2_service_iam_member" "invoke" {
   for_each = var.invokers
 

@@ -4,12 +4,12 @@ output "name" {
 }
 
 output "object" {
-  description = "Object that the function is built from; another name means another build."
+  description = "Object that the function is built from; a new name causes a new build."
   value       = google_storage_bucket_object.source.name
 }
 
 output "uri" {
-  description = "URL of the service, and the audience of ID tokens for it; known only when the exporters may call it."
+  description = "URL of the service, and the audience of ID tokens for it; known only after Terraform allows the exporters to call it."
   value       = google_cloudfunctions2_function.this.service_config[0].uri
   depends_on  = [google_cloud_run_v2_service_iam_member.invoke]
 }

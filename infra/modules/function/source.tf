@@ -1,6 +1,5 @@
-# The bundle is named by what is in it. The same content gives the same object, so that applying again builds nothing;
-# one byte more gives another object, and so another build. The hash is over the files, not over the zip, whose bytes
-# could change with the program that packs it.
+# The bundle's name is the hash of its content. With the same content, a second apply builds nothing; any change causes a
+# new object and a new build. The hash covers the files and not the zip, because another zip program writes other bytes.
 locals {
   code = {
     for path in fileset(var.source_folder, "**") : path => file("${var.source_folder}/${path}")
@@ -8,15 +7,15 @@ locals {
   }
   bundle = merge(local.code, var.documents)
   digest = sha256(jsonencode(local.bundle))
-  # Not read from the data source: where that waits for something else to be applied, the plan would not know the path,
-  # and would replace the object for nothing.
+  # The path does not come from the data source. If the data source had to wait for an apply, the plan would not know the
+  # path, and would replace the object needlessly.
   archive = "${path.root}/.terraform/${var.name}-${local.digest}.zip"
 }
 
 data "archive_file" "bundle" {
   type             = "zip"
   output_path      = local.archive
-  output_file_mode = "0644" # else it is the deployer's umask that decides
+  output_file_mode = "0644" # otherwise the deployer's umask would decide
 
   dynamic "source" {
     for_each = local.bundle
@@ -28,7 +27,7 @@ data "archive_file" "bundle" {
   }
 }
 
-# Who can write here can change what the signer does.
+# A principal that can write here can change the signer's code.
 resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_62:reads and writes are in the Data Access audit log, which bucket logs would only repeat
   project                     = var.project
@@ -36,14 +35,14 @@ resource "google_storage_bucket" "source" {
   location                    = var.location
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  force_destroy               = true # every object can be packed again; its versions would keep the bucket for ever
+  force_destroy               = true # Terraform can create every object again; without this, old versions would block the bucket's deletion
 
   versioning {
     enabled = true
   }
 
   lifecycle_rule {
-    # No object has two versions, as its name is its content's: old ones are those that were replaced.
+    # An object's name follows from its content, so noncurrent versions are objects of earlier deployments.
     condition {
       days_since_noncurrent_time = 90
     }

@@ -30,7 +30,7 @@ variable "configuration" {
 
   validation {
     condition     = contains(keys(var.documents), var.configuration)
-    error_message = "configuration: ${var.configuration} must be one of the documents."
+    error_message = "configuration: Not found: \"${var.configuration}\": documents has ${jsonencode(keys(var.documents))}."
   }
 }
 
@@ -41,7 +41,7 @@ variable "deployer" {
 
   validation {
     condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
-    error_message = "deployer: Invalid value: must be one principal, user:EMAIL or serviceAccount:EMAIL."
+    error_message = "deployer: Invalid value: ${jsonencode(var.deployer)}: must be one principal, user:EMAIL or serviceAccount:EMAIL."
   }
 }
 
@@ -51,18 +51,18 @@ variable "documents" {
 
   validation {
     condition     = alltrue([for name in keys(var.documents) : can(regex("^[a-z0-9][a-z0-9.-]{0,79}$", name))])
-    error_message = "documents: a name is lower-case letters, digits, hyphens and dots: they lie beside main.py."
+    error_message = "documents: Invalid value: ${jsonencode(keys(var.documents))}: must be file names of at most 80 lower-case letters, digits, hyphens and dots, because the files are in one folder with main.py."
   }
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage must be allowed to use it. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage need the right to use it. It must not be a signer's key."
   type        = string
   default     = null
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: Invalid value: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -72,12 +72,12 @@ variable "invokers" {
 
   validation {
     condition     = alltrue([for member in values(var.invokers) : can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "invokers: Invalid value: must be single service accounts, serviceAccount:EMAIL. With allUsers or allAuthenticatedUsers anyone could call the signer, and Cloud Run admits no federated principal."
+    error_message = "invokers: Invalid value: ${jsonencode(values(var.invokers))}: must be single service accounts, serviceAccount:EMAIL. allUsers and allAuthenticatedUsers would let anyone call the signer, and Cloud Run accepts no federated principal."
   }
 }
 
 variable "location" {
-  description = "Region of the function, that of the keys."
+  description = "Region of the function and of the keys."
   type        = string
 }
 
@@ -88,7 +88,7 @@ variable "max_instances" {
 
   validation {
     condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances: Invalid value: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
+    error_message = "max_instances: Invalid value: ${var.max_instances}: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
   }
 }
 
@@ -99,7 +99,7 @@ variable "min_instances" {
 
   validation {
     condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: Invalid value: must be a whole number from 0 to max_instances."
+    error_message = "min_instances: Invalid value: ${var.min_instances}: must be a whole number from 0 to max_instances."
   }
 }
 
@@ -108,13 +108,14 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]([a-z0-9-]{3,22}[a-z0-9])$", var.name))
-    error_message = "name: Invalid value: must have 5 to 24 lower-case letters, digits and hyphens: Terraform makes account names from it."
+    # A service account's name has 6 to 30 characters. Terraform makes the accounts NAME and NAME-build.
+    condition     = can(regex("^[a-z][a-z0-9-]{4,22}[a-z0-9]$", var.name))
+    error_message = "name: Invalid value: \"${var.name}\": must have 6 to 24 lower-case letters, digits and hyphens, because NAME and NAME-build are names of service accounts."
   }
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and the traffic that uses it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for public addresses."
   type = object({
     egress     = optional(string, "private-ranges-only")
     network    = string
@@ -135,12 +136,12 @@ variable "project" {
 }
 
 variable "project_number" {
-  description = "Its number, which is in the name of the bucket that Cloud Functions stages source in."
+  description = "Number of the project; the name of Cloud Functions' staging bucket contains it."
   type        = string
 }
 
 variable "runtime" {
-  description = "Python of the function."
+  description = "Python runtime of the function."
   type        = string
   default     = "python313"
 
@@ -156,11 +157,11 @@ variable "service_account" {
 }
 
 variable "source_folder" {
-  description = "Folder with the function's source, main.py at its top."
+  description = "Folder with the function's source; main.py is at its top."
   type        = string
 
   validation {
     condition     = fileexists("${var.source_folder}/main.py") && fileexists("${var.source_folder}/requirements.txt")
-    error_message = "source_folder: got ${var.source_folder}; main.py and requirements.txt must lie in it. Terraform copies a module whose source is an absolute path, and leaves function/ behind: write a relative one (../kms-csr-signer/infra), or give source_folder."
+    error_message = "source_folder: Invalid value: \"${var.source_folder}\": must contain main.py and requirements.txt. If the module's source is an absolute path, Terraform copies the module without function/: use a relative path (../kms-csr-signer/infra), or set source_folder."
   }
 }

@@ -1,12 +1,13 @@
-# The exporter has no key. Its Kubernetes token is exchanged for a Google token of the principal below, and with that an
-# ID token of one Google service account is asked for, which is all that may call the function. Cloud Run admits no
-# federated principal itself, and a pod on the host's network gets no workload identity from the metadata server.
+# The exporter has no key. It exchanges its Kubernetes token for a Google token of the principal below. With that token it
+# requests an ID token of one Google service account, and only this account may call the function. The detour is necessary:
+# Cloud Run accepts no federated principal, and a pod on the host network gets no workload identity from the metadata
+# server.
 locals {
   account_id = "csr-exporter-${var.cluster}"
   subject    = "system:serviceaccount:${var.namespace}:${var.service_account}"
   email      = "${google_service_account.exporter.account_id}@${google_service_account.exporter.project}.iam.gserviceaccount.com"
 
-  # On GKE the pool exists: one for all clusters of a project, in which equal names are the same identity.
+  # On GKE, the pool exists already. All clusters of a project share it, and equal names in it are the same identity.
   gke_pool = var.gke == null ? null : "${var.gke.project}.svc.id.goog"
   gke_url  = var.gke == null ? null : "https://container.googleapis.com/v1/projects/${var.gke.project}/locations/${var.gke.location}/clusters/${var.gke.name}"
 
@@ -20,10 +21,10 @@ resource "google_service_account" "exporter" {
   project      = var.project
   account_id   = local.account_id
   display_name = "CSR exporter of cluster ${var.cluster}"
-  description  = "Calls the CSR signer's function, and may do nothing else."
+  description  = "Calls the CSR signer's function, and has no other rights."
 }
 
-# ID tokens only. roles/iam.workloadIdentityUser would give access tokens, too.
+# This role creates only ID tokens. roles/iam.workloadIdentityUser would create access tokens too.
 resource "google_service_account_iam_member" "mint" {
   service_account_id = google_service_account.exporter.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
@@ -36,7 +37,7 @@ resource "google_iam_workload_identity_pool" "this" {
   project                   = var.project
   workload_identity_pool_id = local.account_id
   display_name              = var.cluster
-  description               = "Service accounts of the cluster ${var.cluster}. One pool per cluster: two would share subjects."
+  description               = "Service accounts of the cluster ${var.cluster}. One pool per cluster, because clusters have the same subjects."
 }
 
 resource "google_iam_workload_identity_pool_provider" "this" {
@@ -47,13 +48,13 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   workload_identity_pool_provider_id = "cluster"
   display_name                       = var.cluster
   attribute_mapping                  = { "google.subject" = "assertion.sub" }
-  # Nobody else of the cluster gets even a token that may do nothing.
+  # No other service account of the cluster can get a token, not even one without rights.
   attribute_condition = "assertion.sub == '${local.subject}'"
 
   oidc {
     issuer_uri = var.oidc.issuer
-    # Without these Google fetches the keys from the issuer, which then must be on the internet. The file must follow
-    # when the cluster's signing key is changed.
+    # Without jwks, Google fetches the keys from the issuer, which must then be on the internet. With jwks, update the file
+    # when the cluster's signing key changes.
     jwks_json = var.oidc.jwks
   }
 }

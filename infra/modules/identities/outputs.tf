@@ -4,7 +4,7 @@ output "email" {
 }
 
 output "member" {
-  description = "The same as an IAM member."
+  description = "The same service account as an IAM member."
   value       = "serviceAccount:${local.email}"
 }
 

@@ -1,5 +1,5 @@
 variable "cluster" {
-  description = "The cluster's key; names are made from it."
+  description = "The cluster's key; Terraform makes names from it."
   type        = string
 
   validation {
@@ -9,7 +9,7 @@ variable "cluster" {
 }
 
 variable "gke" {
-  description = "A cluster of GKE with a workload pool. Exactly one of gke and oidc is given."
+  description = "A GKE cluster with a workload pool. Set exactly one of gke and oidc."
   type = object({
     location       = string
     name           = string
@@ -20,12 +20,12 @@ variable "gke" {
 
   validation {
     condition     = (var.gke == null) != (var.oidc == null)
-    error_message = "gke, oidc: give exactly one, for the issuer of the exporter's service account tokens: gke for GKE, oidc for every other cluster."
+    error_message = "gke, oidc: Invalid value: must be exactly one, the issuer of the exporter's service account tokens: gke for GKE, oidc for every other cluster."
   }
 
   validation {
     condition     = var.gke == null || can(regex("^[0-9]+$", var.gke.project_number))
-    error_message = "gke.project_number: Invalid value: must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+    error_message = "gke.project_number: Invalid value: ${jsonencode(try(var.gke.project_number, null))}: must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 
@@ -36,7 +36,7 @@ variable "namespace" {
 }
 
 variable "oidc" {
-  description = "Any other cluster: issuer of its service account tokens (kube-apiserver's --service-account-issuer), and its public keys as a JWKS (kubectl get --raw /openid/v1/jwks) where the issuer is not on the internet."
+  description = "Any other cluster: issuer of its service account tokens (kube-apiserver's --service-account-issuer), and its public keys as a JWKS (kubectl get --raw /openid/v1/jwks) if the issuer is not on the internet."
   type = object({
     issuer = string
     jwks   = optional(string)
@@ -45,7 +45,7 @@ variable "oidc" {
 
   validation {
     condition     = var.oidc == null || can(regex("^https://", var.oidc.issuer))
-    error_message = "oidc.issuer: Invalid value: must be the https URL in the `iss` of the cluster's tokens: kubectl get --raw /.well-known/openid-configuration."
+    error_message = "oidc.issuer: Invalid value: ${jsonencode(try(var.oidc.issuer, null))}: must be the https URL in the `iss` of the cluster's tokens: kubectl get --raw /.well-known/openid-configuration."
   }
 
   validation {
@@ -60,23 +60,23 @@ variable "project" {
 }
 
 variable "project_number" {
-  description = "Its number, which is part of the pool's name."
+  description = "Number of the project; the pool's name contains it."
   type        = string
 
   validation {
     condition     = can(regex("^[0-9]+$", var.project_number))
-    error_message = "project_number: Invalid value: must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
+    error_message = "project_number: Invalid value: \"${var.project_number}\": must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 
 variable "service_account" {
-  description = "Kubernetes service account of the exporter. On GKE another one in each cluster of a project."
+  description = "Kubernetes service account of the exporter. On GKE, each cluster of a project needs a different name."
   type        = string
   default     = "csr-exporter"
 
   validation {
-    # google.subject is at most 127 characters.
+    # Google limits google.subject to 127 characters.
     condition     = length("system:serviceaccount:${var.namespace}:${var.service_account}") <= 127
-    error_message = "service_account, namespace: together too long for Google, whose subjects have at most 127 characters."
+    error_message = "service_account, namespace: Too long: must have at most 104 characters together, because Google limits subjects to 127."
   }
 }

@@ -4,16 +4,16 @@ resource "google_kms_key_ring" "this" {
   name     = var.key_ring
 }
 
-# Deleting a key destroys all of its versions, and with them every certificate's CA; the name is never free again.
+# Deleting a key destroys all its versions, and with them the CA of every certificate. Its name can never be used again.
 resource "google_kms_crypto_key" "this" {
   for_each = var.keys
 
   key_ring                   = google_kms_key_ring.this.id
   name                       = each.key
   purpose                    = "ASYMMETRIC_SIGN"
-  destroy_scheduled_duration = "2592000s" # 30 days to think again
+  destroy_scheduled_duration = "2592000s" # 30 days to undo a mistake
 
-  # No rotation_period: Cloud KMS rotates no asymmetric keys. A new version needs a new CA certificate first.
+  # Cloud KMS does not rotate asymmetric keys, so there is no rotation_period. A new version needs a new CA certificate first.
   version_template {
     algorithm        = each.value.algorithm
     protection_level = each.value.protection_level
@@ -26,11 +26,11 @@ resource "google_kms_crypto_key" "this" {
 
 locals {
   parent = "projects/${google_kms_key_ring.this.project}/locations/${google_kms_key_ring.this.location}/keyRings/${google_kms_key_ring.this.name}"
-  # Names made from what is configured, so that a plan shows them before anything exists.
+  # These names come from the configuration, so that a plan shows them before the keys exist.
   created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" }
 
-  # On the keys, never on ring or project: a key that somebody adds later is not this function's. A key of this ring goes by
-  # its name, one of another ring by its full name, as two rings can have keys of one name.
+  # The grants are on keys, never on the ring or project: keys that are added later must not become this function's keys.
+  # The index has a key's short name for this ring, and its full name for another ring, which may have keys of the same name.
   users = {
     for pair in setproduct(distinct(concat(values(local.created), sort(var.existing_keys))), sort(var.signers)) :
     "${trimprefix(pair[0], "${local.parent}/cryptoKeys/")} ${pair[1]}" => { key = pair[0], member = pair[1] }
@@ -63,8 +63,8 @@ resource "google_kms_crypto_key_iam_member" "read_public_key" {
   depends_on = [google_kms_crypto_key.this]
 }
 
-# The CA's administrator signs for the time of making a CA certificate. Its grant ends by itself: a credential that is stolen
-# later signs nothing.
+# The CA administrator may sign only while it makes a CA certificate. The grant expires, so that a thief of its credentials
+# cannot sign later.
 resource "google_kms_crypto_key_iam_member" "administrator" {
   for_each = local.administrator_grants
 
@@ -74,14 +74,14 @@ resource "google_kms_crypto_key_iam_member" "administrator" {
 
   condition {
     title       = "until ${var.administrator.until}"
-    description = "For making a CA certificate; renewed by the variable ca_administrator_until."
+    description = "For making a CA certificate; the variable ca_administrator_until renews it."
     expression  = "request.time < timestamp(\"${var.administrator.until}\")"
   }
 
   depends_on = [google_kms_crypto_key.this]
 }
 
-# The right to have a DigestInfo of one's own making signed. Only where a key is raw, which is never the default.
+# The right to sign any DigestInfo that the caller supplies. Only raw keys need it; no default key is raw.
 resource "google_kms_crypto_key_iam_member" "sign_raw" {
   for_each = { for name, user in local.users : name => user if contains(var.raw_keys, user.key) }
 

@@ -4,7 +4,7 @@ output "keys" {
 }
 
 output "users" {
-  description = "Which members may sign with which keys; known only after Terraform makes the grants, so that nothing signs earlier."
+  description = "Which members may sign with which keys; known only after Terraform makes the grants, so that no caller signs earlier."
   value       = values(local.users)
   depends_on  = [google_kms_crypto_key_iam_member.sign, google_kms_crypto_key_iam_member.read_public_key, google_kms_crypto_key_iam_member.sign_raw]
 }

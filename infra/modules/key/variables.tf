@@ -14,17 +14,17 @@ variable "existing_keys" {
 
   validation {
     condition     = alltrue([for key in var.existing_keys : startswith(key, "projects/${var.project}/")])
-    error_message = "existing_keys: every key must be in the key project ${var.project}, so that one place says who may sign."
+    error_message = "existing_keys: Invalid value: ${jsonencode(var.existing_keys)}: must be keys of the project ${var.project}, so that one project shows all principals that may sign."
   }
 }
 
 variable "key_ring" {
-  description = "Name of the key ring; it can never be deleted or renamed."
+  description = "Name of the key ring; you can never delete or rename it."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: Invalid value: must have at most 63 lower-case letters, digits and hyphens."
+    error_message = "key_ring: Invalid value: \"${var.key_ring}\": must have at most 63 lower-case letters, digits and hyphens."
   }
 }
 
@@ -37,7 +37,7 @@ variable "keys" {
 
   validation {
     condition     = alltrue([for name in keys(var.keys) : can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", name))])
-    error_message = "keys: a name is up to 63 lower-case letters, digits and hyphens."
+    error_message = "keys: Invalid value: ${jsonencode(keys(var.keys))}: must be names of at most 63 lower-case letters, digits and hyphens."
   }
 
   validation {
@@ -47,22 +47,22 @@ variable "keys" {
       "RSA_SIGN_PSS_2048_SHA256", "RSA_SIGN_PSS_3072_SHA256", "RSA_SIGN_PSS_4096_SHA256", "RSA_SIGN_PSS_4096_SHA512",
       "RSA_SIGN_RAW_PKCS1_2048", "RSA_SIGN_RAW_PKCS1_3072", "RSA_SIGN_RAW_PKCS1_4096",
     ], key.algorithm)])
-    error_message = "keys: the function cannot sign with this algorithm: use EC_SIGN_P384_SHA384, or RSA_SIGN_PKCS1_3072_SHA256 for old clients."
+    error_message = "keys[*].algorithm: Unsupported value: ${jsonencode({ for name, key in var.keys : name => key.algorithm })}: must be an algorithm that the function can sign with: EC_SIGN_P384_SHA384, or RSA_SIGN_PKCS1_3072_SHA256 for old clients."
   }
 
   validation {
     condition     = alltrue([for key in values(var.keys) : contains(["SOFTWARE", "HSM"], key.protection_level)])
-    error_message = "keys: protection_level is HSM or, for trials, SOFTWARE. A key of HSM_SINGLE_TENANT needs its own HSM instance, which this module does not create: create the key, and list it in existing_keys."
+    error_message = "keys[*].protection_level: Unsupported value: ${jsonencode({ for name, key in var.keys : name => key.protection_level })}: supported values: \"HSM\", \"SOFTWARE\" (only for trials). A key of HSM_SINGLE_TENANT needs its own HSM instance, which this module does not create: create the key, and list it in existing_keys."
   }
 }
 
 variable "location" {
-  description = "Region of the key ring, the function's; it can never be changed."
+  description = "Region of the key ring and of the function; you can never change it."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
-    error_message = "location: Invalid value: must be a region such as europe-west1; the location global promises no HSM."
+    error_message = "location: Invalid value: \"${var.location}\": must be a region such as europe-west1. The location global promises no HSM."
   }
 }
 
@@ -72,7 +72,7 @@ variable "project" {
 }
 
 variable "raw_keys" {
-  description = "Full names of the keys, among all of them, whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one right more."
+  description = "Full names of those keys whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one more right."
   type        = set(string)
   default     = []
 }
@@ -83,6 +83,6 @@ variable "signers" {
 
   validation {
     condition     = alltrue([for member in var.signers : can(regex("^(serviceAccount|user):[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "signers: Invalid value: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would hide who may sign, and allUsers would let anyone sign."
+    error_message = "signers: Invalid value: ${jsonencode(var.signers)}: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would hide who may sign, and allUsers would let anyone sign."
   }
 }

@@ -1,9 +1,9 @@
 locals {
-  # Nearly all of a request is waiting.
+  # A request waits for the API server and KMS nearly all of its time.
   concurrency = 16 * var.clusters
 }
 
-# The documents are no secrets; Secret Manager is what Cloud Run mounts files from, with a history and an audit log.
+# The documents are not secret. Secret Manager lets Cloud Run mount them as files, and keeps a history and an audit log.
 resource "google_secret_manager_secret" "document" {
   for_each = var.documents
 
@@ -34,7 +34,7 @@ resource "google_secret_manager_secret_version" "document" {
   secret_data = each.value
 
   lifecycle {
-    # The revision that serves still mounts the old one until the new revision is ready.
+    # The serving revision mounts the old version until the new revision is ready.
     create_before_destroy = true
   }
 }
@@ -54,12 +54,12 @@ resource "google_cloud_run_v2_service" "this" {
   name                = var.name
   description         = "Signs certificates for Kubernetes CertificateSigningRequests with keys in Cloud KMS."
   ingress             = var.callers == "internet" ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_ONLY"
-  deletion_protection = false # nothing in it cannot be made again; the keys are what is protected
+  deletion_protection = false # Terraform can create the service again; only the keys need protection
 
   template {
     service_account                  = var.service_account
     max_instance_request_concurrency = local.concurrency
-    # Below the exporter's own limit and far below the 90 s after which Calico's pods give up.
+    # Below the exporter's own time limit, and far below the 90 s after which Calico's pods give up.
     timeout        = "30s"
     encryption_key = var.encryption_key
 
@@ -73,7 +73,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       resources {
         limits            = { cpu = "1", memory = "512Mi" }
-        cpu_idle          = true # only requests are paid; without this line, an instance as long as it lives
+        cpu_idle          = true # Cloud Run bills only requests; without this line, it bills instances for their whole lifetime
         startup_cpu_boost = true
       }
 
@@ -102,7 +102,7 @@ resource "google_cloud_run_v2_service" "this" {
       }
     }
 
-    # One for each: two volumes cannot be mounted in one folder.
+    # One volume per document: Cloud Run cannot mount two volumes in one folder.
     dynamic "volumes" {
       for_each = var.documents
 
@@ -114,7 +114,7 @@ resource "google_cloud_run_v2_service" "this" {
 
           items {
             path = volumes.key
-            # The version and not `latest`: another document is another revision.
+            # The version and not `latest`, so that a new document causes a new revision.
             version = google_secret_manager_secret_version.document[volumes.key].version
           }
         }

@@ -4,7 +4,7 @@ output "name" {
 }
 
 output "uri" {
-  description = "URL of the service, and the audience of ID tokens for it; known only when the exporters may call it."
+  description = "URL of the service, and the audience of ID tokens for it; known only after Terraform allows the exporters to call it."
   value       = google_cloud_run_v2_service.this.uri
   depends_on  = [google_cloud_run_v2_service_iam_member.invoke]
 }

@@ -30,7 +30,7 @@ variable "configuration" {
 
   validation {
     condition     = contains(keys(var.documents), var.configuration)
-    error_message = "configuration: ${var.configuration} must be one of the documents."
+    error_message = "configuration: Not found: \"${var.configuration}\": documents has ${jsonencode(keys(var.documents))}."
   }
 }
 
@@ -40,18 +40,18 @@ variable "documents" {
 
   validation {
     condition     = alltrue([for name in keys(var.documents) : can(regex("^[a-z0-9][a-z0-9.-]{0,79}$", name))])
-    error_message = "documents: a name is lower-case letters, digits, hyphens and dots: they lie beside main.py."
+    error_message = "documents: Invalid value: ${jsonencode(keys(var.documents))}: must be file names of at most 80 lower-case letters, digits, hyphens and dots, because the files are in one folder with main.py."
   }
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage must be allowed to use it. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage need the right to use it. It must not be a signer's key."
   type        = string
   default     = null
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: Invalid value: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -61,7 +61,7 @@ variable "image" {
 
   validation {
     condition     = can(regex("^[^@\\s]+@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: Invalid value: \"${var.image}\": must be REPOSITORY@sha256:DIGEST. A tag can be moved to other code after it was reviewed."
+    error_message = "image: Invalid value: \"${var.image}\": must be REPOSITORY@sha256:DIGEST. A tag can point to other code after its review."
   }
 }
 
@@ -71,12 +71,12 @@ variable "invokers" {
 
   validation {
     condition     = alltrue([for member in values(var.invokers) : can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "invokers: Invalid value: must be single service accounts, serviceAccount:EMAIL. With allUsers or allAuthenticatedUsers anyone could call the signer, and Cloud Run admits no federated principal."
+    error_message = "invokers: Invalid value: ${jsonencode(values(var.invokers))}: must be single service accounts, serviceAccount:EMAIL. allUsers and allAuthenticatedUsers would let anyone call the signer, and Cloud Run accepts no federated principal."
   }
 }
 
 variable "location" {
-  description = "Region of the function, that of the keys."
+  description = "Region of the function and of the keys."
   type        = string
 }
 
@@ -87,7 +87,7 @@ variable "max_instances" {
 
   validation {
     condition     = var.max_instances >= 1 && var.max_instances <= 100 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances: Invalid value: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
+    error_message = "max_instances: Invalid value: ${var.max_instances}: must be a whole number from 1 to 100: it limits what a flood of CSRs can cost."
   }
 }
 
@@ -98,7 +98,7 @@ variable "min_instances" {
 
   validation {
     condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: Invalid value: must be a whole number from 0 to max_instances."
+    error_message = "min_instances: Invalid value: ${var.min_instances}: must be a whole number from 0 to max_instances."
   }
 }
 
@@ -107,13 +107,14 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]([a-z0-9-]{3,22}[a-z0-9])$", var.name))
-    error_message = "name: Invalid value: must have 5 to 24 lower-case letters, digits and hyphens: Terraform makes account names from it."
+    # A service account's name has 6 to 30 characters. Terraform makes the accounts NAME and NAME-build.
+    condition     = can(regex("^[a-z][a-z0-9-]{4,22}[a-z0-9]$", var.name))
+    error_message = "name: Invalid value: \"${var.name}\": must have 6 to 24 lower-case letters, digits and hyphens, because NAME and NAME-build are names of service accounts."
   }
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and what goes through it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for all else."
+  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region, network tags, and the traffic that uses it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for public addresses."
   type = object({
     egress     = optional(string, "private-ranges-only")
     network    = string

@@ -1,8 +1,8 @@
-"""Terraform without network: the real Terraform, and a stand-in that knows the providers' schemas and nothing else.
+"""Terraform without network: the real Terraform, with a double that knows only the providers' schemas.
 
-The providers' programs come from Terraform's registry; here they are replaced by a test double. `schema` rebuilds from
-a pinned Python package what resources and data sources look like, `small` writes that down for the small providers,
-`plugin` serves it to Terraform, `environment` puts all of it where Terraform looks, in a copy of the tree. What it
-shows: arguments that are missing, unknown or of the wrong type, and, with mocked providers, plans. What it cannot show:
-the providers' own checks of values, and what Google's APIs say. The real providers were not run.
+The providers' programs would come from Terraform's registry; a test double replaces them. `schema` rebuilds the schema
+of resources and data sources from a pinned Python package, `small` has the schemas of the small providers, `plugin`
+serves them to Terraform, and `environment` sets up a copy of the tree in which Terraform finds them. This detects
+missing, unknown and wrongly typed arguments and, with mocked providers, computes plans. It does not cover the
+providers' own checks of values, or Google's APIs.
 """

@@ -1,6 +1,7 @@
 """`scripts/python -m development.terraform validate|test|fmt [FOLDER...]`: Terraform on infra/, without network.
 
-`fmt` writes, unless `--check` is given. Folders are named as infra or infra/modules/key; none means all.
+`fmt` rewrites files, unless `--check` is given. Folders have names such as infra or infra/modules/key; the default is
+all folders.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from development.terraform.environment import Answer, Workspace, modules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does one thing in every folder, also after one failed; returns the exit status."""
+    """Runs one command in every folder, even if one fails; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="development.terraform", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed = [
             name for name in options.folders or modules() if not _succeeds(workspace, name.rstrip("/"), options.command)
         ]
-    print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no findings")
+    print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no violations")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Where Terraform finds what it needs: a virtual environment, a mirror of stand-ins, a copy of the tree to work in."""
+"""Terraform's environment: a virtual environment, a mirror with the doubles, and a copy of the tree."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from development import apart
 from development.lock import ROOT, TERRAFORM
 from development.terraform import schema, small
 
-# As written into the constraints of infra/versions.tf; google's is the one that cdktn-provider-google was made from.
+# Versions within the constraints of infra/versions.tf; cdktn-provider-google comes from this google version.
 VERSIONS: Final = {"google": "8.7.0", "archive": "2.7.1", "time": "0.13.1"}
 COPIED: Final = ("infra", "function")
-_SIMPLE: Final = "infra/modules/key"  # needs the google provider and no other module
+_SIMPLE: Final = "infra/modules/key"  # needs only the google provider, and no other module
 _LEFT_OUT: Final = ("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What Terraform answered."""
+    """Terraform's exit status and output."""
 
     status: int
     output: str
@@ -32,25 +32,25 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A copy of the tree, with the stand-ins beside it.
+    """A copy of the tree with the doubles.
 
     Attributes:
-        folder: holds `tree`, where infra/ and function/ are as in the project, and `mirror`.
+        folder: Contains `tree`, with infra/ and function/ as in the project, and `mirror`.
     """
 
     folder: Path
 
     @property
     def tree(self) -> Path:
-        """The copy."""
+        """Returns the copy of the tree."""
         return self.folder / "tree"
 
     @classmethod
     def make(cls, folder: Path) -> "Workspace":
-        """Copies what Terraform reads, and writes the stand-ins' schemas.
+        """Copies the files that Terraform reads, and writes the doubles' schemas.
 
         Raises:
-            SchemaError: the provider's package, or what Terraform says of it, is not understood.
+            SchemaError: The provider's package is in an unknown format.
         """
         made = cls(folder=folder)
         for name in COPIED:
@@ -65,7 +65,7 @@ class Workspace:
         return made
 
     def _host(self) -> str:
-        """Whose provider Terraform takes `hashicorp/google` to be: its mirrors have a folder of that name."""
+        """Returns the registry host that Terraform uses for `hashicorp/google`, the name of a folder in its mirrors."""
         said = self.run(_SIMPLE, "providers")
         found = re.search(r"provider\[([^/\]]+)/hashicorp/google\]", said.output)
         if found is None:
@@ -73,7 +73,7 @@ class Workspace:
         return found[1]
 
     def _install(self, host: str, name: str, content: str) -> None:
-        """Where Terraform looks for the provider's program, a script that starts the stand-in."""
+        """Installs a script that starts the double where Terraform looks for the provider's program."""
         version = VERSIONS[name]
         folder = self.folder / "mirror" / host / "hashicorp" / name / version / "linux_amd64"
         folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ class Workspace:
     def run(self, module: str, *arguments: str, timeout: float = 300) -> Answer:
         """Runs Terraform in one folder of the copy, by its path below the project's root."""
         variables = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "PYTHONPATH": str(ROOT / "scripts")}
-        variables["GOGC"] = "800"  # a third less CPU for a few hundred MiB
+        variables["GOGC"] = "800"  # uses a few hundred MiB more, and a third less CPU
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")} | variables
         command = [
             str(apart.python(TERRAFORM)),
@@ -102,12 +102,12 @@ class Workspace:
         return Answer(status=done.returncode, output=done.stdout, errors=done.stderr)
 
     def init(self, module: str) -> Answer:
-        """`terraform init` with the stand-ins; to be done once in each folder."""
+        """Runs `terraform init` with the doubles, once per folder."""
         return self.run(
             module, "init", "-backend=false", "-no-color", "-input=false", f"-plugin-dir={self.folder / 'mirror'}"
         )
 
 
 def modules() -> Sequence[str]:
-    """Every folder of Terraform files, below the project's root: the root module, its modules, the examples."""
+    """Returns all folders of Terraform files below the project's root: root module, modules and examples."""
     return sorted({str(path.parent.relative_to(ROOT)) for path in (ROOT / "infra").rglob("*.tf")})

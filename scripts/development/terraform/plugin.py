@@ -1,8 +1,8 @@
-"""The stand-in for a provider's program: `python -m development.terraform.plugin SCHEMA.json`.
+"""The double of a provider's program: `python -m development.terraform.plugin SCHEMA.json`.
 
-It speaks Terraform's plugin protocol 6 as far as `validate` and tests with mocked providers need it: it tells the
-schema and finds every configuration valid. Asked to plan or to read, it answers that it cannot. Runs in the virtual
-environment of scripts/requirements-terraform.txt, so what comes from there is imported by name.
+It implements the part of Terraform's plugin protocol 6 that `validate` and tests with mocked providers need. It returns
+the schema, and accepts every configuration. It cannot plan or read. It runs in the virtual environment of
+scripts/requirements-terraform.txt, so it imports modules from there by name.
 """
 
 import base64
@@ -20,7 +20,7 @@ _MEBIBYTE: Final = 1 << 20
 
 
 def block(pb: Any, content: dict[str, Any]) -> Any:  # noqa: ANN401 - generated protobuf classes
-    """A block of a schema as the protocol wants it."""
+    """Converts a schema's block to the protocol's form."""
     nesting = pb.Schema.NestedBlock
     kinds = {"single": nesting.SINGLE, "list": nesting.LIST, "set": nesting.SET}
     attributes = [
@@ -41,7 +41,7 @@ def block(pb: Any, content: dict[str, Any]) -> Any:  # noqa: ANN401 - generated 
 
 
 def provider(pb: Any, rpc: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401 - generated protobuf classes
-    """A servicer that knows a schema."""
+    """Returns a gRPC servicer for a schema."""
 
     def schemas(kind: str) -> dict[str, Any]:
         return {name: pb.Schema(version=0, block=block(pb, content)) for name, content in schema[kind].items()}
@@ -74,7 +74,7 @@ def provider(pb: Any, rpc: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401 
 
 
 def serve(schema: dict[str, Any]) -> None:
-    """Serves until Terraform says that it is done."""
+    """Serves until Terraform stops it."""
     grpc, runner = importlib.import_module("grpc"), importlib.import_module("tf.runner")
     names = ("tfplugin_pb2", "tfplugin_pb2_grpc", "grpc_controller_pb2_grpc", "grpc_stdio_pb2_grpc")
     pb, rpc, controller, stdio = (importlib.import_module(f"tf.gen.{name}") for name in names)
@@ -83,7 +83,7 @@ def serve(schema: dict[str, Any]) -> None:
 
     def leave(*_: object) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)  # Terraform waits
+        os._exit(0)  # Terraform waits for this line
 
     server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_send_message_length", 64 * _MEBIBYTE)])
     rpc.add_ProviderServicer_to_server(provider(pb, rpc, schema), server)

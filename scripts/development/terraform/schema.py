@@ -1,8 +1,7 @@
-"""A provider's schema, rebuilt from the JavaScript that the bindings of cdktn were generated as.
+"""Rebuilds a provider's schema from the generated JavaScript of cdktn's bindings.
 
-The generator writes, for every resource and every nested block, a table of its arguments with their types, and before
-each attribute a comment that says whether it is computed, optional or required. Both are regular enough to be read with
-regular expressions; anything that is not is an error here.
+For every resource and nested block, the generator writes a table of arguments with their types. Before each attribute,
+it writes a comment: computed, optional or required. Regular expressions can parse both; any other text is an error.
 """
 
 import re
@@ -47,18 +46,18 @@ EMPTY: Final[Block] = {"attributes": {}, "blocks": {}}
 
 
 class SchemaError(Exception):
-    """The package does not hold what was looked for, or not in the form that is understood."""
+    """The package lacks a part, or has it in an unknown format."""
 
 
 def google(package: Path, folder: Path) -> dict[str, Any]:
-    """The google provider's schema, of the types that the Terraform files below a folder name.
+    """Returns the google provider's schema for the types in the Terraform files below a folder.
 
     Args:
-        package: site-packages with cdktn-provider-google.
-        folder: of Terraform files. A type in them that the provider does not have is left out, for Terraform to refuse.
+        package: The site-packages with cdktn-provider-google.
+        folder: The Terraform files. The schema leaves out types that the provider lacks, and Terraform refuses them.
 
     Raises:
-        SchemaError: the package is not understood.
+        SchemaError: The package is in an unknown format.
     """
     found = list(package.glob(ARCHIVE.format(version="*")))
     if len(found) != 1:
@@ -67,7 +66,7 @@ def google(package: Path, folder: Path) -> dict[str, Any]:
     folders = {_folder(kind, name): (kind, name) for kind, name in wanted}
     sources = _sources(found[0], {*folders, "provider"})
     schema: dict[str, Any] = {"provider": _Reader(sources.pop("provider")).root(), "resource": {}, "data": {}}
-    schema["provider"]["attributes"].pop("alias", None)  # Terraform's own
+    schema["provider"]["attributes"].pop("alias", None)  # Terraform's own type
     for slug, source in sources.items():
         kind, name = folders[slug]
         schema[kind][name] = _Reader(source).root()
@@ -80,7 +79,7 @@ def _folder(kind: str, name: str) -> str:
 
 
 def _sources(archive: Path, folders: Iterable[str]) -> dict[str, str]:
-    """The JavaScript of each folder; large resources keep their blocks in further files."""
+    """Returns the JavaScript of each folder; large resources have several files."""
     sources: dict[str, str] = {}
     with tarfile.open(archive) as package:
         for member in package:
@@ -100,7 +99,7 @@ class _Argument:
 
 
 class _Reader:
-    """Reads one resource."""
+    """Parses one resource."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -120,7 +119,7 @@ class _Reader:
         blocks: dict[str, Any] = {}
         for name, computed, optional, required, getter in _ATTRIBUTE.findall(body):
             argument = arguments.get(name)
-            if argument is None:  # nobody can set it
+            if argument is None:  # a configuration cannot set it
                 attributes[name] = _attribute(self._computed(getter), computed=True)
             elif argument.is_block:
                 blocks[name] = self._nested(name, argument, required=required == "true")

@@ -1,4 +1,4 @@
-"""What is used of the small providers, written down from their documentation: archive 2.7 and time 0.13."""
+"""Schemas of the small providers, as far as we use them, from their documentation: archive 2.7 and time 0.13."""
 
 from typing import Any, Final
 

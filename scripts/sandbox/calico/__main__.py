@@ -1,6 +1,6 @@
-"""Runs Calico's client once, for a pod that is made for it: `python -m sandbox.calico --kubeconfig FILE ...`.
+"""Creates a pod and runs Calico's client in it once: `python -m sandbox.calico --kubeconfig FILE ...`.
 
-It is for trying a signer by hand. Files go to `--directory`; pod, accounts and CSR stay in the cluster.
+Use it to try a signer by hand. Files go to `--directory`; pod, accounts and CSR stay in the cluster.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from sandbox.calico.world import Pod, World
 
 
 def main() -> int:
-    """Run it; the exit status is the client's."""
+    """Runs the client, and returns its exit status."""
     options = _options()
     rows = {row.workload: row for row in components(options.release)}
     component = rows.get(options.component)

@@ -1,7 +1,7 @@
-"""Requests that must be refused, ready to be filed: the stories, with pods and tokens of a cluster.
+"""Attacks that are ready to file: the stories, with pods and tokens of a cluster.
 
-Every story has a pod of its own, and each of their accounts may file CSRs, as the operator allows Calico's.
-Words and codes of a refusal are the signer's; `Story.expected_codes` says what a right one contains.
+Every story has its own pod, and its account may file CSRs, like Calico's accounts. `Story.expected_codes` has the
+violation codes of a correct refusal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sandbox.calico.world import Pod, World
 
-_FIRST_NUMBER = 20_000  # nodes and addresses of their own, beyond those of any fleet
+_FIRST_NUMBER = 20_000  # the attackers' nodes and addresses come after those of any fleet
 _UNAUTHORIZED = 401
 
 
@@ -34,11 +34,11 @@ class Attacker:
     """One story, ready to be filed.
 
     Attributes:
-        story: What is wrong, and what a refusal must say.
+        story: The attack and its expected refusal.
         plan: The attacking pod.
         node: Its node.
         pod: The pod as it exists.
-        token: The token that the CSR is filed with.
+        token: The token that files the CSR.
         csr: The CSR.
     """
 
@@ -52,7 +52,7 @@ class Attacker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """What the API server said to an attack: the uid of the CSR, or why there is none."""
+    """The API server's answer to an attack: the CSR's uid, or an error."""
 
     attacker: Attacker
     uid: str
@@ -68,11 +68,11 @@ def prepare(
     seed: int = 0,
     prefix: str = "attacked-node",
 ) -> list[Attacker]:
-    """Make the pods of the attackers and of a victim, and their requests.
+    """Makes the pods of the attackers and of a victim, and their requests.
 
     Args:
-        world: Where, with `World.create` done for the same release.
-        signer_name: Whom they ask.
+        world: The cluster, after `World.create` for the same release.
+        signer_name: The signerName of their CSRs.
         release: Calico's release.
         stories: Which attacks.
         seed: The same seed gives the same names.
@@ -83,7 +83,7 @@ def prepare(
     rows = {row.workload: row for row in components(release)}
     numbers = range(_FIRST_NUMBER, _FIRST_NUMBER + 1 + len(stories))
     nodes = [node_plan(number, prefix) for number in numbers]
-    # The first node is the victim's, whose pod is one more calico-node.
+    # The first node has the victim, another calico-node pod.
     asked = [rows["calico-node"], *(rows[story.workload] for story in stories)]
     plans = [
         component_pod(row, management, name=pod_name(row, chance), node=node, addresses=pod_addresses(number))
@@ -110,10 +110,10 @@ def prepare(
 
 
 def file(world: World, attacker: Attacker) -> Filed:
-    """File an attack's CSR.
+    """Files an attack's CSR.
 
     Raises:
-        ApiError: The API server refused it for another reason than that the token's pod is gone.
+        ApiError: The API server refused it, and not because the token's pod is gone.
     """
     api = world.api.with_token(attacker.token)
     if attacker.story.token == "replaced":  # noqa: S105  # a kind of token
@@ -128,11 +128,11 @@ def file(world: World, attacker: Attacker) -> Filed:
 
 
 def _replace_pod(world: World, attacker: Attacker) -> None:
-    """Delete the token's pod and make another of its name.
+    """Deletes the token's pod and makes another of its name.
 
-    A real API server remembers for about 10 s that a token was good, so that the token is used once before.
+    A real API server caches a valid token for about 10 s, so this function uses the token once before.
     """
-    with contextlib.suppress(ApiError):  # there is no such request, but the token was looked at
+    with contextlib.suppress(ApiError):  # there is no such CSR, but the API server checked the token
         world.api.with_token(attacker.token).delete(csr_path("no-such-request"))
     world.delete_pod(attacker.pod)
     world.add_pods([attacker.plan], [attacker.node])

@@ -1,8 +1,8 @@
-"""The program of Calico's init container, key-cert-provisioner, with its faults.
+"""Calico's client key-cert-provisioner, the program of the init container, with its faults.
 
 It makes a key, files a CSR, and waits for it on one watch over all CSRs of the cluster. It recognizes its CSR
-by name alone, believes whatever certificate appears there, never notices a denial, and takes a watch that the
-API server closes for success. Sources: key-cert-provisioner/pkg/{cfg,k8s,keycert}.
+only by name, accepts any certificate, and never notices a denial. If the API server closes the watch, it reports
+success. Sources: key-cert-provisioner/pkg/{cfg,k8s,keycert}.
 """
 
 import base64
@@ -21,7 +21,7 @@ from sandbox.api import CSRS, Api, ApiError, csr_path
 from sandbox.calico.keys import PrivateKey, generate, private_key_pem
 from sandbox.calico.request import Content, certification_request, pem
 
-BUDGET_SECONDS = 90.0  # for everything, key generation included; the operator offers no way to raise it
+BUDGET_SECONDS = 90.0  # for everything, including key generation; the operator cannot raise it
 USAGES = ("server auth", "client auth", "digital signature", "key agreement", "key encipherment")
 _CONFLICT = 409
 _GRACE_SECONDS = 2.0
@@ -30,28 +30,28 @@ Clock = Callable[[], float]
 
 
 class ClientError(Exception):
-    """The client exits with status 1; kubelet starts it again after a while."""
+    """The client exits with status 1, and kubelet restarts it later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What the client is told, by environment variables alone.
+    """The client's configuration, from environment variables.
 
     Attributes:
         request_name: The CSR's name.
         legacy: Whether the name has the form of Calico 3.27 and older; those set one label only.
-        signer_name: Whom it asks.
+        signer_name: The signerName of its CSR.
         common_name: Subject's common name.
-        dns_names: DNS names for the SAN; one empty name where the variable was empty or missing.
+        dns_names: DNS names for the SAN; one empty name if the variable is empty or missing.
         pod_ip: The one address for the SAN, unchecked.
         email_address: Subject's e-mail address; the operator never sets one.
-        key_algorithm: Name of a key algorithm; anything unknown means RSA 2048.
-        signature_algorithm: Name of a signature algorithm; anything unknown means SHA256WithRSA.
+        key_algorithm: Name of a key algorithm; an unknown name means RSA 2048.
+        signature_algorithm: Name of a signature algorithm; an unknown name means SHA256WithRSA.
         directory: Where the files go.
         key_name: File name of the key.
         certificate_name: File name of the certificate.
         authority_name: File name of the CA certificate, if there is one.
-        authority_pem: Content of that file; never looked at.
+        authority_pem: Content of that file; the client never reads it.
         app_name: Value of the CSR's labels; the operator puts the namespace there.
     """
 
@@ -73,10 +73,10 @@ class Environment:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> "Environment":
-        """Read the variables of the init container.
+        """Reads the variables of the init container.
 
         Raises:
-            ClientError: One that must be set is not, or CA_CERT is not base64.
+            ClientError: A required variable is not set, or CA_CERT is not base64.
         """
         legacy = not variables.get("SECRET_NAME")
         prefix = _required(variables, "POD_NAMESPACE") if legacy else variables["SECRET_NAME"]
@@ -101,7 +101,7 @@ class Environment:
 
     @property
     def content(self) -> Content:
-        """What the CertificationRequest asks for."""
+        """Returns the content of the CertificationRequest."""
         return Content(
             common_name=self.common_name,
             dns_names=self.dns_names,
@@ -118,21 +118,21 @@ def run(
     budget: float = BUDGET_SECONDS,
     clock: Clock = time.monotonic,
 ) -> bool:
-    """Ask for a certificate and write it, as the init container does once.
+    """Asks for a certificate and writes it, as the init container does once.
 
     Args:
-        environment: What the client is told.
+        environment: The client's configuration.
         api: The API server as the pod sees it.
-        key: A key made ahead; by default one is made, which takes from the budget.
+        key: A key made in advance; by default, the client makes one within the budget.
         budget: Seconds for everything.
-        clock: Seconds that only grow.
+        clock: Monotonic seconds.
 
     Returns:
-        True when files were written. False when the watch ended first: the client reports success all the
-        same, so that the pod's main container starts without its files.
+        True if the client wrote the files. False if the watch ended first: the client then reports success too, so
+        that the pod's main container starts without its files.
 
     Raises:
-        ClientError: The budget is used up, or the API server refused something.
+        ClientError: The time is over, or the API server refused a request.
         KeyMismatchError: The signature algorithm is not for this kind of key; no CSR was made.
     """
     deadline = clock() + budget
@@ -150,7 +150,7 @@ def run(
 
 
 def csr_object(environment: Environment, request_pem: bytes) -> dict[str, Any]:
-    """The CertificateSigningRequest that the client creates; it never sets expirationSeconds."""
+    """Returns the CertificateSigningRequest that the client creates; it never sets expirationSeconds."""
     labels = {"k8s-app": environment.app_name}
     if not environment.legacy:
         labels["operator.tigera.io/csr"] = environment.app_name
@@ -167,10 +167,10 @@ def csr_object(environment: Environment, request_pem: bytes) -> dict[str, Any]:
 
 
 def submit(api: Api, csr: Mapping[str, Any]) -> dict[str, Any]:
-    """Create a CSR; one that has its name already is deleted, whosever it is, without a precondition.
+    """Creates a CSR; first deletes any CSR of the same name, without a precondition.
 
     Raises:
-        ApiError: What the API server refused.
+        ApiError: The API server refused the CSR.
     """
     try:
         return api.post(CSRS, csr)
@@ -182,16 +182,16 @@ def submit(api: Api, csr: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wait(api: Api, name: str, *, deadline: float, clock: Clock = time.monotonic) -> bytes | None:
-    """Watch all CSRs, from now on, until one of that name is Approved and has a certificate.
+    """Watches all CSRs until one of that name is Approved and has a certificate.
 
     Returns:
-        `status.certificate` as it is; None when the watch ended before.
+        `status.certificate`; None if the watch ended first.
 
     Raises:
         ClientError: The deadline has passed, the watch reports an error, or a certificate came with a denial.
         ApiError: The API server refused the watch.
     """
-    # The real client ends the request itself when its time is up; to others it looks the same when the server does.
+    # The real client ends the request itself after its time; here the server does, which looks the same to others.
     seconds = max(math.ceil(deadline - clock()), 1)
     try:
         with api.watch(CSRS, timeoutSeconds=seconds, read_seconds=seconds + _GRACE_SECONDS) as events:
@@ -204,14 +204,14 @@ def wait(api: Api, name: str, *, deadline: float, clock: Clock = time.monotonic)
     except ReadTimeoutError as error:
         raise ClientError(f"{name!r}: timeout expired") from error
     except ProtocolError:
-        pass  # a connection that breaks is a channel that closes
+        pass  # in the real client, a broken connection closes the channel
     if clock() >= deadline:
         raise ClientError(f"{name!r}: timeout expired")
     return None
 
 
 def write_files(environment: Environment, certificate: bytes, key_pem: bytes) -> None:
-    """Write certificate, key and CA certificate, verbatim and unchecked."""
+    """Writes certificate, key and CA certificate without checks."""
     environment.directory.mkdir(parents=True, exist_ok=True)
     _write(environment.directory / environment.certificate_name, certificate, 0o644)
     _write(environment.directory / environment.key_name, key_pem, 0o600)
@@ -226,7 +226,7 @@ def _certificate(event: Mapping[str, Any], name: str) -> bytes | None:
     status = csr.get("status", {})
     if csr["metadata"]["name"] != name or not status.get("certificate"):
         return None
-    # Conditions count in their order, and only where there is a certificate: a plain denial never gets here.
+    # The client reads conditions in order, and only with a certificate: it never sees a plain denial.
     for condition in status.get("conditions", []):
         if condition["status"] != "True":
             continue

@@ -1,6 +1,6 @@
-"""Calico's open-source components that ask for certificates, release by release.
+"""Calico's open-source components that request certificates, by release.
 
-The rows are those of the operator's render packages (pkg/render/node.go, typha.go, apiserver.go). Goldmane,
+The rows come from the operator's render packages (pkg/render/node.go, typha.go, apiserver.go). Goldmane,
 Whisker and the webhooks have key pairs too, but no init container that would ask for them.
 """
 
@@ -17,16 +17,16 @@ _API_SERVER_IN_CALICO_SYSTEM_SINCE = (3, 31)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """One workload and the one certificate that its pods ask for.
+    """One workload and the certificate that its pods request.
 
     Attributes:
         workload: Name of the DaemonSet or Deployment.
-        kind: Which of the two it is; it decides what its pods are called.
+        kind: DaemonSet or Deployment; it decides the form of pod names.
         secret: The key pair's name: prefix of the CSR's name, of the init container's, and the volume's.
-        namespace: Where its pods run.
-        service_account: As whom they run.
-        common_name: What the certificate's peers compare.
-        dns_names: What the certificate is asked for, in the operator's order.
+        namespace: Namespace of its pods.
+        service_account: Service account of its pods.
+        common_name: The name that peers compare.
+        dns_names: The requested DNS names, in the operator's order.
         host_network: Whether its pods have their node's address.
         release: The Calico release that the row belongs to.
     """
@@ -43,22 +43,22 @@ class Component:
 
     @property
     def secret_in_name(self) -> bool:
-        """Whether CSRs are named for the key pair, and not for the namespace."""
+        """Tells whether a CSR's name starts with the key pair's name instead of the namespace."""
         return version(self.release) >= SECRET_IN_NAME_SINCE
 
     def request_name(self, pod: str) -> str:
-        """Name of the CSR of one of its pods."""
+        """Returns the name of the CSR of one of its pods."""
         return f"{self.secret if self.secret_in_name else self.namespace}:{pod}"
 
 
 def version(release: str) -> tuple[int, int]:
-    """The numbers of a Calico release.
+    """Returns the numbers of a Calico release.
 
     Args:
         release: Such as `3.31` or `v3.31.2`.
 
     Raises:
-        ValueError: It does not look like one.
+        ValueError: It is not a release.
     """
     major, separator, rest = release.removeprefix("v").partition(".")
     if not separator:
@@ -67,13 +67,13 @@ def version(release: str) -> tuple[int, int]:
 
 
 def service_names(service: str, namespace: str, cluster_domain: str) -> tuple[str, ...]:
-    """The four names of a Service, as the operator's GetServiceDNSNames lists them."""
+    """Returns the four names of a Service, in the order of the operator's GetServiceDNSNames."""
     qualified = f"{service}.{namespace}"
     return (service, qualified, f"{qualified}.svc", f"{qualified}.svc.{cluster_domain}")
 
 
 def components(release: str, cluster_domain: str = "cluster.local") -> tuple[Component, ...]:
-    """Every open-source component of a Calico release that asks for a certificate."""
+    """Returns all open-source components of a Calico release that request a certificate."""
     node = Component(
         workload="calico-node",
         kind="DaemonSet",

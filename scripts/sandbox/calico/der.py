@@ -1,6 +1,6 @@
-"""A DER writer, just large enough for PKCS#10, and able to write what a library would refuse to.
+"""A small DER writer for PKCS#10, which can also write invalid content.
 
-It is here so that requests can be the very bytes that Go's encoder gives, and hostile ones any bytes at all.
+With it, requests equal the output of Go's encoder, and hostile requests can have any bytes.
 """
 
 NULL = b"\x05\x00"
@@ -11,7 +11,7 @@ _BASE_128 = 0x80
 
 
 def element(tag: int, *content: bytes) -> bytes:
-    """One element with a definite, shortest length."""
+    """Encodes an element with the shortest definite length."""
     body = b"".join(content)
     if len(body) < _LONG_FORM:
         return bytes([tag, len(body)]) + body
@@ -20,49 +20,49 @@ def element(tag: int, *content: bytes) -> bytes:
 
 
 def sequence(*content: bytes) -> bytes:
-    """SEQUENCE."""
+    """Encodes a SEQUENCE."""
     return element(0x30, *content)
 
 
 def set_of(*content: bytes) -> bytes:
-    """SET OF; its elements are sorted, as DER wants it."""
+    """Encodes a SET OF with sorted elements, as DER requires."""
     return element(0x31, *sorted(content))
 
 
 def explicit(number: int, *content: bytes) -> bytes:
-    """A constructed, context-specific element."""
+    """Encodes a constructed, context-specific element."""
     return element(0xA0 | number, *content)
 
 
 def implicit(number: int, content: bytes) -> bytes:
-    """A primitive, context-specific element."""
+    """Encodes a primitive, context-specific element."""
     return element(0x80 | number, content)
 
 
 def integer(value: int) -> bytes:
-    """INTEGER of the shortest form."""
+    """Encodes an INTEGER in the shortest form."""
     bits = (value if value >= 0 else ~value).bit_length()
     return element(0x02, value.to_bytes(bits // 8 + 1, "big", signed=True))
 
 
 def object_identifier(dotted: str) -> bytes:
-    """OBJECT IDENTIFIER."""
+    """Encodes an OBJECT IDENTIFIER."""
     first, second, *rest = (int(arc) for arc in dotted.split("."))
     return element(0x06, *(_base_128(arc) for arc in (40 * first + second, *rest)))
 
 
 def octet_string(content: bytes) -> bytes:
-    """OCTET STRING."""
+    """Encodes an OCTET STRING."""
     return element(0x04, content)
 
 
 def bit_string(content: bytes) -> bytes:
-    """BIT STRING whose length is a number of whole bytes."""
+    """Encodes a BIT STRING of whole bytes."""
     return element(0x03, b"\x00", content)
 
 
 def named_bits(*positions: int) -> bytes:
-    """BIT STRING of a named bit list: trailing zero bits are left out (X.690 11.2.2)."""
+    """Encodes the BIT STRING of a named bit list, without trailing zero bits (X.690 11.2.2)."""
     size = max(positions) + 1
     value = sum(1 << (size - 1 - position) for position in positions)
     unused = -size % 8
@@ -70,13 +70,13 @@ def named_bits(*positions: int) -> bytes:
 
 
 def text(value: str) -> bytes:
-    """PrintableString where it can be one, else UTF8String: the choice of Go's encoding/asn1."""
+    """Encodes a PrintableString if possible, otherwise a UTF8String, as Go's encoding/asn1 does."""
     encoded = value.encode()
     return element(0x13 if _PRINTABLE.issuperset(encoded) else 0x0C, encoded)
 
 
 def ia5_text(value: str) -> bytes:
-    """IA5String."""
+    """Encodes an IA5String."""
     return element(0x16, value.encode("ascii"))
 
 

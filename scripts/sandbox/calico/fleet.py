@@ -1,7 +1,7 @@
 """Many Calico pods at once: a cluster that starts, or a node pool that joins.
 
-Which pods with which keys is decided by a seed alone. Requests go out several at a time, each with its own
-pod's token; one `Observer` sees what becomes of them, or every pod runs a client of its own.
+A seed decides the pods and their keys. The fleet files several requests at a time, each with its own pod's token.
+One `Observer` watches all of them, or every pod runs its own client.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from sandbox.calico.world import Pod, World
 
 QUICK = (("ECDSAWithCurve256", "ECDSAWithSHA256"),)
-"""What the documentation of Calico recommends, and what costs the least."""
+"""The recommendation of Calico's documentation, and the cheapest key."""
 MIXED = tuple((key, signature) for key in KEY_ALGORITHMS for signature in signature_algorithms_for(key))
-"""Every key algorithm with every signature algorithm that goes with it."""
+"""Every key algorithm with every matching signature algorithm."""
 
-_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # those of generated names in Kubernetes
-_NODE_EVERY = 2  # of two pods one is a calico-node, on a node of its own
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # the letters of Kubernetes' generated names
+_NODE_EVERY = 2  # every second pod is a calico-node, on its own node
 Networks = tuple[ipaddress.IPv4Network, ipaddress.IPv6Network]
 NODE_NETWORKS: Networks = (ipaddress.IPv4Network("10.128.0.0/16"), ipaddress.IPv6Network("fd00:10:128::/64"))
-"""Where the addresses of all nodes lie."""
+"""The network of all nodes' addresses."""
 POD_NETWORKS: Networks = (ipaddress.IPv4Network("10.244.0.0/16"), ipaddress.IPv6Network("fd00:10:244::/64"))
-"""Where the addresses of all pods lie that are not on their host's network."""
+"""The network of all pods' addresses, except for pods on the host network."""
 _DUAL_STACK_EVERY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One pod of a fleet and what it will ask for."""
+    """One pod of a fleet and its request."""
 
     component: Component
     management: CertificateManagement
@@ -58,11 +58,11 @@ class Submission:
     """One CSR that a fleet filed.
 
     Attributes:
-        member: For whom.
+        member: The pod.
         name: The CSR's name.
         uid: Its uid.
-        key: The key pair that the certificate must be for.
-        submitted: When its creation was asked for, in seconds of time.monotonic.
+        key: The key pair that the certificate must have.
+        submitted: The time of the create call, in seconds of time.monotonic.
     """
 
     member: Member
@@ -74,7 +74,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRun:
-    """How one real client ended: with files, with success but no files, or with an error."""
+    """The end of one real client: with files, with success but no files, or with an error."""
 
     member: Member
     directory: Path
@@ -86,23 +86,23 @@ class ClientRun:
 def managements(
     signer_name: str, authority_pem: bytes = b"", algorithms: Sequence[tuple[str, str]] = MIXED
 ) -> tuple[CertificateManagement, ...]:
-    """The settings of one cluster per pair of key algorithm and signature algorithm; a fleet mixes them."""
+    """Returns one setting per pair of key algorithm and signature algorithm; a fleet mixes them."""
     base = CertificateManagement(signer_name=signer_name, authority_pem=authority_pem)
     return tuple(replace(base, key_algorithm=key, signature_algorithm=signature) for key, signature in algorithms)
 
 
 def node_plan(number: int, prefix: str = "node") -> NodePlan:
-    """A node with an IPv4 address of its own; every third has an IPv6 address too."""
+    """Returns a node with its own IPv4 address; every third node also has an IPv6 address."""
     return NodePlan(name=f"{prefix}-{number:04}", addresses=_addresses(number, NODE_NETWORKS))
 
 
 def pod_addresses(number: int) -> tuple[str, ...]:
-    """Addresses of a pod that is not on its host's network; every third has an IPv6 address too."""
+    """Returns the addresses of a pod on the pod network; every third pod also has an IPv6 address."""
     return _addresses(number, POD_NETWORKS)
 
 
 def pod_name(component: Component, chance: random.Random) -> str:
-    """A name as the DaemonSet's or Deployment's controller gives it."""
+    """Returns a pod name like those of the DaemonSet or Deployment controller."""
     suffix = _letters(chance, 5)
     if component.kind == "DaemonSet":
         return f"{component.workload}-{suffix}"
@@ -117,14 +117,14 @@ def plan(
     seed: int = 0,
     prefix: str = "node",
 ) -> tuple[Member, ...]:
-    """Decide on the pods of a fleet.
+    """Plans the pods of a fleet.
 
     Args:
-        count: How many. Half of them are of the first component, the others of the rest in turns.
+        count: Number of pods. Half of them belong to the first component, the others to the rest in turn.
         components: At least one.
-        managements: Key types, dealt out in an order that the seed decides.
+        managements: Key types; the seed decides their order.
         seed: The same seed gives the same fleet.
-        prefix: Of the nodes' names.
+        prefix: Prefix of the nodes' names.
     """
     chance = random.Random(seed)  # noqa: S311  # reproducible, not secret
     deck = list(managements)
@@ -151,12 +151,12 @@ class Fleet:
     """The pods of a plan, from their creation to their requests."""
 
     def __init__(self, world: World, members: Sequence[Member], *, keys: KeyPool) -> None:
-        """Nothing is made yet.
+        """Prepares a fleet, without API calls.
 
         Args:
-            world: Where the pods will be.
+            world: The cluster of the pods.
             members: From `plan`.
-            keys: Where their keys come from.
+            keys: The source of their keys.
         """
         self._world = world
         self._keys = keys
@@ -171,12 +171,12 @@ class Fleet:
 
     @property
     def submissions(self) -> list[Submission]:
-        """What was filed so far."""
+        """Returns the CSRs that the fleet has filed so far."""
         with self._lock:
             return list(self._submissions)
 
     def enter(self) -> None:
-        """Make nodes and pods, and get every pod its token."""
+        """Makes nodes and pods, and gets a token for every pod."""
         for member in self.members:
             self._world.remember(csr_path(member.component.request_name(member.plan.name)))
         nodes = list({member.node.name: member.node for member in self.members}.values())
@@ -185,11 +185,11 @@ class Fleet:
         self.apis = [self._world.api.with_token(token) for token in self._world.pod_tokens(self.pods)]
 
     def prepare(self) -> None:
-        """Make every key and CertificationRequest ahead, so that `submit` takes no time for them."""
+        """Makes all keys and CertificationRequests in advance, so that `submit` needs no time for them."""
         self._world.each(self._prepare, range(len(self.members)))
 
     def submit(self) -> list[Submission]:
-        """File all requests, those last whose keys take the longest; return when all are filed.
+        """Files all requests; the slowest keys come last. Returns after the last one.
 
         Raises:
             ApiError: The API server refused one.
@@ -199,7 +199,7 @@ class Fleet:
         return self.submissions
 
     def submit_one(self, number: int) -> Submission:
-        """File one pod's request; return when it is filed.
+        """Files one pod's request.
 
         Raises:
             ApiError: The API server refused it.
@@ -207,11 +207,11 @@ class Fleet:
         return self._submit(number)
 
     def run_clients(self, directory: Path, *, budget: float = client.BUDGET_SECONDS) -> list[ClientRun]:
-        """Run a real client for every pod, each with its own watch; files go to `directory`/POD.
+        """Runs a real client with its own watch for every pod; files go to `directory`/POD.
 
         Args:
-            directory: Where to.
-            budget: Seconds that each client has.
+            directory: The folder for the files.
+            budget: Time limit of each client in seconds.
         """
         with ThreadPoolExecutor(max_workers=max(len(self.members), 1), thread_name_prefix="client") as executor:
             return list(
@@ -219,7 +219,7 @@ class Fleet:
             )
 
     def environment(self, number: int, directory: str | None = None) -> client.Environment:
-        """What the client in that pod is told; files go to `directory` instead of the operator's path."""
+        """Returns the client's configuration in that pod; files go to `directory` instead of the operator's path."""
         member = self.members[number]
         told = resolved(
             variables(member.component, member.management),
@@ -230,7 +230,7 @@ class Fleet:
         return client.Environment.from_variables(told if directory is None else told | {"CERTIFICATE_PATH": directory})
 
     def request(self, number: int) -> dict[str, Any]:
-        """The CSR that this pod files, for whoever files it otherwise than `submit` does."""
+        """Returns the pod's CSR, for callers that file it without `submit`."""
         return self._prepare(number)[1]
 
     def _patience(self, number: int) -> int:

@@ -1,6 +1,6 @@
-"""Somebody with the token of a calico-node pod, who rewrites what the API server says about pods and nodes.
+"""An attacker with the token of a calico-node pod, who rewrites the status of pods and nodes.
 
-Its rights are those that the operator gives calico-node's account; nothing of it is a fault of the cluster.
+It has the operator's rights for calico-node's account; the cluster itself has no fault.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _NAME = "calico-node"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-# ClusterRole calico-node: the rules about pods and nodes of operator:pkg/render/node.go nodeRole, of which those of
-# calico:charts/calico/templates/calico-node-rbac.yaml do not differ.
+# ClusterRole calico-node: the rules about pods and nodes in operator:pkg/render/node.go nodeRole, which equal those in
+# calico:charts/calico/templates/calico-node-rbac.yaml.
 _RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": [""], "resources": ["pods", "nodes", "namespaces"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["pods", "namespaces", "serviceaccounts"], "verbs": ["list", "watch"]},
@@ -30,7 +30,7 @@ _ANNOTATION = "cni.projectcalico.org/podIP"  # Calico's own copy of a pod's addr
 
 
 def grant(world: World) -> None:
-    """Give calico-node's account its stock rights, as the operator does."""
+    """Gives calico-node's account the operator's default rights."""
     world.ensure(f"{_RBAC}/clusterroles", "ClusterRole", {"rules": list(_RULES)}, _NAME, optional=True)
     bound = {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _NAME},
@@ -40,19 +40,19 @@ def grant(world: World) -> None:
 
 
 class Intruder:
-    """Rewrites the status, addresses above all, of its own pod and node and of all others.
+    """Rewrites the status of its own and all other pods and nodes, in particular their addresses.
 
     Args:
-        api: The API server as the holder of the token sees it.
+        api: A client with the stolen token.
     """
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     def rewrite_pod(self, pod: Pod, addresses: Sequence[str]) -> None:
-        """Give a pod other addresses, as its own and as its host's; without any, erase them.
+        """Gives a pod other addresses, for itself and its host; without addresses, erases them.
 
-        Calico's annotation is rewritten as well: the right to patch the status covers it.
+        It also rewrites Calico's annotation: the right to patch the status covers it.
         """
         first = addresses[0] if addresses else None
         listed = [{"ip": address} for address in addresses] or None
@@ -62,16 +62,16 @@ class Intruder:
         self._api.patch(path, {"metadata": metadata, "status": status})
 
     def tell_of_pod(self, pod: Pod, message: str) -> None:
-        """Say something of any length about a pod."""
+        """Writes a message of any length into a pod's status."""
         path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}/status"
         self._api.patch(path, {"status": {"message": message}})
 
     def tell_of_node(self, node: str, message: str) -> None:
-        """Say something of any length about a node's network, as calico-node does."""
+        """Writes a message of any length into a node's network condition, as calico-node does."""
         condition = {"type": "NetworkUnavailable", "status": "False", "reason": "CalicoIsUp", "message": message}
         self._api.patch(f"{NODES}/{quoted(node)}/status", {"status": {"conditions": [condition]}})
 
     def rewrite_node(self, node: str, addresses: Sequence[str]) -> None:
-        """Give a node other addresses; without any, erase them."""
+        """Gives a node other addresses; without addresses, erases them."""
         listed = [{"type": "InternalIP", "address": address} for address in addresses]
         self._api.patch(f"{NODES}/{quoted(node)}/status", {"status": {"addresses": listed}})

@@ -1,7 +1,7 @@
-"""The keys and signatures that `certificateManagement` can name, and a pool that has keys ready ahead.
+"""The keys and signatures of `certificateManagement`, and a pool of keys that are made in advance.
 
-Names and defaults are those of the Installation resource (operator:api/v1/installation_types.go) and of the
-client's switch statements: an unknown or empty name silently means the default.
+Names and defaults come from the Installation resource (operator:api/v1/installation_types.go) and the client's
+switch statements: for an unknown or empty name, the client silently uses the default.
 """
 
 import os
@@ -29,12 +29,12 @@ KEY_ALGORITHMS: tuple[str, ...] = (*RSA_SIZES, *CURVES)
 
 
 class KeyMismatchError(Exception):
-    """The signature algorithm belongs to another kind of key: the client exits, no CSR ever appears."""
+    """The signature algorithm belongs to another kind of key: the client exits without a CSR."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureAlgorithm:
-    """How a CertificationRequest is signed: PKCS#1 v1.5 or ECDSA, never PSS."""
+    """The signature algorithm of a CertificationRequest: PKCS#1 v1.5 or ECDSA, never PSS."""
 
     name: str
     identifier: str
@@ -42,11 +42,11 @@ class SignatureAlgorithm:
     digest: hashes.HashAlgorithm
 
     def algorithm_identifier(self) -> bytes:
-        """RFC 5280 §4.1.1.2; RSA has NULL parameters, ECDSA none."""
+        """Encodes the AlgorithmIdentifier (RFC 5280 §4.1.1.2); RSA has NULL parameters, ECDSA none."""
         return der.sequence(der.object_identifier(self.identifier), *([der.NULL] if self.rsa else []))
 
     def sign(self, key: PrivateKey, data: bytes) -> bytes:
-        """Sign `data`.
+        """Signs `data`.
 
         Raises:
             KeyMismatchError: The key is of the other kind.
@@ -85,45 +85,45 @@ SIGNATURE_ALGORITHMS: Mapping[str, SignatureAlgorithm] = {
 
 
 def signature_algorithm(name: str) -> SignatureAlgorithm:
-    """The algorithm of that name, SHA256WithRSA for any other, as the client chooses."""
+    """Returns the algorithm of that name; as in the client, an unknown name means SHA256WithRSA."""
     return SIGNATURE_ALGORITHMS.get(name, SIGNATURE_ALGORITHMS["SHA256WithRSA"])
 
 
 def signature_algorithms_for(key_algorithm: str) -> tuple[str, ...]:
-    """The names that go with a key algorithm."""
+    """Returns the signature algorithms that match a key algorithm."""
     of_rsa = key_algorithm not in CURVES
     return tuple(name for name, algorithm in SIGNATURE_ALGORITHMS.items() if algorithm.rsa == of_rsa)
 
 
 def generate(key_algorithm: str) -> PrivateKey:
-    """A new key of the kind that is named, RSA 2048 for any other name, as the client chooses."""
+    """Generates a key of the named kind; as in the client, an unknown name means RSA 2048."""
     if key_algorithm in CURVES:
         return ec.generate_private_key(CURVES[key_algorithm])
     return rsa.generate_private_key(public_exponent=65537, key_size=RSA_SIZES.get(key_algorithm, 2048))
 
 
 def known(key_algorithm: str) -> PrivateKey:
-    """A key of the kind that is named, in no time: an RSA key is always the same one, and no secret."""
+    """Returns a key of the named kind at once: an RSA key is always the same, and not secret."""
     if key_algorithm in CURVES:
         return generate(key_algorithm)
     return rsa_key(RSA_SIZES.get(key_algorithm, 2048))
 
 
 def private_key_pem(key: PrivateKey) -> bytes:
-    """The key as the client writes it: PKCS#1 `RSA PRIVATE KEY` or SEC1 `EC PRIVATE KEY`."""
+    """Encodes the key as the client does: PKCS#1 `RSA PRIVATE KEY` or SEC1 `EC PRIVATE KEY`."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
 def subject_public_key_info(key: PrivateKey) -> bytes:
-    """DER of the key's SubjectPublicKeyInfo."""
+    """Returns the DER of the key's SubjectPublicKeyInfo."""
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 class KeyPool:
-    """Keys made ahead, in the background, so that a fleet does not measure its own key generation.
+    """A pool of keys made in the background, so that measurements of a fleet exclude key generation.
 
-    RSA keys take 0.03 s (2048) to about 8 s (8192) of CPU each, so that only a few are made and given out in
-    turns; a key on a curve costs nothing and is always new. Generation releases the interpreter's lock.
+    RSA keys take 0.03 s (2048) to about 8 s (8192) of CPU each, so the pool makes only a few and reuses them. It
+    makes a new key on a curve each time, which is cheap. Key generation releases the interpreter's lock.
     """
 
     DISTINCT: Mapping[str, int] = {"RSAWithSize2048": 16, "RSAWithSize4096": 4, "RSAWithSize8192": 1}
@@ -135,12 +135,12 @@ class KeyPool:
         make: Callable[[str], PrivateKey] = generate,
         workers: int | None = None,
     ) -> None:
-        """Start making the keys that these requests will need, the slowest kinds first.
+        """Starts making the keys that these requests will need, the slowest kinds first.
 
         Args:
             key_algorithms: One name per request.
-            make: `generate`, or `known` where nobody minds which keys they are.
-            workers: Threads; by default as many as the machine has processors.
+            make: `generate`, or `known` if the keys need not be new.
+            workers: Number of threads; by default, the number of processors.
         """
         self._executor = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="keys")
         self._make = make
@@ -154,10 +154,10 @@ class KeyPool:
         self._ready[name] = [self._executor.submit(self._make, name) for _ in range(count)]
 
     def take(self, key_algorithm: str, timeout: float = 120.0) -> PrivateKey:
-        """A key of that kind; waits for it if it is still being made.
+        """Returns a key of that kind; waits until it is made.
 
         Raises:
-            TimeoutError: It was not ready in `timeout` seconds.
+            TimeoutError: The key was not ready after `timeout` seconds.
         """
         if key_algorithm in CURVES:
             return generate(key_algorithm)
@@ -169,7 +169,7 @@ class KeyPool:
         return ready[turn % len(ready)].result(timeout)
 
     def close(self) -> None:
-        """Give up the keys that were not begun; those in the making are waited for."""
+        """Cancels keys that are not started yet, and waits for the others."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Self:

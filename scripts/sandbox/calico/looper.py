@@ -1,4 +1,4 @@
-"""A pod that files its CSR and deletes it again, over and over, as fast as the API server lets it."""
+"""A pod that files and deletes its CSR in a loop, as fast as the API server allows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Looper:
     """Loops in a thread from `start` to `stop`.
 
     Args:
-        api: The API server as the pod sees it.
-        csr: The CSR that it files, always the same.
+        api: A client with the pod's token.
+        csr: The CSR that it files each time.
     """
 
     def __init__(self, api: Api, csr: Mapping[str, Any]) -> None:
@@ -35,19 +35,19 @@ class Looper:
         """For how long it has looped."""
 
     def start(self) -> Self:
-        """Start looping."""
+        """Starts the loop."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop looping; raises what ended it before."""
+        """Stops the loop; raises the error that ended it, if any."""
         self._stopped.set()
         self._thread.join()
         if self._error is not None:
             raise self._error
 
     def wait(self, turns: int, timeout: float) -> bool:
-        """Wait until it has filed so many CSRs; returns whether it has in time."""
+        """Waits until the loop has filed `count` CSRs; returns whether it did in time."""
         with self._turned:
             return self._turned.wait_for(lambda: len(self.uids) >= turns or self._error is not None, timeout)
 
@@ -68,7 +68,7 @@ class Looper:
                     self.uids.append(str(filed["metadata"]["uid"]))
                     self.seconds = time.monotonic() - began
                     self._turned.notify_all()
-        except Exception as error:  # noqa: BLE001 - raised where somebody waits for it
+        except Exception as error:  # noqa: BLE001 - `stop` and `wait` raise it
             with self._turned:
                 self._error = error
                 self._turned.notify_all()

@@ -1,4 +1,4 @@
-"""What became of the requests: one watch for a whole fleet, where every real client has one of its own."""
+"""Watches a whole fleet's CSRs with one watch; each real client would have its own."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 _FINAL = ("Denied", "Failed")
-_WATCH_SECONDS = 1  # how long `stop` may have to wait; the next watch goes on where this one ended
+_WATCH_SECONDS = 1  # the longest wait of `stop`; the next watch continues from the end of this one
 _PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """The last state of one CSR, by its uid.
+    """The last state of one CSR.
 
     Attributes:
         name: The CSR's name.
         uid: Its uid.
-        conditions: Types of its conditions, in their order: Approved, Denied, Failed or others.
-        reason: Reason of the condition that refused it; else of the last one.
+        conditions: Types of its conditions in order: Approved, Denied, Failed or others.
+        reason: Reason of the condition that refused it; otherwise of the last one.
         message: Message of that condition.
-        certificate: `status.certificate`, empty as long as there is none.
-        ended: When it was first seen issued or refused, in seconds of time.monotonic; None before.
-        deleted: Whether the object is gone.
+        certificate: `status.certificate`; empty if there is none.
+        ended: The time when the watch first showed it issued or refused, in seconds of time.monotonic; None before.
+        deleted: Whether the CSR is deleted.
     """
 
     name: str
@@ -46,30 +46,30 @@ class Observation:
 
     @property
     def issued(self) -> bool:
-        """Whether a Calico client would take it for a success."""
+        """Tells whether a Calico client would report success."""
         return bool(self.certificate) and "Approved" in self.conditions
 
     @property
     def refused(self) -> bool:
-        """Whether it was Denied or Failed."""
+        """Tells whether it is Denied or Failed."""
         return any(condition in _FINAL for condition in self.conditions)
 
     @property
     def state(self) -> str:
-        """As `kubectl get csr` prints it: Pending, or conditions and `Issued`."""
+        """Returns the state as `kubectl get csr` prints it: Pending, or conditions and `Issued`."""
         words = [*self.conditions, *(["Issued"] if self.certificate else [])]
         return ",".join(words) or "Pending"
 
 
 class Observer:
-    """Watches the CSRs of one signerName, or all, in a thread; lists them again whenever the watch fails."""
+    """Watches all CSRs, or those of one signerName, in a thread; lists them again if the watch fails."""
 
     def __init__(self, api: Api, signer_name: str | None = None) -> None:
-        """Nothing is read yet.
+        """Prepares an observer, without API calls.
 
         Args:
-            api: The API server as somebody sees it who may list and watch CSRs.
-            signer_name: Whose CSRs; None for everybody's.
+            api: A client that may list and watch CSRs.
+            signer_name: The signerName to watch; None for all.
         """
         self._api = api
         self._selector: dict[str, Any] = (
@@ -81,12 +81,12 @@ class Observer:
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
     def start(self) -> Self:
-        """Start watching."""
+        """Starts the watch."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop watching, and wait for the thread."""
+        """Stops the watch, and waits for the thread."""
         self._stopped.set()
         self._thread.join()
 
@@ -97,20 +97,20 @@ class Observer:
         self.stop()
 
     def observation(self, uid: str) -> Observation | None:
-        """The last state of a CSR; None if it was never seen."""
+        """Returns the last state of a CSR; None if the watch never showed it."""
         with self._changed:
             return self._seen.get(uid)
 
     def observations(self) -> dict[str, Observation]:
-        """All that was seen, by uid."""
+        """Returns the last states of all CSRs by uid."""
         with self._changed:
             return dict(self._seen)
 
     def wait(self, uids: Collection[str], timeout: float) -> bool:
-        """Wait until every one of these CSRs is issued or refused.
+        """Waits until every one of these CSRs is issued or refused.
 
         Returns:
-            Whether that came about within `timeout` seconds.
+            Whether they were within `timeout` seconds.
         """
         with self._changed:
             return self._changed.wait_for(lambda: all(map(self._has_ended, uids)), timeout)
@@ -124,10 +124,10 @@ class Observer:
             try:
                 self._follow()
             except (ApiError, HTTPError):
-                self._stopped.wait(_PAUSE_SECONDS)  # a control plane that restarts; the list catches up
+                self._stopped.wait(_PAUSE_SECONDS)  # the control plane restarts; the next list catches up
 
     def _follow(self) -> None:
-        """List, then watch from there, again and again, until a watch cannot go on."""
+        """Lists, then watches from there repeatedly, until a watch cannot continue."""
         listed = self._api.get(CSRS, **self._selector)
         for csr in listed["items"]:
             self._record(csr)
@@ -136,7 +136,7 @@ class Observer:
             version = self._watch(version)
 
     def _watch(self, version: str) -> str | None:
-        """Watch for a while; return the version to go on from, None if only a new list helps (410)."""
+        """Watches for a while; returns the version to continue from, or None if a new list is necessary (410)."""
         with self._api.watch(CSRS, resourceVersion=version, timeoutSeconds=_WATCH_SECONDS, **self._selector) as events:
             for event in events:
                 if event["type"] == "ERROR":

@@ -1,7 +1,6 @@
-"""CSRs that are made to stop a signer for all others: by their size, by bytes that JSON cannot carry, by their name.
+"""Hostile CSRs, made to stop the signer for other pods: by size, by bytes that JSON cannot carry, or by name.
 
-Each is filed by a Calico pod of its own, with that pod's token. `Dose.refusal` is what an API server says that refuses
-one, as the guards make it do.
+A separate Calico pod files each with its own token. `Dose.refusal` has the API server's error if the guards refuse it.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
     from sandbox.calico.world import World
 
 BESIDE: Final = 24
-"""Pods whose CSRs have a name that is poison, one filed before each of as many honest pods."""
+"""Number of pods with hostile CSR names; each files its CSR before one honest pod."""
 NAMES: Final = tuple(
     f"user not permitted to {verb} requests {number}" for number in range(BESIDE // 2) for verb in ("approve", "sign")
 )
-"""What kube-apiserver says of a client without rights; any path segment is a legal name of a CSR."""
+"""These names repeat kube-apiserver's error for a client without rights; any path segment is a legal CSR name."""
 BROKEN: Final = b"\xff"
-"""No UTF-8, whatever comes next."""
+"""Bytes that are never valid UTF-8."""
 DEPTHS: Final = (900, managed_fields.DEEPEST - 1)
-"""Just less deep than Python reads JSON, and as deep as the API server takes."""
-_SIZE: Final = 1_540_000  # etcd takes 1.5 MiB in one request
+"""Just below the depth that Python's JSON parser accepts, and the API server's own limit."""
+_SIZE: Final = 1_540_000  # etcd accepts 1.5 MiB per request
 _COMMA: Final = len(',"f:1000":')
 _POLICY: Final = "poison"
 _API: Final = "/apis/admissionregistration.k8s.io/v1"
@@ -40,11 +39,11 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of poison.
+    """One kind of hostile CSR.
 
     Attributes:
-        name: What is wrong.
-        file: Files a pod's CSR with it.
+        name: The fault.
+        file: Files a pod's CSR with the fault.
     """
 
     name: str
@@ -53,13 +52,13 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dose:
-    """One CSR that was filed, or refused.
+    """One hostile CSR that the API server stored or refused.
 
     Attributes:
-        kind: Name of its kind.
-        name: The CSR's name, or the pod's own CSR's where the API server refused it.
-        uid: Its uid, empty where the API server refused it.
-        refusal: What the API server said then.
+        kind: The name of its kind.
+        name: The CSR's name; if the API server refused it, the name of the pod's own CSR.
+        uid: Its uid; empty if the API server refused it.
+        refusal: The API server's error in that case.
     """
 
     kind: str
@@ -86,7 +85,7 @@ def _generated(api: Api, csr: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _nested(levels: int) -> Kind:
-    """Chains of objects side by side, as many as etcd stores: no other text of a size is more objects."""
+    """Returns a CSR full of nested objects, up to etcd's size limit."""
 
     def file(api: Api, csr: Mapping[str, Any]) -> Mapping[str, Any]:
         chain = '{"f:a":' * levels + "{}" + "}" * levels
@@ -106,18 +105,18 @@ KINDS: Final = (
 
 
 class Poison:
-    """The pods that file it, and what they have filed.
+    """The pods that file hostile CSRs, and the filed CSRs.
 
     Attributes:
-        doses: In the order in which they were filed.
+        doses: The CSRs in filing order.
     """
 
     def __init__(self, world: World, pods: Callable[[int], Fleet]) -> None:
-        """Nothing is filed yet.
+        """Prepares the pods, without filing a CSR.
 
         Args:
-            world: Where: on a real API server, as the double takes neither protobuf nor managedFields.
-            pods: Makes as many pods as are asked for.
+            world: The cluster. It has a real API server: the double reads neither protobuf nor managedFields.
+            pods: Makes the given number of pods.
         """
         self.doses: list[Dose] = []
         self._world = world
@@ -125,17 +124,17 @@ class Poison:
 
     @property
     def uids(self) -> set[str]:
-        """Of the CSRs that the API server took."""
+        """Returns the uids of the CSRs that the API server stored."""
         return {dose.uid for dose in self.doses if dose.uid}
 
     def file(self, count: int | None = None) -> None:
-        """File so many more of the kinds, or all that are left, one after the other."""
+        """Files the next `count` kinds, or all remaining kinds, one after the other."""
         start = len(self.doses)
         for number in range(start, len(KINDS) if count is None else min(start + count, len(KINDS))):
             self.doses.append(_file(self._world, self._pods, number, KINDS[number]))
 
     def file_beside(self, honest: Fleet) -> None:
-        """File one more before each of the honest pods' requests, all one after the other."""
+        """Files one before each honest pod's request, one after the other."""
         for number in range(len(honest.members)):
             self.file(1)
             honest.submit_one(number)
@@ -152,16 +151,16 @@ def _file(world: World, pods: Fleet, number: int, kind: Kind) -> Dose:
 
 
 def refuse_decisions(world: World, name: str) -> None:
-    """Put an admission policy in by which nobody decides CSRs of these names; return when it is in force.
+    """Creates an admission policy that refuses every decision on CSRs of these names; returns when it is enforced.
 
-    Any cluster may have policies of others: this one stands for those that refuse a CSR for what is in it.
+    It stands for policies of other operators that refuse a CSR because of its content.
 
     Args:
-        world: Where.
-        name: Of a CSR that was filed, one of `NAMES`.
+        world: The cluster.
+        name: The name of a filed CSR, one of `NAMES`.
 
     Raises:
-        TimeoutError: The API server does not act on it.
+        TimeoutError: The API server does not enforce it.
     """
     rule = {
         "apiGroups": ["certificates.k8s.io"],

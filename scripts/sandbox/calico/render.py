@@ -1,4 +1,4 @@
-"""What the tigera operator and kubelet bring about: nodes, pods, and the init container's variables."""
+"""The objects of the tigera operator and kubelet: nodes, pods, and the init container's variables."""
 
 import base64
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from typing import Any
 from sandbox.calico.components import Component
 
 OURS = {"app.kubernetes.io/managed-by": "kms-csr-signer-sandbox"}
-"""Label on everything that the sandbox puts into a cluster."""
+"""The label of all objects that the sandbox creates."""
 
-# Keeps the scheduler of a real cluster away from nodes that exist in name only.
+# Prevents a real cluster's scheduler from using these nodes, which have no machine.
 _TAINT = {"key": "kms-csr-signer.example.com/sandbox", "value": "true", "effect": "NoSchedule"}
 _DOWNWARD = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateManagement:
-    """`Installation.spec.certificateManagement`: one for a cluster; the sandbox may mix several.
+    """`Installation.spec.certificateManagement`: a cluster has one; the sandbox may mix several.
 
     Attributes:
-        signer_name: Whom Calico's pods ask.
-        authority_pem: caCert: what they trust.
+        signer_name: The signerName of the pods' CSRs.
+        authority_pem: caCert, the CAs that the pods trust.
         key_algorithm: keyAlgorithm; empty for the default.
         signature_algorithm: signatureAlgorithm; empty for the default.
     """
@@ -34,7 +34,7 @@ class CertificateManagement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """A node to be: its name and internal addresses."""
+    """A planned node: its name and internal addresses."""
 
     name: str
     addresses: tuple[str, ...]
@@ -42,16 +42,16 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodPlan:
-    """A pod to be.
+    """A planned pod.
 
     Attributes:
         name: Its name.
         namespace: Its namespace.
-        service_account: As whom it runs.
-        node: Where it runs.
-        addresses: Its addresses, the primary one first; empty where kubelet has not reported any yet.
-        host_network: Whether these are its node's.
-        init_container: Name and variables of the container that asks for a certificate, if it has one.
+        service_account: Its service account.
+        node: Its node.
+        addresses: Its addresses, the primary one first; empty if kubelet has not reported them yet.
+        host_network: Whether it uses the host network.
+        init_container: Name and variables of the container that requests a certificate, if it has one.
     """
 
     name: str
@@ -64,7 +64,7 @@ class PodPlan:
 
 
 def variables(component: Component, management: CertificateManagement) -> dict[str, str]:
-    """What the operator sets literally (pkg/tls/certificatemanagement/csr.go); kubelet adds `resolved`."""
+    """Returns the variables that the operator sets literally (pkg/tls/certificatemanagement/csr.go)."""
     named = {"SECRET_NAME": component.secret} if component.secret_in_name else {}
     return named | {
         "CERTIFICATE_PATH": "/certs-share/",
@@ -82,7 +82,7 @@ def variables(component: Component, management: CertificateManagement) -> dict[s
 
 
 def resolved(literal: Mapping[str, str], *, name: str, namespace: str, address: str) -> dict[str, str]:
-    """The container's variables as its program sees them, once kubelet knows the pod."""
+    """Returns the container's variables, including those that kubelet resolves from the pod."""
     return {**literal, "POD_IP": address, "POD_NAME": name, "POD_NAMESPACE": namespace}
 
 
@@ -94,14 +94,14 @@ def component_pod(
     node: NodePlan,
     addresses: tuple[str, ...],
 ) -> PodPlan:
-    """A pod of a component.
+    """Plans a pod of a component.
 
     Args:
-        component: What it is part of.
-        management: Whom it asks for its certificate.
+        component: The component.
+        management: The settings of its certificate.
         name: Its name.
-        node: Where it runs.
-        addresses: Its own addresses; not used where the component is on the host's network.
+        node: Its node.
+        addresses: Its own addresses; unused if the component is on the host network.
     """
     return PodPlan(
         name=name,
@@ -115,7 +115,7 @@ def component_pod(
 
 
 def node_object(plan: NodePlan) -> dict[str, Any]:
-    """A node as its kubelet would register it, closed to the scheduler."""
+    """Returns a node as its kubelet would register it, but unschedulable."""
     addresses = [{"type": "InternalIP", "address": address} for address in plan.addresses]
     return {
         "apiVersion": "v1",
@@ -127,9 +127,9 @@ def node_object(plan: NodePlan) -> dict[str, Any]:
 
 
 def pod_object(plan: PodPlan) -> dict[str, Any]:
-    """A pod as its DaemonSet or Deployment would make it.
+    """Returns a pod as its DaemonSet or Deployment would make it.
 
-    It has no owner: the garbage collector of a real cluster deletes pods whose owner does not exist.
+    It has no owner, because a real cluster's garbage collector deletes pods with a missing owner.
     """
     return {
         "apiVersion": "v1",
@@ -152,7 +152,7 @@ def pod_object(plan: PodPlan) -> dict[str, Any]:
 
 
 def pod_status(plan: PodPlan, node: NodePlan) -> dict[str, Any]:
-    """The status that kubelet reports while the init container runs."""
+    """Returns the status that kubelet reports while the init container runs."""
     status: dict[str, Any] = {
         "phase": "Pending",
         "hostIP": node.addresses[0],

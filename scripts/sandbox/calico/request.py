@@ -1,7 +1,6 @@
 """The PKCS#10 CertificationRequest (RFC 2986) of Calico's client: key-cert-provisioner/pkg/tls/tls.go.
 
-Every part is a field with the client's value as its default, so that an attacker is the same request with
-one thing wrong.
+Every part is a field with the client's value as its default, so that an attack changes only one part.
 """
 
 import base64
@@ -12,8 +11,7 @@ from dataclasses import dataclass
 from sandbox.calico import der
 from sandbox.calico.keys import PrivateKey, SignatureAlgorithm, signature_algorithm, subject_public_key_info
 
-# In the order in which Go's pkix.Name.ToRDNSequence writes them, which is not the order that its documentation
-# lists. They are constants of the client and say nothing about anyone.
+# The order of Go's pkix.Name.ToRDNSequence, which differs from its documentation. The client has these constants.
 SUBJECT: tuple[tuple[str, str], ...] = (
     ("2.5.4.6", "US"),
     ("2.5.4.8", "California"),
@@ -30,30 +28,30 @@ SERVER_AUTH, CLIENT_AUTH = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
 DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_AGREEMENT, KEY_CERT_SIGN = 0, 2, 4, 5  # RFC 5280 §4.2.1.3
 
 Signature = Callable[[bytes], bytes]
-"""Signs CertificationRequestInfo; what a hostile request replaces."""
+"""Signs a CertificationRequestInfo; hostile requests replace it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a CertificationRequest asks for: the client's template, and anything in place of a part of it.
+    """The content of a CertificationRequest: the client's template, with optional replacements of its parts.
 
     Attributes:
         common_name: The last attribute of the subject; None for none.
         dns_names: Names for the SAN, in order.
-        address: The one address for the SAN; None for none. Text that is no address gives an empty one, as in
-            the client (net.ParseIP is not checked).
+        address: The only address for the SAN; None for none. As in the client, which does not check net.ParseIP, text
+            that is no address gives an empty address.
         email_address: Another attribute of the subject, after the common name.
         subject: The attributes before the common name.
         rdns: Further RDNs at the end of the subject, encoded.
         other_names: Further GeneralNames for the SAN, encoded.
-        authority: Whether basic constraints say CA:TRUE; None for no basic constraints.
+        authority: CA:TRUE or CA:FALSE of the basic constraints; None for no basic constraints.
         key_usage: Bits of the key usage; None for no key usage.
         extended_key_usage: Its object identifiers; None for no extended key usage.
         other_extensions: Extensions after the client's four, encoded.
         extensions: All extensions, encoded, in place of the client's.
         other_attributes: Attributes beside the extensionRequest, encoded.
         attributes: All attributes, encoded, in place of the client's.
-        version: Of the CertificationRequestInfo.
+        version: Version of the CertificationRequestInfo.
     """
 
     common_name: str | None
@@ -74,11 +72,11 @@ class Content:
 
 
 def certification_request(content: Content, key: PrivateKey, algorithm: str = "") -> bytes:
-    """DER of a CertificationRequest, signed by the key that it is for.
+    """Returns the DER of a CertificationRequest, signed by its own key.
 
     Args:
-        content: What it asks for.
-        key: RSA or on a curve.
+        content: Its content.
+        key: An RSA or EC key.
         algorithm: Name of a signature algorithm; empty for the client's default.
 
     Raises:
@@ -94,7 +92,7 @@ def certification_request(content: Content, key: PrivateKey, algorithm: str = ""
 
 
 def assemble(content: Content, public_key_info: bytes, algorithm_identifier: bytes, signature: Signature) -> bytes:
-    """DER of a CertificationRequest with any key and any signature."""
+    """Returns the DER of a CertificationRequest with any key and any signature."""
     information = der.sequence(
         der.integer(content.version),
         _subject(content),
@@ -105,24 +103,24 @@ def assemble(content: Content, public_key_info: bytes, algorithm_identifier: byt
 
 
 def pem(encoded: bytes, label: str = "CERTIFICATE REQUEST") -> bytes:
-    """One PEM block with lines of 64 characters, as Go's encoding/pem writes it."""
+    """Encodes one PEM block with lines of 64 characters, as Go's encoding/pem does."""
     body = base64.b64encode(encoded).decode()
     lines = "\n".join(body[start : start + 64] for start in range(0, len(body), 64))
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode()
 
 
 def extension_request(*extensions: bytes) -> bytes:
-    """The attribute that carries requested extensions (RFC 2985 §5.4.2)."""
+    """Encodes the attribute for requested extensions (RFC 2985 §5.4.2)."""
     return attribute(EXTENSION_REQUEST, der.sequence(*extensions))
 
 
 def attribute(identifier: str, *values: bytes) -> bytes:
-    """One attribute of a CertificationRequestInfo (RFC 2986 §4.1)."""
+    """Encodes one attribute of a CertificationRequestInfo (RFC 2986 §4.1)."""
     return der.sequence(der.object_identifier(identifier), der.set_of(*values))
 
 
 def extension(identifier: str, value: bytes, *, critical: bool = False) -> bytes:
-    """One Extension (RFC 5280 §4.1); the DEFAULT of critical is left out, as DER wants it."""
+    """Encodes an Extension (RFC 5280 §4.1); as DER requires, it leaves out the DEFAULT of critical."""
     return der.sequence(
         der.object_identifier(identifier),
         *([der.TRUE] if critical else []),
@@ -131,27 +129,27 @@ def extension(identifier: str, value: bytes, *, critical: bool = False) -> bytes
 
 
 def basic_constraints(*content: bytes) -> bytes:
-    """Critical basicConstraints of encoded content: an empty SEQUENCE says CA:FALSE."""
+    """Encodes critical basicConstraints from encoded content: an empty SEQUENCE means CA:FALSE."""
     return extension(BASIC_CONSTRAINTS, der.sequence(*content), critical=True)
 
 
 def alternative_names(*names: bytes) -> bytes:
-    """A subjectAltName of encoded GeneralNames."""
+    """Encodes a subjectAltName from encoded GeneralNames."""
     return extension(SUBJECT_ALTERNATIVE_NAME, der.sequence(*names))
 
 
 def extended_key_usages(*purposes: str) -> bytes:
-    """An extKeyUsage of object identifiers."""
+    """Encodes an extKeyUsage from object identifiers."""
     return extension(EXTENDED_KEY_USAGE, der.sequence(*map(der.object_identifier, purposes)))
 
 
 def dns_name(name: bytes) -> bytes:
-    """A dNSName of any bytes."""
+    """Encodes a dNSName from any bytes."""
     return der.implicit(2, name)
 
 
 def ip_address(address: str) -> bytes:
-    """An iPAddress, empty for text that is no address."""
+    """Encodes an iPAddress; it is empty if the text is no address."""
     try:
         return der.implicit(7, ipaddress.ip_address(address).packed)
     except ValueError:
@@ -159,7 +157,7 @@ def ip_address(address: str) -> bytes:
 
 
 def name_attribute(kind: str, value: bytes) -> bytes:
-    """One RDN of one attribute whose value is encoded already."""
+    """Encodes an RDN of one attribute from its encoded value."""
     return der.set_of(der.sequence(der.object_identifier(kind), value))
 
 

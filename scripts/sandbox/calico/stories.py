@@ -1,6 +1,6 @@
-"""What a pod that was taken over could ask for: each story is the client's request with one thing wrong.
+"""Attacks by a compromised pod: each story is the client's request with one fault.
 
-Only what an API server lets through is here: it parses every CertificationRequest and checks its signature.
+The API server accepts all of them: it parses every CertificationRequest and checks its signature.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _TENANT = "tenant-a"
 _CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105  # an object identifier (RFC 2985 §5.4.1)
 _NETSCAPE_COMMENT = "2.16.840.1.113730.1.13"
 _URI, _ORGANIZATION = 6, "2.5.4.10"
-_INTERNET = "203.0.113.7"  # of a network for documentation (RFC 5737)
+_INTERNET = "203.0.113.7"  # an address for documentation (RFC 5737)
 
-# Long enough to come after the client's own list, which is the one that many parsers stop at.
+# In DER's order, this comes after the client's own attribute, where many parsers stop.
 _COMMENT = request.extension(_NETSCAPE_COMMENT, der.ia5_text("nothing to see here " * 8))
 _HIDDEN_AUTHORITY = request.extension_request(request.basic_constraints(der.TRUE), _COMMENT)
 _PASSWORD = request.attribute(_CHALLENGE_PASSWORD, der.text("open sesame"))
@@ -29,13 +29,13 @@ class Story:
 
     Attributes:
         name: A word or two.
-        description: Who does what, in one line.
-        wrong: What is wrong with it.
-        twist: Makes the attack of the client's own request.
-        expected_codes: Codes that a right refusal contains.
-        workload: The component whose request is asked for.
+        description: The attack in one line.
+        wrong: The fault in the request.
+        twist: Turns the client's request into the attack.
+        expected_codes: Violation codes of a correct refusal.
+        workload: The component whose request the attack changes.
         runs_as: Namespace and service account of the attacking pod; None for the component's own.
-        token: Bound to the attacking `pod`, `unbound`, or of a pod that was `replaced` by one of its name.
+        token: Bound to the attacking `pod`, `unbound`, or bound to a pod that another pod of the same name `replaced`.
     """
 
     name: str
@@ -58,37 +58,37 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="foreign DNS name",
-        description="a Typha pod asks for the API server's name beside its own",
-        wrong="a DNS name that is no name of Typha",
+        description="a Typha pod requests the API server's name in addition to its own",
+        wrong="a DNS name that Typha does not have",
         twist=twists.more_dns_names("kubernetes.default.svc"),
         workload="calico-typha",
         expected_codes=("san.dns.not_allowed",),
     ),
     Story(
         name="foreign address",
-        description="a calico-node pod asks for an address on the internet",
+        description="a calico-node pod requests an address on the internet",
         wrong="an IP address outside the cluster's networks",
         twist=twists.ask(address=_INTERNET),
         expected_codes=("san.ip.not_allowed",),
     ),
     Story(
         name="wrong service account",
-        description="a calico-kube-controllers pod asks for what a calico-node pod asks for",
-        wrong="the requester's service account has no certificate coming",
+        description="a calico-kube-controllers pod files the request of a calico-node pod",
+        wrong="the profile does not name the requester's service account",
         twist=twists.nothing,
         runs_as=(CALICO_SYSTEM, "calico-kube-controllers"),
         expected_codes=("requester.service_account",),
     ),
     Story(
         name="wrong component",
-        description="a calico-node pod asks to be Typha, so as to read and feed every other node",
+        description="a calico-node pod requests Typha's names, to read from and write to every other node",
         wrong="common name and DNS names are Typha's",
         twist=twists.ask(common_name="typha-server", dns_names=("typha-server",)),
         expected_codes=("subject.common_name", "san.dns.not_allowed"),
     ),
     Story(
         name="wrong namespace",
-        description="a pod in a tenant's namespace runs as an account that is called calico-node as well",
+        description="a pod in a tenant's namespace runs as another account with the name calico-node",
         wrong="the requester's namespace is not Calico's",
         twist=twists.nothing,
         runs_as=(_TENANT, "calico-node"),
@@ -96,30 +96,30 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="unbound token",
-        description="somebody uses a token of calico-node's account that belongs to no pod",
-        wrong="nothing says which pod asks",
+        description="an attacker uses a token of calico-node's account that is bound to no pod",
+        wrong="the token is not bound to a pod",
         twist=twists.nothing,
         token="unbound",  # noqa: S106  # a kind of token
         expected_codes=("requester.unbound",),
     ),
     Story(
         name="another pod's uid",
-        description="somebody uses the token of a deleted pod whose name a new pod has taken",
-        wrong="the uid in the token is not the living pod's",
+        description="an attacker uses the token of a deleted pod after a new pod has taken its name",
+        wrong="the token has another uid than the live pod",
         twist=twists.nothing,
         token="replaced",  # noqa: S106  # a kind of token
         expected_codes=("pod.gone",),
     ),
     Story(
         name="weak key",
-        description="a calico-node pod asks for a certificate for an RSA key of 1024 bits",
+        description="a calico-node pod requests a certificate for an RSA key of 1024 bits",
         wrong="the key is too small",
         twist=twists.change(encode=twists.encode_weak),
         expected_codes=("public_key.size",),
     ),
     Story(
         name="other kind of key",
-        description="a calico-node pod asks for a certificate for an Ed25519 key",
+        description="a calico-node pod requests a certificate for an Ed25519 key",
         wrong="neither RSA nor ECDSA: Calico's client cannot make such a key",
         twist=twists.change(encode=twists.encode_ed25519),
         expected_codes=("public_key.type",),
@@ -133,14 +133,14 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="CA:TRUE",
-        description="a calico-node pod asks to become a certificate authority",
+        description="a calico-node pod requests a CA certificate",
         wrong="basic constraints CA:TRUE",
         twist=twists.ask(authority=True),
         expected_codes=("basic_constraints.ca",),
     ),
     Story(
         name="certificate signing",
-        description="a calico-node pod asks for the right to sign certificates",
+        description="a calico-node pod requests the right to sign certificates",
         wrong="usage 'cert sign', in spec.usages and in the requested key usage",
         twist=twists.sign_certificates,
         expected_codes=("usages.not_allowed", "key_usage.not_allowed"),
@@ -148,7 +148,7 @@ STORIES: tuple[Story, ...] = (
     Story(
         name="hidden extension",
         description="a calico-node pod hides CA:TRUE in a second list of requested extensions",
-        wrong="two extensionRequest attributes, of which many parsers see one",
+        wrong="two extensionRequest attributes; many parsers see only one",
         twist=twists.ask(authority=None, other_attributes=(_HIDDEN_AUTHORITY,)),
         expected_codes=("request.attribute",),
     ),
@@ -168,7 +168,7 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="wildcard",
-        description="Calico's API server pod asks for all names of its namespace",
+        description="Calico's API server pod requests all names of its namespace",
         wrong="a wildcard DNS name",
         twist=twists.more_dns_names("*.calico-system.svc"),
         workload="calico-apiserver",
@@ -176,14 +176,14 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         name="system name",
-        description="a calico-node pod asks to be a member of Kubernetes' administrators",
+        description="a calico-node pod requests the group of Kubernetes' administrators",
         wrong="common name system:admin, organization system:masters",
         twist=twists.ask(common_name="system:admin", subject=_MASTERS),
         expected_codes=("name.reserved", "subject.common_name"),
     ),
     Story(
         name="URI name",
-        description="a calico-node pod asks for a SPIFFE identity",
+        description="a calico-node pod requests a SPIFFE identity",
         wrong="a URI among the names",
         twist=twists.ask(other_names=(_SPIFFE,)),
         expected_codes=("san.type",),

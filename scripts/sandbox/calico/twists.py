@@ -1,4 +1,4 @@
-"""How a client's own request is twisted into an attack: one thing is changed, everything else stays right."""
+"""Twists turn a client's request into an attack by changing one part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,21 +18,21 @@ _ED25519 = "1.3.101.112"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Victim:
-    """Another pod, by the name of its CSR."""
+    """The attacked pod."""
 
     request_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A request in the making.
+    """A request before its encoding.
 
     Attributes:
         request_name: The CSR's name.
-        content: What the CertificationRequest asks for.
+        content: The content of the CertificationRequest.
         usages: `spec.usages`.
-        encode: Makes the CertificationRequest, with a key that fits.
-        wrap: Makes `spec.request` of it.
+        encode: Encodes the CertificationRequest with a matching key.
+        wrap: Turns it into `spec.request`.
     """
 
     request_name: str
@@ -46,22 +46,22 @@ Twist = Callable[[Draft, Victim], Draft]
 
 
 def elliptic(content: Content) -> bytes:
-    """Encode with a new key on P-256: what all stories do that are not about the key."""
+    """Encodes with a new P-256 key; all stories use it, except those about keys."""
     return request.certification_request(content, generate("ECDSAWithCurve256"), "ECDSAWithSHA256")
 
 
 def nothing(draft: Draft, _: Victim) -> Draft:
-    """The client's own request; the wrong is in who files it."""
+    """Keeps the client's request: the fault is in the requester."""
     return draft
 
 
 def change(**changes: object) -> Twist:
-    """Other fields of the draft."""
+    """Changes fields of the draft."""
     return lambda draft, _: replace(draft, **changes)  # type: ignore[arg-type]  # names and types are Draft's
 
 
 def ask(**changes: object) -> Twist:
-    """Other fields of the content."""
+    """Changes fields of the content."""
     return lambda draft, _: replace(
         draft,
         content=replace(draft.content, **changes),  # type: ignore[arg-type]  # names and types are Content's
@@ -69,28 +69,28 @@ def ask(**changes: object) -> Twist:
 
 
 def steal_name(draft: Draft, victim: Victim) -> Draft:
-    """The victim's CSR name."""
+    """Uses the victim's CSR name."""
     return replace(draft, request_name=victim.request_name)
 
 
 def more_dns_names(*names: str) -> Twist:
-    """More DNS names after the component's."""
+    """Adds DNS names after the component's."""
     return lambda draft, _: replace(draft, content=replace(draft.content, dns_names=(*draft.content.dns_names, *names)))
 
 
 def sign_certificates(draft: Draft, _: Victim) -> Draft:
-    """The right to sign certificates, in both places that can ask for it."""
+    """Requests the right to sign certificates, in key usage and in `spec.usages`."""
     key_usage = (request.DIGITAL_SIGNATURE, request.KEY_ENCIPHERMENT, request.KEY_CERT_SIGN)
     return replace(draft, usages=(*USAGES, "cert sign"), content=replace(draft.content, key_usage=key_usage))
 
 
 def encode_weak(content: Content) -> bytes:
-    """Encode with an RSA key of 1024 bits."""
+    """Encodes with an RSA key of 1024 bits."""
     return request.certification_request(content, rsa.generate_private_key(65537, 1024))  # noqa: S505  # the attack
 
 
 def encode_sha1(content: Content) -> bytes:
-    """Encode with an RSA key, signed with SHA-1."""
+    """Encodes with an RSA key, signed with SHA-1."""
     key = rsa.generate_private_key(65537, 2048)
     return request.assemble(
         content,
@@ -101,7 +101,7 @@ def encode_sha1(content: Content) -> bytes:
 
 
 def encode_ed25519(content: Content) -> bytes:
-    """Encode with an Ed25519 key."""
+    """Encodes with an Ed25519 key."""
     key = ed25519.Ed25519PrivateKey.generate()
     return request.assemble(
         content,
@@ -112,5 +112,5 @@ def encode_ed25519(content: Content) -> bytes:
 
 
 def wrap_in_text(encoded: bytes) -> bytes:
-    """Text before and after the PEM block."""
+    """Adds text before and after the PEM block."""
     return b"please sign this:\n" + request.pem(encoded) + b"thank you\n"

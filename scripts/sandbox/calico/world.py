@@ -1,7 +1,7 @@
-"""A cluster as the tigera operator leaves it, without operator, scheduler or kubelet: API objects alone.
+"""The tigera operator's API objects in a cluster, without operator, scheduler or kubelet.
 
-It works on the embedded double and on a real kube-apiserver alike. Everything it makes is labelled, making it
-twice changes nothing, and `remove` takes away exactly what was made.
+It works on the embedded double and on a real kube-apiserver. It labels all objects. Creating an object twice changes
+nothing, and `remove` deletes exactly the created objects.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod that exists in the API server; nothing runs it."""
+    """A pod in the API server; no kubelet runs it."""
 
     name: str
     namespace: str
@@ -44,18 +44,18 @@ class World:
     """Makes namespaces, accounts, nodes and pods, and remembers them."""
 
     def __init__(self, api: Api, *, workers: int = 16) -> None:
-        """Nothing is made yet.
+        """Prepares a world, without API calls.
 
         Args:
-            api: The API server as an administrator sees it.
-            workers: How many requests may be under way at once.
+            api: An administrator's client.
+            workers: Maximum number of concurrent requests.
         """
         self.api = api
         self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="world")
         self._made: list[str] = []
 
     def create(self, components: Iterable[Component]) -> None:
-        """Make what is there before any pod: namespaces, service accounts, the right to file CSRs."""
+        """Creates namespaces, service accounts, and the right to file CSRs, before any pod."""
         rows = tuple(components)
         self.add_role()
         for namespace in dict.fromkeys(row.namespace for row in rows):
@@ -64,7 +64,7 @@ class World:
             self.add_service_account(row.namespace, row.service_account)
 
     def add_role(self) -> None:
-        """The ClusterRole of Calico's client; an API server without RBAC (the double) does not get it."""
+        """Creates the ClusterRole of Calico's client, unless the API server has no RBAC (the double)."""
         rule = {
             "apiGroups": ["certificates.k8s.io"],
             "resources": ["certificatesigningrequests"],
@@ -73,16 +73,16 @@ class World:
         self.ensure(f"{_RBAC}/clusterroles", "ClusterRole", {"rules": [rule]}, CREATOR_ROLE, optional=True)
 
     def add_namespace(self, name: str) -> None:
-        """A namespace with its `default` account, which only a running controller manager would make."""
+        """Creates a namespace with its `default` account, which otherwise only a controller manager would create."""
         self.ensure(NAMESPACES, "Namespace", {}, name)
         self.add_account(name, "default")
 
     def add_account(self, namespace: str, name: str) -> None:
-        """A service account without any rights."""
+        """Creates a service account without rights."""
         self.ensure(f"{NAMESPACES}/{namespace}/serviceaccounts", "ServiceAccount", {}, name)
 
     def add_service_account(self, namespace: str, name: str, *, binding: str | None = None) -> None:
-        """An account that may file CSRs, as the operator binds each of Calico's.
+        """Creates a service account that may file CSRs, with the operator's binding.
 
         Args:
             namespace: Its namespace.
@@ -103,21 +103,21 @@ class World:
         )
 
     def add_nodes(self, plans: Sequence[NodePlan]) -> None:
-        """Nodes with their addresses."""
+        """Creates nodes with their addresses."""
         self.each(lambda plan: self.ensure(NODES, "Node", node_object(plan), plan.name), plans)
 
     def add_pods(self, plans: Sequence[PodPlan], nodes: Sequence[NodePlan]) -> list[Pod]:
-        """Pods bound to nodes, with the status that kubelet reports while init containers run.
+        """Creates pods on nodes, with the status that kubelet reports while init containers run.
 
         Args:
             plans: One per pod.
-            nodes: At least those that the plans name; made by `add_nodes`.
+            nodes: At least the nodes of the plans, from `add_nodes`.
         """
         by_name = {node.name: node for node in nodes}
         return self.each(lambda plan: self._add_pod(plan, by_name[plan.node]), plans)
 
     def delete_pod(self, pod: Pod) -> None:
-        """Delete a pod at once, as `--force` does; no harm if it is gone."""
+        """Deletes a pod at once, as `--force` does; ignores a missing pod."""
         self._delete(f"{NAMESPACES}/{pod.namespace}/pods/{pod.name}")
 
     def token(
@@ -129,14 +129,14 @@ class World:
         audiences: Sequence[str] = (),
         seconds: int = TOKEN_SECONDS,
     ) -> str:
-        """A token from TokenRequest, as kubelet gets it for a pod.
+        """Returns a token from TokenRequest, as kubelet gets it for a pod.
 
         Args:
             namespace: The account's namespace.
             service_account: The account.
-            pod: The pod that it is bound to; None for one that is bound to nothing.
-            audiences: Whom it is for; by default the API server itself.
-            seconds: How long it lives.
+            pod: The pod to bind it to; None for an unbound token.
+            audiences: Its audiences; by default, the API server.
+            seconds: Its lifetime.
         """
         spec: dict[str, Any] = {"audiences": list(audiences), "expirationSeconds": seconds}
         if pod is not None:
@@ -146,22 +146,22 @@ class World:
         return str(self.api.post(path, body)["status"]["token"])
 
     def pod_tokens(self, pods: Sequence[Pod]) -> list[str]:
-        """A bound token for each pod."""
+        """Returns a bound token for each pod."""
         return self.each(lambda pod: self.token(pod.namespace, pod.service_account, pod), pods)
 
     def each(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
-        """Apply a function to all items, several at once; the first failure is raised."""
+        """Applies a function to all items concurrently; raises the first failure."""
         return list(self._executor.map(function, items))
 
     def remember(self, path: str) -> None:
-        """Have `remove` delete this object too."""
+        """Registers an object for `remove`."""
         self._made.append(path)
 
     def remove(self, *, namespaces: bool = True) -> None:
-        """Delete all that was made, the last first; what is gone already is fine.
+        """Deletes all created objects in reverse order; ignores missing objects.
 
         Args:
-            namespaces: False leaves these alone: no API server lets one come back before it is quite gone.
+            namespaces: False keeps namespaces, because their deletion takes long, and blocks new ones of the same name.
         """
         made, self._made = self._made, []
         self.each(self._delete, [path for path in made if "/pods/" in path])
@@ -173,7 +173,7 @@ class World:
                 self._finalize(path)
 
     def close(self) -> None:
-        """End the threads; objects stay."""
+        """Stops the threads; objects stay."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Self:
@@ -198,14 +198,14 @@ class World:
     def ensure(
         self, collection: str, kind: str, body: Mapping[str, Any], name: str, *, optional: bool = False
     ) -> dict[str, Any]:
-        """Create an object, or find the one that has its name; what is ours is removed by `remove` in both cases.
+        """Creates an object, or finds an existing one of that name; `remove` deletes it if it has our label.
 
         Args:
             collection: Its path.
             kind: Its kind.
             body: The object; labels are added.
             name: Its name.
-            optional: An API server that has no such collection (the double has no RBAC) is fine: the answer is empty.
+            optional: Whether the API server may lack the collection (the double has no RBAC); the answer is then empty.
         """
         version = "/".join(collection.split("/")[2:4]) if collection.startswith("/apis/") else "v1"
         given = body.get("metadata", {})
@@ -224,9 +224,9 @@ class World:
         return found
 
     def _finalize(self, namespace: str) -> None:
-        """Let a deleted namespace go where no controller manager runs, who alone would do so.
+        """Finalizes a deleted namespace if no controller manager runs, which would otherwise do so.
 
-        The controller manager is known by the ConfigMap that it puts into every namespace.
+        The ConfigMap in every namespace shows whether a controller manager runs.
         """
         with _tolerating(_NOT_FOUND):
             self.api.get(f"{NAMESPACES}/default/configmaps/kube-root-ca.crt")

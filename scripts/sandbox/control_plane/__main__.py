@@ -1,4 +1,4 @@
-"""The real control plane's command line: `start` serves until interrupted, `build` gets the programs."""
+"""The real control plane's command line: `start` serves until interrupted, `build` finds or builds the programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status."""
+    """Runs one command and returns the exit status."""
     options = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -49,7 +49,7 @@ def _serve(directory: Path, version: str | None) -> int:
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
-    """Unwind the stack, so that what was started is stopped; being asked to end is no failure."""
+    """Unwinds the stack, so that all programs are stopped; a termination signal is no failure."""
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(0)

@@ -1,4 +1,4 @@
-"""etcd, kube-apiserver and kubectl: found on this machine, or built once from Go modules and kept."""
+"""Finds etcd, kube-apiserver and kubectl on this machine, or builds them once from Go modules."""
 
 from __future__ import annotations
 
@@ -29,40 +29,39 @@ _ETCD_PACKAGE = "go.etcd.io/etcd/server/v3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """The folder that holds all three programs."""
+    """A folder with all three programs."""
 
     folder: Path
 
     @property
     def etcd(self) -> Path:
-        """The etcd server."""
+        """Returns the path of etcd."""
         return self.folder / "etcd"
 
     @property
     def kube_apiserver(self) -> Path:
-        """The API server."""
+        """Returns the path of kube-apiserver."""
         return self.folder / "kube-apiserver"
 
     @property
     def kubectl(self) -> Path:
-        """The command line client; of the API server's own version where both were built here."""
+        """Returns the path of kubectl."""
         return self.folder / "kubectl"
 
 
 def ensure(version: str | None = None) -> Binaries:
-    """Find the programs, or build them: once per version, 6 to 8 minutes on 2 cores, 5 GB of Go's own caches.
+    """Finds the programs, or builds them once per version: 6 to 8 minutes on 2 cores, 5 GB of Go's caches.
 
-    They are looked for in `KUBEBUILDER_ASSETS`, then in the folders of `PATH`, then in the user's cache
-    (`XDG_CACHE_HOME`, else `~/.cache`). Only a folder that holds all three counts: a kubectl from elsewhere
-    may be years away from its API server.
+    It searches `KUBEBUILDER_ASSETS`, then the folders of `PATH`, then the user's cache (`XDG_CACHE_HOME`, otherwise
+    `~/.cache`). A folder must have all three programs, because another kubectl may be years older than its API server.
 
     Args:
-        version: The Kubernetes version that it must be, like `v1.36.3`; by default any that is found, and the
-            pinned one is built.
+        version: The required Kubernetes version, like `v1.36.3`; by default, any version that is found, or the pinned
+            version if none is found.
 
     Raises:
-        ValueError: `version` does not look like one.
-        NotAvailableError: Nothing was found and it could not be built.
+        ValueError: `version` is malformed.
+        NotAvailableError: The programs are missing, and building them failed.
     """
     if version is not None:
         modules.checked_version(version)
@@ -86,7 +85,7 @@ def _missing(folder: Path) -> list[str]:
 
 
 def _reported_version(folder: Path) -> str | None:
-    """What `kube-apiserver --version` says; None where it does not run, as one for other machines."""
+    """Returns the output of `kube-apiserver --version`; None if the program does not run on this machine."""
     try:
         done = subprocess.run(
             [folder / "kube-apiserver", "--version"], capture_output=True, text=True, timeout=30, check=False
@@ -122,7 +121,7 @@ def _cached_or_built(version: str, cache: Path) -> Binaries:
 
 
 def _target(version: str, module: Path, cache: Path) -> Path:
-    """A folder of its own for each set of pinned sources and flags: another go.sum means another build."""
+    """Returns a folder for this set of pinned sources and flags: a new go.sum causes a new build."""
     digest = hashlib.sha256(repr(_flags(version)).encode())
     for folder in (module, modules.ETCD):
         for name in ("go.mod", "go.sum"):
@@ -132,7 +131,7 @@ def _target(version: str, module: Path, cache: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Only one process builds; the others wait and then find what it built."""
+    """Lets only one process build; the others wait, and then use its result."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,8 +143,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _building(cache: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, beside the result so that a rename puts it there whole."""
-    # Whoever holds the lock is alone: what lies there is of a build that was killed.
+    """Creates a temporary folder beside the result, so that a rename installs the result at once."""
+    # Only the holder of the lock builds, so an existing folder belongs to a killed build.
     for stale in cache.glob("building-*"):
         shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:
@@ -171,7 +170,7 @@ def _build(version: str, module: Path, workspace: Path, target: Path) -> None:
         of = "" if program == "etcd" else f" {version}"
         _say(f"building {program}{of} from source, once, {durations[program]} on two cores")
         _go_build([*_flags(version), "-o", str(result / program), package], source, workspace / "log")
-    shutil.rmtree(target, ignore_errors=True)  # where somebody deleted a part of it
+    shutil.rmtree(target, ignore_errors=True)  # the folder may be incomplete
     result.rename(target)
     _say(f"built {target}")
 
@@ -179,9 +178,9 @@ def _build(version: str, module: Path, workspace: Path, target: Path) -> None:
 def _flags(version: str) -> list[str]:
     _, minor, _ = version.split(".")
     names = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
-    # Without these a Kubernetes program calls itself v0.0.0-master. etcd takes no notice.
+    # Without these flags, a Kubernetes program reports v0.0.0-master. etcd ignores them.
     stated = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in names.items())
-    # readonly: a build that would need another go.mod or go.sum fails.
+    # readonly: the build fails if it would have to change go.mod or go.sum.
     return ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {stated}"]
 
 

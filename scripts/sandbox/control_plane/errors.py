@@ -1,8 +1,8 @@
-"""What can go wrong with the real control plane."""
+"""Errors of the real control plane."""
 
 
 class NotAvailableError(Exception):
-    """There are no programs to run: none were found, and they could not be built; the message says why."""
+    """The programs are missing, and building them failed; the message says why."""
 
 
 class StartError(Exception):

@@ -1,7 +1,7 @@
-"""Go modules that kube-apiserver and kubectl are built from: the pinned one, or one for another version.
+"""Go modules for building kube-apiserver and kubectl: the pinned module, or one for another version.
 
-Only the default version is pinned by a committed go.sum. For another one the go.mod is written from that of
-Kubernetes, and `go mod tidy` makes a go.sum that is checked against Go's checksum database and nothing else.
+A committed go.sum pins only the default version. For another version, this module writes a go.mod from Kubernetes'
+own, and `go mod tidy` writes a go.sum, which only Go's checksum database verifies.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ KUBERNETES = HERE / "kubernetes"
 ETCD = HERE / "etcd"
 PACKAGES = ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl")
 DOWNLOAD_SECONDS = 600
-# A workspace file above the checkout must not replace what is pinned here.
+# A workspace file above the checkout must not replace the pinned modules.
 GO_ENVIRONMENT = {"GOWORK": "off"}
 
 
 def pinned_version() -> str:
-    """The Kubernetes version that the committed go.mod requires, like `v1.37.2`."""
+    """Returns the Kubernetes version of the committed go.mod, like `v1.37.2`."""
     return _required_version((KUBERNETES / "go.mod").read_text())
 
 
 def checked_version(version: str) -> str:
-    """Return a Kubernetes version as given.
+    """Validates a Kubernetes version.
 
     Raises:
         ValueError: It is not of the form `v1.N.P`; it becomes part of a path and of a go.mod.
@@ -40,11 +40,11 @@ def checked_version(version: str) -> str:
 
 
 def go_mod(version: str, upstream: str) -> str:
-    """The go.mod of a module that can build Kubernetes' commands.
+    """Returns the go.mod of a module that can build Kubernetes' commands.
 
     `go install k8s.io/kubernetes/cmd/...@version` refuses, because upstream's go.mod replaces its staging
-    modules by folders of its own repository. Each of them is published too, under v0 with the same minor and
-    patch number, so the same replacements can be written with versions.
+    modules by folders of its own repository. Each of them is also published under v0 with the same minor and
+    patch number, so this go.mod replaces them by these versions.
 
     Args:
         version: `v1.N.P`.
@@ -53,7 +53,7 @@ def go_mod(version: str, upstream: str) -> str:
     staging_version = "v0." + version.removeprefix("v1.")
     staging = re.findall(r"^\s*(?:replace )?(k8s\.io/[\w.-]+) => \./staging/", upstream, re.MULTILINE)
     lines = ["module controlplane", ""]
-    # The defaults that upstream was tested with, not those of the toolchain that happens to build it.
+    # Upstream's tested defaults, instead of the defaults of the building toolchain.
     lines += [*re.findall(r"^go [0-9.]+$", upstream, re.MULTILINE), ""]
     lines += [*re.findall(r"^godebug default=[\w.]+$", upstream, re.MULTILINE), ""]
     lines += [f"require k8s.io/kubernetes {version}", ""]
@@ -63,12 +63,12 @@ def go_mod(version: str, upstream: str) -> str:
 
 
 def write_module(version: str, folder: Path) -> None:
-    """Write go.mod and go.sum for another version than the pinned one; Go fetches what it needs to know.
+    """Writes go.mod and go.sum for another version than the pinned one; Go fetches the modules.
 
     Raises:
         NotAvailableError: The version does not exist, or cannot be fetched.
     """
-    # In the folder, not here: the download must not depend on a module around it.
+    # Runs in the folder, so that the download does not depend on a surrounding module.
     answer = _go(["mod", "download", "-json", f"k8s.io/kubernetes@{version}"], folder)
     (folder / "go.mod").write_text(go_mod(version, Path(json.loads(answer)["GoMod"]).read_text()))
     _go(["mod", "tidy"], folder)
@@ -95,7 +95,7 @@ def _go(arguments: list[str], folder: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotAvailableError(f"go {' '.join(arguments)} did not run: {error}") from error
     if done.returncode != 0:
-        # With -json Go puts its error into the document on stdout.
+        # With -json, Go writes its error into the document on stdout.
         document = json.loads(done.stdout) if done.stdout.startswith("{") else {}
         said = str(document.get("Error", done.stderr)).strip()[-1000:]
         raise NotAvailableError(f"go {' '.join(arguments)} ended with {done.returncode}: {said}")

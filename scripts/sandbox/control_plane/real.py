@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
-# For a clean end. kube-apiserver would wait for watches to end by themselves, a minute long; it is killed
-# instead, which loses nothing: what it answered is in etcd.
+# etcd gets time for a clean end. kube-apiserver is killed instead, because it would wait a minute for its watches.
+# That loses nothing: everything that it acknowledged is in etcd.
 GRACE_SECONDS = 1.0
 _LOG_TAIL = 2000
 
@@ -32,18 +32,18 @@ _LOG_TAIL = 2000
 class RealControlPlane:
     """etcd and kube-apiserver with RBAC and default admission; a `ControlPlane`.
 
-    There is no kubelet, scheduler or controller manager: nobody starts pods, makes service accounts named
-    `default`, or counts quotas. Not safe for use by several threads at once.
+    There is no kubelet, scheduler or controller manager: no pods start, no `default` service accounts appear, and
+    no quotas count. It is not thread-safe.
 
-    Neither process outlives the one that started it: both are stopped by `stop` and at the end of a `with`
-    block, and on Linux killed by the kernel when the parent ends in any other way (`sandbox.process`).
+    Neither process outlives its parent: `stop` and the end of a `with` block stop both. On Linux, the kernel kills
+    them if the parent ends in another way (`sandbox.process`).
 
     Attributes:
         server: URL of the API server.
         certificate_authority: PEM file of its CA.
         kubeconfig: The administrator's kubeconfig.
         kubectl: A kubectl for this API server.
-        version: What the API server says that it is, like `v1.37.2`.
+        version: The API server's own version, like `v1.37.2`.
     """
 
     def __init__(self, directory: Path, programs: binaries.Binaries, extra_arguments: Iterable[str] = ()) -> None:
@@ -62,24 +62,24 @@ class RealControlPlane:
 
     @property
     def alive(self) -> bool:
-        """Whether both programs run."""
+        """Tells whether both programs run."""
         return all(part is not None and part.alive for part in (self._etcd, self._api))
 
     @classmethod
     def start(cls, directory: Path, *, kubernetes: str | None = None, extra_arguments: Iterable[str] = ()) -> Self:
-        """Start both programs and return when the API server is ready.
+        """Starts both programs and returns when the API server is ready.
 
         Args:
-            directory: For data, certificates, kubeconfigs and logs; of one run only, made if missing.
-            kubernetes: Version, like `v1.36.3`; by default whichever is found, else the pinned one.
-            extra_arguments: Further flags of kube-apiserver; they win over ours.
+            directory: The folder for data, certificates, kubeconfigs and logs of one run; created if missing.
+            kubernetes: Version, like `v1.36.3`; by default, any version that is found, otherwise the pinned version.
+            extra_arguments: More flags of kube-apiserver; they override ours.
 
         Raises:
-            ValueError: `directory` holds an earlier run, or `kubernetes` is no version.
+            ValueError: `directory` holds an earlier run, or `kubernetes` is malformed.
             NotAvailableError: The programs are neither found nor can be built.
             StartError: They did not get ready within 60 s.
         """
-        directory = directory.absolute()  # the programs run in it
+        directory = directory.absolute()  # the programs run in this folder
         if (directory / "etcd").exists():
             raise ValueError(f"{str(directory)!r} holds an earlier control plane, name another directory")
         programs = binaries.ensure(kubernetes)
@@ -95,18 +95,18 @@ class RealControlPlane:
         return control_plane
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
-        """Write a kubeconfig for a user; `ControlPlane.kubeconfig_for`."""
+        """Writes a kubeconfig for a user, as `ControlPlane.kubeconfig_for`."""
         digest = hashlib.sha256(repr((user, tuple(groups))).encode()).hexdigest()[:8]
         path = self._directory / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', user)[:60]}-{digest}.kubeconfig"
         return path if path.exists() else self._write_kubeconfig(path, user, groups)
 
     def kill_api_server(self) -> None:
-        """End kube-apiserver at once, as a crash does; its port stays reserved."""
+        """Kills kube-apiserver, as a crash does; its port stays reserved."""
         if self._api is not None:
             self._api.kill()
 
     def restart_api_server(self) -> None:
-        """Start kube-apiserver on the same port, after ending it if it runs; return when it is ready.
+        """Restarts kube-apiserver on the same port; returns when it is ready.
 
         Raises:
             StartError: It did not get ready.
@@ -116,12 +116,12 @@ class RealControlPlane:
         self._wait_until_ready()
 
     def kill_etcd(self) -> None:
-        """End etcd at once, as a crash does; what it acknowledged is kept, and its ports stay reserved."""
+        """Kills etcd, as a crash does; acknowledged data stays, and its ports stay reserved."""
         if self._etcd is not None:
             self._etcd.kill()
 
     def restart_etcd(self, *, wait: bool = True) -> None:
-        """Start etcd on the same ports and data, after ending it if it runs.
+        """Restarts etcd on the same ports and data.
 
         Args:
             wait: Return only when the API server is ready with it.
@@ -135,7 +135,7 @@ class RealControlPlane:
             self._wait_until_ready()
 
     def stop(self) -> None:
-        """End both programs within a few seconds; harmless when called again. Files stay where they are."""
+        """Stops both programs within a few seconds; does nothing when called again. Files stay."""
         for part in (self._api, self._etcd):
             if part is not None:
                 part.stop(grace=GRACE_SECONDS)
@@ -174,7 +174,7 @@ class RealControlPlane:
         return Part.start_program(
             [str(self._programs.folder / program), *arguments, *extra],
             log=self._log(program),
-            # Where a program writes beside what it was told to.
+            # The working directory, for files that a program writes without being asked.
             directory=self._directory,
             says_ready=False,
         )
@@ -193,7 +193,7 @@ class RealControlPlane:
             "initial-advertise-peer-urls": peers,
             "initial-cluster": f"default={peers}",
             "socket-reuse-port": "true",  # see _Port
-            "unsafe-no-fsync": "true",  # a crash of the machine may lose data, a crash of etcd does not
+            "unsafe-no-fsync": "true",  # a crash of the machine may lose data; a crash of etcd does not
             "log-level": "error",
         }
 
@@ -212,8 +212,8 @@ class RealControlPlane:
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-cluster-ip-range": "10.96.0.0/16",
             "authorization-mode": "RBAC",
-            "allow-privileged": "true",  # kubeadm's default; Calico's own pods are
-            "endpoint-reconciler-type": "none",  # else the Service `kubernetes` gets this machine's address
+            "allow-privileged": "true",  # kubeadm's default
+            "endpoint-reconciler-type": "none",  # otherwise the Service `kubernetes` gets this machine's address
             "profiling": "false",
         }
 
@@ -237,11 +237,10 @@ class RealControlPlane:
 
 
 class _Port:
-    """A free port of the loopback address that stays ours, also while the program that uses it is down.
+    """A free port of the loopback address that stays reserved while its program is down.
 
-    A socket is bound to it and never listens. Both programs are told to share their ports (SO_REUSEPORT), so
-    they can listen beside it, and nobody else is given the port between a crash and a restart, or between
-    several control planes that start at once.
+    A bound socket that never listens holds the port. Both programs share their ports (SO_REUSEPORT), so they can listen
+    on it too. No other process gets the port between a crash and a restart, or while several control planes start.
     """
 
     def __init__(self) -> None:
@@ -255,11 +254,11 @@ class _Port:
 
 
 def _not_ready(api: Api) -> str | None:
-    """What is still missing, or None when the API server is ready."""
+    """Returns the missing part, or None if the API server is ready."""
     try:
         api.get_text("/readyz")
-        # A read from etcd beside it: the check above remembers its answer for a moment after etcd went away.
-        # The API server makes this namespace, after kube-system, but calls itself ready before it has.
+        # Also reads from etcd, because the check above caches its answer for a moment after etcd ends.
+        # The API server creates this namespace after kube-system, but reports ready earlier.
         api.get("/api/v1/namespaces/default")
     except (ApiError, urllib3.exceptions.HTTPError) as error:
         return str(error)

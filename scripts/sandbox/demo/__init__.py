@@ -1,5 +1,5 @@
-"""The demonstration: a whole deployment, a fleet of Calico pods, attackers, and what became of them all.
+"""The demo: a whole deployment, a fleet of Calico pods, attackers, and their results.
 
-In reading order: `options` (the command line), `story` (what happens), `verify` (certificates, by the openssl program),
-`view` (how it is shown), `summary` (what it comes to).
+In reading order: `options` (the command line), `story` (the steps), `verify` (checks certificates with openssl),
+`view` (the output), `summary` (the figures).
 """

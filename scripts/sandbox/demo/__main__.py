@@ -1,4 +1,4 @@
-"""`scripts/demo`: see `--help`. Exit status 0: as it should be; 1: not so, or a part failed; 2: it cannot run here."""
+"""`scripts/demo`: see `--help`. Exit status 0: success; 1: a wrong result or a failed part; 2: it cannot run here."""
 
 import contextlib
 import shutil
@@ -28,12 +28,12 @@ _FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, PartError, StartE
 
 
 def main() -> int:
-    """Run the demo."""
+    """Runs the demo."""
     options = command_line.parse()
     if shutil.which("openssl") is None:
         return _complain("the openssl program is needed to verify certificates, and is not in PATH", 2)
     view: View = LiveView() if options.live else PlainView()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up too
     try:
         with _folder(options.directory) as directory:
             try:
@@ -73,7 +73,7 @@ def _folder(directory: Path | None) -> Iterator[Path]:
 
 
 def _keep(directory: Path) -> Path:
-    """Copy the logs to a folder that stays."""
+    """Copies the logs to a permanent folder."""
     kept = Path(tempfile.mkdtemp(prefix="kms-csr-signer-demo-failed-"))
     for log in directory.glob("*.log"):
         shutil.copy2(log, kept)

@@ -21,17 +21,17 @@ with openssl, and attackers are refused. The exit status is 0 only if all went a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was asked for.
+    """The command line's options.
 
     Attributes:
-        plane: Kind of control plane, or the kubeconfig of one that runs.
-        kubernetes: Version of the real control plane; None for the one that is found or pinned.
-        force: Go on in a cluster that has Calico's own pods.
+        plane: Kind of control plane, or the kubeconfig of a running one.
+        kubernetes: Version of the real control plane; None for the found or pinned version.
+        force: Whether to continue in a cluster with Calico's own pods.
         kms: HOST:PORT of another KMS; None for the double.
-        pods: How many ask for certificates; 0 for neither fleet nor attackers.
-        serve: Keep everything running until interrupted.
-        live: Draw on the terminal; False for plain lines.
-        directory: Where files and logs go, and stay; None for a temporary folder.
+        pods: Number of pods that request certificates; 0 for neither fleet nor attackers.
+        serve: Whether to keep everything running until interrupted.
+        live: Whether to draw on the terminal; False for plain lines.
+        directory: The permanent folder for files and logs; None for a temporary folder.
     """
 
     plane: Literal["embedded", "real"] | Path
@@ -45,7 +45,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; ends the program where it is wrong, or help is asked for."""
+    """Parses the command line; ends the program for bad input and for --help."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.kubernetes is not None and not given.real:
@@ -72,23 +72,23 @@ def _parser() -> argparse.ArgumentParser:
     planes.add_argument(
         "--real",
         action="store_true",
-        help="a real etcd and kube-apiserver, built once if they are not found (6 to 8 minutes); by default a double",
+        help="use a real etcd and kube-apiserver, built once if missing (6 to 8 minutes); the default is a double",
     )
     planes.add_argument(
         "--kubeconfig",
         type=Path,
         metavar="FILE",
-        help="any other cluster, as its administrator; what is made there is said, and removed at the end",
+        help="use another cluster, as its administrator; the demo lists its objects there, and deletes them at the end",
     )
-    parser.add_argument("--kubernetes", metavar="VERSION", help="with --real: another version, like v1.36.3")
-    parser.add_argument("--force", action="store_true", help="with --kubeconfig: although Calico runs there")
+    parser.add_argument("--kubernetes", metavar="VERSION", help="with --real: use another version, like v1.36.3")
+    parser.add_argument("--force", action="store_true", help="with --kubeconfig: continue although Calico runs there")
     parser.add_argument(
-        "--kms", metavar="HOST:PORT", help="another implementation of the KMS gRPC API, plaintext on this machine"
+        "--kms", metavar="HOST:PORT", help="use another implementation of the KMS gRPC API, plaintext on this machine"
     )
-    parser.add_argument("--pods", type=int, default=PODS, metavar="N", help="how many pods ask; by default %(default)s")
+    parser.add_argument("--pods", type=int, default=PODS, metavar="N", help="number of pods; by default %(default)s")
     parser.add_argument(
-        "--serve", action="store_true", help="keep it running afterwards, for other clients, until interrupted"
+        "--serve", action="store_true", help="keep everything running for other clients, until interrupted"
     )
-    parser.add_argument("--plain", action="store_true", help="plain lines, also on a terminal")
-    parser.add_argument("--directory", type=Path, metavar="DIR", help="new folder for files and logs, which is kept")
+    parser.add_argument("--plain", action="store_true", help="print plain lines, also on a terminal")
+    parser.add_argument("--directory", type=Path, metavar="DIR", help="keep files and logs in this new folder")
     return parser

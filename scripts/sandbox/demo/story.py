@@ -1,4 +1,4 @@
-"""What happens in the demo, from top to bottom."""
+"""The steps of the demo, from top to bottom."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _NODES = "demo-node"
 _FRAME_SECONDS = 0.1
 _ATTACK_SECONDS = 30.0
 _LEAST_SECONDS = 60.0
-_SLOWEST = 20  # certificates per second that a fleet may take before the demo gives up
+_SLOWEST = 20  # the demo gives up if a fleet is slower, in certificates per second
 
 
 def members(options: Options, settings: Settings) -> tuple[Member, ...]:
-    """The fleet: every component, every kind of key."""
+    """Returns the fleet, with every component and every kind of key."""
     return plan(
         options.pods,
         components=components(settings.release),
@@ -46,10 +46,10 @@ def members(options: Options, settings: Settings) -> tuple[Member, ...]:
 
 
 def tell(options: Options, settings: Settings, keys: KeyPool, view: View) -> bool:
-    """Start everything, run the fleet and the attackers, and keep serving if that was asked for.
+    """Starts everything, runs the fleet and the attackers, and keeps serving with --serve.
 
     Returns:
-        Whether all went as it should.
+        Whether all results are as expected.
     """
     if not isinstance(options.plane, str):
         view.note(_intentions(options.plane))
@@ -69,7 +69,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
     fleet.enter()
     fleet.prepare()
     with Observer(deployment.api, signer_name) as observer:
-        view.stage(f"{options.pods} pods ask {signer_name} for certificates")
+        view.stage(f"{options.pods} pods request certificates from {signer_name}")
         _issue(fleet, observer, view)
         seen = observer.observations()
         submissions = fleet.submissions
@@ -78,7 +78,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
         ]
         view.stage(f"verifying {len(issued)} chains with openssl")
         wrong = violations(issued, deployment.certificate_authority, deployment.directory / "certificates")
-        view.stage("attackers ask, too")
+        view.stage("attackers file CSRs")
         attacks = _attack(deployment, observer)
     view.attacks(attacks)
     seconds, elapsed = durations(submissions, seen)
@@ -97,7 +97,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
 
 
 def _issue(fleet: Fleet, observer: Observer, view: View) -> None:
-    """File all requests, and show what becomes of them until the last has ended or time is up."""
+    """Files all requests, and shows their state until all have ended or the time limit is reached."""
     end = time.monotonic() + _LEAST_SECONDS + len(fleet.members) / _SLOWEST
     with view.fleet(len(fleet.members)), ThreadPoolExecutor(max_workers=1) as executor:
         filing = executor.submit(fleet.submit)
@@ -123,7 +123,7 @@ def _attack(deployment: Deployment, observer: Observer) -> Sequence[Attack]:
 
 
 def _signatures(deployment: Deployment) -> int | None:
-    """How often the CA's key was used, as the KMS double's own audit says; another KMS is not asked."""
+    """Returns the number of signatures in the KMS double's audit log; None for another KMS."""
     if deployment.settings.kms is not None:
         return None
     with KmsControl(deployment.kms) as control:
@@ -132,7 +132,7 @@ def _signatures(deployment: Deployment) -> int | None:
 
 
 def _serve(deployment: Deployment, view: View) -> None:
-    """Say what a client needs, and wait for SIGINT or SIGTERM."""
+    """Prints the addresses for clients, and waits for SIGINT or SIGTERM."""
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
@@ -155,7 +155,7 @@ def _parts(options: Options) -> str:
 def _intentions(kubeconfig: Path) -> str:
     label = ", ".join(f"{key}={value}" for key, value in OURS.items())
     return (
-        f"in the cluster of {kubeconfig} this makes the namespaces calico-system, kms-csr-signer and tenant-a, with\n"
-        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, closed to the scheduler), pods on them\n"
-        f"and CSRs, all labelled {label}; it is removed at the end. What is there already is used and stays."
+        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a,\n"
+        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable), pods on them\n"
+        f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects."
     )

@@ -1,4 +1,4 @@
-"""What a run of the demo came to."""
+"""The figures of a run of the demo."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """How one attack ended.
+    """The result of one attack.
 
     Attributes:
-        name: Of its story.
-        wrong: What was wrong with it.
-        verdict: Denied, Failed, or what the API server said.
-        reason: The refusal's own words.
-        as_expected: Whether it was refused, for the right reasons.
+        name: Name of its story.
+        wrong: The fault in the request.
+        verdict: Denied, Failed, or the API server's error.
+        reason: The refusal's message.
+        as_expected: Whether the signer refused it with the expected codes.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Summary:
     """The figures.
 
     Attributes:
-        requested: Requests of the fleet.
-        issued: Those that were issued.
-        violations: By CSR name, what is wrong with its certificate; empty texts where nothing is.
+        requested: Number of requests of the fleet.
+        issued: Number of certificates.
+        violations: The violation of each certificate by CSR name; empty if there is none.
         attacks: All attacks.
         seconds: From each request to its certificate, sorted.
         elapsed: Seconds from the first request to the last certificate.
-        signatures: How often KMS used the CA's key, the CA certificate included; None where that cannot be known.
+        signatures: Number of signatures by the CA's key, including the CA certificate; None if it is unknown.
     """
 
     requested: int
@@ -57,40 +57,40 @@ class Summary:
 
     @property
     def verified(self) -> int:
-        """Certificates that are right in every way."""
+        """Returns the number of certificates without a violation."""
         return sum(1 for violation in self.violations.values() if not violation)
 
     @property
     def refused(self) -> int:
-        """Attacks that were refused, and for the right reasons."""
+        """Returns the number of attacks that the signer refused with the expected codes."""
         return sum(1 for attack in self.attacks if attack.as_expected)
 
     @property
     def as_expected(self) -> bool:
-        """Whether everybody who should got a certificate that is right, and nobody else did."""
+        """Tells whether every honest pod, and no attacker, got a valid certificate."""
         return self.requested == self.issued == self.verified and self.refused == len(self.attacks)
 
     @property
     def median(self) -> float:
-        """Seconds within which half of the certificates came."""
+        """Returns the median of the seconds."""
         return statistics.median(self.seconds) if self.seconds else 0.0
 
     @property
     def p95(self) -> float:
-        """Seconds within which 95 of 100 certificates came."""
+        """Returns the 95th percentile of the seconds."""
         return self.seconds[max(0, -(-len(self.seconds) * 95 // 100) - 1)] if self.seconds else 0.0
 
     @property
     def per_second(self) -> float:
-        """Certificates per second."""
+        """Returns the certificates per second."""
         return self.issued / self.elapsed if self.elapsed else 0.0
 
 
 def attack(filed: Filed, seen: Observation | None) -> Attack:
-    """How an attack ended.
+    """Returns the result of an attack.
 
     Args:
-        filed: What the API server said to it.
+        filed: The API server's answer.
         seen: The last state of its CSR, if there is one.
     """
     story = filed.attacker.story
@@ -105,7 +105,7 @@ def attack(filed: Filed, seen: Observation | None) -> Attack:
 
 
 def durations(submissions: Sequence[Submission], seen: Mapping[str, Observation]) -> tuple[list[float], float]:
-    """Seconds from each request to its certificate, sorted, and from the first request to the last certificate."""
+    """Returns the sorted seconds of all requests, and the seconds from the first request to the last certificate."""
     ended = [
         (submission.submitted, observation.ended)
         for submission in submissions

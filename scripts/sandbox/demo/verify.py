@@ -1,4 +1,4 @@
-"""Certificates as a relying party sees them: by the openssl program, and against what was asked for."""
+"""Verifies certificates as a relying party does with openssl, and compares them with their requests."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SECONDS = 60.0
 
 
 def violations(issued: Sequence[tuple[Submission, bytes]], authority: Path, directory: Path) -> dict[str, str]:
-    """What is wrong with issued certificates.
+    """Returns the violations of issued certificates.
 
     Args:
         issued: Requests with their `status.certificate`.
         authority: PEM file of the only trusted CA.
-        directory: Where certificates are written to, one file each.
+        directory: The folder for the certificates, one file each.
 
     Returns:
-        By the CSR's name, what is wrong; empty where nothing is.
+        The violation by CSR name; empty if there is none.
     """
     directory.mkdir(exist_ok=True)
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How the demo is shown: drawn on a terminal, or as plain lines."""
+"""The demo's output: drawn on a terminal, or as plain lines."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     Fleet = Sequence[Submission]
     Seen = Mapping[str, Observation]
 
-_EACH_LINE = 100  # fleets up to this size get a line for each request
-_AROUND = 10  # lines of a terminal that are not rows of the fleet's table
+_EACH_LINE = 100  # up to this fleet size, each request gets a line
+_AROUND = 10  # terminal lines outside the fleet's table
 _STYLES = {"Pending": "yellow", "Approved": "cyan", "Approved,Issued": "green", "Denied": "red", "Failed": "red"}
 
 
 class View(Protocol):
-    """What the story tells its viewer."""
+    """The output interface of the story."""
 
     def stage(self, text: str) -> None:
-        """Say what happens next."""
+        """Announces the next step."""
 
     def note(self, text: str) -> None:
-        """Say something else."""
+        """Prints a note."""
 
     def fleet(self, total: int) -> contextlib.AbstractContextManager[None]:
-        """Enclose the time in which `update` is called for a fleet of that size."""
+        """Encloses the calls of `update` for a fleet of that size."""
 
     def update(self, submissions: Fleet, seen: Seen) -> None:
-        """Show the fleet as it is now."""
+        """Shows the fleet's current state."""
 
     def attacks(self, attacks: Sequence[Attack]) -> None:
-        """Show how the attacks ended."""
+        """Shows the results of the attacks."""
 
     def summary(self, summary: Summary) -> None:
-        """Show what it came to."""
+        """Shows the figures."""
 
 
 class PlainView:
-    """Lines of text: one for each change, or for each tenth of a large fleet."""
+    """Prints lines of text: one for each change, or for each tenth of a large fleet."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -59,21 +59,21 @@ class PlainView:
         self._total = 0
 
     def stage(self, text: str) -> None:
-        """Print it with the seconds since the start."""
+        """Prints the step with the seconds since the start."""
         print(f"[{time.monotonic() - self._begun:5.1f} s] {text}", flush=True)
 
     def note(self, text: str) -> None:
-        """Print it."""
+        """Prints a note."""
         print(text, flush=True)
 
     @contextlib.contextmanager
     def fleet(self, total: int) -> Iterator[None]:
-        """Print nothing by itself."""
+        """Prints nothing itself."""
         self._total = total
         yield
 
     def update(self, submissions: Fleet, seen: Seen) -> None:
-        """Print what has changed."""
+        """Prints the changes."""
         for submission in submissions:
             state = _state(submission, seen)
             before = self._shown.get(submission.uid)
@@ -86,19 +86,19 @@ class PlainView:
             print(f"  {issued} of {self._total} Approved,Issued", flush=True)
 
     def attacks(self, attacks: Sequence[Attack]) -> None:
-        """Print two lines for each."""
+        """Prints two lines for each attack."""
         for attack in attacks:
             mark = "" if attack.as_expected else "  NOT AS EXPECTED"
             print(f"  {attack.name + ':':<22} {attack.wrong}{mark}\n      {attack.verdict}: {attack.reason}")
 
     def summary(self, summary: Summary) -> None:
-        """Print one line for each figure."""
+        """Prints one line for each figure."""
         for name, value, right in figures(summary):
             print(f"  {name:<24} {value}{'' if right else '  NOT AS EXPECTED'}")
 
 
 class LiveView:
-    """Tables on a terminal, drawn again several times a second."""
+    """Draws tables on a terminal, several times a second."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
@@ -106,28 +106,28 @@ class LiveView:
         self._total = 0
 
     def stage(self, text: str) -> None:
-        """A rule with a title."""
+        """Draws a rule with a title."""
         self._console.print(Text(f"\n● {text}", style="bold"))
 
     def note(self, text: str) -> None:
-        """Plain text."""
+        """Prints a note."""
         self._console.print(Text(text, style="dim"))
 
     @contextlib.contextmanager
     def fleet(self, total: int) -> Iterator[None]:
-        """Draw; the last picture stays."""
+        """Draws until the block ends; the last picture stays."""
         self._total = total
         with Live(console=self._console, auto_refresh=False) as self._live:
             yield
         self._live = None
 
     def update(self, submissions: Fleet, seen: Seen) -> None:
-        """Draw again."""
+        """Draws the fleet again."""
         if self._live is not None:
             self._live.update(self._picture(submissions, seen), refresh=True)
 
     def attacks(self, attacks: Sequence[Attack]) -> None:
-        """A table; reasons as long as they are."""
+        """Prints a table of the attacks with full reasons."""
         table = Table("attack", "verdict", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0))
         for attack in attacks:
             style = "red" if attack.as_expected else "bold yellow"
@@ -138,7 +138,7 @@ class LiveView:
         self._console.print(table)
 
     def summary(self, summary: Summary) -> None:
-        """A table of figures."""
+        """Prints a table of the figures."""
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, value, right in figures(summary):
             table.add_row(Text(name, style="dim"), Text(value, style="green" if right else "bold red"))
@@ -157,7 +157,7 @@ class LiveView:
     def _table(self, submissions: Fleet, seen: Seen) -> Table:
         table = Table("CSR", "key", "state", "seconds", box=None, pad_edge=False, header_style="dim")
         room = max(self._console.height - _AROUND, 3)
-        # What has not ended comes first; then what ended last.
+        # Open requests come first, then the latest results.
         ordered = sorted(submissions, key=lambda each: _ended(each, seen), reverse=True)[:room]
         for submission in ordered:
             state = Text(_state(submission, seen), style=_style(_state(submission, seen)))
@@ -166,7 +166,7 @@ class LiveView:
 
 
 def figures(summary: Summary) -> list[tuple[str, str, bool]]:
-    """The lines of the summary: name, value, and whether it is as it should be."""
+    """Returns the lines of the summary: name, value, and whether the value is as expected."""
     wrong = [f"{name}: {violation}" for name, violation in summary.violations.items() if violation]
     lines = [
         ("certificates issued", f"{summary.issued} of {summary.requested}", summary.issued == summary.requested),
@@ -182,7 +182,7 @@ def figures(summary: Summary) -> list[tuple[str, str, bool]]:
     ]
     if summary.signatures is not None:
         text = f"{summary.signatures} ({summary.issued} certificates, 1 CA certificate)"
-        # A repeated question to KMS is no fault; a certificate without a signature would be one.
+        # The function may repeat a request to KMS, so only fewer signatures than certificates are a fault.
         lines.append(("KMS signatures", text, summary.signatures >= summary.issued + 1))
     return lines
 

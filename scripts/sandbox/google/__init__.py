@@ -1,10 +1,10 @@
-"""Google's identity services as doubles: metadata server, STS, IAM Credentials, OpenID keys, Cloud Run's front door.
+"""Doubles of Google's identity services: metadata server, STS, IAM Credentials, OpenID keys, Cloud Run's front door.
 
-In reading order: `model` (who exists and who may do what), `jwt` and `tokens`, `web` (HTTP), `metadata`, `sts`,
-`iam_credentials`, `openid`, `run`, `server`. All of them refuse what Google refuses; wording is theirs only where
-clients are known to look at it.
+In reading order: `model` (accounts and grants), `jwt` and `tokens`, `web` (HTTP), `metadata`, `sts`,
+`iam_credentials`, `openid`, `run`, `server`. They refuse the requests that Google refuses. They copy Google's
+wording only if clients read it.
 
-Not done on purpose: keys of service accounts, chains of delegates, ingress settings, regional access boundaries.
+Deliberately left out: keys of service accounts, chains of delegates, ingress settings, regional access boundaries.
 """
 
 from sandbox.google.model import (

@@ -1,4 +1,4 @@
-"""Runs the doubles of Google's identity services until they are told to stop."""
+"""Runs the doubles of Google's identity services until a signal stops them."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,7 @@ from sandbox.lifecycle import StopSignals, say_ready
 
 
 def main() -> None:
-    """Serve, say where, and stop on SIGTERM or SIGINT."""
+    """Serves, prints the addresses, and stops on SIGTERM or SIGINT."""
     options = _parser().parse_args()
     tls = None
     if options.tls_certificate is not None:
@@ -34,7 +34,7 @@ def main() -> None:
         "sts": server.sts,
         "iam_credentials": server.iam_credentials,
         "run": server.run,
-        # What an exchange needs to know: the two audiences of a provider.
+        # A token exchange needs the two audiences of a provider.
         "sts_audience": provider.audience,
         "subject_audience": provider.subject_audience,
     }

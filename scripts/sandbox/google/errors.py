@@ -1,10 +1,10 @@
-"""Google's JSON form of an error (AIP-193)."""
+"""Google's JSON error format (AIP-193)."""
 
 from sandbox.google.web import Response
 
 
 def api_error(code: int, status: str, message: str, *details: dict[str, object]) -> Response:
-    """Return an error answer of a Google API."""
+    """Returns the error response of a Google API."""
     error: dict[str, object] = {"code": code, "message": message, "status": status}
     if details:
         error["details"] = list(details)

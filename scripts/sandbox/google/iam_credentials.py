@@ -1,4 +1,4 @@
-"""IAM Service Account Credentials: a principal gets an ID or access token of a service account that it may act for."""
+"""IAM Service Account Credentials: a principal gets an ID token or access token of a service account."""
 
 import json
 import re
@@ -21,10 +21,10 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Method:
-    """What a method takes.
+    """A method's permission and fields.
 
     Attributes:
-        permission: The permission on the account that the caller needs.
+        permission: The permission that the caller needs on the account.
         fields: The types of the body's fields.
         required: The field without which the request is refused.
     """
@@ -56,7 +56,7 @@ class IamCredentials:
         self._tokens = tokens
 
     def __call__(self, request: Request) -> Response:
-        """Answer a request below its prefix."""
+        """Answers a request below its prefix."""
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return api_error(404, "NOT_FOUND", "no such method")
@@ -70,7 +70,7 @@ class IamCredentials:
         if isinstance(body, Response):
             return body
         account = self._configuration.accounts.get(unquote(match[1]))
-        # Without the permission nobody learns which accounts there are.
+        # Without the permission, a caller must not learn which accounts exist.
         if account is None or not _may(caller, account, method):
             return _denied(method.permission)
         return self._id_token(account, body) if method.required == "audience" else self._access_token(account, body)
@@ -89,7 +89,7 @@ class IamCredentials:
 
 
 def _may(caller: AccessToken, account: ServiceAccount, method: _Method) -> bool:
-    """Return whether the caller has the permission: roles/iam.workloadIdentityUser has both."""
+    """Tells whether the caller has the permission; roles/iam.workloadIdentityUser has both."""
     if caller.principal in account.impersonators:
         return True
     return method.required == "audience" and caller.principal in account.token_creators
@@ -117,7 +117,7 @@ def _body(request: Request, method: _Method) -> dict[str, Any] | Response:
     if not isinstance(body, dict):
         return api_error(400, "INVALID_ARGUMENT", "the body must be a JSON object")
     for name, value in body.items():
-        # No field is the type of an unknown one.
+        # An unknown field matches no type.
         texts = all(isinstance(each, str) for each in value) if isinstance(value, list) else True
         if not isinstance(value, method.fields.get(name, ())) or not texts:
             return api_error(400, "INVALID_ARGUMENT", f"unknown name, or invalid value, at {name!r}")

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: signed here, or by a cluster's API server."""
+"""JSON Web Tokens, signed by the double or by a cluster's API server."""
 
 import base64
 import json
@@ -22,12 +22,12 @@ _CURVE_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384"}
 
 
 class JwtError(Exception):
-    """Not a token, or not one that these keys signed."""
+    """The text is no token, or none of the keys signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jwt:
-    """A token taken apart; nothing in it is to be believed before `verify`."""
+    """A parsed token; trust nothing in it before `verify`."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -36,7 +36,7 @@ class Jwt:
 
 
 def encode_part(content: bytes) -> str:
-    """Return base64url without padding."""
+    """Returns base64url without padding."""
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
@@ -45,10 +45,10 @@ def _decode_part(text: str) -> bytes:
 
 
 def parse(text: str) -> Jwt:
-    """Take a token apart.
+    """Parses a token.
 
     Raises:
-        JwtError: It is no JWT in compact form.
+        JwtError: It is not a JWT in compact form.
     """
     parts = text.split(".")
     if len(parts) != 3:  # noqa: PLR2004  # header, claims, signature: RFC 7515 §3.1
@@ -64,7 +64,7 @@ def parse(text: str) -> Jwt:
 
 
 def sign(key: rsa.RSAPrivateKey, key_id: str, claims: Mapping[str, object]) -> str:
-    """Return a token signed with RS256."""
+    """Returns a token signed with RS256."""
     header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
     signed = ".".join(encode_part(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
     signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
@@ -72,7 +72,7 @@ def sign(key: rsa.RSAPrivateKey, key_id: str, claims: Mapping[str, object]) -> s
 
 
 def verify(token: Jwt, keys: Mapping[str, PublicKey]) -> None:
-    """Check a token's signature with the key that it names, or with all where that is unknown or not named.
+    """Verifies a token's signature with the key that it names; without a known key id, with all keys.
 
     Raises:
         JwtError: None of these keys signed it.
@@ -100,7 +100,7 @@ def _verifies(token: Jwt, key: PublicKey) -> bool:
 
 
 def to_jwk(key_id: str, key: rsa.RSAPublicKey) -> dict[str, str]:
-    """Return a public key in the form of RFC 7517."""
+    """Returns a public key in the form of RFC 7517."""
     numbers = key.public_numbers()
     modulus = numbers.n.to_bytes((key.key_size + 7) // 8)
     return {
@@ -114,7 +114,7 @@ def to_jwk(key_id: str, key: rsa.RSAPublicKey) -> dict[str, str]:
 
 
 def keys_of(jwks: Mapping[str, Any]) -> dict[str, PublicKey]:
-    """Return the keys of a JSON Web Key Set by key id; kinds that no API server uses are left out."""
+    """Returns the keys of a JSON Web Key Set by key id; leaves out kinds that no API server uses."""
     keys: dict[str, PublicKey] = {}
     for jwk in jwks["keys"]:
         if jwk["kty"] == "RSA":

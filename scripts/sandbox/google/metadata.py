@@ -8,7 +8,7 @@ from sandbox.google.web import Request, Response
 
 _ROOT = "/computeMetadata/v1/"
 _ACCOUNTS = f"{_ROOT}instance/service-accounts/"
-_EARLY = 300  # seconds before its end from which a cached token is not given out any more
+_EARLY = 300  # a cached token with fewer seconds left is replaced
 
 
 def _text(status: int, body: str, kind: str = "application/text") -> Response:
@@ -21,7 +21,7 @@ def _json(value: object) -> Response:
 
 
 class Metadata:
-    """Answers for the configuration's attached service account."""
+    """The metadata server of the configuration's attached service account."""
 
     def __init__(self, configuration: Configuration, tokens: Tokens) -> None:
         self._configuration = configuration
@@ -29,7 +29,7 @@ class Metadata:
         self._cache: dict[tuple[str, frozenset[str]], AccessToken] = {}
 
     def __call__(self, request: Request) -> Response:
-        """Answer a request."""
+        """Answers a request."""
         if request.method not in {"GET", "HEAD"}:
             return _text(405, "only GET and HEAD are allowed\n")
         if request.header("X-Forwarded-For") is not None:

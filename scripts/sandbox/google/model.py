@@ -1,4 +1,4 @@
-"""Who exists in the double's Google Cloud, and who may do what."""
+"""The accounts of the double's Google Cloud, and their grants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,10 +25,10 @@ class ServiceAccount:
     """A Google service account.
 
     Attributes:
-        email: Its name.
-        unique_id: The number that `sub` holds.
+        email: Its email.
+        unique_id: The number in `sub`.
         token_creators: The principals with roles/iam.serviceAccountOpenIdTokenCreator on it.
-        impersonators: The principals, emails among them, with roles/iam.workloadIdentityUser on it.
+        impersonators: The principals, including emails, with roles/iam.workloadIdentityUser on it.
     """
 
     email: str
@@ -39,15 +39,15 @@ class ServiceAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """What exchanges a cluster's service account tokens.
+    """A workload identity provider, which exchanges a cluster's service account tokens.
 
     Attributes:
-        audience: What a token exchange must name.
-        subject_audience: What must be in the `aud` of the service account token.
+        audience: The audience of a token exchange.
+        subject_audience: The required `aud` of the service account token.
         principals: The prefix of its principals.
-        subject_prefix: How `system:serviceaccount:` is written in a principal's subject.
-        issuer: The only issuer of its tokens; None for any.
-        keys: The keys that sign its tokens; None where signatures are not checked.
+        subject_prefix: The replacement of `system:serviceaccount:` in a principal's subject.
+        issuer: The only issuer of its tokens; None for all issuers.
+        keys: The keys that sign its tokens; None to skip verification.
     """
 
     audience: str
@@ -58,7 +58,7 @@ class Provider:
     keys: Mapping[str, PublicKey] | None = None
 
     def principal(self, subject: str) -> str:
-        """Return the IAM principal of a token's subject `system:serviceaccount:NAMESPACE:NAME`."""
+        """Returns the IAM principal of a token's subject `system:serviceaccount:NAMESPACE:NAME`."""
         if self.subject_prefix == "system:serviceaccount:":
             return f"{self.principals}/subject/{subject}"
         namespace, _, name = subject.removeprefix("system:serviceaccount:").partition(":")
@@ -72,7 +72,7 @@ def gke_provider(
     issuer: str | None = None,
     keys: Mapping[str, PublicKey] | None = None,
 ) -> Provider:
-    """Return the provider of a GKE cluster with a workload pool; all clusters of a project share their principals."""
+    """Returns the provider of a GKE cluster with a workload pool; all clusters of a project share their principals."""
     pool = f"{project.id}.svc.id.goog"
     path = f"projects/{project.id}/locations/{project.region}/clusters/{cluster}"
     return Provider(
@@ -93,7 +93,7 @@ def oidc_provider(
     issuer: str | None = None,
     keys: Mapping[str, PublicKey] | None = None,
 ) -> Provider:
-    """Return the provider of a cluster elsewhere, with google.subject = assertion.sub."""
+    """Returns the provider of a cluster outside GKE, with google.subject = assertion.sub."""
     pools = _POOLS.format(number=project.number)
     name = f"//{pools}/{pool}/providers/{provider}"
     return Provider(
@@ -107,15 +107,15 @@ def oidc_provider(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Everything that exists.
+    """All accounts, providers and grants.
 
     Attributes:
         project: The project.
         accounts: The service accounts by email.
-        attached: The email of the account that the metadata server answers for.
+        attached: The email of the metadata server's account.
         providers: The workload identity providers by audience.
         invokers: The emails with roles/run.invoker on the Cloud Run service.
-        audiences: The service's custom audiences; its URL is always one.
+        audiences: The service's custom audiences, in addition to its URL.
         issuer: The `iss` of ID tokens.
     """
 
@@ -129,11 +129,11 @@ class Configuration:
 
 
 def example(*providers: Provider) -> Configuration:
-    """Return a deployment as the project makes one: a signer, and for a cluster its exporter and the signer's access.
+    """Returns the project's own deployment: a signer, and for a cluster its exporter and the signer's access.
 
     Args:
-        providers: The providers through which the exporter's service account comes; by default one for a cluster
-            outside Google Cloud that checks no signatures.
+        providers: The providers for the exporter's service account; by default, one for a cluster outside Google Cloud
+            that verifies no signatures.
     """
     project = Project()
     providers = providers or (oidc_provider(project),)

@@ -1,4 +1,4 @@
-"""Google as an OpenID provider: where others find the keys of ID tokens, and what an access token stands for."""
+"""Google as an OpenID provider: the keys of ID tokens, and the meaning of access tokens."""
 
 from collections.abc import Callable
 
@@ -18,9 +18,9 @@ class OpenIdProvider:
     """Answers discovery, both forms of the keys, and tokeninfo.
 
     Args:
-        configuration: Who exists.
-        tokens: What was given out.
-        url: Returns the root URL under which this double is reached.
+        configuration: The accounts and grants.
+        tokens: The issued tokens.
+        url: Returns this double's root URL.
     """
 
     def __init__(self, configuration: Configuration, tokens: Tokens, url: Callable[[], str]) -> None:
@@ -29,7 +29,7 @@ class OpenIdProvider:
         self._url = url
 
     def __call__(self, request: Request) -> Response:
-        """Answer a request to one of its paths."""
+        """Answers a request to one of its paths."""
         answers: dict[str, Callable[[], Response]] = {
             DISCOVERY: lambda: Response.json(200, self._discovery(), _CACHE),
             JWKS: lambda: Response.json(200, self._tokens.jwks, _CACHE),
@@ -60,7 +60,7 @@ class OpenIdProvider:
             "scope": " ".join(sorted(token.scopes)),
             "expires_in": str(int(token.expires - self._tokens.clock())),
         }
-        # Without the scope nobody learns the email: an API server then sees the number.
+        # Without the scope, the answer has no email, and an API server sees the number.
         if EMAIL in token.scopes:
             described |= {"email": account.email, "email_verified": "true"}
         return Response.json(200, described)

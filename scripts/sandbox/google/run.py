@@ -1,4 +1,4 @@
-"""Cloud Run's front door: who may call the service, and what the service sees of it."""
+"""Cloud Run's front door: checks callers, and forwards their requests to the service."""
 
 import contextlib
 import http.client
@@ -34,7 +34,7 @@ _INVALID_TOKEN = 'Bearer error="invalid_token" error_description="The access tok
 
 
 def page(status: int, title: str, message: str, *headers: tuple[str, str]) -> Response:
-    """Return an error as Google's front end shows it: HTML, whatever the client accepts."""
+    """Returns an error as Google's front end shows it: HTML, whatever the client accepts."""
     reason = http.client.responses[status]
     body = (
         f'<html><head>\n<meta http-equiv="content-type" content="text/html;charset=utf-8">\n'
@@ -46,13 +46,13 @@ def page(status: int, title: str, message: str, *headers: tuple[str, str]) -> Re
 
 
 class FrontDoor:
-    """Demands an ID token of an invoker, then forwards.
+    """Requires an ID token of an invoker, then forwards the request.
 
     Args:
-        configuration: Its invokers may call; its audiences are accepted besides the service's URL.
-        tokens: Knows genuine ID tokens.
+        configuration: Its invokers may call; it has the audiences that are valid in addition to the service's URL.
+        tokens: Verifies ID tokens.
         target: The service's root URL, plain HTTP.
-        url: Returns the URL under which the service is reached: its default audience.
+        url: Returns the service's URL, its default audience.
     """
 
     def __init__(self, configuration: Configuration, tokens: Tokens, target: str, url: Callable[[], str]) -> None:
@@ -68,12 +68,12 @@ class FrontDoor:
         self._closed = False
 
     def __call__(self, request: Request) -> Response:
-        """Answer a request."""
+        """Answers a request."""
         refusal = self._refusal(request)
         return refusal if refusal is not None else self._forward(request)
 
     def close(self) -> None:
-        """End the requests that are on their way to the service."""
+        """Ends the requests in flight."""
         with self._lock:
             self._closed = True
             for connection in self._connections:
@@ -103,7 +103,7 @@ class FrontDoor:
         return None if claims["email"] in self._configuration.invokers else forbidden
 
     def _forward(self, request: Request) -> Response:
-        # A connection for each request: a kept one may be closed by the service just when it is used again.
+        # One connection per request: the service could close a kept connection just before its next use.
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         try:
             connection.connect()
@@ -130,7 +130,7 @@ class FrontDoor:
 
 
 def _credentials(request: Request) -> str:
-    """Return the header that Cloud Run checks: its own one where there are both."""
+    """Returns the header that Cloud Run checks; its own header has priority."""
     return request.header("X-Serverless-Authorization") or request.header("Authorization") or ""
 
 

@@ -1,4 +1,4 @@
-"""All of it together: a metadata server, one port for the APIs, and the front door of a Cloud Run service."""
+"""Runs all doubles: a metadata server, one port for the APIs, and the front door of a Cloud Run service."""
 
 import ssl
 import time
@@ -20,7 +20,7 @@ class GoogleServer:
     """Google's identity services, and Cloud Run in front of a service.
 
     Args:
-        configuration: Who exists and who may do what; by default `model.example()`.
+        configuration: The accounts and grants; by default `model.example()`.
         run_target: The root URL of the service behind the front door; None for no front door.
         port: The port of the APIs; 0 for any free one.
         metadata_port: The port of the metadata server.
@@ -29,7 +29,7 @@ class GoogleServer:
         clock: Seconds since the epoch.
 
     Attributes:
-        tokens: What was given out.
+        tokens: The issued tokens.
         metadata_server: The metadata server, with its request log.
         api: The server of STS, IAM Credentials and OpenID, with its request log.
         front_door: The front door, with its request log.
@@ -61,32 +61,32 @@ class GoogleServer:
 
     @property
     def metadata(self) -> str:
-        """HOST:PORT, for the variables GCE_METADATA_HOST, GCE_METADATA_IP and GCE_METADATA_ROOT."""
+        """Returns HOST:PORT for the variables GCE_METADATA_HOST, GCE_METADATA_IP and GCE_METADATA_ROOT."""
         return self.metadata_server.address
 
     @property
     def sts(self) -> str:
-        """The root URL that stands for https://sts.googleapis.com."""
+        """Returns the root URL that replaces https://sts.googleapis.com."""
         return self.api.url
 
     @property
     def iam_credentials(self) -> str:
-        """The root URL that stands for https://iamcredentials.googleapis.com."""
+        """Returns the root URL that replaces https://iamcredentials.googleapis.com."""
         return self.api.url
 
     @property
     def run(self) -> str:
-        """The service's URL, which is its default audience; empty without a front door."""
+        """Returns the service's URL, its default audience; empty without a front door."""
         return self.front_door.url if self.front_door is not None else ""
 
     def start(self) -> Self:
-        """Serve until `stop`."""
+        """Serves until `stop`."""
         for server in self._servers():
             server.start()
         return self
 
     def stop(self) -> None:
-        """Close all ports and connections."""
+        """Closes all ports and connections."""
         if self._forwarder is not None:
             self._forwarder.close()
         for server in self._servers():

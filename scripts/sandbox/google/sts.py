@@ -1,4 +1,4 @@
-"""The Security Token Service: a cluster's service account token becomes a Google access token."""
+"""The Security Token Service: exchanges a cluster's service account token for a Google access token."""
 
 from urllib.parse import parse_qs
 
@@ -25,7 +25,7 @@ _PARAMETERS = frozenset(
 
 
 class ExchangeError(Exception):
-    """The exchange is refused; `code` is the error of RFC 6749 §5.2 and RFC 8693 §2.2.2."""
+    """The service refuses the exchange; `code` is the error of RFC 6749 §5.2 and RFC 8693 §2.2.2."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -40,7 +40,7 @@ class SecurityTokenService:
         self._tokens = tokens
 
     def __call__(self, request: Request) -> Response:
-        """Answer a request to its path."""
+        """Answers a request to its path."""
         if request.method != "POST":
             return Response.json(405, {"error": "invalid_request", "error_description": "only POST is allowed"})
         try:
@@ -86,7 +86,7 @@ class SecurityTokenService:
         return provider
 
     def _subject(self, text: str, provider: Provider) -> str:
-        """Return the subject of a service account token that the provider accepts."""
+        """Returns the subject of a service account token that the provider accepts."""
         try:
             token = jwt.parse(text)
             if provider.keys is not None:

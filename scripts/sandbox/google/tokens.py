@@ -1,4 +1,4 @@
-"""Access tokens and ID tokens that the double gives out."""
+"""Access tokens and ID tokens that the double issues."""
 
 import secrets
 import threading
@@ -17,18 +17,18 @@ from sandbox.google import jwt
 from sandbox.google.jwt import Jwt, JwtError
 from sandbox.google.model import ServiceAccount
 
-LIFETIME = 3600  # seconds, of access tokens and ID tokens
-_SKEW = 300  # seconds by which a client's clock may be late
+LIFETIME = 3600  # lifetime of access tokens and ID tokens in seconds
+_SKEW = 300  # allowed lag of a client's clock in seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """What an opaque access token stands for.
+    """An opaque access token.
 
     Attributes:
         value: The token.
         principal: A service account's email, or a workload identity principal.
-        scopes: What it may be used for.
+        scopes: Its scopes.
         expires: Seconds since the epoch.
     """
 
@@ -39,7 +39,7 @@ class AccessToken:
 
 
 class Tokens:
-    """Makes and recognises tokens.
+    """Issues and verifies tokens.
 
     Args:
         issuer: The `iss` of ID tokens.
@@ -55,7 +55,7 @@ class Tokens:
         self._access_tokens: dict[str, AccessToken] = {}
 
     def access_token(self, principal: str, scopes: frozenset[str], lifetime: int = LIFETIME) -> AccessToken:
-        """Make an access token for a principal, good for some seconds."""
+        """Issues an access token for a principal, valid for some seconds."""
         token = AccessToken(
             value=f"ya29.sandbox.{secrets.token_urlsafe(32)}",
             principal=principal,
@@ -67,7 +67,7 @@ class Tokens:
         return token
 
     def bearer(self, authorization: str | None) -> AccessToken | None:
-        """Return what an Authorization header stands for; None where it is no valid access token of ours."""
+        """Returns the access token of an Authorization header; None if it is not a valid token of ours."""
         scheme, _, value = (authorization or "").partition(" ")
         with self._lock:
             token = self._access_tokens.get(value)
@@ -76,7 +76,7 @@ class Tokens:
         return token
 
     def id_token(self, account: ServiceAccount, audience: str, extra: dict[str, Any]) -> str:
-        """Make an ID token of a service account."""
+        """Issues an ID token of a service account."""
         now = int(self.clock())
         claims = {
             "aud": audience,
@@ -90,10 +90,10 @@ class Tokens:
         return jwt.sign(self._key, self._key_id, claims)
 
     def verified(self, text: str) -> Jwt:
-        """Return an ID token that is ours and valid now; its audience is for the caller to check.
+        """Verifies that an ID token is ours and valid now. The caller checks its audience.
 
         Raises:
-            JwtError: It is not.
+            JwtError: It is not ours, or not valid now.
         """
         token = jwt.parse(text)
         jwt.verify(token, {self._key_id: self._key.public_key()})
@@ -106,12 +106,12 @@ class Tokens:
 
     @property
     def jwks(self) -> dict[str, Any]:
-        """The public key as a JSON Web Key Set."""
+        """Returns the public key as a JSON Web Key Set."""
         return {"keys": [jwt.to_jwk(self._key_id, self._key.public_key())]}
 
     @cached_property
     def certificates(self) -> dict[str, str]:
-        """The public key as Google's older form has it: key id to a self-signed certificate."""
+        """Returns the public key in Google's older format: a self-signed certificate by key id."""
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
         now = datetime.now(UTC)
         certificate = (

@@ -13,20 +13,20 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
-_BODY_LIMIT = 32 << 20  # Cloud Run's limit for a request; the others' are smaller
+_BODY_LIMIT = 32 << 20  # Cloud Run's limit for a request; the other services have smaller limits
 _STOP_SECONDS = 1.0
-_IDLE_SECONDS = 600.0  # as long as Google's front ends keep an idle connection
+_IDLE_SECONDS = 600.0  # the idle timeout of Google's front ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request as it arrived.
+    """An incoming request.
 
     Attributes:
-        method: GET and so on.
-        target: Path and query as they were sent.
+        method: The HTTP method.
+        target: Path and query.
         headers: All header lines in order.
-        body: The body, decoded from chunks where it came in chunks.
+        body: The body, with chunks joined.
         peer: The client's address.
     """
 
@@ -38,22 +38,22 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """Returns the target without its query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The query's parameters, empty ones included."""
+        """Returns the query's parameters, including empty ones."""
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
     def header(self, name: str) -> str | None:
-        """Return the first value of a header."""
+        """Returns the first value of a header."""
         return next((value for other, value in self.headers if other.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What is answered; Content-Length, Date and Connection are the server's."""
+    """A response; the server adds Content-Length, Date and Connection."""
 
     status: int
     body: bytes = b""
@@ -61,7 +61,7 @@ class Response:
 
     @classmethod
     def json(cls, status: int, value: object, headers: Mapping[str, str] | None = None) -> Self:
-        """Return an answer with a JSON body."""
+        """Returns a response with a JSON body."""
         return cls(
             status=status,
             body=json.dumps(value, indent=2).encode(),
@@ -71,7 +71,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and the status that it was answered with."""
+    """A request and the status of its response."""
 
     request: Request
     status: int
@@ -85,18 +85,18 @@ class RequestLog:
     _exchanges: list[Exchange] = field(default_factory=list)
 
     def append(self, exchange: Exchange) -> None:
-        """Keep an exchange."""
+        """Adds an exchange."""
         with self._lock:
             self._exchanges.append(exchange)
 
     def exchanges(self, path: str = "") -> list[Exchange]:
-        """Return the exchanges whose path starts like this."""
+        """Returns the exchanges whose path starts with a prefix."""
         with self._lock:
             return [exchange for exchange in self._exchanges if exchange.request.path.startswith(path)]
 
 
 class WebServer:
-    """Serves a handler on the loopback interface, a thread for each connection.
+    """An HTTP server on the loopback address with one thread per connection.
 
     Args:
         handler: Answers a request; runs on many threads at once.
@@ -104,7 +104,7 @@ class WebServer:
         tls: The server's side of TLS; None for plain HTTP.
 
     Attributes:
-        log: What was asked and answered, before the answer is seen.
+        log: All exchanges; the server adds each one before it sends the response.
     """
 
     def __init__(
@@ -119,25 +119,25 @@ class WebServer:
 
     @property
     def address(self) -> str:
-        """HOST:PORT."""
+        """Returns HOST:PORT."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
-        """The root URL, without a slash at its end."""
+        """Returns the root URL without a trailing slash."""
         return f"{'https' if self._tls else 'http'}://{self.address}"
 
     def fail_next(self, response: Response, times: int = 1) -> None:
-        """Answer the next requests like this, instead of asking the handler."""
+        """Answers the next requests with this response instead of calling the handler."""
         self._failures.extend([response] * times)
 
     def start(self) -> Self:
-        """Serve until `stop`."""
+        """Serves until `stop`."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Close all connections and the port."""
+        """Closes all connections and the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -176,7 +176,7 @@ class _Server(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
         if self._tls is not None:
-            # The handshake is left to the connection's own thread: a silent client must not stop the others.
+            # The connection's own thread does the handshake, so that a silent client does not block others.
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._changed:
             self._connections.add(connection)
@@ -189,7 +189,7 @@ class _Server(socketserver.ThreadingTCPServer):
             self._changed.notify_all()
 
     def close_connections(self) -> None:
-        """Wake the threads that wait for their clients, and give them a moment to close."""
+        """Wakes the threads that wait for clients, and gives them a moment to close."""
         with self._changed:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
@@ -197,7 +197,7 @@ class _Server(socketserver.ThreadingTCPServer):
             self._changed.wait_for(lambda: not self._connections, _STOP_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # the base class's signature
-        """Drop the connection without a word: a client that goes away is no event."""
+        """Ignores the error: a client may disconnect at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "sandbox"
     sys_version = ""
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one segment
+    wbufsize = -1  # sends head and body in one segment
     timeout = _IDLE_SECONDS
 
     def do_GET(self) -> None:
@@ -224,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._send(cast("_Server", self.server).answer(request))
 
-    # The base class looks for these names.
+    # The base class requires these names.
     do_POST = do_GET  # noqa: N815
     do_PUT = do_GET  # noqa: N815
     do_PATCH = do_GET  # noqa: N815
@@ -261,4 +261,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's signature
-        """Say nothing: the log is `WebServer.log`."""
+        """Logs nothing; `WebServer.log` has the requests."""

@@ -1,11 +1,11 @@
-"""Cloud KMS as a double: a gRPC server for the real client library, as strict as the service.
+"""A double of Cloud KMS: a gRPC server for the real client library, as strict as the service.
 
-In reading order: `names`, `fields`, `errors` (what a request may look like), `algorithms` (what keys are),
-`store`, `resources`, `signing` and `methods` (what it does), `iam` (who may), `faults` and `corruption` (what may go
-wrong), `audit`, `server`, `control` and `client` (how others reach it). Keys are made here and live in this process's
-memory: they protect nothing, and nothing but tests and demonstrations should trust them.
+In reading order: `names`, `fields` and `errors` (checks of requests), `algorithms` (keys), `store`, `resources`,
+`signing` and `methods` (the service's work), `iam` (roles), `faults` and `corruption` (faults on demand), `audit`,
+`server`, `control` and `client` (access). The double makes its keys itself and keeps them in memory. They protect
+nothing: use them only for tests and demos.
 
-Not done on purpose: IAM conditions, import, decryption, MAC, post-quantum keys, more than one page of 1,000 results.
+Deliberately left out: IAM conditions, import, decryption, MAC, post-quantum keys, more than one page of 1,000 results.
 """
 
 from sandbox.kms.audit import AuditRecord, read_audit_log

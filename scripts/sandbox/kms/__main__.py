@@ -1,4 +1,4 @@
-"""Runs the Cloud KMS double until it is told to stop."""
+"""Runs the double of Cloud KMS until a signal stops it."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from sandbox.lifecycle import StopSignals, say_ready
 
 
 def main() -> None:
-    """Serve, say where, and stop on SIGTERM or SIGINT."""
+    """Serves, prints the address, and stops on SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.kms", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default) for a free one")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that a signature takes longer")

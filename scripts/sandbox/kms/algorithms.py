@@ -1,4 +1,4 @@
-"""The algorithms that the double has: how their keys are made and what they sign."""
+"""The double's algorithms: key generation and signing."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,18 +19,18 @@ HASHES: dict[Digest, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
-_PKCS1_OVERHEAD = 11  # octets that PKCS#1 v1.5 padding needs at least: RFC 8017 §9.2
+_PKCS1_OVERHEAD = 11  # the shortest PKCS#1 v1.5 padding in octets: RFC 8017 §9.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
-    """What an algorithm is.
+    """An algorithm.
 
     Attributes:
         purpose: The only purpose of a CryptoKey that may use it.
         bits: The size of an RSA key; 0 for other keys.
         curve: The curve of an ECDSA key.
-        digest: The member of the Digest message that it signs; None where it takes data only.
+        digest: The member of the Digest message that it signs; None if it signs only data.
         pss: Whether it is RSASSA-PSS; the salt is as long as the digest.
         edwards: Whether it is Ed25519.
     """
@@ -44,12 +44,12 @@ class Scheme:
 
     @property
     def asymmetric(self) -> bool:
-        """Whether there is a public key; symmetric keys exist here only to be refused for signing."""
+        """Tells whether there is a public key; symmetric keys exist only so that signing with them fails."""
         return self.purpose != int(Purpose.ENCRYPT_DECRYPT)
 
     @property
     def data_limit(self) -> int | None:
-        """How many octets of data it can sign as they are; None where it has no such limit."""
+        """Returns the largest number of octets that it can sign without hashing; None for no limit."""
         return self.bits // 8 - _PKCS1_OVERHEAD if self.bits and self.digest is None else None
 
 
@@ -61,7 +61,7 @@ def _decrypt(bits: int) -> Scheme:
     return Scheme(purpose=Purpose.ASYMMETRIC_DECRYPT, bits=bits)
 
 
-# Left out on purpose: EC_SIGN_SECP256K1_SHA256 (no use for X.509), the post-quantum signatures, MAC, raw
+# Deliberately left out: EC_SIGN_SECP256K1_SHA256 (no use for X.509), the post-quantum signatures, MAC, raw
 # encryption and key encapsulation.
 SCHEMES: dict[int, Scheme] = {
     Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION: Scheme(purpose=Purpose.ENCRYPT_DECRYPT),
@@ -86,10 +86,10 @@ SCHEMES: dict[int, Scheme] = {
 
 
 def scheme_for(algorithm: int, purpose: int) -> Scheme:
-    """Return the scheme of an algorithm for a key of this purpose.
+    """Returns the scheme of an algorithm for a key of this purpose.
 
     Raises:
-        KmsError: UNIMPLEMENTED, the double does not have it; INVALID_ARGUMENT, it is for another purpose.
+        KmsError: UNIMPLEMENTED: the double lacks it; INVALID_ARGUMENT: it is for another purpose.
     """
     scheme = SCHEMES.get(algorithm)
     if scheme is None:
@@ -103,11 +103,11 @@ _KNOWN = {bits: other_rsa_keys(bits) for bits in (2048, 3072, 4096)}
 
 
 def generate(scheme: Scheme, *, instant: bool = False) -> PrivateKey | None:
-    """Make key material; None for symmetric keys, which the double cannot use.
+    """Makes key material; None for symmetric keys, which the double cannot use.
 
     Args:
         scheme: The algorithm.
-        instant: Take the next RSA key of known primes, where one is left: to find new ones takes up to seconds.
+        instant: Whether to use known primes for RSA while there are some: finding new primes takes up to seconds.
     """
     if instant and scheme.bits and (known := next(_KNOWN[scheme.bits], None)):
         return known
@@ -119,7 +119,7 @@ def generate(scheme: Scheme, *, instant: bool = False) -> PrivateKey | None:
 
 
 def sign(scheme: Scheme, key: PrivateKey, content: bytes) -> bytes:
-    """Sign a digest of the scheme's kind, or the data where it takes data.
+    """Signs a digest of the scheme's kind, or data.
 
     Returns:
         ECDSA: DER of SEQUENCE (r, s); the others: their octets.

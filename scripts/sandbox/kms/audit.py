@@ -1,4 +1,4 @@
-"""The record of every call, as Cloud Audit Logs keep one."""
+"""Records of all calls, as in Cloud Audit Logs."""
 
 import json
 import os
@@ -7,26 +7,26 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_DATA_LIMIT = 1024  # bytes of signed data that a record keeps
+_DATA_LIMIT = 1024  # bytes of signed data in a record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One call that has been answered, or that its caller gave up.
+    """One answered or cancelled call.
 
     Attributes:
-        time: When it was answered, seconds since the epoch.
-        method: AsymmetricSign and so on.
-        permission: What IAM would have asked for.
-        resource: The name or parent that the request was about.
+        time: Time of the answer in seconds since the epoch.
+        method: The method's name, such as AsymmetricSign.
+        permission: The IAM permission of the method.
+        resource: The name or parent in the request.
         reason: The header x-goog-request-reason.
         request_params: The header x-goog-request-params.
-        traceparent: The header of that name.
+        traceparent: The header traceparent.
         digest: The digest in the request, hexadecimal.
         data: The first KiB of the data in the request, hexadecimal.
         status: The gRPC status name.
-        key_used: Whether a signature was made, also where the answer was lost or spoilt afterwards.
-        deadline: Seconds that the caller gave at the start; None for no limit.
+        key_used: Whether the double made a signature, even if a fault lost or corrupted the answer.
+        deadline: The caller's deadline in seconds; None for no limit.
     """
 
     time: float
@@ -44,14 +44,14 @@ class AuditRecord:
 
 
 def resource_of(request: object) -> str:
-    """Return the name or parent that a request is about."""
+    """Returns the name or parent in a request."""
     updated = getattr(request, "crypto_key_version", None)
     names = (getattr(holder, part, "") for holder in (request, updated) for part in ("name", "parent"))
     return next((str(name) for name in names if name), "")
 
 
 def signed_content(request: object) -> tuple[str, str]:
-    """Return digest and data of a request in hexadecimal, each empty where it has none."""
+    """Returns digest and data of a request in hexadecimal; empty if absent."""
     data = bytes(getattr(request, "data", b""))
     digest = getattr(request, "digest", None)
     members = (digest.sha256, digest.sha384, digest.sha512) if digest is not None else ()
@@ -59,10 +59,10 @@ def signed_content(request: object) -> tuple[str, str]:
 
 
 class AuditLog:
-    """All records in order, in memory and, where a file is given, there as one JSON object per line.
+    """All records in order, in memory and optionally in a file with one JSON object per line.
 
     Args:
-        path: A file to append to; each record is one write.
+        path: The file; each record is one write.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -71,7 +71,7 @@ class AuditLog:
         self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, record: AuditRecord) -> None:
-        """Keep a record."""
+        """Adds a record."""
         line = f"{json.dumps(asdict(record))}\n".encode()
         with self._lock:
             self._records.append(record)
@@ -79,13 +79,13 @@ class AuditLog:
                 os.write(self._file, line)
 
     def records(self, method: str | None = None, *, since: int = 0) -> list[AuditRecord]:
-        """Return the records from the `since`-th on, of one method or of all."""
+        """Returns the records from index `since`, for one method or for all."""
         with self._lock:
             found = self._records[since:]
         return [record for record in found if method in (None, record.method)]
 
     def close(self) -> None:
-        """Close the file; records can still be read."""
+        """Closes the file; the records in memory stay."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
@@ -93,11 +93,11 @@ class AuditLog:
 
 
 def read_audit_log(path: Path) -> list[AuditRecord]:
-    """Read the records that a process has written so far."""
+    """Reads the records from a file."""
     with path.open(encoding="utf-8") as lines:
         return [AuditRecord(**json.loads(line)) for line in lines if line.endswith("\n")]
 
 
 def now() -> float:
-    """Return the time that records carry."""
+    """Returns the current time for records."""
     return time.time()

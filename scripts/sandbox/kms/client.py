@@ -1,4 +1,4 @@
-"""The real client library, pointed at a plaintext endpoint on this machine."""
+"""The real client library with a plaintext endpoint on this machine."""
 
 import contextlib
 import time
@@ -16,24 +16,24 @@ LOCATION = "projects/example-project/locations/europe-west1"
 
 
 class _Principal(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc ships no types
-    """Sends a principal's email as the bearer token, which the double takes for proof."""
+    """Sends a principal's email as the bearer token; the double accepts it without proof."""
 
     def __init__(self, email: str) -> None:
         self._header = ("authorization", f"Bearer {email}")
 
     def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: ANN401
-        """Add the header to a call."""
+        """Adds the header to a call."""
         metadata = [*(client_call_details.metadata or ()), self._header]
         return continuation(client_call_details._replace(metadata=metadata), request)
 
 
 @contextlib.contextmanager
 def connect(endpoint: str, *, principal: str | None = None) -> Iterator[KeyManagementServiceClient]:
-    """Yield a client of the endpoint HOST:PORT; no credentials are looked for.
+    """Yields a client for HOST:PORT, without credentials.
 
     Args:
-        endpoint: The double's, or another plaintext implementation's.
-        principal: Whose calls these are, for the double's `iam`; None for an anonymous caller's.
+        endpoint: The endpoint of the double or of another plaintext implementation.
+        principal: The caller's email for the double's `iam`; None for an anonymous caller.
     """
     channel = grpc.insecure_channel(endpoint)
     if principal is not None:
@@ -52,7 +52,7 @@ def create_signing_key(
     key_ring: str = "csr-signer",
     key: str = "ca",
 ) -> str:
-    """Create a key ring where it is missing, a key and its first version, and wait until that is enabled.
+    """Creates a key ring if it is missing, a key and its first version, and waits until the version is enabled.
 
     Args:
         client: From `connect`.
@@ -66,7 +66,7 @@ def create_signing_key(
         The full name of the key version.
 
     Raises:
-        google.api_core.exceptions.AlreadyExists: There is such a key.
+        google.api_core.exceptions.AlreadyExists: The key exists already.
     """
     with contextlib.suppress(AlreadyExists):
         client.create_key_ring(parent=location, key_ring_id=key_ring, key_ring=KeyRing())
@@ -82,10 +82,10 @@ def create_signing_key(
 def wait_until_enabled(
     client: KeyManagementServiceClient, name: str, timeout: float = 60.0, *, interval: float = 0.01
 ) -> CryptoKeyVersion:
-    """Poll a version while its key is being made, every `interval` seconds.
+    """Polls a version every `interval` seconds until its key is ready.
 
     Raises:
-        TimeoutError: It is not enabled within `timeout` seconds.
+        TimeoutError: The version was not enabled within `timeout` seconds.
     """
     end = time.monotonic() + timeout
     version = client.get_crypto_key_version(name=name)

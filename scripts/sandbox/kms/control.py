@@ -1,4 +1,4 @@
-"""Reaches faults and audit records of a double that runs as another process: JSON over the same gRPC port."""
+"""Controls faults and audit records of a double in another process: JSON over the same gRPC port."""
 
 import json
 from dataclasses import asdict
@@ -14,12 +14,12 @@ SERVICE = "sandbox.kms.v1.Control"
 
 
 def _encode(value: object) -> bytes:
-    # In an object, because gRPC takes a deserialised None for a failure.
+    # In an object, because gRPC treats a deserialised None as a failure.
     return json.dumps({"value": value}).encode()
 
 
 def control_handler(faults: Faults, audit: AuditLog, iam: Iam) -> grpc.GenericRpcHandler:
-    """Return the server side."""
+    """Returns the gRPC handler of the server side."""
 
     def add_fault(request: dict[str, Any], _: grpc.ServicerContext) -> None:
         fields = request["value"]
@@ -78,23 +78,23 @@ class KmsControl:
         self._channel = grpc.insecure_channel(endpoint)
 
     def add(self, fault: Fault) -> None:
-        """Put a fault at the end of the queue."""
+        """Appends a fault to the queue."""
         corruption = fault.corruption.value if fault.corruption else None
         self._call("AddFault", {**asdict(fault), "corruption": corruption})
 
     def clear(self) -> None:
-        """Forget all faults that are left."""
+        """Removes all remaining faults."""
         self._call("ClearFaults", {})
 
     def release(self) -> None:
-        """Let all calls that hang now go on."""
+        """Releases all hanging calls."""
         self._call("Release", {})
 
     def wait_until_hanging(self, calls: int, timeout: float = 10.0) -> None:
-        """Return when that many calls hang.
+        """Waits until that many calls hang.
 
         Raises:
-            TimeoutError: They do not within `timeout` seconds.
+            TimeoutError: Fewer calls hang after `timeout` seconds.
         """
         try:
             self._call("WaitUntilHanging", {"calls": calls, "timeout": timeout})
@@ -104,20 +104,20 @@ class KmsControl:
             raise
 
     def records(self, method: str | None = None, *, since: int = 0) -> list[AuditRecord]:
-        """Return the records from the `since`-th on, of one method or of all."""
+        """Returns the records from index `since`, for one method or for all."""
         answer = self._call("AuditRecords", {"method": method, "since": since})
         return [AuditRecord(**record) for record in answer]
 
     def restrict(self, principal: str, *roles: str, resource: str = "") -> None:
-        """Hold a principal to roles on a resource and all below it."""
+        """Restricts a principal to roles on a resource and everything below it."""
         self._call("Restrict", {"principal": principal, "roles": roles, "resource": resource})
 
     def lift_restrictions(self) -> None:
-        """Let everybody do everything again."""
+        """Removes all restrictions."""
         self._call("LiftRestrictions", {})
 
     def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         self._channel.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Spoils an answer the way a fault says."""
+"""Corrupts a message as a fault demands."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from sandbox.kms.signing import content_to_sign, crc32c, foreign_key, public_pem
 
 _Sign = kms_v1.AsymmetricSignResponse
 _PublicKey = kms_v1.PublicKey
-_TOO_LONG = 4 * 1024 * 1024 + 1  # gRPC's limit for a client that sets none
+_TOO_LONG = 4 * 1024 * 1024 + 1  # gRPC's default limit of a client
 
 
 def corrupt(corruption: Corruption, request: Any, response: Any, scheme: Scheme) -> None:  # noqa: ANN401  # messages
-    """Change an answer in place.
+    """Corrupts an answer in place.
 
     Raises:
-        ValueError: An answer of that kind has no such part.
+        ValueError: An answer of that kind lacks the part.
     """
     kind = type(response)
     if kind in (_Sign, _PublicKey) and corruption in _BOTH:
@@ -39,7 +39,7 @@ def corrupt(corruption: Corruption, request: Any, response: Any, scheme: Scheme)
 
 
 def damage(request: kms_v1.AsymmetricSignRequest) -> None:
-    """Flip a bit of what is to be signed, in place; the checksum stays what it was made of.
+    """Flips a bit of the digest or data in place; the checksum does not change.
 
     Raises:
         ValueError: The request has nothing to sign.

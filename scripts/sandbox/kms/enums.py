@@ -1,6 +1,6 @@
 """The service's enums under short names.
 
-Proto-plus makes them by a metaclass that type checkers do not follow; they behave as IntEnums.
+Proto-plus creates them with a metaclass that type checkers do not understand; they behave as IntEnums.
 """
 
 from typing import Any
@@ -14,5 +14,5 @@ Level: Any = kms_v1.ProtectionLevel
 
 
 def name_of(value: int) -> str:
-    """Return the name of an enum's value, or its digits where a newer client sent one unknown here."""
+    """Returns the name of an enum's value, or its number if the value is unknown."""
     return str(getattr(value, "name", value))

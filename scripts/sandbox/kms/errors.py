@@ -1,4 +1,4 @@
-"""What a method raises: a gRPC status with a message, and details as the service gives them."""
+"""Errors of methods: a gRPC status with a message and the service's details."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from grpc_status import rpc_status
 
 
 class KmsError(Exception):
-    """A call ends with this status.
+    """An error that ends a call with a gRPC status.
 
     Attributes:
         code: The gRPC status code.
-        details: Messages of google.rpc, which reach the caller beside the text.
-        raw_details: What reaches the caller in their place, None for the messages.
+        details: Messages of google.rpc for the caller.
+        raw_details: Bytes that replace the details; None for the details.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class KmsError(Exception):
         self.raw_details = raw_details
 
     def status(self) -> grpc.Status:
-        """Return what `abort_with_status` takes."""
+        """Returns the status for `abort_with_status`."""
         packed = []
         for detail in self.details:
             packed.append(AnyMessage())
@@ -44,32 +44,32 @@ class KmsError(Exception):
 
 
 def invalid_argument(message: str) -> KmsError:
-    """The request is wrong, whatever is stored."""
+    """Returns an error for an invalid request."""
     return KmsError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def wrong_checksum(field: str, content: str) -> KmsError:
-    """What arrived is not what its checksum was made of."""
+    """Returns an error for a checksum that does not match."""
     return invalid_argument(f"The checksum in field {field} did not match the data in field {content}.")
 
 
 def not_found(name: str) -> KmsError:
-    """There is no such resource."""
+    """Returns an error for a missing resource."""
     return KmsError(grpc.StatusCode.NOT_FOUND, f"{name} not found.")
 
 
 def already_exists(name: str) -> KmsError:
-    """The name is taken; Cloud KMS never frees one."""
+    """Returns an error for a name that exists already; Cloud KMS never frees names."""
     return KmsError(grpc.StatusCode.ALREADY_EXISTS, f"{name} already exists.")
 
 
 def failed_precondition(message: str) -> KmsError:
-    """The resource's state or kind does not allow it."""
+    """Returns an error for a resource of the wrong state or kind."""
     return KmsError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
 def not_enabled(name: str, state: str) -> KmsError:
-    """A version that is in another state; text and details are the service's (terraform-provider-google#5895)."""
+    """Returns the service's error for a version that is not enabled (text from terraform-provider-google#5895)."""
     violation = error_details_pb2.PreconditionFailure.Violation(type=f"KEY_{state}", subject=name)
     return KmsError(
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -79,17 +79,17 @@ def not_enabled(name: str, state: str) -> KmsError:
 
 
 def permission_denied(message: str) -> KmsError:
-    """IAM does not let the caller."""
+    """Returns an error for a caller without the permission."""
     return KmsError(grpc.StatusCode.PERMISSION_DENIED, message)
 
 
 def unimplemented(message: str) -> KmsError:
-    """Cloud KMS may have it; this double does not, and says so instead of ignoring it."""
+    """Returns an error for a feature that this double lacks."""
     return KmsError(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
-    """How long the service asks its callers to wait."""
+    """Returns a RetryInfo with the time to wait."""
     whole = int(seconds)
     return error_details_pb2.RetryInfo(
         retry_delay=Duration(seconds=whole, nanos=round((seconds - whole) * 1_000_000_000))
@@ -97,5 +97,5 @@ def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 
 
 def error_info(reason: str) -> error_details_pb2.ErrorInfo:
-    """Why, for machines."""
+    """Returns an ErrorInfo with the reason for programs."""
     return error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com")

@@ -1,4 +1,4 @@
-"""Faults on demand: each spoils the next calls that it matches."""
+"""Faults on demand: each affects the next calls that it matches."""
 
 import enum
 import threading
@@ -10,44 +10,44 @@ import grpc
 from sandbox.kms.errors import KmsError, error_info, retry_info
 
 KEY_GENERATION = "KeyGeneration"
-"""Stands for a method where a fault is to hit the making of a key: it hangs in PENDING_GENERATION, or fails."""
+"""A method name for faults in key generation: the key hangs in PENDING_GENERATION, or fails."""
 
 
 class Corruption(enum.Enum):
-    """How an answer is spoilt on its way; everything else in it stays right."""
+    """The ways to corrupt a message; everything else in it stays valid."""
 
-    SIGNATURE = "signature"  # a bit of the signature, its checksum unchanged
+    SIGNATURE = "signature"  # flips a bit of the signature; the checksum does not change
     SIGNATURE_CRC32C = "signature_crc32c"
     NO_SIGNATURE_CRC32C = "no_signature_crc32c"
-    UNVERIFIED_CRC32C = "unverified_crc32c"  # the service says that it saw no checksum
-    NAME = "name"  # another version of the same key
-    PROTECTION_LEVEL = "protection_level"  # one level below
-    FOREIGN_SIGNATURE = "foreign_signature"  # valid, with a right checksum, by another key
+    UNVERIFIED_CRC32C = "unverified_crc32c"  # the service reports that it saw no checksum
+    NAME = "name"  # the name of another version of the same key
+    PROTECTION_LEVEL = "protection_level"  # a lower protection level
+    FOREIGN_SIGNATURE = "foreign_signature"  # a valid signature with a right checksum, by another key
     PEM_CRC32C = "pem_crc32c"
     NO_PEM_CRC32C = "no_pem_crc32c"
-    FOREIGN_PUBLIC_KEY = "foreign_public_key"  # well-formed, with a right checksum, of another key
+    FOREIGN_PUBLIC_KEY = "foreign_public_key"  # a well-formed key with a right checksum, of another version
     ALGORITHM = "algorithm"  # GetPublicKey names another algorithm
-    EMPTY_SIGNATURE = "empty_signature"  # nothing, whose checksum is 0: present and falsy
-    LONG_SIGNATURE = "long_signature"  # more than a client takes of any answer
-    REQUEST = "request"  # a bit of what is to be signed, on its way to the service
+    EMPTY_SIGNATURE = "empty_signature"  # an empty signature; its checksum is 0, which is present but falsy
+    LONG_SIGNATURE = "long_signature"  # an answer above the client's size limit
+    REQUEST = "request"  # flips a bit of the digest or data on its way to the service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens to a call. Without any action it lets the call pass, so that a later one is hit.
+    """A fault for matching calls. Without an action it lets the call pass, so that a later call is affected.
 
     Attributes:
-        method: The method that it waits for; None for any.
-        times: How many calls it is used for; 0 for all until faults are cleared.
-        delay: Seconds to wait before anything else.
-        hang: Wait until hanging calls are released, or the caller gives up.
-        status: The gRPC status name that the call ends with.
-        after: End with the status only after the work was done: the key was used, its answer is lost.
+        method: The method; None for all methods.
+        times: Number of calls; 0 for all calls until `clear`.
+        delay: Seconds to wait first.
+        hang: Whether to wait until `release`, or until the caller gives up.
+        status: The gRPC status name that ends the call.
+        after: Whether the status comes after the work: the key is used, but the answer is lost.
         message: The status's message.
         retry_delay: Seconds of a RetryInfo in the status's details.
-        reason: Of an ErrorInfo in the status's details.
-        raw_details: Hex of what stands in place of the status's details, of any form.
-        corruption: How to spoil the answer.
+        reason: Reason of an ErrorInfo in the status's details.
+        raw_details: Hex of bytes that replace the status's details.
+        corruption: How to corrupt the message.
     """
 
     method: str | None = None
@@ -67,7 +67,7 @@ class Fault:
             raise ValueError(f"status must be one of {list(grpc.StatusCode.__members__)}, got {self.status!r}")
 
     def error(self) -> KmsError | None:
-        """Return the status that the call ends with, None where it does not end so."""
+        """Returns the error that ends the call; None if there is none."""
         if self.status is None:
             return None
         details = [retry_info(self.retry_delay)] if self.retry_delay is not None else []
@@ -77,7 +77,7 @@ class Fault:
 
 
 class Faults:
-    """The queue of faults, and the calls that hang."""
+    """The queue of faults, and the hanging calls."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -86,19 +86,19 @@ class Faults:
         self._hanging = 0
 
     def add(self, fault: Fault) -> None:
-        """Put a fault at the end of the queue."""
+        """Appends a fault to the queue."""
         with self._condition:
             self._queue.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults that are left; calls that hang already go on hanging."""
+        """Removes all remaining faults; hanging calls continue to hang."""
         with self._condition:
             self._queue.clear()
 
     def take(self, method: str) -> Fault:
-        """Return the first fault that matches and count its use; a fault without action where none does.
+        """Returns the first matching fault and counts its use; without a match, returns a fault without action.
 
-        The making of a key is no call: only a fault that names it matches.
+        Key generation is no call: only a fault with its name matches.
         """
         matching = (method,) if method == KEY_GENERATION else (None, method)
         with self._condition:
@@ -113,12 +113,12 @@ class Faults:
 
     @property
     def hanging(self) -> int:
-        """How many calls hang now."""
+        """Returns the number of hanging calls."""
         with self._condition:
             return self._hanging
 
     def hang(self, over: Callable[[], bool]) -> None:
-        """Wait until `release` is called, or until `wake` is called and the call is over."""
+        """Waits for `release`, or for `wake` after the call has ended."""
         with self._condition:
             released = self._released
             self._hanging += 1
@@ -128,21 +128,21 @@ class Faults:
             self._condition.notify_all()
 
     def wake(self) -> None:
-        """Let hanging calls look whether they are over."""
+        """Lets hanging calls check whether they have ended."""
         with self._condition:
             self._condition.notify_all()
 
     def release(self) -> None:
-        """Let all calls that hang now go on."""
+        """Releases all hanging calls."""
         with self._condition:
             self._released += 1
             self._condition.notify_all()
 
     def wait_until_hanging(self, calls: int, timeout: float = 10.0) -> None:
-        """Return when that many calls hang.
+        """Waits until that many calls hang.
 
         Raises:
-            TimeoutError: They do not within `timeout` seconds.
+            TimeoutError: Fewer calls hang after `timeout` seconds.
         """
         with self._condition:
             if not self._condition.wait_for(lambda: self._hanging >= calls, timeout):

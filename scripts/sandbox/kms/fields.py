@@ -1,4 +1,4 @@
-"""The allow-list of request fields: what the double does not look at, it refuses."""
+"""The allow-list of request fields: the double refuses fields that it does not implement."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from sandbox.kms.errors import unimplemented
 
 
 def check_fields(request: Any, *allowed: str) -> None:  # noqa: ANN401  # any message of the service
-    """Refuse a request that sets a field which is not listed, or one that is not in the client's own schema.
+    """Refuses a request with a field that is not listed, or unknown to the client's schema.
 
-    A message that is set but empty is no field that is set: `key_ring` is required and says nothing.
+    An empty message counts as unset: `key_ring` is required and empty.
 
     Args:
         request: A proto-plus message.
-        allowed: Paths such as `crypto_key.purpose`; a path allows everything below it.
+        allowed: Paths such as `crypto_key.purpose`; a path allows all fields below it.
 
     Raises:
         KmsError: UNIMPLEMENTED, naming the field.
@@ -24,7 +24,7 @@ def check_fields(request: Any, *allowed: str) -> None:  # noqa: ANN401  # any me
 
 
 def _check(message: Message, prefix: str, allowed: frozenset[str], *, inside: bool = False) -> None:
-    """Check a message; `inside` one that is allowed as a whole only what the schema does not know is left to find."""
+    """Checks a message; `inside` an allowed message, only fields that are unknown to the schema are refused."""
     for unknown in UnknownFieldSet(message):
         raise unimplemented(f"unknown field number {unknown.field_number} in {message.DESCRIPTOR.name}")
     for field, value in message.ListFields():

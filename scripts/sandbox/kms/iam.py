@@ -1,4 +1,4 @@
-"""Who may do what: the roles of Cloud KMS, for principals that are held to them."""
+"""The roles of Cloud KMS, for principals that a test restricts to them."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -7,9 +7,9 @@ from types import MappingProxyType
 from sandbox.kms.errors import KmsError, permission_denied
 
 ANONYMOUS = "anonymous"
-"""Who sends no authorization header: the function's plaintext client."""
+"""The principal without an authorization header: the function's plaintext client."""
 MANAGE_RAW = "cloudkms.cryptoKeyVersions.manageRawPKCS1Keys"
-"""Asked for beside a method's own permission where a raw RSA key is made or used."""
+"""The additional permission for creating and using raw RSA keys."""
 
 _VERSIONS = "cloudkms.cryptoKeyVersions"
 _READ = frozenset(
@@ -29,23 +29,23 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
         "roles/cloudkms.expertRawPKCS1": frozenset({MANAGE_RAW}),
     }
 )
-"""Permissions of the predefined roles, as far as the double has methods for them."""
+"""Permissions of the predefined roles, for the double's methods."""
 
 
 class Iam:
-    """Principals that are held to roles. All others may do everything: most tests are about something else."""
+    """Restricted principals and their roles. Other principals may do everything, because most tests need no roles."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bindings: dict[str, list[tuple[str, str]]] = {}
 
     def restrict(self, principal: str, roles: Iterable[str] = (), *, resource: str = "") -> None:
-        """Hold a principal to roles on a resource and all below it; more calls give it more.
+        """Restricts a principal to roles on a resource and everything below it; more calls add roles.
 
         Args:
             principal: An email, or ANONYMOUS.
-            roles: Names of ROLES; none at all takes every right away.
-            resource: A full name, for example a CryptoKey's; empty for everything.
+            roles: Names of ROLES; none removes all rights.
+            resource: A full name, for example of a CryptoKey; empty for all resources.
 
         Raises:
             ValueError: A role is not one of ROLES.
@@ -58,20 +58,20 @@ class Iam:
             self._bindings.setdefault(principal, []).extend((role, resource) for role in wished)
 
     def release(self) -> None:
-        """Let everybody do everything again."""
+        """Removes all restrictions."""
         with self._lock:
             self._bindings.clear()
 
     def restricts(self, principal: str) -> bool:
-        """Whether a principal is held to roles."""
+        """Tells whether a principal is restricted."""
         with self._lock:
             return principal in self._bindings
 
     def check(self, principal: str, permissions: Iterable[str], resource: str) -> None:
-        """Refuse a call whose principal is held to roles and lacks a permission on its resource.
+        """Refuses a call of a restricted principal without a permission on the resource.
 
         Raises:
-            KmsError: PERMISSION_DENIED, as the service says it: also of what is not there.
+            KmsError: PERMISSION_DENIED, as from the service, also for missing resources.
         """
         with self._lock:
             bindings = self._bindings.get(principal, [])
@@ -82,7 +82,7 @@ class Iam:
 
 
 def principal_of(headers: Mapping[str, str]) -> str:
-    """Return the principal that a call's headers name: the double takes a bearer token for an email."""
+    """Returns the principal in a call's headers: the double reads a bearer token as an email."""
     return headers.get("authorization", "").removeprefix("Bearer ") or ANONYMOUS
 
 

@@ -1,4 +1,4 @@
-"""The table of methods: their messages, their permissions, and what answers them."""
+"""The table of methods: their messages, permissions and implementations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Method:
     """A method of the service.
 
     Attributes:
-        name: Its short name, as audit entries have it.
-        permission: What IAM asks for: all that a check of principals would need besides the resource.
+        name: Its short name, as in audit entries.
+        permission: Its IAM permission.
         request: The request's message class.
         response: The answer's message class.
         answer: Makes the answer, or raises a KmsError.
@@ -33,7 +33,7 @@ class Method:
 
 
 def methods(resources: Resources, signing: Signing) -> list[Method]:
-    """Return all methods that the double has; gRPC answers UNIMPLEMENTED to others."""
+    """Returns all methods of the double; gRPC answers UNIMPLEMENTED to others."""
 
     def method(name: str, permission: str, response: Any, answer: Callable[[Any], Any]) -> Method:  # noqa: ANN401  # a message class
         return Method(

@@ -1,11 +1,11 @@
-"""Resource names: which are well-formed, and what they are below."""
+"""Resource names: their forms and their parents."""
 
 import re
 
 from sandbox.kms.errors import invalid_argument
 
 _ID = r"[a-zA-Z0-9_-]{1,63}"
-# Projects and locations are not this service's to name: any harmless path segment is accepted.
+# This service does not name projects and locations, so the double accepts any harmless path segment.
 _SEGMENT = r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"
 _LOCATION = rf"projects/{_SEGMENT}/locations/{_SEGMENT}"
 _KEY_RING = rf"{_LOCATION}/keyRings/{_ID}"
@@ -19,14 +19,14 @@ _PATTERNS = {
 
 
 def check_name(kind: str, name: str) -> str:
-    """Return a well-formed resource name.
+    """Validates a resource name.
 
     Args:
         kind: location, key ring, crypto key, or crypto key version.
         name: The full resource name.
 
     Raises:
-        KmsError: INVALID_ARGUMENT, the name is not one of that kind.
+        KmsError: INVALID_ARGUMENT: the name is malformed.
     """
     if not _PATTERNS[kind].fullmatch(name):
         raise invalid_argument(f"malformed {kind} name {name!r}")
@@ -34,10 +34,10 @@ def check_name(kind: str, name: str) -> str:
 
 
 def check_id(value: str) -> str:
-    """Return an id that a caller chose: 1 to 63 letters, digits, `-` and `_`.
+    """Validates a caller's id: 1 to 63 letters, digits, `-` and `_`.
 
     Raises:
-        KmsError: INVALID_ARGUMENT, it is something else.
+        KmsError: INVALID_ARGUMENT: the id is malformed.
     """
     if not re.fullmatch(_ID, value):
         raise invalid_argument(f"invalid id {value!r}")
@@ -45,5 +45,5 @@ def check_id(value: str) -> str:
 
 
 def parent_of(name: str) -> str:
-    """Return the name of the resource that holds this one."""
+    """Returns the name of the parent resource."""
     return name.rsplit("/", 2)[0]

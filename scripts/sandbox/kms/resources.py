@@ -26,12 +26,12 @@ class Resources:
     """The management methods over a store.
 
     Args:
-        store: Where everything is kept.
-        instant: Make key material before CreateCryptoKeyVersion answers, which the real service never does
-            for asymmetric keys.
-        disable_lag: Seconds for which a version signs on after it was disabled (in the real service usually
-            at most a minute, rarely hours).
-        faults: Where faults of key generation are taken from.
+        store: The resources.
+        instant: Whether to make a key before CreateCryptoKeyVersion answers; the real service never does for
+            asymmetric keys.
+        disable_lag: Seconds for which a disabled version still signs (in the real service usually at most a minute,
+            rarely hours).
+        faults: The faults for key generation.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Resources:
                 self._generators.submit(self._generate, version)
 
     def close(self) -> None:
-        """Wait until no key is being made."""
+        """Waits until all keys are made."""
         self._generators.shutdown(cancel_futures=True)
 
     def create_key_ring(self, request: kms_v1.CreateKeyRingRequest) -> KeyRing:
-        """Create a key ring."""
+        """Creates a key ring."""
         check_fields(request, "parent", "key_ring_id")
         parent = check_name("location", request.parent)
         name = f"{parent}/keyRings/{check_id(request.key_ring_id)}"
@@ -62,14 +62,14 @@ class Resources:
         return ring
 
     def get_key_ring(self, request: kms_v1.GetKeyRingRequest) -> KeyRing:
-        """Show a key ring."""
+        """Returns a key ring."""
         check_fields(request, "name")
         name = check_name("key ring", request.name)
         with self._store.lock:
             return self._store.key_ring(name)
 
     def list_key_rings(self, request: kms_v1.ListKeyRingsRequest) -> kms_v1.ListKeyRingsResponse:
-        """Show a location's key rings by name."""
+        """Lists a location's key rings by name."""
         check_fields(request, "parent")
         parent = check_name("location", request.parent)
         with self._store.lock:
@@ -80,7 +80,7 @@ class Resources:
         return kms_v1.ListKeyRingsResponse(key_rings=_page(rings), total_size=len(rings))
 
     def create_crypto_key(self, request: kms_v1.CreateCryptoKeyRequest) -> CryptoKey:
-        """Create a key and, unless told otherwise, its first version."""
+        """Creates a key and, by default, its first version."""
         check_fields(
             request,
             "parent",
@@ -108,14 +108,14 @@ class Resources:
             return self._shown(key)
 
     def get_crypto_key(self, request: kms_v1.GetCryptoKeyRequest) -> CryptoKey:
-        """Show a key, with its primary version where it has one."""
+        """Returns a key with its primary version, if it has one."""
         check_fields(request, "name")
         name = check_name("crypto key", request.name)
         with self._store.lock:
             return self._shown(self._store.key(name))
 
     def list_crypto_keys(self, request: kms_v1.ListCryptoKeysRequest) -> kms_v1.ListCryptoKeysResponse:
-        """Show a ring's keys by name."""
+        """Lists a ring's keys by name."""
         check_fields(request, "parent")
         parent = check_name("key ring", request.parent)
         with self._store.lock:
@@ -125,7 +125,7 @@ class Resources:
         return kms_v1.ListCryptoKeysResponse(crypto_keys=_page(keys), total_size=len(keys))
 
     def create_crypto_key_version(self, request: kms_v1.CreateCryptoKeyVersionRequest) -> CryptoKeyVersion:
-        """Create the next version; asymmetric ones start in PENDING_GENERATION."""
+        """Creates the next version; asymmetric ones start in PENDING_GENERATION."""
         check_fields(request, "parent")
         parent = check_name("crypto key", request.parent)
         with self._store.lock:
@@ -133,7 +133,7 @@ class Resources:
         return self._create_version(key)
 
     def get_crypto_key_version(self, request: kms_v1.GetCryptoKeyVersionRequest) -> CryptoKeyVersion:
-        """Show a version."""
+        """Returns a version."""
         check_fields(request, "name")
         name = check_name("crypto key version", request.name)
         with self._store.lock:
@@ -142,7 +142,7 @@ class Resources:
     def list_crypto_key_versions(
         self, request: kms_v1.ListCryptoKeyVersionsRequest
     ) -> kms_v1.ListCryptoKeyVersionsResponse:
-        """Show a key's versions, oldest first."""
+        """Lists a key's versions, oldest first."""
         check_fields(request, "parent")
         parent = check_name("crypto key", request.parent)
         with self._store.lock:
@@ -151,7 +151,7 @@ class Resources:
         return kms_v1.ListCryptoKeyVersionsResponse(crypto_key_versions=_page(versions), total_size=len(versions))
 
     def update_crypto_key_version(self, request: kms_v1.UpdateCryptoKeyVersionRequest) -> CryptoKeyVersion:
-        """Enable or disable a version, and nothing else."""
+        """Enables or disables a version."""
         check_fields(request, "crypto_key_version", "update_mask")
         paths = list(request.update_mask.paths)
         if not paths:
@@ -172,7 +172,7 @@ class Resources:
             return CryptoKeyVersion(version.resource)
 
     def destroy_crypto_key_version(self, request: kms_v1.DestroyCryptoKeyVersionRequest) -> CryptoKeyVersion:
-        """Schedule a version's destruction; the double's clock never gets there."""
+        """Schedules a version's destruction, which the double never executes."""
         check_fields(request, "name")
         name = check_name("crypto key version", request.name)
         with self._store.lock:
@@ -230,7 +230,7 @@ class Resources:
 def _new_key(name: str, wish: CryptoKey) -> CryptoKey:
     if wish.purpose == Purpose.CRYPTO_KEY_PURPOSE_UNSPECIFIED:
         raise invalid_argument("crypto_key.purpose is required")
-    # An asymmetric key without algorithm is refused as one whose algorithm is for symmetric keys.
+    # Without an algorithm, the service uses a symmetric one, and so refuses an asymmetric key.
     template: Any = wish.version_template
     algorithm = template.algorithm or Algorithm.GOOGLE_SYMMETRIC_ENCRYPTION
     scheme_for(algorithm, wish.purpose)

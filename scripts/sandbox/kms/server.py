@@ -1,4 +1,4 @@
-"""The gRPC server: every call takes its fault, is answered, waits the latency, and is recorded."""
+"""The gRPC server: applies faults, answers calls, waits the latency, and records calls."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,12 @@ from sandbox.kms.resources import Resources
 from sandbox.kms.signing import Signing
 from sandbox.kms.store import Store
 
-_THREADS = 256  # calls at once, hanging and waiting ones included; threads are started as they are needed
+_THREADS = 256  # concurrent calls, including hanging ones; the pool starts threads on demand
 
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """A call under way; `deadline` is what its caller gave it in seconds."""
+    """A call in progress; `deadline` is the caller's deadline in seconds."""
 
     method: Method
     request: Any
@@ -34,20 +34,20 @@ class _Call:
 
 
 class KmsServer:
-    """Cloud KMS on a free port of the loopback interface, plaintext.
+    """Cloud KMS on a free port of the loopback address, plaintext.
 
     Args:
-        latency: Seconds that AsymmetricSign takes longer.
+        latency: Additional seconds of AsymmetricSign.
         port: The port; 0 for any free one.
-        state: A directory that keeps all resources from one process to the next; without it memory only.
-        audit_log: A file that gets one JSON object per answered call.
-        instant: Make keys before CreateCryptoKeyVersion answers; those of RSA have known primes.
-        disable_lag: Seconds for which a disabled version signs on.
+        state: A folder that keeps all resources for later processes; None for memory only.
+        audit_log: A file with one JSON object per call.
+        instant: Whether to make keys before CreateCryptoKeyVersion answers; RSA keys then have known primes.
+        disable_lag: Seconds for which a disabled version still signs.
 
     Attributes:
-        faults: What happens to the next calls.
-        audit: The record of all calls.
-        iam: Who may do what; everybody everything unless somebody is held to roles.
+        faults: The faults for the next calls.
+        audit: The records of all calls.
+        iam: The roles of restricted principals; all others may do everything.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class KmsServer:
 
     @property
     def endpoint(self) -> str:
-        """The address, HOST:PORT; known once the server was started."""
+        """Returns HOST:PORT, after the server has started."""
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> Self:
-        """Serve until `stop`.
+        """Serves until `stop`.
 
         Raises:
             RuntimeError: The port is taken.
         """
         server = grpc.server(
             ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="kms"),
-            # Without it two servers can share a port, and each gets some of the calls.
+            # Without this option, two servers can share a port, and each gets some of the calls.
             options=[("grpc.so_reuseport", 0)],
         )
         handlers = {method.name: self._handler(method) for method in methods(self._resources, self._signing)}
@@ -100,7 +100,7 @@ class KmsServer:
         return self
 
     def stop(self) -> None:
-        """End all calls, those that hang or wait too, and close."""
+        """Ends all calls, including hanging ones, and closes the port."""
         self._stopping.set()
         self.faults.clear()
         self.faults.release()
@@ -123,7 +123,7 @@ class KmsServer:
                 response = self._answer(call)
             except KmsError as error:
                 self._record(call, error.code)
-                # Before the answer, like any record: who sees an answer finds its record.
+                # The record comes before the answer, so that a caller with an answer finds its record.
                 context.abort_with_status(error.status())
                 raise
             except Exception:
@@ -157,7 +157,7 @@ class KmsServer:
     def _before(self, fault: Fault, context: grpc.ServicerContext) -> None:
         self._stopping.wait(fault.delay)
         if fault.hang:
-            # False: the call is over already, and the callback will never come.
+            # False: the call has ended already, and the callback never runs.
             if context.add_callback(self.faults.wake):
                 self.faults.hang(lambda: not context.is_active())
             if not context.is_active():

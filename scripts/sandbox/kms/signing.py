@@ -18,18 +18,18 @@ from sandbox.kms.store import Store, Version
 
 
 def crc32c(content: bytes) -> int:
-    """Return the CRC32C (Castagnoli) that the service computes over it."""
+    """Returns the service's CRC32C (Castagnoli) of data."""
     return int(google_crc32c.value(content))
 
 
 class Signing:
-    """The key-using methods over a store; keys are used outside the lock."""
+    """GetPublicKey and AsymmetricSign over a store; they use keys outside the lock."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def get_public_key(self, request: kms_v1.GetPublicKeyRequest) -> kms_v1.PublicKey:
-        """Return the public key of an enabled asymmetric version."""
+        """Returns the public key of an enabled asymmetric version."""
         check_fields(request, "name")
         version = self._usable(request.name)
         if version.key is None:
@@ -44,7 +44,7 @@ class Signing:
         )
 
     def asymmetric_sign(self, request: kms_v1.AsymmetricSignRequest) -> kms_v1.AsymmetricSignResponse:
-        """Sign a digest or data."""
+        """Signs a digest or data."""
         check_fields(
             request,
             "name",
@@ -69,12 +69,12 @@ class Signing:
         )
 
     def scheme(self, name: str) -> Scheme:
-        """Return how a stored version signs."""
+        """Returns the scheme of a stored version."""
         with self._store.lock:
             return self._store.version(name).scheme
 
     def concerns_raw_key(self, request: Any) -> bool:  # noqa: ANN401  # any message of the service
-        """Whether a request makes or uses a raw RSA key; what is not there concerns none."""
+        """Tells whether a request creates or uses a raw RSA key; False for a missing key."""
         with self._store.lock:
             match request:
                 case kms_v1.CreateCryptoKeyRequest():
@@ -99,7 +99,7 @@ class Signing:
 
 
 def content_to_sign(request: kms_v1.AsymmetricSignRequest, scheme: Scheme) -> bytes:
-    """Check a request against the algorithm in the service's order and return what is signed.
+    """Checks a request against the algorithm in the service's order, and returns the digest or data.
 
     Raises:
         KmsError: INVALID_ARGUMENT.
@@ -130,7 +130,7 @@ def _data_to_sign(request: kms_v1.AsymmetricSignRequest, scheme: Scheme) -> byte
 
 
 def _checked_digest(request: kms_v1.AsymmetricSignRequest, digest: bytes, size: int) -> bytes:
-    # A digest of another kind leaves the expected member empty: its length is 0.
+    # With a digest of another kind, the expected member is empty and has length 0.
     if len(digest) != size:
         raise invalid_argument(f"digest has {len(digest)} octets, this algorithm signs {size}")
     if "digest_crc32c" in request and request.digest_crc32c != crc32c(digest):
@@ -139,14 +139,14 @@ def _checked_digest(request: kms_v1.AsymmetricSignRequest, digest: bytes, size: 
 
 
 def public_pem(key: PrivateKey) -> str:
-    """Return the SubjectPublicKeyInfo of a key as PEM."""
+    """Returns the SubjectPublicKeyInfo of a key as PEM."""
     encoded = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return encoded.decode()
 
 
 @cache
 def foreign_key(scheme: Scheme) -> PrivateKey:
-    """Return a key that is no version's: what a mixed-up answer would be made with."""
+    """Returns a key that belongs to no version, for corrupted answers."""
     key = generate(scheme)
     assert key is not None  # noqa: S101  # only asymmetric versions answer
     return key

@@ -1,4 +1,4 @@
-"""What the service holds: key rings, keys, versions and their material."""
+"""The service's resources: key rings, keys, versions and their key material."""
 
 import contextlib
 import threading
@@ -19,9 +19,9 @@ class Version:
     """A key version and its key.
 
     Attributes:
-        resource: What the API shows.
-        key: The material; None while it is being made, and for symmetric keys.
-        usable_until: After it was disabled: the monotonic time until which it still signs; 0 for not at all.
+        resource: The API's resource.
+        key: The key material; None before it is made, and for symmetric keys.
+        usable_until: The monotonic time until which a disabled version still signs; 0 if it does not.
     """
 
     resource: CryptoKeyVersion
@@ -30,7 +30,7 @@ class Version:
 
     @property
     def scheme(self) -> Scheme:
-        """How its algorithm signs."""
+        """Returns the scheme of its algorithm."""
         return SCHEMES[self.resource.algorithm]
 
 
@@ -47,8 +47,8 @@ class Store:
     """All resources by name. Callers hold `lock` while they read or change one.
 
     Attributes:
-        directory: Where each change is written, and read again by the next process; None for memory only.
-            It mirrors the resource names; private keys are PEM files without a password.
+        directory: The folder for all changes, which the next process reads; None for memory only. Its structure mirrors
+            the resource names; private keys are PEM files without a password.
     """
 
     directory: Path | None = None
@@ -62,7 +62,7 @@ class Store:
             self._load(self.directory)
 
     def key_ring(self, name: str) -> KeyRing:
-        """Return a key ring.
+        """Returns a key ring.
 
         Raises:
             KmsError: NOT_FOUND.
@@ -72,7 +72,7 @@ class Store:
         return self.key_rings[name]
 
     def key(self, name: str) -> Key:
-        """Return a key.
+        """Returns a key.
 
         Raises:
             KmsError: NOT_FOUND.
@@ -82,7 +82,7 @@ class Store:
         return self.keys[name]
 
     def version(self, name: str) -> Version:
-        """Return a key version.
+        """Returns a key version.
 
         Raises:
             KmsError: NOT_FOUND.
@@ -92,12 +92,12 @@ class Store:
         return self.versions[name]
 
     def versions_of(self, key: str) -> list[Version]:
-        """Return a key's versions in the order in which they were made."""
+        """Returns a key's versions in creation order."""
         return [version for name, version in self.versions.items() if parent_of(name) == key]
 
     @contextlib.contextmanager
     def changing(self, resource: KeyRing | Key | Version) -> Iterator[None]:
-        """Hold the lock for a change of one resource, then put it down under its name."""
+        """Holds the lock while a resource changes, then writes it to the folder."""
         with self.lock:
             yield
             match resource:
@@ -136,13 +136,13 @@ def _save(directory: Path, resource: KeyRing | Key | Version) -> None:
         case _:
             path = directory / f"{resource.resource.name}.json"
             if resource.key is not None:
-                # First, so that a version which is shown as ENABLED never lacks its key.
+                # The key comes first, so that an ENABLED version always has its key.
                 _write(path.with_suffix(".pem"), _pem(resource.key))
             _write(path, CryptoKeyVersion.to_json(resource.resource).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: a process that is killed meanwhile leaves the old one."""
+    """Replaces a file atomically: if the process is killed meanwhile, the old file stays."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_name(f"{path.name}.new")
     new.touch(mode=0o600)

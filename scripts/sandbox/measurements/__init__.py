@@ -1,1 +1,1 @@
-"""What `scripts/bench` measures on a whole deployment, one module each; `common` is what they share."""
+"""The measurements of `scripts/bench` on a whole deployment, one module each; they share `common`."""

@@ -1,4 +1,4 @@
-"""A figure, and the pods that it is measured with."""
+"""A figure, and the pods for measuring it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,14 +13,14 @@ PATIENCE: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the answer."""
+    """One line of the output."""
 
     name: str
     figure: str
 
 
 def fleet(deployment: Deployment, keys: KeyPool, count: int, prefix: str) -> Fleet:
-    """Pods with tokens and prepared requests; `submit` files them."""
+    """Creates pods with tokens and prepared requests; `submit` files them."""
     members = plan(
         count,
         components=components(deployment.settings.release),

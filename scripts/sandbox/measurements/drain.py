@@ -146,7 +146,7 @@ def _compared(before: Sequence[Run], now: Sequence[Run]) -> list[Row]:
 
 
 def _wait(observer: Observer, submissions: Sequence[Submission]) -> int:
-    """Waits for all; returns how many were lost: not issued after ten minutes."""
+    """Waits for all; returns the number of lost CSRs, which are not issued after ten minutes."""
     uids = [submission.uid for submission in submissions]
     observer.wait(uids, PATIENCE)
     observations = observer.observations()
@@ -154,7 +154,7 @@ def _wait(observer: Observer, submissions: Sequence[Submission]) -> int:
 
 
 def _floor(deployment: Deployment, waiting: Fleet) -> float:
-    """CSRs per second with the four calls alone."""
+    """Returns CSRs per second with only the four calls."""
     certificate = base64.b64encode(deployment.certificate_authority.read_bytes()).decode()
     names = [submission.name for submission in waiting.submit()]
     started = time.monotonic()

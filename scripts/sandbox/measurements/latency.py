@@ -1,7 +1,7 @@
-"""From a CSR's creation to its event at the function, on an idle machine.
+"""Measures the time from a CSR's creation to its event at the function, on an idle machine.
 
-The function is replaced, at its own address, by a server that notes when an event has come and answers at once. The
-clock of a CSR starts before its creation is asked for, so the API server's own time is in the figure.
+A server at the function's address records the time of each event and answers at once. A CSR's clock starts before the
+create call, so the figure includes the API server's own time.
 """
 
 import http.server
@@ -25,7 +25,7 @@ _ANSWER: Final = b'{"outcome":"ignored","reason":"measured"}'
 
 
 def latency(settings: Settings, count: int) -> list[Row]:
-    """Milliseconds of `count` CSRs, one after the other."""
+    """Measures the milliseconds of `count` CSRs, one after the other."""
     with Deployment(replace(settings, front_door=False)) as deployment, KeyPool() as keys:
         deployment.function.kill()
         pods = fleet(deployment, keys, count, "latency")
@@ -61,18 +61,18 @@ def _file(pods: Fleet, number: int) -> _Asked:
 
 
 class Arrivals:
-    """Stands where the function was, and notes when the first event of each CSR has come."""
+    """Replaces the function, and records the time of each CSR's first event."""
 
     def __init__(self, url: str) -> None:
-        """The port is bound; `url` is the function's."""
+        """Binds the port of the function's `url`."""
         self._server = _Server(urlsplit(url).port or 80)
         self._thread = threading.Thread(target=self._server.serve_forever, name="arrivals", daemon=True)
 
     def wait(self, count: int, timeout: float) -> dict[str, float]:
-        """The moments, by uid, once there are so many.
+        """Waits for that many events, and returns their times by uid.
 
         Raises:
-            TimeoutError: There are not in time.
+            TimeoutError: There are too few in time.
         """
         with self._server.came:
             if not self._server.came.wait_for(lambda: len(self._server.moments) >= count, timeout):
@@ -99,7 +99,7 @@ class _Server(http.server.ThreadingHTTPServer):
         self.moments: dict[str, float] = {}
 
     def note(self, event: dict[str, dict[str, str]]) -> None:
-        """An event has come."""
+        """Records an event."""
         with self.came:
             self.moments.setdefault(event["data"]["uid"], time.monotonic())
             self.came.notify_all()
@@ -116,4 +116,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + _ANSWER)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Events are not worth a line."""
+        """Logs nothing."""

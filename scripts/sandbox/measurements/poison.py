@@ -1,7 +1,7 @@
-"""What poison adds to the wait of honest pods.
+"""Measures how much hostile CSRs delay honest pods.
 
-The same fleet asks twice in one run, with both exporters: alone, and beside CSRs that are made to stop the signer
-(`sandbox.calico.poison`). A wait is from asking for a CSR's creation until a watch has seen its certificate.
+The same fleet requests certificates twice in one run, with both exporters: alone, and beside hostile CSRs
+(`sandbox.calico.poison`). A wait lasts from the create call until a watch shows the certificate.
 """
 
 import statistics
@@ -18,7 +18,7 @@ from sandbox.measurements.common import PATIENCE, Row, fleet
 
 CONCURRENCY: Final = 16
 MOST_SECONDS: Final = 5.0
-"""What poison may add to the longest wait."""
+"""The allowed increase of the longest wait, in seconds."""
 _READY: Final = 200
 _POLL_SECONDS: Final = 0.05
 
@@ -62,7 +62,7 @@ def _wait_until_ready(deployment: Deployment) -> None:
 
 
 def _wait_until_met(deployment: Deployment, doses: Poison) -> None:
-    """The function has recorded something of the poison, if the API server took any."""
+    """Waits until the function has recorded a hostile CSR, if the API server stored one."""
     end = time.monotonic() + PATIENCE
     while doses.uids and time.monotonic() < end:
         text = deployment.log("function").read_text(encoding="utf-8", errors="replace")
@@ -72,7 +72,7 @@ def _wait_until_met(deployment: Deployment, doses: Poison) -> None:
 
 
 def _waits(observer: Observer, pods: Fleet) -> list[float]:
-    """Seconds of each pod, in the order in which they asked; a pod without certificate has waited all the time."""
+    """Returns the seconds of each pod in request order; a pod without a certificate has waited the whole time."""
     observer.wait([submission.uid for submission in pods.submissions], PATIENCE)
     seen = observer.observations()
     ended = [seen[each.uid].ended if seen[each.uid].issued else None for each in pods.submissions]

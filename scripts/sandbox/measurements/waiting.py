@@ -1,4 +1,4 @@
-"""The exporter's memory when it starts while CSRs wait and no function answers."""
+"""Measures the exporter's memory when it starts while CSRs wait and no function answers."""
 
 import base64
 import time
@@ -15,17 +15,17 @@ from sandbox.usage import Usage
 
 ((KEY, SIGNATURE),) = QUICK
 SETTLED_SECONDS: Final = 5.0
-# Text before the PEM block, which the API server takes; as base64 it is a little more than a megabyte.
+# The API server accepts text before the PEM block; in base64, this is slightly more than a megabyte.
 LARGEST_TEXT: Final = 800_000
 
 
 def waiting(settings: Settings, count: int, *, megabytes: bool = False) -> list[Row]:
-    """Resident memory of an exporter that has listed `count` waiting CSRs and delivered none.
+    """Measures the resident memory of an exporter that has listed `count` waiting CSRs and delivered none.
 
     Args:
-        settings: Of the deployment.
-        count: How many CSRs wait.
-        megabytes: Whether each has more than a megabyte, and is filed by the same administrator.
+        settings: Settings of the deployment.
+        count: Number of waiting CSRs.
+        megabytes: Whether each CSR has more than a megabyte; one administrator files all of them.
     """
     with Deployment(settings) as deployment, KeyPool() as keys:
         deployment.kill_exporter()

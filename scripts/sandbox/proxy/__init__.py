@@ -1,7 +1,7 @@
-"""A fault proxy: in front of any TCP server, it delays, holds, cuts and refuses; for plain HTTP it knows requests too.
+"""A fault proxy: in front of any TCP server, it delays, holds, cuts and refuses connections, and plain HTTP requests.
 
-TLS passes through unopened. In reading order: `faults` (what may go wrong), `tally` (what did), `messages` (HTTP, just
-enough to tell where a message ends), `relay` (one connection), `server` (all of them).
+It does not decrypt TLS. In reading order: `faults` (the possible faults), `tally` (their counts), `messages` (finds the
+end of HTTP messages), `relay` (one connection), `server` (all connections).
 """
 
 from sandbox.proxy.faults import HALF_OPEN, Fault, HttpFault

@@ -1,4 +1,4 @@
-"""Runs a proxy without faults until it is told to stop; faults are set by whoever uses it in-process."""
+"""Runs a proxy without faults until a signal stops it; only in-process callers can set faults."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from sandbox.proxy.server import FaultProxy
 
 
 def main() -> None:
-    """Serve, say where, and stop on SIGTERM or SIGINT."""
+    """Serves, prints the address, and stops on SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.proxy", description=__doc__)
     parser.add_argument("--upstream", required=True, help="HOST:PORT of the server behind it")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default) for a free one")

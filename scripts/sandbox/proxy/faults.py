@@ -1,4 +1,4 @@
-"""What can go wrong on the way between a client and its server: values, set on connections or on HTTP requests.
+"""Faults between a client and its server, for connections or HTTP requests.
 
 "Up" is from the client to the server (upstream), "down" is back.
 """
@@ -11,19 +11,19 @@ Direction = Literal["up", "down"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """How a connection is treated from the moment on at which the fault is set; without arguments, well.
+    """The treatment of a connection after the fault is set; without arguments, there is no fault.
 
-    Numbers of bytes count from that moment too. A limit of 0 is reached at once.
+    Numbers of bytes count from that time too. A limit of 0 is reached at once.
 
     Attributes:
-        delay_up: Seconds for which each piece that was read from the client is kept before it goes on.
-        delay_down: The same for each piece that was read from the server.
-        hold_up: Keep what the client sends, its end included, until the fault is taken away; both sides stay connected.
-        hold_down: The same for what the server sends.
-        close: Close a new connection as soon as it is accepted; the server sees nothing of it.
-        reset_after_up: Bytes to the server after which both sides are reset; None for never.
-        reset_after_down: Bytes to the client after which both sides are reset.
-        truncate_after_down: Bytes to the client after which it sees a clean end (FIN); the server's side is closed.
+        delay_up: Seconds to delay each piece from the client.
+        delay_down: Seconds to delay each piece from the server.
+        hold_up: Whether to hold data and end of stream from the client until the fault is removed.
+        hold_down: Whether to hold data and end of stream from the server.
+        close: Whether to close a new connection at once; the server does not see it.
+        reset_after_up: Bytes to the server before both sides are reset; None for never.
+        reset_after_down: Bytes to the client before both sides are reset.
+        truncate_after_down: Bytes to the client before its clean end (FIN); the server's side is closed.
     """
 
     delay_up: float = 0.0
@@ -36,42 +36,42 @@ class Fault:
     truncate_after_down: int | None = None
 
     def delay(self, direction: Direction) -> float:
-        """Seconds for which a piece is kept."""
+        """Returns the seconds to delay a piece."""
         return self.delay_up if direction == "up" else self.delay_down
 
     def holds(self, direction: Direction) -> bool:
-        """Whether pieces are kept for good."""
+        """Tells whether to hold pieces."""
         return self.hold_up if direction == "up" else self.hold_down
 
     def room(self, direction: Direction, spent: int) -> int | None:
-        """Bytes that may still pass before something is cut; None for any number."""
+        """Returns the bytes that may still pass before a cut; None for no limit."""
         limits = [self.reset_after_up] if direction == "up" else [self.reset_after_down, self.truncate_after_down]
         left = [max(0, limit - spent) for limit in limits if limit is not None]
         return min(left, default=None)
 
     def resets(self, *, up: int, down: int) -> bool:
-        """Whether so many bytes are enough for a reset."""
+        """Tells whether that many bytes cause a reset."""
         return _reached(self.reset_after_up, up) or _reached(self.reset_after_down, down)
 
     def truncates(self, *, down: int) -> bool:
-        """Whether so many bytes are enough for a clean end."""
+        """Tells whether that many bytes cause a clean end."""
         return _reached(self.truncate_after_down, down)
 
 
 HALF_OPEN = Fault(hold_up=True, hold_down=True)
-"""Nothing gets through any more, and nobody is told."""
+"""No data passes in either direction, and neither side learns of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpFault:
-    """What happens to a request over plain HTTP; without arguments nothing, so that a later one is hit.
+    """A fault for a plain HTTP request; without arguments there is none, so that a later request is affected.
 
     Attributes:
-        status: Answer with this status; the server sees nothing of the request. None: forward it.
-        headers: Of that answer, such as Retry-After; Content-Length is added.
-        body: Of that answer.
-        duplicate: Forward the request twice at the same time; the answer is the one that comes last.
-        lose_answer: Read the whole answer, then reset the client's connection instead of passing it on.
+        status: The status to answer with, without forwarding the request; None to forward it.
+        headers: Headers of that answer, such as Retry-After; the proxy adds Content-Length.
+        body: Body of that answer.
+        duplicate: Whether to forward the request twice at the same time; the client gets the later answer.
+        lose_answer: Whether to read the whole answer, and then reset the client's connection.
     """
 
     status: int | None = None

@@ -1,7 +1,7 @@
-"""HTTP/1.1 messages as they are on the wire: read whole, and passed on unchanged.
+"""Reads complete HTTP/1.1 messages, to forward them unchanged.
 
-Of HTTP it is only known where a message ends (RFC 9112 §6.3) and whether its sender closes the connection. Clients that
-wait for `100 Continue` before they send a body are not served.
+It only finds the end of a message (RFC 9112 §6.3), and whether its sender closes the connection. It does not support
+clients that wait for `100 Continue`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class MessageError(Exception):
-    """That is not HTTP, or too much of it."""
+    """The bytes are not HTTP, or too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class Message:
     """A request or an answer.
 
     Attributes:
-        data: All of it.
-        method: Of a request; empty for an answer.
-        closes: Whether nothing follows on its connection.
+        data: All its bytes.
+        method: Method of a request; empty for an answer.
+        closes: Whether it is the last message of its connection.
     """
 
     data: bytes
@@ -36,11 +36,11 @@ class Message:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Message | None:
-    """Read a request; None where the client has ended its connection before one.
+    """Reads a request; None if the client has ended its connection.
 
     Raises:
-        MessageError: What came is no request.
-        asyncio.IncompleteReadError: It was cut.
+        MessageError: The bytes are no request.
+        asyncio.IncompleteReadError: The message is incomplete.
     """
     try:
         head = await _head(reader)
@@ -54,11 +54,11 @@ async def read_request(reader: asyncio.StreamReader) -> Message | None:
 
 
 async def read_answer(reader: asyncio.StreamReader, request: Message) -> Message:
-    """Read the final answer to a request.
+    """Reads the final answer to a request.
 
     Raises:
-        MessageError: What came is no answer.
-        asyncio.IncompleteReadError: It was cut.
+        MessageError: The bytes are no answer.
+        asyncio.IncompleteReadError: The message is incomplete.
     """
     status = 0
     head = b""
@@ -73,7 +73,7 @@ async def read_answer(reader: asyncio.StreamReader, request: Message) -> Message
 
 
 def compose(fault: HttpFault, status: int) -> Message:
-    """The answer that a fault asks for."""
+    """Returns the answer of a fault."""
     reason = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "Fault"
     fields = [*fault.headers, ("Content-Length", str(len(fault.body)))]
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in fields), "", ""]
@@ -131,6 +131,6 @@ def _status(head: bytes) -> int:
 
 
 def _field(head: bytes, name: bytes) -> bytes:
-    """A header field's value; empty where it is absent."""
+    """Returns a header field's value; empty if it is absent."""
     match = re.search(rb"^%s:[ \t]*(.*?)[ \t]*\r$" % re.escape(name), head, re.IGNORECASE | re.MULTILINE)
     return match[1] if match is not None else b""

@@ -1,4 +1,4 @@
-"""One client's connection, and those to the server that belong to it, under a fault that may change at any time."""
+"""One client's connection and its connections to the server, with a fault that can change at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.proxy.tally import Tally
 
 _PIECE = 1 << 16
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds, so that close sends a reset
 
 
 class _Ending(enum.Enum):
@@ -28,17 +28,17 @@ class _Ending(enum.Enum):
 
 
 class _OverError(Exception):
-    """The connection's end is decided: nothing more is forwarded."""
+    """The connection must end; no more data is forwarded."""
 
 
 class Relay:
-    """Forwards until both sides have ended, a fault cuts, or it is stopped; closes everything it opened.
+    """Forwards data until both sides end, a fault cuts, or `stop`; closes its connections.
 
     Args:
         upstream: Host and port of the server.
-        fault: How it begins.
-        tally: Where everything is counted.
-        take: Gives the fault of the next HTTP request; None: what is forwarded are bytes, whatever they mean.
+        fault: The initial fault.
+        tally: The counts.
+        take: Returns the fault of the next HTTP request; None to forward bytes without parsing HTTP.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Relay:
         self._writers: list[asyncio.StreamWriter] = []
 
     def set(self, fault: Fault) -> None:
-        """Treat the connection like this from now on."""
+        """Sets the connection's fault."""
         self._fault = fault
         self._spent = {"up": 0, "down": 0}
         self._changed.set()
@@ -62,12 +62,12 @@ class Relay:
         self._decide()
 
     def stop(self) -> None:
-        """End it now: both sides are reset. Unlike a cancellation this cannot interrupt its tidying up."""
+        """Resets both sides now. Unlike a cancellation, this cannot interrupt the cleanup."""
         self._finish(_Ending.STOP)
         self._abort(reset=True)
 
     async def run(self, client: socket.socket) -> None:
-        """Serve an accepted connection to its end; not to be cancelled."""
+        """Serves an accepted connection to its end; callers must not cancel it."""
         reader, writer = await self._opened(sock=client)
         work = asyncio.create_task(self._work(reader, writer))
         ending = _Ending.RESET
@@ -85,7 +85,7 @@ class Relay:
             await self._close(reset=ending in {_Ending.RESET, _Ending.STOP})
 
     async def _work(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Ending:
-        """Forward; a fault of either side is a reset for the other, as it would be without us."""
+        """Forwards data; an error on one side resets the other, as without the proxy."""
         ending = _Ending.CLOSE
         try:
             async with asyncio.TaskGroup() as group:
@@ -132,7 +132,7 @@ class Relay:
         return answers[-1]
 
     async def _exchange(self, request: Message, answers: list[Message]) -> None:
-        """Send a request on a connection of its own: a kept one may be closed just when it is used again."""
+        """Sends a request on a new connection: the server could close a kept connection just before its next use."""
         reader, writer = await self._connected()
         await self._forward("up", request.data, writer)
         answers.append(await read_answer(reader, request))
@@ -162,7 +162,7 @@ class Relay:
             await self._changed.wait()
 
     def _decide(self) -> None:
-        """End the connection where its fault's limit is reached."""
+        """Ends the connection if it reaches its fault's limit."""
         if self._fault.resets(up=self._spent["up"], down=self._spent["down"]):
             self._finish(_Ending.RESET)
         elif self._fault.truncates(down=self._spent["down"]):
@@ -173,7 +173,7 @@ class Relay:
             self._ending.set_result(ending)
 
     async def _end(self, ending: _Ending, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Do what a fault asks for, and count it when it is done."""
+        """Ends the connection as the fault demands, then counts it."""
         if ending is _Ending.RESET:
             await self._close(reset=True)
             self._tally.add(resets=1)
@@ -184,7 +184,7 @@ class Relay:
         with contextlib.suppress(OSError):
             writer.write_eof()
             self._tally.add(truncated=1)
-            # What the client still sends must be read: closing over unread bytes would reset the connection.
+            # Reads the client's remaining bytes, because closing with unread bytes would reset the connection.
             while await reader.read(_PIECE):
                 pass
 
@@ -196,7 +196,7 @@ class Relay:
         self, *, host: str | None = None, port: int | None = None, sock: socket.socket | None = None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(host=host, port=port, sock=sock)
-        writer.transport.set_write_buffer_limits(high=0)  # `drain` returns when the kernel has everything
+        writer.transport.set_write_buffer_limits(high=0)  # `drain` returns when the kernel has all bytes
         self._writers.append(writer)
         return reader, writer
 

@@ -1,4 +1,4 @@
-"""The proxy: a port, its connections, and the faults that they get. An event loop in a thread of its own."""
+"""The proxy: a port, its connections and their faults. Its event loop has its own thread."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 256
 _SECONDS = 10.0
-# Linux shares a port with a socket that does not listen, and with no other; elsewhere both must ask for sharing.
+# Linux shares a port only with a socket that does not listen; on other systems, both sockets must request sharing.
 _SHARING = (socket.SO_REUSEADDR,) if sys.platform == "linux" else (socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 _T = TypeVar("_T")
 
 
 class FaultProxy:
-    """Stands in front of a TCP server on a port of its own; every method may be called from any thread.
+    """A proxy in front of a TCP server; all methods are thread-safe.
 
-    Whatever changes a fault returns when the change is in force. Faults are set while it runs.
+    Methods that change faults return when the change is effective. Set faults only while the proxy runs.
     """
 
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, upstream: str, *, port: int = 0, http: bool = False) -> None:
-        """Nothing is opened yet.
+        """Prepares a proxy, without opening a port.
 
         Args:
             upstream: HOST:PORT of the server.
-            port: On 127.0.0.1; 0 for any free one.
-            http: The server speaks plain HTTP: requests are told apart, and `add_http` has an effect.
+            port: Port on 127.0.0.1; 0 for any free port.
+            http: Whether the server speaks plain HTTP; `add_http` requires it.
 
         Raises:
-            ValueError: `upstream` is something else.
+            ValueError: `upstream` is malformed.
         """
         host, _, digits = upstream.rpartition(":")
         if not host or not digits.isdecimal():
@@ -62,12 +62,12 @@ class FaultProxy:
         self._listener: socket.socket | None = None
 
     def start(self) -> Self:
-        """Accept connections from now on.
+        """Starts to accept connections.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is in use.
         """
-        # A bound socket that does not listen keeps the port while the proxy refuses connections.
+        # A bound socket that does not listen reserves the port while the proxy refuses connections.
         self._placeholder = _bound(self._port)
         self._port = self._placeholder.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -81,7 +81,7 @@ class FaultProxy:
         return self
 
     def stop(self) -> None:
-        """Close the port and all connections; harmless when called again."""
+        """Closes the port and all connections; does nothing when called again."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -103,25 +103,25 @@ class FaultProxy:
 
     @property
     def endpoint(self) -> str:
-        """HOST:PORT of the proxy, once it is started."""
+        """Returns HOST:PORT of the started proxy."""
         return f"{_LOOPBACK}:{self._port}"
 
     @property
     def counts(self) -> Counts:
-        """What was seen and done so far."""
+        """Returns the current counts."""
         return self._tally.counts
 
     def wait(self, condition: Callable[[Counts], bool], timeout: float = _SECONDS) -> bool:
-        """Wait until the counts fulfil a condition; return whether they did within `timeout` seconds."""
+        """Waits until the counts fulfil a condition; return whether they did within `timeout` seconds."""
         return self._tally.wait(condition, timeout)
 
     @property
     def connections(self) -> tuple[int, ...]:
-        """Numbers of the open connections, counted from 1 in the order of their beginning."""
+        """Returns the numbers of the open connections, counted from 1 in opening order."""
         return self._call(lambda: tuple(self._relays))
 
     def set(self, fault: Fault, *, only: Collection[int] | None = None) -> None:
-        """Treat connections like this: all that are open and all that come, or only those with these numbers."""
+        """Sets the fault of all open and future connections, or only of the given numbers."""
 
         def change() -> None:
             if only is None:
@@ -133,11 +133,11 @@ class FaultProxy:
         self._call(change)
 
     def add(self, fault: Fault, *, times: int = 1) -> None:
-        """Treat so many of the next new connections like this."""
+        """Sets the fault of the next new connections."""
         self._call(lambda: self._next.extend([fault] * times))
 
     def add_http(self, fault: HttpFault, *, times: int = 1) -> None:
-        """Treat so many of the next requests like this, after those of earlier calls; 0 for all until `clear`.
+        """Sets the fault of the next requests, after earlier calls' requests; 0 for all requests until `clear`.
 
         Raises:
             ValueError: The proxy does not speak HTTP.
@@ -147,11 +147,11 @@ class FaultProxy:
         self._call(lambda: self._requests.append((fault, times)))
 
     def refuse(self) -> None:
-        """Refuse new connections as a server does that is not there; open ones go on."""
+        """Refuses new connections, like a server that is down; open connections continue."""
         self._call(self._refuse)
 
     def clear(self) -> None:
-        """Take all faults away, those of open connections too, and accept new ones again."""
+        """Removes all faults, including those of open connections, and accepts new connections again."""
 
         def change() -> None:
             self._next.clear()
@@ -179,7 +179,7 @@ class FaultProxy:
         try:
             client, _ = listener.accept()
         except (BlockingIOError, ConnectionError):
-            return  # the client has gone already
+            return  # the client has disconnected already
         client.settimeout(0)
         self._tally.add(connections=1)
         number = self._tally.counts.connections
@@ -213,7 +213,7 @@ class FaultProxy:
                 raise ended
 
     def _call(self, function: Callable[[], _T]) -> _T:
-        """Call a function in the loop's thread."""
+        """Calls a function in the loop's thread."""
 
         async def call() -> _T:
             return function()

@@ -1,4 +1,4 @@
-"""What a proxy has seen and done, so that a test can tell that its fault really happened."""
+"""Counts of a proxy's traffic and faults, so that a test can verify that its fault occurred."""
 
 import threading
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Everything since the start. Connections that were refused are the kernel's: nobody can count them.
+    """All counts since the start. The kernel refuses connections itself, so the proxy cannot count refusals.
 
     Attributes:
-        connections: Accepted ones, closed ones included.
-        closed: Those of them that were closed at once.
-        bytes_up: Forwarded to the server.
-        bytes_down: Forwarded to the client.
-        held: Pieces that a fault kept, or keeps.
-        resets: Connections that a fault reset, lost answers included.
+        connections: Accepted connections, including closed ones.
+        closed: Connections that a fault closed at once.
+        bytes_up: Bytes forwarded to the server.
+        bytes_down: Bytes forwarded to the client.
+        held: Pieces that a fault held or holds.
+        resets: Connections that a fault reset, including lost answers.
         truncated: Connections that a fault ended cleanly.
-        requests: HTTP requests that were read.
-        answered: Those of them that the proxy answered itself.
-        duplicated: Those of them that it forwarded twice, and got both answers.
-        lost: Those of them whose answer it read and did not pass on.
+        requests: HTTP requests that the proxy read.
+        answered: Requests that the proxy answered itself.
+        duplicated: Requests that it forwarded twice, with both answers received.
+        lost: Requests whose answer it read and dropped.
     """
 
     connections: int = 0
@@ -36,13 +36,13 @@ class Counts:
     lost: int = 0
 
     def __sub__(self, before: "Counts") -> "Counts":
-        """What came since an earlier count."""
+        """Returns the difference from earlier counts."""
         names = [field.name for field in fields(self)]
         return Counts(**{name: getattr(self, name) - getattr(before, name) for name in names})
 
 
 class Tally:
-    """Counts up, and wakes those who wait for a count; safe to use from several threads."""
+    """Increments counts, and wakes waiting threads; thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -50,18 +50,18 @@ class Tally:
 
     @property
     def counts(self) -> Counts:
-        """The counts now."""
+        """Returns the current counts."""
         with self._changed:
             return self._counts
 
     def add(self, **increments: int) -> None:
-        """Add to counts by their names."""
+        """Adds to counts by name."""
         with self._changed:
             sums = {name: getattr(self._counts, name) + more for name, more in increments.items()}
             self._counts = replace(self._counts, **sums)
             self._changed.notify_all()
 
     def wait(self, condition: Callable[[Counts], bool], timeout: float) -> bool:
-        """Wait until the counts fulfil a condition; return whether they did within `timeout` seconds."""
+        """Waits until the counts fulfil a condition; return whether they did within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self._counts), timeout)

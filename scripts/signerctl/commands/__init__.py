@@ -1,1 +1,1 @@
-"""The commands of `signerctl ca`, one module for each."""
+"""The commands of signerctl, one module per command."""

@@ -1,4 +1,4 @@
-"""`signerctl ca bundle`: what the cluster's Installation must say."""
+"""`signerctl ca bundle`: prints the patch of the cluster's Installation."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +66,7 @@ def bundle(
     Next: `ca verify --installation` compares the cluster's Installation with the function's configuration.
     """
     found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
-    violations = list(trust.refusals(found))
+    violations = list(trust.violations(found))
     if violations:
         raise CommandError("; ".join(violations))
     management = CertificateManagement(
@@ -78,10 +78,10 @@ def bundle(
     violation = pair_violation(management)
     if violation:
         raise click.UsageError(violation)
-    for doubt in trust.doubts(found, datetime.now(UTC)):
-        warn(doubt)
+    for warning in trust.warnings(found, datetime.now(UTC)):
+        warn(warning)
     if key_algorithm in SLOW:
-        warn(f"{key_algorithm}: pods rarely make such a key within Calico's 90 seconds on the init container's CPU")
+        warn(f"--key-algorithm: {key_algorithm} is slow: pods rarely generate such a key in Calico's 90 seconds")
     if out_trust_bundle is not None:
         with files.outputs(out_trust_bundle, force=force, inputs=certificates) as outputs:
             outputs.write({out_trust_bundle: management.ca_cert})

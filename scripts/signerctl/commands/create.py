@@ -1,4 +1,4 @@
-"""`signerctl ca create`: a root of our own."""
+"""`signerctl ca create`: makes a root CA certificate."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from csr_signer.ca import issuer
+from csr_signer.violation import quote
 from signerctl import ca_certificate, ca_lint, files, records
 from signerctl.ca_certificate import CaTemplate
 from signerctl.description import described, rows
@@ -39,16 +40,16 @@ PURPOSE: Final = "signerctl=ca-create"
     default=0,
     show_default=True,
     type=click.IntRange(0, 1),
-    help="How many levels of CAs it may have below. The function needs 0; 1 is for a root that signs issuing CAs.",
+    help="How many levels of CAs may be below it. The function needs 0; 1 is for a root that signs issuing CAs.",
 )
 @permit_dns_option
 @click.option(
     "--existing",
     multiple=True,
     type=INPUT,
-    help="CA certificates in use, PEM: warns where one has the same common name. May be given several times.",
+    help="CA certificates in use: warns if one has the same common name. May be given several times.",
 )
-@click.option("--out", required=True, type=OUTPUT, help="Where the certificate goes, PEM.")
+@click.option("--out", required=True, type=OUTPUT, help="The file for the certificate, PEM.")
 @force_option
 @audit_log_option
 @kms_options
@@ -66,7 +67,7 @@ def create(
     audit_log: Path | None,
     kms: KmsOptions,
 ) -> None:
-    r"""Make a root CA whose key stays in KMS.
+    r"""Create a root CA whose key stays in KMS.
 
     You need it once at the start, and once for each rotation with a new key version and a new common name. If a
     corporate CA issues your CA certificate, use `ca request` instead.
@@ -105,23 +106,27 @@ def create(
             ca_lint.lint_certificate(ca_certificate.build(template), template),
             key,
             records.audit(audit_log),
-            what=f"the root {common_name!r}",
+            what=f"the root {quote(common_name)}",
             facts=ca_certificate.facts(template),
             assemble=ca_certificate.assemble,
         ) as root:
             pem = files.pem([root])
             if path_length == 0:
-                # As the function will load it, so that what it would refuse is never kept.
-                issuer.load(
-                    key_version=key_version,
-                    certificate=pem,
-                    trust_bundle=pem,
-                    protection_level=kms.protection_level,
-                    signature_hash=kms.signature_hash,
-                )
+                _check_as_issuer(pem, key_version, kms)
             outputs.write({out: pem})
-    told = rows(described(root, datetime.now(UTC)))
-    table("made a root CA certificate", [*told, ("key version", key_version), ("written to", str(out))])
+    described_root = rows(described(root, datetime.now(UTC)))
+    table("created a root CA certificate", [*described_root, ("key version", key_version), ("written to", str(out))])
+
+
+def _check_as_issuer(pem: bytes, key_version: str, kms: KmsOptions) -> None:
+    """Loads the root as the function does: signerctl keeps no root that the function would refuse."""
+    issuer.load(
+        key_version=key_version,
+        certificate=pem,
+        trust_bundle=pem,
+        protection_level=kms.protection_level,
+        signature_hash=kms.signature_hash,
+    )
 
 
 def _template(
@@ -151,13 +156,13 @@ def _template(
 def _warn_of_reuse(common_name: str, existing: tuple[Path, ...], replaced: Path | None) -> None:
     certificates = [(path, each) for path in existing for each in files.read_certificates(path)]
     if replaced is not None:
-        with contextlib.suppress(CommandError):  # --force replaces whatever it was
+        with contextlib.suppress(CommandError):  # --force replaces any file, also one that holds no certificates
             certificates += [(replaced, each) for each in files.read_certificates(replaced)]
     for path, certificate in certificates:
         if common_name in _common_names(certificate):
             warn(
-                f"{path}: a CA with common name {common_name!r} exists: relying parties that know both may take one for"
-                " the other; give a new key a new --common-name"
+                f"--common-name: Duplicate value: {quote(common_name)}: the CA in {path} has it, and peers may"
+                " confuse the two: use a new common name for a new key"
             )
 
 

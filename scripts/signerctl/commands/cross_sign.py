@@ -1,4 +1,4 @@
-"""`signerctl ca cross-sign`: a CA that peers trust already vouches for a new one."""
+"""`signerctl ca cross-sign`: signs a new CA's cross-certificate with a trusted root's key."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from signerctl.text import table
 @new_key_version_option
 @click.option("--signing-certificate", required=True, type=INPUT, help="The root that is trusted now: its key signs.")
 @click.option("--certificate", required=True, type=INPUT, help="The new CA's self-signed certificate.")
-@click.option("--out", required=True, type=OUTPUT, help="Where the cross-certificate goes, PEM.")
+@click.option("--out", required=True, type=OUTPUT, help="The file for the cross-certificate, PEM.")
 @force_option
 @audit_log_option
 @kms_options
@@ -45,20 +45,20 @@ def cross_sign(
     audit_log: Path | None,
     kms: KmsOptions,
 ) -> None:
-    r"""Let a trusted root vouch for a new CA.
+    r"""Certify a new CA with a trusted root.
 
     You need it so that peers that know only the trusted root accept a new CA: for the issuing CAs below your own root.
     The cross-certificate has the new CA's subject, key and key identifier, and the root as its
     issuer. If you name it as issuer.certificate, it follows every leaf, and caCert does not change.
 
-    It works if the trusted root has a path length of 1 (`ca create --path-length 1`). A root with path length 0 may
-    have no CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. Then publish
-    both roots in caCert before you switch (`ca bundle`): that is the rotation for a root that signs leaves.
+    The trusted root must have a path length of 1 (`ca create --path-length 1`). A root with path length 0 must not have
+    a CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. To rotate a root
+    that signs leaves, publish both roots in caCert before you switch (`ca bundle`).
 
-    --key-version is the trusted root's key, which signs; --new-key-version is the new CA's, which signs nothing here.
-    Both must be in KMS with the required protection level. The new certificate must hold the key that KMS gives for
-    --new-key-version, and must be signed by that key. You need roles/cloudkms.publicKeyViewer on both keys, and
-    roles/cloudkms.signer on the root's.
+    --key-version is the trusted root's key, which signs. --new-key-version is the new CA's key, which does not sign.
+    Both must be in KMS with the required protection level. The new certificate must hold the public key of
+    --new-key-version, and that key must have signed it. You need roles/cloudkms.publicKeyViewer on both keys, and
+    roles/cloudkms.signer on the root's key.
 
     \b
     Example:
@@ -77,15 +77,8 @@ def cross_sign(
     inputs = (signing_certificate, certificate)
     with files.outputs(out, force=force, inputs=inputs, audit_log=audit_log) as outputs:
         key = opened(key_version, kms)
-        if subject_public_key_info(signing.public_key()) != key.subject_public_key_info:
-            raise CommandError(
-                f"{signing_certificate}: its key is not that of {key_version}: must be the key version of the root"
-                " that relying parties trust now"
-            )
-        if subject_public_key_info(new.public_key()) != held(new_key_version, kms):
-            raise CommandError(
-                f"{certificate}: its key is not that of {new_key_version}: must be the key version of the new CA"
-            )
+        _refuse_another_key(signing_certificate, signing, key_version, key.subject_public_key_info)
+        _refuse_another_key(certificate, new, new_key_version, held(new_key_version, kms))
         template = cross_certificate.template(signing, new, key.algorithm, now)
         with records.signed(
             ca_lint.lint_certificate(ca_certificate.build(template), template),
@@ -95,7 +88,7 @@ def cross_sign(
             facts=ca_certificate.facts(template),
             assemble=ca_certificate.assemble,
         ) as crossed:
-            # As the function will load it, so that what it would refuse is never kept.
+            # signerctl keeps no cross-certificate that the function would refuse.
             issuer.load(
                 key_version=new_key_version,
                 certificate=files.pem([crossed]),
@@ -103,8 +96,10 @@ def cross_sign(
                 protection_level=kms.protection_level,
             )
             outputs.write({out: files.pem([crossed])})
-    told = rows(described(crossed, now))
-    table("made a cross-certificate", [*told, ("signed with", key_version), ("written to", str(out))])
+    table(
+        "created a cross-certificate",
+        [*rows(described(crossed, now)), ("signed with", key_version), ("written to", str(out))],
+    )
 
 
 def _only(path: Path) -> x509.Certificate:
@@ -112,6 +107,11 @@ def _only(path: Path) -> x509.Certificate:
     if len(certificates) != 1:
         raise CommandError(f"{path}: Invalid value: {len(certificates)} certificates: must be one")
     return certificates[0]
+
+
+def _refuse_another_key(path: Path, certificate: x509.Certificate, key_version: str, public_key: bytes) -> None:
+    if subject_public_key_info(certificate.public_key()) != public_key:
+        raise CommandError(f"{path}: Invalid value: another key: must hold the public key of {key_version}")
 
 
 def _refuse(path: Path, violations: Sequence[str]) -> None:

@@ -1,9 +1,10 @@
-"""`signerctl guards`: admission policies for the cluster, from the function's configuration document."""
+"""`signerctl guards`: prints the cluster's admission policies, made from the function's configuration document."""
 
 from pathlib import Path
 
 import click
 
+from csr_signer.violation import quote
 from signerctl import guarded, manifest
 from signerctl.guarded import Exporter
 from signerctl.options import DOCUMENT
@@ -18,14 +19,14 @@ def _username(
 ) -> str | tuple[str, ...]:
     for each in (value,) if isinstance(value, str) else value:
         if not 1 <= len(each) <= _LONGEST or not each.isascii() or not each.isprintable():
-            raise click.BadParameter(f"{each!r}: must have 1 to {_LONGEST} printable ASCII characters")
+            raise click.BadParameter(f"{quote(each)}: must have 1 to {_LONGEST} printable ASCII characters")
     return value
 
 
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
     match = guarded.ACCOUNT.fullmatch(value)
     if match is None:
-        raise click.BadParameter(f"{value!r}: must be NAMESPACE/NAME of a service account")
+        raise click.BadParameter(f"{quote(value)}: must be NAMESPACE/NAME of a service account")
     return Exporter(namespace=match[1], service_account=match[2])
 
 
@@ -34,14 +35,14 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--configuration",
     required=True,
     type=DOCUMENT,
-    help="The function's configuration document. Certificates that it names are not read.",
+    help="The function's configuration document. This command does not read the certificates that it names.",
 )
 @click.option("--cluster", required=True, help="The cluster's key in the document.")
 @click.option(
     "--function-user",
     required=True,
     callback=_username,
-    help="The function's user at the API server; on GKE the email address of its service account.",
+    help="The function's username at the API server; on GKE, the email address of its service account.",
 )
 @click.option(
     "--approver",
@@ -63,7 +64,7 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     default="deny",
     show_default=True,
     type=click.Choice(list(_ACTIONS)),
-    help="What happens to a request that breaks a rule; audit and warn refuse none.",
+    help="What the API server does with a request that breaks a rule: audit and warn let it pass.",
 )
 def guards(
     *,
@@ -76,16 +77,16 @@ def guards(
 ) -> None:
     r"""Print admission policies that guard CSRs in the cluster.
 
-    You need them because RBAC cannot say which pod owns a CSR: without them another pod can take a CSR's name or delete
-    the CSR, and an approver can rewrite a decision. The profile determines the policies: generate them again when
-    profile, release or signerNames change. The cluster needs Kubernetes 1.30 or later.
+    You need them because RBAC cannot say which pod owns a CSR. Without them, another pod can take a CSR's name or
+    delete the CSR, and an approver can rewrite a decision. Generate the policies again when profile, release or
+    signerNames change. The cluster needs Kubernetes 1.30 or later.
 
     \b
     Example:
       signerctl guards --configuration function.yaml --cluster prod \
         --function-user csr-access-prod@p.iam.gserviceaccount.com > my-overlay/guards.yaml
 
-    Next: kubectl apply -k my-overlay. docs/guards.md says what they stop, and what they do not.
+    Next: kubectl apply -k my-overlay. docs/guards.md says what the policies prevent, and what they cannot.
     """
     found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
     click.echo(manifest.render(manifest.documents(found, actions=_ACTIONS[action])), nl=False)

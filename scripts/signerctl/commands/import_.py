@@ -1,4 +1,4 @@
-"""`signerctl ca import`: the corporate CA's answer becomes the two files of the function's configuration."""
+"""`signerctl ca import`: turns a corporate CA's answer into the two files of the function's configuration."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from signerctl.text import table, warn
 @key_version_option
 @click.argument("paths", metavar="ANSWER...", nargs=-1, required=True, type=INPUT)
 @click.option(
-    "--out-certificate", required=True, type=OUTPUT, help="Where the issuing CA and its intermediates go, PEM."
+    "--out-certificate", required=True, type=OUTPUT, help="The file for the issuing CA and its intermediates, PEM."
 )
-@click.option("--out-trust-bundle", required=True, type=OUTPUT, help="Where the corporate root goes, PEM.")
+@click.option("--out-trust-bundle", required=True, type=OUTPUT, help="The file for the corporate root, PEM.")
 @force_option
 @kms_options
 def import_(
@@ -65,11 +65,11 @@ def import_(
         )
         now = datetime.now(UTC)
         _check_dates(loaded, now)
-        _warn_of_what_is_unusual(found)
+        _warn(found)
         outputs.write({out_certificate: certificate, out_trust_bundle: trust_bundle})
     for title, each, path in (
         ("the issuing CA", found.certificates[0], out_certificate),
-        ("what relying parties will trust: compare the fingerprint", found.root, out_trust_bundle),
+        ("the root that relying parties will trust: compare its fingerprint", found.root, out_trust_bundle),
     ):
         table(title, [*rows(described(each, now)), ("written to", str(path))])
 
@@ -77,17 +77,18 @@ def import_(
 def _check_dates(loaded: issuer.Issuer, now: datetime) -> None:
     if not loaded.not_before <= now <= loaded.not_after:
         raise CommandError(
-            f"the chain is valid from {loaded.not_before:%Y-%m-%d} to {loaded.not_after:%Y-%m-%d}: must be valid now"
+            f"ANSWER: Invalid value: the chain is valid from {loaded.not_before:%Y-%m-%d} to"
+            f" {loaded.not_after:%Y-%m-%d}: must be valid now"
         )
     for expiry in issuer.warnings(loaded, now):
         warn(expiry.message)
 
 
-def _warn_of_what_is_unusual(found: answer.Chain) -> None:
+def _warn(found: answer.Chain) -> None:
     for certificate in found.left_out:
-        warn(f"{checks.name_of(certificate)} is skipped: it is not in the chain from the issuing CA to the root")
+        warn(f"ANSWER: skipped {checks.name_of(certificate)}: not in the chain from the issuing CA to the root")
     if checks.extension(found.certificates[0], x509.ExtendedKeyUsage) is None:
         warn(
-            "the corporate CA did not grant the requested extended key usage: a thief of the key could also certify for"
-            " purposes other than TLS"
+            "the corporate CA did not grant the requested extended key usage: a thief of the key could also sign"
+            " certificates for other purposes than TLS"
         )

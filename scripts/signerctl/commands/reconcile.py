@@ -1,4 +1,4 @@
-"""`signerctl reconcile`: whether every signature of Cloud KMS is accounted for."""
+"""`signerctl reconcile`: compares every signature of Cloud KMS with the audit records."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     """
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:
-        raise CommandError("the files hold no signatures and no records: give the entries of a time that has some")
+        raise CommandError("FILES: Required value: a signature or a record: choose a period that has some")
     found = list(reconciliation.discrepancies(books, principals))
     summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} discrepancies"
     if as_json:
@@ -60,6 +60,6 @@ def _entries(path: Path) -> Iterator[Json]:
     try:
         yield from reconciliation.read(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
+        raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: must be JSON of log entries or records: {error}") from error
+        raise CommandError(f"{path}: Invalid value: must be JSON of log entries or records: {error}") from error

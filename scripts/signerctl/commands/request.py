@@ -1,4 +1,4 @@
-"""`signerctl ca request`: what a corporate CA is asked."""
+"""`signerctl ca request`: makes a request to a corporate CA."""
 
 import hashlib
 from pathlib import Path
@@ -30,7 +30,7 @@ PURPOSE: Final = "signerctl=ca-request"
 @key_version_option
 @subject_options
 @permit_dns_option
-@click.option("--out", required=True, type=OUTPUT, help="Where the PKCS#10 request goes, PEM.")
+@click.option("--out", required=True, type=OUTPUT, help="The file for the PKCS#10 request, PEM.")
 @force_option
 @audit_log_option
 @kms_options
@@ -79,13 +79,13 @@ def request(
             ca_lint.lint_request(certification_request.build(template), template),
             key,
             records.audit(audit_log),
-            what=f"the request for {common_name!r}",
+            what=f"the request for {quote(common_name)}",
             facts=facts,
             assemble=certification_request.assemble,
         ) as made:
             outputs.write({out: made.public_bytes(Encoding.PEM)})
     table(
-        "made a certification request",
+        "created a certification request",
         [
             ("subject", template.subject.rfc4514_string()),
             ("asks for", "CA:TRUE, path length 0, serverAuth and clientAuth"),

@@ -1,4 +1,4 @@
-"""`signerctl ca verify`: whether files, KMS and the cluster fit together."""
+"""`signerctl ca verify`: checks that certificates, KMS and the cluster match."""
 
 import dataclasses
 import json
@@ -10,31 +10,33 @@ from typing import TypeVar
 
 import click
 
+from csr_signer import field_error
 from csr_signer.ca import issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.configuration import loader
 from csr_signer.errors import SignerError
-from signerctl import files, findings, installation
-from signerctl.findings import Finding
+from csr_signer.violation import quote
+from signerctl import files, installation, verification
 from signerctl.installation import CertificateManagement
 from signerctl.key import KmsOptions
 from signerctl.options import DOCUMENT, INPUT, key_version, kms_options, signer_name
 from signerctl.program import Command, CommandError
 from signerctl.text import table
+from signerctl.verification import CheckResult
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """An issuer to look at.
+    """An issuer to check.
 
     Attributes:
-        name: for people.
-        signer_name: that it serves; None where that is not known.
-        ca: as the function loads it.
-        lifetime: of certificates by default.
-        kms: how its key is reached.
+        name: Its name in the output.
+        signer_name: The signerName that it serves; None if it is unknown.
+        ca: The issuer, as the function loads it.
+        lifetime: The default lifetime of its certificates.
+        kms: How to reach its key.
     """
 
     name: str
@@ -48,14 +50,14 @@ class _Subject:
 @click.option("--configuration", "document", type=DOCUMENT, help="The function's configuration document.")
 @click.option("--cluster", help="Check only the signers of this cluster.")
 @click.option("--certificate", type=INPUT, help="Without --configuration: the issuing CA, then its chain, PEM.")
-@click.option("--trust-bundle", type=INPUT, help="Without --configuration: what relying parties trust, PEM.")
+@click.option("--trust-bundle", type=INPUT, help="Without --configuration: the CAs that relying parties trust, PEM.")
 @click.option("--key-version", callback=key_version, help="Without --configuration: the KMS key version.")
-@click.option("--signer-name", callback=signer_name, help="Without --configuration: the signerName that is served.")
+@click.option("--signer-name", callback=signer_name, help="Without --configuration: the function's signerName.")
 @click.option(
     "--installation",
     "installation_file",
     type=INPUT,
-    help="What `kubectl get installation default -o yaml` printed; - is standard input.",
+    help="The output of `kubectl get installation default -o yaml`; - is standard input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @kms_options
@@ -73,11 +75,11 @@ def verify(
     as_json: bool,
     kms: KmsOptions,
 ) -> None:
-    r"""Check that files, KMS and cluster match.
+    r"""Check that certificates, KMS and the cluster match.
 
-    You need it before you deploy a configuration, after every step of a rotation, and from time to time. It checks
-    what the function checks when it starts, and what Calico's components check of every certificate. It lists every
-    finding. If one of them is an error, the exit status is 1.
+    You need it before you deploy a configuration, after every step of a rotation, and from time to time. It does the
+    checks that the function does when it starts, and the checks that Calico's components do on every certificate. It
+    lists the result of every check. If there is a violation, its level is error and the exit status is 1.
 
     \b
     Example:
@@ -96,21 +98,24 @@ def verify(
     report = _Report()
     if document is not None:
         if signer_name or any(named.values()):
-            raise click.UsageError("--configuration names certificates, key version and signerName itself")
+            raise click.UsageError(
+                "--configuration: Forbidden: together with --certificate, --trust-bundle, --key-version or"
+                " --signer-name, which the document names itself"
+            )
         subjects = report.collect("configuration", lambda: _configured(document, cluster, kms))
     elif certificate is None or trust_bundle is None or key_version is None:
         missing = [option for option, value in named.items() if value is None]
-        raise click.UsageError(f"Required value: {', '.join(missing)}: give all three, or only --configuration")
+        raise click.UsageError(f"{', '.join(missing)}: Required value: give all three, or only --configuration")
     else:
         pems = files.read(certificate), files.read(trust_bundle)
         subjects = report.collect("files", lambda: [_of_files(*pems, key_version, signer_name, kms)])
     for subject in subjects:
-        report.add(subject.name, _of_subject(subject, now))
+        report.add(subject.name, _check_subject(subject, now))
     if installation_file is not None:
         text = files.read(installation_file)
         found = report.collect("installation", lambda: [installation.parse(text)])
         for management in found:
-            report.add("installation", _of_installation(management, subjects, now))
+            report.add("installation", _check_installation(management, subjects, now))
     report.print(as_json=as_json)
     if report.errors:
         context.exit(1)
@@ -119,7 +124,9 @@ def verify(
 def _configured(document: Path, cluster: str | None, kms: KmsOptions) -> list[_Subject]:
     loaded = loader.load(document)
     if cluster is not None and cluster not in loaded.clusters:
-        raise CommandError(f"cluster: Not found: {cluster!r}: supported values: {', '.join(sorted(loaded.clusters))}")
+        raise CommandError(
+            field_error.not_found("--cluster", cluster, f"{document} has {quote(sorted(loaded.clusters))}")
+        )
     return [
         _Subject(
             name=f"{signer.cluster} {signer.signer_name}",
@@ -151,59 +158,60 @@ def _of_files(
     return _Subject(name="issuer", signer_name=signer_name, ca=ca, lifetime=issuer.DEFAULT_LIFETIME, kms=kms)
 
 
-def _of_subject(subject: _Subject, now: datetime) -> Iterator[Finding]:
-    yield findings.of_chain(subject.ca)
-    yield findings.of_key(subject.ca, subject.kms)
-    yield from findings.of_dates(subject.ca, now, subject.lifetime)
-    yield from findings.of_bundle("trust bundle", subject.ca.trust_bundle, subject.ca, now)
+def _check_subject(subject: _Subject, now: datetime) -> Iterator[CheckResult]:
+    yield verification.show_chain(subject.ca)
+    yield verification.check_key(subject.ca, subject.kms)
+    yield from verification.check_dates(subject.ca, now, subject.lifetime)
+    yield from verification.check_bundle("trust bundle", subject.ca.trust_bundle, subject.ca, now)
 
 
-def _of_installation(
+def _check_installation(
     management: CertificateManagement, subjects: Sequence[_Subject], now: datetime
-) -> Iterator[Finding]:
-    """Compares with the one signer that the cluster asks, or with the only one that there is."""
+) -> Iterator[CheckResult]:
+    """Compares the Installation with the signer of its signerName, or with the only signer."""
     matching = [subject for subject in subjects if subject.signer_name == management.signer_name]
     compared = subjects if len(subjects) == 1 else matching
     if len(compared) == 1:
-        yield from findings.of_installation(management, compared[0].ca, now, signer_name=compared[0].signer_name)
+        signer_name = compared[0].signer_name
+        yield from verification.check_installation(management, compared[0].ca, now, signer_name=signer_name)
     elif subjects:
         names = ", ".join(subject.name for subject in compared or subjects)
-        what = "several signers serve it, choose one with --cluster" if compared else "no signer serves it"
-        message = f"signerName {management.signer_name!r}: {what}: {names}"
-        yield Finding(level="error", check="signer", message=message)
+        must = "choose one of its signers with --cluster" if compared else "must be the signerName of a signer"
+        message = f"signerName: Invalid value: {quote(management.signer_name)}: {must}: {names}"
+        yield CheckResult(level="error", check="signer", message=message)
 
 
 class _Report:
-    """Findings as they come, each with what it is about."""
+    """Collects the results of checks, and prints them by subject."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[str, Finding]] = []
+        self._results: list[tuple[str, CheckResult]] = []
 
     @property
     def errors(self) -> int:
-        """How many findings are errors."""
-        return sum(finding.level == "error" for _, finding in self._found)
+        """Returns the number of errors."""
+        return sum(result.level == "error" for _, result in self._results)
 
-    def add(self, about: str, found: Iterable[Finding]) -> None:
-        """Adds findings about one thing."""
-        self._found += [(about, finding) for finding in found]
+    def add(self, about: str, results: Iterable[CheckResult]) -> None:
+        """Adds the results for one subject."""
+        self._results += [(about, result) for result in results]
 
     def collect(self, about: str, load: Callable[[], list[T]]) -> list[T]:
-        """What could be loaded; what could not is a finding."""
+        """Returns the loaded objects; if loading fails, adds the error and returns an empty list."""
         try:
             return load()
         except (SignerError, CommandError) as error:
             message = error.message if isinstance(error, CommandError) else str(error)
-            self.add(about, [Finding(level="error", check="read", message=message)])
+            self.add(about, [CheckResult(level="error", check="read", message=message)])
             return []
 
     def print(self, *, as_json: bool) -> None:
-        """Prints all of them, and how many need somebody to act."""
+        """Prints all results, and the numbers of errors and warnings."""
         if as_json:
-            rows = [{"about": about, **dataclasses.asdict(finding)} for about, finding in self._found]
-            click.echo(json.dumps({"findings": rows, "errors": self.errors}, indent=2))
+            rows = [{"about": about, **dataclasses.asdict(result)} for about, result in self._results]
+            click.echo(json.dumps({"checks": rows, "errors": self.errors}, indent=2))
             return
-        for about in dict.fromkeys(about for about, _ in self._found):
-            table(about, [(each.level, each.check, each.message) for name, each in self._found if name == about])
-        warnings = sum(finding.level == "warning" for _, finding in self._found)
+        for about in dict.fromkeys(about for about, _ in self._results):
+            table(about, [(each.level, each.check, each.message) for name, each in self._results if name == about])
+        warnings = sum(result.level == "warning" for _, result in self._results)
         click.echo(f"errors: {self.errors}, warnings: {warnings}")

@@ -28,8 +28,10 @@ def read(error: exceptions.GoogleAPICallError) -> Status:
 
 @pytest.mark.parametrize("method", ["sign", "public key"])
 @pytest.mark.parametrize("state", ["DISABLED", "DESTROY_SCHEDULED"])
-def test_state_is_told(client: KeyManagementServiceClient, keys: Keys, state: str, method: str) -> None:
-    """A version that is not enabled is refused by its state, in the text and in the details alike."""
+def test_a_disabled_version_is_refused_with_its_state(
+    client: KeyManagementServiceClient, keys: Keys, state: str, method: str
+) -> None:
+    """Text and details of the refusal both name the state."""
     version = keys.create_signing_version("EC_SIGN_P256_SHA256").name
     if state == "DISABLED":
         keys.switch(client.get_crypto_key_version(name=version), state)
@@ -46,8 +48,8 @@ def test_state_is_told(client: KeyManagementServiceClient, keys: Keys, state: st
     assert f"its state is {state}: " in str(fault(read(error), key_version=version))
 
 
-def test_checksum_is_told(client: KeyManagementServiceClient, keys: Keys) -> None:
-    """A digest that its checksum does not fit is told from one that the key cannot sign."""
+def test_a_wrong_checksum_differs_from_other_refusals(client: KeyManagementServiceClient, keys: Keys) -> None:
+    """A wrong checksum has another error than a digest that the key cannot sign."""
     version = keys.create_signing_version("EC_SIGN_P256_SHA256").name
     wrong = {"digest": {"sha256": DIGEST}, "digest_crc32c": google_crc32c.value(DIGEST) ^ 1}
     other = {"digest": {"sha384": hashlib.sha384(b"x").digest()}}

@@ -75,8 +75,8 @@ def test_a_filter_finds_something_and_not_everything(run: Run, name: str) -> Non
     assert 0 < len(found(name, run.entries)) < len(run.entries)
 
 
-def test_the_sinks_take_every_record_and_nothing_of_anybody_else(run: Run) -> None:
-    """Records, KMS's entries and the exporter's lines; not what another service or container says, nor bare text."""
+def test_the_sinks_take_only_our_records(run: Run) -> None:
+    """They take records, KMS's entries and the exporter's lines, but no lines of other services or containers."""
     sinks = ("sink_function", "sink_kms", "sink_exporter")
     taken = [entry for name in sinks for entry in found(name, run.entries)]
     assert len(taken) == len(run.entries)
@@ -86,8 +86,8 @@ def test_the_sinks_take_every_record_and_nothing_of_anybody_else(run: Run) -> No
     assert not [entry for name in sinks for entry in found(name, others) if entry not in taken]
 
 
-def test_a_record_that_an_exporter_wrote_is_none(run: Run) -> None:
-    """It can neither calm nor alarm anybody in the function's name."""
+def test_a_record_from_an_exporter_does_not_count(run: Run) -> None:
+    """An exporter can neither cause nor suppress an alert in the function's name."""
     forged = of_exporter(run.records)
     assert not [name for name in FILTERS if name != "sink_exporter" and found(name, forged)]
 
@@ -122,8 +122,8 @@ def test_outcomes_failures_and_errors(run: Run) -> None:
     assert uids(found("foreign_certificates", run.entries)) == {run.foreign}
 
 
-def test_attacks_are_told_from_mishaps(run: Run) -> None:
-    """Every refusal counts; only those of an attacker's shape call somebody. Deferred pods are no attack."""
+def test_only_refusals_that_look_like_attacks_cause_an_alert(run: Run) -> None:
+    """All refusals count as refusals. Deferred pods are no attack."""
     refused, attacks = found("refused", run.entries), found("refused_attack", run.entries)
     assert uids(refused) == set(run.attacks)
     assert uids(attacks) <= set(run.attacks)
@@ -180,8 +180,8 @@ def test_attack_naming_the_keys_project_by_its_number(run: Run) -> None:
         assert len(found(name, numbered)) == len(found(name, run.signatures)) > 0
 
 
-def test_a_signature_of_the_function_that_explains_nothing_is_found(run: Run) -> None:
-    """The function names CSR and hash with every signature: without them it was somebody with its identity."""
+def test_a_signature_without_csr_and_hash_is_found(run: Run) -> None:
+    """The function names CSR and hash with every signature, so another program with its identity made this one."""
     unexplained = found("unexplained_signatures", run.entries)
     names = ("as the function, without a reason", "as the function, for no CSR")
     assert unexplained == [run.rogue[name] for name in names]
@@ -216,8 +216,8 @@ def test_a_ca_that_ends_is_found(run: Run) -> None:
     assert all(entry["jsonPayload"]["not_after"] for entry in expiring)
 
 
-def test_what_metrics_extract_is_there(run: Run) -> None:
-    """Labels and values of metrics come from fields that every entry has, except a missing principal."""
+def test_every_entry_has_the_fields_that_metrics_extract(run: Run) -> None:
+    """Labels and values of metrics come from fields that all entries have, except for a missing principal."""
     text = (MODULE / "metrics.tf").read_text(encoding="utf-8")
     blocks = re.findall(r"^    (\w+) = \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
     assert {name for name, _ in blocks} <= set(FILTERS)

@@ -75,8 +75,8 @@ def test_a_filter_finds_what_it_should(filter_: str, matches: bool) -> None:  # 
         f'jsonPayload.event="{"x" * 20_000}"',
     ],
 )
-def test_what_is_not_known_is_an_error(filter_: str) -> None:
-    """A filter that this cannot read is not quietly taken for one that finds nothing."""
+def test_an_unsupported_filter_is_an_error(filter_: str) -> None:
+    """The matcher does not treat a filter that it cannot parse as one without matches."""
     with pytest.raises(QueryError):
         compiled(filter_)
 

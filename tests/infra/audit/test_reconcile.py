@@ -1,4 +1,4 @@
-"""`signerctl reconcile` over the logs of a run: every signature is accounted for, and each that is not is named."""
+"""`signerctl reconcile` accounts for every signature of a run, and names each signature that has no record."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.unit.signerctl.stage import signerctl
 
 
 def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status: int = 1) -> list[dict[str, Any]]:
-    """The discrepancies over some entries and the records of the CA's administrator."""
+    """Returns the discrepancies between log entries and the records of the CA administrator."""
     log, own = folder / "entries.json", folder / "ca-audit.log"
     log.write_text(json.dumps(entries, indent=1))
     own.write_text("\n".join(run.administration))
@@ -26,13 +26,13 @@ def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status:
 
 
 def honest(run: Run) -> list[Entry]:
-    """The entries without the signatures that nobody recorded."""
+    """Returns the entries without the rogue signatures."""
     rogue = list(run.rogue.values())
     return [entry for entry in run.entries if entry not in rogue]
 
 
 def of_one(run: Run, event: str) -> Entry:
-    """The entry of an event of the first CSR."""
+    """Returns the entry of an event of the first CSR."""
     return next(
         entry
         for entry in run.entries
@@ -41,7 +41,7 @@ def of_one(run: Run, event: str) -> Entry:
 
 
 def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
-    """Signatures that were given, lost, refused, and those for CAs: nothing is left over on either side."""
+    """Given, lost and refused signatures and those for CAs all match a record."""
     principals = ("--principal", FUNCTION, "--principal", ADMINISTRATOR)
     assert reconciled(tmp_path, run, honest(run), *principals, status=0) == []
     result = signerctl("reconcile", tmp_path / "entries.json", tmp_path / "ca-audit.log", *principals)
@@ -50,7 +50,7 @@ def test_an_honest_run_is_accounted_for(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, number: int) -> None:
-    """Among all that are accounted for; a principal that was not named is a discrepancy of its own."""
+    """The other signatures have records. A principal outside --principal is a second discrepancy."""
     name, rogue = list(run.rogue.items())[number]
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
@@ -60,12 +60,12 @@ def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, numbe
 
 
 def of_first(run: Run) -> Entry:
-    """Cloud KMS's entry of the first CSR's signature."""
+    """Returns Cloud KMS's entry for the first CSR's signature."""
     return next(entry for entry in run.signatures if f"csr-uid={run.issued[0]}" in json.dumps(entry))
 
 
 def test_attack_repeating_a_recorded_reason_is_counted(run: Run, tmp_path: Path) -> None:
-    """The number finds whoever copies the reason of another signature: the record says how often KMS was asked."""
+    """An attacker copies the reason of a recorded signature: the record holds the number of requests to KMS."""
     for count in (1, 500):
         copies = [of_first(run) | {"insertId": f"copy-{number}"} for number in range(count)]
         (found,) = reconciled(tmp_path, run, [*honest(run), *copies])
@@ -89,7 +89,7 @@ def test_attack_taking_the_place_of_a_failed_attempt_is_counted(run: Run, tmp_pa
 
 
 def test_attack_many_signatures_under_an_open_intent_are_found(run: Run, tmp_path: Path) -> None:
-    """An intent whose process was killed explains the attempts of one question to KMS, not any number of signatures."""
+    """The intent of a killed process explains only a few requests, not any number of signatures."""
     outcome = of_one(run, "issued")
     entries = [entry for entry in honest(run) if entry != outcome]
     copies = [of_first(run) | {"insertId": f"copy-{number}"} for number in range(500)]
@@ -101,7 +101,7 @@ def test_attack_many_signatures_under_an_open_intent_are_found(run: Run, tmp_pat
 
 
 def test_an_interrupted_signerctl_is_a_warning(run: Run, tmp_path: Path) -> None:
-    """Its outcome does not know how often KMS was asked: that is no proof of a rogue signature."""
+    """Its outcome lacks the number of requests to KMS, but that does not prove a rogue signature."""
     *others, last = run.administration
     record = json.loads(last)
     del record["kms_attempts"]
@@ -110,20 +110,20 @@ def test_an_interrupted_signerctl_is_a_warning(run: Run, tmp_path: Path) -> None
     assert (found["level"], found["what"]) == ("warning", "intent without outcome")
 
 
-def test_the_same_entry_twice_is_one(run: Run, tmp_path: Path) -> None:
-    """Files may overlap."""
+def test_a_duplicate_entry_counts_once(run: Run, tmp_path: Path) -> None:
+    """The periods of two files may overlap."""
     assert reconciled(tmp_path, run, honest(run) * 2, status=0) == []
 
 
 def test_a_certificate_without_a_signature_is_found(run: Run, tmp_path: Path) -> None:
-    """KMS's log is not whole, or its use is not logged."""
+    """KMS's log is incomplete, or KMS writes no data access logs."""
     seen = [entry for entry in honest(run) if "methodName" not in json.dumps(entry) or run.issued[0] not in str(entry)]
     (found,) = reconciled(tmp_path, run, seen)
     assert found["what"] == "certificate without signature"
 
 
 def test_an_intent_without_an_outcome_is_a_warning(run: Run, tmp_path: Path) -> None:
-    """The process ended in between: the key may have been used, and nothing more is known."""
+    """The process ended in between, so it may have used the key or not."""
     outcome = of_one(run, "issued")
     (found,) = reconciled(tmp_path, run, [entry for entry in honest(run) if entry != outcome], status=0)
     assert (found["level"], found["what"]) == ("warning", "intent without outcome")
@@ -131,28 +131,28 @@ def test_an_intent_without_an_outcome_is_a_warning(run: Run, tmp_path: Path) -> 
 
 
 def test_an_outcome_alone_explains_its_signature(run: Run, tmp_path: Path) -> None:
-    """Where the time begins between intent and outcome."""
+    """The period of the files may begin between intent and outcome."""
     intent = of_one(run, "intent")
     assert reconciled(tmp_path, run, [entry for entry in honest(run) if entry != intent], status=0) == []
 
 
-def test_what_kms_refused_is_no_signature(run: Run, tmp_path: Path) -> None:
-    """A stranger without the right gets nothing: that is the alarm's business, and nothing is to be explained."""
+def test_a_request_that_kms_refused_is_no_signature(run: Run, tmp_path: Path) -> None:
+    """A principal without the right gets no signature; an alert reports it, and the comparison ignores it."""
     rogue = run.rogue["by a stranger"]
     refused = {**rogue, "protoPayload": {**rogue["protoPayload"], "status": {"code": 7}}}
     assert reconciled(tmp_path, run, [*honest(run), refused], status=0) == []
 
 
 def test_a_record_that_an_exporter_wrote_explains_nothing(run: Run, tmp_path: Path) -> None:
-    """Its lines go into the same bucket: whoever took it over could write there whatever the function writes."""
+    """Its lines go into the same bucket, so a compromised exporter could write the function's records there."""
     forged = [entry for entry in of_exporter(run.records) if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
     kept = [entry for entry in honest(run) if said(entry, "jsonPayload", "csr_uid") != run.issued[0]]
     (found,) = reconciled(tmp_path, run, [*kept, *forged])
     assert found["what"] == "signature without record"
 
 
-def test_lines_are_read_as_they_were_written(run: Run, tmp_path: Path) -> None:
-    """The function's own lines, without Cloud Logging, are records too."""
+def test_the_functions_own_lines_are_records(run: Run, tmp_path: Path) -> None:
+    """The command also reads the function's lines as it writes them, without Cloud Logging."""
     others = [entry for entry in honest(run) if entry not in of_function(run.records)]
     (tmp_path / "function.log").write_text("\n".join(run.records))
     assert reconciled(tmp_path, run, others, str(tmp_path / "function.log"), status=0) == []
@@ -161,17 +161,17 @@ def test_lines_are_read_as_they_were_written(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "no signatures and no records"),
-        ('{"message": "other"}', "no signatures and no records"),
-        ("[1]", "got int"),
+        ("", "FILES: Required value: a signature or a record"),
+        ('{"message": "other"}', "FILES: Required value: a signature or a record"),
+        ("[1]", "int: must be an object"),
         ("{", "must be JSON"),
         ("[" * 100_000, "must be JSON"),
-        ('{"protoPayload": 5, "jsonPayload": []}', "no signatures and no records"),
+        ('{"protoPayload": 5, "jsonPayload": []}', "FILES: Required value: a signature or a record"),
     ],
     ids=["empty", "others", "no objects", "cut", "deep", "odd"],
 )
-def test_what_is_no_log_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    """One line that says what was got."""
+def test_a_file_without_log_entries_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    """The error is one line with the reason."""
     path = tmp_path / "log.json"
     path.write_text(content)
     result = signerctl("reconcile", path)
@@ -179,9 +179,9 @@ def test_what_is_no_log_is_refused(tmp_path: Path, content: str, message: str) -
     assert message in result.stderr
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """Bytes that are no text, and a file whose bytes nobody gets."""
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """Here one file is not UTF-8, and the kernel refuses to read the other."""
     path = tmp_path / "log.json"
     path.write_bytes(b"\xff")
     assert "must be JSON" in signerctl("reconcile", path).stderr
-    assert "cannot be read" in signerctl("reconcile", "/proc/self/mem").stderr
+    assert "cannot read the file" in signerctl("reconcile", "/proc/self/mem").stderr

@@ -116,8 +116,8 @@ def test_one_record_of_a_signature_is_enough(run: Run) -> None:
     assert len(looked_for(unrecorded, MINUTES["0"], lambda _: "30")) > 3
 
 
-def test_a_record_of_another_service_or_key_explains_nothing(run: Run) -> None:
-    """Records count where Cloud Run wrote them, and for the key version that they name."""
+def test_a_record_of_another_service_or_key_does_not_count(run: Run) -> None:
+    """A record counts only if Cloud Run wrote it, and only for the key version that it names."""
     forged = [
         entry | {"resource": {**entry["resource"], "type": "global"}} if "jsonPayload" in entry else entry
         for entry in run.entries

@@ -123,10 +123,10 @@ LOOSENED: dict[str, tuple[Callable[[Document, Document], object], str]] = {
     "the container's seccomp": (lambda _, c: context(c, seccompProfile={"type": "Unconfined"}), "seccompProfile"),
     "proc unmasked": (unmask, "procMount"),
     "a port of the host": (lambda _, c: put(c, ports=[{"containerPort": 9876, "hostPort": 9876}]), "hostPort"),
-    "a probe elsewhere": (lambda _, c: probe(c, host="169.254.169.254"), "probes must use HTTP on the pod itself"),
+    "a probe elsewhere": (lambda _, c: probe(c, host="169.254.169.254"), "probes that do not use HTTP on 127.0.0.1"),
     "a TCP probe": (
         lambda _, c: put(c, startupProbe={"tcpSocket": {"host": "10.0.0.1", "port": 80}}),
-        "probes must use HTTP on the pod itself",
+        "probes that do not use HTTP on 127.0.0.1",
     ),
     "a hook": (
         lambda _, c: put(c, lifecycle={"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}),

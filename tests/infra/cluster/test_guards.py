@@ -127,22 +127,22 @@ def test_an_unbound_token_is_refused(requesters: Requesters) -> None:
     """The account's own name does not do: it says nothing of a pod."""
     pod = requesters.calico()
     unbound = requesters.unbound("calico-system", "calico-node")
-    assert "not bound to exactly one pod" in refusal(lambda: unbound.post(CSRS, pod.document()))
+    assert "must be bound to exactly one pod" in refusal(lambda: unbound.post(CSRS, pod.document()))
 
 
 def test_an_administrator_is_no_requester(requesters: Requesters) -> None:
     """Not even they file for our signerName; for another's they do, under any name that is not a pod's."""
     api = requesters.world.api
-    assert "not bound" in refusal(lambda: api.post(CSRS, csr_document("any", SIGNER_NAME)))
+    assert "must be bound" in refusal(lambda: api.post(CSRS, csr_document("any", SIGNER_NAME)))
     api.post(CSRS, csr_document("any", ANOTHER))
     api.post(CSRS, csr_document("someone:else", ANOTHER))
 
 
-def test_a_service_account_of_nobodys_is_refused(requesters: Requesters) -> None:
-    """The account must be one of the profile's, whatever the name."""
+def test_a_service_account_outside_the_profile_is_refused(requesters: Requesters) -> None:
+    """The account must be one of the profile's, under any CSR name."""
     stranger = requesters.stranger()
-    assert refusal(stranger.file) == "the profile does not have this service account"
-    assert refusal(lambda: stranger.file("mine")) == "the profile does not have this service account"
+    assert refusal(stranger.file) == "the profile does not name the requester's service account"
+    assert refusal(lambda: stranger.file("mine")) == "the profile does not name the requester's service account"
 
 
 @pytest.mark.parametrize("two", ["pod-name", "pod-uid"])
@@ -155,7 +155,7 @@ def test_two_pods_in_one_token_are_refused(requesters: Requesters, kubectl: Kube
     user = ["--as=system:serviceaccount:calico-system:calico-node", "--as-group=system:serviceaccounts"]
     extra = [f"{EXTRA}{key}={value}" for key, values in facts.items() for value in values]
     refused = kubectl("create", "-f", "-", *user, *extra, stdin=json.dumps(pod.manifest()), check=False)
-    assert "not bound to exactly one pod" in refused.stderr
+    assert "must be bound to exactly one pod" in refused.stderr
     # With one each it is what a token says.
     kubectl("create", "-f", "-", *user, *extra[:-1], stdin=json.dumps(pod.manifest()))
 
@@ -167,15 +167,15 @@ def test_two_pods_in_one_token_are_refused(requesters: Requesters, kubectl: Kube
         {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "any", "uid": "any"}]},
     ],
 )
-def test_nothing_holds_a_csr_back(requesters: Requesters, metadata: dict[str, Any]) -> None:
-    """Of its own neither, and not later."""
+def test_no_finalizer_can_block_a_deletion(requesters: Requesters, metadata: dict[str, Any]) -> None:
+    """A requester cannot add finalizers or owner references to its own CSR, neither at creation nor later."""
     pod = requesters.calico()
     document = pod.document()
     document["metadata"] |= metadata
     assert refusal(lambda: pod.api.post(CSRS, document)) == "metadata: Forbidden: finalizers and ownerReferences"
     pod.file()
     patched = refusal(lambda: requesters.world.api.patch(csr_path(pod.name), {"metadata": metadata}))
-    assert patched == "finalizers and ownerReferences are not added"
+    assert patched == "metadata: Forbidden: new finalizers and ownerReferences"
     requesters.world.api.patch(csr_path(pod.name), {"metadata": {"labels": {"people": "may"}}})
 
 
@@ -242,7 +242,7 @@ def test_attack_a_megabyte_beside_the_name(requesters: Requesters, function: Api
     csr = function.get(csr_path(pod.name))
     csr["metadata"]["generateName"] = "other"
     csr["status"]["conditions"] = [condition("Approved")]
-    assert "metadata as it is" in refusal(lambda: write(function, csr, "approval"))
+    assert "metadata: Forbidden: a change by the function" in refusal(lambda: write(function, csr, "approval"))
 
 
 def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, certificate: str) -> None:
@@ -268,8 +268,10 @@ def test_attack_swelling_a_victims_csr(requesters: Requesters, function: Api, ce
     api.patch(path, {"metadata": {"labels": None, "annotations": {"people": "may"}}})
 
 
-def test_what_was_large_before_is_decided(requesters: Requesters, kubectl: Kubectl, function: Api) -> None:
-    """A CSR that was swollen while a policy was off gets its decision; people can make it smaller, not larger."""
+def test_a_csr_that_is_already_too_large_can_be_decided(
+    requesters: Requesters, kubectl: Kubectl, function: Api
+) -> None:
+    """A CSR that grew while a policy was off gets its decision; users can make it smaller, not larger."""
     api, pod, watch = requesters.world.api, requesters.calico(), requesters.calico()
     pod.file()
     watch.file()
@@ -331,8 +333,10 @@ def test_attack_deleting_a_victims_csr(requesters: Requesters) -> None:
         "kubernetes-admin",
     ],
 )
-def test_who_cleans_up_may(requesters: Requesters, as_user: Callable[..., Api], api: Api, user: str) -> None:
-    """The controller manager deletes CSRs that are old, under either of its names, and so do people."""
+def test_controllers_and_people_may_delete_old_csrs(
+    requesters: Requesters, as_user: Callable[..., Api], api: Api, user: str
+) -> None:
+    """The controller manager may delete old CSRs under either of its names, and so may people."""
     pod = requesters.calico()
     pod.file()
     as_user(user, "system:masters").delete(csr_path(pod.name))
@@ -375,14 +379,14 @@ def test_the_function_denies_and_fails(requesters: Requesters, function: Api) ->
 @pytest.mark.parametrize(
     ("kind", "subresource"), [("Approved", "approval"), ("Denied", "approval"), ("Failed", "status")]
 )
-def test_nobody_else_decides(requesters: Requesters, kind: str, subresource: str) -> None:
-    """Not even an administrator, for our signerName; for another's they do."""
+def test_only_the_function_and_approvers_decide(requesters: Requesters, kind: str, subresource: str) -> None:
+    """An administrator cannot decide CSRs of our signerNames, but can decide those of other signers."""
     pod = requesters.calico()
     pod.file()
     words = refusal(lambda: decide(requesters.world.api, pod.name, kind, subresource))
     assert words in (
         "only the configured approvers may approve and deny",
-        "only the function may write certificate and Failed",
+        "only the function may write the certificate and Failed",
     )
     requesters.world.api.post(CSRS, csr_document(f"other-{pod.pod.name}", ANOTHER))
     decide(requesters.world.api, f"other-{pod.pod.name}", kind, subresource)
@@ -398,7 +402,7 @@ def test_no_certificate_without_approval(requesters: Requesters, function: Api, 
     decide(function, failed.name, "Failed", "status")
     for each in (pending, denied, failed):
         words = refusal(lambda name=each.name: issue(function, name, certificate))  # type: ignore[misc]
-        assert words == "a certificate needs Approved, without Denied or Failed"
+        assert words == "status.certificate: Forbidden: a certificate without Approved, or with Denied or Failed"
 
 
 def test_a_certificate_is_bounded(requesters: Requesters, function: Api, certificate: str) -> None:
@@ -425,9 +429,11 @@ def test_attack_editing_conditions_after_issue(requesters: Requesters, function:
         csr = function.get(csr_path(pod.name))
         csr["status"]["conditions"][0] |= change
         words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
-        assert words == "a condition that is set must not change or disappear"
+        assert words == "status.conditions: Forbidden: a change of an existing condition"
     issue(function, pod.name, certificate)
-    assert "must not get further conditions" in refusal(lambda: decide(function, pod.name, "Failed", "status"))
+    assert "a new condition of a CSR with a certificate" in refusal(
+        lambda: decide(function, pod.name, "Failed", "status")
+    )
 
 
 @pytest.mark.parametrize("wrong", [condition("Reviewed"), condition("Approved", "x" * 4097)])
@@ -444,7 +450,7 @@ def test_attack_an_approver_fails_a_csr(requesters: Requesters, function: Api) -
     """With an approval the API server takes Failed, too, which would stop any certificate: that is no approver's."""
     pod = requesters.calico()
     pod.file()
-    words = "only the function may write Failed, through the status"
+    words = "only the function may write Failed, through the status subresource"
     assert refusal(lambda: decide(function, pod.name, "Failed", "approval")) == words
     decide(function, pod.name, "Approved")
     assert refusal(lambda: decide(function, pod.name, "Failed", "approval")) == words
@@ -478,7 +484,7 @@ def test_attack_the_function_touches_anothers_csr(
     requesters.world.api.post(CSRS, csr_document(name, ANOTHER))
     for kind, subresource in (("Approved", "approval"), ("Denied", "approval"), ("Failed", "status")):
         words = refusal(lambda k=kind, s=subresource: decide(mighty_function, name, k, s))  # type: ignore[misc]
-        assert words == "the function decides CSRs of its own signerNames alone"
+        assert words == "the function may decide only CSRs of its own signerNames"
     assert "of its own signerNames" in refusal(lambda: issue(mighty_function, name, certificate))
     labelled = {"metadata": {"labels": {"a": "b"}}}
     for subresource in ("approval", "status"):
@@ -503,7 +509,7 @@ def test_the_function_writes_nothing_else(requesters: Requesters, mighty_functio
         ),
     ]
     for attempt in attempts:
-        assert refusal(attempt) == "the function decides CSRs, reports on pods, and writes nothing else"
+        assert refusal(attempt) == "the function may write only decisions on CSRs and Events on pods"
     assert "its own signerNames" in refusal(
         lambda: mighty_function.patch(csr_path(pod.name), {"metadata": {"labels": {"a": "b"}}})
     )
@@ -527,7 +533,7 @@ def test_the_function_changes_no_metadata(requesters: Requesters, function: Api)
         csr["metadata"][field] = {"a": "b"}
         csr["status"]["conditions"] = [condition("Approved")]
         words = refusal(lambda csr=csr: write(function, csr, "approval"))  # type: ignore[misc]
-        assert words == "the function leaves a CSR's metadata as it is"
+        assert words == "metadata: Forbidden: a change by the function"
 
 
 def event(pod: Requester, **changes: Any) -> dict[str, Any]:
@@ -542,8 +548,8 @@ def event(pod: Requester, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Api, mighty_function: Api) -> None:
-    """Warnings about pods in the profile's namespaces, in its own name, and no other Events.
+def test_the_function_writes_events_only_on_pods(requesters: Requesters, function: Api, mighty_function: Api) -> None:
+    """It may write warnings about pods in the profile's namespaces in its own name, and no other Events.
 
     It also asks who it is, and what it may.
     """
@@ -555,9 +561,11 @@ def test_the_function_reports_on_pods_alone(requesters: Requesters, function: Ap
         {"source": {"component": "kubelet"}},
         {"involvedObject": {"kind": "Node", "namespace": "calico-system"}},
     ):
-        assert "pods alone" in refusal(lambda wrong=wrong: function.post(path, event(pod, **wrong)))  # type: ignore[misc]
+        assert "only on requesters' pods" in refusal(lambda wrong=wrong: function.post(path, event(pod, **wrong)))  # type: ignore[misc]
     stranger = requesters.stranger()
-    assert "pods alone" in refusal(lambda: mighty_function.post(f"{NAMESPACES}/tenant/events", event(stranger)))
+    assert "only on requesters' pods" in refusal(
+        lambda: mighty_function.post(f"{NAMESPACES}/tenant/events", event(stranger))
+    )
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION

@@ -113,17 +113,17 @@ def test_an_older_release_names_csrs_for_the_namespace(requesters: Requesters) -
         pod.api.delete(csr_path(name))
 
 
-def test_a_profile_of_ones_own(requesters: Requesters) -> None:
+def test_an_own_profile_is_guarded(requesters: Requesters) -> None:
     """Its accounts file under its names, for its signerName; Calico's do not, and the other way round."""
     requesters.world.add_namespace("databases")
     requesters.world.add_service_account("databases", "postgres", binding="databases-postgres")
     pod, calico = requesters.pod("postgres-0", "databases", "postgres"), requesters.calico()
     postgres = requesters.as_pod(pod)
     postgres.post(CSRS, csr_document("postgres:postgres-0", POSTGRES))
-    assert "the profile does not have this service account" in refusal(
+    assert "the profile does not name the requester's service account" in refusal(
         lambda: postgres.post(CSRS, csr_document(calico.name, OLD))
     )
-    assert "the profile does not have this service account" in refusal(
+    assert "the profile does not name the requester's service account" in refusal(
         lambda: calico.file("postgres:postgres-0", POSTGRES)
     )
     assert "metadata.name: Invalid value" in refusal(lambda: calico.file("postgres:postgres-0", "any.example.com/x"))

@@ -189,8 +189,8 @@ def denied(deployment: Deployment, number: int) -> attackers.Filed:
     return attackers.file(deployment.world, attack)
 
 
-def test_a_refusal_is_told_to_the_pod(deployment: Deployment, observer: Observer) -> None:
-    """Denied, with the Event that the policy lets through."""
+def test_a_refusal_creates_an_event_on_the_pod(deployment: Deployment, observer: Observer) -> None:
+    """The CSR is Denied, and the policies allow the Event."""
     filed = denied(deployment, 1)
     assert observer.wait([filed.uid], PATIENCE)
     assert observer.observations()[filed.uid].state == "Denied"

@@ -1,4 +1,4 @@
-"""Terraform with stand-ins for its providers, and what it plans for the deployments of infra/tests."""
+"""Terraform with doubles of its providers, and its plans for the deployments of infra/tests."""
 
 from __future__ import annotations
 

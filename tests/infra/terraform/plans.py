@@ -1,4 +1,4 @@
-"""Plans as `terraform test` tells them."""
+"""Parses plans from the output of `terraform test`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be made.
+    """The planned resources and outputs.
 
     Attributes:
         resources: by address, as far as their values are known.
@@ -25,24 +25,24 @@ class Plan:
     outputs: Mapping[str, Any]
 
     def of_type(self, kind: str) -> dict[str, Mapping[str, Any]]:
-        """The resources of one type."""
+        """Returns the resources of one type."""
         return {address: values for address, values in self.resources.items() if f"{kind}." in address}
 
     def one(self, kind: str) -> Mapping[str, Any]:
-        """The only resource of one type."""
+        """Returns the only resource of one type."""
         (values,) = self.of_type(kind).values()
         return values
 
 
 def lines(workspace: Workspace, module: str, *filters: str, verbose: bool = False) -> list[dict[str, Any]]:
-    """What `terraform test` says, a value for each line; its plans only where it is verbose."""
+    """Runs `terraform test`, and returns one value per output line; plans only if it is verbose."""
     options = [*(["-verbose"] if verbose else []), *(f"-filter={name}" for name in filters)]
     answer = workspace.run(module, "test", "-json", *options)
     return [json.loads(line) for line in answer.output.splitlines()]
 
 
 def plans(workspace: Workspace, module: str, name: str) -> dict[str, Plan]:
-    """The plans of a test file, by the name of their run; all of its runs must pass."""
+    """Returns the plans of a test file by run; all runs must pass."""
     said = lines(workspace, module, name, verbose=True)
     assert [line["@message"] for line in said if line["type"] == "diagnostic"] == []
     return {line["@testrun"]: _plan(line["test_plan"]) for line in said if line["type"] == "test_plan"}

@@ -1,4 +1,4 @@
-"""One root, applied twice: before and after the CA certificates exist, with values that only an apply makes known."""
+"""One root module, applied before and after the CA certificates exist, with values that only an apply determines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from development.terraform.environment import Workspace
 
 TEST = "tests/twice.tftest.hcl"
-# As in deployment.tftest.hcl, but what a provider computes is unknown until it is applied, as it really is.
+# As in deployment.tftest.hcl, but computed values are unknown until the apply, as with the real providers.
 COMPUTED = "  override_during = plan\n"
 RUNS = """
 run "applied_first" {
@@ -37,7 +37,7 @@ run "changed_nothing" {
 
 @pytest.fixture(scope="module")
 def said(workspace: Workspace) -> list[dict[str, Any]]:
-    """What Terraform tells of the runs; none of them fails."""
+    """Runs Terraform, and returns its output; no run fails."""
     tests = workspace.tree / "infra" / "tests"
     head = (tests / "deployment.tftest.hcl").read_text(encoding="utf-8").split("\nrun ")[0]
     assert head.count(COMPUTED) == 1
@@ -48,15 +48,15 @@ def said(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def test_a_third_apply_changes_nothing(said: list[dict[str, Any]]) -> None:
-    """No key of a for_each waits for an apply; the function follows the certificates; then nothing is left to do."""
+    """The first apply knows every for_each key; the second deploys the function; the third changes nothing."""
     (plan,) = [line["test_plan"] for line in said if line["type"] == "test_plan"]
     actions = {change["address"]: change["change"]["actions"] for change in plan["resource_changes"]}
     assert "module.function[0].google_cloudfunctions2_function.this" in actions
     assert {address: action for address, action in actions.items() if action not in (["no-op"], ["read"])} == {}
 
 
-def test_the_apply_after_the_ca_certificate_takes_its_administrators_right_away(said: list[dict[str, Any]]) -> None:
-    """Only an apply with ca_administrator_until gives the right; the next one without it leaves no grant behind."""
+def test_the_next_apply_removes_the_ca_administrators_right(said: list[dict[str, Any]]) -> None:
+    """Only an apply with ca_administrator_until grants the right; the next apply without it leaves no grant."""
     states = {line["@testrun"]: json.dumps(line["test_state"]) for line in said if line["type"] == "test_state"}
     assert {run: "user:ca-administrator@example.com" in state for run, state in states.items()} == {
         "applied_first": True,

@@ -1,4 +1,4 @@
-"""What is deployed is named by what is in it."""
+"""The name of the deployed object follows from its content."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CONTENT = "{for each in data.archive_file.bundle.source : each.filename => sha25
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy whose function may be changed."""
+    """A copy of the repository in which the tests change the function."""
     return initialised(tmp_path_factory, MODULE)
 
 
 def object_name(workspace: Workspace) -> str:
-    """The object that the function would be built from now; what is packed is checked on the way."""
+    """Returns the name of the object to build from, and checks the zip's content."""
     module = workspace.tree / MODULE
     text = (module / "tests" / "function.tftest.hcl").read_text(encoding="utf-8")
     head = text[: text.index("\nrun ")]
@@ -59,7 +59,7 @@ run "planned" {{
 
 
 def hashed(function: Path) -> dict[str, str]:
-    """All that must be packed, with its SHA-256: the function's files without Python's own, and the documents."""
+    """Returns the files that the zip must contain, with SHA-256: the function's source and the documents."""
     contents: dict[str, Any] = {
         path.relative_to(function).as_posix(): path.read_bytes()
         for path in function.rglob("*")
@@ -70,8 +70,8 @@ def hashed(function: Path) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-def test_the_same_source_is_the_same_object(workspace: Workspace) -> None:
-    """Applying again builds nothing: the name does not change, whatever Python leaves beside the source."""
+def test_the_same_source_gives_the_same_object(workspace: Workspace) -> None:
+    """Python's cache files do not change the name, so a second apply builds nothing."""
     before = object_name(workspace)
     cache = workspace.tree / "function" / "csr_signer" / "__pycache__"
     cache.mkdir()
@@ -80,8 +80,8 @@ def test_the_same_source_is_the_same_object(workspace: Workspace) -> None:
     assert object_name(workspace) == before
 
 
-def test_one_byte_is_another_object(workspace: Workspace) -> None:
-    """One byte more in any file, or a file under another name, is another object, and so another build."""
+def test_one_more_byte_gives_a_new_object(workspace: Workspace) -> None:
+    """One more byte in a file, or a renamed file, causes a new object and a new build."""
     function = workspace.tree / "function" / "csr_signer"
     names = [object_name(workspace)]
     with (function / "profiles" / "calico.yaml").open("a", encoding="utf-8") as profile:
@@ -92,8 +92,8 @@ def test_one_byte_is_another_object(workspace: Workspace) -> None:
     assert len(set(names)) == 3
 
 
-def test_nothing_is_left_out_that_is_not_text() -> None:
-    """Terraform reads the source as text: a file that is none could not be packed."""
+def test_every_source_file_is_text() -> None:
+    """Terraform reads the source as text, and cannot pack other files."""
     files = [path for path in (ROOT / "function").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert ROOT / "function" / "main.py" in files
     assert [path for path in files if path.read_bytes().decode(errors="replace").encode() != path.read_bytes()] == []

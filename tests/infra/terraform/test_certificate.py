@@ -1,4 +1,4 @@
-"""When a CA certificate ends, as the module `certificate` reads it."""
+"""The module `certificate` reads the end of a CA certificate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST_OF_GENERALIZED = datetime(2050, 1, 1, tzinfo=UTC)
 
 
 def authorities() -> list[Ca]:
-    """CAs whose encodings differ in length, so that DER begins at every place of base64, and in their forms of time."""
+    """CAs with encodings of different lengths and with both kinds of time."""
     ends = (LAST_OF_UTC, FIRST_OF_GENERALIZED)
     short = [Ca("A" * length, end=end) for length in range(1, 5) for end in ends]
     subject = named("Example", ORGANIZATION_NAME="Ünïcode & <Söhne>", COUNTRY_NAME="DE")
@@ -30,8 +30,8 @@ def authorities() -> list[Ca]:
     return [*short, large, Ca("Before", begin=datetime(1999, 5, 6, 7, 8, 9, tzinfo=UTC))]
 
 
-def test_the_end_is_the_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """For certificates of all sizes and both forms of time, it is the notAfter that pyca reads."""
+def test_the_module_reads_the_certificates_not_after(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The result equals pyca's notAfter for certificates of several sizes and both kinds of time."""
     workspace = initialised(tmp_path_factory, MODULE)
     runs = [
         f"""run "number_{index}" {{

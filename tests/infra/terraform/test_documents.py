@@ -1,4 +1,4 @@
-"""What Terraform renders is what the function and the exporter read."""
+"""The function and the exporter load the documents that Terraform renders."""
 
 import contextlib
 import json
@@ -21,8 +21,8 @@ from tests.unit.function.policy.component_tables import CALICO_RELEASES, ENTERPR
 IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443", "POD_NAME": "csr-exporter-1"}
 
 
-def test_the_function_reads_its_bundle(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """The bundle of a function lies in one folder; its loader takes the document and all that it names."""
+def test_the_function_loads_its_bundle(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """With all files in one folder, the loader accepts the document and the files that it names."""
     for name, content in planned["deployed"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     loaded = loader.load(tmp_path / "configuration.yaml")
@@ -34,16 +34,16 @@ def test_the_function_reads_its_bundle(planned: Mapping[str, Plan], tmp_path: Pa
     assert loaded.clusters["site"].authentication.google_id_token is not None
 
 
-def test_the_function_reads_a_profile_of_ones_own(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """A profile that Terraform was given is found beside the configuration."""
-    for name, content in planned["a_profile_and_ranges_of_ones_own"].outputs["documents"].items():
+def test_the_function_loads_an_own_profile(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """The loader finds a profile of the variable `profiles` next to the configuration."""
+    for name, content in planned["own_profile_and_address_ranges"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     loaded = loader.load(tmp_path / "configuration.yaml")
     assert set(loaded.signers) == {("prod", "example.com/postgresql")}
 
 
-def test_the_function_reads_every_access_to_google(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """The loader takes Google's hosts, and of other hosts the private control plane that Terraform says is one."""
+def test_the_function_loads_every_kind_of_access(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """The loader accepts Google's hosts, and a private control plane that Terraform marks as such."""
     for name, content in planned["every_access_to_google"].outputs["documents"].items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     clusters = loader.load(tmp_path / "configuration.yaml").clusters
@@ -59,8 +59,8 @@ def test_the_function_reads_every_access_to_google(planned: Mapping[str, Plan], 
     ("profile", "release"),
     [*(("calico", each) for each in CALICO_RELEASES), *(("calico-enterprise", each) for each in ENTERPRISE_RELEASES)],
 )
-def test_namespaces_are_demanded_at_plan(profile: str, release: str) -> None:
-    """Terraform demands them for the very releases for which the function's loader would refuse to serve."""
+def test_namespaces_are_required_at_plan(profile: str, release: str) -> None:
+    """Terraform requires them for the same releases as the function's loader."""
     text = (ROOT / "infra" / "variables.tf").read_text(encoding="utf-8")
     (pattern,) = re.findall(
         r'name == "calico-enterprise" \|\| .*? can\(regex\("(\S+)", signer\.profile\.release\)', text
@@ -72,7 +72,7 @@ def test_namespaces_are_demanded_at_plan(profile: str, release: str) -> None:
 
 
 def test_shipped_profiles_are_known_at_plan() -> None:
-    """Terraform takes the names of the profiles that the function has, and no other that is not given to it."""
+    """Terraform accepts the function's profiles and those of the variable `profiles`, and no others."""
     shipped = sorted(path.stem for path in (ROOT / "function" / "csr_signer" / "profiles").glob("*.yaml"))
     listed = json.dumps(shipped)
     text = (ROOT / "infra" / "variables.tf").read_text(encoding="utf-8")
@@ -80,8 +80,8 @@ def test_shipped_profiles_are_known_at_plan() -> None:
     assert f"!contains({listed}, signer.profile.name)" in text
 
 
-def test_the_service_reads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """Cloud Run mounts each document where the revision's volumes say; the loader finds all of them from there."""
+def test_the_service_loads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """The loader finds all documents at the paths where the revision mounts them."""
     plan = planned["from_an_image"]
     template = plan.one("google_cloud_run_v2_service")["template"][0]
     container = template["containers"][0]
@@ -101,8 +101,8 @@ def test_the_service_reads_its_mounted_documents(planned: Mapping[str, Plan], tm
     assert len(loader.load(tmp_path / named.lstrip("/")).signers) == 2
 
 
-def test_the_exporters_read_their_documents(planned: Mapping[str, Plan]) -> None:
-    """Each cluster's exporter watches its own signers, in the stages in which they are the function's to act on."""
+def test_the_exporters_load_their_documents(planned: Mapping[str, Plan]) -> None:
+    """Each cluster's exporter watches its own signers, in the stages in which the function acts."""
     rendered = planned["deployed"].outputs["exporter_configurations"]
     prod, site = (exporter.parse(rendered[name], IN_A_POD) for name in ("prod", "site"))
     stages = {signer.signer_name: signer.stages for signer in (*prod.signers, *site.signers)}
@@ -113,7 +113,7 @@ def test_the_exporters_read_their_documents(planned: Mapping[str, Plan]) -> None
 
 
 def test_exporter_and_function_agree(planned: Mapping[str, Plan]) -> None:
-    """An exporter's source and identity are those that the function expects of its cluster."""
+    """The exporter has the source and the identity that the function expects for its cluster."""
     outputs = planned["deployed"].outputs
     clusters = yaml.safe_load(outputs["documents"]["configuration.yaml"])["clusters"]
     for name, text in outputs["exporter_configurations"].items():
@@ -123,8 +123,8 @@ def test_exporter_and_function_agree(planned: Mapping[str, Plan]) -> None:
         assert document["function"]["audience"] == outputs["function"]["url"]
 
 
-def test_the_projected_token_is_for_the_exchange(planned: Mapping[str, Plan]) -> None:
-    """Outside GKE both audiences are the provider; on GKE the pool, and the exchange names the cluster."""
+def test_the_projected_token_has_the_audience_of_the_exchange(planned: Mapping[str, Plan]) -> None:
+    """Outside GKE, both audiences are the provider. On GKE, the token's is the pool, and STS gets the cluster's URL."""
     outputs = planned["deployed"].outputs
     audiences = {name: manifest["token_audience"] for name, manifest in outputs["manifests"].items()}
     exchange = {

@@ -1,4 +1,4 @@
-"""The examples work where README.md says that they are used: outside this repository."""
+"""The examples work outside this repository, as README.md says."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EXAMPLES = [name for name in modules() if name.startswith("infra/examples/")]
 READ = re.compile(r"terraform (?:-chdir=\S+ )?output (?:-json )?([a-z_]+)")
 
 
-def test_an_example_works_from_a_folder_of_its_own(workspace: Workspace) -> None:
-    """Copied beside the repository, with the relative source that README.md writes, and with a CA certificate."""
+def test_an_example_works_in_its_own_folder(workspace: Workspace) -> None:
+    """The copy lies next to the repository, with README.md's relative source and a CA certificate."""
     command = re.search(r"^sed -i\.bak .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert command
     assert 's|"../.."|"../$(basename "$REPO")/infra"|' in command[0].replace("\\", "")
@@ -49,8 +49,8 @@ run "applied_again" {
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_outputs_that_are_read_are_there(example: str) -> None:
-    """What README.md and the output next_steps read by `terraform output`, an example has."""
+def test_examples_have_the_outputs_that_the_documents_read(example: str) -> None:
+    """Each example has all outputs that README.md and next_steps read with `terraform output`."""
     texts = [ROOT / "README.md", ROOT / "infra" / "outputs.tf", ROOT / example / "main.tf"]
     read = {name for path in texts for name in READ.findall(path.read_text(encoding="utf-8"))} - {"associate"}
     assert {"documents", "exporter_configurations", "manifests", "next_steps"} <= read
@@ -59,7 +59,7 @@ def test_outputs_that_are_read_are_there(example: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_ca_administrators_right_comes_from_the_command_line(example: str) -> None:
-    """No example keeps a time: it hands on what -var says, and nothing without it."""
+    """No example contains a time: it passes on the value of -var, or null."""
     main = ROOT / example / "main.tf"
     assert re.search(r"^  default += null$", blocks(main, "variable")["ca_administrator_until"], re.MULTILINE)
     times = re.findall(r"^  ca_administrator_until += (.*)$", main.read_text(encoding="utf-8"), re.MULTILINE)

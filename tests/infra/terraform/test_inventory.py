@@ -1,4 +1,4 @@
-"""Who may do what: the whole list is infra/inventory.yaml, and it cannot grow unseen."""
+"""infra/inventory.yaml lists all grants, so that a reviewer sees every new one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.infra.terraform.plans import Plan
 
 INVENTORY = ROOT / "infra" / "inventory.yaml"
-# What a role is good for, in the words of the inventory. A role that is not here is listed under `other`.
+# The inventory's heading for each role. Other roles have the heading `other`.
 HEADINGS = {
     "roles/cloudkms.signer": "sign",
     "roles/cloudkms.expertRawPKCS1": "sign",
@@ -35,7 +35,7 @@ FUNCTION = "serviceAccount:csr-signer@example-signer.iam.gserviceaccount.com"
 
 
 def granted(plan: Plan) -> dict[str, list[str]]:
-    """Every IAM grant of a plan, and who may approve in the clusters, by heading."""
+    """Returns all IAM grants of a plan, and the approvers in the clusters, by heading."""
     found: dict[str, list[str]] = {}
     for address, values in plan.resources.items():
         if "_iam_" in address and "google_" in address and "workload_identity" not in address:
@@ -55,14 +55,14 @@ def granted(plan: Plan) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_list_of_rights_is_the_inventory(planned: Mapping[str, Plan], run: str) -> None:
-    """Who may sign, approve, invoke, mint tokens and read source is written down; more, or less, is an error."""
+def test_all_grants_are_in_the_inventory(planned: Mapping[str, Plan], run: str) -> None:
+    """A grant that only the plan or only the inventory has is an error."""
     inventory: dict[str, Any] = yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))
     assert granted(planned[run]) == inventory[run]
 
 
 def test_attack_signing_with_the_ca_administrators_credential_later(planned: Mapping[str, Plan]) -> None:
-    """A CA certificate adds grants of its administrator alone, on keys and with an end; all else stays as it was."""
+    """Making a CA certificate adds only grants of the administrator, on keys and with an end."""
     everybody = {run: {entry for entries in granted(planned[run]).values() for entry in entries} for run in RUNS}
     administrators = {entry for entries in everybody.values() for entry in entries if entry.startswith(ADMINISTRATOR)}
     assert everybody["while_a_ca_certificate_is_made"] - everybody["deployed"] == administrators
@@ -73,15 +73,15 @@ def test_attack_signing_with_the_ca_administrators_credential_later(planned: Map
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_nobody_is_everybody(planned: Mapping[str, Plan], run: str) -> None:
-    """No grant names all users, a domain or a group."""
+def test_no_grant_is_for_all_users(planned: Mapping[str, Plan], run: str) -> None:
+    """No grant is for all users, a domain or a group."""
     for entries in granted(planned[run]).values():
         assert not [entry for entry in entries if entry.startswith(("allU", "allA", "domain:", "group:"))]
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_rights_to_sign_lie_on_keys(planned: Mapping[str, Plan], run: str) -> None:
-    """Nobody gets a role of Cloud KMS on a project or a key ring."""
+def test_rights_to_sign_are_on_keys(planned: Mapping[str, Plan], run: str) -> None:
+    """No principal gets a role of Cloud KMS on a project or a key ring."""
     for address, values in planned[run].resources.items():
         if str(values.get("role", "")).startswith("roles/cloudkms."):
             assert "google_kms_crypto_key_iam_member." in address
@@ -89,14 +89,14 @@ def test_rights_to_sign_lie_on_keys(planned: Mapping[str, Plan], run: str) -> No
 
 @pytest.mark.parametrize("run", [*RUNS, "every_access_to_google"])
 def test_the_function_has_no_role_on_a_project(planned: Mapping[str, Plan], run: str) -> None:
-    """The runtime account's rights lie on keys, secrets and accounts: what reaches clusters is another account."""
+    """The function's account has rights only on keys, secrets and accounts; other accounts reach the clusters."""
     project_roles = planned[run].of_type("google_project_iam_member").values()
     assert not [values for values in project_roles if values.get("member") == FUNCTION]
 
 
 @pytest.mark.parametrize("run", [*RUNS, "every_access_to_google"])
-def test_an_account_whose_tokens_leave_google_may_use_no_key(planned: Mapping[str, Plan], run: str) -> None:
-    """Who steals the token that an API server gets can reach that cluster, and do nothing else at Google."""
+def test_an_account_whose_tokens_leave_google_has_no_right_on_keys(planned: Mapping[str, Plan], run: str) -> None:
+    """A thief of the token for an API server can only reach that cluster."""
     plan = planned[run]
     document = yaml.safe_load(plan.outputs["documents"]["configuration.yaml"])
     sent = {
@@ -118,7 +118,7 @@ def test_an_account_whose_tokens_leave_google_may_use_no_key(planned: Mapping[st
 
 
 def test_only_the_function_impersonates_an_access_account(planned: Mapping[str, Plan]) -> None:
-    """One member, on each account alone, with the role that makes tokens and signs nothing."""
+    """Each account has one grant: the function may create tokens, and cannot sign."""
     plan = planned["every_access_to_google"]
     grants = {
         address: (values["member"], values["role"])

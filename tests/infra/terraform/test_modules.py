@@ -1,4 +1,4 @@
-"""Every folder of Terraform files: valid, formatted, tested, and written by the same rules."""
+"""Every folder of Terraform files is valid, formatted and tested, and follows the same rules."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 FILES: Final = sorted((ROOT / "infra").rglob("*.tf"))
 BLOCK: Final = re.compile(r'^(\w+) "(\w+)"(?: "(\w+)")? \{\n(.*?)^\}$', re.MULTILINE | re.DOTALL)
 PLANNED: Final = "deployment.tftest.hcl"
-"""Its runs are those of the fixture `planned`."""
+"""The fixture `planned` has its runs."""
 IN_ORDER: Final = ("variables.tf", "outputs.tf")
 
 
 def blocks(path: Path, kind: str) -> dict[str, str]:
-    """The bodies of a file's blocks of one kind, by name, in their order."""
+    """Returns the bodies of a file's blocks of one kind by name, in order."""
     found = BLOCK.finditer(path.read_text(encoding="utf-8"))
     return {match[3] or match[2]: match[4] for match in found if match[1] == kind}
 
 
 @pytest.mark.parametrize("module", modules())
-def test_module(workspace: Workspace, module: str) -> None:
-    """Terraform finds it valid with the providers' schemas, and all of its tests pass."""
+def test_module_is_valid_and_passes_its_tests(workspace: Workspace, module: str) -> None:
+    """Terraform validates it against the providers' schemas, and all its tests pass."""
     answer = workspace.init(module)
     assert answer.status == 0, answer.errors
     answer = workspace.run(module, "validate", "-no-color")
@@ -50,7 +50,7 @@ def test_module(workspace: Workspace, module: str) -> None:
 
 
 def test_everything_is_formatted(workspace: Workspace) -> None:
-    """`terraform fmt` has nothing to change."""
+    """`terraform fmt` changes no file."""
     answer = workspace.run("infra", "fmt", "-check", "-diff", "-recursive", "-no-color")
     assert answer.output == ""
     assert answer.status == 0
@@ -73,8 +73,8 @@ def test_variables_and_outputs_are_described(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_replaces_the_grants_of_others(path: Path) -> None:
-    """IAM is added to, never replaced; no name is random; names in the cloud are in kebab-case."""
+def test_no_resource_replaces_other_grants(path: Path) -> None:
+    """Resources only add IAM members; no name is random; cloud names are in kebab case."""
     text = path.read_text(encoding="utf-8")
     assert not re.search(r'^resource "google_\w+_iam_(binding|policy)"', text, re.MULTILINE)
     assert not re.search(r'^resource "random_', text, re.MULTILINE)
@@ -85,14 +85,14 @@ def test_nothing_replaces_the_grants_of_others(path: Path) -> None:
 
 
 def test_a_key_cannot_be_destroyed_by_mistake() -> None:
-    """prevent_destroy is no variable, so it is read."""
+    """Terraform allows no variable in prevent_destroy, so the test reads the file."""
     text = (ROOT / "infra" / "modules" / "key" / "main.tf").read_text(encoding="utf-8")
     key = text[text.index('resource "google_kms_crypto_key" "this"') :]
     assert "prevent_destroy = true" in key[: key.index("\n}\n")]
 
 
-def test_checkov_finds_nothing() -> None:
-    """Each of its findings is mended, or waived at its place with a reason."""
+def test_checkov_reports_no_violation() -> None:
+    """Each violation is fixed, or waived in the code with a reason."""
     checkov = apart.python(TERRAFORM).with_name("checkov")
     options = ["--framework", "terraform", "--skip-download", "--quiet", "--compact", "--output", "json"]
     done = subprocess.run(
@@ -110,7 +110,7 @@ def test_checkov_finds_nothing() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_waivers_have_reasons(path: Path) -> None:
-    """What checkov is told to pass over says why, in more than a word."""
+    """Each waiver for checkov has a reason of at least five words."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if "checkov" in line:
             waiver = re.fullmatch(r" *#checkov:skip=CKV2?_[A-Z]+_[0-9]+:(.*)", line)
@@ -126,7 +126,7 @@ def test_waivers_have_reasons(path: Path) -> None:
         ("ended-ca", 7002, datetime(2026, 2, 1, 12, 30, 5, tzinfo=UTC)),
     ],
 )
-def test_example_authorities(name: str, number: int, end: datetime) -> None:
-    """The certificates in infra/tests are those that the tests' own maker makes, whose keys are no secret."""
+def test_example_certificates_are_reproducible(name: str, number: int, end: datetime) -> None:
+    """The tests' own code makes the certificates in infra/tests; their keys are not secret."""
     ca = Ca(f"Example {name}", key=ec_key(number=number), end=end)
     assert (ROOT / "infra" / "tests" / f"{name}.pem").read_bytes() == ca.pem

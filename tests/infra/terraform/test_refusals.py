@@ -1,4 +1,4 @@
-"""Bad input is stopped at plan, by a message that says what to do."""
+"""Terraform refuses bad input at plan, with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from development.terraform.environment import Workspace
 
 RUN = re.compile(r'^run "(\w+)" \{\n  # says: ([^\n]*)\n(.*?)^\}\n', re.MULTILINE | re.DOTALL)
-# That all of them are refused is tested by refused.tftest.hcl itself. A message costs a run of Terraform, so only those
-# of mistakes that are likely, or dangerous, are read.
+# refused.tftest.hcl tests that Terraform refuses all of them. Each message costs a run of Terraform, so this test reads
+# only the messages of likely or dangerous mistakes.
 READ = (
+    "all_users_as_invoker",
     "ca_administrator_for_more_than_a_day",
-    "ca_certificate_that_has_ended",
-    "everybody_as_invoker",
+    "ca_certificate_that_is_expired",
     "key_version_of_another_project",
     "namespaces_that_anyone_could_create",
     "one_ca_in_two_clusters",
@@ -29,13 +29,13 @@ READ = (
 
 
 def test_messages_say_what_to_do(workspace: Workspace) -> None:
-    """A run of refused.tftest.hcl that no longer expects its failure fails, with the message of its comment."""
+    """Without expect_failures, each run of refused.tftest.hcl fails with the message in its comment."""
     tests = workspace.tree / "infra" / "tests"
     text = (tests / "refused.tftest.hcl").read_text(encoding="utf-8")
     head = text[: text.index("\nrun ")]
     rows = {name: (says, body) for name, says, body in RUN.findall(text)}
     assert len(rows) == text.count("\nrun ")
-    # A file for each: after a failure the rest of a file is left out.
+    # One file per run: after a failure, Terraform skips the rest of a file.
     for name in READ:
         without = re.sub(r"  expect_failures = .*\n", "", rows[name][1])
         (tests / f"said_{name}.tftest.hcl").write_text(f'{head}\nrun "{name}" {{\n{without}}}\n', encoding="utf-8")

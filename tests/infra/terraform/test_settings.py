@@ -1,4 +1,4 @@
-"""Settings of the function that are traps where they are left out."""
+"""Settings of the function whose defaults are dangerous."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def service_config(plan: Plan) -> Mapping[str, Any]:
-    """How the function is run."""
+    """Returns the function's service configuration."""
     config: Mapping[str, Any] = plan.one("google_cloudfunctions2_function")["service_config"][0]
     return config
 
 
-def test_the_function_is_bounded(planned: Mapping[str, Plan]) -> None:
-    """Instances, requests at a time and seconds have bounds; more requests than one need a whole CPU."""
+def test_the_function_has_limits(planned: Mapping[str, Plan]) -> None:
+    """Instances, concurrent requests and seconds have limits; concurrent requests need a whole CPU."""
     config = service_config(planned["deployed"])
     wanted = {
         "available_cpu": "1",
@@ -34,12 +34,12 @@ def test_the_function_is_bounded(planned: Mapping[str, Plan]) -> None:
 
 @pytest.mark.parametrize(("run", "ingress"), [("deployed", "ALLOW_ALL"), ("hardened", "ALLOW_INTERNAL_ONLY")])
 def test_callers_decide_the_ingress(planned: Mapping[str, Plan], run: str, ingress: str) -> None:
-    """Only clusters on the internet open the function to it."""
+    """Only clusters outside the network and perimeter make the function public."""
     assert service_config(planned[run])["ingress_settings"] == ingress
 
 
 def test_no_default_account_is_used(planned: Mapping[str, Plan]) -> None:
-    """Function and build run as accounts of their own."""
+    """Function and build have their own accounts."""
     function = planned["deployed"].one("google_cloudfunctions2_function")
     assert service_config(planned["deployed"])["service_account_email"].startswith("csr-signer@example-signer.")
     assert function["build_config"][0]["service_account"]
@@ -52,7 +52,7 @@ def test_no_default_account_is_used(planned: Mapping[str, Plan]) -> None:
 
 
 def test_hardening_reaches_every_part(planned: Mapping[str, Plan]) -> None:
-    """Encryption at rest, Binary Authorization and Direct VPC egress are set where they were asked for."""
+    """Encryption at rest, Binary Authorization and Direct VPC egress apply to all parts."""
     plan = planned["hardened"]
     key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
     assert plan.one("google_cloudfunctions2_function")["kms_key_name"] == key
@@ -64,7 +64,7 @@ def test_hardening_reaches_every_part(planned: Mapping[str, Plan]) -> None:
 
 
 def test_keys_are_hard_to_lose(planned: Mapping[str, Plan]) -> None:
-    """A key is made in hardware, is destroyed 30 days after it was asked for, and never rotates by itself."""
+    """A key is in an HSM, its destruction takes 30 days, and it never rotates automatically."""
     for key in planned["deployed"].of_type("google_kms_crypto_key").values():
         if "purpose" in key:
             assert key["version_template"] == [{"algorithm": "EC_SIGN_P384_SHA384", "protection_level": "HSM"}]
@@ -73,7 +73,7 @@ def test_keys_are_hard_to_lose(planned: Mapping[str, Plan]) -> None:
 
 
 def test_only_the_exporters_own_token_is_exchanged(planned: Mapping[str, Plan]) -> None:
-    """The provider admits one subject, the one that may mint tokens; its keys are the cluster's."""
+    """The provider accepts one subject, the one that may create tokens, and has the cluster's keys."""
     provider = planned["deployed"].one("google_iam_workload_identity_pool_provider")
     subject = "system:serviceaccount:kms-csr-signer:csr-exporter"
     assert provider["attribute_condition"] == f"assertion.sub == '{subject}'"

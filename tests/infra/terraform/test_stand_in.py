@@ -1,4 +1,4 @@
-"""What the stand-in for the provider is good for: Terraform finds mistakes in arguments with it."""
+"""With the provider's double, Terraform detects mistakes in arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
-    """A module whose main.tf is the test's."""
+    """A module with a main.tf of the test."""
     workspace = initialised(tmp_path_factory, MODULE)
     module = workspace.tree / MODULE
     for path in module.glob("*.tf"):
@@ -49,8 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_found(folder: tuple[Workspace, Path], mistake: str) -> None:
-    """A mistake in arguments, types, blocks or names is an error that names it."""
+def test_terraform_reports_mistakes(folder: tuple[Workspace, Path], mistake: str) -> None:
+    """An error names the mistake in arguments, types, blocks or names."""
     workspace, path = folder
     text, says = MISTAKES[mistake]
     path.write_text(text + "\n", encoding="utf-8")
@@ -60,6 +60,6 @@ def test_mistakes_are_found(folder: tuple[Workspace, Path], mistake: str) -> Non
 
 
 def test_another_package_is_refused(tmp_path: Path) -> None:
-    """Where the package with the schema is not there, it says so, instead of serving an empty schema."""
+    """Without the package that has the schema, the double fails instead of using an empty schema."""
     with pytest.raises(SchemaError, match="got 0 archives"):
         google(tmp_path, tmp_path)

@@ -1,4 +1,4 @@
-"""The rendered AuthenticationConfiguration, on a real kube-apiserver with a double of Google's token issuer."""
+"""A real kube-apiserver uses the rendered AuthenticationConfiguration, with a double of Google's token issuer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Issuer:
                 self.wfile.write(response.body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
-                """Nothing: the test says what went wrong."""
+                """Logs nothing; the test reports errors."""
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(
@@ -67,7 +67,7 @@ class Issuer:
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """Returns the issuer's URL."""
         return f"https://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -82,14 +82,14 @@ class Issuer:
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
-    """The double."""
+    """A double of Google's token issuer."""
     with Issuer(tmp_path_factory.mktemp("issuer")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def api(planned: Mapping[str, Plan], issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API server with the rendered document; only where Google's keys are fetched from differs."""
+    """An API server with the rendered document, except for the address of Google's keys."""
     document = yaml.safe_load(planned["deployed"].outputs["authentication_configurations"]["site"])
     document["jwt"][0]["issuer"] |= {
         "discoveryURL": issuer.url + DISCOVERY,
@@ -102,7 +102,7 @@ def api(planned: Mapping[str, Plan], issuer: Issuer, tmp_path_factory: pytest.Te
         real_control_plane(directory, extra_arguments=[f"--authentication-config={path}"]) as started,
         Api.from_kubeconfig(started.kubeconfig) as administrator,
     ):
-        # It fetches the issuer's keys after it has begun to serve.
+        # The API server fetches the issuer's keys after it begins to serve.
         deadline = time.monotonic() + READY_SECONDS
         while isinstance(seen := user(administrator, token(issuer)), int) and time.monotonic() < deadline:
             pass
@@ -111,23 +111,21 @@ def api(planned: Mapping[str, Plan], issuer: Issuer, tmp_path_factory: pytest.Te
 
 
 def token(issuer: Issuer, *, number: str = NUMBER, audience: str = AUDIENCE, **claims: object) -> str:
-    """An ID token as Google's metadata server makes it with format=full."""
+    """Returns an ID token as Google's metadata server makes it with format=full."""
     account = ServiceAccount(email=EMAIL, unique_id=number)
     return issuer.tokens.id_token(account, audience, {"email": EMAIL, "email_verified": True, **claims})
 
 
 def user(api: Api, bearer: str) -> dict[str, Any] | int:
-    """Who the API server takes the bearer of a token for, or the status of its refusal."""
+    """Returns the username that the API server sees, or the status of its refusal."""
     try:
         return dict(api.with_token(bearer).post(WHO_AM_I, {})["status"]["userInfo"])
     except ApiError as error:
         return error.status
 
 
-def test_the_function_is_the_user_that_the_manifests_bind(
-    api: Api, issuer: Issuer, planned: Mapping[str, Plan]
-) -> None:
-    """Its ID token makes it the very user that the overlay is told to name, in no group but everybody's."""
+def test_the_function_has_the_username_of_the_manifests(api: Api, issuer: Issuer, planned: Mapping[str, Plan]) -> None:
+    """Its ID token gives it the username in the overlay, and no group except system:authenticated."""
     seen = user(api, token(issuer))
     assert isinstance(seen, dict)
     assert seen["username"] == planned["deployed"].outputs["manifests"]["site"]["function_user"]
@@ -144,12 +142,12 @@ def test_the_function_is_the_user_that_the_manifests_bind(
         pytest.param({"exp": 1}, id="a token that has ended"),
     ],
 )
-def test_others_are_refused(api: Api, issuer: Issuer, wrong: dict[str, Any]) -> None:
-    """Google signs for everybody, and for any audience: one thing that differs is enough to be nobody."""
+def test_a_token_with_another_claim_is_refused(api: Api, issuer: Issuer, wrong: dict[str, Any]) -> None:
+    """Google signs tokens for all its customers and any audience, so one wrong claim must be enough to refuse."""
     assert user(api, token(issuer, **wrong)) == 401
 
 
 def test_a_token_of_another_key_is_refused(api: Api, issuer: Issuer, tmp_path: Path) -> None:
-    """What says all the right things, and was signed by somebody else, is refused."""
+    """The claims are right, but another key signed the token."""
     with Issuer(tmp_path) as stranger:
         assert user(api, token(stranger)) == 401

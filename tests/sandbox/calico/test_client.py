@@ -197,8 +197,8 @@ def test_not_noticed(
         client.wait(fleet.apis[0], name, deadline=time.monotonic() + 0.5)
 
 
-def test_match_is_by_name_alone(fleet: Fleet, api: Api, certificate: bytes) -> None:
-    """A certificate under the right name is believed, whoever's CSR it is."""
+def test_the_client_recognizes_its_csr_only_by_name(fleet: Fleet, api: Api, certificate: bytes) -> None:
+    """It accepts a certificate under the right name, even of another pod's CSR."""
     name = fleet.environment(0).request_name
     foreign = client.csr_object(fleet.environment(0), _request(fleet))
     foreign["spec"]["signerName"] = "example.com/somebody-else"

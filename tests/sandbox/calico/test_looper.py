@@ -17,8 +17,8 @@ def test_it_files_one_request_after_the_other(fleet: Fleet, api: Api) -> None:
     assert not [csr for csr in api.get(CSRS)["items"] if csr["metadata"]["uid"] in looper.uids]
 
 
-def test_what_ends_it_is_told(fleet: Fleet) -> None:
-    """An API server that refuses its request ends the loop; who waits is not kept waiting, and hears of it."""
+def test_an_error_ends_the_loop_and_reaches_its_waiters(fleet: Fleet) -> None:
+    """If the API server refuses a request, the loop ends, and waiting callers get the error."""
     looper = Looper(fleet.apis[0], {**fleet.request(0), "metadata": {"name": ".."}}).start()
     assert looper.wait(1, LONG)
     with pytest.raises(ApiError, match="422"):

@@ -103,8 +103,8 @@ def test_whole_folder_on_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert found.kubectl == tmp_path / "installed" / "kubectl"
 
 
-def test_nothing_found_and_no_go() -> None:
-    """Without programs and without Go the error says where they were looked for."""
+def test_missing_programs_without_go_are_an_error() -> None:
+    """The error names the searched places."""
     with pytest.raises(NotAvailableError, match=r"KUBEBUILDER_ASSETS .* PATH .*control-plane.* go, .* not installed"):
         binaries.ensure()
 

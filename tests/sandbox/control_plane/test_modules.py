@@ -75,7 +75,7 @@ def test_pinned_modules_have_checksums(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.36.3", "v1.36", "v1.36.3-rc.0", "v2.0.0", "v1.36.3/..", "v1.36.3\n", ""])
-def test_what_is_no_version_is_refused(version: str) -> None:
-    """Only v1.N.P is a version: it becomes part of a path, of a go.mod and of a command line."""
+def test_a_malformed_version_is_refused(version: str) -> None:
+    """Only v1.N.P is valid, because the version becomes part of a path, of a go.mod and of a command line."""
     with pytest.raises(ValueError, match=r"looks like v1\.36\.3, got "):
         modules.checked_version(version)

@@ -35,8 +35,10 @@ def test_planes() -> None:
         ["--pods", "many"],
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Options that exclude or need each other, and bad numbers, end with usage and status 2."""
+def test_conflicting_options_and_bad_numbers_are_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo ends with usage and status 2."""
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 2

@@ -54,10 +54,10 @@ def may(client: KeyManagementServiceClient, version: str) -> set[str]:
 EVERYTHING = {"sign", "view public key", "get", "list", "update"}
 
 
-def test_everybody_may_everything_by_default(
+def test_by_default_every_principal_may_do_everything(
     client: KeyManagementServiceClient, someone: KeyManagementServiceClient, version: str
 ) -> None:
-    """Most tests are about something else."""
+    """Most tests need no roles."""
     assert may(client, version) == may(someone, version) == EVERYTHING
 
 
@@ -103,10 +103,10 @@ def test_a_role_holds_on_its_resource_and_below(
     assert may(someone, other) == {"view public key"}
 
 
-def test_what_is_not_there_is_denied_to_whoever_may_not_look(
+def test_a_missing_resource_is_denied_without_the_permission(
     iam: KmsServer, someone: KeyManagementServiceClient
 ) -> None:
-    """As the service does: without the permission nobody learns what exists."""
+    """As in the service, a caller without the permission cannot learn which resources exist."""
     absent = "projects/p/locations/l/keyRings/r/cryptoKeys/absent/cryptoKeyVersions/1"
     iam.iam.restrict(WHO, ["roles/cloudkms.publicKeyViewer"])
     text = (

@@ -91,8 +91,8 @@ def test_64_clients_at_once_lose_nothing(api: Api) -> None:
     assert seen == sorted(versions, key=int)
 
 
-def test_nobody_waits_for_who_does_not_read(api: Api) -> None:
-    """A watcher that stops reading delays no writer and no other watcher, and later finds every change."""
+def test_a_watcher_that_stops_reading_delays_no_other_client(api: Api) -> None:
+    """Writers and other watchers go on, and the watcher later finds every change."""
     version = api.post(CSRS, csr("busy"))["metadata"]["resourceVersion"]
     changes = 300
     seen: list[Json] = []
@@ -148,8 +148,8 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
         socket.create_connection(address, timeout=5)
 
 
-def test_a_taken_port_is_said(server: KubernetesServer, tmp_path: Path) -> None:
-    """Starting on a port in use raises, and leaves nothing behind."""
+def test_a_port_in_use_is_an_error(server: KubernetesServer, tmp_path: Path) -> None:
+    """The server raises, and leaves nothing behind."""
     port = int(server.server.rpartition(":")[2])
     with pytest.raises(OSError, match="address"), KubernetesServer(tmp_path / "second", port=port):
         pass
@@ -173,8 +173,8 @@ def test_strangers_certificates_do_not_get_in(server: KubernetesServer) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100_000])
-def test_what_is_no_tls_or_http_disturbs_nobody(server: KubernetesServer, api: Api, sent: bytes) -> None:
-    """Garbage before or inside TLS ends its own connection only."""
+def test_garbage_ends_only_its_own_connection(server: KubernetesServer, api: Api, sent: bytes) -> None:
+    """Garbage before or inside TLS does not affect other connections."""
     port = int(server.server.rpartition(":")[2])
     context = ssl.create_default_context(cafile=str(server.certificate_authority))
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, contextlib.suppress(OSError):

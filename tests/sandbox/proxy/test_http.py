@@ -112,8 +112,8 @@ def test_faults_of_connections_apply(proxy: FaultProxy, pool: urllib3.PoolManage
 @pytest.mark.parametrize(
     "request_", [b"\r\n\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"x" * 200_000], ids=["", "x", "long"]
 )
-def test_what_is_no_http_ends_the_connection(proxy: FaultProxy, request_: bytes) -> None:
-    """Nonsense is not waited for."""
+def test_bytes_that_are_not_http_end_the_connection(proxy: FaultProxy, request_: bytes) -> None:
+    """The proxy does not wait for more bytes."""
     with connect(proxy.endpoint) as connection:
         connection.sendall(request_)
         with pytest.raises(ConnectionResetError):

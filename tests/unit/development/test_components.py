@@ -31,8 +31,8 @@ def test_a_document_without_a_place_is_refused() -> None:
         components.refreshed("# Profiles\n")
 
 
-def test_a_tables_row_says_it_all() -> None:
-    """Releases of the row and of its names, names of a service as one, and what has one use only."""
+def test_a_row_of_the_table_is_complete() -> None:
+    """It has releases of the row and of its names, a service's names in short form, and single uses."""
     table = components.table("calico")
     assert "| calico-apiserver-own-namespace | to 3.30 | `calico-apiserver/calico-apiserver` |" in table
     assert "`calico-apiserver-certs:{pod}` (from 3.28), `{namespace}:{pod}` (to 3.27)" in table

@@ -29,15 +29,15 @@ def test_a_lock_names_hashes_and_no_address(lock: Lock) -> None:
 
 
 @pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
-def test_what_is_deployed_is_what_was_tested(lock: Lock) -> None:
-    """Production versions are those of the development lock."""
+def test_production_locks_have_the_tested_versions(lock: Lock) -> None:
+    """Production versions equal those of the development lock."""
     tested = pins(next(lock for lock in LOCKS if lock.path == DEVELOPMENT))
     assert {name: tested.get(name) for name in pins(lock)} == pins(lock)
 
 
 @pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
-def test_nothing_for_developers_is_deployed(lock: Lock) -> None:
-    """No package that only the operator or dev group asks for is in a production lock."""
+def test_production_locks_have_no_development_packages(lock: Lock) -> None:
+    """No package that only the operator or dev group requires is in a production lock."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
     named = [entry for group in ("dev", "operator") for entry in groups[group] if isinstance(entry, str)]
     developers = {re.split(r"[<>=]", requirement)[0] for requirement in named}

@@ -16,16 +16,16 @@ def source(module: str) -> Path:
 
 
 @pytest.mark.parametrize("module", SELECTED)
-def test_what_is_selected_exists(module: str) -> None:
-    """Every module, and every file of its tests."""
+def test_selected_modules_and_test_files_exist(module: str) -> None:
+    """Every module exists, and every file of its tests."""
     assert source(module).is_file()
     for name in SELECTED[module]:
         assert (HERE / name).is_file()
 
 
 @pytest.mark.parametrize("mutant", sorted(explained()), ids=lambda mutant: f"{mutant.module}: {mutant.after}")
-def test_what_is_explained_stands_in_the_module(mutant: Mutant) -> None:
-    """A line that is gone needs no explanation any more."""
+def test_explained_lines_exist_in_the_module(mutant: Mutant) -> None:
+    """A removed line needs no explanation any more."""
     lines = [line.strip() for line in source(mutant.module).read_text(encoding="utf-8").splitlines()]
     for line in mutant.before.splitlines():
         assert line in lines

@@ -316,10 +316,8 @@ def test_a_line_that_was_written_in_part_does_not_swallow_the_next(pipe: tuple[i
     assert json.loads(line)["event"] == "issued"
 
 
-def test_standard_output_that_nobody_reads_stops_no_thread(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full pipe is a fault after a bounded time, not a thread that hangs for ever."""
+def test_a_full_standard_output_blocks_no_thread(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full pipe is a fault after a time limit; no thread hangs forever."""
     _, writing = pipe
     monkeypatch.setattr(audit, "WRITE_SECONDS", 0.05)
     os.set_blocking(writing, False)

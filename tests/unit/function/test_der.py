@@ -152,8 +152,8 @@ class Panic(BaseException):
 
 
 @pytest.mark.parametrize("error", [Panic("a"), ValueError("b"), TypeError("c"), OverflowError("d")])
-def test_whatever_the_library_raises_is_a_value_error(error: BaseException) -> None:
-    """A requester's bytes that make it panic would otherwise come back for ever, and never be answered."""
+def test_every_exception_of_the_library_is_a_value_error(error: BaseException) -> None:
+    """Otherwise the exporter would resend a requester's bytes that cause a panic forever."""
 
     def fail() -> None:
         raise error
@@ -175,6 +175,6 @@ def test_a_fault_of_the_process_is_no_refusal(error: BaseException) -> None:
     assert caught.value is error
 
 
-def test_what_a_call_gives_is_given() -> None:
-    """Where nothing is raised, nothing changes."""
+def test_a_result_without_an_exception_is_returned() -> None:
+    """The wrapper changes no result."""
     assert der.attempt(lambda: 42) == 42

@@ -72,16 +72,14 @@ def masked(value: Any, mask: Any) -> Any:
 
 
 @given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
-def test_what_the_mask_names_is_kept_and_nothing_else(
-    document: Any, mask: Any, *, ascii_only: bool, indent: int | None
-) -> None:
-    """Whatever else is there, and however it is written; a value of another type has no content."""
+def test_only_the_masks_fields_are_kept(document: Any, mask: Any, *, ascii_only: bool, indent: int | None) -> None:
+    """Other fields are dropped in any form; a value of another type has no content."""
     data = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     assert json_fields.select(data, mask) == masked(document, mask)
 
 
-def test_brackets_in_texts_are_none() -> None:
-    """What is dropped ends where it ends."""
+def test_brackets_in_strings_do_not_count() -> None:
+    """A dropped value ends at its real end."""
     text = '[{"' * 3000 + "\\" * 3 + '"}]'
     document = f'{{"x": [{json.dumps(text)}], "deep": {nested(100_000)}, "a": {json.dumps(text)}}}'
     assert json_fields.select(document.encode(), {"a": None}) == {"a": text}
@@ -107,8 +105,8 @@ def test_brackets_in_texts_are_none() -> None:
     ],
 )
 @pytest.mark.parametrize("mask", [{}, {"a": None}])
-def test_what_is_no_json_is_refused(document: bytes, mask: Any) -> None:
-    """Also where it is deep, and where nothing of it would be kept; and a number that no field of Kubernetes takes."""
+def test_malformed_json_is_refused(document: bytes, mask: Any) -> None:
+    """Also if it is deep or in a dropped value; and a number that no Kubernetes field can hold."""
     with pytest.raises(ValueError, match=r"JSON|codec"):
         json_fields.select(document, mask)
 

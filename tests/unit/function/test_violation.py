@@ -25,8 +25,8 @@ def test_codes_are_words_and_dots(code: str) -> None:
     assert re.fullmatch(r"([A-Z][a-z]+){2,3}", CODES[code].reason)
 
 
-def test_who_asks_comes_before_what_for() -> None:
-    """A refusal's reason is that of its most important violation, whatever order they were found in."""
+def test_violations_of_the_requester_come_first() -> None:
+    """A refusal's reason is that of its most important violation, in any order of discovery."""
     found = [Violation(code=code, message="") for code in ("usages.not_allowed", "request.pem", "pod.gone")]
     assert [violation.code for violation in ordered(found)] == ["pod.gone", "request.pem", "usages.not_allowed"]
     assert ordered(found)[0].reason == "PodGone"

@@ -1,4 +1,4 @@
-"""Other people's CAs, right or wrong in one thing, and what certificates say."""
+"""CAs that are not ours, valid or with one fault, and helpers that read certificates."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,21 +16,21 @@ PURPOSES: Final = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, Extend
 
 
 def certificates(path: Path) -> list[x509.Certificate]:
-    """Certificates of a PEM file."""
+    """Reads certificates from a PEM file."""
     return x509.load_pem_x509_certificates(path.read_bytes())
 
 
 def spki(key: Any) -> bytes:
-    """DER of a public key."""
+    """Encodes a public key as DER."""
     encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
 
 
 class Corporate:
-    """A corporate CA: a root, an intermediate below it, and what they answer to a request.
+    """A corporate CA with a root and an intermediate, which answers requests.
 
     Attributes:
-        root, intermediate: their certificates.
+        root, intermediate: Their certificates.
     """
 
     def __init__(self) -> None:
@@ -44,11 +44,11 @@ class Corporate:
         )
 
     def renewed(self, days: tuple[int, int]) -> x509.Certificate:
-        """Another certificate of the intermediate's key."""
+        """Returns another certificate for the intermediate's key."""
         return ca_certificate("Corporate CA", self._key, "Corporate root", self._root_key, path_length=1, days=days)
 
     def answer(self, request: Path, **changes: Any) -> x509.Certificate:
-        """The certificate for a request, as wished or with changes of `ca_certificate`."""
+        """Returns the certificate for a request, optionally with changed arguments of `ca_certificate`."""
         asked = x509.load_pem_x509_csr(request.read_bytes())
         name = asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         return ca_certificate(str(name), asked.public_key(), "Corporate CA", self._key, **{"path_length": 0, **changes})
@@ -67,10 +67,10 @@ def ca_certificate(
     constraints: x509.NameConstraints | None = None,
     days: tuple[int, int] = (-1, 1000),
 ) -> x509.Certificate:
-    """A CA certificate of others: right, or wrong in one thing.
+    """Returns a CA certificate, valid or with one fault.
 
-    Subject and issuer are common names, where they are None an organization; the key may be public or private; days are
-    from when until when it is valid, counted from now.
+    Subject and issuer are common names; None stands for a name with only an organization. The key may be public or
+    private. `days` holds the start and the end of the validity, in days from now.
     """
     public = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else key
     now = datetime.now(UTC).replace(microsecond=0)
@@ -95,14 +95,14 @@ def ca_certificate(
 
 
 def foreign(name: str = "Other", **changes: Any) -> x509.Certificate:
-    """A self-signed CA of nobody's key version."""
+    """Returns a self-signed CA whose key is not in KMS."""
     key = ec.generate_private_key(ec.SECP256R1())
     return ca_certificate(name, key, name, key, **changes)
 
 
 def weak_root() -> x509.Certificate:
-    """A self-signed CA whose key is of a size that is within reach."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that it is refused is tested
+    """Returns a self-signed CA with a key that an attacker could break."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - tests expect its refusal
     return ca_certificate("Weak", key, "Weak", key)
 
 
@@ -112,6 +112,6 @@ def _name(common_name: str | None) -> x509.Name:
 
 
 def write(path: Path, *found: x509.Certificate) -> Path:
-    """Certificates as a PEM file."""
+    """Writes certificates to a PEM file."""
     path.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in found))
     return path

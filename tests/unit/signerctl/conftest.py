@@ -1,4 +1,4 @@
-"""What the tests of signerctl ask for."""
+"""Fixtures for the tests of signerctl."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from tests.unit.signerctl.stage import Stage
 
 @pytest.fixture(scope="session")
 def shared_stage() -> Iterator[Stage]:
-    """KMS's double, with keys that are made once for all tests."""
+    """KMS's double, with keys that all tests share."""
     with KmsServer(instant=True) as server, connect(server.endpoint) as client:
         yield Stage(server=server, client=client)
 
 
 @pytest.fixture
 def stage(shared_stage: Stage) -> Iterator[Stage]:
-    """The same; a test leaves no fault behind."""
+    """The shared stage; removes the test's faults afterwards."""
     yield shared_stage
     shared_stage.server.faults.clear()
 

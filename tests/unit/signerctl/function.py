@@ -1,4 +1,4 @@
-"""What the function does with a CA: it loads it, and issues to Calico's node."""
+"""The function's side: loads a CA, and issues a certificate to calico-node."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ async def _leaf_of(stage: Stage, ca: Issuer) -> bytes:
 
 
 def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:
-    """An issuer as the function loads it."""
+    """Loads an issuer as the function does."""
     return issuer.load(
         key_version=key_version,
         certificate=certificate.read_bytes(),
@@ -51,7 +51,7 @@ def loaded(key_version: str, certificate: Path, trust_bundle: Path) -> Issuer:
 
 
 def root_of(stage: Stage, out: Path, not_before: datetime, not_after: datetime, name: str = "Calico CA") -> Path:
-    """A root of the stage's key with any validity, made of the command's own parts."""
+    """Makes a root for the stage's key with any validity, from the command's own parts."""
     options = KmsOptions(
         endpoint=None,
         unsafe_plaintext_endpoint=stage.server.endpoint,

@@ -1,8 +1,8 @@
-"""docs/ca.md as something that can be followed: its commands run as they stand there, in order.
+"""Runs the commands of docs/ca.md exactly as the document shows them.
 
-`signerctl` is the real one, in this process. `gcloud` and `kubectl` are what an operator uses beside it: the one makes
-and disables key versions in KMS's double, the other keeps an Installation and restarts Calico's pods. The function is
-its own code in this process, with the configuration that the document's YAML says.
+`signerctl` is the real command, in this process. `gcloud` is a double that creates and disables key versions in KMS's
+double. `kubectl` is a double that stores an Installation and restarts Calico's pods. The function is the real code in
+this process, with the configuration from the document's YAML.
 """
 
 import base64
@@ -29,7 +29,7 @@ _ASSIGNMENT: Final = re.compile(r"([A-Z]+)=(\S+)")
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:
-    """Code blocks by the heading that they stand under, each with its language."""
+    """Returns the document's code blocks by heading, each with its language."""
     found: dict[str, list[tuple[str, str]]] = {}
     for part in re.split(r"^#+ ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         title, _, text = part.partition("\n")
@@ -38,26 +38,26 @@ def sections() -> dict[str, list[tuple[str, str]]]:
 
 
 def commands(text: str) -> list[str]:
-    """The lines of a shell block, continued ones put together."""
+    """Returns the lines of a shell block; joins continued lines."""
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def words(line: str) -> list[str]:
-    """A line as a shell splits it, with | and > as words of their own."""
+    """Splits a line as a shell does, with | and > as separate words."""
     return list(shlex.shlex(line, posix=True, punctuation_chars="|>"))
 
 
 class SplitError(Exception):
-    """Peers refuse one another."""
+    """A pod refuses another pod's certificate."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Pod:
-    """A pod since its last start: what it shows to peers, and what it accepted then and accepts still.
+    """A pod with the certificate and the trusted CAs of its last start.
 
     Attributes:
-        certificate: leaf and intermediates, PEM.
-        trusts: caCert as it was published at that moment, PEM.
+        certificate: Leaf and intermediates, PEM.
+        trusts: caCert at the time of the start, PEM.
     """
 
     certificate: bytes
@@ -66,13 +66,13 @@ class Pod:
 
 @dataclass(slots=True, kw_only=True)
 class Operator:
-    """Somebody who follows the document.
+    """An operator who follows the document.
 
     Attributes:
         stage: KMS's double.
-        folder: where the files are; the working directory.
-        installation: as the cluster has it.
-        pods: Calico's, by workload.
+        folder: The working directory, with all files.
+        installation: The cluster's Installation.
+        pods: Calico's pods by workload.
     """
 
     stage: Stage
@@ -82,12 +82,12 @@ class Operator:
     _variables: dict[str, str] = field(default_factory=dict)
 
     def follow(self, title: str, *, only: int | None = None, change: dict[str, str] | None = None) -> list[str]:
-        """Does what a section says, from top to bottom, and returns what its commands printed.
+        """Runs the code blocks of a section, and returns the output of each command.
 
         Args:
-            title: the heading.
-            only: the number of the one block that is meant; None: all of them.
-            change: texts to be replaced in the blocks.
+            title: The heading.
+            only: The number of the only block to run; None: all blocks.
+            change: Text to replace in the blocks.
         """
         said = []
         for number, (language, text) in enumerate(sections()[title]):
@@ -102,7 +102,7 @@ class Operator:
         return said
 
     def run(self, line: str) -> str:
-        """One line of a shell block: an assignment, or commands with pipes and a file to write to."""
+        """Runs one line of a shell block: an assignment, or a pipeline with an optional output file."""
         assignment = _ASSIGNMENT.fullmatch(line)
         if assignment:
             self._variables[assignment[1]] = assignment[2]
@@ -187,22 +187,26 @@ class Operator:
         loader.load(path)
 
     def issue(self) -> bytes:
-        """What the function, as it is deployed, issues now: leaf and intermediates, PEM."""
+        """Issues a certificate with the deployed configuration: leaf and intermediates, PEM."""
         (signer,) = loader.load(self.folder / "configuration.yaml").signers.values()
         return leaf_of(self.stage, signer.issuer)
 
     def published(self) -> bytes:
-        """The caCert that the cluster has now, PEM."""
+        """Returns the cluster's current caCert, PEM."""
         return base64.b64decode(self.installation["spec"]["certificateManagement"]["caCert"])
 
     def restart(self, workload: str) -> None:
-        """A pod starts anew: it asks for a certificate, and trusts what is published now. Peers accept one another."""
-        self.pods[workload] = Pod(certificate=self.issue(), trusts=self.published())
-        if quarrels := self.quarrels():
-            raise SplitError("; ".join(quarrels))
+        """Restarts a pod: it gets a new certificate, and trusts the current caCert.
 
-    def quarrels(self) -> list[str]:
-        """Who refuses whom, and why: openssl, with what each pod trusts, as server and as client."""
+        Raises:
+            SplitError: A pod then refuses another pod's certificate.
+        """
+        self.pods[workload] = Pod(certificate=self.issue(), trusts=self.published())
+        if failures := self.failed_handshakes():
+            raise SplitError("; ".join(failures))
+
+    def failed_handshakes(self) -> list[str]:
+        """Verifies every pod's certificate for every pod with openssl, and returns the errors."""
         return [
             f"{one} refuses {other}: {said}"
             for one, trusting in self.pods.items()
@@ -211,7 +215,7 @@ class Operator:
         ]
 
     def refusals(self, certificate: bytes, trusted: bytes) -> list[str]:
-        """What openssl says against a certificate and its intermediates."""
+        """Returns openssl's errors about a certificate and its intermediates."""
         leaf, roots = self.folder / "shown.pem", self.folder / "trusted.pem"
         leaf.write_bytes(certificate)
         roots.write_bytes(trusted)

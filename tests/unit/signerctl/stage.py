@@ -1,4 +1,4 @@
-"""A stage for signerctl: the command in this process, KMS's double behind it, and openssl."""
+"""Runs signerctl in this process, against KMS's double, and runs openssl."""
 
 import json
 import subprocess
@@ -25,12 +25,12 @@ RAW: Final = tuple(
     (f"RSA_SIGN_RAW_PKCS1_{size}", name) for size in (2048, 3072, 4096) for name in ("SHA256", "SHA384", "SHA512")
 )
 EVERY_ALGORITHM: Final = (*((name, None) for name in ALGORITHMS), *RAW)
-"""Names of key version algorithms, each with the hash that a raw one is told."""
+"""Key version algorithms; raw ones with the value of --signature-hash."""
 SIGNER_NAME: Final = "example.com/calico"
 
 
 def signerctl(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
-    """Runs the command as an operator does; it may fail, but never with an exception that it did not mean to show."""
+    """Runs the command as an operator does; fails the test if the command shows an exception."""
     result = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin)
     assert isinstance(result.exception, SystemExit | None), result.exception
     assert "Traceback" not in result.output
@@ -42,9 +42,9 @@ class Stage:
     """KMS's double with its keys.
 
     Attributes:
-        server: the double.
-        client: an administrator's client, to make keys with.
-        keys: key versions that were made, by name.
+        server: The double.
+        client: An administrator's client, which creates keys.
+        keys: Key versions by name.
     """
 
     server: KmsServer
@@ -52,7 +52,7 @@ class Stage:
     keys: dict[str, str] = field(default_factory=dict)
 
     def key(self, algorithm: str = "EC_SIGN_P256_SHA256", number: int = 1, *, protection_level: str = "HSM") -> str:
-        """A key version of an algorithm; the same one for the same number."""
+        """Returns a key version of an algorithm: the same one for the same number."""
         name = f"{algorithm}-{protection_level}-{number}"
         if name not in self.keys:
             made = create_signing_key(self.client, algorithm, key=name, protection_level=protection_level)
@@ -60,28 +60,28 @@ class Stage:
         return self.keys[name]
 
     def run(self, command: str, *arguments: str | Path, stdin: str | bytes | None = None) -> Result:
-        """Runs one command of `signerctl ca`, told where the double is."""
+        """Runs one command of `signerctl ca` against the double."""
         endpoint = () if command == "bundle" else ("--unsafe-plaintext-kms-endpoint", self.server.endpoint)
         return signerctl("ca", command, *endpoint, *arguments, stdin=stdin)
 
     def done(self, command: str, *arguments: str | Path, stdin: str | bytes | None = None) -> Result:
-        """The same for what must succeed."""
+        """Runs one command of `signerctl ca`, which must succeed."""
         result = self.run(command, *arguments, stdin=stdin)
         assert result.exit_code == 0, result.output
         return result
 
     def create(self, out: Path, *more: str | Path, key: str | None = None, name: str = "Calico CA 2026") -> Path:
-        """A root of a key."""
+        """Creates a root for a key."""
         self.done("create", "--key-version", key or self.key(), "--common-name", name, "--out", out, *more)
         return out
 
     def signatures(self) -> int:
-        """How often the key was asked for a signature."""
+        """Returns the number of requests for a signature."""
         return len(self.server.audit.records("AsymmetricSign"))
 
 
 def records_of(result: Result) -> list[dict[str, Any]]:
-    """The audit records that a command wrote to standard error."""
+    """Returns the audit records that a command wrote to standard error."""
     return [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
 
 
@@ -91,7 +91,7 @@ def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def verified(leaf: Path, roots: Path, chain: Path | None = None) -> list[str]:
-    """What openssl says against a leaf as either side of a TLS connection; empty where it accepts both."""
+    """Returns openssl's errors about a leaf as TLS server and as TLS client; empty if it accepts both."""
     untrusted: Sequence[str | Path] = ("-untrusted", chain) if chain else ()
     trusted = ("-no-CApath", "-no-CAstore", "-CAfile", roots)
     results = [

@@ -1,4 +1,4 @@
-"""`signerctl ca create`: what an operator gets, and what is refused."""
+"""`signerctl ca create` makes the root that the operator asked for, or refuses before it signs."""
 
 import json
 import os
@@ -27,10 +27,10 @@ def create(stage: Stage, out: Path, *more: str | Path, key: str | None = None) -
 
 
 @pytest.mark.parametrize(("algorithm", "hashed"), EVERY_ALGORITHM)
-def test_a_root_of_every_algorithm_verifies_and_says_what_was_asked_for(
+def test_a_root_of_every_algorithm_verifies_and_has_the_requested_fields(
     stage: Stage, tmp_path: Path, algorithm: str, hashed: str | None
 ) -> None:
-    """The root is self-signed by the KMS key, for leaves and TLS only; openssl and pyca accept it, field by field."""
+    """The KMS key signs the root itself; it is for leaves and TLS only, and openssl and pyca accept it."""
     key_version, out = stage.key(algorithm), tmp_path / "ca.pem"
     raw = ["--signature-hash", hashed] if hashed else []
     result = create(stage, out, "--organization", "Example", "--days", "100", *raw, key=key_version)
@@ -57,7 +57,7 @@ def test_a_root_of_every_algorithm_verifies_and_says_what_was_asked_for(
 
 
 def test_intent_is_recorded_before_and_the_outcome_after(stage: Stage, tmp_path: Path) -> None:
-    """The records name the hash that KMS's own log names, and what was certified."""
+    """Both records hold the hash from KMS's own log, and the certified fields."""
     result = create(stage, tmp_path / "ca.pem")
     intent, issued = records_of(result)
     (root,) = certificates(tmp_path / "ca.pem")
@@ -74,16 +74,16 @@ def test_intent_is_recorded_before_and_the_outcome_after(stage: Stage, tmp_path:
     assert reason == f"signerctl=ca-create;tbs-sha256={intent['tbs_sha256']}"
 
 
-def test_records_go_to_a_file_where_one_is_named(stage: Stage, tmp_path: Path) -> None:
-    """The file is appended to, and standard error stays free."""
+def test_audit_log_appends_the_records_to_a_file(stage: Stage, tmp_path: Path) -> None:
+    """With --audit-log, standard error stays empty."""
     log = tmp_path / "audit.jsonl"
     for number in (1, 2):
         assert create(stage, tmp_path / f"{number}.pem", "--audit-log", log).stderr == ""
     assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["intent", "issued"] * 2
 
 
-def test_without_a_place_for_the_intent_nothing_is_signed(stage: Stage, tmp_path: Path) -> None:
-    """A log that cannot be written ends the command before the key is used."""
+def test_nothing_is_signed_if_the_intent_cannot_be_recorded(stage: Stage, tmp_path: Path) -> None:
+    """If the audit log is not writable, the command ends before it uses the key."""
     before = stage.signatures()
     result = create(stage, tmp_path / "ca.pem", "--audit-log", tmp_path / "absent" / "audit.jsonl")
     assert result.exit_code == 1
@@ -92,8 +92,8 @@ def test_without_a_place_for_the_intent_nothing_is_signed(stage: Stage, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_an_outcome_that_cannot_be_recorded_is_told_as_that(stage: Stage, tmp_path: Path) -> None:
-    """The log grows no more after the intent: the key was used, and the file that came of it is kept and named so."""
+def test_the_certificate_is_kept_if_the_outcome_cannot_be_recorded(stage: Stage, tmp_path: Path) -> None:
+    """The disk is full after the intent: the key was used, so the file stays, and the message says so."""
     log, out = tmp_path / "log", tmp_path / "ca.pem"
     create(stage, tmp_path / "first.pem", "--audit-log", log)
     intent, issued = (len(line) + 1 for line in log.read_text(encoding="utf-8").splitlines())
@@ -104,14 +104,14 @@ def test_an_outcome_that_cannot_be_recorded_is_told_as_that(stage: Stage, tmp_pa
         result = create(stage, out, "--audit-log", log)
     assert stage.signatures() == before + 1
     assert result.exit_code == 1
-    told = "error: the root 'calico 2026' was signed and its file is written, but signerctl could not record it"
-    assert result.stderr.startswith(told)
+    message = 'error: the root "calico 2026" was signed and its file is written, but signerctl could not record it'
+    assert result.stderr.startswith(message)
     assert len(certificates(out)) == 1
 
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Lets no file of this process grow beyond a size: as on a full disk, but for one file."""
+    """Limits the size of files that this process writes, to simulate a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -121,21 +121,21 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_an_existing_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
-    """A CA certificate that is in use is not overwritten by accident, and the key is not even asked."""
+    """The command does not overwrite a CA certificate by accident, and does not use the key."""
     out = tmp_path / "ca.pem"
     out.write_text("in use", encoding="utf-8")
     before = stage.signatures()
     result = create(stage, out)
     assert result.exit_code == 1
-    assert result.stderr == f"error: {out} exists; --force overwrites it\n"
+    assert result.stderr == f"error: {out}: Forbidden: the file exists; --force overwrites it\n"
     assert out.read_text(encoding="utf-8") == "in use"
     assert stage.signatures() == before
     assert create(stage, out, "--force").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["ca.pem"]
 
 
-def test_the_file_is_readable_as_the_umask_says(stage: Stage, tmp_path: Path) -> None:
-    """A certificate is no secret: the file is made as any other of the operator's files."""
+def test_the_file_has_the_umasks_mode(stage: Stage, tmp_path: Path) -> None:
+    """A certificate is not secret, so the file gets the mode of any other new file."""
     (tmp_path / "other").touch()
     assert create(stage, tmp_path / "ca.pem").exit_code == 0
     assert (tmp_path / "ca.pem").stat().st_mode == (tmp_path / "other").stat().st_mode
@@ -155,20 +155,18 @@ WRONG = {
     "a wildcard constraint": (["--permit-dns", "*.example.com"], "without wildcard"),
     "a constraint in capitals": (["--permit-dns", "Example.com"], "lower case"),
     "a constraint with a leading dot": (["--permit-dns", ".example.com"], "DNS name"),
-    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "each DNS name only once"),
+    "a constraint twice": (["--permit-dns", "a.example", "--permit-dns", "a.example"], "must name each DNS name once"),
     "plaintext beyond this machine": (["--unsafe-plaintext-kms-endpoint", "192.0.2.1:443"], "loopback"),
     "an endpoint that is not Google's": (["--kms-endpoint", "kms.example.com"], "below googleapis.com"),
-    "two endpoints": (["--kms-endpoint", "cloudkms.googleapis.com"], "two KMS endpoints: must be one"),
+    "two endpoints": (["--kms-endpoint", "cloudkms.googleapis.com"], "--kms-endpoint: Forbidden: together with"),
     "a level that is none": (["--protection-level", "PAPER"], "--protection-level"),
     "a hash that is none": (["--signature-hash", "SHA1"], "--signature-hash"),
 }
 
 
 @pytest.mark.parametrize(("options", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_option_is_named_with_what_is_allowed(
-    stage: Stage, tmp_path: Path, options: list[str], said: str
-) -> None:
-    """Bad input is a usage error, and nothing is written."""
+def test_a_wrong_option_is_a_usage_error(stage: Stage, tmp_path: Path, options: list[str], said: str) -> None:
+    """The message names the option and the allowed values; the command writes nothing."""
     result = create(stage, tmp_path / "ca.pem", *options)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
@@ -188,10 +186,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("algorithm", "options", "said"), REFUSED.values(), ids=REFUSED)
-def test_a_key_that_signs_no_certificates_here_is_refused_by_name(
+def test_a_key_of_an_unsupported_algorithm_is_refused(
     stage: Stage, tmp_path: Path, algorithm: str, options: list[str], said: list[str]
 ) -> None:
-    """It is refused before anything is signed; the message says what to use instead."""
+    """The command refuses before it signs; the message names the supported algorithms."""
     before = stage.signatures()
     result = create(stage, tmp_path / "ca.pem", *options, key=stage.key(algorithm))
     assert result.exit_code == 1
@@ -201,8 +199,8 @@ def test_a_key_that_signs_no_certificates_here_is_refused_by_name(
 
 
 @pytest.mark.parametrize("corruption", [Corruption.FOREIGN_SIGNATURE, Corruption.SIGNATURE_CRC32C, Corruption.NAME])
-def test_a_wrong_answer_of_kms_writes_nothing(stage: Stage, tmp_path: Path, corruption: Corruption) -> None:
-    """A signature that is not the key's own never becomes a file; the intent is accounted for."""
+def test_no_file_is_written_if_kms_answers_wrongly(stage: Stage, tmp_path: Path, corruption: Corruption) -> None:
+    """A signature by another key never reaches a file; the intent gets its outcome."""
     stage.server.faults.add(Fault(method="AsymmetricSign", corruption=corruption, times=2))
     before = stage.signatures()
     result = create(stage, tmp_path / "ca.pem")
@@ -211,7 +209,7 @@ def test_a_wrong_answer_of_kms_writes_nothing(stage: Stage, tmp_path: Path, corr
     assert (intent["event"], abandoned["event"], abandoned["severity"]) == ("intent", "abandoned", "ERROR")
     assert intent["tbs_sha256"] == abandoned["tbs_sha256"]
     assert abandoned["fault"] == "IntegrityError"
-    assert abandoned["kms_attempts"] == stage.signatures() - before == 2  # each of them stands in KMS's log
+    assert abandoned["kms_attempts"] == stage.signatures() - before == 2  # KMS logged both
     assert result.stderr.splitlines()[-1].startswith("error: key version")
     assert not list(tmp_path.iterdir())
 
@@ -220,8 +218,8 @@ FAULTS = ["PERMISSION_DENIED", "FAILED_PRECONDITION", "NOT_FOUND", "UNAUTHENTICA
 
 
 @pytest.mark.parametrize("status", FAULTS)
-def test_a_key_that_kms_does_not_let_us_use_is_one_line(stage: Stage, tmp_path: Path, status: str) -> None:
-    """What KMS answers becomes one line that names the key version, and no file."""
+def test_a_refusal_by_kms_is_one_line(stage: Stage, tmp_path: Path, status: str) -> None:
+    """The line names the key version, and the command writes no file."""
     stage.server.faults.add(Fault(status=status, times=0))
     result = create(stage, tmp_path / "ca.pem")
     assert result.exit_code == 1
@@ -230,57 +228,55 @@ def test_a_key_that_kms_does_not_let_us_use_is_one_line(stage: Stage, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_told_before_the_key_is_used(stage: Stage, tmp_path: Path) -> None:
-    """A root that cannot be kept is not signed."""
+def test_nothing_is_signed_if_the_output_cannot_be_written(stage: Stage, tmp_path: Path) -> None:
+    """The command checks the output file before it uses the key."""
     before = stage.signatures()
     result = create(stage, tmp_path / "absent" / "ca.pem")
     assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
+    assert "cannot write the file" in result.stderr
     assert stage.signatures() == before
 
 
-def test_a_key_that_is_protected_too_weakly_is_refused(stage: Stage, tmp_path: Path) -> None:
-    """A software key is no CA key unless the operator says so; it is not even asked."""
+def test_a_key_with_too_low_a_protection_level_is_refused(stage: Stage, tmp_path: Path) -> None:
+    """The command does not use a software key unless the operator allows it."""
     software, before = stage.key(protection_level="SOFTWARE"), stage.signatures()
     result = create(stage, tmp_path / "ca.pem", key=software)
     assert result.exit_code == 1
-    assert "protection level is SOFTWARE: must be at least HSM" in result.stderr
+    assert 'protection level: Invalid value: "SOFTWARE": must be at least "HSM"' in result.stderr
     assert stage.signatures() == before
     assert not list(tmp_path.iterdir())
     accepted = create(stage, tmp_path / "ca.pem", "--protection-level", "SOFTWARE", key=software)
     assert accepted.exit_code == 0
 
 
-def test_neither_log_nor_existing_certificate_is_overwritten(stage: Stage, tmp_path: Path) -> None:
-    """Not even forced: records of the key's use and CAs in use are kept, and nothing is signed."""
+def test_force_overwrites_neither_the_log_nor_an_input(stage: Stage, tmp_path: Path) -> None:
+    """The audit log and the CAs in use stay, and nothing is signed."""
     log, used = tmp_path / "log", tmp_path / "used.pem"
     create(stage, used, "--audit-log", log)
     before, kept = stage.signatures(), (log.read_bytes(), used.read_bytes())
     over_log = create(stage, log, "--audit-log", log, "--force")
     over_used = create(stage, used, "--existing", used, "--force")
     assert (over_log.exit_code, over_used.exit_code) == (1, 1)
-    assert (
-        over_log.stderr
-        == f"error: {log}: Invalid value: given for the audit log and an output: must be one file for each\n"
-    )
-    assert f"error: {used}: Invalid value: given for an output and an input" in over_used.stderr
+    message = "Forbidden: the same file as the audit log and an output: give a different file for each"
+    assert over_log.stderr == f"error: {log}: {message}\n"
+    assert f"error: {used}: Forbidden: the same file as an output and an input" in over_used.stderr
     assert (stage.signatures(), log.read_bytes(), used.read_bytes()) == (before, *kept)
 
 
-def test_a_common_name_that_exists_is_warned_of(stage: Stage, tmp_path: Path) -> None:
-    """The CAs in use are named with --existing; what --force replaces is looked at, too."""
+def test_a_common_name_in_use_is_a_warning(stage: Stage, tmp_path: Path) -> None:
+    """The command compares with the files of --existing, and with the file that --force replaces."""
     old = stage.create(tmp_path / "old.pem", name="calico 2026")
     other = stage.create(tmp_path / "other.pem", name="calico 2025")
     warned = create(stage, tmp_path / "new.pem", "--existing", other, "--existing", old)
     assert warned.exit_code == 0
-    assert f"warning: {old}: a CA with common name 'calico 2026' exists" in warned.stderr
+    assert f'warning: --common-name: Duplicate value: "calico 2026": the CA in {old} has it' in warned.stderr
     assert str(other) not in warned.stderr
     assert "warning: " not in create(stage, tmp_path / "newer.pem", "--existing", other).stderr
-    assert f"warning: {old}:" in create(stage, old, "--force").stderr
+    assert f"the CA in {old} has it" in create(stage, old, "--force").stderr
 
 
-def test_an_existing_certificate_without_readable_name_is_no_obstacle(stage: Stage, tmp_path: Path) -> None:
-    """It cannot have the same name."""
+def test_an_existing_certificate_may_have_an_unreadable_name(stage: Stage, tmp_path: Path) -> None:
+    """An unreadable name cannot equal the new one, so there is no warning."""
     odd = foreign("Seed").public_bytes(Encoding.DER).replace(b"Seed", b"S\xff\xfed")
     (tmp_path / "odd.der").write_bytes(odd)
     result = create(stage, tmp_path / "ca.pem", "--existing", tmp_path / "odd.der")
@@ -288,8 +284,8 @@ def test_an_existing_certificate_without_readable_name_is_no_obstacle(stage: Sta
     assert "warning" not in result.stderr
 
 
-def test_name_constraints_are_critical_and_as_asked_for(stage: Stage, tmp_path: Path) -> None:
-    """--permit-dns becomes permitted subtrees in their order; openssl reads them."""
+def test_permit_dns_becomes_critical_name_constraints(stage: Stage, tmp_path: Path) -> None:
+    """The certificate has the permitted subtrees in the given order, and openssl reads them."""
     out = stage.create(tmp_path / "ca.pem", "--permit-dns", "typha-client", "--permit-dns", "calico-system.svc")
     (root,) = certificates(out)
     extension = root.extensions.get_extension_for_class(x509.NameConstraints)
@@ -300,14 +296,14 @@ def test_name_constraints_are_critical_and_as_asked_for(stage: Stage, tmp_path: 
 
 
 def test_a_root_above_issuing_cas_has_path_length_1(stage: Stage, tmp_path: Path) -> None:
-    """Nothing else about it is different."""
+    """--path-length 1 sets the path length of the basic constraints."""
     (root,) = certificates(stage.create(tmp_path / "root.pem", "--path-length", "1"))
     constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert constraints == x509.BasicConstraints(ca=True, path_length=1)
 
 
-def test_what_was_made_is_told(stage: Stage, tmp_path: Path) -> None:
-    """The operator sees subject, fingerprint, key version and file."""
+def test_the_summary_describes_the_new_root(stage: Stage, tmp_path: Path) -> None:
+    """The operator sees subject, serial number, key version and file."""
     result = create(stage, tmp_path / "ca.pem")
     (root,) = certificates(tmp_path / "ca.pem")
     for part in ("CN=calico 2026", stage.key(), f"{tmp_path}/ca.pem", f"{root.serial_number:x}"):

@@ -1,4 +1,4 @@
-"""The lint of what signerctl signs: each field made wrong in the bytes, with the template unchanged, is named."""
+"""signerctl's lint names every field of the encoded bytes that differs from the template or breaks a rule."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ ALGORITHM = SIGNATURE_ALGORITHMS["EC_SIGN_P256_SHA256"]
 
 
 def template(**one_thing_wrong: Any) -> CaTemplate:
-    """A cross-certificate's template, which has every field."""
+    """Returns the template of a cross-certificate, because it has every field."""
     values: dict[str, Any] = {
         "purpose": "test",
         "subject": ca_certificate.name("Calico CA", "Example"),
@@ -47,8 +47,8 @@ def template(**one_thing_wrong: Any) -> CaTemplate:
 CERTIFICATE: dict[str, tuple[dict[str, Any], str]] = {
     "another subject": ({"subject": ca_certificate.name("Other CA", "Example")}, "subject"),
     "another issuer": ({"issuer": ca_certificate.name("Other root", "Example")}, "issuer"),
-    "a later start": ({"not_before": NOW + timedelta(seconds=1)}, "not before"),
-    "a later end": ({"not_after": NOW + timedelta(days=101)}, "not after"),
+    "a later start": ({"not_before": NOW + timedelta(seconds=1)}, "notBefore"),
+    "a later end": ({"not_after": NOW + timedelta(days=101)}, "notAfter"),
     "another key": ({"subject_public_key_info": OTHER_KEY}, "public key"),
     "another algorithm": ({"algorithm": SIGNATURE_ALGORITHMS["EC_SIGN_P384_SHA384"]}, "encoding"),
     "another path length": ({"path_length": 1}, "BasicConstraints"),
@@ -62,47 +62,50 @@ CERTIFICATE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "named"), CERTIFICATE.values(), ids=CERTIFICATE)
-def test_bytes_that_are_not_the_templates_are_refused_by_field(changes: dict[str, Any], named: str) -> None:
-    """What would be signed says one thing, what was asked for another."""
+def test_a_field_that_differs_from_the_template_is_refused(changes: dict[str, Any], named: str) -> None:
+    """The error names the field."""
     built = ca_certificate.build(template(**changes))
     with pytest.raises(LintError, match=named):
         ca_lint.lint_certificate(built, template())
 
 
-NO_CA_OF_OURS: dict[str, tuple[dict[str, Any], str]] = {
+FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
     "the operator's name": ({"subject": ca_certificate.name("tigera-operator-signer@1", "")}, "common name"),
     "Kubernetes' name": ({"subject": ca_certificate.name("system:masters", "")}, "common name"),
     "no common name": ({"subject": ca_certificate.name("", "Example")}, "common name"),
     "no lifetime": ({"not_after": NOW}, "validity"),
-    "a root in another's name": ({"authority_key_identifier": None}, "self-issued"),
-    "a cross-certificate in its own name": ({"issuer": ca_certificate.name("Calico CA", "Example")}, "self-issued"),
+    "a root with another issuer": ({"authority_key_identifier": None}, "only a root is self-issued"),
+    "a self-issued cross-certificate": (
+        {"issuer": ca_certificate.name("Calico CA", "Example")},
+        "only a root is self-issued",
+    ),
 }
 
 
-@pytest.mark.parametrize(("changes", "named"), NO_CA_OF_OURS.values(), ids=NO_CA_OF_OURS)
-def test_what_no_ca_may_be_is_refused_even_if_it_was_asked_for(changes: dict[str, Any], named: str) -> None:
-    """The template itself is wrong, and the bytes follow it."""
+@pytest.mark.parametrize(("changes", "named"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_a_template_that_breaks_the_rules_for_our_cas_is_refused(changes: dict[str, Any], named: str) -> None:
+    """The bytes match the template, but the template is wrong."""
     wrong = template(**changes)
     with pytest.raises(LintError, match=named):
         ca_lint.lint_certificate(ca_certificate.build(wrong), wrong)
 
 
-def test_a_serial_number_of_160_bits_is_refused_even_if_it_was_asked_for() -> None:
-    """RFC 5280 §4.1.2.2 allows 20 octets, of which the first bit is the sign."""
+def test_a_serial_number_of_160_bits_is_refused() -> None:
+    """RFC 5280 §4.1.2.2 allows 20 octets, and their first bit is the sign."""
     tree = Tree.read(ca_certificate.build(template()))
     tree.part(1).content = (1 << 159).to_bytes(21, "big")
     with pytest.raises(LintError, match="serial number"):
         ca_lint.lint_certificate(tree.write(), template(serial_number=1 << 159))
 
 
-def test_what_was_asked_for_is_cleared() -> None:
-    """The bytes themselves, with serial number and purpose."""
+def test_bytes_that_match_the_template_are_cleared() -> None:
+    """The result holds exactly these bytes, with serial number and purpose."""
     built = ca_certificate.build(template())
     assert ca_lint.lint_certificate(built, template()) == TBSCertificate(der=built, serial_number=12345, purpose="test")
 
 
 def test_times_from_2050_on_are_cleared() -> None:
-    """GeneralizedTime from then on (RFC 5280 §4.1.2.5)."""
+    """From 2050 on, times are GeneralizedTime (RFC 5280 §4.1.2.5)."""
     late = template(not_after=datetime(2051, 1, 1, tzinfo=UTC))
     built = ca_certificate.build(late)
     assert b"20510101000000Z" in built
@@ -118,14 +121,14 @@ MUTILATED = {
 
 
 @pytest.mark.parametrize("encoded", MUTILATED.values(), ids=MUTILATED)
-def test_bytes_that_cannot_be_read_back_are_refused(encoded: bytes) -> None:
-    """They are no certificate at all, or more than one."""
+def test_bytes_that_are_not_one_certificate_are_refused(encoded: bytes) -> None:
+    """They are empty, cut off, too long or of another structure."""
     with pytest.raises(LintError):
         ca_lint.lint_certificate(encoded, template())
 
 
-def test_an_encoding_that_is_read_over_is_refused() -> None:
-    """A KeyUsage with trailing zero bits says the same to a reader, and is no DER."""
+def test_an_encoding_that_is_not_der_is_refused() -> None:
+    """Parsers accept a KeyUsage with trailing zero bits, but it is not DER."""
     built = ca_certificate.build(template())
     assert built.count(b"\x03\x02\x01\x06") == 1
     sloppy = built.replace(b"\x03\x02\x01\x06", b"\x03\x02\x00\x06")
@@ -134,7 +137,7 @@ def test_an_encoding_that_is_read_over_is_refused() -> None:
 
 
 def request_template(**one_thing_wrong: Any) -> RequestTemplate:
-    """A request's template."""
+    """Returns the template of a request."""
     values: dict[str, Any] = {
         "purpose": "test",
         "subject": ca_certificate.name("Calico CA", "Example"),
@@ -154,15 +157,15 @@ REQUEST: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "named"), REQUEST.values(), ids=REQUEST)
-def test_a_request_that_is_not_the_templates_is_refused_by_field(changes: dict[str, Any], named: str) -> None:
-    """As for a certificate."""
+def test_a_request_that_differs_from_the_template_is_refused(changes: dict[str, Any], named: str) -> None:
+    """The error names the field."""
     built = certification_request.build(request_template(**changes))
     with pytest.raises(LintError, match=named):
         ca_lint.lint_request(built, request_template())
 
 
-def test_a_request_that_was_asked_for_is_cleared() -> None:
-    """The bytes themselves."""
+def test_a_request_that_matches_the_template_is_cleared() -> None:
+    """The result holds exactly these bytes."""
     built = certification_request.build(request_template())
     assert ca_lint.lint_request(built, request_template()) == TBSCertificate(der=built, serial_number=0, purpose="test")
 
@@ -177,8 +180,8 @@ def key(stage: Stage) -> SigningKey:
     )
 
 
-def test_only_the_keys_own_signature_over_the_cleared_bytes_is_assembled(key: SigningKey) -> None:
-    """A signature over other bytes, or none, makes neither a certificate nor a request."""
+def test_only_the_keys_own_signature_over_the_linted_bytes_is_assembled(key: SigningKey) -> None:
+    """Neither a signature over other bytes nor an empty one makes a certificate or a request."""
     wanted = template(subject_public_key_info=key.subject_public_key_info)
     tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
     asked = request_template(subject_public_key_info=key.subject_public_key_info)
@@ -186,14 +189,14 @@ def test_only_the_keys_own_signature_over_the_cleared_bytes_is_assembled(key: Si
     signatures = key.sign(tbs, Attempts()).value, key.sign(info, Attempts()).value
     assert ca_certificate.assemble(tbs, signatures[0], key).tbs_certificate_bytes == tbs.der
     assert certification_request.assemble(info, signatures[1], key).tbs_certrequest_bytes == info.der
-    with pytest.raises(IntegrityError, match="does not verify with its own key"):
+    with pytest.raises(IntegrityError, match="does not verify with the key version's own public key"):
         ca_certificate.assemble(tbs, signatures[1], key)
-    with pytest.raises(IntegrityError, match="does not verify with its own key"):
+    with pytest.raises(IntegrityError, match="does not verify with the key version's own public key"):
         certification_request.assemble(info, b"", key)
 
 
-def test_bytes_that_change_in_assembly_are_never_a_certificate(key: SigningKey) -> None:
-    """What is not DER of a TBSCertificate was never cleared, and is not assembled either."""
+def test_bytes_that_change_after_the_signature_are_refused(key: SigningKey) -> None:
+    """The signature does not verify over the changed bytes."""
     wanted = template(subject_public_key_info=key.subject_public_key_info)
     tbs = ca_lint.lint_certificate(ca_certificate.build(wanted), wanted)
     signature = key.sign(tbs, Attempts()).value

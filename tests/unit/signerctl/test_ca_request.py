@@ -1,4 +1,4 @@
-"""`signerctl ca request`: what a corporate CA gets to see."""
+"""`signerctl ca request` makes a request that a corporate CA accepts, and signs nothing else."""
 
 from pathlib import Path
 
@@ -21,15 +21,15 @@ def request(stage: Stage, out: Path, *more: str | Path, key: str | None = None) 
 
 
 def parsed(path: Path) -> x509.CertificateSigningRequest:
-    """A request's file."""
+    """Parses a request from a file."""
     return x509.load_pem_x509_csr(path.read_bytes())
 
 
 @pytest.mark.parametrize(("algorithm", "hashed"), EVERY_ALGORITHM)
-def test_a_request_of_every_algorithm_verifies_and_says_what_was_asked_for(
+def test_a_request_of_every_algorithm_verifies_and_has_the_requested_fields(
     stage: Stage, tmp_path: Path, algorithm: str, hashed: str | None
 ) -> None:
-    """It proves possession of the KMS key to openssl and pyca, and asks for an issuing CA and nothing else."""
+    """It proves possession of the KMS key to openssl and pyca, and asks for an issuing CA only."""
     key_version, out = stage.key(algorithm), tmp_path / "ca.csr"
     raw = ["--signature-hash", hashed] if hashed else []
     result = request(stage, out, "--organization", "Exämple", *raw, key=key_version)
@@ -54,8 +54,8 @@ def test_a_request_of_every_algorithm_verifies_and_says_what_was_asked_for(
     assert [each.oid.dotted_string for each in asked.attributes] == ["1.2.840.113549.1.9.14"]
 
 
-def test_the_requested_key_identifier_is_that_of_the_root_of_the_same_key(stage: Stage, tmp_path: Path) -> None:
-    """One key has one identifier, whoever signs for it."""
+def test_request_and_root_of_one_key_have_the_same_key_identifier(stage: Stage, tmp_path: Path) -> None:
+    """The key identifier depends only on the key, not on the issuer."""
     assert request(stage, tmp_path / "ca.csr").exit_code == 0
     root = x509.load_pem_x509_certificate(stage.create(tmp_path / "ca.pem").read_bytes())
     kind = x509.SubjectKeyIdentifier
@@ -63,8 +63,8 @@ def test_the_requested_key_identifier_is_that_of_the_root_of_the_same_key(stage:
     assert asked.value == root.extensions.get_extension_for_class(kind).value
 
 
-def test_name_constraints_are_asked_for(stage: Stage, tmp_path: Path) -> None:
-    """--permit-dns stands in the request as it would in a root."""
+def test_permit_dns_requests_name_constraints(stage: Stage, tmp_path: Path) -> None:
+    """The request has the same critical extension as a root."""
     assert request(stage, tmp_path / "ca.csr", "--permit-dns", "typha-client").exit_code == 0
     constraints = parsed(tmp_path / "ca.csr").extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical
@@ -72,7 +72,7 @@ def test_name_constraints_are_asked_for(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_intent_and_outcome_are_recorded(stage: Stage, tmp_path: Path) -> None:
-    """As for a certificate; the hash is that of what was signed, and KMS's log names it."""
+    """The records hold the subject, and the hash from KMS's log."""
     result = request(stage, tmp_path / "ca.csr")
     intent, issued = records_of(result)
     assert (intent["event"], issued["event"]) == ("intent", "issued")
@@ -81,20 +81,20 @@ def test_intent_and_outcome_are_recorded(stage: Stage, tmp_path: Path) -> None:
     assert reason == f"signerctl=ca-request;tbs-sha256={intent['tbs_sha256']}"
 
 
-def test_the_audit_log_is_not_overwritten(stage: Stage, tmp_path: Path) -> None:
-    """Not even forced, and nothing is signed."""
+def test_force_does_not_overwrite_the_audit_log(stage: Stage, tmp_path: Path) -> None:
+    """The audit log stays as it is, and nothing is signed."""
     log, before = tmp_path / "log", stage.signatures()
     log.write_bytes(b"{}\n")
     result = stage.run(
         "request", "--key-version", stage.key(), "--common-name", "A", "--out", log, "--audit-log", log, "--force"
     )
     assert result.exit_code == 1
-    assert "given for the audit log and an output" in result.stderr
+    assert "the same file as the audit log and an output" in result.stderr
     assert (stage.signatures(), log.read_bytes()) == (before, b"{}\n")
 
 
-def test_the_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
-    """A request that was sent already is not overwritten by accident."""
+def test_an_existing_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
+    """The command does not overwrite a request by accident, and does not use the key."""
     out = tmp_path / "ca.csr"
     assert request(stage, out).exit_code == 0
     first, before = out.read_bytes(), stage.signatures()
@@ -104,8 +104,8 @@ def test_the_file_is_kept_unless_forced(stage: Stage, tmp_path: Path) -> None:
     assert parsed(out).public_bytes(Encoding.PEM) != first
 
 
-def test_a_foreign_signature_writes_nothing(stage: Stage, tmp_path: Path) -> None:
-    """A request that does not prove possession is never sent to anybody."""
+def test_no_file_is_written_for_a_foreign_signature(stage: Stage, tmp_path: Path) -> None:
+    """A request without a valid proof of possession never reaches a file."""
     stage.server.faults.add(Fault(method="AsymmetricSign", corruption=Corruption.FOREIGN_SIGNATURE, times=2))
     result = request(stage, tmp_path / "ca.csr")
     assert result.exit_code == 1

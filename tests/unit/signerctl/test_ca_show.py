@@ -1,4 +1,4 @@
-"""`signerctl ca show`: everything that a CA is judged by, whatever the file holds."""
+"""`signerctl ca show` shows every field of any certificate, readable or not."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,17 +16,17 @@ from tests.unit.signerctl.authorities import Corporate, ca_certificate, certific
 from tests.unit.signerctl.stage import Stage
 
 
-def told(stage: Stage, *arguments: str | Path, stdin: bytes | None = None) -> dict[str, Any]:
-    """What the command says as JSON."""
+def shown(stage: Stage, *arguments: str | Path, stdin: bytes | None = None) -> dict[str, Any]:
+    """Returns the command's JSON output."""
     found: dict[str, Any] = json.loads(stage.done("show", "--json", *arguments, stdin=stdin).stdout)
     return found
 
 
-def test_every_field_of_a_root_is_told(stage: Stage, tmp_path: Path) -> None:
-    """As JSON, with types; a table says the same."""
+def test_every_field_of_a_root_is_shown(stage: Stage, tmp_path: Path) -> None:
+    """JSON has the fields with their types, and the table shows the same."""
     out = stage.create(tmp_path / "ca.pem", "--permit-dns", "typha-client", "--organization", "Example")
     (root,) = certificates(out)
-    (found,) = told(stage, out)["certificates"]
+    (found,) = shown(stage, out)["certificates"]
     assert found == {
         "file": str(out),
         "subject": "CN=Calico CA 2026,O=Example",
@@ -60,10 +60,10 @@ def test_every_field_of_a_root_is_told(stage: Stage, tmp_path: Path) -> None:
         assert row in table
 
 
-def test_several_files_and_standard_input(stage: Stage, corporate: Corporate, tmp_path: Path) -> None:
-    """Each certificate is told with its file; - is standard input."""
+def test_several_files_and_standard_input_are_shown(stage: Stage, corporate: Corporate, tmp_path: Path) -> None:
+    """The output names the file of each certificate; - is standard input."""
     first = write(tmp_path / "corporate.pem", corporate.intermediate, corporate.root)
-    found = told(stage, first, "-", stdin=corporate.root.public_bytes(Encoding.DER))["certificates"]
+    found = shown(stage, first, "-", stdin=corporate.root.public_bytes(Encoding.DER))["certificates"]
     assert [(each["file"], each["subject"]) for each in found] == [
         (str(first), "CN=Corporate CA"),
         (str(first), "CN=Corporate root"),
@@ -73,10 +73,10 @@ def test_several_files_and_standard_input(stage: Stage, corporate: Corporate, tm
     assert "not limited" in stage.done("show", first).stdout
 
 
-def test_the_key_in_kms_stands_beside_it(stage: Stage, tmp_path: Path) -> None:
-    """Algorithm, protection level, and which certificate holds it: none, where it is another's."""
+def test_the_key_version_is_shown_with_its_certificates(stage: Stage, tmp_path: Path) -> None:
+    """The output has algorithm, protection level, and the certificates that hold the key."""
     out = stage.create(tmp_path / "ca.pem")
-    mine = told(stage, out, "--key-version", stage.key())["key"]
+    mine = shown(stage, out, "--key-version", stage.key())["key"]
     assert mine == {
         "key_version": stage.key(),
         "state": "enabled",
@@ -84,30 +84,30 @@ def test_the_key_in_kms_stands_beside_it(stage: Stage, tmp_path: Path) -> None:
         "protection_level": "HSM",
         "held_by": ['"CN=Calico CA 2026"'],
     }
-    assert told(stage, out, "--key-version", stage.key(number=2))["key"]["held_by"] == []
+    assert shown(stage, out, "--key-version", stage.key(number=2))["key"]["held_by"] == []
     assert "key in Cloud KMS" in stage.done("show", out, "--key-version", stage.key()).stdout
 
 
-def test_a_key_version_that_is_not_enabled_is_told_and_no_failure(stage: Stage, tmp_path: Path) -> None:
-    """As far as GetPublicKey tells: the certificate is shown all the same."""
+def test_a_disabled_key_version_shows_the_error_of_kms(stage: Stage, tmp_path: Path) -> None:
+    """The command succeeds, and shows the certificate too."""
     out = stage.create(tmp_path / "ca.pem")
     stage.server.faults.add(Fault(method="GetPublicKey", status="FAILED_PRECONDITION", times=0))
-    found = told(stage, out, "--key-version", stage.key())
-    assert found["key"]["state"].startswith("gives out no public key: key version projects/")
+    found = shown(stage, out, "--key-version", stage.key())
+    assert found["key"]["state"].startswith("cannot read the public key: key version projects/")
     assert found["certificates"][0]["subject"] == "CN=Calico CA 2026"
 
 
-def test_a_hostile_subject_does_not_reach_the_terminal(stage: Stage, tmp_path: Path) -> None:
-    """Control characters, markup and reordering characters of a stranger's certificate are shown escaped."""
+def test_a_hostile_subject_is_escaped_for_the_terminal(stage: Stage, tmp_path: Path) -> None:
+    """The output escapes control characters, markup and reordering characters of a certificate's subject."""
     key = ec.generate_private_key(ec.SECP256R1())
     hostile = ca_certificate("a\x1b[31m[bold]b\u202ec\nd\x07", key, "x", key)
-    shown = stage.done("show", write(tmp_path / "ca.pem", hostile)).stdout
-    assert "\\x1b[31m[bold]b\\u202ec\\nd\\x07" in shown
-    assert all(each.isprintable() or each == "\n" for each in shown)
+    output = stage.done("show", write(tmp_path / "ca.pem", hostile)).stdout
+    assert "\\x1b[31m[bold]b\\u202ec\\nd\\x07" in output
+    assert all(each.isprintable() or each == "\n" for each in output)
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_told(stage: Stage, tmp_path: Path) -> None:
-    """A certificate whose extensions are unreadable, or whose key is of another kind, is shown nevertheless."""
+def test_an_unreadable_field_does_not_hide_the_others(stage: Stage, tmp_path: Path) -> None:
+    """The output shows an error in place of an unreadable extension, and names an unsupported kind of key."""
     key = ed25519.Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd")])
     now = datetime.now(UTC)
@@ -121,25 +121,25 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_told(stage: Stage, tmp_path
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), b"\x01\x01"), critical=True)
     )
-    (found,) = told(stage, write(tmp_path / "odd.pem", builder.sign(key, None)))["certificates"]
+    (found,) = shown(stage, write(tmp_path / "odd.pem", builder.sign(key, None)))["certificates"]
     assert found["public_key"] == "Ed25519"
     assert found["signature_algorithm"] == "1.3.101.112"
-    assert found["ca"].startswith("cannot be read: ")
+    assert found["ca"].startswith("unreadable: ")
     assert found["subject"] == "CN=odd"
 
 
-def test_what_is_no_certificate_is_one_line(stage: Stage, tmp_path: Path) -> None:
-    """The file is named."""
+def test_a_file_without_certificates_is_one_line(stage: Stage, tmp_path: Path) -> None:
+    """The error names the file and the supported formats."""
     path = tmp_path / "ca.pem"
     path.write_text("hello", encoding="utf-8")
     result = stage.run("show", path)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {path}: Invalid value: must hold certificates in PEM, DER or PKCS #7: ")
+    assert line.startswith(f"error: {path}: Invalid value: must be certificates in PEM, DER or PKCS #7: ")
 
 
-def test_an_endless_file_is_not_read_to_its_end(stage: Stage) -> None:
-    """Reading stops at 1 MiB."""
+def test_an_endless_file_is_refused(stage: Stage) -> None:
+    """The command stops reading after 1 MiB."""
     result = stage.run("show", "/dev/zero")
     assert result.exit_code == 1
     assert "Too long: must have at most 1048576 bytes" in result.stderr

@@ -1,4 +1,4 @@
-"""`signerctl ca verify --installation`: whether Calico in the cluster accepts what the function signs."""
+"""`signerctl ca verify --installation` finds out whether the cluster's Calico accepts the function's certificates."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.signerctl.authorities import certificates, foreign, weak_root, write
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
-from tests.unit.signerctl.test_ca_verify import findings, the_error, verify_files, write_configuration
+from tests.unit.signerctl.test_ca_verify import results, the_error, verify_files, write_configuration
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def root(stage: Stage, tmp_path: Path) -> Path:
 
 
 def installation(*found: x509.Certificate, **changes: Any) -> dict[str, Any]:
-    """The Installation as kubectl prints it; a change of None leaves a field out."""
+    """Returns an Installation as kubectl prints it; a change to None leaves the field out."""
     text = b"".join(each.public_bytes(Encoding.PEM) for each in found)
     management = {
         "caCert": base64.b64encode(text).decode(),
@@ -58,22 +58,22 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("dump", "shape"), FORMS.values(), ids=FORMS)
-def test_an_installation_that_fits_is_told_so(stage: Stage, root: Path, dump: Any, shape: Any) -> None:
-    """Signer name, algorithms and caCert, each with what was found."""
+def test_a_matching_installation_passes_every_check(stage: Stage, root: Path, dump: Any, shape: Any) -> None:
+    """The output has one result each for signerName, algorithms and caCert."""
     document = shape(installation(*certificates(root)))
     result = compared(stage, root, document, "--signer-name", SIGNER_NAME, dump=dump)
     assert result.exit_code == 0, result.output
-    assert findings(result, "warning") == []
-    told = [(check, message) for check, message in findings(result, "ok") if check.startswith("installation")]
-    assert told == [
-        ("installation signer", f"signerName is '{SIGNER_NAME}', as the function's"),
-        ("installation algorithms", "ECDSAWithCurve256 with ECDSAWithSHA256 go together"),
-        ("installation caCert", 'Calico accepts what the function signs, by "CN=Calico CA 2026"'),
+    assert results(result, "warning") == []
+    passed = [(check, message) for check, message in results(result, "ok") if check.startswith("installation")]
+    assert passed == [
+        ("installation signer", f'signerName is "{SIGNER_NAME}", as in the function\'s configuration'),
+        ("installation algorithms", "ECDSAWithCurve256 matches ECDSAWithSHA256"),
+        ("installation caCert", 'Calico accepts the function\'s certificates through "CN=Calico CA 2026"'),
     ]
 
 
-def test_a_folded_ca_cert_is_read_as_go_does(stage: Stage, root: Path) -> None:
-    """Line ends within base64 mean nothing."""
+def test_line_ends_in_ca_cert_are_ignored(stage: Stage, root: Path) -> None:
+    """Go ignores line ends in base64 too."""
     document = installation(*certificates(root))
     text: str = document["spec"]["certificateManagement"]["caCert"]
     folded = "\n".join(text[start : start + 64] for start in range(0, len(text), 64))
@@ -82,88 +82,86 @@ def test_a_folded_ca_cert_is_read_as_go_does(stage: Stage, root: Path) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "another signer": ({"signerName": "example.com/other"}, "signerName: got 'example.com/other'"),
+    "another signer": ({"signerName": "example.com/other"}, 'signerName: Invalid value: "example.com/other"'),
     "an EC key with the default signature": (
         {"signatureAlgorithm": None},
-        'keyAlgorithm ECDSAWithCurve256 with signatureAlgorithm "SHA256WithRSA": pods cannot create a request',
+        'signatureAlgorithm: Unsupported value: "SHA256WithRSA": supported values: "ECDSAWithSHA256", ',
     ),
-    "the default key with an ECDSA signature": ({"keyAlgorithm": None}, "RSAWithSize2048 with signatureAlgorithm"),
+    "the default key with an ECDSA signature": ({"keyAlgorithm": None}, 'because keyAlgorithm is "RSAWithSize2048"'),
     "a key that Calico does not know": (
         {"keyAlgorithm": "RSAWithSize1024"},
         'keyAlgorithm: Unsupported value: "RSAWithSize1024"',
     ),
-    "PEM itself": ({"caCert": "-----BEGIN CERTIFICATE-----\n"}, "Invalid value: PEM: must be base64"),
+    "plain PEM": ({"caCert": "-----BEGIN CERTIFICATE-----\n"}, "Invalid value: PEM: must be the PEM in base64"),
     "no base64": ({"caCert": "!!!"}, "must be base64"),
     "base64 of something else": ({"caCert": "aGVsbG8="}, "must be PEM certificates"),
-    "no caCert": ({"caCert": None}, "caCert: Invalid value: nothing: must be a string"),
-    "no signer name": ({"signerName": None}, "signerName: Invalid value: nothing"),
+    "no caCert": ({"caCert": None}, "caCert: Required value: must be a string"),
+    "no signer name": ({"signerName": None}, "signerName: Required value: must be a string"),
     "a list for a name": ({"signerName": ["a"]}, "signerName: Invalid value: a list: must be a string"),
 }
 
 
 @pytest.mark.parametrize(("changes", "said"), WRONG.values(), ids=WRONG)
-def test_what_calico_would_stumble_over_is_an_error(
-    stage: Stage, root: Path, changes: dict[str, Any], said: str
-) -> None:
-    """One thing wrong, one error."""
+def test_a_value_that_breaks_calico_is_an_error(stage: Stage, root: Path, changes: dict[str, Any], said: str) -> None:
+    """One fault in the Installation causes one error."""
     document = installation(*certificates(root), **changes)
     assert said in the_error(compared(stage, root, document, "--signer-name", SIGNER_NAME))
 
 
-def test_the_operators_defaults_go_together(stage: Stage, root: Path) -> None:
-    """Both algorithms left out are RSA 2048 with SHA-256."""
+def test_the_operators_default_algorithms_match(stage: Stage, root: Path) -> None:
+    """Without either algorithm, the operator uses RSA 2048 with SHA-256."""
     document = installation(*certificates(root), keyAlgorithm=None, signatureAlgorithm=None)
     assert compared(stage, root, document).exit_code == 0
 
 
-def test_slow_keys_are_warned_of(stage: Stage, root: Path) -> None:
-    """RSA 4096 works, sometimes."""
+def test_a_slow_key_algorithm_is_a_warning(stage: Stage, root: Path) -> None:
+    """Pods with RSA 4096 sometimes exceed Calico's time limit."""
     document = installation(*certificates(root), keyAlgorithm="RSAWithSize4096", signatureAlgorithm="SHA256WithRSA")
     result = compared(stage, root, document)
     assert result.exit_code == 0
-    assert "rarely finishes within Calico's 90 seconds" in findings(result, "warning")[0][1]
+    assert "init containers rarely generate such a key in Calico's 90 seconds" in results(result, "warning")[0][1]
 
 
 def test_a_cluster_that_does_not_trust_the_ca_is_an_error(stage: Stage, root: Path) -> None:
-    """The mistake that splits a cluster in a rotation: the function switched, caCert did not."""
+    """This mistake splits a cluster in a rotation: the function already signs with the new CA, but caCert is old."""
     said = the_error(compared(stage, root, installation(foreign("Old"))))
     assert said == (
-        "installation caCert: Calico would refuse what the function signs: caCert: Invalid value: must hold"
+        "installation caCert: Calico would refuse the function's certificates: caCert: Invalid value: must hold"
         ' "CN=Calico CA 2026" or its issuer; otherwise relying parties refuse the certificates'
     )
 
 
-def test_an_anchor_with_a_key_that_can_be_broken_is_an_error(stage: Stage, root: Path, tmp_path: Path) -> None:
-    """In the cluster's caCert as in the configured trust bundle, however right the CA that signs is."""
+def test_an_anchor_with_a_weak_key_is_an_error(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """Both in caCert and in the configured trust bundle, even if the signing CA is valid."""
     weak = '"CN=Weak": its key must be RSA of 2048 bits or more'
     assert weak in the_error(compared(stage, root, installation(*certificates(root), weak_root())))
     trust = write(tmp_path / "trust.pem", *certificates(root), weak_root())
     assert weak in the_error(verify_files(stage, root, trust, "--json"))
 
 
-def test_bundles_that_differ_are_warned_of(stage: Stage, root: Path, tmp_path: Path) -> None:
-    """Trusted in the cluster alone, in the configuration alone, and another CA first."""
+def test_differences_between_the_bundles_are_warnings(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """One CA is only in caCert, one only in the configuration, and the wrong CA is first."""
     extra, planned = foreign("Extra"), foreign("Planned")
     trust = write(tmp_path / "trust.pem", *certificates(root), planned)
     document = yaml.safe_dump(installation(extra, *certificates(root)))
     result = verify_files(stage, root, trust, "--installation", "-", "--json", stdin=document)
     assert result.exit_code == 0
-    assert [message.split(":")[0] for _, message in findings(result, "warning")] == [
-        '"CN=Extra" is first, but must be the CA that signs now, "CN=Calico CA 2026"',
+    assert [message.split(":")[0] for _, message in results(result, "warning")] == [
+        '"CN=Extra" is first',
         '"CN=Extra" is in caCert, but not in the configured trust bundle',
         '"CN=Planned" is in the configured trust bundle, but not in caCert',
     ]
 
 
 def test_a_ca_cert_with_a_private_key_is_an_error(stage: Stage, root: Path) -> None:
-    """A secret in an Installation, which many may read."""
+    """Many users may read an Installation, so it must not hold a secret."""
     text = root.read_bytes() + b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
     document = installation(caCert=base64.b64encode(text).decode())
     assert "holds a private key" in the_error(compared(stage, root, document))
 
 
-def test_the_signer_that_the_cluster_asks_is_compared(stage: Stage, root: Path, tmp_path: Path) -> None:
-    """Of several signers the one of that name; where several clusters have it, --cluster must choose."""
+def test_the_installation_is_compared_with_the_signer_of_its_name(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """If signers of several clusters have the name, --cluster must choose one."""
     signers: tuple[dict[str, str], ...] = (
         {"signer_name": "example.com/other"},
         {},
@@ -177,18 +175,19 @@ def test_the_signer_that_the_cluster_asks_is_compared(stage: Stage, root: Path, 
             "ca", "verify", "--configuration", document, "--installation", "-", "--json", *more, stdin=text
         )
 
-    assert "several signers serve it, choose one with --cluster" in the_error(run())
+    assert "choose one of its signers with --cluster" in the_error(run())
     chosen = run("--cluster", "cluster-0")
     assert chosen.exit_code == 0, chosen.output
-    assert ("installation signer", f"signerName is '{SIGNER_NAME}', as the function's") in findings(chosen, "ok")
-    foreign_name = yaml.safe_dump(installation(*certificates(root), signerName="example.com/nobody"))
-    assert "no signer serves it: cluster-0 example.com/other, " in the_error(
+    message = f'signerName is "{SIGNER_NAME}", as in the function\'s configuration'
+    assert ("installation signer", message) in results(chosen, "ok")
+    foreign_name = yaml.safe_dump(installation(*certificates(root), signerName="example.com/unknown"))
+    assert "must be the signerName of a signer: cluster-0 example.com/other, " in the_error(
         run("--cluster", "cluster-0", text=foreign_name)
     )
 
 
-def test_without_an_issuer_there_is_nothing_to_compare(stage: Stage, root: Path, tmp_path: Path) -> None:
-    """The one error is that of the files; the Installation is read all the same."""
+def test_an_unreadable_issuer_is_the_only_error(stage: Stage, root: Path, tmp_path: Path) -> None:
+    """Without an issuer, the command parses the Installation but compares nothing."""
     text = tmp_path / "text.pem"
     text.write_text("hello", encoding="utf-8")
     document = yaml.safe_dump(installation(*certificates(root)))
@@ -199,16 +198,16 @@ def test_without_an_issuer_there_is_nothing_to_compare(stage: Stage, root: Path,
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
 )
-"""A few hundred bytes that stand for a thousand million texts."""
+"""A few hundred bytes that expand to a thousand million strings."""
 GARBAGE = {
-    "nothing": ("", "the document is absent"),
-    "a scalar": ("hello", "the document is no mapping"),
+    "nothing": ("", "installation: Required value"),
+    "a scalar": ("hello", 'installation: Invalid value: "hello": must be an Installation'),
     "another kind": ("kind: Pod", 'kind: Unsupported value: "Pod"'),
-    "no spec": ("kind: Installation", "spec is absent"),
-    "no certificateManagement": ("spec: {variant: Calico}", "spec.certificateManagement is absent"),
-    "null": ("spec: {certificateManagement: }", "spec.certificateManagement is absent"),
-    "two Installations": ("items: [{}, {}]", "a list of 2 items"),
-    "an odd item": ("items: [1]", "the item is no mapping"),
+    "no spec": ("kind: Installation", "spec: Required value"),
+    "no certificateManagement": ("spec: {variant: Calico}", "spec.certificateManagement: Required value"),
+    "null": ("spec: {certificateManagement: }", "spec.certificateManagement: Required value"),
+    "two Installations": ("items: [{}, {}]", "items: Invalid value: 2 items: must be one"),
+    "an odd item": ("items: [1]", 'items[0]: Invalid value: "1": must be an Installation'),
     "no YAML": ("{", "must be YAML"),
     "a control character": ("\x00", "must be YAML"),
     "a key that is no text": ("? [a]\n: b", "must be YAML"),
@@ -221,7 +220,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize(("text", "said"), GARBAGE.values(), ids=GARBAGE)
-def test_what_is_no_installation_is_an_error(stage: Stage, root: Path, text: str, said: str) -> None:
-    """One finding that says what was got and what is wanted."""
+def test_input_that_is_not_an_installation_is_an_error(stage: Stage, root: Path, text: str, said: str) -> None:
+    """The one error names the path, the value and the rule."""
     result = verify_files(stage, root, None, "--installation", "-", "--json", stdin=text)
     assert said in the_error(result)

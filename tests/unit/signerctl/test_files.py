@@ -1,4 +1,4 @@
-"""Files: whole or not there, never overwritten unasked, nothing left beside them."""
+"""Output files appear completely or not at all; no command overwrites a file by accident or leaves temporary files."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from signerctl.program import CommandError
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
-    """Until it is written there is nothing under its name; afterwards nothing beside it."""
+    """The file does not exist before it is written, and no temporary file remains afterwards."""
     out = tmp_path / "a.pem"
     with files.outputs(out, force=False) as outputs:
         assert not out.exists()
@@ -21,25 +21,25 @@ def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    """Neither the file nor the one that held its place."""
+    """Neither the output nor its temporary file remains."""
     with pytest.raises(ZeroDivisionError), files.outputs(tmp_path / "a", tmp_path / "b", force=False):
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_somebody_else_makes_meanwhile_is_kept(tmp_path: Path) -> None:
-    """Between the question whether it exists and the answer of KMS time passes."""
+def test_a_file_that_another_process_creates_meanwhile_is_kept(tmp_path: Path) -> None:
+    """The other process creates it after the first check, for example while KMS signs."""
     out = tmp_path / "a.pem"
     with files.outputs(out, force=False) as outputs:
         out.write_bytes(b"theirs")
-        with pytest.raises(CommandError, match="cannot be written: File exists"):
+        with pytest.raises(CommandError, match="cannot write the file: File exists"):
             outputs.write({out: b"ours"})
     assert out.read_bytes() == b"theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["a.pem"]
 
 
-def test_force_replaces_whatever_it_is(tmp_path: Path) -> None:
-    """A link is replaced and what it points to is kept."""
+def test_force_replaces_a_link_and_keeps_its_target(tmp_path: Path) -> None:
+    """Without --force, the link counts as an existing file."""
     target, out = tmp_path / "target", tmp_path / "link"
     target.write_bytes(b"kept")
     out.symlink_to(target)
@@ -50,24 +50,24 @@ def test_force_replaces_whatever_it_is(tmp_path: Path) -> None:
     assert (target.read_bytes(), out.read_bytes(), out.is_symlink()) == (b"kept", b"new", False)
 
 
-def test_a_link_to_nowhere_is_an_existing_file(tmp_path: Path) -> None:
-    """It would decide where the file goes."""
+def test_a_broken_link_is_an_existing_file(tmp_path: Path) -> None:
+    """Otherwise the link would decide where the command writes."""
     (tmp_path / "link").symlink_to(tmp_path / "absent")
     with pytest.raises(CommandError, match="exists"), files.outputs(tmp_path / "link", force=False):
         pass
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """One line, with the reason."""
-    with pytest.raises(CommandError, match=r"absent: cannot be read: No such file"):
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    """The error is one line with the reason."""
+    with pytest.raises(CommandError, match=r"absent: cannot read the file: No such file"):
         files.read(tmp_path / "absent")
-    with pytest.raises(CommandError, match="cannot be read: Is a directory"):
+    with pytest.raises(CommandError, match="cannot read the file: Is a directory"):
         files.read(tmp_path)
 
 
 def test_an_empty_pkcs7_holds_no_certificate(tmp_path: Path) -> None:
-    """A well-formed message of nothing is told to be that."""
-    # ContentInfo of signedData: version 1, no digests, data, and nothing else (RFC 2315 §9.1).
+    """The error says that a well-formed PKCS #7 message has no certificate."""
+    # ContentInfo of signedData: version 1, no digests, data, no certificates (RFC 2315 §9.1).
     empty = bytes.fromhex("3023 06092a864886f70d010702 a016 3014 020101 3100 300b 06092a864886f70d010701 3100")
     path = tmp_path / "empty.p7b"
     path.write_bytes(empty)
@@ -75,21 +75,21 @@ def test_an_empty_pkcs7_holds_no_certificate(tmp_path: Path) -> None:
         files.read_certificates(path)
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """Before anything is done: here the folder is a file."""
+def test_an_unwritable_folder_is_an_error_before_the_work_begins(tmp_path: Path) -> None:
+    """Here the folder is a file."""
     (tmp_path / "file").touch()
-    with pytest.raises(CommandError, match="cannot be written: Not a directory"):  # noqa: SIM117
+    with pytest.raises(CommandError, match="cannot write the file: Not a directory"):  # noqa: SIM117
         with files.outputs(tmp_path / "file" / "a", force=False):
             pass
 
 
 def no_hard_links(_source: Path, _target: Path) -> None:
-    """As the kernel answers where a file system has none."""
+    """Fails as the kernel does on a file system without hard links."""
     raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key has signed by then: what came of it is kept, and still nothing of others is replaced."""
+def test_outputs_work_on_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command keeps the signed result, and still replaces no file of another process."""
     monkeypatch.setattr(os, "link", no_hard_links)
     out = tmp_path / "a.pem"
     with files.outputs(out, force=False) as outputs:
@@ -99,24 +99,24 @@ def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: p
     out.unlink()
     with files.outputs(out, force=False) as outputs:
         out.write_bytes(b"theirs")
-        with pytest.raises(CommandError, match="cannot be written: File exists"):
+        with pytest.raises(CommandError, match="cannot write the file: File exists"):
             outputs.write({out: b"ours"})
     assert out.read_bytes() == b"theirs"
 
 
 def test_two_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
-    """Somebody makes the second one meanwhile: the first does not stay alone."""
+    """If another process creates the second file meanwhile, the first is deleted again."""
     first, second = tmp_path / "a", tmp_path / "b"
     with files.outputs(first, second, force=False) as outputs:
         second.write_bytes(b"theirs")
-        with pytest.raises(CommandError, match="b cannot be written: File exists"):
+        with pytest.raises(CommandError, match="b: cannot write the file: File exists"):
             outputs.write({first: b"1", second: b"2"})
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
     assert second.read_bytes() == b"theirs"
 
 
 def test_forced_files_are_all_written_before_one_is_replaced(tmp_path: Path) -> None:
-    """The second one's content cannot be kept: the first is still what it was."""
+    """If the second file's content cannot be written, the first file does not change."""
     first, second = tmp_path / "a", tmp_path / "b"
     for path in (first, second):
         path.write_bytes(b"old")
@@ -124,7 +124,7 @@ def test_forced_files_are_all_written_before_one_is_replaced(tmp_path: Path) -> 
         place = outputs.temporaries[second]
         place.unlink()
         place.mkdir()
-        with pytest.raises(CommandError, match="b cannot be written: Is a directory"):
+        with pytest.raises(CommandError, match="b: cannot write the file: Is a directory"):
             outputs.write({first: b"1", second: b"2"})
         place.rmdir()
     assert (first.read_bytes(), second.read_bytes()) == (b"old", b"old")
@@ -132,8 +132,8 @@ def test_forced_files_are_all_written_before_one_is_replaced(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["file", "./file", "symbolic", "hard", "folder/../file"])
 @pytest.mark.parametrize("part", ["an input", "the audit log", "two outputs"])
-def test_one_file_has_one_part(tmp_path: Path, name: str, part: str) -> None:
-    """By whatever name, and forced or not: a command must not destroy what it reads, nor its own records."""
+def test_one_file_has_one_role(tmp_path: Path, name: str, part: str) -> None:
+    """Even with --force and under another name, a command must not overwrite its inputs or its records."""
     file = tmp_path / "file"
     file.write_bytes(b"kept")
     (tmp_path / "folder").mkdir()
@@ -149,25 +149,25 @@ def test_one_file_has_one_part(tmp_path: Path, name: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["./file", "symbolic", "folder/../file"])
-def test_a_file_that_is_not_there_yet_has_one_part(tmp_path: Path, name: str) -> None:
-    """The log would be made first, and the certificate put over it."""
+def test_a_file_that_does_not_exist_yet_has_one_role(tmp_path: Path, name: str) -> None:
+    """Otherwise the command would create the log first, and then overwrite it with the certificate."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "symbolic").symlink_to(tmp_path / "file")
     log = Path(f"{tmp_path}/{name}")
     with (
-        pytest.raises(CommandError, match="given for the audit log and an output"),
+        pytest.raises(CommandError, match="the same file as the audit log and an output"),
         files.outputs(tmp_path / "file", force=True, audit_log=log),
     ):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "symbolic"]
 
 
-def test_a_log_is_no_input_and_standard_input_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records are not appended to a certificate; `-` stands for no file of that name."""
+def test_the_log_is_no_input_and_a_dash_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command appends no records to a certificate. As an input, `-` does not name a file."""
     monkeypatch.chdir(tmp_path)
     file, out = tmp_path / "file", tmp_path / "out"
     with (
-        pytest.raises(CommandError, match="given for the audit log and an input"),
+        pytest.raises(CommandError, match="the same file as the audit log and an input"),
         files.outputs(out, force=False, inputs=[file], audit_log=file),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Whatever is in a file or an option: an answer, a usage error or one line, never a traceback."""
+"""Any input in a file or an option leads to a result, a usage error or a one-line error, never to a traceback."""
 
 import base64
 from functools import cache
@@ -19,10 +19,10 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 @cache
 def seeds() -> list[bytes]:
-    """Files that are right, in every form: what is made of them is nearly right."""
+    """Returns valid files in every format, which the tests then change."""
     corporate = Corporate()
     found = [foreign("Seed"), corporate.intermediate, corporate.root]
-    nameless = found[0].public_bytes(Encoding.DER).replace(b"Seed", b"S\xff\xfed")  # a subject that is no UTF-8
+    nameless = found[0].public_bytes(Encoding.DER).replace(b"Seed", b"S\xff\xfed")  # the subject is not UTF-8
     return [
         b"".join(each.public_bytes(Encoding.PEM) for each in found),
         found[0].public_bytes(Encoding.DER),
@@ -35,7 +35,7 @@ def seeds() -> list[bytes]:
 
 @st.composite
 def nearly_right(draw: st.DrawFn) -> bytes:
-    """A right file with some bytes changed, cut out or put in; of PEM also within the DER."""
+    """Draws a valid file with some bytes changed, removed or inserted; for PEM also inside the DER."""
     content = bytearray(draw(st.sampled_from(seeds())))
     armoured = content.startswith(b"-----")
     if armoured and draw(st.booleans()):
@@ -58,8 +58,8 @@ def nearly_right(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-def assert_told(exit_code: int, stdout: str, stderr: str) -> None:
-    """Success, findings, or exactly one line of error, all printable."""
+def assert_clean(exit_code: int, stdout: str, stderr: str) -> None:
+    """Asserts that the command printed a result or an error line, and only printable characters."""
     assert exit_code in (0, 1)
     assert all(each.isprintable() or each == "\n" for each in stdout + stderr)
     if exit_code == 1 and not stdout:
@@ -73,18 +73,18 @@ def assert_told(exit_code: int, stdout: str, stderr: str) -> None:
 @example(content=b"-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n")
 @example(content=b"\x30\x80\x00\x00")
 @example(content=seeds()[2])
-def test_show_takes_any_file(stage: Stage, content: bytes) -> None:
-    """As a table and as JSON."""
+def test_show_accepts_any_file(stage: Stage, content: bytes) -> None:
+    """Both the table and the JSON output handle any content."""
     for more in ((), ("--json",)):
         result = stage.run("show", "-", *more, stdin=content)
-        assert_told(result.exit_code, result.stdout, result.stderr)
+        assert_clean(result.exit_code, result.stdout, result.stderr)
 
 
 @QUICK
 @given(content=nearly_right() | st.binary(max_size=300))
 @example(content=seeds()[3])
-def test_import_takes_any_answer(stage: Stage, content: bytes) -> None:
-    """No answer to our request: nothing is written."""
+def test_import_refuses_any_foreign_answer(stage: Stage, content: bytes) -> None:
+    """None of the files answers our request, so the command writes nothing."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         outputs = ("--out-certificate", folder / "a.pem", "--out-trust-bundle", folder / "b.pem")
@@ -97,26 +97,26 @@ def test_import_takes_any_answer(stage: Stage, content: bytes) -> None:
 @QUICK
 @given(content=nearly_right() | st.binary(max_size=300))
 @example(content=seeds()[3])
-def test_verify_takes_any_certificate(stage: Stage, content: bytes) -> None:
-    """Findings, whatever the file."""
+def test_verify_accepts_any_certificate(stage: Stage, content: bytes) -> None:
+    """The command reports a result for any content."""
     with TemporaryDirectory() as name:
         path = Path(name) / "ca.pem"
         path.write_bytes(content)
         files = ("--certificate", path, "--trust-bundle", path, "--key-version", stage.key())
         result = stage.run("verify", *files)
-        assert_told(result.exit_code, result.stdout, result.stderr)
+        assert_clean(result.exit_code, result.stdout, result.stderr)
 
 
 @QUICK
 @given(content=nearly_right() | st.binary(max_size=300))
 @example(content=seeds()[3])
-def test_bundle_and_cross_sign_take_any_certificate(stage: Stage, content: bytes) -> None:
-    """A snippet or one line; nothing is signed."""
+def test_bundle_and_cross_sign_accept_any_certificate(stage: Stage, content: bytes) -> None:
+    """`bundle` prints a patch or an error, `cross-sign` an error; nothing is signed."""
     with TemporaryDirectory() as name:
         path = Path(name) / "ca.pem"
         path.write_bytes(content)
         result = stage.run("bundle", "--certificate", path, "--signer-name", "example.com/calico")
-        assert_told(result.exit_code, result.stdout, result.stderr)
+        assert_clean(result.exit_code, result.stdout, result.stderr)
         out, before = Path(name) / "cross.pem", stage.signatures()
         files = ("--signing-certificate", path, "--certificate", path, "--out", out)
         keys = ("--key-version", stage.key(), "--new-key-version", stage.key(number=2))
@@ -137,7 +137,7 @@ _VALUES = st.recursive(
 
 @pytest.fixture(scope="module")
 def root_file(shared_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root that is right."""
+    """A valid root."""
     return shared_stage.create(tmp_path_factory.mktemp("garbage") / "ca.pem")
 
 
@@ -148,12 +148,12 @@ def root_file(shared_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> 
 @example(text=b"? {a: b}\n: c")
 @example(text=b"%YAML 9.9\n---\n")
 @example(text=b"!!python/object/apply:os.system [id]")
-def test_verify_takes_any_installation(stage: Stage, root_file: Path, text: bytes) -> None:
-    """An error that is named: none of these is an Installation with our CA."""
+def test_verify_refuses_any_foreign_installation(stage: Stage, root_file: Path, text: bytes) -> None:
+    """None of the inputs is an Installation with our CA, so the command reports an error."""
     files = ("--certificate", root_file, "--trust-bundle", root_file, "--key-version", stage.key())
     result = stage.run("verify", *files, "--installation", "-", stdin=text)
     assert result.exit_code == 1
-    assert_told(result.exit_code, result.stdout, result.stderr)
+    assert_clean(result.exit_code, result.stdout, result.stderr)
     assert "errors: 1, " in result.stdout or "errors: 2, " in result.stdout
 
 
@@ -161,8 +161,8 @@ def test_verify_takes_any_installation(stage: Stage, root_file: Path, text: byte
 @given(text=st.text(max_size=40))
 @example(text="\udcff")
 @example(text="\x1b]0;title\x07")
-def test_any_option_is_answered(stage: Stage, text: str) -> None:
-    """A usage error; what was typed does not reach the terminal as it is."""
+def test_any_option_value_ends_in_an_error(stage: Stage, text: str) -> None:
+    """The command fails with a usage error or an error line, never with a traceback."""
     for option in ("--key-version", "--common-name", "--permit-dns", "--organization", "--days", "--kms-endpoint"):
         given_options = ("--key-version", stage.key(), "--common-name", "a", "--out", "absent/ca.pem")
         result = stage.run("create", *given_options, f"{option}={text}")

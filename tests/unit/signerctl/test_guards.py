@@ -1,4 +1,4 @@
-"""`signerctl guards`: policies that follow from the function's document and its profiles."""
+"""`signerctl guards` derives the policies from the function's document and its profiles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 
 def signer(name: str = "example.com/calico", cluster: str = "prod", **changes: object) -> Document:
-    """One signer of the function's document; the files that it names are nowhere."""
+    """Returns one signer of the function's document; the files that it names do not exist."""
     key_version = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"
     return {
         "cluster": cluster,
@@ -34,7 +34,7 @@ def signer(name: str = "example.com/calico", cluster: str = "prod", **changes: o
 
 
 def written(folder: Path, *signers: Document) -> Path:
-    """A document with two clusters."""
+    """Writes a document with two clusters."""
     clusters = {
         name: {"source": f"//example.com/{name}", "authentication": {"kubeconfig": "any"}} for name in ("prod", "test")
     }
@@ -44,7 +44,7 @@ def written(folder: Path, *signers: Document) -> Path:
 
 
 def run(path: Path, *more: str, cluster: str = "prod") -> list[Document]:
-    """The policies and bindings that the command prints."""
+    """Returns the policies and bindings that the command prints."""
     options = ("--configuration", path, "--cluster", cluster, "--function-user", USER)
     result = signerctl("guards", *options, *more)
     assert result.exit_code == 0, result.output
@@ -52,7 +52,7 @@ def run(path: Path, *more: str, cluster: str = "prod") -> list[Document]:
 
 
 def refused(path: Path, *more: str, cluster: str = "prod", user: str = USER) -> str:
-    """What it says instead."""
+    """Returns the error of a command that must fail."""
     options = ("--configuration", path, "--cluster", cluster, "--function-user", user)
     result = signerctl("guards", *options, *more)
     assert result.exit_code != 0
@@ -61,13 +61,13 @@ def refused(path: Path, *more: str, cluster: str = "prod", user: str = USER) -> 
 
 
 def loaded(path: Path, **changes: Any) -> Guarded:
-    """What is guarded."""
+    """Loads the facts that the guards enforce."""
     given = {"cluster": "prod", "function": USER, "approvers": (), "exporter": Exporter()}
     return guarded.load(path, **{**given, **changes})
 
 
-def test_each_policy_has_what_puts_it_in_force(tmp_path: Path) -> None:
-    """Five policies, refusing what they cannot judge, each with a binding that denies."""
+def test_each_policy_has_a_binding(tmp_path: Path) -> None:
+    """There are five policies with failurePolicy Fail, and each has a binding that denies."""
     documents = run(written(tmp_path, signer()))
     policies, bindings = documents[0::2], documents[1::2]
     names = [each["metadata"]["name"] for each in policies]
@@ -81,21 +81,21 @@ def test_each_policy_has_what_puts_it_in_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("action", "actions"), [("audit", ["Audit"]), ("warn", ["Warn", "Audit"])])
-def test_a_trial_refuses_nothing(tmp_path: Path, action: str, actions: list[str]) -> None:
-    """Other actions are for looking what would be refused."""
+def test_audit_and_warn_refuse_no_request(tmp_path: Path, action: str, actions: list[str]) -> None:
+    """The bindings then only audit or warn, so that an operator can try the policies."""
     documents = run(written(tmp_path, signer()), "--action", action)
     assert [each["spec"]["validationActions"] for each in documents[1::2]] == [actions] * 5
 
 
-def test_the_text_is_what_is_meant(tmp_path: Path) -> None:
-    """Folding long expressions changes none of them, not even in names with runs of spaces."""
+def test_the_yaml_parses_to_the_same_policies(tmp_path: Path) -> None:
+    """Folding long expressions does not change them, not even in names with several spaces."""
     found = loaded(written(tmp_path, signer()), function=f"a  {'long  ' * 30} name", approvers=['it\'s "quoted" \\'])
     documents = manifest.documents(found)
     assert tuple(yaml.safe_load_all(manifest.render(documents))) == documents
 
 
 def test_only_the_clusters_signers_are_guarded(tmp_path: Path) -> None:
-    """Another cluster's are none of this one's business."""
+    """The policies of one cluster do not name the signers of another."""
     path = written(tmp_path, signer(), signer("example.com/other", "test"))
     assert loaded(path).signer_names == ("example.com/calico",)
     assert loaded(path, cluster="test").signer_names == ("example.com/other",)
@@ -104,8 +104,8 @@ def test_only_the_clusters_signers_are_guarded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("release", "name"), [("3.31", "node-certs:{pod}"), ("3.28", "node-certs:{pod}"), ("3.27", "calico-system:{pod}")]
 )
-def test_names_are_those_of_the_release(tmp_path: Path, release: str, name: str) -> None:
-    """With the requester's namespace in its place."""
+def test_csr_names_follow_the_release(tmp_path: Path, release: str, name: str) -> None:
+    """The requester's namespace replaces its placeholder."""
     reference = {"name": "calico", "release": release, "namespaces": configured("calico", release)}
     found = loaded(written(tmp_path, signer(profile=reference)))
     assert found.names["example.com/calico"][NODE] == (name,)
@@ -114,8 +114,8 @@ def test_names_are_those_of_the_release(tmp_path: Path, release: str, name: str)
     assert re.match(found.reserved, name.replace("{pod}", "calico-node-x2b4c"))
 
 
-def test_names_that_could_be_anybodys_are_not_reserved(tmp_path: Path) -> None:
-    """Kubelets and people name CSRs without a colon: `{pod}` alone would take all their names."""
+def test_names_without_a_colon_are_not_reserved(tmp_path: Path) -> None:
+    """Kubelets and people name CSRs without a colon: reserving `{pod}` alone would reserve all their names."""
     text = (EXAMPLES / "postgresql.yaml").read_text(encoding="utf-8")
     profile = yaml.safe_load(text)
     for row in profile["components"]:
@@ -127,8 +127,8 @@ def test_names_that_could_be_anybodys_are_not_reserved(tmp_path: Path) -> None:
     assert condition["expression"] == 'object.spec.signerName in ["example.com/calico"]'
 
 
-def test_a_dot_in_a_name_is_a_dot(tmp_path: Path) -> None:
-    """And no wildcard of the expression that reserves it."""
+def test_a_dot_in_a_reserved_name_matches_only_a_dot(tmp_path: Path) -> None:
+    """It is not a wildcard of the regular expression."""
     profile = yaml.safe_load((EXAMPLES / "postgresql.yaml").read_text(encoding="utf-8"))
     profile["components"][0]["request_names"] = [{"name": "a.b:{pod}"}]
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
@@ -138,8 +138,8 @@ def test_a_dot_in_a_name_is_a_dot(tmp_path: Path) -> None:
     assert not re.match(reserved, "axb:any")
 
 
-def test_an_account_of_two_signers_keeps_their_names_apart(tmp_path: Path) -> None:
-    """Each signerName has its own; for anybody else's all of them are the account's."""
+def test_an_account_has_separate_names_for_each_signer(tmp_path: Path) -> None:
+    """For a foreign signerName, the account may use the names of all our signers."""
     old = {"name": "calico", "release": "3.27", "namespaces": ["calico-system"]}
     found = loaded(written(tmp_path, signer(), signer("example.com/old", profile=old)))
     assert found.names["example.com/calico"][NODE] == ("node-certs:{pod}",)
@@ -147,40 +147,43 @@ def test_an_account_of_two_signers_keeps_their_names_apart(tmp_path: Path) -> No
     assert found.names_of(NODE) == ("calico-system:{pod}", "node-certs:{pod}")
 
 
-def test_who_approves(tmp_path: Path) -> None:
-    """The function where the signer says so, and whom the operator names."""
+def test_approvers_are_the_function_and_the_named_users(tmp_path: Path) -> None:
+    """The function approves for signers with `approve: true`; other signers need --approver."""
     path = written(tmp_path, signer(), signer("example.com/signed", approve=False))
     assert loaded(path, approvers=("alice",)).approvers == {
         "example.com/calico": ("alice", USER),
         "example.com/signed": ("alice",),
     }
     words = refused(path)
-    assert '"example.com/signed": Required value: --approver' in words
-    assert "--approver" in words
+    assert "--approver: Required value: must name an approver" in words
+    assert '"example.com/signed"' in words
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cluster": "else"}, "clusters: Not found: \"else\": supported values: ['prod', 'test']"),
-        ({"cluster": "test"}, 'signers: Required value: a signer for cluster "test"'),
+        ({"cluster": "else"}, '--cluster: Not found: "else": '),
+        ({"cluster": "else"}, 'has ["prod", "test"]'),
+        ({"cluster": "test"}, 'signers: Required value: must have a signer for cluster "test"'),
         ({"user": "a\nb"}, "must have 1 to 512 printable ASCII characters"),
         ({"user": ""}, "must have 1 to 512 printable ASCII characters"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
-    """With what was got and what is allowed, and nothing on standard output."""
+def test_options_that_do_not_match_the_document_are_refused(
+    tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    """The message names the value and the rule, and standard output stays empty."""
     assert words in " ".join(refused(written(tmp_path, signer()), **changes).split())
 
 
 @pytest.mark.parametrize("name", ["example/calico", "kubernetes.io/kubelet-serving", "a.k8s.io/b", 'a.b/"'])
-def test_a_signer_name_that_cannot_be_ours_is_refused(tmp_path: Path, name: str) -> None:
-    """As in the function's configuration."""
+def test_a_signer_name_that_the_function_cannot_serve_is_refused(tmp_path: Path, name: str) -> None:
+    """The command refuses the names that the function's configuration refuses."""
     assert "signer_name: Invalid value" in refused(written(tmp_path, signer(name)))
 
 
-def test_the_exporters_account(tmp_path: Path) -> None:
-    """Another namespace and name go into the pods' policy."""
+def test_the_pods_policy_names_the_exporters_account(tmp_path: Path) -> None:
+    """--exporter sets its namespace and service account."""
     path = written(tmp_path, signer())
     spec = run(path, "--exporter", "signing/exporter-a")[-2]["spec"]
     selector = spec["matchConstraints"]["namespaceSelector"]
@@ -189,14 +192,14 @@ def test_the_exporters_account(tmp_path: Path) -> None:
     assert "must be NAMESPACE/NAME" in refused(path, "--exporter", "exporter")
 
 
-def test_a_wrong_profile_is_told(tmp_path: Path) -> None:
-    """As the function would say it."""
+def test_a_wrong_profile_is_refused(tmp_path: Path) -> None:
+    """The message is the function's own."""
     assert "profile.name: Not found" in refused(written(tmp_path, signer(profile={"name": "absent"})))
     assert "profile.release: Required value" in refused(written(tmp_path, signer(profile={"name": "calico"})))
 
 
-def test_help_teaches() -> None:
-    """What it does, when it is needed, an example, and what comes next."""
+def test_help_explains_the_command() -> None:
+    """It says when the command is needed, and has an example and the next step."""
     text = " ".join(signerctl("guards", "--help").stdout.split())
     assert all(part in text for part in ("You need them because", "Example:", "Next:", "docs/guards.md"))
     assert "guards" in signerctl("--help").stdout

@@ -1,4 +1,4 @@
-"""Help and docs/ca.md: what they tell to type exists."""
+"""Every command and option in the help and in docs/ca.md exists."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ ACTIONS = ["bundle", "create", "cross-sign", "import", "request", "show", "verif
 
 
 def typed(text: str) -> list[list[str]]:
-    """Calls of signerctl in a text of shell commands, each as words without what follows a pipe or an arrow."""
+    """Returns the calls of signerctl in shell commands as words, without pipes and redirections."""
     found = []
     for line in commands(text):
         every = words(line.replace("$", ""))
@@ -28,7 +28,7 @@ def typed(text: str) -> list[list[str]]:
 
 
 def check(arguments: list[str]) -> None:
-    """Fails unless the command exists and takes these options; files need not exist."""
+    """Asserts that the command exists, has these options, and gets all that are required."""
     group, name, *rest = arguments
     assert group == "ca"
     command = ca.commands[name]
@@ -41,15 +41,15 @@ def check(arguments: list[str]) -> None:
     assert required <= given, f"{shlex.join(arguments)}: {required - given}"
 
 
-def test_the_commands_are_those_of_the_document() -> None:
+def test_the_document_uses_every_command() -> None:
     """No command is missing, and none is undocumented."""
     assert COMMANDS == ACTIONS
     used = {call[1] for blocks in sections().values() for _, text in blocks for call in typed(text)}
     assert used == set(ACTIONS)
 
 
-def test_what_the_document_tells_to_type_exists() -> None:
-    """Every call of signerctl in docs/ca.md: command, options, and all that are required."""
+def test_every_call_in_the_document_is_valid() -> None:
+    """Each call of signerctl in docs/ca.md has a command and options that exist, and all that are required."""
     calls = [
         call for blocks in sections().values() for language, text in blocks if language == "sh" for call in typed(text)
     ]
@@ -59,8 +59,8 @@ def test_what_the_document_tells_to_type_exists() -> None:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_help_teaches(name: str) -> None:
-    """What it does, when it is needed, an example that exists, and what comes next."""
+def test_help_explains_every_command(name: str) -> None:
+    """It says when the command is needed, and has a valid example and the next step."""
     result = signerctl("ca", name, "--help")
     assert result.exit_code == 0
     text = result.stdout
@@ -77,20 +77,20 @@ def test_help_teaches(name: str) -> None:
 
 
 def test_the_overview_names_every_command() -> None:
-    """`signerctl ca` without more says what there is, and which way leads where."""
+    """`signerctl ca --help` names the commands and points to docs/ca.md."""
     text = signerctl("ca", "--help").stdout
     assert all(name in text for name in ACTIONS)
     assert "docs/ca.md" in text
     assert main.commands["ca"] is ca
 
 
-def test_what_is_no_command_is_a_usage_error() -> None:
-    """As click says it."""
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """The exit status is 2."""
     result = signerctl("ca", "destroy")
     assert result.exit_code == 2
     assert "No such command" in result.stderr
 
 
-def test_the_version_is_told() -> None:
-    """For reports."""
+def test_version_is_printed() -> None:
+    """Operators name it in reports."""
     assert signerctl("--version").stdout.startswith("signerctl, version ")

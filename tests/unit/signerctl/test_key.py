@@ -1,4 +1,4 @@
-"""The key as KMS gives it: what is no key that we know is one line."""
+"""A public key from KMS is parsed, or refused with one line."""
 
 import pytest
 from cryptography import x509
@@ -14,20 +14,20 @@ from tests.unit.signerctl.authorities import foreign, spki
     [b"", b"hello", b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"],
     ids=["none", "text", "empty"],
 )
-def test_a_public_key_that_cannot_be_read_is_told(pem: bytes) -> None:
-    """As for a key of an algorithm that is newer than the library."""
-    with pytest.raises(CommandError, match="KMS's public key cannot be read"):
+def test_an_unreadable_public_key_is_an_error(pem: bytes) -> None:
+    """For example, if the algorithm is newer than the library."""
+    with pytest.raises(CommandError, match="cannot parse KMS's public key"):
         parsed(pem)
 
 
-def test_a_certificates_key_is_its_public_key_info() -> None:
-    """DER, to be compared with KMS's."""
+def test_the_key_of_a_certificate_is_its_subject_public_key_info() -> None:
+    """It is DER, so that it can be compared with KMS's key."""
     certificate = foreign("Other")
     assert key_of(certificate) == spki(certificate.public_key())
 
 
-def test_a_certificate_of_an_unknown_curve_has_no_key_that_we_know() -> None:
-    """It is nobody's, and no failure."""
+def test_a_certificate_with_an_unknown_curve_has_no_key() -> None:
+    """It equals no KMS key, and is no error."""
     encoded = foreign("Other").public_bytes(Encoding.DER)
     curve = bytes.fromhex("06082a8648ce3d030107")
     assert encoded.count(curve) == 1

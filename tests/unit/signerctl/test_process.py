@@ -1,4 +1,4 @@
-"""signerctl as a process of its own, with real pipes and terminals that know fewer letters."""
+"""signerctl as a separate process, with real pipes, signals and output encodings."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs it as scripts/python does."""
+    """Runs signerctl as scripts/python does."""
     return subprocess.run(
         command(*arguments), input=stdin, env=surroundings(**environment), capture_output=True, timeout=60, check=False
     )
@@ -28,9 +28,9 @@ def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> s
 
 @contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The same, still running, on a terminal's terms: an interrupt reaches it. It ends with the test."""
+    """Starts signerctl so that it receives interrupts as in a terminal; kills it at the end of the test."""
     devnull = subprocess.DEVNULL
-    # A background job's ignored interrupts would be inherited.
+    # If the tests run as a background job, the child would inherit that interrupts are ignored.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
@@ -44,28 +44,28 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """What is started."""
+    """Returns the command line."""
     return [sys.executable, "-m", "signerctl", "ca", *map(str, arguments)]
 
 
 def surroundings(**environment: str) -> dict[str, str]:
-    """The variables that it is started with."""
+    """Returns the environment variables."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
 
 
-def test_a_root_is_made_by_a_process(stage: Stage, tmp_path: Path) -> None:
-    """Records on standard error, the summary on standard output, the file in its place."""
+def test_create_works_as_a_process(stage: Stage, tmp_path: Path) -> None:
+    """The records go to standard error, the summary to standard output, and the certificate to its file."""
     out = tmp_path / "ca.pem"
     endpoint = ("--unsafe-plaintext-kms-endpoint", stage.server.endpoint)
     done = process("create", "--key-version", stage.key(), "--common-name", "Calico CA", "--out", out, *endpoint)
     assert done.returncode == 0, done.stderr
     assert [line[:1] for line in done.stderr.splitlines()] == [b"{", b"{"]
-    assert b"made a root CA certificate" in done.stdout
+    assert b"created a root CA certificate" in done.stdout
     assert out.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----\n")
 
 
-def test_an_interrupt_while_kms_hangs_is_accounted_for(stage: Stage, tmp_path: Path) -> None:
-    """KMS may have signed by then: the intent has its outcome, and nothing else stays behind."""
+def test_an_interrupt_while_kms_hangs_is_recorded(stage: Stage, tmp_path: Path) -> None:
+    """KMS may have signed already, so the intent gets an outcome; no other file remains."""
     log = tmp_path / "log"
     options = ("--common-name", "Calico CA", "--out", tmp_path / "ca.pem", "--audit-log", log)
     endpoint = ("--unsafe-plaintext-kms-endpoint", stage.server.endpoint)
@@ -82,8 +82,8 @@ def test_an_interrupt_while_kms_hangs_is_accounted_for(stage: Stage, tmp_path: P
     assert list(tmp_path.iterdir()) == [log]
 
 
-def test_binary_standard_input_and_a_poor_terminal() -> None:
-    """DER comes in by a pipe, and a letter that the output has not is escaped."""
+def test_der_on_standard_input_and_output_in_ascii() -> None:
+    """The command reads DER from a pipe, and escapes characters that the output encoding lacks."""
     certificate = foreign("Prüfstelle")
     done = process("show", "-", stdin=certificate.public_bytes(Encoding.DER), PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def test_binary_standard_input_and_a_poor_terminal() -> None:
 
 
 def test_a_failure_is_one_line_and_status_1(tmp_path: Path) -> None:
-    """Nothing else on either stream."""
+    """Standard output stays empty."""
     path = tmp_path / "ca.pem"
     path.write_bytes(b"hello")
     done = process("show", path)
@@ -100,8 +100,8 @@ def test_a_failure_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert line.startswith(b"error: ")
 
 
-def test_a_snippet_is_all_of_standard_output(tmp_path: Path) -> None:
-    """What is redirected to a file is what kubectl reads."""
+def test_standard_output_of_bundle_is_only_the_patch(tmp_path: Path) -> None:
+    """Warnings go to standard error, so that kubectl can read the redirected output."""
     ca = write(tmp_path / "ca.pem", foreign("Calico CA", days=(-20, -10)))
     done = process("bundle", "--certificate", ca, "--signer-name", "example.com/calico")
     assert done.returncode == 0

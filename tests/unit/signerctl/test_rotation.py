@@ -1,4 +1,4 @@
-"""docs/ca.md, followed: certificates before, during and after a rotation verify under the bundle that is published."""
+"""An operator who follows docs/ca.md rotates a CA: at every step, each pod accepts every other pod's certificate."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +14,12 @@ from tests.unit.signerctl.authorities import Corporate
 from tests.unit.signerctl.runbook import WORKLOADS, Operator, SplitError, sections
 from tests.unit.signerctl.stage import Stage
 
-NOTHING_TO_SAY = "errors: 0, warnings: 0"
+NO_VIOLATIONS = "errors: 0, warnings: 0"
 
 
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    """Somebody with two new keys in KMS, in an empty folder."""
+    """An operator with two new keys in KMS, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     with KmsServer(instant=True) as server, connect(server.endpoint) as client:
         for key in ("calico", "calico-root"):
@@ -30,30 +30,30 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operat
 
 
 def start(operator: Operator) -> bytes:
-    """A cluster that runs on a root of its own. Gives a certificate of it."""
-    assert NOTHING_TO_SAY in operator.follow("Making a root of your own")[-1]
+    """Starts a cluster with its own root, and returns a certificate."""
+    assert NO_VIOLATIONS in operator.follow("Making a root of your own")[-1]
     for workload in WORKLOADS:
         operator.restart(workload)
     return operator.issue()
 
 
-def test_a_rotation_without_a_gap(operator: Operator) -> None:
-    """Each step as it stands there. After each, and after each pod's restart, every peer accepts every other."""
+def test_a_rotation_never_splits_the_cluster(operator: Operator) -> None:
+    """After each step and after each pod's restart, every pod accepts every other pod's certificate."""
     before = start(operator)
     assert operator.refusals(before, operator.published()) == []
 
     said = operator.follow("1. Prepare the new key version and its CA")
     assert "enabled" in said[-1]
     assert '"CN=Calico CA 2027"' in said[-1]
-    assert operator.quarrels() == []
+    assert operator.failed_handshakes() == []
 
     said = operator.follow("2. Trust both")
-    assert NOTHING_TO_SAY in said[-1]
+    assert NO_VIOLATIONS in said[-1]
     published_both = operator.published()
     assert [name_of(each) for each in parsed(published_both)] == ["Calico CA 2026", "Calico CA 2027"]
     waiting = operator.issue()
     assert operator.refusals(waiting, published_both) == []
-    assert operator.quarrels() == []
+    assert operator.failed_handshakes() == []
 
     operator.follow("3. Wait until every pod trusts both")
     assert {pod.trusts for pod in operator.pods.values()} == {published_both}
@@ -63,29 +63,29 @@ def test_a_rotation_without_a_gap(operator: Operator) -> None:
     assert '"CN=Calico CA 2026" is first' in said[-1]
     switched = operator.issue()
     assert [operator.refusals(each, published_both) for each in (before, waiting, switched)] == [[], [], []]
-    operator.restart(WORKLOADS[1])  # a pod may restart at any time: the other one is still what it was
-    assert operator.quarrels() == []
+    operator.restart(WORKLOADS[1])  # a pod may restart at any time; the other pod still has its old certificate
+    assert operator.failed_handshakes() == []
 
     said = operator.follow("5. Roll, so that every certificate is the new CA's")
-    assert NOTHING_TO_SAY in said[-1]
+    assert NO_VIOLATIONS in said[-1]
     assert [name_of(each) for each in parsed(operator.published())] == ["Calico CA 2027", "Calico CA 2026"]
     rolled = operator.issue()
     assert [operator.refusals(each, operator.published()) for each in (before, switched, rolled)] == [[], [], []]
 
     said = operator.follow("6. Drop the old CA")
-    assert NOTHING_TO_SAY in said[-1]
+    assert NO_VIOLATIONS in said[-1]
     after = operator.issue()
     assert [operator.refusals(each, operator.published()) for each in (switched, rolled, after)] == [[], [], []]
-    assert operator.refusals(before, operator.published())  # nobody trusts the old CA any more
+    assert operator.refusals(before, operator.published())  # no pod trusts the old CA any more
 
     said = operator.follow("7. Disable the old key version")
-    assert "gives out no public key" in said[-1]
+    assert "cannot read the public key" in said[-1]
     operator.restart(WORKLOADS[0])
-    assert operator.quarrels() == []
+    assert operator.failed_handshakes() == []
 
 
 def test_a_switch_before_peers_trust_the_new_ca_splits_the_cluster(operator: Operator) -> None:
-    """That the rotation's test can fail: without step 3 a pod trusts the old CA alone, and refuses the new one's."""
+    """Without step 3, a pod trusts only the old CA, and refuses certificates of the new one."""
     start(operator)
     operator.follow("1. Prepare the new key version and its CA")
     operator.follow("2. Trust both")
@@ -94,8 +94,8 @@ def test_a_switch_before_peers_trust_the_new_ca_splits_the_cluster(operator: Ope
         operator.restart("deployment/calico-typha")
 
 
-def test_a_drop_before_certificates_are_new_splits_the_cluster(operator: Operator) -> None:
-    """The same without step 5: a pod still shows a certificate of the old CA when the first one drops it."""
+def test_dropping_the_old_ca_too_early_splits_the_cluster(operator: Operator) -> None:
+    """Without step 5, a pod still has a certificate of the old CA when another pod stops trusting it."""
     start(operator)
     for title in (
         "1. Prepare the new key version and its CA",
@@ -108,8 +108,8 @@ def test_a_drop_before_certificates_are_new_splits_the_cluster(operator: Operato
         operator.follow("6. Drop the old CA")
 
 
-def test_issuing_cas_change_below_a_root_that_stays(operator: Operator) -> None:
-    """With cross-certificates caCert never changes, and certificates of both CAs verify all the time."""
+def test_cross_certificates_rotate_issuing_cas_below_one_root(operator: Operator) -> None:
+    """Certificates of both CAs always verify, and caCert never changes."""
     title = "A root above issuing CAs"
     operator.follow(title, only=0)
     operator.run("kubectl patch installation default --type merge --patch-file installation-root.yaml")
@@ -129,7 +129,7 @@ def test_issuing_cas_change_below_a_root_that_stays(operator: Operator) -> None:
         "kubectl get installation default -o yaml |"
         " signerctl ca verify --configuration configuration.yaml --installation -"
     )
-    assert NOTHING_TO_SAY in said
+    assert NO_VIOLATIONS in said
     after = operator.issue()
     assert [name_of(each) for each in parsed(after)][1:] == ["Calico CA 2027"]
     for workload in WORKLOADS:
@@ -138,8 +138,8 @@ def test_issuing_cas_change_below_a_root_that_stays(operator: Operator) -> None:
     assert [operator.refusals(each, published) for each in (before, after)] == [[], []]
 
 
-def test_a_corporate_root_stays_while_its_issuing_cas_change(operator: Operator, corporate: Corporate) -> None:
-    """Request and import, twice; what is published is the corporate root, before and after."""
+def test_issuing_cas_rotate_below_a_corporate_root(operator: Operator, corporate: Corporate) -> None:
+    """The operator requests and imports twice; caCert holds the corporate root before and after."""
     title = "Below a corporate CA"
 
     def answered(change: dict[str, str], number: int) -> bytes:
@@ -165,10 +165,10 @@ def test_a_corporate_root_stays_while_its_issuing_cas_change(operator: Operator,
 
 
 def parsed(pem: bytes) -> list[x509.Certificate]:
-    """Certificates of a PEM text."""
+    """Parses the certificates of a PEM text."""
     return x509.load_pem_x509_certificates(pem)
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """The subject's common name."""
+    """Returns the subject's common name."""
     return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)

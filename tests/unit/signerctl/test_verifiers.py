@@ -1,4 +1,4 @@
-"""What docs/ca.md says of relying parties: OpenSSL, Go and pyca verify what our CAs issue, and refuse what it says."""
+"""OpenSSL, Go and pyca accept and refuse certificates of our CAs as docs/ca.md says."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,13 +32,13 @@ def go(tmp_path: Path) -> Go:
 
 
 def go_refusals(go: Go, leaf: Path, roots: Path) -> list[str]:
-    """Why Go refuses leaf and chain of a file, as a server and as a client; no host name is compared."""
+    """Returns Go's errors about a file's leaf and chain, as server and as client, without comparing host names."""
     server = Query(chain=leaf, roots=roots, purpose="server")
     return [refusal for refusal in go.verify([server, replace(server, purpose="client")]) if refusal]
 
 
 def pyca_accepts(leaf: Path, roots: Path) -> bool:
-    """Whether pyca's verifier, which is strict about CAs, accepts leaf and chain of a file."""
+    """Tells whether pyca's verifier, which is strict about CAs, accepts a file's leaf and chain."""
     found = certificates(leaf)
     policies = {"ca_policy": ExtensionPolicy.webpki_defaults_ca(), "ee_policy": ExtensionPolicy.permit_all()}
     builder = PolicyBuilder().store(Store(certificates(roots))).extension_policies(**policies)
@@ -49,8 +49,8 @@ def pyca_accepts(leaf: Path, roots: Path) -> bool:
     return True
 
 
-def test_leaves_verify_for_those_who_trust_either_root(stage: Stage, go: Go, tmp_path: Path) -> None:
-    """OpenSSL, Go and pyca accept what the function sends, whether they trust the old root, the new one, or both."""
+def test_leaves_verify_under_the_old_root_and_under_the_new_one(stage: Stage, go: Go, tmp_path: Path) -> None:
+    """OpenSSL, Go and pyca accept the function's chain if they trust the old root, the new one, or both."""
     root = stage.create(tmp_path / "root.pem", "--path-length", "1", name="Calico root")
     new = stage.create(tmp_path / "new.pem", key=stage.key(number=NEW), name="Calico CA 2027")
     leaf, crossed = tmp_path / "leaf.pem", tmp_path / "cross.pem"
@@ -65,10 +65,8 @@ def test_leaves_verify_for_those_who_trust_either_root(stage: Stage, go: Go, tmp
         assert pyca_accepts(leaf, trusted)
 
 
-def test_the_same_chain_below_a_root_of_path_length_0_is_refused_by_everybody(
-    stage: Stage, go: Go, tmp_path: Path
-) -> None:
-    """Why the command refuses such a root: OpenSSL, Go and pyca do, and so does the function."""
+def test_every_verifier_refuses_a_cross_certificate_below_path_length_0(stage: Stage, go: Go, tmp_path: Path) -> None:
+    """OpenSSL, Go, pyca and the function refuse it, so `cross-sign` refuses such a root."""
     signing, key = ec.generate_private_key(ec.SECP256R1()), stage.key(number=NEW)
     new = certificates(stage.create(tmp_path / "new.pem", key=key, name="Calico CA 2027"))[0]
     roots = {
@@ -102,14 +100,14 @@ LEAVES = {
     "a permitted DNS name, any common name": ("example.com", ["typha-client"], [], ""),
     "an address": ("typha-client", ["typha-client"], ["192.0.2.1"], ""),
 }
-"""Rows of the document's table of name constraints: common name, DNS names, addresses, and who refuses."""
+"""Rows of the document's table of name constraints: common name, DNS names, addresses, and the refusing verifiers."""
 
 
 @pytest.mark.parametrize(("name", "dns_names", "addresses", "refused_by"), LEAVES.values(), ids=LEAVES)
-def test_name_constraints_are_worth_what_the_document_says(
+def test_name_constraints_limit_a_thief_as_the_document_says(
     go: Go, tmp_path: Path, name: str, dns_names: list[str], addresses: list[str], refused_by: str
 ) -> None:
-    """A root that permits typha-client and calico-system.svc, and a leaf of a thief."""
+    """The root permits typha-client and calico-system.svc; a thief of its key signs the leaf."""
     key = ec.generate_private_key(ec.SECP256R1())
     permitted = x509.NameConstraints([x509.DNSName("typha-client"), x509.DNSName("calico-system.svc")], None)
     root = write(tmp_path / "root.pem", ca_certificate("Bound", key, "Bound", key, constraints=permitted))
@@ -124,7 +122,7 @@ def test_name_constraints_are_worth_what_the_document_says(
 
 
 def stolen(name: str, names: list[x509.GeneralName], key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """A leaf that the key of the CA named Bound is misused for."""
+    """Returns a leaf that a thief signed with the key of the CA named Bound."""
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()

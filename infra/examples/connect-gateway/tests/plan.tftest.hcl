@@ -14,16 +14,16 @@ run "applied_first" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/edge-calico/cryptoKeyVersions/1")
-    error_message = "what comes next is the CA certificate"
+    error_message = "next_steps begins with the CA certificate"
   }
 
   assert {
     condition     = output.manifests["edge"].token_audience == "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/csr-exporter-edge/providers/cluster"
-    error_message = "the exporter's token is for the provider of its cluster"
+    error_message = "the audience of the exporter's token is the cluster's provider"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
-    error_message = "the admission policies are made from the configuration document"
+    error_message = "documents has the configuration for the admission policies"
   }
 }

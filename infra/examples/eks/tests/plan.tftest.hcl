@@ -14,16 +14,16 @@ run "applied_first" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shop-calico/cryptoKeyVersions/1")
-    error_message = "what comes next is the CA certificate"
+    error_message = "next_steps begins with the CA certificate"
   }
 
   assert {
     condition     = strcontains(output.associate["shop"], "\"requiredClaims\":{\"sub\":\"104567890123456789012\"}")
-    error_message = "EKS takes tokens of the function's account alone"
+    error_message = "EKS accepts only tokens of the function's account"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
-    error_message = "the admission policies are made from the configuration document"
+    error_message = "documents has the configuration for the admission policies"
   }
 }

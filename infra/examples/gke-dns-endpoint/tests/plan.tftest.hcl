@@ -14,16 +14,16 @@ run "applied_first" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
-    error_message = "what comes next is the CA certificate"
+    error_message = "next_steps begins with the CA certificate"
   }
 
   assert {
     condition     = output.manifests["prod"].token_audience == "example-clusters.svc.id.goog"
-    error_message = "on GKE the exporter's token is for the project's pool"
+    error_message = "the audience of the exporter's token is the project's pool"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
-    error_message = "the admission policies are made from the configuration document"
+    error_message = "documents has the configuration for the admission policies"
   }
 }

@@ -21,21 +21,21 @@ run "applied_first" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
-    error_message = "what comes next is the CA certificate"
+    error_message = "next_steps begins with the CA certificate"
   }
 
   assert {
     condition     = output.manifests["prod"].function_user == "csr-access-prod@example-signer.iam.gserviceaccount.com"
-    error_message = "GKE knows the function by the email of the account that has no keys"
+    error_message = "the function's username is the account without rights on keys"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
-    error_message = "the admission policies are made from the configuration document"
+    error_message = "documents has the configuration for the admission policies"
   }
 
   assert {
     condition     = yamldecode(output.documents["configuration.yaml"]).clusters.prod.server == "https://10.0.0.2" && startswith(output.documents["prod-api-server.pem"], "-----BEGIN CERTIFICATE-----")
-    error_message = "address and CA are the cluster's own"
+    error_message = "the configuration has the cluster's own address and CA"
   }
 }

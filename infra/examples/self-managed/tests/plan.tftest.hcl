@@ -14,16 +14,16 @@ run "applied_first" {
 
   assert {
     condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/site-calico/cryptoKeyVersions/1")
-    error_message = "what comes next is the CA certificate"
+    error_message = "next_steps begins with the CA certificate"
   }
 
   assert {
     condition     = yamldecode(output.authentication_configurations["site"]).jwt[0].claimValidationRules[0].requiredValue == "104567890123456789012"
-    error_message = "the API server takes tokens of the function's account alone"
+    error_message = "the API server accepts only tokens of the function's account"
   }
 
   assert {
     condition     = contains(keys(output.documents), "configuration.yaml")
-    error_message = "the admission policies are made from the configuration document"
+    error_message = "documents has the configuration for the admission policies"
   }
 }

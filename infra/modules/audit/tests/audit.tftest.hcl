@@ -13,7 +13,7 @@ variables {
   service_name             = "csr-signer"
 }
 
-run "everything_is_collected" {
+run "all_logs_are_collected" {
   command = plan
 
   assert {
@@ -23,22 +23,22 @@ run "everything_is_collected" {
 
   assert {
     condition     = toset(keys(google_project_iam_member.sink)) == toset(["function", "kms", "exporter-example-cluster"])
-    error_message = "a sink within the bucket's own project has no identity to be granted anything"
+    error_message = "a sink in the bucket's own project gets no grant"
   }
 
   assert {
     condition     = alltrue([for member in google_project_iam_member.sink : member.role == "roles/logging.bucketWriter" && length(member.condition) == 1])
-    error_message = "a sink may write into this bucket and do nothing else"
+    error_message = "a sink may only write into this bucket"
   }
 
   assert {
     condition     = toset([for log in google_project_iam_audit_config.kms.audit_log_config : log.log_type]) == toset(["ADMIN_READ", "DATA_READ", "DATA_WRITE"]) && alltrue([for log in google_project_iam_audit_config.kms.audit_log_config : length(coalesce(log.exempted_members, [])) == 0])
-    error_message = "all use of keys is logged, and nobody is exempt"
+    error_message = "KMS logs every use of keys, without exemptions"
   }
 
   assert {
     condition     = google_logging_project_bucket_config.audit.locked == false && google_logging_project_bucket_config.audit.retention_days == 400
-    error_message = "records are kept for 400 days, and the bucket is locked only where somebody says so"
+    error_message = "records stay for 400 days, and by default the bucket is not locked"
   }
 
   assert {
@@ -53,31 +53,31 @@ run "everything_is_collected" {
 
   assert {
     condition     = length(google_monitoring_alert_policy.silent) == 1
-    error_message = "where exporters are heard, their silence is an alarm"
+    error_message = "with exporter_projects, silent exporters cause an alert"
   }
 
   assert {
     condition     = length(google_monitoring_alert_policy.unrecorded_signatures.conditions) == 2
-    error_message = "each minute of an hour is looked at by one of two conditions"
+    error_message = "one of the two conditions checks each minute of an hour"
   }
 }
 
-run "an_alarm_hides_behind_no_other" {
+run "an_open_incident_hides_no_other" {
   command = plan
 
   assert {
     condition     = toset(one(one(one(google_monitoring_alert_policy.found["refused_attack"].conditions).condition_threshold).aggregations).group_by_fields) == toset(["metric.label.cluster", "metric.label.reason"])
-    error_message = "an incident that an attacker opened and keeps open is no other cluster's and no other kind's"
+    error_message = "an attacker who keeps an incident open hides no other cluster and no other kind"
   }
 
   assert {
     condition     = contains(one(one(one(google_monitoring_alert_policy.silent[0].conditions).condition_absent).aggregations).group_by_fields, "metric.label.cluster")
-    error_message = "one cluster's exporters fall silent by themselves, whatever others say"
+    error_message = "silent exporters of one cluster cause an alert although other exporters send status"
   }
 
   assert {
     condition     = endswith(one(one(google_monitoring_alert_policy.failing.conditions).condition_threshold).denominator_filter, " AND metric.label.event=one_of(\"issued\", \"abandoned\", \"fault\")")
-    error_message = "a flood of refusals hides no failures"
+    error_message = "a flood of refusals does not hide failures"
   }
 }
 
@@ -86,26 +86,26 @@ run "the_filters_are_filled_in" {
 
   assert {
     condition     = alltrue([for filter in values(local.filters) : !can(regex("[$][{]", filter)) && length(filter) <= 20000])
-    error_message = "no name is left over, and none is longer than Cloud Logging takes"
+    error_message = "every placeholder has a value, and no filter exceeds Cloud Logging's limit"
   }
 
   assert {
     condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "NOT protoPayload.authenticationInfo.principalEmail=\"csr-signer@example-workload.iam.gserviceaccount.com\"")
-    error_message = "only the function uses a key without an alert"
+    error_message = "every other principal than the function causes an alert when it uses a key"
   }
 
   assert {
     condition     = strcontains(google_logging_metric.audit["foreign_key_use"].filter, "^(projects/[^/]+/locations/europe-west1/keyRings/csr-signer/cryptoKeys/calico)/cryptoKeyVersions/")
-    error_message = "a key is the same by whichever name of its project"
+    error_message = "the filter matches a key by its project's ID and by its number"
   }
 
   assert {
     condition     = google_logging_metric.audit["issued"].value_extractor == "EXTRACT(jsonPayload.age_seconds)" && google_logging_metric.audit["records"].value_extractor == null
-    error_message = "certificates have an age, other metrics count"
+    error_message = "only the metric of certificates has a value; the others count"
   }
 }
 
-run "a_deaf_deployment_is_not_alarmed_by_silence" {
+run "without_exporter_projects_silence_is_no_alert" {
   command = plan
 
   variables {
@@ -114,7 +114,7 @@ run "a_deaf_deployment_is_not_alarmed_by_silence" {
 
   assert {
     condition     = length(google_monitoring_alert_policy.silent) == 0
-    error_message = "what is never heard cannot fall silent"
+    error_message = "without exporter_projects there is no alert on silent exporters"
   }
 }
 
@@ -128,7 +128,7 @@ run "a_key_of_another_project_is_refused" {
   expect_failures = [var.crypto_keys]
 }
 
-run "a_key_version_is_no_key" {
+run "a_key_version_is_refused" {
   command = plan
 
   variables {
@@ -138,7 +138,7 @@ run "a_key_version_is_no_key" {
   expect_failures = [var.crypto_keys]
 }
 
-run "a_prefixed_principal_would_match_nothing" {
+run "a_principal_with_a_prefix_is_refused" {
   command = plan
 
   variables {
@@ -148,7 +148,7 @@ run "a_prefixed_principal_would_match_nothing" {
   expect_failures = [var.function_service_account]
 }
 
-run "a_zone_is_no_location" {
+run "a_zone_is_refused" {
   command = plan
 
   variables {
@@ -158,7 +158,7 @@ run "a_zone_is_no_location" {
   expect_failures = [var.location]
 }
 
-run "numbers_have_bounds" {
+run "numbers_out_of_range_are_refused" {
   command = plan
 
   variables {
@@ -170,7 +170,7 @@ run "numbers_have_bounds" {
   expect_failures = [var.retention_days, var.signatures_per_pod_and_hour, var.undelivered_seconds]
 }
 
-run "other_names_have_forms" {
+run "malformed_names_are_refused" {
   command = plan
 
   variables {

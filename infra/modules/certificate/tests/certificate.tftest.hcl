@@ -7,7 +7,7 @@ run "generalized_time" {
 
   assert {
     condition     = output.not_after == "2106-01-01T00:00:00Z"
-    error_message = "years from 2050 are written with four digits"
+    error_message = "the module reads a four-digit year from 2050 on"
   }
 }
 
@@ -20,11 +20,11 @@ run "utc_time_and_a_chain" {
 
   assert {
     condition     = output.not_after == "2026-02-01T12:30:05Z"
-    error_message = "the first certificate counts"
+    error_message = "the module reads the first certificate"
   }
 }
 
-run "nothing" {
+run "no_certificate" {
   command = plan
 
   variables {
@@ -33,6 +33,6 @@ run "nothing" {
 
   assert {
     condition     = output.not_after == null
-    error_message = "what is no certificate has no end"
+    error_message = "without a certificate, not_after is null"
   }
 }

@@ -21,7 +21,7 @@ run "planned" {
 
   assert {
     condition     = google_storage_bucket.source.public_access_prevention == "enforced" && google_storage_bucket.source.uniform_bucket_level_access
-    error_message = "who can write the source can change the signer"
+    error_message = "the source bucket is private"
   }
 
   assert {
@@ -31,11 +31,11 @@ run "planned" {
 
   assert {
     condition     = strcontains(google_project_iam_member.build_read_source.condition[0].expression, "projects/_/buckets/gcf-v2-sources-123456789012-europe-west1")
-    error_message = "the build reads the one bucket that source is staged in"
+    error_message = "the build may read only the staging bucket"
   }
 }
 
-run "deployed_by_another" {
+run "deployed_by_another_principal" {
   command = plan
 
   variables {
@@ -45,16 +45,16 @@ run "deployed_by_another" {
 
   assert {
     condition     = google_service_account_iam_member.deploy[0].role == "roles/iam.serviceAccountUser"
-    error_message = "who hands the build its identity must be allowed to"
+    error_message = "the deployer may build as the build's account"
   }
 
   assert {
     condition     = google_project_iam_member.build_read_source.condition[0].expression == "resource.name.startsWith('projects/_/buckets/gcf-v2-sources-123456789012-europe-west1-')"
-    error_message = "with an encryption key source is staged in a bucket whose name goes on"
+    error_message = "with an encryption key, the staging bucket's name has a suffix"
   }
 }
 
-run "everybody_as_invoker" {
+run "all_users_as_invoker" {
   command = plan
 
   variables {
@@ -64,7 +64,7 @@ run "everybody_as_invoker" {
   expect_failures = [var.invokers]
 }
 
-run "configuration_that_is_not_there" {
+run "configuration_that_does_not_exist" {
   command = plan
 
   variables {
@@ -74,7 +74,7 @@ run "configuration_that_is_not_there" {
   expect_failures = [var.configuration]
 }
 
-run "source_that_is_not_there" {
+run "source_that_does_not_exist" {
   command = plan
 
   variables {

@@ -12,16 +12,16 @@ run "gke" {
 
   assert {
     condition     = output.principal == "principal://iam.googleapis.com/projects/210987654321/locations/global/workloadIdentityPools/example-clusters.svc.id.goog/subject/ns/kms-csr-signer/sa/csr-exporter"
-    error_message = "one service account of one namespace"
+    error_message = "only one service account of one namespace may get tokens"
   }
 
   assert {
     condition     = length(google_iam_workload_identity_pool.this) == 0
-    error_message = "GKE has its pool"
+    error_message = "GKE uses the project's pool"
   }
 }
 
-run "elsewhere" {
+run "outside_gke" {
   command = plan
 
   variables {
@@ -31,16 +31,16 @@ run "elsewhere" {
 
   assert {
     condition     = google_service_account_iam_member.mint.member == "principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/csr-exporter-prod/subject/system:serviceaccount:kms-csr-signer:csr-exporter"
-    error_message = "one service account of one namespace"
+    error_message = "only one service account of one namespace may get tokens"
   }
 
   assert {
     condition     = google_service_account_iam_member.mint.role == "roles/iam.serviceAccountOpenIdTokenCreator"
-    error_message = "ID tokens and nothing else"
+    error_message = "the role creates only ID tokens"
   }
 }
 
-run "both_kinds" {
+run "gke_and_oidc" {
   command = plan
 
   variables {
@@ -50,7 +50,7 @@ run "both_kinds" {
   expect_failures = [var.gke]
 }
 
-run "neither_kind" {
+run "neither_gke_nor_oidc" {
   command = plan
 
   variables {
@@ -71,7 +71,7 @@ run "an_issuer_without_tls" {
   expect_failures = [var.oidc]
 }
 
-run "keys_that_are_none" {
+run "an_invalid_jwks" {
   command = plan
 
   variables {

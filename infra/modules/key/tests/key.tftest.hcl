@@ -18,25 +18,25 @@ run "created" {
 
   assert {
     condition     = length(google_kms_crypto_key_iam_member.sign_raw) == 0
-    error_message = "nobody may have a DigestInfo of their own signed"
+    error_message = "no principal may sign its own DigestInfo"
   }
 
   assert {
     condition     = coalesce(google_kms_crypto_key.this["prod-calico"].skip_initial_version_creation, false) == false
-    error_message = "version 1 is there when the CA certificate is to be made"
+    error_message = "Terraform creates version 1 with the key"
   }
 }
 
-run "nobody_signs_but_the_function" {
+run "only_the_function_signs" {
   command = plan
 
   assert {
     condition     = length(google_kms_crypto_key_iam_member.administrator) == 0
-    error_message = "without an explicit administrator only the function may use the key"
+    error_message = "without an administrator, only the function may use the key"
   }
 }
 
-run "the_administrators_grant_ends" {
+run "the_administrators_grant_expires" {
   command = plan
 
   variables {
@@ -48,7 +48,7 @@ run "the_administrators_grant_ends" {
       for grant in google_kms_crypto_key_iam_member.administrator :
       grant.member == "user:ca-administrator@example.com" && one(grant.condition).expression == "request.time < timestamp(\"2026-12-01T00:00:00Z\")"
     ])
-    error_message = "each grant of the administrator has its end"
+    error_message = "each grant of the administrator expires"
   }
 
   assert {
@@ -68,12 +68,12 @@ run "raw" {
 
   assert {
     condition     = toset([for grant in google_kms_crypto_key_iam_member.sign_raw : grant.crypto_key_id]) == toset(["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"])
-    error_message = "the further right lies on the raw key alone"
+    error_message = "only the raw key has the additional grant"
   }
 
   assert {
     condition     = [for grant in google_kms_crypto_key_iam_member.administrator : grant.crypto_key_id if grant.role == "roles/cloudkms.expertRawPKCS1"] == ["projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw"]
-    error_message = "the administrator's, too"
+    error_message = "the administrator gets the additional grant too"
   }
 }
 
@@ -86,7 +86,7 @@ run "keys_of_one_name_in_two_rings" {
 
   assert {
     condition     = length(google_kms_crypto_key_iam_member.sign) == 2
-    error_message = "two keys, each with one that may sign; what is created and named, too, is one key"
+    error_message = "two keys each have one signing principal; a created key that is also named counts once"
   }
 }
 
@@ -100,7 +100,7 @@ run "single_tenant_key" {
   expect_failures = [var.keys]
 }
 
-run "everybody_as_signer" {
+run "all_users_as_signer" {
   command = plan
 
   variables {

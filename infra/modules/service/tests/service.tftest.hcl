@@ -18,12 +18,12 @@ run "planned" {
 
   assert {
     condition     = google_cloud_run_v2_service.this.ingress == "INGRESS_TRAFFIC_INTERNAL_ONLY"
-    error_message = "callers of the same network leave it closed to the internet"
+    error_message = "with callers of the same network, the internet has no access"
   }
 
   assert {
     condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONFIGURATION"]) == "/etc/csr-signer/configuration-yaml/configuration.yaml"
-    error_message = "the configuration is where it is mounted"
+    error_message = "the environment variable names the mounted configuration"
   }
 
   assert {
@@ -33,7 +33,7 @@ run "planned" {
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].cpu_idle
-    error_message = "where resources are set, Cloud Run bills instances that do nothing unless it is told"
+    error_message = "Cloud Run bills only requests"
   }
 }
 
@@ -47,7 +47,7 @@ run "an_image_by_tag" {
   expect_failures = [var.image]
 }
 
-run "everybody_as_invoker" {
+run "all_users_as_invoker" {
   command = plan
 
   variables {

@@ -101,8 +101,8 @@ def test_a_raw_key_version_needs_a_known_hash(name: str, signature_hash: str | N
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_a_hash_is_configured_for_raw_key_versions_alone(name: str) -> None:
-    """A hash that would be ignored, or contradict the key version, is an error."""
+def test_only_raw_key_versions_have_a_configured_hash(name: str) -> None:
+    """A hash that would be ignored, or contradicts the key version, is an error."""
     message = f"Forbidden: algorithm {name} has a fixed hash; set it only for RSA_SIGN_RAW"
     with pytest.raises(ConfigurationError, match=message):
         algorithm_for(name, "SHA256")
@@ -135,8 +135,8 @@ REMEDIES = {
 
 
 @pytest.mark.parametrize("name", REMEDIES)
-def test_what_is_refused_names_what_to_use_instead(name: str) -> None:
-    """The operator reads why this key version signs nothing, and what to make the next one with."""
+def test_an_unsupported_algorithm_names_an_alternative(name: str) -> None:
+    """The message says why the key version cannot sign, and names an algorithm for a new key."""
     why, instead = REMEDIES[name]
     with pytest.raises(ConfigurationError, match=rf"^algorithm {name} is not supported: .*{why}.*; use .* {instead}$"):
         algorithm_for(name, None)

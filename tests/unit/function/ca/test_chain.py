@@ -331,8 +331,8 @@ def test_a_signature_of_unknown_hash_counts_for_nothing() -> None:
         loaded(Ca(key=ec_key(number=32), above=root).pem, root.pem)
 
 
-def test_a_signature_algorithm_that_nobody_knows_is_no_chain() -> None:
-    """It cannot be verified, so that it proves nothing."""
+def test_an_unknown_signature_algorithm_breaks_the_chain() -> None:
+    """The signature cannot be verified, so it proves nothing."""
     changed = with_replaced(
         ISSUING, der.object_identifier("1.2.840.10045.4.3.2"), bytes.fromhex("06082a8648ce3d04037f")
     )
@@ -503,8 +503,8 @@ def test_the_new_key_of_a_root_under_its_old_one_is_an_intermediate(old_key: int
         assert issuer.chain_pem == issuing.pem + link.pem
 
 
-def test_such_a_certificate_without_authority_key_identifier_is_no_root_either() -> None:
-    """Whether it signed itself is then its signature's to say."""
+def test_a_certificate_without_authority_key_identifier_is_a_root_only_if_it_signed_itself() -> None:
+    """Without the identifier, only the signature shows whether the certificate signed itself."""
     old = Ca("Root", key=ec_key(number=31), path_length=None)
     link = Ca("Root", key=ec_key(number=33), above=old, path_length=1, extensions={x509.AuthorityKeyIdentifier: None})
     assert not checks.self_signed(link.certificate)

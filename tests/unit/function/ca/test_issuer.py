@@ -114,8 +114,8 @@ def test_the_key_of_the_ca_certificate_is_confirmed(algorithm: SignatureAlgorith
 
 
 @pytest.mark.parametrize("name", SIGNATURE_ALGORITHMS)
-def test_a_signature_is_verified_as_the_ca_keys_kind_alone(name: str) -> None:
-    """An ECDSA signature is none under an RSA algorithm, nor the other way round."""
+def test_a_signature_must_match_the_ca_keys_kind(name: str) -> None:
+    """An ECDSA signature is invalid under an RSA algorithm, and the reverse."""
     of: Authority = make_authority() if name.startswith("RSA") else make_authority(key=rsa_key())
     assert not verify(make_issuer(of), SIGNATURE_ALGORITHMS[name], signature=sign(of.key, b"data"), data=b"data")
 
@@ -163,8 +163,8 @@ def test_not_confirmed_is(violation: str, key: KmsPublicKey) -> None:
     assert KEY_VERSION in str(raised.value)
 
 
-def test_a_configured_hash_is_for_raw_keys_alone() -> None:
-    """One that would be ignored is an error of the configuration, which names the key version."""
+def test_a_configured_hash_for_another_key_is_an_error() -> None:
+    """The error names the key version."""
     issuer = replace(make_issuer(), signature_hash="SHA384")
     with pytest.raises(
         ConfigurationError,

@@ -414,8 +414,8 @@ def test_refused_is(violation: str, change: Change, folder: Path) -> None:
         load(written(folder, change))
 
 
-def test_a_key_that_stands_twice_is_an_error(folder: Path) -> None:
-    """The last one would win without a word."""
+def test_a_duplicate_key_is_an_error(folder: Path) -> None:
+    """Otherwise the last one would win silently."""
     path = written(folder)
     path.write_text(path.read_text() + "signers: []\n")
     with pytest.raises(ConfigurationError, match='duplicate key "signers"'):
@@ -472,8 +472,8 @@ def test_an_access_token_goes_to_no_stranger(server: str, folder: Path, *, priva
 
 
 @pytest.mark.parametrize("server", PRIVATE)
-def test_a_private_control_plane_gets_an_access_token_only_where_it_is_said(server: str, folder: Path) -> None:
-    """The function cannot see whose a private address is: the operator says so, and pins the CA."""
+def test_a_private_address_gets_an_access_token_only_with_private_endpoint(server: str, folder: Path) -> None:
+    """The function cannot verify the owner of a private address, so the operator confirms it and pins the CA."""
     with pytest.raises(ConfigurationError, match="server: Invalid value"):
         load(written(folder, access_token(server)))
     with pytest.raises(ConfigurationError, match="certificate_authority: Required value"):

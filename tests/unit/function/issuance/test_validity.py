@@ -83,8 +83,8 @@ BOUNDARY = {
 
 
 @pytest.mark.parametrize(("created", "not_before", "not_after", "kind"), BOUNDARY.values(), ids=BOUNDARY)
-def test_times_follow_from_the_creation_alone(created: str, not_before: str, not_after: str, kind: str) -> None:
-    """Five minutes before and 365 days after it, UTCTime through 2049 (RFC 5280 §4.1.2.5), to the second."""
+def test_times_follow_only_from_the_creation(created: str, not_before: str, not_after: str, kind: str) -> None:
+    """They are five minutes before and 365 days after it, UTCTime through 2049 (RFC 5280 §4.1.2.5), to the second."""
     certificate = certified(created)
     assert span(certificate) == (at(not_before), at(not_after))
     assert kinds(certificate) == kind

@@ -103,15 +103,15 @@ def test_a_precondition_that_is_not_known_says_what_is_certain() -> None:
         assert "it must be ENABLED, and its key's purpose ASYMMETRIC_SIGN" in str(error)
 
 
-def test_a_name_is_no_state() -> None:
-    """Keys may be called anything."""
+def test_a_key_name_is_not_read_as_a_state() -> None:
+    """Keys may have any name, including the name of a state."""
     text = "projects/p/locations/l/keyRings/r/cryptoKeys/KEY_DESTROYED/cryptoKeyVersions/1 is wrong"
     assert "its state is" not in str(the_fault("FAILED_PRECONDITION", text))
 
 
 @pytest.mark.parametrize("code", ["PERMISSION_DENIED", "ALREADY_EXISTS"])
-def test_a_state_is_read_from_a_failed_precondition_alone(code: str) -> None:
-    """A word in another error's text decides nothing."""
+def test_only_a_failed_precondition_names_a_state(code: str) -> None:
+    """A state's name in another error's text has no effect."""
     assert "its state is" not in str(the_fault(code, "current state is: DISABLED"))
 
 
@@ -199,8 +199,8 @@ def test_the_pause_that_kms_asks_for_is_handed_on(code: str, delay: float | None
         ("NOT_FOUND", "checksum", False),
     ],
 )
-def test_a_complaint_of_a_checksum_is_told_from_other_refusals(code: str, text: str, *, complains: bool) -> None:
-    """What was damaged on the way is worth another try; what KMS does not accept is not."""
+def test_a_checksum_error_is_retried_and_other_refusals_are_not(code: str, text: str, *, complains: bool) -> None:
+    """A corrupted request is worth a retry; a request that KMS does not accept is not."""
     assert Status(code=code, message=text).refuses_checksum == complains
 
 

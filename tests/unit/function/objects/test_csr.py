@@ -56,7 +56,7 @@ def test_the_api_servers_json_is_a_value() -> None:
     )
 
 
-def test_what_may_be_absent_may_be_absent_or_null() -> None:
+def test_optional_fields_may_be_absent_or_null() -> None:
     """A requester without groups or extra, a spec without usages, an object without status."""
     api = make_csr_object()
     for key in ("usages", "uid", "groups", "extra"):
@@ -82,8 +82,8 @@ def test_what_may_be_absent_may_be_absent_or_null() -> None:
         ({"type": "Ready\nnow", "status": "True"}, {"Ready\nnow"}),
     ],
 )
-def test_a_condition_holds_by_its_status_alone(condition: dict[str, str], held: set[str]) -> None:
-    """Times of conditions are never read: an approver may set them to any year."""
+def test_only_the_status_of_a_condition_counts(condition: dict[str, str], held: set[str]) -> None:
+    """The function never reads the times of conditions, because an approver may set them to any year."""
     assert make_csr(conditions=[condition]).conditions == held
 
 

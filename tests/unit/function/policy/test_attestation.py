@@ -59,15 +59,15 @@ def test_the_live_pod_of_the_token_is_attested() -> None:
     assert attest(IDENTITY, pod) == Attestation(identity=IDENTITY, pod=pod, addresses=visible, violations=())
 
 
-def test_where_the_node_was_read_its_addresses_count_alone() -> None:
-    """The addresses of a pod on the host's network are its node's, whatever the pod's own status claims."""
+def test_on_the_host_network_only_the_nodes_addresses_count() -> None:
+    """The addresses of a pod on the host network are its node's; its own status does not count."""
     node = make_node(addresses=[("InternalIP", "10.132.0.99"), ("ExternalIP", "2001:db8::99"), ("Hostname", ADDRESS)])
     visible = attest(IDENTITY, make_pod(), node).addresses
     assert visible == {ip_address("10.132.0.99"), ip_address("2001:db8::99")}
     assert attest(IDENTITY, make_pod(), Node()).addresses == frozenset()
 
 
-def test_nothing_is_visible_of_a_pod_that_is_gone() -> None:
+def test_a_gone_pod_has_no_visible_addresses() -> None:
     """Another pod's addresses are not the requester's."""
     gone = attest(IDENTITY, make_pod(uid="another"))
     assert (gone.pod, gone.addresses) == (None, frozenset())
@@ -104,7 +104,7 @@ def test_every_missing_extra_is_named_on_its_own() -> None:
 @pytest.mark.parametrize(
     ("host_network", "addresses"), [(True, {ADDRESS, "10.132.0.99"}), (False, {ADDRESS})], ids=["host", "pod"]
 )
-def test_node_addresses_count_for_host_network_pods_alone(host_network: bool, addresses: set[str]) -> None:  # noqa: FBT001 - a column
+def test_node_addresses_count_only_on_the_host_network(host_network: bool, addresses: set[str]) -> None:  # noqa: FBT001 - a column
     """A pod on the pod network has no claim to its node's addresses."""
     pod = make_pod(host_network=host_network, host_ips=("10.132.0.99",))
     assert pod.addresses == {ip_address(address) for address in addresses}
@@ -202,8 +202,8 @@ def test_another_uid_or_account_is_another_whichever_comes_first(other: str) -> 
     assert [v.code for v in attest(IDENTITY, make_pod(service_account=other)).violations] == ["pod.service_account"]
 
 
-def test_what_is_waived_hides_nothing_else() -> None:
-    """Without a credential id that nobody asks for, two node names are still one too many."""
+def test_the_waiver_hides_no_other_violation() -> None:
+    """Even without a required credential ID, two node names are one too many."""
     extra = {CREDENTIAL_ID: [], NODE_NAME: [NODE, NODE]}
     violations = identify(make_csr(further_extra=extra).requester, credential_id=False)
     assert isinstance(violations, tuple)
@@ -241,8 +241,8 @@ def test_names_that_go_into_a_url_are_names(username: str, extra: dict[str, Any]
         assert identity
 
 
-def test_what_a_token_lacks_is_required_and_what_it_says_twice_is_invalid() -> None:
-    """The message names the key, and shows what was recorded."""
+def test_missing_and_repeated_extras_of_a_token_are_violations() -> None:
+    """The message names the key, and shows the recorded values."""
     requester = make_csr().requester
     rest = {key: values for key, values in requester.extra.items() if key != POD_NAME}
     (absent,) = identify(replace(requester, extra=rest))  # type: ignore[misc]  # a tuple: the token is not bound

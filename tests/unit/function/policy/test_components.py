@@ -305,8 +305,8 @@ def test_earlier_releases_are_not_known(profile: str) -> None:
     {place.asked.namespace: place for place in PLACES if (place.profile, place.release) == NAMESPACES}.values(),
     ids=str,
 )
-def test_a_namespace_that_is_not_configured_is_nobodys(place: Place) -> None:
-    """Somebody could have made it: all other namespaces are configured, this one is not."""
+def test_a_namespace_that_is_not_configured_is_refused(place: Place) -> None:
+    """An attacker could have created it: the configuration has all other namespaces, but not this one."""
     namespaces = {asked.namespace for asked in rows(place.profile, place.release)} - {place.asked.namespace}
     profile = load(place.profile, release=place.release, namespaces=namespaces, folder=SHIPPED)
     asked = place.asked

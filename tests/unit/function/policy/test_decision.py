@@ -305,8 +305,8 @@ def test_a_deferral_ends(seconds: int, deferred: bool) -> None:  # noqa: FBT001 
         assert not decision.too_late
 
 
-def test_nothing_is_deferred_that_is_refused_anyway() -> None:
-    """Where another rule is broken, nobody waits for an address."""
+def test_a_request_with_a_violation_is_never_deferred() -> None:
+    """If another rule is broken, the function does not wait for an address."""
     decision = judge(**PENDING, request={"dns_names": ("typha-client", "google.com")})
     assert codes(decision) == {"san.dns.not_allowed"}
 
@@ -337,8 +337,8 @@ def test_an_address_that_is_not_the_pods_is_recorded_and_not_certified() -> None
     assert [str(address) for address in permit.unconfirmed_addresses] == ["8.8.8.8"]
 
 
-def test_addresses_of_a_pod_are_certified_where_the_profile_says_so() -> None:
-    """With `addresses: pod` and a network of its own, the addresses in the pod's status are certified."""
+def test_a_profile_with_addresses_pod_certifies_the_pods_addresses() -> None:
+    """With `addresses: pod` and its own network, the addresses in the pod's status are certified."""
     permit = judge(signer=PENDING["signer"], pod={"host_network": False, "host_ips": ()})
     assert isinstance(permit, Permit)
     assert [str(address) for address in permit.ip_addresses] == [ADDRESS]
@@ -406,8 +406,8 @@ def test_many_missing_addresses_stay_one_short_text() -> None:
     assert all(len(violation.message) < 400 for violation in refusal.violations)
 
 
-def test_a_token_that_does_not_name_itself_is_allowed_where_the_cluster_says_so() -> None:
-    """Before Kubernetes 1.32 no token has a credential id: with the waiver its absence is no violation."""
+def test_the_waiver_allows_a_token_without_a_credential_id() -> None:
+    """Before Kubernetes 1.32, tokens have no credential ID; with the waiver, that is no violation."""
     extra: Mapping[str, Any] = {"further_extra": {CREDENTIAL_ID: []}}
     assert codes(judge(csr=extra)) == {"requester.unbound"}
     assert isinstance(judge(csr=extra, signer={"credential_id": False}), Permit)
@@ -433,8 +433,8 @@ def test_no_pattern_becomes_an_address(namespace: str, breaks: set[str]) -> None
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_name_that_two_patterns_give_is_required_if_one_says_so(first: bool) -> None:  # noqa: FBT001 - a column
-    """Whichever stands first: no certificate goes out without a name that a row requires."""
+def test_a_name_of_two_patterns_is_required_if_one_requires_it(first: bool) -> None:  # noqa: FBT001 - a column
+    """In either order, no certificate lacks a name that a row requires."""
     rules = (NameRule(name="calico-system.x"), NameRule(name="{namespace}.x", optional=True))
     row = replace(calico().components[0], dns_names=rules if first else rules[::-1])
     signer = {"profile": replace(calico(), components=(row,))}
@@ -584,8 +584,8 @@ def test_too_late_says_how_much_is_left(minutes: int, left: int) -> None:
     )
 
 
-def test_nothing_known_is_refused() -> None:
-    """An attestation without identity and without violations, which no code makes, is no permit either."""
+def test_an_empty_attestation_is_refused() -> None:
+    """No code makes an attestation without identity and violations, but it must not lead to a permit."""
     csr = make_csr()
     decision = decide(
         csr=csr,
@@ -624,7 +624,7 @@ NAMES = st.sampled_from(
     age=st.integers(min_value=-10, max_value=400 * 86_400),
     wish=st.none() | st.integers(min_value=-(2**31), max_value=2**31 - 1),
 )
-def test_what_is_permitted_was_requested_and_is_allowed(
+def test_a_permit_has_only_requested_and_allowed_values(
     *,
     dns_names: list[str],
     addresses: list[str],
@@ -633,7 +633,7 @@ def test_what_is_permitted_was_requested_and_is_allowed(
     age: int,
     wish: int | None,
 ) -> None:
-    """Names and addresses of a permit are among the requested and among the allowed; its validity is the issuer's."""
+    """Names and addresses are requested and allowed; the validity is within the issuer's."""
     request = make_request(dns_names=dns_names, addresses=addresses)
     csr = make_csr(request=request, expiration_seconds=wish)
     signer = make_signer(profile=certifying_addresses() if certifying else calico())

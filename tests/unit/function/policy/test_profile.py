@@ -45,8 +45,8 @@ def test_the_rows_of_what_is_broken_start_from_one_that_is_right(tmp_path: Path)
     assert len(loaded(tmp_path, profile(components=[component(), other])).components) == 2
 
 
-def test_every_violation_is_told_at_once(tmp_path: Path) -> None:
-    """Whoever mends a profile sees all that is wrong with its texts."""
+def test_every_violation_of_a_profile_is_reported_at_once(tmp_path: Path) -> None:
+    """The author of a profile sees all violations in its texts."""
     with pytest.raises(ConfigurationError) as raised:
         loaded(tmp_path, profile(colour="red", components=[component(common_name="", service_accounts=["x"])]))
     message = str(raised.value)
@@ -102,8 +102,8 @@ def test_a_users_profile_lies_beside_the_document(tmp_path: Path) -> None:
         ("4.0", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
     ],
 )
-def test_a_release_has_its_rows_and_names_alone(release: str, components: list[str], request_name: str) -> None:
-    """Numbers are compared as numbers: 3.100 is later than 3.31."""
+def test_a_release_has_only_its_own_rows_and_names(release: str, components: list[str], request_name: str) -> None:
+    """Numbers compare as numbers: 3.100 is later than 3.31."""
     rows = calico(release).components
     assert [row.name for row in rows] == components
     assert [rule.name for rule in rows[0].request_names] == [request_name]
@@ -158,8 +158,8 @@ def test_a_release_after_the_last_is_not_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["request_names", "dns_names"])
-def test_a_release_takes_its_names_alone(part: str, tmp_path: Path) -> None:
-    """A name that only some releases use holds for none of the others."""
+def test_a_release_has_only_its_own_names(part: str, tmp_path: Path) -> None:
+    """A name of some releases does not apply to the others."""
     bounded = component(**{part: [{"name": "web"}, {"name": "old-web", "until": "1.0"}]})
     rows = [loaded(tmp_path, profile(components=[bounded]), release).components[0] for release in ("1.0", "1.1")]
     assert [[rule.name for rule in getattr(row, part)] for row in rows] == [["web", "old-web"], ["web"]]

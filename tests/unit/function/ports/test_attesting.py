@@ -214,7 +214,7 @@ def test_a_forbidden_node_read_names_the_missing_right(
 def test_a_role_that_is_missing_in_one_namespace_concerns_its_pods_alone(
     make: Make, file_csr: FileCsr, cluster: Blocking[KubernetesCluster], admin: Api
 ) -> None:
-    """Its requests fail by themselves, untouched, so that others go on; a 503 would hold up everybody."""
+    """Only its requests fail, and their CSRs do not change; a 503 would delay all requests."""
     without, others = file_csr(), file_csr()
     message = 'pods "p" is forbidden: User "u" cannot get resource "pods" in API group "" in the namespace "n"'
     with answering(403, json.dumps({"kind": "Status", "message": message}).encode()) as (forbidding, _):

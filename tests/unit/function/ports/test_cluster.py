@@ -334,10 +334,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("status", "body", "own", "everybodys"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_everybodys_only_where_a_probe_that_names_no_item_fails_too(
+def test_a_fault_is_global_only_if_a_probe_without_an_item_fails_too(
     status: int, body: bytes, own: type[SignerError], everybodys: type[SignerError]
 ) -> None:
-    """No answer of an API server becomes a denial; each names the call, none the token."""
+    """No answer of an API server leads to a denial. Each message names the call, and none the token."""
     for probes, error in ((Probes(), own), (None, everybodys)):
         with answering(status, body, probes=probes, Location="/elsewhere") as (cluster, asked):
             with pytest.raises(error) as caught:
@@ -535,8 +535,8 @@ def test_a_right_for_all_signers_of_a_domain_is_enough(file_csr: FileCsr, cluste
         refusing.approve(csr, "evidence")
 
 
-def test_where_nobody_may_ask_for_its_rights_a_403_concerns_one_item() -> None:
-    """A cluster without the role system:basic-user confirms nothing: no CSR may stop the others by that."""
+def test_without_access_reviews_a_403_concerns_one_item() -> None:
+    """A cluster without the role system:basic-user confirms no right, but that must not let one CSR stop the others."""
     for probes in (None, Probes(who=(403, {}, FORBIDDEN))):
         with answering(403, FORBIDDEN, probes=probes) as (refusing, _), pytest.raises(ItemError, match="unknown user"):
             refusing.get_csr("name")
@@ -553,8 +553,8 @@ def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, h
         cluster.get_csr("name")
 
 
-def test_what_is_escaped_sixfold_is_read(file_csr: FileCsr, admin: Api) -> None:
-    """As much as etcd stores of one object, in characters that the API server writes as six bytes."""
+def test_an_object_of_escaped_characters_can_be_read(file_csr: FileCsr, admin: Api) -> None:
+    """It is as large as etcd allows, with characters that the API server writes as six bytes."""
     stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
     stored["status"]["conditions"] = [{"type": "Checked", "status": "True", "reason": "Other", "message": "HOLE"}]
     body = json.dumps(stored).replace("HOLE", "\\u003c" * (3 * 1024 * 1024 // 2)).encode()

@@ -81,8 +81,8 @@ def test_a_stolen_access_token_is_of_an_account_without_keys(google: GoogleServe
     assert own.scopes == {"https://www.googleapis.com/auth/iam"}
 
 
-def test_a_stolen_id_token_is_none_at_google(google: GoogleServer) -> None:
-    """It is no access token, so it needs no account of its own; see also the next test for its audience."""
+def test_a_stolen_id_token_is_useless_at_google(google: GoogleServer) -> None:
+    """It is no access token, so it needs no separate account; the next test checks its audience."""
     assert google.tokens.bearer(token_sent(google, WAYS["an ID token"])) is None
 
 
@@ -235,8 +235,8 @@ def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str, sa
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage"], ids=["empty", "garbage"])
-def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
-    """The message says which key of which cluster."""
+def test_a_malformed_ca_file_is_named(tmp_path: Path, content: bytes) -> None:
+    """The message names the key and the cluster."""
     path = tmp_path / "ca.pem"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"clusters: .*certificate_authority"):

@@ -151,8 +151,8 @@ def test_no_proxy_from_the_environment(
     run(connection.close())
 
 
-def test_without_credentials_the_operator_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No credentials are found where the environment says that they are: told at the first request, not at import."""
+def test_missing_credentials_are_a_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment names missing credentials: the error comes at the first request, not at import."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
     with pytest.raises(ConfigurationError, match="Cloud KMS: no credentials"):
         run(connect(endpoint=None, unsafe_plaintext_endpoint=None))
@@ -459,8 +459,8 @@ ODD_DETAILS = {
 
 
 @pytest.mark.parametrize("details", ODD_DETAILS.values(), ids=ODD_DETAILS)
-def test_a_status_counts_whatever_its_details_are(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
-    """The library raises something else then; the code is known all the same, and decides as it always does."""
+def test_a_status_counts_with_malformed_details(made_keys: MadeKeys, faults: KmsServer, details: bytes) -> None:
+    """The library then raises another exception, but the status code still decides."""
     faults.faults.add(Fault(method=SIGN, status="UNAVAILABLE", raw_details=details.hex()))
     assert attempts_of(made_keys(P256), P256) == 2
     attempts = Attempts()

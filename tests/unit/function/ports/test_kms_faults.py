@@ -318,8 +318,8 @@ def test_a_role_that_is_missing_is_named(
     stage.assert_recovers(csr)
 
 
-def test_a_role_on_another_key_is_none(make_stage: MakeStage, faulty: KmsServer, key_version: str) -> None:
-    """Roles are granted on the key: one on its neighbour opens nothing, one on the key is enough."""
+def test_a_role_on_another_key_does_not_count(make_stage: MakeStage, faulty: KmsServer, key_version: str) -> None:
+    """Roles are on the key: a role on its neighbour has no effect, and a role on the key suffices."""
     stage = make_stage()
     csr = stage.file_csr()
     key = key_version.rpartition("/cryptoKeyVersions/")[0]
@@ -482,10 +482,10 @@ def test_the_end_of_a_ca_is_logged_once_a_day(
     assert asked == [timedelta(days=300)]
 
 
-def test_warnings_that_fail_stop_nobody(
+def test_failing_warnings_stop_no_request(
     make_stage: MakeStage, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unexpected fault among them is recorded once a day, and every request is served."""
+    """The function records an unexpected fault once a day, and serves every request."""
 
     def broken(*_: object, **__: object) -> tuple[issuer.Expiry, ...]:
         raise OverflowError("date value out of range")
@@ -555,8 +555,8 @@ def test_what_is_done_once_a_day_is_tried_until_it_is_done() -> None:
     assert done == ["tried", "done", "done"]
 
 
-def test_nothing_is_logged_of_a_ca_that_lasts(make_stage: MakeStage, recorder: Recorder) -> None:
-    """Ten years are no news."""
+def test_a_long_valid_ca_causes_no_warning(make_stage: MakeStage, recorder: Recorder) -> None:
+    """The CA is valid for ten more years."""
     stage = make_stage()
     stage.ask(stage.file_csr())
     assert "issuer_expiry" not in [line["event"] for line in recorder.lines]

@@ -431,7 +431,7 @@ def test_without_approval_rights_a_pending_request_waits(
 def test_a_stranger_from_another_namespace_delays_nobody(
     pipeline: Blocking[Pipeline], world: World, admin: Api, api_server: KubernetesServer
 ) -> None:
-    """A pod that no profile row names is refused without reading it: a 403 would hold up everybody."""
+    """The function refuses a pod outside the profile without reading it: a 403 would delay all requests."""
     story = next(story for story in STORIES if story.name == "wrong namespace")
     (attacker,) = attackers.prepare(world, SIGNER_NAME, release="3.31", stories=[story], prefix="stranger", seed=10_100)
     filed = attackers.file(world, attacker)
@@ -655,7 +655,7 @@ def test_where_every_approval_takes_long_the_next_event_issues(
 def test_a_signer_without_the_right_to_approve_holds_up_no_other(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, cluster: Blocking[KubernetesCluster]
 ) -> None:
-    """Also where its CSRs are refused: the right is this signer's, whoever else is served."""
+    """This also applies to refusals: only this signer lacks the right."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
     nothing = Probes(allows=lambda _: False)
     (one,) = pipeline.signers.values()

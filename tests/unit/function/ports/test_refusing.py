@@ -201,7 +201,7 @@ def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
 def test_what_anybody_approved_fails_and_is_reported(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, approver: str
 ) -> None:
-    """Approved cannot be taken back: Failed, with the same reason and message, and the same Event."""
+    """Approved is permanent, so the CSR becomes Failed, with the same reason, message and Event."""
     csr = file_csr(environment=FOREIGN)
     approved = {"type": "Approved", "status": "True", "reason": approver, "message": "by somebody"}
     csr["status"]["conditions"] = [approved]

@@ -109,7 +109,7 @@ def test_a_name_that_could_leave_its_url_asks_the_api_server_nothing(
     assert api_server.requests == ()
 
 
-def test_a_wrong_configuration_is_told_at_each_request_and_recovers(
+def test_a_wrong_configuration_fails_each_request_until_it_is_right(
     write_configuration: Callable[..., Path],
     recorder: Recorder,
     monkeypatch: pytest.MonkeyPatch,

@@ -271,8 +271,8 @@ def test_malformed_is(number: str, value: bytes) -> None:
         (SUBJECT_KEY_IDENTIFIER, [der.octet_string(b"a"), der.octet_string(b"b")]),
     ],
 )
-def test_an_extension_that_stands_twice_is_refused(number: str, values: list[bytes]) -> None:
-    """Readers choose one or the other: here the first is judged, and the request is refused for the second."""
+def test_a_duplicate_extension_is_refused(number: str, values: list[bytes]) -> None:
+    """Parsers choose one or the other: this one judges the first, and refuses the request for the second."""
     first, second = (made(number, value) for value in values)
     requested, (violation,) = read([first, second])
     assert requested == accepted(first)

@@ -57,8 +57,8 @@ def test_the_clients_request_is_read_in_full() -> None:
 
 
 @pytest.mark.parametrize("row", PEM_CASES, ids=str)
-def test_nothing_is_read_of(row: Case) -> None:
-    """What is no request gives one violation, which says which layer is wrong."""
+def test_malformed_input_gives_one_violation(row: Case) -> None:
+    """The violation names the malformed layer."""
     text = row.request if isinstance(row.request, bytes) else make_request(**row.request or {})
     violation = parse(text)
     assert isinstance(violation, Violation)
@@ -220,10 +220,10 @@ def test_no_second_value_of_an_extension_is_read() -> None:
         pytest.param({"signature": lambda data: sign(ec_key(), data, hashes.SHA512())}, id="another signature"),
     ],
 )
-def test_whatever_a_second_parser_sees_otherwise_is_refused(
+def test_a_request_that_two_parsers_read_differently_is_refused(
     other: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library whose parser sees another request in the same bytes: nobody can say which one was meant."""
+    """The second parser reads another request from the same bytes, so the intended one is unknown."""
     seen = x509.load_der_x509_csr(make_request_der(**other))
     monkeypatch.setattr(x509, "load_der_x509_csr", lambda _: seen)
     (violation,) = read(HONEST).violations

@@ -166,8 +166,8 @@ def test_the_trees_are_those_of_the_request() -> None:
 
 
 @pytest.mark.parametrize("change", STRUCTURE, ids=lambda change: change.__name__)
-def test_nothing_around_what_is_signed_forgives(change: Callable[[Tree], None]) -> None:
-    """Nor do the parts that no signature covers: the request itself, the algorithm, and the signature's bits."""
+def test_parts_outside_the_signature_are_strict_too(change: Callable[[Tree], None]) -> None:
+    """The request, the algorithm and the signature's bits must be exact, although no signature covers them."""
     for place in (0, *range(len(Tree.read(INFO).all()) + 1, len(Tree.read(HONEST).all()))):
         tree = Tree.read(HONEST)
         change(tree.all()[place])
@@ -235,8 +235,8 @@ def _ecdsa(*elements: bytes) -> bytes:
         pytest.param(lambda made: _bits(der.bit_string(made)), id="a bit string of a bit string"),
     ],
 )
-def test_a_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
-    """Encodings of an ECDSA signature that is right, and numbers outside their range: no proof of possession."""
+def test_a_malformed_ecdsa_signature_proves_nothing(signature: Callable[[bytes], bytes]) -> None:
+    """Wrong encodings of a right ECDSA signature, and numbers out of range, are no proof of possession."""
     assert [violation.code for violation in violations_of(with_signature(signature))] == ["request.signature"]
 
 
@@ -319,8 +319,8 @@ MODULUS = rsa_key().public_key().public_numbers().n
         ),
     ],
 )
-def test_an_rsa_signature_is_none_that_is(signature: Callable[[bytes], bytes]) -> None:
-    """Forgeries and sloppy encodings of RSA PKCS#1 v1.5, some by who has the key: no proof of possession."""
+def test_a_forged_or_malformed_rsa_signature_proves_nothing(signature: Callable[[bytes], bytes]) -> None:
+    """Forgeries and wrong encodings of RSA PKCS#1 v1.5, some by the key's holder, are no proof of possession."""
     request = make_request(key=rsa_key(), signature=signature)
     assert [violation.code for violation in violations_of(request)] == ["request.signature"]
 

@@ -141,7 +141,7 @@ def test_any_change_gives_an_answer(
 
 @settings(max_examples=100)
 @given(random=st.randoms(), changes=st.integers(min_value=0, max_value=2), signed=st.booleans(), key=keys)
-def test_what_is_permitted_was_asked_for_and_is_allowed(
+def test_a_permit_has_only_requested_and_allowed_names(
     random: Random,
     changes: int,
     signed: bool,  # noqa: FBT001 - drawn
@@ -192,8 +192,8 @@ _LABELS: Final = st.text(st.characters(codec="ascii", min_codepoint=32, max_code
     addresses=st.lists(st.ip_addresses().map(str), max_size=4),
     common_name=st.text(min_size=1, max_size=16).filter(lambda text: len(text.encode()) <= 64),
 )
-def test_what_is_read_is_what_was_written(names: list[str], addresses: list[str], common_name: str) -> None:
-    """Names of any text come out as they went in, and written again they give the request again, byte for byte."""
+def test_parsing_and_encoding_round_trip(names: list[str], addresses: list[str], common_name: str) -> None:
+    """Parsed names equal the written ones, and encoding them again gives the same bytes."""
     story = {"names": names, "addresses": addresses, "common_name": common_name}
     written = make_request(dns_names=names, addresses=addresses, common_name=common_name)
     request = parse(written)
