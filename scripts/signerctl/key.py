@@ -16,6 +16,7 @@ from csr_signer.errors import ConfigurationError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import Attempts, CloudKmsKey, Signature
+from csr_signer.violation import quote
 from signerctl.program import CommandError
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class KmsOptions:
         """Opens a connection, asks one question about a key version, and returns the answer.
 
         Raises:
-            SignerError: as the question, and without credentials.
+            SignerError: As `question`; or there are no credentials.
         """
         return asyncio.run(self._ask(key_version, question))
 
@@ -74,7 +75,7 @@ class SigningKey:
     _answer: KmsPublicKey
 
     def sign(self, tbs: TBSCertificate, attempts: Attempts) -> Signature:
-        """A signature over cleared bytes; that it verifies is `verifies`' question.
+        """Signs linted bytes. The caller verifies the signature with `verifies`.
 
         Raises:
             SignerError: As `CloudKmsKey.sign`.
@@ -119,8 +120,8 @@ def _protected(key_version: str, options: KmsOptions) -> KmsPublicKey:
     answer = options.ask(key_version, lambda key: key.public_key())
     if not protects(answer.protection_level, options.protection_level):
         raise CommandError(
-            f"key version {key_version}: protection level is {answer.protection_level}: must be at least"
-            f" {options.protection_level}: use a key of that level, or accept less with --protection-level"
+            f"key version {key_version}: protection level: Invalid value: {quote(answer.protection_level)}: must be"
+            f" at least {quote(options.protection_level)}: use another key, or allow this level with --protection-level"
         )
     return answer
 

@@ -131,7 +131,7 @@ def _encoding(children: list[bytes], permit: Permit, issuer: Issuer, algorithm: 
         "signature algorithm": children[2] == _algorithm_identifier(algorithm),
         "serial number": children[1] == _serial_number(children, permit),
         "issuer": children[3] == issuer.subject,
-        "kind of time": [child[0] for child in _children(children[4])] == times,
+        "time encoding": [child[0] for child in _children(children[4])] == times,
         "subject": children[5] == subject.public_bytes(),
         "subject public key": children[6] == permit.public_key.subject_public_key_info,
     }

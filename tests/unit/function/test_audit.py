@@ -267,7 +267,7 @@ def refusing(error: OSError) -> Callable[[bytes], None]:
     return write
 
 
-def test_an_intent_that_cannot_be_written_is_none() -> None:
+def test_an_intent_that_cannot_be_written_raises() -> None:
     """The exception reaches whoever wanted to sign."""
     with pytest.raises(AuditError, match="cannot write the audit record"):
         asyncio.run(Audit(write=refusing(OSError(28, "No space left on device"))).record(record()))
