@@ -4,7 +4,8 @@
 beside another revision. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
 `poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods. `cold`: the function's start,
-beside that of a hello-world. `burst N`: the waits of N pods that ask at once.
+beside that of a hello-world. `burst N`: the waits of N pods that ask at once. `large-key N`: what one RSA-8192 key adds to the waits of N
+P-256 keys.
 
 Absolute numbers depend on the machine and its load: compare the ratio.
 """
@@ -26,6 +27,7 @@ from sandbox.measurements.burst import burst
 from sandbox.measurements.cold import cold
 from sandbox.measurements.common import Row
 from sandbox.measurements.drain import drain
+from sandbox.measurements.large_key import large_key
 from sandbox.measurements.latency import latency
 from sandbox.measurements.poison import poison
 from sandbox.measurements.waiting import waiting
@@ -66,15 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     cold_parser = commands.add_parser("cold", help="the function's start, beside that of a hello-world")
     cold_parser.add_argument("--starts", type=int, default=7, help="how many of each (default: 7)")
     burst_parser = commands.add_parser("burst", help="the waits of pods that ask at once")
+    large_parser = commands.add_parser("large-key", help="what one RSA-8192 key adds to the waits of P-256 keys")
+    large_parser.add_argument("--rounds", type=int, default=5, help="how many runs (default: 5)")
     for command in (drain_parser, cold_parser, burst_parser):
         command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
     poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
     poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
-    for command in (drain_parser, poison_parser, burst_parser, cold_parser):
+    for command in (drain_parser, poison_parser, burst_parser, cold_parser, large_parser):
         command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
-    for command in (drain_parser, waiting_parser, latency_parser, burst_parser):
+    for command in (drain_parser, waiting_parser, latency_parser, burst_parser, large_parser):
         command.add_argument("count", type=_count, help="how many CSRs")
-    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser):
+    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser, large_parser):
         where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
     return parser
 
@@ -88,6 +92,8 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
                 return burst(settings, options.count, against=tree)
             rounds = options.rounds or (1 if tree is None else 3)
             return drain(settings, options.count, against=tree, rounds=rounds)
+    if options.command == "large-key":
+        return large_key(settings, options.count, rounds=options.rounds)
     if options.command == "latency":
         return latency(settings, options.count)
     if options.command == "poison":

@@ -1,5 +1,6 @@
 """A figure, and the pods for measuring it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +20,19 @@ class Row:
     figure: str
 
 
-def fleet(deployment: Deployment, keys: KeyPool, count: int, prefix: str) -> Fleet:
-    """Creates pods with tokens and prepared requests; `submit` files them."""
+def fleet(
+    deployment: Deployment,
+    keys: KeyPool,
+    count: int,
+    prefix: str,
+    *,
+    algorithms: Sequence[tuple[str, str]] = QUICK,
+) -> Fleet:
+    """Creates pods with tokens and prepared requests, P-256 by default; `submit` files them."""
     members = plan(
         count,
         components=components(deployment.settings.release),
-        managements=managements(deployment.signer.signer_name, algorithms=QUICK),
+        managements=managements(deployment.signer.signer_name, algorithms=algorithms),
         seed=sum(prefix.encode()),
         prefix=prefix,
     )
