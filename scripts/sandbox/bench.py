@@ -1,13 +1,15 @@
-"""`scripts/bench`: measurements, each with its baseline from the same run.
+"""`scripts/bench`: figures, each with what it is compared with in the same run.
 
-`drain N`: certificates per second while N CSRs wait, beside the same API server's floor, and with `--against REF`
-beside another revision. `waiting N`: resident memory
-of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
-`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods. `cold`: the function's start,
-beside that of a hello-world. `burst N`: the waits of N pods that ask at once. `large-key N`: what one RSA-8192 key adds to the waits of N
-P-256 keys.
+- `drain N`: certificates per second while N CSRs wait, and the same API server's floor.
+- `burst N`: the waits of N pods that ask at once.
+- `cold`: the function's start, and that of a hello-world.
+- `large-key N`: what one RSA-8192 key adds to the waits of N P-256 keys.
+- `waiting N`: resident memory of an exporter that starts while N CSRs wait and no function answers.
+- `latency N`: the time from a CSR's creation to its event.
+- `poison`: what hostile CSRs add to the waits of 24 honest pods.
 
-Absolute numbers depend on the machine and its load: compare the ratio.
+`drain`, `burst` and `cold` compare this tree with another revision if you name one (`--against REF`). Absolute numbers
+differ between machines and with the load: compare the ratio.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -84,21 +86,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
-    if options.command in {"drain", "cold", "burst"}:
-        with revision(options.against) as tree:
-            if options.command == "cold":
-                return cold(settings, options.starts, against=tree)
-            if options.command == "burst":
-                return burst(settings, options.count, against=tree)
-            rounds = options.rounds or (1 if tree is None else 3)
-            return drain(settings, options.count, against=tree, rounds=rounds)
-    if options.command == "large-key":
-        return large_key(settings, options.count, rounds=options.rounds)
-    if options.command == "latency":
-        return latency(settings, options.count)
-    if options.command == "poison":
-        return poison(settings)
-    return waiting(settings, options.count, megabytes=options.megabytes)
+    with revision(getattr(options, "against", None)) as tree:
+        measurements: dict[str, Callable[[], list[Row]]] = {
+            "burst": lambda: burst(settings, options.count, against=tree),
+            "cold": lambda: cold(settings, options.starts, against=tree),
+            "drain": lambda: drain(
+                settings, options.count, against=tree, rounds=options.rounds or (1 if tree is None else 3)
+            ),
+            "large-key": lambda: large_key(settings, options.count, rounds=options.rounds),
+            "latency": lambda: latency(settings, options.count),
+            "poison": lambda: poison(settings),
+            "waiting": lambda: waiting(settings, options.count, megabytes=options.megabytes),
+        }
+        return measurements[options.command]()
 
 
 @contextmanager
