@@ -1,12 +1,12 @@
 """`scripts/bench`: measurements, each with its baseline from the same run.
 
-`drain N`: certificates per second while N CSRs wait, beside the same API server's floor, and with `--against REF`
-beside another revision. `waiting N`: resident memory
+`drain N`: certificates per second while N CSRs wait, beside the same API server's floor. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
-`poison`: what CSRs that are made to stop the signer add to the wait of 24 honest pods. `cold`: the function's start,
-beside that of a hello-world. `burst N`: the waits of N pods that ask at once.
+`poison`: how much hostile CSRs, made to stop the signer, delay 24 honest pods. `cold`: the function's start time, beside
+a hello-world function's. `burst N`: the waits of N pods that create their CSRs at once.
 
-Absolute numbers depend on the machine and its load: compare the ratio.
+`--against REF` measures another git revision too. Absolute numbers depend on the machine and its load: compare the
+ratio.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kms_latency=getattr(options, "kms_latency_ms", 0.0) / 1000,
             workers=getattr(options, "workers", 1),
             guards=getattr(options, "guards", False),
-            id_token=True,  # as in a cluster that trusts Google: no kubeconfig is read
+            id_token=True,  # as in a cluster that trusts Google, so that the function reads no kubeconfig
         )
         rows = _measured(settings, options)
     print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, {_plane(settings)}")
@@ -57,25 +57,27 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    drain_parser = commands.add_parser("drain", help="certificates per second, beside the floor")
-    drain_parser.add_argument("--rounds", type=int, help="how many runs of each (default: 1, with --against 3)")
-    drain_parser.add_argument("--workers", type=int, default=1, help="processes of the function (default: 1)")
-    waiting_parser = commands.add_parser("waiting", help="the exporter's memory while CSRs wait")
-    waiting_parser.add_argument("--megabytes", action="store_true", help="each of more than a megabyte")
-    latency_parser = commands.add_parser("latency", help="a CSR's creation to its event, one by one")
-    cold_parser = commands.add_parser("cold", help="the function's start, beside that of a hello-world")
-    cold_parser.add_argument("--starts", type=int, default=7, help="how many of each (default: 7)")
-    burst_parser = commands.add_parser("burst", help="the waits of pods that ask at once")
+    drain_parser = commands.add_parser("drain", help="measure certificates per second, and the floor")
+    drain_parser.add_argument("--rounds", type=int, help="number of runs of each (default: 1, with --against: 3)")
+    drain_parser.add_argument("--workers", type=int, default=1, help="number of the function's processes (default: 1)")
+    waiting_parser = commands.add_parser("waiting", help="measure the exporter's memory while CSRs wait")
+    waiting_parser.add_argument("--megabytes", action="store_true", help="use CSRs of more than a megabyte")
+    latency_parser = commands.add_parser("latency", help="measure the time from a CSR's creation to its event")
+    cold_parser = commands.add_parser("cold", help="measure the function's start, and a hello-world function's")
+    cold_parser.add_argument("--starts", type=int, default=7, help="number of starts of each (default: 7)")
+    burst_parser = commands.add_parser("burst", help="measure the waits of pods that create their CSRs at once")
     for command in (drain_parser, cold_parser, burst_parser):
-        command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
-    poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
-    poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
+        command.add_argument("--against", metavar="REF", help="also measure this git revision, and compare")
+    poison_parser = commands.add_parser("poison", help="measure how much hostile CSRs delay 24 honest pods")
+    poison_parser.add_argument("--guards", action="store_true", help="enforce the admission policies")
     for command in (drain_parser, poison_parser, burst_parser, cold_parser):
-        command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
+        command.add_argument(
+            "--kms-latency-ms", type=float, default=30.0, help="latency of the KMS double (default: 30)"
+        )
     for command in (drain_parser, waiting_parser, latency_parser, burst_parser):
-        command.add_argument("count", type=_count, help="how many CSRs")
+        command.add_argument("count", type=_count, help="number of CSRs")
     for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser):
-        where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
+        where.add_argument("--embedded", action="store_true", help="use the API double instead of kube-apiserver")
     return parser
 
 
@@ -97,7 +99,7 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
 
 @contextmanager
 def revision(reference: str | None) -> Iterator[Path | None]:
-    """Checks a revision's function and exporter out into a folder, compiled; None for none."""
+    """Checks out a revision's function and exporter into a folder, and compiles them; gives None without a revision."""
     if reference is None:
         yield None
         return
