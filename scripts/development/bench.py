@@ -2,8 +2,8 @@
 
 `scripts/bench judge` measures the function's cost per request, `scripts/bench issue` its cost per certificate,
 `scripts/bench profile` its CPU time by package, and `scripts/bench reconnects` the resources that lost connections
-leave behind in the exporter. They are here because the sandbox must not import function or exporter. `sandbox.bench` has
-all others: `scripts/bench --help`.
+leave behind in the exporter. They are here because the sandbox must not import function or exporter. `sandbox.bench`
+has all others: `scripts/bench --help`.
 """
 
 import sys

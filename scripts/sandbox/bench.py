@@ -2,8 +2,8 @@
 
 `drain N`: certificates per second while N CSRs wait, beside the same API server's floor. `waiting N`: resident memory
 of an exporter that starts while N CSRs wait and no function answers. `latency N`: a CSR's creation to its event.
-`poison`: how much hostile CSRs, made to stop the signer, delay 24 honest pods. `cold`: the function's start time, beside
-a hello-world function's. `burst N`: the waits of N pods that create their CSRs at once.
+`poison`: how much hostile CSRs, made to stop the signer, delay 24 honest pods. `cold`: the function's start time,
+beside a hello-world function's. `burst N`: the waits of N pods that create their CSRs at once.
 
 `--against REF` measures another git revision too. Absolute numbers depend on the machine and its load: compare the
 ratio.

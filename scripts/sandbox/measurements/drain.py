@@ -60,7 +60,7 @@ class Run:
 
 
 def drain(settings: Settings, count: int, *, against: Path | None = None, rounds: int = 1) -> list[Row]:
-    """Measures the time for `count` waiting CSRs, for the signer, for the floor and for the tree `against`, if given."""
+    """Measures the time for `count` waiting CSRs, for the signer, the floor and, if given, the tree `against`."""
     trees = [ROOT] if against is None else [against, ROOT]
     runs: dict[Path, list[Run]] = {tree: [] for tree in trees}
     floors: list[float] = []
