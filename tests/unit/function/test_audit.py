@@ -412,7 +412,7 @@ def test_a_cancelled_record_that_cannot_be_written_is_an_error() -> None:
     asyncio.run(story())
 
 
-def test_writing_holds_up_no_other_request() -> None:
+def test_a_blocked_write_delays_no_other_request() -> None:
     """The event loop continues while standard output blocks."""
     writer = Stuck()
 
@@ -427,7 +427,7 @@ def test_writing_holds_up_no_other_request() -> None:
 
 
 def test_a_program_without_a_loop_records_at_once() -> None:
-    """signerctl writes the same lines, and a failed write raises the same error."""
+    """Programs without an event loop write the same lines, and a failed write raises the same error."""
     written: list[bytes] = []
     Audit(write=written.append, clock=lambda: NOW).record_now(record())
     assert written == lines(record())

@@ -48,7 +48,7 @@ def terminated() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_request_that_comes_later_is_refused() -> None:
+def test_a_request_after_sigterm_is_refused() -> None:
     """The answer asks the exporter to resend the event after a second; another process serves it."""
 
     async def story() -> None:
@@ -94,7 +94,7 @@ def test_a_request_that_does_not_end_in_time_is_interrupted(no_grace: None) -> N
     asyncio.run(asyncio.wait_for(story(), 30))
 
 
-def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated: list[int]) -> None:
+def test_sigterm_begins_the_shutdown_and_reaches_the_server(no_grace: None, terminated: list[int]) -> None:
     """The server's own handler closes its sockets, so both handlers must get the signal."""
 
     async def story() -> None:
@@ -112,7 +112,7 @@ def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated
     assert terminated == [signal.SIGTERM]
 
 
-def test_a_server_in_another_thread_has_no_sigterm_to_hear(terminated: list[int]) -> None:
+def test_a_server_in_another_thread_keeps_its_signal_handler(terminated: list[int]) -> None:
     """Python runs signal handlers only in the main thread, and installs them only there."""
     handler = signal.getsignal(signal.SIGTERM)
     failures: list[BaseException] = []

@@ -105,7 +105,7 @@ def test_a_cancelled_caller_does_not_stop_the_fetch(leaver: int) -> None:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
 def test_a_fetch_without_callers_logs_nothing(*, fails: bool) -> None:
-    """asyncio would log an exception that no caller retrieved. The next caller starts a new fetch."""
+    """Otherwise asyncio would log an exception that no caller retrieved. The next caller starts a new fetch."""
     complaints: list[dict[str, Any]] = []
 
     async def story() -> None:

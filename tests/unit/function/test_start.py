@@ -49,7 +49,7 @@ PACKAGES: Final = {
     "yaml",
     "yarl",
 }
-"""The function needs these packages to issue, or one of them imports it. `kubernetes` and `badkeys` must not be here."""
+"""The function needs these packages to issue, or one of them imports it. `kubernetes` and `badkeys` must be absent."""
 
 PROGRAM: Final = """
 import sys

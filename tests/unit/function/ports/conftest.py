@@ -67,7 +67,7 @@ def _event_loop() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _closes_what_services_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _closes_connections_of_services(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Closes the connections of each test's services, because a service keeps them until its process ends."""
     sessions: list[Session] = []
     connections: list[Connection] = []

@@ -365,7 +365,7 @@ def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.M
         cluster.get_csr("name")
 
 
-def test_an_answer_that_comes_byte_by_byte_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_whose_answer_comes_byte_by_byte_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No single byte is late, so only the limit for the whole call ends it."""
     monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=30.0, read=30.0, whole=0.2))
     trickling = Probes(who=(TRICKLE, {}, b""))
@@ -427,7 +427,7 @@ def gone(name: str) -> bytes:
     return json.dumps({"kind": "Status", "reason": "NotFound", "details": details}).encode()
 
 
-def test_nothing_is_kept_from_one_answer_to_the_next() -> None:
+def test_a_cookie_is_never_sent_back() -> None:
     """The client never sends a server's cookie back."""
     with answering(404, gone("name"), Set_Cookie="a=b; Path=/") as (cluster, asked):
         for _ in range(2):
@@ -435,7 +435,7 @@ def test_nothing_is_kept_from_one_answer_to_the_next() -> None:
         assert [headers.get("Cookie") for headers in asked.headers] == [None, None]
 
 
-def test_a_compressed_answer_is_neither_asked_for_nor_expanded() -> None:
+def test_a_compressed_answer_is_neither_requested_nor_expanded() -> None:
     """A small compressed answer may expand to any size. The client requests none, and does not expand one."""
     bomb = gzip.compress(gone("name"))
     with answering(404, bomb, probes=Probes(), Content_Encoding="gzip") as (cluster, asked):

@@ -152,7 +152,7 @@ class _Slow(Credentials):
         self.token = "token"
 
 
-def test_a_token_is_fetched_once_for_many_requests_and_holds_up_none() -> None:
+def test_a_token_is_fetched_once_for_many_requests_and_blocks_none() -> None:
     """google-auth blocks, so it runs in a thread. Eight requests that need the token wait for one refresh."""
     credentials = _Slow()
 
@@ -169,7 +169,7 @@ def test_a_token_is_fetched_once_for_many_requests_and_holds_up_none() -> None:
     assert thread != threading.get_ident()
 
 
-def test_a_request_that_is_cancelled_leaves_the_token_to_the_others() -> None:
+def test_a_cancelled_request_does_not_stop_the_token_fetch() -> None:
     """The refresh continues, and the other request does not start a second one."""
     credentials = _Slow()
 

@@ -624,7 +624,7 @@ class _NoToken(google.auth.credentials.Credentials):
 def test_credentials_that_give_no_token_are_the_operators(
     key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int | None
 ) -> None:
-    """gRPC reports it like an outage of KMS. A permanent fault is an ERROR at once; the function retries a transient one.
+    """A permanent fault is an ERROR at once; the function retries a transient one. For gRPC, both are an outage of KMS.
 
     google-auth blocks, so it runs in another thread than the event loop.
     """

@@ -706,7 +706,7 @@ class _Deciding:
         return decide(csr=csr, **arguments)
 
 
-def test_a_key_that_takes_long_to_examine_holds_up_no_other_request(
+def test_a_slow_check_of_an_rsa_key_delays_no_other_request(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pipeline judges an RSA key in a separate thread, and issues other certificates meanwhile.

@@ -96,7 +96,7 @@ def function(write_configuration: WriteConfiguration, faults: KmsServer, tmp_pat
         runtime.kill()
 
 
-def test_a_client_that_goes_away_changes_nothing(
+def test_a_client_that_disconnects_changes_nothing(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
     """If the exporter disconnects while KMS signs, the function still issues, with one intent and one outcome."""
@@ -117,7 +117,7 @@ def test_a_client_that_goes_away_changes_nothing(
     assert certificate(stored(admin, csr))
 
 
-def test_after_sigterm_what_is_in_flight_is_finished_and_the_rest_is_refused(
+def test_after_sigterm_requests_in_flight_finish_and_new_ones_are_refused(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
     """While KMS is slow, the process refuses other requests. Then it writes the certificate, and answers 200."""
@@ -138,7 +138,7 @@ def test_after_sigterm_what_is_in_flight_is_finished_and_the_rest_is_refused(
     assert stored(admin, late) == late
 
 
-def test_after_sigterm_what_does_not_end_is_interrupted_and_accounted_for(
+def test_after_sigterm_a_request_that_does_not_end_is_interrupted_and_recorded(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
     """If KMS hangs, the function abandons the intent before SIGKILL, and asks the exporter to resend the event."""
