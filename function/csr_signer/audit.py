@@ -99,7 +99,7 @@ class AuditRecord:
 
 
 class Audit:
-    """Writes audit records, one after the other and in a thread of its own: standard output may block.
+    """Writes audit records, one at a time and in its own thread, because standard output may block.
 
     Args:
         write: writes one whole line, or raises; by default to standard output.
@@ -120,10 +120,12 @@ class Audit:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
 
     async def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
-        """Writes one record. A caller that is cancelled leaves only after the write, so that it knows of its intent.
+        """Writes one record.
+
+        A cancelled caller still waits for the write, so that it knows whether the record exists.
 
         Raises:
-            AuditError: it could not be written whole, whether or not the caller was cancelled.
+            AuditError: the record could not be written completely; a cancelled caller gets this error too.
         """
         write = self._thread.submit(self._write_line, self._line(record, trace_id))
         written = asyncio.wrap_future(write)
@@ -134,8 +136,8 @@ class Audit:
             cancelled = error
             await asyncio.wait((written,), timeout=2 * WRITE_SECONDS)
         if not written.done():
-            # It waits for an earlier one, and must not happen after this error: to cancel `written` would take effect
-            # only in the loop's next round.
+            # The write waits for an earlier one, and must not happen after this error. `written.cancel()` would take
+            # effect only in the event loop's next iteration.
             write.cancel()
             raise AuditError("cannot write the audit record: an earlier write has not finished")
         written.result()
@@ -143,10 +145,10 @@ class Audit:
             raise cancelled
 
     def record_now(self, record: AuditRecord) -> None:
-        """Writes one record, for programs without an event loop.
+        """Writes one record without an event loop.
 
         Raises:
-            AuditError: it could not be written whole.
+            AuditError: the record could not be written completely.
         """
         self._write_line(self._line(record, ""))
 
@@ -215,7 +217,7 @@ class AuditTrail:
         """Writes one record.
 
         Raises:
-            AuditError: it could not be written whole.
+            AuditError: the record could not be written completely.
         """
         record = AuditRecord(
             event=event,

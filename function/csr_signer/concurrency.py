@@ -1,8 +1,7 @@
 """Limits the concurrent requests of one process: one per CSR, and a share per cluster.
 
-A request waits for its cluster's API server for seconds. Without a share, a cluster whose API server hangs, or whose
-exporter sends without end, would hold every place that Cloud Run gives the process, and the other clusters' pods would
-wait for it.
+A request waits for its cluster's API server for seconds. Without shares, a cluster with a hanging API server, or an
+exporter that sends without end, would use up the process's concurrent requests, and other clusters' pods would wait.
 """
 
 from collections import Counter
@@ -13,7 +12,7 @@ from csr_signer.errors import ConcurrencyLimitError
 
 
 class ConcurrencyLimiter:
-    """Admits a request or turns it away at once: a request that waited here would hold its place."""
+    """Admits or refuses a request at once, because Cloud Run counts a waiting request as concurrent too."""
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
         """Divides the process among its clusters. A process that serves one cluster has no limit.

@@ -11,8 +11,8 @@ class SignerError(Exception):
 
     Attributes:
         status: HTTP status of the answer.
-        severity: of its audit record, Cloud Logging's word: ERROR where a human must act.
-        retry_after: seconds after which the sender should try again; None where trying again is pointless.
+        severity: the audit record's severity in Cloud Logging; ERROR if the operator must act.
+        retry_after: seconds until the sender should retry; None if a retry is pointless.
     """
 
     status: ClassVar[int] = 500
@@ -62,7 +62,7 @@ class UnavailableError(SignerError):
 
 
 class AuditError(UnavailableError):
-    """An audit record could not be written, so that nothing may be signed."""
+    """The fault is transient: the function could not write an audit record, and must not sign without its intent."""
 
 
 class QuotaError(SignerError):
@@ -80,7 +80,7 @@ class ConcurrencyLimitError(SignerError):
 
 
 class ShutdownError(SignerError):
-    """This process is shutting down; another one serves the request."""
+    """This process is shutting down; the sender must retry, and another process serves the request."""
 
     status = 503
     retry_after = 1

@@ -92,12 +92,12 @@ class Pipeline:
     """Processes references.
 
     Attributes:
-        clusters: the API servers, by the clusters' keys in the configuration.
-        signers: by the cluster's key and signerName.
-        keys: of the signers, by the same.
-        audit: where intents and outcomes are recorded.
-        limiter: of the process.
-        threads: where long computations run, so that they hold up no other request.
+        clusters: the API servers by cluster key.
+        signers: the signers by cluster key and signerName.
+        keys: the signers' keys by cluster key and signerName.
+        audit: records intents and outcomes.
+        limiter: the limiter, which all requests of the process share.
+        threads: runs long computations, so that they do not block the event loop.
         clock: seconds of a monotonic clock.
     """
 
@@ -113,7 +113,7 @@ class Pipeline:
     )
 
     async def process(self, reference: RequestReference, now: datetime) -> Outcome:
-        """Returns the outcome; after a conflict on write, the CSR is read and judged again once.
+        """Returns the outcome of a reference; after a write conflict, reads and judges the CSR once more.
 
         Raises:
             SignerError: a fault; the CSR is unchanged, or approved but not issued.
@@ -134,12 +134,12 @@ class Pipeline:
                     continue
             return await _defer(trail, "conflict", 1)
 
-    async def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can end the way
-        """Runs the eleven steps; each takes what the one before it made."""
-        # 1. Receive: `cloud_event.receive` made the reference, which says only which CSR; the API server says the rest.
+    async def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
+        """Runs the eleven steps; each uses the result of the previous step."""
+        # 1. Receive: `cloud_event.receive` made the reference, which only identifies the CSR.
         cluster = self.clusters[reference.cluster]
 
-        # 2. Read the CSR, because the event may be old and only what the API server stores now counts.
+        # 2. Read the CSR, because the event may be old, and only the API server's current state counts.
         csr = await cluster.get_csr(reference.name)
         if csr is None:
             return await _ignore(trail, IgnoreReason.GONE)
@@ -149,7 +149,7 @@ class Pipeline:
         if signer is None:
             return await _ignore(trail, IgnoreReason.OTHER_SIGNER)
         reason = triage(csr, uid=reference.uid, signer_name=signer.signer_name, approve=signer.approve)
-        if reason is IgnoreReason.GONE:  # another object has the name now, and nothing of that is recorded
+        if reason is IgnoreReason.GONE:  # another object has the name now, and the records must not describe it
             return await _ignore(trail, reason)
         trail = trail.about(csr_facts(csr, signer) | {"decided_at": now.isoformat()}, created=csr.created)
         if reason is not None:
@@ -163,7 +163,7 @@ class Pipeline:
         attested_at = self.clock()
         attested = await _attest(csr, signer, cluster)
 
-        # 6. Decide, as a pure function of what was read; a refusal names every violation at once.
+        # 6. Decide with a pure function; a refusal names every violation at once.
         decision = await self._decide(csr, request, attested, signer, now)
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
@@ -201,10 +201,10 @@ class Pipeline:
                 issued = certificate.assemble(tbs, signature.value, signer.issuer, algorithm)
                 facts["certificate_sha256"] = issued.sha256
 
-                # 10. Write the certificate into the status; the API server lets it be written once.
+                # 10. Write the certificate into the status; the API server accepts only one.
                 written = await cluster.write_certificate(approved, issued.pem)
 
-            # 11. Record the outcome, after the write, because only a certificate in the status is issued.
+            # 11. Record the outcome after the write, because a certificate counts as issued only in the status.
             facts["kms_attempts"] = attempts.count
             if written is None:
                 await trail.record(
@@ -215,7 +215,7 @@ class Pipeline:
             return Issued(tbs_sha256=tbs.sha256)
 
     def _confirm(self, signer: Signer, public_key: KmsPublicKey) -> SignatureAlgorithm:
-        """Returns the algorithm to sign with; proved once for each key that KMS gives."""
+        """Returns the signature algorithm; calls `issuer.confirm` once for each public key that KMS returns."""
         name = signer.cluster, signer.signer_name
         known = self._confirmed.get(name)
         if known is None or known[0] is not public_key:
@@ -230,7 +230,7 @@ class Pipeline:
         signer: Signer,
         now: datetime,
     ) -> Permit | Refusal | Deferral:
-        """Decides; in a thread if the key is an RSA key, because `public_key.weakness` takes up to 75 ms of CPU."""
+        """Decides; uses a thread for an RSA key, because `public_key.weakness` takes up to 75 ms of CPU time."""
         decision = partial(decide, csr=csr, request=request, attestation=attested, signer=signer, now=now)
         key = None if isinstance(request, Violation) else request.public_key
         if key is None or not key.rsa:
@@ -262,7 +262,7 @@ class Pipeline:
 
 
 async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
-    """Attests the requester's pod; reads its node only where the node's addresses are certified."""
+    """Attests the requester's pod; reads its node only if the profile certifies the node's addresses."""
     identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
     if not isinstance(identity, PodIdentity):
         return Attestation(identity=None, pod=None, violations=identity)
@@ -273,7 +273,7 @@ async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Clust
         return Attestation(identity=identity, pod=None, violations=())
     pod, node = await cluster.get_pod(identity), None
     if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
-        # A pod that is not scheduled has no node; without a name the call would list all nodes, which is forbidden.
+        # A pod that is not scheduled has no node. Without a name, the call would list all nodes, which RBAC forbids.
         node = (await cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
     return attestation.attest(identity, pod, node)
 
@@ -298,7 +298,7 @@ async def _refuse(
             await cluster.report_on_pod(
                 attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now
             )
-        except SignerError as error:  # the refusal stands; only its note is missing
+        except SignerError as error:  # the refusal is valid without the Event
             await trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
     write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
     if await write(csr, refusal.reason, message) is None:
@@ -312,7 +312,7 @@ async def _refuse(
 async def _defer(
     trail: AuditTrail, reason: str, retry_after: int, facts: Mapping[str, object] = MappingProxyType({})
 ) -> Deferred:
-    """Leaves the CSR as it is; the exporter sends this event again."""
+    """Leaves the CSR unchanged; the exporter resends the event."""
     await trail.record("deferred", "INFO", f"deferred: {reason}", {"reason": reason, **facts})
     return Deferred(reason=reason, retry_after=retry_after)
 
@@ -323,7 +323,7 @@ async def _ignore(trail: AuditTrail, reason: IgnoreReason) -> Ignored:
 
 
 async def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, signer: Signer) -> Ignored:
-    """Ignores a CSR that has its certificate; one that this issuer did not sign for its key is worth an alarm."""
+    """Ignores a CSR with a certificate; an alert follows if this issuer did not sign it for the CSR's key."""
     reason = IgnoreReason.ISSUED
     present = signer.issuer.issued(csr.certificate)
     if present is None or not certificate.is_for(present, pkcs10.parse(csr.request)):
@@ -337,11 +337,11 @@ async def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, sign
 
 @asynccontextmanager
 async def _intent(trail: AuditTrail, text: str, facts: Mapping[str, object], attempts: Attempts) -> AsyncIterator[None]:
-    """Records an intent, and its end if signing or writing fails or is cancelled: its hash, and the calls of KMS."""
+    """Records an intent; after a fault or a cancellation, also its outcome with the number of requests to KMS."""
     try:
         await trail.record("intent", "NOTICE", f"about to sign {text}", facts)
         yield
-    except AuditError:  # there is no intent
+    except AuditError:  # the record of the intent does not exist
         raise
     except BaseException as error:
         severity = error.severity if isinstance(error, SignerError) else "ERROR"

@@ -33,13 +33,13 @@ from csr_signer.shutdown import Shutdown
 from csr_signer.single_flight import SingleFlight
 
 CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
-"""Environment variable that names the configuration document."""
+"""The environment variable with the path of the configuration document."""
 CONCURRENCY: Final = "CSR_SIGNER_CONCURRENCY"
-"""Environment variable that says how many requests Cloud Run gives this process at a time."""
+"""The environment variable with the number of concurrent requests that Cloud Run sends to this process."""
 DEFAULT_CONCURRENCY: Final = 80
-"""Cloud Run's own default."""
+"""Cloud Run's default."""
 THREADS: Final = 2
-"""Threads for long computations: with one, a check of an RSA-8192 key would delay those of smaller keys."""
+"""Threads for long computations. With one thread, an RSA-8192 key would delay the checks of smaller keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Loaded:
 
 
 async def load(audit: Audit) -> Loaded:
-    """Reads the configuration document that the environment names, and connects the pipeline to what it names.
+    """Loads the configuration document that the environment names, and connects the pipeline.
 
     Raises:
         ConfigurationError: the variable is missing, or the document is wrong.
@@ -83,7 +83,7 @@ async def load(audit: Audit) -> Loaded:
 
 
 async def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audit, now: datetime) -> None:
-    """Records every CA that must be rotated, so that alerting can tell the operator in time.
+    """Records every CA that needs rotation, so that an alert reaches the operator in time.
 
     Raises:
         UnavailableError: a record could not be written.
@@ -112,8 +112,8 @@ class OnceADay:
         self._day: date | None = None
 
     async def run(self, day: date, action: Callable[[], Awaitable[None]]) -> None:
-        """Runs the action unless it was done on that day, or another request is at it."""
-        # A request that was held up over midnight is no new day.
+        """Runs the action, unless it already ran on that day or another request runs it."""
+        # A request that was delayed past midnight is no new day.
         if self._running or (self._day is not None and day <= self._day):
             return
         self._running = True
@@ -140,7 +140,7 @@ class Service:
         self._shutdown: Shutdown | None = None
 
     async def respond(self, request: Request) -> Response:
-        """Answers any request; every fault is one record and one answer."""
+        """Answers a request; every fault leads to one record and one answer."""
         if self._shutdown is None:
             self._shutdown = Shutdown()
             self._shutdown.listen()
@@ -154,7 +154,7 @@ class Service:
                 return cloud_event.answer(await loaded.pipeline.process(reference, now))
         except SignerError as error:
             return await self._fault(error, reference)
-        except Exception as error:  # noqa: BLE001 - nothing may end without a record and an answer
+        except Exception as error:  # noqa: BLE001 - every request needs a record and an answer
             return await self._fault(_unexpected(error), reference)
 
     async def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
@@ -182,7 +182,7 @@ class Service:
 
 
 def concurrency() -> int:
-    """Returns how many requests Cloud Run gives this process at a time.
+    """Returns the number of concurrent requests that Cloud Run sends to this process.
 
     Raises:
         ConfigurationError: the environment variable holds no such number.

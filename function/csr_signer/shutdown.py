@@ -1,4 +1,4 @@
-"""What SIGTERM starts: Cloud Run sends it 10 seconds before it ends a process."""
+"""Shuts the process down after SIGTERM, which Cloud Run sends 10 seconds before SIGKILL."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,17 @@ from typing import Final
 from csr_signer.errors import ShutdownError
 
 GRACE_SECONDS: Final = 8.0
-"""The rest of Cloud Run's 10 seconds is for the records of what was interrupted."""
+"""Time for requests in flight. In the other 2 of Cloud Run's 10 seconds, the function records interrupted requests."""
 
 
 class Shutdown:
-    """After SIGTERM, later requests are refused, and requests in flight have GRACE_SECONDS to end.
+    """Refuses new requests after SIGTERM, and cancels requests in flight after GRACE_SECONDS.
 
-    The server's own handler runs too: it closes the listening sockets and waits for open requests without a limit.
+    The server's own signal handler runs too. It closes the listening sockets, and waits for open requests without a
+    time limit.
+
+    Attributes:
+        began: whether the shutdown has begun.
     """
 
     def __init__(self) -> None:
@@ -25,9 +29,9 @@ class Shutdown:
         self.began = False
 
     def listen(self) -> None:
-        """Hears SIGTERM from now on, before the server's handler does."""
+        """Installs a handler for SIGTERM, which then calls the server's handler."""
         if threading.current_thread() is not threading.main_thread():
-            return  # signals reach only the main thread; a server in another one has no SIGTERM to handle
+            return  # Python allows signal handlers only in the main thread
         loop, served = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
         def terminate(number: int, frame: FrameType | None) -> None:
@@ -38,16 +42,16 @@ class Shutdown:
         signal.signal(signal.SIGTERM, terminate)
 
     def begin(self) -> None:
-        """Refuses further requests, and cancels those that do not end within GRACE_SECONDS."""
+        """Refuses new requests, and cancels requests that do not end within GRACE_SECONDS."""
         self.began = True
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cancel)
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Holds the running task's place among those that have a time of grace.
+        """Counts the running task as a request in flight.
 
         Raises:
-            ShutdownError: the shutdown began earlier, or cancelled the task.
+            ShutdownError: the shutdown has begun already, or it cancelled the task.
         """
         task = asyncio.current_task()
         if self.began or task is None:

@@ -1,6 +1,6 @@
-"""One fetch at a time for many requests: requests that come meanwhile get its result, or its failure.
+"""Runs one fetch at a time for many requests: other requests wait for it, and get its result or its failure.
 
-A lock held over a network call would let waits add up: the tenth request would wait ten timeouts.
+With a lock around a network call, waits would add up: the tenth request would wait for ten timeouts.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ class SingleFlight(Generic[T]):
         self._running: asyncio.Task[T] | None = None
 
     async def get(self, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Returns the result of a fetch: this one, or the one that runs already.
+        """Returns the result of this fetch, or of one that already runs.
 
-        A caller that is cancelled leaves; the fetch goes on for the others.
+        If a caller is cancelled, the fetch continues for the other callers.
 
         Args:
             fetch: the fetch, which must have its own time limit.
@@ -35,4 +35,4 @@ class SingleFlight(Generic[T]):
     def _end(self, task: asyncio.Task[T]) -> None:
         self._running = None
         if not task.cancelled():
-            task.exception()  # marks it as seen: every caller may have left
+            task.exception()  # otherwise asyncio logs a failure if all callers were cancelled

@@ -1,9 +1,9 @@
 """`scripts/bench`: measurements.
 
-`scripts/bench judge` measures what a request costs the function, `scripts/bench issue` what a certificate does,
-`scripts/bench profile` where the function's CPU time goes, and `scripts/bench reconnects` what lost connections leave
-behind in the exporter; they stand here because the sandbox may not know those programs. Everything else is
-`sandbox.bench`: `scripts/bench --help`.
+`scripts/bench judge` measures the function's cost per request, `scripts/bench issue` its cost per certificate,
+`scripts/bench profile` its CPU time by package, and `scripts/bench reconnects` the resources that lost connections
+leave behind in the exporter. They are here because the sandbox must not import function or exporter. `sandbox.bench`
+has all others: `scripts/bench --help`.
 """
 
 import sys
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] in (["-h"], ["--help"]):
         print("scripts/bench judge: what reading and judging a request costs (scripts/bench judge --help);")
         print("scripts/bench issue: what building and verifying a certificate costs;")
-        print("scripts/bench profile N: where the function's CPU time goes;")
+        print("scripts/bench profile N: which packages use the function's CPU time;")
         print("scripts/bench reconnects N: what an exporter takes after N lost connections; or\n")
     return bench.main(given)
 

@@ -89,7 +89,7 @@ def measure(runs: int) -> Iterator[Cost]:
             for leaf in ("P-256", "RSA-2048"):
                 real = runner.run(_issuing(connection, version, leaf))
                 own = runner.run(_issuing(_Memory(connection), version, leaf))
-                runner.run(own())  # the signature is made and remembered
+                runner.run(own())  # makes the signature, which _Memory stores
                 yield Cost(
                     issuer=name,
                     leaf=leaf,
@@ -99,20 +99,20 @@ def measure(runs: int) -> Iterator[Cost]:
 
 
 class _Memory(Connection):
-    """A connection whose answers were given before: the same question has the same answer, at once."""
+    """A connection that repeats stored answers at once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._answers: dict[object, Any] = {}
 
     async def get_public_key(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - the library has no types
-        """GetPublicKey."""
+        """Answers GetPublicKey."""
         if request.name not in self._answers:
             self._answers[request.name] = await self._connection.get_public_key(request, **options)
         return self._answers[request.name]
 
     async def asymmetric_sign(self, request: Any, *, metadata: Any, **options: Any) -> Any:  # noqa: ANN401
-        """AsymmetricSign."""
+        """Answers AsymmetricSign."""
         if metadata not in self._answers:
             answer = await self._connection.asymmetric_sign(request, metadata=metadata, **options)
             self._answers[metadata] = answer
@@ -123,7 +123,7 @@ Issue = Callable[[], Coroutine[Any, Any, object]]
 
 
 async def _issuing(connection: Connection, version: str, leaf: str) -> Issue:
-    """The steps of the pipeline for the honest permit."""
+    """Returns the pipeline's steps for the honest permit."""
     from tests.unit.function import builders  # noqa: PLC0415 - after sys.path
 
     key = CloudKmsKey(connection=connection, key_version=version, protection_level="HSM")
@@ -152,7 +152,7 @@ def _ca(public_key: bytes, version: str) -> Issuer:
 
 
 async def _median(issue: Issue, runs: int) -> float:
-    """Milliseconds of this process's time."""
+    """Returns the median milliseconds of this process's CPU time."""
     times = []
     for _ in range(runs):
         start = time.process_time()

@@ -1,9 +1,8 @@
-"""`scripts/bench profile N`: where the function's CPU time goes for N certificates.
+"""`scripts/bench profile N`: which packages use the function's CPU time for N certificates.
 
-The function runs in this process, without its HTTP server, on waiting CSRs of a real control plane and with the KMS
-double: its handler is called with each CSR's event, several at once. A first run is timed; a second one, under
-cProfile, says which packages take the time. cProfile makes Python code look slower than C code: read its figures as
-shares.
+The function runs in this process without its HTTP server. The CSRs wait in a real control plane, and the KMS is the
+double. The program calls the function's handler with the CSRs' events, several at once. It times a first run, and
+profiles a second run with cProfile. cProfile slows Python code more than C code, so read its figures as shares.
 """
 
 import argparse
@@ -40,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("count", type=int, help="how many certificates")
-    parser.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
+    parser.add_argument("count", type=int, help="number of certificates")
+    parser.add_argument("--embedded", action="store_true", help="use the API double instead of kube-apiserver")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder, KeyPool() as keys:
         settings = Settings(
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.environ |= deployment.function.environment
             os.environ["CSR_SIGNER_CONFIGURATION"] = str(deployment.directory / "function.json")
             seconds, profile = asyncio.run(_measure(*runs, log=deployment.log("profile")))
-    print(f"{1000 * seconds / options.count:.2f} ms of CPU per certificate, without HTTP server and start")
+    print(f"{1000 * seconds / options.count:.2f} ms of CPU time per certificate, without HTTP server and start")
     _print(profile)
     return 0
 
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _measure(
     timed: Sequence[Submission], profiled: Sequence[Submission], *, log: Path
 ) -> tuple[float, cProfile.Profile]:
-    """CPU seconds of the first run, and the profile of the second; audit records go to the log."""
+    """Returns the CPU seconds of the first run and the profile of the second run; the log gets the audit records."""
     output = os.dup(1)
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
@@ -111,10 +110,10 @@ def _request(submission: Submission) -> Request:
 def _print(profile: cProfile.Profile) -> None:
     statistics = pstats.Stats(profile)
     own: Counter[str] = Counter()
-    for (path, _, name), (_, _, spent, _, _) in statistics.stats.items():  # type: ignore[attr-defined]  # typeshed leaves it out
+    for (path, _, name), (_, _, spent, _, _) in statistics.stats.items():  # type: ignore[attr-defined]  # typeshed lacks it
         own[_package(path, name)] += spent
     total = sum(own.values())
-    print("\nshare of CPU by package, own time:")
+    print("\nshare of CPU time by package, without callees:")
     for package, spent in own.most_common(SHOWN):
         print(f"  {100 * spent / total:5.1f} %  {package}")
     print()
@@ -122,7 +121,7 @@ def _print(profile: cProfile.Profile) -> None:
 
 
 def _package(path: str, name: str) -> str:
-    """The package of a function; for one in C, its own name."""
+    """Returns a function's package, or its own name if it is written in C."""
     if path == "~":
         return name
     parts = Path(path).with_suffix("").parts

@@ -48,12 +48,12 @@ class Deployment:
         api: An administrator's client.
         world: Creates objects, and removes them from a cluster that is not ours.
         kms: HOST:PORT of the KMS.
-        kms_pid: Its process; None where the KMS is not a double of ours.
-        signer: What is configured for Calico's pods.
-        signers: All that is configured, that one first.
-        function: The function; kill and restart it as you like.
-        exporters: The exporter's replicas, by their ordinals; the same goes for them.
-        proxies: The fault proxies that the settings ask for; without faults at first.
+        kms_pid: Process ID of the KMS double; None without a double.
+        signer: The signer for Calico's pods.
+        signers: All signers, Calico's first.
+        function: The function; tests may kill and restart it.
+        exporters: The exporter's replicas by ordinal; tests may kill and restart them.
+        proxies: The fault proxies of the settings, initially without faults.
     """
 
     plane: ControlPlane | ForeignCluster
@@ -229,7 +229,7 @@ class Deployment:
         ]
 
     def _function_access(self) -> dict[str, Any]:
-        """What the function's document says of the API server."""
+        """Returns the document's fields about the API server, and the function's access to it."""
         server = self._through("api-server-for-function", self.plane.server)
         if self.settings.id_token:
             token = self.world.token(manifests.NAMESPACE, manifests.FUNCTION_SUBJECT["name"], seconds=_TOKEN_SECONDS)

@@ -46,7 +46,7 @@ def function_document(
 
     Args:
         signers: All signers.
-        access: Where the API server is, and as whom the function asks it.
+        access: The document's fields about the API server, and the function's access to it.
         kms: HOST:PORT of a KMS on the loopback address, plaintext.
         invokers: Emails of the callers that may send events; empty for all callers.
         address_ranges: Networks of the cluster's pods and nodes; empty for all addresses.

@@ -21,7 +21,7 @@ _SECONDS = 10.0
 
 
 def _image_variables() -> dict[str, str]:
-    """What the image's Dockerfile says of memory: it holds where the exporter is measured, too."""
+    """Returns the memory settings of the image's Dockerfile, so that measurements use them too."""
     dockerfile = ROOT / "infra" / "exporter" / "Dockerfile"
     return dict(re.findall(r"\b(MALLOC_\w+)=(\S+)", dockerfile.read_text(encoding="utf-8")))
 
@@ -63,7 +63,7 @@ class ExporterRuntime:
     """Starts, freezes, kills and restarts one replica.
 
     Attributes:
-        root: The tree whose exporter the next start runs; a benchmark compares two.
+        root: The source tree of the exporter at the next start; a benchmark compares two trees.
     """
 
     def __init__(self, configuration: Path, log: Path, *, ordinal: int = 0, program: Sequence[str] = PROGRAM) -> None:

@@ -63,7 +63,7 @@ class ForeignCluster:
             )
 
     def function_kubeconfig(self, world: World) -> Path:
-        """Write a kubeconfig with a token of the function's account, which must exist."""
+        """Writes a kubeconfig with a token of the function's account, which must exist."""
         token = world.token(NAMESPACE, FUNCTION_SUBJECT["name"], seconds=TOKEN_SECONDS)
         document = {
             "apiVersion": "v1",

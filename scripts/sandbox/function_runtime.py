@@ -31,23 +31,23 @@ class FunctionRuntime:
     """Starts, kills and restarts the function, always at the same address.
 
     Attributes:
-        url: Where it is reached.
-        environment: Further environment variables of the next start.
-        root: The tree whose function the next start runs; a benchmark compares two.
+        url: Its URL.
+        environment: More environment variables for the next start.
+        root: The source tree of the function at the next start; a benchmark compares two trees.
     """
 
     def __init__(self, configuration: Path, log: Path, *, concurrency: int = 32, workers: int = 1) -> None:
-        """Nothing is started yet, but the address is known.
+        """Chooses the address, without starting the function.
 
         Args:
             configuration: The configuration document.
-            log: Where its output goes: audit records, and what the framework says.
-            concurrency: Requests that each process is given at once.
-            workers: Processes.
+            log: The file for its output: audit records and the framework's messages.
+            concurrency: Concurrent requests per process.
+            workers: Number of processes.
         """
         self._configuration = configuration
         self._log = log
-        # THREADS is for revisions of the function that serve each request in a thread.
+        # Older revisions, which a benchmark compares, serve each request in a thread and read THREADS.
         self._sizes = {
             "CSR_SIGNER_CONCURRENCY": str(concurrency),
             "THREADS": str(concurrency),
@@ -112,12 +112,12 @@ class FunctionRuntime:
 
 
 def first_on_path(folder: Path) -> dict[str, str]:
-    """The environment variable by which Python finds a folder's packages before those of this tree."""
+    """Returns the environment variable that makes Python import a folder's packages instead of this tree's."""
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 def free_port() -> int:
-    """Returns a port outside the kernel's own range, so that no other program gets it while the function is down."""
+    """Returns a port outside the kernel's ephemeral range: no other process gets it while the function is down."""
     while True:
         port = random.randint(*_OWN_PORTS)  # noqa: S311 - not secret
         with contextlib.suppress(OSError), socket.create_server((_LOOPBACK, port)):

@@ -23,7 +23,7 @@ NAMESPACE = "kms-csr-signer"
 EXPORTER_ACCOUNT = "csr-exporter"
 FUNCTION_USER = "csr-access-demo@example-project.iam.gserviceaccount.com"
 FUNCTION_SUBJECT = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": "csr-signer"}
-"""The RBAC subject of a function that has a token of the cluster."""
+"""The RBAC subject of a function that uses a token of a service account."""
 FUNCTION_ACCOUNT_USER = f"system:serviceaccount:{NAMESPACE}:{FUNCTION_SUBJECT['name']}"
 EXPORTER_EMAIL = "csr-exporter@example-project.iam.gserviceaccount.com"
 SIGNER_NAME = "csr-signer.example.com/calico"

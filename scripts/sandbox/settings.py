@@ -36,28 +36,27 @@ class Settings:
     """Settings of a deployment.
 
     Attributes:
-        directory: Where files and logs go; new or empty.
-        plane: Kind of control plane, or the kubeconfig of one that runs.
-        kubernetes: Version of the real control plane; None for the one that is found or pinned.
-        force: Go on in a running cluster that has Calico's own pods.
-        kms: HOST:PORT of a KMS that runs, plaintext; None for a double.
-        kms_latency: Seconds that a signature of the double takes longer.
-        key_algorithm: Of the CA's key.
-        signer_name: That of Calico's pods; the manifests' one, unless there is no RBAC.
-        release: Of Calico.
-        profiles: Further signerNames with their profiles; they have the same CA.
-        concurrency: Requests that each process of the function is given at once.
-        workers: Its processes.
-        front_door: Whether Google's services stand between exporter and function: it then shows an ID token that it
-            got for its service account token, and Cloud Run's front door checks it.
-        id_token: Whether the function proves itself by an ID token of a metadata server, in place of a kubeconfig.
-        guards: Whether the admission policies are in force, with the rights of `infra/cluster`; only where the plane is
-            `real`.
-        replicas: Exporters that run at once.
-        takeover_seconds: How long a replica waits for the one before it to send an event.
-        exporter: What Python is to run as the exporter.
-        proxies: Where fault proxies stand. Those of the API server need one whose certificate is for an address,
-            as that of `embedded` and `real` is.
+        directory: A new or empty folder for files and logs.
+        plane: Kind of control plane, or the kubeconfig of a running one.
+        kubernetes: Version of the real control plane; None for the found or pinned version.
+        force: Whether to continue in a cluster with Calico's own pods.
+        kms: HOST:PORT of a running plaintext KMS; None for a double.
+        kms_latency: Additional seconds of a signature by the double.
+        key_algorithm: Algorithm of the CA's key.
+        signer_name: The signerName of Calico's pods; with RBAC, it must be the manifests' name.
+        release: Calico's release.
+        profiles: More signerNames with their profiles; they share the CA.
+        concurrency: Concurrent requests per process of the function.
+        workers: The function's processes.
+        front_door: Whether Google's services are between exporter and function: the exporter then exchanges its service
+            account token for an ID token, and Cloud Run's front door checks it.
+        id_token: Whether the function gets an ID token from a metadata server, instead of a kubeconfig.
+        guards: Whether to enforce the admission policies and the rights of `infra/cluster`; only with the plane `real`.
+        replicas: Number of exporters.
+        takeover_seconds: How long a replica waits for the previous replica's event.
+        exporter: The Python module to run as the exporter.
+        proxies: Connections with a fault proxy. For the API server, its certificate must name an address, as with
+            `embedded` and `real`.
     """
 
     directory: Path

@@ -42,7 +42,8 @@ class KmsOptions:
         """Opens a connection, asks one question about a key version, and returns the answer.
 
         Raises:
-            SignerError: As `question`; or there are no credentials.
+            SignerError: As `question`.
+            ConfigurationError: There are no credentials.
         """
         return asyncio.run(self._ask(key_version, question))
 

@@ -63,7 +63,7 @@ def signed(
         signature = key.sign(tbs, attempts)
         known["kms_milliseconds"] = signature.milliseconds
         yield assemble(tbs, signature.value, key)
-    except BaseException as error:  # an interrupt too: KMS may have signed
+    except BaseException as error:  # including an interrupt: KMS may have signed already
         severity = error.severity if isinstance(error, SignerError) else "ERROR"
         known |= {"kms_attempts": attempts.count, "fault": type(error).__name__}
         _record(audit, "abandoned", severity, f"signing failed for {what}", known)

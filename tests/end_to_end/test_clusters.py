@@ -1,7 +1,7 @@
 """Several clusters at one process of the function: what one of them does wrong delays no other.
 
-The process runs under functions-framework with as many threads as Terraform gives it. The hostile cluster's API server
-takes requests and never answers; the honest one has the real exporter.
+The process runs under functions-framework, and its concurrency is set as Terraform sets it. The hostile cluster's API
+server takes requests and never answers; the honest one has the real exporter.
 """
 
 import contextlib

@@ -40,7 +40,7 @@ class KmsPublicKey:
         pem: SubjectPublicKeyInfo.
         algorithm: name of its CryptoKeyVersionAlgorithm.
         protection_level: name of its ProtectionLevel.
-        key: what `pem` holds, parsed once; None where that is no key that pyca knows.
+        key: the key in `pem`, parsed once; None if pyca/cryptography does not support it.
     """
 
     pem: bytes
@@ -66,10 +66,10 @@ class Issuer:
         not_before: the latest notBefore of the path, UTC.
         not_after: the earliest notAfter of the path, UTC.
         key_identifier: the issuing CA's subject key identifier, the leaf's AKI (RFC 5280 §4.2.1.1).
-        public_keys: SubjectPublicKeyInfo of every CA of path and trust bundle: no requester may hold one of them.
-        subject: the issuing CA's subject, DER: the leaf's issuer.
-        public_key: the issuing CA's, pinned: signatures are verified with it.
-        chain_pem: what follows a leaf: the issuing CA and its chain, without self-signed roots.
+        public_keys: SubjectPublicKeyInfo of every CA in path and trust bundle, which no requester may hold.
+        subject: the issuing CA's subject, DER, which is the leaf's issuer.
+        public_key: the issuing CA's public key; the function verifies signatures with this pinned key.
+        chain_pem: the PEM that follows a leaf: the issuing CA and its chain, without self-signed roots.
     """
 
     key_version: str
@@ -166,7 +166,7 @@ def load(
         public_keys=frozenset(_spki(ca) for ca in (*path, *anchors)),
         subject=certificates[0].subject.public_bytes(),
         public_key=certificates[0].public_key(),
-        # A self-issued certificate of a root's new key under its old one is no root: without it nothing verifies.
+        # It keeps a self-issued certificate that a root's old key signed for its new key: verification needs it.
         chain_pem=b"".join(
             ca.public_bytes(serialization.Encoding.PEM) for ca in certificates if not checks.self_signed(ca)
         ),
@@ -223,7 +223,7 @@ def protects(got: str, least: str) -> bool:
 
 
 def verify(issuer: Issuer, algorithm: SignatureAlgorithm, *, signature: bytes, data: bytes) -> bool:
-    """Tells whether a signature over data is by the pinned CA certificate's key."""
+    """Tells whether the pinned CA key made a signature over data."""
     return verifies(issuer.public_key, algorithm, signature=signature, data=data)
 
 

@@ -1,6 +1,6 @@
 """One API server: HTTP exchanges in bounded time and size, and the probes that tell a global fault from an item's.
 
-A probe asks the API server something that names no CSR, pod, node or Event. No requester can influence its answer.
+A probe is a request that names no CSR, pod, node or Event, so no requester can influence its answer.
 """
 
 import json
@@ -24,7 +24,7 @@ from csr_signer.violation import quote
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes each `<`, `>` and `&` as six."""
+"""Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes `<`, `>` and `&` as six bytes each."""
 _LONGEST_RETRY_AFTER: Final = 60
 _TRANSIENT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -138,7 +138,8 @@ class ApiServer:
     """A connection to one API server.
 
     Args:
-        session: authenticated, without retries and redirects.
+        session: an authenticated session, which follows no redirects. It repeats a GET once if the connection ends
+            before the answer, and never repeats a write.
     """
 
     def __init__(self, session: Session) -> None:
@@ -187,18 +188,19 @@ class ApiServer:
                 method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
             )
             async with request as response:
-                # Read to its end: an unread response closes its connection, and the next call would pay for TLS.
+                # Reads to the end, because an unread response closes its connection, and the next call would need a TLS
+                # handshake.
                 async for part in response.content.iter_any():
                     answer += part
                     if len(answer) > LARGEST_ANSWER:
                         response.close()
                         return NoAnswer(cause=f"the response takes more than {LARGEST_ANSWER} bytes")
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # a timeout is an OSError
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
         return Answer(status=response.status, body=bytes(answer), retry_after=_retry_after(response.headers))
 
     async def confirm(self, rights: Sequence[Right] = ()) -> str:
-        """Makes sure that the API server serves the function; what failed then concerns one item alone.
+        """Checks that the API server serves the function; if it does, the failed call concerns only its item.
 
         Args:
             rights: the rights that the failed call needs for every item, if the API server answered 403.
@@ -239,7 +241,7 @@ class ApiServer:
         )
 
     async def _lacks(self, right: Right) -> bool:
-        """Tells whether the API server denies the right for each name; what it does not answer is not confirmed."""
+        """Tells whether the API server denies the right for every name; without an answer, it does not."""
         for name in right.names or ("",):
             if not await self._denies(right, name):
                 return False

@@ -38,14 +38,15 @@ class KubernetesCluster:
     """One cluster's API server.
 
     Args:
-        session: authenticated, without retries and redirects.
+        session: an authenticated session, which follows no redirects. It repeats a GET once if the connection ends
+            before the answer, and never repeats a write.
     """
 
     def __init__(self, session: Session) -> None:
         self._api = ApiServer(session)
 
     async def get_csr(self, name: str) -> CertificateSigningRequest | None:
-        """Reads the CSR of a name.
+        """Reads a CSR by name.
 
         Raises:
             ItemError: this call failed, but the API server serves the function.
@@ -56,19 +57,19 @@ class KubernetesCluster:
         return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
 
     async def get_pod(self, identity: PodIdentity) -> Pod | None:
-        """Reads the pod of a namespace and name; whether it is the token's is `attest`'s question."""
+        """Reads a pod by namespace and name; `attest` checks whether it is the token's pod."""
         namespace, name = identity.namespace, identity.pod_name
-        # A right that is missing in one namespace concerns its pods alone, so it is not asked for.
+        # A right that is missing in one namespace concerns only its pods, so the probe does not check it.
         answer = await self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
         return await self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
 
     async def get_node(self, name: str) -> Node | None:
-        """Reads a node, as the pod's spec names it."""
+        """Reads a node by the name in the pod's spec."""
         answer = await self._call("GET", NODES, {"name": name}, kind="nodes")
         return await self._read(answer, lambda body: Node.from_api(body, name=name))
 
     async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
-        """Adds Approved, to a CSR of a configured signerName. None: the CSR is gone.
+        """Adds Approved to a CSR of a configured signerName. None: the CSR is gone.
 
         Raises:
             ConflictError: the CSR has changed since the function read it.
@@ -76,21 +77,21 @@ class KubernetesCluster:
         return await self._patch(csr, "approval", _with(csr, APPROVED, "PodVerified", message))
 
     async def deny(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
-        """Adds Denied; as `approve`."""
+        """Adds Denied; otherwise like `approve`."""
         return await self._patch(csr, "approval", _with(csr, DENIED, reason, message))
 
     async def fail(self, csr: CertificateSigningRequest, reason: str, message: str) -> CertificateSigningRequest | None:
-        """Adds Failed; as `approve`."""
+        """Adds Failed; otherwise like `approve`."""
         return await self._patch(csr, "status", _with(csr, FAILED, reason, message))
 
     async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
-        """Stores the certificate, which the API server lets be written once; as `approve`."""
+        """Writes the certificate, which the API server accepts once; otherwise like `approve`."""
         return await self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
 
     async def report_on_pod(
         self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
     ) -> None:
-        """Creates an Event on the pod: Calico's client never tells that it was denied, so the operator must be told.
+        """Creates an Event on the pod for the operator, because Calico's client never reports a denial.
 
         Its name follows from the CSR's uid, so that a repeated refusal creates one Event.
         """
@@ -186,12 +187,12 @@ class KubernetesCluster:
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
     async def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
-        """Parses the object in a successful response; None where it is gone."""
+        """Parses the object in a successful response; None if it is gone."""
         if body is None:
             return None
         try:
             return read(body)
-        except UnavailableError as error:  # a server in between may have made it up, of this item or of all
+        except UnavailableError as error:  # a server in between may have sent it, for this item or for all
             await self._api.confirm()
             raise ItemUnavailableError(str(error)) from error
 

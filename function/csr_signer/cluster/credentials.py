@@ -1,4 +1,4 @@
-"""Google tokens by which the function proves itself to an API server."""
+"""The Google tokens that authenticate the function to an API server."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ SCOPES: Final = (
 
 
 class BearerToken:
-    """Keeps a Google token fresh. google-auth blocks, so it runs in a thread."""
+    """Keeps a Google token fresh. It runs google-auth in a thread, because google-auth blocks."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -32,7 +32,7 @@ class BearerToken:
         self._request = _short_request()
 
     async def get(self) -> str:
-        """Returns the token, and fetches it first where it is missing or about to expire.
+        """Returns the token; fetches it first if it is missing or about to expire.
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
@@ -70,10 +70,10 @@ def _short_request() -> google_transport.Request:
 
 
 def google_credentials(cluster: ClusterConfiguration) -> Credentials:
-    """Returns the Google credentials that the cluster's configuration asks for, without a token yet.
+    """Returns the Google credentials that the cluster's configuration selects; they have no token yet.
 
     Raises:
-        ConfigurationError: it asks for none.
+        ConfigurationError: the configuration selects none.
     """
     ways = cluster.authentication
     if ways.google_id_token is not None:

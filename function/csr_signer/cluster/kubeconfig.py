@@ -1,4 +1,4 @@
-"""A kubeconfig, for development. The kubernetes package reads it; a deployed function does not load that package."""
+"""Reads a kubeconfig, for development. It uses the kubernetes package, which a deployed function does not load."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ class Kubeconfig:
 
     Attributes:
         server: URL of the API server.
-        certificate_authority: PEM file; None: the system's roots.
-        certificate, key: PEM files of the client certificate, if there is one.
-        token: gives the bearer token, if there is one.
+        certificate_authority: PEM file of the CA; None: the system's roots.
+        certificate: PEM file of the client certificate; None if there is none.
+        key: PEM file of its private key; None if there is none.
+        token: returns the bearer token; None if there is none.
     """
 
     server: str
@@ -26,9 +27,9 @@ def read(path: str) -> Kubeconfig:
     """Reads a kubeconfig.
 
     Raises:
-        ValueError, KeyError, TypeError, OSError: it cannot be used.
+        ValueError, KeyError, TypeError, OSError: the kubeconfig is wrong.
     """
-    # These take 0.15 s, and a cluster with Google's tokens needs none of it.
+    # These imports take 0.15 s, and a function with Google tokens does not need them.
     from kubernetes.client import Configuration  # noqa: PLC0415
     from kubernetes.config import ConfigException, load_kube_config  # noqa: PLC0415
 
@@ -41,11 +42,12 @@ def read(path: str) -> Kubeconfig:
         raise ValueError("insecure-skip-tls-verify is not allowed")
     prefixed = settings.get_api_key_with_prefix("BearerToken")
     if not settings.cert_file and not prefixed:
-        # Otherwise requests would be anonymous, and an object that an anonymous user cannot see looks absent.
+        # Without this check, requests would be anonymous, and an object that the anonymous user cannot read would look
+        # absent.
         raise ValueError("it must give a client certificate or a token")
 
     async def token() -> str:
-        value = settings.get_api_key_with_prefix("BearerToken") or ""  # runs the kubeconfig's refresh, if it has one
+        value = settings.get_api_key_with_prefix("BearerToken") or ""  # refreshes an expiring token
         return value.removeprefix("Bearer ")
 
     return Kubeconfig(

@@ -1,7 +1,7 @@
-"""The HTTP connections to one API server: its address, its TLS, and who the function is there.
+"""The authenticated HTTP connections to one API server.
 
-aiohttp follows no redirects here and takes no proxy from the environment: a token goes to the configured server or
-nowhere. It sends a GET once more if the connection ends before an answer, and repeats no write.
+The client follows no redirects and uses no proxies from the environment, so a token goes only to the configured server.
+aiohttp repeats a GET once if the connection ends before the answer. It never repeats a POST or a PATCH.
 """
 
 import ssl
@@ -21,21 +21,23 @@ CONNECTIONS = 64
 
 
 class Session:
-    """One pool of connections, made at the first call: aiohttp binds it to the running event loop.
+    """One connection pool.
+
+    The first call makes it, because aiohttp binds it to the running event loop.
 
     Attributes:
-        server: URL of the API server, without a slash at its end.
+        server: URL of the API server, without a trailing slash.
     """
 
     def __init__(
         self, *, server: str, context: ssl.SSLContext, token: Callable[[], Awaitable[str]] | None = None
     ) -> None:
-        """Connects to nothing yet.
+        """Prepares a session, without connecting.
 
         Args:
             server: URL of the API server.
-            context: which CA is trusted, and a client certificate if there is one.
-            token: gives a fresh bearer token; None where the client certificate is the identity.
+            context: TLS context with the trusted CA, and with the client certificate if there is one.
+            token: returns a fresh bearer token; None if the client certificate authenticates the function.
         """
         self.server = server.rstrip("/")
         self._context = context
@@ -43,7 +45,7 @@ class Session:
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
-        """The connections."""
+        """Returns aiohttp's session, which holds the connections."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._context),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -52,20 +54,20 @@ class Session:
         )
 
     async def authorization(self) -> Mapping[str, str]:
-        """Returns the headers that name the function.
+        """Returns the headers that authenticate the function; none with a client certificate.
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
-            UnavailableError: there is no token.
+            UnavailableError: the metadata server or IAM Credentials returned no token.
         """
         return {} if self._token is None else {"Authorization": f"Bearer {await self._token()}"}
 
 
 def session(cluster: ClusterConfiguration) -> Session:
-    """Makes the session of one cluster, as its configuration says.
+    """Makes a session for one cluster's API server from its configuration.
 
     Raises:
-        ConfigurationError: the kubeconfig or the CA cannot be used.
+        ConfigurationError: the kubeconfig or the CA is wrong.
     """
     path = cluster.authentication.kubeconfig
     try:
@@ -83,9 +85,9 @@ def session(cluster: ClusterConfiguration) -> Session:
 
 
 def _tls(certificate_authority: str | None) -> ssl.SSLContext:
-    """Returns one TLS context for all connections: to read the system's roots takes 30 ms and a megabyte."""
+    """Returns one TLS context for all connections, because reading the system's roots costs 30 ms and a megabyte."""
     context = ssl.create_default_context(cafile=certificate_authority)
-    # Python 3.13 began to refuse certificates without key identifiers, as older clusters have them; chain and host name
-    # are verified as before.
+    # Since Python 3.13, TLS refuses certificates without key identifiers, which older clusters have. Python still
+    # verifies chain and host name.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -31,7 +31,7 @@ _UNSAFE_IN_NAME: Final = re.compile(r"[/%\x00-\x1f\x7f]")
 _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRACE_PARENT: Final = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
-# What the SDK and Starlette raise; RecursionError: JSON nested without end.
+# Exceptions of the SDK and Starlette; RecursionError: deeply nested JSON.
 _UNREADABLE: Final = (
     GenericException,
     ClientDisconnect,
@@ -62,7 +62,7 @@ class RequestReference:
 
 
 async def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
-    """Parses a request into the reference that its event holds.
+    """Parses a request's event into a reference.
 
     Args:
         request: a structured or binary CloudEvent 1.0 over HTTP, at most 64 KiB, with Content-Length.

@@ -1,4 +1,4 @@
-"""The connection to Cloud KMS: how it is made, and how a dead one is replaced."""
+"""Makes the connection to Cloud KMS, and replaces a dead one."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,13 +24,13 @@ _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
     # By default, gRPC waits up to two minutes before it reconnects, but a pod gives up after 90 s.
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # Otherwise a new connection would be given the dead one that it replaces.
+    # Otherwise a new transport would reuse the dead connection of the transport that it replaces.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 async def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None) -> "Connection":
-    """Makes a connection; nothing else does. It belongs to the running event loop.
+    """Makes a connection; all other code uses this function. The connection belongs to the running event loop.
 
     Args:
         endpoint: host name of another TLS endpoint; None: the public endpoint.
@@ -47,7 +47,7 @@ async def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None
             )
         )
     try:
-        credentials = await asyncio.to_thread(_credentials)  # it may ask the metadata server, and blocks
+        credentials = await asyncio.to_thread(_credentials)  # it blocks, and may call the metadata server
     except google.auth.exceptions.GoogleAuthError as error:
         raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
     host = endpoint or PUBLIC_ENDPOINT
@@ -62,18 +62,18 @@ def _credentials() -> Credentials:
     return credentials
 
 
-def _secure_channel(host: str, **options: Any) -> grpc.aio.Channel:  # noqa: ANN401 - handed on as the transport gives them
+def _secure_channel(host: str, **options: Any) -> grpc.aio.Channel:  # noqa: ANN401 - the transport's own types
     options["options"] = [*(options.get("options") or ()), *_CHANNEL_OPTIONS]
     return KeyManagementServiceGrpcAsyncIOTransport.create_channel(host, **options)
 
 
 class Connection:
-    """A transport that is replaced once a call had no answer in time.
+    """Replaces its transport after a call without an answer in time.
 
     If the network drops an established connection silently, gRPC continues to use it for minutes.
 
     Args:
-        make: a new transport.
+        make: makes a new transport.
     """
 
     def __init__(self, make: Callable[[], KeyManagementServiceGrpcAsyncIOTransport]) -> None:
@@ -84,7 +84,7 @@ class Connection:
         """Calls GetPublicKey.
 
         Raises:
-            GoogleAPICallError: the status that ended the call. As of `asymmetric_sign`.
+            GoogleAPICallError: the status that ended the call. `asymmetric_sign` raises the same errors.
         """
         answer: kms_v1.PublicKey = await self._call(lambda transport: transport.get_public_key, request, seconds, ())
         return answer
@@ -92,7 +92,7 @@ class Connection:
     async def asymmetric_sign(
         self, request: kms_v1.AsymmetricSignRequest, *, seconds: float, metadata: Metadata
     ) -> kms_v1.AsymmetricSignResponse:
-        """Calls AsymmetricSign; `metadata` are further headers."""
+        """Calls AsymmetricSign with additional headers in `metadata`."""
         answer: kms_v1.AsymmetricSignResponse = await self._call(
             lambda transport: transport.asymmetric_sign, request, seconds, metadata
         )
@@ -110,13 +110,14 @@ class Connection:
         metadata: Metadata,
     ) -> Any:  # noqa: ANN401 - the method's own response
         transport = self._transport
-        # The location's front end finds the key by this header (Google AIP-4222).
+        # Google's front end uses this header to find the key's location (Google AIP-4222).
         routing = routing_header.to_grpc_metadata((("name", request.name),))
         try:
             return await method(transport)(request, timeout=seconds, metadata=(routing, *metadata))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._transport is transport:
-                # The old one is not closed: other calls may wait for it, and each replaces only the one that it used.
+                # The old transport stays open, because other calls may wait for it. Each call replaces only the
+                # transport that it used.
                 self._transport = self._make()
             raise _status(error) from error
         except (ValueError, DecodeError) as error:
@@ -124,7 +125,7 @@ class Connection:
 
 
 def _status(error: grpc.aio.AioRpcError) -> exceptions.GoogleAPICallError:
-    """Returns the status that ended a call, also where its details are garbage or name another code."""
+    """Returns the status that ended a call, even if its details are malformed or have another code."""
     status: exceptions.GoogleAPICallError
     try:
         status = exceptions.from_grpc_error(error)

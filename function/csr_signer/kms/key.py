@@ -56,7 +56,7 @@ class Signature:
 
     Attributes:
         value: PKCS#1 v1.5 or DER of ECDSA-Sig-Value.
-        milliseconds: from first question to checked answer.
+        milliseconds: from the first request to the checked answer.
     """
 
     value: bytes
@@ -65,7 +65,10 @@ class Signature:
 
 @dataclass(slots=True)
 class Attempts:
-    """How often KMS was asked to sign: each may have used the key and stand in its audit log, however it ended."""
+    """Counts the requests to KMS for one signature.
+
+    Each request may have used the key, even if it failed, and KMS's audit log may have it.
+    """
 
     count: int = 0
 
@@ -78,7 +81,7 @@ class CloudKmsKey:
     """One key version. It signs linted bytes only, so it does not implement a library's private key interface.
 
     Args:
-        connection: to Cloud KMS.
+        connection: a connection to Cloud KMS.
         key_version: full resource name.
         protection_level: the lowest allowed protection level of a signature.
     """
@@ -92,7 +95,7 @@ class CloudKmsKey:
         self._proved: KmsPublicKey | None = None
 
     async def public_key(self) -> KmsPublicKey:
-        """Returns the public key, asked for once per process: GetPublicKey counts as a cryptographic request.
+        """Returns the public key. It calls GetPublicKey once per process, because it counts as a cryptographic request.
 
         Before a signature has verified with it, it may be another key's, with a valid checksum. Until then, this method
         fetches it again after RECHECK_SECONDS.
@@ -108,14 +111,13 @@ class CloudKmsKey:
     async def sign(
         self, tbs: TBSCertificate, algorithm: SignatureAlgorithm, public_key: KmsPublicKey, attempts: Attempts
     ) -> Signature:
-        """Signs cleared bytes; nothing else is asked of KMS.
+        """Signs linted bytes.
 
         Args:
-            tbs: what `issuance.lint` cleared.
-            algorithm: what `issuer.confirm` gave for the public key; its digest goes to KMS, for a raw key a
-                DigestInfo.
-            public_key: what `issuer.confirm` was given; the signature must verify with it.
-            attempts: counted up before each call, so that the caller knows of it whatever happens.
+            tbs: the bytes from `issuance.lint`.
+            algorithm: the algorithm from `issuer.confirm`. KMS gets the digest, or a DigestInfo for a raw key.
+            public_key: the public key that `issuer.confirm` checked; the signature must verify with it.
+            attempts: incremented before each request, so that the count is right after a fault or a cancellation too.
 
         Raises:
             As `public_key`.
@@ -151,7 +153,7 @@ class CloudKmsKey:
     async def _fetch_public_key(self) -> KmsPublicKey:
         key = await self._ask(self._get_public_key)
         self._fetched = key, time.monotonic()
-        return self._proved or key  # another request may have proved its own meanwhile
+        return self._proved or key  # another request may have verified its own key meanwhile
 
     async def _get_public_key(self, seconds: float) -> KmsPublicKey:
         request = kms_v1.GetPublicKeyRequest(name=self.key_version)
@@ -190,7 +192,7 @@ class CloudKmsKey:
         _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
 
     async def _ask(self, question: Callable[[float], Awaitable[T]]) -> T:
-        """Asks until there is a right answer, within the budget."""
+        """Calls KMS until it answers validly or the time is over."""
         deadline = time.monotonic() + OVERALL_SECONDS
         had: Counter[str] = Counter()
         pause = FIRST_PAUSE
@@ -202,7 +204,7 @@ class CloudKmsKey:
                 had[kind] += 1
                 if had[kind] >= most or deadline - time.monotonic() < 2 * pause:
                     raise fault from error
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, guards nothing
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries, protects nothing
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _judge(self, error: Exception) -> tuple[str, int, SignerError]:

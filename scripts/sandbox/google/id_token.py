@@ -1,7 +1,7 @@
-"""A metadata server whose ID token the API server accepts: that of a service account of the cluster.
+"""A metadata server that returns a token of the cluster's service account as the ID token.
 
-So the function proves itself as in a cluster that trusts Google's tokens (`authentication.google_id_token`), which
-needs no kubeconfig and not the package that reads one.
+The API server accepts this token. So the function authenticates as in a cluster that trusts Google's tokens
+(`authentication.google_id_token`), without a kubeconfig and without the kubernetes package.
 """
 
 import json
@@ -13,10 +13,10 @@ _ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default/"
 
 
 class IdTokenServer(WebServer):
-    """Gives the same token to each request, as Google's caches do.
+    """Answers each request with the same token; Google's metadata server caches its tokens too.
 
     Args:
-        token: A token that has not expired while the server is used.
+        token: A token that stays valid while tests use the server.
     """
 
     def __init__(self, token: str) -> None:

@@ -1,4 +1,7 @@
-"""Many CSRs at once: from asking for a CSR's creation until a watch has seen its certificate."""
+"""Measures the waits of many pods that create their CSRs at once.
+
+A wait begins before the request that creates the CSR, and ends when a watch shows the certificate.
+"""
 
 import json
 from collections import Counter
@@ -16,7 +19,7 @@ _HUNDRED: Final = 100
 
 
 def burst(settings: Settings, count: int, *, against: Path | None = None) -> list[Row]:
-    """Waits of `count` pods that ask at the same time, while the signer runs; of another revision first, if given."""
+    """Measures the waits of `count` pods while the signer runs; first with the tree `against`, if given."""
     rows: list[Row] = []
     with Deployment(settings) as deployment, KeyPool() as keys:
         for tree in [ROOT] if against is None else [against, ROOT]:
@@ -40,7 +43,7 @@ def burst(settings: Settings, count: int, *, against: Path | None = None) -> lis
             name = "signer" if tree == ROOT else "the other revision's signer"
             rows += [
                 Row(
-                    name=f"{name}: {count} at once, median and 99 of 100 within",
+                    name=f"{name}: {count} at once, median and 99th percentile",
                     figure=f"{_quantile(waits, 50):.1f} s, {_quantile(waits, 99):.1f} s",
                 ),
                 Row(
@@ -58,7 +61,7 @@ def _quantile(waits: list[float], percent: int) -> float:
 
 
 def _doubled(log: Path, uids: set[str]) -> int:
-    """CSRs for which the function used the key more than once."""
+    """Returns the number of CSRs with more than one intent to sign."""
     intents: Counter[str] = Counter()
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if '"event":"intent"' in line:

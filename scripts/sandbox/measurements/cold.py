@@ -1,8 +1,8 @@
-"""A cold start: from `exec` of the process to its first answer.
+"""Measures cold starts, from `exec` of the process to its first answer.
 
-Compared in the same run are functions-framework with a function that answers 200 and nothing else ("hello-world"), and
-the signer's function, whose first request is the event of a waiting CSR: it loads its configuration, opens all
-connections and issues a certificate. Starts alternate; files are compiled before.
+It compares two functions under functions-framework in the same run. The hello-world function only answers 200. The
+signer's function gets the event of a waiting CSR: it loads its configuration, opens all connections and issues a
+certificate. The two start in turn, and Python has compiled all files before.
 """
 
 import contextlib
@@ -41,11 +41,12 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A start, up to the first answer.
+    """The cost of a start, up to the first answer.
 
     Attributes:
-        wall, cpu: Milliseconds, the second of all processes.
-        resident: MiB of the largest process.
+        wall: Elapsed milliseconds.
+        cpu: Milliseconds of CPU time of all processes.
+        resident: Resident MiB of the largest process.
     """
 
     wall: float
@@ -54,7 +55,7 @@ class Start:
 
 
 def cold(settings: Settings, starts: int, *, against: Path | None = None) -> list[Row]:
-    """Milliseconds of `starts` starts of each program."""
+    """Measures `starts` starts of each function, and of the tree `against`, if given."""
     trees = [ROOT] if against is None else [against, ROOT]
     hello: list[Start] = []
     ours: dict[Path, list[Start]] = {tree: [] for tree in trees}
@@ -100,7 +101,7 @@ def cold(settings: Settings, starts: int, *, against: Path | None = None) -> lis
                 figure=f"{_median(starts_of, 'wall'):.0f} ms, {_median(starts_of, 'cpu'):.0f} ms of CPU",
             ),
             Row(
-                name="  of hello-world's",
+                name="  ratio to hello-world",
                 figure=f"{statistics.median(walls):.2f}, {statistics.median(cpus):.2f} of its CPU",
             ),
             Row(name="  resident after it", figure=f"{_median(starts_of, 'resident'):.0f} MiB"),
@@ -114,7 +115,7 @@ def _median(starts: Sequence[Start], attribute: str) -> float:
 
 
 def _start(source: Path, environment: dict[str, str], submission: Submission | None, *, log: Path) -> Start:
-    """Starts functions-framework, sends one request as soon as it listens, and ends it."""
+    """Starts functions-framework, sends one request as soon as it listens, and kills it."""
     port = free_port()
     began = time.monotonic()
     part = Part.start_program(
@@ -148,7 +149,7 @@ def _ask(url: str, submission: Submission | None, part: Part) -> int:
 
 
 def event(submission: Submission) -> bytes:
-    """The exporter's event of a CSR, as structured JSON."""
+    """Returns the exporter's event for a CSR, as a structured CloudEvent."""
     return json.dumps(
         {
             "specversion": "1.0",

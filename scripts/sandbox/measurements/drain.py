@@ -1,12 +1,12 @@
-"""Certificates per second, beside the floor, and beside another revision of this project.
+"""Measures certificates per second, and the floor; on request, also for another revision of this project.
 
-N Calico-shaped CSRs (P-256, pod-bound tokens) wait; then the signer, function and exporter, is started; the clock runs
-until a watch has seen every one Approved and with its certificate. The floor is what the same API server does when a
-client makes only the four calls of a certificate (GET CSR, GET pod, PATCH approval, PATCH status), without any check
-and signature, on as many CSRs and with as many requests at once.
+N Calico CSRs (P-256, pod-bound tokens) wait, then function and exporter start. The clock stops when a watch has shown
+all of them Approved with a certificate. For the floor, a client makes only the four calls of a certificate (GET CSR,
+GET pod, PATCH approval, PATCH status), without checks and signatures. It uses the same API server, number of CSRs and
+concurrency.
 
-With another revision, each round measures that revision, this tree and the floor, one after the other on the same
-control plane. The rows are medians of the rounds.
+With another revision, each round measures that revision, this tree and the floor in turn, on the same control plane.
+The rows are medians over the rounds.
 """
 
 import base64
@@ -32,16 +32,18 @@ AT_ONCE: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one drain took.
+    """The figures of one drain.
 
     Attributes:
-        seconds: From the start of the signer to the last certificate.
-        start: Of that, until function and exporter ran.
-        lost: CSRs without a certificate.
-        function, exporter: CPU milliseconds per certificate, the start included for the function only.
-        kms, observer: The same of the KMS double, and of the process that watches.
-        resident: MiB of the function's largest process.
-        exporter_resident: MiB of the exporter at most.
+        seconds: Seconds from the signer's start to the last certificate.
+        start: Seconds of these until function and exporter ran.
+        lost: Number of CSRs without a certificate.
+        function: The function's CPU milliseconds per certificate, with its start.
+        exporter: The exporter's CPU milliseconds per certificate, without its start.
+        kms: The KMS double's CPU milliseconds per certificate.
+        observer: This process's CPU milliseconds per certificate; it watches the CSRs.
+        resident: Resident MiB of the function's largest process.
+        exporter_resident: The exporter's peak of resident MiB.
         rate: Certificates per second.
     """
 
@@ -58,7 +60,7 @@ class Run:
 
 
 def drain(settings: Settings, count: int, *, against: Path | None = None, rounds: int = 1) -> list[Row]:
-    """The signer's time for `count` waiting CSRs, the floor's, and that of the tree `against`."""
+    """Measures the time for `count` waiting CSRs, for the signer, the floor and, if given, the tree `against`."""
     trees = [ROOT] if against is None else [against, ROOT]
     runs: dict[Path, list[Run]] = {tree: [] for tree in trees}
     floors: list[float] = []

@@ -24,7 +24,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 def poison(settings: Settings) -> list[Row]:
-    """Waits of 24 pods, with and without poison."""
+    """Measures the waits of 24 pods, with and without hostile CSRs."""
     with Deployment(replace(settings, concurrency=CONCURRENCY, replicas=2)) as deployment, KeyPool() as keys:
         doses = Poison(deployment.world, lambda count: fleet(deployment, keys, count, "poison"))
         fleets = [fleet(deployment, keys, BESIDE, prefix) for prefix in ("alone", "beside")]

@@ -1,4 +1,4 @@
-"""Requests as an ASGI server hands them on, and what it is given for an answer."""
+"""Makes requests as an ASGI server passes them to the function, and reads the responses."""
 
 import json
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ from starlette.types import Message
 def request(
     content: bytes = b"", *, content_type: str = "", headers: Mapping[str, str] | None = None, method: str = "POST"
 ) -> Request:
-    """A request of that content, which declares its length unless `headers` say otherwise.
+    """Returns a request with this content; it declares the content's length, unless `headers` override it.
 
-    Of a content that is longer than declared the server reads no more; after one that is shorter, the client is gone.
+    If the content is longer than declared, the server reads only the declared length. If it is shorter, the client
+    disconnects after it.
     """
     named = {"content-type": content_type, "content-length": str(len(content))}
     named |= {name.lower(): value for name, value in (headers or {}).items()}
@@ -30,5 +31,5 @@ def request(
 
 
 def json_of(response: Response) -> Any:
-    """The JSON that an answer holds."""
+    """Returns the JSON value in a response."""
     return json.loads(bytes(response.body))

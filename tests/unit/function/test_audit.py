@@ -268,7 +268,7 @@ def refusing(error: OSError) -> Callable[[bytes], None]:
 
 
 def test_an_intent_that_cannot_be_written_raises() -> None:
-    """The exception reaches whoever wanted to sign."""
+    """The exception reaches the caller, which then does not sign."""
     with pytest.raises(AuditError, match="cannot write the audit record"):
         asyncio.run(Audit(write=refusing(OSError(28, "No space left on device"))).record(record()))
 
@@ -329,12 +329,12 @@ def test_a_full_standard_output_blocks_no_thread(pipe: tuple[int, int], monkeypa
 
 
 class Stuck:
-    """A writer whose first line takes until the test lets it end.
+    """A writer that blocks until the test releases it.
 
     Attributes:
-        began: set once the line is being written.
-        released: lets it end.
-        lines: what was written.
+        began: set when the first write begins.
+        released: the test sets it, and writes continue.
+        lines: the written lines.
     """
 
     def __init__(self) -> None:
@@ -350,7 +350,7 @@ class Stuck:
 
 
 def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one record hangs, another one is given up, and is not written later: its intent was refused."""
+    """If a write hangs, the next record fails, and `Audit` does not write it later: its caller has not signed."""
     monkeypatch.setattr(audit, "WRITE_SECONDS", 0.05)
     writer = Stuck()
     records = Audit(write=writer)
@@ -369,7 +369,7 @@ def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.Monke
 
 
 def test_a_record_that_may_have_been_written_is_not_reported_as_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller that is cancelled while its line is being written leaves only when it is known whether it was."""
+    """A caller that is cancelled during its write waits until the outcome of the write is known."""
     writer = Stuck()
     records = Audit(write=writer)
 
@@ -388,7 +388,7 @@ def test_a_record_that_may_have_been_written_is_not_reported_as_refused(monkeypa
 
 
 def test_a_cancelled_record_that_cannot_be_written_is_an_error() -> None:
-    """There is no intent then, and so nothing to abandon; Python has nothing to complain about."""
+    """Without the intent, the caller has nothing to abandon. asyncio reports no unhandled exception."""
     released = threading.Event()
     began = threading.Event()
 
@@ -412,8 +412,8 @@ def test_a_cancelled_record_that_cannot_be_written_is_an_error() -> None:
     asyncio.run(story())
 
 
-def test_writing_holds_up_no_other_request() -> None:
-    """The event loop goes on while standard output blocks."""
+def test_a_blocked_write_delays_no_other_request() -> None:
+    """The event loop continues while standard output blocks."""
     writer = Stuck()
 
     async def story() -> None:
@@ -427,7 +427,7 @@ def test_writing_holds_up_no_other_request() -> None:
 
 
 def test_a_program_without_a_loop_records_at_once() -> None:
-    """The records of signerctl are the same lines, and a failure is the same error."""
+    """Programs without an event loop write the same lines, and a failed write raises the same error."""
     written: list[bytes] = []
     Audit(write=written.append, clock=lambda: NOW).record_now(record())
     assert written == lines(record())

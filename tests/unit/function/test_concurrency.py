@@ -60,10 +60,10 @@ def test_a_place_is_given_back_after_a_fault() -> None:
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("16", 16), ("1000", 1000), (None, 80)])
-def test_the_concurrency_is_what_cloud_run_gives_a_process(
+def test_the_concurrency_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, text: str | None, number: int
 ) -> None:
-    """The deployment says it in the environment; where nobody does, it is Cloud Run's own default."""
+    """Terraform sets the environment variable; without it, the number is Cloud Run's default."""
     monkeypatch.delenv(CONCURRENCY, raising=False)
     if text is not None:
         monkeypatch.setenv(CONCURRENCY, text)
@@ -71,8 +71,8 @@ def test_the_concurrency_is_what_cloud_run_gives_a_process(
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", " 8", "many", "10000", "٣"])
-def test_a_concurrency_that_is_none_is_the_operators(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """The message names the variable and what was got: a share of a wrong number would turn requests away."""
+def test_a_wrong_concurrency_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The message names the variable and its value. A wrong number would make the limiter refuse requests."""
     monkeypatch.setenv(CONCURRENCY, text)
     with pytest.raises(ConfigurationError, match=f"environment variable {CONCURRENCY}: Invalid value"):
         concurrency()

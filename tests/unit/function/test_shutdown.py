@@ -1,4 +1,4 @@
-"""What SIGTERM starts in the process: later requests are refused, earlier ones have a time of grace."""
+"""After SIGTERM, the process refuses new requests, and requests in flight get a grace period."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ from csr_signer.shutdown import Shutdown
 
 
 class Request:
-    """A request that is admitted, and then works until it is told to end.
+    """A request that runs until the test ends it.
 
     Attributes:
-        admitted: set once it works.
-        ended: lets it end.
+        admitted: set when the shutdown has admitted the request.
+        ended: the test sets it, and the request ends.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Request:
         self.ended = asyncio.Event()
 
     async def work(self, within: Shutdown) -> str:
-        """Works."""
+        """Enters the shutdown's context, and waits for the test."""
         with within.admit():
             self.admitted.set()
             await self.ended.wait()
@@ -35,21 +35,21 @@ class Request:
 
 @pytest.fixture
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has not ended when the shutdown begins is cancelled at once."""
+    """Makes the shutdown cancel requests in flight at once."""
     monkeypatch.setattr(shutdown, "GRACE_SECONDS", 0.0)
 
 
 @pytest.fixture
 def terminated() -> Iterator[list[int]]:
-    """The signals that a server's own handler of SIGTERM has got."""
+    """The signals that the server's own handler for SIGTERM has got."""
     signals: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     yield signals
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_request_that_comes_later_is_refused() -> None:
-    """The exporter is told to send it again, and soon: another process serves it."""
+def test_a_request_after_sigterm_is_refused() -> None:
+    """The answer asks the exporter to resend the event after a second; another process serves it."""
 
     async def story() -> None:
         ending = Shutdown()
@@ -62,7 +62,7 @@ def test_a_request_that_comes_later_is_refused() -> None:
 
 
 def test_a_request_in_flight_may_end() -> None:
-    """Within its time of grace it goes on as if nothing had happened."""
+    """The shutdown does not affect a request that ends within the grace period."""
 
     async def story() -> None:
         ending, request = Shutdown(), Request()
@@ -76,12 +76,12 @@ def test_a_request_in_flight_may_end() -> None:
 
 
 def test_a_request_that_does_not_end_in_time_is_interrupted(no_grace: None) -> None:
-    """It hears of it as a fault that passes; one that is not in flight any more hears nothing."""
+    """The request gets a transient fault. The shutdown does not cancel a task whose request has ended."""
 
     async def story() -> None:
         ending, request, earlier = Shutdown(), Request(), Request()
         earlier.ended.set()
-        assert await earlier.work(ending) == "done"  # in this task, which goes on
+        assert await earlier.work(ending) == "done"  # this task runs on after its request
         task = asyncio.create_task(request.work(ending))
         await request.admitted.wait()
         ending.begin()
@@ -94,8 +94,8 @@ def test_a_request_that_does_not_end_in_time_is_interrupted(no_grace: None) -> N
     asyncio.run(asyncio.wait_for(story(), 30))
 
 
-def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated: list[int]) -> None:
-    """The server has a handler of its own, which closes its sockets: both hear the signal."""
+def test_sigterm_begins_the_shutdown_and_reaches_the_server(no_grace: None, terminated: list[int]) -> None:
+    """The server's own handler closes its sockets, so both handlers must get the signal."""
 
     async def story() -> None:
         ending, request = Shutdown(), Request()
@@ -112,8 +112,8 @@ def test_sigterm_begins_it_and_reaches_the_server_too(no_grace: None, terminated
     assert terminated == [signal.SIGTERM]
 
 
-def test_a_server_in_another_thread_has_no_sigterm_to_hear(terminated: list[int]) -> None:
-    """Python delivers signals to the main thread alone, and allows handlers only there."""
+def test_a_server_in_another_thread_keeps_its_signal_handler(terminated: list[int]) -> None:
+    """Python runs signal handlers only in the main thread, and installs them only there."""
     handler = signal.getsignal(signal.SIGTERM)
     failures: list[BaseException] = []
 

@@ -11,12 +11,12 @@ from csr_signer.single_flight import SingleFlight
 
 
 class Fetch:
-    """A fetch that goes on until the test ends it.
+    """A fetch that runs until the test ends it.
 
     Attributes:
-        began: set once it runs.
-        ended: lets it end.
-        fails: whether it ends in a failure.
+        began: set when the fetch begins.
+        ended: the test sets it, and the fetch ends.
+        fails: whether the fetch then fails.
     """
 
     def __init__(self, *, fails: bool = False) -> None:
@@ -25,7 +25,7 @@ class Fetch:
         self.fails = fails
 
     async def __call__(self) -> str:
-        """Waits for its end."""
+        """Waits for the test."""
         self.began.set()
         await self.ended.wait()
         if self.fails:
@@ -34,12 +34,12 @@ class Fetch:
 
 
 async def own() -> str:
-    """What nobody should call while another fetch runs."""
+    """A fetch that must not run, because another one runs."""
     raise AssertionError("a second fetch beside the first")
 
 
 async def waiting(shared: SingleFlight[str]) -> "asyncio.Task[str]":
-    """A caller that has joined the fetch that runs: it waits, or it would have failed by its own fetch."""
+    """Starts a caller during a fetch; its own fetch would fail at once, so it waits for the running fetch."""
     task = asyncio.create_task(shared.get(own))
     await asyncio.sleep(0)
     assert not task.done()
@@ -47,8 +47,8 @@ async def waiting(shared: SingleFlight[str]) -> "asyncio.Task[str]":
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
-def test_whoever_comes_during_a_fetch_shares(*, fails: bool) -> None:
-    """Waits do not add up: the second request waits for the first one's fetch and makes none of its own."""
+def test_requests_share_a_running_fetch(*, fails: bool) -> None:
+    """Waits do not add up: the second request waits for the first request's fetch, and starts none."""
 
     async def story() -> None:
         shared: SingleFlight[str] = SingleFlight()
@@ -82,9 +82,9 @@ def test_after_a_failure_the_next_may_try_again() -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("leaver", [0, 1], ids=["who began it", "who joined it"])
-def test_a_caller_that_is_cancelled_leaves_and_the_fetch_goes_on(leaver: int) -> None:
-    """It is the others' fetch as well; the cancelled caller itself waits no longer."""
+@pytest.mark.parametrize("leaver", [0, 1], ids=["the first caller", "the second caller"])
+def test_a_cancelled_caller_does_not_stop_the_fetch(leaver: int) -> None:
+    """The fetch continues for the other callers; the cancelled caller stops waiting."""
 
     async def story() -> None:
         shared: SingleFlight[str] = SingleFlight()
@@ -96,7 +96,7 @@ def test_a_caller_that_is_cancelled_leaves_and_the_fetch_goes_on(leaver: int) ->
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        callers.append(await waiting(shared))  # the fetch can still be joined
+        callers.append(await waiting(shared))  # a new caller still joins the fetch
         fetch.ended.set()
         assert await asyncio.gather(*callers) == ["slow", "slow"]
 
@@ -104,8 +104,8 @@ def test_a_caller_that_is_cancelled_leaves_and_the_fetch_goes_on(leaver: int) ->
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["a result", "a failure"])
-def test_a_fetch_that_everybody_left_ends_in_silence(*, fails: bool) -> None:
-    """Python complains about a failure that nobody has seen; the next caller fetches again."""
+def test_a_fetch_without_callers_logs_nothing(*, fails: bool) -> None:
+    """Otherwise asyncio would log an exception that no caller retrieved. The next caller starts a new fetch."""
     complaints: list[dict[str, Any]] = []
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""What a start of the function loads: every package costs CPU time and memory at each cold start."""
+"""The packages that the function imports at a cold start; each package costs CPU time and memory."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ PACKAGES: Final = {
     "yaml",
     "yarl",
 }
-"""A certificate needs these, or one of these imports them. `kubernetes` and `badkeys` are not among them."""
+"""The function needs these packages to issue, or one of them imports it. `kubernetes` and `badkeys` must be absent."""
 
 PROGRAM: Final = """
 import sys
@@ -60,7 +60,7 @@ print(*sorted(name for name in loaded if not name.startswith(("_", "cython_"))))
 
 
 def test_a_start_loads_these_packages_and_no_others() -> None:
-    """A package that a start loads in addition is a decision: add it here with the reason, or import it later."""
+    """An additional package is a decision: import it later, or add it here with the reason."""
     started = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=FUNCTION, check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )

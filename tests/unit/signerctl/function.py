@@ -20,7 +20,7 @@ from tests.unit.signerctl.stage import Stage
 
 
 def leaf_of(stage: Stage, ca: Issuer) -> bytes:
-    """What the function issues to Calico's node today: leaf and intermediates, PEM; with all of its checks."""
+    """Issues a certificate to calico-node with all of the function's checks: leaf and intermediates, PEM."""
     return asyncio.run(_leaf_of(stage, ca))
 
 

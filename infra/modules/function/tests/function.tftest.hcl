@@ -26,7 +26,7 @@ run "planned" {
 
   assert {
     condition     = google_cloudfunctions2_function.this.service_config[0].environment_variables["CSR_SIGNER_CONCURRENCY"] == tostring(google_cloudfunctions2_function.this.service_config[0].max_instance_request_concurrency)
-    error_message = "the process knows how many requests Cloud Run gives it"
+    error_message = "the function knows the number of its concurrent requests"
   }
 
   assert {

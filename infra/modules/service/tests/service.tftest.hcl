@@ -28,7 +28,7 @@ run "planned" {
 
   assert {
     condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONCURRENCY"]) == tostring(google_cloud_run_v2_service.this.template[0].max_instance_request_concurrency)
-    error_message = "the process knows how many requests Cloud Run gives it"
+    error_message = "the function knows the number of its concurrent requests"
   }
 
   assert {

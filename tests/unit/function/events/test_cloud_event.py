@@ -67,7 +67,7 @@ def posted(
 
 
 def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:
-    """The reference that a request becomes."""
+    """Returns the reference that the function parses from a request."""
     return asyncio.run(cloud_event.receive(request, clusters))
 
 

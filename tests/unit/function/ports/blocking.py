@@ -1,6 +1,6 @@
-"""Coroutines for tests that are ordinary functions: one event loop in a thread of its own for the whole process.
+"""Runs coroutines for synchronous tests, on one event loop in its own thread.
 
-Connections belong to an event loop. Tests call from many threads at once, so one loop serves them all.
+A connection belongs to one event loop, but tests call from many threads. So one event loop serves the whole process.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 
 SECONDS: Final = 120.0
-"""What takes longer hangs: far more than any deadline of the function."""
+"""A coroutine that takes longer hangs; all time limits of the function are far shorter."""
 
 
 class _Loop:
@@ -25,7 +25,7 @@ class _Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops the event loop, and waits for the thread."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
@@ -38,21 +38,21 @@ def _running() -> _Loop:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on the loop, and waits for its end."""
+    """Runs a coroutine on the event loop, and returns its result."""
     return asyncio.run_coroutine_threadsafe(coroutine, _running().loop).result(SECONDS)
 
 
 def stop() -> None:
-    """Ends the loop, once nothing needs it any more."""
+    """Stops the event loop; the next `run` starts another one."""
     _running().stop()
     _running.cache_clear()
 
 
 class Running:
-    """A coroutine that runs as a task of the loop, so that it can be cancelled.
+    """Runs a coroutine as a task of the event loop, so that a test can cancel it.
 
     Args:
-        coroutine: begins at once.
+        coroutine: the coroutine; it starts at once.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
@@ -63,11 +63,11 @@ class Running:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Tells whether the task has ended."""
         return self._task.done()
 
     def cancel(self) -> None:
-        """Cancels it; when this returns, it has heard of it."""
+        """Cancels the task, and returns after the task has got the cancellation."""
 
         async def cancel() -> None:
             self._task.cancel()
@@ -76,12 +76,12 @@ class Running:
         run(cancel())
 
     def was_cancelled(self) -> bool:
-        """Waits for its end; whether that is its cancellation."""
+        """Waits for the task's end; tells whether it was cancelled."""
         run(self._end())
         return self._task.cancelled()
 
     def failure(self) -> BaseException | None:
-        """Waits for its end; what it failed with."""
+        """Waits for the task's end; returns its exception, if it failed."""
         run(self._end())
         return self._task.exception()
 
@@ -90,10 +90,10 @@ class Running:
 
 
 class Blocking(Generic[T]):
-    """An object whose coroutine methods wait for their end; everything else is as it is.
+    """Wraps an object: its coroutine methods become blocking methods, and other attributes stay the same.
 
     Attributes:
-        target: the object itself.
+        target: the wrapped object.
     """
 
     def __init__(self, target: T) -> None:

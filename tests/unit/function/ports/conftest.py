@@ -61,14 +61,14 @@ def _trusts_nobody_else(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(scope="session", autouse=True)
 def _event_loop() -> Iterator[None]:
-    """The loop of all connections, which ends after the last of them."""
+    """Stops the event loop of all connections after the last test."""
     yield
     blocking.stop()
 
 
 @pytest.fixture(autouse=True)
-def _closes_what_services_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A service closes nothing, because it lives as long as its process; here it is the test's guest."""
+def _closes_connections_of_services(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes the connections of each test's services, because a service keeps them until its process ends."""
     sessions: list[Session] = []
     connections: list[Connection] = []
 
@@ -95,7 +95,7 @@ async def _close(session: Session) -> None:
 
 @contextlib.contextmanager
 def connected(configuration: ClusterConfiguration) -> Iterator[Blocking[KubernetesCluster]]:
-    """The function's own client of a cluster, as its configuration says."""
+    """The function's own client of a configured cluster."""
     made = session(configuration)
     try:
         yield Blocking(KubernetesCluster(made))
@@ -112,7 +112,7 @@ def kms_server() -> Iterator[KmsServer]:
 
 @pytest.fixture(scope="session")
 def kms_client(kms_server: KmsServer) -> Iterator[KeyManagementServiceClient]:
-    """The real client library, as an administrator's."""
+    """The real client library, for an administrator."""
     with administer(kms_server.endpoint) as client:
         yield client
 

@@ -211,7 +211,7 @@ def test_a_forbidden_node_read_names_the_missing_right(
     assert admin.get(csr_path(csr["metadata"]["name"])) == csr
 
 
-def test_a_role_that_is_missing_in_one_namespace_concerns_its_pods_alone(
+def test_a_missing_role_in_one_namespace_affects_only_its_pods(
     make: Make, file_csr: FileCsr, cluster: Blocking[KubernetesCluster], admin: Api
 ) -> None:
     """Only its requests fail, and their CSRs do not change; a 503 would delay all requests."""

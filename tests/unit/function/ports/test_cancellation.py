@@ -1,4 +1,4 @@
-"""A request that is cancelled, as a shutdown does: whatever it was doing, an intent has its one end in the records."""
+"""A shutdown cancels requests: at any step, the records have exactly one outcome for each intent."""
 
 import asyncio
 import threading
@@ -27,13 +27,13 @@ __all__ = ["faults"]
 
 @dataclass
 class Slow(Recorder):
-    """A recorder whose standard output blocks at one kind of record until it is released.
+    """A recorder that blocks at one kind of record until the test releases it.
 
     Attributes:
-        at: the kind.
-        began: set once such a record is being written.
-        released: lets it end.
-        fails: whether it then fails.
+        at: the kind of record.
+        began: set when the write of such a record begins.
+        released: the test sets it, and the write continues.
+        fails: whether the write then fails.
     """
 
     at: str = ""
@@ -42,7 +42,7 @@ class Slow(Recorder):
     fails: bool = False
 
     def write(self, line: bytes) -> None:
-        """Writes a line, or waits first."""
+        """Writes a line; first waits, if it is a record of that kind."""
         if f'"event":"{self.at}"'.encode() in line:
             self.began.set()
             self.released.wait(30)
@@ -52,7 +52,7 @@ class Slow(Recorder):
 
 
 class _WritingTo:
-    """The real cluster, whose certificates are written to another."""
+    """The real cluster, except that it writes certificates to another cluster."""
 
     def __init__(self, cluster: KubernetesCluster, other: KubernetesCluster) -> None:
         self._cluster = cluster
@@ -62,17 +62,17 @@ class _WritingTo:
         return getattr(self._cluster, name)
 
     async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:
-        """Asks the other one."""
+        """Writes to the other cluster."""
         return await self._other.write_certificate(csr, pem)
 
 
 def processing(pipeline: Blocking[Pipeline], csr: dict[str, Any]) -> Running:
-    """The request for a CSR, under way."""
+    """Starts the processing of a CSR, and does not wait for it."""
     return Running(pipeline.target.process(reference_to(csr), datetime.now(UTC)))
 
 
 def assert_ended_once(recorder: Recorder, csr: dict[str, Any], end: str, attempts: int) -> None:
-    """An intent, and one end of it with the number of calls that KMS got; nothing else."""
+    """Asserts that the records are one intent and one outcome, with the number of requests to KMS."""
     assert recorder.events(csr["metadata"]["uid"]) == ["intent", end]
     intent, ended = recorder.lines
     assert intent["tbs_sha256"] == ended["tbs_sha256"]
@@ -81,7 +81,7 @@ def assert_ended_once(recorder: Recorder, csr: dict[str, Any], end: str, attempt
 
 
 def with_recorder(pipeline: Blocking[Pipeline], recorder: Recorder) -> Blocking[Pipeline]:
-    """The pipeline, which records there."""
+    """Returns the pipeline with another recorder."""
     audit = Audit(write=recorder.write)
     return Blocking(replace(pipeline.target, audit=audit))
 
@@ -89,7 +89,7 @@ def with_recorder(pipeline: Blocking[Pipeline], recorder: Recorder) -> Blocking[
 def test_cancelled_while_the_intent_is_written(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, kms_server: KmsServer
 ) -> None:
-    """The line may be on its way: it is waited for, and then abandoned; the key was not used."""
+    """The pipeline waits for the write, then records that it abandoned the intent. It does not use the key."""
     csr, recorder, before = file_csr(), Slow(at="intent"), len(kms_server.audit.records(SIGN))
     request = processing(with_recorder(pipeline, recorder), csr)
     recorder.began.wait(30)
@@ -103,7 +103,7 @@ def test_cancelled_while_the_intent_is_written(
 
 
 def test_cancelled_while_the_intent_cannot_be_written(pipeline: Blocking[Pipeline], file_csr: FileCsr) -> None:
-    """There is no intent, so nothing is abandoned."""
+    """Without an intent, the pipeline records no outcome."""
     csr, recorder = file_csr(), Slow(at="intent", fails=True)
     request = processing(with_recorder(pipeline, recorder), csr)
     recorder.began.wait(30)
@@ -116,7 +116,7 @@ def test_cancelled_while_the_intent_cannot_be_written(pipeline: Blocking[Pipelin
 def test_cancelled_while_kms_hangs(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, faults: KmsServer, recorder: Recorder
 ) -> None:
-    """KMS may have signed: the call that was under way counts."""
+    """KMS may have signed, so the record counts the running request."""
     csr = file_csr()
     faults.faults.add(Fault(method=SIGN, hang=True))
     request = processing(pipeline, csr)
@@ -130,7 +130,7 @@ def test_cancelled_while_kms_hangs(
 def test_cancelled_in_the_second_attempt_counts_both(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, faults: KmsServer, recorder: Recorder
 ) -> None:
-    """Each may have used the key."""
+    """Each attempt may have used the key."""
     csr = file_csr()
     faults.faults.add(Fault(method=SIGN, status="UNAVAILABLE", after=True))
     faults.faults.add(Fault(method=SIGN, hang=True))
@@ -148,7 +148,10 @@ def test_cancelled_while_the_api_server_hangs(
     cluster: Blocking[KubernetesCluster],
     recorder: Recorder,
 ) -> None:
-    """The certificate may be stored or not: the signature is accounted for, and the next event looks."""
+    """The API server may have stored the certificate or not.
+
+    A record accounts for the signature, and the next event reads the CSR.
+    """
     csr = file_csr()
     with answering(HANG) as (hanging, asked):
         clusters: Any = {"demo": _WritingTo(cluster.target, hanging.target)}
@@ -162,7 +165,7 @@ def test_cancelled_while_the_api_server_hangs(
 
 
 def test_cancelled_while_the_outcome_is_written(pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api) -> None:
-    """The certificate is stored, and its record says so; nothing is abandoned beside it."""
+    """The API server has the certificate, so the only outcome in the records is `issued`."""
     csr, recorder = file_csr(), Slow(at="issued")
     request = processing(with_recorder(pipeline, recorder), csr)
     recorder.began.wait(30)
@@ -174,7 +177,7 @@ def test_cancelled_while_the_outcome_is_written(pipeline: Blocking[Pipeline], fi
 
 
 def test_cancelled_again_while_the_intent_is_written(pipeline: Blocking[Pipeline], file_csr: FileCsr) -> None:
-    """Whoever is impatient changes nothing: records keep their order, and the intent has one end."""
+    """More cancellations change nothing: the records keep their order, and the intent has one outcome."""
     csr, recorder = file_csr(), Slow(at="intent")
     request = processing(with_recorder(pipeline, recorder), csr)
     recorder.began.wait(30)
@@ -205,13 +208,13 @@ AFTER = {
 def test_cancelled_just_when_a_call_is_answered(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, recorder: Recorder, call: str
 ) -> None:
-    """Cancelled between two steps, it ends at the next one; what was answered is not lost from the records."""
+    """A request that is cancelled between two steps ends at the next step. The records include the completed step."""
     csr = file_csr()
     request = processing(slowed(pipeline, Clock(), call, cancel), csr)
     assert request.was_cancelled()
     assert recorder.events(csr["metadata"]["uid"]) == AFTER[call]
     if AFTER[call]:
         assert_ended_once(recorder, csr, AFTER[call][-1], 0 if call == "approve" else 1)
-    # After `sign`, the certificate may have been on its way to the API server.
+    # After `sign`, the API server may still have got the certificate.
     again = pipeline.process(reference_to(csr), datetime.now(UTC))
     assert again == Ignored(reason=IgnoreReason.ISSUED) or isinstance(again, Issued)

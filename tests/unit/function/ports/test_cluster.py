@@ -82,8 +82,8 @@ def test_a_write_keeps_what_others_wrote(cluster: Blocking[KubernetesCluster], f
     assert now["metadata"]["labels"] == filed["metadata"]["labels"]
 
 
-def test_a_node_is_read_by_its_name_alone(cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api) -> None:
-    """Its addresses are what its status says; an absent one is None."""
+def test_a_node_is_read_by_name(cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api) -> None:
+    """Its addresses come from its status; an absent node is None."""
     node = node_path(file_csr()).rpartition("/")[2]
     found = cluster.get_node(node)
     assert found is not None
@@ -161,7 +161,7 @@ HANG_UP = 0
 HANG = -1
 """In place of a status: nothing comes until the client gives up."""
 TRICKLE = -2
-"""In place of a status: an answer that comes byte by byte until the client gives up."""
+"""In place of a status: the answer comes byte by byte until the client gives up."""
 USER = "csr-signer@example.com"
 
 
@@ -246,7 +246,14 @@ class _Answering(BaseHTTPRequestHandler):
 
 
 class Asked(list[str]):
-    """Paths that were asked for, the headers that came with them, where, and whether there was any yet."""
+    """The paths of all requests.
+
+    Attributes:
+        arrived: set when the first request arrives.
+        headers: the headers of each request.
+        clients: the client's address of each request.
+        port: the server's port.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -346,7 +353,7 @@ def test_a_fault_is_global_only_if_a_probe_without_an_item_fails_too(
             assert "secret-token" not in str(caught.value)
             assert asked[0] == f"{CSRS}/name"
             assert "/elsewhere" not in asked
-            probed = [path for path in asked if path != asked[0]]  # aiohttp repeats a GET that had no answer, once
+            probed = [path for path in asked if path != asked[0]]  # aiohttp repeats a GET once
             assert not any("name" in path.rpartition("/")[2] for path in probed)
 
 
@@ -358,16 +365,16 @@ def test_a_probe_that_hangs_is_given_up_long_before_a_call(monkeypatch: pytest.M
         cluster.get_csr("name")
 
 
-def test_an_answer_that_comes_byte_by_byte_is_given_up_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No single byte is late, so the time for reading does not end it; its connection is closed."""
+def test_a_call_whose_answer_comes_byte_by_byte_ends_at_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single byte is late, so only the limit for the whole call ends it."""
     monkeypatch.setattr("csr_signer.cluster.api_server.OF_PROBE", Patience(connect=30.0, read=30.0, whole=0.2))
     trickling = Probes(who=(TRICKLE, {}, b""))
     with answering(500, probes=trickling) as (cluster, _), pytest.raises(UnavailableError, match="TimeoutError"):
         cluster.get_csr("name")
 
 
-def test_a_fault_of_one_item_that_may_pass_pages_nobody_and_is_tried_again_soon() -> None:
-    """A Calico pod waits 90 s in all; a refusal of the API server itself stays, and a human must look."""
+def test_a_transient_fault_of_one_item_is_no_error_and_is_retried_soon() -> None:
+    """A Calico pod gives up after 90 s. A refusal of the API server itself is permanent, and the operator must act."""
     with answering(503, STATUS, probes=Probes()) as (cluster, _), pytest.raises(ItemError) as passing:
         cluster.get_csr("name")
     with answering(400, STATUS, probes=Probes()) as (cluster, _), pytest.raises(ItemError) as lasting:
@@ -377,7 +384,7 @@ def test_a_fault_of_one_item_that_may_pass_pages_nobody_and_is_tried_again_soon(
 
 
 def test_a_write_without_an_answer_is_not_repeated(filed: CertificateSigningRequest) -> None:
-    """It may have been done: whoever reads the CSR again knows."""
+    """The API server may have made the write; the next event reads the CSR and knows."""
     with answering(HANG_UP, probes=Probes()) as (cluster, asked), pytest.raises(ItemUnavailableError):
         cluster.write_certificate(filed, b"PEM")
     assert len([path for path in asked if path.startswith(CSRS)]) == 1
@@ -415,21 +422,21 @@ def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gone(name: str) -> bytes:
-    """A Status that says that there is no such CSR."""
+    """Returns the Status of a CSR that does not exist."""
     details = {"kind": "certificatesigningrequests", "name": name}
     return json.dumps({"kind": "Status", "reason": "NotFound", "details": details}).encode()
 
 
-def test_nothing_is_kept_from_one_answer_to_the_next() -> None:
-    """No cookie that a server sets comes back to it."""
+def test_a_cookie_is_never_sent_back() -> None:
+    """The client never sends a server's cookie back."""
     with answering(404, gone("name"), Set_Cookie="a=b; Path=/") as (cluster, asked):
         for _ in range(2):
             assert cluster.get_csr("name") is None
         assert [headers.get("Cookie") for headers in asked.headers] == [None, None]
 
 
-def test_a_compressed_answer_is_neither_asked_for_nor_expanded() -> None:
-    """A small answer may become any number of bytes; what was not asked for is no object."""
+def test_a_compressed_answer_is_neither_requested_nor_expanded() -> None:
+    """A small compressed answer may expand to any size. The client requests none, and does not expand one."""
     bomb = gzip.compress(gone("name"))
     with answering(404, bomb, probes=Probes(), Content_Encoding="gzip") as (cluster, asked):
         with pytest.raises(ItemUnavailableError, match="404: no Kubernetes Status"):
@@ -438,7 +445,7 @@ def test_a_compressed_answer_is_neither_asked_for_nor_expanded() -> None:
 
 
 def test_one_connection_serves_many_calls() -> None:
-    """An answer is read to its end, so that the next call need not pay for TLS."""
+    """The client reads each answer to its end, so that the next call needs no TLS handshake."""
     with answering(404, gone("name")) as (cluster, asked):
         for _ in range(3):
             assert cluster.get_csr("name") is None

@@ -130,12 +130,12 @@ def test_a_metadata_server_that_fails_is_unavailability(google: GoogleServer) ->
 
 
 class _Slow(Credentials):
-    """Credentials whose refresh blocks until it is released; then there is a token.
+    """Credentials whose refresh blocks until the test releases it, and then returns a token.
 
     Attributes:
-        threads: in which it was refreshed.
-        began: set once it is being refreshed.
-        released: lets it end.
+        threads: the thread of each refresh.
+        began: set when a refresh begins.
+        released: the test sets it, and the refresh continues.
     """
 
     def __init__(self) -> None:
@@ -145,15 +145,15 @@ class _Slow(Credentials):
         self.released = threading.Event()
 
     def refresh(self, _: object) -> None:
-        """Blocks, as google-auth does."""
+        """Blocks, like google-auth."""
         self.threads.append(threading.get_ident())
         self.began.set()
         self.released.wait(30)
         self.token = "token"
 
 
-def test_a_token_is_fetched_once_for_many_requests_and_holds_up_none() -> None:
-    """google-auth blocks: it does so in a thread, and eight requests that need the token wait for one refresh."""
+def test_a_token_is_fetched_once_for_many_requests_and_blocks_none() -> None:
+    """google-auth blocks, so it runs in a thread. Eight requests that need the token wait for one refresh."""
     credentials = _Slow()
 
     async def story() -> list[str]:
@@ -169,8 +169,8 @@ def test_a_token_is_fetched_once_for_many_requests_and_holds_up_none() -> None:
     assert thread != threading.get_ident()
 
 
-def test_a_request_that_is_cancelled_leaves_the_token_to_the_others() -> None:
-    """The refresh goes on, and is not begun again."""
+def test_a_cancelled_request_does_not_stop_the_token_fetch() -> None:
+    """The refresh continues, and the other request does not start a second one."""
     credentials = _Slow()
 
     async def story() -> str:

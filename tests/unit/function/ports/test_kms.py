@@ -59,7 +59,7 @@ def key(kms: Connection, key_version: str) -> Blocking[CloudKmsKey]:
 
 
 def opened(connection: Connection, key_version: str) -> Blocking[CloudKmsKey]:
-    """A key version over a connection."""
+    """Returns the function's key for a key version."""
     return Blocking(CloudKmsKey(connection=connection, key_version=key_version, protection_level="HSM"))
 
 
@@ -72,7 +72,7 @@ def signed(
 
 
 def attempts_of(key: Blocking[CloudKmsKey], algorithm: SignatureAlgorithm) -> int:
-    """How often KMS was asked for one signature."""
+    """Returns the number of requests to KMS for one signature."""
     attempts = Attempts()
     signed(key, algorithm, attempts)
     return attempts.count
@@ -116,8 +116,8 @@ def test_a_public_key_that_cannot_be_had_is_no_key(
 
 
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "INTERNAL", "ABORTED", "CANCELLED", "UNKNOWN", "DATA_LOSS"])
-def test_what_may_pass_is_asked_again(key: Blocking[CloudKmsKey], faults: KmsServer, status: str) -> None:
-    """None of these is anybody's fault."""
+def test_transient_faults_are_retried(key: Blocking[CloudKmsKey], faults: KmsServer, status: str) -> None:
+    """None of these faults is permanent."""
     faults.faults.add(Fault(method=PUBLIC_KEY, status=status))
     assert key.public_key().pem
 
@@ -125,7 +125,7 @@ def test_what_may_pass_is_asked_again(key: Blocking[CloudKmsKey], faults: KmsSer
 def test_a_kms_that_hangs_is_given_up_by_all_at_once(
     key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight threads that want the same key wait for one budget, not for eight one after the other."""
+    """Eight requests for the same key wait for one time limit, not for eight in a row."""
     monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
     monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     before = len(faults.audit.records(PUBLIC_KEY))
@@ -354,10 +354,10 @@ def test_a_public_key_of_another_key_is_not_kept(
     assert len(faults.audit.records(PUBLIC_KEY)) == before
 
 
-def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
+def test_only_the_confirmed_key_signs(
     key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long an approval takes, no other key than the confirmed one comes in, and the time is one budget."""
+    """However long an approval takes, no other key than the confirmed one signs, within one time limit."""
     monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     confirmed = key.public_key()
     before = len(faults.audit.records(PUBLIC_KEY))
@@ -370,7 +370,7 @@ def test_what_was_confirmed_is_signed_with_and_nothing_else_is_asked(
 def test_a_fetch_under_way_does_not_replace_a_key_that_was_proved(
     key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that asked before, and is told another key after a signature was verified, gets the proved one."""
+    """A request that asked before, and gets another key after a signature was verified, uses the verified key."""
     confirmed = key.public_key()
     monkeypatch.setattr(kms_key, "RECHECK_SECONDS", 0.0)
     faults.faults.add(Fault(method=PUBLIC_KEY, hang=True, corruption=Corruption.FOREIGN_PUBLIC_KEY))
@@ -401,14 +401,14 @@ def test_an_unconfirmed_public_key_is_kept_for_some_seconds(key: Blocking[CloudK
     assert key.public_key() is key.public_key()
 
 
-def test_a_public_key_that_is_none_signs_nothing(
+def test_a_malformed_public_key_signs_nothing(
     key: Blocking[CloudKmsKey],
     kms: Connection,
     kms_client: KeyManagementServiceClient,
     key_version: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """KMS's own signature is not believed where there is nothing to verify it with."""
+    """The function rejects KMS's signature if it cannot verify it."""
     honest = kms_client.get_public_key(name=key_version)
     honest.pem = "garbage"
     honest.pem_crc32c = google_crc32c.value(b"garbage")
@@ -423,17 +423,17 @@ def test_a_public_key_that_is_none_signs_nothing(
 
 
 def ended(status: str) -> grpc.aio.AioRpcError:
-    """How gRPC tells that a call ended with a status."""
+    """Returns gRPC's exception for a call that ended with a status."""
     nothing = grpc.aio.Metadata()
     return grpc.aio.AioRpcError(grpc.StatusCode[status], nothing, nothing, details="by the test")
 
 
 class _Transport:
-    """A transport whose calls fail, each by the next error, and all further ones by the last.
+    """A transport whose calls fail.
 
     Args:
-        errors: of the calls.
-        together: where calls wait for each other first.
+        errors: the errors of the calls in order; the last error repeats.
+        together: a barrier at which the calls wait for each other before they fail.
     """
 
     def __init__(self, *errors: Exception, together: asyncio.Barrier | None = None) -> None:
@@ -441,7 +441,7 @@ class _Transport:
         self._together = together
 
     async def get_public_key(self, *_: object, **__: object) -> None:
-        """GetPublicKey."""
+        """Fails."""
         if self._together is not None:
             await self._together.wait()
         raise self._errors.pop(0) if len(self._errors) > 1 else self._errors[0]
@@ -490,10 +490,10 @@ def test_a_status_counts_with_malformed_details(made_keys: MadeKeys, faults: Kms
         "details of every kind",
     ],
 )
-def test_what_the_library_raises_by_itself_is_a_fault_too(
+def test_other_exceptions_of_the_library_are_faults_too(
     key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[SignerError]
 ) -> None:
-    """Nothing else leaves the module."""
+    """No other exception leaves the module."""
     transport: Any = _Transport(error)
     monkeypatch.setattr(kms_key, "FIRST_PAUSE", 0.001)
     with pytest.raises(kind, match=key_version):
@@ -535,7 +535,7 @@ def test_a_connection_whose_packets_vanish_is_replaced(
 
 
 def test_a_connection_is_replaced_by_the_first_call_that_it_fails_and_only_for_silence() -> None:
-    """A status is an answer."""
+    """A status is an answer, so the connection stays."""
     made: list[_Transport] = []
 
     def make() -> Any:
@@ -550,7 +550,7 @@ def test_a_connection_is_replaced_by_the_first_call_that_it_fails_and_only_for_s
 
 
 def test_a_connection_that_was_replaced_meanwhile_is_not_replaced_again() -> None:
-    """Eight requests that waited for one dead connection make one new one."""
+    """Eight requests that waited for one dead connection make one new connection."""
     made: list[_Transport] = []
 
     async def story() -> list[Any]:
@@ -598,7 +598,7 @@ def test_every_channel_looks_again_soon_and_has_connections_of_its_own(
 
 
 class _NoToken(google.auth.credentials.Credentials):
-    """Credentials that give no token, and know in which threads they were asked for one."""
+    """Credentials that give no token, and note the thread of each request for one."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library has no types
@@ -624,9 +624,9 @@ class _NoToken(google.auth.credentials.Credentials):
 def test_credentials_that_give_no_token_are_the_operators(
     key_version: str, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int | None
 ) -> None:
-    """To gRPC it is an outage of KMS: what will not pass is told at once as an ERROR, what may is asked again.
+    """A permanent fault is an ERROR at once; the function retries a transient one. For gRPC, both are an outage of KMS.
 
-    google-auth blocks, so it is asked in another thread than the event loop's.
+    google-auth blocks, so it runs in another thread than the event loop.
     """
     monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 1.0)
     asked = Counter[str]()

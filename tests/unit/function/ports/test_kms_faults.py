@@ -530,8 +530,8 @@ def test_a_request_held_up_over_midnight_is_no_new_day() -> None:
     assert done == [14, 15]
 
 
-def test_what_is_done_once_a_day_is_tried_until_it_is_done() -> None:
-    """A record that could not be written does not cost the request, and is written with the next one of the day."""
+def test_a_daily_action_is_repeated_until_it_succeeds() -> None:
+    """A failed record does not fail the request; the next request of the day writes it."""
     daily = OnceADay()
     done: list[str] = []
     first, second = date(2026, 3, 14), date(2026, 3, 15)

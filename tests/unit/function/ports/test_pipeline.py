@@ -428,7 +428,7 @@ def test_without_approval_rights_a_pending_request_waits(
     assert isinstance(signing_only.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
-def test_a_stranger_from_another_namespace_delays_nobody(
+def test_a_requester_from_a_foreign_namespace_delays_no_other(
     pipeline: Blocking[Pipeline], world: World, admin: Api, api_server: KubernetesServer
 ) -> None:
     """The function refuses a pod outside the profile without reading it: a 403 would delay all requests."""
@@ -496,7 +496,7 @@ def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
 def test_a_duplicate_is_deferred_at_once(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, faults: KmsServer, recorder: Recorder
 ) -> None:
-    """While the first of its kind hangs in KMS, a duplicate gives its thread back: 425 for this item, recorded."""
+    """While the first event hangs in KMS, the pipeline defers a duplicate at once: 425 for this item, with a record."""
     csr = file_csr()
     faults.faults.add(Fault(method=SIGN, hang=True))
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
@@ -636,10 +636,10 @@ def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
     assert recorder.events(csr["metadata"]["uid"]) == ["intent", "issued"]
 
 
-def test_where_every_approval_takes_long_the_next_event_issues(
+def test_after_slow_approvals_the_next_event_issues(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, recorder: Recorder
 ) -> None:
-    """Two slow calls in a row end the event, for this item alone; the CSR is approved by then."""
+    """Two slow calls in a row end this event only; the CSR is Approved by then."""
     csr, clock = file_csr(), Clock()
 
     def meanwhile() -> None:
@@ -652,7 +652,7 @@ def test_where_every_approval_takes_long_the_next_event_issues(
     assert isinstance(pipeline.process(reference_to(csr), datetime.now(UTC)), Issued)
 
 
-def test_a_signer_without_the_right_to_approve_holds_up_no_other(
+def test_a_signer_without_the_right_to_approve_delays_no_other(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, cluster: Blocking[KubernetesCluster]
 ) -> None:
     """This also applies to refusals: only this signer lacks the right."""
@@ -683,12 +683,12 @@ RSA = {"key_algorithm": "RSAWithSize2048", "signature_algorithm": "SHA256WithRSA
 
 
 class _Deciding:
-    """The decision, which notes its thread and, for one CSR, waits for its release.
+    """The real decision; it notes its thread, and blocks for one CSR until the test releases it.
 
     Attributes:
-        threads: by the CSR's uid.
-        began: set once the one waits.
-        released: lets it go on.
+        threads: the thread of each decision by the CSR's uid.
+        began: set when the decision about the one CSR begins.
+        released: the test sets it, and the decision continues.
     """
 
     def __init__(self, slow: dict[str, Any]) -> None:
@@ -706,10 +706,13 @@ class _Deciding:
         return decide(csr=csr, **arguments)
 
 
-def test_a_key_that_takes_long_to_examine_holds_up_no_other_request(
+def test_a_slow_check_of_an_rsa_key_delays_no_other_request(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An RSA key is judged in a thread of its own, and meanwhile others are issued; an elliptic one needs none."""
+    """The pipeline judges an RSA key in a separate thread, and issues other certificates meanwhile.
+
+    It judges an EC key in the event loop's thread.
+    """
     slow, other = file_csr(environment=RSA), file_csr()
     deciding = _Deciding(slow)
     monkeypatch.setattr("csr_signer.pipeline.decide", deciding)
@@ -724,5 +727,5 @@ def test_a_key_that_takes_long_to_examine_holds_up_no_other_request(
 
 
 async def _thread() -> int:
-    """The loop's."""
+    """Returns the event loop's thread."""
     return threading.get_ident()

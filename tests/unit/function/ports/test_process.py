@@ -1,4 +1,4 @@
-"""The function's own process, as functions-framework serves it: clients that go away, and SIGTERM."""
+"""The function's process under functions-framework, when clients disconnect and after SIGTERM."""
 
 import contextlib
 import json
@@ -26,14 +26,14 @@ __all__ = ["faults"]
 pytestmark = pytest.mark.slow
 
 CLOUD_RUN_SECONDS = 10
-"""From SIGTERM to SIGKILL (Cloud Run's container runtime contract)."""
+"""The seconds from SIGTERM to SIGKILL (Cloud Run's container runtime contract)."""
 
 
 class Function:
     """A process of the function.
 
     Attributes:
-        url: where it is.
+        url: its URL.
     """
 
     def __init__(self, runtime: FunctionRuntime, log: Path) -> None:
@@ -44,7 +44,7 @@ class Function:
         self._clients = ThreadPoolExecutor()
 
     def sent(self, csr: dict[str, Any]) -> "Future[urllib3.BaseHTTPResponse]":
-        """The answer to the event of a CSR, which is under way."""
+        """Sends a CSR's event; the future is the answer."""
         headers = {"Content-Type": "application/cloudevents+json"}
         body = json.dumps(event(csr)).encode()
         return self._clients.submit(
@@ -56,7 +56,7 @@ class Function:
         self._process.terminate()
 
     def ends(self) -> bool:
-        """Waits for its end; whether it comes before Cloud Run's SIGKILL."""
+        """Waits for the process's end; tells whether it comes before Cloud Run's SIGKILL."""
         try:
             self._process.wait(CLOUD_RUN_SECONDS)
         except psutil.TimeoutExpired:
@@ -64,29 +64,29 @@ class Function:
         return True
 
     def refuses(self) -> bool:
-        """Whether another request is not served: answered 503, or not even accepted."""
+        """Tells whether the process refuses another request: it answers 503, or accepts no connection."""
         try:
             answer = urllib3.request("GET", self.url, retries=False, timeout=30.0)
         except urllib3.exceptions.HTTPError:
             return True
-        if answer.status == 400:  # it is no event
+        if answer.status == 400:  # the process serves it: it is no event
             return False
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         return True
 
     def records(self, csr: dict[str, Any]) -> list[dict[str, Any]]:
-        """The audit records of a CSR."""
+        """Returns the audit records of a CSR."""
         lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["csr_uid"] == csr["metadata"]["uid"]]
 
     def events(self, csr: dict[str, Any]) -> list[str]:
-        """Their kinds."""
+        """Returns the kinds of a CSR's audit records."""
         return [record["event"] for record in self.records(csr)]
 
 
 @pytest.fixture
 def function(write_configuration: WriteConfiguration, faults: KmsServer, tmp_path: Path) -> Iterator[Function]:
-    """The function, whose KMS is this process's double."""
+    """The function; its KMS is the double in this process."""
     log = tmp_path / "function.log"
     runtime = FunctionRuntime(write_configuration(), log)
     runtime.start()
@@ -96,10 +96,10 @@ def function(write_configuration: WriteConfiguration, faults: KmsServer, tmp_pat
         runtime.kill()
 
 
-def test_a_client_that_goes_away_changes_nothing(
+def test_a_client_that_disconnects_changes_nothing(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
-    """The exporter's connection ends while KMS signs: the CSR is issued all the same, with one intent and one end."""
+    """If the exporter disconnects while KMS signs, the function still issues, with one intent and one outcome."""
     csr = file_csr()
     faults.faults.add(Fault(method=SIGN, hang=True))
     body = json.dumps(event(csr)).encode()
@@ -110,17 +110,17 @@ def test_a_client_that_goes_away_changes_nothing(
         )
         client.sendall(head.encode() + b"\r\n\r\n" + body)
         faults.faults.wait_until_hanging(1)
-    assert not function.refuses()  # this request came after the end of the other connection
+    assert not function.refuses()  # the process got this request after the other client had disconnected
     faults.faults.release()
     eventually(lambda: len(function.events(csr)) > 1)
     assert function.events(csr) == ["intent", "issued"]
     assert certificate(stored(admin, csr))
 
 
-def test_after_sigterm_what_is_in_flight_is_finished_and_the_rest_is_refused(
+def test_after_sigterm_requests_in_flight_finish_and_new_ones_are_refused(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
-    """KMS takes its time; meanwhile other requests go elsewhere, and then the certificate is stored and answered."""
+    """While KMS is slow, the process refuses other requests. Then it writes the certificate, and answers 200."""
     csr, late = file_csr(), file_csr()
     faults.faults.add(Fault(method=SIGN, hang=True))
     answer = function.sent(csr)
@@ -138,10 +138,10 @@ def test_after_sigterm_what_is_in_flight_is_finished_and_the_rest_is_refused(
     assert stored(admin, late) == late
 
 
-def test_after_sigterm_what_does_not_end_is_interrupted_and_accounted_for(
+def test_after_sigterm_a_request_that_does_not_end_is_interrupted_and_recorded(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
-    """KMS hangs: before Cloud Run ends the process, the intent is abandoned and the exporter told to send again."""
+    """If KMS hangs, the function abandons the intent before SIGKILL, and asks the exporter to resend the event."""
     csr, before = file_csr(), len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, hang=True, times=0))
     answer = function.sent(csr)
@@ -158,6 +158,6 @@ def test_after_sigterm_what_does_not_end_is_interrupted_and_accounted_for(
 
 
 def test_an_idle_process_ends_at_once(function: Function) -> None:
-    """The time of grace is for requests, and there is none."""
+    """Without requests in flight, the process does not wait."""
     function.terminate()
     assert function.ends()

@@ -198,7 +198,7 @@ def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
 
 
 @pytest.mark.parametrize("approver", ["KubectlApprove", "AutoApproved", ""])
-def test_what_anybody_approved_fails_and_is_reported(
+def test_a_refused_csr_that_is_approved_becomes_failed(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, approver: str
 ) -> None:
     """Approved is permanent, so the CSR becomes Failed, with the same reason, message and Event."""

@@ -115,7 +115,7 @@ def test_a_wrong_configuration_fails_each_request_until_it_is_right(
     monkeypatch: pytest.MonkeyPatch,
     file_csr: FileCsr,
 ) -> None:
-    """503 with Retry-After and an ERROR that says what is wrong; once it is right, the same process serves."""
+    """The answer is 503 with Retry-After and an ERROR record. After the correction, the same process serves."""
     service = Blocking(Service(Audit(write=recorder.write)))
     csr = file_csr()
     monkeypatch.delenv(CONFIGURATION, raising=False)
