@@ -239,8 +239,7 @@ def _children(element: bytes) -> list[bytes]:
 
 
 def _content(element: bytes, start: int) -> int:
-    size = element[start + 1]
-    return start + 2 + (0 if size < _LONG_FORM else size - _LONG_FORM)
+    return start + 2 + max(element[start + 1] - _LONG_FORM, 0)
 
 
 def _element(tag: int, content: bytes) -> bytes:

@@ -435,6 +435,16 @@ def test_names_within_the_cas_constraints_are_cleared() -> None:
     assert lint(build(PERMIT, CONSTRAINED, ALGORITHM), PERMIT, CONSTRAINED, ALGORITHM).der
 
 
+@pytest.mark.parametrize("size", [127, 128, 129, 255, 256])
+def test_lengths_of_one_and_more_octets_are_known(size: int) -> None:
+    """X.690 §8.1.3: an extension is cleared as it must be written, of whatever size."""
+    name = ".".join(["l" * 62] * 4)[: size - (4 if size < 131 else 6)]
+    permit = replace(PERMIT, dns_names=(name,), ip_addresses=())
+    encoded = build(permit, ISSUER, ALGORITHM)
+    assert len(der.decode(der.TBSCertificate, encoded).extensions[3].extn_value) == size
+    assert lint(encoded, permit, ISSUER, ALGORITHM).der == encoded
+
+
 BITS = {
     "P-256 under P-256": (ISSUER, EVERY_ALGORITHM[4], PERMIT),
     "RSA under P-384": (
