@@ -15,13 +15,16 @@ class ConcurrencyLimiter:
     """Admits or refuses a request at once, because Cloud Run counts a waiting request as concurrent too."""
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
-        """Divides the process among its clusters. A process that serves one cluster has no limit.
+        """Divides the process among its clusters.
+
+        A single cluster may use four times the concurrency: Cloud Run limits what it sends, but a request goes on after
+        its caller has disconnected.
 
         Args:
             clusters: number of clusters that the process serves.
             concurrency: number of concurrent requests that it serves.
         """
-        self._share = max(1, concurrency // clusters) if clusters > 1 else None
+        self._share = max(1, concurrency // clusters) if clusters > 1 else 4 * concurrency
         self._in_flight: set[tuple[str, str]] = set()
         self._held: Counter[str] = Counter()
 
@@ -37,7 +40,7 @@ class ConcurrencyLimiter:
         if (cluster, uid) in self._in_flight:
             yield False
             return
-        if self._share is not None and self._held[cluster] >= self._share:
+        if self._held[cluster] >= self._share:
             raise ConcurrencyLimitError(
                 f"clusters[{cluster}]: Too many: {self._held[cluster] + 1}: "
                 f"must have at most {self._share} requests in flight in this process"

@@ -196,6 +196,7 @@ class Pipeline:
             self._expect_fresh(attested_at)
             attempts = Attempts()
             async with _intent(trail, text, facts, attempts):
+                self._expect_fresh(attested_at)  # standard output may have been slow
                 signature = await key.sign(tbs, algorithm, public_key, attempts)
                 facts["kms_milliseconds"] = signature.milliseconds
                 issued = certificate.assemble(tbs, signature.value, signer.issuer, algorithm)

@@ -36,8 +36,8 @@ CONFIGURATION: Final = "CSR_SIGNER_CONFIGURATION"
 """The environment variable with the path of the configuration document."""
 CONCURRENCY: Final = "CSR_SIGNER_CONCURRENCY"
 """The environment variable with the number of concurrent requests that Cloud Run sends to this process."""
-DEFAULT_CONCURRENCY: Final = 80
-"""Cloud Run's default."""
+DEFAULT_CONCURRENCY: Final = 16
+"""Terraform's value for one cluster."""
 THREADS: Final = 2
 """Threads for long computations. With one thread, an RSA-8192 key would delay the checks of smaller keys."""
 
@@ -188,7 +188,7 @@ def concurrency() -> int:
         ConfigurationError: the environment variable holds no such number.
     """
     text = os.environ.get(CONCURRENCY, str(DEFAULT_CONCURRENCY))
-    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+    if not re.fullmatch("[1-9][0-9]{0,2}|1000", text):
         message = field_error.invalid(f"environment variable {CONCURRENCY}", text, "must be a number from 1 to 1000")
         raise ConfigurationError(message)
     return int(text)

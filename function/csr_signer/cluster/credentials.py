@@ -77,8 +77,9 @@ def google_credentials(cluster: ClusterConfiguration) -> Credentials:
     """
     ways = cluster.authentication
     if ways.google_id_token is not None:
+        # Without a request, the constructor does not ask the metadata server; each refresh has its own.
         return compute_engine.IDTokenCredentials(
-            _short_request(), target_audience=ways.google_id_token.audience, use_metadata_identity_endpoint=True
+            None, target_audience=ways.google_id_token.audience, use_metadata_identity_endpoint=True
         )
     if ways.google_access_token is None:
         raise ConfigurationError(f"clusters: {cluster.source!r}: authentication: Required value")

@@ -1,5 +1,6 @@
 """Reads a kubeconfig, for development. It uses the kubernetes package, which a deployed function does not load."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ def read(path: str) -> Kubeconfig:
         raise ValueError(str(error)) from error
     if not settings.verify_ssl:
         raise ValueError("insecure-skip-tls-verify is not allowed")
+    if settings.tls_server_name:
+        raise ValueError("tls-server-name is not supported: the certificate must be for the server's own name")
     prefixed = settings.get_api_key_with_prefix("BearerToken")
     if not settings.cert_file and not prefixed:
         # Without this check, requests would be anonymous, and an object that the anonymous user cannot read would look
@@ -47,8 +50,9 @@ def read(path: str) -> Kubeconfig:
         raise ValueError("it must give a client certificate or a token")
 
     async def token() -> str:
-        value = settings.get_api_key_with_prefix("BearerToken") or ""  # refreshes an expiring token
-        return value.removeprefix("Bearer ")
+        # It refreshes an expiring token, for example with a program of the kubeconfig.
+        value = await asyncio.to_thread(settings.get_api_key_with_prefix, "BearerToken")
+        return (value or "").removeprefix("Bearer ")
 
     return Kubeconfig(
         server=settings.host,

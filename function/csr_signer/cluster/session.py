@@ -17,8 +17,6 @@ from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
 
-CONNECTIONS = 64
-
 
 class Session:
     """One connection pool.
@@ -45,9 +43,9 @@ class Session:
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
-        """Returns aiohttp's session, which holds the connections."""
+        """Returns aiohttp's session, which holds the connections: as many as the requests that the process admits."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._context),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._context),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

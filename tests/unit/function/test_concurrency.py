@@ -25,11 +25,13 @@ def test_a_cluster_holds_at_most_its_share(clusters: int, concurrent: int, share
         assert held.enter_context(limiter.admit("honest", "uid-0"))
 
 
-def test_one_cluster_alone_has_no_limit() -> None:
-    """There is nobody else to keep places for."""
+def test_one_cluster_alone_may_use_four_times_the_concurrency() -> None:
+    """Cloud Run sends fewer, but requests of callers that disconnected go on; a flood of them must have an end."""
     limiter = ConcurrencyLimiter(clusters=1, concurrency=2)
     with ExitStack() as held:
-        assert all(held.enter_context(limiter.admit("only", f"uid-{number}")) for number in range(10))
+        assert all(held.enter_context(limiter.admit("only", f"uid-{number}")) for number in range(8))
+        with pytest.raises(ConcurrencyLimitError, match="must have at most 8 requests in flight"):
+            held.enter_context(limiter.admit("only", "one-more"))
 
 
 def test_a_duplicate_is_turned_away_and_takes_no_place() -> None:
@@ -59,18 +61,18 @@ def test_a_place_is_given_back_after_a_fault() -> None:
             fail()
 
 
-@pytest.mark.parametrize(("text", "number"), [("1", 1), ("16", 16), ("1000", 1000), (None, 80)])
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("16", 16), ("1000", 1000), (None, 16)])
 def test_the_concurrency_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, text: str | None, number: int
 ) -> None:
-    """Terraform sets the environment variable; without it, the number is Cloud Run's default."""
+    """Terraform sets the environment variable; without it, the number is Terraform's for one cluster."""
     monkeypatch.delenv(CONCURRENCY, raising=False)
     if text is not None:
         monkeypatch.setenv(CONCURRENCY, text)
     assert concurrency() == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", " 8", "many", "10000", "٣"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", " 8", "many", "1001", "10000", "٣"])
 def test_a_wrong_concurrency_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """The message names the variable and its value. A wrong number would make the limiter refuse requests."""
     monkeypatch.setenv(CONCURRENCY, text)

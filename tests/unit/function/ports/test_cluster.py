@@ -569,6 +569,18 @@ def test_an_object_of_escaped_characters_can_be_read(file_csr: FileCsr, admin: A
         csr = cluster.get_csr(stored["metadata"]["name"])
     assert csr is not None
     assert csr.conditions == {"Checked"}
+    # The event loop does not parse it: a second of work would hold up all other requests.
+    assert any(thread.name.startswith("parse") for thread in threading.enumerate())
+
+
+def test_a_status_of_megabytes_is_none() -> None:
+    """A requester can have its text repeated in a Status, and parsing it would hold up all other requests."""
+    status = {"kind": "Status", "reason": "Invalid", "message": "m" * 300_000}
+    with (
+        answering(422, json.dumps(status).encode(), probes=Probes()) as (cluster, _),
+        pytest.raises(ItemUnavailableError, match="422: no Kubernetes Status"),
+    ):
+        cluster.get_csr("name")
 
 
 def test_a_large_object_in_small_pieces_is_read_whole(file_csr: FileCsr, admin: Api) -> None:

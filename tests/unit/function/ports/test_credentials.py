@@ -55,6 +55,14 @@ def test_a_google_token_goes_to_the_configured_server(google: GoogleServer, ways
     assert len([exchange for exchange in fetched if exchange.request.path.endswith(("token", "identity"))]) == 1
 
 
+@pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
+def test_a_connection_that_nothing_uses_asks_google_for_nothing(google: GoogleServer, ways: Authentication) -> None:
+    """google-auth blocks, and the function opens its sessions on the event loop."""
+    before = len(google.metadata_server.log.exchanges())
+    with connected(ClusterConfiguration(source=SOURCE, server="https://127.0.0.1:1", authentication=ways)):
+        assert len(google.metadata_server.log.exchanges()) == before
+
+
 def token_sent(google: GoogleServer, ways: Authentication) -> str:
     """What an API server, or whoever sits there, learns from one request."""
     with answering(404) as (_, asked):
@@ -217,6 +225,10 @@ UNUSABLE = {
     "nobody": (
         KUBECONFIG.replace("SKIP", "false").replace("USER", "{}"),
         "a client certificate or a token",
+    ),
+    "another name of the server": (
+        KUBECONFIG.replace("SKIP", "false, tls-server-name: other.example.com").replace("USER", "{token: t}"),
+        "tls-server-name is not supported",
     ),
     "no verification": (
         KUBECONFIG.replace("SKIP", "true").replace("USER", "{token: t}"),

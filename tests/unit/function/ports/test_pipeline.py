@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from csr_signer.audit import Audit
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ConfigurationError, IntegrityError, ItemError, QuotaError, SignerError, UnavailableError
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Refused
@@ -634,6 +635,23 @@ def test_a_pod_that_is_still_there_after_a_slow_call_is_issued_once(
     assert isinstance(outcome, Issued)
     assert f"tbs-sha256={outcome.tbs_sha256}" in conditions(stored(admin, csr))["Approved"]["message"]
     assert recorder.events(csr["metadata"]["uid"]) == ["intent", "issued"]
+
+
+def test_the_key_is_not_used_after_a_slow_intent_record(
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, recorder: Recorder
+) -> None:
+    """Standard output took longer than an attestation may be old: the function reads and judges the pod again."""
+    csr, clock = file_csr(), Clock()
+
+    def write(line: bytes) -> None:
+        recorder.write(line)
+        if clock.now == 0.0:
+            clock.now = FRESH_SECONDS + 0.1
+
+    once = Blocking(replace(pipeline.target, audit=Audit(write=write), clock=clock))
+    assert isinstance(once.process(reference_to(csr), datetime.now(UTC)), Issued)
+    assert recorder.events(csr["metadata"]["uid"]) == ["intent", "abandoned", "intent", "issued"]
+    assert [line["kms_attempts"] for line in recorder.lines if "kms_attempts" in line] == [0, 1]
 
 
 def test_after_slow_approvals_the_next_event_issues(
