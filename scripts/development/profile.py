@@ -28,7 +28,6 @@ from sandbox.deployment import Deployment, Settings
 from sandbox.measurements.cold import event
 from sandbox.measurements.common import fleet
 
-AT_ONCE: Final = 16
 SHOWN: Final = 30
 _OK: Final = 200
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("count", type=int, help="number of certificates")
     parser.add_argument("--embedded", action="store_true", help="use the API double instead of kube-apiserver")
+    parser.add_argument("--at-once", type=int, default=16, help="number of requests in flight (default: 16)")
+    parser.add_argument("--kms-latency-ms", type=float, default=30.0, help="latency of the KMS double (default: 30)")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="csr-signer-bench-") as folder, KeyPool() as keys:
         settings = Settings(
             directory=Path(folder),
             plane="embedded" if options.embedded else "real",
-            kms_latency=0.03,
+            kms_latency=options.kms_latency_ms / 1000,
+            concurrency=options.at_once,
             front_door=False,
             id_token=True,
         )
@@ -56,36 +58,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runs = [fleet(deployment, keys, options.count, name).submit() for name in ("timed", "profiled")]
             os.environ |= deployment.function.environment
             os.environ["CSR_SIGNER_CONFIGURATION"] = str(deployment.directory / "function.json")
-            seconds, profile = asyncio.run(_measure(*runs, log=deployment.log("profile")))
-    print(f"{1000 * seconds / options.count:.2f} ms of CPU time per certificate, without HTTP server and start")
+            os.environ["CSR_SIGNER_CONCURRENCY"] = str(options.at_once)
+            cpu, wall, profile = asyncio.run(_measure(*runs, at_once=options.at_once, log=deployment.log("profile")))
+    print(f"{1000 * cpu / options.count:.2f} ms of CPU time per certificate, without HTTP server and start")
+    print(f"{options.at_once} at once: {options.count / wall:.0f} per second, {100 * cpu / wall:.0f} % of one CPU")
     _print(profile)
     return 0
 
 
 async def _measure(
-    timed: Sequence[Submission], profiled: Sequence[Submission], *, log: Path
-) -> tuple[float, cProfile.Profile]:
-    """Returns the CPU seconds of the first run and the profile of the second run; the log gets the audit records."""
+    timed: Sequence[Submission], profiled: Sequence[Submission], *, at_once: int, log: Path
+) -> tuple[float, float, cProfile.Profile]:
+    """Returns CPU and wall seconds of the first run, and the profile of the second; the log gets the audit records."""
     output = os.dup(1)
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         try:
             handle: Handler = importlib.import_module("main").handle
-            await _drain(handle, timed[:1])  # loads the configuration
-            began = time.process_time()
-            await _drain(handle, timed[1:])
-            seconds = time.process_time() - began
+            await _drain(handle, timed[:1], at_once)  # loads the configuration
+            cpu, wall = time.process_time(), time.monotonic()
+            await _drain(handle, timed[1:], at_once)
+            cpu, wall = time.process_time() - cpu, time.monotonic() - wall
             profile = cProfile.Profile()
             with profile:
-                await _drain(handle, profiled)
+                await _drain(handle, profiled, at_once)
         finally:
             os.dup2(output, 1)
             os.close(output)
-    return seconds, profile
+    return cpu, wall, profile
 
 
-async def _drain(handle: Handler, submissions: Sequence[Submission]) -> None:
-    places = asyncio.Semaphore(AT_ONCE)
+async def _drain(handle: Handler, submissions: Sequence[Submission], at_once: int) -> None:
+    places = asyncio.Semaphore(at_once)
 
     async def one(submission: Submission) -> None:
         async with places:

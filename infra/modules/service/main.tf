@@ -1,5 +1,6 @@
 locals {
-  # A request waits for the API server and KMS nearly all of its time.
+  # Measured with a key that takes 170 ms: 16 requests at once use 42 % of the CPU, and 32 use 57 %. 16 is what the
+  # memory allows if each answer of the API server is as large as etcd's limit permits.
   concurrency = 16 * var.clusters
 }
 
