@@ -156,6 +156,14 @@ class Deployment:
         for exporter in self.exporters:
             exporter.start()
 
+    def use(self, root: Path) -> None:
+        """Stops the function and the exporters; their next start runs another tree's programs."""
+        self.kill_exporter()
+        self.function.stop()
+        self.function.root = root
+        for exporter in self.exporters:
+            exporter.root = root
+
     def kill_exporter(self) -> None:
         """Kills all replicas of the exporter, as a crash does."""
         for exporter in self.exporters:

@@ -66,9 +66,8 @@ class FunctionRuntime:
             FunctionError: It was not ready within a minute, its configuration is wrong, or it ended.
         """
         source = self.root / "function" / "main.py"
-        framework = [sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)]
         self._part = Part.start_program(
-            [*framework, "--host", _LOOPBACK, "--port", str(self._port)],
+            framework(source, self._port),
             log=self._log,
             environment={
                 "CSR_SIGNER_CONFIGURATION": str(self._configuration),
@@ -109,6 +108,12 @@ class FunctionRuntime:
         if status != _CONFIGURED:
             tail = self._log.read_bytes()[-_TAIL:].decode(errors="replace")
             raise FunctionError(f"the function is not ready (HTTP status {status}); the end of its log:\n{tail}")
+
+
+def framework(source: Path, port: int) -> list[str]:
+    """Returns the command that serves the function of a source file on a loopback port."""
+    function = ["--target", "handle", "--source", str(source)]
+    return [sys.executable, "-m", "functions_framework", *function, "--host", _LOOPBACK, "--port", str(port)]
 
 
 def first_on_path(folder: Path) -> dict[str, str]:

@@ -33,7 +33,7 @@ def policies(guarded: Guarded) -> tuple[Policy, ...]:
 
 
 def create(guarded: Guarded) -> Policy:
-    """Rule a: limits who may create CSRs for our signerNames, or CSRs with a name that is reserved for them."""
+    """Rule a: limits which users can create CSRs for our signerNames, or CSRs with a reserved name."""
     return policy(
         "create",
         rules=[rule(_CERTIFICATES, [_CSRS], ["CREATE"])],

@@ -192,7 +192,7 @@ class CloudKmsKey:
         _require(got == self.key_version, "name", ascii(got[:_LONGEST_NAME]), self.key_version)
 
     async def _ask(self, question: Callable[[float], Awaitable[T]]) -> T:
-        """Calls KMS until it answers validly or the time is over."""
+        """Calls KMS until it gives a valid answer or the deadline passes."""
         deadline = time.monotonic() + OVERALL_SECONDS
         had: Counter[str] = Counter()
         pause = FIRST_PAUSE

@@ -192,7 +192,7 @@ class Profile:
         unused = sorted(set(namespaces) - set(used))
         if unused:
             raise ConfigurationError(field_error.unsupported("profile.namespaces", unused, used))
-        # A cluster that uses the profile has its only namespace. With several, one may be missing: an attacker who may
+        # A cluster that uses the profile has its only namespace. With several, one may be missing: an attacker who can
         # create namespaces would create it, and get its certificates.
         if self.namespaces == "configured" and len(used) > 1 and not namespaces:
             must = f"must list the namespaces that this cluster uses, out of {', '.join(used)}"

@@ -1,11 +1,11 @@
 locals {
-  # Measured with a key that takes 170 ms: 16 requests at once use 42 % of the CPU, and 32 use 57 %. 16 is what the
-  # memory allows if each answer of the API server is as large as etcd's limit permits.
+  # Measured with a key that takes 170 ms: 16 requests at once use 42 % of a CPU, and 32 use 57 %. 16 of the largest
+  # answers of the API server fit into the memory (tests/end_to_end/test_memory.py); more was not tried.
   concurrency = 16 * var.clusters
 }
 
 resource "google_cloudfunctions2_function" "this" {
-  #checkov:skip=CKV_GCP_124:clusters outside the VPC network and perimeter cannot call an internal address; `callers` opens it only for them, and IAM decides who may call
+  #checkov:skip=CKV_GCP_124:clusters outside the VPC network and perimeter cannot call an internal address; `callers` opens it only for them, and IAM decides which accounts can call
   project      = var.project
   location     = var.location
   name         = var.name

@@ -83,6 +83,6 @@ variable "signers" {
 
   validation {
     condition     = alltrue([for member in var.signers : can(regex("^(serviceAccount|user):[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "signers: Invalid value: ${jsonencode(var.signers)}: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would hide who may sign, and allUsers would let anyone sign."
+    error_message = "signers: Invalid value: ${jsonencode(var.signers)}: must be single principals, serviceAccount:EMAIL or user:EMAIL. A group or a domain would hide the members that can sign, and allUsers would let anyone sign."
   }
 }

@@ -61,7 +61,9 @@ def google(package: Path, folder: Path) -> dict[str, Any]:
     """
     found = list(package.glob(ARCHIVE.format(version="*")))
     if len(found) != 1:
-        raise SchemaError(f"got {len(found)} archives of cdktn-provider-google in {package}, allowed is one")
+        raise SchemaError(
+            f"archives of cdktn-provider-google in {package}: Invalid value: {len(found)}: must be exactly 1"
+        )
     wanted = {match.groups() for path in folder.rglob("*.tf") for match in USED.finditer(path.read_text("utf-8"))}
     folders = {_folder(kind, name): (kind, name) for kind, name in wanted}
     sources = _sources(found[0], {*folders, "provider"})

@@ -22,7 +22,10 @@ def main() -> int:
     rows = {row.workload: row for row in components(options.release)}
     component = rows.get(options.component)
     if component is None:
-        print(f"--component must be one of {', '.join(rows)}, got {options.component!r}", file=sys.stderr)
+        print(
+            f'--component: Unsupported value: "{options.component}": supported values: {", ".join(rows)}',
+            file=sys.stderr,
+        )
         return 2
     management = CertificateManagement(
         signer_name=options.signer_name,

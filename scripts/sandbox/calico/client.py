@@ -132,7 +132,7 @@ def run(
         that the pod's main container starts without its files.
 
     Raises:
-        ClientError: The time is over, or the API server refused a request.
+        ClientError: The budget ran out, or the API server refused a request.
         KeyMismatchError: The signature algorithm is not for this kind of key; no CSR was made.
     """
     deadline = clock() + budget

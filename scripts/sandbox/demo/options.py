@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     if given.force and given.kubeconfig is None:
         parser.error("--force needs --kubeconfig")
     if given.pods < 0:
-        parser.error(f"--pods must be 0 or more, got {given.pods}")
+        parser.error(f"--pods: Invalid value: {given.pods}: must be 0 or more")
     return Options(
         plane=given.kubeconfig or ("real" if given.real else "embedded"),
         kubernetes=given.kubernetes,

@@ -48,7 +48,7 @@ class User:
 class Authenticator:
     """Reads client certificates, and issues and remembers tokens.
 
-    A token looks like a JWT but nobody signs it. It is valid until the server ends: nothing looks at its pod again.
+    A token looks like a JWT without a signature. It is valid until the server ends: nothing looks at its pod again.
     """
 
     def __init__(self) -> None:

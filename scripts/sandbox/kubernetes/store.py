@@ -25,7 +25,7 @@ _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One stored version of an object, which nobody changes.
+    """One stored version of an object, which never changes.
 
     Attributes:
         key: where the object is stored; lists come in the order of keys.

@@ -23,9 +23,7 @@ def burst(settings: Settings, count: int, *, against: Path | None = None) -> lis
     rows: list[Row] = []
     with Deployment(settings) as deployment, KeyPool() as keys:
         for tree in [ROOT] if against is None else [against, ROOT]:
-            deployment.kill_exporter()
-            deployment.function.stop()
-            deployment.function.root = deployment.exporters[0].root = tree
+            deployment.use(tree)
             pods = fleet(deployment, keys, count, f"burst-{int(tree == ROOT)}")
             deployment.function.start()
             deployment.start_exporter()

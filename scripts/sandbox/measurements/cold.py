@@ -8,7 +8,6 @@ certificate. The two start in turn, and Python has compiled all files before.
 import contextlib
 import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
 from sandbox.deployment import Deployment, Settings
 from sandbox.documents import SOURCE
-from sandbox.function_runtime import ROOT, first_on_path, free_port
+from sandbox.function_runtime import ROOT, first_on_path, framework, free_port
 from sandbox.measurements.common import Row, fleet
 from sandbox.process import Part
 from sandbox.usage import Usage
@@ -119,10 +118,7 @@ def _start(source: Path, environment: dict[str, str], submission: Submission | N
     port = free_port()
     began = time.monotonic()
     part = Part.start_program(
-        [
-            *(sys.executable, "-m", "functions_framework", "--target", "handle", "--source", str(source)),
-            *("--host", "127.0.0.1", "--port", str(port)),
-        ],
+        framework(source, port),
         environment=environment,
         log=log,
         says_ready=False,

@@ -67,9 +67,7 @@ def drain(settings: Settings, count: int, *, against: Path | None = None, rounds
     with Deployment(settings) as deployment, KeyPool() as keys:
         for number in range(rounds):
             for tree in trees:
-                deployment.kill_exporter()
-                deployment.function.stop()
-                deployment.function.root = deployment.exporters[0].root = tree
+                deployment.use(tree)
                 pods = fleet(deployment, keys, count, f"drain-{number}-{trees.index(tree)}")
                 runs[tree].append(_run(deployment, pods, count))
             deployment.kill_exporter()

@@ -467,31 +467,35 @@ def test_an_intent_that_a_new_configuration_supersedes_is_named(
     assert certificate(stored(admin, csr))
 
 
-def test_another_csrs_certificate_of_this_ca_is_an_alarm(
-    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
+def assert_alarm_for_its_certificate(
+    first: dict[str, Any], second: dict[str, Any], pipeline: Blocking[Pipeline], admin: Api, recorder: Recorder
 ) -> None:
-    """A certificate for another key is not this CSR's, whoever signed it."""
-    first, second = file_csr(), file_csr()
-    pipeline.process(reference_to(first), datetime.now(UTC))
+    """The second CSR holds the first one's certificate: the pipeline ignores it, with an ERROR."""
     second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
     admin.put(csr_path(second["metadata"]["name"], "status"), second)
     assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
     assert recorder.lines[-1]["severity"] == "ERROR"
+
+
+def test_another_csrs_certificate_of_this_ca_is_an_alarm(
+    pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
+) -> None:
+    """A certificate for another key is not this CSR's, even if this CA signed it."""
+    first, second = file_csr(), file_csr()
+    pipeline.process(reference_to(first), datetime.now(UTC))
+    assert_alarm_for_its_certificate(first, second, pipeline, admin, recorder)
 
 
 def test_a_certificate_for_a_request_that_cannot_be_read_is_an_alarm(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, admin: Api, recorder: Recorder
 ) -> None:
-    """Somebody stored a certificate of this CA on garbage: that is nobody's key."""
+    """Another signer stored a certificate of this CA in a CSR whose request holds no key."""
     first = file_csr()
     pipeline.process(reference_to(first), datetime.now(UTC))
     text = base64.b64encode(b"text\n" + base64.b64decode(first["spec"]["request"])).decode()
     body = {"metadata": {"name": f"{first['metadata']['name']}-text"}, "spec": first["spec"] | {"request": text}}
     second = admin.post("/apis/certificates.k8s.io/v1/certificatesigningrequests", body)
-    second["status"]["certificate"] = stored(admin, first)["status"]["certificate"]
-    admin.put(csr_path(second["metadata"]["name"], "status"), second)
-    assert pipeline.process(reference_to(second), datetime.now(UTC)) == Ignored(reason=IgnoreReason.ISSUED)
-    assert recorder.lines[-1]["severity"] == "ERROR"
+    assert_alarm_for_its_certificate(first, second, pipeline, admin, recorder)
 
 
 def test_a_duplicate_is_deferred_at_once(
