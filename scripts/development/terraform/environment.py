@@ -15,7 +15,7 @@ from development.lock import ROOT, TERRAFORM
 from development.terraform import schema, small
 
 # Versions within the constraints of infra/versions.tf; cdktn-provider-google comes from this google version.
-VERSIONS: Final = {"google": "8.7.0", "archive": "2.7.1", "time": "0.13.1"}
+VERSIONS: Final = {"google": "8.7.0", "google-beta": "8.7.0", "archive": "2.7.1", "time": "0.13.1"}
 COPIED: Final = ("infra", "function")
 _SIMPLE: Final = "infra/modules/key"  # needs only the google provider, and no other module
 _LEFT_OUT: Final = ("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
@@ -58,7 +58,12 @@ class Workspace:
                 ROOT / name, made.tree / name, ignore=shutil.ignore_patterns(*_LEFT_OUT), dirs_exist_ok=True
             )
         packages = next((apart.python(TERRAFORM).parents[1] / "lib").glob("python3.*")) / "site-packages"
-        schemas = {"google": schema.google(packages, ROOT / "infra"), "archive": small.ARCHIVE, "time": small.TIME}
+        schemas = {
+            "google": schema.google(packages, ROOT / "infra"),
+            "google-beta": small.GOOGLE_BETA,
+            "archive": small.ARCHIVE,
+            "time": small.TIME,
+        }
         host = made._host()
         for name, content in schemas.items():
             made._install(host, name, json.dumps(content))

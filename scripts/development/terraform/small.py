@@ -1,4 +1,7 @@
-"""Schemas of the small providers, as far as we use them, from their documentation: archive 2.7 and time 0.13."""
+"""Schemas of the small providers, as far as we use them, from their documentation.
+
+archive 2.7, time 0.13 and google-beta 8.7.
+"""
 
 from typing import Any, Final
 
@@ -57,3 +60,20 @@ TIME: Final[dict[str, Any]] = {
     },
     "data": {},
 }
+GOOGLE_BETA: Final[dict[str, Any]] = {
+    "provider": EMPTY,
+    "resource": {
+        "google_project_service_identity": {
+            "attributes": {
+                "project": _attribute("string", "optional computed"),
+                "service": _attribute("string", "required"),
+                "email": _attribute("string", "computed"),
+                "id": _attribute("string", "computed"),
+                "member": _attribute("string", "computed"),
+            },
+            "blocks": {},
+        }
+    },
+    "data": {},
+}
+"""The only type that we use from this provider; the provider `google` does not have it."""
