@@ -296,7 +296,7 @@ run "every_access_to_google" {
         fleet_project       = "example-fleet"
         shared_trust_domain = true
         oidc                = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
-        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
+        server              = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
       }
       private = {
         access                   = "gke-private"
