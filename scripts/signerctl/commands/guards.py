@@ -10,6 +10,7 @@ from signerctl.guarded import Exporter
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
 from signerctl.program import Command
 
+
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
     match = guarded.ACCOUNT.fullmatch(value)
     if match is None:
