@@ -1,3 +1,13 @@
+output "adoptable" {
+  description = "Import IDs of what outlives an uninstall and a lost state: the key ring, the keys, the log bucket, and the clusters' identity pools."
+  value = {
+    identity_pools = { for name, cluster in var.clusters : name => "projects/${var.project}/locations/global/workloadIdentityPools/csr-exporter-${name}" if cluster.oidc != null }
+    key_rings      = { (var.key_ring) = local.ring }
+    keys           = { for name in concat(keys(local.own_keys), keys(var.retired_signers)) : name => "${local.ring}/cryptoKeys/${name}" }
+    log_buckets    = { for audit in var.audit[*] : "audit" => "projects/${audit.project}/locations/${var.location}/buckets/csr-signer-audit" }
+  }
+}
+
 output "authentication_configurations" {
   description = "For clusters with access oidc: the file for kube-apiserver's --authentication-config, YAML by cluster."
   value       = { for name, content in local.authentication : name => yamlencode(content) }
