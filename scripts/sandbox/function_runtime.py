@@ -75,6 +75,7 @@ class FunctionRuntime:
                 **self.environment,
                 **first_on_path(source.parent),
             },
+            directory=source.parent,  # as in Cloud Run: the configuration's path may be relative to main.py
             says_ready=False,
         )
         try:

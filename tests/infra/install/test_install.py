@@ -1,0 +1,424 @@
+"""README.md's installation, command by command: from the example of Terraform to the certificate of a Calico pod.
+
+The commands are README's own. Only names are replaced: the example, the cluster, the time, the image, and the address
+of the KMS double. The cluster is a real kube-apiserver. `terraform` is the real Terraform with the providers' doubles.
+Function and exporter run as processes, with what Terraform and the manifests give them. The test adds only the
+addresses of the doubles, and the files that kubelet mounts in a pod.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+from cryptography import x509
+
+from development import apart
+from development.lock import ROOT, TERRAFORM
+from development.terraform.environment import Workspace
+from sandbox.api import CSRS, NAMESPACES, Api, ApiError
+from sandbox.calico.components import components
+from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan
+from sandbox.calico.keys import KeyPool, known
+from sandbox.calico.observer import Observer
+from sandbox.calico.world import World
+from sandbox.exporter_runtime import ExporterRuntime
+from sandbox.function_runtime import FunctionRuntime, free_port
+from sandbox.google import Configuration, GoogleServer, ServiceAccount, oidc_provider
+from sandbox.google.jwt import keys_of
+from sandbox.google.model import Project
+from sandbox.kms import KmsServer, connect, create_signing_key
+from tests.end_to_end.conftest import PATIENCE, eventually
+from tests.infra.cluster.csrs import csr_document
+from tests.infra.install import terraform
+from tests.infra.terraform.issuer import Issuer
+from tests.sandbox.control_plane.require import real_control_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sandbox.control_plane.real import RealControlPlane
+
+pytestmark = pytest.mark.real
+
+README: Final = ROOT / "README.md"
+EXAMPLE: Final = "self-managed"
+CLUSTER: Final = "site"
+SIGNER_NAME: Final = "csr-signer.example.com/calico"
+DIGEST: Final = f"sha256:{'1' * 64}"
+MANY: Final = 6
+INSTALLATIONS: Final = "/apis/operator.tigera.io/v1/installations"
+CRD: Final = {
+    "metadata": {"name": "installations.operator.tigera.io"},
+    "spec": {
+        "group": "operator.tigera.io",
+        "names": {"kind": "Installation", "plural": "installations", "singular": "installation"},
+        "scope": "Cluster",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def blocks() -> list[str]:
+    """Returns the shell blocks of README's steps 1 to 5: copy and apply, CA, image, cluster, Calico."""
+    text = README.read_text(encoding="utf-8")
+    steps = text[text.index("**1. Key, identities, audit.**") : text.index("**Upgrade.**")]
+    return re.findall(r"^```sh\n(.*?)^```$", steps, re.MULTILINE | re.DOTALL)
+
+
+@dataclass(slots=True, kw_only=True)
+class Operator:
+    """Someone who follows README.
+
+    Attributes:
+        folder: Contains the repository (`tree`), the copy of the example (`csr-signer`), and programs (`bin`).
+        plane: The cluster.
+        kms: HOST:PORT of the KMS double.
+        url: The URL that Google gives the function.
+    """
+
+    folder: Path
+    plane: RealControlPlane
+    kms: str
+    url: str
+
+    @property
+    def root(self) -> Path:
+        """Returns the folder of the root module."""
+        return self.folder / "csr-signer"
+
+    def prepare(self) -> None:
+        """Makes the programs, and puts the cluster's names and files into the example's `main.tf`."""
+        programs = {
+            "terraform": f"exec {ROOT}/scripts/python -m tests.infra.install.terraform",
+            "kubectl": f"exec {self.plane.kubectl} --kubeconfig={self.plane.kubeconfig}",
+        }
+        (self.folder / "bin").mkdir()
+        for name, command in programs.items():
+            self._program(self.folder / "bin" / name, command)
+        (self.folder / "tree" / "scripts").mkdir()
+        self._program(self.folder / "tree" / "scripts" / "python", f"exec {ROOT}/scripts/python")
+
+        example = self.folder / "tree" / "infra" / "examples" / EXAMPLE
+        (example / "site-api-server.pem").write_bytes(self.plane.certificate_authority.read_bytes())
+        (example / "site-jwks.json").write_text(self.kubectl("get", "--raw", "/openid/v1/jwks"))
+        settings = json.loads(self.kubectl("get", "--raw", "/.well-known/openid-configuration"))
+        networks = json.dumps([str(network) for network in (*NODE_NETWORKS, *POD_NETWORKS)])
+        main = example / "main.tf"
+        text = main.read_text(encoding="utf-8")
+        for before, after in (
+            ("https://kubernetes.default.svc.cluster.local", settings["issuer"]),
+            ("https://kubernetes.site.example.com:6443", self.plane.server),
+            ('["10.0.0.0/8"]', networks),
+        ):
+            assert before in text
+            text = text.replace(before, after)
+        main.write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def _program(path: Path, command: str) -> None:
+        path.write_text(f'#!/bin/sh\n{command} "$@"\n', encoding="utf-8")
+        path.chmod(0o755)
+
+    def kubectl(self, *arguments: str) -> str:
+        """Runs kubectl as the administrator."""
+        program = [str(self.folder / "bin" / "kubectl"), *arguments]
+        return subprocess.run(program, capture_output=True, check=True, text=True, timeout=60).stdout
+
+    def run(self, block: str, folder: Path) -> str:
+        """Runs one of README's blocks in a folder, with the shell's variables of the first block."""
+        soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+        text = block
+        for pattern, name in (
+            (r"gke-dns-endpoint", EXAMPLE),
+            (r"\bprod\b", CLUSTER),
+            (r"ca_administrator_until=\S+", f"ca_administrator_until={soon}"),
+            (r"REGISTRY/csr-exporter@sha256:\.\.\.", f"registry.example.com/csr-exporter@{DIGEST}"),
+            (r"--audit-log ca-audit\.log", rf"\g<0> --unsafe-plaintext-kms-endpoint {self.kms}"),
+        ):
+            text = re.sub(pattern, name, text)
+        shell = blocks()[0].splitlines()[:2]
+        assert shell[0] == "REPO=$PWD"
+        repository = f"REPO={shlex.quote(str(self.folder / 'tree'))}"
+        given = text if block == blocks()[0] else "\n".join([repository, shell[1], text])
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            terraform.WORKSPACE: str(self.folder),
+            terraform.URL: self.url,
+        }
+        done = subprocess.run(
+            ["bash", "-euc", given],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return done.stdout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What the operator has after README's steps.
+
+    Attributes:
+        operator: The operator.
+        api: The cluster, as the administrator.
+        world: Makes Calico's pods.
+        printed: What each of README's blocks printed.
+    """
+
+    operator: Operator
+    api: Api
+    world: World
+    printed: list[str]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """README's steps, and the processes that Google and the cluster would start."""
+    folder = tmp_path_factory.mktemp("install")
+    try:
+        apart.python(TERRAFORM)
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is set and Terraform is needed: {error}")
+        pytest.skip(f"NOT TESTED: Terraform could not be installed: {error}")
+    Workspace.make(folder)
+    trust = folder / "authentication.yaml"
+    trust.write_text('{"apiVersion": "apiserver.config.k8s.io/v1beta1", "kind": "AuthenticationConfiguration"}')
+    with contextlib.ExitStack() as stack:
+        plane = stack.enter_context(
+            real_control_plane(folder / "plane", extra_arguments=[f"--authentication-config={trust}"])
+        )
+        api = stack.enter_context(Api.from_kubeconfig(plane.kubeconfig))
+        kms = stack.enter_context(KmsServer(instant=True))
+        front_door = free_port()
+        operator = Operator(folder=folder, plane=plane, kms=kms.endpoint, url=f"http://127.0.0.1:{front_door}")
+        operator.prepare()
+        _have_calico(api)
+
+        copy, certify, image, cluster, calico = blocks()
+        printed = [operator.run(copy, folder / "tree")]
+        _make_key(kms.endpoint, printed[0])
+        printed.append(operator.run(certify, operator.root))
+        assert all(line.startswith(("docker ", "  --build-arg ")) for line in image.splitlines())
+        function = FunctionRuntime(folder / "deployed" / "function" / "configuration.yaml", folder / "function.log")
+        function.root = folder / "deployed"
+        google = stack.enter_context(_google(operator, function.url, front_door))
+        issuer = stack.enter_context(Issuer(folder, google.tokens))
+        _trust(trust, terraform.state(operator.root)["outputs"], issuer)
+        printed.append(operator.run(cluster, operator.root))
+        world = stack.enter_context(World(api))
+        world.create(components("3.31"))
+        printed.append(operator.run(calico, operator.root))
+
+        _deploy(function, operator, google)
+        stack.callback(function.stop)
+        function.start()
+        for exporter in _exporters(operator, api, google):
+            stack.callback(exporter.stop)
+            exporter.start()
+        yield Installed(operator=operator, api=api, world=world, printed=printed)
+
+
+def _have_calico(api: Api) -> None:
+    """Creates the operator's resource, whose certificates README's last step turns on."""
+    api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
+    kind = {"apiVersion": "operator.tigera.io/v1", "kind": "Installation"}
+
+    def served() -> bool:
+        try:
+            api.post(INSTALLATIONS, {**kind, "metadata": {"name": "default"}, "spec": {}})
+        except ApiError as error:
+            assert error.status == 404, error
+            return False
+        return True
+
+    eventually(served)
+
+
+def _make_key(kms: str, next_steps: str) -> None:
+    """Creates the key that Terraform would create at Google, under the name in Terraform's next step."""
+    found = re.search(
+        r"--key-version (projects/[^/]+/locations/[^/]+)/keyRings/([^/]+)/cryptoKeys/([^/]+)/", next_steps
+    )
+    assert found
+    with connect(kms) as client:
+        create_signing_key(client, "EC_SIGN_P384_SHA384", location=found[1], key_ring=found[2], key=found[3])
+
+
+def _google(operator: Operator, target: str, port: int) -> GoogleServer:
+    """Returns Google's services with exactly the accounts and grants that Terraform made."""
+    state = operator.root
+    (output,) = terraform.state(state)["outputs"]["manifests"]["value"].values()
+    grants = terraform.resources(state, "google_service_account_iam_member").values()
+    invokers = terraform.resources(state, "google_cloud_run_v2_service_iam_member").values()
+    (provider,) = terraform.resources(state, "google_iam_workload_identity_pool_provider").values()
+    (oidc,) = provider["oidc"]
+    project = Project(id="example-signer")
+    accepted = oidc_provider(
+        project,
+        provider["workload_identity_pool_id"],
+        provider["workload_identity_pool_provider_id"],
+        issuer=oidc["issuer_uri"],
+        keys=keys_of(json.loads(oidc["jwks_json"])),
+    )
+    assert accepted.audience == output["token_audience"]
+    exporter = ServiceAccount(
+        email=output["google_service_account"],
+        unique_id="100000000000000000002",
+        token_creators=frozenset(
+            grant["member"] for grant in grants if grant["role"] == "roles/iam.serviceAccountOpenIdTokenCreator"
+        ),
+    )
+    function = ServiceAccount(
+        email=terraform.state(state)["outputs"]["function"]["value"]["service_account"], unique_id=terraform.NUMBER
+    )
+    configuration = Configuration(
+        project=project,
+        accounts={account.email: account for account in (exporter, function)},
+        attached=function.email,
+        providers={accepted.audience: accepted},
+        invokers=frozenset(grant["member"].removeprefix("serviceAccount:") for grant in invokers),
+    )
+    return GoogleServer(configuration, run_target=target, run_port=port)
+
+
+def _trust(path: Path, outputs: Mapping[str, Any], issuer: Issuer) -> None:
+    """Gives the API server Terraform's document, with the double's address; it reads the changed file by itself."""
+    document = yaml.safe_load(outputs["authentication_configurations"]["value"][CLUSTER])
+    document["jwt"][0]["issuer"] |= issuer.settings()
+    path.with_suffix(".new").write_text(yaml.safe_dump(document), encoding="utf-8")
+    path.with_suffix(".new").replace(path)
+
+
+def _deploy(function: FunctionRuntime, operator: Operator, google: GoogleServer) -> None:
+    """Unpacks what Terraform packs, and sets the environment that Terraform sets."""
+    folder = function.root / "function"
+    shutil.copytree(ROOT / "function", folder)
+    for name, content in terraform.state(operator.root)["outputs"]["documents"]["value"].items():
+        (folder / name).write_text(content, encoding="utf-8")
+    with (folder / "configuration.yaml").open("a", encoding="utf-8") as document:
+        document.write(yaml.safe_dump({"kms": {"unsafe_plaintext_endpoint": operator.kms}}))
+    (deployed,) = terraform.resources(operator.root, "google_cloudfunctions2_function").values()
+    function.environment = {
+        **deployed["service_config"][0]["environment_variables"],
+        "GCE_METADATA_HOST": google.metadata,
+    }
+
+
+def _exporters(operator: Operator, api: Api, google: GoogleServer) -> list[ExporterRuntime]:
+    """Returns the StatefulSet's replicas, with the applied configuration and the account's tokens."""
+    namespace = f"{NAMESPACES}/kms-csr-signer"
+    spec = api.get("/apis/apps/v1/namespaces/kms-csr-signer/statefulsets/csr-exporter")["spec"]
+    pod = spec["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    (projected,) = volumes["google-token"]["projected"]["sources"]
+    name = volumes["configuration"]["configMap"]["name"]
+    document = json.loads(api.get(f"{namespace}/configmaps/{name}")["data"]["configuration.json"])
+    account = f"{namespace}/serviceaccounts/{pod['serviceAccountName']}/token"
+    tokens = {
+        "google": {"audiences": [projected["serviceAccountToken"]["audience"]], "expirationSeconds": 3600},
+        "api-server": {"expirationSeconds": 3600},
+    }
+    for kind, wanted in tokens.items():
+        token = api.post(account, {"spec": wanted})["status"]["token"]
+        (operator.folder / f"{kind}.token").write_text(token, encoding="utf-8")
+    document["identity"] |= {
+        "token_file": str(operator.folder / "google.token"),
+        "sts_url": google.sts,
+        "iam_credentials_url": google.iam_credentials,
+    }
+    # In a pod, the exporter reads this from the environment and from files.
+    document["api_server"] = {
+        "server": operator.plane.server,
+        "certificate_authority": str(operator.plane.certificate_authority),
+        "token_file": str(operator.folder / "api-server.token"),
+    }
+    found = []
+    for ordinal in range(spec["replicas"]):
+        # Both replicas run on this machine, so they need two ports.
+        document["health"]["port"] = free_port()
+        path = operator.folder / f"exporter-{ordinal}.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        found.append(ExporterRuntime(path, operator.folder / f"exporter-{ordinal}.log", ordinal=ordinal))
+    return found
+
+
+def test_terraform_names_the_commands(installed: Installed) -> None:
+    """Terraform's next steps are README's commands: the CA certificate first, then the cluster's folder."""
+    assert "signerctl ca create --key-version " in installed.printed[0]
+    assert "Apply complete!" in installed.printed[1]
+    steps = terraform.state(installed.operator.root)["outputs"]["next_steps"]["value"]
+    assert any(f"signerctl cluster manifests --terraform-output - --cluster {CLUSTER} " in step for step in steps)
+
+
+def test_the_pods_of_calico_get_certificates(installed: Installed) -> None:
+    """Pods ask as the Installation says, and each gets a certificate of the CA that the Installation trusts."""
+    spec = installed.api.get(f"{INSTALLATIONS}/default")["spec"]["certificateManagement"]
+    authority = x509.load_pem_x509_certificate(base64.b64decode(spec["caCert"]))
+    members = plan(
+        MANY,
+        components=components("3.31"),
+        managements=managements(spec["signerName"], algorithms=[(spec["keyAlgorithm"], spec["signatureAlgorithm"])]),
+    )
+    with KeyPool(make=known) as keys, Observer(installed.api, SIGNER_NAME) as observer:
+        fleet = Fleet(installed.world, members, keys=keys)
+        fleet.enter()
+        fleet.prepare()
+        submissions = fleet.submit()
+        assert observer.wait([each.uid for each in submissions], PATIENCE), _logs(installed)
+        for submission in submissions:
+            seen = observer.observation(submission.uid)
+            assert seen is not None
+            assert seen.issued, seen
+            x509.load_pem_x509_certificate(seen.certificate).verify_directly_issued_by(authority)
+
+
+def _logs(installed: Installed) -> str:
+    """Returns the ends of the programs' logs, for the message of a failed test."""
+    folder = installed.operator.folder
+    return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(folder.glob("*.log")))
+
+
+def test_the_guards_are_in_force(installed: Installed) -> None:
+    """The applied policies refuse a CSR of someone who is no pod, also the administrator's."""
+
+    def refused() -> bool:
+        try:
+            installed.api.post(CSRS, csr_document("are-there-guards", SIGNER_NAME), dryRun="All")
+        except ApiError as error:
+            return "kms-csr-signer-create" in error.message
+        return False
+
+    eventually(refused)
+
+
+def test_the_same_command_refreshes_the_folder(installed: Installed) -> None:
+    """README's command for the cluster runs again, and says that nothing changes."""
+    command = blocks()[3].split("kubectl create")[0]
+    assert "nothing changes" in installed.operator.run(command, installed.operator.root)
