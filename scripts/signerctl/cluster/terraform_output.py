@@ -16,6 +16,7 @@ from signerctl.program import CommandError
 
 NETWORKS: Final = ("host", "pod")
 _OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
+_LARGEST: Final = 16 * 1024 * 1024  # about ten kilobytes for each cluster, and the profiles
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOCUMENT: Final = "configuration.yaml"
 _PRINT: Final = "print all outputs of the root module with `terraform output -json`"
@@ -61,7 +62,7 @@ def read(path: Path, cluster: str) -> ClusterOutput:
             certificate yet.
     """
     source = "standard input" if path == files.STANDARD_INPUT else str(path)
-    outputs = _outputs(source, files.read(path))
+    outputs = _outputs(source, files.read(path, largest=_LARGEST))
     values = _mapping(f"{source}: manifests", outputs["manifests"])
     if cluster not in values:
         raise CommandError(field_error.not_found("--cluster", cluster, f"{source} has {quote(sorted(values))}"))
