@@ -59,7 +59,7 @@ output "next_steps" {
     if signer.ca_certificate == null],
     flatten([for name in keys(local.exporters) : concat(
       var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' prints the file for its API server's --authentication-config; for EKS, use the output associate instead (see infra/examples)"] : [],
-      ["${name}: terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out FOLDER, then kubectl apply -k FOLDER"],
+      ["${name}: terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out FOLDER${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}, then kubectl apply -k FOLDER"],
     )]),
     length(local.exporters) == 0 ? [] : ["last: certificateManagement in Calico's Installation, with the trust bundle as caCert"],
   )

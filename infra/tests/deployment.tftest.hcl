@@ -438,3 +438,17 @@ run "two_clusters_of_one_project" {
     error_message = "the exporter asks the metadata server, and the kubelet can probe the pod's address"
   }
 }
+
+run "next_steps_render_each_cluster" {
+  command = plan
+
+  assert {
+    condition     = contains(output.next_steps, "prod: terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod --image REPOSITORY@sha256:DIGEST --out FOLDER, then kubectl apply -k FOLDER")
+    error_message = "next_steps has the one command for a cluster"
+  }
+
+  assert {
+    condition     = anytrue([for step in output.next_steps : startswith(step, "site: terraform output -json | ") && strcontains(step, "--approver USERNAME")])
+    error_message = "if another approver decides, the guards need the approver's username"
+  }
+}

@@ -21,22 +21,26 @@ STANDARD_INPUT: Final = Path("-")
 _PEM: Final = b"-----BEGIN "
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, *, largest: int = LARGEST_INPUT) -> bytes:
     """Reads a file, or standard input for `-`.
 
+    Args:
+        path: The file.
+        largest: Its largest size in bytes.
+
     Raises:
-        CommandError: The file is unreadable, or larger than 1 MiB.
+        CommandError: The file is unreadable or too large.
     """
     try:
         if path == STANDARD_INPUT:
-            content = sys.stdin.buffer.read(LARGEST_INPUT + 1)
+            content = sys.stdin.buffer.read(largest + 1)
         else:
             with path.open("rb") as file:
-                content = file.read(LARGEST_INPUT + 1)
+                content = file.read(largest + 1)
     except OSError as error:
         raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
-    if len(content) > LARGEST_INPUT:
-        raise CommandError(field_error.too_long(str(path), LARGEST_INPUT))
+    if len(content) > largest:
+        raise CommandError(field_error.too_long(str(path), largest))
     return content
 
 

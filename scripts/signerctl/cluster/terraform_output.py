@@ -15,7 +15,8 @@ from signerctl.guarded import Exporter, Guarded
 from signerctl.program import CommandError
 
 NETWORKS: Final = ("host", "pod")
-_OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
+OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
+_LARGEST: Final = 16 * 1024 * 1024  # about ten kilobytes for each cluster, and the profiles
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOCUMENT: Final = "configuration.yaml"
 _PRINT: Final = "print all outputs of the root module with `terraform output -json`"
@@ -61,7 +62,7 @@ def read(path: Path, cluster: str) -> ClusterOutput:
             certificate yet.
     """
     source = "standard input" if path == files.STANDARD_INPUT else str(path)
-    outputs = _outputs(source, files.read(path))
+    outputs = _outputs(source, files.read(path, largest=_LARGEST))
     values = _mapping(f"{source}: manifests", outputs["manifests"])
     if cluster not in values:
         raise CommandError(field_error.not_found("--cluster", cluster, f"{source} has {quote(sorted(values))}"))
@@ -127,14 +128,14 @@ def _outputs(source: str, text: bytes) -> Mapping[str, Any]:
         isinstance(output, dict) and "value" in output for output in content.values()
     ):
         raise CommandError(field_error.malformed(source, f"must be Terraform's outputs: {_PRINT}"))
-    for name in _OUTPUTS:
+    for name in OUTPUTS:
         if name not in content:
             must = f"must be an output of your root module, as in infra/examples: add it, apply, and {_PRINT}"
             raise CommandError(field_error.required(f"{source}: {name}", must))
         if content[name].get("sensitive"):
             why = "a sensitive output, because its values go into a folder for git: remove `sensitive`, and apply again"
             raise CommandError(field_error.forbidden(f"{source}: {name}", why))
-    return {name: content[name]["value"] for name in _OUTPUTS}
+    return {name: content[name]["value"] for name in OUTPUTS}
 
 
 def _documents(where: str, value: object) -> Mapping[str, str]:

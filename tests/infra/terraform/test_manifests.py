@@ -83,9 +83,9 @@ def test_the_pod_networks_identity_is_rendered(planned: Mapping[str, Plan], tmp_
 
 def test_a_cluster_without_a_ca_certificate_is_refused(planned: Mapping[str, Plan], tmp_path: Path) -> None:
     """The outputs of the first apply have no document for its exporter, and the message says what to do."""
-    outputs = planned["every_access_to_google"].outputs
+    outputs = planned["before_the_ca_certificates_exist"].outputs
     text = json.dumps({name: {"value": value} for name, value in outputs.items()})
-    options = ("--terraform-output", "-", "--cluster", "edge", "--image", IMAGE, "--out", tmp_path / "edge")
+    options = ("--terraform-output", "-", "--cluster", "prod", "--image", IMAGE, "--out", tmp_path / "prod")
     result = signerctl("cluster", "manifests", *options, stdin=text)
     assert result.exit_code == 1
     assert "must have a signer with a CA certificate" in result.stderr
