@@ -1,6 +1,9 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
+  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. link_key_project: false if the metrics scope of the audit project includes key_project already, as with a second deployment in the same projects. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
+    encryption_key        = optional(string)
+    link_key_project      = optional(bool, true)
+    location              = optional(string)
     locked                = optional(bool, false)
     notification_channels = optional(list(string), [])
     project               = string
