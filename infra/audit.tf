@@ -4,7 +4,7 @@ module "audit" {
 
   audit_project            = var.audit.project
   crypto_keys              = local.audited_keys
-  encryption_key           = var.audit.encryption_key != null ? var.audit.encryption_key : var.encryption_key
+  encryption_key           = try(coalesce(var.audit.encryption_key, var.encryption_key), null)
   exporter_namespace       = var.exporter_namespace
   exporter_projects        = local.gke_projects
   function_project         = var.project

@@ -9,6 +9,11 @@ variable "audit" {
     project               = string
     retention_days        = optional(number, 400)
   })
+
+  validation {
+    condition     = try(coalesce(var.audit.encryption_key, var.encryption_key), null) == null || can(regex("^projects/[^/]+/locations/${coalesce(var.audit.location, var.location)}/keyRings/[^/]+/cryptoKeys/[^/]+$", coalesce(var.audit.encryption_key, var.encryption_key)))
+    error_message = "audit.encryption_key: Invalid value: ${jsonencode(try(coalesce(var.audit.encryption_key, var.encryption_key), null))}: must be the full name of a key in the log bucket's location, projects/P/locations/${try(coalesce(var.audit.location, var.location), "L")}/keyRings/R/cryptoKeys/K; without it, the log bucket has the key of encryption_key."
+  }
 }
 
 variable "binary_authorization_policy" {

@@ -404,3 +404,20 @@ run "direct_vpc_egress" {
     error_message = "one instance is always connected to the network"
   }
 }
+
+# The audit trail.
+
+run "audit_trail_in_another_region_with_its_own_key" {
+  command = plan
+
+  variables {
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    name           = "edge-signer"
+  }
+
+  assert {
+    condition     = module.audit[0].view == "example-audit.europe-west4.edge-signer-audit._AllLogs"
+    error_message = "the log bucket has its own location, and the name of the deployment"
+  }
+}

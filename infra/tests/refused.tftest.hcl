@@ -860,3 +860,17 @@ run "gke_membership_of_another_cluster" {
 
   expect_failures = [var.clusters]
 }
+
+# The audit trail.
+
+run "encryption_key_in_another_region_than_the_log_bucket" {
+  # says: audit.encryption_key: Invalid value: "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest": must be the full name of a key in the log bucket's location
+  command = plan
+
+  variables {
+    audit          = { location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+  }
+
+  expect_failures = [var.audit]
+}

@@ -26,7 +26,7 @@ variable "crypto_keys" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts the log bucket at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K, in the bucket's location; null: Google's own keys. Set it before the first apply: Google adds no key to an existing bucket. Terraform lets Cloud Logging's service agent use it."
+  description = "Key of Cloud KMS that encrypts the log bucket at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K, in the bucket's location; null: Google's own keys. Set it before the first apply: Google documents no way to change it for an existing bucket. Terraform lets Cloud Logging's service agent use the key."
   type        = string
   default     = null
 
