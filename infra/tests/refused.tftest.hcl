@@ -8,6 +8,10 @@ mock_provider "google-beta" {}
 
 mock_provider "google" {
   override_during = plan
+
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
+  }
 }
 
 variables {

@@ -1,4 +1,8 @@
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
+  }
+}
 
 variables {
   cluster        = "prod"
