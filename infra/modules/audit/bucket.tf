@@ -22,6 +22,12 @@ resource "google_kms_crypto_key_iam_member" "encrypt" {
   crypto_key_id = var.encryption_key
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = "serviceAccount:${data.google_logging_project_cmek_settings.audit[0].service_account_id}"
+
+  # The agent stays the same, but a plan that enables an API does not know it, and would replace the grant: meanwhile Cloud
+  # Logging could not write.
+  lifecycle {
+    ignore_changes = [member]
+  }
 }
 
 # Grants take effect after a delay.

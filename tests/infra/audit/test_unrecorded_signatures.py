@@ -222,7 +222,7 @@ def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> N
 
 @pytest.mark.parametrize("minute", range(60))
 def test_every_signature_is_checked_far_from_the_edges_of_a_run(run: Run, minute: int) -> None:
-    """At every minute, a run of at least one policy checks it, and it is at least ten minutes from the ends of its hour."""
+    """Whenever it is made, a run checks it, and its minute is at least ten minutes from the ends of that run's hour."""
     entries = [run.rogue["as the function, without a reason"]]
     checked = found_by_a_policy(entries, lambda _: 60 + minute)
     assert checked
@@ -231,7 +231,7 @@ def test_every_signature_is_checked_far_from_the_edges_of_a_run(run: Run, minute
 
 
 def test_no_policy_runs_on_the_hour() -> None:
-    """The provider leaves out an offset of 0, and Google then chooses one, which does not fit to the minutes."""
+    """The provider leaves out an offset of 0, and Google then chooses one, which does not fit the minutes."""
     assert sorted(map(int, MINUTES)) == [5, 35]
 
 

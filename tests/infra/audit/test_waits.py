@@ -1,7 +1,7 @@
-"""What the audit module waits for. A plan shows no order, so these tests read the files.
+"""What the audit module waits for, and what it keeps. A plan shows neither, so these tests read the files.
 
-Google's own delays cannot be shown here: a grant takes a minute or two, and Cloud Monitoring learns of a log-based metric
-up to ten minutes late.
+Google's own delays cannot be shown here: a grant takes a minute or two, and Cloud Monitoring learns of a log-based
+metric up to ten minutes late.
 """
 
 import re
@@ -28,7 +28,9 @@ def test_a_policy_on_a_metric_waits_until_monitoring_knows_it() -> None:
 
 def test_the_sql_waits_for_its_service_agents_grants() -> None:
     """Google runs the SQL as that agent, and reports a query without the right to read only in a log."""
-    assert "depends_on = [time_sleep.monitoring]" in RESOURCES["google_monitoring_alert_policy", "unrecorded_signatures"]
+    assert (
+        "depends_on = [time_sleep.monitoring]" in RESOURCES["google_monitoring_alert_policy", "unrecorded_signatures"]
+    )
     grants = {name for kind, name in RESOURCES if "_iam_member" in kind and "service_identity" in RESOURCES[kind, name]}
     assert grants == {"monitoring"}
     after = re.findall(r"google_\w+_iam_member\.\w+", RESOURCES["time_sleep", "monitoring"])
@@ -39,6 +41,11 @@ def test_the_bucket_waits_for_the_right_on_its_key() -> None:
     """Google creates no bucket with a key that Cloud Logging's service agent may not use yet."""
     assert "google_kms_crypto_key_iam_member.encrypt" in RESOURCES["time_sleep", "encryption"]
     assert "time_sleep.encryption" in RESOURCES["google_logging_project_bucket_config", "audit"]
+
+
+def test_a_later_apply_keeps_the_right_on_the_key() -> None:
+    """While Terraform enables another API, it does not know the agent, and would replace the grant."""
+    assert "ignore_changes = [member]" in RESOURCES["google_kms_crypto_key_iam_member", "encrypt"]
 
 
 def test_the_bucket_cannot_be_destroyed_by_mistake() -> None:
