@@ -296,7 +296,7 @@ run "every_access_to_google" {
         fleet_project       = "example-fleet"
         shared_trust_domain = true
         oidc                = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
-        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
+        server              = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
       }
       private = {
         access                   = "gke-private"
@@ -401,13 +401,51 @@ run "direct_vpc_egress" {
   }
 }
 
-# The audit trail.
+# The clusters' manifests.
 
-run "audit_trail_in_another_region_with_its_own_key" {
+run "two_clusters_of_one_project" {
   command = plan
 
   variables {
-    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", location = "europe-west4", project = "example-audit" }
+    clusters = {
+      databases = {
+        access                   = "gke-dns"
+        exporter_network         = "pod"
+        exporter_service_account = "csr-exporter-databases"
+        gke                      = { location = "europe-west1", name = "databases", project = "example-clusters", project_number = "210987654321" }
+        server                   = "https://gke-fedcba9876543210-210987654321.europe-west1.gke.goog"
+      }
+      prod = {
+        access = "gke-dns"
+        gke    = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+        server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+      }
+    }
+    profiles = { "postgresql.yaml" = file("examples/profiles/postgresql.yaml") }
+    signers = {
+      databases-postgresql = { ca_certificate = file("tests/another-ca.pem"), cluster = "databases", profile = { name = "postgresql.yaml" }, signer_name = "example.com/postgresql" }
+      prod-calico          = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = module.identities["databases"].principal == "serviceAccount:example-clusters.svc.id.goog[kms-csr-signer/csr-exporter-databases]"
+    error_message = "on the pod network, the metadata server acts for the exporter's service account"
+  }
+
+  assert {
+    condition     = jsondecode(output.exporter_configurations["databases"]).identity == { kind = "metadata_server" } && jsondecode(output.exporter_configurations["databases"]).health.address == "0.0.0.0"
+    error_message = "the exporter asks the metadata server, and the kubelet can probe the pod's address"
+  }
+}
+
+# The audit trail.
+
+run "second_deployment_with_its_log_bucket_elsewhere" {
+  command = plan
+
+  variables {
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", link_key_project = false, location = "europe-west4", project = "example-audit" }
     encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
     name           = "edge-signer"
   }

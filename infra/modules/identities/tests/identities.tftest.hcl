@@ -25,6 +25,24 @@ run "gke" {
   }
 }
 
+run "gke_pod_network" {
+  command = plan
+
+  variables {
+    network = "pod"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.member == "serviceAccount:example-clusters.svc.id.goog[kms-csr-signer/csr-exporter]"
+    error_message = "only one service account of one namespace may get tokens from the metadata server"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.role == "roles/iam.workloadIdentityUser"
+    error_message = "the metadata server needs this role"
+  }
+}
+
 run "outside_gke" {
   command = plan
 
@@ -95,4 +113,26 @@ run "a_subject_that_google_refuses" {
   }
 
   expect_failures = [var.service_account]
+}
+
+run "the_pod_network_outside_gke" {
+  command = plan
+
+  variables {
+    gke     = null
+    network = "pod"
+    oidc    = { issuer = "https://kubernetes.default.svc" }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "an_unknown_network" {
+  command = plan
+
+  variables {
+    network = "bridge"
+  }
+
+  expect_failures = [var.network]
 }
