@@ -17,7 +17,7 @@ CHECKS: Final = (
     ("generated documents are fresh", (*PYTHON, "development.refusals", "--check")),
     ("the profiles' schema is fresh", (*PYTHON, "development.schema", "--check")),
     ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),
-    ("the example guards are fresh", (*PYTHON, "development.guards", "--check")),
+    ("the example manifests are fresh", (*PYTHON, "development.manifests", "--check")),
     ("import contracts", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
 )
 
