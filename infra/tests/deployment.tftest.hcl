@@ -452,3 +452,20 @@ run "next_steps_render_each_cluster" {
     error_message = "if another approver decides, the guards need the approver's username"
   }
 }
+
+# The audit trail.
+
+run "second_deployment_with_its_log_bucket_elsewhere" {
+  command = plan
+
+  variables {
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", link_key_project = false, location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    name           = "edge-signer"
+  }
+
+  assert {
+    condition     = module.audit[0].view == "example-audit.europe-west4.edge-signer-audit._AllLogs"
+    error_message = "the log bucket has its own location, and the name of the deployment"
+  }
+}
