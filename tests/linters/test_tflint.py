@@ -15,7 +15,7 @@ CONFIGURATION: Final = INFRA / ".tflint.hcl"
 
 def findings(tflint: Path, folder: Path, *options: str) -> list[str]:
     """Returns what tflint says about one folder: file, line, rule and message."""
-    command = [tflint, f"--chdir={folder}", f"--config={CONFIGURATION}", "--format=json", *options]
+    command = [str(tflint), f"--chdir={folder}", f"--config={CONFIGURATION}", "--format=json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     said = json.loads(done.stdout)
     assert said["errors"] == [], said["errors"]
@@ -33,7 +33,7 @@ def test_tflint_finds_nothing(tflint: Path, module: str) -> None:
 
 
 def test_tflint_finds_a_fault(tflint: Path, tmp_path: Path) -> None:
-    """tflint reads the files: it finds a variable that the module declares and does not use."""
+    """A variable that a module declares and does not use is a finding."""
     (tmp_path / "main.tf").write_text('terraform {\n  required_version = ">= 1.9"\n}\n', encoding="utf-8")
     assert findings(tflint, tmp_path) == []
     (tmp_path / "variables.tf").write_text(
