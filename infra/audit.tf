@@ -3,7 +3,7 @@ module "audit" {
   count  = var.audit == null ? 0 : 1
 
   audit_project            = var.audit.project
-  crypto_keys              = local.crypto_keys
+  crypto_keys              = local.audited_keys
   exporter_namespace       = var.exporter_namespace
   exporter_projects        = local.gke_projects
   function_project         = var.project

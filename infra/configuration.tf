@@ -3,14 +3,16 @@
 locals {
   # A signer without a CA certificate has only its key: signerctl makes the certificate with the key.
   ready = { for name, signer in var.signers : name => signer if signer.ca_certificate != null }
+  # The function knows only clusters with such a signer, so that a new cluster changes nothing until then.
+  ready_clusters = { for name, cluster in var.clusters : name => cluster if contains([for signer in values(local.ready) : signer.cluster], name) }
 
-  # The function's zip has one folder. Cloud Run mounts each document in its own folder.
-  path = { for name in keys(local.certificates) : name => var.image == null ? name : "../${replace(name, ".", "-")}/${name}" }
+  # The zip file has one folder. Cloud Run mounts each document in its own folder.
+  path = { for name in keys(local.certificates) : name => local.mounted ? "../${replace(name, ".", "-")}/${name}" : name }
 
   certificates = merge(
     { for name, signer in local.ready : "${name}-ca.pem" => signer.ca_certificate },
     { for name, signer in local.ready : "${name}-trust.pem" => coalesce(signer.trust_bundle, signer.ca_certificate) },
-    { for name, authority in local.server_authorities : "${name}-api-server.pem" => authority },
+    { for name, authority in local.server_authorities : "${name}-api-server.pem" => authority if contains(keys(local.ready_clusters), name) },
     var.profiles,
   )
 
@@ -22,7 +24,7 @@ locals {
   )
 
   configuration = {
-    clusters = { for name, cluster in var.clusters : name => merge(
+    clusters = { for name, cluster in local.ready_clusters : name => merge(
       {
         source              = local.sources[name]
         server              = local.servers[name]
@@ -81,7 +83,8 @@ locals {
 
   # Structured authentication for API servers outside GKE, so that they accept the function's tokens.
   authentication = { for name, cluster in var.clusters : name => {
-    apiVersion = "apiserver.config.k8s.io/v1"
+    # Kubernetes 1.30 to 1.37 know this version; v1 exists only from 1.34.
+    apiVersion = "apiserver.config.k8s.io/v1beta1"
     kind       = "AuthenticationConfiguration"
     jwt = [{
       issuer = { url = "https://accounts.google.com", audiences = [cluster.audience] }

@@ -4,34 +4,66 @@ locals {
     { for email in var.further_invokers : email => email },
   )
   deployed = length(local.ready) > 0
+  # The zip file that Terraform packs has the documents too. To code from elsewhere, Cloud Run mounts them.
+  mounted = var.image != null || var.bundle != null
+
+  # A new instance of Direct VPC egress may need a minute until it reaches its network, and pods wait at most 90 s.
+  min_instances = coalesce(var.min_instances, var.network == null ? 0 : 1)
 
   uri = coalesce(one(module.function[*].uri), one(module.service[*].uri), "https://not-deployed.invalid")
+}
+
+module "bundle" {
+  source = "./modules/bundle"
+  count  = local.deployed && !local.mounted ? 1 : 0
+
+  documents     = local.documents
+  name          = var.name
+  source_folder = coalesce(var.source_folder, "${path.module}/../function")
+}
+
+module "documents" {
+  source = "./modules/documents"
+  count  = local.deployed && local.mounted ? 1 : 0
+
+  documents       = local.documents
+  encryption_key  = var.encryption_key
+  labels          = var.labels
+  location        = var.location
+  name            = var.name
+  project         = var.project
+  service_account = local.function_email
+
+  depends_on = [google_project_service.this, time_sleep.encryption]
 }
 
 module "function" {
   source = "./modules/function"
   count  = local.deployed && var.image == null ? 1 : 0
 
-  binary_authorization_policy = var.binary_authorization_policy
-  callers                     = var.callers
-  clusters                    = length(var.clusters)
-  configuration               = "configuration.yaml"
-  deployer                    = var.deployer
-  documents                   = local.documents
-  encryption_key              = var.encryption_key
-  invokers                    = local.invokers
-  location                    = var.location
-  max_instances               = var.max_instances
-  min_instances               = var.min_instances
-  name                        = var.name
-  network                     = var.network
-  project                     = var.project
-  project_number              = var.project_number
-  service_account             = local.function_email
-  source_folder               = coalesce(var.source_folder, "${path.module}/../function")
+  archive           = local.mounted ? null : { name = module.bundle[0].name, path = module.bundle[0].archive }
+  build_environment = var.build_environment
+  bundle            = var.bundle
+  callers           = var.callers
+  clusters          = length(local.ready_clusters)
+  configuration     = "${local.mounted ? "${module.documents[0].files["configuration.yaml"].folder}/" : ""}configuration.yaml"
+  deployer          = var.deployer
+  encryption_key    = var.encryption_key
+  files             = local.mounted ? module.documents[0].files : {}
+  invokers          = local.invokers
+  labels            = var.labels
+  location          = var.location
+  max_instances     = var.max_instances
+  min_instances     = local.min_instances
+  name              = var.name
+  network           = var.network
+  project           = var.project
+  project_number    = var.project_number
+  service_account   = local.function_email
+  worker_pool       = var.worker_pool
 
   # The function checks its keys when it starts, so it needs the grants on them first. The deployer needs its right first too.
-  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
+  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key, time_sleep.encryption]
 }
 
 # The same code, from an image that another pipeline built and scanned.
@@ -41,27 +73,20 @@ module "service" {
 
   binary_authorization_policy = var.binary_authorization_policy
   callers                     = var.callers
-  clusters                    = length(var.clusters)
-  configuration               = "configuration.yaml"
-  documents                   = local.documents
+  clusters                    = length(local.ready_clusters)
+  configuration               = "${module.documents[0].files["configuration.yaml"].folder}/configuration.yaml"
   encryption_key              = var.encryption_key
+  files                       = module.documents[0].files
   image                       = var.image
   invokers                    = local.invokers
+  labels                      = var.labels
   location                    = var.location
   max_instances               = var.max_instances
-  min_instances               = var.min_instances
+  min_instances               = local.min_instances
   name                        = var.name
   network                     = var.network
   project                     = var.project
   service_account             = local.function_email
 
-  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key]
-}
-
-# The organisation owns the perimeter; this resource adds the projects to it.
-resource "google_access_context_manager_service_perimeter_resource" "this" {
-  for_each = toset(try(var.service_perimeter.project_numbers, []))
-
-  perimeter_name = var.service_perimeter.name
-  resource       = "projects/${each.value}"
+  depends_on = [google_project_service.this, google_service_account_iam_member.deploy, module.key, time_sleep.encryption]
 }

@@ -9,9 +9,41 @@ variable "audit" {
 }
 
 variable "binary_authorization_policy" {
-  description = "Binary Authorization policy that images must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none."
+  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none. Only together with image."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.binary_authorization_policy == null || var.image != null
+    error_message = "binary_authorization_policy: Forbidden: without image: Google builds a function's image, and no attestor has signed it. Set image to an image that your pipeline built and attested."
+  }
+}
+
+variable "build_environment" {
+  description = "Environment variables of the function's build, such as PIP_INDEX_URL for a mirror of PyPI. They are not secret."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length(var.build_environment) == 0 || var.image == null
+    error_message = "build_environment: Forbidden: together with image, because Terraform builds nothing then."
+  }
+}
+
+variable "bundle" {
+  description = "A zip file of function/ that another pipeline uploaded, gs://BUCKET/OBJECT.zip#GENERATION; Cloud Run mounts the configuration to it. The deployer and Cloud Functions' service agent must be able to read it. null: Terraform packs the zip file on the machine that plans, so a saved plan can be applied on that machine only."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
+    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION (gcloud storage ls --versions prints it). Without the generation, another principal could replace the code after its review."
+  }
+
+  validation {
+    condition     = var.bundle == null || var.image == null
+    error_message = "bundle: Forbidden: together with image: both are the function's code."
+  }
 }
 
 variable "ca_administrator" {
@@ -118,8 +150,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || startswith(cluster.server, "https://connectgateway.googleapis.com/")])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/gkeMemberships/NAME with access \"connect-gateway\"."
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || can(regex("^https://connectgateway\\.googleapis\\.com/v1/projects/[0-9]+/locations/[a-z0-9-]+/${cluster.gke == null ? "memberships" : "gkeMemberships"}/[^/]+$", cluster.server))])
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME with access \"connect-gateway\"; for a cluster on GKE, gkeMemberships instead of memberships."
   }
 
   validation {
@@ -127,11 +159,6 @@ variable "clusters" {
       cluster.access == "oidc" ? can(regex("-----BEGIN CERTIFICATE-----", cluster.certificate_authority)) : cluster.certificate_authority == null
     ])
     error_message = "clusters[*].certificate_authority: Invalid value: must be the API server's CA as PEM with access \"oidc\". With every other access it must be absent: Google's hosts have public certificates, and Terraform reads the CA of gke-private from the cluster. Access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-private" || var.network != null])
-    error_message = "network: Required value: must be set with access \"gke-private\": without Direct VPC egress, the function cannot reach a private address."
   }
 
   validation {
@@ -177,13 +204,13 @@ variable "deployer" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. The service agents of Cloud Run, Cloud Functions, Artifact Registry, Secret Manager and Cloud Storage need the right to use it. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Terraform lets the service agents of Google's services use it; so the deployer must be able to set the key's IAM policy. It must not be a signer's key."
   type        = string
   default     = null
 
   validation {
-    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/${var.location}/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
+    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key in the function's region, projects/P/locations/${var.location}/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -225,6 +252,17 @@ variable "image" {
   }
 }
 
+variable "key_location" {
+  description = "Region of the key ring; null: location. You can never change it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.key_location == null || can(regex("^[a-z]+-[a-z]+[0-9]+$", var.key_location))
+    error_message = "key_location: Invalid value: ${jsonencode(var.key_location)}: must be a region such as europe-west1. The location global promises no HSM."
+  }
+}
+
 variable "key_project" {
   description = "Project of the keys, preferably one that holds nothing else, because an owner of the project can sign with its keys."
   type        = string
@@ -246,13 +284,24 @@ variable "key_ring" {
   }
 }
 
+variable "labels" {
+  description = "Labels of all resources that can have labels."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", name)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "labels: Invalid value: ${jsonencode(var.labels)}: must have keys and values of at most 63 lower-case letters, digits, hyphens and underscores; a key begins with a letter."
+  }
+}
+
 variable "location" {
-  description = "Region of all resources: the region of the clusters, or a near one. You can never change the region of a key ring."
+  description = "Region of the function: the region of the clusters, or a near one. Keys and audit trail are there too, unless key_location and audit.location name other locations."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.location))
-    error_message = "location: Invalid value: \"${var.location}\": must be a region such as europe-west1. The location global promises no HSM."
+    error_message = "location: Invalid value: \"${var.location}\": must be a region such as europe-west1."
   }
 }
 
@@ -268,13 +317,18 @@ variable "max_instances" {
 }
 
 variable "min_instances" {
-  description = "Instances that always run. With 1, the first pods do not wait for an instance to start."
+  description = "Instances that always run. With 1, the first pods do not wait for an instance to start. null: 1 with network, otherwise 0."
   type        = number
-  default     = 0
+  default     = null
 
   validation {
-    condition     = var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances
-    error_message = "min_instances: Invalid value: ${var.min_instances}: must be a whole number from 0 to max_instances."
+    condition     = var.min_instances == null || try(var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances, false)
+    error_message = "min_instances: Invalid value: ${jsonencode(var.min_instances)}: must be a whole number from 0 to max_instances."
+  }
+
+  validation {
+    condition     = var.network == null || var.min_instances != 0
+    error_message = "min_instances: Invalid value: 0: must be at least 1 with network: with Direct VPC egress, a new instance may need a minute until it reaches the API server, and pods wait at most 90 s."
   }
 }
 
@@ -304,6 +358,19 @@ variable "network" {
     condition     = var.network == null || contains(["private-ranges-only", "all-traffic"], try(var.network.egress, ""))
     error_message = "network.egress: Unsupported value: \"${try(var.network.egress, "")}\": supported values: \"private-ranges-only\", \"all-traffic\"."
   }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-private" || var.network != null])
+    error_message = "network: Required value: must be set with access \"gke-private\": without Direct VPC egress, the function cannot reach a private address."
+  }
+
+  validation {
+    # Internal ingress knows the VPC networks of the function's own project, and the Shared VPC that the function is attached to.
+    condition = var.callers != "same-vpc" || alltrue([for cluster in values(var.clusters) : cluster.gke == null || try(cluster.gke.project == var.project, false)]) || try(
+      can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network.network)) && can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.network.subnetwork)), false
+    )
+    error_message = "network: Invalid value: ${jsonencode(var.network)}: must be the Shared VPC of the clusters with full names, projects/HOST/global/networks/NETWORK and projects/HOST/regions/REGION/subnetworks/SUBNETWORK, because callers is \"same-vpc\" and a cluster is in another project than ${var.project}: otherwise the exporter gets HTTP 404. If they share no VPC network, set callers to \"perimeter\" or \"internet\"."
+  }
 }
 
 variable "profiles" {
@@ -318,8 +385,8 @@ variable "profiles" {
 
   validation {
     # The function loads a profile only from the document's own folder, and Cloud Run mounts each file in its own folder.
-    condition     = var.image == null || length(var.profiles) == 0
-    error_message = "profiles: Forbidden: together with image, because an image contains its profiles: put the file into function/csr_signer/profiles before you build the image, and name it in signers without its ending."
+    condition     = var.image == null && var.bundle == null || length(var.profiles) == 0
+    error_message = "profiles: Forbidden: together with image or bundle, because these contain their profiles: put the file into function/csr_signer/profiles before you build or pack, and name it in signers without its ending."
   }
 }
 
@@ -343,8 +410,22 @@ variable "project_number" {
   }
 }
 
+variable "retired_signers" {
+  description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert."
+  type = map(object({
+    key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
+    protection_level = optional(string, "HSM")
+  }))
+  default = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.retired_signers), keys(var.signers))) == 0
+    error_message = "retired_signers: Invalid value: ${jsonencode(keys(var.retired_signers))}: must not be in signers too: ${jsonencode(keys(var.signers))}. A new signer needs a new name, because a key of Cloud KMS keeps its name for ever."
+  }
+}
+
 variable "service_perimeter" {
-  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects to add to it: the function's, the keys' and the clusters'. null: no perimeter."
+  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects to add to it, as the last step of the apply: the function's, the keys' and the clusters'. Its restricted services must include run.googleapis.com and cloudkms.googleapis.com. null: no perimeter."
   type = object({
     name            = string
     project_numbers = set(string)
@@ -399,7 +480,7 @@ variable "signers" {
   }
 
   validation {
-    condition     = var.image != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
+    condition     = var.image != null || var.bundle != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
     error_message = "signers[*].profile.name: Not found: ${jsonencode({ for name, signer in var.signers : name => signer.profile.name })}: must be \"calico\", \"calico-enterprise\", or a file name in profiles: ${jsonencode(keys(var.profiles))}."
   }
 
@@ -449,7 +530,7 @@ variable "signers" {
   validation {
     condition = alltrue([for name, signer in var.signers :
       signer.protection_level != "HSM_SINGLE_TENANT"
-      || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
+      || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
     ])
     error_message = "signers[*].key_version: Required value: must name a key version with protection_level HSM_SINGLE_TENANT: such a key needs its own HSM instance, which this module does not create."
   }
@@ -469,7 +550,7 @@ variable "signers" {
       || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
       || alltrue([for each in [compact(flatten([for name in pair : [
         replace(try(regex("(?s)-----BEGIN CERTIFICATE-----(.*?)-----END", var.signers[name].ca_certificate)[0], ""), "/\\s/", ""),
-        coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${var.location}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
+        coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
       ]]))] : length(distinct(each)) == length(each)])
     ])
     error_message = "signers: Duplicate value: two clusters share a CA certificate or key version, so an owner of one cluster could impersonate the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
@@ -485,4 +566,20 @@ variable "source_folder" {
   description = "Folder of the function's source; null: function/ next to this folder."
   type        = string
   default     = null
+}
+
+variable "worker_pool" {
+  description = "Private pool of Cloud Build that builds the function's image, projects/P/locations/L/workerPools/W, for example because a perimeter of VPC Service Controls demands it; null: Google's shared pool."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.worker_pool == null || can(regex("^projects/[^/]+/locations/[^/]+/workerPools/[^/]+$", var.worker_pool))
+    error_message = "worker_pool: Invalid value: ${jsonencode(var.worker_pool)}: must be the full name of a pool, projects/P/locations/L/workerPools/W."
+  }
+
+  validation {
+    condition     = var.worker_pool == null || var.image == null
+    error_message = "worker_pool: Forbidden: together with image, because Terraform builds nothing then."
+  }
 }

@@ -4,15 +4,23 @@
 mock_provider "archive" {}
 mock_provider "time" {}
 
+mock_provider "google-beta" {
+  override_during = plan
+
+  mock_resource "google_project_service_identity" {
+    defaults = { member = "serviceAccount:agent@mocked.iam.gserviceaccount.com" }
+  }
+}
+
 mock_provider "google" {
   override_during = plan
 
   mock_resource "google_service_account" {
-    defaults = { unique_id = "104567890123456789012", name = "projects/example-signer/serviceAccounts/mocked" }
+    defaults = { unique_id = "104567890123456789012", name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
   }
 
   mock_resource "google_cloudfunctions2_function" {
-    defaults = { service_config = { uri = "https://csr-signer-mocked-ew.a.run.app" } }
+    defaults = { service_config = { uri = "https://csr-signer-mocked-ew.a.run.app" }, state = "ACTIVE" }
   }
 
   mock_resource "google_cloud_run_v2_service" {
@@ -152,12 +160,13 @@ run "hardened" {
   command = plan
 
   variables {
-    binary_authorization_policy = "default"
-    callers                     = "perimeter"
-    deployer                    = "serviceAccount:terraform@example-signer.iam.gserviceaccount.com"
-    encryption_key              = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
-    network                     = { network = "main", subnetwork = "functions" }
-    service_perimeter           = { name = "accessPolicies/1/servicePerimeters/signer", project_numbers = ["123456789012", "210987654321"] }
+    callers           = "perimeter"
+    deployer          = "serviceAccount:terraform@example-signer.iam.gserviceaccount.com"
+    encryption_key    = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    labels            = { team = "platform" }
+    network           = { network = "main", subnetwork = "functions" }
+    service_perimeter = { name = "accessPolicies/1/servicePerimeters/signer", project_numbers = ["123456789012", "210987654321"] }
+    worker_pool       = "projects/example-signer/locations/europe-west1/workerPools/private"
   }
 
   assert {
@@ -291,7 +300,7 @@ run "every_access_to_google" {
         access        = "connect-gateway"
         fleet_project = "example-fleet"
         oidc          = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
-        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/edge"
+        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
       }
       private = {
         access                   = "gke-private"
@@ -315,5 +324,83 @@ run "every_access_to_google" {
   assert {
     condition     = length(distinct([for manifest in output.manifests : manifest.function_user])) == 3
     error_message = "the function uses another account for each cluster, so that a token works in one cluster only"
+  }
+}
+
+run "bundle_of_another_pipeline" {
+  command = plan
+
+  variables {
+    bundle = "gs://example-builds/csr-signer/1.2.zip#1700000000000000"
+  }
+
+  assert {
+    condition     = length(module.bundle) == 0 && length(module.function) == 1 && keys(module.documents[0].files) == keys(output.documents)
+    error_message = "Terraform packs nothing, and Cloud Run mounts all documents"
+  }
+}
+
+run "cluster_whose_signer_is_not_ready" {
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      site-calico = { cluster = "site", profile = { name = "calico", release = "3.31" }, signer_name = "site.example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = keys(yamldecode(output.documents["configuration.yaml"]).clusters) == ["prod"] && !strcontains(join(" ", keys(output.documents)), "site")
+    error_message = "the function does not know the cluster yet, so Terraform builds nothing"
+  }
+
+  assert {
+    condition     = length(module.identities) == 2
+    error_message = "the cluster's identities exist already"
+  }
+}
+
+run "retired_signer" {
+  command = plan
+
+  variables {
+    retired_signers = { old-calico = { key_algorithm = "RSA_SIGN_PKCS1_3072_SHA256", cluster = "gone" } }
+  }
+
+  assert {
+    condition     = contains(local.audited_keys, "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/old-calico")
+    error_message = "a use of the retired key raises an alert"
+  }
+
+  assert {
+    condition     = !strcontains(join(" ", keys(output.documents)), "old-calico")
+    error_message = "the function does not know the signer"
+  }
+}
+
+run "keys_in_another_region" {
+  command = plan
+
+  variables {
+    key_location = "europe-west4"
+  }
+
+  assert {
+    condition     = module.key.keys["prod-calico"] == "projects/example-keys/locations/europe-west4/keyRings/csr-signer/cryptoKeys/prod-calico" && yamldecode(output.documents["configuration.yaml"]).signers[0].issuer.key_version == "${module.key.keys["prod-calico"]}/cryptoKeyVersions/1"
+    error_message = "the function uses the keys of the other region"
+  }
+}
+
+run "direct_vpc_egress" {
+  command = plan
+
+  variables {
+    network = { network = "main", subnetwork = "functions" }
+  }
+
+  assert {
+    condition     = local.min_instances == 1
+    error_message = "one instance is always connected to the network"
   }
 }

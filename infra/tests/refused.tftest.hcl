@@ -4,6 +4,8 @@
 mock_provider "archive" {}
 mock_provider "time" {}
 
+mock_provider "google-beta" {}
+
 mock_provider "google" {
   override_during = plan
 }
@@ -559,11 +561,19 @@ run "private_endpoint_without_network" {
   # says: network: Required value: must be set with access "gke-private"
   command = plan
 
+  override_data {
+    target = data.google_container_cluster.private
+    values = {
+      master_auth            = [{ cluster_ca_certificate = base64encode(file("tests/another-ca.pem")) }]
+      private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
+    }
+  }
+
   variables {
     clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
   }
 
-  expect_failures = [var.clusters]
+  expect_failures = [var.network]
 }
 
 run "private_endpoint_at_another_address" {
@@ -674,6 +684,178 @@ run "server_without_tls" {
 
   variables {
     clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "http://gke-1.gke.goog" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+# The code and its build
+
+run "bundle_without_its_generation" {
+  # says: bundle: Invalid value: "gs://example-builds/1.2.zip": must be gs://BUCKET/OBJECT.zip#GENERATION
+  command = plan
+
+  variables {
+    bundle = "gs://example-builds/1.2.zip"
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "bundle_beside_an_image" {
+  # says: bundle: Forbidden: together with image
+  command = plan
+
+  variables {
+    bundle = "gs://example-builds/1.2.zip#1700000000000000"
+    image  = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "profile_beside_a_bundle" {
+  # says: profiles: Forbidden: together with image or bundle
+  command = plan
+
+  variables {
+    bundle   = "gs://example-builds/1.2.zip#1700000000000000"
+    profiles = { "postgresql.yaml" = file("examples/profiles/postgresql.yaml") }
+  }
+
+  expect_failures = [var.profiles]
+}
+
+run "binary_authorization_of_a_built_function" {
+  # says: binary_authorization_policy: Forbidden: without image: Google builds a function's image, and no attestor has signed it.
+  command = plan
+
+  variables {
+    binary_authorization_policy = "default"
+  }
+
+  expect_failures = [var.binary_authorization_policy]
+}
+
+run "worker_pool_by_its_short_name" {
+  # says: worker_pool: Invalid value: "private": must be the full name of a pool
+  command = plan
+
+  variables {
+    worker_pool = "private"
+  }
+
+  expect_failures = [var.worker_pool]
+}
+
+run "build_settings_beside_an_image" {
+  # says: together with image, because Terraform builds nothing then
+  command = plan
+
+  variables {
+    build_environment = { PIP_INDEX_URL = "https://packages.example.com/simple/" }
+    image             = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    worker_pool       = "projects/example-signer/locations/europe-west1/workerPools/private"
+  }
+
+  expect_failures = [var.build_environment, var.worker_pool]
+}
+
+run "label_with_capitals" {
+  # says: labels: Invalid value: {"Team":"Platform"}: must have keys and values
+  command = plan
+
+  variables {
+    labels = { Team = "Platform" }
+  }
+
+  expect_failures = [var.labels]
+}
+
+# Keys
+
+run "key_location_global" {
+  # says: key_location: Invalid value: "global": must be a region such as europe-west1.
+  command = plan
+
+  variables {
+    key_location = "global"
+  }
+
+  expect_failures = [var.key_location]
+}
+
+run "signer_that_is_retired_and_in_use" {
+  # says: retired_signers: Invalid value: ["prod-calico"]: must not be in signers too: ["prod-calico"]. A new signer needs a new name
+  command = plan
+
+  variables {
+    retired_signers = { prod-calico = {} }
+  }
+
+  expect_failures = [var.retired_signers]
+}
+
+run "encryption_key_in_another_region" {
+  # says: encryption_key: Invalid value: "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k": must be the full name of a key in the function's region
+  command = plan
+
+  variables {
+    encryption_key = "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k"
+  }
+
+  expect_failures = [var.encryption_key]
+}
+
+# Networks
+
+run "same_vpc_without_a_network" {
+  # says: network: Invalid value: null: must be the Shared VPC of the clusters with full names
+  command = plan
+
+  variables {
+    callers = "same-vpc"
+  }
+
+  expect_failures = [var.network]
+}
+
+run "same_vpc_with_a_network_by_its_short_name" {
+  # says: projects/HOST/global/networks/NETWORK and projects/HOST/regions/REGION/subnetworks/SUBNETWORK, because callers is "same-vpc"
+  command = plan
+
+  variables {
+    callers = "same-vpc"
+    network = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "no_warm_instance_with_direct_vpc_egress" {
+  # says: min_instances: Invalid value: 0: must be at least 1 with network
+  command = plan
+
+  variables {
+    min_instances = 0
+    network       = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [var.min_instances]
+}
+
+run "gke_membership_of_another_cluster" {
+  # says: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME
+  command = plan
+
+  variables {
+    clusters = {
+      prod = {
+        access = "connect-gateway"
+        oidc   = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
+        server = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/edge"
+      }
+    }
   }
 
   expect_failures = [var.clusters]

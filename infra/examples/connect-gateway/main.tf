@@ -28,7 +28,7 @@ module "signer" {
         issuer = "https://kubernetes.default.svc.cluster.local" # kubectl get --raw /.well-known/openid-configuration
         jwks   = file("${path.module}/edge-jwks.json")          # kubectl get --raw /openid/v1/jwks
       }
-      server = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/edge"
+      server = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge" # for GKE: gkeMemberships
     }
   }
 

@@ -2,8 +2,7 @@
 # bastion or authorised networks. Google's front end requires container.clusters.connect; the cluster's RBAC decides the rest.
 #
 # The cluster needs a workload pool, and dns_endpoint_config with allow_external_traffic = true. Leave Kubernetes tokens and
-# certificates at that endpoint disabled. If the nodes do not share a VPC network with the function's project, `callers` must
-# be "perimeter" or "internet".
+# certificates at that endpoint disabled.
 module "signer" {
   source = "../.."
 
@@ -11,11 +10,13 @@ module "signer" {
   # This principal makes the CA certificate with signerctl. It may sign only with -var ca_administrator_until=TIME.
   ca_administrator       = "user:ca-administrator@example.com"
   ca_administrator_until = var.ca_administrator_until
-  callers                = "same-vpc" # needs Private Google Access on the nodes' subnetwork; otherwise Cloud Run answers 404
-  key_project            = "example-keys"
-  location               = "europe-west1"
-  project                = "example-signer"
-  project_number         = "123456789012"
+  # Only the exporter's account may call the function. To keep other callers off its address too, use "perimeter", or
+  # "same-vpc" with `network` as in the example gke-private-endpoint.
+  callers        = "internet"
+  key_project    = "example-keys"
+  location       = "europe-west1"
+  project        = "example-signer"
+  project_number = "123456789012"
 
   clusters = {
     prod = {

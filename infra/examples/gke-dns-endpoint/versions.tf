@@ -10,6 +10,10 @@ terraform {
       source  = "hashicorp/google"
       version = ">= 7.40, < 9.0"
     }
+    google-beta = {
+      source  = "hashicorp/google-beta"
+      version = ">= 7.40, < 9.0"
+    }
     time = {
       source  = "hashicorp/time"
       version = ">= 0.13, < 1.0"
@@ -17,4 +21,10 @@ terraform {
   }
 }
 
+# With a person's credentials (gcloud auth application-default login), Google counts requests in a project of its own. Some
+# APIs then refuse them, and so does a perimeter of VPC Service Controls. Name a project for both providers:
+#   billing_project       = "example-signer"
+#   user_project_override = true
 provider "google" {}
+
+provider "google-beta" {}

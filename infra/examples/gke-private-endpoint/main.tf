@@ -30,9 +30,11 @@ module "signer" {
     }
   }
 
+  # The Shared VPC of the cluster. Cloud Run's service agent (service-NUMBER@serverless-robot-prod.iam.gserviceaccount.com)
+  # needs roles/compute.networkUser on the subnetwork.
   network = {
-    network    = "main"
-    subnetwork = "functions"
+    network    = "projects/example-host/global/networks/main"
+    subnetwork = "projects/example-host/regions/europe-west1/subnetworks/functions"
     tags       = ["csr-signer"]
   }
 

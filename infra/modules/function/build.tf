@@ -14,6 +14,7 @@ resource "google_artifact_registry_repository" "images" {
   format        = "DOCKER"
   description   = "Images of ${var.name}, as built from its source."
   kms_key_name  = var.encryption_key
+  labels        = var.labels
 
   cleanup_policies {
     id     = "keep-recent"

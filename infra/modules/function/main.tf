@@ -11,18 +11,21 @@ resource "google_cloudfunctions2_function" "this" {
   name         = var.name
   description  = "Signs certificates for Kubernetes CertificateSigningRequests with keys in Cloud KMS."
   kms_key_name = var.encryption_key
+  labels       = var.labels
 
   build_config {
-    runtime           = var.runtime
-    entry_point       = "handle"
-    docker_repository = google_artifact_registry_repository.images.id
-    service_account   = google_service_account.build.id
+    runtime               = var.runtime
+    entry_point           = "handle"
+    docker_repository     = google_artifact_registry_repository.images.id
+    service_account       = google_service_account.build.id
+    environment_variables = var.build_environment
+    worker_pool           = var.worker_pool
 
     source {
       storage_source {
-        bucket     = google_storage_bucket.source.name
-        object     = google_storage_bucket_object.source.name
-        generation = google_storage_bucket_object.source.generation
+        bucket     = local.source.bucket
+        object     = local.source.object
+        generation = local.source.generation
       }
     }
 
@@ -43,7 +46,6 @@ resource "google_cloudfunctions2_function" "this" {
     all_traffic_on_latest_revision = true
     ingress_settings               = var.callers == "internet" ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
     service_account_email          = var.service_account
-    binary_authorization_policy    = var.binary_authorization_policy
     # Only to reach API servers at private addresses. All other traffic, including to Google's APIs, does not use it.
     direct_vpc_egress = var.network == null ? null : var.network.egress == "all-traffic" ? "VPC_EGRESS_ALL_TRAFFIC" : "VPC_EGRESS_PRIVATE_RANGES_ONLY"
 
@@ -62,6 +64,29 @@ resource "google_cloudfunctions2_function" "this" {
         tags       = direct_vpc_network_interface.value.tags
       }
     }
+
+    dynamic "secret_volumes" {
+      for_each = var.files
+
+      content {
+        mount_path = secret_volumes.value.folder
+        project_id = var.project
+        secret     = secret_volumes.value.secret
+
+        versions {
+          path    = secret_volumes.key
+          version = secret_volumes.value.version
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    # Google keeps a function whose first build failed, and the provider then sees no difference.
+    postcondition {
+      condition     = self.state == "ACTIVE"
+      error_message = "function ${var.name}: its state is ${coalesce(self.state, "unknown")}, not ACTIVE: the last build or deployment failed. Find the cause with gcloud builds list --region=${var.location} --project=${var.project} and gcloud functions describe ${var.name} --region=${var.location} --project=${var.project}. Then run terraform apply with -replace and the address above, which names this function."
+    }
   }
 
   depends_on = [time_sleep.grants]
@@ -76,4 +101,9 @@ resource "google_cloud_run_v2_service_iam_member" "invoke" {
   name     = google_cloudfunctions2_function.this.name
   role     = "roles/run.servicesInvoker"
   member   = each.value
+
+  lifecycle {
+    # A new function of the same name has a new Cloud Run service, without the grants of the old one.
+    replace_triggered_by = [google_cloudfunctions2_function.this.id]
+  }
 }

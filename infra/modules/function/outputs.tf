@@ -5,7 +5,7 @@ output "name" {
 
 output "object" {
   description = "Object that the function is built from; a new name causes a new build."
-  value       = google_storage_bucket_object.source.name
+  value       = local.source.object
 }
 
 output "uri" {

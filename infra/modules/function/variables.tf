@@ -1,7 +1,32 @@
-variable "binary_authorization_policy" {
-  description = "Binary Authorization policy that images must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none."
+variable "archive" {
+  description = "The zip file to build from, which has the documents too: path on this machine, and name of the object. null if bundle is set."
+  type = object({
+    name = string
+    path = string
+  })
+  default = null
+
+  validation {
+    condition     = (var.archive == null) != (var.bundle == null)
+    error_message = "archive, bundle: Invalid value: must be exactly one."
+  }
+}
+
+variable "build_environment" {
+  description = "Environment variables of the build."
+  type        = map(string)
+  default     = {}
+}
+
+variable "bundle" {
+  description = "A zip file of function/ that another pipeline uploaded: gs://BUCKET/OBJECT#GENERATION. null: Terraform uploads archive."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
+    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION. Without the generation, another principal could replace the code after its review."
+  }
 }
 
 variable "callers" {
@@ -25,13 +50,8 @@ variable "clusters" {
 }
 
 variable "configuration" {
-  description = "File name of the configuration among the documents."
+  description = "Path of the configuration document, as the function sees it."
   type        = string
-
-  validation {
-    condition     = contains(keys(var.documents), var.configuration)
-    error_message = "configuration: Not found: \"${var.configuration}\": documents has ${jsonencode(keys(var.documents))}."
-  }
 }
 
 variable "deployer" {
@@ -42,16 +62,6 @@ variable "deployer" {
   validation {
     condition     = var.deployer == null || can(regex("^(user|serviceAccount):[^@\\s:]+@[^@\\s:]+$", var.deployer))
     error_message = "deployer: Invalid value: ${jsonencode(var.deployer)}: must be one principal, user:EMAIL or serviceAccount:EMAIL."
-  }
-}
-
-variable "documents" {
-  description = "The configuration document and the certificates that it names: content by file name."
-  type        = map(string)
-
-  validation {
-    condition     = alltrue([for name in keys(var.documents) : can(regex("^[a-z0-9][a-z0-9.-]{0,79}$", name))])
-    error_message = "documents: Invalid value: ${jsonencode(keys(var.documents))}: must be file names of at most 80 lower-case letters, digits, hyphens and dots, because the files are in one folder with main.py."
   }
 }
 
@@ -66,6 +76,16 @@ variable "encryption_key" {
   }
 }
 
+variable "files" {
+  description = "Documents to mount from Secret Manager, by file name (modules/documents). Empty if the zip file has them."
+  type = map(object({
+    folder  = string
+    secret  = string
+    version = string
+  }))
+  default = {}
+}
+
 variable "invokers" {
   description = "IAM members that may call the function (the exporters), by keys of your choice that are known before the members exist."
   type        = map(string)
@@ -76,8 +96,14 @@ variable "invokers" {
   }
 }
 
+variable "labels" {
+  description = "Labels of everything here that can have labels."
+  type        = map(string)
+  default     = {}
+}
+
 variable "location" {
-  description = "Region of the function and of the keys."
+  description = "Region of the function."
   type        = string
 }
 
@@ -156,12 +182,8 @@ variable "service_account" {
   type        = string
 }
 
-variable "source_folder" {
-  description = "Folder with the function's source; main.py is at its top."
+variable "worker_pool" {
+  description = "Private pool of Cloud Build that builds the image, projects/P/locations/L/workerPools/W; null: Google's shared pool."
   type        = string
-
-  validation {
-    condition     = fileexists("${var.source_folder}/main.py") && fileexists("${var.source_folder}/requirements.txt")
-    error_message = "source_folder: Invalid value: \"${var.source_folder}\": must contain main.py and requirements.txt. If the module's source is an absolute path, Terraform copies the module without function/: use a relative path (../kms-csr-signer/infra), or set source_folder."
-  }
+  default     = null
 }

@@ -2,10 +2,6 @@ terraform {
   required_version = ">= 1.9"
 
   required_providers {
-    archive = {
-      source  = "hashicorp/archive"
-      version = ">= 2.7, < 3.0"
-    }
     google = {
       source  = "hashicorp/google"
       version = ">= 7.40, < 9.0"

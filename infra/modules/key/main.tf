@@ -6,12 +6,13 @@ resource "google_kms_key_ring" "this" {
 
 # Deleting a key destroys all its versions, and with them the CA of every certificate. Its name can never be used again.
 resource "google_kms_crypto_key" "this" {
-  for_each = var.keys
+  for_each = merge(var.retired_keys, var.keys)
 
   key_ring                   = google_kms_key_ring.this.id
   name                       = each.key
   purpose                    = "ASYMMETRIC_SIGN"
   destroy_scheduled_duration = "2592000s" # 30 days to undo a mistake
+  labels                     = var.labels
 
   # Cloud KMS does not rotate asymmetric keys, so there is no rotation_period. A new version needs a new CA certificate first.
   version_template {
@@ -27,7 +28,7 @@ resource "google_kms_crypto_key" "this" {
 locals {
   parent = "projects/${google_kms_key_ring.this.project}/locations/${google_kms_key_ring.this.location}/keyRings/${google_kms_key_ring.this.name}"
   # These names come from the configuration, so that a plan shows them before the keys exist.
-  created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" }
+  created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" if contains(keys(var.keys), name) }
 
   # The grants are on keys, never on the ring or project: keys that are added later must not become this function's keys.
   # The index has a key's short name for this ring, and its full name for another ring, which may have keys of the same name.

@@ -56,8 +56,14 @@ variable "keys" {
   }
 }
 
+variable "labels" {
+  description = "Labels of the keys."
+  type        = map(string)
+  default     = {}
+}
+
 variable "location" {
-  description = "Region of the key ring and of the function; you can never change it."
+  description = "Region of the key ring; you can never change it."
   type        = string
 
   validation {
@@ -75,6 +81,20 @@ variable "raw_keys" {
   description = "Full names of those keys whose algorithm is RSA_SIGN_RAW_PKCS1_*: their users need one more right."
   type        = set(string)
   default     = []
+}
+
+variable "retired_keys" {
+  description = "Keys of retired signers, by name, as they were in keys: they stay, because the certificates of their CAs are still in use, and no principal has a grant on them."
+  type = map(object({
+    algorithm        = string
+    protection_level = string
+  }))
+  default = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.retired_keys), keys(var.keys))) == 0
+    error_message = "retired_keys: Invalid value: ${jsonencode(keys(var.retired_keys))}: must not be in keys too: ${jsonencode(keys(var.keys))}."
+  }
 }
 
 variable "signers" {

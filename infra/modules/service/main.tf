@@ -4,57 +4,13 @@ locals {
   concurrency = 16 * var.clusters
 }
 
-# The documents are not secret. Secret Manager lets Cloud Run mount them as files, and keeps a history and an audit log.
-resource "google_secret_manager_secret" "document" {
-  for_each = var.documents
-
-  project   = var.project
-  secret_id = "${var.name}-${replace(each.key, ".", "-")}"
-
-  replication {
-    user_managed {
-      replicas {
-        location = var.location
-
-        dynamic "customer_managed_encryption" {
-          for_each = var.encryption_key[*]
-
-          content {
-            kms_key_name = customer_managed_encryption.value
-          }
-        }
-      }
-    }
-  }
-}
-
-resource "google_secret_manager_secret_version" "document" {
-  for_each = var.documents
-
-  secret      = google_secret_manager_secret.document[each.key].id
-  secret_data = each.value
-
-  lifecycle {
-    # The serving revision mounts the old version until the new revision is ready.
-    create_before_destroy = true
-  }
-}
-
-resource "google_secret_manager_secret_iam_member" "read" {
-  for_each = var.documents
-
-  project   = var.project
-  secret_id = google_secret_manager_secret.document[each.key].secret_id
-  role      = "roles/secretmanager.secretAccessor"
-  member    = "serviceAccount:${var.service_account}"
-}
-
 resource "google_cloud_run_v2_service" "this" {
   project             = var.project
   location            = var.location
   name                = var.name
   description         = "Signs certificates for Kubernetes CertificateSigningRequests with keys in Cloud KMS."
   ingress             = var.callers == "internet" ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_ONLY"
+  labels              = var.labels
   deletion_protection = false # Terraform can create the service again; only the keys need protection
 
   template {
@@ -80,7 +36,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       env {
         name  = "CSR_SIGNER_CONFIGURATION"
-        value = "/etc/csr-signer/${replace(var.configuration, ".", "-")}/${var.configuration}"
+        value = var.configuration
       }
 
       env {
@@ -94,29 +50,27 @@ resource "google_cloud_run_v2_service" "this" {
       }
 
       dynamic "volume_mounts" {
-        for_each = var.documents
+        for_each = var.files
 
         content {
           name       = replace(volume_mounts.key, ".", "-")
-          mount_path = "/etc/csr-signer/${replace(volume_mounts.key, ".", "-")}"
+          mount_path = volume_mounts.value.folder
         }
       }
     }
 
-    # One volume per document: Cloud Run cannot mount two volumes in one folder.
     dynamic "volumes" {
-      for_each = var.documents
+      for_each = var.files
 
       content {
         name = replace(volumes.key, ".", "-")
 
         secret {
-          secret = google_secret_manager_secret.document[volumes.key].secret_id
+          secret = volumes.value.secret
 
           items {
-            path = volumes.key
-            # The version and not `latest`, so that a new document causes a new revision.
-            version = google_secret_manager_secret_version.document[volumes.key].version
+            path    = volumes.key
+            version = volumes.value.version
           }
         }
       }
@@ -145,8 +99,6 @@ resource "google_cloud_run_v2_service" "this" {
       use_default = binary_authorization.value == "default" ? true : null
     }
   }
-
-  depends_on = [google_secret_manager_secret_iam_member.read]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoke" {
@@ -157,4 +109,9 @@ resource "google_cloud_run_v2_service_iam_member" "invoke" {
   name     = google_cloud_run_v2_service.this.name
   role     = "roles/run.servicesInvoker"
   member   = each.value
+
+  lifecycle {
+    # A new service of the same name does not have the grants of the old one.
+    replace_triggered_by = [google_cloud_run_v2_service.this.id]
+  }
 }

@@ -25,23 +25,8 @@ variable "clusters" {
 }
 
 variable "configuration" {
-  description = "File name of the configuration among the documents."
+  description = "Path of the configuration document, as the function sees it."
   type        = string
-
-  validation {
-    condition     = contains(keys(var.documents), var.configuration)
-    error_message = "configuration: Not found: \"${var.configuration}\": documents has ${jsonencode(keys(var.documents))}."
-  }
-}
-
-variable "documents" {
-  description = "The configuration document and the certificates that it names: content by file name."
-  type        = map(string)
-
-  validation {
-    condition     = alltrue([for name in keys(var.documents) : can(regex("^[a-z0-9][a-z0-9.-]{0,79}$", name))])
-    error_message = "documents: Invalid value: ${jsonencode(keys(var.documents))}: must be file names of at most 80 lower-case letters, digits, hyphens and dots, because the files are in one folder with main.py."
-  }
 }
 
 variable "encryption_key" {
@@ -53,6 +38,15 @@ variable "encryption_key" {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
     error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key, projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
+}
+
+variable "files" {
+  description = "Documents to mount from Secret Manager, by file name (modules/documents)."
+  type = map(object({
+    folder  = string
+    secret  = string
+    version = string
+  }))
 }
 
 variable "image" {
@@ -75,8 +69,14 @@ variable "invokers" {
   }
 }
 
+variable "labels" {
+  description = "Labels of everything here that can have labels."
+  type        = map(string)
+  default     = {}
+}
+
 variable "location" {
-  description = "Region of the function and of the keys."
+  description = "Region of the service."
   type        = string
 }
 

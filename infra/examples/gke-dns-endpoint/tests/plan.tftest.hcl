@@ -1,11 +1,12 @@
 mock_provider "archive" {}
+mock_provider "google-beta" {}
 mock_provider "time" {}
 
 mock_provider "google" {
   override_during = plan
 
   mock_resource "google_service_account" {
-    defaults = { unique_id = "104567890123456789012" }
+    defaults = { unique_id = "104567890123456789012", name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
   }
 }
 

@@ -1,26 +1,32 @@
-mock_provider "archive" {}
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
+  }
+
+  mock_resource "google_cloudfunctions2_function" {
+    defaults = { state = "ACTIVE" }
+  }
+}
 mock_provider "time" {}
 
 variables {
+  archive         = { name = "csr-signer-0123.zip", path = "tests/code.zip" }
   callers         = "same-vpc"
   clusters        = 1
   configuration   = "configuration.yaml"
-  documents       = { "configuration.yaml" = "clusters: {}\n", "prod-ca.pem" = "-----BEGIN CERTIFICATE-----\n" }
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
   name            = "csr-signer"
   project         = "example-signer"
   project_number  = "123456789012"
   service_account = "csr-signer@example-signer.iam.gserviceaccount.com"
-  source_folder   = "../../../function"
 }
 
 run "planned" {
   command = plan
 
   assert {
-    condition     = google_storage_bucket.source.public_access_prevention == "enforced" && google_storage_bucket.source.uniform_bucket_level_access
+    condition     = google_storage_bucket.source[0].public_access_prevention == "enforced" && google_storage_bucket.source[0].uniform_bucket_level_access
     error_message = "the source bucket is private"
   }
 
@@ -64,22 +70,68 @@ run "all_users_as_invoker" {
   expect_failures = [var.invokers]
 }
 
-run "configuration_that_does_not_exist" {
+run "bundle_of_another_pipeline" {
   command = plan
 
   variables {
-    configuration = "other.yaml"
+    archive       = null
+    bundle        = "gs://example-builds/csr-signer/1.2.zip#1700000000000000"
+    configuration = "/etc/csr-signer/configuration-yaml/configuration.yaml"
+    files         = { "configuration.yaml" = { folder = "/etc/csr-signer/configuration-yaml", secret = "csr-signer-configuration-yaml", version = "7" } }
   }
 
-  expect_failures = [var.configuration]
+  assert {
+    condition     = google_cloudfunctions2_function.this.build_config[0].source[0].storage_source[0] == { bucket = "example-builds", generation = 1700000000000000, object = "csr-signer/1.2.zip" } && length(google_storage_bucket.source) == 0
+    error_message = "Google builds the given generation, and Terraform makes no bucket"
+  }
+
+  assert {
+    condition     = one(google_cloudfunctions2_function.this.service_config[0].secret_volumes).versions[0] == { path = "configuration.yaml", version = "7" }
+    error_message = "the configuration is mounted, by its version"
+  }
 }
 
-run "source_that_does_not_exist" {
+run "bundle_without_its_generation" {
   command = plan
 
   variables {
-    source_folder = "../../../docs"
+    archive = null
+    bundle  = "gs://example-builds/csr-signer/1.2.zip"
   }
 
-  expect_failures = [var.source_folder]
+  expect_failures = [var.bundle]
+}
+
+run "no_code" {
+  command = plan
+
+  variables {
+    archive = null
+  }
+
+  expect_failures = [var.archive]
+}
+
+run "build_in_a_private_pool" {
+  command = plan
+
+  variables {
+    build_environment = { PIP_INDEX_URL = "https://packages.example.com/simple/" }
+    worker_pool       = "projects/example-signer/locations/europe-west1/workerPools/private"
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.this.build_config[0].worker_pool == var.worker_pool && google_cloudfunctions2_function.this.build_config[0].environment_variables == var.build_environment
+    error_message = "pool and environment reach the build"
+  }
+}
+
+# The last run, because it leaves the failed function in the test's state.
+run "build_that_failed" {
+  override_resource {
+    target = google_cloudfunctions2_function.this
+    values = { state = "FAILED" }
+  }
+
+  expect_failures = [google_cloudfunctions2_function.this]
 }

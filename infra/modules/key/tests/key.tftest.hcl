@@ -139,3 +139,31 @@ run "a_location_without_hsm" {
 
   expect_failures = [var.location]
 }
+
+run "retired_key" {
+  command = plan
+
+  variables {
+    retired_keys = { old-calico = { algorithm = "EC_SIGN_P384_SHA384", protection_level = "HSM" } }
+  }
+
+  assert {
+    condition     = toset(keys(google_kms_crypto_key.this)) == toset(["old-calico", "prod-calico"])
+    error_message = "the key stays"
+  }
+
+  assert {
+    condition     = !strcontains(jsonencode([for grants in [google_kms_crypto_key_iam_member.sign, google_kms_crypto_key_iam_member.read_public_key, google_kms_crypto_key_iam_member.administrator] : keys(grants)]), "old-calico")
+    error_message = "no principal may use it"
+  }
+}
+
+run "key_that_is_retired_and_in_use" {
+  command = plan
+
+  variables {
+    retired_keys = { prod-calico = { algorithm = "EC_SIGN_P384_SHA384", protection_level = "HSM" } }
+  }
+
+  expect_failures = [var.retired_keys]
+}

@@ -3,8 +3,8 @@ mock_provider "google" {}
 variables {
   callers         = "same-vpc"
   clusters        = 1
-  configuration   = "configuration.yaml"
-  documents       = { "configuration.yaml" = "clusters: {}\n" }
+  configuration   = "/etc/csr-signer/configuration-yaml/configuration.yaml"
+  files           = { "configuration.yaml" = { folder = "/etc/csr-signer/configuration-yaml", secret = "csr-signer-configuration-yaml", version = "7" } }
   image           = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
@@ -24,6 +24,11 @@ run "planned" {
   assert {
     condition     = one([for each in google_cloud_run_v2_service.this.template[0].containers[0].env : each.value if each.name == "CSR_SIGNER_CONFIGURATION"]) == "/etc/csr-signer/configuration-yaml/configuration.yaml"
     error_message = "the environment variable names the mounted configuration"
+  }
+
+  assert {
+    condition     = one(google_cloud_run_v2_service.this.template[0].volumes[0].secret[0].items).version == "7" && google_cloud_run_v2_service.this.template[0].containers[0].volume_mounts[0].mount_path == "/etc/csr-signer/configuration-yaml"
+    error_message = "the document is mounted in its folder, by its version"
   }
 
   assert {

@@ -1,0 +1,47 @@
+# Encryption at rest with a key of your own. Each service encrypts as its own service agent, which Google creates at the
+# first use of the service; Terraform asks for the agents earlier, because they need the right on the key first.
+locals {
+  encrypting = var.encryption_key == null ? [] : concat(
+    ["run"],
+    var.image == null ? ["artifactregistry", "cloudfunctions"] : [],
+    local.mounted ? ["secretmanager"] : [],
+  )
+  # Cloud Storage's agent has an API of its own.
+  stores = var.encryption_key != null && !local.mounted ? [var.encryption_key] : []
+}
+
+resource "google_project_service_identity" "encrypting" {
+  provider = google-beta
+  for_each = toset(local.encrypting)
+
+  project = var.project
+  service = "${each.value}.googleapis.com"
+
+  depends_on = [google_project_service.this]
+}
+
+data "google_storage_project_service_account" "this" {
+  count = length(local.stores)
+
+  project = var.project
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_kms_crypto_key_iam_member" "encrypt" {
+  for_each = toset(concat(local.encrypting, [for key in local.stores : "storage"]))
+
+  crypto_key_id = var.encryption_key
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member        = each.value == "storage" ? data.google_storage_project_service_account.this[0].member : google_project_service_identity.encrypting[each.value].member
+}
+
+# Grants take effect after a delay.
+resource "time_sleep" "encryption" {
+  count = var.encryption_key == null ? 0 : 1
+
+  create_duration = "60s"
+  triggers        = { agents = join(" ", sort(local.encrypting)) }
+
+  depends_on = [google_kms_crypto_key_iam_member.encrypt]
+}
