@@ -71,13 +71,14 @@ locals {
       stages = signer.approve ? ["pending", "approved"] : ["approved"]
     } if signer.cluster == name]
     function = { url = "${local.uri}/", audience = local.uri }
-    identity = {
-      kind            = "workload_identity_federation"
-      token_file      = "/var/run/secrets/csr-exporter/token"
-      sts_audience    = module.identities[name].sts_audience
-      service_account = module.identities[name].email
-    }
-    health   = { address = "127.0.0.1", port = 9876 }
+    # On the pod network, GKE's metadata server gives the exporter its identity, and the kubelet probes the pod's address.
+    identity = { for key, value in {
+      kind            = cluster.exporter_network == "pod" ? "metadata_server" : "workload_identity_federation"
+      token_file      = cluster.exporter_network == "pod" ? null : "/var/run/secrets/csr-exporter/token"
+      sts_audience    = cluster.exporter_network == "pod" ? null : module.identities[name].sts_audience
+      service_account = cluster.exporter_network == "pod" ? null : module.identities[name].email
+    } : key => value if value != null }
+    health   = { address = cluster.exporter_network == "pod" ? "0.0.0.0" : "127.0.0.1", port = 9876 }
     replicas = { count = 2, delay_seconds = 15 }
   } if length([for signer in values(local.ready) : signer if signer.cluster == name]) > 0 }
 

@@ -19,6 +19,7 @@ module "identities" {
   cluster         = each.key
   gke             = each.value.gke
   namespace       = var.exporter_namespace
+  network         = each.value.exporter_network
   oidc            = each.value.oidc
   project         = var.project
   project_number  = var.project_number

@@ -1,15 +1,25 @@
+output "adoptable" {
+  description = "Import IDs of what outlives an uninstall and a lost state: the key ring, the keys, the log bucket, and the clusters' identity pools."
+  value = {
+    identity_pools = { for name, cluster in var.clusters : name => "projects/${var.project}/locations/global/workloadIdentityPools/csr-exporter-${name}" if cluster.oidc != null }
+    key_rings      = { (var.key_ring) = local.ring }
+    keys           = { for name in concat(keys(local.own_keys), keys(var.retired_signers)) : name => "${local.ring}/cryptoKeys/${name}" }
+    log_buckets    = { for audit in var.audit[*] : "audit" => "projects/${audit.project}/locations/${var.location}/buckets/csr-signer-audit" }
+  }
+}
+
 output "authentication_configurations" {
   description = "For clusters with access oidc: the file for kube-apiserver's --authentication-config, YAML by cluster."
   value       = { for name, content in local.authentication : name => yamlencode(content) }
 }
 
 output "documents" {
-  description = "The files that the function gets with its code: configuration document and certificates, by file name. They hold no secrets."
+  description = "The files that the function gets with its code, by file name: configuration document, certificates and profiles. They hold no secrets. `signerctl cluster manifests` derives the function's rights and the guards from them."
   value       = local.documents
 }
 
 output "exporter_configurations" {
-  description = "configuration.json of each cluster's exporter; empty until its signers have CA certificates."
+  description = "configuration.json of each cluster's exporter, for `signerctl cluster manifests`; a cluster is absent until one of its signers has a CA certificate."
   value       = { for name, content in local.exporters : name => jsonencode(content) }
 }
 
@@ -22,12 +32,13 @@ output "function" {
 }
 
 output "manifests" {
-  description = "Values for the overlay of each cluster (infra/cluster/overlays/example): the function's username, the signerNames, whether the function approves, name and token audience of the exporter's service account."
+  description = "What `signerctl cluster manifests` needs beside documents and exporter_configurations, by cluster: the signerNames that the function signs and approves for, the function's username, and the exporter's namespace, network, accounts and token audience."
   value = { for name, cluster in var.clusters : name => {
-    approve                  = anytrue([for signer in values(var.signers) : signer.approve if signer.cluster == name])
     approves                 = sort([for signer in values(var.signers) : signer.signer_name if signer.cluster == name && signer.approve])
+    exporter_network         = cluster.exporter_network
     exporter_service_account = cluster.exporter_service_account
     function_user            = local.function_users[name]
+    google_service_account   = module.identities[name].email
     namespace                = var.exporter_namespace
     signs                    = sort([for signer in values(var.signers) : signer.signer_name if signer.cluster == name])
     token_audience           = module.identities[name].token_audience
@@ -48,11 +59,7 @@ output "next_steps" {
     if signer.ca_certificate == null],
     flatten([for name in keys(local.exporters) : concat(
       var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' prints the file for its API server's --authentication-config; for EKS, use the output associate instead (see infra/examples)"] : [],
-      [
-        "${name}: terraform output -json exporter_configurations | jq -r --arg name ${name} '.[$name]' > configuration.json in a copy of infra/cluster/overlays/example",
-        "${name}: terraform output -json documents | jq -r '.[$name]' --arg name configuration.yaml > function.yaml in the same folder; signerctl guards makes guards.yaml from it",
-        "${name}: put the values of terraform output -json manifests | jq --arg name ${name} '.[$name]' into its kustomization.yaml, then kubectl apply -k it",
-      ],
+      ["${name}: terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out FOLDER, then kubectl apply -k FOLDER"],
     )]),
     length(local.exporters) == 0 ? [] : ["last: certificateManagement in Calico's Installation, with the trust bundle as caCert"],
   )

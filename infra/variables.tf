@@ -94,7 +94,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. gke or oidc: the issuer of the cluster's service account tokens."
+  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. gke or oidc: the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -102,6 +102,7 @@ variable "clusters" {
     certificate_authority    = optional(string)
     cluster_domain           = optional(string, "cluster.local")
     credential_id            = optional(string, "required")
+    exporter_network         = optional(string, "host")
     exporter_service_account = optional(string, "csr-exporter")
     fleet_project            = optional(string)
     gke = optional(object({
@@ -184,6 +185,16 @@ variable "clusters" {
   validation {
     condition     = length(distinct([for name, cluster in var.clusters : coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name))])) == length(var.clusters)
     error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)) })}: each cluster must have one entry, which can have several signers."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : contains(["host", "pod"], cluster.exporter_network)])
+    error_message = "clusters[*].exporter_network: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: supported values: \"host\", \"pod\"."
+  }
+
+  validation {
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.exporter_network != "pod" || cluster.gke != null])
+    error_message = "clusters[*].exporter_network: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: must be \"host\" for a cluster without gke: only GKE's metadata server gives a pod its identity."
   }
 
   validation {

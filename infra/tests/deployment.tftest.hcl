@@ -2,15 +2,8 @@
 # `deployed`: they compare its grants with infra/inventory.yaml, and load its documents.
 
 mock_provider "archive" {}
+mock_provider "google-beta" {}
 mock_provider "time" {}
-
-mock_provider "google-beta" {
-  override_during = plan
-
-  mock_resource "google_project_service_identity" {
-    defaults = { member = "serviceAccount:agent@mocked.iam.gserviceaccount.com" }
-  }
-}
 
 mock_provider "google" {
   override_during = plan
@@ -147,7 +140,8 @@ run "from_an_image" {
   command = plan
 
   variables {
-    image = "images.example.com/example-signer/csr-signer/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    binary_authorization_policy = "default"
+    image                       = "images.example.com/example-signer/csr-signer/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   }
 
   assert {
@@ -292,15 +286,17 @@ run "every_access_to_google" {
   variables {
     clusters = {
       dns = {
-        access = "gke-dns"
-        gke    = { location = "europe-west1", name = "dns", project = "example-clusters", project_number = "210987654321" }
-        server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+        access              = "gke-dns"
+        gke                 = { location = "europe-west1", name = "dns", project = "example-clusters", project_number = "210987654321" }
+        server              = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+        shared_trust_domain = true
       }
       edge = {
-        access        = "connect-gateway"
-        fleet_project = "example-fleet"
-        oidc          = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
-        server        = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
+        access              = "connect-gateway"
+        fleet_project       = "example-fleet"
+        shared_trust_domain = true
+        oidc                = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
+        server              = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/memberships/edge"
       }
       private = {
         access                   = "gke-private"
@@ -311,7 +307,7 @@ run "every_access_to_google" {
     network = { network = "main", subnetwork = "functions" }
     signers = {
       dns-calico     = { ca_certificate = file("tests/ca.pem"), cluster = "dns", profile = { name = "calico", namespaces = ["calico-apiserver", "calico-system"], release = "3.30" }, signer_name = "example.com/calico" }
-      edge-calico    = { cluster = "edge", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      edge-calico    = { ca_certificate = file("tests/ca.pem"), cluster = "edge", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
       private-calico = { ca_certificate = file("tests/another-ca.pem"), cluster = "private", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
     }
   }
@@ -402,5 +398,43 @@ run "direct_vpc_egress" {
   assert {
     condition     = local.min_instances == 1
     error_message = "one instance is always connected to the network"
+  }
+}
+
+# The clusters' manifests.
+
+run "two_clusters_of_one_project" {
+  command = plan
+
+  variables {
+    clusters = {
+      databases = {
+        access                   = "gke-dns"
+        exporter_network         = "pod"
+        exporter_service_account = "csr-exporter-databases"
+        gke                      = { location = "europe-west1", name = "databases", project = "example-clusters", project_number = "210987654321" }
+        server                   = "https://gke-fedcba9876543210-210987654321.europe-west1.gke.goog"
+      }
+      prod = {
+        access = "gke-dns"
+        gke    = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+        server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+      }
+    }
+    profiles = { "postgresql.yaml" = file("examples/profiles/postgresql.yaml") }
+    signers = {
+      databases-postgresql = { ca_certificate = file("tests/another-ca.pem"), cluster = "databases", profile = { name = "postgresql.yaml" }, signer_name = "example.com/postgresql" }
+      prod-calico          = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+    }
+  }
+
+  assert {
+    condition     = module.identities["databases"].principal == "serviceAccount:example-clusters.svc.id.goog[kms-csr-signer/csr-exporter-databases]"
+    error_message = "on the pod network, the metadata server acts for the exporter's service account"
+  }
+
+  assert {
+    condition     = jsondecode(output.exporter_configurations["databases"]).identity == { kind = "metadata_server" } && jsondecode(output.exporter_configurations["databases"]).health.address == "0.0.0.0"
+    error_message = "the exporter asks the metadata server, and the kubelet can probe the pod's address"
   }
 }

@@ -8,6 +8,10 @@ mock_provider "google-beta" {}
 
 mock_provider "google" {
   override_during = plan
+
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
+  }
 }
 
 variables {
@@ -854,6 +858,46 @@ run "gke_membership_of_another_cluster" {
         access = "connect-gateway"
         oidc   = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
         server = "https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/edge"
+      }
+    }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+# The clusters' manifests.
+
+run "an_unknown_exporter_network" {
+  # says: clusters[*].exporter_network: Unsupported value: {"prod":"bridge"}: supported values: "host", "pod"
+  command = plan
+
+  variables {
+    clusters = {
+      prod = {
+        access           = "gke-dns"
+        exporter_network = "bridge"
+        gke              = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+        server           = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
+      }
+    }
+  }
+
+  expect_failures = [var.clusters]
+}
+
+run "the_pod_network_outside_gke" {
+  # says: must be "host" for a cluster without gke
+  command = plan
+
+  variables {
+    clusters = {
+      prod = {
+        access                = "oidc"
+        audience              = "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55"
+        certificate_authority = file("tests/another-ca.pem")
+        exporter_network      = "pod"
+        oidc                  = { issuer = "https://kubernetes.default.svc.cluster.local", jwks = "{\"keys\":[{\"kid\":\"1\",\"kty\":\"RSA\"}]}" }
+        server                = "https://kubernetes.site.example.com:6443"
       }
     }
   }

@@ -1,4 +1,4 @@
-"""The operator's command line for the issuing CA and the cluster's guards.
+"""The operator's command line for the issuing CA, and for each cluster's manifests and guards.
 
 It follows the function's rules and uses the function's code. The modules in reading order:
 
@@ -8,5 +8,6 @@ It follows the function's rules and uses the function's code. The modules in rea
   checks it first.
 - `answer`, `trust`, `installation`, `verification` and `description`: checks of certificates, and how they are shown.
 - `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds` and `pod_policy`: the cluster's guards.
+- `cluster`: the folder of manifests for one cluster, from Terraform's outputs.
 - `reconciliation`: compares KMS's audit log with the audit records.
 """

@@ -10,6 +10,7 @@ from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
 from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
+from signerctl.commands.manifests import manifests
 from signerctl.commands.reconcile import reconcile
 from signerctl.commands.request import request
 from signerctl.commands.show import show
@@ -20,7 +21,7 @@ from signerctl.program import Commands
 @click.group(cls=Commands)
 @click.version_option("0.1.0", prog_name="signerctl")
 def main() -> None:
-    """Manage the issuing CA of kms-csr-signer, and guard its CSRs in the cluster."""
+    """Manage the issuing CA of kms-csr-signer, and set up and guard its clusters."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A certificate's name may hold characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -37,8 +38,14 @@ def ca() -> None:
     """
 
 
+@main.group()
+def cluster() -> None:
+    """Set up a cluster from Terraform's outputs."""
+
+
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
+cluster.add_command(manifests)
 main.add_command(guards)
 main.add_command(reconcile)
 

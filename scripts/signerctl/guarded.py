@@ -44,12 +44,14 @@ class Guarded:
         function: The function's username at the API server.
         approvers: By signerName, the usernames that may approve and deny.
         exporter: The exporter's service account.
+        certifies_addresses: Whether a profile certifies the addresses of pods, for which the function reads nodes.
     """
 
     names: Mapping[str, Names]
     function: str
     approvers: Mapping[str, tuple[str, ...]]
     exporter: Exporter
+    certifies_addresses: bool
 
     @property
     def signer_names(self) -> tuple[str, ...]:
@@ -65,6 +67,11 @@ class Guarded:
     def namespaces(self) -> tuple[str, ...]:
         """Returns the namespaces of all requesters, sorted."""
         return tuple(sorted({account.split(":")[2] for account in self.accounts}))
+
+    @property
+    def approves(self) -> tuple[str, ...]:
+        """Returns the signerNames for which the function itself approves and denies, sorted."""
+        return tuple(sorted(name for name, users in self.approvers.items() if self.function in users))
 
     def names_of(self, account: str) -> tuple[str, ...]:
         """Returns the CSR names that an account may use with any of the signerNames, sorted."""
@@ -91,7 +98,7 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         exporter: The exporter's service account.
 
     Raises:
-        CommandError: The document has no such cluster, no signer for it, or a signer without an approver.
+        CommandError: The document has no such cluster, no signer for it, or a signerName that the function cannot serve.
         ConfigurationError: The document or a profile is invalid.
     """
     document = read(Document, path)
@@ -105,34 +112,47 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
             f"{path}: signers: Required value: must have a signer for cluster {quote(cluster)}; guards protect signers"
         )
     for signer in signers:
-        _refuse(path, signer, approvers)
+        _check_signer_name(path, signer)
+    profiles = {signer.signer_name: _profile(signer, path.parent) for signer in signers}
     return Guarded(
-        names={signer.signer_name: _names(signer, path.parent) for signer in signers},
+        names={name: _names(rows) for name, rows in profiles.items()},
         function=function,
         approvers={
             signer.signer_name: tuple(sorted({*approvers, *([function] if signer.approve else [])}))
             for signer in signers
         },
         exporter=exporter,
+        certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
     )
 
 
-def _refuse(path: Path, signer: SignerConfiguration, approvers: Collection[str]) -> None:
+def require_approvers(guarded: Guarded) -> None:
+    """Checks that each signer has an approver; under the guards, nobody else can approve its CSRs.
+
+    Raises:
+        CommandError: A signer has none.
+    """
+    for name, users in guarded.approvers.items():
+        if not users:
+            raise CommandError(
+                f"--approver: Required value: must name an approver, because approve is false for {quote(name)}"
+            )
+
+
+def _check_signer_name(path: Path, signer: SignerConfiguration) -> None:
     domain = signer.signer_name.partition("/")[0]
     reserved = any(domain == each or domain.endswith(f".{each}") for each in RESERVED_DOMAINS)
     if not SIGNER_NAME.fullmatch(signer.signer_name) or reserved:
         must = "must be DOMAIN/NAME with a dot in DOMAIN, outside Kubernetes' own domains"
         raise CommandError(field_error.invalid(f"{path}: signer_name", signer.signer_name, must))
-    if not signer.approve and not approvers:
-        raise CommandError(
-            f"--approver: Required value: must name an approver, because approve is false for"
-            f" {quote(signer.signer_name)} in {path}"
-        )
 
 
-def _names(signer: SignerConfiguration, folder: Path) -> Names:
+def _profile(signer: SignerConfiguration, folder: Path) -> Profile:
     reference = signer.profile
-    rows = profile.load(reference.name, release=reference.release, namespaces=reference.namespaces, folder=folder)
+    return profile.load(reference.name, release=reference.release, namespaces=reference.namespaces, folder=folder)
+
+
+def _names(rows: Profile) -> Names:
     return {
         _USERNAME.format(*account.split("/")): _names_of(rows, account)
         for account in sorted({account for row in rows.components for account in row.service_accounts})

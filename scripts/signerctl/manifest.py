@@ -6,12 +6,14 @@ from typing import Any, Final
 import yaml
 
 from signerctl import admission, csr_policies
-from signerctl.guarded import Guarded
+from signerctl.guarded import Guarded, require_approvers
 from signerctl.pod_policy import exporter_pods
 
 _WIDTH: Final = 116
-_HEADER: Final = """\
+HEADER: Final = """\
 # `signerctl guards` generates this file from the function's configuration document. To change it, generate it again.
+"""
+_ABOUT: Final = """\
 # docs/guards.md says what each policy prevents, what they cannot prevent, and how to disable them in an emergency.
 """
 
@@ -22,15 +24,19 @@ def documents(guarded: Guarded, *, actions: Sequence[str] = ("Deny",)) -> tuple[
     Args:
         guarded: The cluster.
         actions: What the API server does with a request that a policy refuses.
+
+    Raises:
+        CommandError: A signer has no approver.
     """
+    require_approvers(guarded)
     every = (*csr_policies.policies(guarded), exporter_pods(guarded))
     return tuple(each for one in every for each in (one, admission.binding(one, actions=actions)))
 
 
-def render(objects: Sequence[dict[str, Any]]) -> str:
-    """Renders objects as YAML documents below a header."""
+def render(objects: Sequence[dict[str, Any]], *, header: str = HEADER) -> str:
+    """Renders objects as YAML documents below a header, which says where they come from."""
     parts = [yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=_WIDTH) for each in objects]
-    return _HEADER + "---\n".join(parts)
+    return header + _ABOUT + "---\n".join(parts)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -20,6 +20,7 @@ Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
 COMMON_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:-]{0,62}[A-Za-z0-9._:-])?")
+_LONGEST_USERNAME: Final = 512
 _LONGEST_ORGANIZATION: Final = 64  # ub-organization-name, RFC 5280 appendix A.1
 
 
@@ -70,6 +71,16 @@ def signer_name(_context: click.Context, _parameter: click.Parameter, value: str
     return value
 
 
+def username(
+    _context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]
+) -> str | tuple[str, ...]:
+    """Validates one or several usernames at the API server."""
+    for each in (value,) if isinstance(value, str) else value:
+        if not 1 <= len(each) <= _LONGEST_USERNAME or not each.isascii() or not each.isprintable():
+            raise _invalid(each, f"must have 1 to {_LONGEST_USERNAME} printable ASCII characters")
+    return value
+
+
 def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not KMS_HOSTS.fullmatch(value):
         raise _invalid(value, "must be a host below googleapis.com, because signerctl sends it your token")
@@ -90,6 +101,16 @@ INPUT: Final = click.Path(exists=True, dir_okay=False, allow_dash=True, path_typ
 DOCUMENT: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT: Final = click.Path(dir_okay=False, path_type=Path)
 
+ACTIONS: Final = {"deny": ("Deny",), "audit": ("Audit",), "warn": ("Warn", "Audit")}
+"""By option: the validationActions of the guards' bindings."""
+
+approver_option: Final[Option] = click.option(
+    "--approver",
+    "approvers",
+    multiple=True,
+    callback=username,
+    help="Username of another principal that may approve and deny. May be given several times.",
+)
 key_version_option: Final[Option] = click.option(
     "--key-version", required=True, callback=key_version, help="The KMS key version, by its full resource name."
 )

@@ -1,7 +1,7 @@
 # The exporter has no key. It exchanges its Kubernetes token for a Google token of the principal below. With that token it
 # requests an ID token of one Google service account, and only this account may call the function. The detour is necessary:
 # Cloud Run accepts no federated principal, and a pod on the host network gets no workload identity from the metadata
-# server.
+# server. On GKE's pod network, the metadata server does the exchange and asks for the ID token.
 locals {
   account_id = "csr-exporter-${var.cluster}"
   subject    = "system:serviceaccount:${var.namespace}:${var.service_account}"
@@ -14,7 +14,8 @@ locals {
   pool     = var.oidc == null ? null : "projects/${var.project_number}/locations/global/workloadIdentityPools/${google_iam_workload_identity_pool.this[0].workload_identity_pool_id}"
   provider = var.oidc == null ? null : "//iam.googleapis.com/${local.pool}/providers/${google_iam_workload_identity_pool_provider.this[0].workload_identity_pool_provider_id}"
 
-  principal = var.gke == null ? "principal://iam.googleapis.com/${local.pool}/subject/${local.subject}" : "principal://iam.googleapis.com/projects/${var.gke.project_number}/locations/global/workloadIdentityPools/${local.gke_pool}/subject/ns/${var.namespace}/sa/${var.service_account}"
+  federated = var.gke == null ? "principal://iam.googleapis.com/${local.pool}/subject/${local.subject}" : "principal://iam.googleapis.com/projects/${var.gke.project_number}/locations/global/workloadIdentityPools/${local.gke_pool}/subject/ns/${var.namespace}/sa/${var.service_account}"
+  principal = var.network == "pod" ? "serviceAccount:${local.gke_pool}[${var.namespace}/${var.service_account}]" : local.federated
 }
 
 resource "google_service_account" "exporter" {
@@ -24,10 +25,11 @@ resource "google_service_account" "exporter" {
   description  = "Calls the CSR signer's function, and has no other rights."
 }
 
-# This role creates only ID tokens. roles/iam.workloadIdentityUser would create access tokens too.
+# On the host network, the role creates only ID tokens. GKE's metadata server requires roles/iam.workloadIdentityUser, which
+# creates access tokens too; the account has no other rights.
 resource "google_service_account_iam_member" "mint" {
   service_account_id = google_service_account.exporter.name
-  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  role               = var.network == "pod" ? "roles/iam.workloadIdentityUser" : "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = local.principal
 }
 

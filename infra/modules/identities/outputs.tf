@@ -9,7 +9,7 @@ output "member" {
 }
 
 output "principal" {
-  description = "The federated principal that may create ID tokens of the service account."
+  description = "The principal that may create ID tokens of the service account: the exporter's Kubernetes service account."
   value       = local.principal
 }
 

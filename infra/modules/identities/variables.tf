@@ -35,6 +35,22 @@ variable "namespace" {
   default     = "kms-csr-signer"
 }
 
+variable "network" {
+  description = "The exporter's network: host, or pod, for which GKE's metadata server gives the exporter its identity."
+  type        = string
+  default     = "host"
+
+  validation {
+    condition     = contains(["host", "pod"], var.network)
+    error_message = "network: Unsupported value: ${jsonencode(var.network)}: supported values: \"host\", \"pod\"."
+  }
+
+  validation {
+    condition     = var.network != "pod" || var.gke != null
+    error_message = "network: Invalid value: ${jsonencode(var.network)}: must be \"host\" without gke: only GKE's metadata server gives a pod its identity."
+  }
+}
+
 variable "oidc" {
   description = "Any other cluster: issuer of its service account tokens (kube-apiserver's --service-account-issuer), and its public keys as a JWKS (kubectl get --raw /openid/v1/jwks) if the issuer is not on the internet."
   type = object({

@@ -7,21 +7,8 @@ import click
 from csr_signer.violation import quote
 from signerctl import guarded, manifest
 from signerctl.guarded import Exporter
-from signerctl.options import DOCUMENT
+from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
 from signerctl.program import Command
-
-_LONGEST = 512
-_ACTIONS = {"deny": ("Deny",), "audit": ("Audit",), "warn": ("Warn", "Audit")}
-
-
-def _username(
-    _context: click.Context, _parameter: click.Parameter, value: str | tuple[str, ...]
-) -> str | tuple[str, ...]:
-    for each in (value,) if isinstance(value, str) else value:
-        if not 1 <= len(each) <= _LONGEST or not each.isascii() or not each.isprintable():
-            raise click.BadParameter(f"{quote(each)}: must have 1 to {_LONGEST} printable ASCII characters")
-    return value
-
 
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
     match = guarded.ACCOUNT.fullmatch(value)
@@ -41,16 +28,10 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option(
     "--function-user",
     required=True,
-    callback=_username,
+    callback=username,
     help="The function's username at the API server; on GKE, the email address of its service account.",
 )
-@click.option(
-    "--approver",
-    "approvers",
-    multiple=True,
-    callback=_username,
-    help="Username of another principal that may approve and deny. May be given several times.",
-)
+@approver_option
 @click.option(
     "--exporter",
     default="kms-csr-signer/csr-exporter",
@@ -63,7 +44,7 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--action",
     default="deny",
     show_default=True,
-    type=click.Choice(list(_ACTIONS)),
+    type=click.Choice(list(ACTIONS)),
     help="What the API server does with a request that breaks a rule: audit and warn let it pass.",
 )
 def guards(
@@ -89,4 +70,4 @@ def guards(
     Next: kubectl apply -k my-overlay. docs/guards.md says what the policies prevent, and what they cannot.
     """
     found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
-    click.echo(manifest.render(manifest.documents(found, actions=_ACTIONS[action])), nl=False)
+    click.echo(manifest.render(manifest.documents(found, actions=ACTIONS[action])), nl=False)

@@ -52,7 +52,7 @@ def _plan(content: dict[str, Any]) -> Plan:
     return Plan(
         resources={
             change["address"]: change["change"]["after"] or {}
-            for change in content["resource_changes"]
+            for change in content.get("resource_changes", ())
             if change["change"]["actions"] == ["create"]
         },
         outputs={name: change.get("after") for name, change in content["output_changes"].items()},

@@ -27,6 +27,10 @@ run "applied_first" {
   }
 }
 
+run "planned_again" {
+  command = plan
+}
+
 run "applied_again" {}
 
 run "changed_nothing" {
@@ -47,10 +51,22 @@ def said(workspace: Workspace) -> list[dict[str, Any]]:
     return told
 
 
+def planned(said: list[dict[str, Any]], run: str) -> dict[str, list[str]]:
+    """Returns the actions of a run's plan by address."""
+    (plan,) = [line["test_plan"] for line in said if line["type"] == "test_plan" and line["@testrun"] == run]
+    return {change["address"]: change["change"]["actions"] for change in plan["resource_changes"]}
+
+
+def test_a_plan_prints_no_source(said: list[dict[str, Any]]) -> None:
+    """Terraform reads the zip's data source at plan: a plan that deferred it would print all files of the function."""
+    actions = planned(said, "planned_again")
+    assert actions["module.function[0].google_cloudfunctions2_function.this"] == ["create"]
+    assert not [address for address, action in actions.items() if action == ["read"]]
+
+
 def test_a_third_apply_changes_nothing(said: list[dict[str, Any]]) -> None:
     """The first apply knows every for_each key; the second deploys the function; the third changes nothing."""
-    (plan,) = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    actions = {change["address"]: change["change"]["actions"] for change in plan["resource_changes"]}
+    actions = planned(said, "changed_nothing")
     assert "module.function[0].google_cloudfunctions2_function.this" in actions
     assert {address: action for address, action in actions.items() if action not in (["no-op"], ["read"])} == {}
 

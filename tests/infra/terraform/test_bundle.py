@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from development.terraform.environment import Workspace
 
-MODULE = "infra/modules/function"
+MODULE = "infra/modules/bundle"
 TEST = "tests/planned.tftest.hcl"
-CONTENT = "{for each in data.archive_file.bundle.source : each.filename => sha256(each.content)}"
+CONTENT = "{for each in data.archive_file.this.source : each.filename => sha256(each.content)}"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def object_name(workspace: Workspace) -> str:
     """Returns the name of the object to build from, and checks the zip's content."""
     module = workspace.tree / MODULE
-    text = (module / "tests" / "function.tftest.hcl").read_text(encoding="utf-8")
+    text = (module / "tests" / "bundle.tftest.hcl").read_text(encoding="utf-8")
     head = text[: text.index("\nrun ")]
     listed = json.dumps(hashed(workspace.tree / "function"), separators=(",", ":"), sort_keys=True)
     digest = hashlib.sha256(listed.encode()).hexdigest()
@@ -49,11 +49,7 @@ run "planned" {{
 """,
         encoding="utf-8",
     )
-    (name,) = [
-        values["name"]
-        for address, values in plans(workspace, MODULE, TEST)["planned"].resources.items()
-        if address == "google_storage_bucket_object.source"
-    ]
+    name = plans(workspace, MODULE, TEST)["planned"].outputs["name"]
     assert re.fullmatch(r"csr-signer-[0-9a-f]{64}\.zip", name)
     return str(name)
 

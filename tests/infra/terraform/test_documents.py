@@ -81,24 +81,43 @@ def test_shipped_profiles_are_known_at_plan() -> None:
 
 
 def test_the_service_loads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """The loader finds all documents at the paths where the revision mounts them."""
-    plan = planned["from_an_image"]
-    template = plan.one("google_cloud_run_v2_service")["template"][0]
+    """The loader finds all documents at the paths where the service's revision mounts them."""
+    template = planned["from_an_image"].one("google_cloud_run_v2_service")["template"][0]
     container = template["containers"][0]
     folders = {mount["name"]: mount["mount_path"] for mount in container["volume_mounts"]}
-    contents = {
-        values["secret_id"]: plan.outputs["documents"][name]
-        for name in plan.outputs["documents"]
-        for address, values in plan.of_type("google_secret_manager_secret").items()
-        if address.endswith(f'.document["{name}"]') and "_version." not in address and "_iam_" not in address
+    secrets = {
+        folders[volume["name"]] + "/" + volume["secret"][0]["items"][0]["path"]: volume["secret"][0]["secret"]
+        for volume in template["volumes"]
     }
-    for volume in template["volumes"]:
-        secret = volume["secret"][0]
-        path = tmp_path / folders[volume["name"]].lstrip("/") / secret["items"][0]["path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(contents[secret["secret"]], encoding="utf-8")
     (named,) = [each["value"] for each in container["env"] if each["name"] == "CSR_SIGNER_CONFIGURATION"]
-    assert len(loader.load(tmp_path / named.lstrip("/")).signers) == 2
+    assert len(loaded_from(secrets, planned["from_an_image"], named, tmp_path).signers) == 2
+
+
+def test_the_function_loads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:
+    """With a bundle of another pipeline, the loader finds all documents where the function's revision mounts them."""
+    plan = planned["bundle_of_another_pipeline"]
+    config = plan.one("google_cloudfunctions2_function")["service_config"][0]
+    secrets = {
+        f"{volume['mount_path']}/{volume['versions'][0]['path']}": volume["secret"]
+        for volume in config["secret_volumes"]
+    }
+    named = config["environment_variables"]["CSR_SIGNER_CONFIGURATION"]
+    assert len(loaded_from(secrets, plan, named, tmp_path).signers) == 2
+
+
+def loaded_from(secrets: Mapping[str, str], plan: Plan, configuration: str, folder: Path) -> loader.Configuration:
+    """Loads the configuration from a folder with the contents of the secrets at their paths."""
+    contents = {
+        values["secret_id"]: content
+        for name, content in plan.outputs["documents"].items()
+        for address, values in plan.of_type("google_secret_manager_secret").items()
+        if address.endswith(f'.google_secret_manager_secret.this["{name}"]')
+    }
+    for mounted, secret in secrets.items():
+        path = folder / mounted.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(contents[secret], encoding="utf-8")
+    return loader.load(folder / configuration.lstrip("/"))
 
 
 def test_the_exporters_load_their_documents(planned: Mapping[str, Plan]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from development.lock import ROOT
 from development.terraform.environment import modules
+from tests.infra.terraform.plans import lines
 from tests.infra.terraform.test_modules import blocks
 
 if TYPE_CHECKING:
@@ -46,6 +47,52 @@ run "applied_again" {
     assert answer.status == 0, answer.errors
     answer = workspace.run(str(copy), "test", "-no-color")
     assert answer.status == 0, answer.output + answer.errors
+
+
+ADOPTED = {
+    "module.signer.module.audit[0].google_logging_project_bucket_config.audit": (
+        "projects/example-audit/locations/europe-west1/buckets/csr-signer-audit"
+    ),
+    'module.signer.module.identities["shop"].google_iam_workload_identity_pool.this[0]': (
+        "projects/example-signer/locations/global/workloadIdentityPools/csr-exporter-shop"
+    ),
+    'module.signer.module.identities["shop"].google_iam_workload_identity_pool_provider.this[0]': (
+        "projects/example-signer/locations/global/workloadIdentityPools/csr-exporter-shop/providers/cluster"
+    ),
+    'module.signer.module.key.google_kms_crypto_key.this["shop-calico"]': (
+        "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shop-calico"
+    ),
+    "module.signer.module.key.google_kms_key_ring.this": (
+        "projects/example-keys/locations/europe-west1/keyRings/csr-signer"
+    ),
+}
+
+
+def test_an_earlier_deployment_is_adopted(workspace: Workspace) -> None:
+    """With the variable `adopt`, Terraform imports what an uninstall left, and creates no second one."""
+    example = "infra/examples/eks"
+    tests = workspace.tree / example / "tests"
+    overrides = "\n".join(f"  override_resource {{\n    target = {address}\n  }}" for address in ADOPTED)
+    head = (tests / "plan.tftest.hcl").read_text(encoding="utf-8").split("\nrun ")[0]
+    variables = '  variables {\n    adopt = ["identity_pools", "key_ring", "log_bucket"]\n  }'
+    run = f'run "adopted" {{\n  command = plan\n\n{variables}\n{overrides}\n}}\n'
+    (tests / "adopt.tftest.hcl").write_text(f"{head}\n{run}", encoding="utf-8")
+    assert workspace.init(example).status == 0
+    said = lines(workspace, example, "tests/adopt.tftest.hcl", verbose=True)
+    assert [line["@message"] for line in said if line["type"] == "diagnostic"] == []
+    (plan,) = [line["test_plan"] for line in said if line["type"] == "test_plan"]
+    assert {
+        change["address"]: change["change"]["importing"]["id"]
+        for change in plan["resource_changes"]
+        if "importing" in change["change"]
+    } == ADOPTED
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_can_adopt(example: str) -> None:
+    """The file is the same in all examples."""
+    adopt = (ROOT / example / "adopt.tf").read_text(encoding="utf-8")
+    assert adopt == (ROOT / EXAMPLES[0] / "adopt.tf").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

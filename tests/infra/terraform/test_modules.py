@@ -91,6 +91,39 @@ def test_a_key_cannot_be_destroyed_by_mistake() -> None:
     assert "prevent_destroy = true" in key[: key.index("\n}\n")]
 
 
+def test_what_a_plan_cannot_show_is_in_the_code() -> None:
+    """A plan shows no order and no life cycle, so the test reads the files.
+
+    Google showed each fault: a saved plan that another machine applied deleted the old source first; a new Cloud Run
+    service had lost the exporters' grants; in the perimeter, the rest of the apply was refused.
+    """
+    modules = ROOT / "infra" / "modules"
+    source = blocks(modules / "function" / "code.tf", "resource")["source"]
+    assert "create_before_destroy = true" in source
+    for name in ("function", "service"):
+        invoke = blocks(modules / name / "main.tf", "resource")["invoke"]
+        assert re.search(r"replace_triggered_by = \[google_\w+\.this\.id\]", invoke)
+    perimeter = blocks(ROOT / "infra" / "perimeter.tf", "resource")["this"]
+    assert {"module.audit", "module.function", "module.key", "module.service"} <= set(
+        re.findall(r"^    ([\w.]+),$", perimeter, re.MULTILINE)
+    )
+    assert "depends_on" not in blocks(ROOT / "infra" / "function.tf", "module")["bundle"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "infra").rglob("*.tftest.hcl")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_mocked_service_account_has_an_email(path: Path) -> None:
+    """The real provider refuses a service account's name without an email address; our double accepts any name."""
+    names = re.findall(r"serviceAccounts/([^\"/]*)\"", path.read_text(encoding="utf-8"))
+    email = re.compile(r"[a-z0-9-]+@[a-z0-9-]+\.iam\.gserviceaccount\.com")
+    assert [name for name in names if not email.fullmatch(name)] == []
+    if re.search(r'^mock_provider "google" ', path.read_text(encoding="utf-8"), re.MULTILINE):
+        used = re.compile(r'^resource "google_service_account" ', re.MULTILINE)
+        sources = [text.read_text(encoding="utf-8") for text in path.parents[1].glob("*.tf")]
+        assert names or not any(used.search(text) for text in sources), "the mock names no service account"
+
+
 def test_checkov_reports_no_violation() -> None:
     """Each violation is fixed, or waived in the code with a reason."""
     checkov = apart.python(TERRAFORM).with_name("checkov")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from development.lock import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,15 +54,41 @@ def test_no_default_account_is_used(planned: Mapping[str, Plan]) -> None:
 
 
 def test_hardening_reaches_every_part(planned: Mapping[str, Plan]) -> None:
-    """Encryption at rest, Binary Authorization and Direct VPC egress apply to all parts."""
+    """Encryption at rest, labels, the build's pool and Direct VPC egress apply to all parts."""
     plan = planned["hardened"]
     key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
     assert plan.one("google_cloudfunctions2_function")["kms_key_name"] == key
     assert plan.one("google_artifact_registry_repository")["kms_key_name"] == key
     assert plan.one("google_storage_bucket")["encryption"][0]["default_kms_key_name"] == key
-    config = service_config(plan)
-    assert config["binary_authorization_policy"] == "default"
-    assert config["direct_vpc_egress"] == "VPC_EGRESS_PRIVATE_RANGES_ONLY"
+    assert service_config(plan)["direct_vpc_egress"] == "VPC_EGRESS_PRIVATE_RANGES_ONLY"
+    build = plan.one("google_cloudfunctions2_function")["build_config"][0]
+    assert build["worker_pool"] == "projects/example-signer/locations/europe-west1/workerPools/private"
+    labelled = [address for address, values in plan.resources.items() if values.get("labels") == {"team": "platform"}]
+    kinds = {address.split(".")[-2] for address in labelled}
+    assert {
+        "google_artifact_registry_repository",
+        "google_cloudfunctions2_function",
+        "google_kms_crypto_key",
+        "google_storage_bucket",
+    } <= kinds
+
+
+def test_an_images_attestation_is_required(planned: Mapping[str, Plan]) -> None:
+    """Binary Authorization applies to the service: an attestor can sign an image that a pipeline built."""
+    assert planned["from_an_image"].one("google_cloud_run_v2_service")["binary_authorization"][0]["use_default"]
+
+
+def test_each_service_may_use_the_encryption_key_first(planned: Mapping[str, Plan]) -> None:
+    """The agents of all services that encrypt with the key have a grant; what they encrypt waits for the grants."""
+    grants = {
+        address: grant["role"]
+        for address, grant in planned["hardened"].of_type("google_kms_crypto_key_iam_member").items()
+        if address.startswith("google_kms_crypto_key_iam_member.encrypt[")
+    }
+    assert {address.split('"')[1] for address in grants} == {"artifactregistry", "cloudfunctions", "run", "storage"}
+    assert set(grants.values()) == {"roles/cloudkms.cryptoKeyEncrypterDecrypter"}
+    text = (ROOT / "infra" / "function.tf").read_text(encoding="utf-8")
+    assert text.count("time_sleep.encryption]") == 3
 
 
 def test_keys_are_hard_to_lose(planned: Mapping[str, Plan]) -> None:

@@ -1,4 +1,8 @@
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
+  }
+}
 
 variables {
   cluster        = "prod"
@@ -18,6 +22,24 @@ run "gke" {
   assert {
     condition     = length(google_iam_workload_identity_pool.this) == 0
     error_message = "GKE uses the project's pool"
+  }
+}
+
+run "gke_pod_network" {
+  command = plan
+
+  variables {
+    network = "pod"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.member == "serviceAccount:example-clusters.svc.id.goog[kms-csr-signer/csr-exporter]"
+    error_message = "only one service account of one namespace may get tokens from the metadata server"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.mint.role == "roles/iam.workloadIdentityUser"
+    error_message = "the metadata server needs this role"
   }
 }
 
@@ -91,4 +113,26 @@ run "a_subject_that_google_refuses" {
   }
 
   expect_failures = [var.service_account]
+}
+
+run "the_pod_network_outside_gke" {
+  command = plan
+
+  variables {
+    gke     = null
+    network = "pod"
+    oidc    = { issuer = "https://kubernetes.default.svc" }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "an_unknown_network" {
+  command = plan
+
+  variables {
+    network = "bridge"
+  }
+
+  expect_failures = [var.network]
 }

@@ -1,0 +1,175 @@
+"""Parses the output of `terraform output -json` as the facts about one cluster."""
+
+import json
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from csr_signer import field_error
+from csr_signer.violation import quote
+from signerctl import files, guarded
+from signerctl.guarded import Exporter, Guarded
+from signerctl.program import CommandError
+
+NETWORKS: Final = ("host", "pod")
+_OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DOCUMENT: Final = "configuration.yaml"
+_PRINT: Final = "print all outputs of the root module with `terraform output -json`"
+_APPLY: Final = "use signerctl and infra/ of the same version, apply again, and print the outputs again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOutput:
+    """What Terraform says about one cluster.
+
+    Attributes:
+        name: The cluster's key in the variable `clusters`.
+        documents: The function's files by name: the configuration document, the profiles and the certificates.
+        exporter: The exporter's namespace and service account.
+        exporter_configuration: The exporter's configuration document.
+        function_user: The function's username at the API server.
+        google_service_account: The email address of the exporter's Google service account.
+        network: Whether the exporter uses the host network or the pod network.
+        signer_names: All signerNames of the cluster, also of signers without a CA certificate.
+        token_audience: The audience of the exporter's projected token; None on the pod network, which needs no token.
+    """
+
+    name: str
+    documents: Mapping[str, str]
+    exporter: Exporter
+    exporter_configuration: Mapping[str, Any]
+    function_user: str
+    google_service_account: str
+    network: Literal["host", "pod"]
+    signer_names: tuple[str, ...]
+    token_audience: str | None
+
+
+def read(path: Path, cluster: str) -> ClusterOutput:
+    """Reads one cluster's facts.
+
+    Args:
+        path: The output of `terraform output -json`; `-` is standard input.
+        cluster: The cluster's key.
+
+    Raises:
+        CommandError: The file is not Terraform's output, lacks the cluster, or the cluster's signers have no CA
+            certificate yet.
+    """
+    outputs = _outputs(path)
+    values = _mapping(f"{path}: manifests", outputs["manifests"])
+    if cluster not in values:
+        raise CommandError(field_error.not_found("--cluster", cluster, f"{path} has {quote(sorted(values))}"))
+    where = f"{path}: manifests.{cluster}"
+    value = _mapping(where, values[cluster])
+    configurations = _mapping(f"{path}: exporter_configurations", outputs["exporter_configurations"])
+    if cluster not in configurations:
+        raise CommandError(
+            field_error.invalid(
+                "--cluster",
+                cluster,
+                "must have a signer with a CA certificate: make the certificate (`terraform output -json next_steps`"
+                " has the command), apply again with it, and print the outputs again",
+            )
+        )
+    network = _text(where, value, "exporter_network")
+    if network not in NETWORKS:
+        raise CommandError(field_error.unsupported(f"{where}.exporter_network", [network], NETWORKS))
+    return ClusterOutput(
+        name=cluster,
+        documents=_documents(f"{path}: documents", outputs["documents"]),
+        exporter=Exporter(
+            namespace=_text(where, value, "namespace"),
+            service_account=_text(where, value, "exporter_service_account"),
+        ),
+        exporter_configuration=_exporter_configuration(
+            f"{path}: exporter_configurations.{cluster}", configurations[cluster]
+        ),
+        function_user=_text(where, value, "function_user"),
+        google_service_account=_text(where, value, "google_service_account"),
+        network="pod" if network == "pod" else "host",
+        signer_names=_texts(f"{where}.signs", value.get("signs")),
+        token_audience=None if network == "pod" else _text(where, value, "token_audience"),
+    )
+
+
+def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guarded:
+    """Returns the facts that the function's rights and the guards need, from the function's own documents.
+
+    Raises:
+        CommandError: The configuration document has no signer for the cluster.
+        ConfigurationError: The configuration document or a profile is invalid.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in cluster.documents.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        return guarded.load(
+            Path(folder, _DOCUMENT),
+            cluster=cluster.name,
+            function=cluster.function_user,
+            approvers=approvers,
+            exporter=cluster.exporter,
+        )
+
+
+def _outputs(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(files.read(path))
+        json.dumps(content, ensure_ascii=False).encode()  # refuses text that is not Unicode, which JSON can escape
+    except (ValueError, RecursionError) as error:
+        raise CommandError(field_error.malformed(str(path), f"must be JSON: {_PRINT}: {error}")) from error
+    if not isinstance(content, dict) or not all(
+        isinstance(output, dict) and "value" in output for output in content.values()
+    ):
+        raise CommandError(field_error.malformed(str(path), f"must be Terraform's outputs: {_PRINT}"))
+    for name in _OUTPUTS:
+        if name not in content:
+            must = f"must be an output of your root module, as in infra/examples: add it, apply, and {_PRINT}"
+            raise CommandError(field_error.required(f"{path}: {name}", must))
+        if content[name].get("sensitive"):
+            why = "a sensitive output, because its values go into a folder for git: remove `sensitive`, and apply again"
+            raise CommandError(field_error.forbidden(f"{path}: {name}", why))
+    return {name: content[name]["value"] for name in _OUTPUTS}
+
+
+def _documents(where: str, value: object) -> Mapping[str, str]:
+    documents = _mapping(where, value)
+    for name, text in documents.items():
+        if not _FILE_NAME.fullmatch(name) or not isinstance(text, str):
+            raise CommandError(field_error.invalid(where, name, f"must be a file name, with its text: {_APPLY}"))
+    if _DOCUMENT not in documents:
+        raise CommandError(field_error.required(f"{where}.{_DOCUMENT}", _APPLY))
+    return documents
+
+
+def _exporter_configuration(where: str, value: object) -> Mapping[str, Any]:
+    try:
+        content = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise CommandError(field_error.malformed(where, f"must be the exporter's configuration as JSON: {_APPLY}"))
+    return content
+
+
+def _mapping(where: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise CommandError(field_error.malformed(where, f"must be a mapping: {_APPLY}"))
+    return value
+
+
+def _text(where: str, values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    if not isinstance(value, str) or not value:
+        raise CommandError(field_error.required(f"{where}.{key}", f"must be text: {_APPLY}"))
+    return value
+
+
+def _texts(where: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise CommandError(field_error.required(where, f"must be a list of texts: {_APPLY}"))
+    return tuple(value)
