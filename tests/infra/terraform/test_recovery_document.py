@@ -6,6 +6,7 @@ The commands of gcloud and kubectl are not checked: gcloud is no package that a 
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -14,7 +15,7 @@ import pytest
 from development.terraform import files
 from signerctl.__main__ import main as signerctl
 from tests.paths import DOCS, INFRA
-from tests.unit.signerctl.runbook import commands, words
+from tests.unit.signerctl.runbook import commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def blocks(language: str) -> list[str]:
 
 def of_program(program: str) -> list[list[str]]:
     """Returns the arguments of each call of a program."""
-    lines = [words(line) for text in blocks("sh") for line in commands(text)]
+    lines = [shlex.split(line) for text in blocks("sh") for line in commands(text)]
     return [line[1 : line.index(">") if ">" in line else None] for line in lines if line[0] == program]
 
 
