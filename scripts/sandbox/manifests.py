@@ -1,8 +1,8 @@
-"""Applies the project's manifests, infra/cluster, to an API server without kubectl.
+"""Applies the example manifests of infra/cluster to an API server without kubectl.
 
-It applies namespace, accounts, roles and bindings, with the signerNames and namespaces of an operator's overlay. It
-leaves out the exporter's workload, which runs as a process. So the sandbox's function and exporter have exactly the
-manifests' rights.
+It applies namespace, accounts, roles and bindings, with the signerNames and namespaces of the sandbox. It leaves out
+the exporter's workload, which runs as a process. So the sandbox's function and exporter have exactly the manifests'
+rights.
 """
 
 from __future__ import annotations
@@ -28,16 +28,13 @@ FUNCTION_ACCOUNT_USER = f"system:serviceaccount:{NAMESPACE}:{FUNCTION_SUBJECT['n
 EXPORTER_EMAIL = "csr-exporter@example-project.iam.gserviceaccount.com"
 SIGNER_NAME = "csr-signer.example.com/calico"
 
-_FOLDER = Path(__file__).resolve().parents[2] / "infra" / "cluster"
-_NAMESPACE_FILE = "profiles/calico/calico-system.yaml"
-_FILES = (
-    "base/namespace.yaml",
-    "base/exporter-identity.yaml",
-    "base/function.yaml",
-    "approve/function.yaml",
-    _NAMESPACE_FILE,
-)
-_NODES_FILE = "profiles/host-addresses/nodes.yaml"
+# The example folders that signerctl renders for a cluster: scripts/python -m development.manifests.
+_EXAMPLES = Path(__file__).resolve().parents[2] / "infra" / "cluster" / "examples"
+_FILES = ("demo/namespace.yaml", "demo/exporter.yaml", "demo/function.yaml")
+# This example's profile certifies addresses.
+_NODES_FILE = "databases/function.yaml"
+_NODES = "kms-csr-signer:host-addresses"
+_ATTEST = "kms-csr-signer:attest"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _COLLECTIONS = {
     "Namespace": NAMESPACES,
@@ -66,29 +63,31 @@ def apply(
         nodes: Whether the function may read nodes.
         function: The function's RBAC subject; by default, the manifests' user.
     """
+    subject = dict(function or {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": FUNCTION_USER})
     for document in _documents(namespaces, nodes=nodes):
         metadata = document["metadata"]
         collection = _COLLECTIONS[document["kind"]].format(namespace=metadata.get("namespace", ""))
         content = {key: value for key, value in document.items() if key not in {"apiVersion", "kind"}}
         if "rules" in content:
             content["rules"] = [_for_signers(rule, signer_names) for rule in content["rules"]]
-        if function is not None and "subjects" in content:
-            content["subjects"] = [dict(function) if each["kind"] == "User" else each for each in content["subjects"]]
+        if "subjects" in content:
+            content["subjects"] = [subject if each["kind"] == "User" else each for each in content["subjects"]]
         world.ensure(collection, document["kind"], content, metadata["name"], optional=_RBAC in collection)
 
 
 def _documents(namespaces: Sequence[str], *, nodes: bool) -> Iterator[dict[str, Any]]:
     for name in _FILES:
-        yield from _read(name)
-    for namespace in namespaces:
-        for document in _read(_NAMESPACE_FILE):
-            yield {**document, "metadata": {**document["metadata"], "namespace": namespace}}
+        for document in _read(name):
+            yield document
+            if document["metadata"]["name"] == _ATTEST:
+                for namespace in namespaces:
+                    yield {**document, "metadata": {**document["metadata"], "namespace": namespace}}
     if nodes:
-        yield from _read(_NODES_FILE)
+        yield from (document for document in _read(_NODES_FILE) if document["metadata"]["name"] == _NODES)
 
 
 def _read(name: str) -> Iterator[dict[str, Any]]:
-    for document in yaml.safe_load_all((_FOLDER / name).read_text(encoding="utf-8")):
+    for document in yaml.safe_load_all((_EXAMPLES / name).read_text(encoding="utf-8")):
         if document["kind"] in _COLLECTIONS:
             yield document
 

@@ -98,7 +98,7 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         exporter: The exporter's service account.
 
     Raises:
-        CommandError: The document has no such cluster, no signer for it, or a signerName that the function cannot serve.
+        CommandError: The document has no such cluster, no signer for it, or a signerName of Kubernetes.
         ConfigurationError: The document or a profile is invalid.
     """
     document = read(Document, path)

@@ -152,7 +152,8 @@ def test_beside_poison_nothing_is_asked_or_signed_twice(poisoned: Poisoned) -> N
 
 def test_beside_poison_the_exporters_stay_within_their_memory(poisoned: Poisoned) -> None:
     """Neither ever had more resident than its manifest allows, over which it would be killed at every list."""
-    workload, *_ = yaml.safe_load_all(MANIFEST.read_text(encoding="utf-8"))
+    documents = yaml.safe_load_all(MANIFEST.read_text(encoding="utf-8"))
+    (workload,) = (each for each in documents if each["kind"] == "StatefulSet")
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     limit = re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])
     assert limit is not None

@@ -15,7 +15,7 @@ from signerctl.program import CommandError
 # kustomize refuses a folder with two of its names.
 _OTHER_KUSTOMIZATIONS: Final = ("kustomization.yml", "Kustomization")
 UNFINISHED: Final = f"""\
-{HEADER}# The command was interrupted. This file refers to a missing file, so that no mixture of old and new files is applied.
+{HEADER}# The command was interrupted. This file names a missing file, so that kubectl applies no mixture of files.
 resources: [interrupted-run-signerctl-cluster-manifests-again]
 """
 

@@ -60,13 +60,14 @@ def read(path: Path, cluster: str) -> ClusterOutput:
         CommandError: The file is not Terraform's output, lacks the cluster, or the cluster's signers have no CA
             certificate yet.
     """
-    outputs = _outputs(path)
-    values = _mapping(f"{path}: manifests", outputs["manifests"])
+    source = "standard input" if path == files.STANDARD_INPUT else str(path)
+    outputs = _outputs(source, files.read(path))
+    values = _mapping(f"{source}: manifests", outputs["manifests"])
     if cluster not in values:
-        raise CommandError(field_error.not_found("--cluster", cluster, f"{path} has {quote(sorted(values))}"))
-    where = f"{path}: manifests.{cluster}"
+        raise CommandError(field_error.not_found("--cluster", cluster, f"{source} has {quote(sorted(values))}"))
+    where = f"{source}: manifests.{cluster}"
     value = _mapping(where, values[cluster])
-    configurations = _mapping(f"{path}: exporter_configurations", outputs["exporter_configurations"])
+    configurations = _mapping(f"{source}: exporter_configurations", outputs["exporter_configurations"])
     if cluster not in configurations:
         raise CommandError(
             field_error.invalid(
@@ -81,13 +82,13 @@ def read(path: Path, cluster: str) -> ClusterOutput:
         raise CommandError(field_error.unsupported(f"{where}.exporter_network", [network], NETWORKS))
     return ClusterOutput(
         name=cluster,
-        documents=_documents(f"{path}: documents", outputs["documents"]),
+        documents=_documents(f"{source}: documents", outputs["documents"]),
         exporter=Exporter(
             namespace=_text(where, value, "namespace"),
             service_account=_text(where, value, "exporter_service_account"),
         ),
         exporter_configuration=_exporter_configuration(
-            f"{path}: exporter_configurations.{cluster}", configurations[cluster]
+            f"{source}: exporter_configurations.{cluster}", configurations[cluster]
         ),
         function_user=_text(where, value, "function_user"),
         google_service_account=_text(where, value, "google_service_account"),
@@ -116,23 +117,23 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
         )
 
 
-def _outputs(path: Path) -> Mapping[str, Any]:
+def _outputs(source: str, text: bytes) -> Mapping[str, Any]:
     try:
-        content = json.loads(files.read(path))
+        content = json.loads(text)
         json.dumps(content, ensure_ascii=False).encode()  # refuses text that is not Unicode, which JSON can escape
     except (ValueError, RecursionError) as error:
-        raise CommandError(field_error.malformed(str(path), f"must be JSON: {_PRINT}: {error}")) from error
+        raise CommandError(field_error.malformed(source, f"must be JSON: {_PRINT}: {error}")) from error
     if not isinstance(content, dict) or not all(
         isinstance(output, dict) and "value" in output for output in content.values()
     ):
-        raise CommandError(field_error.malformed(str(path), f"must be Terraform's outputs: {_PRINT}"))
+        raise CommandError(field_error.malformed(source, f"must be Terraform's outputs: {_PRINT}"))
     for name in _OUTPUTS:
         if name not in content:
             must = f"must be an output of your root module, as in infra/examples: add it, apply, and {_PRINT}"
-            raise CommandError(field_error.required(f"{path}: {name}", must))
+            raise CommandError(field_error.required(f"{source}: {name}", must))
         if content[name].get("sensitive"):
             why = "a sensitive output, because its values go into a folder for git: remove `sensitive`, and apply again"
-            raise CommandError(field_error.forbidden(f"{path}: {name}", why))
+            raise CommandError(field_error.forbidden(f"{source}: {name}", why))
     return {name: content[name]["value"] for name in _OUTPUTS}
 
 

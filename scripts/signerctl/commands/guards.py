@@ -10,6 +10,7 @@ from signerctl.guarded import Exporter
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
 from signerctl.program import Command
 
+
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
     match = guarded.ACCOUNT.fullmatch(value)
     if match is None:
@@ -60,14 +61,15 @@ def guards(
 
     You need them because RBAC cannot say which pod owns a CSR. Without them, another pod can take a CSR's name or
     delete the CSR, and an approver can rewrite a decision. Generate the policies again when profile, release or
-    signerNames change. The cluster needs Kubernetes 1.30 or later.
+    signerNames change. The cluster needs Kubernetes 1.30 or later. `cluster manifests` writes the same policies into
+    the cluster's folder; this command is for deployments without Terraform.
 
     \b
     Example:
       signerctl guards --configuration function.yaml --cluster prod \
-        --function-user csr-access-prod@p.iam.gserviceaccount.com > my-overlay/guards.yaml
+        --function-user csr-access-prod@p.iam.gserviceaccount.com > guards.yaml
 
-    Next: kubectl apply -k my-overlay. docs/guards.md says what the policies prevent, and what they cannot.
+    Next: kubectl apply -f guards.yaml. docs/guards.md says what the policies prevent, and what they cannot.
     """
     found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
     click.echo(manifest.render(manifest.documents(found, actions=ACTIONS[action])), nl=False)

@@ -122,12 +122,12 @@ def manifests(
         ),
     )
     changes = folder.compare(out, rendered)
+    if changes and not dry_run:
+        folder.write(out, changes, rendered)
     for change in changes:
         click.echo(change.diff(), nl=False)
     if not changes:
         click.echo(f"{out}: nothing changes")
-    elif not dry_run:
-        folder.write(out, changes, rendered)
     if not dry_run:
         namespaces = ", ".join(guarded.namespaces)
         click.echo(f"Next: kubectl apply -k {out} (these namespaces must exist: {namespaces})", err=True)

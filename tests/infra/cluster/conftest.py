@@ -11,13 +11,15 @@ import pytest
 import yaml
 
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
+from tests.infra.cluster import manifests
 from tests.infra.cluster.csrs import SIGNER_NAME, csr_document
-from tests.infra.cluster.manifests import CLUSTER
+from tests.infra.cluster.manifests import EXAMPLES
 from tests.infra.cluster.requesters import Requesters, until_refused
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.control_plane.real import RealControlPlane
 
@@ -64,9 +66,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCont
     configuration.write_text(json.dumps(ADMISSION))
     with real_control_plane(directory, extra_arguments=[f"--admission-control-config-file={configuration}"]) as started:
         with Api.from_kubeconfig(started.kubeconfig) as api:
-            for name in ("calico-system", "calico-apiserver"):
+            for name in ("calico-system", "calico-apiserver", "databases"):
                 api.post(NAMESPACES, {"metadata": {"name": name}})
-        run(started, "apply", "-f", str(CLUSTER / "base" / "namespace.yaml"))
+        run(started, "apply", "-f", str(EXAMPLES / "demo" / "namespace.yaml"))
         yield started
 
 
@@ -88,8 +90,8 @@ def run(
 
 @pytest.fixture(scope="package")
 def applied(control_plane: RealControlPlane) -> RealControlPlane:
-    """The control plane with everything of infra/cluster applied."""
-    run(control_plane, "apply", "-k", str(CLUSTER))
+    """The control plane with the example cluster's folder applied."""
+    run(control_plane, "apply", "-k", str(EXAMPLES / "demo"))
     return control_plane
 
 
@@ -140,10 +142,20 @@ def _wait_for_policies(control_plane: RealControlPlane, requesters: Requesters) 
 
 
 @pytest.fixture(scope="package")
-def render(control_plane: RealControlPlane) -> Callable[[str], list[dict[str, Any]]]:
-    """Gives the documents that kustomize makes of a folder of infra/cluster."""
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders by name: the examples, and those that signerctl renders for the tests."""
+    found = {name: EXAMPLES / name for name in ("demo", "databases")}
+    for name in manifests.RENDERED:
+        found[name] = tmp_path_factory.mktemp("rendered") / name
+        manifests.render(found[name], name)
+    return found
+
+
+@pytest.fixture(scope="package")
+def render(control_plane: RealControlPlane, folders: dict[str, Path]) -> Callable[[str], list[dict[str, Any]]]:
+    """Gives the documents that kustomize makes of a folder."""
 
     def documents(folder: str) -> list[dict[str, Any]]:
-        return list(yaml.safe_load_all(run(control_plane, "kustomize", str(CLUSTER / folder)).stdout))
+        return list(yaml.safe_load_all(run(control_plane, "kustomize", str(folders[folder])).stdout))
 
     return documents

@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox.api import NAMESPACES, Api, ApiError
 from tests.infra.cluster.conftest import run
-from tests.infra.cluster.manifests import CLUSTER
+from tests.infra.cluster.requesters import until_refused
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.control_plane.real import RealControlPlane
 
 pytestmark = pytest.mark.real
 
-FOLDERS = ["base", "approve", "profiles/calico-until-3.30", "profiles/host-addresses", "guards"]
-OVERLAYS = ["overlays/pod-network", "overlays/example", "."]
+FOLDERS = ["databases", "pod", "site", "demo"]
+OWNED_BY_OTHERS = ("calico-system", "calico-apiserver", "databases")
+PODS = f"{NAMESPACES}/kms-csr-signer/pods"
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealControlPlane]:
     """A control plane with Calico's namespaces, as the operator makes them."""
     with real_control_plane(tmp_path_factory.mktemp("apply")) as started:
-        for name in ("calico-system", "calico-apiserver"):
+        for name in OWNED_BY_OTHERS:
             run(started, "create", "namespace", name)
         yield started
 
 
-def test_every_folder_is_applied_and_deleted(plane: RealControlPlane) -> None:
-    """One after the other, then overlay over overlay; what is deleted is ours alone."""
-    for folder in (*FOLDERS, *OVERLAYS):
-        done = run(plane, "apply", "--validate=strict", "-k", str(CLUSTER / folder))
+def exporter_pod(render: Callable[[str], list[dict[str, Any]]], folder: str) -> dict[str, Any]:
+    """The pod of a folder's StatefulSet, with a priority that needs no quota."""
+    (stateful_set,) = [each for each in render(folder) if each["kind"] == "StatefulSet"]
+    found: dict[str, Any] = stateful_set["spec"]["template"]
+    found["spec"].pop("priorityClassName")
+    return {"metadata": {"name": "csr-exporter-0", **found["metadata"]}, "spec": found["spec"]}
+
+
+def test_a_second_cluster_of_one_project_admits_its_exporter(
+    plane: RealControlPlane, folders: dict[str, Path], render: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    """Its exporter has another service account, and its guards admit that account's pods and no other's."""
+    run(plane, "apply", "--validate=strict", "-k", str(folders["databases"]))
+    pod = exporter_pod(render, "databases")
+    assert pod["spec"]["serviceAccountName"] == "csr-exporter-databases"
+    with Api.from_kubeconfig(plane.kubeconfig) as api:
+        api.post(f"{NAMESPACES}/kms-csr-signer/serviceaccounts", {"metadata": {"name": "csr-exporter"}})
+        foreign = {**pod, "spec": {**pod["spec"], "serviceAccountName": "csr-exporter"}}
+        until_refused("kms-csr-signer-exporter-pods", lambda: api.post(PODS, foreign, dryRun="All"))
+        assert api.post(PODS, pod, dryRun="All")["spec"]["serviceAccountName"] == "csr-exporter-databases"
+
+
+def test_every_folder_is_applied_and_deleted(plane: RealControlPlane, folders: dict[str, Path]) -> None:
+    """`kubectl apply -k` of each folder over the others is all; what `delete -k` deletes is ours alone."""
+    for folder in (*FOLDERS, *FOLDERS):
+        done = run(plane, "apply", "--validate=strict", "-k", str(folders[folder]))
         assert done.stdout, folder
     with Api.from_kubeconfig(plane.kubeconfig) as api:
-        for again in OVERLAYS:
-            run(plane, "apply", "-k", str(CLUSTER / again))
         # Without a namespace controller a deleted namespace stays, so nobody waits for it.
-        for folder in (*FOLDERS, "."):
-            run(plane, "delete", "--ignore-not-found", "--wait=false", "-k", str(CLUSTER / folder))
-        for name in ("calico-system", "calico-apiserver"):
+        for folder in FOLDERS:
+            run(plane, "delete", "--ignore-not-found", "--wait=false", "-k", str(folders[folder]))
+        for name in OWNED_BY_OTHERS:
             assert "deletionTimestamp" not in api.get(f"{NAMESPACES}/{name}")["metadata"]
         assert "deletionTimestamp" in api.get(f"{NAMESPACES}/kms-csr-signer")["metadata"]
         for path in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.api import NAMESPACES, Api, ApiError
-from tests.infra.cluster.manifests import CLUSTER
+from tests.infra.cluster.manifests import EXAMPLES
 from tests.infra.cluster.requesters import Requesters, refusal, until_not_refused, until_refused
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PODS = f"{NAMESPACES}/kms-csr-signer/pods"
 Document = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=[".", "overlays/pod-network"])
+@pytest.fixture(scope="module", params=["demo", "pod"])
 def template(
     request: pytest.FixtureRequest, render: Callable[[str], list[Document]], requesters: Requesters
 ) -> Document:
@@ -185,7 +185,7 @@ def test_a_pod_from_before_loses_its_finalizers(api: Api, kubectl: Callable[...,
     try:
         until_not_refused(lambda: fails(lambda: api.post(PODS, pod)))
     finally:
-        kubectl("apply", "-k", str(CLUSTER / "guards"))
+        kubectl("apply", "-k", str(EXAMPLES / "demo"))
     try:
         until_refused("kms-csr-signer-exporter-pods", attempt(api, template, lambda _, c: put(c, image="any")))
         image = {"spec": {"containers": [{"name": "csr-exporter", "image": "csr-exporter:other"}]}}

@@ -12,7 +12,7 @@ from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from sandbox.managed_fields import nested
 from sandbox.pki import Authority
 from tests.infra.cluster.csrs import SIGNER_NAME, csr_document
-from tests.infra.cluster.manifests import CLUSTER
+from tests.infra.cluster.manifests import EXAMPLES
 from tests.infra.cluster.requesters import (
     Requester,
     Requesters,
@@ -281,7 +281,7 @@ def test_a_csr_that_is_already_too_large_can_be_decided(
         large = {"metadata": {"labels": {f"label-{number}": "x" for number in range(100)}, "generateName": "x" * 9999}}
         until_not_refused(lambda: _fails(lambda: api.patch(path, large)))
     finally:
-        kubectl("apply", "-k", str(CLUSTER / "guards"))
+        kubectl("apply", "-k", str(EXAMPLES / "demo"))
     finalizer = {"metadata": {"finalizers": ["a.b/c"]}}
     until_refused("kms-csr-signer-decide", lambda: api.patch(csr_path(watch.name), finalizer, dryRun="All"))
     assert "must have at most 16 labels" in refusal(lambda: api.patch(path, {"metadata": {"labels": {"more": "x"}}}))
@@ -466,7 +466,7 @@ def test_in_an_emergency_one_rule_is_off(requesters: Requesters, kubectl: Kubect
     try:
         until_not_refused(lambda: kubectl("certificate", "deny", pod.name, check=False).returncode)
     finally:
-        kubectl("apply", "-k", str(CLUSTER / "guards"))
+        kubectl("apply", "-k", str(EXAMPLES / "demo"))
     admin = requesters.world.api
     finalizer = {"metadata": {"finalizers": ["a.b/c"]}}
     until_refused("kms-csr-signer-decide", lambda: admin.patch(csr_path(later.name), finalizer, dryRun="All"))

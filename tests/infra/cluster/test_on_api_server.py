@@ -10,12 +10,12 @@ import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from tests.infra.cluster.csrs import csr_document
-from tests.infra.cluster.manifests import CLUSTER
 from tests.infra.cluster.requesters import Requesters, decide
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.control_plane.real import RealControlPlane
 
@@ -58,17 +58,17 @@ NAMES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("folder", [".", "overlays/example", "overlays/pod-network", "profiles/calico-until-3.30"])
-def test_dry_run_is_accepted(kubectl: Kubectl, folder: str) -> None:
+@pytest.mark.parametrize("folder", ["demo", "databases", "site", "pod"])
+def test_dry_run_is_accepted(kubectl: Kubectl, folders: dict[str, Path], folder: str) -> None:
     """`kubectl apply --dry-run=server -k` passes schema, validation and admission, without an unknown field."""
-    done = kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(CLUSTER / folder))
+    done = kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(folders[folder]))
     assert done.stdout.count("(server dry run)") >= 4
     # Of the standard `restricted` it breaks these and no other, as namespace.yaml says; the second is new in 1.34.
     assert all(line.startswith("Warning: would violate PodSecurity") for line in done.stderr.splitlines())
     broken = set(re.findall(r"[:,] ([a-z A-Z]+) \(", done.stderr))
     assert broken <= {"host namespaces", "probe or lifecycle host"}
     # What is applied already is not looked at again.
-    assert bool(broken) == (folder == "overlays/example") or folder == "."
+    assert bool(broken) == (folder == "site") or folder == "demo"
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_function_approves_and_signs_for_its_signer_only(
 
 def exporter_pod(render: Callable[[str], list[dict[str, Any]]], name: str) -> dict[str, Any]:
     """The pod that the StatefulSet's controller would make."""
-    (stateful_set,) = [each for each in render(".") if each["kind"] == "StatefulSet"]
+    (stateful_set,) = [each for each in render("demo") if each["kind"] == "StatefulSet"]
     template = stateful_set["spec"]["template"]
     return {"metadata": {"name": name, **template["metadata"]}, "spec": template["spec"]}
 

@@ -14,9 +14,10 @@ import yaml
 from sandbox.api import CSRS, Api, csr_path
 from tests.infra.cluster.conftest import run
 from tests.infra.cluster.csrs import csr_document
-from tests.infra.cluster.manifests import CLUSTER
 from tests.infra.cluster.requesters import Requesters, decide, refusal, until_refused
+from tests.paths import EXAMPLE_PROFILES
 from tests.sandbox.control_plane.require import real_control_plane
+from tests.unit.signerctl.outputs import outputs
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ APPROVER = "alice"
 
 def document() -> dict[str, Any]:
     """The function's, of three signers."""
-    found: dict[str, Any] = yaml.safe_load((CLUSTER / "guards" / "function.yaml").read_text(encoding="utf-8"))
-    (signer,) = found["signers"]
+    found: dict[str, Any] = yaml.safe_load(outputs()["documents"]["value"]["configuration.yaml"])
+    (signer,) = (each for each in found["signers"] if each["cluster"] == "demo")
     found["signers"] = [
         {**signer, "signer_name": APPROVED_BY_OTHERS, "approve": False},
         {
@@ -51,7 +52,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealControlPlane
     directory = tmp_path_factory.mktemp("others")
     configuration = directory / "function.yaml"
     configuration.write_text(json.dumps(document()), encoding="utf-8")
-    shutil.copy(CLUSTER.parent / "examples" / "profiles" / "postgresql.yaml", directory)
+    shutil.copy(EXAMPLE_PROFILES / "postgresql.yaml", directory)
     options: list[str | Path] = ["--configuration", configuration, "--cluster", "demo"]
     made = signerctl("guards", *options, "--function-user", FUNCTION, "--approver", APPROVER)
     assert made.exit_code == 0, made.output

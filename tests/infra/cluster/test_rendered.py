@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from csr_exporter import configuration
+from tests.infra.cluster.manifests import FUNCTION_OF_SITE
 
 Documents = list[dict[str, Any]]
 
@@ -14,17 +15,8 @@ pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubect
 FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
 SIGNER_NAME = "csr-signer.example.com/calico"
-FOLDERS = [
-    ".",
-    "base",
-    "approve",
-    "profiles/calico",
-    "profiles/calico-until-3.30",
-    "profiles/host-addresses",
-    "guards",
-    "overlays/example",
-    "overlays/pod-network",
-]
+FOLDERS = ["demo", "databases", "site", "pod"]
+ON_THE_HOST = ["demo", "site"]
 
 
 def of_kind(documents: Documents, *kinds: str) -> Documents:
@@ -67,14 +59,9 @@ def rights(rule: dict[str, Any]) -> Iterable[str]:
     ]
 
 
-def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) -> None:
-    """Nodes are read by name, and only where a profile certifies addresses of the host."""
-    assert list(grants(render("profiles/host-addresses"))) == [(FUNCTION, "everywhere", "get /nodes")]
-
-
 def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
     """The inventory of all rights that the manifests give: a right that is added must be added here too."""
-    assert sorted(grants(render("."))) == sorted(
+    assert sorted(grants(render("demo"))) == sorted(
         [
             (FUNCTION, "everywhere", "get certificates.k8s.io/certificatesigningrequests"),
             (FUNCTION, "everywhere", "patch certificates.k8s.io/certificatesigningrequests/status"),
@@ -89,20 +76,18 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
     )
 
 
-def test_without_approve_nothing_can_be_approved(render: Callable[[str], Documents]) -> None:
-    """The base alone gives the right to sign and none to approve or deny."""
-    base = {right for _, _, right in grants(render("base"))}
-    assert f"sign certificates.k8s.io/signers[{SIGNER_NAME}]" in base
-    assert not [right for right in base if "approv" in right]
+def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) -> None:
+    """Nodes are read by name, and only if a profile certifies addresses of the host."""
+    assert [each for each in grants(render("databases")) if "/nodes" in each[2]] == [
+        ("User csr-access-databases@example-project.iam.gserviceaccount.com", "everywhere", "get /nodes")
+    ]
 
 
 def test_older_calico_adds_one_namespace(render: Callable[[str], Documents]) -> None:
     """The profile of older releases gives the same rights in calico-apiserver as in calico-system, no others."""
-    assert sorted(grants(render("profiles/calico-until-3.30"))) == sorted(
-        (FUNCTION, namespace, right)
-        for namespace in ("calico-system", "calico-apiserver")
-        for right in ("get /pods", "create /events")
-    )
+    site, demo = ({(where, right) for _, where, right in grants(render(folder))} for folder in ("site", "demo"))
+    assert site - demo == {("calico-apiserver", right) for right in ("get /pods", "create /events")}
+    assert demo < site
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -120,20 +105,15 @@ def test_no_wildcards(render: Callable[[str], Documents], folder: str) -> None:
     assert len(list(grants(documents))) >= len(of_kind(documents, "RoleBinding", "ClusterRoleBinding"))
 
 
-def test_overlay_replaces_every_name(render: Callable[[str], Documents]) -> None:
-    """Of the example names nothing is left in the example overlay, in no binding, rule, image or configuration."""
-    documents = render("overlays/example")
-    user = "User gcp:csr-signer@another-project.iam.gserviceaccount.com"
-    assert {subject for subject, _, _ in grants(documents)} == {user, EXPORTER}
-    assert {right for _, _, right in grants(documents) if "signers" in right} == {
-        f"{verb} certificates.k8s.io/signers[another.example.com/calico]" for verb in ("sign", "approve")
-    }
-    assert "example-project" not in str(documents)
-    assert SIGNER_NAME not in str(documents)
-    assert "sha256:0000" not in str(documents)
+def test_another_cluster_has_no_name_of_the_example(render: Callable[[str], Documents]) -> None:
+    """Outside GKE, the function's user is in every binding, and the provider in the token and the configuration."""
+    documents = render("site")
+    assert {subject for subject, _, _ in grants(documents)} == {f"User {FUNCTION_OF_SITE}", EXPORTER}
+    assert "csr-access-" not in str(documents)
+    assert "svc.id.goog" not in str(documents)
 
 
-@pytest.mark.parametrize("folder", [".", "overlays/example", "overlays/pod-network"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_exporter_reads_its_configuration(render: Callable[[str], Documents], folder: str) -> None:
     """The exporter's own loader accepts the mounted document; names, ports and numbers in it are the manifests'."""
     documents = render(folder)
@@ -172,7 +152,7 @@ def mounts(container: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
 
 
-@pytest.mark.parametrize("folder", [".", "overlays/example"])
+@pytest.mark.parametrize("folder", ON_THE_HOST)
 def test_the_token_is_where_the_exporter_looks_for_it(render: Callable[[str], Documents], folder: str) -> None:
     """The projected token's path and audience are the document's."""
     documents = render(folder)
@@ -186,12 +166,14 @@ def test_the_token_is_where_the_exporter_looks_for_it(render: Callable[[str], Do
     assert token["audience"] in identity.sts_audience
 
 
-def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documents]) -> None:
+@pytest.mark.parametrize("folder", ["databases", "pod"])
+def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documents], folder: str) -> None:
     """No host network, the metadata server's identity, no projected token, `restricted`, and a policy that fits."""
-    documents = render("overlays/pod-network")
+    documents = render(folder)
     pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
     assert "hostNetwork" not in pod
-    assert pod["dnsPolicy"] == "ClusterFirst"
+    assert "dnsPolicy" not in pod
+    assert [each["key"] for each in pod["tolerations"]] == ["node.kubernetes.io/unreachable"]
     assert [each["name"] for each in pod["volumes"]] == ["configuration"]
     assert isinstance(load(documents).identity, configuration.MetadataServer)
     assert "iam.gke.io/gcp-service-account" in only(documents, "ServiceAccount")["metadata"]["annotations"]
@@ -201,10 +183,10 @@ def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documen
     assert policy["podSelector"] == only(documents, "StatefulSet")["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"][0]["ports"] == [{"port": load(documents).health.port}]
-    assert not of_kind(render("."), "NetworkPolicy")
+    assert not of_kind(render("demo"), "NetworkPolicy")
 
 
-@pytest.mark.parametrize("folder", [".", "overlays/example", "overlays/pod-network"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_policy_is_in_force(render: Callable[[str], Documents], folder: str) -> None:
     """Each has a binding that denies, and refuses what it cannot judge; they name whom the RBAC names."""
     documents = render(folder)
@@ -214,7 +196,7 @@ def test_every_policy_is_in_force(render: Callable[[str], Documents], folder: st
     assert {policy["failurePolicy"] for policy in policies.values()} == {"Fail"}
     bindings = [each["spec"] for each in of_kind(documents, "ValidatingAdmissionPolicyBinding")]
     assert bindings == [{"policyName": name, "validationActions": ["Deny"]} for name in policies]
-    (user,) = {subject.partition(" ")[2] for subject, _, _ in grants(documents) if subject != EXPORTER}
+    (user,) = {name for kind, _, name in (each[0].partition(" ") for each in grants(documents)) if kind == "User"}
     assert f'"{user}"' in str(policies["kms-csr-signer-function"])
     for signer in load(documents).signers:
         assert f'"{signer.signer_name}"' in str(policies["kms-csr-signer-create"])
@@ -222,7 +204,7 @@ def test_every_policy_is_in_force(render: Callable[[str], Documents], folder: st
 
 def test_exporter_runs_before_the_network(render: Callable[[str], Documents]) -> None:
     """The exporter needs no pod network, no cluster DNS and no ready node, and no node has two of it."""
-    stateful_set = only(render("."), "StatefulSet")
+    stateful_set = only(render("demo"), "StatefulSet")
     pod = stateful_set["spec"]["template"]["spec"]
     assert pod["hostNetwork"] is True
     assert pod["dnsPolicy"] == "Default"
@@ -250,22 +232,16 @@ def test_exporter_runs_before_the_network(render: Callable[[str], Documents]) ->
     ]
 
 
-def test_exporter_is_pinned_by_digest(render: Callable[[str], Documents]) -> None:
-    """The image is named by digest; the one of the base exists nowhere, so nobody runs an image unpinned."""
-    image = only(render("."), "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["image"]
-    assert image == "csr-exporter@sha256:" + "0" * 64
-
-
 def test_only_the_exporter_gets_a_token(render: Callable[[str], Documents]) -> None:
     """The service account hands out no token by itself; the exporter's pod template asks for it."""
-    documents = render(".")
+    documents = render("demo")
     assert only(documents, "ServiceAccount")["automountServiceAccountToken"] is False
     assert only(documents, "StatefulSet")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
 
 
 def test_budget_selects_the_exporter(render: Callable[[str], Documents]) -> None:
     """The disruption budget is the exporter's, and leaves one of the two replicas running."""
-    documents = render(".")
+    documents = render("demo")
     budget = only(documents, "PodDisruptionBudget")["spec"]
     stateful_set = only(documents, "StatefulSet")["spec"]
     assert budget["selector"] == stateful_set["selector"]

@@ -1,22 +1,22 @@
-"""A real kube-apiserver uses the rendered AuthenticationConfiguration, with a double of Google's token issuer."""
+"""A real kube-apiserver uses the rendered AuthenticationConfiguration, with a double of Google's token issuer.
+
+Kubernetes 1.30 to 1.37 serve the document's version. These tests run on the pinned version; for another one, build it
+and name its folder:
+
+    KUBEBUILDER_ASSETS=$(scripts/control-plane build --kubernetes v1.30.14) scripts/test PATH-OF-THIS-FILE
+"""
 
 from __future__ import annotations
 
-import ssl
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from sandbox.api import Api, ApiError
-from sandbox.google.model import Configuration, ServiceAccount
-from sandbox.google.openid import DISCOVERY, OpenIdProvider
-from sandbox.google.tokens import Tokens
-from sandbox.google.web import Request
-from sandbox.pki import Authority
+from sandbox.google.model import ServiceAccount
+from tests.infra.terraform.issuer import Issuer
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -27,57 +27,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-GOOGLE = "https://accounts.google.com"
 WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EMAIL = "csr-signer@example-signer.iam.gserviceaccount.com"
 NUMBER = "104567890123456789012"  # infra/tests/deployment.tftest.hcl
 AUDIENCE = "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55"
 READY_SECONDS = 30
-
-
-class Issuer:
-    """Google's OpenID endpoints over TLS on the loopback address."""
-
-    def __init__(self, directory: Path) -> None:
-        self.tokens = Tokens(GOOGLE, time.time)
-        authority = Authority.create("Double of Google's web certificates")
-        self.certificate_authority = authority.certificate_pem.decode()
-        answer = OpenIdProvider(Configuration(), self.tokens, lambda: self.url)
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                request = Request(method="GET", target=self.path, headers=(), body=b"", peer=self.client_address[0])
-                response = answer(request)
-                self.send_response(response.status)
-                for name, value in (*response.headers, ("Content-Length", str(len(response.body)))):
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(response.body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
-                """Logs nothing; the test reports errors."""
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(
-            *authority.issue("issuer", addresses=["127.0.0.1"], server=True).write(directory, "issuer")
-        )
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """Returns the issuer's URL."""
-        return f"https://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +45,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
 def api(planned: Mapping[str, Plan], issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API server with the rendered document, except for the address of Google's keys."""
     document = yaml.safe_load(planned["deployed"].outputs["authentication_configurations"]["site"])
-    document["jwt"][0]["issuer"] |= {
-        "discoveryURL": issuer.url + DISCOVERY,
-        "certificateAuthority": issuer.certificate_authority,
-    }
+    document["jwt"][0]["issuer"] |= issuer.settings()
     directory = tmp_path_factory.mktemp("structured")
     path = directory / "authentication.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -1,0 +1,44 @@
+"""Renders the example folders of infra/cluster from the templates, as `signerctl cluster manifests` does.
+
+`--check` writes nothing, and fails if a folder differs from the code's output.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from signerctl.cluster import folder, rendering, terraform_output
+
+EXAMPLES: Final = Path(__file__).resolve().parents[2] / "infra" / "cluster" / "examples"
+TERRAFORM_OUTPUT: Final = EXAMPLES / "terraform-output.json"
+CLUSTERS: Final = ("databases", "demo")
+OPTIONS: Final = rendering.Options(
+    image=f"registry.example.com/csr-exporter@sha256:{'1' * 64}",
+    image_pull_secret=None,
+    replicas=2,
+    actions=("Deny",),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes or compares the folders; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="development.manifests", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare and write nothing")
+    check = parser.parse_args(arguments).check
+    stale = False
+    for name in CLUSTERS:
+        cluster = terraform_output.read(TERRAFORM_OUTPUT, name)
+        rendered = rendering.render(cluster, terraform_output.load_guarded(cluster, approvers=()), OPTIONS)
+        changes = folder.compare(EXAMPLES / name, rendered)
+        if check and changes:
+            stale = True
+            print(f"{EXAMPLES / name} is not what the code says: run scripts/python -m development.manifests")
+        elif changes:
+            folder.write(EXAMPLES / name, changes, rendered)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,501 @@
+"""`signerctl cluster manifests` writes the folder of one cluster from Terraform's outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+
+from signerctl.cluster import folder
+from signerctl.cluster.rendering import MARK
+from tests.paths import EXAMPLE_PROFILES
+from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, Document, outputs
+from tests.unit.signerctl.stage import signerctl
+
+FILES = ["configuration.json", "exporter.yaml", "function.yaml", "guards.yaml", "kustomization.yaml", "namespace.yaml"]
+
+
+def run(
+    out: Path, *more: str, given: Document | str | None = None, cluster: str = "demo", image: str = IMAGE
+) -> Result:
+    """Runs the command with the outputs on standard input."""
+    text = given if isinstance(given, str) else json.dumps(given or outputs())
+    options = ("--terraform-output", "-", "--cluster", cluster, "--image", image, "--out", out)
+    return signerctl("cluster", "manifests", *options, *more, stdin=text)
+
+
+def written(out: Path, *more: str, given: Document | None = None, cluster: str = "demo") -> list[Document]:
+    """Runs the command, which must succeed; returns the objects of all resources of its kustomization."""
+    result = run(out, *more, given=given, cluster=cluster)
+    assert result.exit_code == 0, result.output
+    resources = yaml.safe_load((out / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    return [each for name in resources for each in yaml.safe_load_all((out / name).read_text(encoding="utf-8"))]
+
+
+def refused(out: Path, *more: str, **given: Any) -> str:
+    """Runs the command, which must fail and write nothing; returns its message."""
+    before = contents(out)
+    result = run(out, *more, **given)
+    assert result.exit_code != 0
+    assert result.stdout == ""
+    assert contents(out) == before
+    return " ".join(result.stderr.split())
+
+
+def contents(out: Path) -> Mapping[str, bytes]:
+    """Returns the files of a folder by name."""
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} if out.is_dir() else {}
+
+
+def objects(documents: list[Document], kind: str) -> dict[str, Document]:
+    """Returns the objects of one kind by name."""
+    return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
+
+
+def template(documents: list[Document]) -> Document:
+    """Returns the spec of the exporter's pods."""
+    found: Document = objects(documents, "StatefulSet")["csr-exporter"]["spec"]["template"]["spec"]
+    return found
+
+
+def approve_by_another(values: Document) -> None:
+    """Makes another approver decide for the cluster's only signer."""
+    for signer in values["document"]["signers"]:
+        signer["approve"] = False
+
+
+# What the folder holds.
+
+
+def test_the_folder_is_complete(tmp_path: Path) -> None:
+    """Its kustomization names every file, without patches and without paths out of the folder."""
+    written(tmp_path / "clusters" / "demo")
+    assert sorted(contents(tmp_path / "clusters" / "demo")) == FILES
+    text = (tmp_path / "clusters" / "demo" / "kustomization.yaml").read_text(encoding="utf-8")
+    kustomization = yaml.safe_load(text)
+    assert "patches" not in kustomization
+    assert ".." not in text
+    named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"], "kustomization.yaml"]
+    assert sorted(named) == FILES
+    template_marks = [path for path, text in contents(tmp_path / "clusters" / "demo").items() if b"{{" in text]
+    assert template_marks == []
+
+
+def test_terraforms_output_may_be_a_file(tmp_path: Path) -> None:
+    """The command reads a file as it reads standard input."""
+    options = ("--cluster", "demo", "--image", IMAGE)
+    signerctl("cluster", "manifests", "--terraform-output", TERRAFORM_OUTPUT, *options, "--out", tmp_path / "file")
+    written(tmp_path / "standard-input")
+    assert contents(tmp_path / "file") == contents(tmp_path / "standard-input")
+
+
+def test_a_second_cluster_of_one_project_has_its_own_account(tmp_path: Path) -> None:
+    """Service account, binding, pods and guards all have the name that Terraform grants rights to."""
+
+    def rename(values: Document) -> None:
+        values["manifests"]["demo"] |= {"exporter_service_account": "csr-exporter-b", "namespace": "signing"}
+
+    documents = written(tmp_path, given=outputs(rename))
+    assert list(objects(documents, "ServiceAccount")) == ["csr-exporter-b"]
+    assert template(documents)["serviceAccountName"] == "csr-exporter-b"
+    subjects = objects(documents, "ClusterRoleBinding")["kms-csr-signer:export"]["subjects"]
+    assert subjects == [{"kind": "ServiceAccount", "name": "csr-exporter-b", "namespace": "signing"}]
+    policy = objects(documents, "ValidatingAdmissionPolicy")["kms-csr-signer-exporter-pods"]["spec"]
+    assert '"csr-exporter-b"' in policy["validations"][0]["expression"]
+    selector = policy["matchConstraints"]["namespaceSelector"]["matchLabels"]
+    assert selector == {"kubernetes.io/metadata.name": "signing"}
+    namespaced = [each["metadata"]["namespace"] for each in documents if "namespace" in each["metadata"]]
+    assert set(namespaced) == {"signing", "calico-system"}
+    assert list(objects(documents, "Namespace")) == ["signing"]
+
+
+def test_names_are_never_read_as_another_type(tmp_path: Path) -> None:
+    """YAML would read a plain `true` or `1234` as a boolean or a number."""
+    documents = written(
+        tmp_path,
+        given=outputs(
+            lambda values: values["manifests"]["demo"].update(exporter_service_account="true", namespace="1")
+        ),
+    )
+    assert template(documents)["serviceAccountName"] == "true"
+    assert list(objects(documents, "Namespace")) == ["1"]
+
+
+def test_the_function_approves_only_its_own_signers(tmp_path: Path) -> None:
+    """It may sign for all signers of the cluster, and approve for those with `approve: true`."""
+
+    def add(values: Document) -> None:
+        (calico,) = (each for each in values["document"]["signers"] if each["cluster"] == "demo")
+        values["document"]["signers"].append({**calico, "signer_name": "example.com/signed", "approve": False})
+
+    roles = objects(written(tmp_path, "--approver", "alice", given=outputs(add)), "ClusterRole")
+    assert roles["kms-csr-signer:sign"]["rules"][0]["resourceNames"] == [
+        "csr-signer.example.com/calico",
+        "example.com/signed",
+    ]
+    assert roles["kms-csr-signer:approve"]["rules"][0]["resourceNames"] == ["csr-signer.example.com/calico"]
+
+
+def test_without_approve_the_function_cannot_approve(tmp_path: Path) -> None:
+    """There is no role and no binding for it, and the guards name the other approver."""
+    documents = written(tmp_path, "--approver", "alice", given=outputs(approve_by_another))
+    names = {each["metadata"]["name"] for each in documents}
+    assert "kms-csr-signer:approve" not in names
+    assert '"alice"' in str(objects(documents, "ValidatingAdmissionPolicy")["kms-csr-signer-decide"])
+
+
+@pytest.mark.parametrize(
+    ("profile", "namespaces"),
+    [
+        ({"name": "calico", "release": "3.31"}, ["calico-system"]),
+        (
+            {"name": "calico", "release": "3.30", "namespaces": ["calico-apiserver", "calico-system"]},
+            ["calico-apiserver", "calico-system"],
+        ),
+        ({"name": "postgresql.yaml"}, ["databases"]),
+    ],
+)
+def test_roles_are_in_the_namespaces_of_the_profile(tmp_path: Path, profile: Document, namespaces: list[str]) -> None:
+    """The function may read pods in exactly the namespaces of the requesters, also of a profile of one's own."""
+
+    def judge_by(values: Document) -> None:
+        for signer in values["document"]["signers"]:
+            signer["profile"] = profile
+
+    documents = written(tmp_path, given=outputs(judge_by))
+    for kind in ("Role", "RoleBinding"):
+        assert [each["metadata"]["namespace"] for each in documents if each["kind"] == kind] == namespaces
+
+
+@pytest.mark.parametrize(("addresses", "read"), [("pod", True), ("omit", False)])
+def test_the_function_reads_nodes_only_for_certified_addresses(tmp_path: Path, addresses: str, read: bool) -> None:  # noqa: FBT001 - a parameter of the table
+    """A profile without `addresses: pod` needs no right on nodes."""
+
+    def certify(values: Document) -> None:
+        profile = (EXAMPLE_PROFILES / "postgresql.yaml").read_text(encoding="utf-8")
+        values["documents"]["postgresql.yaml"] = re.sub("addresses: pod", f"addresses: {addresses}", profile)
+
+    documents = written(tmp_path, given=outputs(certify), cluster="databases")
+    assert ("kms-csr-signer:host-addresses" in objects(documents, "ClusterRole")) is read
+    assert ("kms-csr-signer:host-addresses" in objects(documents, "ClusterRoleBinding")) is read
+
+
+def test_the_networks_differ(tmp_path: Path) -> None:
+    """Only the host network needs the projected token; only the pod network has the annotation and a NetworkPolicy."""
+    host, pod = written(tmp_path / "host"), written(tmp_path / "pod", cluster="databases")
+    assert template(host)["hostNetwork"] is True
+    assert "hostNetwork" not in template(pod)
+    (token,) = [each for each in template(host)["volumes"] if each["name"] == "google-token"]
+    (source,) = token["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == "example-project.svc.id.goog"
+    assert [each["name"] for each in template(pod)["volumes"]] == ["configuration"]
+    (account,) = objects(pod, "ServiceAccount").values()
+    assert account["metadata"]["annotations"] == {
+        "iam.gke.io/gcp-service-account": "csr-exporter-databases@example-project.iam.gserviceaccount.com"
+    }
+    assert len(objects(pod, "NetworkPolicy")) == 1
+    assert objects(host, "NetworkPolicy") == {}
+
+
+@pytest.mark.parametrize(("guards", "actions"), [("deny", ["Deny"]), ("audit", ["Audit"]), ("warn", ["Warn", "Audit"])])
+def test_guards_may_only_audit_or_warn(tmp_path: Path, guards: str, actions: list[str]) -> None:
+    """--guards sets what the API server does with a request that breaks a rule."""
+    bindings = objects(written(tmp_path, "--guards", guards), "ValidatingAdmissionPolicyBinding")
+    assert len(bindings) == 5
+    assert all(each["spec"]["validationActions"] == actions for each in bindings.values())
+
+
+def test_replicas_and_pull_secret_are_options(tmp_path: Path) -> None:
+    """The exporters' number is the same in the StatefulSet and in their configuration, and fits into the quota."""
+    documents = written(tmp_path, "--replicas", "3", "--image-pull-secret", "registry")
+    assert template(documents)["imagePullSecrets"] == [{"name": "registry"}]
+    assert objects(documents, "StatefulSet")["csr-exporter"]["spec"]["replicas"] == 3
+    configuration = json.loads((tmp_path / "configuration.json").read_text(encoding="utf-8"))
+    assert configuration["replicas"] == {"count": 3, "delay_seconds": 15}
+    quota = objects(documents, "ResourceQuota")["system-cluster-critical"]["spec"]["hard"]
+    assert quota == {"pods": "5"}
+
+
+# Refreshing the folder.
+
+
+def test_the_same_outputs_change_nothing(tmp_path: Path) -> None:
+    """The second run says so, and touches no file."""
+    written(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    result = run(tmp_path)
+    assert result.stdout == f"{tmp_path}: nothing changes\n"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_refresh_shows_what_changes(tmp_path: Path) -> None:
+    """There is a unified diff of each changed file, and of no other."""
+    written(tmp_path)
+    result = run(tmp_path, image=IMAGE.replace("a" * 64, "b" * 64))
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [f"--- {tmp_path}/exporter.yaml", f"+++ {tmp_path}/exporter.yaml"]
+    changed = [line.split(maxsplit=2) for line in lines[2:] if line.startswith(("-", "+"))]
+    assert [(sign, key) for sign, key, _ in changed] == [("-", "image:"), ("+", "image:")]
+    assert "b" * 64 in (tmp_path / "exporter.yaml").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    """It shows the same diff, for a folder that does not exist and for one that does."""
+    out = tmp_path / "demo"
+    shown = run(out, "--dry-run")
+    assert not out.exists()
+    assert run(out).stdout == shown.stdout
+    before = contents(out)
+    assert "-kind: NetworkPolicy" not in run(out, "--dry-run", "--replicas", "3").stdout
+    assert "+  replicas: 3" in run(out, "--dry-run", "--replicas", "3").stdout
+    assert contents(out) == before
+    assert "nothing changes" in run(out, "--dry-run").stdout
+
+
+def test_files_that_are_no_longer_rendered_are_deleted(tmp_path: Path) -> None:
+    """Without guards their file is gone, and the diff shows it; a file of the operator stays."""
+    written(tmp_path)
+    (tmp_path / "mine.yaml").write_text("kind: ConfigMap\n")
+    result = run(tmp_path, "--guards", "none")
+    assert f"--- {tmp_path}/guards.yaml\n+++ /dev/null\n" in result.stdout
+    assert sorted(contents(tmp_path)) == sorted({*FILES, "mine.yaml"} - {"guards.yaml"})
+    assert (tmp_path / "mine.yaml").read_text() == "kind: ConfigMap\n"
+
+
+@pytest.mark.parametrize("name", [*FILES, "kustomization.yml", "Kustomization"])
+def test_a_foreign_file_is_never_replaced(tmp_path: Path, name: str) -> None:
+    """The command refuses before it writes anything."""
+    (tmp_path / name).write_text("{}")
+    said = refused(tmp_path)
+    assert f"{tmp_path / name}: Forbidden: another program wrote this file: choose another folder" in said
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    """As every other thing that the command did not write."""
+    (tmp_path / "exporter.yaml").mkdir()
+    assert "exporter.yaml: Forbidden" in refused(tmp_path)
+
+
+def test_a_crash_leaves_nothing_that_can_be_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between old and new files the kustomization refers to a missing file; the next run completes the folder."""
+    written(tmp_path)
+    replace = Path.replace
+
+    def crash(self: Path, target: Path) -> Path:
+        if target.name == "exporter.yaml":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", crash)
+    assert run(tmp_path, "--replicas", "3").exit_code != 0
+    monkeypatch.undo()
+    (resource,) = yaml.safe_load((tmp_path / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert not (tmp_path / resource).exists()
+    assert (tmp_path / "kustomization.yaml").read_text(encoding="utf-8") == folder.UNFINISHED
+    documents = written(tmp_path, "--replicas", "3")
+    assert objects(documents, "StatefulSet")["csr-exporter"]["spec"]["replicas"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+
+
+def test_every_file_says_where_it_comes_from(tmp_path: Path) -> None:
+    """The mark lets the command replace its own files, and tells readers not to edit them."""
+    written(tmp_path)
+    for name, text in contents(tmp_path).items():
+        assert text.startswith(MARK.encode()) or name == "configuration.json"
+
+
+# Bad input.
+
+
+def drop(output: str) -> Document:
+    """Returns the outputs without one."""
+    found = outputs()
+    del found[output]
+    return found
+
+
+@pytest.mark.parametrize("output", ["documents", "exporter_configurations", "manifests"])
+def test_a_missing_output_is_refused(tmp_path: Path, output: str) -> None:
+    """An older root module, or one of one's own, may lack it."""
+    said = refused(tmp_path, given=drop(output))
+    assert (
+        f"standard input: {output}: Required value: must be an output of your root module, as in infra/examples: add it"
+        in said
+    )
+
+
+@pytest.mark.parametrize("output", ["documents", "exporter_configurations", "manifests"])
+def test_a_sensitive_output_is_refused(tmp_path: Path, output: str) -> None:
+    """The folder goes into git, so a secret must not reach it."""
+    given = outputs()
+    given[output]["sensitive"] = True
+    assert f"standard input: {output}: Forbidden: a sensitive output" in refused(tmp_path, given=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("", "must be JSON: print all outputs of the root module with `terraform output -json`"),
+        ('manifests = {\n  "demo" = {}\n}', "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ('{"a": "\\ud800"}', "must be JSON"),
+        ("[]", "must be Terraform's outputs"),
+        ('{"demo": {}}', "must be Terraform's outputs"),
+        ('{"demo": {"approves": []}}', "must be Terraform's outputs"),
+    ],
+    ids=["empty", "without -json", "deep", "no Unicode", "list", "values", "one output"],
+)
+def test_what_is_not_terraforms_output_is_refused(tmp_path: Path, given: str, words: str) -> None:
+    """The message says how to make it."""
+    assert words in refused(tmp_path, given=given)
+
+
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """The message names it."""
+    options = ("--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
+    for path, words in ((tmp_path / "absent", "does not exist"), (tmp_path, "is a directory")):
+        result = signerctl("cluster", "manifests", "--terraform-output", path, *options)
+        assert result.exit_code != 0
+        assert words in " ".join(result.stderr.split())
+
+
+def test_an_unknown_cluster_is_refused(tmp_path: Path) -> None:
+    """The message says which clusters exist."""
+    said = refused(tmp_path, cluster="prod")
+    assert '--cluster: Not found: "prod": standard input has ["databases", "demo"]' in said
+
+
+def test_a_cluster_without_a_ca_certificate_is_refused(tmp_path: Path) -> None:
+    """The message says to make the certificate and to apply again."""
+    given = outputs(lambda values: values["exporter_configurations"].pop("demo"))
+    assert "must have a signer with a CA certificate: make the certificate" in refused(tmp_path, given=given)
+
+
+def test_a_signer_without_a_ca_certificate_is_named(tmp_path: Path) -> None:
+    """The cluster's other signers are rendered, and a warning says what is missing."""
+    given = outputs(lambda values: values["manifests"]["demo"]["signs"].append("example.com/later"))
+    result = run(tmp_path, given=given)
+    assert result.exit_code == 0
+    assert "warning: example.com/later: this signer has no CA certificate yet" in result.stderr
+    assert "example.com/later" not in (tmp_path / "function.yaml").read_text(encoding="utf-8")
+
+
+CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
+    "manifests": (lambda v: v.update(manifests=[]), "standard input: manifests: Invalid value: must be a mapping"),
+    "cluster": (
+        lambda v: v["manifests"].update(demo=[]),
+        "standard input: manifests.demo: Invalid value: must be a mapping",
+    ),
+    "older module": (
+        lambda v: v["manifests"]["demo"].pop("exporter_network"),
+        "manifests.demo.exporter_network: Required value: must be text: use signerctl and infra/ of the same version",
+    ),
+    "network": (
+        lambda v: v["manifests"]["demo"].update(exporter_network="bridge"),
+        'exporter_network: Unsupported value: "bridge": supported values: "host", "pod"',
+    ),
+    "audience": (lambda v: v["manifests"]["demo"].update(token_audience=None), "token_audience: Required value"),
+    "signs": (lambda v: v["manifests"]["demo"].update(signs="x"), "manifests.demo.signs: Required value"),
+    "documents": (lambda v: v["documents"].update({"../x": ""}), 'standard input: documents: Invalid value: "../x"'),
+    "text": (lambda v: v["documents"].update(x=1), 'standard input: documents: Invalid value: "x"'),
+    "exporter": (
+        lambda v: v["exporter_configurations"].update(demo="{"),
+        "standard input: exporter_configurations.demo: Invalid value: must be the exporter's configuration as JSON",
+    ),
+    "signers": (lambda v: v["document"].update(signers=[]), "signers"),
+    "profile": (lambda v: v["document"]["signers"][1]["profile"].update(name="absent.yaml"), "profile.name: Not found"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_outputs_of_another_version_are_refused(tmp_path: Path, change: str) -> None:
+    """The message names the field, and what to do."""
+    apply, words = CHANGES[change]
+    assert words in refused(tmp_path, given=outputs(apply))
+
+
+def test_a_missing_configuration_document_is_refused(tmp_path: Path) -> None:
+    """Rights and guards come from it."""
+    given = outputs()
+    del given["documents"]["value"]["configuration.yaml"]
+    assert "standard input: documents.configuration.yaml: Required value" in refused(tmp_path, given=given)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry.example.com/csr-exporter:latest",
+        "registry.example.com/csr-exporter",
+        f"registry.example.com/csr-exporter:1.0@sha256:{'a' * 64}",
+        f"sha256:{'a' * 64}",
+        f"registry.example.com/csr-exporter@sha256:{'a' * 63}",
+        f"registry.example.com/csr-exporter@sha256:{'A' * 64}",
+        f"registry.example.com/csr-exporter@sha512:{'a' * 128}",
+        f" @sha256:{'a' * 64}",
+        "",
+    ],
+)
+def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str) -> None:
+    """A tag can point to other code after its review."""
+    assert "must be REPOSITORY@sha256:DIGEST" in refused(tmp_path, image=image)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--replicas", "0"), "--replicas: Invalid value: 0 is not in the range 1<=x<=9"),
+        (("--guards", "on"), "--guards: Invalid value: 'on' is not one of 'deny', 'audit', 'warn', 'none'"),
+        (("--approver", ""), '--approver: Invalid value: "": must have 1 to 512 printable ASCII characters'),
+        (("--image-pull-secret", "A"), '--image-pull-secret: Invalid value: "A": must be the name of a Secret'),
+    ],
+)
+def test_invalid_options_are_refused(tmp_path: Path, more: tuple[str, ...], words: str) -> None:
+    """The message names the option and the rule."""
+    assert words in refused(tmp_path, *more)
+
+
+def test_guards_need_an_approver(tmp_path: Path) -> None:
+    """With `approve: false` nobody could approve under the guards; without guards, RBAC says who may."""
+    given = outputs(approve_by_another)
+    assert "--approver: Required value: must name an approver, because approve is false" in refused(
+        tmp_path, given=given
+    )
+    assert run(tmp_path, "--guards", "none", given=given).exit_code == 0
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """The message says what --out must be."""
+    out = tmp_path / "file"
+    out.write_text("mine")
+    assert "--out: Invalid value:" in refused(out)
+    assert "must be a folder, or a path that does not exist" in refused(out)
+    assert out.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """The message names it."""
+    (tmp_path / "file").write_text("mine")
+    assert "cannot make the folder: Not a directory" in refused(tmp_path / "file" / "demo")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the file; permissions do not bind root, so the test makes the first write fail."""
+
+    def fail(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", fail)
+    assert f"error: {tmp_path}/configuration.json: cannot write the file: Permission denied" in refused(tmp_path)
+
+
+def test_help_explains_the_command() -> None:
+    """It says when the command is needed, and has an example and the next step."""
+    text = " ".join(signerctl("cluster", "manifests", "--help").stdout.split())
+    assert all(part in text for part in ("You need it when", "Example:", "Next:", "infra/cluster/README.md"))
+    assert "manifests" in signerctl("cluster", "--help").stdout
