@@ -1,11 +1,19 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
+  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. link_key_project: false if the metrics scope of the audit project includes key_project already, as with a second deployment in the same projects. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
+    encryption_key        = optional(string)
+    link_key_project      = optional(bool, true)
+    location              = optional(string)
     locked                = optional(bool, false)
     notification_channels = optional(list(string), [])
     project               = string
     retention_days        = optional(number, 400)
   })
+
+  validation {
+    condition     = try(coalesce(var.audit.encryption_key, var.encryption_key), null) == null || can(regex("^projects/[^/]+/locations/${coalesce(var.audit.location, var.location)}/keyRings/[^/]+/cryptoKeys/[^/]+$", coalesce(var.audit.encryption_key, var.encryption_key)))
+    error_message = "audit.encryption_key: Invalid value: ${jsonencode(try(coalesce(var.audit.encryption_key, var.encryption_key), null))}: must be the full name of a key in the log bucket's location, projects/P/locations/${try(coalesce(var.audit.location, var.location), "L")}/keyRings/R/cryptoKeys/K; without it, the log bucket has the key of encryption_key."
+  }
 }
 
 variable "binary_authorization_policy" {

@@ -438,3 +438,20 @@ run "two_clusters_of_one_project" {
     error_message = "the exporter asks the metadata server, and the kubelet can probe the pod's address"
   }
 }
+
+# The audit trail.
+
+run "second_deployment_with_its_log_bucket_elsewhere" {
+  command = plan
+
+  variables {
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", link_key_project = false, location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    name           = "edge-signer"
+  }
+
+  assert {
+    condition     = module.audit[0].view == "example-audit.europe-west4.edge-signer-audit._AllLogs"
+    error_message = "the log bucket has its own location, and the name of the deployment"
+  }
+}

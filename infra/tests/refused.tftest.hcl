@@ -904,3 +904,17 @@ run "the_pod_network_outside_gke" {
 
   expect_failures = [var.clusters]
 }
+
+# The audit trail.
+
+run "encryption_key_in_another_region_than_the_log_bucket" {
+  # says: audit.encryption_key: Invalid value: "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest": must be the full name of a key in the log bucket's location
+  command = plan
+
+  variables {
+    audit          = { location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+  }
+
+  expect_failures = [var.audit]
+}

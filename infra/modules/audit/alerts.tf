@@ -51,27 +51,17 @@ locals {
 
   # A metric has one incident per combination of these labels.
   series = { for name, metric in local.metrics : name => [for label in sort(keys(metric.labels)) : "metric.label.${label}"] }
-
-  # An intent without an outcome explains at most this many requests. The function sends more only if Cloud KMS does not
-  # answer.
-  attempts_per_open_intent = 10
-
-  # A run ignores signatures of the ten minutes around it, because their records may be missing yet. The two runs of an
-  # hour together check every signature.
-  reconciliations = {
-    "on the hour" = { offset = 0, minutes = "BETWEEN '10' AND '49'" }
-    "half past"   = { offset = 30, minutes = "NOT BETWEEN '20' AND '39'" }
-  }
 }
 
 resource "google_monitoring_alert_policy" "found" {
   for_each = local.alerts
 
   project               = var.audit_project
-  display_name          = "CSR signer: ${each.value.title}"
+  display_name          = "${var.name}: ${each.value.title}"
   combiner              = "OR"
   severity              = each.value.severity
   notification_channels = var.notification_channels
+  user_labels           = var.labels
 
   conditions {
     display_name = each.value.title
@@ -107,10 +97,11 @@ resource "google_monitoring_alert_policy" "found" {
 
 resource "google_monitoring_alert_policy" "signatures_per_pod" {
   project               = var.audit_project
-  display_name          = "CSR signer: many signatures for one pod"
+  display_name          = "${var.name}: many signatures for one pod"
   combiner              = "OR"
   severity              = "WARNING"
   notification_channels = var.notification_channels
+  user_labels           = var.labels
 
   conditions {
     display_name = "more than ${var.signatures_per_pod_and_hour} in an hour"
@@ -140,10 +131,11 @@ resource "google_monitoring_alert_policy" "signatures_per_pod" {
 
 resource "google_monitoring_alert_policy" "failing" {
   project               = var.audit_project
-  display_name          = "CSR signer: a tenth of the certificates fail"
+  display_name          = "${var.name}: a tenth of the certificates fail"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
+  user_labels           = var.labels
 
   conditions {
     display_name = "share of failures among certificates and failures in half an hour, for ten minutes"
@@ -182,10 +174,11 @@ resource "google_monitoring_alert_policy" "silent" {
   count = length(var.exporter_projects) > 0 ? 1 : 0
 
   project               = var.audit_project
-  display_name          = "CSR signer: a cluster's exporters send no status"
+  display_name          = "${var.name}: a cluster's exporters send no status"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = var.notification_channels
+  user_labels           = var.labels
 
   conditions {
     display_name = "no status for ten minutes"
@@ -209,46 +202,4 @@ resource "google_monitoring_alert_policy" "silent" {
   }
 
   depends_on = [time_sleep.metrics]
-}
-
-resource "google_monitoring_alert_policy" "unrecorded_signatures" {
-  project               = var.audit_project
-  display_name          = "CSR signer: a signature without a record"
-  combiner              = "OR"
-  severity              = "CRITICAL"
-  notification_channels = var.notification_channels
-
-  dynamic "conditions" {
-    for_each = local.reconciliations
-
-    content {
-      display_name = "checked ${conditions.key}"
-
-      condition_sql {
-        query = templatefile("${path.module}/unrecorded_signatures.sql", {
-          attempts                 = local.attempts_per_open_intent
-          function_service_account = var.function_service_account
-          minutes                  = conditions.value.minutes
-          view                     = "${var.audit_project}.${var.location}.${google_logging_project_bucket_config.audit.bucket_id}._AllLogs"
-        })
-
-        hourly {
-          periodicity   = 1
-          minute_offset = conditions.value.offset
-        }
-
-        row_count_test {
-          comparison = "COMPARISON_GT"
-          threshold  = 0
-        }
-      }
-    }
-  }
-
-  documentation {
-    content   = "Another program signs with the function's identity: a reason has no record, or Cloud KMS logged more requests for it than the function recorded attempts. Remove the function's right on the key first. Then `signerctl reconcile` lists these signatures: docs/audit.md."
-    mime_type = "text/markdown"
-  }
-
-  depends_on = [google_logging_linked_dataset.audit]
 }

@@ -1,6 +1,8 @@
 # These are the bucket's metrics and not a project's, so that they count the entries of all projects.
 
 locals {
+  metric_prefix = replace(var.name, "-", "_")
+
   # The cluster of an exporter's line: a silent cluster must not hide behind another one.
   of_cluster = {
     cluster  = "EXTRACT(resource.labels.cluster_name)"
@@ -85,7 +87,7 @@ resource "google_logging_metric" "audit" {
   for_each = local.metrics
 
   project          = var.audit_project
-  name             = "csr_signer/${each.key}"
+  name             = "${local.metric_prefix}/${each.key}"
   description      = each.value.description
   bucket_name      = google_logging_project_bucket_config.audit.id
   filter           = local.filters[each.key]
@@ -118,10 +120,11 @@ resource "google_logging_metric" "audit" {
   }
 }
 
-# Cloud Monitoring learns of a new metric with a delay, and refuses policies that name it before.
+# Cloud Monitoring learns of a new metric up to ten minutes later, and refuses policies that name the metric before. All
+# policies wait once, together.
 resource "time_sleep" "metrics" {
-  create_duration = "120s"
-  triggers        = { metrics = join(" ", sort(keys(local.metrics))) }
+  create_duration = "600s"
+  triggers        = { metrics = join(" ", sort([for metric in google_logging_metric.audit : metric.name])) }
 
   depends_on = [google_logging_metric.audit]
 }

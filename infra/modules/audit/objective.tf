@@ -2,8 +2,9 @@
 
 resource "google_monitoring_custom_service" "signer" {
   project      = var.audit_project
-  service_id   = "csr-signer"
-  display_name = "CSR signer"
+  service_id   = var.name
+  display_name = var.name
+  user_labels  = var.labels
 
   depends_on = [google_project_service.audit]
 }
@@ -12,9 +13,10 @@ resource "google_monitoring_slo" "issued_in_time" {
   project             = var.audit_project
   service             = google_monitoring_custom_service.signer.service_id
   slo_id              = "issued-in-time"
-  display_name        = "99.9 % issued within ${local.objective_seconds} s of creation"
+  display_name        = "${var.name}: 99.9 % issued within ${local.objective_seconds} s of creation"
   goal                = 0.999
   rolling_period_days = 28
+  user_labels         = var.labels
 
   request_based_sli {
     good_total_ratio {
@@ -38,10 +40,11 @@ resource "google_monitoring_alert_policy" "objective" {
   for_each = local.burn_rates
 
   project               = var.audit_project
-  display_name          = "CSR signer: certificates come too late (${each.key})"
+  display_name          = "${var.name}: certificates come too late (${each.key})"
   combiner              = "OR"
   severity              = each.value.severity
   notification_channels = var.notification_channels
+  user_labels           = var.labels
 
   conditions {
     display_name = "burn rate over ${each.value.lookback}"

@@ -11,30 +11,32 @@ locals {
     },
   )
 
-  # A sink into a bucket of its own project has no identity of its own, and needs no grant.
-  foreign_sinks = { for name, sink in local.sinks : name => sink if sink.project != var.audit_project }
+  # The sinks of a project share one writer identity, so a project has one grant. With a grant per sink, Terraform would
+  # stop all sinks of a project when it removes one. A sink into a bucket of its own project needs no grant.
+  writers = { for name, sink in local.sinks : sink.project => name... if sink.project != var.audit_project }
 }
 
 resource "google_logging_project_sink" "audit" {
   for_each = local.sinks
 
   project                = each.value.project
-  name                   = "csr-signer-${each.key}"
-  description            = "To the audit bucket of the CSR signer."
+  name                   = "${var.name}-${each.key}"
+  description            = "To the audit bucket of the CSR signer ${var.name}."
   destination            = "logging.googleapis.com/${google_logging_project_bucket_config.audit.id}"
   filter                 = each.value.filter
   unique_writer_identity = true
 }
 
 resource "google_project_iam_member" "sink" {
-  for_each = local.foreign_sinks
+  for_each = local.writers
 
   project = var.audit_project
   role    = "roles/logging.bucketWriter"
-  member  = google_logging_project_sink.audit[each.key].writer_identity
+  # The last name, because the sink of a new exporter comes first, and its unknown identity would replace the grant.
+  member = google_logging_project_sink.audit[reverse(sort(each.value))[0]].writer_identity
 
   condition {
-    title       = "csr-signer-audit"
+    title       = google_logging_project_bucket_config.audit.bucket_id
     description = "Only into the audit bucket."
     expression  = "resource.name.endsWith(\"/locations/${var.location}/buckets/${google_logging_project_bucket_config.audit.bucket_id}\")"
   }

@@ -5,9 +5,9 @@
 --
 -- Cloud Logging may deliver an entry twice. Time and insert_id identify an entry, so that a copy of a record explains nothing.
 --
--- The query sees the entries since its last run. The records of a signature near the start or end of this period may be
--- outside it. So each of the two conditions ignores signatures near the ends of its own period, and the other condition
--- checks them.
+-- The query sees the entries of the hour before its run. The records of a signature near the start or end of this hour may
+-- be outside it. So this policy checks only signatures of the minutes ${minutes}, at least ten minutes
+-- from both ends. The other policy checks the rest.
 -- An intent without an outcome explains up to ${attempts} requests: the function was killed, or the outcome is outside the
 -- period. `signerctl reconcile` over a longer period sees the outcome.
 SELECT

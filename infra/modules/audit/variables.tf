@@ -25,6 +25,17 @@ variable "crypto_keys" {
   }
 }
 
+variable "encryption_key" {
+  description = "Key of Cloud KMS that encrypts the log bucket at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K, in the bucket's location; null: Google's own keys. Set it before the first apply: Google documents no way to change it for an existing bucket. Terraform lets Cloud Logging's service agent use the key."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/${var.location}/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
+    error_message = "encryption_key: Invalid value: ${jsonencode(var.encryption_key)}: must be the full name of a key in the log bucket's location, projects/P/locations/${var.location}/keyRings/R/cryptoKeys/K."
+  }
+}
+
 variable "exporter_namespace" {
   description = "Namespace of the exporter in every cluster."
   type        = string
@@ -77,6 +88,23 @@ variable "key_project" {
   }
 }
 
+variable "labels" {
+  description = "Labels of the alert policies, of the service and of its objective; the other resources have none."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", name)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "labels: Invalid value: ${jsonencode(var.labels)}: must have keys and values of at most 63 lower-case letters, digits, hyphens and underscores; a key begins with a letter."
+  }
+}
+
+variable "link_key_project" {
+  description = "Add key_project to the metrics scope of audit_project, so that the quota alert sees it. It needs monitoring.metricsScopes.link (roles/monitoring.metricsScopesAdmin) on both projects. false: the scope already includes key_project, for example by another deployment, or you do without the alert."
+  type        = bool
+  default     = true
+}
+
 variable "location" {
   description = "Location of the log bucket, a region or global; you cannot change it later."
   type        = string
@@ -91,6 +119,17 @@ variable "locked" {
   description = "Lock the log bucket: then no principal can shorten its retention or delete its entries early, not even terraform destroy. You cannot undo this."
   type        = bool
   default     = false
+}
+
+variable "name" {
+  description = "Names of buckets, sinks, metrics and alerts begin with it: a second deployment in the same projects needs another name."
+  type        = string
+  default     = "csr-signer"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,38}[a-z0-9]$", var.name))
+    error_message = "name: Invalid value: \"${var.name}\": must have 2 to 40 lower-case letters, digits and hyphens."
+  }
 }
 
 variable "notification_channels" {

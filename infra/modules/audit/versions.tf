@@ -6,6 +6,10 @@ terraform {
       source  = "hashicorp/google"
       version = ">= 7.40, < 9.0"
     }
+    google-beta = {
+      source  = "hashicorp/google-beta"
+      version = ">= 7.40, < 9.0"
+    }
     time = {
       source  = "hashicorp/time"
       version = ">= 0.13, < 1.0"

@@ -8,11 +8,10 @@ from typing import Any, Final
 from csr_signer.audit import EVENTS
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import FUNCTION_PROJECT
-from tests.infra.audit.test_filters import FILTERS
+from tests.infra.audit.test_filters import FILTERS, MODULE
 from tests.paths import DOCS
 
 DOCUMENT: Final = DOCS / "audit.md"
-ALERTS: Final = DOCUMENT.parents[1] / "infra" / "modules" / "audit" / "alerts.tf"
 RARE: Final = {"superseded_intent"}
 """Fields that this run does not write; tests of the function do."""
 CERTIFICATE: Final = {"intent", "issued", "abandoned"}
@@ -97,10 +96,10 @@ def test_every_filter_is_named() -> None:
 
 def test_every_alert_is_documented_with_its_severity() -> None:
     """As the module has it; those of more than one entry are in the document by hand."""
-    text = ALERTS.read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(MODULE.glob("*.tf")))
     alerts = dict(re.findall(r'^    (\w+) = \{\n      severity = "(\w+)"', text, re.MULTILINE))
     table = {filter_.strip("`"): severity for _, filter_, severity in rows("Alerts")}
     assert alerts
     assert {name: table[name] for name in alerts} == alerts
     policies = len(re.findall(r'^resource "google_monitoring_alert_policy"', text, re.MULTILINE))
-    assert len(table) == len(alerts) + policies - 1 + 1  # the policy of those alerts is one; the objective has a file
+    assert len(table) == len(alerts) + policies - 1  # one of the policies is for all alerts of one entry

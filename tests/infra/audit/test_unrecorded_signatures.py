@@ -15,14 +15,10 @@ from tests.infra.audit.entries import FUNCTION, Entry
 from tests.infra.audit.test_filters import MODULE, said
 
 VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
-MINUTES: Final = dict(
-    re.findall(r'offset = (\d+), minutes = "([^"]+)"', (MODULE / "alerts.tf").read_text(encoding="utf-8"))
-)
-
-
-(ATTEMPTS,) = map(
-    int, re.findall(r"attempts_per_open_intent = (\d+)", (MODULE / "alerts.tf").read_text(encoding="utf-8"))
-)
+POLICIES: Final = (MODULE / "unrecorded_signatures.tf").read_text(encoding="utf-8")
+MINUTES: Final = dict(re.findall(r'offset = (\d+), minutes = "([^"]+)"', POLICIES))
+"""What each policy checks, by the minute at which it runs."""
+(ATTEMPTS,) = map(int, re.findall(r"attempts_per_open_intent = (\d+)", POLICIES))
 
 
 def _json_value(document: str | None, path: str) -> str | None:
@@ -86,8 +82,8 @@ def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry],
         database.close()
 
 
-def found_by_a_condition(entries: Sequence[Entry], at: Callable[[Entry], int]) -> set[str]:
-    """The conditions whose runs find something, with entries at minutes 0 to 239 and a run of each per hour."""
+def found_by_a_policy(entries: Sequence[Entry], at: Callable[[Entry], int]) -> set[str]:
+    """The policies whose runs find something, with entries at minutes 0 to 239 and a run of each per hour."""
     found = set()
     for offset, minutes in MINUTES.items():
         for begin in range(int(offset) - 60, 240, 60):
@@ -102,18 +98,18 @@ def test_a_signature_without_a_record_is_found(run: Run) -> None:
     rogue = [entry for name, entry in run.rogue.items() if name.startswith("as the function")]
     expected = [said(entry, "protoPayload", "requestMetadata", "requestAttributes", "reason") for entry in rogue]
     assert len(expected) == 3
-    assert sorted(map(str, looked_for(run.entries, MINUTES["0"], lambda _: "30"))) == sorted(map(str, expected))
+    assert sorted(map(str, looked_for(run.entries, MINUTES["5"], lambda _: "30"))) == sorted(map(str, expected))
 
 
 def test_one_record_of_a_signature_is_enough(run: Run) -> None:
     """At the edge of what the query sees either its intent or its outcome may be missing, but not both."""
     for missing in (("intent",), ("issued", "abandoned")):
         seen = [entry for entry in run.entries if said(entry, "jsonPayload", "event") not in missing]
-        assert len(looked_for(seen, MINUTES["0"], lambda _: "30")) == 3
+        assert len(looked_for(seen, MINUTES["5"], lambda _: "30")) == 3
     unrecorded = [
         entry for entry in run.entries if said(entry, "jsonPayload", "event") not in ("intent", "issued", "abandoned")
     ]
-    assert len(looked_for(unrecorded, MINUTES["0"], lambda _: "30")) > 3
+    assert len(looked_for(unrecorded, MINUTES["5"], lambda _: "30")) > 3
 
 
 def test_a_record_of_another_service_or_key_does_not_count(run: Run) -> None:
@@ -123,7 +119,7 @@ def test_a_record_of_another_service_or_key_does_not_count(run: Run) -> None:
         for entry in run.entries
     ]
     of_function = [entry for entry in run.signatures if FUNCTION in json.dumps(entry)]
-    assert len(looked_for(forged, MINUTES["0"], lambda _: "30")) == len(of_function)
+    assert len(looked_for(forged, MINUTES["5"], lambda _: "30")) == len(of_function)
 
 
 def _of_first(run: Run) -> tuple[Entry, Entry, Entry]:
@@ -158,15 +154,15 @@ def test_attack_repeating_a_recorded_reason(run: Run) -> None:
     reason = said(signature, "protoPayload", "requestMetadata", "requestAttributes", "reason")
     for number in (1, 500):
         entries = [signature, intent, issued, *_copies(signature, number)]
-        assert looked_for(entries, MINUTES["0"], lambda _: "30") == [reason]
+        assert looked_for(entries, MINUTES["5"], lambda _: "30") == [reason]
 
 
 def test_attack_taking_the_place_of_a_failed_attempt(run: Run) -> None:
     """Cloud KMS refused the first attempt and signed the second: a third request is the attacker's."""
     signature, intent, issued = _of_first(run)
     honest = [_refused(signature), signature, intent, _attempts(issued, 2)]
-    assert looked_for(honest, MINUTES["0"], lambda _: "30") == []
-    assert looked_for([*honest, *_copies(signature, 1)], MINUTES["0"], lambda _: "30") != []
+    assert looked_for(honest, MINUTES["5"], lambda _: "30") == []
+    assert looked_for([*honest, *_copies(signature, 1)], MINUTES["5"], lambda _: "30") != []
 
 
 def test_attack_behind_records_that_are_delivered_twice(run: Run) -> None:
@@ -175,8 +171,8 @@ def test_attack_behind_records_that_are_delivered_twice(run: Run) -> None:
     rogue = _copies(signature, 1)
     for twice in ([intent], [issued], [intent, issued]):
         honest = [signature, signature, intent, issued, *twice]
-        assert looked_for(honest, MINUTES["0"], lambda _: "30") == [], "a signature that is delivered twice is one"
-        assert looked_for([*honest, *rogue], MINUTES["0"], lambda _: "30") != []
+        assert looked_for(honest, MINUTES["5"], lambda _: "30") == [], "a signature that is delivered twice is one"
+        assert looked_for([*honest, *rogue], MINUTES["5"], lambda _: "30") != []
 
 
 def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:
@@ -184,12 +180,12 @@ def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:
     signature, intent, issued = _of_first(run)
     copies = _copies(signature, 500)
     retried = [intent, _attempts(issued, 3)]
-    assert looked_for([*copies[:3], *retried], MINUTES["0"], lambda _: "30") == []
-    assert looked_for([*copies[:4], *retried], MINUTES["0"], lambda _: "30") != []
+    assert looked_for([*copies[:3], *retried], MINUTES["5"], lambda _: "30") == []
+    assert looked_for([*copies[:4], *retried], MINUTES["5"], lambda _: "30") != []
     killed = [intent, intent | {"insertId": "again"}, issued]
-    assert looked_for([*copies[: 1 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") == []
-    assert looked_for([*copies[: 2 + ATTEMPTS], *killed], MINUTES["0"], lambda _: "30") != []
-    assert looked_for([*copies, *killed], MINUTES["0"], lambda _: "30") != []
+    assert looked_for([*copies[: 1 + ATTEMPTS], *killed], MINUTES["5"], lambda _: "30") == []
+    assert looked_for([*copies[: 2 + ATTEMPTS], *killed], MINUTES["5"], lambda _: "30") != []
+    assert looked_for([*copies, *killed], MINUTES["5"], lambda _: "30") != []
 
 
 def test_an_open_intent_explains_as_much_as_in_signerctl_reconcile() -> None:
@@ -204,7 +200,7 @@ def test_attack_repeating_a_reason_at_any_time_is_found(run: Run, minute: int) -
     copy = signature | {"insertId": "copy"}
     for later in range(0, 120, 3):
         at = {id(copy): 60 + minute + later}
-        found = found_by_a_condition(
+        found = found_by_a_policy(
             [signature, intent, issued, copy],
             lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
         )
@@ -217,7 +213,7 @@ def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> N
     signature, intent, issued = _of_first(run)
     for before, after in ((0, 0), (9, 9), (0, 9)):
         at = {id(intent): 60 + minute - before, id(issued): 60 + minute + after}
-        found = found_by_a_condition(
+        found = found_by_a_policy(
             [signature, intent, issued],
             lambda entry: at.get(id(entry), 60 + minute),  # noqa: B023
         )
@@ -225,11 +221,25 @@ def test_an_honest_signature_is_no_alarm_at_any_time(run: Run, minute: int) -> N
 
 
 @pytest.mark.parametrize("minute", range(60))
-def test_every_minute_of_the_hour_is_looked_at_far_from_an_edge(run: Run, minute: int) -> None:
-    """Two conditions with edges half an hour apart: one of them looks, and none within ten minutes of its own edge."""
+def test_every_signature_is_checked_far_from_the_edges_of_a_run(run: Run, minute: int) -> None:
+    """Whenever it is made, a run checks it, and its minute is at least ten minutes from the ends of that run's hour."""
     entries = [run.rogue["as the function, without a reason"]]
-    looked = {offset for offset, minutes in MINUTES.items() if looked_for(entries, minutes, lambda _: f"{minute:02}")}
-    assert looked
-    for offset in looked:
-        distance = (minute - int(offset)) % 60
-        assert 10 <= distance < 50
+    checked = found_by_a_policy(entries, lambda _: 60 + minute)
+    assert checked
+    for offset in checked:
+        assert 10 <= (minute - int(offset)) % 60 < 50
+
+
+def test_no_policy_runs_on_the_hour() -> None:
+    """The provider leaves out an offset of 0, and Google then chooses one, which does not fit the minutes."""
+    assert sorted(map(int, MINUTES)) == [5, 35]
+
+
+def test_attack_using_a_key_that_no_signer_has_any_more(run: Run) -> None:
+    """The function's identity signs with a retired key and repeats a recorded reason: no record names that key."""
+    signature, intent, issued = _of_first(run)
+    proto = signature["protoPayload"]
+    retired = re.sub("/cryptoKeys/[^/]+/", "/cryptoKeys/retired/", proto["resourceName"])
+    rogue = signature | {"insertId": "retired", "protoPayload": proto | {"resourceName": retired}}
+    assert looked_for([signature, intent, issued], MINUTES["5"], lambda _: "30") == []
+    assert len(looked_for([signature, intent, issued, rogue], MINUTES["5"], lambda _: "30")) == 1

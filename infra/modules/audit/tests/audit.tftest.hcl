@@ -1,6 +1,14 @@
 mock_provider "google" {}
 mock_provider "time" {}
 
+mock_provider "google-beta" {
+  override_during = plan
+
+  mock_resource "google_project_service_identity" {
+    defaults = { member = "serviceAccount:service-1@gcp-sa-monitoring-notification.iam.gserviceaccount.com" }
+  }
+}
+
 variables {
   audit_project            = "example-audit"
   crypto_keys              = ["projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/calico"]
@@ -22,8 +30,8 @@ run "all_logs_are_collected" {
   }
 
   assert {
-    condition     = toset(keys(google_project_iam_member.sink)) == toset(["function", "kms", "exporter-example-cluster"])
-    error_message = "a sink in the bucket's own project gets no grant"
+    condition     = toset(keys(google_project_iam_member.sink)) == toset(["example-workload", "example-keys", "example-cluster"])
+    error_message = "the bucket's own project gets no grant"
   }
 
   assert {
@@ -54,11 +62,6 @@ run "all_logs_are_collected" {
   assert {
     condition     = length(google_monitoring_alert_policy.silent) == 1
     error_message = "with exporter_projects, silent exporters cause an alert"
-  }
-
-  assert {
-    condition     = length(google_monitoring_alert_policy.unrecorded_signatures.conditions) == 2
-    error_message = "one of the two conditions checks each minute of an hour"
   }
 }
 
@@ -115,6 +118,228 @@ run "without_exporter_projects_silence_is_no_alert" {
   assert {
     condition     = length(google_monitoring_alert_policy.silent) == 0
     error_message = "without exporter_projects there is no alert on silent exporters"
+  }
+}
+
+run "google_allows_one_sql_condition_in_a_policy" {
+  command = plan
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.unrecorded_signatures) == 2 && alltrue([for policy in google_monitoring_alert_policy.unrecorded_signatures : length(policy.conditions) == 1])
+    error_message = "each of the two runs of an hour is a policy with one condition"
+  }
+
+  assert {
+    condition     = toset([for policy in google_monitoring_alert_policy.unrecorded_signatures : one(one(one(policy.conditions).condition_sql).hourly).minute_offset]) == toset([5, 35])
+    error_message = "the provider sends no offset of 0"
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.unrecorded_signatures : strcontains(one(one(policy.conditions).condition_sql).query, "FROM `example-audit.europe-west1.csr-signer-audit._AllLogs`")])
+    error_message = "the SQL reads this bucket"
+  }
+}
+
+run "the_agent_that_runs_sql_exists_and_may_read" {
+  command = plan
+
+  assert {
+    condition     = google_project_service_identity.monitoring.project == "example-audit" && google_project_service_identity.monitoring.service == "monitoring.googleapis.com"
+    error_message = "a new project has no service agent of Cloud Monitoring before Terraform asks for it"
+  }
+
+  assert {
+    condition     = google_project_iam_member.monitoring.role == "roles/monitoring.notificationServiceAgent" && google_project_iam_member.monitoring.project == "example-audit"
+    error_message = "the agent may use the project"
+  }
+
+  assert {
+    condition     = google_bigquery_dataset_iam_member.monitoring.role == "roles/bigquery.dataViewer" && google_bigquery_dataset_iam_member.monitoring.dataset_id == "csr_signer_audit" && google_bigquery_dataset_iam_member.monitoring.project == "example-audit"
+    error_message = "the agent may read the linked dataset, and no other"
+  }
+
+  assert {
+    condition     = toset([google_project_iam_member.monitoring.member, google_bigquery_dataset_iam_member.monitoring.member]) == toset(["serviceAccount:service-1@gcp-sa-monitoring-notification.iam.gserviceaccount.com"])
+    error_message = "both grants are for the agent"
+  }
+
+  assert {
+    condition     = time_sleep.monitoring.create_duration == "120s" && time_sleep.metrics.create_duration == "600s"
+    error_message = "policies wait for the grants, and until Cloud Monitoring knows the metrics"
+  }
+}
+
+run "a_grant_belongs_to_a_project_and_not_to_a_sink" {
+  command = plan
+
+  variables {
+    exporter_projects = ["example-cluster", "example-workload"]
+    key_project       = "example-workload"
+    crypto_keys       = ["projects/example-workload/locations/europe-west1/keyRings/csr-signer/cryptoKeys/calico"]
+  }
+
+  assert {
+    condition     = length(google_logging_project_sink.audit) == 4 && toset(keys(google_project_iam_member.sink)) == toset(["example-cluster", "example-workload"])
+    error_message = "three sinks of one project share one grant"
+  }
+
+  assert {
+    condition     = local.writers["example-workload"] == ["exporter-example-workload", "function", "kms"]
+    error_message = "a later exporter's sink comes first in the list, and the grant uses the last"
+  }
+}
+
+run "without_a_key_of_your_own_google_encrypts" {
+  command = plan
+
+  assert {
+    condition     = length(google_logging_project_bucket_config.audit.cmek_settings) == 0 && length(google_kms_crypto_key_iam_member.encrypt) == 0
+    error_message = "no key, no grant"
+  }
+}
+
+run "the_bucket_is_encrypted_with_your_key" {
+  command = plan
+
+  variables {
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+  }
+
+  assert {
+    condition     = one(google_logging_project_bucket_config.audit.cmek_settings).kms_key_name == var.encryption_key
+    error_message = "the bucket has the key"
+  }
+
+  assert {
+    condition     = google_kms_crypto_key_iam_member.encrypt[0].crypto_key_id == var.encryption_key && google_kms_crypto_key_iam_member.encrypt[0].role == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+    error_message = "Cloud Logging's service agent, which is known after apply, may use the key"
+  }
+
+  assert {
+    condition     = time_sleep.encryption[0].create_duration == "60s"
+    error_message = "the bucket waits for the grant"
+  }
+}
+
+run "a_key_in_another_location_is_refused" {
+  command = plan
+
+  variables {
+    encryption_key = "projects/example-keys/locations/us-central1/keyRings/storage/cryptoKeys/at-rest"
+  }
+
+  expect_failures = [var.encryption_key]
+}
+
+run "a_second_deployment_fits_into_the_same_projects" {
+  command = plan
+
+  variables {
+    link_key_project = false
+    name             = "edge-signer"
+  }
+
+  assert {
+    condition     = google_logging_project_bucket_config.audit.bucket_id == "edge-signer-audit" && google_logging_linked_dataset.audit.link_id == "edge_signer_audit"
+    error_message = "bucket and dataset have the name"
+  }
+
+  assert {
+    condition     = alltrue([for sink in google_logging_project_sink.audit : startswith(sink.name, "edge-signer-")]) && alltrue([for metric in google_logging_metric.audit : startswith(metric.name, "edge_signer/")])
+    error_message = "sinks and metrics have the name"
+  }
+
+  assert {
+    condition     = google_monitoring_custom_service.signer.service_id == "edge-signer" && google_monitoring_custom_service.signer.display_name == "edge-signer" && startswith(google_monitoring_slo.issued_in_time.display_name, "edge-signer: ")
+    error_message = "service and objective have the name"
+  }
+
+  assert {
+    condition = alltrue([for policy in concat(
+      values(google_monitoring_alert_policy.found),
+      values(google_monitoring_alert_policy.objective),
+      values(google_monitoring_alert_policy.unrecorded_signatures),
+      google_monitoring_alert_policy.silent,
+      [google_monitoring_alert_policy.failing, google_monitoring_alert_policy.quota, google_monitoring_alert_policy.signatures_per_pod],
+    ) : startswith(policy.display_name, "edge-signer: ")])
+    error_message = "an alert says which deployment it is about"
+  }
+
+  assert {
+    condition     = alltrue([for name, filter in local.metric_filters : strcontains(filter, "/user/edge_signer/${name}\"")])
+    error_message = "alerts and objective read this deployment's metrics"
+  }
+
+  assert {
+    condition     = jsondecode(google_monitoring_dashboard.signer.dashboard_json).displayName == "edge-signer" && strcontains(google_monitoring_dashboard.signer.dashboard_json, "/user/edge_signer/issued") && !strcontains(google_monitoring_dashboard.signer.dashboard_json, "csr_signer")
+    error_message = "the dashboard has the name, and reads this deployment's metrics"
+  }
+
+  assert {
+    condition     = strcontains(google_project_iam_member.sink["example-keys"].condition[0].expression, "/buckets/edge-signer-audit") && strcontains(output.view, ".edge-signer-audit.")
+    error_message = "grants and outputs name this deployment's bucket"
+  }
+
+  assert {
+    condition     = length(google_monitoring_monitored_project.key) == 0
+    error_message = "the first deployment linked the key's project"
+  }
+}
+
+run "the_default_names_stay" {
+  command = plan
+
+  assert {
+    condition     = google_logging_project_bucket_config.audit.bucket_id == "csr-signer-audit" && google_logging_linked_dataset.audit.link_id == "csr_signer_audit" && google_logging_project_sink.audit["kms"].name == "csr-signer-kms" && google_logging_metric.audit["issued"].name == "csr_signer/issued" && google_monitoring_custom_service.signer.service_id == "csr-signer"
+    error_message = "Terraform would replace resources with other names"
+  }
+}
+
+run "the_quota_of_the_keys_project_is_watched" {
+  command = plan
+
+  assert {
+    condition     = google_monitoring_monitored_project.key[0].metrics_scope == "example-audit" && google_monitoring_monitored_project.key[0].name == "example-keys"
+    error_message = "the audit project sees the metrics of the keys' project"
+  }
+
+  assert {
+    condition = alltrue([for text in ["quota_rate_net_usage{monitored_resource=\"consumer_quota\", service=\"cloudkms.googleapis.com\", project_id=\"example-keys\"}", "quota_limit{monitored_resource=\"consumer_quota\", service=\"cloudkms.googleapis.com\", project_id=\"example-keys\"}", " > 0.8"] :
+      strcontains(one(one(google_monitoring_alert_policy.quota.conditions).condition_prometheus_query_language).query, text)
+    ])
+    error_message = "the alert compares use with limit, of Cloud KMS in the keys' project"
+  }
+}
+
+run "the_keys_in_the_audit_project_need_no_link" {
+  command = plan
+
+  variables {
+    audit_project = "example-keys"
+  }
+
+  assert {
+    condition     = length(google_monitoring_monitored_project.key) == 0
+    error_message = "a project is in its own metrics scope"
+  }
+}
+
+run "labels_are_on_everything_that_takes_them" {
+  command = plan
+
+  variables {
+    labels = { team = "platform" }
+  }
+
+  assert {
+    condition = alltrue([for resource in concat(
+      values(google_monitoring_alert_policy.found),
+      values(google_monitoring_alert_policy.objective),
+      values(google_monitoring_alert_policy.unrecorded_signatures),
+      google_monitoring_alert_policy.silent,
+      [google_monitoring_alert_policy.failing, google_monitoring_alert_policy.quota, google_monitoring_alert_policy.signatures_per_pod, google_monitoring_custom_service.signer, google_monitoring_slo.issued_in_time],
+    ) : resource.user_labels == tomap({ team = "platform" })])
+    error_message = "policies, service and objective have the labels"
   }
 }
 
@@ -178,8 +403,10 @@ run "malformed_names_are_refused" {
     exporter_namespace    = "CSR"
     exporter_projects     = ["x"]
     function_project      = "Example"
+    labels                = { Team = "platform" }
+    name                  = "CSR"
     notification_channels = ["somebody@example.com"]
   }
 
-  expect_failures = [var.audit_project, var.exporter_namespace, var.exporter_projects, var.function_project, var.notification_channels]
+  expect_failures = [var.audit_project, var.exporter_namespace, var.exporter_projects, var.function_project, var.labels, var.name, var.notification_channels]
 }
