@@ -29,6 +29,7 @@ ADOPT: Final = (INFRA / "examples" / "gke-dns-endpoint" / "adopt.tf").read_text(
 IMPORTED: Final = r"^\| `(google_\w+)` \|"
 # `terraform apply` makes these again without a conflict, or the document deletes the old ones first.
 APPLIED_AGAIN: Final = {
+    "google_logging_project_bucket_config",
     "google_monitoring_alert_policy",
     "google_monitoring_dashboard",
     "google_project_iam_audit_config",
@@ -78,11 +79,11 @@ def test_terraform_knows_the_commands(workspace: Workspace, arguments: list[str]
 
 def test_addresses_are_those_of_a_plan(planned: Mapping[str, Plan]) -> None:
     """Each address in the commands is the address of a planned resource, or of a module that has some."""
-    addresses = [address for run in ("deployed", "from_an_image") for address in planned[run].resources]
-    named = set(re.findall(r"(?:^|['` ])module\.signer\.([a-z_0-9.\[\]]+)", TEXT, re.MULTILINE))
-    assert len(named) >= 9
+    addresses = [address for run in ("hardened", "from_an_image") for address in planned[run].resources]
+    named = set(re.findall(r"(?:^|['` ])module\.signer\.([a-z_0-9.\[\]\"-]+)", TEXT, re.MULTILINE))
+    assert len(named) >= 20
     for name in named:
-        assert any(re.match(re.escape(name) + r"[.\[]", f"{address}.") for address in addresses), name
+        assert any(re.match(rf"{re.escape(name)}[.\[]", f"{address}.") for address in addresses), name
 
 
 def test_each_type_that_would_conflict_has_an_import_id(planned: Mapping[str, Plan]) -> None:
