@@ -17,6 +17,7 @@ CHECKS: Final = (
     ("generated documents are fresh", (*PYTHON, "development.refusals", "--check")),
     ("the profiles' schema is fresh", (*PYTHON, "development.schema", "--check")),
     ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),
+    ("the Terraform tables are fresh", (*PYTHON, "development.terraform.tables", "--check")),
     ("the example manifests are fresh", (*PYTHON, "development.manifests", "--check")),
     ("import contracts", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
 )

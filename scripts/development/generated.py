@@ -23,7 +23,7 @@ def run(
     present = path.read_text(encoding="utf-8") if path.is_file() else ""
     wanted = fresh(present)
     if check and wanted != present:
-        print(f"{path.name} is not what the code says: run scripts/python -m {name}")
+        print(f"{path} is not what the code says: run scripts/python -m {name}")
         return 1
     if not check:
         path.write_text(wanted, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The certificates that are linted: leaves made here, roots made as an operator makes them; and zlint, built."""
+"""The certificates that are linted: leaves made here, roots made as an operator makes them; and the linters, built."""
 
 import os
 import shutil
@@ -15,9 +15,8 @@ from sandbox.kms.client import create_signing_key
 from signerctl.__main__ import main as signerctl
 from tests.linters.certificates import Linted, leaves, title
 
-SOURCE = Path(__file__).parent / "zlint"
 BUILDING = 300
-"""Seconds after which a build is taken for stuck; the first one fetches modules and compiles zlint."""
+"""Seconds after which a build is taken for stuck; the first one fetches modules and compiles them."""
 
 
 @pytest.fixture(scope="session")
@@ -46,27 +45,39 @@ def every_root(tmp_path_factory: pytest.TempPathFactory) -> list[Linted]:
 
 @pytest.fixture(scope="session")
 def zlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in zlint/, built from the modules that its go.sum pins; go keeps what it compiled for the next time.
+    """The program in zlint/."""
+    return _built(tmp_path_factory.mktemp("zlint") / "zlint", ".")
 
-    Without go, or without the modules, the tests are skipped with the reason, or fail where `CI` is set.
+
+@pytest.fixture(scope="session")
+def tflint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tool that tflint/go.mod names."""
+    return _built(tmp_path_factory.mktemp("tflint") / "tflint", "github.com/terraform-linters/tflint")
+
+
+def _built(program: Path, package: str) -> Path:
+    """Builds a program from the modules that its go.sum pins; Go keeps the compiled packages for the next run.
+
+    Without Go, or without the modules, the tests are skipped with the reason, or fail if `CI` is set.
     """
-    go, program = shutil.which("go"), tmp_path_factory.mktemp("zlint") / "zlint"
+    go = shutil.which("go")
     if go is None:
-        return _absent("go is not installed")
-    build = [go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(program), "."]
+        return _absent(program.name, "go is not installed")
     done = subprocess.run(
-        build,
-        cwd=SOURCE,
+        [go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(program), package],
+        cwd=Path(__file__).parent / program.name,
         env=os.environ | {"GOFLAGS": ""},
         capture_output=True,
         text=True,
         timeout=BUILDING,
         check=False,
     )
-    return program if done.returncode == 0 else _absent(f"go build ended with {done.returncode}: {done.stderr}")
+    if done.returncode != 0:
+        return _absent(program.name, f"go build ended with {done.returncode}: {done.stderr}")
+    return program
 
 
-def _absent(reason: str) -> Path:
+def _absent(name: str, reason: str) -> Path:
     if os.environ.get("CI"):
-        pytest.fail(f"CI is set and zlint is needed: {reason}")
-    pytest.skip(f"NOT TESTED with zlint: {reason}")
+        pytest.fail(f"CI is set and {name} is needed: {reason}")
+    pytest.skip(f"NOT TESTED with {name}: {reason}")

@@ -1,0 +1,126 @@
+"""docs/recovery.md names commands, options, addresses and variables that exist.
+
+The commands of gcloud and kubectl are not checked: gcloud is no package that a test can install.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+
+import click
+import pytest
+
+from development.terraform import files
+from signerctl.__main__ import main as signerctl
+from tests.paths import DOCS, INFRA
+from tests.unit.signerctl.runbook import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from development.terraform.environment import Workspace
+    from tests.infra.terraform.plans import Plan
+
+DOCUMENT: Final = DOCS / "recovery.md"
+TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
+ADOPT: Final = (INFRA / "examples" / "gke-dns-endpoint" / "adopt.tf").read_text(encoding="utf-8")
+IMPORTED: Final = r"^\| `(google_\w+)` \|"
+# `terraform apply` makes these again without a conflict, or the document deletes the old ones first.
+APPLIED_AGAIN: Final = {
+    "google_logging_project_bucket_config",
+    "google_monitoring_alert_policy",
+    "google_monitoring_dashboard",
+    "google_project_iam_audit_config",
+    "google_project_service",
+    "google_project_service_identity",
+    "google_secret_manager_secret_version",
+    "google_storage_bucket_object",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """Returns the code blocks of one language."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def of_program(program: str) -> list[list[str]]:
+    """Returns the arguments of each call of a program."""
+    lines = [shlex.split(line) for text in blocks("sh") for line in commands(text)]
+    return [line[1 : line.index(">") if ">" in line else None] for line in lines if line[0] == program]
+
+
+@pytest.mark.parametrize("arguments", of_program("signerctl"), ids=lambda arguments: " ".join(arguments[:2]))
+def test_signerctl_accepts_the_commands(arguments: list[str]) -> None:
+    """Each command exists, knows each option, and misses none that it requires."""
+    command: click.Command = signerctl
+    context = click.Context(command)
+    rest = list(arguments)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, rest.pop(0))
+        assert found is not None, arguments
+        command, context = found, click.Context(found, parent=context)
+    given, left, _ = command.make_parser(context).parse_args(rest)
+    assert command.params[-1].nargs == -1 or not left, left
+    missing = [each.name for each in command.params if each.required and not given.get(each.name or "")]
+    assert missing == []
+
+
+@pytest.mark.parametrize("arguments", of_program("terraform"), ids=lambda arguments: " ".join(arguments[:2]))
+def test_terraform_knows_the_commands(workspace: Workspace, arguments: list[str]) -> None:
+    """Terraform's help of each command lists each option."""
+    command = arguments[: 2 if arguments[0] == "state" else 1]
+    answer = workspace.run("infra", *command, "-help")
+    assert answer.status == 0, answer.errors
+    for option in (each for each in arguments if each.startswith("-")):
+        assert re.search(rf"^\s*{option.partition('=')[0]}\b", answer.output, re.MULTILINE), option
+
+
+def test_addresses_are_those_of_a_plan(planned: Mapping[str, Plan]) -> None:
+    """Each address in the commands is the address of a planned resource, or of a module that has some."""
+    addresses = [address for run in ("hardened", "from_an_image") for address in planned[run].resources]
+    named = set(re.findall(r"(?:^|['` ])module\.signer\.([a-z_0-9.\[\]\"-]+)", TEXT, re.MULTILINE))
+    assert len(named) >= 20
+    for name in named:
+        assert any(re.match(rf"{re.escape(name)}[.\[]", f"{address}.") for address in addresses), name
+
+
+def test_each_type_that_would_conflict_has_an_import_id(planned: Mapping[str, Plan]) -> None:
+    """After the loss of the state, a second apply either adopts, imports or repeats each resource."""
+    found = {
+        match[1]
+        for plan in planned.values()
+        for each in plan.resources
+        if (match := re.search(r"\b(google_\w+)\.", each))
+    }
+    granted = {each for each in found if each.endswith("_iam_member")}
+    adopted = set(re.findall(r"^  to = .*\b(google_\w+)\.", ADOPT, re.MULTILINE))
+    assert set(re.findall(IMPORTED, TEXT, re.MULTILINE)) == found - granted - adopted - APPLIED_AGAIN
+
+
+def test_what_is_adopted_can_be_adopted() -> None:
+    """The examples' variable `adopt` has each value that the commands give it."""
+    given = {name for values in re.findall(r"adopt=\[(.*?)\]", TEXT) for name in re.findall(r'"(\w+)"', values)}
+    assert given
+    assert {name for name in given if f'contains(var.adopt, "{name}")' not in ADOPT} == set()
+
+
+def test_variables_exist() -> None:
+    """Each line for main.tf sets a variable of the root module, or an attribute of a signer."""
+    variables = {block.labels[0]: block.attributes["type"] for block in files.blocks(INFRA) if block.kind == "variable"}
+    for name in re.findall(r"^ *(\w+) += ", "\n".join(blocks("hcl")), re.MULTILINE):
+        assert name in variables or re.search(rf"\b{name} ", variables["signers"]), name
+    assert re.search(r"\blocation ", variables["audit"])
+
+
+def test_links_and_files_exist() -> None:
+    """Each link leads to a file, and to a heading if it names one."""
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", TEXT):
+        path, _, heading = link.partition("#")
+        assert not path or (DOCUMENT.parent / path).exists(), link
+        assert path or heading in headings, link
