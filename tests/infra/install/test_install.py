@@ -297,9 +297,8 @@ def _google(operator: Operator, target: str, port: int) -> GoogleServer:
             grant["member"] for grant in grants if grant["role"] == "roles/iam.serviceAccountOpenIdTokenCreator"
         ),
     )
-    function = ServiceAccount(
-        email=terraform.state(state)["outputs"]["function"]["value"]["service_account"], unique_id=terraform.NUMBER
-    )
+    (deployed,) = terraform.resources(state, "google_cloudfunctions2_function").values()
+    function = ServiceAccount(email=deployed["service_config"][0]["service_account_email"], unique_id=terraform.NUMBER)
     configuration = Configuration(
         project=project,
         accounts={account.email: account for account in (exporter, function)},
