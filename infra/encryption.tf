@@ -34,6 +34,12 @@ resource "google_kms_crypto_key_iam_member" "encrypt" {
   crypto_key_id = var.encryption_key
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = each.value == "storage" ? data.google_storage_project_service_account.this[0].member : google_project_service_identity.encrypting[each.value].member
+
+  # The agents stay the same, but a plan that enables an API does not know Cloud Storage's, and would replace the grant:
+  # meanwhile the bucket could not be read.
+  lifecycle {
+    ignore_changes = [member]
+  }
 }
 
 # Grants take effect after a delay.

@@ -1,10 +1,9 @@
 output "adoptable" {
-  description = "Import IDs of what outlives an uninstall and a lost state: the key ring, the keys, the log bucket, and the clusters' identity pools."
+  description = "Import IDs of what outlives an uninstall and a lost state: the key ring, the keys, and the clusters' identity pools."
   value = {
     identity_pools = { for name, cluster in var.clusters : name => "projects/${var.project}/locations/global/workloadIdentityPools/csr-exporter-${name}" if cluster.oidc != null }
     key_rings      = { (var.key_ring) = local.ring }
     keys           = { for name in concat(keys(local.own_keys), keys(var.retired_signers)) : name => "${local.ring}/cryptoKeys/${name}" }
-    log_buckets    = { for audit in var.audit[*] : "audit" => "projects/${audit.project}/locations/${var.location}/buckets/csr-signer-audit" }
   }
 }
 

@@ -45,7 +45,7 @@ variable "bundle" {
 
   validation {
     condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
-    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION (gcloud storage ls --versions prints it). Without the generation, another principal could replace the code after its review."
+    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION (gcloud storage ls --all-versions prints it). Without the generation, another principal could replace the code after its review."
   }
 
   validation {

@@ -1,13 +1,13 @@
-# Key ring, keys and log bucket outlive an uninstall and a lost state, and identity pools can be undeleted for 30 days.
-# docs/recovery.md says when to use this.
+# Key ring and keys outlive an uninstall and a lost state, and identity pools can be undeleted for 30 days. docs/recovery.md
+# says when to use this. The log bucket needs no import: the provider adopts an existing one.
 variable "adopt" {
-  description = "What exists already and Terraform must adopt instead of creating it: key_ring (with the keys of signers and retired_signers), log_bucket, identity_pools. Give it on the command line, at the next apply only."
+  description = "What exists already and Terraform must adopt instead of creating it: key_ring (with the keys of signers and retired_signers), identity_pools. Give it on the command line, at the next apply only."
   type        = set(string)
   default     = []
 
   validation {
-    condition     = length(setsubtract(var.adopt, ["identity_pools", "key_ring", "log_bucket"])) == 0
-    error_message = "adopt: Unsupported value: ${jsonencode(var.adopt)}: supported values: \"identity_pools\", \"key_ring\", \"log_bucket\"."
+    condition     = length(setsubtract(var.adopt, ["identity_pools", "key_ring"])) == 0
+    error_message = "adopt: Unsupported value: ${jsonencode(var.adopt)}: supported values: \"identity_pools\", \"key_ring\"."
   }
 }
 
@@ -22,13 +22,6 @@ import {
   for_each = contains(var.adopt, "key_ring") ? module.signer.adoptable.keys : {}
 
   to = module.signer.module.key.google_kms_crypto_key.this[each.key]
-  id = each.value
-}
-
-import {
-  for_each = contains(var.adopt, "log_bucket") ? module.signer.adoptable.log_buckets : {}
-
-  to = module.signer.module.audit[0].google_logging_project_bucket_config.audit
   id = each.value
 }
 

@@ -62,7 +62,7 @@ output "authentication_configurations" {
 }
 
 output "documents" {
-  description = "The files that the function gets with its code, by file name; signerctl guards reads configuration.yaml."
+  description = "The files that the function gets with its code, by file name."
   value       = module.signer.documents
 }
 
@@ -72,7 +72,7 @@ output "exporter_configurations" {
 }
 
 output "manifests" {
-  description = "Values for each cluster's overlay."
+  description = "What signerctl cluster manifests reads beside documents and exporter_configurations."
   value       = module.signer.manifests
 }
 

@@ -51,9 +51,6 @@ run "applied_again" {
 
 
 ADOPTED = {
-    "module.signer.module.audit[0].google_logging_project_bucket_config.audit": (
-        "projects/example-audit/locations/europe-west1/buckets/csr-signer-audit"
-    ),
     'module.signer.module.identities["shop"].google_iam_workload_identity_pool.this[0]': (
         "projects/example-signer/locations/global/workloadIdentityPools/csr-exporter-shop"
     ),
@@ -75,7 +72,7 @@ def test_an_earlier_deployment_is_adopted(workspace: Workspace) -> None:
     tests = workspace.tree / example / "tests"
     overrides = "\n".join(f"  override_resource {{\n    target = {address}\n  }}" for address in ADOPTED)
     head = (tests / "plan.tftest.hcl").read_text(encoding="utf-8").split("\nrun ")[0]
-    variables = '  variables {\n    adopt = ["identity_pools", "key_ring", "log_bucket"]\n  }'
+    variables = '  variables {\n    adopt = ["identity_pools", "key_ring"]\n  }'
     run = f'run "adopted" {{\n  command = plan\n\n{variables}\n{overrides}\n}}\n'
     (tests / "adopt.tftest.hcl").write_text(f"{head}\n{run}", encoding="utf-8")
     assert workspace.init(example).status == 0
