@@ -41,7 +41,9 @@ from sandbox.google.jwt import keys_of
 from sandbox.google.model import Project
 from sandbox.kms import KmsServer, connect, create_signing_key
 from tests.end_to_end.conftest import PATIENCE, eventually
+from tests.infra.cluster.conftest import POD
 from tests.infra.cluster.csrs import csr_document
+from tests.infra.cluster.requesters import until_refused
 from tests.infra.install import terraform
 from tests.infra.terraform.issuer import Issuer
 from tests.sandbox.control_plane.require import real_control_plane
@@ -341,27 +343,31 @@ def _exporters(operator: Operator, api: Api, google: GoogleServer) -> list[Expor
     (projected,) = volumes["google-token"]["projected"]["sources"]
     name = volumes["configuration"]["configMap"]["name"]
     document = json.loads(api.get(f"{namespace}/configmaps/{name}")["data"]["configuration.json"])
-    account = f"{namespace}/serviceaccounts/{pod['serviceAccountName']}/token"
-    tokens = {
-        "google": {"audiences": [projected["serviceAccountToken"]["audience"]], "expirationSeconds": 3600},
-        "api-server": {"expirationSeconds": 3600},
-    }
-    for kind, wanted in tokens.items():
-        token = api.post(account, {"spec": wanted})["status"]["token"]
-        (operator.folder / f"{kind}.token").write_text(token, encoding="utf-8")
-    document["identity"] |= {
-        "token_file": str(operator.folder / "google.token"),
-        "sts_url": google.sts,
-        "iam_credentials_url": google.iam_credentials,
-    }
-    # In a pod, the exporter reads this from the environment and from files.
-    document["api_server"] = {
-        "server": operator.plane.server,
-        "certificate_authority": str(operator.plane.certificate_authority),
-        "token_file": str(operator.folder / "api-server.token"),
-    }
+    audiences = {"google": [projected["serviceAccountToken"]["audience"]], "api-server": []}
+    until_refused("kms-csr-signer-exporter-pods", lambda: api.post(f"{namespace}/pods", POD, dryRun="All"))
     found = []
     for ordinal in range(spec["replicas"]):
+        # The guards admit the pod. Its priority needs the status of a quota, which a controller writes.
+        without = {key: value for key, value in pod.items() if key != "priorityClassName"}
+        template = {"metadata": {"name": f"csr-exporter-{ordinal}", **spec["template"]["metadata"]}, "spec": without}
+        uid = api.post(f"{namespace}/pods", template)["metadata"]["uid"]
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": f"csr-exporter-{ordinal}", "uid": uid}
+        for kind, wanted in audiences.items():
+            request = {"audiences": wanted, "expirationSeconds": 3600, "boundObjectRef": bound}
+            token = api.post(f"{namespace}/serviceaccounts/{pod['serviceAccountName']}/token", {"spec": request})
+            path = operator.folder / f"{kind}-{ordinal}.token"
+            path.write_text(token["status"]["token"], encoding="utf-8")
+        document["identity"] |= {
+            "token_file": str(operator.folder / f"google-{ordinal}.token"),
+            "sts_url": google.sts,
+            "iam_credentials_url": google.iam_credentials,
+        }
+        # In a pod, the exporter reads this from the environment and from files.
+        document["api_server"] = {
+            "server": operator.plane.server,
+            "certificate_authority": str(operator.plane.certificate_authority),
+            "token_file": str(operator.folder / f"api-server-{ordinal}.token"),
+        }
         # Both replicas run on this machine, so they need two ports.
         document["health"]["port"] = free_port()
         path = operator.folder / f"exporter-{ordinal}.json"
@@ -408,15 +414,8 @@ def _logs(installed: Installed) -> str:
 
 def test_the_guards_are_in_force(installed: Installed) -> None:
     """The applied policies refuse a CSR of someone who is no pod, also the administrator's."""
-
-    def refused() -> bool:
-        try:
-            installed.api.post(CSRS, csr_document("are-there-guards", SIGNER_NAME), dryRun="All")
-        except ApiError as error:
-            return "kms-csr-signer-create" in error.message
-        return False
-
-    eventually(refused)
+    csr = csr_document("are-there-guards", SIGNER_NAME)
+    until_refused("kms-csr-signer-create", lambda: installed.api.post(CSRS, csr, dryRun="All"))
 
 
 def test_the_same_command_refreshes_the_folder(installed: Installed) -> None:

@@ -76,7 +76,7 @@ def user(api: Api, bearer: str) -> dict[str, Any] | int:
 
 
 def test_the_function_has_the_username_of_the_manifests(api: Api, issuer: Issuer, planned: Mapping[str, Plan]) -> None:
-    """Its ID token gives it the username in the overlay, and no group except system:authenticated."""
+    """Its ID token gives it the username in the manifests, and no group except system:authenticated."""
     seen = user(api, token(issuer))
     assert isinstance(seen, dict)
     assert seen["username"] == planned["deployed"].outputs["manifests"]["site"]["function_user"]
