@@ -433,9 +433,17 @@ variable "retired_signers" {
   description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert."
   type = map(object({
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
+    key_version      = optional(string)
     protection_level = optional(string, "HSM")
   }))
   default = {}
+
+  validation {
+    condition = alltrue([for name, signer in var.retired_signers :
+      startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
+    ])
+    error_message = "retired_signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.retired_signers : name => signer.key_version })}: must be a version of the signer's own key. Terraform did not create any other key, so it keeps it without an entry: remove the entry."
+  }
 
   validation {
     condition     = length(setintersection(keys(var.retired_signers), keys(var.signers))) == 0

@@ -357,6 +357,15 @@ run "cluster_whose_signer_is_not_ready" {
   }
 }
 
+run "authentication_of_kubernetes_1_30" {
+  command = plan
+
+  assert {
+    condition     = yamldecode(output.authentication_configurations["site"]).apiVersion == "apiserver.config.k8s.io/v1beta1"
+    error_message = "Kubernetes 1.30 to 1.33 know no v1, and 1.34 to 1.37 still serve v1beta1"
+  }
+}
+
 run "retired_signer" {
   command = plan
 

@@ -800,6 +800,17 @@ run "signer_that_is_retired_and_in_use" {
   expect_failures = [var.retired_signers]
 }
 
+run "retired_signer_with_a_key_of_another_owner" {
+  # says: retired_signers[*].key_version: Invalid value: {"old":"projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw/cryptoKeyVersions/1"}: must be a version of the signer's own key.
+  command = plan
+
+  variables {
+    retired_signers = { old = { key_version = "projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw/cryptoKeyVersions/1" } }
+  }
+
+  expect_failures = [var.retired_signers]
+}
+
 run "encryption_key_in_another_region" {
   # says: encryption_key: Invalid value: "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k": must be the full name of a key in the function's region
   command = plan

@@ -108,6 +108,8 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
         re.findall(r"^    ([\w.]+),$", perimeter, re.MULTILINE)
     )
     assert "depends_on" not in blocks(ROOT / "infra" / "function.tf", "module")["bundle"]
+    files = blocks(modules / "documents" / "outputs.tf", "output")["files"]
+    assert "depends_on = [time_sleep.grants]" in " ".join(files.split())
 
 
 @pytest.mark.parametrize(

@@ -28,3 +28,13 @@ run "applied_first" {
     error_message = "documents has the configuration for the admission policies"
   }
 }
+
+run "adoption_of_something_else" {
+  command = plan
+
+  variables {
+    adopt = ["log_bucket"]
+  }
+
+  expect_failures = [var.adopt]
+}
