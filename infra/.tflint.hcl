@@ -6,7 +6,7 @@ plugin "terraform" {
   preset  = "all"
 }
 
-# Our files are named for their content, such as keys.tf. An example is one file that a deployer reads from top to
+# Our files are named for their content, such as keys.tf. An example has few files that a deployer reads from top to
 # bottom.
 rule "terraform_standard_module_structure" {
   enabled = false

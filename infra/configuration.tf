@@ -1,4 +1,4 @@
-# The configuration documents of function and exporter. function/csr_signer/configuration.py and
+# The configuration documents of function and exporter. function/csr_signer/configuration and
 # infra/exporter/csr_exporter/configuration.py define them; tests load these documents with both.
 locals {
   # A signer without a CA certificate has only its key: signerctl makes the certificate with the key.
@@ -63,7 +63,7 @@ locals {
 
   documents = merge(local.certificates, { "configuration.yaml" = yamlencode(local.configuration) })
 
-  exporters = { for name, cluster in var.clusters : name => {
+  exporters = { for name, cluster in local.ready_clusters : name => {
     source = local.sources[name]
     signers = [for signer in values(local.ready) : {
       signer_name = signer.signer_name
@@ -80,7 +80,7 @@ locals {
     } : key => value if value != null }
     health   = { address = cluster.exporter_network == "pod" ? "0.0.0.0" : "127.0.0.1", port = 9876 }
     replicas = { count = 2, delay_seconds = 15 }
-  } if length([for signer in values(local.ready) : signer if signer.cluster == name]) > 0 }
+  } }
 
   # Structured authentication for API servers outside GKE, so that they accept the function's tokens.
   authentication = { for name, cluster in var.clusters : name => {

@@ -6,8 +6,8 @@ locals {
     var.image == null ? ["artifactregistry", "cloudfunctions"] : [],
     local.mounted ? ["secretmanager"] : [],
   )
-  # Cloud Storage's agent has an API of its own.
-  stores = var.encryption_key != null && !local.mounted ? [var.encryption_key] : []
+  # Google keeps a function's source in its own bucket, also with `bundle`. Cloud Storage's agent has an API of its own.
+  stores = var.encryption_key != null && var.image == null
 }
 
 resource "google_project_service_identity" "encrypting" {
@@ -21,7 +21,7 @@ resource "google_project_service_identity" "encrypting" {
 }
 
 data "google_storage_project_service_account" "this" {
-  count = length(local.stores)
+  count = local.stores ? 1 : 0
 
   project = var.project
 
@@ -29,7 +29,8 @@ data "google_storage_project_service_account" "this" {
 }
 
 resource "google_kms_crypto_key_iam_member" "encrypt" {
-  for_each = toset(concat(local.encrypting, [for key in local.stores : "storage"]))
+  # With another project, there are other agents.
+  for_each = { for service in concat(local.encrypting, local.stores ? ["storage"] : []) : "${var.project} ${service}" => service }
 
   crypto_key_id = var.encryption_key
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
@@ -47,7 +48,7 @@ resource "time_sleep" "encryption" {
   count = var.encryption_key == null ? 0 : 1
 
   create_duration = "60s"
-  triggers        = { agents = join(" ", sort(local.encrypting)) }
+  triggers        = { agents = join(" ", sort(local.encrypting)), key = var.encryption_key }
 
   depends_on = [google_kms_crypto_key_iam_member.encrypt]
 }

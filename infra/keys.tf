@@ -10,7 +10,8 @@ locals {
     for name, signer in var.signers : name => signer.key_version != null ? signer.key_version : "${local.ring}/cryptoKeys/${name}/cryptoKeyVersions/1"
   }
   crypto_keys  = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
-  audited_keys = setunion(local.crypto_keys, [for name in keys(var.retired_signers) : "${local.ring}/cryptoKeys/${name}"])
+  audited_keys = setunion(local.crypto_keys, [for name, signer in var.retired_signers : split("/cryptoKeyVersions/", coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}"))[0]])
+  retired_keys = { for name, signer in var.retired_signers : name => signer if startswith(coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}/"), "${local.ring}/cryptoKeys/${name}/") }
   # Two signers of one cluster can share a key: the first owns it, the second names its version.
   existing_keys = setsubtract(local.crypto_keys, [for name in keys(local.own_keys) : "${local.ring}/cryptoKeys/${name}"])
 }
@@ -24,7 +25,7 @@ module "key" {
   existing_keys = local.existing_keys
   keys          = { for name, signer in local.own_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
   labels        = var.labels
-  retired_keys  = { for name, signer in var.retired_signers : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
+  retired_keys  = { for name, signer in local.retired_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
   raw_keys = toset([
     for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]
     if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
@@ -33,5 +34,6 @@ module "key" {
   signers       = [local.function_member]
   administrator = var.ca_administrator_until == null ? null : { member = var.ca_administrator, until = var.ca_administrator_until }
 
-  depends_on = [google_project_service.this]
+  # A key is used by nobody before its use is recorded and raises alerts.
+  depends_on = [google_project_service.this, module.audit]
 }

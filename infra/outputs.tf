@@ -31,9 +31,8 @@ output "function" {
 }
 
 output "manifests" {
-  description = "What `signerctl cluster manifests` needs beside documents and exporter_configurations, by cluster: the signerNames that the function signs and approves for, the function's username, and the exporter's namespace, network, accounts and token audience."
+  description = "What `signerctl cluster manifests` needs beside documents and exporter_configurations, by cluster: the signerNames, the function's username, and the exporter's namespace, network, accounts and token audience."
   value = { for name, cluster in var.clusters : name => {
-    approves                 = sort([for signer in values(var.signers) : signer.signer_name if signer.cluster == name && signer.approve])
     exporter_network         = cluster.exporter_network
     exporter_service_account = cluster.exporter_service_account
     function_user            = local.function_users[name]
@@ -45,21 +44,30 @@ output "manifests" {
 }
 
 output "next_steps" {
-  description = "The next steps, in order; `signerctl` is the shell function of README.md. As text: terraform output -json next_steps | jq -r '.[]'."
+  description = "The next steps, in order: comments and commands, to print with terraform output -json next_steps | jq -r '.[]'. `signerctl` is the shell function of README.md."
   value = concat(
-    [for name, signer in var.signers :
-      join(" ", concat(
-        var.ca_administrator_until == null ? ["${name}: apply with -var ca_administrator_until=TIME, within 24 hours, so that ca_administrator may sign; then"] : [],
-        ["${name}: make its CA certificate, set signers.${name}.ca_certificate to it (the examples find it by its name), and apply again:"],
+    flatten([for name, signer in var.signers : concat(
+      ["# ${name}: make its CA certificate. The examples find the file by its name; otherwise set signers.${name}.ca_certificate to it."],
+      var.ca_administrator_until == null ? ["# Until an hour from now, ca_administrator may sign with all signers' keys. On macOS: date -u -v+1H +%FT%TZ", "terraform apply -var ca_administrator_until=$(date -u -d '+1 hour' +%FT%TZ)"] : [],
+      [join(" ", concat(
         ["signerctl ca create --key-version ${local.key_versions[name]} --common-name ${name} --out ${name}-ca.pem --audit-log ca-audit.log"],
         signer.protection_level == "HSM" ? [] : ["--protection-level ${signer.protection_level}"],
         [for hash in signer.signature_hash[*] : "--signature-hash ${hash}"],
-      ))
-    if signer.ca_certificate == null],
+      ))],
+      ["terraform apply"],
+    ) if signer.ca_certificate == null]),
     flatten([for name in keys(local.exporters) : concat(
-      var.clusters[name].access == "oidc" ? ["${name}: terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' prints the file for its API server's --authentication-config; for EKS, use the output associate instead (see infra/examples)"] : [],
-      ["${name}: terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out FOLDER${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}, then kubectl apply -k FOLDER"],
+      var.clusters[name].access == "oidc" ? [
+        "# ${name}: the API server must trust the function's tokens: copy this file to each control plane node, and name it in --authentication-config. On EKS, run the command in the output associate instead.",
+        "terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' > ${name}-authentication.yaml",
+      ] : [],
+      [
+        "# ${name}: its manifests",
+        "terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out clusters/${name}${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}",
+        "kubectl apply -k clusters/${name}",
+      ],
+      ["# ${name}: last, turn on certificateManagement in Calico's Installation"],
+      [for signer, settings in local.ready : "signerctl ca bundle --certificate ${signer}-ca.pem --signer-name ${settings.signer_name} > installation.yaml" if settings.cluster == name && settings.profile.name == "calico"],
     )]),
-    length(local.exporters) == 0 ? [] : ["last: certificateManagement in Calico's Installation, with the trust bundle as caCert"],
   )
 }

@@ -55,7 +55,7 @@ variable "bundle" {
 }
 
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys only until ca_administrator_until, and each of its signatures raises an alert."
+  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys of all signers, but only until ca_administrator_until, and each of its signatures raises an alert."
   type        = string
 
   validation {
@@ -234,13 +234,13 @@ variable "encryption_key" {
 }
 
 variable "exporter_namespace" {
-  description = "Namespace of the exporter in every cluster, as in infra/cluster."
+  description = "Namespace of the exporter in every cluster."
   type        = string
   default     = "kms-csr-signer"
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace))
-    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must be the name of a Kubernetes namespace."
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace)) && !can(regex("^(default$|kube-|calico|tigera)", var.exporter_namespace))
+    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must be the name of a namespace for the exporter alone, which begins with a letter: its guards refuse other pods, and uninstalling deletes it."
   }
 }
 
@@ -430,20 +430,13 @@ variable "project_number" {
 }
 
 variable "retired_signers" {
-  description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert."
+  description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key that key_version names and Terraform did not create."
   type = map(object({
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
     key_version      = optional(string)
     protection_level = optional(string, "HSM")
   }))
   default = {}
-
-  validation {
-    condition = alltrue([for name, signer in var.retired_signers :
-      startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
-    ])
-    error_message = "retired_signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.retired_signers : name => signer.key_version })}: must be a version of the signer's own key. Terraform did not create any other key, so it keeps it without an entry: remove the entry."
-  }
 
   validation {
     condition     = length(setintersection(keys(var.retired_signers), keys(var.signers))) == 0
@@ -458,6 +451,11 @@ variable "service_perimeter" {
     project_numbers = set(string)
   })
   default = null
+
+  validation {
+    condition     = alltrue([for number in try(var.service_perimeter.project_numbers, []) : can(regex("^[0-9]+$", number))])
+    error_message = "service_perimeter.project_numbers: Invalid value: ${jsonencode(try(var.service_perimeter.project_numbers, null))}: must be digits each: gcloud projects describe PROJECT --format='value(projectNumber)'."
+  }
 
   validation {
     condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
@@ -514,6 +512,11 @@ variable "signers" {
   validation {
     condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
     error_message = "signers[*].profile.release: Required value: must name the release with the profiles calico and calico-enterprise, such as 3.31, because components of different releases request different names; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
+  }
+
+  validation {
+    condition     = alltrue([for signer in values(var.signers) : signer.profile.release == null || can(regex("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$", signer.profile.release))])
+    error_message = "signers[*].profile.release: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.profile.release })}: must be MAJOR.MINOR, such as 3.31."
   }
 
   validation {

@@ -94,12 +94,12 @@ run "before_the_ca_certificates_exist" {
   }
 
   assert {
-    condition     = length(output.next_steps) == 1 && strcontains(output.next_steps[0], "signerctl ca create --key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1")
+    condition     = anytrue([for step in output.next_steps : startswith(step, "signerctl ca create --key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/1 ")])
     error_message = "next_steps has the next command"
   }
 
   assert {
-    condition     = startswith(output.next_steps[0], "prod-calico: apply with -var ca_administrator_until=TIME")
+    condition     = contains(output.next_steps, "terraform apply -var ca_administrator_until=$(date -u -d '+1 hour' +%FT%TZ)")
     error_message = "the administrator has no right, and next_steps says how it gets one"
   }
 }
@@ -258,7 +258,7 @@ run "ca_certificate_of_a_trial_key" {
   }
 
   assert {
-    condition     = strcontains(output.next_steps[0], "--protection-level SOFTWARE --signature-hash SHA256")
+    condition     = strcontains(join(" ", output.next_steps), "--protection-level SOFTWARE --signature-hash SHA256")
     error_message = "next_steps has a command that works"
   }
 }
@@ -370,7 +370,15 @@ run "retired_signer" {
   command = plan
 
   variables {
-    retired_signers = { old-calico = { key_algorithm = "RSA_SIGN_PKCS1_3072_SHA256", cluster = "gone" } }
+    retired_signers = {
+      foreign-calico = { cluster = "gone", key_version = "projects/example-keys/locations/europe-west1/keyRings/old/cryptoKeys/legacy/cryptoKeyVersions/3" }
+      old-calico     = { cluster = "gone", key_algorithm = "RSA_SIGN_PKCS1_3072_SHA256" }
+    }
+  }
+
+  assert {
+    condition     = contains(local.audited_keys, "projects/example-keys/locations/europe-west1/keyRings/old/cryptoKeys/legacy") && !contains(keys(local.retired_keys), "foreign-calico")
+    error_message = "a key that Terraform did not create raises an alert too, and Terraform creates none in its place"
   }
 
   assert {
@@ -452,12 +460,12 @@ run "next_steps_render_each_cluster" {
   command = plan
 
   assert {
-    condition     = contains(output.next_steps, "prod: terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod --image REPOSITORY@sha256:DIGEST --out FOLDER, then kubectl apply -k FOLDER")
+    condition     = contains(output.next_steps, "terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod --image REPOSITORY@sha256:DIGEST --out clusters/prod")
     error_message = "next_steps has the one command for a cluster"
   }
 
   assert {
-    condition     = anytrue([for step in output.next_steps : startswith(step, "site: terraform output -json | ") && strcontains(step, "--approver USERNAME")])
+    condition     = anytrue([for step in output.next_steps : strcontains(step, "--cluster site ") && strcontains(step, "--approver USERNAME")])
     error_message = "if another approver decides, the guards need the approver's username"
   }
 }

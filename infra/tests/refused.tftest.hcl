@@ -73,6 +73,10 @@ run "ca_certificate_that_is_expired" {
   # says: signers["prod-calico"].ca_certificate: Invalid value: expires 2026-02-01T12:30:05Z: must be valid for at least 30 days
   command = plan
 
+  override_module {
+    target = module.function
+  }
+
   variables {
     signers = { prod-calico = { ca_certificate = file("tests/ended-ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
   }
@@ -83,6 +87,10 @@ run "ca_certificate_that_is_expired" {
 run "ca_certificate_that_expires_soon" {
   # says: expires 2106-01-01T00:00:00Z: must be valid for at least 36500 days
   command = plan
+
+  override_module {
+    target = module.function
+  }
 
   variables {
     ca_days_left = 36500
@@ -95,6 +103,10 @@ run "ca_certificate_that_expires_soon" {
 run "ca_certificate_that_is_unreadable" {
   # says: must start with a certificate that Terraform can read
   command = plan
+
+  override_module {
+    target = module.function
+  }
 
   variables {
     signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
@@ -301,7 +313,7 @@ run "profile_that_does_not_exist" {
 }
 
 run "profile_beside_an_image" {
-  # says: put the file into function/csr_signer/profiles before you build the image
+  # says: profiles: Forbidden: together with image or bundle
   command = plan
 
   variables {
@@ -319,6 +331,17 @@ run "profile_without_its_release" {
 
   variables {
     signers = { prod-calico = { cluster = "prod", profile = { name = "calico" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.signers]
+}
+
+run "profile_release_with_a_patch" {
+  # says: signers[*].profile.release: Invalid value: {"prod-calico":"v3.31.2"}: must be MAJOR.MINOR, such as 3.31.
+  command = plan
+
+  variables {
+    signers = { prod-calico = { cluster = "prod", profile = { name = "calico", release = "v3.31.2" }, signer_name = "example.com/calico" } }
   }
 
   expect_failures = [var.signers]
@@ -371,7 +394,7 @@ run "single_tenant_key_that_would_be_made" {
 }
 
 run "one_identity_in_two_clusters" {
-  # says: The project has one identity pool
+  # says: the project has one identity pool, and equal names in it are one identity
   command = plan
 
   variables {
@@ -765,6 +788,17 @@ run "build_settings_beside_an_image" {
   expect_failures = [var.build_environment, var.worker_pool]
 }
 
+run "perimeter_with_a_project_id" {
+  # says: service_perimeter.project_numbers: Invalid value: ["example-signer"]: must be digits each
+  command = plan
+
+  variables {
+    service_perimeter = { name = "accessPolicies/1/servicePerimeters/signer", project_numbers = ["example-signer"] }
+  }
+
+  expect_failures = [var.service_perimeter]
+}
+
 run "label_with_capitals" {
   # says: labels: Invalid value: {"Team":"Platform"}: must have keys and values
   command = plan
@@ -800,15 +834,15 @@ run "signer_that_is_retired_and_in_use" {
   expect_failures = [var.retired_signers]
 }
 
-run "retired_signer_with_a_key_of_another_owner" {
-  # says: retired_signers[*].key_version: Invalid value: {"old":"projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw/cryptoKeyVersions/1"}: must be a version of the signer's own key.
+run "exporter_in_a_namespace_of_the_cluster" {
+  # says: exporter_namespace: Invalid value: "kube-system": must be the name of a namespace for the exporter alone
   command = plan
 
   variables {
-    retired_signers = { old = { key_version = "projects/example-keys/locations/europe-west1/keyRings/other/cryptoKeys/raw/cryptoKeyVersions/1" } }
+    exporter_namespace = "kube-system"
   }
 
-  expect_failures = [var.retired_signers]
+  expect_failures = [var.exporter_namespace]
 }
 
 run "encryption_key_in_another_region" {

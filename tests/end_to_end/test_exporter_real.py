@@ -25,7 +25,7 @@ from sandbox import managed_fields, protobuf
 from sandbox.api import CSRS, NAMESPACES, Api, csr_path
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.process import Part
-from tests.paths import INFRA
+from tests.paths import EXPORTER_MANIFEST, INFRA
 from tests.sandbox.control_plane.require import real_control_plane
 from tests.unit.exporter.cluster import Sink
 from tests.unit.exporter.support import SIGNER, wait_until
@@ -54,7 +54,7 @@ class Plane:
         self.api.post(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         documents = {
             each["kind"]: each
-            for each in yaml.safe_load_all((INFRA / "cluster/base/exporter-identity.yaml").read_text())
+            for each in yaml.safe_load_all(EXPORTER_MANIFEST.read_text(encoding="utf-8"))
         }
         self.binding = documents["ClusterRoleBinding"]
         self.api.post(f"{NAMESPACES}/{NAMESPACE}/serviceaccounts", documents["ServiceAccount"])

@@ -29,7 +29,11 @@ locals {
     }
     foreign_key_use = {
       description = "Uses of a key by other principals than the function."
-      labels      = { principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)" }
+      labels = {
+        principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)"
+        # Each use by the CA administrator has its own reason, so that its incident does not hide a later use.
+        reason = "EXTRACT(protoPayload.requestMetadata.requestAttributes.reason)"
+      }
     }
     intents = {
       description = "Intents to sign, by pod."
@@ -54,7 +58,10 @@ locals {
     }
     key_administration = {
       description = "Changes of keys, of their IAM policies, and of their logging."
-      labels      = { method = "EXTRACT(protoPayload.methodName)" }
+      labels = {
+        method    = "EXTRACT(protoPayload.methodName)"
+        principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)"
+      }
     }
     records = {
       description = "Outcomes of events."

@@ -16,7 +16,6 @@ resource "google_storage_bucket" "source" {
   }
 
   lifecycle_rule {
-    # An object's name follows from its content, so noncurrent versions are objects of earlier deployments.
     condition {
       days_since_noncurrent_time = 90
     }
@@ -41,12 +40,10 @@ resource "google_storage_bucket_object" "source" {
   bucket = google_storage_bucket.source[0].name
   name   = var.archive.name
   source = var.archive.path
-
-  lifecycle {
-    # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the
-    # old object must still be there.
-    create_before_destroy = true
-  }
+  # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the old
+  # object must still be there. So Terraform deletes no object; create_before_destroy would also apply to the bucket, whose
+  # name is taken.
+  deletion_policy = "ABANDON"
 }
 
 locals {

@@ -1,13 +1,3 @@
-output "name" {
-  description = "Name of the Cloud Run service."
-  value       = google_cloudfunctions2_function.this.name
-}
-
-output "object" {
-  description = "Object that the function is built from; a new name causes a new build."
-  value       = local.source.object
-}
-
 output "uri" {
   description = "URL of the service, and the audience of ID tokens for it; known only after Terraform allows the exporters to call it."
   value       = google_cloudfunctions2_function.this.service_config[0].uri

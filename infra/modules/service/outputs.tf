@@ -1,8 +1,3 @@
-output "name" {
-  description = "Name of the Cloud Run service."
-  value       = google_cloud_run_v2_service.this.name
-}
-
 output "uri" {
   description = "URL of the service, and the audience of ID tokens for it; known only after Terraform allows the exporters to call it."
   value       = google_cloud_run_v2_service.this.uri

@@ -194,6 +194,19 @@ def test_all_signatures_and_all_administration_are_counted(run: Run) -> None:
     assert methods == ["DestroyCryptoKeyVersion", "SetIamPolicy"]
 
 
+@pytest.mark.parametrize("method", ["CreateExclusion", "DeleteSink", "UpdateSink"])
+def test_attack_blinding_the_trail_first(run: Run, method: str) -> None:
+    """A principal that deletes or changes the sink of the key's project raises an alert by that."""
+    (entry,) = [
+        each for each in found("key_administration", run.entries) if each["protoPayload"]["methodName"] == "SetIamPolicy"
+    ]
+    name = f"google.logging.v2.ConfigServiceV2.{method}"
+    payload = {**entry["protoPayload"], "methodName": name, "serviceName": "logging.googleapis.com"}
+    blinding = [entry | {"protoPayload": payload}]
+    assert found("sink_kms", blinding) == blinding
+    assert found("key_administration", blinding) == blinding
+
+
 def test_an_undelivered_csr_is_found_by_its_age(run: Run) -> None:
     """The exporter's sign of life carries it; below the bound nobody is called."""
     alive = found("exporter_status", run.entries)
@@ -217,7 +230,7 @@ def test_a_ca_that_ends_is_found(run: Run) -> None:
 
 
 def test_every_entry_has_the_fields_that_metrics_extract(run: Run) -> None:
-    """Labels and values of metrics come from fields that all entries have, except for a missing principal."""
+    """Labels and values of metrics come from fields that all entries have, except for a missing principal or reason."""
     text = (MODULE / "metrics.tf").read_text(encoding="utf-8")
     blocks = re.findall(r"^    (\w+) = \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
     assert {name for name, _ in blocks} <= set(FILTERS)
@@ -225,7 +238,7 @@ def test_every_entry_has_the_fields_that_metrics_extract(run: Run) -> None:
     assert extracted
     for name, path in extracted:
         for entry in found(name, run.entries):
-            if entry == run.rogue["by nobody"] and path.endswith("principalEmail"):
+            if path.endswith(".reason") or (entry == run.rogue["by nobody"] and path.endswith("principalEmail")):
                 continue  # Cloud Logging gives it an empty label
             assert said(entry, *path.split(".")) is not None, (name, path)
 

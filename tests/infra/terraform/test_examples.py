@@ -37,6 +37,10 @@ def test_an_example_works_in_its_own_folder(workspace: Workspace) -> None:
 run "applied_again" {
   command = plan
 
+  override_module {
+    target = module.signer.module.function
+  }
+
   assert {
     condition     = contains(keys(output.exporter_configurations), "prod")
     error_message = "the CA certificate beside main.tf is found, and the function is planned"

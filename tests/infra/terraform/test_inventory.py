@@ -47,10 +47,11 @@ def granted(plan: Plan) -> dict[str, list[str]]:
                 confined = " with a condition" if values.get("condition") else ""
                 entry = f"{values.get('member', 'known after apply')} has {role}{confined} by {address}"
                 found.setdefault(HEADINGS.get(role, "other"), []).append(entry)
-    for cluster, manifest in plan.outputs["manifests"].items():
-        found.setdefault("approve", []).extend(
-            f"{manifest['function_user']} in the cluster {cluster}: {name}" for name in manifest["approves"]
-        )
+    for signer in yaml.safe_load(plan.outputs["documents"]["configuration.yaml"])["signers"]:
+        user = plan.outputs["manifests"][signer["cluster"]]["function_user"]
+        if signer["approve"]:
+            entry = f"{user} in the cluster {signer['cluster']}: {signer['signer_name']}"
+            found.setdefault("approve", []).append(entry)
     return {heading: sorted(entries) for heading, entries in sorted(found.items())}
 
 

@@ -99,7 +99,7 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     """
     modules = ROOT / "infra" / "modules"
     source = blocks(modules / "function" / "code.tf", "resource")["source"]
-    assert "create_before_destroy = true" in source
+    assert 'deletion_policy = "ABANDON"' in source
     for name in ("function", "service"):
         invoke = blocks(modules / name / "main.tf", "resource")["invoke"]
         assert re.search(r"replace_triggered_by = \[google_\w+\.this\.id\]", invoke)
@@ -108,6 +108,8 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
         re.findall(r"^    ([\w.]+),$", perimeter, re.MULTILINE)
     )
     assert "depends_on" not in blocks(ROOT / "infra" / "function.tf", "module")["bundle"]
+    # No principal can use a key before KMS records the use, and the alerts exist.
+    assert "module.audit" in blocks(ROOT / "infra" / "keys.tf", "module")["key"].split("depends_on")[1]
     files = blocks(modules / "documents" / "outputs.tf", "output")["files"]
     assert "depends_on = [time_sleep.grants]" in " ".join(files.split())
 

@@ -14,8 +14,8 @@ run "applied_first" {
   command = plan
 
   assert {
-    condition     = strcontains(output.next_steps[0], "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shop-calico/cryptoKeyVersions/1")
-    error_message = "next_steps begins with the CA certificate"
+    condition     = strcontains(join(" ", output.next_steps), "--key-version projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shop-calico/cryptoKeyVersions/1")
+    error_message = "next_steps has the CA certificate"
   }
 
   assert {

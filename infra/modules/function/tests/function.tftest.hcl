@@ -4,7 +4,8 @@ mock_provider "google" {
   }
 
   mock_resource "google_cloudfunctions2_function" {
-    defaults = { state = "ACTIVE" }
+    override_during = plan
+    defaults        = { state = "ACTIVE" }
   }
 }
 mock_provider "time" {}
@@ -16,6 +17,8 @@ variables {
   configuration   = "configuration.yaml"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
+  max_instances   = 10
+  min_instances   = 0
   name            = "csr-signer"
   project         = "example-signer"
   project_number  = "123456789012"
@@ -133,5 +136,5 @@ run "build_that_failed" {
     values = { state = "FAILED" }
   }
 
-  expect_failures = [google_cloudfunctions2_function.this]
+  expect_failures = [check.active]
 }

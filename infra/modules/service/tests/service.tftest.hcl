@@ -8,6 +8,8 @@ variables {
   image           = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
+  max_instances   = 10
+  min_instances   = 0
   name            = "csr-signer"
   project         = "example-signer"
   service_account = "csr-signer@example-signer.iam.gserviceaccount.com"
