@@ -27,7 +27,8 @@ module "signer" {
         project        = "example-clusters"
         project_number = "210987654321"
       }
-      # gcloud container clusters describe prod --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'
+      # https:// and what this prints: gcloud container clusters describe prod --location=europe-west1 --project=example-clusters \
+      #   --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'
       server = "https://gke-0123456789abcdef0123456789abcdef-210987654321.europe-west1.gke.goog"
     }
   }

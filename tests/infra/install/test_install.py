@@ -1,7 +1,7 @@
 """README.md's installation, command by command: from the example of Terraform to the certificate of a Calico pod.
 
-The commands are README's own. Only names are replaced: the example, the cluster, the time, the image, and the address
-of the KMS double. The cluster is a real kube-apiserver. `terraform` is the real Terraform with the providers' doubles.
+The commands are README's own. Only names are replaced: the example, the cluster, the image, and the address of the KMS
+double. The cluster is a real kube-apiserver. `terraform` is the real Terraform with the providers' doubles.
 Function and exporter run as processes, with what Terraform and the manifests give them. The test adds only the
 addresses of the doubles, and the files that kubelet mounts in a pod.
 """
@@ -17,7 +17,6 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,7 +81,7 @@ CRD: Final = {
 
 
 def blocks() -> list[str]:
-    """Returns the shell blocks of README's steps 1 to 5: copy and apply, CA, image, cluster, Calico."""
+    """Returns the shell blocks of README's steps 1 to 5: copy, apply, CA, image, cluster, Calico."""
     text = README.read_text(encoding="utf-8")
     steps = text[text.index("**1. Key, identities, audit.**") : text.index("**Upgrade.**")]
     return re.findall(r"^```sh\n(.*?)^```$", steps, re.MULTILINE | re.DOTALL)
@@ -131,7 +130,7 @@ class Operator:
         for before, after in (
             ("https://kubernetes.default.svc.cluster.local", settings["issuer"]),
             ("https://kubernetes.site.example.com:6443", self.plane.server),
-            ('["10.0.0.0/8"]', networks),
+            ('["10.0.0.0/8", "192.168.0.0/16"]', networks),
         ):
             assert before in text
             text = text.replace(before, after)
@@ -149,12 +148,10 @@ class Operator:
 
     def run(self, block: str, folder: Path) -> str:
         """Runs one of README's blocks in a folder, with the shell's variables of the first block."""
-        soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
         text = block
         for pattern, name in (
             (r"gke-dns-endpoint", EXAMPLE),
             (r"\bprod\b", CLUSTER),
-            (r"ca_administrator_until=\S+", f"ca_administrator_until={soon}"),
             (r"REGISTRY/csr-exporter@sha256:\.\.\.", f"registry.example.com/csr-exporter@{DIGEST}"),
             (r"--audit-log ca-audit\.log", rf"\g<0> --unsafe-plaintext-kms-endpoint {self.kms}"),
         ):
@@ -224,8 +221,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         operator.prepare()
         _have_calico(api)
 
-        copy, certify, image, cluster, calico = blocks()
-        printed = [operator.run(copy, folder / "tree")]
+        copy, apply, certify, image, cluster, calico = blocks()
+        operator.run(copy, folder / "tree")
+        printed = [operator.run(apply, operator.root)]
         _make_key(kms.endpoint, printed[0])
         printed.append(operator.run(certify, operator.root))
         assert all(line.startswith(("docker ", "  --build-arg ")) for line in image.splitlines())
@@ -420,5 +418,5 @@ def test_the_guards_are_in_force(installed: Installed) -> None:
 
 def test_the_same_command_refreshes_the_folder(installed: Installed) -> None:
     """README's command for the cluster runs again, and says that nothing changes."""
-    command = blocks()[3].split("kubectl create")[0]
+    command = blocks()[4].split("kubectl create")[0]
     assert "nothing changes" in installed.operator.run(command, installed.operator.root)
