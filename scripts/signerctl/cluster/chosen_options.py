@@ -70,4 +70,4 @@ def read(folder: Path) -> Mapping[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(values.get(name), kind) for name, kind in _TYPES.items()):
         must = "must be as signerctl wrote it: restore the line, or delete it and give all options again"
         raise CommandError(field_error.malformed(f'{path}: the line "{_START.strip()}"', must))
-    return {name: values[name] for name in _TYPES}
+    return {name: values[name] for name in _TYPES if values[name] is not None}

@@ -123,9 +123,8 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
 
 def _outputs(source: str, text: bytes) -> Mapping[str, Any]:
     if text.split() in ([], [b"{}"]):
-        raise CommandError(
-            f"{source}: Required value: no outputs: is this the folder of main.tf, and did you apply? In that folder, {_PRINT}"
-        )
+        ask = "no outputs: is this the folder of main.tf, and did you apply?"
+        raise CommandError(field_error.required(source, f"{ask} In that folder, {_PRINT}"))
     try:
         content = json.loads(text)
         json.dumps(content, ensure_ascii=False).encode()  # refuses text that is not Unicode, which JSON can escape

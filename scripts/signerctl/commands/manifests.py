@@ -63,7 +63,7 @@ def _out(context: click.Context, _parameter: click.Parameter, value: str) -> Pat
     if not value:
         raise click.BadParameter('"": must be a folder; . is the current one')
     path = Path(value)
-    context.default_map = chosen_options.read(path)
+    context.default_map = dict(chosen_options.read(path))
     return path
 
 
@@ -184,8 +184,9 @@ def _check(context: click.Context, out: Path, cluster: str) -> None:
     owner = (context.default_map or {}).get("cluster", cluster)
     if owner != cluster:
         raise CommandError(
-            f"--out: Forbidden: {quote(str(out))} is the folder of cluster {quote(owner)}, not of {quote(cluster)}: give"
-            " each cluster its own folder; if Terraform renamed the cluster, delete the folder first"
+            f"--out: Forbidden: {quote(str(out))} is the folder of cluster {quote(owner)}, not of {quote(cluster)}:"
+            " give each cluster its own folder; if Terraform renamed the cluster, correct its name in the line"
+            f' "# Options:" of {out / chosen_options.KUSTOMIZATION}'
         )
     given = context.get_parameter_source("approvers") is ParameterSource.COMMANDLINE
     if given and context.params["approvers"] and context.params["guards"] == NO_GUARDS:
