@@ -15,7 +15,13 @@ from signerctl.cluster.chosen_options import Options
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "infra" / "cluster" / "examples"
 TERRAFORM_OUTPUT: Final = EXAMPLES / "terraform-output.json"
 CLUSTERS: Final = ("databases", "demo")
-OPTIONS: Final = Options(image=f"registry.example.com/csr-exporter@sha256:{'1' * 64}")
+OPTIONS: Final = Options(
+    approvers=(),
+    guards="deny",
+    image=f"registry.example.com/csr-exporter@sha256:{'1' * 64}",
+    image_pull_secret=None,
+    replicas=2,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,11 +33,11 @@ class Options:
         replicas: The number of exporters.
     """
 
-    approvers: tuple[str, ...] = ()
-    guards: str = "deny"
+    approvers: tuple[str, ...]
+    guards: str
     image: str
-    image_pull_secret: str | None = None
-    replicas: int = 2
+    image_pull_secret: str | None
+    replicas: int
 
     def comment(self, cluster: str) -> str:
         """Returns the line that remembers the options and the cluster's name."""

@@ -215,6 +215,8 @@ def _show(out: Path, changes: tuple[folder.Change, ...]) -> None:
         text = "".join(f"{change.path}: new file\n" for change in changes)
     else:
         text = "".join(change.diff() for change in changes)
+    if sys.stdout is None:  # closed before Python started; click would print nothing
+        raise CommandError("standard output: cannot write: it is closed: no file was changed")
     try:
         click.echo(text, nl=False)
     except OSError as error:
