@@ -163,10 +163,17 @@ def manifests(
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
         warn(f"{name}: this signer has no CA certificate yet: make it, apply again, and run this command again")
-    options = Options(
-        approvers=approvers, guards=guards, image=image, image_pull_secret=image_pull_secret, replicas=replicas
+    rendered = rendering.render(
+        found,
+        guarded,
+        Options(
+            approvers=approvers,
+            guards=guards,
+            image=image,
+            image_pull_secret=image_pull_secret,
+            replicas=replicas,
+        ),
     )
-    rendered = rendering.render(found, guarded, options)
     changes = folder.compare(out, rendered)
     _show(out, changes)
     if dry_run:

@@ -78,6 +78,12 @@ def approve_by_another(values: Document) -> None:
         signer["approve"] = False
 
 
+def demo_profile(values: Document) -> Document:
+    """Returns the profile of the cluster's signer, which is the second one of the document."""
+    found: Document = values["document"]["signers"][1]["profile"]
+    return found
+
+
 # What the folder holds.
 
 
@@ -568,12 +574,6 @@ def test_a_signer_without_a_ca_certificate_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "warning: example.com/later: this signer has no CA certificate yet" in result.stderr
     assert "example.com/later" not in (tmp_path / "function.yaml").read_text(encoding="utf-8")
-
-
-def demo_profile(values: Document) -> Document:
-    """Returns the profile of the cluster's signer, which is the second one of the document."""
-    found: Document = values["document"]["signers"][1]["profile"]
-    return found
 
 
 CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
