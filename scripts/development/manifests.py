@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from signerctl.cluster import folder, rendering, terraform_output
+from signerctl.cluster.chosen_options import Options
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "infra" / "cluster" / "examples"
 TERRAFORM_OUTPUT: Final = EXAMPLES / "terraform-output.json"
 CLUSTERS: Final = ("databases", "demo")
-OPTIONS: Final = rendering.Options(
+OPTIONS: Final = Options(
+    approvers=(),
+    guards="deny",
     image=f"registry.example.com/csr-exporter@sha256:{'1' * 64}",
     image_pull_secret=None,
     replicas=2,
-    actions=("Deny",),
 )
 
 

@@ -10,6 +10,7 @@ from csr_signer import field_error
 from csr_signer.configuration.schema import Document, SignerConfiguration
 from csr_signer.configuration.validation import RESERVED_DOMAINS, SIGNER_NAME
 from csr_signer.document import read
+from csr_signer.errors import ConfigurationError
 from csr_signer.policy import profile
 from csr_signer.policy.profile import Profile
 from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
@@ -113,7 +114,11 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         )
     for signer in signers:
         _check_signer_name(path, signer)
-    profiles = {signer.signer_name: _profile(signer, path.parent) for signer in signers}
+    profiles = {
+        signer.signer_name: _profile(signer, path, number)
+        for number, signer in enumerate(document.signers)
+        if signer.cluster == cluster
+    }
     return Guarded(
         names={name: _names(rows) for name, rows in profiles.items()},
         function=function,
@@ -147,9 +152,17 @@ def _check_signer_name(path: Path, signer: SignerConfiguration) -> None:
         raise CommandError(field_error.invalid(f"{path}: signer_name", signer.signer_name, must))
 
 
-def _profile(signer: SignerConfiguration, folder: Path) -> Profile:
+def _profile(signer: SignerConfiguration, path: Path, number: int) -> Profile:
+    """Loads a signer's profile; an error in the signer's own field names the document and the signer's number in it."""
     reference = signer.profile
-    return profile.load(reference.name, release=reference.release, namespaces=reference.namespaces, folder=folder)
+    try:
+        return profile.load(
+            reference.name, release=reference.release, namespaces=reference.namespaces, folder=path.parent
+        )
+    except ConfigurationError as error:
+        if str(error).startswith("profile."):
+            raise ConfigurationError(f"{path}: signers[{number}].{error}") from error
+        raise
 
 
 def _names(rows: Profile) -> Names:

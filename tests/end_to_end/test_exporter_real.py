@@ -52,10 +52,7 @@ class Plane:
         request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
         self._request = base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()
         self.api.post(NAMESPACES, {"metadata": {"name": NAMESPACE}})
-        documents = {
-            each["kind"]: each
-            for each in yaml.safe_load_all(EXPORTER_MANIFEST.read_text(encoding="utf-8"))
-        }
+        documents = {each["kind"]: each for each in yaml.safe_load_all(EXPORTER_MANIFEST.read_text(encoding="utf-8"))}
         self.binding = documents["ClusterRoleBinding"]
         self.api.post(f"{NAMESPACES}/{NAMESPACE}/serviceaccounts", documents["ServiceAccount"])
         self.api.post(f"{RBAC}/clusterroles", documents["ClusterRole"])

@@ -9,13 +9,14 @@ from typing import Final
 
 from csr_signer import field_error
 from signerctl import files
-from signerctl.cluster.rendering import CONFIGURATION, HEADER, KUSTOMIZATION, MARK
+from signerctl.cluster.chosen_options import KUSTOMIZATION, comment_of
+from signerctl.cluster.rendering import CONFIGURATION, HEADER, MARK
 from signerctl.program import CommandError
 
 # kustomize refuses a folder with two of its names.
 _OTHER_KUSTOMIZATIONS: Final = ("kustomization.yml", "Kustomization")
-UNFINISHED: Final = f"""\
-{HEADER}# The command was interrupted. This file names a missing file, so that kubectl applies no mixture of files.
+_UNFINISHED: Final = """\
+# The command was interrupted. This file names a missing file, so that kubectl applies no mixture of files.
 resources: [interrupted-run-signerctl-cluster-manifests-again]
 """
 
@@ -59,12 +60,10 @@ def compare(folder: Path, rendered: Mapping[str, str]) -> tuple[Change, ...]:
     except OSError as error:
         raise CommandError(f"{folder}: cannot read the folder: {error.strerror}") from error
     for name, text in present.items():
-        if text != rendered.get(name) and not _is_ours(name, present):
-            raise CommandError(
-                field_error.forbidden(
-                    str(folder / name), "another program wrote this file: choose another folder, or move the file away"
-                )
-            )
+        if (text is None or text != rendered.get(name)) and not _is_ours(name, present):
+            what = _foreign(folder / name, text)
+            remedy = "choose another folder, or move it away and run the command again"
+            raise CommandError(field_error.forbidden(str(folder / name), f"{what}: {remedy}"))
     return tuple(
         Change(path=folder / name, before=present.get(name), after=rendered.get(name))
         for name in sorted({*present, *rendered})
@@ -76,7 +75,7 @@ def write(folder: Path, changes: tuple[Change, ...], rendered: Mapping[str, str]
     """Writes the changes.
 
     Until all other files are in place, the kustomization refers to a missing file. So after a crash, `kubectl apply -k`
-    fails instead of applying a mixture.
+    fails instead of applying a mixture. It remembers the options, so that the next run completes the folder with them.
 
     Raises:
         CommandError: A file cannot be written.
@@ -91,7 +90,8 @@ def write(folder: Path, changes: tuple[Change, ...], rendered: Mapping[str, str]
         raise CommandError(f"{folder}: cannot make the folder: {error.strerror}") from error
     with files.outputs(*contents, force=True) as outputs:
         with files.outputs(kustomization, force=True) as unfinished:
-            unfinished.write({kustomization: UNFINISHED.encode()})
+            text = HEADER + comment_of(rendered[KUSTOMIZATION]) + _UNFINISHED
+            unfinished.write({kustomization: text.encode()})
         for each in changes:
             if each.after is None:
                 each.path.unlink()
@@ -114,6 +114,19 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeError):
         return None
+
+
+def _foreign(path: Path, text: str | None) -> str:
+    """Says why the command does not take a file for its own."""
+    if path.is_dir():
+        return "it is a folder"
+    if not path.exists():
+        return "it is a link to a missing file"
+    if text is None:
+        return "it is not readable as UTF-8 text"
+    if path.name == CONFIGURATION:
+        return f"signerctl wrote no {KUSTOMIZATION} beside it, so another program wrote this file"
+    return "it lacks the first line that signerctl writes, so another program wrote or changed this file"
 
 
 def _is_ours(name: str, present: Mapping[str, str | None]) -> bool:

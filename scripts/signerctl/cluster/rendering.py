@@ -1,43 +1,27 @@
 """Renders the files of one cluster's folder from the templates in infra/cluster/templates."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 
 from signerctl import manifest
+from signerctl.cluster.chosen_options import KUSTOMIZATION, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
+from signerctl.options import ACTIONS
 
 TEMPLATES: Final = Path(__file__).resolve().parents[3] / "infra" / "cluster" / "templates"
 CONFIGURATION: Final = "configuration.json"
-KUSTOMIZATION: Final = "kustomization.yaml"
 MARK: Final = "# Written by `signerctl cluster manifests`"
 """The start of each YAML file's first line: the command replaces and deletes only files that start with it."""
 HEADER: Final = f"""\
 {MARK} from Terraform's outputs. To change it, run the command again: it replaces the
 # whole file, and shows what changes.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the operator chooses, and Terraform does not know.
-
-    Attributes:
-        image: The exporter's image, REPOSITORY@sha256:DIGEST.
-        image_pull_secret: The name of the Secret for a private registry; None without one.
-        replicas: The number of exporters.
-        actions: What the API server does with a request that a guard refuses; empty without guards.
-    """
-
-    image: str
-    image_pull_secret: str | None
-    replicas: int
-    actions: Sequence[str]
+NO_GUARDS: Final = "none"
 
 
 def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, str]:
@@ -65,17 +49,18 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "token_audience": cluster.token_audience,
     }
     found = {name: _rendered(name, facts) for name in names}
-    if options.actions:
-        policies = manifest.documents(guarded, actions=options.actions)
+    if options.guards != NO_GUARDS:
+        policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
     found[CONFIGURATION] = _configuration(cluster.exporter_configuration, options.replicas)
     resources = [name for name in found if name != CONFIGURATION]
-    found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources})
+    comment = options.comment(cluster.name)
+    found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources}, comment=comment)
     return found
 
 
-def _rendered(name: str, facts: Mapping[str, Any]) -> str:
-    return HEADER + _ENVIRONMENT.get_template(f"{name}.j2").render(facts)
+def _rendered(name: str, facts: Mapping[str, Any], *, comment: str = "") -> str:
+    return HEADER + comment + _ENVIRONMENT.get_template(f"{name}.j2").render(facts)
 
 
 def _configuration(content: Mapping[str, Any], replicas: int) -> str:

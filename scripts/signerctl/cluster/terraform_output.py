@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from csr_signer import field_error
+from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
 from signerctl import files, guarded
 from signerctl.guarded import Exporter, Guarded
@@ -103,22 +104,27 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
     """Returns the facts that the function's rights and the guards need, from the function's own documents.
 
     Raises:
-        CommandError: The configuration document has no signer for the cluster.
-        ConfigurationError: The configuration document or a profile is invalid.
+        CommandError: The configuration document has no signer for the cluster, or it or a profile is invalid.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name, text in cluster.documents.items():
             Path(folder, name).write_text(text, encoding="utf-8")
-        return guarded.load(
-            Path(folder, _DOCUMENT),
-            cluster=cluster.name,
-            function=cluster.function_user,
-            approvers=approvers,
-            exporter=cluster.exporter,
-        )
+        try:
+            return guarded.load(
+                Path(folder, _DOCUMENT),
+                cluster=cluster.name,
+                function=cluster.function_user,
+                approvers=approvers,
+                exporter=cluster.exporter,
+            )
+        except (CommandError, ConfigurationError) as error:
+            raise CommandError(f"output documents: {str(error).replace(f'{folder}/', '')}") from error
 
 
 def _outputs(source: str, text: bytes) -> Mapping[str, Any]:
+    if text.split() in ([], [b"{}"]):
+        ask = "no outputs: is this the folder of main.tf, and did you apply?"
+        raise CommandError(field_error.required(source, f"{ask} In that folder, {_PRINT}"))
     try:
         content = json.loads(text)
         json.dumps(content, ensure_ascii=False).encode()  # refuses text that is not Unicode, which JSON can escape

@@ -1,37 +1,76 @@
 """`signerctl cluster manifests`: writes the folder that `kubectl apply -k` applies to one cluster."""
 
+import os
 import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
-from signerctl.cluster import folder, rendering, terraform_output
-from signerctl.options import ACTIONS, INPUT, approver_option
-from signerctl.program import Command
-from signerctl.text import warn
+from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
+from signerctl.cluster.chosen_options import Options
+from signerctl.cluster.rendering import NO_GUARDS
+from signerctl.guarded import Guarded
+from signerctl.options import ACTIONS, INPUT, username
+from signerctl.program import Command, CommandError
+from signerctl.text import one_line, warn
 
 # A repository as in the OCI distribution specification, with the registry's host and port; no tag.
-_IMAGE: Final = re.compile(
-    r"(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}", re.ASCII
-)
-_NO_GUARDS: Final = "none"
+_REPOSITORY: Final = re.compile(r"(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
+_TAG: Final = re.compile(r"(.*):([^:/]*)", re.DOTALL)
+_ALGORITHM: Final = "sha256:"
+_DIGITS: Final = 64
 _MOST_REPLICAS: Final = 9  # the exporter's own limit
 
 
 def _image(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not _IMAGE.fullmatch(value):
-        must = "must be REPOSITORY@sha256:DIGEST, without a tag, which can point to other code after its review"
-        raise click.BadParameter(f"{quote(value)}: {must}; docker push prints the digest")
+    if wrong := "; ".join(_wrong_parts(value)):
+        must = f"must be REPOSITORY@sha256:DIGEST: {wrong}; docker push prints the digest"
+        raise click.BadParameter(f"{quote(value)}: {must}")
     return value
+
+
+def _wrong_parts(image: str) -> Iterator[str]:
+    """Yields what is wrong with each part of an image's name."""
+    repository, at, digest = image.partition("@")
+    if tagged := _TAG.fullmatch(repository):
+        repository = tagged[1]
+        yield f"remove the tag {quote(tagged[2])}, which can point to other code after its review"
+    if not _REPOSITORY.fullmatch(repository):
+        yield f"the repository {quote(repository)} must be HOST[:PORT]/NAME, with NAME in lower case"
+    if not at:
+        yield "the digest is missing"
+    elif not digest.startswith(_ALGORITHM):
+        yield f"the digest must start with {_ALGORITHM}"
+    elif len(digits := digest.removeprefix(_ALGORITHM)) != _DIGITS:
+        yield f"the digest must have {_DIGITS} characters after {_ALGORITHM}, and has {len(digits)}"
+    elif not re.fullmatch("[0-9a-f]*", digits):
+        yield "the digest must have only the characters 0 to 9 and a to f"
+
+
+def _approvers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return () if value == ("",) else tuple(username(context, parameter, value))
+
+
+def _out(context: click.Context, _parameter: click.Parameter, value: str) -> Path:
+    """Makes the options of the folder's last run the defaults of the other options."""
+    if not value:
+        raise click.BadParameter('"": must be a folder; . is the current one')
+    path = Path(value)
+    context.default_map = dict(chosen_options.read(path))
+    return path
 
 
 def _secret(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not IS_SUBDOMAIN.fullmatch(value):
+    if value and not IS_SUBDOMAIN.fullmatch(value):
         raise click.BadParameter(f"{quote(value)}: must be the name of a Secret in the exporter's namespace")
-    return value
+    return value or None
 
 
 @click.command(cls=Command)
@@ -54,7 +93,8 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=_out,
     metavar="FOLDER",
     help="The cluster's folder, for example in your git repository. The command makes it if it does not exist.",
 )
@@ -62,11 +102,17 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
     "--guards",
     default="deny",
     show_default=True,
-    type=click.Choice([*ACTIONS, _NO_GUARDS]),
+    type=click.Choice([*ACTIONS, NO_GUARDS]),
     help="What the API server does with a request that breaks a guard's rule: audit and warn let it pass. none: no"
     " guards, for Kubernetes before 1.30.",
 )
-@approver_option
+@click.option(
+    "--approver",
+    "approvers",
+    multiple=True,
+    callback=_approvers,
+    help="Username of another principal that may approve and deny. May be given several times.",
+)
 @click.option(
     "--replicas",
     default=2,
@@ -97,7 +143,9 @@ def manifests(
 
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
-    command replaces and deletes only files that it wrote, so you may keep files of your own beside them.
+    command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
+    remembers --approver, --guards, --image-pull-secret and --replicas: a run without one of them keeps its last value,
+    and an empty name removes an approver or a Secret.
 
     \b
     Example:
@@ -107,6 +155,10 @@ def manifests(
 
     Next: commit the folder, and apply it. infra/cluster/README.md says what the files are.
     """
+    context = click.get_current_context()
+    _check(context, out, cluster)
+    if kept := " ".join(_kept(context)):
+        click.echo(one_line(f"Kept from the last run: {kept}"), err=True)
     found = terraform_output.read(path, cluster)
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
@@ -114,20 +166,85 @@ def manifests(
     rendered = rendering.render(
         found,
         guarded,
-        rendering.Options(
+        Options(
+            approvers=approvers,
+            guards=guards,
             image=image,
             image_pull_secret=image_pull_secret,
             replicas=replicas,
-            actions=ACTIONS.get(guards, ()),
         ),
     )
     changes = folder.compare(out, rendered)
-    if changes and not dry_run:
-        folder.write(out, changes, rendered)
-    for change in changes:
-        click.echo(change.diff(), nl=False)
+    _show(out, changes)
+    if dry_run:
+        return
+    if changes:
+        try:
+            folder.write(out, changes, rendered)
+        except KeyboardInterrupt:
+            raise CommandError(f"{out}: interrupted: the folder is unfinished: the same command completes it") from None
+    _tell_next(out, guarded)
+
+
+def _check(context: click.Context, out: Path, cluster: str) -> None:
+    """Refuses the folder of another cluster, and approvers without guards."""
+    owner = (context.default_map or {}).get("cluster", cluster)
+    if owner != cluster:
+        raise CommandError(
+            f"--out: Forbidden: {quote(str(out))} is the folder of cluster {quote(owner)}, not of {quote(cluster)}:"
+            " give each cluster its own folder; if Terraform renamed the cluster, correct its name in the line"
+            f' "# Options:" of {out / chosen_options.KUSTOMIZATION}'
+        )
+    given = context.get_parameter_source("approvers") is ParameterSource.COMMANDLINE
+    if given and context.params["approvers"] and context.params["guards"] == NO_GUARDS:
+        raise click.UsageError("--approver: Forbidden: only guards name approvers: give --guards deny, audit or warn")
+
+
+def _kept(context: click.Context) -> Iterator[str]:
+    """Yields the options that the folder gave and that are not the command's defaults."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params[name]
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP and value != parameter.default:
+            for each in value if isinstance(value, tuple) else (value,):
+                yield f"{parameter.opts[0]} {shlex.quote(str(each))}"
+
+
+def _show(out: Path, changes: tuple[folder.Change, ...]) -> None:
+    """Prints the changes, and what the operator must delete in the cluster.
+
+    Raises:
+        CommandError: Standard output is full or closed.
+    """
     if not changes:
-        click.echo(f"{out}: nothing changes")
-    if not dry_run:
-        namespaces = ", ".join(guarded.namespaces)
-        click.echo(f"Next: kubectl apply -k {out} (these namespaces must exist: {namespaces})", err=True)
+        text = f"{out}: nothing changes\n"
+    elif all(change.before is None for change in changes):
+        text = "".join(f"{change.path}: new file\n" for change in changes)
+    else:
+        text = "".join(change.diff() for change in changes)
+    if sys.stdout is None:  # closed before Python started; click would print nothing
+        raise CommandError("standard output: cannot write: it is closed: no file was changed")
+    try:
+        click.echo(text, nl=False)
+    except OSError as error:
+        # At its end, Python writes what is left in the buffer, and would print another error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise CommandError(f"standard output: cannot write: {error.strerror}: no file was changed") from error
+    _list("kubectl apply deletes nothing. After it, delete what the folder no longer has:", removal.commands(changes))
+
+
+def _tell_next(out: Path, guarded: Guarded) -> None:
+    missing = (each for each in guarded.namespaces if each != guarded.exporter.namespace)
+    _list(
+        "Next, if `kubectl config current-context` prints this cluster:",
+        [
+            *(f"kubectl create namespace {each}   # only if it does not exist" for each in missing),
+            f"kubectl apply -k {shlex.quote(str(out))}",
+        ],
+    )
+
+
+def _list(title: str, commands: Iterable[str]) -> None:
+    lines = [f"  {each}" for each in commands]
+    if lines:
+        click.echo("\n".join([title, *lines]), err=True)

@@ -198,7 +198,9 @@ def test_all_signatures_and_all_administration_are_counted(run: Run) -> None:
 def test_attack_blinding_the_trail_first(run: Run, method: str) -> None:
     """A principal that deletes or changes the sink of the key's project raises an alert by that."""
     (entry,) = [
-        each for each in found("key_administration", run.entries) if each["protoPayload"]["methodName"] == "SetIamPolicy"
+        each
+        for each in found("key_administration", run.entries)
+        if each["protoPayload"]["methodName"] == "SetIamPolicy"
     ]
     name = f"google.logging.v2.ConfigServiceV2.{method}"
     payload = {**entry["protoPayload"], "methodName": name, "serviceName": "logging.googleapis.com"}

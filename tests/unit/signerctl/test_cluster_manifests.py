@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ import pytest
 import yaml
 from click.testing import Result
 
-from signerctl.cluster import folder
 from signerctl.cluster.rendering import MARK
 from tests.paths import EXAMPLE_PROFILES
 from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, Document, outputs
@@ -39,13 +41,19 @@ def written(out: Path, *more: str, given: Document | None = None, cluster: str =
 
 
 def refused(out: Path, *more: str, **given: Any) -> str:
-    """Runs the command, which must fail and write nothing; returns its message."""
+    """Runs the command, which must fail before it shows or writes anything; returns its message."""
+    result = failed(out, *more, **given)
+    assert result.stdout == ""
+    return " ".join(result.stderr.split())
+
+
+def failed(out: Path, *more: str, **given: Any) -> Result:
+    """Runs the command, which must fail and write nothing."""
     before = contents(out)
     result = run(out, *more, **given)
     assert result.exit_code != 0
-    assert result.stdout == ""
     assert contents(out) == before
-    return " ".join(result.stderr.split())
+    return result
 
 
 def contents(out: Path) -> Mapping[str, bytes]:
@@ -68,6 +76,12 @@ def approve_by_another(values: Document) -> None:
     """Makes another approver decide for the cluster's only signer."""
     for signer in values["document"]["signers"]:
         signer["approve"] = False
+
+
+def demo_profile(values: Document) -> Document:
+    """Returns the profile of the cluster's signer, which is the second one of the document."""
+    found: Document = values["document"]["signers"][1]["profile"]
+    return found
 
 
 # What the folder holds.
@@ -226,11 +240,12 @@ def test_replicas_and_pull_secret_are_options(tmp_path: Path) -> None:
 
 
 def test_the_same_outputs_change_nothing(tmp_path: Path) -> None:
-    """The second run says so, and touches no file."""
+    """The second run says so, touches no file, and names no option that has its default."""
     written(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     result = run(tmp_path)
     assert result.stdout == f"{tmp_path}: nothing changes\n"
+    assert "Kept" not in result.stderr
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
@@ -273,13 +288,26 @@ def test_a_foreign_file_is_never_replaced(tmp_path: Path, name: str) -> None:
     """The command refuses before it writes anything."""
     (tmp_path / name).write_text("{}")
     said = refused(tmp_path)
-    assert f"{tmp_path / name}: Forbidden: another program wrote this file: choose another folder" in said
+    reason = "signerctl wrote no kustomization.yaml beside it" if name == "configuration.json" else "it lacks the first"
+    assert f"{tmp_path / name}: Forbidden: {reason}" in said
+    assert "so another program wrote" in said
+    assert "choose another folder, or move it away and run the command again" in said
 
 
-def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    """As every other thing that the command did not write."""
-    (tmp_path / "exporter.yaml").mkdir()
-    assert "exporter.yaml: Forbidden" in refused(tmp_path)
+@pytest.mark.parametrize(
+    ("put", "words"),
+    [
+        (lambda path: path.mkdir(), "it is a folder"),
+        (lambda path: path.symlink_to("absent"), "it is a link to a missing file"),
+        (lambda path: path.write_bytes(b"\xff"), "it is not readable as UTF-8 text"),
+    ],
+    ids=["folder", "dangling link", "no text"],
+)
+@pytest.mark.parametrize("name", ["exporter.yaml", "Kustomization"])
+def test_what_is_no_text_file_is_refused(tmp_path: Path, put: Callable[[Path], object], words: str, name: str) -> None:
+    """The message says what is there, and what to do."""
+    put(tmp_path / name)
+    assert f"{name}: Forbidden: {words}: choose another folder, or move it away" in refused(tmp_path)
 
 
 def test_a_crash_leaves_nothing_that_can_be_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,14 +321,175 @@ def test_a_crash_leaves_nothing_that_can_be_applied(tmp_path: Path, monkeypatch:
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", crash)
-    assert run(tmp_path, "--replicas", "3").exit_code != 0
+    result = run(tmp_path, "--replicas", "3")
     monkeypatch.undo()
+    assert result.exit_code == 1
+    message = f"error: {tmp_path}: interrupted: the folder is unfinished: the same command completes it"
+    assert message in result.stderr
+    assert "+  replicas: 3" in result.stdout
     (resource,) = yaml.safe_load((tmp_path / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
     assert not (tmp_path / resource).exists()
-    assert (tmp_path / "kustomization.yaml").read_text(encoding="utf-8") == folder.UNFINISHED
-    documents = written(tmp_path, "--replicas", "3")
+    documents = written(tmp_path)  # the folder remembers the number
     assert objects(documents, "StatefulSet")["csr-exporter"]["spec"]["replicas"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+
+
+# What the folder remembers.
+
+
+def test_options_of_the_last_run_are_kept(tmp_path: Path) -> None:
+    """A run with only a new image changes only the image, and says which options it kept."""
+    options = ("--approver", "alice", "--approver", "bob b", "--image-pull-secret", "registry", "--replicas", "3")
+    written(tmp_path, *options, "--guards", "warn")
+    result = run(tmp_path, image=IMAGE.replace("a" * 64, "b" * 64))
+    changed = [line.split()[:2] for line in result.stdout.splitlines() if re.match(r"[-+](?![-+])", line)]
+    assert changed == [["-", "image:"], ["+", "image:"]]
+    (kept,) = [line for line in result.stderr.splitlines() if line.startswith("Kept from the last run: ")]
+    for words in (*options, "--guards warn", "--approver 'bob b'"):
+        assert words in kept
+
+
+def test_a_given_option_replaces_the_kept_one(tmp_path: Path) -> None:
+    """An empty name removes approvers and the Secret; the other options stay, and the next run keeps the result."""
+    written(tmp_path, "--approver", "alice", "--approver", "bob", "--image-pull-secret", "registry", "--replicas", "3")
+    documents = written(tmp_path, "--approver", "carol", "--image-pull-secret", "", "--guards", "audit")
+    assert objects(documents, "StatefulSet")["csr-exporter"]["spec"]["replicas"] == 3
+    assert "imagePullSecrets" not in template(documents)
+    policy = str(objects(documents, "ValidatingAdmissionPolicy")["kms-csr-signer-decide"])
+    assert [name in policy for name in ("alice", "bob", "carol")] == [False, False, True]
+    assert "nothing changes" in run(tmp_path).stdout
+    documents = written(tmp_path, "--approver", "")
+    assert "carol" not in str(documents)
+    assert "carol" not in run(tmp_path).stderr
+
+
+def test_a_run_without_guards_keeps_the_approvers_for_later(tmp_path: Path) -> None:
+    """Guards that come back name the same approvers."""
+    before = written(tmp_path, "--approver", "alice")
+    written(tmp_path, "--guards", "none")
+    assert "nothing changes" in run(tmp_path).stdout
+    assert written(tmp_path, "--guards", "deny") == before
+
+
+def test_the_folder_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    """The message names both clusters, and what to do."""
+    written(tmp_path)
+    said = refused(tmp_path, cluster="databases")
+    assert f'--out: Forbidden: "{tmp_path}" is the folder of cluster "demo", not of "databases": give each' in said
+    assert f'correct its name in the line "# Options:" of {tmp_path}/kustomization.yaml' in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (r"\{.*", "{", 'kustomization.yaml: the line "# Options:": Invalid value: must be as signerctl wrote it'),
+        (r"\{.*", "[]", "must be as signerctl wrote it"),
+        (r"\{.*", '{"cluster": "demo"}', "must be as signerctl wrote it"),
+        (r'"approvers": \[\]', '"approvers": "alice"', "must be as signerctl wrote it"),
+        ('"replicas": 2', '"replicas": 99', "--replicas: Invalid value: 99 is not in the range"),
+    ],
+    ids=["no JSON", "list", "incomplete", "another type", "out of range"],
+)
+def test_a_broken_line_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """Otherwise the command would drop options, or write values that the command line does not take."""
+    written(tmp_path)
+    path = tmp_path / "kustomization.yaml"
+    path.write_text(re.sub(f"(# Options: .*?){old}", rf"\1{new}", path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert words in refused(tmp_path)
+
+
+def test_without_its_line_the_folder_remembers_nothing(tmp_path: Path) -> None:
+    """As the message about a broken line says: delete it, and give all options again."""
+    written(tmp_path, "--replicas", "3")
+    path = tmp_path / "kustomization.yaml"
+    path.write_text(re.sub("# Options: .*\n", "", path.read_text(encoding="utf-8")), encoding="utf-8")
+    documents = written(tmp_path)
+    assert objects(documents, "StatefulSet")["csr-exporter"]["spec"]["replicas"] == 2
+
+
+# What the operator must do in the cluster.
+
+
+def test_the_first_run_lists_the_files(tmp_path: Path) -> None:
+    """A diff against nothing would only repeat the files."""
+    (tmp_path / "mine.yaml").write_text("kind: ConfigMap\n")
+    assert run(tmp_path).stdout == "".join(f"{tmp_path}/{name}: new file\n" for name in FILES)
+
+
+def test_removed_guards_have_their_command(tmp_path: Path) -> None:
+    """`kubectl apply` leaves the policies in force: one command deletes all bindings and policies."""
+    written(tmp_path)
+    names = " ".join(f"kms-csr-signer-{rule}" for rule in ("create", "decide", "delete", "exporter-pods", "function"))
+    command = f"  kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy {names}"
+    for more in (("--dry-run",), ()):
+        lines = run(tmp_path, "--guards", "none", *more).stderr.splitlines()
+        assert [line for line in lines if "kubectl delete" in line] == [command]
+    assert "delete" not in run(tmp_path).stderr
+
+
+def test_removed_rights_have_their_commands(tmp_path: Path) -> None:
+    """Rights in a namespace that the profile no longer uses, and the right to approve."""
+
+    def older(values: Document) -> None:
+        demo_profile(values).update(release="3.30", namespaces=["calico-apiserver", "calico-system"])
+
+    written(tmp_path, given=outputs(older))
+    lines = run(tmp_path, "--approver", "alice", given=outputs(approve_by_another)).stderr.splitlines()
+    assert {line.strip() for line in lines if " delete " in line and "kubectl" in line} >= {
+        "kubectl --namespace calico-apiserver delete rolebinding,role kms-csr-signer:attest",
+        "kubectl delete clusterrolebinding,clusterrole kms-csr-signer:approve",
+    }
+
+
+def test_a_changed_object_and_a_broken_file_have_no_command(tmp_path: Path) -> None:
+    """Only objects that disappear are named; a file that is no YAML any more has no objects."""
+    written(tmp_path)
+    (tmp_path / "guards.yaml").write_text(f"{MARK}\na: [\n---\nb")
+    assert "delete" not in run(tmp_path, "--replicas", "3").stderr
+
+
+def test_the_next_commands_are_named(tmp_path: Path) -> None:
+    """They create the requesters' namespaces, apply the folder, and come after a reminder of the context."""
+    out = tmp_path / "my clusters"
+    lines = run(out).stderr.splitlines()
+    assert lines == [
+        "Next, if `kubectl config current-context` prints this cluster:",
+        "  kubectl create namespace calico-system   # only if it does not exist",
+        f"  kubectl apply -k '{out}'",
+    ]
+
+
+def test_the_folders_own_namespace_is_not_created_by_hand(tmp_path: Path) -> None:
+    """A requester may run in the exporter's namespace, which the folder holds."""
+    given = outputs(lambda values: values["manifests"]["demo"].update(namespace="calico-system"))
+    assert "create namespace" not in run(tmp_path, given=given).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("redirected", "reason"),
+    [("> /dev/full", "No space left on device"), ("", "Broken pipe"), (">&-", "it is closed")],
+    ids=["full", "no reader", "closed"],
+)
+def test_standard_output_that_takes_nothing_ends_the_run(tmp_path: Path, redirected: str, reason: str) -> None:
+    """One line says so, and no file changes, because the operator has not seen what would change."""
+    options = ("--terraform-output", TERRAFORM_OUTPUT, "--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
+    command = [sys.executable, "-m", "signerctl", "cluster", "manifests", *map(str, options)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as without_reader:
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirected}', "sh", *command],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=without_reader,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.stderr == f"error: standard output: cannot write: {reason}: no file was changed\n"
+    assert done.returncode == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_file_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -341,7 +530,8 @@ def test_a_sensitive_output_is_refused(tmp_path: Path, output: str) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("", "must be JSON: print all outputs of the root module with `terraform output -json`"),
+        ("", "standard input: Required value: no outputs: is this the folder of main.tf, and did you apply?"),
+        ("{}\n", "standard input: Required value: no outputs: is this the folder of main.tf, and did you apply?"),
         ('manifests = {\n  "demo" = {}\n}', "must be JSON"),
         ("[" * 100_000, "must be JSON"),
         ('{"a": "\\ud800"}', "must be JSON"),
@@ -349,7 +539,7 @@ def test_a_sensitive_output_is_refused(tmp_path: Path, output: str) -> None:
         ('{"demo": {}}', "must be Terraform's outputs"),
         ('{"demo": {"approves": []}}', "must be Terraform's outputs"),
     ],
-    ids=["empty", "without -json", "deep", "no Unicode", "list", "values", "one output"],
+    ids=["empty", "no outputs", "without -json", "deep", "no Unicode", "list", "values", "one output"],
 )
 def test_what_is_not_terraforms_output_is_refused(tmp_path: Path, given: str, words: str) -> None:
     """The message says how to make it."""
@@ -409,7 +599,22 @@ CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
         "standard input: exporter_configurations.demo: Invalid value: must be the exporter's configuration as JSON",
     ),
     "signers": (lambda v: v["document"].update(signers=[]), "signers"),
-    "profile": (lambda v: v["document"]["signers"][1]["profile"].update(name="absent.yaml"), "profile.name: Not found"),
+    "profile": (
+        lambda v: demo_profile(v).update(name="absent.yaml"),
+        "output documents: configuration.yaml: signers[1].profile.name: Not found",
+    ),
+    "release": (
+        lambda v: demo_profile(v).update(release="2.0"),
+        'output documents: configuration.yaml: signers[1].profile.release: Invalid value: "2.0": must be a release',
+    ),
+    "namespaces": (
+        lambda v: demo_profile(v).update(namespaces=["absent"]),
+        "output documents: configuration.yaml: signers[1].profile.namespaces: Unsupported value",
+    ),
+    "broken profile": (
+        lambda v: (demo_profile(v).update(name="own.yaml"), v["documents"].update({"own.yaml": "name: 1"})),
+        "output documents: own.yaml: ",
+    ),
 }
 
 
@@ -428,22 +633,28 @@ def test_a_missing_configuration_document_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "image",
+    ("image", "wrong"),
     [
-        "registry.example.com/csr-exporter:latest",
-        "registry.example.com/csr-exporter",
-        f"registry.example.com/csr-exporter:1.0@sha256:{'a' * 64}",
-        f"sha256:{'a' * 64}",
-        f"registry.example.com/csr-exporter@sha256:{'a' * 63}",
-        f"registry.example.com/csr-exporter@sha256:{'A' * 64}",
-        f"registry.example.com/csr-exporter@sha512:{'a' * 128}",
-        f" @sha256:{'a' * 64}",
-        "",
+        ("registry.example.com/x:latest", 'remove the tag "latest", which can point to other code'),
+        ("registry.example.com/x:latest", "the digest is missing"),
+        ("registry.example.com:5000/x", "REPOSITORY@sha256:DIGEST: the digest is missing;"),
+        (f"registry.example.com/x:1.0@sha256:{'a' * 64}", 'REPOSITORY@sha256:DIGEST: remove the tag "1.0"'),
+        (f"sha256:{'a' * 64}", "the digest is missing"),
+        (f"registry.example.com/x@sha256:{'a' * 63}", "the digest must have 64 characters after sha256:, and has 63"),
+        (f"registry.example.com/x@sha256:{'A' * 64}", "the digest must have only the characters 0 to 9 and a to f"),
+        (f"registry.example.com/x@sha256:{'a' * 64}\n", "the digest must have 64 characters"),
+        (f"registry.example.com/x@sha512:{'a' * 128}", "DIGEST: the digest must start with sha256:"),
+        (f"Registry.example.com/X@sha256:{'a' * 64}", 'DIGEST: the repository "Registry.example.com/X" must be HOST'),
+        (f" @sha256:{'a' * 64}", 'the repository " " must be HOST[:PORT]/NAME, with NAME in lower case'),
+        ("", "the digest is missing"),
     ],
 )
-def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str) -> None:
-    """A tag can point to other code after its review."""
-    assert "must be REPOSITORY@sha256:DIGEST" in refused(tmp_path, image=image)
+def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str, wrong: str) -> None:
+    """The message names the parts that are wrong, and only these; it says how to get the digest."""
+    said = refused(tmp_path, image=image)
+    assert "must be REPOSITORY@sha256:DIGEST" in said
+    assert wrong in said
+    assert "; docker push prints the digest" in said
 
 
 @pytest.mark.parametrize(
@@ -451,7 +662,10 @@ def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str) -> Non
     [
         (("--replicas", "0"), "--replicas: Invalid value: 0 is not in the range 1<=x<=9"),
         (("--guards", "on"), "--guards: Invalid value: 'on' is not one of 'deny', 'audit', 'warn', 'none'"),
-        (("--approver", ""), '--approver: Invalid value: "": must have 1 to 512 printable ASCII characters'),
+        (("--approver", "é"), "must have 1 to 512 printable ASCII characters"),
+        (("--approver", "a", "--approver", ""), '--approver: Invalid value: "": must have 1 to 512 printable ASCII'),
+        (("--guards", "none", "--approver", "a"), "--approver: Forbidden: only guards name approvers: give --guards"),
+        (("--out", ""), '--out: Invalid value: "": must be a folder; . is the current one'),
         (("--image-pull-secret", "A"), '--image-pull-secret: Invalid value: "A": must be the name of a Secret'),
     ],
 )
@@ -481,7 +695,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     """The message names it."""
     (tmp_path / "file").write_text("mine")
-    assert "cannot make the folder: Not a directory" in refused(tmp_path / "file" / "demo")
+    assert "cannot make the folder: Not a directory" in failed(tmp_path / "file" / "demo").stderr
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -491,11 +705,20 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "touch", fail)
-    assert f"error: {tmp_path}/configuration.json: cannot write the file: Permission denied" in refused(tmp_path)
+    assert f"error: {tmp_path}/configuration.json: cannot write the file: Permission denied" in failed(tmp_path).stderr
 
 
 def test_help_explains_the_command() -> None:
-    """It says when the command is needed, and has an example and the next step."""
+    """It says when the command is needed and what the folder remembers, and has an example and the next step."""
     text = " ".join(signerctl("cluster", "manifests", "--help").stdout.split())
-    assert all(part in text for part in ("You need it when", "Example:", "Next:", "infra/cluster/README.md"))
+    assert all(
+        part in text
+        for part in (
+            "You need it when",
+            "The folder remembers --approver",
+            "Example:",
+            "Next:",
+            "infra/cluster/README.md",
+        )
+    )
     assert "manifests" in signerctl("cluster", "--help").stdout
