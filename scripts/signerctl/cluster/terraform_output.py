@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,6 +20,9 @@ OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
 _LARGEST: Final = 16 * 1024 * 1024  # about ten kilobytes for each cluster, and the profiles
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOCUMENT: Final = "configuration.yaml"
+_TOKEN_FILE: Final = "/var/run/secrets/csr-exporter/token"  # noqa: S105 - a path
+# The guards refuse other pods in the exporter's namespace, and `kubectl delete -k` deletes the namespace.
+_OWN_NAMESPACE: Final = re.compile(r"(?!default$|kube-)[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PRINT: Final = "print all outputs of the root module with `terraform output -json`"
 _APPLY: Final = "use signerctl and infra/ of the same version, apply again, and print the outputs again"
 
@@ -104,13 +107,14 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
     """Returns the facts that the function's rights and the guards need, from the function's own documents.
 
     Raises:
-        CommandError: The configuration document has no signer for the cluster, or it or a profile is invalid.
+        CommandError: The configuration document has no signer for the cluster, it or a profile is invalid, or an output
+            has a value that Terraform never gives it.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name, text in cluster.documents.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         try:
-            return guarded.load(
+            found = guarded.load(
                 Path(folder, _DOCUMENT),
                 cluster=cluster.name,
                 function=cluster.function_user,
@@ -119,6 +123,30 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
             )
         except (CommandError, ConfigurationError) as error:
             raise CommandError(f"output documents: {str(error).replace(f'{folder}/', '')}") from error
+    for violation in _violations(cluster, found):
+        raise CommandError(f"{violation}: {_APPLY}; if the value stays, somebody changed Terraform's state")
+    return found
+
+
+def _violations(cluster: ClusterOutput, found: Guarded) -> Iterator[str]:
+    """Yields values that our root module never prints: they would give rights to others, or send tokens elsewhere."""
+    manifest = f"output manifests.{cluster.name}"
+    if cluster.function_user.startswith("system:"):
+        yield field_error.forbidden(f"{manifest}.function_user", "names that begin with system:")
+    namespace = cluster.exporter.namespace
+    if not _OWN_NAMESPACE.fullmatch(namespace) or namespace in found.namespaces:
+        yield field_error.invalid(f"{manifest}.namespace", namespace, "must be a namespace for the exporter alone")
+    document = f"output exporter_configurations.{cluster.name}"
+    content = cluster.exporter_configuration
+    signers, function, identity = (content.get(key) for key in ("signers", "function", "identity"))
+    if not isinstance(signers, list) or not all(isinstance(each, dict) for each in signers):
+        yield f"{document}: signers: Invalid value: must be a list of objects"
+    elif sorted(str(each.get("signer_name")) for each in signers) != list(found.signer_names):
+        yield f"{document}: signers: Invalid value: must be the signers of the function's configuration document"
+    if not isinstance(function, dict) or function.get("url") != f"{function.get('audience')}/":
+        yield f"{document}: function.url: Invalid value: must be function.audience and a slash"
+    if not isinstance(identity, dict) or identity.get("token_file", _TOKEN_FILE) != _TOKEN_FILE:
+        yield f'{document}: identity.token_file: Unsupported value: supported values: "{_TOKEN_FILE}"'
 
 
 def _outputs(source: str, text: bytes) -> Mapping[str, Any]:

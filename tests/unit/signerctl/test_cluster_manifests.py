@@ -134,11 +134,11 @@ def test_names_are_never_read_as_another_type(tmp_path: Path) -> None:
     documents = written(
         tmp_path,
         given=outputs(
-            lambda values: values["manifests"]["demo"].update(exporter_service_account="true", namespace="1")
+            lambda values: values["manifests"]["demo"].update(exporter_service_account="true", namespace="no")
         ),
     )
     assert template(documents)["serviceAccountName"] == "true"
-    assert list(objects(documents, "Namespace")) == ["1"]
+    assert list(objects(documents, "Namespace")) == ["no"]
 
 
 def test_the_function_approves_only_its_own_signers(tmp_path: Path) -> None:
@@ -147,6 +147,7 @@ def test_the_function_approves_only_its_own_signers(tmp_path: Path) -> None:
     def add(values: Document) -> None:
         (calico,) = (each for each in values["document"]["signers"] if each["cluster"] == "demo")
         values["document"]["signers"].append({**calico, "signer_name": "example.com/signed", "approve": False})
+        exporter_of(values, signers=[{"signer_name": calico["signer_name"]}, {"signer_name": "example.com/signed"}])
 
     roles = objects(written(tmp_path, "--approver", "alice", given=outputs(add)), "ClusterRole")
     assert roles["kms-csr-signer:sign"]["rules"][0]["resourceNames"] == [
@@ -722,3 +723,48 @@ def test_help_explains_the_command() -> None:
         )
     )
     assert "manifests" in signerctl("cluster", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda values: values["manifests"]["demo"].update(function_user="system:kube-controller-manager"),
+            "manifests.demo.function_user: Forbidden: names that begin with system:",
+        ),
+        (
+            lambda values: values["manifests"]["demo"].update(namespace="kube-system"),
+            'manifests.demo.namespace: Invalid value: "kube-system": must be a namespace for the exporter alone',
+        ),
+        (
+            lambda values: values["manifests"]["demo"].update(namespace="calico-system"),
+            'manifests.demo.namespace: Invalid value: "calico-system"',
+        ),
+        (
+            lambda values: exporter_of(values, function={"url": "https://evil.example/", "audience": "https://a"}),
+            "exporter_configurations.demo: function.url: Invalid value: must be function.audience and a slash",
+        ),
+        (
+            lambda values: exporter_of(values, signers=[{"signer_name": "kubernetes.io/kubelet-serving"}]),
+            "exporter_configurations.demo: signers: Invalid value: must be the signers of the function's",
+        ),
+        (
+            lambda values: exporter_of(values, identity={"token_file": "/var/run/secrets/kubernetes.io/token"}),
+            "exporter_configurations.demo: identity.token_file: Unsupported value",
+        ),
+    ],
+)
+def test_attack_changing_the_state(tmp_path: Path, change: Callable[[Document], None], says: str) -> None:
+    """A writer of Terraform's state gives no right to another account, and sends no token elsewhere."""
+    text = json.dumps(outputs(change))
+    options = ("--terraform-output", "-", "--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
+    result = signerctl("cluster", "manifests", *options, stdin=text)
+    assert result.exit_code == 1
+    assert says in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def exporter_of(values: Document, **fields: object) -> None:
+    """Changes fields of the exporter's configuration document."""
+    document = json.loads(values["exporter_configurations"]["demo"])
+    values["exporter_configurations"]["demo"] = json.dumps({**document, **fields})
