@@ -32,7 +32,7 @@ class Lock:
 
     Attributes:
         path: Path below the project's root.
-        groups: Its dependency groups; `project` stands for the project's own dependencies.
+        groups: Its dependency groups; `project` stands for the wheel's dependencies.
         target: uv's options for Python version and platform.
     """
 
@@ -44,8 +44,8 @@ class Lock:
 UNIVERSAL: Final = ("--universal", "--python-version", "3.11")
 PRODUCTION: Final = ("--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28")
 LOCKS: Final = (
-    Lock(path=DEVELOPMENT, groups=("project", "dev"), target=UNIVERSAL),
-    Lock(path="function/requirements.txt", groups=("project",), target=PRODUCTION),
+    Lock(path=DEVELOPMENT, groups=("project", "function", "dev"), target=UNIVERSAL),
+    Lock(path="function/requirements.txt", groups=("function",), target=PRODUCTION),
     Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
     Lock(path=TERRAFORM, groups=("terraform",), target=UNIVERSAL),
     Lock(path=CLOUDEVENTS, groups=("cloudevents",), target=UNIVERSAL),

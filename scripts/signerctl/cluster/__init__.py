@@ -1,6 +1,6 @@
 """The folder of manifests for one cluster, from Terraform's outputs.
 
 - `terraform_output` parses the outputs, and checks that they describe the cluster.
-- `rendering` makes the files from the templates in infra/cluster/templates.
+- `rendering` makes the files from `templates`.
 - `folder` compares them with the files of an operator's folder, and replaces only files that it wrote.
 """

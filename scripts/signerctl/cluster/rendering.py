@@ -1,4 +1,4 @@
-"""Renders the files of one cluster's folder from the templates in infra/cluster/templates."""
+"""Renders the files of one cluster's folder from the templates beside this module."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from signerctl import manifest
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 
-TEMPLATES: Final = Path(__file__).resolve().parents[3] / "infra" / "cluster" / "templates"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 CONFIGURATION: Final = "configuration.json"
 KUSTOMIZATION: Final = "kustomization.yaml"
 MARK: Final = "# Written by `signerctl cluster manifests`"
