@@ -3,7 +3,8 @@
 There are locks for the function (Python 3.13 on Linux), the exporter's image, and developers (3.11 to 3.14), with the
 same versions. More locks are for separate virtual environments: mutation testing (development.mutants), Terraform with
 its tools, and a second CloudEvents SDK. No lock names an index. Each lock has the SHA-256 of its ranges, so that
-`--check` can detect a stale lock without network. The deployed parts also have a bill of materials, made from their lock.
+`--check` can detect a stale lock without network. The locks of the function and the exporter have a bill of materials
+each, in sbom/.
 """
 
 import argparse
@@ -36,7 +37,7 @@ class Lock:
         path: Path below the project's root.
         groups: Its dependency groups; `project` stands for the wheel's dependencies.
         target: uv's options for Python version and platform.
-        part: The deployed part that has a bill of materials, `sbom/PART.cdx.json`; None without one.
+        part: The deployed part, whose bill of materials is `sbom/PART.cdx.json`; None without one.
     """
 
     path: str

@@ -32,7 +32,8 @@ def notes() -> str:
         ValueError: The changelog has no such section.
     """
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    section = re.search(rf"^## {re.escape(VERSION)} - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)", changelog, re.M | re.S)
+    heading = rf"^## {re.escape(VERSION)} - \d{{4}}-\d\d-\d\d\n"
+    section = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if section is None:
         raise ValueError(f"CHANGELOG.md: Required value: a section `## {VERSION} - DATE`")
     return section[1].strip() + "\n"

@@ -1,7 +1,7 @@
 """The software bill of materials of a lock, in CycloneDX 1.6.
 
-It names the Python packages that a lock pins, and nothing outside the lock: not Python itself, and no base image. It has
-no time and no serial number, so that the same lock always gives the same bytes.
+It names the Python packages that a lock pins, and nothing outside the lock: not Python itself, and no base image. It
+has no time and no serial number, so that the same lock always gives the same bytes.
 """
 
 import json
