@@ -33,6 +33,7 @@ _FIRST: Final = (
     "tests/interoperability/",
     "tests/infra/",
     "tests/sandbox/",
+    "tests/packaging/",
     "tests/linters/",
     "tests/contract/",
     "tests/unit/exporter/test_process",

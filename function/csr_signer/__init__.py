@@ -6,3 +6,5 @@ are configuration and document (the deployment's settings), start (cheap imports
 end of a process), audit (the records), single_flight (one fetch for many requests), concurrency (each cluster's share
 of a process), errors, violation, field_error (the form of messages), rfc1123 (the form of names) and der.
 """
+
+VERSION = "0.2.0"

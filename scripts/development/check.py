@@ -19,6 +19,7 @@ CHECKS: Final = (
     ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),
     ("the Terraform tables are fresh", (*PYTHON, "development.terraform.tables", "--check")),
     ("the example manifests are fresh", (*PYTHON, "development.manifests", "--check")),
+    ("GitHub workflows", (str(Path(sys.executable).with_name("zizmor")), "--offline", "--quiet", ".github")),
     ("import contracts", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
 )
 

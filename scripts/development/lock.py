@@ -3,7 +3,8 @@
 There are locks for the function (Python 3.13 on Linux), the exporter's image, and developers (3.11 to 3.14), with the
 same versions. More locks are for separate virtual environments: mutation testing (development.mutants), Terraform with
 its tools, and a second CloudEvents SDK. No lock names an index. Each lock has the SHA-256 of its ranges, so that
-`--check` can detect a stale lock without network.
+`--check` can detect a stale lock without network. The locks of the function and the exporter have a bill of materials
+each, in sbom/.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from development import sbom
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEVELOPMENT: Final = "scripts/requirements-dev.txt"
@@ -32,21 +35,23 @@ class Lock:
 
     Attributes:
         path: Path below the project's root.
-        groups: Its dependency groups; `project` stands for the project's own dependencies.
+        groups: Its dependency groups; `project` stands for the wheel's dependencies.
         target: uv's options for Python version and platform.
+        part: The deployed part, whose bill of materials is `sbom/PART.cdx.json`; None without one.
     """
 
     path: str
     groups: tuple[str, ...]
     target: tuple[str, ...]
+    part: str | None = None
 
 
 UNIVERSAL: Final = ("--universal", "--python-version", "3.11")
 PRODUCTION: Final = ("--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_28")
 LOCKS: Final = (
-    Lock(path=DEVELOPMENT, groups=("project", "dev"), target=UNIVERSAL),
-    Lock(path="function/requirements.txt", groups=("project",), target=PRODUCTION),
-    Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION),
+    Lock(path=DEVELOPMENT, groups=("project", "function", "dev"), target=UNIVERSAL),
+    Lock(path="function/requirements.txt", groups=("function",), target=PRODUCTION, part="csr-signer"),
+    Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION, part="csr-exporter"),
     Lock(path=TERRAFORM, groups=("terraform",), target=UNIVERSAL),
     Lock(path=CLOUDEVENTS, groups=("cloudevents",), target=UNIVERSAL),
     # yattag, for cosmic-ray's HTML, has no wheel, and its build requirements would have no hash.
@@ -76,8 +81,21 @@ def header(lock: Lock) -> str:
 
 def is_fresh(lock: Lock) -> bool:
     """Tells whether a lock matches the current ranges."""
-    path = ROOT / lock.path
-    return path.is_file() and path.read_text(encoding="utf-8").startswith(header(lock))
+    return _text(ROOT / lock.path).startswith(header(lock))
+
+
+def stale_bills() -> list[str]:
+    """Returns the bills of materials that do not match their locks or the version."""
+    return [path for path, text in _bills().items() if _text(ROOT / path) != text]
+
+
+def _bills() -> dict[str, str]:
+    parts = [(lock.part, _text(ROOT / lock.path)) for lock in LOCKS if lock.part is not None]
+    return {f"sbom/{part}.cdx.json": sbom.document(part, text) for part, text in parts}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def write(lock: Lock, *, upgrade: bool) -> None:
@@ -108,7 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.check:
         for lock in LOCKS:
             write(lock, upgrade=options.upgrade)
-    stale = [lock.path for lock in LOCKS if not is_fresh(lock)]
+        for path, text in _bills().items():
+            (ROOT / path).write_text(text, encoding="utf-8")
+    stale = [lock.path for lock in LOCKS if not is_fresh(lock)] + stale_bills()
     for path in stale:
         print(f"{path} is stale: run scripts/lock")
     return 1 if stale else 0

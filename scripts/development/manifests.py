@@ -5,7 +5,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,12 @@ OPTIONS: Final = Options(
 )
 
 
+def rendered(name: str, options: rendering.Options) -> Mapping[str, str]:
+    """Returns the files of an example cluster's folder by name."""
+    cluster = terraform_output.read(TERRAFORM_OUTPUT, name)
+    return rendering.render(cluster, terraform_output.load_guarded(cluster, approvers=()), options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or compares the folders; returns the exit status."""
     parser = argparse.ArgumentParser(prog="development.manifests", description=__doc__)
@@ -31,14 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     stale = False
     for name in CLUSTERS:
-        cluster = terraform_output.read(TERRAFORM_OUTPUT, name)
-        rendered = rendering.render(cluster, terraform_output.load_guarded(cluster, approvers=()), OPTIONS)
-        changes = folder.compare(EXAMPLES / name, rendered)
+        files = rendered(name, OPTIONS)
+        changes = folder.compare(EXAMPLES / name, files)
         if check and changes:
             stale = True
             print(f"{EXAMPLES / name} is not what the code says: run scripts/python -m development.manifests")
         elif changes:
-            folder.write(EXAMPLES / name, changes, rendered)
+            folder.write(EXAMPLES / name, changes, files)
     return 1 if stale else 0
 
 

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from csr_signer import VERSION
 from signerctl.commands.bundle import bundle
 from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
@@ -19,7 +20,7 @@ from signerctl.program import Commands
 
 
 @click.group(cls=Commands)
-@click.version_option("0.1.0", prog_name="signerctl")
+@click.version_option(VERSION, prog_name="signerctl")
 def main() -> None:
     """Manage the issuing CA of kms-csr-signer, and set up and guard its clusters."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -55,6 +55,13 @@ def tflint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _built(tmp_path_factory.mktemp("tflint") / "tflint", "github.com/terraform-linters/tflint")
 
 
+@pytest.fixture(scope="session")
+def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tool that actionlint/go.mod names."""
+    package = "github.com/rhysd/actionlint/cmd/actionlint"
+    return _built(tmp_path_factory.mktemp("actionlint") / "actionlint", package)
+
+
 def _built(program: Path, package: str) -> Path:
     """Builds a program from the modules that its go.sum pins; Go keeps the compiled packages for the next run.
 

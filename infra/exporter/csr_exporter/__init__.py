@@ -11,4 +11,4 @@ Belongs at the top: what all packages share (configuration, HTTP, time, log, met
 token, the health pages, and `exporter`, which starts the threads. Does not: decisions about a CSR or an event.
 """
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -1,4 +1,4 @@
-"""Renders the files of one cluster's folder from the templates in infra/cluster/templates."""
+"""Renders the files of one cluster's folder from the templates beside this module."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
 
-TEMPLATES: Final = Path(__file__).resolve().parents[3] / "infra" / "cluster" / "templates"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 CONFIGURATION: Final = "configuration.json"
 MARK: Final = "# Written by `signerctl cluster manifests`"
 """The start of each YAML file's first line: the command replaces and deletes only files that start with it."""

@@ -1,11 +1,13 @@
 """The hashed locks: fresh, without addresses, agreeing with each other, and minimal where they are deployed."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from csr_signer import VERSION
 from development import lock as locks
 from development.lock import DEVELOPMENT, LOCKS, ROOT, Lock, header, is_fresh, main
 
@@ -37,12 +39,54 @@ def test_production_locks_have_the_tested_versions(lock: Lock) -> None:
 
 @pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
 def test_production_locks_have_no_development_packages(lock: Lock) -> None:
-    """No package that only the operator or dev group requires is in a production lock."""
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
-    named = [entry for group in ("dev", "operator") for entry in groups[group] if isinstance(entry, str)]
-    developers = {re.split(r"[<>=]", requirement)[0] for requirement in named}
+    """No package that only developers or signerctl require is in a production lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    dev = [entry for entry in groups["dev"] if isinstance(entry, str)]
+    signerctl = set(project["project"]["dependencies"]) - set(groups["function"])
+    developers = {re.split(r"[<>=]", requirement)[0] for requirement in [*dev, *signerctl]}
     brought_by_the_framework = {"click", "h11", "jinja2"}
     assert not (developers & set(pins(lock))) - brought_by_the_framework
+
+
+def test_signerctl_has_the_functions_ranges() -> None:
+    """If signerctl and the function require the same package, they require the same range: they share code."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel, function = set(project["project"]["dependencies"]), set(project["dependency-groups"]["function"])
+    names = [re.split(r"[<>=]", requirement)[0] for requirement in wheel | function]
+    assert len(names) == len(set(names))
+    assert "cryptography" in names
+
+
+@pytest.mark.parametrize("lock", PRODUCTION, ids=lambda lock: lock.path)
+def test_a_bill_of_materials_names_each_package_of_its_lock(lock: Lock) -> None:
+    """The bill has the lock's packages with their versions, and the version of the part."""
+    bill = json.loads((ROOT / "sbom" / f"{lock.part}.cdx.json").read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["version"] == VERSION
+    assert {each["name"]: each["version"] for each in bill["components"]} == pins(lock)
+    references = [each["bom-ref"] for each in bill["components"]]
+    assert references == [f"pkg:pypi/{name}@{version}" for name, version in pins(lock).items()]
+
+
+def test_a_changed_lock_makes_a_bill_of_materials_stale(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`scripts/lock --check` fails and names the bill of materials whose lock has another version."""
+    for name in [
+        "pyproject.toml",
+        *(lock.path for lock in LOCKS),
+        "sbom/csr-signer.cdx.json",
+        "sbom/csr-exporter.cdx.json",
+    ]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.setattr("development.lock.ROOT", tmp_path)
+    assert main(["--check"]) == 0
+    exporter = tmp_path / "infra/exporter/requirements.txt"
+    exporter.write_text(re.sub(r"(?m)^urllib3==\S+", "urllib3==2.99.0", exporter.read_text(encoding="utf-8")), "utf-8")
+    assert main(["--check"]) == 1
+    assert capsys.readouterr().out == "sbom/csr-exporter.cdx.json is stale: run scripts/lock\n"
 
 
 def test_the_exporter_ships_three_packages() -> None:
