@@ -24,7 +24,7 @@ OPTIONS: Final = Options(
 )
 
 
-def rendered(name: str, options: rendering.Options) -> Mapping[str, str]:
+def rendered(name: str, options: Options) -> Mapping[str, str]:
     """Returns the files of an example cluster's folder by name."""
     cluster = terraform_output.read(TERRAFORM_OUTPUT, name)
     return rendering.render(cluster, terraform_output.load_guarded(cluster, approvers=()), options)
