@@ -58,7 +58,7 @@ output "next_steps" {
     ) if signer.ca_certificate == null]),
     flatten([for name in keys(local.exporters) : concat(
       var.clusters[name].access == "oidc" ? [
-        "# ${name}: the API server must trust the function's tokens: copy this file to each control plane node, and name it in --authentication-config. On EKS, run the command in the output associate instead.",
+        "# ${name}: the API server must trust the function's tokens. On EKS, run the command in the output associate. Otherwise the next command writes the file for --authentication-config, as the top of infra/examples/self-managed/main.tf says.",
         "terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' > ${name}-authentication.yaml",
       ] : [],
       [
@@ -66,7 +66,7 @@ output "next_steps" {
         "terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out clusters/${name}${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}",
         "kubectl apply -k clusters/${name}",
       ],
-      ["# ${name}: last, turn on certificateManagement in Calico's Installation"],
+      ["# ${name}: last, turn on certificateManagement: write the patch, then kubectl patch installation default --type merge --patch-file installation.yaml"],
       [for signer, settings in local.ready : "signerctl ca bundle --certificate ${signer}-ca.pem --signer-name ${settings.signer_name} > installation.yaml" if settings.cluster == name && settings.profile.name == "calico"],
     )]),
   )

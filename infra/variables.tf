@@ -39,7 +39,7 @@ variable "build_environment" {
 }
 
 variable "bundle" {
-  description = "A zip file of function/ that another pipeline uploaded, gs://BUCKET/OBJECT.zip#GENERATION; Cloud Run mounts the configuration to it. The deployer and Cloud Functions' service agent must be able to read it. null: Terraform packs the zip file on the machine that plans, so a saved plan can be applied on that machine only."
+  description = "A zip file of function/ that another pipeline uploaded, gs://BUCKET/OBJECT.zip#GENERATION; Cloud Run mounts the configuration to it. The deployer and Cloud Functions' service agent must be able to read it. null: Terraform packs the zip file on the machine that plans; to apply a saved plan on another machine, copy the folder .terraform there too."
   type        = string
   default     = null
 
@@ -102,7 +102,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. gke or oidc: the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
+  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -172,7 +172,7 @@ variable "clusters" {
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 : cluster.audience == null])
-    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must have at least 16 characters that no other API server accepts, with access \"oidc\" only, for example https://csr-signer.example.com/ followed by the output of uuidgen."
+    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must be set with access \"oidc\" only, and be an audience of at least 16 characters that no other API server accepts, for example https://csr-signer.example.com/ followed by the output of uuidgen."
   }
 
   validation {
@@ -240,7 +240,7 @@ variable "exporter_namespace" {
 
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace)) && !can(regex("^(default$|kube-|calico|tigera)", var.exporter_namespace))
-    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must be the name of a namespace for the exporter alone, which begins with a letter: its guards refuse other pods, and uninstalling deletes it."
+    error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must begin with a letter, and name a namespace for the exporter alone: the guards refuse other pods in it, and uninstalling deletes it."
   }
 }
 
@@ -272,7 +272,7 @@ variable "image" {
 }
 
 variable "key_location" {
-  description = "Region of the key ring; null: location. You can never change it."
+  description = "Region of the key ring; null: location. A key cannot move: another region needs a new CA (docs/recovery.md)."
   type        = string
   default     = null
 
@@ -524,7 +524,7 @@ variable "signers" {
     condition = alltrue([for signer in values(var.signers) :
       length(signer.profile.namespaces) > 0 || !(signer.profile.name == "calico-enterprise" || signer.profile.name == "calico" && can(regex("^[0-2]\\.|^3\\.([0-9]|[12][0-9]|30)$", signer.profile.release)))
     ])
-    error_message = "signers[*].profile.namespaces: Required value: must list the namespaces that the cluster uses with the profile calico-enterprise and with calico until 3.30, such as [\"calico-apiserver\", \"calico-system\"]: an attacker who can create a listed but unused namespace gets its certificates; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
+    error_message = "signers[*].profile.namespaces: Required value: must list the namespaces that the cluster uses, such as [\"calico-apiserver\", \"calico-system\"], for the profile calico-enterprise and for calico before 3.31: an attacker who can create a listed but unused namespace gets its certificates; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
   }
 
   validation {
@@ -562,7 +562,7 @@ variable "signers" {
       signer.protection_level != "HSM_SINGLE_TENANT"
       || !startswith(coalesce(signer.key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/"), "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/")
     ])
-    error_message = "signers[*].key_version: Required value: must name a key version with protection_level HSM_SINGLE_TENANT: such a key needs its own HSM instance, which this module does not create."
+    error_message = "signers[*].key_version: Required value: must name an existing key version if protection_level is HSM_SINGLE_TENANT: such a key needs its own HSM instance, which this module does not create."
   }
 
   validation {

@@ -835,7 +835,7 @@ run "signer_that_is_retired_and_in_use" {
 }
 
 run "exporter_in_a_namespace_of_the_cluster" {
-  # says: exporter_namespace: Invalid value: "kube-system": must be the name of a namespace for the exporter alone
+  # says: exporter_namespace: Invalid value: "kube-system": must begin with a letter, and name a namespace for the exporter alone
   command = plan
 
   variables {

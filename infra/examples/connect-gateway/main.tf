@@ -1,7 +1,7 @@
 # A fleet member that the function reaches through Connect Gateway, without a network path and without API server flags.
 #
-# The agent in the cluster runs on the pod network. If Calico provides that network and its pods wait for this signer, a
-# new cluster's agent never starts, and neither does the network. So use this example for clusters with another CNI, in
+# The agent in the cluster runs on the pod network. If Calico provides that network, Calico's pods wait for certificates of
+# this signer, the signer waits for the agent, and the agent waits for Calico's network: a new cluster never starts. So use this example for clusters with another CNI, in
 # which Calico only enforces policy or the signer serves other components.
 #
 # The agent impersonates the function's account in this cluster (function_user of the output manifests). So the cluster
