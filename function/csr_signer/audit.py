@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from csr_signer import der
 from csr_signer.errors import AuditError, SignerError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.policy.attestation import Attestation
 from csr_signer.policy.decision import Permit
 from csr_signer.policy.signer import Signer
-from csr_signer.violation import LONGEST_TEXT, quote
+from csr_signer.violation import LONGEST_TEXT, bounded
 
 LOG_NAME: Final = "csr-signer"
 WRITE_SECONDS: Final = 5.0
@@ -82,7 +83,8 @@ class AuditRecord:
         severity: of Cloud Logging.
         message: for people.
         csr_uid: the uid of the CSR, which all its records share; empty for records without a CSR.
-        facts: for programs; the function makes the values, or quotes them.
+        facts: for programs; the function makes the values, or bounds them.
+        event_id: the id of the event that caused the record; empty without one.
         created: the CSR's creation time, if the record has the CSR's age.
     """
 
@@ -91,6 +93,7 @@ class AuditRecord:
     message: str
     csr_uid: str
     facts: Mapping[str, object]
+    event_id: str = ""
     created: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -174,6 +177,7 @@ class Audit:
             },
             "event": record.event,
             "csr_uid": record.csr_uid,
+            "event_id": record.event_id,
             **record.facts,
         }
         if record.created is not None:
@@ -192,6 +196,7 @@ class AuditTrail:
     Attributes:
         audit: writes the records.
         csr_uid: the CSR's uid.
+        event_id: the event's id.
         trace_id: the event's trace.
         facts: the facts in every record.
         created: the CSR's creation time; None before the function reads the CSR.
@@ -199,6 +204,7 @@ class AuditTrail:
 
     audit: Audit
     csr_uid: str
+    event_id: str
     trace_id: str
     facts: Mapping[str, object]
     created: datetime | None = None
@@ -208,6 +214,7 @@ class AuditTrail:
         return AuditTrail(
             audit=self.audit,
             csr_uid=self.csr_uid,
+            event_id=self.event_id,
             trace_id=self.trace_id,
             facts={**self.facts, **facts},
             created=created,
@@ -224,6 +231,7 @@ class AuditTrail:
             severity=severity,
             message=message,
             csr_uid=self.csr_uid,
+            event_id=self.event_id,
             facts={**self.facts, **facts},
             created=self.created,
         )
@@ -239,9 +247,9 @@ def csr_facts(csr: CertificateSigningRequest, signer: Signer) -> dict[str, objec
     return {
         "cluster": signer.cluster,
         "signer_name": signer.signer_name,
-        "csr_name": quote(csr.name),
+        "csr_name": bounded(csr.name),
         "csr_resource_version": csr.resource_version,
-        "requester": quote(csr.requester.username),
+        "requester": bounded(csr.requester.username),
         "request_sha256": hashlib.sha256(csr.request).hexdigest(),
         "configuration_digest": signer.configuration_digest,
     }
@@ -255,7 +263,7 @@ def attestation_facts(attestation: Attestation) -> dict[str, object]:
     facts: dict[str, object] = {"pod": f"{identity.namespace}/{identity.pod_name}", "pod_uid": identity.pod_uid}
     if pod is not None:
         visible = sorted(str(address) for address in attestation.addresses)
-        facts |= {"node": quote(pod.node_name), "visible_addresses": visible[:_MOST_ADDRESSES]}
+        facts |= {"node": bounded(pod.node_name), "visible_addresses": visible[:_MOST_ADDRESSES]}
     return facts
 
 
@@ -271,7 +279,7 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
         "public_key_sha256": permit.public_key.sha256,
         "not_before": permit.not_before.isoformat(),
         "not_after": permit.not_after.isoformat(),
-        "serial_number": f"{tbs.serial_number:x}",
+        "serial_number": der.hexadecimal(tbs.serial_number),
         "tbs_sha256": tbs.sha256,
         "key_version": key_version,
     }
@@ -284,10 +292,10 @@ def fault(error: SignerError, *, csr_uid: str, event_id: str, cluster: str = "")
         severity=error.severity,
         message=str(error)[:LONGEST_TEXT],
         csr_uid=csr_uid,
+        event_id=event_id,
         facts={
             **({"cluster": cluster} if cluster else {}),
             "fault": type(error).__name__,
             "status": error.status,
-            "event_id": quote(event_id),
         },
     )

@@ -262,3 +262,10 @@ def tlv(der: bytes) -> asn1.TLV:
         ValueError: the bytes are not exactly one element.
     """
     return decode(asn1.TLV, der)
+
+
+def hexadecimal(number: int) -> str:
+    """Returns a serial number as `openssl x509 -serial` prints it: whole octets in upper case, without a prefix."""
+    digits = f"{abs(number):X}"
+    octets = digits if len(digits) % 2 == 0 else f"0{digits}"
+    return octets if number >= 0 else f"-{octets}"

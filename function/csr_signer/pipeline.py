@@ -121,8 +121,9 @@ class Pipeline:
         trail = AuditTrail(
             audit=self.audit,
             csr_uid=reference.uid,
+            event_id=reference.event_id,
             trace_id=reference.trace_id,
-            facts={"cluster": reference.cluster, "event_id": reference.event_id},
+            facts={"cluster": reference.cluster},
         )
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:

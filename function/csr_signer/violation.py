@@ -139,6 +139,16 @@ def quote(value: object, *, most: int = LONGEST_QUOTE) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def bounded(text: str) -> str:
+    """Returns text of another party for a field of an audit record, cut to LONGEST_QUOTE characters.
+
+    The record's JSON escapes it, so quotes and escapes here would appear twice. JSON cannot carry a lone surrogate, and
+    a reader may drop the whole line because of it; `?` takes its place.
+    """
+    cut = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+    return cut.encode("utf-8", "replace").decode("utf-8")
+
+
 def _quoted(value: object, most: int) -> str:
     if isinstance(value, bytes):
         value = value[: most + 1].decode("latin-1")

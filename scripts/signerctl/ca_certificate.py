@@ -23,7 +23,7 @@ from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.errors import IntegrityError
 from csr_signer.issuance.certificate import SERIAL_BITS, algorithm_identifier, key_identifier
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.violation import quote
+from csr_signer.violation import bounded
 from signerctl import ca_extensions
 from signerctl.ca_extensions import Extensions
 from signerctl.key import SigningKey
@@ -82,8 +82,8 @@ def identifier_of(subject_public_key_info: bytes) -> bytes:
 def facts(template: CaTemplate) -> dict[str, object]:
     """Returns the fields that audit records show."""
     return {
-        "subject": quote(template.subject.rfc4514_string()),
-        "issuer": quote(template.issuer.rfc4514_string()),
+        "subject": bounded(template.subject.rfc4514_string()),
+        "issuer": bounded(template.issuer.rfc4514_string()),
         "not_before": template.not_before.isoformat(),
         "not_after": template.not_after.isoformat(),
         "path_length": template.path_length,

@@ -51,7 +51,7 @@ def described(certificate: x509.Certificate, now: datetime) -> dict[str, object]
         "subject": lambda: _name(certificate.subject),
         "issuer": lambda: _name(certificate.issuer),
         "self_signed": lambda: checks.self_signed(certificate),
-        "serial_number": lambda: f"{certificate.serial_number:x}",
+        "serial_number": lambda: der.hexadecimal(certificate.serial_number),
         "public_key": lambda: public_key_name(certificate),
         "signature_algorithm": lambda: _signature(certificate),
         "not_before": lambda: _time(certificate.not_valid_before_utc),

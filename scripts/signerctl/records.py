@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from csr_signer import der
 from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
 from csr_signer.issuance.lint import TBSCertificate
@@ -52,7 +53,7 @@ def signed(
     """
     known = {
         "tbs_sha256": tbs.sha256,
-        "serial_number": f"{tbs.serial_number:x}",
+        **({"serial_number": der.hexadecimal(tbs.serial_number)} if tbs.serial_number else {}),
         "key_version": key.key_version,
         "purpose": tbs.purpose,
         **facts,

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from csr_signer import der
 from csr_signer.ca.algorithm import SIGNATURE_HASHES, kind_of
 from csr_signer.violation import quote
 
@@ -72,7 +73,7 @@ def name_of(certificate: x509.Certificate) -> str:
     try:
         return quote(certificate.subject.rfc4514_string())
     except (ValueError, TypeError):
-        return f"number {certificate.serial_number:x}"
+        return f"number {der.hexadecimal(certificate.serial_number)}"
 
 
 def anchor_violation(certificate: x509.Certificate) -> str | None:

@@ -23,6 +23,7 @@ from csr_signer.ca.algorithm import (
     verifies,
 )
 from csr_signer.errors import ConfigurationError
+from csr_signer.violation import bounded
 
 PROTECTION_LEVELS: Final = ("SOFTWARE", "HSM", "HSM_SINGLE_TENANT")
 """Protection levels that a configuration may require, weakest first; external keys are unsupported."""
@@ -111,7 +112,7 @@ class Expiry:
     Attributes:
         severity: WARNING, or ERROR if the CA already shortens or prevents certificates.
         message: names the CA, the date and the effect.
-        certificate: its subject, quoted.
+        certificate: its subject, bounded.
         not_after: its end, UTC.
     """
 
@@ -258,7 +259,10 @@ def _expiry(ca: x509.Certificate, now: datetime, lifetime: timedelta) -> Expiry 
     else:
         return None
     return Expiry(
-        severity=severity, message=f"CA {name} {what}; rotate the issuing CA", certificate=name, not_after=ends
+        severity=severity,
+        message=f"CA {name} {what}; rotate the issuing CA",
+        certificate=bounded(ca.subject.rfc4514_string()),
+        not_after=ends,
     )
 
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.events.outcome import Deferred, Outcome
+from csr_signer.violation import bounded
 
 EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 LARGEST_EVENT: Final = 64 * 1024
@@ -94,7 +95,7 @@ async def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]
         cluster=key,
         name=name,
         uid=uid,
-        event_id=ascii(event_id)[1:-1][:128],
+        event_id=bounded(event_id),
         trace_id=_trace_id(request.headers.get("traceparent"), attributes.get("traceparent")),
     )
 

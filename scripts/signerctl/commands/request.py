@@ -7,7 +7,7 @@ from typing import Final
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csr_signer.violation import quote
+from csr_signer.violation import bounded, quote
 from signerctl import ca_certificate, ca_lint, certification_request, files, records
 from signerctl.certification_request import RequestTemplate
 from signerctl.key import KmsOptions, opened
@@ -71,7 +71,7 @@ def request(
             permitted_dns_names=permitted_dns_names,
         )
         facts = {
-            "subject": quote(template.subject.rfc4514_string()),
+            "subject": bounded(template.subject.rfc4514_string()),
             "permitted_dns_names": list(permitted_dns_names),
             "public_key_sha256": hashlib.sha256(key.subject_public_key_info).hexdigest(),
         }

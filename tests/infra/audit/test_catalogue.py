@@ -103,3 +103,19 @@ def test_every_alert_is_documented_with_its_severity() -> None:
     assert {name: table[name] for name in alerts} == alerts
     policies = len(re.findall(r'^resource "google_monitoring_alert_policy"', text, re.MULTILINE))
     assert len(table) == len(alerts) + policies - 1  # one of the policies is for all alerts of one entry
+
+
+def test_every_record_has_plain_text(run: Run) -> None:
+    """No field holds a quoted text: a search for a name finds it."""
+    records = [record for records in written(run).values() for record in records]
+    assert {"csr_name", "requester", "node", "ca", "subject"} <= {name for record in records for name in record}
+    for record in records:
+        assert {name: value for name, value in record.items() if str(value).startswith('"')} == {}
+
+
+def test_every_record_of_an_event_has_its_id(run: Run) -> None:
+    """It leads from a line to the exporter's lines; only a line without an event has none."""
+    for event, records in written(run).items():
+        for record in records:
+            stage = f"{record['csr_uid']}/pending" if record["csr_uid"] and event != "CA" else ""
+            assert record["event_id"] == stage

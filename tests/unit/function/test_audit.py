@@ -17,12 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_signer import audit, errors
+from csr_signer import audit, der, errors
 from csr_signer.audit import Audit, AuditRecord, LineWriter, attestation_facts, certificate_facts, csr_facts, fault
 from csr_signer.errors import AuditError
 from csr_signer.issuance.certificate import build
 from csr_signer.issuance.lint import LintError, lint
-from csr_signer.violation import quote
 from tests.unit.function.builders import (
     CSR_UID,
     KEY_VERSION,
@@ -49,6 +48,7 @@ def record(**changes: Any) -> AuditRecord:
         "severity": "NOTICE",
         "message": "issued a certificate",
         "csr_uid": CSR_UID,
+        "event_id": f"{CSR_UID}/pending",
         "facts": {"component": "calico-node"},
     }
     return AuditRecord(**values | changes)
@@ -77,6 +77,7 @@ def test_a_record_is_one_line_in_one_write() -> None:
         "logging.googleapis.com/labels": {"log": "csr-signer", "event": "issued", "csr_uid": CSR_UID},
         "event": "issued",
         "csr_uid": CSR_UID,
+        "event_id": f"{CSR_UID}/pending",
         "component": "calico-node",
     }
 
@@ -153,15 +154,22 @@ def test_any_text_stays_within_its_line(message: str, facts: dict[str, Any]) -> 
     assert line.decode().removesuffix("\n").isprintable()
 
 
-def test_hostile_names_of_a_csr_are_quoted_and_bounded() -> None:
-    """Name and username are the requester's to choose, in any length."""
+def test_hostile_names_of_a_csr_are_escaped_and_bounded() -> None:
+    """Name and username are the requester's to choose, in any length.
+
+    JSON alone escapes them: a reader gets the text itself, without quotes inside quotes. A lone surrogate, for which a
+    reader may drop the line, is replaced.
+    """
     csr = make_csr()
     csr = replace(csr, name=HOSTILE * 1000, requester=replace(csr.requester, username=HOSTILE * 1000))
     facts = csr_facts(csr, make_signer())
     (line,) = lines(record(facts=facts))
-    assert len(line) < 2048
-    assert json.loads(line)["severity"] == "NOTICE"
-    assert str(facts["csr_name"]).startswith(r'"\x1b[31m\"}\n{\"severity')
+    assert len(line) < 4096
+    assert line.count(b"\n") == 1
+    entry = json.loads(line)
+    assert entry["severity"] == "NOTICE"
+    plain = (HOSTILE * 1000).replace("\ud800", "?")[:128] + "..."
+    assert (entry["csr_name"], entry["requester"]) == (plain, plain)
 
 
 def test_facts_of_a_csr_say_who_asked_for_what() -> None:
@@ -171,9 +179,9 @@ def test_facts_of_a_csr_say_who_asked_for_what() -> None:
     assert facts == {
         "cluster": "demo",
         "signer_name": SIGNER_NAME,
-        "csr_name": '"node-certs:calico-node-x7k2p"',
+        "csr_name": "node-certs:calico-node-x7k2p",
         "csr_resource_version": "4711",
-        "requester": '"system:serviceaccount:calico-system:calico-node"',
+        "requester": "system:serviceaccount:calico-system:calico-node",
         "request_sha256": hashlib.sha256(make_request()).hexdigest(),
         "configuration_digest": "0" * 64,
     }
@@ -187,7 +195,7 @@ def test_facts_of_an_attestation_say_which_pod_it_was() -> None:
     assert facts == {
         "pod": "calico-system/calico-node-x7k2p",
         "pod_uid": POD_IDENTIFIER,
-        "node": quote(HOSTILE),
+        "node": HOSTILE.replace("\ud800", "?"),
         "visible_addresses": ["10.132.0.7", "192.0.2.0", "192.0.2.1", "192.0.2.2"],
     }
 
@@ -217,7 +225,7 @@ def test_facts_of_a_certificate_say_what_is_certified() -> None:
         "public_key_sha256": permit.public_key.sha256,
         "not_before": "2026-03-14T09:21:53+00:00",
         "not_after": "2027-03-14T09:26:53+00:00",
-        "serial_number": f"{tbs.serial_number:x}",
+        "serial_number": der.hexadecimal(tbs.serial_number),
         "tbs_sha256": hashlib.sha256(tbs.der).hexdigest(),
         "key_version": KEY_VERSION,
     }
@@ -242,6 +250,7 @@ def test_a_fault_is_an_error_where_a_human_must_act(error: errors.SignerError, s
     assert (made.event, made.severity, made.message) == ("fault", severity, str(error))
     assert made.facts["fault"] == type(error).__name__
     assert made.facts["status"] == error.status
+    assert made.event_id == "e"
 
 
 def test_a_fault_names_its_cluster_where_it_is_known() -> None:
@@ -252,8 +261,8 @@ def test_a_fault_names_its_cluster_where_it_is_known() -> None:
 
 
 def test_a_fault_is_bounded() -> None:
-    """However long a message or an event's id is."""
-    made = fault(errors.UnavailableError("x" * 10**6), csr_uid="", event_id=HOSTILE * 10**4)
+    """However long a message is; `cloud_event.receive` bounds the event's id."""
+    made = fault(errors.UnavailableError("x" * 10**6), csr_uid="", event_id="e")
     (line,) = lines(made)
     assert len(line) < 4096
 

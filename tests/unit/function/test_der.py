@@ -178,3 +178,12 @@ def test_a_fault_of_the_process_is_no_refusal(error: BaseException) -> None:
 def test_a_result_without_an_exception_is_returned() -> None:
     """The wrapper changes no result."""
     assert der.attempt(lambda: 42) == 42
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "00"), (7, "07"), (0x5EED, "5EED"), (2**158, "40" + "00" * 19), (2**155, "08" + "00" * 19), (-1, "-01")],
+)
+def test_a_serial_number_has_whole_octets(number: int, text: str) -> None:
+    """As OpenSSL prints it: a leading zero does not get lost, so every number of 20 octets has 40 digits."""
+    assert der.hexadecimal(number) == text

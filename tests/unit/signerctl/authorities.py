@@ -66,6 +66,7 @@ def ca_certificate(
     purposes: x509.ExtendedKeyUsage | None = PURPOSES,
     constraints: x509.NameConstraints | None = None,
     days: tuple[int, int] = (-1, 1000),
+    serial_number: int | None = None,
 ) -> x509.Certificate:
     """Returns a CA certificate, valid or with one fault.
 
@@ -79,7 +80,7 @@ def ca_certificate(
         .subject_name(_name(subject))
         .issuer_name(_name(issuer))
         .public_key(public)
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial_number or x509.random_serial_number())
         .not_valid_before(now + timedelta(days=days[0]))
         .not_valid_after(now + timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True)

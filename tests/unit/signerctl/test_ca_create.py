@@ -13,6 +13,7 @@ from click.testing import Result
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
+from csr_signer import der
 from csr_signer.ca.algorithm import algorithm_for
 from sandbox.kms import Corruption, Fault
 from tests.unit.function.builders import ca_key_usage
@@ -66,7 +67,7 @@ def test_intent_is_recorded_before_and_the_outcome_after(stage: Stage, tmp_path:
     of_each = {"time", "event", "message", "logging.googleapis.com/labels", "logging.googleapis.com/insertId"}
     assert differing == of_each
     assert intent["tbs_sha256"] == issued["tbs_sha256"]
-    assert intent["serial_number"] == f"{root.serial_number:x}"
+    assert intent["serial_number"] == der.hexadecimal(root.serial_number)
     assert intent["not_after"] == root.not_valid_after_utc.isoformat()
     assert intent["path_length"] == 0
     assert issued["kms_attempts"] == 1
@@ -306,6 +307,6 @@ def test_the_summary_describes_the_new_root(stage: Stage, tmp_path: Path) -> Non
     """The operator sees subject, serial number, key version and file."""
     result = create(stage, tmp_path / "ca.pem")
     (root,) = certificates(tmp_path / "ca.pem")
-    for part in ("CN=calico 2026", stage.key(), f"{tmp_path}/ca.pem", f"{root.serial_number:x}"):
+    for part in ("CN=calico 2026", stage.key(), f"{tmp_path}/ca.pem", der.hexadecimal(root.serial_number)):
         assert part in result.stdout
     assert root.public_bytes(Encoding.PEM) == (tmp_path / "ca.pem").read_bytes()

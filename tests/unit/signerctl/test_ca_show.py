@@ -5,15 +5,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from csr_signer import der
 from sandbox.kms import Fault
 from tests.unit.signerctl.authorities import Corporate, ca_certificate, certificates, write
-from tests.unit.signerctl.stage import Stage
+from tests.unit.signerctl.stage import Stage, openssl
 
 
 def shown(stage: Stage, *arguments: str | Path, stdin: bytes | None = None) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def test_every_field_of_a_root_is_shown(stage: Stage, tmp_path: Path) -> None:
         "subject": "CN=Calico CA 2026,O=Example",
         "issuer": "CN=Calico CA 2026,O=Example",
         "self_signed": True,
-        "serial_number": f"{root.serial_number:x}",
+        "serial_number": der.hexadecimal(root.serial_number),
         "public_key": "ECDSA P-256",
         "signature_algorithm": "ecdsa-with-SHA256",
         "not_before": f"{root.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
@@ -143,3 +145,12 @@ def test_an_endless_file_is_refused(stage: Stage) -> None:
     result = stage.run("show", "/dev/zero")
     assert result.exit_code == 1
     assert "Too long: must have at most 1048576 bytes" in result.stderr
+
+
+@pytest.mark.parametrize("number", [7, 0x5EED, 2**155 + 1, 2**158 + 1], ids=hex)
+def test_a_serial_number_is_that_of_openssl(stage: Stage, tmp_path: Path, number: int) -> None:
+    """An operator compares it with `openssl x509 -serial`; a number whose first octet is below 16 keeps its zero."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    path = write(tmp_path / "ca.pem", ca_certificate("CA", key, "CA", key, serial_number=number))
+    printed = openssl("x509", "-noout", "-serial", "-in", path).stdout.strip()
+    assert printed == f"serial={shown(stage, path)['certificates'][0]['serial_number']}"

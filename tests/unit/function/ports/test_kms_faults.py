@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from google.cloud.kms_v1 import CryptoKey, CryptoKeyVersion, KeyManagementServiceClient, KeyRing
 
+from csr_signer import der
 from csr_signer.audit import Audit
 from csr_signer.ca import issuer
 from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES, SignatureAlgorithm
@@ -82,7 +83,7 @@ class Stage:
         status, _, _, lines = self.ask(csr)
         assert (status, lines[-1]["event"]) == (200, "issued")
         leaf = x509.load_pem_x509_certificate(base64.b64decode(self.stored(csr)["status"]["certificate"]))
-        assert f"{leaf.serial_number:x}" == lines[-1]["serial_number"]
+        assert der.hexadecimal(leaf.serial_number) == lines[-1]["serial_number"]
 
     def assert_abandoned(self, lines: list[dict[str, Any]], kind: str) -> None:
         """An intent that came to nothing is accounted for by its hash, and then the fault is told."""
