@@ -1,10 +1,11 @@
-"""Files: reads certificates in every format that CAs use, and writes each output completely or not at all."""
+"""Files: reads certificates in every format that CAs use, and requests, and writes each output completely or not at all."""
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,12 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from csr_signer import der, field_error
-from csr_signer.ca.chain import PRIVATE_KEY
+from signerctl.kinds import KEY, REQUEST, Kind, kind_of
 from signerctl.program import CommandError
 
 LARGEST_INPUT: Final = 1024 * 1024
 STANDARD_INPUT: Final = Path("-")
 _PEM: Final = b"-----BEGIN "
+_REQUEST: Final = re.compile(
+    rb"-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----.*?-----END (?:NEW )?CERTIFICATE REQUEST-----", re.DOTALL
+)
 
 
 def read(path: Path, *, largest: int = LARGEST_INPUT) -> bytes:
@@ -48,17 +52,53 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """Reads certificates from a file: PEM, one certificate in DER, or PKCS #7 in PEM or DER.
 
     Raises:
-        CommandError: The file holds no certificate, or a private key.
+        CommandError: The file holds no certificate, or a private key; the message names what it holds.
     """
-    content = read(path)
-    if PRIVATE_KEY.search(content):
-        raise CommandError(
-            f"{path}: Forbidden: a private key: give a file with certificates only; a CA's key stays in Cloud KMS"
-        )
+    content = _without_private_key(path)
     try:
         return tuple(der.attempt(lambda: _certificates(content)))
     except ValueError as error:
-        raise CommandError(f"{path}: Invalid value: must be certificates in PEM, DER or PKCS #7: {error}") from error
+        raise _wrong(path, kind_of(content), "certificates in PEM, DER or PKCS #7", error) from error
+
+
+def read_certificates_and_requests(path: Path) -> tuple[x509.Certificate | x509.CertificateSigningRequest, ...]:
+    """Reads certificates as `read_certificates`, and certification requests (PKCS #10) in PEM or DER.
+
+    Raises:
+        CommandError: The file holds none of them, or a private key; the message names what it holds.
+    """
+    content = _without_private_key(path)
+    try:
+        return tuple(der.attempt(lambda: _certificates_and_requests(content)))
+    except ValueError as error:
+        kind = kind_of(content)
+        damaged = kind is REQUEST
+        what = "certificates in PEM, DER or PKCS #7, or requests (PKCS #10) in PEM or DER"
+        raise _wrong(path, None if damaged else kind, what, error) from error
+
+
+def _without_private_key(path: Path) -> bytes:
+    content = read(path)
+    if kind_of(content) is KEY:
+        raise CommandError(field_error.forbidden(str(path), f"{KEY.name}: {KEY.remedy}"))
+    return content
+
+
+def _wrong(path: Path, kind: Kind | None, what: str, error: ValueError) -> CommandError:
+    if kind is None:
+        return CommandError(field_error.malformed(str(path), f"must be {what}: {error}"))
+    remedy = f"; {kind.remedy}" if kind.remedy else ""
+    return CommandError(field_error.malformed(str(path), f"{kind.name}: must be {what}{remedy}"))
+
+
+def _certificates_and_requests(content: bytes) -> Sequence[x509.Certificate | x509.CertificateSigningRequest]:
+    if _PEM not in content:
+        with suppress(ValueError):
+            return [der.attempt(lambda: x509.load_der_x509_csr(content))]
+        return _certificates(content)
+    requests = [x509.load_pem_x509_csr(block[0]) for block in _REQUEST.finditer(content)]
+    others = _REQUEST.sub(b"", content)
+    return [*requests, *(_certificates(others) if _PEM in others or not requests else ())]
 
 
 def _certificates(content: bytes) -> Sequence[x509.Certificate]:

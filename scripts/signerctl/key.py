@@ -147,8 +147,8 @@ def parsed(pem: bytes) -> PublicKeyTypes:
         raise CommandError(f"cannot parse KMS's public key: {error}") from error
 
 
-def key_of(certificate: x509.Certificate) -> bytes | None:
-    """Returns the DER of a certificate's public key, or None if the key is unreadable."""
+def key_of(certificate: x509.Certificate | x509.CertificateSigningRequest) -> bytes | None:
+    """Returns the DER of a certificate's or request's public key, or None if the key is unreadable."""
     try:
         return der.attempt(lambda: subject_public_key_info(certificate.public_key()))
     except ValueError:

@@ -38,7 +38,7 @@ def violations(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
             yield f"{checks.name_of(certificate)}: Duplicate value: two CAs with different keys have this name"
 
 
-def warnings(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+def warnings(bundle: Sequence[x509.Certificate]) -> Iterator[str]:
     """Returns possible mistakes in a bundle without violations."""
     for certificate in bundle:
         if not checks.self_signed(certificate):
@@ -46,9 +46,24 @@ def warnings(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]
                 f"{checks.name_of(certificate)}: not self-signed: should be the root, because OpenSSL by default"
                 " accepts only roots as trust anchors"
             )
+
+
+def date_violations(bundle: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    """Returns which CAs are expired or not valid yet: peers refuse every certificate below them."""
+    for certificate in bundle:
         starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if not starts <= now <= ends:
-            yield f"{checks.name_of(certificate)}: valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, which is not now"
+        if starts <= now <= ends:
+            continue
+        remedy = (
+            "check this machine's clock, or wait until the CA is valid"
+            if now < starts
+            else "drop it from the files if it is the old root of a rotation; if it signs, make its successor first, as"
+            " docs/ca.md says"
+        )
+        yield (
+            f"{checks.name_of(certificate)}: Invalid value: valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}: must be"
+            f" valid now, because peers refuse every certificate below it: {remedy}"
+        )
 
 
 def unreadable_names(certificate: x509.Certificate) -> str | None:

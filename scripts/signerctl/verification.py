@@ -76,7 +76,7 @@ def check_bundle(check: str, bundle: tuple[x509.Certificate, ...], ca: Issuer, n
         yield CheckResult(level="error", check=check, message=violation)
     if violations:
         return
-    for warning in trust.warnings(bundle, now):
+    for warning in (*trust.warnings(bundle), *trust.date_violations(bundle, now)):
         yield CheckResult(level="warning", check=check, message=warning)
     if bundle[0] != ca.path[-1]:
         yield CheckResult(

@@ -135,8 +135,8 @@ def self_signed(certificate: x509.Certificate) -> bool:
         return False
 
 
-def extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
-    """Returns an extension's value, or None if the certificate does not have it."""
+def extension(certificate: x509.Certificate | x509.CertificateSigningRequest, kind: type[T]) -> T | None:
+    """Returns an extension's value, or None if the certificate or request does not have it."""
     return next((each.value for each in certificate.extensions if isinstance(each.value, kind)), None)
 
 

@@ -53,7 +53,8 @@ def bundle(
 
     The patch holds caCert, signerName, and a matching pair of algorithms. You need it whenever Calico's trusted CAs
     change: at the start, and in a rotation. In a rotation, add the new root before the function signs with it, and
-    drop the old root at the end. Give the signing CA first: the operator reads only the first.
+    drop the old root at the end. Give the signing CA first: the operator reads only the first. The command refuses a CA
+    that is not valid now: an old root that expired during a rotation has to be dropped.
 
     Every change of caCert restarts Calico's pods, which then ask for new certificates.
 
@@ -66,7 +67,7 @@ def bundle(
     Next: `ca verify --installation` compares the cluster's Installation with the function's configuration.
     """
     found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
-    violations = list(trust.violations(found))
+    violations = list(trust.violations(found)) or list(trust.date_violations(found, datetime.now(UTC)))
     if violations:
         raise CommandError("; ".join(violations))
     management = CertificateManagement(
@@ -78,7 +79,7 @@ def bundle(
     violation = pair_violation(management)
     if violation:
         raise click.UsageError(violation)
-    for warning in trust.warnings(found, datetime.now(UTC)):
+    for warning in trust.warnings(found):
         warn(warning)
     if key_algorithm in SLOW:
         warn(f"--key-algorithm: {key_algorithm} is slow: pods rarely generate such a key in Calico's 90 seconds")

@@ -1,13 +1,14 @@
-"""`signerctl ca show`: prints CA certificates and a key version."""
+"""`signerctl ca show`: prints CA certificates, requests and a key version."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from cryptography import x509
 
 from signerctl import files
-from signerctl.description import described, key_described, rows
+from signerctl.description import described, key_described, request_described, rows
 from signerctl.key import KmsOptions
 from signerctl.options import INPUT, key_version, kms_options
 from signerctl.program import Command
@@ -22,10 +23,11 @@ from signerctl.text import table
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @kms_options
 def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms: KmsOptions) -> None:
-    r"""Show CA certificates, and the KMS key.
+    r"""Show CA certificates, requests, and the KMS key.
 
-    You need it to see when a CA ends, to compare fingerprints, and to inspect a certificate that you received. A file
-    may hold several certificates, as PEM, DER or PKCS #7; - is standard input.
+    You need it to see when a CA ends, to compare fingerprints, and to inspect a certificate that you received or a
+    request that you made. A file may hold several certificates, as PEM, DER or PKCS #7, or requests (PKCS #10) as PEM
+    or DER; - is standard input. The extensions of a request are what it asks for; the CA decides what it grants.
 
     KMS returns a public key only if the key version is enabled; otherwise the command shows KMS's error.
 
@@ -37,14 +39,20 @@ def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms
     Next: `ca verify` checks whether everything fits together.
     """
     now = datetime.now(UTC)
-    certificates = [(path, each) for path in paths for each in files.read_certificates(path)]
-    shown = [{"file": str(path), **described(each, now)} for path, each in certificates]
-    key = key_described(kms, key_version, [each for _, each in certificates]) if key_version else None
+    found = [(path, each) for path in paths for each in files.read_certificates_and_requests(path)]
+    certificates = [(path, each) for path, each in found if isinstance(each, x509.Certificate)]
+    requests = [(path, each) for path, each in found if isinstance(each, x509.CertificateSigningRequest)]
+    shown = {
+        "certificates": [{"file": str(path), **described(each, now)} for path, each in certificates],
+        "requests": [{"file": str(path), **request_described(each)} for path, each in requests],
+    }
+    key = key_described(kms, key_version, [each for _, each in found]) if key_version else None
     if as_json:
-        click.echo(json.dumps({"certificates": shown, "key": key} if key else {"certificates": shown}, indent=2))
+        click.echo(json.dumps({**shown, "key": key} if key else shown, indent=2))
         return
-    for facts in shown:
-        table(str(facts.pop("file")), rows(facts))
-        click.echo()
+    for kind, title in (("certificates", "{}"), ("requests", "{}: certification request (PKCS #10)")):
+        for facts in shown[kind]:
+            table(title.format(facts.pop("file")), rows(facts))
+            click.echo()
     if key:
         table("key in Cloud KMS", rows(key))

@@ -134,14 +134,35 @@ def test_a_bundle_never_overwrites_its_own_input(old: Path) -> None:
     assert "the same file as an output and an input" in result.stderr
 
 
-def test_possible_mistakes_are_warnings(corporate: Corporate, tmp_path: Path) -> None:
-    """An anchor that is not self-signed and an expired CA each cause a warning."""
-    ended = foreign("Ended", days=(-20, -10))
-    result = bundle(write(tmp_path / "ca.pem", corporate.intermediate, ended))
+def test_a_possible_mistake_is_a_warning(corporate: Corporate, tmp_path: Path) -> None:
+    """An anchor that is not self-signed causes a warning."""
+    result = bundle(write(tmp_path / "ca.pem", corporate.intermediate))
     assert result.exit_code == 0
-    first, second = result.stderr.splitlines()
-    assert first.startswith('warning: "CN=Corporate CA": not self-signed')
-    assert second.startswith('warning: "CN=Ended": valid from')
+    (line,) = result.stderr.splitlines()
+    assert line.startswith('warning: "CN=Corporate CA": not self-signed')
+
+
+@pytest.mark.parametrize("place", ["only", "first", "second"])
+@pytest.mark.parametrize(
+    ("days", "remedy"),
+    [
+        ((-20, -10), "drop it from the files if it is the old root of a rotation"),
+        ((10, 20), "check this machine's clock, or wait until the CA is valid"),
+    ],
+    ids=["expired", "not yet valid"],
+)
+def test_a_ca_that_is_not_valid_now_is_refused(
+    old: Path, tmp_path: Path, place: str, days: tuple[int, int], remedy: str
+) -> None:
+    """Peers refuse its certificates: the error names the CA, its dates and what to do, and no patch is printed."""
+    ca = foreign("Other", days=days)
+    path = write(tmp_path / "other.pem", ca)
+    result = bundle(*{"only": (path,), "first": (path, old), "second": (old, path)}[place])
+    assert (result.exit_code, result.stdout) == (1, "")
+    dates = f"valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d}: must be valid now"
+    assert f'error: "CN=Other": Invalid value: {dates}' in result.stderr
+    assert remedy in result.stderr
+    assert "Calico CA 2026" not in result.stderr
 
 
 def test_a_certificate_without_readable_names_is_refused(corporate: Corporate, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`signerctl ca show` shows every field of any certificate, readable or not."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,20 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
 from csr_signer import der
 from sandbox.kms import Fault
 from tests.unit.signerctl.authorities import Corporate, ca_certificate, certificates, write
-from tests.unit.signerctl.stage import Stage, openssl
+from tests.unit.signerctl.stage import SIGNER_NAME, Stage, openssl
 
 
 def shown(stage: Stage, *arguments: str | Path, stdin: bytes | None = None) -> dict[str, Any]:
@@ -137,7 +146,124 @@ def test_a_file_without_certificates_is_one_line(stage: Stage, tmp_path: Path) -
     result = stage.run("show", path)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {path}: Invalid value: must be certificates in PEM, DER or PKCS #7: ")
+    formats = "certificates in PEM, DER or PKCS #7, or requests (PKCS #10) in PEM or DER"
+    assert line.startswith(f"error: {path}: Invalid value: must be {formats}: ")
+
+
+def request_file(stage: Stage, out: Path) -> Path:
+    """Makes a request as an operator does."""
+    names = ("--common-name", "Calico CA 2026", "--organization", "Example", "--permit-dns", "typha-client")
+    stage.done("request", "--key-version", stage.key(), *names, "--out", out)
+    return out
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER], ids=str)
+def test_a_request_is_shown(stage: Stage, tmp_path: Path, encoding: Encoding) -> None:
+    """An operator sees what `ca request` made: subject, key, whether its signature is valid, and what it asks for."""
+    path = request_file(stage, tmp_path / "ca.csr")
+    request = x509.load_pem_x509_csr(path.read_bytes())
+    path.write_bytes(request.public_bytes(encoding))
+    found = shown(stage, path, "--key-version", stage.key())
+    identifier = request.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    assert found["certificates"] == []
+    assert found["requests"] == [
+        {
+            "file": str(path),
+            "subject": "CN=Calico CA 2026,O=Example",
+            "public_key": "ECDSA P-256",
+            "signature_algorithm": "ecdsa-with-SHA256",
+            "signature_valid": True,
+            "ca": True,
+            "path_length": 0,
+            "key_usage": ["key_cert_sign", "crl_sign"],
+            "extended_key_usage": ["serverAuth", "clientAuth"],
+            "name_constraints": ["permitted DNSName typha-client"],
+            "subject_alternative_names": [],
+            "subject_key_identifier": identifier,
+            "other_extensions": [],
+            "sha256": hashlib.sha256(request.public_bytes(Encoding.DER)).hexdigest(),
+        }
+    ]
+    assert found["key"]["held_by"] == ["the request for CN=Calico CA 2026,O=Example"]
+    table = [line.rstrip() for line in stage.done("show", path).stdout.splitlines()]
+    assert table[0] == f"{path}: certification request (PKCS #10)"
+    assert "signature valid         yes" in table
+
+
+def test_a_request_with_a_wrong_signature_is_shown_as_such(stage: Stage, tmp_path: Path) -> None:
+    """Its maker may not have the key."""
+    path = request_file(stage, tmp_path / "ca.csr")
+    request = x509.load_pem_x509_csr(path.read_bytes())
+    path.write_bytes(request.public_bytes(Encoding.DER).replace(b"Example", b"Eyample"))
+    (found,) = shown(stage, path)["requests"]
+    assert (found["signature_valid"], found["subject"]) == (False, "CN=Calico CA 2026,O=Eyample")
+
+
+def test_a_pods_request_is_shown_with_its_names(stage: Stage, tmp_path: Path) -> None:
+    """It has alternative names; the output names any other extension by its OID."""
+    names = x509.SubjectAlternativeName([x509.DNSName("typha-client"), x509.IPAddress(ip_address("10.0.0.5"))])
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
+    request = builder.add_extension(other, critical=False).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    root = stage.create(tmp_path / "ca.pem")
+    both = root.read_bytes() + request.public_bytes(Encoding.PEM)
+    found = shown(stage, "-", stdin=both)
+    assert [each["subject"] for each in found["certificates"]] == ["CN=Calico CA 2026"]
+    (asked,) = found["requests"]
+    assert asked["subject_alternative_names"] == ["DNSName typha-client", "IPAddress 10.0.0.5"]
+    assert asked["other_extensions"] == ["1.2.3.4"]
+
+
+def other_files() -> dict[str, tuple[bytes, str]]:
+    """Returns files of other kinds, with what the error says about each."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pkcs12 = serialize_key_and_certificates(b"ca", key, None, None, BestAvailableEncryption(b"secret"))
+    installation = b"apiVersion: operator.tigera.io/v1\nkind: Installation\nspec: {}\n"
+    csr = b'{"apiVersion":"certificates.k8s.io/v1","kind":"CertificateSigningRequest","spec":{}}'
+    der, pem, plain = Encoding.DER, Encoding.PEM, NoEncryption()
+    stays = "Forbidden: a private key: give a file with certificates only; a CA's key stays in Cloud KMS"
+    return {
+        "empty": (b"\n", "Invalid value: an empty file: must be certificates"),
+        "key in PEM": (key.private_bytes(pem, PrivateFormat.PKCS8, plain), stays),
+        "key in DER": (key.private_bytes(der, PrivateFormat.PKCS8, plain), stays),
+        "old key in DER": (key.private_bytes(der, PrivateFormat.TraditionalOpenSSL, plain), stays),
+        "encrypted key in DER": (key.private_bytes(der, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")), stays),
+        "PKCS #12": (pkcs12, "Invalid value: a PKCS #12 file: must be certificates"),
+        "public key": (
+            key.public_key().public_bytes(pem, PublicFormat.SubjectPublicKeyInfo),
+            'Invalid value: PEM with the label "PUBLIC KEY": must be certificates',
+        ),
+        "Installation": (installation, "Invalid value: a Kubernetes object of kind Installation: must be certificates"),
+        "CSR in JSON": (csr, "kubectl get csr NAME -o jsonpath={.spec.request} | base64 -d"),
+        "Java key store": (b"\xfe\xed\xfe\xed\0\0\0\2", "Invalid value: a Java key store: must be certificates"),
+    }
+
+
+@pytest.mark.parametrize("kind", other_files())
+@pytest.mark.parametrize("command", ["show", "bundle"])
+def test_a_file_of_another_kind_is_named(stage: Stage, tmp_path: Path, command: str, kind: str) -> None:
+    """The error says what the file is and what to give, not why a parser failed."""
+    path = tmp_path / "file"
+    content, said = other_files()[kind]
+    path.write_bytes(content)
+    arguments = ["--certificate", path, "--signer-name", SIGNER_NAME] if command == "bundle" else [path]
+    result = stage.run(command, *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {path}: ")
+    assert said in line
+    assert "Malformed" not in line
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER], ids=str)
+def test_a_request_in_place_of_a_certificate_is_named(stage: Stage, tmp_path: Path, encoding: Encoding) -> None:
+    """The operator gave the request, not the corporate CA's answer."""
+    path = request_file(stage, tmp_path / "ca.csr")
+    path.write_bytes(x509.load_pem_x509_csr(path.read_bytes()).public_bytes(encoding))
+    result = stage.run("bundle", "--certificate", path, "--signer-name", SIGNER_NAME)
+    assert result.exit_code == 1
+    assert f"error: {path}: Invalid value: a PKCS #10 request: must be certificates" in result.stderr
+    assert "give the certificate that the CA made from it" in result.stderr
 
 
 def test_an_endless_file_is_refused(stage: Stage) -> None:

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.kms import Fault
-from tests.unit.signerctl.authorities import foreign, write
+from tests.unit.signerctl.authorities import Corporate, foreign, write
 from tests.unit.signerctl.stage import Stage
 
 pytestmark = pytest.mark.slow
@@ -100,9 +100,9 @@ def test_a_failure_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert line.startswith(b"error: ")
 
 
-def test_standard_output_of_bundle_is_only_the_patch(tmp_path: Path) -> None:
+def test_standard_output_of_bundle_is_only_the_patch(corporate: Corporate, tmp_path: Path) -> None:
     """Warnings go to standard error, so that kubectl can read the redirected output."""
-    ca = write(tmp_path / "ca.pem", foreign("Calico CA", days=(-20, -10)))
+    ca = write(tmp_path / "ca.pem", corporate.intermediate)
     done = process("bundle", "--certificate", ca, "--signer-name", "example.com/calico")
     assert done.returncode == 0
     assert done.stdout.startswith(b"spec:\n  certificateManagement:\n    caCert: ")
