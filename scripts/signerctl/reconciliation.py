@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from csr_signer.audit import EVENTS
+
 Json = Mapping[str, Any]
 Signed = tuple[str, str]
 """The key version, and the reason that the caller gave to Cloud KMS: purpose and SHA-256 of the TBSCertificate."""
@@ -121,6 +123,12 @@ def books(entries: Iterable[Json]) -> Books:
         elif payload.get("event") in ("intent", *_OUTCOMES) and _is_functions(entry):
             records.append(_record(payload))
     return Books(requests=requests, records=records)
+
+
+def is_known(entry: Json) -> bool:
+    """Tells whether a log entry or record is of a kind that `books` looks at; not every one is about a signature."""
+    payload = _object(entry, "jsonPayload") or entry
+    return bool(_object(entry, "protoPayload")) or (payload.get("event") in EVENTS and _is_functions(entry))
 
 
 def _is_functions(entry: Json) -> bool:

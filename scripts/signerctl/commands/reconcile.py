@@ -2,16 +2,22 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
+from csr_signer import field_error
 from signerctl import reconciliation
+from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
 from signerctl.program import Command, CommandError
 from signerctl.reconciliation import Json
-from signerctl.text import table
+from signerctl.text import table, warn
+
+_SIGNATURES: Final = 'protoPayload.methodName="AsymmetricSign"'
+_RECORDS: Final = 'labels.log="csr-signer"'
 
 
 @click.command(cls=Command)
@@ -30,7 +36,7 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     FILES hold, in any mixture, entries of the audit log of Cloud KMS, entries of the function's records, and audit
     records of signerctl, as `gcloud logging read --format=json` or --audit-log wrote them. A signature without a record
     bypassed the function: remove the right on the key from the principal that made it, and treat the CA as compromised.
-    If there is an error, the exit status is 1.
+    If there is an error, the exit status is 1. The command needs both: the entries of Cloud KMS, and the records.
 
     \b
     Example:
@@ -45,6 +51,18 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:
         raise CommandError("FILES: Required value: a signature or a record: choose a period that has some")
+    if not books.requests:
+        raise CommandError(
+            f"FILES: Required value: Cloud KMS's audit log: the files hold {len(books.records)} records of intents and"
+            f" outcomes, but no entry of a signature. Fetch the log of the same period: {_fetch(_SIGNATURES)}. If the"
+            " log has no such entry, Cloud KMS writes no data access logs: see docs/audit.md"
+        )
+    if not books.records:
+        warn(
+            f"FILES: no record of the function or of signerctl, so each of the {len(books.signatures)} signatures is an"
+            f" error. If a file is missing, fetch the records of the same period: {_fetch(_RECORDS)}. signerctl's own"
+            " records are in the file that --audit-log named"
+        )
     found = list(reconciliation.discrepancies(books, principals))
     summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} discrepancies"
     if as_json:
@@ -56,10 +74,32 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
         context.exit(1)
 
 
-def _entries(path: Path) -> Iterator[Json]:
+def _entries(path: Path) -> Sequence[Json]:
+    """Returns the entries of one file; refuses a file in which none is of a kind that the comparison knows."""
     try:
-        yield from reconciliation.read(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
+    kind = kind_of(content)
+    if kind is EMPTY:
+        raise CommandError(field_error.required(str(path), f"log entries or records: {EMPTY.name}: {EMPTY.remedy}"))
+    try:
+        entries = list(reconciliation.read(content.decode("utf-8")))
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: Invalid value: must be JSON of log entries or records: {error}") from error
+        got = str(error) if kind is None else kind.name
+        raise CommandError(field_error.malformed(str(path), f"must be JSON of log entries or records: {got}")) from error
+    if entries and not any(map(reconciliation.is_known, entries)):
+        must = (
+            "must hold entries of Cloud KMS's audit log, of the function's log on Cloud Run, or records of signerctl:"
+            f" fetch them with {_fetch(f'{_SIGNATURES} OR {_RECORDS}')}"
+        )
+        raise CommandError(field_error.malformed(str(path), f"{len(entries)} entries of other kinds: {must}"))
+    return entries
+
+
+def _fetch(wanted: str) -> str:
+    """Returns the command that fetches entries from the log bucket that Terraform made."""
+    return (
+        "`gcloud logging read --bucket=csr-signer-audit --location=LOCATION --view=_AllLogs --project=AUDIT_PROJECT"
+        f" --freshness=1d --format=json '{wanted}'`"
+    )

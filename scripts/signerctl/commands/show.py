@@ -50,9 +50,9 @@ def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms
     if as_json:
         click.echo(json.dumps({**shown, "key": key} if key else shown, indent=2))
         return
-    for kind, title in (("certificates", "{}"), ("requests", "{}: certification request (PKCS #10)")):
-        for facts in shown[kind]:
-            table(title.format(facts.pop("file")), rows(facts))
-            click.echo()
+    for kind, each in ((kind, each) for kind, group in shown.items() for each in group):
+        name = [("kind", "certification request (PKCS #10)")] if kind == "requests" else []
+        table(str(each.pop("file")), [*name, *rows(each)])
+        click.echo()
     if key:
         table("key in Cloud KMS", rows(key))

@@ -161,22 +161,73 @@ def test_the_functions_own_lines_are_records(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "FILES: Required value: a signature or a record"),
-        ('{"message": "other"}', "FILES: Required value: a signature or a record"),
+        ("", "Required value: log entries or records: an empty file: the command that wrote it may have failed"),
+        ("[]", "FILES: Required value: a signature or a record"),
+        ('{"event": "deferred"}', "FILES: Required value: a signature or a record"),
+        ('{"message": "other"}', "1 entries of other kinds: must hold entries of Cloud KMS's audit log"),
         ("[1]", "int: must be an object"),
         ("{", "must be JSON"),
         ("[" * 100_000, "must be JSON"),
-        ('{"protoPayload": 5, "jsonPayload": []}', "FILES: Required value: a signature or a record"),
+        ('{"protoPayload": 5, "jsonPayload": []}', "1 entries of other kinds: must hold entries of Cloud KMS's audit log"),
+        ("kind: Installation", "must be JSON of log entries or records: a Kubernetes object of kind Installation"),
+        ("-----BEGIN CERTIFICATE REQUEST-----", "must be JSON of log entries or records: a PKCS #10 request"),
     ],
-    ids=["empty", "others", "no objects", "cut", "deep", "odd"],
+    ids=["empty", "no entries", "no signature", "others", "no objects", "cut", "deep", "odd", "YAML", "a request"],
 )
 def test_a_file_without_log_entries_is_refused(tmp_path: Path, content: str, message: str) -> None:
     """The error is one line with the reason."""
     path = tmp_path / "log.json"
     path.write_text(content)
     result = signerctl("reconcile", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert message in line
+
+
+def test_records_without_the_log_of_kms_are_one_error(run: Run, tmp_path: Path) -> None:
+    """The message names the missing log and the command that fetches it; no certificate is reported by itself."""
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps(of_function(run.records)))
+    result = signerctl("reconcile", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: FILES: Required value: Cloud KMS's audit log: ")
+    assert "gcloud logging read" in line
+    assert """'protoPayload.methodName="AsymmetricSign"'""" in line
+
+
+def test_signatures_without_any_record_stay_errors(run: Run, tmp_path: Path) -> None:
+    """They may all be an attacker's: each is listed, and a warning says how to fetch records that are missing."""
+    path = tmp_path / "kms.json"
+    path.write_text(json.dumps(run.signatures))
+    result = signerctl("reconcile", "--json", path)
     assert result.exit_code == 1
-    assert message in result.stderr
+    found = json.loads(result.stdout)["discrepancies"]
+    assert {each["what"] for each in found} == {"signature without record"}
+    assert "warning: FILES: no record of the function or of signerctl" in result.stderr
+    assert """'labels.log="csr-signer"'""" in result.stderr
+
+
+def test_the_log_of_an_exporter_alone_is_refused(run: Run, tmp_path: Path) -> None:
+    """Its lines prove nothing, even if they imitate records."""
+    path = tmp_path / "exporter.json"
+    path.write_text(json.dumps(of_exporter(run.records)))
+    result = signerctl("reconcile", path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{path}: Invalid value: {len(run.records)} entries of other kinds" in result.stderr
+
+
+def test_records_of_an_earlier_version_are_read(run: Run, tmp_path: Path) -> None:
+    """Before version 0.2.0 records had quoted texts, serial numbers in lower case, and fewer event ids."""
+    old = []
+    for entry in honest(run):
+        payload = entry.get("jsonPayload", {})
+        quoted = {name: f'"{payload[name]}"' for name in ("csr_name", "requester", "node") if name in payload}
+        serial = {"serial_number": payload["serial_number"].lower().lstrip("0")} if "serial_number" in payload else {}
+        changed = {name: value for name, value in payload.items() if name != "event_id"} | quoted | serial
+        old.append(entry | {"jsonPayload": changed} if payload else entry)
+    assert old != honest(run)
+    assert reconciled(tmp_path, run, old, status=0) == []
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:

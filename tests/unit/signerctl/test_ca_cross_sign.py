@@ -125,7 +125,7 @@ def test_intent_and_outcome_are_recorded(stage: Stage, root: Path, new: Path, tm
     result = cross_sign(stage, root, new, tmp_path / "cross.pem")
     intent, issued = records_of(result)
     assert (intent["event"], issued["event"]) == ("intent", "issued")
-    assert (intent["subject"], intent["issuer"]) == ('"CN=Calico CA 2027"', '"CN=Calico root"')
+    assert (intent["subject"], intent["issuer"]) == ("CN=Calico CA 2027", "CN=Calico root")
     assert intent["key_version"] == stage.key()
     reason = stage.server.audit.records("AsymmetricSign")[-1].reason
     assert reason == f"signerctl=ca-cross-sign;tbs-sha256={intent['tbs_sha256']}"
