@@ -41,6 +41,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "ignored": "there is nothing to do; ERROR if the CSR holds a certificate that is not this issuer's",
         "fault": "something failed; ERROR if an operator must act, WARNING if a retry can succeed",
         "issuer_expiry": "an operator must rotate a CA; at most once per day and process",
+        "newer_release": "a profile is older than the release in its cluster; at most once per day and process",
     }
 )
 """All events. They are an interface, like violation codes; docs/audit.md lists them with their fields."""

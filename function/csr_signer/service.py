@@ -104,6 +104,19 @@ async def record_expiries(signers: Mapping[tuple[str, str], Signer], audit: Audi
             await audit.record(record)
 
 
+async def record_newer_releases(warnings: Mapping[tuple[str, str], str], audit: Audit) -> None:
+    """Records every profile that is older than the release in its cluster.
+
+    Raises:
+        UnavailableError: a record could not be written.
+    """
+    for (cluster, signer_name), message in warnings.items():
+        facts = {"cluster": cluster, "signer_name": signer_name}
+        await audit.record(
+            AuditRecord(event="newer_release", severity="WARNING", message=message, csr_uid="", facts=facts)
+        )
+
+
 class OnceADay:
     """Runs an action at the first request of each day (UTC); after a failure, the next request runs it again."""
 
@@ -150,16 +163,17 @@ class Service:
                 loaded = self._loaded or await self._loading.get(self._load)
                 reference = await cloud_event.receive(request, loaded.configuration.clusters)
                 now = datetime.now(UTC)
-                await self._daily.run(now.date(), lambda: self._record_expiries(loaded, now))
+                await self._daily.run(now.date(), lambda: self._record_warnings(loaded.configuration, now))
                 return cloud_event.answer(await loaded.pipeline.process(reference, now))
         except SignerError as error:
             return await self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - every request needs a record and an answer
             return await self._fault(_unexpected(error), reference)
 
-    async def _record_expiries(self, loaded: Loaded, now: datetime) -> None:
+    async def _record_warnings(self, configuration: Configuration, now: datetime) -> None:
         try:
-            await record_expiries(loaded.configuration.signers, self._audit, now)
+            await record_newer_releases(configuration.release_warnings, self._audit)
+            await record_expiries(configuration.signers, self._audit, now)
         except SignerError:
             raise
         except Exception as error:  # noqa: BLE001 - a failed warning must not stop the service

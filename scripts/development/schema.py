@@ -32,6 +32,7 @@ _TYPES: Final[dict[str, type]] = {
         profile.Component,
         profile.Lifetime,
         profile.NameRule,
+        profile.Releases,
         profile.RequestName,
         profile.Span,
     )

@@ -46,6 +46,7 @@ class Guarded:
         approvers: By signerName, the usernames that may approve and deny.
         exporter: The exporter's service account.
         certifies_addresses: Whether a profile certifies the addresses of pods, for which the function reads nodes.
+        warnings: Why a profile may not fit the release in the cluster.
     """
 
     names: Mapping[str, Names]
@@ -53,6 +54,7 @@ class Guarded:
     approvers: Mapping[str, tuple[str, ...]]
     exporter: Exporter
     certifies_addresses: bool
+    warnings: tuple[str, ...]
 
     @property
     def signer_names(self) -> tuple[str, ...]:
@@ -119,6 +121,9 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         for number, signer in enumerate(document.signers)
         if signer.cluster == cluster
     }
+    warnings = {
+        signer.signer_name: profiles[signer.signer_name].release_warning(signer.profile.release) for signer in signers
+    }
     return Guarded(
         names={name: _names(rows) for name, rows in profiles.items()},
         function=function,
@@ -128,6 +133,7 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         },
         exporter=exporter,
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
+        warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )
 
 

@@ -37,11 +37,13 @@ class Configuration:
         clusters: clusters by key, with absolute file names.
         signers: signers by cluster key and signerName.
         kms: the endpoint of Cloud KMS.
+        release_warnings: by cluster key and signerName: why a profile may not fit its release.
     """
 
     clusters: Mapping[str, ClusterConfiguration]
     signers: Mapping[tuple[str, str], Signer]
     kms: KmsConfiguration
+    release_warnings: Mapping[tuple[str, str], str]
 
 
 def load(path: Path) -> Configuration:
@@ -68,6 +70,7 @@ def load(path: Path) -> Configuration:
     if not document.signers:
         raise ConfigurationError(field_error.required("signers", "must have at least one item"))
     signers: dict[tuple[str, str], Signer] = {}
+    warnings: dict[tuple[str, str], str] = {}
     for index, signer in enumerate(document.signers):
         where = f"signers[{index}]"
         _refuse(where, validation.signer_violations(signer, document.clusters))
@@ -79,11 +82,15 @@ def load(path: Path) -> Configuration:
             signers[identity] = _signer(signer, document.clusters[signer.cluster], folder)
         except ConfigurationError as error:
             raise ConfigurationError(f"{where}: {error}") from error
+        warning = signers[identity].profile.release_warning(signer.profile.release)
+        if warning is not None:
+            warnings[identity] = f"{where}.{warning}"
     _refuse_shared_keys(document.clusters, signers)
     return Configuration(
         clusters=MappingProxyType({key: _resolve(key, cluster, folder) for key, cluster in document.clusters.items()}),
         signers=MappingProxyType(signers),
         kms=document.kms,
+        release_warnings=MappingProxyType(warnings),
     )
 
 

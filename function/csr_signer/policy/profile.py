@@ -49,6 +49,18 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Releases(Span):
+    """The releases that a profile supports.
+
+    Attributes:
+        newest: the newest release that it was written for. The function accepts later minor releases with a warning,
+            so that an upgrade of the software breaks no cluster, and refuses later major releases.
+    """
+
+    newest: Release | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestName(Span):
     """A name of the CSR object, and the releases that use it.
 
@@ -143,7 +155,7 @@ class Profile:
     lifetime: Lifetime
     components: Annotated[tuple[Component, ...], NOT_EMPTY]
     subject: Mapping[AttributeType, str] = field(default_factory=dict)
-    releases: Span = field(default_factory=Span)
+    releases: Releases = field(default_factory=Releases)
     namespaces: Literal["written", "configured"] = "written"
 
     def rows_of(self, namespace: str, service_account: str) -> tuple[Component, ...]:
@@ -163,10 +175,15 @@ class Profile:
                 raise ConfigurationError(field_error.required("profile.release", must))
             return self
         if not re.fullmatch(grammar.RELEASE, release):
-            raise ConfigurationError(field_error.invalid("profile.release", release, "must be MAJOR.MINOR"))
+            must = "must be MAJOR.MINOR, without a patch release"
+            raise ConfigurationError(field_error.invalid("profile.release", release, must))
+        newest = self.releases.newest
+        known = f"must be a release that profile {quote(self.name)} supports: {self.releases.since or 'any'} to"
         if not self.releases.includes(release):
-            known = f"{self.releases.since or 'any'} to {self.releases.until or 'any later'}"
-            must = f"must be a release that profile {quote(self.name)} supports: {known}"
+            must = f"{known} {self.releases.until or 'any later'}"
+            raise ConfigurationError(field_error.invalid("profile.release", release, must))
+        if newest is not None and _order(release)[0] > _order(newest)[0]:
+            must = f"{known} {newest} and its later minor releases; another major release needs another profile"
             raise ConfigurationError(field_error.invalid("profile.release", release, must))
         rows = [
             replace(
@@ -178,6 +195,17 @@ class Profile:
             if row.includes(release)
         ]
         return replace(self, components=tuple(rows))
+
+    def release_warning(self, release: str | None) -> str | None:
+        """Returns a warning if the profile was written before this release; the release may request other names."""
+        newest = self.releases.newest
+        if release is None or newest is None or _order(release) <= _order(newest):
+            return None
+        return (
+            f"profile.release: {quote(release)} is newer than {quote(newest)}, the newest release that profile"
+            f" {quote(self.name)} was written for: the function refuses what its components request differently since"
+            " then; look for a newer version of kms-csr-signer"
+        )
 
     def within(self, namespaces: Collection[str]) -> "Profile":
         """Returns the profile without service accounts of other namespaces.
@@ -258,6 +286,9 @@ def _span_violations(profile: Profile) -> Iterator[str]:
     for where, span in spans.items():
         if span.since and span.until and _order(span.since) > _order(span.until):
             yield field_error.invalid(f"{where}.until", span.until, f"must not be before since, {quote(span.since)}")
+    newest = profile.releases.newest
+    if newest is not None and not profile.releases.includes(newest):
+        yield field_error.invalid("releases.newest", newest, "must be within since and until")
 
 
 def _row_violations(rows: Mapping[int, Component]) -> Iterator[str]:

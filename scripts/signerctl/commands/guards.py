@@ -9,6 +9,7 @@ from signerctl import guarded, manifest
 from signerctl.guarded import Exporter
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
 from signerctl.program import Command
+from signerctl.text import warn
 
 
 def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
@@ -72,4 +73,6 @@ def guards(
     Next: kubectl apply -f guards.yaml. docs/guards.md says what the policies prevent, and what they cannot.
     """
     found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
+    for message in found.warnings:
+        warn(message)
     click.echo(manifest.render(manifest.documents(found, actions=ACTIONS[action])), nl=False)

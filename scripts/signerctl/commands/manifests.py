@@ -163,6 +163,8 @@ def manifests(
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
         warn(f"{name}: this signer has no CA certificate yet: make it, apply again, and run this command again")
+    for message in guarded.warnings:
+        warn(message)
     rendered = rendering.render(
         found,
         guarded,

@@ -37,6 +37,7 @@ class _Subject:
         ca: The issuer, as the function loads it.
         lifetime: The default lifetime of its certificates.
         kms: How to reach its key.
+        release_warning: Why its profile may not fit the release in the cluster; None if it fits.
     """
 
     name: str
@@ -44,6 +45,7 @@ class _Subject:
     ca: Issuer
     lifetime: timedelta
     kms: KmsOptions
+    release_warning: str | None = None
 
 
 @click.command(cls=Command)
@@ -139,8 +141,9 @@ def _configured(document: Path, cluster: str | None, kms: KmsOptions) -> list[_S
                 protection_level=signer.issuer.protection_level,
                 signature_hash=signer.issuer.signature_hash,
             ),
+            release_warning=loaded.release_warnings.get(identity),
         )
-        for signer in loaded.signers.values()
+        for identity, signer in loaded.signers.items()
         if cluster in (None, signer.cluster)
     ]
 
@@ -159,6 +162,8 @@ def _of_files(
 
 
 def _check_subject(subject: _Subject, now: datetime) -> Iterator[CheckResult]:
+    if subject.release_warning is not None:
+        yield CheckResult(level="warning", check="profile", message=subject.release_warning)
     yield verification.show_chain(subject.ca)
     yield verification.check_key(subject.ca, subject.kms)
     yield from verification.check_dates(subject.ca, now, subject.lifetime)

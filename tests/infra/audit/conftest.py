@@ -196,13 +196,15 @@ class _Staging:
         api.put(csr_path(into.name, "status"), approved)
 
     def _ending_authority(self) -> None:
-        """The function is deployed again with a CA of which little is left."""
+        """The function is deployed again with a CA that expires soon, and with a release after the profile's newest."""
         key = self._issuing.stage.key("EC_SIGN_P256_SHA256", len(self._issuing.stage.keys) + 7)
         path = self._deployment.directory / "ending.pem"
         log = self._deployment.log("signerctl")
         self._issuing.stage.create(path, "--days", "20", "--audit-log", log, key=key, name="Ending")
         ending = {"key_version": key, "certificate": path.name, "trust_bundle": path.name}
-        self._issuing.redeploy(with_issuer(self._issuing.document, ending))
+        document = with_issuer(self._issuing.document, ending)
+        document["signers"][0]["profile"] = {"name": "calico", "release": "3.99"}
+        self._issuing.redeploy(document)
 
     def _rogue_signatures(self, key_version: str) -> dict[str, Entry]:
         """Signatures past everything, made with the real client library: whoever holds the right can."""

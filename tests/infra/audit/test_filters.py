@@ -114,7 +114,7 @@ def test_signatures_are_counted_by_pod(run: Run) -> None:
 
 def test_outcomes_failures_and_errors(run: Run) -> None:
     """The error ratio's two parts, and what a human is called for: a fault that time heals is none of these."""
-    assert events(found("records", run.entries)) == set(EVENTS) - {"intent", "issuer_expiry"}
+    assert events(found("records", run.entries)) == set(EVENTS) - {"intent", "issuer_expiry", "newer_release"}
     failures, errors = found("failures", run.entries), found("errors", run.entries)
     assert events(failures) == {"abandoned", "fault"}
     assert uids(failures) == {"", run.failed}

@@ -216,6 +216,17 @@ def test_possible_mistakes_in_a_trust_bundle_are_warnings(
 
 
 @pytest.mark.usefixtures("root")
+def test_a_release_that_the_profile_does_not_know_is_a_warning(stage: Stage, tmp_path: Path) -> None:
+    """The check succeeds, and its result names both releases."""
+    newer = {"profile": {"name": "calico", "release": "3.34"}}
+    document = write_configuration(stage, tmp_path / "configuration.yaml", newer)
+    result = signerctl("ca", "verify", "--configuration", document, "--json")
+    assert result.exit_code == 0
+    (found,) = [each for each in json.loads(result.stdout)["checks"] if each["check"] == "profile"]
+    assert found["level"] == "warning"
+    assert '"3.34" is newer than "3.33"' in found["message"]
+
+
 def test_every_signer_of_a_configuration_is_checked(stage: Stage, tmp_path: Path) -> None:
     """--cluster limits the checks to the signers of one cluster."""
     other = {"cluster": "cluster-1", "signer_name": OTHER_SIGNER}

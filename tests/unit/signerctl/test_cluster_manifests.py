@@ -577,6 +577,14 @@ def test_a_signer_without_a_ca_certificate_is_named(tmp_path: Path) -> None:
     assert "example.com/later" not in (tmp_path / "function.yaml").read_text(encoding="utf-8")
 
 
+def test_a_release_that_the_profile_does_not_know_is_a_warning(tmp_path: Path) -> None:
+    """The folder is written, and a warning names both releases."""
+    given = outputs(lambda values: values["document"]["signers"][0]["profile"].update(release="3.34"))
+    result = run(tmp_path, given=given)
+    assert result.exit_code == 0
+    assert 'profile.release: "3.34" is newer than "3.33"' in result.stderr
+
+
 CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
     "manifests": (lambda v: v.update(manifests=[]), "standard input: manifests: Invalid value: must be a mapping"),
     "cluster": (

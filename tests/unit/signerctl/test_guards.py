@@ -114,6 +114,23 @@ def test_csr_names_follow_the_release(tmp_path: Path, release: str, name: str) -
     assert re.match(found.reserved, name.replace("{pod}", "calico-node-x2b4c"))
 
 
+def test_a_release_that_the_profile_does_not_know_is_a_warning(tmp_path: Path) -> None:
+    """The policies are printed, and a warning on standard error names the signer and both releases."""
+    path = written(tmp_path, signer(profile={"name": "calico", "release": "3.34"}))
+    result = signerctl("guards", "--configuration", path, "--cluster", "prod", "--function-user", USER)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith('warning: example.com/calico: profile.release: "3.34" is newer than "3.33"')
+    assert "newer than" not in result.stdout
+
+
+@pytest.mark.parametrize("release", ["4", "v3.31", "3.31.2.1", "4.0", "latest"])
+def test_a_release_that_cannot_be_is_refused(tmp_path: Path, release: str) -> None:
+    """The error names the field and the allowed values."""
+    said = refused(written(tmp_path, signer(profile={"name": "calico", "release": release})))
+    assert f'error: profile.release: Invalid value: "{release}": must be ' in said
+
+
 def test_names_without_a_colon_are_not_reserved(tmp_path: Path) -> None:
     """Kubelets and people name CSRs without a colon: reserving `{pod}` alone would reserve all their names."""
     text = (EXAMPLES / "postgresql.yaml").read_text(encoding="utf-8")

@@ -162,6 +162,15 @@ def test_a_signer_may_leave_namespaces_of_its_profile_out(folder: Path) -> None:
         load(written(folder, signer(profile=reference | {"namespaces": ["tigera-dex"]})))
 
 
+def test_a_release_after_the_profiles_newest_is_a_warning(folder: Path) -> None:
+    """The document stays valid, and the warning names the signer's field."""
+    assert load(written(folder)).release_warnings == {}
+    path = written(folder, signer(profile={"name": "calico", "release": "3.34"}))
+    (warned,) = load(path).release_warnings.items()
+    assert warned[0] == ("demo", SIGNER_NAME)
+    assert warned[1].startswith('signers[0].profile.release: "3.34" is newer than "3.33"')
+
+
 def test_everything_can_be_said(folder: Path) -> None:
     """Every key of the document reaches the value that it is about."""
     settings = load(

@@ -83,6 +83,7 @@ TEXTS: Final = (
     _top(r"name: Required value", components=[{"service_accounts": ["web/server"]}]),
     _top(r'namespaces: Unsupported value: \["web"\]: supported values: "written", "configured"', namespaces=["web"]),
     _top(r'releases\.since: Invalid value: "3": must be MAJOR\.MINOR in quotes, .*', releases={"since": "3"}),
+    _top(r'releases\.newest: Invalid value: "v3\.1": must be MAJOR\.MINOR in quotes, .*', releases={"newest": "v3.1"}),
     _top(r"subject\.2\.5\.4\.10: Invalid value: 5: must be a valid string", subject={"2.5.4.10": 5}),
     _top(r"subject\.2\.5\.4\.3: Invalid value: .*: must be an OID other than 2\.5\.4\.3", subject={"2.5.4.3": "name"}),
     _top(r"subject\.zz: Invalid value: .*: must be an OID other", subject={"zz": "value"}),
@@ -223,6 +224,12 @@ RULES: Final = (
         schema=False,
         release="3.1",
         releases={"since": "3.2", "until": "3.1"},
+    ),
+    _top(
+        r'releases\.newest: Invalid value: "3\.1": must be within since and until',
+        schema=False,
+        release="3.2",
+        releases={"since": "3.2", "newest": "3.1"},
     ),
     _row(
         r'components\[1\]\.until: Invalid value: "3\.9": must not be before since, "3\.10"',

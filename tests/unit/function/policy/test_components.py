@@ -290,6 +290,14 @@ def test_another_release_is_another_component(place: Place) -> None:
 
 
 @pytest.mark.parametrize("profile", RELEASES)
+def test_a_profile_names_the_newest_release_that_its_rows_are_for(profile: str) -> None:
+    """It is the newest one whose source the tables follow, so that the warning of a later one is right."""
+    newest = RELEASES[profile][-1]
+    found = load(profile, release=newest, namespaces=["calico-system"], folder=SHIPPED)
+    assert found.releases.newest == newest
+
+
+@pytest.mark.parametrize("profile", RELEASES)
 def test_earlier_releases_are_not_known(profile: str) -> None:
     """Rather than judged by rows of another one."""
     major, minor = RELEASES[profile][0].split(".")

@@ -99,7 +99,6 @@ def test_a_users_profile_lies_beside_the_document(tmp_path: Path) -> None:
         ("3.30", ["calico-node", "calico-typha", "calico-apiserver-own-namespace"], "node-certs:{pod}"),
         ("3.31", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
         ("3.100", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
-        ("4.0", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
     ],
 )
 def test_a_release_has_only_its_own_rows_and_names(release: str, components: list[str], request_name: str) -> None:
@@ -140,7 +139,10 @@ def test_a_service_account_may_have_several_rows(tmp_path: Path) -> None:
         (r'release: Invalid value: "3\.25": must be a release that profile ".*" supports: 3\.26 to any later', "3.25"),
         (r'release: Invalid value: "": must be MAJOR\.MINOR', ""),
         (r'release: Invalid value: "v3\.31": must', "v3.31"),
-        (r'release: Invalid value: "3\.31\.1": must', "3.31.1"),
+        (r'release: Invalid value: "3\.31\.1": must be MAJOR\.MINOR, without a patch release', "3.31.1"),
+        (r'release: Invalid value: "3\.31\.2\.1": must', "3.31.2.1"),
+        (r'release: Invalid value: "4\.0": must be a release .*: 3\.26 to 3\.33 and its later minor releases; ', "4.0"),
+        (r'release: Invalid value: "33\.1": must be a release that profile', "33.1"),
         (r'release: Invalid value: "3": must', "3"),
         (r'release: Invalid value: "3\.31\\n": must', "3.31\n"),
     ],
@@ -149,6 +151,24 @@ def test_a_release_is_named_and_known(violation: str, release: str | None, tmp_p
     """A profile of several releases never guesses which is meant."""
     with pytest.raises(ConfigurationError, match=violation):
         load("calico", release=release, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("release", "warned"), [("3.26", False), ("3.33", False), ("3.34", True), ("3.100", True), (None, False)]
+)
+def test_a_later_minor_release_is_warned_of(release: str | None, *, warned: bool) -> None:
+    """A cluster that upgrades keeps its signer; the warning names both releases."""
+    warning = calico("3.33").release_warning(release)
+    assert (warning is not None) == warned
+    if warning is not None:
+        said = f'profile.release: "{release}" is newer than "3.33", the newest release that profile "calico" was written'
+        assert warning.startswith(said)
+
+
+def test_a_profile_that_names_no_newest_release_accepts_any(tmp_path: Path) -> None:
+    """The author of a profile decides."""
+    own = loaded(tmp_path, profile(releases={"since": "3.0"}), "99.0")
+    assert own.release_warning("99.0") is None
 
 
 def test_a_release_after_the_last_is_not_known(tmp_path: Path) -> None:

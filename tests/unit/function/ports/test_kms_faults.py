@@ -483,6 +483,19 @@ def test_the_end_of_a_ca_is_logged_once_a_day(
     assert asked == [timedelta(days=300)]
 
 
+def test_a_release_that_the_profile_does_not_know_is_logged_once_a_day(
+    make_stage: MakeStage, recorder: Recorder
+) -> None:
+    """The function serves the cluster after its upgrade, and the first line names both releases."""
+    stage = make_stage(profile={"name": "calico", "release": "3.34"})
+    csr = stage.file_csr()
+    assert [stage.ask(csr)[0], stage.ask(csr)[0]] == [200, 200]
+    (line,) = [line for line in recorder.lines if line["event"] == "newer_release"]
+    assert recorder.lines[0] == line
+    assert (line["severity"], line["csr_uid"], line["cluster"]) == ("WARNING", "", "demo")
+    assert line["message"].startswith('signers[0].profile.release: "3.34" is newer than "3.33"')
+
+
 def test_failing_warnings_stop_no_request(
     make_stage: MakeStage, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
