@@ -1,4 +1,4 @@
-"""`signerctl`: see `python -m signerctl --help`."""
+"""`signerctl`: see `signerctl --help`."""
 
 import io
 import sys
@@ -16,10 +16,10 @@ from signerctl.commands.reconcile import reconcile
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
-from signerctl.program import Commands
+from signerctl.program import EXIT_CODES, Program
 
 
-@click.group(cls=Commands)
+@click.group("signerctl", cls=Program, epilog=EXIT_CODES)
 @click.version_option(VERSION, prog_name="signerctl")
 def main() -> None:
     """Manage the issuing CA of kms-csr-signer, and set up and guard its clusters."""
@@ -52,4 +52,4 @@ main.add_command(reconcile)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="signerctl")

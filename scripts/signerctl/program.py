@@ -1,11 +1,21 @@
 """How commands print help and errors: click prints usage errors, and `CommandError` prints one line `error: ...`."""
 
-from typing import IO, Any
+import shutil
+from typing import IO, Any, Final
 
 import click
 
 from csr_signer.errors import SignerError
 from signerctl.text import one_line
+
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0  The command did its work, and found no error.
+  1  The command failed: standard error says why. Or a check found an error: the output lists it.
+  2  The command line is wrong.
+"""
+"""The end of `signerctl --help`; docs/signerctl.md has the same table."""
 
 
 class CommandError(click.ClickException):
@@ -49,3 +59,19 @@ def _option(error: click.BadParameter) -> str:
 
 
 Commands.group_class = Commands
+
+
+class Program(Commands):
+    """The top-level group; its context settings apply to all commands."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's signature
+    ) -> click.Context:
+        """Parses the command line; -h is --help, and help is as wide as the terminal."""
+        columns = shutil.get_terminal_size().columns
+        settings = {"help_option_names": ["-h", "--help"], "max_content_width": columns}
+        return super().make_context(info_name, args, parent, **settings | extra)

@@ -87,7 +87,9 @@ def _entries(path: Path) -> Sequence[Json]:
         entries = list(reconciliation.read(content.decode("utf-8")))
     except (ValueError, RecursionError) as error:
         got = str(error) if kind is None else kind.name
-        raise CommandError(field_error.malformed(str(path), f"must be JSON of log entries or records: {got}")) from error
+        raise CommandError(
+            field_error.malformed(str(path), f"must be JSON of log entries or records: {got}")
+        ) from error
     if entries and not any(map(reconciliation.is_known, entries)):
         must = (
             "must hold entries of Cloud KMS's audit log, of the function's log on Cloud Run, or records of signerctl:"

@@ -227,6 +227,7 @@ def test_a_release_that_the_profile_does_not_know_is_a_warning(stage: Stage, tmp
     assert '"3.34" is newer than "3.33"' in found["message"]
 
 
+@pytest.mark.usefixtures("root")
 def test_every_signer_of_a_configuration_is_checked(stage: Stage, tmp_path: Path) -> None:
     """--cluster limits the checks to the signers of one cluster."""
     other = {"cluster": "cluster-1", "signer_name": OTHER_SIGNER}

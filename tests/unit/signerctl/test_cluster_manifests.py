@@ -579,7 +579,7 @@ def test_a_signer_without_a_ca_certificate_is_named(tmp_path: Path) -> None:
 
 def test_a_release_that_the_profile_does_not_know_is_a_warning(tmp_path: Path) -> None:
     """The folder is written, and a warning names both releases."""
-    given = outputs(lambda values: values["document"]["signers"][0]["profile"].update(release="3.34"))
+    given = outputs(lambda values: values["document"]["signers"][1]["profile"].update(release="3.34"))
     result = run(tmp_path, given=given)
     assert result.exit_code == 0
     assert 'profile.release: "3.34" is newer than "3.33"' in result.stderr

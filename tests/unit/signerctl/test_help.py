@@ -7,6 +7,7 @@ import click
 import pytest
 
 from signerctl.__main__ import ca, main
+from tests.paths import DOCS
 from tests.unit.signerctl.runbook import commands, sections, words
 from tests.unit.signerctl.stage import signerctl
 
@@ -85,10 +86,45 @@ def test_the_overview_names_every_command() -> None:
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
-    """The exit status is 2."""
+    """The exit status is 2, and the message has the program's own name."""
     result = signerctl("ca", "destroy")
     assert result.exit_code == 2
     assert "No such command" in result.stderr
+    assert result.stderr.startswith("Usage: signerctl ca [OPTIONS] COMMAND [ARGS]...\n")
+
+
+def paths(group: click.Group = main, *above: str) -> list[tuple[str, ...]]:
+    """Returns the words of every command and group."""
+    found: list[tuple[str, ...]] = [above]
+    for name, command in group.commands.items():
+        found += paths(command, *above, name) if isinstance(command, click.Group) else [(*above, name)]
+    return found
+
+
+@pytest.mark.parametrize("path", paths(), ids=" ".join)
+def test_every_command_has_the_short_option_for_help(path: tuple[str, ...]) -> None:
+    """-h prints the same as --help, and the usage line begins with the program's name."""
+    result = signerctl(*path, "-h")
+    assert result.exit_code == 0
+    assert result.stdout == signerctl(*path, "--help").stdout
+    assert result.stdout.startswith(f"Usage: {' '.join(('signerctl', *path))} [OPTIONS]")
+
+
+def test_the_exit_codes_are_documented() -> None:
+    """`signerctl --help` and docs/signerctl.md say the same."""
+    shown = signerctl("--help").stdout.partition("Exit codes:\n")[2]
+    listed = dict(re.findall(r"^ +(\d)  (.*)$", shown, re.MULTILINE))
+    document = (DOCS / "signerctl.md").read_text(encoding="utf-8")
+    assert listed == dict(re.findall(r"^\| (\d) \| (.*) \|$", document, re.MULTILINE))
+    assert set(listed) == {"0", "1", "2"}
+
+
+def test_the_document_names_every_command() -> None:
+    """docs/signerctl.md leads to the page of each."""
+    document = (DOCS / "signerctl.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `signerctl ([a-z ]+)` \|", document, re.MULTILINE))
+    groups = {" ".join(path) for path in paths() if path and path[0] != "ca" and path != ("cluster",)}
+    assert named == {"ca", *groups}
 
 
 def test_version_is_printed() -> None:

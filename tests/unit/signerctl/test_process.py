@@ -107,3 +107,18 @@ def test_standard_output_of_bundle_is_only_the_patch(corporate: Corporate, tmp_p
     assert done.returncode == 0
     assert done.stdout.startswith(b"spec:\n  certificateManagement:\n    caCert: ")
     assert done.stderr.startswith(b"warning: ")
+
+
+def test_a_usage_error_names_the_program() -> None:
+    """Also if Python runs the package: the name is signerctl, and the status is 2."""
+    done = process("shw")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"Usage: signerctl ca [OPTIONS] COMMAND [ARGS]...\n")
+
+
+@pytest.mark.parametrize("columns", [60, 100, 160])
+def test_help_is_as_wide_as_the_terminal(columns: int) -> None:
+    """A paragraph fills its lines at any width; only the lines of an example may be longer."""
+    text = process("verify", "-h", COLUMNS=str(columns)).stdout.decode()
+    paragraph = text[text.index("  You need it") :].partition("\n\n")[0]
+    assert columns - 20 < max(map(len, paragraph.splitlines())) < columns

@@ -136,5 +136,5 @@ def test_patterns_are_of_both_languages() -> None:
     r"""ECMA-262 has neither \A nor \Z, nor Python's named groups, nor possessive quantifiers."""
     text = (SHIPPED / "schema.json").read_text(encoding="utf-8")
     assert not [token for token in ("\\\\A", "\\\\Z", "(?P", "(?>", "++", "*+", "\\\\d") if token in text]
-    since = schema()["$defs"]["Span"]["properties"]["since"]["anyOf"][0]
+    since = schema()["$defs"]["Releases"]["properties"]["since"]["anyOf"][0]
     assert since["pattern"] == f"^(?:{grammar.RELEASE})$"
