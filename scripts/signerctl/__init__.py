@@ -2,7 +2,7 @@
 
 It follows the function's rules and uses the function's code. The modules in reading order:
 
-- `commands`: one module per command; `options`, `program`, `text` and `files`: input, errors and output.
+- `commands`: one module per command; `options`, `program`, `text`, `files` and `kinds`: input, errors and output.
 - `key` and `records`: the KMS key, and the audit records of its use.
 - `ca_certificate`, `cross_certificate`, `certification_request` and `ca_extensions` build what the key signs; `ca_lint`
   checks it first.

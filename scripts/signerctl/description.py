@@ -1,4 +1,4 @@
-"""Describes certificates and requests, for people and as JSON; an unreadable field shows its error, and hides no other field."""
+"""Describes certificates and requests, for people and as JSON; an unreadable field shows its error, and hides no other."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Files: reads certificates in every format that CAs use, and requests, and writes each output completely or not at all."""
+"""Files: reads certificates and requests in all usual formats, and writes each output completely or not at all."""
 
 import os
 import re

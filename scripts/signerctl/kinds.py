@@ -58,15 +58,7 @@ def kind_of(content: bytes) -> Kind | None:
     label = _LABEL.search(content)
     if label is not None:
         return _labelled(label[1])
-    if _PKCS12.match(content):
-        return _PFX
-    if content.startswith(_JAVA_KEY_STORES):
-        return _KEY_STORE
-    found = _OBJECT.search(content)
-    if found is not None:
-        name = found[1].decode("ascii")
-        return Kind(name=f"a Kubernetes object of kind {name}", remedy=_OBJECTS.get(name, ""))
-    return _binary(content)
+    return _store(content) or _kubernetes_object(content) or _der(content)
 
 
 def _labelled(label: bytes) -> Kind | None:
@@ -77,7 +69,21 @@ def _labelled(label: bytes) -> Kind | None:
     return Kind(name=f"PEM with the label {quote(label)}")
 
 
-def _binary(content: bytes) -> Kind | None:
+def _store(content: bytes) -> Kind | None:
+    if _PKCS12.match(content):
+        return _PFX
+    return _KEY_STORE if content.startswith(_JAVA_KEY_STORES) else None
+
+
+def _kubernetes_object(content: bytes) -> Kind | None:
+    found = _OBJECT.search(content)
+    if found is None:
+        return None
+    name = found[1].decode("ascii")
+    return Kind(name=f"a Kubernetes object of kind {name}", remedy=_OBJECTS.get(name, ""))
+
+
+def _der(content: bytes) -> Kind | None:
     try:
         der.attempt(lambda: x509.load_der_x509_csr(content))
     except ValueError:

@@ -8,7 +8,6 @@ import click
 from csr_signer.errors import SignerError
 from signerctl.text import one_line
 
-
 EXIT_CODES: Final = """\b
 Exit codes:
   0  The command did its work, and found no error.

@@ -168,7 +168,10 @@ def test_the_functions_own_lines_are_records(run: Run, tmp_path: Path) -> None:
         ("[1]", "int: must be an object"),
         ("{", "must be JSON"),
         ("[" * 100_000, "must be JSON"),
-        ('{"protoPayload": 5, "jsonPayload": []}', "1 entries of other kinds: must hold entries of Cloud KMS's audit log"),
+        (
+            '{"protoPayload": 5, "jsonPayload": []}',
+            "1 entries of other kinds: must hold entries of Cloud KMS's audit log",
+        ),
         ("kind: Installation", "must be JSON of log entries or records: a Kubernetes object of kind Installation"),
         ("-----BEGIN CERTIFICATE REQUEST-----", "must be JSON of log entries or records: a PKCS #10 request"),
     ],

@@ -205,7 +205,9 @@ def test_a_pods_request_is_shown_with_its_names(stage: Stage, tmp_path: Path) ->
     names = x509.SubjectAlternativeName([x509.DNSName("typha-client"), x509.IPAddress(ip_address("10.0.0.5"))])
     other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, critical=False)
-    request = builder.add_extension(other, critical=False).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    request = builder.add_extension(other, critical=False).sign(
+        ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()
+    )
     root = stage.create(tmp_path / "ca.pem")
     both = root.read_bytes() + request.public_bytes(Encoding.PEM)
     found = shown(stage, "-", stdin=both)
@@ -228,7 +230,10 @@ def other_files() -> dict[str, tuple[bytes, str]]:
         "key in PEM": (key.private_bytes(pem, PrivateFormat.PKCS8, plain), stays),
         "key in DER": (key.private_bytes(der, PrivateFormat.PKCS8, plain), stays),
         "old key in DER": (key.private_bytes(der, PrivateFormat.TraditionalOpenSSL, plain), stays),
-        "encrypted key in DER": (key.private_bytes(der, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")), stays),
+        "encrypted key in DER": (
+            key.private_bytes(der, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+            stays,
+        ),
         "PKCS #12": (pkcs12, "Invalid value: a PKCS #12 file: must be certificates"),
         "public key": (
             key.public_key().public_bytes(pem, PublicFormat.SubjectPublicKeyInfo),

@@ -161,7 +161,9 @@ def test_a_later_minor_release_is_warned_of(release: str | None, *, warned: bool
     warning = calico("3.33").release_warning(release)
     assert (warning is not None) == warned
     if warning is not None:
-        said = f'profile.release: "{release}" is newer than "3.33", the newest release that profile "calico" was written'
+        said = (
+            f'profile.release: "{release}" is newer than "3.33", the newest release that profile "calico" was written'
+        )
         assert warning.startswith(said)
 
 
