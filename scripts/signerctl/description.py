@@ -1,4 +1,4 @@
-"""Describes certificates and requests, for people and as JSON; an unreadable field shows its error, and hides no other."""
+"""Describes certificates and requests, for people and as JSON; an unreadable field hides no other field."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
