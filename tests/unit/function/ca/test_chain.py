@@ -548,7 +548,7 @@ def test_a_subject_that_cannot_be_read_is_named_by_its_number() -> None:
     """A message must not fail for what it is about."""
     utf8, wrong = der.element(0x0C, b"Issuing"), der.element(0x0C, b"Issuin\xff")
     (certificate,) = x509.load_pem_x509_certificates(with_replaced(ROOTED, utf8, wrong))
-    assert checks.name_of(certificate) == "number 5eed"
+    assert checks.name_of(certificate) == "number 5EED"
     (violation,) = checks.violations(certificate, below=0, purposes=())
     assert violation.startswith("number 5eed: must be readable")
     assert not checks.self_signed(certificate)

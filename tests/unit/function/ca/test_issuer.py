@@ -319,7 +319,7 @@ def test_the_end_of_a_ca_is_announced(now: datetime, lifetime: timedelta, severi
     assert [each.severity for each in found] == ([] if severity is None else [severity])
     for each in found:
         assert message in each.message
-        assert (each.certificate, each.not_after) == ('"CN=Issuing"', END)
+        assert (each.certificate, each.not_after) == ("CN=Issuing", END)
 
 
 def test_every_ca_of_the_path_is_announced() -> None:
@@ -328,7 +328,7 @@ def test_every_ca_of_the_path_is_announced() -> None:
     issuing = Ca(key=ec_key(number=32), above=root)
     issuer = loaded(issuing.pem, root.pem)
     (expiry,) = warnings(issuer, datetime(2027, 1, 1, tzinfo=UTC))
-    assert (expiry.severity, expiry.certificate) == ("ERROR", '"CN=Root"')
+    assert (expiry.severity, expiry.certificate) == ("ERROR", "CN=Root")
     assert "certificates get less than their 365 days" in expiry.message
     assert len(warnings(issuer, datetime(2040, 1, 1, tzinfo=UTC))) == 2
     assert warnings(issuer, datetime(2026, 2, 1, tzinfo=UTC)) == ()

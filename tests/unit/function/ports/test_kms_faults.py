@@ -465,7 +465,7 @@ def test_the_end_of_a_ca_is_logged_once_a_day(
 
     def warnings(_: issuer.Issuer, now: datetime, *, lifetime: timedelta) -> tuple[issuer.Expiry, ...]:
         asked.append(lifetime)
-        expiry = issuer.Expiry(severity="WARNING", message="CA 'CN=x' ends", certificate="'CN=x'", not_after=now)
+        expiry = issuer.Expiry(severity="WARNING", message="CA 'CN=x' ends", certificate="CN=x", not_after=now)
         return (expiry,)
 
     monkeypatch.setattr(issuer, "warnings", warnings)
