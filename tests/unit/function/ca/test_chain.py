@@ -550,7 +550,7 @@ def test_a_subject_that_cannot_be_read_is_named_by_its_number() -> None:
     (certificate,) = x509.load_pem_x509_certificates(with_replaced(ROOTED, utf8, wrong))
     assert checks.name_of(certificate) == "number 5EED"
     (violation,) = checks.violations(certificate, below=0, purposes=())
-    assert violation.startswith("number 5eed: must be readable")
+    assert violation.startswith("number 5EED: must be readable")
     assert not checks.self_signed(certificate)
 
 
