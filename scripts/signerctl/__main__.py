@@ -16,10 +16,10 @@ from signerctl.commands.reconcile import reconcile
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
-from signerctl.program import EXIT_CODES, Program
+from signerctl.program import EXIT_CODES, Commands
 
 
-@click.group("signerctl", cls=Program, epilog=EXIT_CODES)
+@click.group("signerctl", cls=Commands, epilog=EXIT_CODES)
 @click.version_option(VERSION, prog_name="signerctl")
 def main() -> None:
     """Manage the issuing CA of kms-csr-signer, and set up and guard its clusters."""

@@ -28,6 +28,21 @@ class CommandError(click.ClickException):
 class Command(click.Command):
     r"""A command whose help is a raw docstring: after a line `\b`, click keeps the paragraph's line breaks."""
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's signature
+    ) -> click.Context:
+        """Parses the command line; help is as wide as the terminal."""
+        extra.setdefault("max_content_width", shutil.get_terminal_size().columns)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Returns the names of the option for help."""
+        return ["-h", "--help"]
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         r"""Replaces the two characters `\b` with a backspace, which click expects."""
         self.help = (self.help or "").replace("\\b\n", "\b\n")
@@ -58,19 +73,3 @@ def _option(error: click.BadParameter) -> str:
 
 
 Commands.group_class = Commands
-
-
-class Program(Commands):
-    """The top-level group; its context settings apply to all commands."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,  # noqa: ANN401 - click's signature
-    ) -> click.Context:
-        """Parses the command line; -h is --help, and help is as wide as the terminal."""
-        columns = shutil.get_terminal_size().columns
-        settings = {"help_option_names": ["-h", "--help"], "max_content_width": columns}
-        return super().make_context(info_name, args, parent, **settings | extra)
