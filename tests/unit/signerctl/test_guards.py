@@ -128,7 +128,7 @@ def test_a_release_that_the_profile_does_not_know_is_a_warning(tmp_path: Path) -
 def test_a_release_that_cannot_be_is_refused(tmp_path: Path, release: str) -> None:
     """The error names the field and the allowed values."""
     said = refused(written(tmp_path, signer(profile={"name": "calico", "release": release})))
-    assert f'error: profile.release: Invalid value: "{release}": must be ' in said
+    assert f'signers[0].profile.release: Invalid value: "{release}": must be ' in said
 
 
 def test_names_without_a_colon_are_not_reserved(tmp_path: Path) -> None:
