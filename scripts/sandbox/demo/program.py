@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.demo import interrupt
 from sandbox.demo import options as command_line
-from sandbox.demo.view import LiveView, PlainView, complain
+from sandbox.demo.live_view import LiveView
+from sandbox.demo.view import PlainView, complain
 
 if TYPE_CHECKING:
     from pathlib import Path

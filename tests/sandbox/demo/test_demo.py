@@ -1,11 +1,16 @@
 """The demo as it is run: its output, its exit status, and its end."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -64,6 +69,25 @@ def test_width(tmp_path: Path) -> None:
     """Lines of a pipe fit into 80 columns."""
     done = run("--pods", "9", temporary=tmp_path)
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+def test_terminal(tmp_path: Path) -> None:
+    """On a terminal of 80 columns, no name and no reason is cut."""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    variables = os.environ | {"TMPDIR": str(tmp_path), "TERM": "xterm"}
+    with subprocess.Popen(running.command(["--pods", "9"]), stdout=end, stderr=end, env=variables, cwd=ROOT) as demo:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux reports the end of a terminal's output as an error
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        assert demo.wait(LONG) == 0
+    os.close(terminal)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "…" not in text
+    assert re.search(r"certificates issued +9 of 9", text)
+    assert "spec.extra[authentication.kubernetes.io/pod-name]" in text
 
 
 def test_used_folder(tmp_path: Path) -> None:
