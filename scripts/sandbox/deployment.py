@@ -209,8 +209,10 @@ class Deployment:
             self._stack.callback(self._remove_objects)
 
     def _remove_objects(self) -> None:
-        self._progress("deleting the objects from the cluster")
-        self.world.remove()
+        try:
+            self._progress("deleting the objects from the cluster")
+        finally:  # even if the output is closed
+            self.world.remove()
 
     def _start_kms(self) -> str:
         if self.settings.kms is not None:

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,20 +65,32 @@ def test_impatient_user(tmp_path: Path) -> None:
     assert running.left_running(tmp_path) == []
 
 
-@pytest.mark.parametrize("stage", ["exporter", "request certificates from"])
-def test_interrupt_in_another_cluster(stage: str, tmp_path: Path) -> None:
-    """An interrupted demo deletes its objects from a cluster that is not its own."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[KubernetesServer]:
+    """A cluster that is not the demo's own; the demo must leave it empty."""
     with KubernetesServer(tmp_path / "cluster") as cluster, Api.from_kubeconfig(cluster.kubeconfig) as api:
-        with running.started("--pods", "6", "--kubeconfig", str(cluster.kubeconfig), temporary=temporary) as demo:
-            assert interrupted(demo, stage) == "demo: interrupted\n"
-        found = {path: [each["metadata"]["name"] for each in api.get(path)["items"]] for path in (CSRS, NODES)}
-        namespaces = {each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]}
+        yield cluster
+        assert [each["metadata"]["name"] for path in (CSRS, NODES) for each in api.get(path)["items"]] == []
+        assert "calico-system" not in [each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]]
+
+
+@pytest.mark.parametrize("stage", ["exporter", "request certificates from"])
+def test_interrupt_in_another_cluster(stage: str, cluster: KubernetesServer, tmp_path: Path) -> None:
+    """An interrupted demo deletes its objects from a cluster that is not its own."""
+    arguments = ("--pods", "6", "--kubeconfig", str(cluster.kubeconfig))
+    with running.started(*arguments, temporary=tmp_path) as demo:
+        assert interrupted(demo, stage) == "demo: interrupted\n"
     assert demo.returncode == 130
-    assert found == {CSRS: [], NODES: []}
-    assert "calico-system" not in namespaces
-    assert running.left_running(temporary) == []
+
+
+def test_closed_pipe_in_another_cluster(cluster: KubernetesServer, tmp_path: Path) -> None:
+    """The demo also deletes its objects if its output is closed."""
+    arguments = ("--pods", "6", "--kubeconfig", str(cluster.kubeconfig))
+    with running.started(*arguments, temporary=tmp_path) as demo:
+        assert demo.stdout is not None
+        running.read_until(demo, "exporter")
+        demo.stdout.close()
+        assert demo.wait(LONG) == 141
 
 
 @pytest.mark.parametrize("lines", ["starting all parts", "issued in"])
