@@ -33,21 +33,21 @@ def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str,
         key_algorithm: Of the key.
         signer_name: Of the signer that will use it.
         release: Of Calico.
-        log: Where signerctl's output goes, its audit records among it.
+        log: Where signerctl's audit records go.
 
     Raises:
         AuthorityError: No KMS answers there, it refused to make the key, or signerctl failed.
     """
     key_version = _create_key(kms, key_algorithm)
     wanted = ("--key-version", key_version, "--common-name", "Calico demo CA", "--out", str(certificate))
+    access = ("--audit-log", str(log), "--unsafe-plaintext-kms-endpoint", kms)
     done = subprocess.run(
-        [sys.executable, "-m", "signerctl", "ca", "create", *wanted, "--unsafe-plaintext-kms-endpoint", kms],
+        [sys.executable, "-m", "signerctl", "ca", "create", *wanted, *access],
         capture_output=True,
         text=True,
         timeout=_SECONDS,
         check=False,
     )
-    log.write_text(done.stdout + done.stderr)
     if done.returncode:
         raise AuthorityError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
     return Signer(signer_name=signer_name, release=release, key_version=key_version, certificate_authority=certificate)

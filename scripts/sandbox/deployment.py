@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -64,9 +65,15 @@ class Deployment:
     signer: Signer
     signers: tuple[Signer, ...]
 
-    def __init__(self, settings: Settings) -> None:
-        """Prepares a deployment, without starting a part."""
+    def __init__(self, settings: Settings, *, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Prepares a deployment, without starting a part.
+
+        Args:
+            settings: Its settings.
+            progress: Receives one line of text before each step that takes time.
+        """
         self.settings = settings
+        self._progress = progress
         self.directory = settings.directory
         self.function = FunctionRuntime(
             self.directory / "function.json",
@@ -100,11 +107,13 @@ class Deployment:
             return self
         self._started = True
         try:
+            self._progress("Cloud KMS (double)" if self.settings.kms is None else f"KMS at {self.settings.kms}")
             with ThreadPoolExecutor(max_workers=1) as executor:
                 kms = executor.submit(self._start_kms)
                 self._start_control_plane()
                 self.kms = kms.result()
             self._make_accounts()
+            self._progress("CA: a key in KMS, and its certificate from signerctl")
             self.signer = authority.create(
                 self.kms,
                 self.certificate_authority,
@@ -118,8 +127,11 @@ class Deployment:
             if self.settings.guards:
                 self._put_guards_in()
             self._stack.callback(self.function.stop)
+            self.function.environment["TMPDIR"] = self._temporary_folder()
+            self._progress("function (real)")
             self.function.start()
             self._write("exporter.json", self._exporter_document())
+            self._progress("exporter (real)")
             for exporter in self.exporters:
                 self._stack.callback(exporter.stop)
             self.start_exporter()
@@ -144,7 +156,11 @@ class Deployment:
         return self.directory / "ca.pem"
 
     def log(self, part: str) -> Path:
-        """Returns the log of `function`, `exporter` (other replicas: `exporter-1`), `google`, `kms` or `signerctl`."""
+        """Returns the log of a part.
+
+        The parts are `function`, `exporter` (other replicas: `exporter-1`), `google`, `kms`, `kms-audit` (the entries
+        that Cloud KMS would write to Cloud Logging) and `signerctl` (its audit records).
+        """
         return self.directory / f"{part}.log"
 
     def start_exporter(self) -> None:
@@ -177,8 +193,10 @@ class Deployment:
     def _start_control_plane(self) -> None:
         kind = self.settings.plane
         if isinstance(kind, Path):
+            self._progress(f"API server of {kind}")
             self.plane = ForeignCluster(kind, self.directory)
         else:
+            self._progress("API server (double)" if kind == "embedded" else "API server: etcd and kube-apiserver")
             self.plane = control_plane.start(
                 kind, self.directory / "control-plane", kubernetes=self.settings.kubernetes
             )
@@ -188,13 +206,20 @@ class Deployment:
         if isinstance(self.plane, ForeignCluster):
             if not self.settings.force:
                 self.plane.refuse_if_occupied(self.api)
-            self._stack.callback(self.world.remove)
+            self._stack.callback(self._remove_objects)
+
+    def _remove_objects(self) -> None:
+        try:
+            self._progress("deleting the objects from the cluster")
+        finally:  # even if the output is closed
+            self.world.remove()
 
     def _start_kms(self) -> str:
         if self.settings.kms is not None:
             return self.settings.kms
         milliseconds = str(self.settings.kms_latency * 1000)
-        part = Part.start("sandbox.kms", "--latency-ms", milliseconds, log=self.log("kms"))
+        audit_log = str(self.log("kms-audit"))
+        part = Part.start("sandbox.kms", "--latency-ms", milliseconds, "--audit-log", audit_log, log=self.log("kms"))
         self._stack.callback(part.stop)
         self.kms_pid = part.pid
         return str(part.ready["endpoint"])
@@ -257,6 +282,12 @@ class Deployment:
             path = kubeconfig.redirect(path, server, self.directory / "function-through-proxy.kubeconfig")
         return {"authentication": {"kubeconfig": str(path)}}
 
+    def _temporary_folder(self) -> str:
+        """Makes a folder for the function's temporary files: its Kubernetes client leaves the key of a kubeconfig."""
+        path = self.directory / "temporary"
+        path.mkdir(exist_ok=True)
+        return str(path)
+
     def _function_document(self) -> dict[str, Any]:
         invokers = (manifests.EXPORTER_EMAIL,) if self.settings.front_door else ()
         kms = self._through("kms", self.kms)
@@ -310,6 +341,7 @@ class Deployment:
         return f"{scheme}{slashes}{proxy.endpoint}"
 
     def _start_google(self) -> dict[str, Any]:
+        self._progress("Google's identity services (doubles)")
         arguments = ["--run-target", self.function.url, *self._token_keys()]
         part = Part.start("sandbox.google", *arguments, log=self.log("google"))
         self._stack.callback(part.stop)

@@ -126,17 +126,25 @@ class ExporterRuntime:
         finally:
             self._part.signal(signal.SIGCONT)
 
+    @property
+    def url(self) -> str:
+        """Returns the URL of its pages, without a path; it changes with every start.
+
+        Raises:
+            PageError: The exporter was not started.
+        """
+        if self._part is None:
+            raise PageError("the exporter was not started")
+        return f"http://{self._part.ready['health']}"
+
     def page(self, path: str) -> tuple[int, str]:
         """Returns status and body of one of its pages: /livez, /readyz, /metrics.
 
         Raises:
             PageError: There was no answer.
         """
-        if self._part is None:
-            raise PageError("the exporter was not started")
-        url = f"http://{self._part.ready['health']}{path}"
         try:
-            answer = urllib3.request("GET", url, retries=False, timeout=_SECONDS)
+            answer = urllib3.request("GET", f"{self.url}{path}", retries=False, timeout=_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             raise PageError(f"{path}: {error}") from error
         return answer.status, answer.data.decode()

@@ -31,6 +31,9 @@ if sys.platform == "linux":
 os.execvp(program[0], program)
 """
 
+_unreaped: set["Part"] = set()
+_ending = threading.Event()
+
 # For Linux, the parent is a *thread*: a part of a short-lived thread would die with it. This thread lives as long as
 # the process.
 _lasting_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parts")
@@ -53,6 +56,9 @@ class Part:
     def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any]) -> None:
         self._process = process
         self.ready = ready
+        _unreaped.add(self)
+        if _ending.is_set():
+            self.kill_group()
 
     @classmethod
     def start(
@@ -147,6 +153,7 @@ class Part:
             subprocess.TimeoutExpired: It still runs after `timeout` seconds.
         """
         status = self._process.wait(timeout)
+        _unreaped.discard(self)
         self._close()
         return status
 
@@ -161,9 +168,14 @@ class Part:
     def kill(self) -> int:
         """Kills the process and its group with SIGKILL; returns the exit status."""
         if self.alive:
+            self.kill_group()
+        return self.wait()
+
+    def kill_group(self) -> None:
+        """Sends SIGKILL to the process and its group, if the process was not reaped; does not wait."""
+        if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, 9)
-        return self.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +186,16 @@ class Part:
     def _close(self) -> None:
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def kill_all() -> None:
+    """Sends SIGKILL to all parts of this process, and to those that other threads are starting; does not wait.
+
+    Use it in a signal handler, before the process ends.
+    """
+    _ending.set()
+    for part in list(_unreaped):
+        part.kill_group()
 
 
 def _environment(additions: Mapping[str, str] | None) -> dict[str, str]:

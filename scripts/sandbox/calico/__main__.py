@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--key-algorithm", default="", help="as in certificateManagement.keyAlgorithm")
     parser.add_argument("--signature-algorithm", default="", help="as in certificateManagement.signatureAlgorithm")
     parser.add_argument("--ca", type=Path, help="as certificateManagement.caCert: written to ca.crt, not looked at")
-    parser.add_argument("--directory", type=Path, default=Path("certs-share"), help="where the files go")
+    parser.add_argument("--directory", type=Path, required=True, help="where the files go")
     return parser.parse_args()
 
 

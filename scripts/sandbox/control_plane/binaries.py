@@ -11,19 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.control_plane import modules
 from sandbox.control_plane.errors import NotAvailableError
-from sandbox.process import Part, PartError
+from sandbox.process import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 BUILD_SECONDS = 3600
+PROGRESS_SECONDS = 15.0
 _ETCD_PACKAGE = "go.etcd.io/etcd/server/v3"
 
 
@@ -185,20 +187,36 @@ def _flags(version: str) -> list[str]:
 
 
 def _go_build(arguments: list[str], source: Path, log: Path) -> None:
+    build = Part.start_program(
+        ["go", "build", *arguments],
+        log=log,
+        directory=source,
+        environment=modules.GO_ENVIRONMENT,
+        says_ready=False,
+    )
     try:
-        with Part.start_program(
-            ["go", "build", *arguments],
-            log=log,
-            directory=source,
-            environment=modules.GO_ENVIRONMENT,
-            says_ready=False,
-        ) as build:
-            status = build.wait(BUILD_SECONDS)
-    except (PartError, subprocess.TimeoutExpired) as error:
+        status = _wait(build)
+    except subprocess.TimeoutExpired as error:
         raise NotAvailableError(f"go build in {str(source)!r} did not end: {error}") from error
+    finally:
+        build.kill()  # an interrupted build ends with its compilers
     if status != 0:
         said = log.read_text(errors="replace")[-1000:].strip()
         raise NotAvailableError(f"go build in {str(source)!r} ended with {status}: {said}")
+
+
+def _wait(build: Part) -> int:
+    """Waits for a build, and says regularly that it still runs.
+
+    Raises:
+        subprocess.TimeoutExpired: It did not end.
+    """
+    begun = time.monotonic()
+    while (passed := time.monotonic() - begun) < BUILD_SECONDS:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return build.wait(PROGRESS_SECONDS)
+        _say(f"  still building after {passed + PROGRESS_SECONDS:.0f} s")
+    return build.wait(0)
 
 
 def _say(text: str) -> None:

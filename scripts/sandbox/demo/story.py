@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from sandbox.calico.components import components
 from sandbox.calico.fleet import Fleet, managements, plan
 from sandbox.calico.observer import Observer
 from sandbox.calico.render import OURS
+from sandbox.demo import clients, interrupt
 from sandbox.demo.summary import Summary, attack, durations
 from sandbox.demo.verify import violations
 from sandbox.deployment import Deployment, Settings
@@ -53,8 +53,7 @@ def tell(options: Options, settings: Settings, keys: KeyPool, view: View) -> boo
     """
     if not isinstance(options.plane, str):
         view.note(_intentions(options.plane))
-    view.stage(_parts(options))
-    with Deployment(settings) as deployment:
+    with Deployment(settings, progress=view.step) as deployment:
         as_expected = options.pods == 0 or _run(options, deployment, keys, view)
         if options.serve:
             _serve(deployment, view)
@@ -65,7 +64,7 @@ def tell(options: Options, settings: Settings, keys: KeyPool, view: View) -> boo
 def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) -> bool:
     signer_name = deployment.settings.signer_name
     fleet = Fleet(deployment.world, members(options, deployment.settings), keys=keys)
-    view.stage(f"making {options.pods} Calico pods and their keys (RSA-8192 takes a while)")
+    view.stage(f"creating {options.pods} Calico pods and their keys")
     fleet.enter()
     fleet.prepare()
     with Observer(deployment.api, signer_name) as observer:
@@ -76,9 +75,9 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
         issued = [
             (each, seen[each.uid].certificate) for each in submissions if each.uid in seen and seen[each.uid].issued
         ]
-        view.stage(f"verifying {len(issued)} chains with openssl")
+        view.stage(f"openssl verifies {len(issued)} certificates")
         wrong = violations(issued, deployment.certificate_authority, deployment.directory / "certificates")
-        view.stage("attackers file CSRs")
+        view.stage("attackers request certificates, each with one fault")
         attacks = _attack(deployment, observer)
     view.attacks(attacks)
     seconds, elapsed = durations(submissions, seen)
@@ -134,22 +133,12 @@ def _signatures(deployment: Deployment) -> int | None:
 def _serve(deployment: Deployment, view: View) -> None:
     """Prints the addresses for clients, and waits for SIGINT or SIGTERM."""
     interrupted = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
-    view.stage("serving until interrupted (Ctrl-C)")
-    view.note(f"signerName: {deployment.settings.signer_name}")
-    view.note(f"kubeconfig: {deployment.plane.kubeconfig}")
-    view.note(f"CA file:    {deployment.certificate_authority}")
-    view.note(f"logs:       {deployment.directory}")
-    view.note(f"one client: scripts/python -m sandbox.calico --kubeconfig {deployment.plane.kubeconfig}")
+    interrupt.set_instead(interrupted.set)
+    view.stage("serving until you press Ctrl-C")
+    view.facts(clients.facts(deployment))
+    for purpose, command in clients.commands(deployment):
+        view.command(purpose, command)
     interrupted.wait()
-
-
-def _parts(options: Options) -> str:
-    planes = {"embedded": "a double of the API server", "real": "etcd and kube-apiserver"}
-    plane = planes[options.plane] if isinstance(options.plane, str) else "your cluster's accounts"
-    kms = "a double of Cloud KMS" if options.kms is None else f"the KMS at {options.kms}"
-    return f"starting {plane}, {kms}, Google's identity services, the CA, the function and the exporter"
 
 
 def _intentions(kubeconfig: Path) -> str:

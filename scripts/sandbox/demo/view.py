@@ -1,19 +1,16 @@
-"""The demo's output: drawn on a terminal, or as plain lines."""
+"""The demo's output: its interface, its texts, and the output as plain lines."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sandbox.calico.fleet import Submission
     from sandbox.calico.observer import Observation
@@ -23,18 +20,31 @@ if TYPE_CHECKING:
     Seen = Mapping[str, Observation]
 
 _EACH_LINE = 100  # up to this fleet size, each request gets a line
-_AROUND = 10  # terminal lines outside the fleet's table
-_STYLES = {"Pending": "yellow", "Approved": "cyan", "Approved,Issued": "green", "Denied": "red", "Failed": "red"}
+_NAME = 56  # width of the longest CSR name
+LABEL = 27  # width of the longest name of a fact, and two spaces
+ISSUED = "Approved,Issued"
 
 
 class View(Protocol):
     """The output interface of the story."""
 
+    def title(self, text: str) -> None:
+        """Prints the title."""
+
     def stage(self, text: str) -> None:
-        """Announces the next step."""
+        """Announces the next stage."""
+
+    def step(self, text: str) -> None:
+        """Announces a step of the stage."""
 
     def note(self, text: str) -> None:
         """Prints a note."""
+
+    def facts(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Prints names and values."""
+
+    def command(self, purpose: str, lines: Sequence[str]) -> None:
+        """Prints a shell command in several lines, to copy."""
 
     def fleet(self, total: int) -> contextlib.AbstractContextManager[None]:
         """Encloses the calls of `update` for a fleet of that size."""
@@ -50,119 +60,75 @@ class View(Protocol):
 
 
 class PlainView:
-    """Prints lines of text: one for each change, or for each tenth of a large fleet."""
+    """Prints lines of text: one for each request that ended, or for each tenth of a large fleet."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._shown: dict[str, str] = {}
+        self._shown: set[str] = set()
         self._tenths = 0
         self._total = 0
 
+    def title(self, text: str) -> None:
+        """Prints the title and an empty line."""
+        self.note(f"{text}\n")
+
     def stage(self, text: str) -> None:
-        """Prints the step with the seconds since the start."""
-        print(f"[{time.monotonic() - self._begun:5.1f} s] {text}", flush=True)
+        """Prints the stage with the seconds since the start."""
+        self.note(f"[{time.monotonic() - self._begun:5.1f} s] {text}")
+
+    def step(self, text: str) -> None:
+        """Prints the step below the stage, with the seconds since the start."""
+        self.stage(f"  {text}")
 
     def note(self, text: str) -> None:
         """Prints a note."""
         print(text, flush=True)
 
+    def facts(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Prints one line for each fact."""
+        for name, value in facts:
+            self.note(f"  {name + ':':<{LABEL}}{value}")
+
+    def command(self, purpose: str, lines: Sequence[str]) -> None:
+        """Prints the command with its purpose."""
+        self.note(command_lines(purpose, lines))
+
     @contextlib.contextmanager
     def fleet(self, total: int) -> Iterator[None]:
-        """Prints nothing itself."""
+        """Prints the header of the lines for each request."""
         self._total = total
+        if total <= _EACH_LINE:
+            self.note(f"  {'CSR':<{_NAME}}  {'key':<8}  issued in")
         yield
 
     def update(self, submissions: Fleet, seen: Seen) -> None:
-        """Prints the changes."""
-        for submission in submissions:
-            state = _state(submission, seen)
-            before = self._shown.get(submission.uid)
-            self._shown[submission.uid] = state
-            if before != state and self._total <= _EACH_LINE:
-                print(f"  {submission.name:<66} {_key(submission):<9} {state:<16} {_seconds(submission, seen)}")
-        issued = sum(1 for state in self._shown.values() if state == "Approved,Issued")
-        if self._total > _EACH_LINE and issued * 10 // self._total > self._tenths:
-            self._tenths = issued * 10 // self._total
-            print(f"  {issued} of {self._total} Approved,Issued", flush=True)
+        """Prints the requests that have ended since the last call."""
+        ended = [each for each in submissions if ended_at(each, seen) < float("inf") and each.uid not in self._shown]
+        for submission in sorted(ended, key=lambda each: ended_at(each, seen)):
+            self._shown.add(submission.uid)
+            if self._total <= _EACH_LINE:
+                self.note(f"  {submission.name:<{_NAME}}  {key_type(submission):<8}  {result_of(submission, seen)}")
+        done = len(self._shown)
+        if self._total > _EACH_LINE and done * 10 // self._total > self._tenths:
+            self._tenths = done * 10 // self._total
+            self.note(f"  {done} of {self._total} requests have ended")
 
     def attacks(self, attacks: Sequence[Attack]) -> None:
-        """Prints two lines for each attack."""
+        """Prints each attack, and below it the answer."""
         for attack in attacks:
-            mark = "" if attack.as_expected else "  NOT AS EXPECTED"
-            print(f"  {attack.name + ':':<22} {attack.wrong}{mark}\n      {attack.verdict}: {attack.reason}")
+            self.note(attack_line(attack))
+            self.note(answer_lines(attack))
 
     def summary(self, summary: Summary) -> None:
         """Prints one line for each figure."""
         for name, value, right in figures(summary):
-            print(f"  {name:<24} {value}{'' if right else '  NOT AS EXPECTED'}")
+            self.note(f"  {name:<24} {value}{'' if right else '  NOT AS EXPECTED'}")
 
 
-class LiveView:
-    """Draws tables on a terminal, several times a second."""
-
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._live: Live | None = None
-        self._total = 0
-
-    def stage(self, text: str) -> None:
-        """Draws a rule with a title."""
-        self._console.print(Text(f"\n● {text}", style="bold"))
-
-    def note(self, text: str) -> None:
-        """Prints a note."""
-        self._console.print(Text(text, style="dim"))
-
-    @contextlib.contextmanager
-    def fleet(self, total: int) -> Iterator[None]:
-        """Draws until the block ends; the last picture stays."""
-        self._total = total
-        with Live(console=self._console, auto_refresh=False) as self._live:
-            yield
-        self._live = None
-
-    def update(self, submissions: Fleet, seen: Seen) -> None:
-        """Draws the fleet again."""
-        if self._live is not None:
-            self._live.update(self._picture(submissions, seen), refresh=True)
-
-    def attacks(self, attacks: Sequence[Attack]) -> None:
-        """Prints a table of the attacks with full reasons."""
-        table = Table("attack", "verdict", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0))
-        for attack in attacks:
-            style = "red" if attack.as_expected else "bold yellow"
-            table.add_row(
-                Text(attack.name, style="bold").append(f"\n{attack.wrong}", style="dim not bold"),
-                Text(attack.verdict, style=style).append(f"\n{attack.reason}", style="dim not bold"),
-            )
-        self._console.print(table)
-
-    def summary(self, summary: Summary) -> None:
-        """Prints a table of the figures."""
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for name, value, right in figures(summary):
-            table.add_row(Text(name, style="dim"), Text(value, style="green" if right else "bold red"))
-        self._console.print(table)
-
-    def _picture(self, submissions: Fleet, seen: Seen) -> Group:
-        counts: dict[str, int] = {}
-        for submission in submissions:
-            state = _state(submission, seen)
-            counts[state] = counts.get(state, 0) + 1
-        line = Text("  ").join(Text(f"{state} {number}", style=_style(state)) for state, number in counts.items())
-        issued = counts.get("Approved,Issued", 0)
-        bar = ProgressBar(total=self._total, completed=issued, width=min(60, self._console.width))
-        return Group(bar, line, self._table(submissions, seen))
-
-    def _table(self, submissions: Fleet, seen: Seen) -> Table:
-        table = Table("CSR", "key", "state", "seconds", box=None, pad_edge=False, header_style="dim")
-        room = max(self._console.height - _AROUND, 3)
-        # Open requests come first, then the latest results.
-        ordered = sorted(submissions, key=lambda each: _ended(each, seen), reverse=True)[:room]
-        for submission in ordered:
-            state = Text(_state(submission, seen), style=_style(_state(submission, seen)))
-            table.add_row(submission.name, _key(submission), state, _seconds(submission, seen))
-        return table
+def complain(text: str, status: int) -> int:
+    """Prints an error to stderr; returns the exit status."""
+    print(f"demo: {text}", file=sys.stderr)
+    return status
 
 
 def figures(summary: Summary) -> list[tuple[str, str, bool]]:
@@ -187,24 +153,51 @@ def figures(summary: Summary) -> list[tuple[str, str, bool]]:
     return lines
 
 
-def _state(submission: Submission, seen: Seen) -> str:
+def attack_line(attack: Attack) -> str:
+    """Returns the name of an attack and its fault."""
+    return _wrapped(f"{attack.name}: {attack.wrong}{'' if attack.as_expected else '  NOT AS EXPECTED'}", "  ")
+
+
+def answer_lines(attack: Attack) -> str:
+    """Returns the answer to an attack, indented below its name."""
+    return _wrapped(f"{attack.verdict}: {attack.reason}", "    ")
+
+
+def _wrapped(text: str, indent: str) -> str:
+    """Wraps text at the terminal's width, or at 80 columns in a pipe."""
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def command_lines(purpose: str, lines: Sequence[str]) -> str:
+    """Returns a purpose, and a shell command in several lines."""
+    return f"\nTo {purpose}:\n  " + " \\\n    ".join(lines)
+
+
+def state_of(submission: Submission, seen: Seen) -> str:
+    """Returns the CSR's state as `kubectl get csr` prints it."""
     found = seen.get(submission.uid)
     return "Pending" if found is None else found.state
 
 
-def _seconds(submission: Submission, seen: Seen) -> str:
-    found = seen.get(submission.uid)
-    return "" if found is None or found.ended is None else f"{found.ended - submission.submitted:.2f} s"
+def result_of(submission: Submission, seen: Seen) -> str:
+    """Returns the seconds to the certificate; without one, the state."""
+    state = state_of(submission, seen)
+    return f"{ended_at(submission, seen) - submission.submitted:.2f} s" if state == ISSUED else state
 
 
-def _ended(submission: Submission, seen: Seen) -> float:
+def ended_at(submission: Submission, seen: Seen) -> float:
+    """Returns when the request was issued or refused, in seconds of time.monotonic; infinity before."""
     found = seen.get(submission.uid)
     return float("inf") if found is None or found.ended is None else found.ended
 
 
-def _key(submission: Submission) -> str:
+def key_type(submission: Submission) -> str:
+    """Returns the type of the key, like RSA-2048 or P-256."""
     return submission.member.management.key_algorithm.replace("RSAWithSize", "RSA-").replace("ECDSAWithCurve", "P-")
-
-
-def _style(state: str) -> str:
-    return _STYLES.get(state, "magenta")

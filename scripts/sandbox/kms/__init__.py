@@ -8,7 +8,7 @@ nothing: use them only for tests and demos.
 Deliberately left out: IAM conditions, import, decryption, MAC, post-quantum keys, more than one page of 1,000 results.
 """
 
-from sandbox.kms.audit import AuditRecord, read_audit_log
+from sandbox.kms.audit import AuditRecord, data_access_entry
 from sandbox.kms.client import connect, create_signing_key, wait_until_enabled
 from sandbox.kms.control import KmsControl
 from sandbox.kms.faults import Corruption, Fault
@@ -22,6 +22,6 @@ __all__ = [
     "KmsServer",
     "connect",
     "create_signing_key",
-    "read_audit_log",
+    "data_access_entry",
     "wait_until_enabled",
 ]

@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default) for a free one")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds that a signature takes longer")
     parser.add_argument("--state", type=Path, help="directory that keeps keys from one run to the next")
-    parser.add_argument("--audit-log", type=Path, help="file to which each call is appended as JSON")
+    parser.add_argument("--audit-log", type=Path, help="file for one log entry per call, as in Cloud Audit Logs")
     parser.add_argument(
         "--disable-lag-ms", type=float, default=0.0, help="milliseconds for which a disabled version signs on"
     )

@@ -1,13 +1,18 @@
-"""Records of all calls, as in Cloud Audit Logs."""
+"""Records of all calls, and the entries of Cloud Audit Logs for them."""
 
 import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
+
+import grpc
 
 _DATA_LIMIT = 1024  # bytes of signed data in a record
+_CODES: Final = {code.name: code.value[0] for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +63,39 @@ def signed_content(request: object) -> tuple[str, str]:
     return next((bytes(member).hex() for member in members if member), ""), data[:_DATA_LIMIT].hex()
 
 
-class AuditLog:
-    """All records in order, in memory and optionally in a file with one JSON object per line.
+def data_access_entry(record: AuditRecord, principal: str = "") -> dict[str, Any]:
+    """Returns the log entry of a call, modelled on the documented audit log of Cloud KMS.
 
     Args:
-        path: The file; each record is one write.
+        record: The call.
+        principal: The caller's email; empty if it is unknown.
+    """
+    code = _CODES[record.status]
+    project = record.resource.removeprefix("projects/").partition("/")[0]
+    return {
+        "logName": f"projects/{project}/logs/cloudaudit.googleapis.com%2Fdata_access",
+        "insertId": f"kms-{record.time}",
+        "timestamp": datetime.fromtimestamp(record.time, UTC).isoformat(),
+        "severity": "ERROR" if code else "INFO",
+        "resource": {"type": "cloudkms_cryptokeyversion", "labels": {"project_id": project}},
+        "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+            "serviceName": "cloudkms.googleapis.com",
+            "methodName": record.method,
+            "resourceName": record.resource,
+            "authenticationInfo": {"principalEmail": principal} if principal else {},
+            "requestMetadata": {"requestAttributes": {"reason": record.reason} if record.reason else {}},
+            "authorizationInfo": [{"permission": record.permission, "resource": record.resource}],
+            "status": {"code": code} if code else {},
+        },
+    }
+
+
+class AuditLog:
+    """All records in order: in memory, and optionally as log entries in a file, one JSON object per line.
+
+    Args:
+        path: The file; each entry is one write.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -72,7 +105,7 @@ class AuditLog:
 
     def append(self, record: AuditRecord) -> None:
         """Adds a record."""
-        line = f"{json.dumps(asdict(record))}\n".encode()
+        line = f"{json.dumps(data_access_entry(record))}\n".encode()
         with self._lock:
             self._records.append(record)
             if self._file is not None:
@@ -90,12 +123,6 @@ class AuditLog:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
-
-
-def read_audit_log(path: Path) -> list[AuditRecord]:
-    """Reads the records from a file."""
-    with path.open(encoding="utf-8") as lines:
-        return [AuditRecord(**json.loads(line)) for line in lines if line.endswith("\n")]
 
 
 def now() -> float:

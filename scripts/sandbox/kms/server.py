@@ -40,7 +40,7 @@ class KmsServer:
         latency: Additional seconds of AsymmetricSign.
         port: The port; 0 for any free one.
         state: A folder that keeps all resources for later processes; None for memory only.
-        audit_log: A file with one JSON object per call.
+        audit_log: A file for one log entry per call, as in Cloud Audit Logs.
         instant: Whether to make keys before CreateCryptoKeyVersion answers; RSA keys then have known primes.
         disable_lag: Seconds for which a disabled version still signs.
 

@@ -17,7 +17,7 @@ from sandbox.calico.observer import Observer
 from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import SOURCE
-from sandbox.kms import AuditRecord, Fault, KmsServer, connect
+from sandbox.kms import AuditRecord, Fault, KmsServer, connect, data_access_entry
 from tests.end_to_end.conftest import PATIENCE
 from tests.end_to_end.issuing import SIGN, Issuing, with_issuer
 from tests.end_to_end.judged import Judged, certifying_profile
@@ -125,10 +125,10 @@ class _Staging:
         self._ending_authority()
         assert self._send(late.submissions[0]) == 425  # the first event that this process serves
         known = self._server.audit.records(SIGN)
-        signatures = [entries.of_kms(each, entries.ADMINISTRATOR) for each in known[:made]]
+        signatures = [data_access_entry(each, entries.ADMINISTRATOR) for each in known[:made]]
         for each in known[made:]:
             ours = each.reason.startswith("csr-uid=")
-            signatures.append(entries.of_kms(each, entries.FUNCTION if ours else entries.ADMINISTRATOR))
+            signatures.append(data_access_entry(each, entries.FUNCTION if ours else entries.ADMINISTRATOR))
         rogue = self._rogue_signatures(str(self._issuing.document["signers"][0]["issuer"]["key_version"]))
         records = self._lines("function")
         return Run(
@@ -215,7 +215,7 @@ class _Staging:
             ("as the function, for no CSR", entries.FUNCTION, "csr-uid=;tbs-sha256="),
             ("as the function, with a reason that nobody recorded", entries.FUNCTION, UNKNOWN),
         )
-        return {name: entries.of_kms(self._sign(key_version, reason), who) for name, who, reason in asked}
+        return {name: data_access_entry(self._sign(key_version, reason), who) for name, who, reason in asked}
 
     def _sign(self, key_version: str, reason: str) -> AuditRecord:
         digest = hashlib.sha256(reason.encode()).digest()

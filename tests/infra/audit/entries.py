@@ -1,15 +1,13 @@
 """LogEntries as Cloud Logging would hold them, made of lines that a sandbox's programs wrote.
 
 What Cloud Run's and GKE's agents do to a JSON line is as documented (special fields become fields of the entry, the
-rest jsonPayload); what Cloud KMS writes is modelled on its documented audit log, from the record of the sandbox's KMS.
+rest jsonPayload); what Cloud KMS writes comes from the sandbox's KMS (`data_access_entry`).
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from sandbox.kms import AuditRecord
 from sandbox.kms.client import LOCATION
 
 Entry = dict[str, Any]
@@ -37,7 +35,6 @@ _SPECIAL: Final = {
     "logging.googleapis.com/insertId": "insertId",
     "logging.googleapis.com/trace": "trace",
 }
-_CODES: Final = {"OK": 0, "PERMISSION_DENIED": 7, "UNAVAILABLE": 14}
 
 
 def of_function(lines: Iterable[str]) -> list[Entry]:
@@ -81,28 +78,6 @@ def _lifted(line: str, log: str, resource: Mapping[str, object]) -> Entry:
         return entry | {"textPayload": line}
     entry |= {field: payload.pop(name) for name, field in _SPECIAL.items() if name in payload}
     return entry | {"jsonPayload": payload}
-
-
-def of_kms(record: AuditRecord, principal: str) -> Entry:
-    """The data access entry of one call."""
-    code = _CODES.get(record.status, 13)
-    return {
-        "logName": f"projects/{KEY_PROJECT}/logs/cloudaudit.googleapis.com%2Fdata_access",
-        "insertId": f"kms-{record.time}",
-        "timestamp": datetime.fromtimestamp(record.time, UTC).isoformat(),
-        "severity": "INFO" if code == 0 else "ERROR",
-        "resource": {"type": "cloudkms_cryptokeyversion", "labels": {"project_id": KEY_PROJECT}},
-        "protoPayload": {
-            "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
-            "serviceName": "cloudkms.googleapis.com",
-            "methodName": record.method,
-            "resourceName": record.resource,
-            "authenticationInfo": {"principalEmail": principal} if principal else {},
-            "requestMetadata": {"requestAttributes": {"reason": record.reason} if record.reason else {}},
-            "authorizationInfo": [{"permission": record.permission, "resource": record.resource}],
-            "status": {"code": code} if code else {},
-        },
-    }
 
 
 def of_administration(service: str, method: str, principal: str = ADMINISTRATOR) -> Entry:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ import pytest
 
 from sandbox.control_plane import NotAvailableError, binaries, modules
 from tests.sandbox.control_plane.require import real_control_plane
+from tests.sandbox.demo.running import left_running, started
 
 # Stands for Go: notes what it was asked, waits while a file `hold` lies beside it, writes what -o names.
 # A real build takes minutes; test_real.py uses the programs of one.
@@ -204,6 +207,48 @@ def test_two_at_once_build_once(go: Path) -> None:
     assert (first.returncode, second.returncode) == (0, 0)
     assert (Path(folder.strip()) / "etcd").exists()
     assert len(asked(go)) == 3
+
+
+class Terminal(io.StringIO):
+    """An error output that lets the build go on as soon as it says that the build still runs."""
+
+    def __init__(self, hold: Path) -> None:
+        super().__init__()
+        self._hold = hold
+
+    def write(self, text: str) -> int:
+        """Takes the text."""
+        if "still building" in text:
+            self._hold.unlink(missing_ok=True)
+        return super().write(text)
+
+
+def test_long_build_is_not_silent(go: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a build runs, it says so regularly."""
+    hold = go / "hold"
+    hold.touch()
+    monkeypatch.setattr(binaries, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(sys, "stderr", Terminal(hold))
+    assert binaries.ensure().etcd.exists()
+    assert not hold.exists()
+
+
+def test_interrupted_build_leaves_nothing(go: Path, cache: Path, tmp_path: Path) -> None:
+    """Ctrl-C during the build ends the demo with one more line, and Go with its children."""
+    (go / "hold").touch()
+    executable(go / "openssl")
+    with started("--real", "--pods", "0", temporary=tmp_path) as demo:
+        assert demo.stderr is not None
+        assert demo.stderr.readline().startswith("building etcd")
+        end = time.monotonic() + 30
+        while not asked(go):
+            assert demo.poll() is None
+            assert time.monotonic() < end
+        demo.send_signal(signal.SIGINT)
+        assert demo.communicate(timeout=30)[1] == "demo: interrupted\n"
+    assert demo.returncode == 130
+    assert left_running(tmp_path) == []
+    assert [each.name for each in cache.iterdir()] == ["lock"]
 
 
 def test_missing_control_plane_is_never_silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
