@@ -128,6 +128,18 @@ def test_a_mocked_service_account_has_an_email(path: Path) -> None:
         assert names or not any(used.search(text) for text in sources), "the mock names no service account"
 
 
+def test_the_threat_model_names_existing_runs() -> None:
+    """docs/threats.md names runs of `terraform test` as proofs, beside the Python tests."""
+    files = (ROOT / "infra").rglob("*.tftest.hcl")
+    runs = {
+        name for path in files for name in re.findall(r'^run "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    text = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    named = {name for found in re.findall(r"\bruns? ((?:`\w+`(?:, )?)+)", text) for name in re.findall(r"\w+", found)}
+    assert named
+    assert named <= runs
+
+
 def test_checkov_reports_no_violation() -> None:
     """Each violation is fixed, or waived in the code with a reason."""
     checkov = apart.python(TERRAFORM).with_name("checkov")
