@@ -109,9 +109,9 @@ def _present(folder: Path, rendered: Mapping[str, str]) -> Iterator[tuple[str, s
 
 
 def _text(path: Path) -> str | None:
-    """Returns a file's text; None if it is no text file."""
+    """Returns a file's text; None if it is no text file. Reading a named pipe would wait for a writer."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8") if path.is_file() else None
     except (OSError, UnicodeError):
         return None
 

@@ -18,7 +18,7 @@ from signerctl.program import CommandError
 NETWORKS: Final = ("host", "pod")
 OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
 _LARGEST: Final = 16 * 1024 * 1024  # about ten kilobytes for each cluster, and the profiles
-_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _DOCUMENT: Final = "configuration.yaml"
 _TOKEN_FILE: Final = "/var/run/secrets/csr-exporter/token"  # noqa: S105 - a path
 # The guards refuse other pods in the exporter's namespace, and `kubectl delete -k` deletes the namespace.
@@ -176,7 +176,11 @@ def _documents(where: str, value: object) -> Mapping[str, str]:
     documents = _mapping(where, value)
     for name, text in documents.items():
         if not _FILE_NAME.fullmatch(name) or not isinstance(text, str):
-            raise CommandError(field_error.invalid(where, name, f"must be a file name, with its text: {_APPLY}"))
+            raise CommandError(
+                field_error.invalid(
+                    where, name, f"must be a file name of at most 80 characters, with its text: {_APPLY}"
+                )
+            )
     if _DOCUMENT not in documents:
         raise CommandError(field_error.required(f"{where}.{_DOCUMENT}", _APPLY))
     return documents
@@ -201,11 +205,15 @@ def _mapping(where: str, value: object) -> Mapping[str, Any]:
 def _text(where: str, values: Mapping[str, Any], key: str) -> str:
     value = values.get(key)
     if not isinstance(value, str) or not value:
-        raise CommandError(field_error.required(f"{where}.{key}", f"must be text: {_APPLY}"))
+        raise CommandError(_wrong(f"{where}.{key}", value, f"must be a non-empty string: {_APPLY}"))
     return value
 
 
 def _texts(where: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-        raise CommandError(field_error.required(where, f"must be a list of texts: {_APPLY}"))
+        raise CommandError(_wrong(where, value, f"must be a list of strings: {_APPLY}"))
     return tuple(value)
+
+
+def _wrong(where: str, value: object, must: str) -> str:
+    return field_error.required(where, must) if value is None else f"{where}: Invalid value: {must}"

@@ -600,7 +600,7 @@ CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
         'exporter_network: Unsupported value: "bridge": supported values: "host", "pod"',
     ),
     "audience": (lambda v: v["manifests"]["demo"].update(token_audience=None), "token_audience: Required value"),
-    "signs": (lambda v: v["manifests"]["demo"].update(signs="x"), "manifests.demo.signs: Required value"),
+    "signs": (lambda v: v["manifests"]["demo"].update(signs="x"), "manifests.demo.signs: Invalid value"),
     "documents": (lambda v: v["documents"].update({"../x": ""}), 'standard input: documents: Invalid value: "../x"'),
     "text": (lambda v: v["documents"].update(x=1), 'standard input: documents: Invalid value: "x"'),
     "exporter": (
@@ -776,3 +776,10 @@ def exporter_of(values: Document, **fields: object) -> None:
     """Changes fields of the exporter's configuration document."""
     document = json.loads(values["exporter_configurations"]["demo"])
     values["exporter_configurations"]["demo"] = json.dumps({**document, **fields})
+
+
+def test_a_named_pipe_delays_nothing(tmp_path: Path) -> None:
+    """The command reads no pipe that lies in the folder: no writer would come."""
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "pipe.yaml")
+    assert run(tmp_path / "out").exit_code == 0
