@@ -593,7 +593,7 @@ CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
     ),
     "older module": (
         lambda v: v["manifests"]["demo"].pop("exporter_network"),
-        "manifests.demo.exporter_network: Required value: must be a non-empty string: use signerctl and infra/ of the same version",
+        "manifests.demo.exporter_network: Required value: must be a non-empty string",
     ),
     "network": (
         lambda v: v["manifests"]["demo"].update(exporter_network="bridge"),
