@@ -34,6 +34,6 @@ module "key" {
   signers       = [local.function_member]
   administrator = var.ca_administrator_until == null ? null : { member = var.ca_administrator, until = var.ca_administrator_until }
 
-  # A key is used by nobody before its use is recorded and raises alerts.
+  # No principal may use a key before Cloud KMS records its use and an alert watches it.
   depends_on = [google_project_service.this, module.audit]
 }

@@ -3,7 +3,7 @@ output "adoptable" {
   value = {
     identity_pools = { for name, cluster in var.clusters : name => "projects/${var.project}/locations/global/workloadIdentityPools/csr-exporter-${name}" if cluster.oidc != null }
     key_rings      = { (var.key_ring) = local.ring }
-    keys           = { for name in concat(keys(local.own_keys), keys(var.retired_signers)) : name => "${local.ring}/cryptoKeys/${name}" }
+    keys           = { for name in concat(keys(local.own_keys), keys(local.retired_keys)) : name => "${local.ring}/cryptoKeys/${name}" }
   }
 }
 

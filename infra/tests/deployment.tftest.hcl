@@ -382,6 +382,11 @@ run "retired_signer" {
   }
 
   assert {
+    condition     = join(" ", sort(keys(output.adoptable.keys))) == "old-calico prod-calico site-calico"
+    error_message = "Terraform imports only keys that it manages"
+  }
+
+  assert {
     condition     = contains(local.audited_keys, "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/old-calico")
     error_message = "a use of the retired key raises an alert"
   }

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--image", required=True, help="the exporter's image, REPOSITORY@sha256:DIGEST")
     parser.add_argument("--out", required=True, type=Path, help="an empty folder, or one that does not exist")
     options = parser.parse_args(arguments)
+    if options.out.exists() and not (options.out.is_dir() and not any(options.out.iterdir())):
+        parser.error(f'--out: Invalid value: "{options.out}": must be an empty folder, or a path that does not exist')
     build(options.out, options.image)
     return 0
 

@@ -138,7 +138,7 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
 
 
 def require_approvers(guarded: Guarded) -> None:
-    """Checks that each signer has an approver; under the guards, nobody else can approve its CSRs.
+    """Checks that each signer has an approver; the guards refuse approvals by other users.
 
     Raises:
         CommandError: A signer has none.

@@ -8,6 +8,8 @@ import tomllib
 import zipfile
 from pathlib import Path, PurePosixPath
 
+import pytest
+
 import csr_exporter
 from csr_signer import VERSION
 from development import release
@@ -70,6 +72,15 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     manifests = zipfile.ZipFile(files[f"example-manifests-{VERSION}.zip"])
     assert IMAGE in manifests.read("demo/exporter.yaml").decode()
     assert (tmp_path / release.NOTES).read_text(encoding="utf-8") == release.notes()
+
+
+def test_a_release_goes_into_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other files would get into the checksums, and into the release."""
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SystemExit, match="2"):
+        release.main(["--image", IMAGE, "--out", str(tmp_path)])
+    assert "must be an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_all_parts_have_one_version() -> None:

@@ -89,7 +89,7 @@ resource "google_cloudfunctions2_function" "this" {
 check "active" {
   assert {
     condition     = google_cloudfunctions2_function.this.state == "ACTIVE"
-    error_message = "google_cloudfunctions2_function.this.state: Invalid value: ${jsonencode(google_cloudfunctions2_function.this.state)}: must be \"ACTIVE\": the last build or deployment failed. gcloud functions describe ${var.name} --region=${var.location} --project=${var.project} and gcloud builds list --region=${var.location} --project=${var.project} show the cause. If no change of the code is needed, deploy again with terraform apply -replace=module.signer.module.function[0].google_cloudfunctions2_function.this."
+    error_message = "google_cloudfunctions2_function.this.state: Invalid value: ${jsonencode(google_cloudfunctions2_function.this.state)}: must be \"ACTIVE\": the last build or deployment failed. gcloud functions describe ${var.name} --region=${var.location} --project=${var.project} and gcloud builds list --region=${var.location} --project=${var.project} show the cause. If no change of the code is needed, deploy again with terraform apply -replace=ADDRESS, in the examples module.signer.module.function[0].google_cloudfunctions2_function.this."
   }
 }
 

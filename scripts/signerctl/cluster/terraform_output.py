@@ -124,7 +124,7 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
         except (CommandError, ConfigurationError) as error:
             raise CommandError(f"output documents: {str(error).replace(f'{folder}/', '')}") from error
     for violation in _violations(cluster, found):
-        raise CommandError(f"{violation}: {_APPLY}; if the value stays, somebody changed Terraform's state")
+        raise CommandError(f"{violation}: {_APPLY}; if the value stays, another program changed Terraform's state")
     return found
 
 

@@ -414,6 +414,8 @@ def test_the_guards_are_in_force(installed: Installed) -> None:
     """The applied policies refuse a CSR of someone who is no pod, also the administrator's."""
     csr = csr_document("are-there-guards", SIGNER_NAME)
     until_refused("kms-csr-signer-create", lambda: installed.api.post(CSRS, csr, dryRun="All"))
+    with pytest.raises(ApiError, match=r"kms-csr-signer-create.*must be bound to exactly one pod"):
+        installed.api.post(CSRS, csr, dryRun="All")
 
 
 def test_the_same_command_refreshes_the_folder(installed: Installed) -> None:

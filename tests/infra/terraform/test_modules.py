@@ -94,8 +94,8 @@ def test_a_key_cannot_be_destroyed_by_mistake() -> None:
 def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     """A plan shows no order and no life cycle, so the test reads the files.
 
-    Google showed each fault: a saved plan that another machine applied deleted the old source first; a new Cloud Run
-    service had lost the exporters' grants; in the perimeter, the rest of the apply was refused.
+    Without it: a saved plan that another machine applies deletes the old source, and then fails; a new Cloud Run
+    service lacks the exporters' grants; the perimeter refuses the rest of the apply; a key has no alert yet.
     """
     modules = ROOT / "infra" / "modules"
     source = blocks(modules / "function" / "code.tf", "resource")["source"]
