@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDEST: Final = 4096
-_STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+WIDEST: Final = 4096
+"""The width of redirected output: programs read it, so lines are not folded."""
+STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def printable(text: str) -> str:
@@ -37,8 +38,8 @@ def table(title: str, rows: Iterable[Sequence[str]]) -> None:
     for _ in found[0] if found else ():
         grid.add_column(overflow="fold")
     for row in found:
-        first = Text(row[0], style=_STYLES.get(row[0], "dim"))
+        first = Text(row[0], style=STYLES.get(row[0], "dim"))
         grid.add_row(first, *map(Text, row[1:]))
     # Programs read redirected output, so lines are not folded: a fingerprint stays in one piece.
-    width = None if sys.stdout.isatty() else _WIDEST
+    width = None if sys.stdout.isatty() else WIDEST
     Console(file=sys.stdout, highlight=False, width=width).print(grid)

@@ -1,0 +1,175 @@
+"""The API server of one cluster, with the operator's credentials: JSON objects by path.
+
+The kubernetes package reads the kubeconfig, runs its credential plugins and sends the requests.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import urllib3
+
+from csr_signer.violation import LONGEST_SENTENCE, quote
+from signerctl.program import CommandError
+from signerctl.text import one_line
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+Json = Mapping[str, Any]
+
+_TIMEOUT: Final = (5.0, 30.0)
+"""Seconds to connect, and seconds between two reads."""
+_PAGE: Final = 500
+_NOT_FOUND: Final = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of the API server.
+
+    Attributes:
+        status: The HTTP status.
+        body: The JSON object; a Status if the request failed.
+    """
+
+    status: int
+    body: Json
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return self.status < 300  # noqa: PLR2004 - HTTP
+
+    @property
+    def reason(self) -> str:
+        """The Status' reason, such as `Forbidden`; empty without one."""
+        return "" if self.ok else str(self.body.get("reason", ""))
+
+    @property
+    def message(self) -> str:
+        """The Status' message, for people."""
+        return quote(str(self.body.get("message", "no Kubernetes Status")), most=LONGEST_SENTENCE)
+
+
+class ApiServerError(CommandError):
+    """The API server did not answer, or refused the request.
+
+    Attributes:
+        answer: The answer; None if there was none.
+    """
+
+    def __init__(self, message: str, answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+class ApiServer:
+    """One cluster's API server.
+
+    Args:
+        client: Sends the requests.
+    """
+
+    def __init__(self, client: "ApiClient") -> None:
+        self.server = client.configuration.host
+        self._client = client
+
+    def request(
+        self, method: str, path: str, body: Json | None = None, *, query: Mapping[str, str | int] | None = None
+    ) -> Answer:
+        """Sends a request, and returns the answer, also if the API server refuses the request.
+
+        Raises:
+            ApiServerError: There was no answer, or no JSON.
+        """
+        prepared = self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
+            content = json.loads(answer.read())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
+        except ValueError as error:
+            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON") from error
+        return Answer(status=answer.status, body=content if isinstance(content, dict) else {})
+
+    def get(self, path: str, **query: str) -> Json | None:
+        """Returns an object; None if there is none.
+
+        Raises:
+            ApiServerError: There was no answer, or another fault.
+        """
+        answer = self.request("GET", path, query=query)
+        return None if answer.status == _NOT_FOUND else self._expect("GET", path, answer)
+
+    def create(self, path: str, body: Json, **query: str) -> Json:
+        """Creates an object, and returns it.
+
+        Raises:
+            ApiServerError: The object was not created.
+        """
+        return self._expect("POST", path, self.request("POST", path, body, query=query))
+
+    def list(self, path: str, **query: str) -> Iterator[Json]:
+        """Lists the objects of a resource, page by page.
+
+        Raises:
+            ApiServerError: A page could not be read.
+        """
+        more: dict[str, str | int] = {}
+        while True:
+            page = self._expect("GET", path, self.request("GET", path, query={**query, "limit": _PAGE, **more}))
+            yield from page.get("items") or ()
+            following = (page.get("metadata") or {}).get("continue")
+            if not following:
+                return
+            more = {"continue": following}
+
+    def _expect(self, method: str, path: str, answer: Answer) -> Json:
+        if not answer.ok:
+            raise ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
+        return answer.body
+
+
+def connect(kubeconfig: Path | None = None, context: str | None = None) -> ApiServer:
+    """Returns the API server of a kubeconfig; without a kubeconfig, of KUBECONFIG, of the pod, or of ~/.kube/config.
+
+    Raises:
+        CommandError: There is no such kubeconfig or context, or it is wrong.
+    """
+    # These imports take half a second, which commands that need no cluster should not take.
+    from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
+    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
+
+    settings = Configuration()
+    settings.retries = False  # a retry would hide a fault from `doctor`, and could repeat an eviction
+    try:
+        if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+            load_incluster_config(client_configuration=settings)
+        else:
+            path = None if kubeconfig is None else str(kubeconfig)
+            load_kube_config(config_file=path, context=context, client_configuration=settings)
+    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"--kubeconfig: Invalid value: {one_line(str(error))}") from error
+    return ApiServer(ApiClient(settings))
+
+
+def cluster_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds `--kubeconfig` and `--context`, which `connect` takes."""
+    command = click.option("--context", help="The kubeconfig's context. Default: its current context.")(command)
+    return click.option(
+        "--kubeconfig",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Default: the environment variable KUBECONFIG, then the pod's service account, then ~/.kube/config.",
+    )(command)
