@@ -1,7 +1,6 @@
 """Where commands read records: files, standard input, or a log bucket by way of gcloud."""
 
 import functools
-import io
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
 import click
 
@@ -26,7 +25,6 @@ from signerctl.text import one_line
 GCLOUD_SECONDS: Final = 600
 _DEFAULT_PERIOD: Final = timedelta(days=1)
 _BUCKET: Final = re.compile(r"projects/([^/\s]+)/locations/([^/\s]+)/buckets/([^/\s]+)")
-_STANDARD_INPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +81,15 @@ def _time(record: Json) -> datetime:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    if path == _STANDARD_INPUT:
-        yield io.TextIOWrapper(click.get_binary_stream("stdin"), encoding="utf-8-sig", errors="replace")
-        return
+def _opened(path: Path) -> Iterator[IO[str]]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as text:
+        with click.open_file(str(path), encoding="utf-8-sig", errors="replace") as text:
             yield text
     except OSError as error:
         raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
 
 
-def _with_records(path: Path, text: TextIO) -> Iterator[Json]:
+def _with_records(path: Path, text: IO[str]) -> Iterator[Json]:
     """Yields a file's entries; refuses a file without any record, because it is probably another file."""
     found = False
     for entry in read(text, skip=True):
@@ -106,7 +101,7 @@ def _with_records(path: Path, text: TextIO) -> Iterator[Json]:
 
 
 @contextmanager
-def _fetched(bucket: str, events: Sequence[str], period: timedelta) -> Iterator[TextIO]:
+def _fetched(bucket: str, events: Sequence[str], period: timedelta) -> Iterator[IO[str]]:
     """Runs `gcloud logging read` into a temporary file, because a day may have hundreds of megabytes.
 
     Raises:
