@@ -20,7 +20,7 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.calico.stories import STORIES
 from sandbox.deployment import Settings, UserProfile
-from tests.end_to_end.conftest import audit_records, eventually, started
+from tests.end_to_end.conftest import audit_records, eventually, fleet_maker, started
 from tests.end_to_end.judged import Judged, certifying_profile
 from tests.infra.audit.entries import of_function
 from tests.unit.function.builders import make_authority
@@ -68,7 +68,8 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     )
     with started(settings) as deployment, Observer(deployment.api) as observer:
         judged = Judged(deployment, keys, observer)
-        fleets = [judged.fleet(PODS), judged.fleet(PODS, CERTIFYING)]
+        make = fleet_maker(deployment, keys)
+        fleets = [make(PODS, mixed=True), make(PODS, signer_name=CERTIFYING)]
         for fleet in fleets:
             fleet.submit()
         for fleet in fleets:
