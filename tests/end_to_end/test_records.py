@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from csr_signer.policy.profile import SHIPPED
+from sandbox.api import NAMESPACES
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.calico.stories import STORIES
-from sandbox.deployment import Settings, UserProfile
+from sandbox.deployment import Deployment, Settings, UserProfile
 from tests.end_to_end.conftest import audit_records, eventually, fleet_maker, started
 from tests.end_to_end.judged import Judged, certifying_profile
 from tests.infra.audit.entries import of_function
@@ -40,12 +41,14 @@ class Run:
         configuration: The function's folder.
         issued: uids of the CSRs that were issued.
         refused: uids of the CSRs that were refused, by story.
+        deployment: The deployment, which still runs.
     """
 
     records: Path
     configuration: Path
     issued: frozenset[str]
     refused: dict[str, str]
+    deployment: Deployment
 
     def copied(self, folder: Path) -> Path:
         """Copies the function's folder, for an edit; returns the document."""
@@ -80,7 +83,13 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         refused = {each.attacker.story.name: each.uid for each in filed}
         log = deployment.log("function")
         eventually(lambda: ended(log) >= issued | set(refused.values()))
-        yield Run(records=log, configuration=deployment.directory / "function.json", issued=issued, refused=refused)
+        yield Run(
+            records=log,
+            configuration=deployment.directory / "function.json",
+            issued=issued,
+            refused=refused,
+            deployment=deployment,
+        )
 
 
 def ended(log: Path) -> set[object]:
@@ -265,6 +274,20 @@ def test_list_has_every_certificate(run: Run) -> None:
     assert json.loads(signerctl("expiring", "--records", run.records, "--json").stdout)["items"] == []
     expiring = signerctl("expiring", "--records", run.records, "--within", "366d", "--json")
     assert {item["csr_uid"] for item in json.loads(expiring.stdout)["items"]} == run.issued
+
+
+def test_expiring_can_ask_which_pods_still_exist(run: Run) -> None:
+    """With a kubeconfig, a deleted pod is not listed."""
+    kubeconfig = run.deployment.plane.kubeconfig
+    arguments = ("expiring", "--records", run.records, "--within", "366d", "--kubeconfig", kubeconfig, "--json")
+    before = json.loads(signerctl(*arguments).stdout)["items"]
+    assert {item["csr_uid"] for item in before} == run.issued
+    gone = next(record for record in audit_records(run.records) if record["event"] == "issued")
+    namespace, _, name = str(gone["pod"]).partition("/")
+    now = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+    run.deployment.api.delete(f"{NAMESPACES}/{namespace}/pods/{name}", now)
+    after = json.loads(signerctl(*arguments).stdout)["items"]
+    assert {item["csr_uid"] for item in after} == run.issued - {gone["csr_uid"]}
 
 
 def test_denied_has_every_attack(run: Run) -> None:
