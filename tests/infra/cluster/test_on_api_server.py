@@ -124,6 +124,7 @@ def test_function_may_do_this_and_nothing_else(
         # These resources have no namespace; that a review may name one all the same gives nothing away.
         [(*right, place) for right in cluster_wide for place in PLACES]
         + [("get", "/pods", "", "calico-system"), ("create", "/events", "", "calico-system")]
+        + [("create", "/events", "", "default")]
     )
 
 
