@@ -101,13 +101,14 @@ class ApiServer:
         )
         try:
             answer = self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
-            content = json.loads(answer.read())
+            content = answer.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        except ValueError as error:
-            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON") from error
-        date = _date(answer.headers.get("Date", ""))
-        return Answer(status=answer.status, body=content if isinstance(content, dict) else {}, date=date)
+        found = Answer(status=answer.status, body=_object(content), date=_date(answer.headers.get("Date", "")))
+        # kube-apiserver answers 404 in plain text if it does not have the API group.
+        if found.ok and not found.body:
+            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
+        return found
 
     def get(self, path: str, **query: str) -> Json | None:
         """Returns an object; None if there is none.
@@ -145,6 +146,14 @@ class ApiServer:
         if not answer.ok:
             raise ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
         return answer.body
+
+
+def _object(content: bytes) -> Json:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _date(text: str) -> tuple[datetime, datetime] | None:
