@@ -55,7 +55,7 @@ def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], opti
     explained = list(_explanations(found, name, namespace, _entries(records)))
     if any(each.verdict.unacted for each in explained):
         causes = story.causes_of(Examination(options=options))
-        explained = [story.with_causes(each, causes) if each.verdict.unacted else each for each in explained]
+        explained = [story.concluded(each, causes) if each.verdict.unacted else each for each in explained]
     if not form.is_for_people:
         print_document({"items": [each.document for each in explained]}, form=form)
         return

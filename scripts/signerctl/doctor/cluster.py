@@ -133,13 +133,16 @@ def _page(url: str) -> Result:
             f"{where}: no answer: {cause_of(error)}",
             "the exporter does not run: start it, and read its log; in a cluster, kubectl describe its pods",
         )
-    if answer.status == _OK:
-        return result.ok(f"{where}: ready")
     try:
         reasons = "; ".join(map(str, answer.json()["reasons"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
-    return result.error(f"{where}: {quote(reasons)}", "the exporter's log says more; see the other checks")
+    remedy = "the exporter's log says more; see the other checks"
+    if answer.status != _OK:
+        return result.error(f"{where}: {quote(reasons)}", remedy)
+    if reasons:
+        return result.warning(f"{where}: ready, but {quote(reasons)}", remedy)
+    return result.ok(f"{where}: ready")
 
 
 def _differences(api: ApiServer, wanted: Json) -> Iterator[str]:
