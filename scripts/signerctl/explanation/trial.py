@@ -126,6 +126,9 @@ class ReadOnlyCluster:
     ) -> None:
         """Creates no Event."""
 
+    async def create_event(self, event: object) -> None:
+        """Creates no Event."""
+
     def _read(self, collection: str, name: str) -> bytes | None:
         try:
             found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
