@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,10 +34,16 @@ def service() -> Iterator[Answers]:
         yield answers
 
 
+@pytest.fixture(scope="session")
+def authority(shared_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CA certificate of the shared key."""
+    return shared_stage.create(tmp_path_factory.mktemp("authority") / "ca.pem")
+
+
 @pytest.fixture
-def document(stage: Stage, tmp_path: Path) -> Path:
-    """The function's configuration document, with a CA for the shared key."""
-    stage.create(tmp_path / "ca.pem")
+def document(stage: Stage, authority: Path, tmp_path: Path) -> Path:
+    """The function's configuration document, in a folder with the CA certificate."""
+    shutil.copy(authority, tmp_path / "ca.pem")
     content = {
         "clusters": {
             "prod": {
