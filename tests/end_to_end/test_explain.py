@@ -129,7 +129,7 @@ def test_a_refusal_tells_its_codes(deployment: Deployment, observer: Observer) -
     filed = attackers.file(deployment.world, attacker)
     assert observer.wait([filed.uid], PATIENCE)
     (found,) = explained(deployment, attacker.csr["metadata"]["name"])
-    assert (found["state"], found["step"], found["turn"]) == ("refused", 3, "requester")
+    assert (found["state"], found["step"], found["turn"]) == ("refused", 6, "requester")
     assert all(code in found["why"] for code in story.expected_codes)
 
 

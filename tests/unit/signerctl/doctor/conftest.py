@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -95,8 +96,8 @@ def examine(api: Answers, document: Path, tmp_path: Path) -> Examine:
     """Makes an examination whose configuration is loaded."""
 
     def make(**options: object) -> Examination:
-        chosen = {"configuration": document, "kubeconfig": api.kubeconfig(tmp_path), **options}
-        found = Examination(options=Options(**chosen))  # type: ignore[arg-type] - a test chooses the options
+        chosen: dict[str, Any] = {"configuration": document, "kubeconfig": api.kubeconfig(tmp_path), **options}
+        found = Examination(options=Options(**chosen))
         loaded = documents.configuration(found)
         assert loaded.level == "ok", loaded.found
         return found
