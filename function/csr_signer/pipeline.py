@@ -41,8 +41,8 @@ from csr_signer.errors import (
     SignerConfigurationError,
     SignerError,
 )
-from csr_signer.events.cloud_event import RequestReference
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.events.reference import RequestReference
 from csr_signer.issuance import certificate, lint
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.key import Attempts, Signature

@@ -10,7 +10,9 @@ from signerctl.commands.bundle import bundle
 from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
 from signerctl.commands.denied import denied
+from signerctl.commands.doctor import doctor
 from signerctl.commands.expiring import expiring
+from signerctl.commands.explain import explain
 from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
 from signerctl.commands.list_ import list_
@@ -51,7 +53,7 @@ def cluster() -> None:
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
 cluster.add_command(manifests)
-for command in (denied, expiring, guards, list_, reconcile, replay):
+for command in (denied, doctor, expiring, explain, guards, list_, reconcile, replay):
     main.add_command(command)
 
 
