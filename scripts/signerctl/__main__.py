@@ -13,6 +13,7 @@ from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
 from signerctl.commands.manifests import manifests
 from signerctl.commands.reconcile import reconcile
+from signerctl.commands.renew import renew
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
@@ -49,6 +50,7 @@ for command in (create, request, import_, cross_sign, show, verify, bundle):
 cluster.add_command(manifests)
 main.add_command(guards)
 main.add_command(reconcile)
+main.add_command(renew)
 
 
 if __name__ == "__main__":
