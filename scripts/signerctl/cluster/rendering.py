@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from signerctl.cluster.chosen_options import KUSTOMIZATION, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
+from signerctl.renewal import requesters
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 CONFIGURATION: Final = "configuration.json"
@@ -22,6 +24,9 @@ HEADER: Final = f"""\
 # whole file, and shows what changes.
 """
 NO_GUARDS: Final = "none"
+_SHORT_LIFETIME: Final = timedelta(days=21)
+_RENEWAL: Final = "-renewal"
+_LONGEST_NAMESPACE: Final = 63
 
 
 def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, str]:
@@ -33,6 +38,8 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     names = ["namespace.yaml", "exporter.yaml", "function.yaml"]
     if cluster.network == "pod":
         names.append("network-policy.yaml")
+    if options.renewal_image is not None:
+        names.append("renewal.yaml")
     facts = {
         "approves": guarded.approves,
         "certifies_addresses": guarded.certifies_addresses,
@@ -42,6 +49,10 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,
         "namespace": cluster.exporter.namespace,
+        "renewal_image": options.renewal_image,
+        "renewal_namespace": renewal_namespace(cluster.exporter.namespace),
+        "renewal_schedule": _schedule(guarded),
+        "renewal_signers": [each.arguments for each in requesters.of(guarded)],
         "replicas": options.replicas,
         "requester_namespaces": guarded.namespaces,
         "service_account": cluster.exporter.service_account,
@@ -57,6 +68,16 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     comment = options.comment(cluster.name)
     found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources}, comment=comment)
     return found
+
+
+def renewal_namespace(exporters: str) -> str:
+    """Returns the namespace of renewal; a namespace has at most 63 characters."""
+    return f"{exporters[: _LONGEST_NAMESPACE - len(_RENEWAL)].rstrip('-')}{_RENEWAL}"
+
+
+def _schedule(guarded: Guarded) -> str:
+    """Returns a cron schedule: daily, or hourly if the third of a lifetime in which pods are due is short."""
+    return "17 * * * *" if min(guarded.lifetimes.values()) < _SHORT_LIFETIME else "17 6 * * *"
 
 
 def _rendered(name: str, facts: Mapping[str, Any], *, comment: str = "") -> str:

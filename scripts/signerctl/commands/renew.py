@@ -1,5 +1,6 @@
 """`signerctl renew`: replaces pods whose certificates end soon."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,14 +37,19 @@ _COLUMNS: Final = (
     Column(title="source", wide=True),
     Column(title="replacement", wide=True),
 )
+_TIMEOUT: Final = re.compile(r"([1-9][0-9]{0,5})([smh])")
+_UNITS: Final = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
 
 
-def _duration(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
-    return _parsed_duration(value)
+def _timeout(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+    found = _TIMEOUT.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{quote(value)}: must be a duration such as 90s, 10m or 1h")
+    return int(found[1]) * _UNITS[found[2]]
 
 
-def _parsed_duration(value: str) -> timedelta:
+def _lifetime(value: str) -> timedelta:
     try:
         parsed: timedelta = TypeAdapter(Duration).validate_python(value)
     except ValidationError as error:
@@ -67,11 +73,10 @@ def _signers(
     found = []
     for name, lifetime, accounts in values:
         signer_name(context, parameter, name)
-        for account in accounts.split(","):
-            if not ACCOUNT.fullmatch(account):
-                raise click.BadParameter(f"{quote(account)}: must be NAMESPACE/SERVICE_ACCOUNT")
-        parsed = _parsed_duration(lifetime)
-        found.append(Requesters(signer_name=name, lifetime=parsed, accounts=tuple(accounts.split(","))))
+        names = tuple(accounts.split(","))
+        if wrong := next((each for each in names if not ACCOUNT.fullmatch(each)), None):
+            raise click.BadParameter(f"{quote(wrong)}: must be NAMESPACE/SERVICE_ACCOUNT")
+        found.append(Requesters(signer_name=name, lifetime=_lifetime(lifetime), accounts=names))
     return tuple(found)
 
 
@@ -113,7 +118,7 @@ def _signers(
     "--timeout",
     default="10m",
     show_default=True,
-    callback=_duration,
+    callback=_timeout,
     metavar="DURATION",
     help="How long one pod may take, including the wait for a PodDisruptionBudget.",
 )
