@@ -102,7 +102,7 @@ class Kubelet:
 
     def _report(self, pod: Json, *, ready: bool) -> None:
         now = self.clock()
-        address = _ADDRESS.format(len(self._started) % 250 + 1)
+        address = pod["status"].get("podIP") or _ADDRESS.format(len(self._started) % 250 + 1)
         status = {
             "phase": "Running",
             "startTime": pod["status"].get("startTime") or _text(now),
