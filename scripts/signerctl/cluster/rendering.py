@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import jinja2
 
+from csr_signer.violation import quote
 from signerctl import manifest
 from signerctl.cluster.chosen_options import KUSTOMIZATION, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
+from signerctl.program import CommandError
 from signerctl.renewal import requesters
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -25,7 +27,6 @@ HEADER: Final = f"""\
 """
 NO_GUARDS: Final = "none"
 _SHORT_LIFETIME: Final = timedelta(days=21)
-_RENEWAL: Final = "-renewal"
 _LONGEST_NAMESPACE: Final = 63
 
 
@@ -33,7 +34,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     """Returns the files of the cluster's folder by name.
 
     Raises:
-        CommandError: The guards need an approver.
+        CommandError: The guards need an approver, or the renewal's namespace would have too long a name.
     """
     names = ["namespace.yaml", "exporter.yaml", "function.yaml"]
     if cluster.network == "pod":
@@ -50,7 +51,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "image_pull_secret": options.image_pull_secret,
         "namespace": cluster.exporter.namespace,
         "renewal_image": options.renewal_image,
-        "renewal_namespace": renewal_namespace(cluster.exporter.namespace),
+        "renewal_namespace": _renewal_namespace(cluster, options),
         "renewal_schedule": _schedule(guarded),
         "renewal_signers": [each.arguments for each in requesters.of(guarded)],
         "replicas": options.replicas,
@@ -70,9 +71,12 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     return found
 
 
-def renewal_namespace(exporters: str) -> str:
-    """Returns the namespace of renewal; a namespace has at most 63 characters."""
-    return f"{exporters[: _LONGEST_NAMESPACE - len(_RENEWAL)].rstrip('-')}{_RENEWAL}"
+def _renewal_namespace(cluster: ClusterOutput, options: Options) -> str:
+    namespace = f"{cluster.exporter.namespace}-renewal"
+    if options.renewal_image is not None and len(namespace) > _LONGEST_NAMESPACE:
+        most = f"Kubernetes allows {_LONGEST_NAMESPACE} characters: choose a shorter exporter_namespace"
+        raise CommandError(f"--renewal-image: Forbidden: its namespace would be {quote(namespace)}, and {most}")
+    return namespace
 
 
 def _schedule(guarded: Guarded) -> str:

@@ -78,6 +78,7 @@ def test_a_changed_lock_makes_a_bill_of_materials_stale(
         *(lock.path for lock in LOCKS),
         "sbom/csr-signer.cdx.json",
         "sbom/csr-exporter.cdx.json",
+        "sbom/signerctl.cdx.json",
     ]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
