@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.renewal.cluster import DAEMON_SET, NODES, PODS, least_available
+from tests.renewal.cluster import DAEMON_SET, PODS, least_available
 
 if TYPE_CHECKING:
     from tests.renewal.cluster import Cluster
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SHORT = ("--timeout", "3s")
+"""For a run that must evict nothing."""
+PATIENT = ("--timeout", "10s")
+"""For a run that must see its replacement."""
 
 
 def test_thirty_pods_are_renewed_one_at_a_time_over_an_interruption(cluster: Cluster) -> None:
@@ -53,6 +56,9 @@ def test_a_dry_run_evicts_nothing(cluster: Cluster) -> None:
     before = cluster.uids()
     done = cluster.renew("--dry-run", "-o", "json")
     assert [each["state"] for each in json.loads(done.stdout)["items"]] == ["due"] * PODS
+    heading, *rows = cluster.renew("--dry-run", "-o", "wide", "--remaining", "1/10").stdout.splitlines()
+    assert heading.split() == ["NAMESPACE", "POD", "OWNER", "ENDS", "LEFT", "STATE", "NODE", "SOURCE", "REPLACEMENT"]
+    assert len([row for row in rows if " not due " in row and " node-" in row and "pod start" in row]) == PODS
     assert cluster.uids() == before
 
 
@@ -60,7 +66,7 @@ def test_a_replacement_that_does_not_become_ready_stops_the_run(cluster: Cluster
     """One pod is evicted, by this run and by the next: the next sees an unavailable pod."""
     cluster.kubelet.starts = lambda _: False
     before = cluster.uids()
-    done = cluster.renew(*SHORT)
+    done = cluster.renew(*PATIENT)
     assert done.returncode == 1
     assert "to become Ready; nothing else is evicted" in done.stderr
     assert len(before - cluster.uids()) == 1
@@ -74,7 +80,7 @@ def test_a_replacement_that_is_ready_without_a_certificate_stops_the_run(cluster
     """Ready alone is not enough: for other clients than Calico's, a pod may be Ready before its certificate."""
     cluster.kubelet.starts = lambda _: True
     before = cluster.uids()
-    done = cluster.renew(*SHORT)
+    done = cluster.renew(*PATIENT)
     assert done.returncode == 1
     assert "no CSR of it has a certificate; nothing else is evicted" in done.stderr
     assert len(before - cluster.uids()) == 1
@@ -82,7 +88,7 @@ def test_a_replacement_that_is_ready_without_a_certificate_stops_the_run(cluster
 
 @pytest.mark.parametrize(
     ("most", "unavailable", "evicts"),
-    [(1, 1, False), (2, 1, True), (2, 2, False), ("4%", 1, True), ("4%", 2, False), ("3%", 1, False)],
+    [(1, 1, False), (2, 1, True), ("4%", 1, True), ("4%", 2, False)],
 )
 def test_max_unavailable_of_the_daemon_set_holds(
     cluster: Cluster, most: int | str, unavailable: int, *, evicts: bool
@@ -91,7 +97,8 @@ def test_max_unavailable_of_the_daemon_set_holds(
     cluster.api.patch(DAEMON_SET, {"spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": most}}}})
     broken, others = cluster.break_nodes(unavailable)
     before = cluster.uids()
-    done = cluster.renew(*SHORT, "--records", str(cluster.records(dict.fromkeys(others, "2026-01-01"))))
+    records = cluster.records(dict.fromkeys(others, "2026-01-01"))
+    done = cluster.renew(*(() if evicts else SHORT), "--records", str(records))
     evicted = before - cluster.uids()
     assert bool(evicted) is evicts, done.stderr
     assert done.returncode == (0 if evicts else 1), done.stderr
@@ -135,6 +142,10 @@ def test_a_deployment_without_a_budget_keeps_its_last_ready_pod(cluster: Cluster
     assert done.returncode == 0, done.stderr
 
 
-def test_nodes_are_as_many_as_pods_of_the_daemon_set(cluster: Cluster) -> None:
-    """The tests above count on it."""
-    assert len(cluster.uids_of("calico-node")) == NODES
+def test_a_run_that_cannot_read_the_cluster_says_so_in_the_log(cluster: Cluster) -> None:
+    """The alert finds the same event as when a pod is not replaced; here RBAC has no right for the namespace."""
+    done = cluster.renew("--log-format", "json", "--signer", "example.com/any", "30d", "default/any")
+    assert done.returncode == 1
+    line = json.loads(done.stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
+    assert "403" in line["message"]

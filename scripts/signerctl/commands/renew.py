@@ -162,10 +162,14 @@ def renew(
     docs/renew.md says how to run it as a CronJob, and what to do when it stops.
     """
     chosen = _chosen(configuration, cluster, signers)
-    api = connect(kubeconfig, context)
-    recorded = validity.from_records(_entries(records), (each.signer_name for each in chosen))
-    found = validity.holders(_pods(api, chosen), chosen, recorded, now=datetime.now(UTC), remaining=remaining)
     say = _LOGS[log_format]
+    try:
+        api = connect(kubeconfig, context)
+        recorded = validity.from_records(_entries(records), (each.signer_name for each in chosen))
+        found = validity.holders(_pods(api, chosen), chosen, recorded, now=datetime.now(UTC), remaining=remaining)
+    except CommandError as error:
+        say(progress.STOPPED, error.message, {})
+        click.get_current_context().exit(1)
     due = [each for each in found if each.due]
     say("renewal_planned", f"{len(found)} pods hold certificates, {len(due)} are due", {"due": len(due)})
     if dry_run:

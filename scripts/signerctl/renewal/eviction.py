@@ -143,7 +143,9 @@ class Renewal:
         new = [each for each in pods if each.uid not in attempt.known and _replaces(each, pod)]
         ready = [each for each in new if each.ready]
         if not ready:
-            attempt.waits_for = f"{new[0].path} to become Ready" if new else f"a replacement by {_name(pod.owner)}"
+            still_there = any(each.uid == pod.uid for each in pods)
+            missing = f"the end of {pod.path}" if still_there else f"a replacement by {_name(pod.owner)}"
+            attempt.waits_for = f"{new[0].path} to become Ready" if new else missing
             return None
         csrs = [
             csr for name in self.signer_names for csr in self.api.list(CSRS, fieldSelector=f"spec.signerName={name}")
@@ -158,7 +160,8 @@ def _replaces(new: Pod, old: Pod) -> bool:
     """Tells whether the same owner made the pod, for a DaemonSet on the same node."""
     if new.ending or new.owner is None or new.owner != old.owner:
         return False
-    return not new.owner.is_daemon_set or new.node == old.node
+    # A new pod has no node until the scheduler has bound it.
+    return not new.owner.is_daemon_set or new.node in {"", old.node}
 
 
 def _name(owner: Owner | None) -> str:

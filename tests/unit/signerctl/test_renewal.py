@@ -117,7 +117,7 @@ def record(uid: str, end: datetime, component: str = "calico-node", **changes: A
 def test_the_newest_record_of_each_component_counts_and_the_first_end() -> None:
     """A pod asks again after a reboot; a pod with two certificates is due when the first of them is."""
     early, late, later = NOW, NOW + timedelta(days=9), NOW + timedelta(days=99)
-    entries = [
+    entries: list[dict[str, Any]] = [
         record("a", early),
         {"jsonPayload": record("a", later)},
         record("a", late, "prometheus"),
