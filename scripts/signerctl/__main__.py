@@ -18,6 +18,7 @@ from signerctl.commands.import_ import import_
 from signerctl.commands.list_ import list_
 from signerctl.commands.manifests import manifests
 from signerctl.commands.reconcile import reconcile
+from signerctl.commands.renew import renew
 from signerctl.commands.replay import replay
 from signerctl.commands.request import request
 from signerctl.commands.show import show
@@ -53,7 +54,7 @@ def cluster() -> None:
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
 cluster.add_command(manifests)
-for command in (denied, doctor, expiring, explain, guards, list_, reconcile, replay):
+for command in (denied, doctor, expiring, explain, guards, list_, reconcile, renew, replay):
     main.add_command(command)
 
 

@@ -17,6 +17,7 @@ _TYPES: Final = {
     "cluster": str,
     "guards": str,
     "image_pull_secret": str | None,
+    "renewal_image": str | None,
     "replicas": int,
 }
 
@@ -30,6 +31,7 @@ class Options:
         guards: The value of --guards.
         image: The exporter's image, REPOSITORY@sha256:DIGEST.
         image_pull_secret: The name of the Secret for a private registry; None without one.
+        renewal_image: The image of signerctl, REPOSITORY@sha256:DIGEST; None without renewal.
         replicas: The number of exporters.
     """
 
@@ -37,6 +39,7 @@ class Options:
     guards: str
     image: str
     image_pull_secret: str | None
+    renewal_image: str | None
     replicas: int
 
     def comment(self, cluster: str) -> str:

@@ -29,7 +29,9 @@ _DIGITS: Final = 64
 _MOST_REPLICAS: Final = 9  # the exporter's own limit
 
 
-def _image(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _image(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or (not value and not parameter.required):
+        return None
     if wrong := "; ".join(_wrong_parts(value)):
         must = f"must be REPOSITORY@sha256:DIGEST: {wrong}; docker push prints the digest"
         raise click.BadParameter(f"{quote(value)}: {must}")
@@ -126,6 +128,12 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
     metavar="NAME",
     help="Secret in the exporter's namespace with which the nodes pull the image from a private registry.",
 )
+@click.option(
+    "--renewal-image",
+    callback=_image,
+    metavar="REPOSITORY@sha256:DIGEST",
+    help="signerctl's image. With it, the folder has a CronJob that renews certificates: docs/renew.md.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 def manifests(
     *,
@@ -137,6 +145,7 @@ def manifests(
     approvers: tuple[str, ...],
     replicas: int,
     image_pull_secret: str | None,
+    renewal_image: str | None,
     dry_run: bool,
 ) -> None:
     r"""Write the manifests of one cluster, and show what changes.
@@ -144,8 +153,8 @@ def manifests(
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
     command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
-    remembers --approver, --guards, --image-pull-secret and --replicas: a run without one of them keeps its last value,
-    and an empty name removes an approver or a Secret.
+    remembers --approver, --guards, --image-pull-secret, --renewal-image and --replicas: a run without one of them keeps
+    its last value, and an empty name removes an approver, a Secret or the renewal.
 
     \b
     Example:
@@ -173,6 +182,7 @@ def manifests(
             guards=guards,
             image=image,
             image_pull_secret=image_pull_secret,
+            renewal_image=renewal_image,
             replicas=replicas,
         ),
     )

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubect
 
 FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
+RENEWAL = "ServiceAccount kms-csr-signer-renewal/csr-renewal"
 SIGNER_NAME = "csr-signer.example.com/calico"
 FOLDERS = ["demo", "databases", "site", "pod"]
 ON_THE_HOST = ["demo", "site"]
@@ -24,10 +25,16 @@ def of_kind(documents: Documents, *kinds: str) -> Documents:
     return [each for each in documents if each["kind"] in kinds]
 
 
-def only(documents: Documents, kind: str) -> dict[str, Any]:
-    """The single document of a kind."""
-    (document,) = of_kind(documents, kind)
+def only(documents: Documents, kind: str, *, renewal: bool = False) -> dict[str, Any]:
+    """The single document of a kind that is renewal's, or that is not."""
+    (document,) = (each for each in of_kind(documents, kind) if is_renewals(each) is renewal)
     return document
+
+
+def is_renewals(document: dict[str, Any]) -> bool:
+    """Whether it is part of renewal.yaml."""
+    metadata = document["metadata"]
+    return metadata["name"].endswith("-renewal") or metadata["labels"].get("app.kubernetes.io/component") == "renewal"
 
 
 def grants(documents: Documents) -> Iterator[tuple[str, str, str]]:
@@ -73,6 +80,10 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
             (FUNCTION, "default", "create /events"),
             (EXPORTER, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
             (EXPORTER, "everywhere", "watch certificates.k8s.io/certificatesigningrequests"),
+            (RENEWAL, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
+            (RENEWAL, "calico-system", "list /pods"),
+            (RENEWAL, "calico-system", "create /pods/eviction"),
+            (RENEWAL, "calico-system", "get apps/daemonsets"),
         ]
     )
 
@@ -86,7 +97,10 @@ def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) 
 
 def test_older_calico_adds_one_namespace(render: Callable[[str], Documents]) -> None:
     """The profile of older releases gives the same rights in calico-apiserver as in calico-system, no others."""
-    site, demo = ({(where, right) for _, where, right in grants(render(folder))} for folder in ("site", "demo"))
+    site, demo = (
+        {(where, right) for subject, where, right in grants(render(folder)) if subject != RENEWAL}
+        for folder in ("site", "demo")
+    )
     assert site - demo == {("calico-apiserver", right) for right in ("get /pods", "create /events")}
     assert demo < site
 
@@ -247,3 +261,29 @@ def test_budget_selects_the_exporter(render: Callable[[str], Documents]) -> None
     stateful_set = only(documents, "StatefulSet")["spec"]
     assert budget["selector"] == stateful_set["selector"]
     assert (stateful_set["replicas"], budget["maxUnavailable"]) == (2, 1)
+
+
+def test_renewal_is_restricted_and_never_twice_at_once(render: Callable[[str], Documents]) -> None:
+    """Its namespace enforces `restricted`; two runs could evict two pods of a DaemonSet at once; a stop is final."""
+    documents = render("demo")
+    labels = only(documents, "Namespace", renewal=True)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert only(documents, "ServiceAccount", renewal=True)["automountServiceAccountToken"] is False
+    cron_job = only(documents, "CronJob", renewal=True)["spec"]
+    assert cron_job["concurrencyPolicy"] == "Forbid"
+    assert cron_job["jobTemplate"]["spec"]["backoffLimit"] == 0
+    pod = cron_job["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert pod["containers"][0]["args"] == [
+        "renew",
+        "--log-format=json",
+        "--signer",
+        SIGNER_NAME,
+        "365d",
+        "calico-system/calico-apiserver,calico-system/calico-node,calico-system/calico-typha",
+    ]
+
+
+def test_without_an_image_there_is_no_renewal(render: Callable[[str], Documents]) -> None:
+    """The operator asks for it with --renewal-image."""
+    assert not [each for each in render("site") if is_renewals(each)]
