@@ -70,6 +70,7 @@ class Exporter:
         self._health = Health(
             reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, registry=metrics.registry
         )
+        metrics.ready.set_function(lambda: not self._health.unready())
         self._server = _bound("health", partial(HealthServer, configuration.health, self._health))
         self._servers: list[PageServer] = [self._server]
         if (endpoint := configuration.metrics) is not None:
