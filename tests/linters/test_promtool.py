@@ -6,7 +6,7 @@ from typing import Final
 
 import yaml
 
-from signerctl.cluster.rendering import ALERTS
+from signerctl.cluster.monitoring import ALERTS
 
 TESTS: Final = Path(__file__).parent / "promtool" / "alerts_test.yaml"
 

@@ -10,6 +10,7 @@ from csr_signer import field_error
 from signerctl.program import CommandError
 
 KUSTOMIZATION: Final = "kustomization.yaml"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 _START: Final = "# Options: "
 # The command's parameters by name. The image is not among them: the command requires it.
 _TYPES: Final = {
@@ -17,6 +18,9 @@ _TYPES: Final = {
     "cluster": str,
     "guards": str,
     "image_pull_secret": str | None,
+    "metrics": str | None,
+    "metrics_tls": str | None,
+    "monitoring": str | None,
     "replicas": int,
 }
 
@@ -30,6 +34,9 @@ class Options:
         guards: The value of --guards.
         image: The exporter's image, REPOSITORY@sha256:DIGEST.
         image_pull_secret: The name of the Secret for a private registry; None without one.
+        metrics: ADDRESS:PORT of the metrics for scrapers on other machines; None without.
+        metrics_tls: The name of the Secret for TLS on that port; None without TLS.
+        monitoring: The value of --monitoring.
         replicas: The number of exporters.
     """
 
@@ -37,6 +44,9 @@ class Options:
     guards: str
     image: str
     image_pull_secret: str | None
+    metrics: str | None = None
+    metrics_tls: str | None = None
+    monitoring: str | None = None
     replicas: int
 
     def comment(self, cluster: str) -> str:

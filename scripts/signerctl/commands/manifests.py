@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
 from signerctl.cluster.chosen_options import Options
-from signerctl.cluster.rendering import NO_GUARDS
+from signerctl.cluster.monitoring import endpoint
+from signerctl.cluster.rendering import NO_GUARDS, NO_MONITORING
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS, INPUT, username
 from signerctl.program import Command, CommandError
@@ -73,6 +75,15 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
     return value or None
 
 
+def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        if value:
+            endpoint(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{quote(value)}: {error}") from error
+    return value or None
+
+
 @click.command(cls=Command)
 @click.option(
     "--terraform-output",
@@ -126,6 +137,28 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
     metavar="NAME",
     help="Secret in the exporter's namespace with which the nodes pull the image from a private registry.",
 )
+@click.option(
+    "--metrics",
+    callback=_endpoint,
+    metavar="ADDRESS:PORT",
+    help="Where each exporter serves its metrics to Prometheus, for example 0.0.0.0:9877. Without it, only loopback"
+    " serves them.",
+)
+@click.option(
+    "--metrics-tls",
+    callback=_secret,
+    metavar="NAME",
+    help="Secret in the exporter's namespace with tls.crt, tls.key and ca.crt. The metrics then use TLS, and a scraper"
+    " needs a certificate of ca.crt.",
+)
+@click.option(
+    "--monitoring",
+    default=NO_MONITORING,
+    show_default=True,
+    type=click.Choice(["prometheus-operator", NO_MONITORING]),
+    help="prometheus-operator: add monitoring.yaml, with its PodMonitor and PrometheusRule. The cluster must have its"
+    " CustomResourceDefinitions.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 def manifests(
     *,
@@ -137,6 +170,9 @@ def manifests(
     approvers: tuple[str, ...],
     replicas: int,
     image_pull_secret: str | None,
+    metrics: str | None,
+    metrics_tls: str | None,
+    monitoring: str,
     dry_run: bool,
 ) -> None:
     r"""Write the manifests of one cluster, and show what changes.
@@ -144,8 +180,8 @@ def manifests(
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
     command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
-    remembers --approver, --guards, --image-pull-secret and --replicas: a run without one of them keeps its last value,
-    and an empty name removes an approver or a Secret.
+    remembers --approver, --guards, --image-pull-secret, --metrics, --metrics-tls, --monitoring and --replicas: a run
+    without one of them keeps its last value, and an empty value removes an approver, a Secret or the metrics.
 
     \b
     Example:
@@ -160,6 +196,7 @@ def manifests(
     if kept := " ".join(_kept(context)):
         click.echo(one_line(f"Kept from the last run: {kept}"), err=True)
     found = terraform_output.read(path, cluster)
+    found = replace(found, exporter=replace(found.exporter, secret=metrics_tls))
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
         warn(f"{name}: this signer has no CA certificate yet: make it, apply again, and run this command again")
@@ -173,6 +210,9 @@ def manifests(
             guards=guards,
             image=image,
             image_pull_secret=image_pull_secret,
+            metrics=metrics,
+            metrics_tls=metrics_tls,
+            monitoring=monitoring,
             replicas=replicas,
         ),
     )
@@ -200,6 +240,9 @@ def _check(context: click.Context, out: Path, cluster: str) -> None:
     given = context.get_parameter_source("approvers") is ParameterSource.COMMANDLINE
     if given and context.params["approvers"] and context.params["guards"] == NO_GUARDS:
         raise click.UsageError("--approver: Forbidden: only guards name approvers: give --guards deny, audit or warn")
+    for name in ("metrics_tls", "monitoring"):
+        if context.params[name] not in (None, NO_MONITORING) and context.params["metrics"] is None:
+            raise click.UsageError(f"--{name.replace('_', '-')}: Forbidden: needs --metrics ADDRESS:PORT too")
 
 
 def _kept(context: click.Context) -> Iterator[str]:
