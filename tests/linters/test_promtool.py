@@ -7,6 +7,7 @@ from typing import Final
 import yaml
 
 from signerctl.cluster.monitoring import ALERTS
+from tests.infra.monitoring.queries import of_the_dashboard
 
 TESTS: Final = Path(__file__).parent / "promtool" / "alerts_test.yaml"
 
@@ -27,6 +28,13 @@ def test_promtool_accepts_the_alerts(promtool: Path) -> None:
 def test_each_alert_fires_in_its_situation(promtool: Path) -> None:
     """By Prometheus' own engine; a situation names all alerts that fire in it."""
     assert "SUCCESS" in promtool_says(promtool, "test", "rules", TESTS)
+
+
+def test_promtool_accepts_the_dashboards_queries(promtool: Path, tmp_path: Path) -> None:
+    """Each as a recording rule."""
+    rules = [{"record": f"q{number}", "expr": each.expression} for number, each in enumerate(of_the_dashboard())]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert f"{len(rules)} rules found" in promtool_says(promtool, "check", "rules", tmp_path / "rules.yaml")
 
 
 def test_every_alert_has_a_situation() -> None:
