@@ -1,5 +1,6 @@
 """promtool accepts the Prometheus alerts, and each fires in its situation and in no other."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,9 @@ import yaml
 
 from signerctl.cluster.monitoring import ALERTS
 from tests.infra.monitoring.queries import of_the_dashboard
+from tests.paths import DOCS
 
+MONITORING: Final = DOCS / "monitoring.md"
 TESTS: Final = Path(__file__).parent / "promtool" / "alerts_test.yaml"
 
 
@@ -55,3 +58,11 @@ def test_a_changed_threshold_is_found(promtool: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "CsrUndelivered" in done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_documented_scrape_configuration(promtool: Path, tmp_path: Path) -> None:
+    """As docs/monitoring.md has it, without the files that it names."""
+    blocks = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", MONITORING.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 1
+    (tmp_path / "prometheus.yml").write_text(blocks[0], encoding="utf-8")
+    assert "SUCCESS" in promtool_says(promtool, "check", "config", "--syntax-only", tmp_path / "prometheus.yml")
