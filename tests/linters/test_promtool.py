@@ -62,7 +62,7 @@ def test_a_changed_threshold_is_found(promtool: Path, tmp_path: Path) -> None:
 
 def test_promtool_accepts_the_documented_scrape_configuration(promtool: Path, tmp_path: Path) -> None:
     """As docs/monitoring.md has it, without the files that it names."""
-    blocks = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", MONITORING.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 1
-    (tmp_path / "prometheus.yml").write_text(blocks[0], encoding="utf-8")
+    text = MONITORING.read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "prometheus.yml").write_text(block, encoding="utf-8")
     assert "SUCCESS" in promtool_says(promtool, "check", "config", "--syntax-only", tmp_path / "prometheus.yml")

@@ -11,6 +11,7 @@ from signerctl.program import CommandError
 
 KUSTOMIZATION: Final = "kustomization.yaml"
 TEMPLATES: Final = Path(__file__).parent / "templates"
+NO_MONITORING: Final = "none"
 _START: Final = "# Options: "
 # The command's parameters by name. The image is not among them: the command requires it.
 _TYPES: Final = {
@@ -46,7 +47,7 @@ class Options:
     image_pull_secret: str | None
     metrics: str | None = None
     metrics_tls: str | None = None
-    monitoring: str | None = None
+    monitoring: str = NO_MONITORING
     replicas: int
 
     def comment(self, cluster: str) -> str:

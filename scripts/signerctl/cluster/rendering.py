@@ -8,7 +8,7 @@ import jinja2
 
 from signerctl import manifest
 from signerctl.cluster import monitoring
-from signerctl.cluster.chosen_options import KUSTOMIZATION, TEMPLATES, Options
+from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
@@ -21,7 +21,6 @@ HEADER: Final = f"""\
 # whole file, and shows what changes.
 """
 NO_GUARDS: Final = "none"
-NO_MONITORING: Final = "none"
 _MONITORING: Final = "monitoring.yaml"
 
 
@@ -57,7 +56,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     if options.guards != NO_GUARDS:
         policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
-    if options.monitoring not in (None, NO_MONITORING):
+    if options.monitoring != NO_MONITORING:
         found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
     section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
     found[CONFIGURATION] = _configuration({**cluster.exporter_configuration, **section}, options.replicas)

@@ -15,9 +15,9 @@ from click.core import ParameterSource
 from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
-from signerctl.cluster.chosen_options import Options
+from signerctl.cluster.chosen_options import NO_MONITORING, Options
 from signerctl.cluster.monitoring import endpoint
-from signerctl.cluster.rendering import NO_GUARDS, NO_MONITORING
+from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS, INPUT, username
 from signerctl.program import Command, CommandError
