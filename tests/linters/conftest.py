@@ -63,6 +63,12 @@ def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prometheus_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in prometheus_operator/."""
+    return _built(tmp_path_factory.mktemp("prometheus_operator") / "prometheus_operator", ".")
+
+
+@pytest.fixture(scope="session")
 def promtool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tool that promtool/go.mod names, without the clouds' service discovery: the build takes half as long."""
     package = "github.com/prometheus/prometheus/cmd/promtool"
