@@ -11,9 +11,9 @@ from tests.unit.signerctl.stage import signerctl
 
 def monitoring(folder: Path, cluster: str, *more: str) -> str:
     """Returns the file of an example cluster."""
-    options = ["--terraform-output", TERRAFORM_OUTPUT, "--cluster", cluster, "--image", IMAGE, "--out", folder]
-    options += ["--metrics", "0.0.0.0:9877", "--monitoring", "prometheus-operator"]
-    result = signerctl("cluster", "manifests", *options, *more)
+    options = ("--terraform-output", TERRAFORM_OUTPUT, "--cluster", cluster, "--image", IMAGE, "--out", folder)
+    scraped = ("--metrics", "0.0.0.0:9877", "--monitoring", "prometheus-operator")
+    result = signerctl("cluster", "manifests", *options, *scraped, *more)
     assert result.exit_code == 0, result.output
     return (folder / "monitoring.yaml").read_text(encoding="utf-8")
 
@@ -35,7 +35,7 @@ def test_the_operator_knows_every_field(
 
 def test_an_unknown_field_is_found(prometheus_operator: Path, tmp_path: Path) -> None:
     """A misspelled one is an error."""
-    text = monitoring(tmp_path, "demo", "--metrics-tls", "metrics").replace("serverName", "servername")
+    text = monitoring(tmp_path, "demo", "--metrics-tls", "metrics").replace("serverName", "server")
     done = reads(prometheus_operator, text)
     assert done.returncode == 1
-    assert "servername" in done.stderr
+    assert 'unknown field "server"' in done.stderr
