@@ -31,10 +31,11 @@ Names = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporter:
-    """The namespace and service account of the exporter's pods."""
+    """The namespace and service account of the exporter's pods, and the only Secret that they may mount."""
 
     namespace: str = "kms-csr-signer"
     service_account: str = "csr-exporter"
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,21 +3,20 @@
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 
 from csr_signer.violation import quote
 from signerctl import manifest
-from signerctl.cluster.chosen_options import KUSTOMIZATION, Options
+from signerctl.cluster import monitoring
+from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
 from signerctl.program import CommandError
 from signerctl.renewal import requesters
 
-TEMPLATES: Final = Path(__file__).parent / "templates"
 CONFIGURATION: Final = "configuration.json"
 MARK: Final = "# Written by `signerctl cluster manifests`"
 """The start of each YAML file's first line: the command replaces and deletes only files that start with it."""
@@ -28,6 +27,7 @@ HEADER: Final = f"""\
 NO_GUARDS: Final = "none"
 _SHORT_LIFETIME: Final = timedelta(days=21)
 _LONGEST_NAMESPACE: Final = 63
+_MONITORING: Final = "monitoring.yaml"
 
 
 def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, str]:
@@ -41,6 +41,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         names.append("network-policy.yaml")
     if options.renewal_image is not None:
         names.append("renewal.yaml")
+    endpoint = None if options.metrics is None else monitoring.endpoint(options.metrics)
     facts = {
         "approves": guarded.approves,
         "certifies_addresses": guarded.certifies_addresses,
@@ -49,6 +50,9 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "host_network": cluster.network == "host",
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,
+        "metrics_files": monitoring.FILES,
+        "metrics_port": None if endpoint is None else endpoint.port,
+        "metrics_tls": options.metrics_tls,
         "namespace": cluster.exporter.namespace,
         "renewal_image": options.renewal_image,
         "renewal_namespace": _renewal_namespace(cluster, options),
@@ -64,7 +68,10 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     if options.guards != NO_GUARDS:
         policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
-    found[CONFIGURATION] = _configuration(cluster.exporter_configuration, options.replicas)
+    if options.monitoring != NO_MONITORING:
+        found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
+    section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
+    found[CONFIGURATION] = _configuration({**cluster.exporter_configuration, **section}, options.replicas)
     resources = [name for name in found if name != CONFIGURATION]
     comment = options.comment(cluster.name)
     found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources}, comment=comment)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from csr_exporter import configuration
-from tests.infra.cluster.manifests import FUNCTION_OF_SITE
+from tests.infra.cluster.manifests import FUNCTION_OF_SITE, SECRET
 
 Documents = list[dict[str, Any]]
 
@@ -197,8 +197,30 @@ def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documen
     policy = only(documents, "NetworkPolicy")["spec"]
     assert policy["podSelector"] == only(documents, "StatefulSet")["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["ingress"][0]["ports"] == [{"port": load(documents).health.port}]
+    assert policy["ingress"] == []
     assert not of_kind(render("demo"), "NetworkPolicy")
+
+
+@pytest.mark.parametrize("folder", ["scraped", "scraped pod"])
+def test_other_hosts_reach_the_metrics_alone(render: Callable[[str], Documents], folder: str) -> None:
+    """With certificates of the Secret, which is mounted where the exporter looks for it and may appear later."""
+    documents = render(folder)
+    metrics = load(documents).metrics
+    assert metrics is not None
+    assert (metrics.address, metrics.port) == ("0.0.0.0", 9877)  # noqa: S104 - what the operator chose
+    pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    folder_of_files = mounts(pod["containers"][0])["metrics-tls"]
+    assert metrics.tls is not None
+    files = (metrics.tls.certificate, metrics.tls.key, metrics.tls.client_ca)
+    assert [str(file) for file in files] == [f"{folder_of_files}/{name}" for name in ("tls.crt", "tls.key", "ca.crt")]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "metrics-tls"]
+    assert volume["secret"] == {"secretName": SECRET, "optional": True}
+    if pod.get("hostNetwork"):
+        assert "ports" not in pod["containers"][0]
+        return
+    assert {"name": "metrics", "containerPort": 9877} in pod["containers"][0]["ports"]
+    (ingress,) = only(documents, "NetworkPolicy")["spec"]["ingress"]
+    assert ingress["ports"] == [{"port": 9877}]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
