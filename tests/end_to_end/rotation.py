@@ -1,4 +1,4 @@
-"""docs/rotation.md followed in a deployment: the function is exchanged in the middle of work, and pods are real clients."""
+"""docs/rotation.md followed in a deployment: the function is exchanged in the middle of work, and pods are real."""
 
 import json
 from dataclasses import dataclass, field

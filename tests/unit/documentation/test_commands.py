@@ -58,7 +58,7 @@ def _check(call: Command) -> None:
 def _sources(module: str) -> str:
     spec = importlib.util.find_spec(module)
     assert spec is not None, f"no module {module}"
-    folders = spec.submodule_search_locations or [Path(spec.origin or "").parent]
+    folders = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
     return "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in Path(folder).glob("*.py"))
 
 
