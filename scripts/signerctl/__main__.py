@@ -42,7 +42,7 @@ def ca() -> None:
     \b
     Your own root:         create, bundle, then verify
     Below a corporate CA:  request, import, bundle, then verify
-    Rotation:              docs/ca.md, step by step
+    Rotation:              docs/rotation.md, step by step
     """
 
 

@@ -53,7 +53,12 @@ _ADDRESS = r"[0-9a-f.:]{2,45}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """A signerName to watch, and the stages of its CSRs that the exporter sends."""
+    """A signerName to watch, and the stages of its CSRs that the exporter sends.
+
+    Attributes:
+        signer_name: `spec.signerName`.
+        stages: `pending` if the function approves, `approved` if another approver may; both are usual.
+    """
 
     # The API server's own rule for signerNames is stricter.
     signer_name: Annotated[str, string(r"[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,512}", "example.com/calico")]
@@ -67,7 +72,12 @@ class Signer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """Where events go, and the audience that the ID token must name (the URI of the Cloud Run service)."""
+    """Where events go, and the audience that the ID token must name (the URI of the Cloud Run service).
+
+    Attributes:
+        url: the function's URL.
+        audience: the ID token's audience: the URI of the Cloud Run service.
+    """
 
     url: Annotated[str, document.url()]
     audience: Annotated[str, string(_VISIBLE, "https://...")]
@@ -75,7 +85,15 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadIdentityFederation:
-    """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path."""
+    """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path.
+
+    Attributes:
+        token_file: the projected service account token.
+        sts_audience: the provider of the workload identity pool.
+        service_account: the Google service account that the ID token names.
+        sts_url: Google's Security Token Service.
+        iam_credentials_url: Google's IAM Credentials API.
+    """
 
     token_file: _File
     sts_audience: Annotated[str, string(_VISIBLE, "//iam.googleapis.com/...")]
@@ -90,7 +108,11 @@ class WorkloadIdentityFederation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataServer:
-    """ID token from the metadata server: only in a pod that is not on the host's network."""
+    """ID token from the metadata server: only in a pod that is not on the host's network.
+
+    Attributes:
+        url: the metadata server.
+    """
 
     # It has no TLS, so that the exporter asks only its own name, or a double on this machine.
     url: Annotated[str, document.url(root=True, http_to={*LOOPBACK, urlsplit(METADATA_URL).netloc})] = METADATA_URL
@@ -106,7 +128,13 @@ Identity = WorkloadIdentityFederation | MetadataServer | UnsafeNone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServer:
-    """The Kubernetes API server. The exporter reads both files whenever it uses them: they rotate."""
+    """The Kubernetes API server. The exporter reads both files whenever it uses them: they rotate.
+
+    Attributes:
+        server: its URL.
+        certificate_authority: PEM file of its CA.
+        token_file: the exporter's service account token.
+    """
 
     server: Annotated[str, document.url(http_to=())]
     certificate_authority: _File
@@ -141,7 +169,18 @@ class MetricsEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The whole document."""
+    """The whole document.
+
+    Attributes:
+        source: the source of the events: the function's configuration has the same for this cluster.
+        signers: the signerNames to watch.
+        function: where events go.
+        identity: how the exporter gets its ID token; `kind` says which of the three.
+        api_server: the Kubernetes API server; in a pod the exporter finds it by itself.
+        health: where the exporter serves its state and its metrics.
+        replicas: the exporters that share the work.
+        rate_limit: the events that one requester may cause.
+    """
 
     source: Annotated[str, string(_VISIBLE, "//container.googleapis.com/...")]
     signers: Annotated[
