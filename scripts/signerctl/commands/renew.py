@@ -1,5 +1,6 @@
 """`signerctl renew`: replaces pods whose certificates end soon."""
 
+import io
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 from csr_signer import field_error
 from csr_signer.document import Duration
 from csr_signer.violation import quote
-from signerctl import files, reconciliation
+from signerctl import files
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guarded import ACCOUNT
 from signerctl.options import DOCUMENT, INPUT, signer_name
 from signerctl.output import Column, Form, output_options, print_list
 from signerctl.program import Command, CommandError
+from signerctl.recorded.entries import read
 from signerctl.renewal import progress, requesters, validity
 from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
@@ -200,7 +202,7 @@ def _entries(paths: Iterable[Path]) -> Iterable[Mapping[str, Any]]:
     for path in paths:
         content = sys.stdin.buffer.read() if path == files.STANDARD_INPUT else path.read_bytes()
         try:
-            yield from reconciliation.read(content.decode())
+            yield from read(io.StringIO(content.decode()))
         except (ValueError, RecursionError) as error:
             must = f"must be JSON of log entries or records: {error}"
             raise CommandError(field_error.malformed(f"--records: {path}", must)) from error

@@ -119,15 +119,19 @@ def certificates(entries: Iterable[Json]) -> list[Certificate]:
         if record is None or not record.get("csr_uid"):
             continue
         event, tbs_sha256 = record["event"], str(record.get("tbs_sha256", ""))
-        if event == "intent":
+        if event == "intent" and tbs_sha256 in issued:
+            issued[tbs_sha256] = _merged(Certificate.of(record), issued[tbs_sha256])
+        elif event == "intent":
             prepared.setdefault(tbs_sha256, Certificate.of(record))
         elif event == "issued":
-            issued.setdefault(tbs_sha256, Certificate.of(record))
+            outcome = Certificate.of(record)
+            issued.setdefault(tbs_sha256, _merged(prepared.pop(tbs_sha256, outcome), outcome))
         elif event == "ignored" and tbs_sha256:
             held.add(tbs_sha256)
-    for tbs_sha256, intent in prepared.items():
-        if tbs_sha256 in issued:  # the intent may have the whole name and username
-            issued[tbs_sha256] = replace(intent, issued=issued[tbs_sha256].issued)
-        elif tbs_sha256 in held:
-            issued[tbs_sha256] = intent
-    return sorted(issued.values(), key=lambda certificate: certificate.issued, reverse=True)
+    lost = [intent for tbs_sha256, intent in prepared.items() if tbs_sha256 in held and tbs_sha256 not in issued]
+    return sorted([*issued.values(), *lost], key=lambda certificate: certificate.issued, reverse=True)
+
+
+def _merged(intent: Certificate, outcome: Certificate) -> Certificate:
+    """Returns the outcome with the intent's name and username: only the intent has them whole."""
+    return replace(intent, issued=outcome.issued)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any, Final
 
 from csr_signer.audit import EVENTS
+from csr_signer.policy.inputs import OMITTED
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import FUNCTION_PROJECT
 from tests.infra.audit.test_filters import FILTERS, MODULE
@@ -14,6 +15,8 @@ from tests.paths import DOCS
 DOCUMENT: Final = DOCS / "audit.md"
 RARE: Final = {"superseded_intent"}
 """Fields that this run does not write; tests of the function do."""
+RARE_INPUTS: Final = {"node", OMITTED}
+"""Inputs that this run does not write: the node of a host, whose addresses are certified; what is too large."""
 CERTIFICATE: Final = {"intent", "issued", "abandoned"}
 GROUPS: Final = {
     "all": {*EVENTS, "CA"},
@@ -70,6 +73,19 @@ def test_every_documented_field_is_written(run: Run) -> None:
     """Nothing is promised that is not there."""
     seen = {name for records in written(run).values() for record in records for name in record}
     assert set(documented()) - seen == RARE
+
+
+def test_the_inputs_of_a_decision_are_documented(run: Run) -> None:
+    """Each member, and each field in it; each record of a decision has them."""
+    documented = {name.strip("`"): set(re.findall("`([a-z_]+)`", text)) for name, text in rows("Inputs of a decision")}
+    records = [record for event in ("intent", "refused") for record in written(run)[event]]
+    seen: dict[str, set[str]] = {}
+    for record in records:
+        for name, fields in record["decision_inputs"].items():
+            seen.setdefault(name, set()).update(fields)
+    assert set(documented) == {*seen, *RARE_INPUTS}
+    for name, fields in seen.items():
+        assert fields <= documented[name], name
 
 
 def test_all_records_of_a_csr_are_one_trace(run: Run) -> None:
