@@ -26,13 +26,14 @@ def test_it_brings_what_signerctl_needs_and_no_more(installed: Installed) -> Non
     program = "import pkgutil, signerctl\nfor each in pkgutil.walk_packages(signerctl.__path__, 'signerctl.'):\n"
     installed.run("python", "-c", f"{program}    each.name.endswith('__main__') or __import__(each.name)\n")
     names = {package["name"] for package in json.loads(installed.run("pip", "list", "--format", "json"))}
-    assert not names & {"functions-framework", "gunicorn", "kubernetes", "prometheus_client", "uvicorn"}
+    assert not names & {"functions-framework", "gunicorn", "prometheus_client", "uvicorn"}
 
 
 def test_it_writes_a_clusters_manifests(installed: Installed) -> None:
     """The templates are in the wheel: the folder is the repository's example, byte for byte."""
     options = ("--terraform-output", str(manifests.TERRAFORM_OUTPUT), "--cluster", "demo")
-    installed.run("signerctl", "cluster", "manifests", *options, "--image", manifests.OPTIONS.image, "--out", "demo")
+    images = ("--image", manifests.OPTIONS.image, "--renewal-image", str(manifests.OPTIONS.renewal_image))
+    installed.run("signerctl", "cluster", "manifests", *options, *images, "--out", "demo")
     assert _files(installed.folder / "demo") == _files(manifests.EXAMPLES / "demo")
 
 

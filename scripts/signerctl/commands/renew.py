@@ -1,27 +1,23 @@
 """`signerctl renew`: replaces pods whose certificates end soon."""
 
-import io
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
-from csr_signer import field_error
-from csr_signer.document import Duration
 from csr_signer.violation import quote
-from signerctl import files
 from signerctl.api_server import ApiServer, cluster_options, connect
+from signerctl.commands.list_ import issued
+from signerctl.durations import DURATION
 from signerctl.guarded import ACCOUNT
 from signerctl.options import DOCUMENT, INPUT, signer_name
 from signerctl.output import Column, Form, output_options, print_list
 from signerctl.program import Command, CommandError
-from signerctl.recorded.entries import read
+from signerctl.recorded import Certificate
+from signerctl.recorded.source import Records
 from signerctl.renewal import progress, requesters, validity
 from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
@@ -39,24 +35,7 @@ _COLUMNS: Final = (
     Column(title="source", wide=True),
     Column(title="replacement", wide=True),
 )
-_TIMEOUT: Final = re.compile(r"([1-9][0-9]{0,5})([smh])")
-_UNITS: Final = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
-
-
-def _timeout(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
-    found = _TIMEOUT.fullmatch(value)
-    if found is None:
-        raise click.BadParameter(f"{quote(value)}: must be a duration such as 90s, 10m or 1h")
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def _lifetime(value: str) -> timedelta:
-    try:
-        parsed: timedelta = TypeAdapter(Duration).validate_python(value)
-    except ValidationError as error:
-        raise click.BadParameter(f"{quote(value)}: must be a duration such as 10m, 12h or 365d") from error
-    return parsed
 
 
 def _part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
@@ -78,7 +57,7 @@ def _signers(
         names = tuple(accounts.split(","))
         if wrong := next((each for each in names if not ACCOUNT.fullmatch(each)), None):
             raise click.BadParameter(f"{quote(wrong)}: must be NAMESPACE/SERVICE_ACCOUNT")
-        found.append(Requesters(signer_name=name, lifetime=_lifetime(lifetime), accounts=names))
+        found.append(Requesters(signer_name=name, lifetime=DURATION.convert(lifetime, None, None), accounts=names))
     return tuple(found)
 
 
@@ -120,7 +99,7 @@ def _signers(
     "--timeout",
     default="10m",
     show_default=True,
-    callback=_timeout,
+    type=DURATION,
     metavar="DURATION",
     help="How long one pod may take, including the wait for a PodDisruptionBudget.",
 )
@@ -167,8 +146,8 @@ def renew(
     say = _LOGS[log_format]
     try:
         api = connect(kubeconfig, context)
-        recorded = validity.from_records(_entries(records), (each.signer_name for each in chosen))
-        found = validity.holders(_pods(api, chosen), chosen, recorded, now=datetime.now(UTC), remaining=remaining)
+        known = validity.recorded(_certificates(records, chosen))
+        found = validity.holders(_pods(api, chosen), chosen, known, now=datetime.now(UTC), remaining=remaining)
     except CommandError as error:
         say(progress.STOPPED, error.message, {})
         click.get_current_context().exit(1)
@@ -198,14 +177,10 @@ def _chosen(configuration: Path | None, cluster: str | None, signers: tuple[Requ
     return signers
 
 
-def _entries(paths: Iterable[Path]) -> Iterable[Mapping[str, Any]]:
-    for path in paths:
-        content = sys.stdin.buffer.read() if path == files.STANDARD_INPUT else path.read_bytes()
-        try:
-            yield from read(io.StringIO(content.decode()))
-        except (ValueError, RecursionError) as error:
-            must = f"must be JSON of log entries or records: {error}"
-            raise CommandError(field_error.malformed(f"--records: {path}", must)) from error
+def _certificates(files: tuple[Path, ...], chosen: Iterable[Requesters]) -> Iterable[Certificate]:
+    names = {each.signer_name for each in chosen}
+    records = Records(files=files, bucket=None, since=None, cluster=None, signer_name=None)
+    return (each for each in issued(records) if each.signer_name in names) if files else ()
 
 
 def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:

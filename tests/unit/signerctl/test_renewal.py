@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from signerctl.program import CommandError
+from signerctl.recorded import Certificate
 from signerctl.renewal.disruption import max_unavailable, obstacle
 from signerctl.renewal.pods import Pod, has_certificate
 from signerctl.renewal.requesters import Requesters, from_configuration
-from signerctl.renewal.validity import Validity, from_records, holders
+from signerctl.renewal.validity import Validity, holders, recorded
 from tests.unit.signerctl.outputs import Document, outputs
 from tests.unit.signerctl.stage import signerctl
 
@@ -108,31 +109,28 @@ def test_the_certificate_that_ends_first_comes_first() -> None:
     assert [each.pod.name for each in found] == ["c", "a", "b"]
 
 
-def record(uid: str, end: datetime, component: str = "calico-node", **changes: Any) -> dict[str, Any]:
-    """A record of an issued certificate."""
-    times = {"not_before": (end - YEAR).isoformat(), "not_after": end.isoformat()}
-    return {"event": "issued", "signer_name": SIGNER, "pod_uid": uid, "component": component, **times, **changes}
+def certificate(uid: str, end: datetime, component: str = "calico-node") -> Certificate:
+    """A recorded certificate."""
+    values = dict.fromkeys((each.name for each in dataclasses.fields(Certificate)), "any")
+    times = {"not_before": end - YEAR, "not_after": end, "issued": NOW, "signer_name": SIGNER}
+    return Certificate(**cast("Any", values | {"pod_uid": uid, "component": component} | times))
 
 
 def test_the_newest_record_of_each_component_counts_and_the_first_end() -> None:
     """A pod asks again after a reboot; a pod with two certificates is due when the first of them is."""
     early, late, later = NOW, NOW + timedelta(days=9), NOW + timedelta(days=99)
-    entries: list[dict[str, Any]] = [
-        record("a", early),
-        {"jsonPayload": record("a", later)},
-        record("a", late, "prometheus"),
-        record("b", early, event="intent"),
-        record("b", early, signer_name="example.com/another"),
-        record("", early),
-    ]
-    assert from_records(entries, [SIGNER]) == {"a": Validity(start=late - YEAR, end=late, recorded=True)}
-
-
-@pytest.mark.parametrize("wrong", ["tomorrow", "2026-01-01T00:00:00", None])
-def test_a_record_without_a_time_is_refused(wrong: object) -> None:
-    """A wrong time could evict all pods, or none."""
-    with pytest.raises(CommandError, match=r"--records: not_after: Invalid value: .* must be a time"):
-        from_records([record("a", NOW, not_after=wrong)], [SIGNER])
+    found = recorded(
+        [
+            certificate("a", early),
+            certificate("a", later),
+            certificate("a", late, "prometheus"),
+            certificate("b", early),
+        ]
+    )
+    assert found == {
+        "a": Validity(start=late - YEAR, end=late, recorded=True),
+        "b": Validity(start=early - YEAR, end=early, recorded=True),
+    }
 
 
 @pytest.mark.parametrize(
@@ -182,8 +180,13 @@ def test_a_daemon_set_with_surge_is_never_evicted() -> None:
 def test_a_pod_has_its_certificate_if_no_csr_of_it_waits(statuses: list[dict[str, Any]], *, complete: bool) -> None:
     """A pod may have several certificates; other pods' CSRs do not count."""
     key = "authentication.kubernetes.io/pod-uid"
-    csrs = [{"spec": {"extra": {key: ["uid-calico-node-1"]}}, "status": status} for status in statuses]
-    others = [{"spec": {"extra": {key: ["another"]}}, "status": {"certificate": "LS0t"}}, {"spec": {}}]
+    csrs: list[dict[str, Any]] = [
+        {"spec": {"extra": {key: ["uid-calico-node-1"]}}, "status": status} for status in statuses
+    ]
+    others: list[dict[str, Any]] = [
+        {"spec": {"extra": {key: ["another"]}}, "status": {"certificate": "LS0t"}},
+        {"spec": {}},
+    ]
     assert has_certificate(pod(), [*csrs, *others]) is complete
 
 
@@ -212,12 +215,15 @@ def test_the_configuration_document_gives_the_arguments_of_the_cron_job(
         ([], "--configuration: Required value: or give --signer"),
         (["--cluster", "demo"], "--cluster: Required value: --configuration and --cluster belong together"),
         (["--signer", "example.com/a", "365d", "a"], '--signer: Invalid value: "a": must be NAMESPACE/SERVICE_ACCOUNT'),
-        (["--signer", "example.com/a", "1y", "a/b"], '--signer: Invalid value: "1y": must be a duration'),
+        (
+            ["--signer", "example.com/a", "1y", "a/b"],
+            '--signer: Invalid value: "1y": must be a whole number with a unit',
+        ),
         (["--signer", "kubernetes.io/a", "365d", "a/b"], "--signer: Invalid value"),
         (["--remaining", "1"], '--remaining: Invalid value: "1": must be a part of the lifetime'),
         (["--remaining", "a third"], "--remaining: Invalid value"),
         (["--remaining", "1/0"], "--remaining: Invalid value"),
-        (["--timeout", "0s"], '--timeout: Invalid value: "0s": must be a duration such as 90s, 10m or 1h'),
+        (["--timeout", "0s"], '--timeout: Invalid value: "0s": must be a whole number with a unit'),
     ],
 )
 def test_a_wrong_command_line_is_refused_before_any_request(arguments: list[str], message: str) -> None:
