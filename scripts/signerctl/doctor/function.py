@@ -153,7 +153,7 @@ _FAULTS: Final = {
         f"{said}: an operator must act: its document, its credential or its right at the API server is wrong",
         f"see the other checks; {_READ_LOG}",
     ),
-    "UnavailableError": lambda said: result.error(
+    "ApiServerUnavailableError": lambda said: result.error(
         f"{said}: the API server does not answer the function",
         "check clusters.*.server, and firewall and authorized networks between the function and the API server",
     ),

@@ -91,7 +91,7 @@ def test_a_broken_link_is_named(
 
 ANSWERS = {
     "its configuration is wrong": (503, {"outcome": "fault", "reason": "ConfigurationError"}, "error", "an operator"),
-    "the API server is away": (503, {"outcome": "fault", "reason": "UnavailableError"}, "error", "API server"),
+    "the API server is away": (503, {"outcome": "fault", "reason": "ApiServerUnavailableError"}, "error", "API server"),
     "another document": (400, {"outcome": "fault", "reason": "EventError"}, "error", "source or caller"),
     "overloaded": (429, {"outcome": "fault", "reason": "ConcurrencyLimitError"}, "warning", "overloaded"),
     "a fault of this item": (500, {"outcome": "fault", "reason": "ItemError"}, "error", "ItemError"),
