@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from csr_signer import VERSION
 from development import manifests
 from sandbox.api import CSRS, Api
 from tests.packaging.conftest import Installed
-from tests.sandbox.demo.running import read_until, started
+from tests.sandbox.demo.running import LONG, read_until, started
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +84,8 @@ def test_doctor_and_explain_run_against_a_served_demo(installed: Installed, tmp_
         name = next(each["metadata"]["name"] for each in csrs if each["status"].get("certificate"))
         found = json.loads(installed.run("signerctl", "explain", name, *options, "--json"))["items"]
         assert [(each["name"], each["state"]) for each in found] == [(name, "issued")]
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(LONG) == 0
 
 
 def test_it_helps(installed: Installed) -> None:
