@@ -1,11 +1,12 @@
 """`signerctl explain`: why a pod or a CSR waits, or was refused."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final
 
 import click
 
+from csr_signer.audit import EVENTS
 from signerctl.api_server import cluster_options
 from signerctl.doctor import documents
 from signerctl.doctor.examination import Examination, Options
@@ -16,7 +17,8 @@ from signerctl.explanation.trial import STEPS
 from signerctl.options import INPUT
 from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command, CommandError
-from signerctl.recorded import entries
+from signerctl.recorded.entries import Json
+from signerctl.recorded.source import Records
 from signerctl.text import one_line, print_hanging
 
 
@@ -25,16 +27,31 @@ from signerctl.text import one_line, print_hanging
 @click.option("-n", "--namespace", help="The pod's namespace. Default: the namespaces of the profiles.")
 @click.option(
     "--records",
+    "files",
     multiple=True,
     type=INPUT,
     metavar="FILE",
     help="The function's audit records: its log, or the output of gcloud logging read --format=json. May be given"
     " several times.",
 )
+@click.option(
+    "--log-bucket",
+    "bucket",
+    metavar="NAME",
+    help="Read the records of the last day with gcloud from this log bucket: projects/P/locations/L/buckets/B.",
+)
 @walk_options
 @cluster_options
 @output_options
-def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], options: Options, form: Form) -> None:
+def explain(
+    *,
+    name: str,
+    namespace: str | None,
+    files: tuple[Path, ...],
+    bucket: str | None,
+    options: Options,
+    form: Form,
+) -> None:
     r"""Say why a pod or a CSR waits, or was refused, and who acts next.
 
     You need it if a pod does not start because it has no certificate. It reads the pod, its CSRs and their Events, and
@@ -52,7 +69,8 @@ def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], opti
     loaded = documents.configuration(found)
     if loaded.blocks:
         raise CommandError(f"{loaded.found}: {loaded.remedy}")
-    explained = list(_explanations(found, name, namespace, _entries(records)))
+    records = Records(files=files, bucket=bucket, since=None, cluster=None, signer_name=None)
+    explained = list(_explanations(found, name, namespace, list(records.of(*EVENTS))))
     if any(each.verdict.unacted for each in explained):
         causes = story.causes_of(Examination(options=options))
         explained = [story.concluded(each, causes) if each.verdict.unacted else each for each in explained]
@@ -66,7 +84,7 @@ def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], opti
 
 
 def _explanations(
-    found: Examination, name: str, namespace: str | None, records: Sequence[entries.Json]
+    found: Examination, name: str, namespace: str | None, records: Sequence[Json]
 ) -> Iterator[Explanation]:
     accounts = {
         account for signer in found.signers for row in signer.profile.components for account in row.service_accounts
@@ -82,15 +100,6 @@ def _explanations(
         yield pod.explain(meant.pod, found)
     for csr in meant.csrs:
         yield story.of_csr(csr, found, records)
-
-
-def _entries(paths: Iterable[Path]) -> list[entries.Json]:
-    """Reads all records; lines of a log that are no record do not count."""
-    found: list[entries.Json] = []
-    for path in paths:
-        with click.open_file(str(path), encoding="utf-8", errors="replace") as text:
-            found += entries.read(cast("TextIO", text), skip=True)
-    return found
 
 
 _TITLES: Final = {"signerName": "signer", "serviceAccount": "account"}
@@ -115,7 +124,7 @@ def _print(explained: Explanation) -> None:
         print_hanging([("", 0), (title, width)], value)
 
 
-def _record(record: entries.Json) -> str:
+def _record(record: Json) -> str:
     rest: dict[str, Any] = {key: value for key, value in record.items() if key not in {"time", "event", "message"}}
     facts = "".join(f" {key}={value}" for key, value in rest.items() if key != "violations")
     return f"{record['time']} {record['event']}: {record['message']}{facts}"

@@ -6,16 +6,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from csr_signer import reporting
+from csr_signer.objects.event import COMPONENT
 from signerctl.api_server import ApiServer, ApiServerError
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.walk import walk
 from signerctl.explanation import lookup, trial, verdict
 from signerctl.explanation.trial import STEPS
 from signerctl.explanation.verdict import Verdict
-from signerctl.recorded.entries import once, record_of
 
 _MOST_RECORDS: Final = 5
-_COMPONENT: Final = "kms-csr-signer"
 _ON_THE_WAY: Final = (
     "api-server",
     "exporter",
@@ -79,13 +79,13 @@ class Explanation:
         }
 
 
-def of_csr(csr: Json, found: Examination, entries: Iterable[Json]) -> Explanation:
+def of_csr(csr: Json, found: Examination, records: Iterable[Json]) -> Explanation:
     """Explains a CSR.
 
     Args:
         csr: The CSR.
         found: The configuration, loaded.
-        entries: Log entries with audit records.
+        records: The function's audit records.
 
     Raises:
         CommandError: The API server does not answer.
@@ -114,7 +114,7 @@ def of_csr(csr: Json, found: Examination, entries: Iterable[Json]) -> Explanatio
         step=tried.step,
         verdict=judged,
         events=_events(found.api, csr, namespace, pod),
-        records=_records(uid, entries),
+        records=_records(uid, records),
     )
 
 
@@ -145,10 +145,11 @@ def _said(explained: Explanation) -> tuple[str, str] | None:
     for record in reversed(explained.records):
         if record["event"] == "fault":
             return str(record["message"]), str(record.get("fault", ""))
-    own = [each for each in explained.events if each["component"] == _COMPONENT]
+    own = [each for each in explained.events if each["component"] == COMPONENT]
     if not own:
         return None
-    return str(own[-1]["message"]), "ConfigurationError" if "perator" in own[-1]["reason"] else ""
+    waits_for_operator = own[-1]["reason"] == reporting.OPERATOR.reason
+    return str(own[-1]["message"]), "ConfigurationError" if waits_for_operator else ""
 
 
 def causes_of(options: Examination) -> list[Json]:
@@ -201,9 +202,8 @@ def events_on(api: ApiServer, namespace: str, name: str, uid: str) -> list[Json]
     ]
 
 
-def _records(uid: str, entries: Iterable[Json]) -> list[Json]:
-    found = [record for entry in once(entries) if (record := record_of(entry)) and record.get("csr_uid") == uid]
-    found.sort(key=lambda record: str(record.get("time")))
+def _records(uid: str, records: Iterable[Json]) -> list[Json]:
+    found = sorted((each for each in records if each["csr_uid"] == uid), key=lambda record: str(record.get("time")))
     return [
         {
             "time": record.get("time"),

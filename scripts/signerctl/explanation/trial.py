@@ -127,11 +127,6 @@ class ReadOnlyCluster:
         """Ends the trial; no certificate gets here, because the key signs nothing."""
         raise _Ended(10)
 
-    async def report_on_pod(
-        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
-    ) -> None:
-        """Creates no Event."""
-
     async def create_event(self, event: object) -> None:
         """Creates no Event."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from csr_signer import errors, reporting
 from csr_signer.events.outcome import Deferred, Ignored, Refused
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason
@@ -14,7 +15,6 @@ Turn = Literal["nobody", "operator", "requester", "time", "approver", "function"
 """Who acts next; `time`: a retry can succeed; `function`: nothing in the request stops it."""
 
 _FINAL: Final = ("Denied", "Failed")
-_OF_OPERATORS: Final = ("ConfigurationError", "IntegrityError", "ItemError", "SignerConfigurationError")
 _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"
@@ -168,7 +168,8 @@ def of_message(why: str, fault: str) -> Verdict:
         why: What is wrong.
         fault: The fault's class, as audit records name it.
     """
-    if fault in _OF_OPERATORS:
+    kind = getattr(errors, fault, errors.SignerError)
+    if reporting.turn_of(kind("")) is reporting.OPERATOR:
         remedy = "do what it says; the exporter resends the CSR, and the function then signs it"
         return Verdict(state="waiting", why=why, turn="operator", remedy=remedy)
     return Verdict(state="waiting", why=why, turn="time", remedy="the exporter resends the CSR; nothing is lost")
