@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,11 @@ Names = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporter:
-    """The namespace and service account of the exporter's pods."""
+    """The namespace and service account of the exporter's pods, and the only Secret that they may mount."""
 
     namespace: str = "kms-csr-signer"
     service_account: str = "csr-exporter"
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Guarded:
         function: The function's username at the API server.
         approvers: By signerName, the usernames that may approve and deny.
         exporter: The exporter's service account.
+        lifetimes: By signerName, the lifetime of a certificate whose requester asks for none.
         certifies_addresses: Whether a profile certifies the addresses of pods, for which the function reads nodes.
         warnings: Why a profile may not fit the release in the cluster.
     """
@@ -53,6 +56,7 @@ class Guarded:
     function: str
     approvers: Mapping[str, tuple[str, ...]]
     exporter: Exporter
+    lifetimes: Mapping[str, timedelta]
     certifies_addresses: bool
     warnings: tuple[str, ...]
 
@@ -82,12 +86,25 @@ class Guarded:
         return tuple(sorted(found))
 
     @property
+    def allowed(self) -> str:
+        """Returns a regular expression for the CSR names that our requesters may use."""
+        return _matching(self._forms)
+
+    @property
     def reserved(self) -> str | None:
         """Returns a regular expression for the CSR names that only our requesters may use; None if there are none."""
-        forms = {name for account in self.accounts for name in self.names_of(account) if _RESERVED_MARK in name}
-        # The dot is the only character of these names that has a meaning in a regular expression.
-        patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
-        return f"^(?:{'|'.join(patterns)})$" if patterns else None
+        forms = {form for form in self._forms if _RESERVED_MARK in form}
+        return _matching(forms) if forms else None
+
+    @property
+    def _forms(self) -> set[str]:
+        return {name for account in self.accounts for name in self.names_of(account)}
+
+
+def _matching(forms: Collection[str]) -> str:
+    # The dot is the only character of these names that has a meaning in a regular expression.
+    patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
+    return f"^(?:{'|'.join(patterns)})$"
 
 
 def load(path: Path, *, cluster: str, function: str, approvers: Collection[str], exporter: Exporter) -> Guarded:
@@ -132,6 +149,10 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
             for signer in signers
         },
         exporter=exporter,
+        lifetimes={
+            signer.signer_name: min(profiles[signer.signer_name].lifetime.default, signer.lifetime or timedelta.max)
+            for signer in signers
+        },
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
         warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )

@@ -14,13 +14,17 @@ path of their file, and the exporter reads the file when it uses the credential.
         "service_account": "csr-exporter@p.iam.gserviceaccount.com"
       },
       "health": {"address": "127.0.0.1", "port": 9863},
+      "metrics": {
+        "address": "0.0.0.0", "port": 9877,
+        "tls": {"certificate": "/tls/tls.crt", "key": "/tls/tls.key", "client_ca": "/tls/ca.crt"}
+      },
       "replicas": {"count": 2, "delay_seconds": 15},
       "rate_limit": {"burst": 6, "seconds": 30}
     }
 
-`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `replicas`
-and `rate_limit` are optional. Outside a pod, `api_server` (`server`, `certificate_authority`, `token_file`) is
-required.
+`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `metrics`,
+its `tls`, `replicas` and `rate_limit` are optional. Outside a pod, `api_server` (`server`, `certificate_authority`,
+`token_file`) is required.
 """
 
 import re
@@ -42,7 +46,9 @@ METADATA_URL = "http://metadata.google.internal"
 _MOUNTED = "/var/run/secrets/kubernetes.io/serviceaccount"
 _IN_POD = {"certificate_authority": f"{_MOUNTED}/ca.crt", "token_file": f"{_MOUNTED}/token"}
 _VISIBLE = r"[!-~]{1,512}"
-_File = Annotated[Path, string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)]
+_FILE = string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)
+_File = Annotated[Path, _FILE]
+_ADDRESS = r"[0-9a-f.:]{2,45}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +143,28 @@ class ApiServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Where the exporter serves /livez, /readyz and /metrics. Port 0 is any free port; the log says which."""
+    """Where the exporter serves /livez and /readyz, and on loopback also /metrics. Port 0 is any free port."""
 
-    address: Annotated[str, string(r"[0-9a-f.:]{2,45}", "127.0.0.1")] = "127.0.0.1"
+    address: Annotated[str, string(_ADDRESS, "127.0.0.1")] = "127.0.0.1"
     port: Annotated[int, integer(0, 65535)] = 9863
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files of a TLS server, read for each connection. With `client_ca`, a client needs a certificate of that CA."""
+
+    certificate: _File
+    key: _File
+    client_ca: Annotated[Path | None, _FILE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsEndpoint:
+    """Where scrapers on other machines read /metrics. Without it, only loopback serves them."""
+
+    address: Annotated[str, string(_ADDRESS, "10.0.0.1")]
+    port: Annotated[int, integer(0, 65535)]
+    tls: Annotated[Tls | None, object_of(Tls)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +197,7 @@ class Configuration:
     ]
     api_server: Annotated[ApiServer, object_of(ApiServer)]
     health: Annotated[Health, object_of(Health)] = field(default_factory=Health)
+    metrics: Annotated[MetricsEndpoint | None, object_of(MetricsEndpoint)] = None
     replicas: Annotated[Replicas, object_of(Replicas)] = field(default_factory=Replicas)
     rate_limit: Annotated[RateLimit, object_of(RateLimit)] = field(default_factory=RateLimit)
 

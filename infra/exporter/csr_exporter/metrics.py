@@ -79,6 +79,7 @@ class Metrics:
         self.parse_errors: Counter = counter("parse_errors", "malformed objects of the API server")
         self.oversize: Counter = counter("oversize", "CSRs that were too large to read")
         # The process.
+        self.ready: Gauge = gauge("ready", "1 if the exporter is ready, as /readyz says")
         self.token_expiry: Gauge = gauge("token_expiry_timestamp_seconds", "when a token expires", "kind")
         self.token_refresh_errors: Counter = counter("token_refresh_errors", "failed renewals", "kind")
         self.log_lines_lost: Gauge = gauge("log_lines_lost", "log lines that the exporter could not write")
@@ -102,13 +103,14 @@ class Metrics:
         """Returns a metric's value; 0 where it has none yet."""
         return self.registry.get_sample_value(f"{PREFIX}_{name}", labels) or 0.0
 
-    def log_status(self, log: Log, unready: Sequence[str]) -> None:
+    def log_status(self, log: Log, unready: Sequence[str], warnings: Sequence[str] = ()) -> None:
         """Logs the status: alerts need it where no Prometheus scrapes the metrics."""
         counts = self.counts
         log.info(
             "status",
             ready=not unready,
             unready="; ".join(unready),
+            warnings="; ".join(warnings) or None,
             oldest_undelivered_seconds=self.value("oldest_undelivered_seconds"),
             pending=round(sum(self.value("csr_pending", stage=stage.value) for stage in Stage)),
             in_flight=round(self.value("inflight")),

@@ -31,6 +31,11 @@ locals {
       title    = "the function refused a request that looks like an attack"
       text     = "The function issued no certificate. The record names the requester, its pod and every violation: inspect that pod. docs/refusals.md explains the codes."
     }
+    renewal_stopped = {
+      severity = "ERROR"
+      title    = "certificates that end soon are not renewed"
+      text     = "A run of `signerctl renew` stopped, and evicts no other pod. The entry's message names the pod and what is missing; docs/renew.md says what to do. With the default, a third of the certificate's lifetime is left when the first run stops."
+    }
     undelivered = {
       severity = "ERROR"
       title    = "CSRs wait for the function"

@@ -14,8 +14,9 @@ from csr_exporter.csr import Seen, Stage
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
 from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.metrics import Metrics
+from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.watch.reflector import ReflectorStatus
-from tests.unit.exporter.support import LONG, VirtualClock, captured_log, core, reference
+from tests.unit.exporter.support import LONG, SIGNER, VirtualClock, captured_log, core, reference, wait_until
 
 
 def _health(clock: VirtualClock, status: ReflectorStatus, token: CachedToken | None = None) -> Health:
@@ -57,6 +58,34 @@ def test_ready_means_that_events_can_flow() -> None:
     assert health.unready() == ["stopping"]
 
 
+def test_a_wrong_configuration_of_the_function_is_a_reason_and_leaves_the_exporter_ready() -> None:
+    """If all replicas turned unready together, a rollout would stop although each does its work."""
+    clock = VirtualClock()
+    status = ReflectorStatus(beat=clock.now(), listed=True, contact=clock.now())
+    wrong = Answer(verdict=Verdict.CONFIGURATION, status=503, reason="fault ConfigurationError")
+    with captured_log() as (log, _):
+        metrics = Metrics()
+        store, dispatcher = core(log, metrics, clock, send=lambda _: wrong)
+        store.watched([Seen(reference=reference(), stage=Stage.PENDING)])
+        thread = threading.Thread(target=dispatcher.run)
+        thread.start()
+        wait_until(lambda: bool(dispatcher.misconfigured))
+        dispatcher.drain(LONG)
+        thread.join()
+        server = HealthServer(
+            Location(address="127.0.0.1", port=0),
+            Health(reflectors=[status], dispatcher=dispatcher, token=None, clock=clock, registry=metrics.registry),
+        )
+        server.start()
+        response = _get(server, "/readyz")
+        server.stop()
+    assert (response.status, response.json()["ok"]) == (200, True)
+    (reason,) = response.json()["reasons"]
+    assert (
+        reason == f"{SIGNER}: the function's configuration is wrong: an operator must act; the function's log says what"
+    )
+
+
 @contextlib.contextmanager
 def _serving(address: str = "127.0.0.1") -> Iterator[HealthServer]:
     clock = VirtualClock()
@@ -96,13 +125,12 @@ def test_the_page_of_the_metrics() -> None:
         assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
 
 
-def test_the_queue_is_shown_on_loopback_only() -> None:
-    """Uids are nobody's business in the pod network."""
+def test_queue_and_metrics_are_shown_on_loopback_only() -> None:
+    """Uids are nobody's business in the pod network, and the section `metrics` says who may scrape."""
     with _serving() as server:
         assert _get(server, "/debug/queue").json()[0]["uid"] == reference().uid
     with _serving("0.0.0.0") as server:  # noqa: S104 - what is tested
-        assert _get(server, "/debug/queue").status == 404
-        assert _get(server, "/metrics").status == 200
+        assert [_get(server, path).status for path in ("/debug/queue", "/metrics", "/readyz")] == [404, 404, 503]
 
 
 @pytest.mark.parametrize(
