@@ -1,6 +1,7 @@
-"""docs/recovery.md names commands, options, addresses and variables that exist.
+"""docs/recovery.md names options of Terraform, addresses and variables that exist.
 
-The commands of gcloud and kubectl are not checked: gcloud is no package that a test can install.
+tests/unit/documentation checks links and the commands of signerctl. The commands of gcloud and kubectl are not checked:
+gcloud is no package that a test can install.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-import click
 import pytest
 
 from development.terraform import files
-from signerctl.__main__ import main as signerctl
 from tests.paths import DOCS, INFRA
 from tests.unit.signerctl.runbook import commands
 
@@ -49,22 +48,6 @@ def of_program(program: str) -> list[list[str]]:
     """Returns the arguments of each call of a program."""
     lines = [shlex.split(line) for text in blocks("sh") for line in commands(text)]
     return [line[1 : line.index(">") if ">" in line else None] for line in lines if line[0] == program]
-
-
-@pytest.mark.parametrize("arguments", of_program("signerctl"), ids=lambda arguments: " ".join(arguments[:2]))
-def test_signerctl_accepts_the_commands(arguments: list[str]) -> None:
-    """Each command exists, knows each option, and misses none that it requires."""
-    command: click.Command = signerctl
-    context = click.Context(command)
-    rest = list(arguments)
-    while isinstance(command, click.Group):
-        found = command.get_command(context, rest.pop(0))
-        assert found is not None, arguments
-        command, context = found, click.Context(found, parent=context)
-    given, left, _ = command.make_parser(context).parse_args(rest)
-    assert command.params[-1].nargs == -1 or not left, left
-    missing = [each.name for each in command.params if each.required and not given.get(each.name or "")]
-    assert missing == []
 
 
 @pytest.mark.parametrize("arguments", of_program("terraform"), ids=lambda arguments: " ".join(arguments[:2]))
@@ -112,15 +95,3 @@ def test_variables_exist() -> None:
     for name in re.findall(r"^ *(\w+) += ", "\n".join(blocks("hcl")), re.MULTILINE):
         assert name in variables or re.search(rf"\b{name} ", variables["signers"]), name
     assert re.search(r"\blocation ", variables["audit"])
-
-
-def test_links_and_files_exist() -> None:
-    """Each link leads to a file, and to a heading if it names one."""
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
-        for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", TEXT):
-        path, _, heading = link.partition("#")
-        assert not path or (DOCUMENT.parent / path).exists(), link
-        assert path or heading in headings, link
