@@ -364,8 +364,11 @@ class Deployment:
         arguments = ["--run-target", self.function.url, *self._token_keys()]
         self._google_arguments = arguments
         self._google = Part.start("sandbox.google", *arguments, log=self.log("google"))
-        self._stack.callback(lambda: self._google.stop())
+        self._stack.callback(self._stop_google)
         return self._google.ready
+
+    def _stop_google(self) -> None:
+        self._google.stop()
 
     def _token_keys(self) -> list[str]:
         """Returns the keys that sign the cluster's tokens, if its API server publishes them (the double does not)."""

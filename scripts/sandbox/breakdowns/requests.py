@@ -49,9 +49,7 @@ def file(deployment: Deployment, workload: str) -> Request:
     plan = component_pod(component, management, name=name, node=node, addresses=pod_addresses(number))
     world.add_nodes([node])
     pod = world.add_pods([replace(plan, addresses=())], [node])[0]
-    told = resolved(
-        variables(component, management), name=name, namespace=pod.namespace, address=plan.addresses[0]
-    )
+    told = resolved(variables(component, management), name=name, namespace=pod.namespace, address=plan.addresses[0])
     environment = client.Environment.from_variables(told)
     request = certification_request(environment.content, generate(_KEY), _SIGNATURE)
     api = world.api.with_token(world.token(pod.namespace, pod.service_account, pod))

@@ -142,7 +142,7 @@ rotation, apply Terraform again.""",
         name="wrong-release",
         title="The profile is for another release of Calico",
         symptom="New pods stay in `Init`, and all CSRs are Denied.",
-        cause="`profile.release` is not the release that runs: its components ask by other names or in other namespaces.",
+        cause="`profile.release` is not the release that runs: its components use other names or namespaces.",
         remedy="""
 Write the release that runs into the configuration, and apply it. Then apply the cluster's manifests, because the guards
 depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait for their next try.""",
@@ -215,9 +215,7 @@ certificate of Calico must outlive its pod.""",
         remedy="""
 Rotate the CA now: [ca.md](ca.md). The function warns 90 days before certificates get shorter, and every day from then
 on (`labels.event="issuer_expiry"`).""",
-        says=(
-            _csr("Approved,Failed"),
-        ),
+        says=(_csr("Approved,Failed"),),
     ),
 )
 """All breakdowns in the order of the document."""
