@@ -33,8 +33,8 @@ from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.errors import AuditError, ConfigurationError, ConflictError, ItemError, SignerError
-from csr_signer.events.cloud_event import RequestReference
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.events.reference import RequestReference
 from csr_signer.issuance import certificate, lint
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.key import Attempts, Signature

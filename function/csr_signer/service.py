@@ -24,7 +24,7 @@ from csr_signer.configuration import loader
 from csr_signer.configuration.loader import Configuration
 from csr_signer.errors import ConfigurationError, ItemError, SignerError
 from csr_signer.events import cloud_event
-from csr_signer.events.cloud_event import RequestReference
+from csr_signer.events.reference import RequestReference
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Pipeline

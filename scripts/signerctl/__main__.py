@@ -9,6 +9,8 @@ from csr_signer import VERSION
 from signerctl.commands.bundle import bundle
 from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
+from signerctl.commands.doctor import doctor
+from signerctl.commands.explain import explain
 from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
 from signerctl.commands.manifests import manifests
@@ -47,6 +49,8 @@ def cluster() -> None:
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
 cluster.add_command(manifests)
+main.add_command(doctor)
+main.add_command(explain)
 main.add_command(guards)
 main.add_command(reconcile)
 

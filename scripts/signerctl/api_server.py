@@ -7,6 +7,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,10 +37,12 @@ class Answer:
     Attributes:
         status: The HTTP status.
         body: The JSON object; a Status if the request failed.
+        date: The API server's clock, and this machine's when the answer came; None without the header Date.
     """
 
     status: int
     body: Json
+    date: tuple[datetime, datetime] | None = None
 
     @property
     def ok(self) -> bool:
@@ -97,12 +101,14 @@ class ApiServer:
         )
         try:
             answer = self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
-            content = json.loads(answer.read())
+            content = answer.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        except ValueError as error:
-            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON") from error
-        return Answer(status=answer.status, body=content if isinstance(content, dict) else {})
+        found = Answer(status=answer.status, body=_object(content), date=_date(answer.headers.get("Date", "")))
+        # kube-apiserver answers 404 in plain text if it does not have the API group.
+        if found.ok and not found.body:
+            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
+        return found
 
     def get(self, path: str, **query: str) -> Json | None:
         """Returns an object; None if there is none.
@@ -140,6 +146,21 @@ class ApiServer:
         if not answer.ok:
             raise ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
         return answer.body
+
+
+def _object(content: bytes) -> Json:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _date(text: str) -> tuple[datetime, datetime] | None:
+    try:
+        return parsedate_to_datetime(text), datetime.now(UTC)
+    except ValueError:
+        return None
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> ApiServer:

@@ -5,15 +5,13 @@ if the answer is lost, so a record holds the number of its requests. The compari
 too: otherwise a rogue signature could take the place of a refused request.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from csr_signer.audit import EVENTS
+from signerctl.recorded.entries import Json, member, once, record_of
 
-Json = Mapping[str, Any]
 Signed = tuple[str, str]
 """The key version, and the reason that the caller gave to Cloud KMS: purpose and SHA-256 of the TBSCertificate."""
 
@@ -84,65 +82,30 @@ class Books:
         return [request for request in self.requests if not request.refused]
 
 
-def read(content: str) -> Iterator[Json]:
-    """Parses JSON objects: one array, as `gcloud logging read --format=json` prints, or a sequence of objects.
-
-    Raises:
-        ValueError: The text is not JSON, or holds other values.
-    """
-    decoder, position = json.JSONDecoder(), 0
-    while (position := _next(content, position)) < len(content):
-        value, position = decoder.raw_decode(content, position)
-        for each in value if isinstance(value, list) else [value]:
-            if not isinstance(each, dict):
-                # A ValueError, as for bad JSON: the caller handles both in the same way.
-                raise ValueError(f"{type(each).__name__}: must be an object: a log entry or a record")  # noqa: TRY004
-            yield each
-
-
-def _next(content: str, position: int) -> int:
-    while position < len(content) and content[position].isspace():
-        position += 1
-    return position
-
-
 def books(entries: Iterable[Json]) -> Books:
     """Collects the requests and records from log entries and bare records; skips other entries and duplicates."""
     requests, records = [], []
-    seen: set[tuple[str, str]] = set()
-    for entry in entries:
-        payload = _object(entry, "jsonPayload") or entry
-        insert_id = entry.get("insertId") or payload.get("logging.googleapis.com/insertId")
-        identity = (str(insert_id), str(entry.get("timestamp") or payload.get("time")))
-        if insert_id and identity in seen:
-            continue
-        seen.add(identity)
-        proto = _object(entry, "protoPayload")
+    for entry in once(entries):
+        proto, payload = member(entry, "protoPayload"), record_of(entry)
         if proto.get("methodName") == "AsymmetricSign":
             requests.append(_request(entry, proto))
-        elif payload.get("event") in ("intent", *_OUTCOMES) and _is_functions(entry):
+        elif payload is not None and payload["event"] in ("intent", *_OUTCOMES):
             records.append(_record(payload))
     return Books(requests=requests, records=records)
 
 
 def is_known(entry: Json) -> bool:
     """Tells whether a log entry or record is of a kind that `books` looks at; not every one is about a signature."""
-    payload = _object(entry, "jsonPayload") or entry
-    return bool(_object(entry, "protoPayload")) or (payload.get("event") in EVENTS and _is_functions(entry))
-
-
-def _is_functions(entry: Json) -> bool:
-    """Tells whether a record is bare or comes from Cloud Run: an exporter could write the same line into the log."""
-    return "jsonPayload" not in entry or _object(entry, "resource").get("type") == "cloud_run_revision"
+    return bool(member(entry, "protoPayload")) or record_of(entry) is not None
 
 
 def _request(entry: Json, proto: Json) -> Request:
-    reason = _object(_object(proto, "requestMetadata"), "requestAttributes").get("reason", "")
+    reason = member(member(proto, "requestMetadata"), "requestAttributes").get("reason", "")
     return Request(
         time=str(entry.get("timestamp", "")),
-        principal=str(_object(proto, "authenticationInfo").get("principalEmail", "")),
+        principal=str(member(proto, "authenticationInfo").get("principalEmail", "")),
         signed=(str(proto.get("resourceName", "")), str(reason)),
-        refused=bool(_object(proto, "status").get("code")),
+        refused=bool(member(proto, "status").get("code")),
     )
 
 
@@ -154,11 +117,6 @@ def _record(payload: Json) -> Record:
         signed=(str(payload.get("key_version", "")), f"{purpose};tbs-sha256={payload.get('tbs_sha256', '')}"),
         attempts=attempts if isinstance(attempts, int) else None,
     )
-
-
-def _object(entry: Json, name: str) -> Json:
-    value = entry.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def discrepancies(found: Books, principals: Sequence[str] = ()) -> Iterator[Discrepancy]:

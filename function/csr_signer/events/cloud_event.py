@@ -9,7 +9,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cloudevents.exceptions import GenericException
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from csr_signer.configuration.schema import ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.events.outcome import Deferred, Outcome
+from csr_signer.events.reference import RequestReference
 from csr_signer.violation import bounded
 
 EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
@@ -42,24 +42,6 @@ _UNREADABLE: Final = (
     KeyError,
     RecursionError,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestReference:
-    """A reference to a CSR; it has no facts about the CSR.
-
-    Attributes:
-        cluster: key of the cluster, from the event's source.
-        name, uid: of the CSR; the name is safe as one path segment.
-        event_id: the event's id, for audit records.
-        trace_id: the trace of its traceparent (W3C Trace Context); empty if there is none.
-    """
-
-    cluster: str
-    name: str
-    uid: str
-    event_id: str
-    trace_id: str
 
 
 async def receive(request: Request, clusters: Mapping[str, ClusterConfiguration]) -> RequestReference:

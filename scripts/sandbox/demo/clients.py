@@ -41,9 +41,24 @@ def commands(deployment: Deployment) -> list[tuple[str, Sequence[str]]]:
         f"--ca {shlex.quote(str(deployment.certificate_authority))}",
         f"--directory {shlex.quote(str(deployment.directory / 'client'))}",
     )
-    found: list[tuple[str, Sequence[str]]] = [("create one more Calico pod and get its certificate", client)]
+    found: list[tuple[str, Sequence[str]]] = [
+        ("create one more Calico pod and get its certificate", client),
+        ("check the whole way of a certificate", doctor(deployment)),
+    ]
     if deployment.kms_pid is not None:
         logs = (shlex.quote(str(deployment.log(part))) for part in ("kms-audit", "function", "signerctl"))
         reconcile = ("scripts/python -m signerctl reconcile", *logs)
         found.append(("compare each signature in the KMS audit log with the audit records", reconcile))
     return found
+
+
+def doctor(deployment: Deployment, *command: str) -> Sequence[str]:
+    """Returns the lines of `signerctl doctor`, or of another command with the same options."""
+    return (
+        " ".join(("scripts/python -m signerctl", *(command or ("doctor",)))),
+        f"--configuration {shlex.quote(str(deployment.directory / 'function.json'))}",
+        f"--kubeconfig {shlex.quote(str(deployment.plane.kubeconfig))}",
+        f"--exporter-configuration {shlex.quote(str(deployment.directory / 'exporter.json'))}",
+        f"--exporter-url {deployment.exporters[0].url}",
+        *(() if deployment.settings.guards else ("--guards none",)),
+    )

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 RESOURCES = (*resources.CORE, certificates.RESOURCE)
 _SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_ACCESS_REVIEWS = {
+    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": "SelfSubjectAccessReview",
+    "/apis/authorization.k8s.io/v1/subjectaccessreviews": "SubjectAccessReview",
+}
 _PATCHES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 # The double refuses all others: to ignore them would mean something else.
 _PARAMETERS = frozenset(
@@ -131,7 +134,7 @@ class Router:
         query = dict(urllib.parse.parse_qsl(parameters, keep_blank_values=True))
         if unknown := query.keys() - _PARAMETERS:
             raise StatusError("BadRequest", f"the double does not support {sorted(unknown)}")
-        if request.method == "POST" and path in {_SELF_REVIEWS, _ACCESS_REVIEWS}:
+        if request.method == "POST" and path in {_SELF_REVIEWS, *_ACCESS_REVIEWS}:
             return _object(201, _review(path, _body(request), user))
         place = _locate(path)
         handler = self._handlers.get((request.method, place.kind))
@@ -238,12 +241,12 @@ def _body(request: HttpRequest) -> Json:
 
 
 def _review(path: str, body: Json, user: User) -> Json:
-    """Answers who the user is, or that it has a right: here every user has every right."""
+    """Answers who the user is, or that a user has a right: here every user has every right."""
     if path == _SELF_REVIEWS:
         answer = {"userInfo": user.described}
         return {"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "status": answer}
     return {
-        "kind": "SelfSubjectAccessReview",
+        "kind": _ACCESS_REVIEWS[path],
         "apiVersion": "authorization.k8s.io/v1",
         "spec": body["spec"],
         "status": {"allowed": True},

@@ -59,6 +59,18 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     return found
 
 
+def function_rights(guarded: Guarded) -> str:
+    """Returns the manifest of the function's rights alone, which follow from the function's own document."""
+    facts = {
+        "approves": guarded.approves,
+        "certifies_addresses": guarded.certifies_addresses,
+        "function_user": guarded.function,
+        "requester_namespaces": guarded.namespaces,
+        "signs": guarded.signer_names,
+    }
+    return _rendered("function.yaml", facts)
+
+
 def _rendered(name: str, facts: Mapping[str, Any], *, comment: str = "") -> str:
     return HEADER + comment + _ENVIRONMENT.get_template(f"{name}.j2").render(facts)
 

@@ -1,6 +1,7 @@
 """`signerctl reconcile`: compares every signature of Cloud KMS with the audit records."""
 
 import dataclasses
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from signerctl import reconciliation
 from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
 from signerctl.program import Command, CommandError
-from signerctl.reconciliation import Json
+from signerctl.recorded.entries import Json, read
 from signerctl.text import table, warn
 
 _SIGNATURES: Final = 'protoPayload.methodName="AsymmetricSign"'
@@ -84,7 +85,7 @@ def _entries(path: Path) -> Sequence[Json]:
     if kind is EMPTY:
         raise CommandError(field_error.required(str(path), f"log entries or records: {EMPTY.name}: {EMPTY.remedy}"))
     try:
-        entries = list(reconciliation.read(content.decode("utf-8")))
+        entries = list(read(io.StringIO(content.decode("utf-8"))))
     except (ValueError, RecursionError) as error:
         got = str(error) if kind is None else kind.name
         raise CommandError(

@@ -17,8 +17,9 @@ from csr_signer import errors
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.errors import EventError, SignerError
 from csr_signer.events import cloud_event
-from csr_signer.events.cloud_event import EVENT_TYPE, LARGEST_EVENT, RequestReference, answer, answer_fault
+from csr_signer.events.cloud_event import EVENT_TYPE, LARGEST_EVENT, answer, answer_fault
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
+from csr_signer.events.reference import RequestReference
 from csr_signer.policy.triage import IgnoreReason
 from tests.paths import GOLDEN
 from tests.unit.function import asgi

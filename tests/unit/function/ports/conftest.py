@@ -20,7 +20,7 @@ from csr_signer.cluster.session import Session, session
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration.loader import load
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration
-from csr_signer.events.cloud_event import RequestReference
+from csr_signer.events.reference import RequestReference
 from csr_signer.kms.client import Connection, connect
 from csr_signer.kms.key import CloudKmsKey
 from csr_signer.pipeline import Cluster, Pipeline

@@ -1,0 +1,126 @@
+"""`signerctl explain`: why a pod or a CSR waits, or was refused."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TextIO, cast
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from signerctl.api_server import cluster_options
+from signerctl.doctor import documents
+from signerctl.doctor.examination import Examination, Options
+from signerctl.doctor.options import walk_options
+from signerctl.explanation import lookup, pod, story
+from signerctl.explanation.story import Explanation
+from signerctl.explanation.trial import STEPS
+from signerctl.options import INPUT
+from signerctl.output import Form, console, output_options, print_document
+from signerctl.program import Command, CommandError
+from signerctl.recorded import entries
+from signerctl.text import one_line
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="POD|CSR")
+@click.option("-n", "--namespace", help="The pod's namespace. Default: the namespaces of the profiles.")
+@click.option(
+    "--records",
+    multiple=True,
+    type=INPUT,
+    metavar="FILE",
+    help="The function's audit records: its log, or the output of gcloud logging read --format=json. May be given"
+    " several times.",
+)
+@walk_options
+@cluster_options
+@output_options
+def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], options: Options, form: Form) -> None:
+    r"""Say why a pod or a CSR waits, or was refused, and who acts next.
+
+    You need it if a pod does not start because it has no certificate. It reads the pod, its CSRs and their Events, and
+    runs the function's decision on this machine, with the configuration document and your credentials. If nothing in
+    the request stops it, it looks for the cause as `signerctl doctor` does. It changes nothing.
+
+    \b
+    Example:
+      signerctl explain calico-node-x7k2p --configuration documents/configuration.yaml
+      signerctl explain csr/node-certs:calico-node-x7k2p --configuration documents/configuration.yaml
+
+    Next: do what it says. docs/refusals.md explains each code of a refusal.
+    """
+    found = Examination(options=options)
+    loaded = documents.configuration(found)
+    if loaded.blocks:
+        raise CommandError(f"{loaded.found}: {loaded.remedy}")
+    explained = list(_explanations(found, name, namespace, _entries(records)))
+    if any(each.verdict.unacted for each in explained):
+        causes = story.causes_of(Examination(options=options))
+        explained = [story.with_causes(each, causes) if each.verdict.unacted else each for each in explained]
+    if not form.is_for_people:
+        print_document({"items": [each.document for each in explained]}, form=form)
+        return
+    for number, each in enumerate(explained):
+        if number:
+            click.echo()
+        _print(each)
+
+
+def _explanations(
+    found: Examination, name: str, namespace: str | None, records: Sequence[entries.Json]
+) -> Iterator[Explanation]:
+    accounts = {
+        account for signer in found.signers for row in signer.profile.components for account in row.service_accounts
+    }
+    meant = lookup.find(
+        found.api,
+        name,
+        namespace=namespace,
+        namespaces={account.split("/")[0] for account in accounts},
+        signer_names={signer.signer_name for signer in found.signers},
+    )
+    if meant.pod is not None and not meant.csrs:
+        yield pod.explain(meant.pod, found)
+    for csr in meant.csrs:
+        yield story.of_csr(csr, found, records)
+
+
+def _entries(paths: Iterable[Path]) -> list[entries.Json]:
+    """Reads all records; lines of a log that are no record do not count."""
+    found: list[entries.Json] = []
+    for path in paths:
+        with click.open_file(str(path), encoding="utf-8", errors="replace") as text:
+            found += entries.read(cast("TextIO", text), skip=True)
+    return found
+
+
+_TITLES: Final = {"signerName": "signer", "serviceAccount": "account"}
+
+
+def _print(explained: Explanation) -> None:
+    judged = explained.verdict
+    rows = [(_TITLES.get(title, title), value) for title, value in explained.facts.items() if value]
+    rows.append(("state", judged.state))
+    if explained.step:
+        rows.append(("step", f"{explained.step} of {len(STEPS)}: {STEPS[explained.step - 1]}"))
+    rows += [("why", judged.why), ("turn", judged.turn)]
+    rows += [("to do", judged.remedy)] if judged.remedy else []
+    rows += [
+        ("event", f"{each['time']} {each['on']}: {each['reason']}: {each['message']}") for each in explained.events
+    ]
+    rows += [("record", _record(each)) for each in explained.records]
+    rows += [("doctor", f"{each['check']}: {each['found']}; to do: {each['remedy']}") for each in explained.causes]
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    for title, value in rows:
+        grid.add_row(Text(f"  {title}"), Text(one_line(value)))
+    click.echo(one_line(f"{explained.kind} {explained.name}"))
+    console().print(grid)
+
+
+def _record(record: entries.Json) -> str:
+    rest: dict[str, Any] = {key: value for key, value in record.items() if key not in {"time", "event", "message"}}
+    facts = "".join(f" {key}={value}" for key, value in rest.items() if key != "violations")
+    return f"{record['time']} {record['event']}: {record['message']}{facts}"

@@ -1,0 +1,188 @@
+"""What the cluster runs: Calico's Installation and release, the guards, and the exporter's pods."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import urllib3
+
+from csr_signer.violation import quote
+from signerctl import installation as calico
+from signerctl import manifest, verification
+from signerctl.api_server import ApiServer
+from signerctl.cluster.rendering import NO_GUARDS
+from signerctl.doctor import result
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.result import Result
+from signerctl.options import ACTIONS
+
+_INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
+_CLUSTER_INFORMATION: Final = "/apis/crd.projectcalico.org/v1/clusterinformations/default"
+_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+_COLLECTIONS: Final = {
+    "ValidatingAdmissionPolicy": f"{_ADMISSION}/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": f"{_ADMISSION}/validatingadmissionpolicybindings",
+}
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "matchPolicy": "Equivalent",
+    "namespaceSelector": {},
+    "objectSelector": {},
+    "scope": "*",
+}
+"""What the API server adds to a policy's matchConstraints."""
+_MINOR: Final = re.compile(r"v?([0-9]+\.[0-9]+)(?:[.-].*)?")
+_OK: Final = 200
+
+Json = Mapping[str, Any]
+
+
+def installation(found: Examination) -> Result:
+    """Checks that Calico asks this signer, and accepts its certificates."""
+    document = found.api.get(_INSTALLATION)
+    if document is None:
+        return result.not_applicable("the cluster has no Installation of the tigera operator")
+    if not (document.get("spec") or {}).get("certificateManagement"):
+        return result.warning(
+            "Installation default: spec.certificateManagement: Required value: Calico does not ask the signer",
+            "last step of the installation: `signerctl ca bundle` writes the patch",
+        )
+    management = calico.parse(json.dumps(document).encode())
+    matching = [each for each in found.signers if each.signer_name == management.signer_name]
+    signer = (matching or found.signers)[0]
+    checks = verification.check_installation(management, signer.issuer, found.now, signer_name=signer.signer_name)
+    return result.worst(
+        [
+            result.ok(check.message)
+            if check.level == "ok"
+            else Result(
+                level=check.level,
+                found=f"Installation default: {check.message}",
+                remedy="`signerctl ca bundle` writes the right patch; docs/ca.md has the order during a rotation",
+            )
+            for check in checks
+        ]
+    )
+
+
+def release(found: Examination) -> Result:
+    """Compares Calico's release in the cluster with the release of the profile."""
+    configured = {
+        signer.profile.release
+        for signer in found.document.signers
+        if signer.cluster == found.cluster and signer.profile.name == "calico" and signer.profile.release
+    }
+    if not configured:
+        return result.not_applicable("no signer has the profile calico")
+    running = _calico_version(found.api)
+    if running is None:
+        return result.not_applicable("the cluster does not tell Calico's version")
+    match = _MINOR.fullmatch(running)
+    if match is not None and {match[1]} == configured:
+        return result.ok(f"Calico {running}, as profile.release")
+    return result.error(
+        f"Calico {running} runs, but profile.release is {', '.join(map(quote, sorted(configured)))}",
+        "write the release that runs into the configuration, apply, and apply the cluster's manifests, whose guards"
+        " depend on it",
+    )
+
+
+def guards(found: Examination) -> Result:
+    """Checks that the guards in the cluster are those that this release makes, and enforced."""
+    if found.options.guards == NO_GUARDS:
+        return result.not_applicable("--guards none: the cluster shall have none")
+    user = found.function_user
+    if user is None:
+        return result.unknown("the function's username is unknown; see rights")
+    if found.api.request("GET", _ADMISSION).status != _OK:
+        return result.not_applicable("the API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 has")
+    wanted = manifest.documents(found.guarded(user), actions=ACTIONS[found.options.guards])
+    problems = [problem for document in wanted for problem in _differences(found.api, document)]
+    if problems:
+        return result.error(
+            "; ".join(problems),
+            "kubectl apply -k the cluster's folder, written by this release's `signerctl cluster manifests`, or apply"
+            " the output of `signerctl guards`; if another approver is configured, give doctor the same --approver",
+        )
+    return result.ok(f"{len(wanted) // 2} policies and their bindings, with action {found.options.guards}")
+
+
+def exporter(found: Examination) -> Result:
+    """Checks that the exporter is ready."""
+    if found.options.exporter_url is not None:
+        return _page(found.options.exporter_url)
+    workload = found.stateful_set
+    if workload is None:
+        return result.unknown("the exporter is not in this cluster", "give --exporter-url to ask its /readyz")
+    wanted, ready = workload["spec"].get("replicas", 1), (workload.get("status") or {}).get("readyReplicas", 0)
+    if ready == wanted:
+        return result.ok(f"{ready} of {wanted} replicas are ready")
+    namespace = found.options.exporter.namespace
+    remedy = f"kubectl --namespace {namespace} describe pods, and logs statefulset/csr-exporter"
+    text = f"{ready} of {wanted} replicas are ready"
+    return result.warning(text, remedy) if ready else result.error(text, remedy)
+
+
+def _page(url: str) -> Result:
+    """Asks the exporter's own page."""
+    where = f"{url.rstrip('/')}/readyz"
+    try:
+        answer = urllib3.request("GET", where, retries=False, timeout=5.0, redirect=False)
+    except urllib3.exceptions.HTTPError as error:
+        return result.error(
+            f"{where}: no answer: {quote(str(error))}",
+            "the exporter does not run: start it, and read its log; in a cluster, kubectl describe its pods",
+        )
+    if answer.status == _OK:
+        return result.ok(f"{where}: ready")
+    try:
+        reasons = "; ".join(map(str, answer.json()["reasons"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
+    return result.error(f"{where}: {quote(reasons)}", "the exporter's log says more; see the other checks")
+
+
+def _differences(api: ApiServer, wanted: Json) -> Iterator[str]:
+    kind, name = wanted["kind"], wanted["metadata"]["name"]
+    present = api.get(f"{_COLLECTIONS[kind]}/{name}")
+    if present is None:
+        yield f"{kind} {name}: Not found"
+        return
+    difference = _difference(wanted["spec"], _without_defaults(present.get("spec") or {}), "spec")
+    if difference:
+        yield f"{kind} {name}: {difference} differs from what this release makes"
+
+
+def _difference(wanted: object, present: object, path: str) -> str:
+    """Returns the path of the first difference; empty if there is none."""
+    if isinstance(wanted, Mapping) and isinstance(present, Mapping):
+        for key in sorted({*wanted, *present}):
+            if found := _difference(wanted.get(key), present.get(key), f"{path}.{key}"):
+                return found
+        return ""
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str) and isinstance(present, Sequence):
+        if len(wanted) != len(present):
+            return path
+        pairs = zip(wanted, present, strict=True)
+        return next((at for i, (a, b) in enumerate(pairs) if (at := _difference(a, b, f"{path}[{i}]"))), "")
+    return "" if wanted == present else path
+
+
+def _without_defaults(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return {
+            key: _without_defaults(each)
+            for key, each in value.items()
+            if key not in _DEFAULTS or each != _DEFAULTS[key]
+        }
+    return [_without_defaults(each) for each in value] if isinstance(value, list) else value
+
+
+def _calico_version(api: ApiServer) -> str | None:
+    """Returns the version that Calico's operator or Calico's own API reports."""
+    operator = api.get(_INSTALLATION)
+    version = ((operator or {}).get("status") or {}).get("calicoVersion")
+    if not version:
+        information = api.get(_CLUSTER_INFORMATION)
+        version = ((information or {}).get("spec") or {}).get("calicoVersion")
+    return str(version) if version else None

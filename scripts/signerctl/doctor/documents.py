@@ -1,0 +1,86 @@
+"""The two configuration documents: the function's, and the exporter's."""
+
+from csr_signer.configuration import loader
+from csr_signer.configuration.schema import Document
+from csr_signer.document import read
+from csr_signer.errors import ConfigurationError
+from csr_signer.violation import quote
+from signerctl import files
+from signerctl.doctor import exporter_document, result
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.exporter_document import METADATA_SERVER, ExporterDocument
+from signerctl.doctor.result import Result
+
+_APPLY = "correct it, and apply again: terraform apply deploys the document with the function"
+_RENDER = "run `signerctl cluster manifests` with Terraform's present outputs, and apply the folder"
+
+
+def configuration(found: Examination) -> Result:
+    """Checks that the function could load its document."""
+    try:
+        found.document = read(Document, found.options.configuration)
+        found.configuration = loader.load(found.options.configuration)
+    except ConfigurationError as error:
+        return result.error(f"{found.options.configuration}: {error}", _APPLY)
+    clusters = sorted(found.configuration.clusters)
+    wanted = found.options.cluster or (clusters[0] if len(clusters) == 1 else "")
+    if wanted not in clusters:
+        problem = f"Not found: {quote(wanted)}" if wanted else "Required value"
+        return result.error(f"--cluster: {problem}", f"choose one of {', '.join(clusters)}")
+    found.cluster = wanted
+    if not found.signers:
+        return result.error(f"signers: Required value: cluster {quote(wanted)} has no signer", _APPLY)
+    warnings = [text for (name, _), text in found.configuration.release_warnings.items() if name == wanted]
+    if warnings:
+        return result.warning("; ".join(warnings), "upgrade the function, or write the release that runs")
+    names = ", ".join(signer.signer_name for signer in found.signers)
+    return result.ok(f"{found.options.configuration}: cluster {wanted}, {names}")
+
+
+def exporter_configuration(found: Examination) -> Result:
+    """Checks that the exporter's document names the function's cluster, its signers, and an allowed caller."""
+    path = found.options.exporter_configuration
+    if path is not None:
+        where, text = str(path), files.read(path).decode("utf-8", "replace")
+    else:
+        located = _from_cluster(found)
+        if isinstance(located, Result):
+            return located
+        where, text = located
+    found.exporter = exporter_document.parse(text, where=where)
+    violations = _violations(found, found.exporter)
+    if violations:
+        return result.error(f"{where}: {'; '.join(violations)}", _RENDER)
+    return result.ok(f"{where}: sends events to {found.exporter.url}")
+
+
+def _from_cluster(found: Examination) -> tuple[str, str] | Result:
+    """Returns the document in the ConfigMap that the exporter's pods mount, and its place."""
+    namespace = found.options.exporter.namespace
+    workload = found.stateful_set
+    if workload is None:
+        return result.error(
+            f"StatefulSet {namespace}/csr-exporter: Not found: the exporter is not in this cluster",
+            "kubectl apply -k the cluster's folder; if the exporter runs elsewhere, give --exporter-configuration",
+        )
+    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
+    maps = [each["configMap"]["name"] for each in volumes if each["name"] == "configuration" and "configMap" in each]
+    where = f"ConfigMap {namespace}/{maps[0] if maps else 'csr-exporter-configuration'}"
+    document = found.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{maps[0]}") if maps else None
+    if document is None or "configuration.json" not in (document.get("data") or {}):
+        return result.error(f"{where}: Not found: configuration.json", _RENDER)
+    return where, str(document["data"]["configuration.json"])
+
+
+def _violations(found: Examination, exporter: ExporterDocument) -> list[str]:
+    cluster = found.cluster_configuration
+    violations = []
+    if exporter.source != cluster.source:
+        violations.append(f"source: Invalid value: {quote(exporter.source)}: must be {quote(cluster.source)}")
+    unwatched = sorted({signer.signer_name for signer in found.signers} - set(exporter.signer_names))
+    violations += [f"signers: Required value: {quote(name)}, which the function serves" for name in unwatched]
+    account = "" if exporter.federation is None else exporter.federation.service_account
+    if cluster.invokers and exporter.identity != METADATA_SERVER and account not in cluster.invokers:
+        allowed = ", ".join(map(quote, cluster.invokers))
+        violations.append(f"identity.service_account: Invalid value: {quote(account)}: must be one of {allowed}")
+    return violations

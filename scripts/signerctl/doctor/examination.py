@@ -1,0 +1,183 @@
+"""What the checks of one walk share: the operator's options, and the facts that earlier checks found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from csr_signer.configuration.loader import Configuration
+from csr_signer.configuration.schema import ClusterConfiguration, Document
+from csr_signer.policy.signer import Signer
+from signerctl import guarded
+from signerctl.api_server import ApiServer, connect
+from signerctl.doctor.exporter_document import ExporterDocument
+from signerctl.guarded import Exporter, Guarded
+from signerctl.key import KmsOptions
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The operator's options.
+
+    Attributes:
+        configuration: The function's configuration document.
+        cluster: The cluster's key in it; None: the only one.
+        kubeconfig, context: For the API server; None: kubectl's own.
+        exporter: The exporter's service account.
+        exporter_configuration: The exporter's configuration document; None: the one in the cluster.
+        exporter_url: Where the exporter serves /readyz; None: its pods' readiness in the cluster.
+        function_user: The function's username at the API server; None: as the configuration says.
+        approvers: Usernames of other approvers, which the guards name.
+        guards: The guards' action, or `none`.
+    """
+
+    configuration: Path
+    cluster: str | None = None
+    kubeconfig: Path | None = None
+    context: str | None = None
+    exporter: Exporter = field(default_factory=Exporter)
+    exporter_configuration: Path | None = None
+    exporter_url: str | None = None
+    function_user: str | None = None
+    approvers: tuple[str, ...] = ()
+    guards: str = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user of the API server."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionAnswer:
+    """The function's answer to doctor's event.
+
+    Attributes:
+        status: The HTTP status; 0 without an answer.
+        outcome, reason: The fields of the function's answer; empty if another server answered.
+        cause: Why there is no answer; empty if there is one.
+        date: The header Date.
+    """
+
+    status: int
+    outcome: str = ""
+    reason: str = ""
+    cause: str = ""
+    date: datetime | None = None
+
+
+@dataclass(kw_only=True)
+class Examination:
+    """One walk. A check may read a fact only if it needs the check that found it.
+
+    Attributes:
+        options: The operator's options.
+        now: UTC.
+        document: The function's document, as written.
+        configuration: The same, loaded and checked.
+        cluster: The cluster's key in it.
+        exporter: The exporter's document.
+        subject_token, access_token, id_token: Of the exporter; the ID token is empty if the walk could not get one.
+        dates: The times that servers gave, with the local time of their answers, by the server's name.
+    """
+
+    options: Options
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    document: Document = field(init=False)
+    configuration: Configuration = field(init=False)
+    cluster: str = field(init=False)
+    exporter: ExporterDocument = field(init=False)
+    subject_token: str = field(init=False, repr=False)
+    access_token: str = field(init=False, repr=False)
+    id_token: str = field(init=False, repr=False, default="")
+    function_answer: FunctionAnswer | None = field(init=False, default=None)
+    dates: dict[str, tuple[datetime, datetime]] = field(init=False, default_factory=dict)
+
+    @cached_property
+    def api(self) -> ApiServer:
+        """The API server, with the operator's credentials.
+
+        Raises:
+            CommandError: The kubeconfig is wrong.
+        """
+        return connect(self.options.kubeconfig, self.options.context)
+
+    @cached_property
+    def stateful_set(self) -> Json | None:
+        """The exporter's workload; None if it is not in the cluster.
+
+        Raises:
+            CommandError: There was no answer, or another fault.
+        """
+        namespace = self.options.exporter.namespace
+        return self.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/csr-exporter")
+
+    @property
+    def cluster_configuration(self) -> ClusterConfiguration:
+        """The cluster in the function's document."""
+        return self.configuration.clusters[self.cluster]
+
+    @property
+    def signers(self) -> tuple[Signer, ...]:
+        """The cluster's signers."""
+        return tuple(signer for (cluster, _), signer in self.configuration.signers.items() if cluster == self.cluster)
+
+    def kms_options(self, signer: Signer) -> KmsOptions:
+        """Returns how to reach a signer's key, as the function does."""
+        kms = self.configuration.kms
+        return KmsOptions(
+            endpoint=kms.endpoint,
+            unsafe_plaintext_endpoint=kms.unsafe_plaintext_endpoint,
+            protection_level=signer.issuer.protection_level,
+            signature_hash=signer.issuer.signature_hash,
+        )
+
+    @cached_property
+    def function_user(self) -> User | None:
+        """The user that the API server sees when the function calls; None if the document cannot tell.
+
+        Raises:
+            CommandError: The API server does not say who the kubeconfig's user is.
+        """
+        ways = self.cluster_configuration.authentication
+        if self.options.function_user is None and ways.kubeconfig is not None:
+            return _user_of(connect(Path(ways.kubeconfig)))
+        name = self.options.function_user
+        if name is None and ways.google_access_token is not None:
+            name = ways.google_access_token.service_account
+        return None if name is None else User(name=name, groups=_groups(name))
+
+    def guarded(self, user: User) -> Guarded:
+        """Returns what the cluster's rights and guards are made from.
+
+        Raises:
+            CommandError, ConfigurationError: The document has no guards to make.
+        """
+        return guarded.load(
+            self.options.configuration,
+            cluster=self.cluster,
+            function=user.name,
+            approvers=self.options.approvers,
+            exporter=self.options.exporter,
+        )
+
+
+def _user_of(api: ApiServer) -> User:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    found = api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
+    return User(name=found["username"], groups=tuple(found.get("groups") or ()))
+
+
+def _groups(name: str) -> tuple[str, ...]:
+    """Returns the groups that the API server gives a user of this name, for its authorizers."""
+    prefix, _, account = name.partition("system:serviceaccount:")
+    if prefix or not account:
+        return ("system:authenticated",)
+    return ("system:serviceaccounts", f"system:serviceaccounts:{account.partition(':')[0]}", "system:authenticated")

@@ -1,0 +1,108 @@
+"""The exporter's configuration document, as far as doctor follows the exporter's way to the function.
+
+The exporter itself checks the whole document when it starts; function and exporter share no code.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from csr_signer import field_error
+from signerctl.program import CommandError
+
+FEDERATION: Final = "workload_identity_federation"
+METADATA_SERVER: Final = "metadata_server"
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """How the exporter gets its ID token outside the pod network.
+
+    Attributes:
+        token_file: The exporter's projected token.
+        sts_audience: The workload identity provider.
+        service_account: The email of the exporter's Google service account.
+        sts_url, iam_credentials_url: Google's services.
+    """
+
+    token_file: str
+    sts_audience: str
+    service_account: str
+    sts_url: str
+    iam_credentials_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterDocument:
+    """The document.
+
+    Attributes:
+        source: The source of its events.
+        signer_names: The signerNames that it watches.
+        url: Where it sends its events.
+        audience: The audience of its ID token.
+        identity: The kind of its identity.
+        federation: With `workload_identity_federation`: the rest of its identity.
+    """
+
+    source: str
+    signer_names: tuple[str, ...]
+    url: str
+    audience: str
+    identity: str
+    federation: Federation | None
+
+
+def parse(text: str | bytes, *, where: str) -> ExporterDocument:
+    """Parses the document.
+
+    Args:
+        text: JSON.
+        where: The document's place, for messages.
+
+    Raises:
+        CommandError: It is not the exporter's document.
+    """
+    try:
+        content = json.loads(text)
+        function, identity = content["function"], content["identity"]
+        kind = _text(identity["kind"])
+        found = ExporterDocument(
+            source=_text(content["source"]),
+            signer_names=tuple(_text(signer["signer_name"]) for signer in content["signers"]),
+            url=_safe(function["url"]),
+            audience=_text(function["audience"]),
+            identity=kind,
+            federation=_federation(identity) if kind == FEDERATION else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        must = f"must be the exporter's configuration.json: {type(error).__name__}: {error}"
+        raise CommandError(field_error.malformed(where, must)) from error
+    return found
+
+
+def _federation(identity: Mapping[str, Any]) -> Federation:
+    return Federation(
+        token_file=_text(identity["token_file"]),
+        sts_audience=_text(identity["sts_audience"]),
+        service_account=_text(identity["service_account"]),
+        sts_url=_safe(identity.get("sts_url", "https://sts.googleapis.com")),
+        iam_credentials_url=_safe(identity.get("iam_credentials_url", "https://iamcredentials.googleapis.com")),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a field must be a non-empty string")
+    return value
+
+
+def _safe(value: object) -> str:
+    """Refuses a URL that would carry a token over the network in the clear."""
+    url = urlsplit(_text(value))
+    if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)):
+        raise ValueError("a URL must be https")
+    return str(value)

@@ -1,0 +1,157 @@
+"""The function behind Cloud Run's front door: one event about a CSR that does not exist.
+
+The function reads every CSR that an event names, so its answer `gone` proves the way through the front door, its
+configuration, its credential for the API server and its right to read CSRs. It changes nothing.
+"""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import urllib3
+
+from csr_signer.violation import quote
+from signerctl.doctor import result
+from signerctl.doctor.examination import Examination, FunctionAnswer
+from signerctl.doctor.result import Result
+
+# The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
+_EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
+_NAME: Final = "signerctl-doctor"
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_READ_LOG: Final = "its log names the fault: gcloud functions logs read, or the record `fault` in the audit records"
+
+
+def invoker(found: Examination) -> Result:
+    """Checks that the front door admits the exporter's ID token."""
+    exporter = found.exporter
+    if exporter.federation is None:
+        return result.not_applicable("the exporter's ID token is not made on this machine; see function")
+    answer = _answer(found)
+    account = exporter.federation.service_account
+    if answer.status == _UNAUTHORIZED:
+        return result.error(
+            f"{exporter.url} answers 401: it does not accept the ID token's audience {quote(exporter.audience)}",
+            "function.audience must be the service's URI: run `signerctl cluster manifests` with Terraform's present"
+            " outputs, and apply the folder",
+        )
+    if answer.status == _FORBIDDEN:
+        return result.error(
+            f"{exporter.url} answers 403: {account} may not invoke the function",
+            f"grant roles/run.invoker on the service to {account} (`terraform apply`), and check that"
+            f" function.audience {quote(exporter.audience)} is the service's URI",
+        )
+    if not answer.outcome:
+        return result.unknown("no answer of the function; see function")
+    return result.ok(f"{account} may invoke the function")
+
+
+def function(found: Examination) -> Result:
+    """Checks that the function answers, and that it can read CSRs."""
+    answer, url = _answer(found), found.exporter.url
+    if answer.cause:
+        return result.error(
+            f"{url}: no answer: {answer.cause}",
+            "check that the service runs and that function.url is its URL: gcloud run services describe; then firewall,"
+            " DNS and ingress between the exporter's nodes and it",
+        )
+    if not answer.outcome:
+        return _of_another_server(found, answer)
+    if (answer.outcome, answer.reason) == ("ignored", "gone"):
+        return result.ok(f"{url} answers, and reads CSRs at the API server")
+    said = f"{url} answers {answer.status} {answer.reason or answer.outcome}"
+    return _FAULTS.get(answer.reason, lambda text: result.error(text, _READ_LOG))(said)
+
+
+def _of_another_server(found: Examination, answer: FunctionAnswer) -> Result:
+    url = found.exporter.url
+    if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
+        if found.id_token:
+            return result.unknown("the front door refuses the exporter's ID token; see invoker")
+        return result.unknown(
+            f"{url} answers {answer.status} to a caller without a token, as it must; no more is known"
+        )
+    return result.error(
+        f"{url} answers {answer.status}, and not as the function does",
+        "compare function.url with the service's URI, and the service's ingress with the exporter's network",
+    )
+
+
+def _answer(found: Examination) -> FunctionAnswer:
+    if found.function_answer is None:
+        found.function_answer = _ask(found)
+    return found.function_answer
+
+
+def _ask(found: Examination) -> FunctionAnswer:
+    authorization = {"Authorization": f"Bearer {found.id_token}"} if found.id_token else {}
+    headers = {"Content-Type": "application/cloudevents+json", "User-Agent": _NAME, **authorization}
+    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=60.0))
+    try:
+        response = pool.request(
+            "POST", found.exporter.url, headers=headers, body=json.dumps(_event(found.exporter.source)), redirect=False
+        )
+    except urllib3.exceptions.HTTPError as error:
+        return FunctionAnswer(status=0, cause=quote(str(error)))
+    fields = _fields(response)
+    date = _date(response.headers.get("Date", ""))
+    if date is not None:
+        found.dates["function"] = date, datetime.now(UTC)
+    return FunctionAnswer(status=response.status, outcome=_code(fields, "outcome"), reason=_code(fields, "reason"))
+
+
+def _event(source: str) -> dict[str, Any]:
+    """Returns an event about a CSR that does not exist: its name and uid are random."""
+    uid = str(uuid.uuid4())
+    name = f"{_NAME}-{uid}"
+    return {
+        "specversion": "1.0",
+        "id": f"{uid}/pending",
+        "source": source,
+        "type": _EVENT_TYPE,
+        "subject": name,
+        "datacontenttype": "application/json",
+        "data": {"name": name, "uid": uid},
+    }
+
+
+def _fields(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    try:
+        fields = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _code(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) and value.isprintable() else ""
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
+
+
+_FAULTS: Final = {
+    "EventError": lambda said: result.error(
+        f"{said}: its configuration does not know this cluster's source or caller",
+        "the deployed document differs from --configuration: `terraform apply`",
+    ),
+    "ConfigurationError": lambda said: result.error(
+        f"{said}: an operator must act: its document, its credential or its right at the API server is wrong",
+        f"see the other checks; {_READ_LOG}",
+    ),
+    "UnavailableError": lambda said: result.error(
+        f"{said}: the API server does not answer the function",
+        "check clusters.*.server, and firewall and authorized networks between the function and the API server",
+    ),
+    "ConcurrencyLimitError": lambda said: result.warning(
+        f"{said}: the function is overloaded", "run doctor again; if it stays, see docs/metrics.md"
+    ),
+}

@@ -1,0 +1,178 @@
+"""The exporter's way to its ID token: the pod's token, STS and IAM Credentials. No check prints a token.
+
+The calls are those of the exporter (infra/exporter/csr_exporter/identity.py), from the operator's machine.
+"""
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import urllib3
+from google.auth import exceptions
+from google.auth.transport import urllib3 as google_transport
+from google.oauth2 import sts
+
+from csr_signer.violation import quote
+from signerctl.api_server import ApiServerError
+from signerctl.doctor import result
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.exporter_document import METADATA_SERVER, Federation
+from signerctl.doctor.result import Result
+
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_SECONDS: Final = 600
+_OK: Final = 200
+_NO_FEDERATION: Final = {
+    METADATA_SERVER: "the exporter asks its node's metadata server, which this machine cannot: its /readyz tells",
+}
+
+
+def token(found: Examination) -> Result:
+    """Gets the token that the exporter exchanges: its projected file, or one that the API server makes like it."""
+    federation = found.exporter.federation
+    if federation is None:
+        return result.not_applicable(_without(found))
+    try:
+        found.subject_token = Path(federation.token_file).read_text(encoding="ascii").strip()
+        where = federation.token_file
+    except (OSError, ValueError):
+        requested = _request_token(found)
+        if isinstance(requested, Result):
+            return requested
+        found.subject_token, where = requested, "the API server's TokenRequest"
+    claims = _claims(found.subject_token)
+    left = float(claims.get("exp", 0)) - time.time()
+    if left <= 0:
+        return result.error(
+            f"{where}: the token expired {-left:.0f} s ago, by this machine's clock",
+            "see that the kubelet renews the projected token, and compare the clocks",
+        )
+    audience = claims.get("aud")
+    named = ", ".join(audience) if isinstance(audience, list) else str(audience)
+    subject = quote(str(claims.get("sub", "")))
+    return result.ok(f"{where}: {subject} for {quote(named)}, valid for {left / 60:.0f} min")
+
+
+def _request_token(found: Examination) -> str | Result:
+    exporter, audience = found.options.exporter, _projected_audience(found)
+    if audience is None:
+        return result.unknown(
+            "the token file is not on this machine, and the cluster has no StatefulSet csr-exporter with its audience"
+        )
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"audiences": [audience], "expirationSeconds": _SECONDS},
+    }
+    path = f"/api/v1/namespaces/{exporter.namespace}/serviceaccounts/{exporter.service_account}/token"
+    try:
+        return str(found.api.create(path, body)["status"]["token"])
+    except ApiServerError as error:
+        if error.answer is not None and error.answer.reason == "NotFound":
+            account = f"{exporter.namespace}/{exporter.service_account}"
+            return result.error(f"ServiceAccount {account}: Not found", "kubectl apply -k the cluster's folder")
+        raise
+
+
+def _projected_audience(found: Examination) -> str | None:
+    """Returns the audience of the token that the exporter's pods mount."""
+    workload = found.stateful_set or {}
+    volumes = ((workload.get("spec") or {}).get("template") or {}).get("spec", {}).get("volumes") or ()
+    for volume in volumes:
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            if "serviceAccountToken" in source:
+                return str(source["serviceAccountToken"].get("audience", "")) or None
+    return None
+
+
+def security_token_service(found: Examination) -> Result:
+    """Exchanges the token at STS for a federated access token."""
+    federation = found.exporter.federation
+    if federation is None:
+        return result.not_applicable(_without(found))
+    try:
+        answer = sts.Client(f"{federation.sts_url}/v1/token").exchange_token(
+            google_transport.Request(_pool()),
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            found.subject_token,
+            "urn:ietf:params:oauth:token-type:jwt",
+            audience=federation.sts_audience,
+            scopes=[_SCOPE],
+            requested_token_type="urn:ietf:params:oauth:token-type:access_token",  # noqa: S106 - a type
+        )
+        found.access_token = str(answer["access_token"])
+    except exceptions.OAuthError as error:
+        return result.error(
+            f"STS refuses the token for audience {quote(federation.sts_audience)}: {quote(str(error))}",
+            "compare identity.sts_audience with the workload identity provider's name, and the provider's issuer,"
+            " keys and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
+        )
+    except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as error:
+        return _unreachable("STS", federation.sts_url, error)
+    return result.ok(f"accepts the token for {federation.sts_audience}")
+
+
+def iam(found: Examination) -> Result:
+    """Asks IAM Credentials for the exporter's ID token."""
+    federation = found.exporter.federation
+    if federation is None:
+        return result.not_applicable(_without(found))
+    account = federation.service_account
+    try:
+        status, answer = _generate_id_token(found, federation)
+    except urllib3.exceptions.HTTPError as error:
+        return _unreachable("IAM Credentials", federation.iam_credentials_url, error)
+    if status != _OK or not isinstance(answer.get("token"), str):
+        said = answer.get("error")
+        message = said.get("message", "") if isinstance(said, dict) else ""
+        return result.error(
+            f"generateIdToken for {account}: {status} {quote(str(message))}",
+            f"the exporter's principal needs roles/iam.workloadIdentityUser on {account}, which must exist and be"
+            " enabled: `terraform apply` grants it; a grant takes up to seven minutes",
+        )
+    found.id_token = answer["token"]
+    return result.ok(f"ID token of {account} for {found.exporter.audience}")
+
+
+def _generate_id_token(found: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
+    url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{federation.service_account}:generateIdToken"
+    answer = _pool().request(
+        "POST",
+        url,
+        headers={"Authorization": f"Bearer {found.access_token}", "Content-Type": "application/json"},
+        body=json.dumps({"audience": found.exporter.audience, "includeEmail": True}),
+        redirect=False,
+    )
+    try:
+        content = answer.json()
+    except (ValueError, RecursionError):
+        content = {}
+    return answer.status, content if isinstance(content, dict) else {}
+
+
+def _unreachable(name: str, url: str, error: Exception) -> Result:
+    return result.error(
+        f"{name} at {url}: no answer: {quote(str(error))}",
+        "this machine must reach it by https; so must the exporter's nodes: firewall, DNS, VPC Service Controls",
+    )
+
+
+def _without(found: Examination) -> str:
+    kind = found.exporter.identity
+    return _NO_FEDERATION.get(kind, f"identity.kind is {quote(kind)}: the exporter sends events without a token")
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Returns the claims of a JWT without verifying it; its receiver verifies it."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _pool() -> urllib3.PoolManager:
+    return urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=20.0))

@@ -1,0 +1,66 @@
+"""What a check reports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Level = Literal["ok", "warning", "error", "skipped"]
+_ORDER: Final = ("skipped", "ok", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The result of one check.
+
+    Attributes:
+        level: `error`: certificates are not issued, or will not be accepted; `warning`: the operator should look at it.
+        found: What the check saw.
+        remedy: What the operator does about it; empty if there is nothing to do.
+        blocks: Whether checks that need this one cannot run.
+    """
+
+    level: Level
+    found: str
+    remedy: str = ""
+    blocks: bool = False
+
+
+def ok(found: str) -> Result:
+    """Returns that all is well."""
+    return Result(level="ok", found=found)
+
+
+def warning(found: str, remedy: str) -> Result:
+    """Returns that something works, but should be changed."""
+    return Result(level="warning", found=found, remedy=remedy)
+
+
+def error(found: str, remedy: str) -> Result:
+    """Returns a fault; checks that need this one are skipped."""
+    return Result(level="error", found=found, remedy=remedy, blocks=True)
+
+
+def unknown(why: str, remedy: str = "") -> Result:
+    """Returns that the check could not be made; checks that need its facts are skipped too."""
+    return Result(level="skipped", found=why, remedy=remedy, blocks=True)
+
+
+def not_applicable(why: str) -> Result:
+    """Returns that this deployment has nothing to check here."""
+    return Result(level="skipped", found=why)
+
+
+def worst(results: Sequence[Result]) -> Result:
+    """Joins results: the worst level, with everything that was found and must be done at that level.
+
+    Args:
+        results: At least one result.
+    """
+    level = max((each.level for each in results), key=_ORDER.index)
+    chosen = [each for each in results if each.level == level]
+    return Result(
+        level=level,
+        found="; ".join(dict.fromkeys(each.found for each in chosen)),
+        remedy="; ".join(dict.fromkeys(each.remedy for each in chosen if each.remedy)),
+        blocks=any(each.blocks for each in chosen),
+    )

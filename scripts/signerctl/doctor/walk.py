@@ -1,0 +1,81 @@
+"""The whole walk, check by check."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from csr_signer.errors import SignerError
+from signerctl.api_server import ApiServerError
+from signerctl.doctor import api_server, authority, cluster, documents, function, identity, result
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.result import Result
+from signerctl.program import CommandError
+
+_FORBIDDEN: Final = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of the walk.
+
+    Attributes:
+        name: Its name in the output.
+        needs: The checks before it without which it cannot run.
+        run: Makes the check.
+    """
+
+    name: str
+    needs: tuple[str, ...] = ()
+    run: Callable[[Examination], Result]
+
+
+CHECKS: Final = (
+    Check(name="configuration", run=documents.configuration),
+    Check(name="api-server", run=api_server.reached),
+    # The exporter's way to the function.
+    Check(name="exporter-configuration", needs=("configuration",), run=documents.exporter_configuration),
+    Check(name="exporter", needs=("configuration",), run=cluster.exporter),
+    Check(name="token", needs=("exporter-configuration",), run=identity.token),
+    Check(name="sts", needs=("token",), run=identity.security_token_service),
+    Check(name="iam", needs=("sts",), run=identity.iam),
+    Check(name="invoker", needs=("iam",), run=function.invoker),
+    Check(name="function", needs=("exporter-configuration",), run=function.function),
+    # The function's way to the API server and to the key.
+    Check(name="rights", needs=("configuration", "api-server"), run=api_server.rights),
+    Check(name="pods", needs=("configuration", "api-server"), run=api_server.pods),
+    Check(name="kms-key", needs=("configuration",), run=authority.key),
+    # What relying parties accept.
+    Check(name="issuer", needs=("configuration",), run=authority.issuer),
+    Check(name="trust-bundle", needs=("configuration",), run=authority.trust_bundle),
+    Check(name="installation", needs=("configuration", "api-server"), run=cluster.installation),
+    Check(name="release", needs=("configuration", "api-server"), run=cluster.release),
+    # What protects the cluster.
+    Check(name="guards", needs=("configuration", "api-server"), run=cluster.guards),
+    Check(name="clock", run=api_server.clock),
+)
+"""All checks in their order. Their names are an interface, like violation codes."""
+
+
+def walk(found: Examination) -> Iterator[tuple[Check, Result]]:
+    """Makes all checks, and yields each with its result; one whose prerequisite failed is skipped."""
+    blocked: set[str] = set()
+    for check in CHECKS:
+        missing = [name for name in check.needs if name in blocked]
+        outcome = result.unknown(f"needs {', '.join(missing)}") if missing else _made(check, found)
+        if outcome.blocks:
+            blocked.add(check.name)
+        yield check, outcome
+
+
+def _made(check: Check, found: Examination) -> Result:
+    """Makes a check; an error of its calls is its result."""
+    try:
+        return check.run(found)
+    except ApiServerError as error:
+        if error.answer is not None and error.answer.status == _FORBIDDEN:
+            return result.unknown(f"you may not look: {error.message}", "run doctor with a user that may")
+        return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
+    except CommandError as error:
+        return result.error(error.message, "correct it, and run doctor again")
+    except SignerError as error:
+        return result.error(str(error), "correct it, and run doctor again")

@@ -1,0 +1,173 @@
+"""The whole explanation of a CSR or a pod: the verdict, and what the cluster, the records and doctor tell."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from signerctl.api_server import ApiServer, ApiServerError
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.walk import walk
+from signerctl.explanation import lookup, trial, verdict
+from signerctl.explanation.trial import STEPS
+from signerctl.explanation.verdict import Verdict
+from signerctl.recorded.entries import once, record_of
+
+_MOST_RECORDS: Final = 5
+_FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a CSR, or a pod without one, waits or was refused.
+
+    Attributes:
+        kind, name: Of the explained object.
+        facts: What the API server says about it, by title.
+        step: The step of the function's flow that decides; 0 before the first.
+        verdict: The answer.
+        events: Events on the CSR and on its pod, the oldest first.
+        records: The function's last audit records of the CSR, the oldest first.
+        causes: What doctor found, if nothing in the request stops it: name, found and remedy of each error.
+    """
+
+    kind: str
+    name: str
+    facts: Mapping[str, str]
+    step: int
+    verdict: Verdict
+    events: Sequence[Json] = ()
+    records: Sequence[Json] = ()
+    causes: Sequence[Json] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The explanation for programs."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            **self.facts,
+            "state": self.verdict.state,
+            "step": self.step,
+            "stepName": STEPS[self.step - 1] if self.step else "",
+            "why": self.verdict.why,
+            "turn": self.verdict.turn,
+            "remedy": self.verdict.remedy,
+            "events": list(self.events),
+            "records": list(self.records),
+            "causes": list(self.causes),
+        }
+
+
+def of_csr(csr: Json, found: Examination, entries: Iterable[Json]) -> Explanation:
+    """Explains a CSR.
+
+    Args:
+        csr: The CSR.
+        found: The configuration, loaded.
+        entries: Log entries with audit records.
+
+    Raises:
+        CommandError: The API server does not answer.
+    """
+    signers = {signer.signer_name: (signer, found.kms_options(signer)) for signer in found.signers}
+    tried = trial.run(csr, api=found.api, cluster=found.cluster, signers=signers, now=found.now)
+    signer = signers.get(csr["spec"]["signerName"], (None, None))[0]
+    judged = verdict.judge(csr, tried, signer, supported=tuple(sorted(signers)))
+    namespace, pod = lookup.requester(csr)
+    uid = str(csr["metadata"]["uid"])
+    return Explanation(
+        kind="CertificateSigningRequest",
+        name=csr["metadata"]["name"],
+        facts={
+            "uid": uid,
+            "signerName": csr["spec"]["signerName"],
+            "requester": str(csr["spec"].get("username", "")),
+            "pod": f"{namespace}/{pod}" if pod else "",
+            "conditions": ", ".join(each["type"] for each in (csr.get("status") or {}).get("conditions") or ()),
+            "age": age(csr, found.now),
+        },
+        step=tried.step,
+        verdict=judged,
+        events=_events(found.api, csr, namespace, pod),
+        records=_records(uid, entries),
+    )
+
+
+def with_causes(explained: Explanation, causes: Sequence[Json]) -> Explanation:
+    """Adds what doctor found, and names the first error as the cause."""
+    if not causes:
+        return explained
+    first = causes[0]
+    answered = replace(
+        explained.verdict,
+        why=f"{explained.verdict.why}; but {first['check']}: {first['found']}",
+        turn="operator",
+        remedy=first["remedy"],
+    )
+    return replace(explained, verdict=answered, causes=causes)
+
+
+def causes_of(options: Examination) -> list[Json]:
+    """Walks as doctor does, and returns its errors."""
+    return [
+        {"check": check.name, "found": outcome.found, "remedy": outcome.remedy}
+        for check, outcome in walk(options)
+        if outcome.level == "error"
+    ]
+
+
+def age(item: Json, now: datetime) -> str:
+    """Returns how old an object is, as kubectl writes it."""
+    seconds = int((now - datetime.fromisoformat(item["metadata"]["creationTimestamp"])).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{max(seconds, 0)}s"
+
+
+def _events(api: ApiServer, csr: Json, namespace: str, pod: str) -> list[Json]:
+    """Returns the Events on a CSR and on its pod; none if the operator may not read them."""
+    subjects = [("default", csr["metadata"]["name"], csr["metadata"]["uid"])]
+    if pod:
+        subjects.append((namespace, pod, ""))
+    return [each for where, name, uid in subjects for each in events_on(api, where, name, uid)]
+
+
+def events_on(api: ApiServer, namespace: str, name: str, uid: str) -> list[Json]:
+    """Returns the Events on one object, the oldest first."""
+    try:
+        every = list(api.list(f"/api/v1/namespaces/{namespace}/events"))
+    except ApiServerError:
+        return []
+    mine = [
+        each
+        for each in every
+        if each["involvedObject"].get("name") == name and uid in {"", each["involvedObject"].get("uid", "")}
+    ]
+    return [
+        {
+            "on": f"{each['involvedObject'].get('kind', '')} {name}",
+            "time": each.get("lastTimestamp") or each.get("eventTime") or "",
+            "type": each.get("type", ""),
+            "reason": each.get("reason", ""),
+            "message": each.get("message", ""),
+        }
+        for each in sorted(mine, key=lambda each: str(each.get("lastTimestamp") or ""))
+    ]
+
+
+def _records(uid: str, entries: Iterable[Json]) -> list[Json]:
+    found = [record for entry in once(entries) if (record := record_of(entry)) and record.get("csr_uid") == uid]
+    found.sort(key=lambda record: str(record.get("time")))
+    return [
+        {
+            "time": record.get("time"),
+            "event": record["event"],
+            "message": record.get("message", ""),
+            **{name: record[name] for name in _FACTS if name in record},
+        }
+        for record in found[-_MOST_RECORDS:]
+    ]

@@ -1,0 +1,215 @@
+"""Runs the function's own pipeline on a CSR, with ports that read and never write or sign.
+
+So the order of the steps, and every rule, stay in one place: `csr_signer.pipeline`. The trial ends before the call with
+which the function would change something.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote as percent_encode
+
+from csr_signer.audit import Audit
+from csr_signer.ca.issuer import KmsPublicKey
+from csr_signer.concurrency import ConcurrencyLimiter
+from csr_signer.errors import SignerError
+from csr_signer.events.outcome import Deferred, Ignored, Outcome, Refused
+from csr_signer.events.reference import RequestReference
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.pod import Node, Pod, PodIdentity
+from csr_signer.pipeline import Pipeline
+from csr_signer.policy.signer import Signer
+from signerctl.api_server import ApiServer
+from signerctl.explanation.lookup import CSRS
+from signerctl.key import KmsOptions
+
+STEPS: Final = (
+    "receive",
+    "read",
+    "triage",
+    "parse",
+    "attest",
+    "decide",
+    "build, lint",
+    "approve",
+    "record, sign, verify",
+    "write",
+    "record",
+)
+"""The steps of docs/architecture.md, which the pipeline takes in this order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Where the pipeline stops.
+
+    Attributes:
+        step: The number of the step that decides, from 1; 8 or 9 if nothing stops the request before the function
+            would approve or sign.
+        outcome: The pipeline's outcome; None if it would go on, or if a call failed.
+        fault: The fault of a call; None if there is none.
+        message: The last audit record's text: the violations of a refusal, the missing fact of a deferral.
+        severity: The last audit record's severity.
+    """
+
+    step: int
+    outcome: Outcome | None = None
+    fault: SignerError | None = None
+    message: str = ""
+    severity: str = ""
+
+
+class _StepReached(Exception):  # noqa: N818 - no error: the trial's end
+    """The pipeline would now change something."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+
+@dataclass(kw_only=True)
+class ReadOnlyCluster:
+    """The pipeline's port to the API server, with the operator's credentials. Writes do nothing or end the trial."""
+
+    api: ApiServer
+
+    async def get_csr(self, name: str) -> CertificateSigningRequest | None:
+        """Reads a CSR."""
+        document = self._read(CSRS, name)
+        return None if document is None else CertificateSigningRequest.from_api(document, name=name)
+
+    async def get_pod(self, identity: PodIdentity) -> Pod | None:
+        """Reads the requester's pod."""
+        name, namespace = identity.pod_name, identity.namespace
+        document = self._read(f"/api/v1/namespaces/{namespace}/pods", name)
+        return None if document is None else Pod.from_api(document, name=name, namespace=namespace)
+
+    async def get_node(self, name: str) -> Node | None:
+        """Reads a pod's node."""
+        document = self._read("/api/v1/nodes", name)
+        return None if document is None else Node.from_api(document, name=name)
+
+    async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:  # noqa: ARG002 - the port's
+        """Ends the trial."""
+        raise _StepReached(8)
+
+    async def deny(
+        self,
+        csr: CertificateSigningRequest,
+        reason: str,  # noqa: ARG002 - the port's
+        message: str,  # noqa: ARG002 - the port's
+    ) -> CertificateSigningRequest | None:
+        """Denies nothing."""
+        return csr
+
+    async def fail(
+        self,
+        csr: CertificateSigningRequest,
+        reason: str,  # noqa: ARG002 - the port's
+        message: str,  # noqa: ARG002 - the port's
+    ) -> CertificateSigningRequest | None:
+        """Fails nothing."""
+        return csr
+
+    async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:  # noqa: ARG002 - the port's
+        """Ends the trial; no certificate gets here, because the key signs nothing."""
+        raise _StepReached(10)
+
+    async def report_on_pod(
+        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
+    ) -> None:
+        """Creates no Event."""
+
+    def _read(self, collection: str, name: str) -> bytes | None:
+        found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
+        return None if found is None else json.dumps(found).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnlyKey:
+    """The pipeline's port to a key: reads the public key, and signs nothing."""
+
+    key_version: str
+    options: KmsOptions
+
+    async def public_key(self) -> KmsPublicKey:
+        """Reads the public key with the operator's credentials."""
+        return await asyncio.to_thread(self.options.ask, self.key_version, lambda key: key.public_key())
+
+    async def sign(self, *_: object) -> Any:  # noqa: ANN401 - the port's; it never returns
+        """Ends the trial."""
+        raise _StepReached(9)
+
+
+@dataclass(kw_only=True)
+class _Records:
+    """Keeps the audit records of a trial in memory."""
+
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def __call__(self, line: bytes) -> None:
+        self.lines.append(json.loads(line))
+
+    @property
+    def last(self) -> Mapping[str, Any]:
+        return self.lines[-1] if self.lines else {}
+
+
+def run(
+    csr: Mapping[str, Any],
+    *,
+    api: ApiServer,
+    cluster: str,
+    signers: Mapping[str, tuple[Signer, KmsOptions]],
+    now: datetime,
+) -> Trial:
+    """Processes a CSR as the function would, up to the first change.
+
+    Args:
+        csr: The CSR.
+        api: The API server.
+        cluster: The cluster's key.
+        signers: By signerName: the cluster's signers, and how to reach their keys.
+        now: UTC.
+
+    Raises:
+        CommandError: The API server does not answer the operator.
+    """
+    records = _Records()
+    pipeline = Pipeline(
+        clusters={cluster: ReadOnlyCluster(api=api)},
+        signers={(cluster, name): signer for name, (signer, _) in signers.items()},
+        keys={
+            (cluster, name): ReadOnlyKey(key_version=signer.issuer.key_version, options=kms)
+            for name, (signer, kms) in signers.items()
+        },
+        audit=Audit(write=records),
+        limiter=ConcurrencyLimiter(clusters=1, concurrency=1),
+        threads=ThreadPoolExecutor(1),
+        clock=lambda: 0.0,  # an attestation of a trial does not age
+    )
+    metadata = csr["metadata"]
+    reference = RequestReference(
+        cluster=cluster, name=metadata["name"], uid=metadata["uid"], event_id="explain", trace_id=""
+    )
+    try:
+        outcome = asyncio.run(pipeline.process(reference, now))
+    except _StepReached as reached:
+        return Trial(step=reached.step)
+    except SignerError as error:
+        return Trial(step=7, fault=error)
+    last = records.last
+    message = str(last.get("violations") or last.get("reason") or last.get("message", ""))
+    return Trial(step=_step_of(outcome), outcome=outcome, message=message, severity=str(last.get("severity", "")))
+
+
+def _step_of(outcome: Outcome) -> int:
+    if isinstance(outcome, Refused | Deferred):
+        return 6
+    if isinstance(outcome, Ignored):
+        return {"gone": 2, "issued": 11}.get(outcome.reason, 3)
+    return 11

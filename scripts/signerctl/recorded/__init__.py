@@ -1,0 +1,8 @@
+"""The function's audit records: where to read them, and what they say about certificates and decisions.
+
+It uses nothing but the records. `reconciliation` compares them with Cloud KMS's log.
+"""
+
+from signerctl.recorded.certificate import Certificate, certificates
+
+__all__ = ["Certificate", "certificates"]

@@ -1,0 +1,86 @@
+"""signerctl talks to an API server with the operator's kubeconfig."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.kubernetes import KubernetesServer
+from signerctl.api_server import ApiServer, ApiServerError, connect
+from signerctl.program import CommandError
+
+NAMESPACES = "/api/v1/namespaces"
+SERVICE_ACCOUNTS = "/api/v1/namespaces/many/serviceaccounts"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesServer]:
+    """Returns a running API server."""
+    with KubernetesServer(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(cluster: KubernetesServer) -> ApiServer:
+    """Returns a client with the administrator's kubeconfig."""
+    return connect(cluster.kubeconfig)
+
+
+def namespace(name: str) -> dict[str, object]:
+    """Returns a namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def test_an_object_is_created_and_read(api: ApiServer) -> None:
+    """The created object comes back with its uid, and can be read."""
+    assert api.create(NAMESPACES, namespace("here"))["metadata"]["uid"]
+    found = api.get(f"{NAMESPACES}/here")
+    assert found is not None
+    assert found["metadata"]["name"] == "here"
+
+
+def test_an_absent_object_is_none(api: ApiServer) -> None:
+    """Absence is a value, because most callers ask whether an object exists."""
+    assert api.get(f"{NAMESPACES}/absent") is None
+
+
+def test_a_list_has_the_items_of_all_pages(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster has more CSRs than one page holds."""
+    monkeypatch.setattr("signerctl.api_server._PAGE", 2)
+    api.create(NAMESPACES, namespace("many"))
+    names = [f"account-{index}" for index in range(5)]
+    for name in names:
+        api.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+    assert [each["metadata"]["name"] for each in api.list(SERVICE_ACCOUNTS)] == names
+
+
+def test_a_refusal_has_the_api_servers_reason_and_message(api: ApiServer) -> None:
+    """The operator sees what was asked and why it was refused."""
+    api.create(NAMESPACES, namespace("twice"))
+    with pytest.raises(ApiServerError, match=r"POST /api/v1/namespaces: 409: .*already exists") as refused:
+        api.create(NAMESPACES, namespace("twice"))
+    assert refused.value.answer is not None
+    assert refused.value.answer.reason == "AlreadyExists"
+
+
+def test_an_unreachable_api_server_is_named(cluster: KubernetesServer, tmp_path: Path) -> None:
+    """The message names the server, so that an operator sees a wrong context."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(cluster.kubeconfig.read_text().replace(cluster.server, "https://127.0.0.1:1"))
+    with pytest.raises(ApiServerError, match=r"API server https://127\.0\.0\.1:1: no answer") as fault:
+        connect(path).get(NAMESPACES)
+    assert fault.value.answer is None
+
+
+def test_a_kubeconfig_without_the_context_is_refused(cluster: KubernetesServer) -> None:
+    """The error names the option and the context."""
+    with pytest.raises(CommandError, match=r"--kubeconfig: Invalid value: .*absent"):
+        connect(cluster.kubeconfig, "absent")
+
+
+def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path) -> None:
+    """The error names the option."""
+    path = tmp_path / "kubeconfig"
+    path.write_text("just text")
+    with pytest.raises(CommandError, match="--kubeconfig: Invalid value"):
+        connect(path)

@@ -1,0 +1,74 @@
+"""Lists have kubectl's forms: a table with headings, a wide table, JSON and YAML."""
+
+import json
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from signerctl.output import Column, Form, output_options, print_list
+from signerctl.program import Command
+
+COLUMNS = (Column(title="name"), Column(title="node", wide=True), Column(title="state"))
+ROWS = (("typha-1", "worker-1", "ok"), ("typha-2", "worker-2", "error"))
+ITEMS = ({"name": "typha-1", "ready": True}, {"name": "typha-2", "ready": False})
+
+
+@click.command(cls=Command)
+@click.option("--empty", is_flag=True)
+@output_options
+def listing(*, empty: bool, form: Form) -> None:
+    """Print a list."""
+    print_list(COLUMNS, () if empty else ROWS, () if empty else ITEMS, form=form)
+
+
+def run(*arguments: str) -> Result:
+    """Runs the command."""
+    return CliRunner().invoke(listing, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "headings"), [((), ["NAME", "STATE"]), (("-o", "wide"), ["NAME", "NODE", "STATE"])]
+)
+def test_a_table_has_a_heading_and_a_line_for_each_row(arguments: tuple[str, ...], headings: list[str]) -> None:
+    """Only `-o wide` has the wide columns."""
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[0].split() == headings
+    assert [line.split()[0] for line in lines[1:]] == ["typha-1", "typha-2"]
+
+
+@pytest.mark.parametrize("arguments", [("-o", "json"), ("--output", "json"), ("--json",)])
+def test_json_holds_the_items(arguments: tuple[str, ...]) -> None:
+    """All spellings of the option print the same document."""
+    assert json.loads(run(*arguments).stdout) == {"items": list(ITEMS)}
+
+
+def test_yaml_holds_the_items() -> None:
+    """YAML is the same document."""
+    assert yaml.safe_load(run("-o", "yaml").stdout) == {"items": list(ITEMS)}
+
+
+def test_an_empty_list_is_an_empty_table_and_an_empty_document() -> None:
+    """A program reads a document also if there is nothing to list."""
+    assert run("--empty").stdout == ""
+    assert json.loads(run("--empty", "--json").stdout) == {"items": []}
+
+
+def test_an_unknown_form_is_refused_with_the_allowed_ones() -> None:
+    """The error lists what the option takes."""
+    refused = run("-o", "xml")
+    assert refused.exit_code == 2
+    assert all(form.value in refused.stderr for form in Form)
+
+
+def test_text_cannot_control_the_terminal() -> None:
+    """Names come from requesters."""
+
+    @click.command(cls=Command)
+    @output_options
+    def hostile(*, form: Form) -> None:
+        print_list([Column(title="name")], [("a\x1b[2Jb",)], [{"name": "a\x1b[2Jb"}], form=form)
+
+    for form in Form:
+        assert "\x1b" not in CliRunner().invoke(hostile, ("-o", form.value)).stdout
