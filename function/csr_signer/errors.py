@@ -3,6 +3,8 @@
 Each class has the HTTP status of the answer to the exporter (the outcomes table of the architecture document).
 """
 
+import traceback
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -47,6 +49,10 @@ class ItemError(SignerError):
     retry_after = 30
 
 
+class SignerConfigurationError(ItemError):
+    """The operator must act: one signer's key, CA or right is wrong, and the cluster has other signers."""
+
+
 class ItemUnavailableError(ItemError):
     """The call about this item failed with a transient fault, but the API server serves the function."""
 
@@ -59,6 +65,10 @@ class UnavailableError(SignerError):
 
     status = 503
     retry_after = 2
+
+
+class ApiServerUnavailableError(UnavailableError):
+    """The API server did not answer, or the function has no credential for it. It takes no Event either."""
 
 
 class AuditError(UnavailableError):
@@ -97,3 +107,10 @@ class IntegrityError(UnavailableError):
     """KMS answered wrongly twice. The function used neither answer; the operator must investigate."""
 
     severity = "ERROR"
+
+
+def unexpected(error: Exception) -> ItemError:
+    """Returns a fault of this program: its kind and place, without its text, which may come from a requester."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
+    return ItemError(f"unexpected {type(error).__name__} at {places}")

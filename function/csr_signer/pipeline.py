@@ -12,6 +12,8 @@
 10 write     cluster       the certificate into status
 11 record    audit         the outcome
 
+After a refusal, or if a CSR waits for long, `reporting` writes an Event.
+
 Three ports do all I/O: `Cluster`, `Key` and `Audit`. The caller passes them in.
 """
 
@@ -20,7 +22,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -32,27 +34,33 @@ from csr_signer.ca import issuer
 from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.errors import AuditError, ConfigurationError, ConflictError, ItemError, SignerError
+from csr_signer.errors import (
+    AuditError,
+    ConfigurationError,
+    ConflictError,
+    SignerConfigurationError,
+    SignerError,
+)
 from csr_signer.events.outcome import Deferred, Ignored, Issued, Outcome, Refused
 from csr_signer.events.reference import RequestReference
 from csr_signer.issuance import certificate, lint
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.key import Attempts, Signature
 from csr_signer.objects.csr import APPROVED, CertificateSigningRequest
+from csr_signer.objects.event import Event
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.policy import attestation
 from csr_signer.policy.attestation import Attestation
 from csr_signer.policy.decision import Deferral, Permit, Refusal, decide
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason, triage
+from csr_signer.reporting import REQUESTER, Report, Tried
 from csr_signer.request import pkcs10
 from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation, describe
 
 FRESH_SECONDS: Final = 5.0
 """The maximum age of an attestation when the function uses the key, because the pod may be gone."""
-ATTEMPTS: Final = 2
-"""The number of attempts to read and judge a CSR that keeps changing, before a deferral."""
 
 _EVIDENCE: Final = re.compile(r"tbs-sha256=([0-9a-f]{64})")
 
@@ -73,9 +81,7 @@ class Cluster(Protocol):
     async def write_certificate(  # noqa: D102
         self, csr: CertificateSigningRequest, pem: bytes
     ) -> CertificateSigningRequest | None: ...
-    async def report_on_pod(  # noqa: D102
-        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
-    ) -> None: ...
+    async def create_event(self, event: Event) -> None: ...  # noqa: D102
 
 
 class Key(Protocol):
@@ -111,6 +117,7 @@ class Pipeline:
     _confirmed: dict[tuple[str, str], tuple[KmsPublicKey, SignatureAlgorithm]] = field(
         default_factory=dict, init=False, repr=False
     )
+    _tried: Tried = field(default_factory=Tried, init=False, repr=False)
 
     async def process(self, reference: RequestReference, now: datetime) -> Outcome:
         """Returns the outcome of a reference; after a write conflict, reads and judges the CSR once more.
@@ -128,17 +135,19 @@ class Pipeline:
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:
                 return await _defer(trail, "busy", 1)
-            for _ in range(ATTEMPTS):
-                try:
-                    return await self._steps(reference, trail, now)
-                except ConflictError:
-                    continue
-            return await _defer(trail, "conflict", 1)
+            report = Report(cluster=self.clusters[reference.cluster], trail=trail, tried=self._tried, now=now)
+            try:
+                async with report.faults():
+                    with suppress(ConflictError):
+                        return await self._steps(reference, report, now)
+                    return await self._steps(reference, report, now)
+            except ConflictError:
+                return await _defer(trail, "conflict", 1)
 
-    async def _steps(self, reference: RequestReference, trail: AuditTrail, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
+    async def _steps(self, reference: RequestReference, report: Report, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
         """Runs the eleven steps; each uses the result of the previous step."""
         # 1. Receive: `cloud_event.receive` made the reference, which only identifies the CSR.
-        cluster = self.clusters[reference.cluster]
+        cluster, trail = self.clusters[reference.cluster], report.trail
 
         # 2. Read the CSR, because the event may be old, and only the API server's current state counts.
         csr = await cluster.get_csr(reference.name)
@@ -156,6 +165,7 @@ class Pipeline:
         if reason is not None:
             is_issued = reason is IgnoreReason.ISSUED
             return await (_ignore_issued(trail, csr, signer) if is_issued else _ignore(trail, reason))
+        report.about(csr, trail)
 
         # 4. Parse the CertificationRequest; if that fails, step 6 reports the violation.
         request = pkcs10.parse(csr.request)
@@ -163,13 +173,15 @@ class Pipeline:
         # 5. Attest the pod behind the requester from the API server's records, never from the requester's text.
         attested_at = self.clock()
         attested = await _attest(csr, signer, cluster)
+        report.attested(attested)
 
         # 6. Decide with a pure function; a refusal names every violation at once.
         decision = await self._decide(csr, request, attested, signer, now)
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
-                return await _refuse(trail, decision, csr, attested, cluster=cluster, now=now)
+                return await _refuse(trail, decision, csr, attested, cluster=cluster, report=report)
             if isinstance(decision, Deferral):
+                await report.waits(REQUESTER, decision.missing)
                 return await _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
 
             # 7. Build the TBSCertificate and lint it before the approval: a CSR that is Approved and gets no
@@ -260,7 +272,7 @@ class Pipeline:
         except ConfigurationError as error:
             if sum(owner == cluster for owner, _ in self.signers) == 1:
                 raise
-            raise ItemError(str(error)) from error
+            raise SignerConfigurationError(str(error)) from error
 
 
 async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
@@ -287,21 +299,15 @@ async def _refuse(
     attested: Attestation,
     *,
     cluster: Cluster,
-    now: datetime,
+    report: Report,
 ) -> Outcome:
     """Denies the CSR, or fails it if it is Approved, because Approved is permanent and excludes Denied.
 
-    The Event comes first: after the condition, the function never processes the CSR again, even if the answer to the
+    The Events come first: after the condition, the function never processes the CSR again, even if the answer to the
     write is lost.
     """
     message = describe(refusal.violations)
-    if attested.pod is not None and attested.identity is not None:
-        try:
-            await cluster.report_on_pod(
-                attested.identity, csr_uid=csr.uid, reason=refusal.reason, message=message, now=now
-            )
-        except SignerError as error:  # the refusal is valid without the Event
-            await trail.record("fault", "WARNING", f"no Event on the pod: {error}", {"fault": type(error).__name__})
+    await report.refused(refusal.reason, message)
     write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
     if await write(csr, refusal.reason, message) is None:
         return await _ignore(trail, IgnoreReason.GONE)

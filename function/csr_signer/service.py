@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from csr_signer.cluster.session import session
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration import loader
 from csr_signer.configuration.loader import Configuration
-from csr_signer.errors import ConfigurationError, ItemError, SignerError
+from csr_signer.errors import ConfigurationError, SignerError, unexpected
 from csr_signer.events import cloud_event
 from csr_signer.events.reference import RequestReference
 from csr_signer.kms.client import connect
@@ -168,7 +167,7 @@ class Service:
         except SignerError as error:
             return await self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - every request needs a record and an answer
-            return await self._fault(_unexpected(error), reference)
+            return await self._fault(unexpected(error), reference)
 
     async def _record_warnings(self, configuration: Configuration, now: datetime) -> None:
         try:
@@ -177,7 +176,7 @@ class Service:
         except SignerError:
             raise
         except Exception as error:  # noqa: BLE001 - a failed warning must not stop the service
-            await self._audit.record(fault(_unexpected(error), csr_uid="", event_id=""))
+            await self._audit.record(fault(unexpected(error), csr_uid="", event_id=""))
 
     async def _load(self) -> Loaded:
         self._loaded = await load(self._audit)
@@ -206,10 +205,3 @@ def concurrency() -> int:
         message = field_error.invalid(f"environment variable {CONCURRENCY}", text, "must be a number from 1 to 1000")
         raise ConfigurationError(message)
     return int(text)
-
-
-def _unexpected(error: Exception) -> ItemError:
-    """Returns a fault of this program: its kind and place, without its text, which may come from a requester."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = ", ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}" for frame in frames)
-    return ItemError(f"unexpected {type(error).__name__} at {places}")

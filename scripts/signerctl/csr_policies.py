@@ -200,13 +200,15 @@ def function(guarded: Guarded) -> Policy:
         variables=[
             {"name": "decides", "expression": is_resource(_CERTIFICATES, _CSRS) + " && request.operation == 'UPDATE'"},
             {"name": "reports", "expression": is_resource("", "events") + " && request.operation == 'CREATE'"},
+            {"name": "onPod", "expression": _on_pod(guarded)},
+            {"name": "onCsr", "expression": _on_csr(guarded)},
         ],
         validations=[
             forbid(
                 "variables.decides || variables.reports"
                 f" || {is_resource('authentication.k8s.io', 'selfsubjectreviews')}"
                 f" || {is_resource('authorization.k8s.io', 'selfsubjectaccessreviews')}",
-                "the function may write only decisions on CSRs and Events on pods",
+                "the function may write only decisions on CSRs and Events on CSRs and pods",
             ),
             forbid(
                 f"!variables.decides || {_PART} in ['approval', 'status']"
@@ -218,12 +220,28 @@ def function(guarded: Guarded) -> Policy:
                 "metadata: Forbidden: a change by the function",
             ),
             forbid(
-                f"!variables.reports || object.metadata.namespace in {literal(guarded.namespaces)}"
-                " && object.involvedObject.kind == 'Pod' && object.type == 'Warning'"
-                " && object.source.component == 'kms-csr-signer'",
-                "the function may write Events only on requesters' pods",
+                "!variables.reports || object.type == 'Warning' && object.source.component == 'kms-csr-signer'"
+                " && (variables.onPod || variables.onCsr)",
+                "the function may write Events only on requesters' pods and CSRs",
             ),
         ],
+    )
+
+
+def _on_pod(guarded: Guarded) -> str:
+    return (
+        f"object.metadata.namespace in {literal(guarded.namespaces)}"
+        " && object.?involvedObject.?kind.orValue('') == 'Pod'"
+    )
+
+
+def _on_csr(guarded: Guarded) -> str:
+    """Returns whether an Event is on a CSR whose name a requester may use: no policy can read the CSR itself."""
+    field = "object.?involvedObject.?{}.orValue('')".format
+    return (
+        f"object.metadata.namespace == 'default' && {field('kind')} == 'CertificateSigningRequest'"
+        f" && {field('apiVersion')} == '{_CERTIFICATES}/v1' && {field('namespace')} == ''"
+        f" && size({field('name')}) <= {LONGEST_NAME} && {field('name')}.matches({literal(guarded.allowed)})"
     )
 
 

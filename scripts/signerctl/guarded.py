@@ -82,12 +82,25 @@ class Guarded:
         return tuple(sorted(found))
 
     @property
+    def allowed(self) -> str:
+        """Returns a regular expression for the CSR names that our requesters may use."""
+        return _matching(self._forms)
+
+    @property
     def reserved(self) -> str | None:
         """Returns a regular expression for the CSR names that only our requesters may use; None if there are none."""
-        forms = {name for account in self.accounts for name in self.names_of(account) if _RESERVED_MARK in name}
-        # The dot is the only character of these names that has a meaning in a regular expression.
-        patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
-        return f"^(?:{'|'.join(patterns)})$" if patterns else None
+        forms = {form for form in self._forms if _RESERVED_MARK in form}
+        return _matching(forms) if forms else None
+
+    @property
+    def _forms(self) -> set[str]:
+        return {name for account in self.accounts for name in self.names_of(account)}
+
+
+def _matching(forms: Collection[str]) -> str:
+    # The dot is the only character of these names that has a meaning in a regular expression.
+    patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
+    return f"^(?:{'|'.join(patterns)})$"
 
 
 def load(path: Path, *, cluster: str, function: str, approvers: Collection[str], exporter: Exporter) -> Guarded:

@@ -122,7 +122,7 @@ def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, host
         assert sum(not answer.done() for answer in answers) == SHARE
     assert Counter(answer.result() for answer in answers) == {
         (429, "1", "ConcurrencyLimitError"): MANY - SHARE,
-        (503, "2", "UnavailableError"): SHARE,
+        (503, "2", "ApiServerUnavailableError"): SHARE,
     }
 
 

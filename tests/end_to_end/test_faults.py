@@ -79,7 +79,9 @@ def test_api_server_resets_the_function_at_every_step(proxied: Proxied) -> None:
     assert proxied.function_api.wait(lambda counts: (counts - before).resets >= 3, PATIENCE)
     proxied.assert_all_issued(fleet)
     # Whether a probe got through in between is chance.
-    assert proxied.audited(fleet, fault="UnavailableError") or proxied.audited(fleet, fault="ItemUnavailableError")
+    assert proxied.audited(fleet, fault="ApiServerUnavailableError") or proxied.audited(
+        fleet, fault="ItemUnavailableError"
+    )
 
 
 @pytest.mark.parametrize("fault", [Fault(reset_after_down=3000), Fault(truncate_after_down=3000)], ids=["RST", "FIN"])

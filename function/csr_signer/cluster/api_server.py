@@ -17,7 +17,7 @@ import aiohttp
 import yarl
 
 from csr_signer.cluster.session import Session
-from csr_signer.errors import ConfigurationError, UnavailableError
+from csr_signer.errors import ApiServerUnavailableError, ConfigurationError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
@@ -172,7 +172,7 @@ class ApiServer:
             patience: the time limits.
 
         Raises:
-            UnavailableError: there is no credential.
+            ApiServerUnavailableError: there is no credential.
         """
         headers = {
             "Accept": "application/json",
@@ -214,7 +214,7 @@ class ApiServer:
 
         Raises:
             ConfigurationError: a right is missing, or the credential or the CA is wrong.
-            UnavailableError: the API server does not answer.
+            ApiServerUnavailableError: the API server does not answer.
         """
         user = await self._user.get(self._ask_user)
         for right in rights:
@@ -228,7 +228,7 @@ class ApiServer:
         if isinstance(answer, NoAnswer):
             if answer.untrusted:
                 raise ConfigurationError("API server: its certificate must be issued by the configured CA")
-            raise UnavailableError(f"API server: POST {SELF_REVIEWS}: {answer.cause}")
+            raise ApiServerUnavailableError(f"API server: POST {SELF_REVIEWS}: {answer.cause}")
         try:
             if answer.ok:
                 return f"user {quote(json.loads(answer.body)['status']['userInfo']['username'])}"
@@ -240,7 +240,7 @@ class ApiServer:
             # The function lacks the right to this API, or the API server is too old for it. It answers, so it is
             # available.
             return "an unknown user"
-        raise UnavailableError(
+        raise ApiServerUnavailableError(
             f"API server: POST {SELF_REVIEWS}: {answer.status}: no SelfSubjectReview", retry_after=answer.retry_after
         )
 

@@ -7,17 +7,16 @@ otherwise one CSR could stop all others by its name or content.
 
 import asyncio
 import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from csr_signer.cluster.api_server import ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.cluster.api_server import OF_PROBE, ApiServer, NoAnswer, Right, Status, is_refusal
 from csr_signer.cluster.session import Session
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
+from csr_signer.objects.event import Event
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.violation import LONGEST_SENTENCE, quote
 
@@ -27,8 +26,6 @@ CSRS: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}"
 PODS: Final = "/api/v1/namespaces/{namespace}/pods/{name}"
 NODES: Final = "/api/v1/nodes/{name}"
 EVENTS: Final = "/api/v1/namespaces/{namespace}/events"
-LONGEST_NOTE: Final = 1000
-COMPONENT: Final = "kms-csr-signer"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
 LARGEST_ON_LOOP: Final = 64 * 1024
@@ -93,43 +90,26 @@ class KubernetesCluster:
         """Writes the certificate, which the API server accepts once; otherwise like `approve`."""
         return await self._patch(csr, "status", {"certificate": base64.b64encode(pem).decode("ascii")})
 
-    async def report_on_pod(
-        self, identity: PodIdentity, *, csr_uid: str, reason: str, message: str, now: datetime
-    ) -> None:
-        """Creates an Event on the pod for the operator, because Calico's client never reports a denial.
+    async def create_event(self, event: Event) -> None:
+        """Creates an Event. An Event of the same name is the same Event, so the function needs no right to read it.
 
-        Its name follows from the CSR's uid, so that a repeated refusal creates one Event.
+        A caller waits for its answer meanwhile, so the time is short, and no probe follows.
+
+        Raises:
+            ItemError: the API server refuses the Event.
+            ItemUnavailableError: there is no answer, or a transient fault.
+            UnavailableError: there is no credential.
         """
-        suffix = hashlib.sha256(csr_uid.encode()).hexdigest()[:16]
-        moment = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {
-                "name": f"{identity.pod_name[:230].rstrip('.-')}.{suffix}",
-                "namespace": identity.namespace,
-            },
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "namespace": identity.namespace,
-                "name": identity.pod_name,
-                "uid": identity.pod_uid,
-            },
-            "type": "Warning",
-            "reason": reason,
-            "message": message[:LONGEST_NOTE],
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": COMPONENT,
-            "firstTimestamp": moment,
-            "lastTimestamp": moment,
-            "count": 1,
-        }
-        try:
-            await self._call("POST", EVENTS, {"namespace": identity.namespace}, event)
-        except ConflictError:
-            return  # the Event exists already
+        where = f"API server: POST {EVENTS}"
+        names = {"namespace": event.namespace}
+        answer = await self._api.exchange("POST", EVENTS, names, event.to_api(), patience=OF_PROBE)
+        if isinstance(answer, NoAnswer):
+            raise ItemUnavailableError(f"{where}: {answer.cause}")
+        if answer.ok or answer.status == HTTPStatus.CONFLICT:
+            return
+        status = Status.of(answer.body)
+        fault = ItemError if is_refusal(answer, status) else ItemUnavailableError
+        raise fault(f"{where}: {answer.status}: {_said(status)}")
 
     async def _patch(
         self, csr: CertificateSigningRequest, subresource: str, status: Mapping[str, Any]
@@ -182,8 +162,7 @@ class KubernetesCluster:
         status = Status.of(answer.body)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
-        said = "no Kubernetes Status" if status is None else quote(status.message, most=LONGEST_SENTENCE)
-        text = f"{where}: {answer.status}: {said}"
+        text = f"{where}: {answer.status}: {_said(status)}"
         if answer.status == HTTPStatus.CONFLICT:
             raise ConflictError(text)
         user = await self._api.confirm(rights if answer.status == HTTPStatus.FORBIDDEN else ())
@@ -202,6 +181,10 @@ class KubernetesCluster:
         except UnavailableError as error:  # a server in between may have sent it, for this item or for all
             await self._api.confirm()
             raise ItemUnavailableError(str(error)) from error
+
+
+def _said(status: Status | None) -> str:
+    return "no Kubernetes Status" if status is None else quote(status.message, most=LONGEST_SENTENCE)
 
 
 def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from google.auth.credentials import Credentials
 from google.auth.transport import urllib3 as google_transport
 
 from csr_signer.configuration.schema import ClusterConfiguration
-from csr_signer.errors import ConfigurationError, UnavailableError
+from csr_signer.errors import ApiServerUnavailableError, ConfigurationError
 from csr_signer.single_flight import SingleFlight
 from csr_signer.violation import quote
 
@@ -36,7 +36,7 @@ class BearerToken:
 
         Raises:
             ConfigurationError: the function may not impersonate the configured account.
-            UnavailableError: the metadata server or IAM Credentials returned no token.
+            ApiServerUnavailableError: the metadata server or IAM Credentials returned no token.
         """
         if not self._credentials.valid:
             await self._fetch.get(self._refresh)
@@ -52,7 +52,9 @@ class BearerToken:
                     f"authentication.google_access_token.service_account: Forbidden: {quote(refused)}: the function's"
                     " account needs roles/iam.workloadIdentityUser on the account that it impersonates"
                 ) from error
-            raise UnavailableError(f"cannot get a Google token for the API server: {quote(str(error))}") from error
+            raise ApiServerUnavailableError(
+                f"cannot get a Google token for the API server: {quote(str(error))}"
+            ) from error
 
 
 def _refusal(error: google.auth.exceptions.GoogleAuthError) -> str | None:

@@ -509,7 +509,7 @@ def test_the_function_writes_nothing_else(requesters: Requesters, mighty_functio
         ),
     ]
     for attempt in attempts:
-        assert refusal(attempt) == "the function may write only decisions on CSRs and Events on pods"
+        assert refusal(attempt) == "the function may write only decisions on CSRs and Events on CSRs and pods"
     assert "its own signerNames" in refusal(
         lambda: mighty_function.patch(csr_path(pod.name), {"metadata": {"labels": {"a": "b"}}})
     )
@@ -537,7 +537,7 @@ def test_the_function_changes_no_metadata(requesters: Requesters, function: Api)
 
 
 def event(pod: Requester, **changes: Any) -> dict[str, Any]:
-    """An Event as the function writes it."""
+    """An Event on a pod as the function writes it."""
     involved = {"kind": "Pod", "namespace": pod.pod.namespace, "name": pod.pod.name, "uid": pod.pod.uid}
     return {
         "metadata": {"generateName": "test."},
@@ -548,24 +548,43 @@ def event(pod: Requester, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_the_function_writes_events_only_on_pods(requesters: Requesters, function: Api, mighty_function: Api) -> None:
-    """It may write warnings about pods in the profile's namespaces in its own name, and no other Events.
+def on_csr(name: str, **changes: Any) -> dict[str, Any]:
+    """What an Event on a CSR involves."""
+    involved = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "name": name, **changes}
+    return {"involvedObject": involved}
+
+
+def test_the_function_writes_events_only_on_pods_and_csrs(
+    requesters: Requesters, function: Api, mighty_function: Api
+) -> None:
+    """It may write warnings in its own name: about pods in the profile's namespaces, and about their CSRs in `default`.
 
     It also asks who it is, and what it may.
     """
     pod = requesters.calico()
-    path = f"{NAMESPACES}/calico-system/events"
-    function.post(path, event(pod))
-    for wrong in (
-        {"type": "Normal"},
-        {"source": {"component": "kubelet"}},
-        {"involvedObject": {"kind": "Node", "namespace": "calico-system"}},
-    ):
-        assert "only on requesters' pods" in refusal(lambda wrong=wrong: function.post(path, event(pod, **wrong)))  # type: ignore[misc]
+    of_pods, of_csrs = (f"{NAMESPACES}/{namespace}/events" for namespace in ("calico-system", "default"))
+    function.post(of_pods, event(pod))
+    function.post(of_csrs, event(pod, **on_csr(pod.name)))
+    in_default = {"involvedObject": {"kind": "Pod", "namespace": "default", "name": "any"}}
     stranger = requesters.stranger()
-    assert "only on requesters' pods" in refusal(
-        lambda: mighty_function.post(f"{NAMESPACES}/tenant/events", event(stranger))
-    )
+    wrong: list[tuple[Api, str, dict[str, Any]]] = [
+        (function, of_pods, {"type": "Normal"}),
+        (function, of_pods, {"source": {"component": "kubelet"}}),
+        (function, of_pods, {"involvedObject": {"kind": "Node", "namespace": "calico-system"}}),
+        (function, of_csrs, {**on_csr(pod.name), "type": "Normal"}),
+        (function, of_csrs, {**on_csr(pod.name), "source": {"component": "kubelet"}}),
+        (function, of_csrs, on_csr("csr-of-a-kubelet")),
+        (function, of_csrs, on_csr(f"node-certs:{'a' * 60_000}")),
+        (function, of_csrs, on_csr(pod.name, apiVersion="v1")),
+        (function, of_csrs, on_csr(pod.name, kind="Node")),
+        (function, of_csrs, on_csr(pod.name, namespace="default")),
+        (function, of_csrs, in_default),
+        (mighty_function, f"{NAMESPACES}/kube-system/events", on_csr(pod.name, namespace="kube-system")),
+        (mighty_function, f"{NAMESPACES}/tenant/events", event(stranger)),
+    ]
+    for api, path, changes in wrong:
+        words = refusal(lambda api=api, path=path, changes=changes: api.post(path, event(pod, **changes)))  # type: ignore[misc]
+        assert "only on requesters' pods and CSRs" in words, changes
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION

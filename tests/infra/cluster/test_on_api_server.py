@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.event import on_csr, on_pod
+from csr_signer.objects.pod import PodIdentity
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from tests.infra.cluster.csrs import csr_document
 from tests.infra.cluster.requesters import Requesters, decide
@@ -124,6 +128,7 @@ def test_function_may_do_this_and_nothing_else(
         # These resources have no namespace; that a review may name one all the same gives nothing away.
         [(*right, place) for right in cluster_wide for place in PLACES]
         + [("get", "/pods", "", "calico-system"), ("create", "/events", "", "calico-system")]
+        + [("create", "/events", "", "default")]
     )
 
 
@@ -158,6 +163,30 @@ def test_function_approves_and_signs_for_its_signer_only(
             decide(function, "theirs", kind, subresource)
     with pytest.raises(ApiError, match="403"):
         function.delete(csr_path(pod.name))
+
+
+def test_kubectl_shows_the_functions_events(function: Api, requesters: Requesters, kubectl: Kubectl) -> None:
+    """`kubectl describe csr` and `kubectl get events` show what the function writes, with the words at their end."""
+    pod = requesters.calico()
+    pod.file()
+    csr = CertificateSigningRequest.from_api(json.dumps(function.get(csr_path(pod.name))).encode(), name=pod.name)
+    identity = PodIdentity(
+        namespace=pod.pod.namespace,
+        service_account=pod.pod.service_account,
+        pod_name=pod.pod.name,
+        pod_uid=pod.pod.uid,
+        node_name=None,
+    )
+    written = on_csr(csr, about="any", reason="WaitingForOperator", message="enable the key", moment=csr.created)
+    for event in (written, on_pod(written, identity)):
+        function.post(f"{NAMESPACES}/{event.namespace}/events", event.to_api())
+    for shown in (
+        kubectl("describe", "csr", pod.name),
+        kubectl("get", "events"),
+        kubectl("describe", "pod", pod.pod.name, "--namespace", pod.pod.namespace),
+    ):
+        (line,) = [line for line in shown.stdout.splitlines() if "WaitingForOperator" in line]
+        assert line.endswith("enable the key")
 
 
 def exporter_pod(render: Callable[[str], list[dict[str, Any]]], name: str) -> dict[str, Any]:

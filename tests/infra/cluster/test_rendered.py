@@ -70,6 +70,7 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
             (FUNCTION, "everywhere", f"approve certificates.k8s.io/signers[{SIGNER_NAME}]"),
             (FUNCTION, "calico-system", "get /pods"),
             (FUNCTION, "calico-system", "create /events"),
+            (FUNCTION, "default", "create /events"),
             (EXPORTER, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
             (EXPORTER, "everywhere", "watch certificates.k8s.io/certificatesigningrequests"),
         ]

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from sandbox import guards
-from sandbox.api import NAMESPACES, csr_path
+from sandbox.api import csr_path
 from sandbox.calico import attackers
 from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
@@ -48,7 +48,8 @@ OF_FUNCTION: list[Right] = [
 ]
 # Only for a profile that certifies addresses of the host's network.
 OF_NODES: Right = (f"{RBAC}/clusterroles/kms-csr-signer:host-addresses", "get", "/nodes")
-TO_REPORT: Right = (ATTEST, "create", "/events")
+REPORT = f"{RBAC}/namespaces/default/roles/kms-csr-signer:report"
+TO_REPORT: list[Right] = [(ATTEST, "create", "/events"), (REPORT, "create", "/events")]
 OF_EXPORTER: list[Right] = [
     (EXPORT, "list", f"{CERTIFICATES}/{CSRS_OF_RBAC}"),
     (EXPORT, "watch", f"{CERTIFICATES}/{CSRS_OF_RBAC}"),
@@ -143,7 +144,7 @@ def allowed(deployment: Deployment, right: Right) -> bool:
         "group": group,
         "resource": name,
         "subresource": part,
-        "namespace": "calico-system" if path == ATTEST else "",
+        "namespace": {ATTEST: "calico-system", REPORT: "default"}.get(path, ""),
         "name": deployment.signer.signer_name if name == "signers" else "",
     }
     user = EXPORTER_USER if path == EXPORT else FUNCTION_USER
@@ -156,13 +157,16 @@ def test_no_right_is_left_out(deployment: Deployment) -> None:
     """The rights that are tried here are all that the manifests give."""
     found = [
         (f"{collection}/{role['metadata']['name']}", verb, f"{rule['apiGroups'][0]}/{resource}")
-        for collection in (f"{RBAC}/clusterroles", f"{RBAC}/namespaces/calico-system/roles")
+        for collection in (
+            f"{RBAC}/clusterroles",
+            *(f"{RBAC}/namespaces/{namespace}/roles" for namespace in ("calico-system", "default")),
+        )
         for role in deployment.api.get(collection, labelSelector="app.kubernetes.io/component")["items"]
         for rule in role["rules"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     ]
-    assert sorted(found) == sorted([*OF_FUNCTION, OF_NODES, TO_REPORT, *OF_EXPORTER])
+    assert sorted(found) == sorted([*OF_FUNCTION, OF_NODES, *TO_REPORT, *OF_EXPORTER])
 
 
 def issued(deployment: Deployment, name: str) -> bool:
@@ -189,19 +193,29 @@ def denied(deployment: Deployment, number: int) -> attackers.Filed:
     return attackers.file(deployment.world, attack)
 
 
-def test_a_refusal_creates_an_event_on_the_pod(deployment: Deployment, observer: Observer) -> None:
-    """The CSR is Denied, and the policies allow the Event."""
+def test_a_refusal_creates_an_event_on_csr_and_pod(deployment: Deployment, observer: Observer) -> None:
+    """The CSR is Denied, the policies allow both Events, and they are found as `kubectl describe` looks for them."""
     filed = denied(deployment, 1)
     assert observer.wait([filed.uid], PATIENCE)
     assert observer.observations()[filed.uid].state == "Denied"
-    eventually(lambda: reported(deployment, filed))
+    eventually(lambda: reported(deployment, filed) == {"CertificateSigningRequest", "Pod"})
 
 
-def reported(deployment: Deployment, filed: attackers.Filed) -> bool:
-    """Whether there is an Event about a pod."""
-    pod = filed.attacker.pod
-    events = deployment.api.get(f"{NAMESPACES}/{pod.namespace}/events")["items"]
-    return any(each["involvedObject"].get("uid") == pod.uid for each in events)
+def reported(deployment: Deployment, filed: attackers.Filed) -> set[str]:
+    """The kinds of objects on which there is an Event: the CSR, the pod."""
+    pod, name = filed.attacker.pod, filed.attacker.csr["metadata"]["name"]
+    wanted = (
+        {"kind": "CertificateSigningRequest", "name": name, "namespace": "", "uid": filed.uid},
+        {"kind": "Pod", "name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
+    )
+    found = set()
+    for fields in wanted:
+        selector = ",".join(f"involvedObject.{field}={value}" for field, value in fields.items())
+        found |= {
+            each["involvedObject"]["kind"]
+            for each in deployment.api.get("/api/v1/events", fieldSelector=selector)["items"]
+        }
+    return found
 
 
 @pytest.mark.parametrize("right", OF_FUNCTION, ids=lambda right: f"{right[1]} {right[2]}")
@@ -249,17 +263,19 @@ def test_the_function_needs_the_right_to_read_nodes(
     assert issued(alone, submission.name)
 
 
-def test_the_function_needs_the_right_to_report(alone: Deployment, tell: Callable[[Any], int]) -> None:
-    """Without it the CSR is refused all the same, and the pod's people are not told."""
-    numbers = itertools.count(10)
-    with without(alone, TO_REPORT):
+@pytest.mark.parametrize("right", TO_REPORT, ids=["on pods", "on CSRs"])
+def test_the_function_needs_the_right_to_report(alone: Deployment, tell: Callable[[Any], int], right: Right) -> None:
+    """Without it the CSR is refused all the same, and only the other object has its Event."""
+    kind = "Pod" if right[0] == ATTEST else "CertificateSigningRequest"
+    numbers = itertools.count(10 + 10 * TO_REPORT.index(right))
+    with without(alone, right):
         silent = denied(alone, next(numbers))
         tell(Named(silent))
         assert alone.api.get(csr_path(silent.attacker.csr["metadata"]["name"]))["status"]["conditions"]
-        assert not reported(alone, silent)
+        assert reported(alone, silent) == {"CertificateSigningRequest", "Pod"} - {kind}
     told = denied(alone, next(numbers))
     tell(Named(told))
-    assert reported(alone, told)
+    assert reported(alone, told) == {"CertificateSigningRequest", "Pod"}
 
 
 class Named:

@@ -127,10 +127,10 @@ def test_nodes_are_read_only_for_requesters_whose_row_certifies_addresses(
     assert len(addresses(admin, typha)) == 1
 
 
-def test_a_refusal_costs_its_reads_the_denial_and_the_event(
+def test_a_refusal_costs_its_reads_the_denial_and_two_events(
     pipeline: Blocking[Pipeline], file_csr: FileCsr, api_server: KubernetesServer
 ) -> None:
-    """Nothing more is read for it, and nothing is written but the condition and the note on the pod."""
+    """Nothing more is read for it, and nothing is written but the condition and the notes on CSR and pod."""
     csr = file_csr(environment={"dns_names": ("evil.example.com",)})
     outcome, calls_made = asked(api_server, lambda: pipeline.process(reference_to(csr), datetime.now(UTC)))
     path = f"{CSRS}/{quoted(csr['metadata']['name'])}"
@@ -139,6 +139,7 @@ def test_a_refusal_costs_its_reads_the_denial_and_the_event(
     assert sorted(calls_made[2:]) == [
         ("PATCH", f"{path}/approval"),
         ("POST", "/api/v1/namespaces/calico-system/events"),
+        ("POST", "/api/v1/namespaces/default/events"),
     ]
 
 

@@ -17,6 +17,7 @@ from csr_signer.cluster.api_server import ACCESS_REVIEWS, OF_ITEM, OF_PROBE, SEL
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration
 from csr_signer.errors import (
+    ApiServerUnavailableError,
     ConfigurationError,
     ConflictError,
     ItemError,
@@ -25,9 +26,11 @@ from csr_signer.errors import (
     UnavailableError,
 )
 from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.event import Event, on_csr
 from csr_signer.objects.pod import PodIdentity
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.builders import make_csr
 from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import CSRS, SIGNER_NAME, FileCsr, conditions, connected, node_path
 
@@ -140,19 +143,38 @@ def test_an_answer_that_is_no_pod_is_a_fault(status: int, body: bytes, error: ty
     assert asked[0] == "/api/v1/namespaces/n/pods/p"
 
 
-def test_a_repeated_report_is_one_event(cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api) -> None:
+def event_about(csr: CertificateSigningRequest, message: str = "m") -> Event:
+    """An Event on a CSR."""
+    return on_csr(csr, about="refused", reason="Reason", message=message, moment=csr.created)
+
+
+def test_a_repeated_event_is_one_event(cluster: Blocking[KubernetesCluster], file_csr: FileCsr, admin: Api) -> None:
     """The Event's name follows from the CSR's uid, and its message is bounded."""
     csr = cluster.get_csr(file_csr()["metadata"]["name"])
     assert isinstance(csr, CertificateSigningRequest)
-    pod = csr.name.partition(":")[2]
-    identity = PodIdentity(
-        namespace="calico-system", service_account="calico-node", pod_name=pod, pod_uid="u", node_name=None
-    )
     for _ in range(2):
-        cluster.report_on_pod(identity, csr_uid=csr.uid, reason="Reason", message="m" * 5000, now=csr.created)
-    events = admin.get("/api/v1/namespaces/calico-system/events")["items"]
-    (event,) = [event for event in events if event["involvedObject"]["name"] == pod]
+        cluster.create_event(event_about(csr, "m" * 5000))
+    events = admin.get("/api/v1/namespaces/default/events")["items"]
+    (event,) = [event for event in events if event["involvedObject"]["uid"] == csr.uid]
     assert len(event["message"]) <= 1024
+
+
+EVENTS_NOT_TAKEN = {
+    "a missing right": (403, b'{"kind": "Status", "message": "no"}', ItemError),
+    "an overload": (429, b'{"kind": "Status", "message": "no"}', ItemUnavailableError),
+    "a gateway": (504, b"<html>", ItemUnavailableError),
+    "no answer": (0, b"", ItemUnavailableError),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "error"), EVENTS_NOT_TAKEN.values(), ids=EVENTS_NOT_TAKEN)
+def test_an_event_that_is_not_taken_costs_one_call(status: int, body: bytes, error: type[SignerError]) -> None:
+    """No probe follows, whatever comes back: the exporter waits for its answer meanwhile."""
+    with answering(status, body, probes=Probes()) as (cluster, asked):
+        with pytest.raises(error, match=r"POST .*/events") as caught:
+            cluster.create_event(event_about(make_csr()))
+        assert type(caught.value) is error
+        assert asked == ["/api/v1/namespaces/default/events"]
 
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -302,19 +324,19 @@ def _configuration(folder: str, port: int) -> ClusterConfiguration:
 
 STATUS = b'{"kind": "Status", "message": "no"}'
 FAULTS = {
-    "server error": (500, b"oops", ItemUnavailableError, UnavailableError),
-    "overload": (429, STATUS, ItemUnavailableError, UnavailableError),
-    "gateway": (504, b"<html>", ItemUnavailableError, UnavailableError),
+    "server error": (500, b"oops", ItemUnavailableError, ApiServerUnavailableError),
+    "overload": (429, STATUS, ItemUnavailableError, ApiServerUnavailableError),
+    "gateway": (504, b"<html>", ItemUnavailableError, ApiServerUnavailableError),
     "unauthorized": (401, STATUS, ItemUnavailableError, ConfigurationError),
-    "a load balancer's 403": (403, b"<html>", ItemUnavailableError, UnavailableError),
+    "a load balancer's 403": (403, b"<html>", ItemUnavailableError, ApiServerUnavailableError),
     "a policy's 403": (403, STATUS, ItemError, ItemError),
     "a bad request": (400, STATUS, ItemError, ItemError),
-    "a bad request of HTTP": (400, b"400 Bad Request", ItemUnavailableError, UnavailableError),
+    "a bad request of HTTP": (400, b"400 Bad Request", ItemUnavailableError, ApiServerUnavailableError),
     "invalid": (422, STATUS, ItemError, ItemError),
-    "a redirect": (302, b"", ItemUnavailableError, UnavailableError),
-    "a permanent redirect": (308, b"", ItemUnavailableError, UnavailableError),
-    "a name that is too long": (414, b"<html>", ItemUnavailableError, UnavailableError),
-    "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError, UnavailableError),
+    "a redirect": (302, b"", ItemUnavailableError, ApiServerUnavailableError),
+    "a permanent redirect": (308, b"", ItemUnavailableError, ApiServerUnavailableError),
+    "a name that is too long": (414, b"<html>", ItemUnavailableError, ApiServerUnavailableError),
+    "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError, ApiServerUnavailableError),
     "a 404 about something else": (
         404,
         b'{"kind": "Status", "reason": "NotFound", "details": {"kind": "certificatesigningrequests", "name": "other"}}',
@@ -331,12 +353,12 @@ FAULTS = {
         404,
         b'{"kind": "Status", "reason": 7, "details": 7}',
         ItemUnavailableError,
-        UnavailableError,
+        ApiServerUnavailableError,
     ),
-    "an endless nesting": (500, b"[" * 100_000, ItemUnavailableError, UnavailableError),
-    "success without an object": (200, b"<html>", ItemUnavailableError, UnavailableError),
-    "success with another object": (200, b'{"kind": "Status"}', ItemUnavailableError, UnavailableError),
-    "no answer": (HANG_UP, b"", ItemUnavailableError, UnavailableError),
+    "an endless nesting": (500, b"[" * 100_000, ItemUnavailableError, ApiServerUnavailableError),
+    "success without an object": (200, b"<html>", ItemUnavailableError, ApiServerUnavailableError),
+    "success with another object": (200, b'{"kind": "Status"}', ItemUnavailableError, ApiServerUnavailableError),
+    "no answer": (HANG_UP, b"", ItemUnavailableError, ApiServerUnavailableError),
 }
 
 

@@ -1,4 +1,4 @@
-"""How a refusal is told: the condition, and an Event on the pod, whose operator never hears of it from the client."""
+"""How a refusal is told: the condition, and an Event on CSR and pod, because the client never reports it."""
 
 import base64
 import concurrent.futures
@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from csr_signer.cluster.client import LONGEST_NOTE, KubernetesCluster
+from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import UnavailableError
 from csr_signer.events.outcome import Ignored, Refused
 from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.event import LONGEST_NOTE
 from csr_signer.pipeline import Cluster, Pipeline
 from csr_signer.policy.triage import IgnoreReason
 from csr_signer.violation import CODES, LONGEST_TEXT
@@ -39,11 +40,16 @@ FOREIGN = {"dns_names": ("evil.example.com",)}
 
 
 def reports(admin: Api, csr: dict[str, Any]) -> list[dict[str, Any]]:
-    """The Events on the pod that a CSR names."""
+    """The Events on a CSR, each of which the pod that the CSR names has too, with the same words."""
     namespace = csr["spec"]["username"].split(":")[2]
     pod = csr["metadata"]["name"].partition(":")[2]
-    events = admin.get(f"/api/v1/namespaces/{namespace}/events")["items"]
-    return [event for event in events if event["involvedObject"]["name"] == pod]
+    in_default = admin.get("/api/v1/namespaces/default/events")["items"]
+    in_pods = admin.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+    on_csr = [each for each in in_default if each["involvedObject"]["uid"] == csr["metadata"]["uid"]]
+    on_pod = [each for each in in_pods if each["involvedObject"]["name"] == pod]
+    told = [[(each["reason"], each["message"]) for each in events] for events in (on_csr, on_pod)]
+    assert told[0] == told[1]
+    return on_csr
 
 
 class _Unsteady:
@@ -194,7 +200,8 @@ def test_a_pod_that_is_gone_gets_no_event_and_neither_does_its_successor(
         admin.post(pod_path(csr).rpartition("/")[0], {"metadata": {"name": pod["metadata"]["name"]}, "spec": spec})
     outcome = pipeline.process(reference_to(csr), datetime.now(UTC))
     assert outcome == Refused(reason="PodGone", codes=("pod.gone",))
-    assert reports(admin, csr) == []
+    events = admin.get("/api/v1/events")["items"]
+    assert not [each for each in events if each["involvedObject"]["name"] == pod["metadata"]["name"]]
 
 
 @pytest.mark.parametrize("approver", ["KubectlApprove", "AutoApproved", ""])
