@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib3.exceptions import HTTPError
 
 from sandbox.api import ApiError
+from sandbox.authority import AuthorityError
 from sandbox.function_runtime import FunctionError
 from sandbox.process import PartError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "failed", "skipped"]
 
-_FAULTS = (ApiError, FunctionError, HTTPError, OSError, PartError, TimeoutError, ValueError)
+_FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, OSError, PartError, TimeoutError, ValueError)
 # A host name, an IPv4 address, or the name of a Google Cloud project in a resource name.
 _HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|dev|app|internal|local)\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _PROJECT = re.compile(r"(projects/)[^/\s]+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api import csr_path
 from sandbox.breakdowns.row import Tool
+from sandbox.demo import clients
 from sandbox.exporter_runtime import PageError
 
 if TYPE_CHECKING:
@@ -65,10 +67,11 @@ class Observer:
             return "no answer\n"
         return f"{status} {text}"
 
-    def signerctl(self, *arguments: str) -> str:
-        """Returns what signerctl prints."""
+    def signerctl(self, *command: str) -> str:
+        """Returns what a command prints, with the options that the demo prints for `signerctl doctor`."""
+        arguments = shlex.split(" ".join(clients.doctor(self.deployment, *command)))
         done = subprocess.run(
-            [sys.executable, "-m", "signerctl", *arguments],
+            [sys.executable, *arguments[1:]],
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -89,6 +92,8 @@ _TOOLS: Mapping[Tool, Callable[[Observer], str]] = {
     Tool.METRICS: lambda observer: observer.page("/metrics"),
     Tool.LOG: lambda observer: observer.log("exporter"),
     Tool.RECORDS: lambda observer: observer.log("function"),
+    Tool.DOCTOR: Observer.signerctl,
+    Tool.EXPLAIN: lambda observer: observer.signerctl("explain", f"csr/{shlex.quote(observer.request.name)}"),
 }
 
 

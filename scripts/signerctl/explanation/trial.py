@@ -64,7 +64,7 @@ class Trial:
     severity: str = ""
 
 
-class _StepReached(BaseException):  # noqa: N818 - no error: the trial's end
+class _StepReached(BaseException):
     """The pipeline would now change something. It is no Exception, so that the pipeline does not report a fault."""
 
     def __init__(self, step: int) -> None:
