@@ -105,7 +105,7 @@ class Exporter:
     def _log_status(self) -> None:
         while not self._clock.wait(STATUS_PERIOD):
             self._dispatcher.update_gauges()
-            self.metrics.log_status(self._log, self._health.unready())
+            self.metrics.log_status(self._log, self._health.unready(), self._health.warnings())
 
     def _keep_identity(self) -> None:
         """Fetches the first ID token and renews it early; logs a failure once."""

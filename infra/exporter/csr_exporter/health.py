@@ -23,6 +23,7 @@ from csr_exporter.clock import Clock
 from csr_exporter.configuration import Health as Location
 from csr_exporter.delivery import sender
 from csr_exporter.delivery.dispatcher import Dispatcher
+from csr_exporter.delivery.misconfiguration import WRONG
 from csr_exporter.document import LOOPBACK
 from csr_exporter.identity import CachedToken
 from csr_exporter.watch import client
@@ -78,6 +79,14 @@ class Health:
             reasons.append("no ID token yet")
         return reasons
 
+    def warnings(self) -> list[str]:
+        """Returns what an operator must fix elsewhere. The exporter is ready all the same.
+
+        All replicas see the same function. If they turned unready together, a rollout of the StatefulSet would stop and
+        the PodDisruptionBudget would allow no disruption, while each replica does its work.
+        """
+        return [f"{signer_name}: {WRONG}" for signer_name in self.dispatcher.misconfigured]
+
     def metrics(self) -> bytes:
         """Returns the metrics as they are now, in Prometheus' text format."""
         self.dispatcher.update_gauges()
@@ -101,7 +110,7 @@ class HealthServer(socketserver.TCPServer):
         """
         self.pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
-            "/readyz": lambda: _verdict(health.unready()),
+            "/readyz": lambda: _verdict(health.unready(), health.warnings()),
             "/metrics": lambda: (200, CONTENT_TYPE_PLAIN_0_0_4, health.metrics()),
         }
         if location.address in LOOPBACK:
@@ -130,8 +139,8 @@ class HealthServer(socketserver.TCPServer):
         """Ignores a probe that breaks off: it is not worth a traceback."""
 
 
-def _verdict(reasons: list[str]) -> tuple[int, str, bytes]:
-    return _json(503 if reasons else 200, {"ok": not reasons, "reasons": reasons})
+def _verdict(reasons: list[str], warnings: Sequence[str] = ()) -> tuple[int, str, bytes]:
+    return _json(503 if reasons else 200, {"ok": not reasons, "reasons": [*reasons, *warnings]})
 
 
 def _json(status: int, document: object) -> tuple[int, str, bytes]:

@@ -102,13 +102,14 @@ class Metrics:
         """Returns a metric's value; 0 where it has none yet."""
         return self.registry.get_sample_value(f"{PREFIX}_{name}", labels) or 0.0
 
-    def log_status(self, log: Log, unready: Sequence[str]) -> None:
+    def log_status(self, log: Log, unready: Sequence[str], warnings: Sequence[str] = ()) -> None:
         """Logs the status: alerts need it where no Prometheus scrapes the metrics."""
         counts = self.counts
         log.info(
             "status",
             ready=not unready,
             unready="; ".join(unready),
+            warnings="; ".join(warnings) or None,
             oldest_undelivered_seconds=self.value("oldest_undelivered_seconds"),
             pending=round(sum(self.value("csr_pending", stage=stage.value) for stage in Stage)),
             in_flight=round(self.value("inflight")),

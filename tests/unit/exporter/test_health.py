@@ -14,8 +14,9 @@ from csr_exporter.csr import Seen, Stage
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
 from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.metrics import Metrics
+from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.watch.reflector import ReflectorStatus
-from tests.unit.exporter.support import LONG, VirtualClock, captured_log, core, reference
+from tests.unit.exporter.support import LONG, SIGNER, VirtualClock, captured_log, core, reference, wait_until
 
 
 def _health(clock: VirtualClock, status: ReflectorStatus, token: CachedToken | None = None) -> Health:
@@ -55,6 +56,34 @@ def test_ready_means_that_events_can_flow() -> None:
     assert health.unready() == ["reflector 0: the API server refuses the list or the watch; check RBAC"]
     status.refused, health.stopping = False, True
     assert health.unready() == ["stopping"]
+
+
+def test_a_wrong_configuration_of_the_function_is_a_reason_and_leaves_the_exporter_ready() -> None:
+    """If all replicas turned unready together, a rollout would stop although each does its work."""
+    clock = VirtualClock()
+    status = ReflectorStatus(beat=clock.now(), listed=True, contact=clock.now())
+    wrong = Answer(verdict=Verdict.CONFIGURATION, status=503, reason="fault ConfigurationError")
+    with captured_log() as (log, _):
+        metrics = Metrics()
+        store, dispatcher = core(log, metrics, clock, send=lambda _: wrong)
+        store.watched([Seen(reference=reference(), stage=Stage.PENDING)])
+        thread = threading.Thread(target=dispatcher.run)
+        thread.start()
+        wait_until(lambda: bool(dispatcher.misconfigured))
+        dispatcher.drain(LONG)
+        thread.join()
+        server = HealthServer(
+            Location(address="127.0.0.1", port=0),
+            Health(reflectors=[status], dispatcher=dispatcher, token=None, clock=clock, registry=metrics.registry),
+        )
+        server.start()
+        response = _get(server, "/readyz")
+        server.stop()
+    assert (response.status, response.json()["ok"]) == (200, True)
+    (reason,) = response.json()["reasons"]
+    assert (
+        reason == f"{SIGNER}: the function's configuration is wrong: an operator must act; the function's log says what"
+    )
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from csr_exporter.clock import Clock, age_of
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.misconfiguration import WRONG, Misconfiguration
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics, record
 from csr_exporter.queue.item import WorkItem
@@ -61,6 +62,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self._scheduler = Scheduler(self.queue, self.limiter)
         self._work: SimpleQueue[WorkItem | None] = SimpleQueue()
+        self._misconfiguration = Misconfiguration()
         self._draining = False
 
     def run(self) -> None:
@@ -95,6 +97,12 @@ class Dispatcher:
         with self.changed:
             now = self.clock.now()
             return now - min((item.sent_at for item in self.limiter.in_flight.values()), default=now)
+
+    @property
+    def misconfigured(self) -> list[str]:
+        """The signerNames for which the function says that its configuration is wrong."""
+        with self.changed:
+            return self._misconfiguration.signer_names(self.clock.now())
 
     def update_gauges(self) -> None:
         """Sets the gauges to what is to be done now, and how it goes."""
@@ -138,11 +146,18 @@ class Dispatcher:
                 now, was_down = self.clock.now(), self.limiter.is_down
                 self._scheduler.settle(item, answer, now=now)
                 self._count_pauses(now)
-                if self.limiter.is_down and not was_down:
-                    self.log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
-                elif was_down and not self.limiter.is_down:
-                    self.log.info("the function answers again", code=answer.status)
+                self._log_changes(item, answer, was_down=was_down, now=now)
                 self.changed.notify_all()
+
+    def _log_changes(self, item: WorkItem, answer: Answer, *, was_down: bool, now: float) -> None:
+        if self.limiter.is_down and not was_down:
+            self.log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
+        elif was_down and not self.limiter.is_down:
+            self.log.info("the function answers again", code=answer.status)
+        change = self._misconfiguration.answered(item, answer, now=now)
+        if change is not None:
+            write = self.log.error if change == WRONG else self.log.info
+            write(change, signer_name=item.reference.signer_name, code=answer.status)
 
     def _count_pauses(self, now: float) -> None:
         for reason, seconds in self.limiter.paused_seconds(now).items():

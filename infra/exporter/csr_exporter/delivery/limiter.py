@@ -9,7 +9,7 @@ different requesters suffer it: one requester's CSRs hold up no other requester'
 import enum
 
 from csr_exporter.queue.item import WorkItem
-from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, SUSPICIOUS, Answer, Verdict
+from csr_exporter.queue.retry_policy import HANG, NOT_THE_FUNCTION, OF_503, SUSPICIOUS, Answer, Verdict
 
 START = 8
 MOST = 64
@@ -27,6 +27,8 @@ DEFAULT_PAUSE = 1.0
 # The requesters that get 503 may all be hostile. A short pause lets an honest CSR show soon that the function works.
 LONGEST_UNAVAILABLE_PAUSE = 5.0
 RETIRED_PAUSE = 3600.0
+# The function itself asks for these pauses.
+_ASKED_FOR = OF_503 | {Verdict.OVERLOADED}
 
 
 class State(enum.IntEnum):
@@ -162,7 +164,7 @@ class Limiter:
         if answer.verdict not in SUSPICIOUS and answer.verdict is not Verdict.OVERLOADED:
             self._probe_until = float("-inf")  # the exporter's own fault: the next event is the probe
             return False
-        if answer.verdict in {Verdict.OVERLOADED, Verdict.UNAVAILABLE}:
+        if answer.verdict in _ASKED_FOR:
             return self._asked_to_wait(item, answer, now)
         return self._not_reached(item, answer, now, was_probe=was_probe)
 
@@ -173,9 +175,9 @@ class Limiter:
 
     def _asked_to_wait(self, item: WorkItem, answer: Answer, now: float) -> bool:
         """Pauses all CSRs after 429. After 503 only if different requesters get it: one CSR can crash the function."""
-        self._function_works(now, keep=frozenset({Verdict.OVERLOADED, Verdict.UNAVAILABLE}))
+        self._function_works(now, keep=_ASKED_FOR)
         seconds = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
-        if answer.verdict is Verdict.UNAVAILABLE:
+        if answer.verdict in OF_503:
             seconds = min(seconds, LONGEST_UNAVAILABLE_PAUSE)
             self._unavailable.add(item.reference.requester)
             if not self._unavailable.is_shared:
@@ -209,7 +211,7 @@ class Limiter:
         if seconds > 0.0:
             self._pauses.extend(reason, now + seconds, now)
             # No single probe after 503: hostile requesters, who cause it, would spend it.
-            self._is_half_open = self._is_half_open or reason is not Verdict.UNAVAILABLE
+            self._is_half_open = self._is_half_open or reason not in OF_503
             self._probe_until = float("-inf")
 
     def _speed_up(self) -> None:

@@ -71,7 +71,7 @@ class Sender:
         with self._endpoint.request("POST", headers=headers, body=event.body) as answer:
             fields = json_object(answer.body(_LARGEST_ANSWER))
         outcome, reason = _code(fields, "outcome"), _code(fields, "reason")
-        verdict = verdict_of(answer.status)
+        verdict = verdict_of(answer.status, reason if outcome == "fault" else "")
         if verdict is Verdict.ACKNOWLEDGED:
             # Others answer 200 too: a portal, a placeholder service, another function. Only the function has an
             # outcome.

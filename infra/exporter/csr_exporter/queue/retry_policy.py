@@ -16,6 +16,7 @@ POISON_RETRY = 3600.0
 TRUSTED_RETRY_AFTERS = 16
 # A failure that took this many seconds kept other events waiting.
 HANG = 10.0
+_ISSUED = "issued"
 
 
 class Verdict(enum.Enum):
@@ -31,6 +32,12 @@ class Verdict(enum.Enum):
     """429: send nothing until the function's Retry-After has passed; then retry."""
     UNAVAILABLE = "unavailable"
     """503: retry this CSR after the Retry-After. The other CSRs pause only if several requesters get 503."""
+    CONFIGURATION = "configuration"
+    """503, and the function says why: its configuration, key, CA or right is wrong. As UNAVAILABLE, but time does not
+    help: an operator must act."""
+    SIGNER_CONFIGURATION = "signer_configuration"
+    """500, and the function says why: the key, CA or right of this CSR's signer is wrong. As LATER, but an operator
+    must act."""
     POISON = "poison"
     """The function never accepts this event: retry once an hour, in case an operator fixes the cause."""
     CREDENTIAL = "credential"
@@ -42,11 +49,13 @@ class Verdict(enum.Enum):
     if several requesters get this."""
 
 
-ABOUT_THE_CSR = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.POISON})
+ABOUT_THE_CSR = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.SIGNER_CONFIGURATION, Verdict.POISON})
 """Answers about one CSR."""
 NOT_THE_FUNCTION = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
 """Answers that did not come from the function. They consume no attempt of a CSR if several requesters get them."""
-SUSPICIOUS = NOT_THE_FUNCTION | {Verdict.SLOW, Verdict.UNAVAILABLE}
+OF_503 = frozenset({Verdict.UNAVAILABLE, Verdict.CONFIGURATION})
+"""Answers of 503, by which the function asks for a pause; one CSR alone may cause them."""
+SUSPICIOUS = NOT_THE_FUNCTION | OF_503 | {Verdict.SLOW}
 """Faults of the function as a whole. If it answers other CSRs meanwhile, the CSR is suspect."""
 
 _BY_STATUS = {
@@ -62,6 +71,11 @@ _BY_STATUS = {
     502: Verdict.SLOW,
     503: Verdict.UNAVAILABLE,
     504: Verdict.SLOW,
+}
+# The faults that only an operator can end; the function names them in its answer. All others go by their status.
+_BY_FAULT = {
+    (503, "ConfigurationError"): Verdict.CONFIGURATION,
+    (500, "SignerConfigurationError"): Verdict.SIGNER_CONFIGURATION,
 }
 # For the other statuses: the exporter follows no redirect; 4xx is about the event; 5xx is transient.
 _BY_CLASS = {2: Verdict.ACKNOWLEDGED, 3: Verdict.ENDPOINT, 4: Verdict.POISON, 5: Verdict.LATER}
@@ -88,10 +102,15 @@ class Answer:
         """Whether the function has dealt with this CSR. If so, the function works."""
         return self.status is not None and self.verdict in ABOUT_THE_CSR
 
+    @property
+    def is_issued(self) -> bool:
+        """Whether the function issued the certificate: its configuration is right for this signer."""
+        return self.verdict is Verdict.ACKNOWLEDGED and self.reason == _ISSUED
 
-def verdict_of(status: int) -> Verdict:
-    """Returns the meaning of an HTTP status."""
-    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Verdict.ENDPOINT)
+
+def verdict_of(status: int, fault: str = "") -> Verdict:
+    """Returns the meaning of an HTTP status, with the fault that the function named in its answer."""
+    return _BY_FAULT.get((status, fault)) or _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Verdict.ENDPOINT)
 
 
 def fulfilment(resends: int) -> float:

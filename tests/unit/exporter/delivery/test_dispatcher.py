@@ -173,6 +173,20 @@ def test_the_circuit_is_logged_when_it_changes() -> None:
     ]
 
 
+def test_a_wrong_configuration_is_logged_when_it_changes_and_counted() -> None:
+    """One line says that an operator must act, one that the function issues again; the metric has its own reason."""
+    wrong = Answer(verdict=Verdict.CONFIGURATION, status=503, retry_after=0.0, reason="fault ConfigurationError")
+    issued = Answer(verdict=Verdict.ACKNOWLEDGED, status=200, reason="issued")
+    answers = iter([wrong] * 3)
+    with _running(Sender(lambda _item: next(answers, issued))) as (store, dispatcher, metrics, lines):
+        store.watched(_seen(1))
+        wait_until(lambda: metrics.counts.get("send_attempts_total:2xx") == 1)
+        wait_until(lambda: dispatcher.misconfigured == [])
+        told = [(line["severity"], line["signer_name"]) for line in lines() if "signer_name" in line]
+    assert told == [("ERROR", SIGNER), ("INFO", SIGNER)]
+    assert metrics.counts["retries_total:configuration"] == 3
+
+
 def test_threads_are_kept() -> None:
     """As many threads as events at a time, though there are many more events one after another; all end."""
     together, threads = threading.Barrier(4), set[int]()

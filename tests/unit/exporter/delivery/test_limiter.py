@@ -133,7 +133,25 @@ def test_overload_halves_once_per_round_and_recovers() -> None:
     assert limiter.limit == LEAST + 1
 
 
-@pytest.mark.parametrize("verdict", [Verdict.LATER, Verdict.POISON])
+@pytest.mark.parametrize(
+    ("status", "fault", "verdict"),
+    [
+        (503, "ConfigurationError", Verdict.CONFIGURATION),
+        (500, "SignerConfigurationError", Verdict.SIGNER_CONFIGURATION),
+        (500, "ConfigurationError", Verdict.LATER),
+        (503, "SignerConfigurationError", Verdict.UNAVAILABLE),
+        (503, "UnavailableError", Verdict.UNAVAILABLE),
+        (429, "ConfigurationError", Verdict.OVERLOADED),
+        (500, "ItemError", Verdict.LATER),
+        (503, "configuration", Verdict.UNAVAILABLE),
+    ],
+)
+def test_a_wrong_configuration_is_told_apart_by_an_allow_list(status: int, fault: str, verdict: Verdict) -> None:
+    """Only the two faults that an operator must end, and only with their own status."""
+    assert verdict_of(status, fault) is verdict
+
+
+@pytest.mark.parametrize("verdict", [Verdict.LATER, Verdict.SIGNER_CONFIGURATION, Verdict.POISON])
 def test_what_concerns_one_item_teaches_nothing(verdict: Verdict) -> None:
     """425, 500 and 400 neither pause nor slow, whatever Retry-After they carry, nor do they undo a clean window."""
     limiter = Limiter()
@@ -185,18 +203,24 @@ def test_503_of_one_requesters_csrs_neither_pauses_nor_slows(*, others_are_ackno
         assert limiter.admits_at(number + 0.2) == number + 0.2
 
 
+@pytest.mark.parametrize("verdict", [Verdict.UNAVAILABLE, Verdict.CONFIGURATION])
 @pytest.mark.parametrize(
     ("retry_after", "expected"), [(30.0, LONGEST_UNAVAILABLE_PAUSE), (2.0, 2.0), (0.0, 0.0), (None, DEFAULT_PAUSE)]
 )
-def test_503_to_different_requesters_pauses_and_slows(retry_after: float | None, expected: float) -> None:
-    """That is the function's fault: all wait as long as it asks for, but for a few seconds at most at a time."""
-    limiter = Limiter()
-    assert not _answered(limiter, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="a")
-    assert _answered(limiter, _unavailable(retry_after), sent_at=0.0, now=10.0, requester="b")
+def test_503_to_different_requesters_pauses_and_slows(
+    retry_after: float | None, expected: float, verdict: Verdict
+) -> None:
+    """That is the function's fault: all wait as long as it asks for, but for a few seconds at most at a time.
+
+    The metric of paused seconds tells a wrong configuration apart.
+    """
+    limiter, answer = Limiter(), Answer(verdict=verdict, status=503, retry_after=retry_after)
+    assert not _answered(limiter, answer, sent_at=0.0, now=10.0, requester="a")
+    assert _answered(limiter, answer, sent_at=0.0, now=10.0, requester="b")
     assert (limiter.admits_at(10.0), limiter.limit) == (10.0 + expected, START // 2)
-    assert _answered(limiter, _unavailable(4.0), sent_at=15.0, now=20.0, requester="a")
+    assert _answered(limiter, dataclasses.replace(answer, retry_after=4.0), sent_at=15.0, now=20.0, requester="a")
     assert limiter.admits_at(20.0) == 24.0
-    assert limiter.paused_seconds(30.0) == {"unavailable": expected + 4.0}
+    assert limiter.paused_seconds(30.0) == {verdict.value: expected + 4.0}
 
 
 def test_two_hostile_requesters_pause_nothing_between_acknowledgements() -> None:

@@ -163,6 +163,20 @@ def test_a_fault_is_no_success() -> None:
         assert sender.send(ITEM) == Answer(verdict=Verdict.LATER, status=200, reason="fault ItemError")
 
 
+def test_a_wrong_configuration_is_told_apart() -> None:
+    """By the fault that the function names. A page, or text that is no code, does not count."""
+    fault = {"outcome": "fault", "reason": "ConfigurationError"}
+    for body, verdict, reason in (
+        (fault, Verdict.CONFIGURATION, "fault ConfigurationError"),
+        ({**fault, "outcome": "deferred"}, Verdict.UNAVAILABLE, "deferred ConfigurationError"),
+        ({"outcome": "fault", "reason": "Configuration Error\n"}, Verdict.UNAVAILABLE, "fault"),
+        ({"outcome": "fault", "reason": "C" * 65}, Verdict.UNAVAILABLE, "fault"),
+        (b"ConfigurationError", Verdict.UNAVAILABLE, ""),
+    ):
+        with _function(lambda *_, body=body: answer(503, body)) as (sender, _):
+            assert sender.send(ITEM) == Answer(verdict=verdict, status=503, reason=reason)
+
+
 def test_a_function_that_is_not_there() -> None:
     """Connection refused is no fault of the CSR's, and reads the same every time."""
     with ScriptedServer(lambda *_: None) as server:
