@@ -1,6 +1,8 @@
 """Printing: tables for people, and escaping of text from certificates and files for the terminal."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -27,6 +29,23 @@ def one_line(text: str) -> str:
 def warn(message: str) -> None:
     """Prints a warning as one line on standard error."""
     click.echo(f"warning: {one_line(message)}", err=True)
+
+
+def print_hanging(columns: Sequence[tuple[str, int]], text: str) -> None:
+    """Prints one line of short columns and a long text; on a terminal, folds the text below itself.
+
+    Args:
+        columns: Each column's text and width; `STYLES` colours it.
+        text: The long text.
+    """
+    indent = sum(width + 2 for _, width in columns)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDEST
+    lines = textwrap.wrap(one_line(text), max(width - indent, 20), break_on_hyphens=False) or [""]
+    line = Text()
+    for cell, size in columns:
+        line.append(printable(cell).ljust(size + 2), style=STYLES.get(cell, ""))
+    line.append(f"\n{' ' * indent}".join(lines))
+    Console(file=sys.stdout, highlight=False, width=max(width, indent + 20), soft_wrap=True).print(line)
 
 
 def table(title: str, rows: Iterable[Sequence[str]]) -> None:

@@ -6,17 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from signerctl.api_server import cluster_options
 from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
 from signerctl.doctor.walk import CHECKS, walk
-from signerctl.output import Form, console, output_options, print_document
+from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command
-from signerctl.text import STYLES, one_line
+from signerctl.text import print_hanging
 
 _WAIT_SECONDS: Final = 3.0
 _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
@@ -84,11 +82,5 @@ def _ignore(_name: str, _outcome: Result) -> None:
 
 
 def _show(name: str, outcome: Result) -> None:
-    grid = Table(box=None, pad_edge=False, show_header=False)
-    grid.add_column(width=len("warning"))
-    grid.add_column(width=_NAME_WIDTH)
-    grid.add_column(overflow="fold")
-    level = Text(outcome.level, style=STYLES.get(outcome.level, "dim"))
-    remedy = f"; to do: {one_line(outcome.remedy)}" if outcome.remedy else ""
-    grid.add_row(level, Text(name), Text(one_line(outcome.found) + remedy))
-    console().print(grid)
+    remedy = f"; to do: {outcome.remedy}" if outcome.remedy else ""
+    print_hanging([(outcome.level, len("warning")), (name, _NAME_WIDTH)], outcome.found + remedy)

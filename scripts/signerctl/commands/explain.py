@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from signerctl.api_server import cluster_options
 from signerctl.doctor import documents
@@ -16,10 +14,10 @@ from signerctl.explanation import lookup, pod, story
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.trial import STEPS
 from signerctl.options import INPUT
-from signerctl.output import Form, console, output_options, print_document
+from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command, CommandError
 from signerctl.recorded import entries
-from signerctl.text import one_line
+from signerctl.text import one_line, print_hanging
 
 
 @click.command(cls=Command)
@@ -57,7 +55,7 @@ def explain(*, name: str, namespace: str | None, records: tuple[Path, ...], opti
     explained = list(_explanations(found, name, namespace, _entries(records)))
     if any(each.verdict.unacted for each in explained):
         causes = story.causes_of(Examination(options=options))
-        explained = [story.with_causes(each, causes) if each.verdict.unacted else each for each in explained]
+        explained = [story.concluded(each, causes) if each.verdict.unacted else each for each in explained]
     if not form.is_for_people:
         print_document({"items": [each.document for each in explained]}, form=form)
         return
@@ -111,13 +109,10 @@ def _print(explained: Explanation) -> None:
     ]
     rows += [("record", _record(each)) for each in explained.records]
     rows += [("doctor", f"{each['check']}: {each['found']}; to do: {each['remedy']}") for each in explained.causes]
-    grid = Table(box=None, pad_edge=False, show_header=False)
-    grid.add_column()
-    grid.add_column(overflow="fold")
-    for title, value in rows:
-        grid.add_row(Text(f"  {title}"), Text(one_line(value)))
     click.echo(one_line(f"{explained.kind} {explained.name}"))
-    console().print(grid)
+    width = max(len(title) for title, _ in rows)
+    for title, value in rows:
+        print_hanging([("", 0), (title, width)], value)
 
 
 def _record(record: entries.Json) -> str:

@@ -26,7 +26,7 @@ def _key(found: Examination, signer: Signer) -> Result:
         return result.unknown(
             f"you may not read the key: {check.message}", "run doctor with roles/cloudkms.publicKeyViewer on the key"
         )
-    return result.error(check.message, "Cloud KMS says what to do; until then no certificate is signed")
+    return result.error(check.message, "do what it says; until then, no certificate is signed")
 
 
 def issuer(found: Examination) -> Result:

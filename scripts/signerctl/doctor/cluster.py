@@ -13,7 +13,7 @@ from signerctl import manifest, verification
 from signerctl.api_server import ApiServer
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor import result
-from signerctl.doctor.examination import Examination
+from signerctl.doctor.examination import Examination, cause_of
 from signerctl.doctor.result import Result
 from signerctl.options import ACTIONS
 
@@ -130,16 +130,19 @@ def _page(url: str) -> Result:
         answer = urllib3.request("GET", where, retries=False, timeout=5.0, redirect=False)
     except urllib3.exceptions.HTTPError as error:
         return result.error(
-            f"{where}: no answer: {quote(str(error))}",
+            f"{where}: no answer: {cause_of(error)}",
             "the exporter does not run: start it, and read its log; in a cluster, kubectl describe its pods",
         )
-    if answer.status == _OK:
-        return result.ok(f"{where}: ready")
     try:
         reasons = "; ".join(map(str, answer.json()["reasons"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
-    return result.error(f"{where}: {quote(reasons)}", "the exporter's log says more; see the other checks")
+    remedy = "the exporter's log says more; see the other checks"
+    if answer.status != _OK:
+        return result.error(f"{where}: {quote(reasons)}", remedy)
+    if reasons:
+        return result.warning(f"{where}: ready, but {quote(reasons)}", remedy)
+    return result.ok(f"{where}: ready")
 
 
 def _differences(api: ApiServer, wanted: Json) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
 from csr_signer.policy.signer import Signer
+from csr_signer.violation import quote
 from signerctl import guarded
 from signerctl.api_server import ApiServer, connect
 from signerctl.doctor.exporter_document import ExporterDocument
@@ -181,3 +182,8 @@ def _groups(name: str) -> tuple[str, ...]:
     if prefix or not account:
         return ("system:authenticated",)
     return ("system:serviceaccounts", f"system:serviceaccounts:{account.partition(':')[0]}", "system:authenticated")
+
+
+def cause_of(error: Exception) -> str:
+    """Returns the cause of a failed exchange: the end of urllib3's message, which starts with objects of Python."""
+    return quote(str(error).rpartition(": ")[2])

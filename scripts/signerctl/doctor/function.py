@@ -14,7 +14,7 @@ import urllib3
 
 from csr_signer.violation import quote
 from signerctl.doctor import result
-from signerctl.doctor.examination import Examination, FunctionAnswer
+from signerctl.doctor.examination import Examination, FunctionAnswer, cause_of
 from signerctl.doctor.result import Result
 
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
@@ -22,6 +22,7 @@ _EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 _NAME: Final = "signerctl-doctor"
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_SERVER_ERROR: Final = 500
 _READ_LOG: Final = "its log names the fault: gcloud functions logs read, or the record `fault` in the audit records"
 
 
@@ -74,6 +75,11 @@ def _of_another_server(found: Examination, answer: FunctionAnswer) -> Result:
         return result.unknown(
             f"{url} answers {answer.status} to a caller without a token, as it must; no more is known"
         )
+    if answer.status >= _SERVER_ERROR:
+        return result.error(
+            f"{url} answers {answer.status} without the function: no instance of it serves requests",
+            "see that the service is deployed and starts: gcloud run services describe, and its log",
+        )
     return result.error(
         f"{url} answers {answer.status}, and not as the function does",
         "compare function.url with the service's URI, and the service's ingress with the exporter's network",
@@ -95,7 +101,7 @@ def _ask(found: Examination) -> FunctionAnswer:
             "POST", found.exporter.url, headers=headers, body=json.dumps(_event(found.exporter.source)), redirect=False
         )
     except urllib3.exceptions.HTTPError as error:
-        return FunctionAnswer(status=0, cause=quote(str(error)))
+        return FunctionAnswer(status=0, cause=cause_of(error))
     fields = _fields(response)
     date = _date(response.headers.get("Date", ""))
     if date is not None:

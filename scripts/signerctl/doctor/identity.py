@@ -17,7 +17,7 @@ from google.oauth2 import sts
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServerError
 from signerctl.doctor import result
-from signerctl.doctor.examination import Examination
+from signerctl.doctor.examination import Examination, cause_of
 from signerctl.doctor.exporter_document import METADATA_SERVER, Federation
 from signerctl.doctor.result import Result
 
@@ -154,7 +154,7 @@ def _generate_id_token(found: Examination, federation: Federation) -> tuple[int,
 
 def _unreachable(name: str, url: str, error: Exception) -> Result:
     return result.error(
-        f"{name} at {url}: no answer: {quote(str(error))}",
+        f"{name} at {url}: no answer: {cause_of(error)}",
         "this machine must reach it by https; so must the exporter's nodes: firewall, DNS, VPC Service Controls",
     )
 

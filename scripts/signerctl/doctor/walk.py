@@ -61,13 +61,13 @@ def walk(found: Examination) -> Iterator[tuple[Check, Result]]:
     blocked: set[str] = set()
     for check in CHECKS:
         missing = [name for name in check.needs if name in blocked]
-        outcome = result.unknown(f"needs {', '.join(missing)}") if missing else _made(check, found)
+        outcome = result.unknown(f"needs {', '.join(missing)}") if missing else made(check, found)
         if outcome.blocks:
             blocked.add(check.name)
         yield check, outcome
 
 
-def _made(check: Check, found: Examination) -> Result:
+def made(check: Check, found: Examination) -> Result:
     """Makes a check; an error of its calls is its result."""
     try:
         return check.run(found)

@@ -14,6 +14,23 @@ from signerctl.explanation.verdict import Verdict
 from signerctl.recorded.entries import once, record_of
 
 _MOST_RECORDS: Final = 5
+_COMPONENT: Final = "kms-csr-signer"
+_ON_THE_WAY: Final = (
+    "api-server",
+    "exporter",
+    "exporter-configuration",
+    "token",
+    "sts",
+    "iam",
+    "invoker",
+    "function",
+    "rights",
+    "pods",
+    "kms-key",
+    "guards",
+    "clock",
+)
+"""doctor's checks that can stop a request."""
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
 Json = Mapping[str, Any]
@@ -96,18 +113,37 @@ def of_csr(csr: Json, found: Examination, entries: Iterable[Json]) -> Explanatio
     )
 
 
-def with_causes(explained: Explanation, causes: Sequence[Json]) -> Explanation:
-    """Adds what doctor found, and names the first error as the cause."""
-    if not causes:
-        return explained
-    first = causes[0]
-    answered = replace(
-        explained.verdict,
-        why=f"{explained.verdict.why}; but {first['check']}: {first['found']}",
-        turn="operator",
-        remedy=first["remedy"],
-    )
+def concluded(explained: Explanation, causes: Sequence[Json]) -> Explanation:
+    """Names the cause of a CSR that the function has not acted on, although nothing in the request stops it.
+
+    The function's own words about the CSR come first: its last record, or its last Event. Then doctor's first error.
+
+    Args:
+        explained: The CSR.
+        causes: What doctor found.
+    """
+    said = _said(explained)
+    if said is not None:
+        message, fault = said
+        why = f"{explained.verdict.why}; but the function says: {message}"
+        return replace(explained, verdict=verdict.of_message(why, fault), causes=causes)
+    first = next((each for each in causes if each["check"] in _ON_THE_WAY), None)
+    if first is None:
+        return replace(explained, causes=causes)
+    why = f"{explained.verdict.why}; but {first['check']}: {first['found']}"
+    answered = replace(explained.verdict, why=why, turn="operator", remedy=first["remedy"])
     return replace(explained, verdict=answered, causes=causes)
+
+
+def _said(explained: Explanation) -> tuple[str, str] | None:
+    """Returns the function's last words about a CSR that waits, and the kind of fault; None if it said nothing."""
+    for record in reversed(explained.records):
+        if record["event"] == "fault":
+            return str(record["message"]), str(record.get("fault", ""))
+    own = [each for each in explained.events if each["component"] == _COMPONENT]
+    if not own:
+        return None
+    return str(own[-1]["message"]), "ConfigurationError" if "perator" in own[-1]["reason"] else ""
 
 
 def causes_of(options: Examination) -> list[Json]:
@@ -154,6 +190,7 @@ def events_on(api: ApiServer, namespace: str, name: str, uid: str) -> list[Json]
             "type": each.get("type", ""),
             "reason": each.get("reason", ""),
             "message": each.get("message", ""),
+            "component": each.get("reportingComponent") or (each.get("source") or {}).get("component", ""),
         }
         for each in sorted(mine, key=lambda each: str(each.get("lastTimestamp") or ""))
     ]

@@ -20,13 +20,13 @@ from csr_signer.errors import SignerError
 from csr_signer.events.outcome import Deferred, Ignored, Outcome, Refused
 from csr_signer.events.reference import RequestReference
 from csr_signer.objects.csr import CertificateSigningRequest
-from csr_signer.objects.event import Event
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.pipeline import Pipeline
 from csr_signer.policy.signer import Signer
 from signerctl.api_server import ApiServer
 from signerctl.explanation.lookup import CSRS
 from signerctl.key import KmsOptions
+from signerctl.program import CommandError
 
 STEPS: Final = (
     "receive",
@@ -64,12 +64,13 @@ class Trial:
     severity: str = ""
 
 
-class _StepReached(BaseException):
-    """The pipeline would now change something. It is no Exception, so that the pipeline does not report a fault."""
+class _Ended(BaseException):
+    """The pipeline would now change something, or the API server did not answer the operator."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, error: CommandError | None = None) -> None:
         super().__init__()
         self.step = step
+        self.error = error
 
 
 @dataclass(kw_only=True)
@@ -96,7 +97,7 @@ class ReadOnlyCluster:
 
     async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:  # noqa: ARG002 - the port's
         """Ends the trial."""
-        raise _StepReached(8)
+        raise _Ended(8)
 
     async def deny(
         self,
@@ -118,13 +119,16 @@ class ReadOnlyCluster:
 
     async def write_certificate(self, csr: CertificateSigningRequest, pem: bytes) -> CertificateSigningRequest | None:  # noqa: ARG002 - the port's
         """Ends the trial; no certificate gets here, because the key signs nothing."""
-        raise _StepReached(10)
+        raise _Ended(10)
 
-    async def create_event(self, event: Event) -> None:
+    async def create_event(self, event: object) -> None:
         """Creates no Event."""
 
     def _read(self, collection: str, name: str) -> bytes | None:
-        found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
+        try:
+            found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
+        except CommandError as error:
+            raise _Ended(0, error) from error
         return None if found is None else json.dumps(found).encode()
 
 
@@ -141,7 +145,7 @@ class ReadOnlyKey:
 
     async def sign(self, *_: object) -> Any:  # noqa: ANN401 - the port's; it never returns
         """Ends the trial."""
-        raise _StepReached(9)
+        raise _Ended(9)
 
 
 @dataclass(kw_only=True)
@@ -197,8 +201,10 @@ def run(
     )
     try:
         outcome = asyncio.run(pipeline.process(reference, now))
-    except _StepReached as reached:
-        return Trial(step=reached.step)
+    except _Ended as ended:
+        if ended.error is not None:
+            raise ended.error from None
+        return Trial(step=ended.step)
     except SignerError as error:
         return Trial(step=7, fault=error)
     last = records.last

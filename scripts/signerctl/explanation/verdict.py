@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from csr_signer.errors import ConfigurationError, ItemUnavailableError, UnavailableError
 from csr_signer.events.outcome import Deferred, Ignored, Refused
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason
@@ -15,6 +14,7 @@ Turn = Literal["nobody", "operator", "requester", "time", "approver", "function"
 """Who acts next; `time`: a retry can succeed; `function`: nothing in the request stops it."""
 
 _FINAL: Final = ("Denied", "Failed")
+_OF_OPERATORS: Final = ("ConfigurationError", "IntegrityError", "ItemError", "SignerConfigurationError")
 _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"
@@ -135,7 +135,6 @@ def _deferred(trial: Trial, signer: Signer | None) -> Verdict:
 def _of_fault(trial: Trial) -> Verdict:
     fault = trial.fault
     text = str(fault)
-    transient = isinstance(fault, UnavailableError | ItemUnavailableError)
     if "roles/cloudkms.publicKeyViewer" in text:
         return Verdict(
             state="waiting",
@@ -145,15 +144,20 @@ def _of_fault(trial: Trial) -> Verdict:
             remedy="run explain with roles/cloudkms.publicKeyViewer on the key",
             unacted=True,
         )
-    return Verdict(
-        state="waiting",
-        why=text,
-        turn="time" if transient else "operator",
-        remedy="the exporter resends it; nothing is lost"
-        if transient
-        else "do what the message says; the exporter resends the CSR, and the function then signs it",
-        unacted=not isinstance(fault, ConfigurationError),
-    )
+    return of_message(text, type(fault).__name__)
+
+
+def of_message(why: str, fault: str) -> Verdict:
+    """Returns the verdict on a fault of the function, or of a call that the function would make too.
+
+    Args:
+        why: What is wrong.
+        fault: The fault's class, as audit records name it.
+    """
+    if fault in _OF_OPERATORS:
+        remedy = "do what it says; the exporter resends the CSR, and the function then signs it"
+        return Verdict(state="waiting", why=why, turn="operator", remedy=remedy)
+    return Verdict(state="waiting", why=why, turn="time", remedy="the exporter resends the CSR; nothing is lost")
 
 
 def _ready(csr: Json) -> Verdict:

@@ -1,0 +1,91 @@
+"""A server that gives prepared answers: what a check sees of another program is the HTTP answer."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+Json = dict[str, Any]
+Prepared = tuple[int, object] | Callable[[Json], tuple[int, object]]
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """The answers of a running server.
+
+    Attributes:
+        prepared: Status and body by method and path, without the query; a function makes them from the request's body.
+        received: The requests: method, path, headers and body.
+        date: The header Date; None for the present time.
+    """
+
+    prepared: dict[str, Prepared] = field(default_factory=dict)
+    received: list[tuple[str, str, Mapping[str, str], bytes]] = field(default_factory=list)
+    date: str | None = None
+    url: str = ""
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Writes a kubeconfig for this server."""
+        path = folder / "answers.kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "clusters": [{"name": "a", "cluster": {"server": self.url}}],
+                    "users": [{"name": "a", "user": {"token": "operator"}}],
+                    "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+                    "current-context": "a",
+                }
+            )
+        )
+        return path
+
+
+@contextmanager
+def answering() -> Iterator[Answers]:
+    """Runs a server; what is not prepared is answered 404 in plain text, as kube-apiserver does."""
+    answers = Answers()
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.answers = answers
+    answers.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield answers
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    answers: Answers
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        answers = cast("_Server", self.server).answers
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0]
+        answers.received.append((self.command, path, dict(self.headers), body))
+        prepared = answers.prepared.get(f"{self.command} {path}", (404, "404 page not found"))
+        status, content = prepared(json.loads(body)) if callable(prepared) else prepared
+        text = (content if isinstance(content, str) else json.dumps(content)).encode()
+        self.send_response_only(status)
+        self.send_header("Date", answers.date or self.date_time_string())
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = _answer  # noqa: N815 - the base class's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Logs nothing."""

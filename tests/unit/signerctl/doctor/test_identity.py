@@ -1,0 +1,195 @@
+"""doctor follows the exporter's way to the function, and names the link that is broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from signerctl.doctor import documents, function, identity
+from signerctl.doctor.examination import Examination
+from signerctl.doctor.result import Result
+from signerctl.doctor.walk import CHECKS, made
+from tests.unit.signerctl.answers import Answers, Prepared
+from tests.unit.signerctl.doctor.conftest import CALLER, Examine, jwt
+
+STS = "POST /v1/token"
+IAM = f"POST /v1/projects/-/serviceAccounts/{CALLER}:generateIdToken"
+EVENT = "POST /"
+HONEST: dict[str, Prepared] = {
+    STS: (200, {"access_token": "secret-access", "token_type": "Bearer"}),
+    IAM: (200, {"token": "secret-id"}),
+    EVENT: (200, {"outcome": "ignored", "reason": "gone"}),
+}
+
+
+@pytest.fixture
+def found(examine: Examine, exporter_document: Path, service: Answers) -> Examination:
+    """Everything answers as it should."""
+    service.prepared |= HONEST
+    return examine(exporter_configuration=exporter_document)
+
+
+def walked(found: Examination) -> dict[str, Result]:
+    """Makes the checks of this way in their order, as long as none blocks."""
+    checks = {
+        "exporter-configuration": documents.exporter_configuration,
+        "token": identity.token,
+        "sts": identity.security_token_service,
+        "iam": identity.iam,
+        "invoker": function.invoker,
+        "function": function.function,
+    }
+    results = {}
+    for name, check in checks.items():
+        results[name] = check(found)
+        if results[name].blocks:
+            break
+    return results
+
+
+def test_a_healthy_way_is_ok_and_no_token_is_told(found: Examination, service: Answers) -> None:
+    """Each link is ok; the tokens go to their services, and into no result."""
+    results = walked(found)
+    assert {each.level for each in results.values()} == {"ok"}
+    text = " ".join(each.found + each.remedy for each in results.values())
+    assert "secret" not in text
+    assert found.subject_token not in text
+    authorizations = [headers.get("Authorization") for _, _, headers, _ in service.received]
+    assert authorizations == [None, "Bearer secret-access", "Bearer secret-id"]
+
+
+def test_the_event_names_no_csr_that_exists(found: Examination, service: Answers) -> None:
+    """It is an event of the cluster's source about a random CSR, so the function changes nothing."""
+    walked(found)
+    event = json.loads(service.received[-1][3])
+    assert event["source"] == "//example.com/prod"
+    assert event["subject"] == event["data"]["name"] == f"signerctl-doctor-{event['data']['uid']}"
+
+
+BROKEN = {
+    "STS refuses": ("sts", STS, (400, {"error": "invalid_grant", "error_description": "no audience"}), "no audience"),
+    "STS is no STS": ("sts", STS, (200, "welcome"), "STS at"),
+    "the account is missing": ("iam", IAM, (403, {"error": {"message": "denied on resource"}}), "denied on resource"),
+    "IAM answers without a token": ("iam", IAM, (200, {}), "generateIdToken"),
+    "another audience": ("invoker", EVENT, (401, ""), "does not accept the ID token's audience"),
+    "no right to invoke": ("invoker", EVENT, (403, ""), f"{CALLER} may not invoke"),
+}
+
+
+@pytest.mark.parametrize(("check", "path", "answer", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_link_is_named(
+    found: Examination, service: Answers, *, check: str, path: str, answer: Prepared, words: str
+) -> None:
+    """The check of the link is the first error; it says what is wrong and what to do."""
+    service.prepared[path] = answer
+    results = walked(found)
+    name, last = list(results.items())[-1]
+    assert (name, last.level) == (check, "error")
+    assert words in last.found
+    assert last.remedy
+
+
+ANSWERS = {
+    "its configuration is wrong": (503, {"outcome": "fault", "reason": "ConfigurationError"}, "error", "an operator"),
+    "the API server is away": (503, {"outcome": "fault", "reason": "UnavailableError"}, "error", "API server"),
+    "another document": (400, {"outcome": "fault", "reason": "EventError"}, "error", "source or caller"),
+    "overloaded": (429, {"outcome": "fault", "reason": "ConcurrencyLimitError"}, "warning", "overloaded"),
+    "a fault of this item": (500, {"outcome": "fault", "reason": "ItemError"}, "error", "ItemError"),
+    "no instance": (503, "no healthy upstream", "error", "no instance"),
+    "another server": (200, "<html>", "error", "not as the function does"),
+    "no such service": (404, "", "error", "not as the function does"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "level", "words"), ANSWERS.values(), ids=ANSWERS)
+def test_the_functions_answer_is_told(
+    found: Examination, service: Answers, *, status: int, body: object, level: str, words: str
+) -> None:
+    """Each kind of answer has its own meaning and remedy."""
+    service.prepared[EVENT] = status, body
+    documents.exporter_configuration(found)
+    outcome = function.function(found)
+    assert outcome.level == level
+    assert words in outcome.found
+    assert outcome.remedy
+
+
+def test_an_unreachable_function_is_named(found: Examination, exporter_document: Path) -> None:
+    """No answer at all is the function's error, not the invoker's."""
+    text = exporter_document.read_text()
+    exporter_document.write_text(
+        json.dumps(json.loads(text) | {"function": {"url": "http://127.0.0.1:1/", "audience": "a"}})
+    )
+    results = walked(found)
+    assert results["invoker"].level == "skipped"
+    assert function.function(found).level == "error"
+    assert "Connection refused" in function.function(found).found
+
+
+def test_without_a_token_the_front_door_must_refuse(found: Examination, service: Answers) -> None:
+    """If the walk has no ID token, 403 only shows that the service is there."""
+    service.prepared[EVENT] = 403, ""
+    documents.exporter_configuration(found)
+    assert function.function(found).level == "skipped"
+
+
+def test_an_expired_token_is_named(found: Examination, tmp_path: Path) -> None:
+    """STS would refuse it with a less clear message."""
+    (tmp_path / "token").write_text(jwt(exp=1))
+    documents.exporter_configuration(found)
+    outcome = identity.token(found)
+    assert outcome.level == "error"
+    assert "expired" in outcome.found
+
+
+def test_a_cluster_gives_the_exporters_document_and_token(
+    examine: Examine, exporter_document: Path, service: Answers, api: Answers, tmp_path: Path
+) -> None:
+    """Without a file, doctor reads the ConfigMap that the pods mount, and asks for a token like theirs."""
+    service.prepared |= HONEST
+    (tmp_path / "token").unlink()
+    volumes = [
+        {"name": "configuration", "configMap": {"name": "csr-exporter-configuration-k2"}},
+        {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"audience": "p.svc.id.goog"}}]}},
+    ]
+    asked = []
+
+    def token(body: dict[str, object]) -> tuple[int, object]:
+        asked.append(body["spec"])
+        return 201, {"status": {"token": jwt(exp=4102444800, aud="p.svc.id.goog")}}
+
+    namespace = "/namespaces/kms-csr-signer"
+    api.prepared |= {
+        f"GET /apis/apps/v1{namespace}/statefulsets/csr-exporter": (
+            200,
+            {"spec": {"template": {"spec": {"volumes": volumes}}}},
+        ),
+        f"GET /api/v1{namespace}/configmaps/csr-exporter-configuration-k2": (
+            200,
+            {"data": {"configuration.json": exporter_document.read_text()}},
+        ),
+        f"POST /api/v1{namespace}/serviceaccounts/csr-exporter/token": token,
+    }
+    results = walked(examine())
+    assert {each.level for each in results.values()} == {"ok"}
+    assert asked == [{"audiences": ["p.svc.id.goog"], "expirationSeconds": 600}]
+
+
+DOCUMENTS = {
+    "another source": ({"source": "//example.com/other"}, "source: Invalid value"),
+    "a signer that it does not watch": ({"signers": []}, "signers: Required value"),
+    "a token in the clear": ({"function": {"url": "http://example.com/", "audience": "a"}}, "must be https"),
+    "no document": ({"identity": None}, "must be the exporter's configuration.json"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_document_that_does_not_fit_the_functions_is_refused(
+    found: Examination, exporter_document: Path, *, change: dict[str, object], words: str
+) -> None:
+    """Events of another source would be refused, and a token never goes over the network in the clear."""
+    exporter_document.write_text(json.dumps(json.loads(exporter_document.read_text()) | change))
+    check = next(each for each in CHECKS if each.name == "exporter-configuration")
+    outcome = made(check, found)
+    assert outcome.level == "error"
+    assert words in outcome.found
