@@ -66,6 +66,11 @@ class Breakdown:
     needs_rbac: bool = False
 
     @property
+    def waits(self) -> bool:
+        """Tells whether the function reports a CSR that waits, which it does after ten seconds."""
+        return any(line.tool is Tool.EVENTS and "WaitingFor" in line.text for line in self.says)
+
+    @property
     def anchor(self) -> str:
         """Returns the heading's anchor, as GitHub makes it."""
         return re.sub(r"[^a-z0-9 -]", "", self.title.lower()).replace(" ", "-")

@@ -20,6 +20,32 @@ def _log(text: str) -> Line:
     return Line(tool=Tool.LOG, text=text)
 
 
+def _ready(text: str) -> Line:
+    return Line(tool=Tool.READY, text=text)
+
+
+def _metric(text: str) -> Line:
+    return Line(tool=Tool.METRICS, text=text)
+
+
+def _doctor(text: str) -> Line:
+    return Line(tool=Tool.DOCTOR, text=text)
+
+
+def _explain(text: str) -> Line:
+    return Line(tool=Tool.EXPLAIN, text=text)
+
+
+_MISCONFIGURED: Final = (
+    _ready(
+        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration is wrong: an operator'
+        " must act; the function's log says what"
+    ),
+    _metric('csr_exporter_retries_total{reason="configuration"}'),
+    _log('"severity":"ERROR","message":"the function\'s configuration is wrong: an operator must act'),
+)
+
+
 BREAKDOWNS: Final = (
     Breakdown(
         name="key-disabled",
@@ -36,6 +62,12 @@ destruction, run `gcloud kms keys versions restore` first. A destroyed version d
                 "Warning WaitingForOperator certificatesigningrequest/node-certs:calico-node-... key version ...:"
                 " its state is DISABLED: enable it (gcloud kms keys versions enable), or configure another key version"
             ),
+            *_MISCONFIGURED,
+            _doctor(
+                "error kms-key key version ...: its state is DISABLED: enable it (gcloud kms keys versions enable)"
+            ),
+            _explain("why key version ...: its state is DISABLED: enable it (gcloud kms keys versions enable)"),
+            _explain("turn operator"),
         ),
     ),
     Breakdown(
@@ -55,6 +87,13 @@ The record of the function names the user that the API server sees. Render the f
                 text='API server: Forbidden: user "csr-access-demo@example-project.iam.gserviceaccount.com" must have'
                 " the right to get certificatesigningrequests.certificates.k8s.io",
             ),
+            *_MISCONFIGURED,
+            _doctor(
+                "error rights csr-access-demo@example-project.iam.gserviceaccount.com lacks 8 of 8 rights: ...;"
+                ' ClusterRoleBinding kms-csr-signer:sign names "117..."; to do: write function.yaml again with'
+                " `signerctl cluster manifests`, and kubectl apply -k the cluster's folder"
+            ),
+            _explain("doctor rights: csr-access-demo@example-project.iam.gserviceaccount.com lacks 8 of 8 rights"),
         ),
         needs_rbac=True,
     ),
@@ -70,7 +109,13 @@ Compare `function.url` with `gcloud run services describe SERVICE --region REGIO
 allow the exporter's pods to reach it by https: egress firewall, NAT, Private Google Access, NetworkPolicy.""",
         says=(
             _csr("Pending"),
+            _metric('csr_exporter_retries_total{reason="slow"}'),
             _log('"message":"the function cannot be reached","reason":"NewConnectionError...Connection refused'),
+            _doctor(
+                "error function http...: no answer: ...; to do: check that the service runs and that function.url is its"
+                " URL: gcloud run services describe; then firewall, DNS and ingress"
+            ),
+            _explain("doctor function: http...: no answer: ...; to do: check that the service runs"),
         ),
     ),
     Breakdown(
@@ -85,7 +130,13 @@ Terraform's output has the right audience. Render the folder again with `signerc
 `kubectl apply -k FOLDER`.""",
         says=(
             _csr("Pending"),
+            _metric('csr_exporter_retries_total{reason="credential"}'),
             _log('"message":"the function cannot be reached","code":401,"reason":"401: check that the audience'),
+            _doctor(
+                "error invoker http... answers 401: it does not accept the ID token's audience ...; to do:"
+                " function.audience must be the service's URI: run `signerctl cluster manifests`"
+            ),
+            _explain("doctor invoker: http... answers 401: it does not accept the ID token's audience"),
         ),
     ),
     Breakdown(
@@ -103,7 +154,13 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
                 "Warning WaitingForService certificatesigningrequest/node-certs:calico-node-... key version ...:"
                 " the quota of KMS is exhausted: RESOURCE_EXHAUSTED"
             ),
+            _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
+            _doctor(
+                "warning waiting 1 CSR waits; ...: WaitingForService: key version ...: the quota of KMS is exhausted"
+            ),
+            _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
+            _explain("turn time"),
         ),
     ),
     Breakdown(
@@ -118,8 +175,14 @@ Set the clocks of the control plane's machines by NTP: `timedatectl status` says
 `chronyc tracking` by how much it is wrong. The exporter then gets a token within a minute.""",
         says=(
             _csr("Pending"),
-            Line(tool=Tool.READY, text='503 {"ok": false, "reasons": ["no ID token yet"'),
+            _ready('503 {"ok": false, "reasons": ["no ID token yet"'),
+            _metric('csr_exporter_token_refresh_errors_total{kind="id"}'),
             _log('"message":"no ID token","error":"STS, audience ...: 400 invalid_grant: the ID token is valid from'),
+            _doctor("error sts STS refuses the token ...: the ID token is valid from"),
+            _doctor(
+                "error clock compared with this machine: API server ... s, ...-600 s...; to do: synchronize the clocks"
+            ),
+            _explain("doctor sts: STS refuses the token ...: the ID token is valid from"),
         ),
     ),
     Breakdown(
@@ -136,6 +199,13 @@ rotation, apply Terraform again.""",
                 "Warning WaitingForOperator certificatesigningrequest/node-certs:calico-node-... key version ...:"
                 " its public key must be that of the CA certificate ...: configure the certificate of this key version"
             ),
+            *_MISCONFIGURED,
+            _doctor(
+                "error kms-key key version ...: its public key must be that of the CA certificate ...: configure the"
+                " certificate of this key version"
+            ),
+            _explain("why key version ...: its public key must be that of the CA certificate"),
+            _explain("turn operator"),
         ),
     ),
     Breakdown(
@@ -154,6 +224,13 @@ depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait
             ),
             _events("Warning NameNotAllowed pod/calico-node-... request_name.not_allowed: metadata.name:"),
             _log('"message":"acknowledged",...,"reason":"refused NameNotAllowed"'),
+            _doctor(
+                'error release Calico v3.31.5 runs, but profile.release is "3.27"; to do: write the release that runs into'
+                " the configuration, apply, and apply the cluster's manifests"
+            ),
+            _explain(
+                "why the function set Denied, NameNotAllowed: request_name.not_allowed: metadata.name: Unsupported value"
+            ),
         ),
     ),
     Breakdown(
@@ -174,6 +251,11 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
                 " visible as the pod's"
             ),
             _log('"message":"later",...,"code":425,"retry_after":2,"reason":"deferred'),
+            _doctor(
+                "warning waiting 1 CSR waits; ...: WaitingForRequester: addresses ... are not visible as the pod's"
+            ),
+            _explain("why addresses ... are not visible as the pod's"),
+            _explain("to do the kubelet writes the pod's address into its status: kubectl get pod -o wide"),
         ),
         workload="calico-apiserver",
     ),
@@ -188,7 +270,9 @@ Run `kubectl --namespace kms-csr-signer describe pods`, and read
 waiting CSRs: none is lost.""",
         says=(
             _csr("Pending"),
-            Line(tool=Tool.READY, text="no answer"),
+            _ready("no answer"),
+            _doctor("error exporter http.../readyz: no answer: ...; to do: the exporter does not run: start it"),
+            _explain("doctor exporter: http.../readyz: no answer: ...; to do: the exporter does not run"),
         ),
     ),
     Breakdown(
@@ -201,7 +285,14 @@ A ValidatingAdmissionPolicy or its binding was deleted or changed. Without it, t
         remedy="""
 Apply the cluster's folder again: `kubectl apply -k FOLDER`. Then find out in the API server's audit log who deleted the
 guard, and list the CSRs of that time: `signerctl list`.""",
-        says=(_csr("Approved,Issued"),),
+        says=(
+            _csr("Approved,Issued"),
+            _doctor(
+                "error guards ValidatingAdmissionPolicyBinding kms-csr-signer-create: Not found; to do: kubectl apply -k the"
+                " cluster's folder"
+            ),
+            _explain("why the certificate is in the CSR's status"),
+        ),
         works=True,
         needs_rbac=True,
     ),
@@ -215,7 +306,19 @@ certificate of Calico must outlive its pod.""",
         remedy="""
 Rotate the CA now: [ca.md](ca.md). The function warns 90 days before certificates get shorter, and every day from then
 on (`labels.event="issuer_expiry"`).""",
-        says=(_csr("Approved,Failed"),),
+        says=(
+            _csr("Failed"),
+            _events(
+                "Warning TooLate certificatesigningrequest/node-certs:calico-node-... lifetime.too_late: lifetime: Invalid"
+                " value: ... seconds are left: must be 50% or more; the issuer's chain ends"
+            ),
+            _log('"message":"acknowledged",...,"reason":"refused TooLate"'),
+            Line(tool=Tool.RECORDS, text='"severity":"ERROR",..."message":"CA ... ends ..., in 19 days'),
+            _doctor(
+                "error issuer CA ... ends ..., in 19 days: ...; rotate the issuing CA; to do: rotate the CA: docs/ca.md"
+            ),
+            _explain("why the function set Failed, TooLate: lifetime.too_late: ...; the issuer's chain ends"),
+        ),
     ),
 )
 """All breakdowns in the order of the document."""
