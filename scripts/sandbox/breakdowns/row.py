@@ -51,8 +51,7 @@ class Breakdown:
         remedy: What the operator does, as Markdown.
         says: What the tools say, in the order in which an operator asks them.
         workload: The workload whose new pod shows it.
-        works: Whether new pods get certificates nevertheless.
-        needs_rbac: Whether only an API server with authorization and admission shows it; the double has neither.
+        companion: Another workload with a new pod: the exporter blames the function only if several requesters fail.
     """
 
     name: str
@@ -62,8 +61,7 @@ class Breakdown:
     remedy: str
     says: tuple[Line, ...]
     workload: str = "calico-node"
-    works: bool = False
-    needs_rbac: bool = False
+    companion: str = "calico-typha"
 
     @property
     def waits(self) -> bool:

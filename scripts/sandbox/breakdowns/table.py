@@ -38,8 +38,8 @@ def _explain(text: str) -> Line:
 
 _MISCONFIGURED: Final = (
     _ready(
-        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration is wrong: an operator'
-        " must act; the function's log says what"
+        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration is wrong: an'
+        " operator must act; the function's log says what"
     ),
     _metric('csr_exporter_retries_total{reason="configuration"}'),
     _log('"severity":"ERROR","message":"the function\'s configuration is wrong: an operator must act'),
@@ -95,7 +95,6 @@ The record of the function names the user that the API server sees. Render the f
             ),
             _explain("doctor rights: csr-access-demo@example-project.iam.gserviceaccount.com lacks 8 of 8 rights"),
         ),
-        needs_rbac=True,
     ),
     Breakdown(
         name="function-unreachable",
@@ -112,8 +111,8 @@ allow the exporter's pods to reach it by https: egress firewall, NAT, Private Go
             _metric('csr_exporter_retries_total{reason="slow"}'),
             _log('"message":"the function cannot be reached","reason":"NewConnectionError...Connection refused'),
             _doctor(
-                "error function http...: no answer: ...; to do: check that the service runs and that function.url is its"
-                " URL: gcloud run services describe; then firewall, DNS and ingress"
+                "error function http...: no answer: ...; to do: check that the service runs and that function.url is"
+                " its URL: gcloud run services describe; then firewall, DNS and ingress"
             ),
             _explain("doctor function: http...: no answer: ...; to do: check that the service runs"),
         ),
@@ -157,7 +156,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
             _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
             _doctor(
-                "warning waiting 1 CSR waits; ...: WaitingForService: key version ...: the quota of KMS is exhausted"
+                "warning waiting 2 CSRs wait; ...: WaitingForService: key version ...: the quota of KMS is exhausted"
             ),
             _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
             _explain("turn time"),
@@ -180,7 +179,8 @@ Set the clocks of the control plane's machines by NTP: `timedatectl status` says
             _log('"message":"no ID token","error":"STS, audience ...: 400 invalid_grant: the ID token is valid from'),
             _doctor("error sts STS refuses the token ...: the ID token is valid from"),
             _doctor(
-                "error clock compared with this machine: API server ... s, ...-600 s...; to do: synchronize the clocks"
+                "error clock compared with this machine: API server ... s, function -60...; to do:"
+                " synchronize the clocks"
             ),
             _explain("doctor sts: STS refuses the token ...: the ID token is valid from"),
         ),
@@ -225,11 +225,12 @@ depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait
             _events("Warning NameNotAllowed pod/calico-node-... request_name.not_allowed: metadata.name:"),
             _log('"message":"acknowledged",...,"reason":"refused NameNotAllowed"'),
             _doctor(
-                'error release Calico v3.31.5 runs, but profile.release is "3.27"; to do: write the release that runs into'
-                " the configuration, apply, and apply the cluster's manifests"
+                'error release Calico v3.31.5 runs, but profile.release is "3.27"; to do: write the release that runs'
+                " into the configuration, apply, and apply the cluster's manifests"
             ),
             _explain(
-                "why the function set Denied, NameNotAllowed: request_name.not_allowed: metadata.name: Unsupported value"
+                "why the function set Denied, NameNotAllowed: request_name.not_allowed: metadata.name:"
+                " Unsupported value"
             ),
         ),
     ),
@@ -252,12 +253,13 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
             ),
             _log('"message":"later",...,"code":425,"retry_after":2,"reason":"deferred'),
             _doctor(
-                "warning waiting 1 CSR waits; ...: WaitingForRequester: addresses ... are not visible as the pod's"
+                "warning waiting 2 CSRs wait; ...: WaitingForRequester: addresses ... are not visible as the pod's"
             ),
             _explain("why addresses ... are not visible as the pod's"),
             _explain("to do the kubelet writes the pod's address into its status: kubectl get pod -o wide"),
         ),
         workload="calico-apiserver",
+        companion="calico-apiserver",
     ),
     Breakdown(
         name="exporter-dead",
@@ -288,13 +290,11 @@ guard, and list the CSRs of that time: `signerctl list`.""",
         says=(
             _csr("Approved,Issued"),
             _doctor(
-                "error guards ValidatingAdmissionPolicyBinding kms-csr-signer-create: Not found; to do: kubectl apply -k the"
-                " cluster's folder"
+                "error guards ValidatingAdmissionPolicyBinding kms-csr-signer-create: Not found; to do: kubectl apply"
+                " -k the cluster's folder"
             ),
             _explain("why the certificate is in the CSR's status"),
         ),
-        works=True,
-        needs_rbac=True,
     ),
     Breakdown(
         name="ca-about-to-end",
@@ -309,8 +309,8 @@ on (`labels.event="issuer_expiry"`).""",
         says=(
             _csr("Failed"),
             _events(
-                "Warning TooLate certificatesigningrequest/node-certs:calico-node-... lifetime.too_late: lifetime: Invalid"
-                " value: ... seconds are left: must be 50% or more; the issuer's chain ends"
+                "Warning TooLate certificatesigningrequest/node-certs:calico-node-... lifetime.too_late: lifetime:"
+                " Invalid value: ... seconds are left: must be 50% or more; the issuer's chain ends"
             ),
             _log('"message":"acknowledged",...,"reason":"refused TooLate"'),
             Line(tool=Tool.RECORDS, text='"severity":"ERROR",..."message":"CA ... ends ..., in 19 days'),
