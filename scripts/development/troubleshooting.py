@@ -3,6 +3,7 @@
 `--check` writes nothing, and fails if the document differs from the table.
 """
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -19,10 +20,15 @@ END: Final = "<!-- end -->\n"
 _WIDTH: Final = 120
 
 
+def anchor(title: str) -> str:
+    """Returns a heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+
+
 def sections() -> str:
     """Returns the table of symptoms, and a section for each breakdown."""
     rows = ["| what you see | section |", "| --- | --- |"]
-    rows += [f"| {row.symptom} | [{row.title}](#{row.anchor}) |" for row in BREAKDOWNS]
+    rows += [f"| {row.symptom} | [{row.title}](#{anchor(row.title)}) |" for row in BREAKDOWNS]
     return "\n".join([*rows, *(line for row in BREAKDOWNS for line in _section(row))]) + "\n"
 
 

@@ -35,7 +35,7 @@ class Line:
 
     def is_in(self, output: str) -> bool:
         """Tells whether one line of an output has the text; the width of columns does not matter."""
-        parts = (r"\s+".join(map(re.escape, part.split())) for part in self.text.split(REST))
+        parts = (r"[^\S\n]+".join(map(re.escape, part.split())) for part in self.text.split(REST))
         return re.search(".*".join(parts), output) is not None
 
 
@@ -67,8 +67,3 @@ class Breakdown:
     def waits(self) -> bool:
         """Tells whether the function reports a CSR that waits, which it does after ten seconds."""
         return any(line.tool is Tool.EVENTS and "WaitingFor" in line.text for line in self.says)
-
-    @property
-    def anchor(self) -> str:
-        """Returns the heading's anchor, as GitHub makes it."""
-        return re.sub(r"[^a-z0-9 -]", "", self.title.lower()).replace(" ", "-")
