@@ -44,7 +44,7 @@ output "manifests" {
 }
 
 output "next_steps" {
-  description = "The next steps, in order: comments and commands, to print with terraform output -json next_steps | jq -r '.[]'. `signerctl` is the shell function of README.md."
+  description = "The next steps, in order: comments and commands, to print with terraform output -json next_steps | jq -r '.[]'. `pipx install .` in the repository installs `signerctl`."
   value = concat(
     flatten([for name, signer in var.signers : concat(
       ["# ${name}: make its CA certificate. The examples find the file by its name; otherwise set signers.${name}.ca_certificate to it."],

@@ -23,6 +23,7 @@ _TOGETHER: Final = (
     "tests/infra/terraform/",
     "tests/interoperability/",
     "tests/linters/",
+    "tests/renewal/",
     "tests/end_to_end/test_(?:main_job|crashes)",
 )
 """Beginnings of the paths, as patterns, whose tests are one group."""
@@ -30,6 +31,7 @@ _FIRST: Final = (
     "tests/infra/terraform/",
     "tests/end_to_end/test_exporter_load",
     "tests/end_to_end/",
+    "tests/renewal/",
     "tests/interoperability/",
     "tests/infra/",
     "tests/sandbox/",

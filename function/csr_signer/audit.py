@@ -1,7 +1,8 @@
 """Steps 9 and 11, record: one line before the key is used and one for every outcome, in Cloud Logging's JSON.
 
 If an intent cannot be written, the exception reaches the pipeline, and the function does not use the key. Lines escape
-and bound a requester's text. They never contain a token, a key or a request.
+and bound a requester's text. They never contain a token or a private key. An intent and a refusal hold the inputs of
+the decision (`policy.inputs`), so that `signerctl replay` can make it again; the request in them is public.
 """
 
 import asyncio
@@ -275,6 +276,7 @@ def certificate_facts(permit: Permit, tbs: TBSCertificate, key_version: str) -> 
         "common_name": permit.common_name,
         "dns_names": list(permit.dns_names),
         "ip_addresses": [str(address) for address in permit.ip_addresses],
+        "extended_key_usage": list(permit.extended_key_usage),
         "unconfirmed_addresses": [str(address) for address in permit.unconfirmed_addresses[:_MOST_ADDRESSES]],
         "public_key": permit.public_key.name,
         "public_key_sha256": permit.public_key.sha256,

@@ -52,6 +52,7 @@ from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.policy import attestation
 from csr_signer.policy.attestation import Attestation
 from csr_signer.policy.decision import Deferral, Permit, Refusal, decide
+from csr_signer.policy.inputs import decision_inputs
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason, triage
 from csr_signer.reporting import REQUESTER, Report, Tried
@@ -172,14 +173,15 @@ class Pipeline:
 
         # 5. Attest the pod behind the requester from the API server's records, never from the requester's text.
         attested_at = self.clock()
-        attested = await _attest(csr, signer, cluster)
+        attested = await attestation.attest_requester(csr.requester, signer, cluster)
         report.attested(attested)
 
         # 6. Decide with a pure function; a refusal names every violation at once.
         decision = await self._decide(csr, request, attested, signer, now)
+        inputs = {"decision_inputs": decision_inputs(csr, attested, signer.issuer)}
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
-                return await _refuse(trail, decision, csr, attested, cluster=cluster, report=report)
+                return await _refuse(trail, decision, csr, attested, inputs, cluster=cluster, report=report)
             if isinstance(decision, Deferral):
                 await report.waits(REQUESTER, decision.missing)
                 return await _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
@@ -208,7 +210,7 @@ class Pipeline:
             # record, and no record without its end.
             self._expect_fresh(attested_at)
             attempts = Attempts()
-            async with _intent(trail, text, facts, attempts):
+            async with _intent(trail, text, facts, inputs, attempts):
                 self._expect_fresh(attested_at)  # standard output may have been slow
                 signature = await key.sign(tbs, algorithm, public_key, attempts)
                 facts["kms_milliseconds"] = signature.milliseconds
@@ -275,28 +277,12 @@ class Pipeline:
             raise SignerConfigurationError(str(error)) from error
 
 
-async def _attest(csr: CertificateSigningRequest, signer: Signer, cluster: Cluster) -> Attestation:
-    """Attests the requester's pod; reads its node only if the profile certifies the node's addresses."""
-    identity = attestation.identify(csr.requester, credential_id=signer.credential_id)
-    if not isinstance(identity, PodIdentity):
-        return Attestation(identity=None, pod=None, violations=identity)
-    rows = signer.profile.rows_of(identity.namespace, identity.service_account)
-    if not rows:
-        # `decide` refuses this requester. The pipeline does not read its pod: the function may read pods only in the
-        # profile's namespaces, and would treat a forbidden read as the operator's fault, which delays all CSRs.
-        return Attestation(identity=identity, pod=None, violations=())
-    pod, node = await cluster.get_pod(identity), None
-    if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
-        # A pod that is not scheduled has no node. Without a name, the call would list all nodes, which RBAC forbids.
-        node = (await cluster.get_node(pod.node_name) if pod.node_name else None) or Node()
-    return attestation.attest(identity, pod, node)
-
-
 async def _refuse(
     trail: AuditTrail,
     refusal: Refusal,
     csr: CertificateSigningRequest,
     attested: Attestation,
+    inputs: Mapping[str, object],
     *,
     cluster: Cluster,
     report: Report,
@@ -312,7 +298,7 @@ async def _refuse(
     if await write(csr, refusal.reason, message) is None:
         return await _ignore(trail, IgnoreReason.GONE)
     codes = tuple(dict.fromkeys(violation.code for violation in refusal.violations))
-    facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested)}
+    facts = {"reason": refusal.reason, "codes": codes, "violations": message, **attestation_facts(attested), **inputs}
     await trail.record("refused", "WARNING", f"refused: {', '.join(codes)}", facts)
     return Refused(reason=refusal.reason, codes=codes)
 
@@ -344,10 +330,16 @@ async def _ignore_issued(trail: AuditTrail, csr: CertificateSigningRequest, sign
 
 
 @asynccontextmanager
-async def _intent(trail: AuditTrail, text: str, facts: Mapping[str, object], attempts: Attempts) -> AsyncIterator[None]:
+async def _intent(
+    trail: AuditTrail,
+    text: str,
+    facts: Mapping[str, object],
+    inputs: Mapping[str, object],
+    attempts: Attempts,
+) -> AsyncIterator[None]:
     """Records an intent; after a fault or a cancellation, also its outcome with the number of requests to KMS."""
     try:
-        await trail.record("intent", "NOTICE", f"about to sign {text}", facts)
+        await trail.record("intent", "NOTICE", f"about to sign {text}", {**facts, **inputs})
         yield
     except AuditError:  # the record of the intent does not exist
         raise

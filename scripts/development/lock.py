@@ -1,10 +1,10 @@
 """`scripts/lock`: writes the hashed locks from the ranges in pyproject.toml.
 
-There are locks for the function (Python 3.13 on Linux), the exporter's image, and developers (3.11 to 3.14), with the
-same versions. More locks are for separate virtual environments: mutation testing (development.mutants), Terraform with
-its tools, and a second CloudEvents SDK. No lock names an index. Each lock has the SHA-256 of its ranges, so that
-`--check` can detect a stale lock without network. The locks of the function and the exporter have a bill of materials
-each, in sbom/.
+There are locks for the function (Python 3.13 on Linux), the images of the exporter and of signerctl, and developers
+(3.11 to 3.14), with the same versions. More locks are for separate virtual environments: mutation testing
+(development.mutants), Terraform with its tools, and a second CloudEvents SDK. No lock names an index. Each lock has the
+SHA-256 of its ranges, so that `--check` can detect a stale lock without network. The locks of the function and of the
+images have a bill of materials each, in sbom/.
 """
 
 import argparse
@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 DEVELOPMENT: Final = "scripts/requirements-dev.txt"
 MUTANTS: Final = "scripts/requirements-mutants.txt"
 TERRAFORM: Final = "scripts/requirements-terraform.txt"
+SIGNERCTL: Final = "scripts/signerctl/requirements.txt"
 CLOUDEVENTS: Final = "scripts/requirements-cloudevents.txt"
 # They run in separate processes, and conflict with the development lock.
 _APART: Final = (DEVELOPMENT, TERRAFORM, CLOUDEVENTS)
@@ -52,6 +53,7 @@ LOCKS: Final = (
     Lock(path=DEVELOPMENT, groups=("project", "function", "dev"), target=UNIVERSAL),
     Lock(path="function/requirements.txt", groups=("function",), target=PRODUCTION, part="csr-signer"),
     Lock(path="infra/exporter/requirements.txt", groups=("exporter",), target=PRODUCTION, part="csr-exporter"),
+    Lock(path=SIGNERCTL, groups=("project",), target=PRODUCTION, part="signerctl"),
     Lock(path=TERRAFORM, groups=("terraform",), target=UNIVERSAL),
     Lock(path=CLOUDEVENTS, groups=("cloudevents",), target=UNIVERSAL),
     # yattag, for cosmic-ray's HTML, has no wheel, and its build requirements would have no hash.

@@ -20,6 +20,7 @@ OPTIONS: Final = Options(
     guards="deny",
     image=f"registry.example.com/csr-exporter@sha256:{'1' * 64}",
     image_pull_secret=None,
+    renewal_image=f"registry.example.com/signerctl@sha256:{'2' * 64}",
     replicas=2,
 )
 

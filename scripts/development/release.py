@@ -1,7 +1,7 @@
-"""Builds the files of a release: `scripts/python -m development.release --image IMAGE --out FOLDER`.
+"""Builds the files of a release: `development.release --image IMAGE --renewal-image IMAGE --out FOLDER`.
 
 The files are the wheel and the sdist, the function's code as a zip file, the manifests of the example clusters with the
-release's image, the bills of materials, this version's part of the changelog, and the SHA-256 of each file.
+release's images, the bills of materials, this version's part of the changelog, and the SHA-256 of each file.
 """
 
 import argparse
@@ -44,20 +44,22 @@ def packages(out: Path) -> None:
     subprocess.run([sys.executable, "-m", "hatchling", "build", "--directory", str(out)], cwd=ROOT, check=True)
 
 
-def build(out: Path, image: str) -> None:
+def build(out: Path, image: str, renewal_image: str) -> None:
     """Writes all files of the release into a folder.
 
     Args:
         out: An empty folder, or one that does not exist.
         image: The exporter's image, REPOSITORY@sha256:DIGEST.
+        renewal_image: signerctl's image, in the same form.
     """
     out.mkdir(parents=True, exist_ok=True)
     packages(out)
     function = out / f"csr-signer-function-{VERSION}.zip"
     subprocess.run(["git", "archive", f"--output={function}", "HEAD:function"], cwd=ROOT, check=True)
+    options = dataclasses.replace(manifests.OPTIONS, image=image, renewal_image=renewal_image)
     with tempfile.TemporaryDirectory() as temporary:
         for name in manifests.CLUSTERS:
-            files = manifests.rendered(name, dataclasses.replace(manifests.OPTIONS, image=image))
+            files = manifests.rendered(name, options)
             cluster = Path(temporary) / name
             folder.write(cluster, folder.compare(cluster, files), files)
         shutil.make_archive(str(out / f"example-manifests-{VERSION}"), "zip", temporary)
@@ -72,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Builds a release; returns the exit status."""
     parser = argparse.ArgumentParser(prog="development.release", description=__doc__)
     parser.add_argument("--image", required=True, help="the exporter's image, REPOSITORY@sha256:DIGEST")
+    parser.add_argument("--renewal-image", required=True, help="signerctl's image, in the same form")
     parser.add_argument("--out", required=True, type=Path, help="an empty folder, or one that does not exist")
     options = parser.parse_args(arguments)
     if options.out.exists() and not (options.out.is_dir() and not any(options.out.iterdir())):
         parser.error(f'--out: Invalid value: "{options.out}": must be an empty folder, or a path that does not exist')
-    build(options.out, options.image)
+    build(options.out, options.image, options.renewal_image)
     return 0
 
 

@@ -58,18 +58,18 @@ def _describe(definition: dict[str, Any], kind: type) -> None:
     document = inspect.cleandoc(kind.__doc__ or "")
     definition["description"] = _one_line(document.partition("\n\n")[0])
     del definition["title"]
-    notes = _notes(kind)
+    described = notes(kind)
     for field in dataclasses.fields(kind):
         entry = definition["properties"][field.name]
         entry.pop("title", None)
-        entry["description"] = notes[field.name]
+        entry["description"] = described[field.name]
         if isinstance(field.default, timedelta):
             entry["default"] = as_written(field.default)
         if "patternProperties" in entry:
             entry["additionalProperties"] = False
 
 
-def _notes(kind: type) -> dict[str, str]:
+def notes(kind: type) -> dict[str, str]:
     """Returns the attribute descriptions in the docstrings of a type and its bases."""
     notes: dict[str, str] = {}
     for base in reversed(kind.__mro__[:-1]):

@@ -9,12 +9,17 @@ from csr_signer import VERSION
 from signerctl.commands.bundle import bundle
 from signerctl.commands.create import create
 from signerctl.commands.cross_sign import cross_sign
+from signerctl.commands.denied import denied
 from signerctl.commands.doctor import doctor
+from signerctl.commands.expiring import expiring
 from signerctl.commands.explain import explain
 from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
+from signerctl.commands.list_ import list_
 from signerctl.commands.manifests import manifests
 from signerctl.commands.reconcile import reconcile
+from signerctl.commands.renew import renew
+from signerctl.commands.replay import replay
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
@@ -37,7 +42,7 @@ def ca() -> None:
     \b
     Your own root:         create, bundle, then verify
     Below a corporate CA:  request, import, bundle, then verify
-    Rotation:              docs/ca.md, step by step
+    Rotation:              docs/rotation.md, step by step
     """
 
 
@@ -49,10 +54,8 @@ def cluster() -> None:
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
 cluster.add_command(manifests)
-main.add_command(doctor)
-main.add_command(explain)
-main.add_command(guards)
-main.add_command(reconcile)
+for command in (denied, doctor, expiring, explain, guards, list_, reconcile, renew, replay):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

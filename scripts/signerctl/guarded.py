@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,11 @@ Names = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exporter:
-    """The namespace and service account of the exporter's pods."""
+    """The namespace and service account of the exporter's pods, and the only Secret that they may mount."""
 
     namespace: str = "kms-csr-signer"
     service_account: str = "csr-exporter"
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Guarded:
         function: The function's username at the API server.
         approvers: By signerName, the usernames that may approve and deny.
         exporter: The exporter's service account.
+        lifetimes: By signerName, the lifetime of a certificate whose requester asks for none.
         certifies_addresses: Whether a profile certifies the addresses of pods, for which the function reads nodes.
         warnings: Why a profile may not fit the release in the cluster.
     """
@@ -53,6 +56,7 @@ class Guarded:
     function: str
     approvers: Mapping[str, tuple[str, ...]]
     exporter: Exporter
+    lifetimes: Mapping[str, timedelta]
     certifies_addresses: bool
     warnings: tuple[str, ...]
 
@@ -145,6 +149,10 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
             for signer in signers
         },
         exporter=exporter,
+        lifetimes={
+            signer.signer_name: min(profiles[signer.signer_name].lifetime.default, signer.lifetime or timedelta.max)
+            for signer in signers
+        },
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
         warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )

@@ -38,12 +38,7 @@ def _pod(guarded: Guarded) -> list[Validation]:
             "!object.spec.?hostPID.orValue(false) && !object.spec.?hostIPC.orValue(false)",
             "spec: Forbidden: hostPID and hostIPC",
         ),
-        forbid(
-            "object.spec.?volumes.orValue([]).all(volume, "
-            + " || ".join(f"has(volume.{kind})" for kind in _VOLUMES)
-            + ")",
-            f"spec.volumes: Unsupported value: supported values: {', '.join(_VOLUMES)}",
-        ),
+        _volumes(guarded.exporter.secret),
         forbid(
             "object.spec.?volumes.orValue([]).all(volume,"
             " volume.?projected.?sources.orValue([]).all(source, !has(source.secret)))"
@@ -65,6 +60,15 @@ def _pod(guarded: Guarded) -> list[Validation]:
             "spec.securityContext: Forbidden: sysctls, SELinux and Windows options, AppArmor Unconfined and user 0",
         ),
     ]
+
+
+def _volumes(secret: str | None) -> Validation:
+    allowed, names = [f"has(volume.{kind})" for kind in _VOLUMES], ", ".join(_VOLUMES)
+    if secret is not None:
+        allowed.append(f"volume.?secret.?secretName.orValue('') == {literal(secret)}")
+        names += f", and the Secret {secret}"
+    every = f"object.spec.?volumes.orValue([]).all(volume, {' || '.join(allowed)})"
+    return forbid(every, f"spec.volumes: Unsupported value: supported values: {names}")
 
 
 def _containers() -> list[Validation]:

@@ -40,7 +40,9 @@ def print_hanging(columns: Sequence[tuple[str, int]], text: str) -> None:
     """
     indent = sum(width + 2 for _, width in columns)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDEST
-    lines = textwrap.wrap(one_line(text), max(width - indent, 20), break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(one_line(text), max(width - indent, 20), break_on_hyphens=False, break_long_words=False) or [
+        ""
+    ]
     line = Text()
     for cell, size in columns:
         line.append(printable(cell).ljust(size + 2), style=STYLES.get(cell, ""))

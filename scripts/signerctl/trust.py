@@ -58,7 +58,7 @@ def date_violations(bundle: Sequence[x509.Certificate], now: datetime) -> Iterat
             "check this machine's clock, or wait until the CA is valid"
             if now < starts
             else "drop it from the files if it is the old root of a rotation; if it signs, make its successor first, as"
-            " docs/ca.md says"
+            " docs/rotation.md says"
         )
         yield (
             f"{checks.name_of(certificate)}: Invalid value: valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}: must be"

@@ -1,4 +1,4 @@
-"""docs/ca.md followed in a deployment: the function is exchanged in the middle of work, and pods are real clients."""
+"""docs/rotation.md followed in a deployment: the function is exchanged in the middle of work, and pods are real."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tests.unit.signerctl.stage import verified
 
 @dataclass(kw_only=True)
 class ClusterOperator(Operator):
-    """Somebody who follows docs/ca.md with a function and clients that run.
+    """Somebody who follows docs/rotation.md with a function and clients that run.
 
     Attributes:
         issuing: the deployment; the files are in its folder.

@@ -232,7 +232,7 @@ def test_one_key_for_two_clusters_is_refused(issuing: Issuing, tmp_path: Path) -
 
 
 def test_a_rotation_of_a_cluster_that_works(issuing: Issuing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/ca.md with the function and clients: nothing is refused or lost, all verifies with the caCert of its time.
+    """docs/rotation.md with function and clients: nothing is refused or lost, all verifies with the caCert of its time.
 
     At each deployment CSRs wait for the key and others find no function; at the switch the old one may still answer
     those that it has, otherwise it is killed.

@@ -288,24 +288,27 @@ NOT_ATTESTED = ("wrong service account", "wrong namespace", "unbound token", "an
 
 
 def test_attackers_are_denied_with_every_code_and_an_event(judged: Judged) -> None:
-    """Each attack ends Denied with its codes and without a certificate, and a proven pod gets an Event."""
+    """Each attack ends Denied with its codes and without a certificate, and CSR and proven pod get an Event."""
     filed = [attack for attack in judged.file(judged.attackers(*STORIES)) if attack.uid]
     assert len(filed) >= len(STORIES) - 1  # an API server that looks again lets nobody ask with a dead pod's token
     ended = judged.ended([attack.uid for attack in filed])
     events = {"calico-system": judged.reports("calico-system"), "tenant-a": judged.reports("tenant-a")}
+    on_csrs = {each["involvedObject"].get("uid"): each for each in judged.reports("default")}
     for attack, seen in zip(filed, ended, strict=True):
         story, pod = attack.attacker.story, attack.attacker.pod
         assert seen.conditions == ("Denied",), story.name
         assert not seen.certificate, story.name
         assert [code for code in story.expected_codes if code not in seen.message] == [], story.name
+        on_csr = on_csrs[attack.uid]
+        assert (on_csr["type"], on_csr["reason"]) == ("Warning", seen.reason), story.name
+        assert [code for code in story.expected_codes if code not in on_csr["message"]] == [], story.name
         told = [each for each in events[pod.namespace] if each["involvedObject"]["name"] == pod.name]
         if story.name in NOT_ATTESTED:
             assert told == [], story.name
             continue
         (event,) = told
         assert event["involvedObject"]["uid"] == pod.uid
-        assert (event["type"], event["reason"]) == ("Warning", seen.reason), story.name
-        assert [code for code in story.expected_codes if code not in event["message"]] == [], story.name
+        assert (event["reason"], event["message"]) == (on_csr["reason"], on_csr["message"]), story.name
 
 
 def test_a_refusal_names_every_violation(judged: Judged) -> None:

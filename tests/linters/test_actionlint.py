@@ -26,6 +26,6 @@ def test_actionlint_finds_nothing(actionlint: Path) -> None:
 def test_actionlint_finds_a_fault(actionlint: Path, tmp_path: Path) -> None:
     """An output that no job has is a finding."""
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-    (tmp_path / "release.yml").write_text(text.replace("outputs.reference", "outputs.picture"), encoding="utf-8")
+    (tmp_path / "release.yml").write_text(text.replace("outputs.exporter", "outputs.picture"), encoding="utf-8")
     (found,) = findings(actionlint, tmp_path / "release.yml")
     assert "picture" in found

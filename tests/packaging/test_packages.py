@@ -18,6 +18,7 @@ from tests.paths import ROOT
 
 NAME = f"kms_csr_signer-{VERSION}"
 IMAGE = f"ghcr.io/example/csr-exporter@sha256:{'2' * 64}"
+RENEWAL_IMAGE = f"ghcr.io/example/signerctl@sha256:{'3' * 64}"
 
 
 def sources(*folders: str) -> set[str]:
@@ -50,7 +51,7 @@ def test_the_sdist_builds_the_same_wheel(packages: Packages, tmp_path: Path) -> 
 
 def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     """Each file is in the checksums; the function's zip is `function/`; the manifests name the release's image."""
-    release.build(tmp_path, IMAGE)
+    release.build(tmp_path, IMAGE, RENEWAL_IMAGE)
     checksums = (tmp_path / release.CHECKSUMS).read_text(encoding="utf-8")
     files = {path.name: path for path in tmp_path.iterdir() if path.name != release.CHECKSUMS}
     assert set(files) == {
@@ -60,6 +61,7 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
         f"example-manifests-{VERSION}.zip",
         "csr-exporter.cdx.json",
         "csr-signer.cdx.json",
+        "signerctl.cdx.json",
         release.NOTES,
     }
     sums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
@@ -71,6 +73,7 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     assert {name for name in function.namelist() if not name.endswith("/")} == set(committed.stdout.splitlines())
     manifests = zipfile.ZipFile(files[f"example-manifests-{VERSION}.zip"])
     assert IMAGE in manifests.read("demo/exporter.yaml").decode()
+    assert RENEWAL_IMAGE in manifests.read("demo/renewal.yaml").decode()
     assert (tmp_path / release.NOTES).read_text(encoding="utf-8") == release.notes()
 
 
@@ -78,7 +81,7 @@ def test_a_release_goes_into_an_empty_folder(tmp_path: Path, capsys: pytest.Capt
     """Other files would get into the checksums, and into the release."""
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SystemExit, match="2"):
-        release.main(["--image", IMAGE, "--out", str(tmp_path)])
+        release.main(["--image", IMAGE, "--renewal-image", RENEWAL_IMAGE, "--out", str(tmp_path)])
     assert "must be an empty folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -93,4 +96,9 @@ def test_all_parts_have_one_version() -> None:
 
 
 def _packaged() -> set[str]:
-    return sources("function/csr_signer", "scripts/signerctl")
+    of_the_image = {
+        f"scripts/signerctl/{name}" for name in ("Dockerfile", "Dockerfile.dockerignore", "requirements.txt")
+    }
+    found = sources("function/csr_signer", "scripts/signerctl")
+    assert of_the_image < found
+    return found - of_the_image

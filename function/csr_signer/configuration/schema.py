@@ -29,6 +29,9 @@ class GoogleIdToken:
     """An ID token of the function's service account, for API servers that trust Google as issuer.
 
     The token is valid only for its audience. No Google API accepts it, so it needs no separate account.
+
+    Attributes:
+        audience: the audience that this API server accepts, and no other.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -155,7 +158,13 @@ class KmsConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The document before its references are loaded."""
+    """The document before its references are loaded.
+
+    Attributes:
+        clusters: the clusters, each by a name in lower case.
+        signers: one for each signerName of each cluster.
+        kms: the endpoint of Cloud KMS.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     clusters: Mapping[str, ClusterConfiguration]

@@ -1,6 +1,6 @@
 """A Kubernetes Event: a warning of the function about a CSR or about its pod."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -94,5 +94,11 @@ def on_pod(event: Event, identity: PodIdentity) -> Event:
         "name": identity.pod_name,
         "uid": identity.pod_uid,
     }
-    name = event.name.replace(".csr.", ".pod.", 1)
-    return replace(event, name=name, namespace=identity.namespace, involved=involved)
+    return Event(
+        name=event.name.replace(".csr.", ".pod.", 1),
+        namespace=identity.namespace,
+        involved=involved,
+        reason=event.reason,
+        message=event.message,
+        moment=event.moment,
+    )

@@ -8,11 +8,12 @@ it, or owns its node. It proves nothing about `pod.status`, which kubelets and C
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from csr_signer import field_error
 from csr_signer.objects.csr import Requester
 from csr_signer.objects.pod import Address, Node, Pod, PodIdentity
+from csr_signer.policy.signer import Signer
 from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
 from csr_signer.violation import Violation, quote
 
@@ -21,10 +22,25 @@ POD_NAME: Final = _EXTRA + "pod-name"
 POD_UID: Final = _EXTRA + "pod-uid"
 NODE_NAME: Final = _EXTRA + "node-name"
 CREDENTIAL_ID: Final = _EXTRA + "credential-id"
+EXTRAS: Final = (POD_NAME, POD_UID, NODE_NAME, CREDENTIAL_ID)
+"""All extras that `identify` reads."""
 
 # Names go into a URL, so these patterns match them completely first.
 _UID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TEXT: Final = re.compile(r".+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What the API server said about the pod in the token; all other facts of an attestation are the token's.
+
+    Attributes:
+        pod: the pod of that name; None if there is none.
+        node: the pod's node; None if the pipeline did not read it.
+    """
+
+    pod: Pod | None
+    node: Node | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +52,38 @@ class Attestation:
         pod: the live pod with the token's uid; None if there is none.
         addresses: the pod's visible addresses: its node's if the pipeline read the node, otherwise its own.
         violations: broken links of the chain of proof.
+        observation: the inputs of `attest`, for audit records; None if the pipeline did not read the pod.
     """
 
     identity: PodIdentity | None
     pod: Pod | None
     violations: tuple[Violation, ...]
     addresses: frozenset[Address] = frozenset()
+    observation: Observation | None = None
+
+
+class Pods(Protocol):
+    """Where the pipeline reads pods and nodes; `client.KubernetesCluster` implements and documents it."""
+
+    async def get_pod(self, identity: PodIdentity) -> Pod | None: ...  # noqa: D102
+    async def get_node(self, name: str) -> Node | None: ...  # noqa: D102
+
+
+async def attest_requester(requester: Requester, signer: Signer, pods: Pods) -> Attestation:
+    """Attests the requester's pod; reads its node only if the profile certifies the node's addresses."""
+    identity = identify(requester, credential_id=signer.credential_id)
+    if not isinstance(identity, PodIdentity):
+        return Attestation(identity=None, pod=None, violations=identity)
+    rows = signer.profile.rows_of(identity.namespace, identity.service_account)
+    if not rows:
+        # `decide` refuses this requester. The pipeline does not read its pod: the function may read pods only in the
+        # profile's namespaces, and would treat a forbidden read as the operator's fault, which delays all CSRs.
+        return Attestation(identity=identity, pod=None, violations=())
+    pod, node = await pods.get_pod(identity), None
+    if pod is not None and pod.host_network and any(row.addresses == "pod" for row in rows):
+        # A pod that is not scheduled has no node. Without a name, the call would list all nodes, which RBAC forbids.
+        node = (await pods.get_node(pod.node_name) if pod.node_name else None) or Node()
+    return attest(identity, pod, node)
 
 
 def identify(requester: Requester, *, credential_id: bool = True) -> PodIdentity | tuple[Violation, ...]:
@@ -81,11 +123,12 @@ def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> 
             validated its token, so an absent pod is gone, not late.
         node: the pod's node; None if the pipeline did not read it.
     """
+    observation = Observation(pod=pod, node=node)
     if pod is None or pod.uid != identity.pod_uid:
         found = "there is no pod of that name" if pod is None else f"the pod of that name has uid {quote(pod.uid)}"
         detail = f"must exist with uid {quote(identity.pod_uid)}; {found}"
         gone = _violation("gone", field_error.not_found(f"spec.extra[{POD_NAME}]", identity.pod_name, detail))
-        return Attestation(identity=identity, pod=None, violations=(gone,))
+        return Attestation(identity=identity, pod=None, violations=(gone,), observation=observation)
     violations: list[Violation] = []
     if pod.service_account != identity.service_account:
         must = f"must be the token's, {quote(identity.service_account)}"
@@ -101,7 +144,9 @@ def attest(identity: PodIdentity, pod: Pod | None, node: Node | None = None) -> 
         why = f"pod {quote(identity.pod_name)} has finished"
         violations.append(_violation("finished", field_error.forbidden("pod.status.phase", why)))
     visible = pod.addresses if node is None else node.addresses
-    return Attestation(identity=identity, pod=pod, addresses=visible, violations=tuple(violations))
+    return Attestation(
+        identity=identity, pod=pod, addresses=visible, violations=tuple(violations), observation=observation
+    )
 
 
 def _check_groups(requester: Requester, namespace: str) -> list[Violation]:

@@ -36,8 +36,6 @@ def main() -> int:
         exporter = Exporter(configuration.load(os.environ), log=log)
     except ConfigurationError as error:
         errors = error.errors
-    except OSError as error:
-        errors = [f"health: {error}"]
     else:
         return _run(exporter, ended, crashed)
     for each in errors:
@@ -47,7 +45,8 @@ def main() -> int:
 
 def _run(exporter: Exporter, ended: threading.Event, crashed: threading.Event) -> int:
     with exporter:
-        sys.stdout.write(json.dumps({"part": "exporter", "health": exporter.health_address}) + "\n")
+        ready = {"part": "exporter", "health": exporter.health_address, "metrics": exporter.metrics_address}
+        sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         ended.wait()
     return 1 if crashed.is_set() else 0

@@ -14,13 +14,17 @@ path of their file, and the exporter reads the file when it uses the credential.
         "service_account": "csr-exporter@p.iam.gserviceaccount.com"
       },
       "health": {"address": "127.0.0.1", "port": 9863},
+      "metrics": {
+        "address": "0.0.0.0", "port": 9877,
+        "tls": {"certificate": "/tls/tls.crt", "key": "/tls/tls.key", "client_ca": "/tls/ca.crt"}
+      },
       "replicas": {"count": 2, "delay_seconds": 15},
       "rate_limit": {"burst": 6, "seconds": 30}
     }
 
-`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `replicas`
-and `rate_limit` are optional. Outside a pod, `api_server` (`server`, `certificate_authority`, `token_file`) is
-required.
+`identity` may also be `{"kind": "metadata_server"}` or, for a sandbox, `{"kind": "unsafe_none"}`. `health`, `metrics`,
+its `tls`, `replicas` and `rate_limit` are optional. Outside a pod, `api_server` (`server`, `certificate_authority`,
+`token_file`) is required.
 """
 
 import re
@@ -42,12 +46,19 @@ METADATA_URL = "http://metadata.google.internal"
 _MOUNTED = "/var/run/secrets/kubernetes.io/serviceaccount"
 _IN_POD = {"certificate_authority": f"{_MOUNTED}/ca.crt", "token_file": f"{_MOUNTED}/token"}
 _VISIBLE = r"[!-~]{1,512}"
-_File = Annotated[Path, string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)]
+_FILE = string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)
+_File = Annotated[Path, _FILE]
+_ADDRESS = r"[0-9a-f.:]{2,45}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """A signerName to watch, and the stages of its CSRs that the exporter sends."""
+    """A signerName to watch, and the stages of its CSRs that the exporter sends.
+
+    Attributes:
+        signer_name: `spec.signerName`.
+        stages: `pending` if the function approves, `approved` if another approver may; both are usual.
+    """
 
     # The API server's own rule for signerNames is stricter.
     signer_name: Annotated[str, string(r"[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,512}", "example.com/calico")]
@@ -61,7 +72,12 @@ class Signer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """Where events go, and the audience that the ID token must name (the URI of the Cloud Run service)."""
+    """Where events go, and the audience that the ID token must name (the URI of the Cloud Run service).
+
+    Attributes:
+        url: the function's URL.
+        audience: the ID token's audience: the URI of the Cloud Run service.
+    """
 
     url: Annotated[str, document.url()]
     audience: Annotated[str, string(_VISIBLE, "https://...")]
@@ -69,7 +85,15 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadIdentityFederation:
-    """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path."""
+    """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path.
+
+    Attributes:
+        token_file: the projected service account token.
+        sts_audience: the provider of the workload identity pool.
+        service_account: the Google service account that the ID token names.
+        sts_url: Google's Security Token Service.
+        iam_credentials_url: Google's IAM Credentials API.
+    """
 
     token_file: _File
     sts_audience: Annotated[str, string(_VISIBLE, "//iam.googleapis.com/...")]
@@ -84,7 +108,11 @@ class WorkloadIdentityFederation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataServer:
-    """ID token from the metadata server: only in a pod that is not on the host's network."""
+    """ID token from the metadata server: only in a pod that is not on the host's network.
+
+    Attributes:
+        url: the metadata server.
+    """
 
     # It has no TLS, so that the exporter asks only its own name, or a double on this machine.
     url: Annotated[str, document.url(root=True, http_to={*LOOPBACK, urlsplit(METADATA_URL).netloc})] = METADATA_URL
@@ -100,7 +128,13 @@ Identity = WorkloadIdentityFederation | MetadataServer | UnsafeNone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServer:
-    """The Kubernetes API server. The exporter reads both files whenever it uses them: they rotate."""
+    """The Kubernetes API server. The exporter reads both files whenever it uses them: they rotate.
+
+    Attributes:
+        server: its URL.
+        certificate_authority: PEM file of its CA.
+        token_file: the exporter's service account token.
+    """
 
     server: Annotated[str, document.url(http_to=())]
     certificate_authority: _File
@@ -109,15 +143,44 @@ class ApiServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Where the exporter serves /livez, /readyz and /metrics. Port 0 is any free port; the log says which."""
+    """Where the exporter serves /livez and /readyz, and on loopback also /metrics. Port 0 is any free port."""
 
-    address: Annotated[str, string(r"[0-9a-f.:]{2,45}", "127.0.0.1")] = "127.0.0.1"
+    address: Annotated[str, string(_ADDRESS, "127.0.0.1")] = "127.0.0.1"
     port: Annotated[int, integer(0, 65535)] = 9863
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files of a TLS server, read for each connection. With `client_ca`, a client needs a certificate of that CA."""
+
+    certificate: _File
+    key: _File
+    client_ca: Annotated[Path | None, _FILE] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsEndpoint:
+    """Where scrapers on other machines read /metrics. Without it, only loopback serves them."""
+
+    address: Annotated[str, string(_ADDRESS, "10.0.0.1")]
+    port: Annotated[int, integer(0, 65535)]
+    tls: Annotated[Tls | None, object_of(Tls)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The whole document."""
+    """The whole document.
+
+    Attributes:
+        source: the source of the events: the function's configuration has the same for this cluster.
+        signers: the signerNames to watch.
+        function: where events go.
+        identity: how the exporter gets its ID token; `kind` says which of the three.
+        api_server: the Kubernetes API server; in a pod the exporter finds it by itself.
+        health: where the exporter serves its state and its metrics.
+        replicas: the exporters that share the work.
+        rate_limit: the events that one requester may cause.
+    """
 
     source: Annotated[str, string(_VISIBLE, "//container.googleapis.com/...")]
     signers: Annotated[
@@ -134,6 +197,7 @@ class Configuration:
     ]
     api_server: Annotated[ApiServer, object_of(ApiServer)]
     health: Annotated[Health, object_of(Health)] = field(default_factory=Health)
+    metrics: Annotated[MetricsEndpoint | None, object_of(MetricsEndpoint)] = None
     replicas: Annotated[Replicas, object_of(Replicas)] = field(default_factory=Replicas)
     rate_limit: Annotated[RateLimit, object_of(RateLimit)] = field(default_factory=RateLimit)
 

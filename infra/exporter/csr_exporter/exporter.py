@@ -1,21 +1,26 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reflector per signerName, the resync, the dispatcher, the status line, the identity, the health pages, and the worker
-pool.
+A reflector per signerName, the resync, the dispatcher, the status line, the identity, the health pages, the metrics
+beyond loopback, and the worker pool.
 """
 
 import threading
-from typing import Self
+from collections.abc import Callable
+from functools import partial
+from typing import Self, TypeVar
 
 from csr_exporter import identity
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import Configuration
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.sender import Sender
+from csr_exporter.document import ConfigurationError
 from csr_exporter.health import Health, HealthServer
 from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
+from csr_exporter.metrics_server import MetricsServer
+from csr_exporter.pages import PageServer
 from csr_exporter.queue.work_queue import WorkQueue
 from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.reflector import Reflector
@@ -28,15 +33,17 @@ STATUS_PERIOD = 60.0
 # How often the exporter looks whether the ID token must be renewed.
 _IDENTITY_TICK = 5.0
 
+_Server = TypeVar("_Server", bound=PageServer)
+
 
 class Exporter:
     """A running exporter: `start` to `stop`, or a `with` block."""
 
     def __init__(self, configuration: Configuration, *, log: Log | None = None) -> None:
-        """Opens nothing but the port of the health pages.
+        """Opens nothing but the ports of the health pages and of the metrics.
 
         Raises:
-            OSError: that port is not available.
+            ConfigurationError: an address or a port is not available.
         """
         self._log = log = log or Log()
         log.project = identity.project(configuration.identity)
@@ -63,21 +70,31 @@ class Exporter:
         self._health = Health(
             reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, registry=metrics.registry
         )
-        self._server = HealthServer(configuration.health, self._health)
+        metrics.ready.set_function(lambda: not self._health.unready())
+        self._server = _bound("health", partial(HealthServer, configuration.health, self._health))
+        self._servers: list[PageServer] = [self._server]
+        if (endpoint := configuration.metrics) is not None:
+            self._servers.append(_bound("metrics", partial(MetricsServer, endpoint, self._health.metrics, log)))
         loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, self._log_status, self._keep_identity]
         self._threads = [threading.Thread(target=loop, daemon=True, name=loop.__qualname__) for loop in loops]
 
     @property
     def health_address(self) -> str:
-        """HOST:PORT of /livez, /readyz and /metrics."""
+        """HOST:PORT of /livez and /readyz."""
         return self._server.address
+
+    @property
+    def metrics_address(self) -> str | None:
+        """HOST:PORT of the metrics for scrapers on other machines; None without."""
+        return self._servers[1].address if len(self._servers) > 1 else None
 
     def start(self) -> None:
         """Starts all threads."""
-        self._server.start()
+        for server in self._servers:
+            server.start()
         for thread in self._threads:
             thread.start()
-        self._log.info("started", health=self.health_address)
+        self._log.info("started", health=self.health_address, metrics=self.metrics_address)
 
     def stop(self, drain: float = DRAIN) -> None:
         """Sends nothing new, waits at most `drain` seconds for the events in flight, and ends the threads.
@@ -90,7 +107,8 @@ class Exporter:
         self._client.interrupt()
         for thread in self._threads:
             thread.join(1.0)
-        self._server.stop()
+        for server in self._servers:
+            server.stop()
         self._sender.close()
         self._client.close()
         self._log.info("stopped", waiting=waiting, in_flight=in_flight, counts=self.metrics.counts)
@@ -120,3 +138,10 @@ class Exporter:
                     self._log.warning("no ID token", error=error)
             if self._clock.wait(_IDENTITY_TICK):
                 return
+
+
+def _bound(section: str, make: Callable[[], _Server]) -> _Server:
+    try:
+        return make()
+    except OSError as error:
+        raise ConfigurationError([f"{section}: Invalid value: cannot listen: {error}"]) from error

@@ -79,6 +79,7 @@ class Metrics:
         self.parse_errors: Counter = counter("parse_errors", "malformed objects of the API server")
         self.oversize: Counter = counter("oversize", "CSRs that were too large to read")
         # The process.
+        self.ready: Gauge = gauge("ready", "1 if the exporter is ready, as /readyz says")
         self.token_expiry: Gauge = gauge("token_expiry_timestamp_seconds", "when a token expires", "kind")
         self.token_refresh_errors: Counter = counter("token_refresh_errors", "failed renewals", "kind")
         self.log_lines_lost: Gauge = gauge("log_lines_lost", "log lines that the exporter could not write")

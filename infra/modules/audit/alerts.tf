@@ -14,12 +14,12 @@ locals {
     foreign_key_use = {
       severity = "CRITICAL"
       title    = "a principal other than the function used a key"
-      text     = "If the CA administrator ran `signerctl ca`, the entry's reason starts with signerctl= and the command's --audit-log holds its hash: compare them with `signerctl reconcile` (docs/audit.md). Otherwise remove the principal's right on the key first: that takes minutes, while disabling the key version may take hours. If Cloud KMS gave a signature, treat the CA as compromised: docs/ca.md."
+      text     = "If the CA administrator ran `signerctl ca`, the entry's reason starts with signerctl= and the command's --audit-log holds its hash: compare them with `signerctl reconcile` (docs/audit.md). Otherwise remove the principal's right on the key first: that takes minutes, while disabling the key version may take hours. If Cloud KMS gave a signature, treat the CA as compromised: docs/rotation.md."
     }
     issuer_expiry = {
       severity = "WARNING"
       title    = "a CA expires soon"
-      text     = "Rotate it: docs/ca.md, step by step. The function shortens certificates that would outlive the CA."
+      text     = "Rotate it: docs/rotation.md, step by step. The function shortens certificates that would outlive the CA."
     }
     key_administration = {
       severity = "WARNING"
@@ -30,6 +30,11 @@ locals {
       severity = "WARNING"
       title    = "the function refused a request that looks like an attack"
       text     = "The function issued no certificate. The record names the requester, its pod and every violation: inspect that pod. docs/refusals.md explains the codes."
+    }
+    renewal_stopped = {
+      severity = "ERROR"
+      title    = "certificates that end soon are not renewed"
+      text     = "A run of `signerctl renew` stopped, and evicts no other pod. The entry's message names the pod and what is missing; docs/renew.md says what to do. With the default, a third of the certificate's lifetime is left when the first run stops."
     }
     undelivered = {
       severity = "ERROR"

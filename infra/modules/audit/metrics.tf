@@ -75,6 +75,10 @@ locals {
       description = "Refusals that look like an attack."
       labels      = { cluster = "EXTRACT(jsonPayload.cluster)", reason = "EXTRACT(jsonPayload.reason)" }
     }
+    renewal_stopped = {
+      description = "Runs of renewal that stopped."
+      labels      = local.of_cluster
+    }
     signatures = {
       description = "Signatures in Cloud KMS's audit log."
       labels      = {}

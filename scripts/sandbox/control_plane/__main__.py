@@ -25,16 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _leave)
     try:
         if options.command == "build":
-            print(binaries.ensure(options.kubernetes).folder)
+            print(binaries.ensure(options.kubernetes, controllers=options.controllers).folder)
             return 0
-        return _serve(options.directory, options.kubernetes)
+        return _serve(options.directory, options.kubernetes, controllers=options.controllers)
     except (NotAvailableError, StartError, ValueError) as error:
         print(f"control-plane: {error}", file=sys.stderr)
         return 1
 
 
-def _serve(directory: Path, version: str | None) -> int:
-    with RealControlPlane.start(directory, kubernetes=version) as control_plane:
+def _serve(directory: Path, version: str | None, *, controllers: bool) -> int:
+    with RealControlPlane.start(directory, kubernetes=version, controllers=controllers) as control_plane:
         ready = {
             "part": "control-plane",
             "server": control_plane.server,
@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--directory", type=Path, required=True, help="new folder for data, kubeconfig and logs")
     build = commands.add_parser("build", help="only find or build the programs; prints their folder")
     for each in (start, build):
+        each.add_argument(
+            "--controllers",
+            action="store_true",
+            help="with kube-controller-manager, which is built once if it is missing",
+        )
         each.add_argument(
             "--kubernetes",
             metavar="VERSION",

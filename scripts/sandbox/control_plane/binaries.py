@@ -1,4 +1,4 @@
-"""Finds etcd, kube-apiserver and kubectl on this machine, or builds them once from Go modules."""
+"""Finds the control plane's programs on this machine, or builds them once from Go modules."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ from sandbox.control_plane.errors import NotAvailableError
 from sandbox.process import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+CONTROLLERS = "kube-controller-manager"
 BUILD_SECONDS = 3600
 PROGRESS_SECONDS = 15.0
 _ETCD_PACKAGE = "go.etcd.io/etcd/server/v3"
+_DURATIONS = {
+    "etcd": "half a minute",
+    "kube-apiserver": "6 to 8 minutes",
+    "kubectl": "half a minute",
+    CONTROLLERS: "2 to 4 minutes",  # after kube-apiserver, with which it shares most packages
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """A folder with all three programs."""
+    """A folder with the programs."""
 
     folder: Path
 
@@ -50,16 +57,22 @@ class Binaries:
         """Returns the path of kubectl."""
         return self.folder / "kubectl"
 
+    @property
+    def kube_controller_manager(self) -> Path:
+        """Returns the path of kube-controller-manager, which only `ensure(controllers=True)` looks for."""
+        return self.folder / CONTROLLERS
 
-def ensure(version: str | None = None) -> Binaries:
+
+def ensure(version: str | None = None, *, controllers: bool = False) -> Binaries:
     """Finds the programs, or builds them once per version: 6 to 8 minutes on 2 cores, 5 GB of Go's caches.
 
     It searches `KUBEBUILDER_ASSETS`, then the folders of `PATH`, then the user's cache (`XDG_CACHE_HOME`, otherwise
-    `~/.cache`). A folder must have all three programs, because another kubectl may be years older than its API server.
+    `~/.cache`). A folder must have all programs, because another kubectl may be years older than its API server.
 
     Args:
         version: The required Kubernetes version, like `v1.36.3`; by default, any version that is found, or the pinned
             version if none is found.
+        controllers: Whether kube-controller-manager is required too. It is built only for callers that ask.
 
     Raises:
         ValueError: `version` is malformed.
@@ -67,23 +80,24 @@ def ensure(version: str | None = None) -> Binaries:
     """
     if version is not None:
         modules.checked_version(version)
-    return _found(version) or _cached_or_built(version or modules.pinned_version(), _cache())
+    programs = (*PROGRAMS, CONTROLLERS) if controllers else PROGRAMS
+    return _found(version, programs) or _cached_or_built(version or modules.pinned_version(), programs, _cache())
 
 
-def _found(version: str | None) -> Binaries | None:
+def _found(version: str | None, programs: Sequence[str]) -> Binaries | None:
     folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
-        if missing := _missing(Path(assets)):
+        if missing := _missing(Path(assets), programs):
             raise NotAvailableError(f"KUBEBUILDER_ASSETS is {assets!r}, but {', '.join(missing)} is not in it")
         folders.insert(0, Path(assets))
     for folder in folders:
-        if not _missing(folder) and version in {None, _reported_version(folder)}:
+        if not _missing(folder, programs) and version in {None, _reported_version(folder)}:
             return Binaries(folder=folder.absolute())
     return None
 
 
-def _missing(folder: Path) -> list[str]:
-    return [each for each in PROGRAMS if shutil.which(each, path=str(folder)) is None]
+def _missing(folder: Path, programs: Sequence[str]) -> list[str]:
+    return [each for each in programs if shutil.which(each, path=str(folder)) is None]
 
 
 def _reported_version(folder: Path) -> str | None:
@@ -103,22 +117,22 @@ def _cache() -> Path:
     return Path(base).absolute() / "kms-csr-signer" / "control-plane"
 
 
-def _cached_or_built(version: str, cache: Path) -> Binaries:
+def _cached_or_built(version: str, programs: Sequence[str], cache: Path) -> Binaries:
     module = modules.KUBERNETES if version == modules.pinned_version() else cache / "modules" / version
-    if (module / "go.sum").exists() and not _missing(target := _target(version, module, cache)):
+    if (module / "go.sum").exists() and not _missing(target := _target(version, module, cache), programs):
         return Binaries(folder=target)
     if shutil.which("go") is None:
         raise NotAvailableError(
             f"no control plane: neither KUBEBUILDER_ASSETS nor a folder of PATH nor {str(cache)!r} holds"
-            f" {', '.join(PROGRAMS)} {version}, and go, which could build them, is not installed"
+            f" {', '.join(programs)} {version}, and go, which could build them, is not installed"
         )
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"), _building(cache) as workspace:
         if not (module / "go.sum").exists():
             _make_module(version, module, workspace)
         target = _target(version, module, cache)
-        if _missing(target):
-            _build(version, module, workspace, target)
+        for program in _missing(target, programs):
+            _build(program, version, module, workspace, target)
     return Binaries(folder=target)
 
 
@@ -145,7 +159,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _building(cache: Path) -> Iterator[Path]:
-    """Creates a temporary folder beside the result, so that a rename installs the result at once."""
+    """Creates a temporary folder beside the result, so that a rename installs each program at once."""
     # Only the holder of the lock builds, so an existing folder belongs to a killed build.
     for stale in cache.glob("building-*"):
         shutil.rmtree(stale)
@@ -162,19 +176,16 @@ def _make_module(version: str, module: Path, workspace: Path) -> None:
     folder.rename(module)
 
 
-def _build(version: str, module: Path, workspace: Path, target: Path) -> None:
-    result = workspace / "bin"
-    result.mkdir()
-    durations = {"etcd": "half a minute", "kube-apiserver": "6 to 8 minutes", "kubectl": "half a minute"}
-    for program in PROGRAMS:
-        source = modules.ETCD if program == "etcd" else module
-        package = _ETCD_PACKAGE if program == "etcd" else f"k8s.io/kubernetes/cmd/{program}"
-        of = "" if program == "etcd" else f" {version}"
-        _say(f"building {program}{of} from source, once, {durations[program]} on two cores")
-        _go_build([*_flags(version), "-o", str(result / program), package], source, workspace / "log")
-    shutil.rmtree(target, ignore_errors=True)  # the folder may be incomplete
-    result.rename(target)
-    _say(f"built {target}")
+def _build(program: str, version: str, module: Path, workspace: Path, target: Path) -> None:
+    source = modules.ETCD if program == "etcd" else module
+    package = _ETCD_PACKAGE if program == "etcd" else f"k8s.io/kubernetes/cmd/{program}"
+    of = "" if program == "etcd" else f" {version}"
+    _say(f"building {program}{of} from source, once, {_DURATIONS[program]} on two cores")
+    built = workspace / program
+    _go_build([*_flags(version), "-o", str(built), package], source, workspace / "log")
+    target.mkdir(exist_ok=True)
+    built.rename(target / program)
+    _say(f"built {target / program}")
 
 
 def _flags(version: str) -> list[str]:

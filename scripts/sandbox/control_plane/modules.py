@@ -1,4 +1,4 @@
-"""Go modules for building kube-apiserver and kubectl: the pinned module, or one for another version.
+"""Go modules for building Kubernetes' programs: the pinned module, or one for another version.
 
 A committed go.sum pins only the default version. For another version, this module writes a go.mod from Kubernetes'
 own, and `go mod tidy` writes a go.sum, which only Go's checksum database verifies.
@@ -17,7 +17,9 @@ from sandbox.control_plane.errors import NotAvailableError
 HERE = Path(__file__).resolve().parent
 KUBERNETES = HERE / "kubernetes"
 ETCD = HERE / "etcd"
-PACKAGES = ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl")
+PACKAGES = tuple(
+    f"k8s.io/kubernetes/cmd/{program}" for program in ("kube-apiserver", "kube-controller-manager", "kubectl")
+)
 DOWNLOAD_SECONDS = 600
 # A workspace file above the checkout must not replace the pinned modules.
 GO_ENVIRONMENT = {"GOWORK": "off"}

@@ -1,4 +1,4 @@
-"""A real etcd and kube-apiserver on free ports of the loopback address."""
+"""A real etcd, kube-apiserver and, if asked, kube-controller-manager on free ports of the loopback address."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ READY_SECONDS = 60.0
 # That loses nothing: everything that it acknowledged is in etcd.
 GRACE_SECONDS = 1.0
 _LOG_TAIL = 2000
+# No kubelet renews the nodes' leases, so these controllers would declare the nodes dead and delete their pods.
+_OF_NODES = ("node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller")
 
 
 class RealControlPlane:
     """etcd and kube-apiserver with RBAC and default admission; a `ControlPlane`.
 
-    There is no kubelet, scheduler or controller manager: no pods start, no `default` service accounts appear, and
-    no quotas count. It is not thread-safe.
+    There is no kubelet and no scheduler (`sandbox.kubelet` imitates both), and by default no controller manager: no
+    pods start, no `default` service accounts appear, and no quotas count. It is not thread-safe.
 
-    Neither process outlives its parent: `stop` and the end of a `with` block stop both. On Linux, the kernel kills
-    them if the parent ends in another way (`sandbox.process`).
+    No process outlives its parent: `stop` and the end of a `with` block stop all. On Linux, the kernel kills them if
+    the parent ends in another way (`sandbox.process`).
 
     Attributes:
         server: URL of the API server.
@@ -54,6 +56,7 @@ class RealControlPlane:
         self._authority = Authority.create("sandbox-control-plane")
         self._etcd: Part | None = None
         self._api: Part | None = None
+        self._controllers: Part | None = None
         self.server = f"https://{LOOPBACK}:{self._ports['api'].number}"
         self.certificate_authority = directory / "ca.pem"
         self.kubeconfig = directory / "admin.kubeconfig"
@@ -62,17 +65,26 @@ class RealControlPlane:
 
     @property
     def alive(self) -> bool:
-        """Tells whether both programs run."""
-        return all(part is not None and part.alive for part in (self._etcd, self._api))
+        """Tells whether all programs run."""
+        started = (part is not None and part.alive for part in (self._etcd, self._api))
+        return all(started) and (self._controllers is None or self._controllers.alive)
 
     @classmethod
-    def start(cls, directory: Path, *, kubernetes: str | None = None, extra_arguments: Iterable[str] = ()) -> Self:
-        """Starts both programs and returns when the API server is ready.
+    def start(
+        cls,
+        directory: Path,
+        *,
+        kubernetes: str | None = None,
+        extra_arguments: Iterable[str] = (),
+        controllers: bool = False,
+    ) -> Self:
+        """Starts the programs and returns when the API server is ready.
 
         Args:
             directory: The folder for data, certificates, kubeconfigs and logs of one run; created if missing.
             kubernetes: Version, like `v1.36.3`; by default, any version that is found, otherwise the pinned version.
             extra_arguments: More flags of kube-apiserver; they override ours.
+            controllers: Also start kube-controller-manager.
 
         Raises:
             ValueError: `directory` holds an earlier run, or `kubernetes` is malformed.
@@ -82,13 +94,15 @@ class RealControlPlane:
         directory = directory.absolute()  # the programs run in this folder
         if (directory / "etcd").exists():
             raise ValueError(f"{str(directory)!r} holds an earlier control plane, name another directory")
-        programs = binaries.ensure(kubernetes)
+        programs = binaries.ensure(kubernetes, controllers=controllers)
         directory.mkdir(parents=True, exist_ok=True)
         control_plane = cls(directory, programs, extra_arguments)
         try:
             control_plane._write_files()
             control_plane.restart_etcd(wait=False)
             control_plane.restart_api_server()
+            if controllers:
+                control_plane._controllers = control_plane._run(binaries.CONTROLLERS, control_plane._flags_of_manager())
         except BaseException:
             control_plane.stop()
             raise
@@ -135,8 +149,8 @@ class RealControlPlane:
             self._wait_until_ready()
 
     def stop(self) -> None:
-        """Stops both programs within a few seconds; does nothing when called again. Files stay."""
-        for part in (self._api, self._etcd):
+        """Stops all programs within a few seconds; does nothing when called again. Files stay."""
+        for part in (self._controllers, self._api, self._etcd):
             if part is not None:
                 part.stop(grace=GRACE_SECONDS)
         for port in self._ports.values():
@@ -215,6 +229,14 @@ class RealControlPlane:
             "allow-privileged": "true",  # kubeadm's default
             "endpoint-reconciler-type": "none",  # otherwise the Service `kubernetes` gets this machine's address
             "profiling": "false",
+        }
+
+    def _flags_of_manager(self) -> dict[str, str]:
+        return {
+            "kubeconfig": str(self.kubeconfig),
+            "controllers": f"*,{','.join(f'-{each}' for each in _OF_NODES)}",
+            "leader-elect": "false",
+            "secure-port": "0",
         }
 
     def _wait_until_ready(self) -> None:

@@ -38,8 +38,8 @@ _STYLES = {"Pending": "yellow", "Approved": "cyan", ISSUED: "green", "Denied": "
 class LiveView:
     """Draws tables on a terminal, several times a second."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
         self._live: Live | None = None
         self._total = 0
 

@@ -41,7 +41,7 @@ def start() -> int:
 
 
 def _run(options: Options, view: View) -> int:
-    view.title(_title(options))
+    view.title(title(options))
     view.stage("starting all parts on this machine")
     # Imported after the first lines of output, because these imports take a second.
     from sandbox.demo import run  # noqa: PLC0415
@@ -53,7 +53,8 @@ def _run(options: Options, view: View) -> int:
         return complain("interrupted", interrupt.STATUS)
 
 
-def _title(options: Options) -> str:
+def title(options: Options) -> str:
+    """Returns the first line of the output."""
     if options.pods == 0:
         return "kms-csr-signer demo"
     return f"kms-csr-signer demo: {options.pods} Calico pods get certificates, attackers get none"

@@ -10,6 +10,8 @@ from csr_signer import field_error
 from signerctl.program import CommandError
 
 KUSTOMIZATION: Final = "kustomization.yaml"
+TEMPLATES: Final = Path(__file__).parent / "templates"
+NO_MONITORING: Final = "none"
 _START: Final = "# Options: "
 # The command's parameters by name. The image is not among them: the command requires it.
 _TYPES: Final = {
@@ -17,6 +19,10 @@ _TYPES: Final = {
     "cluster": str,
     "guards": str,
     "image_pull_secret": str | None,
+    "metrics": str | None,
+    "metrics_tls": str | None,
+    "monitoring": str | None,
+    "renewal_image": str | None,
     "replicas": int,
 }
 
@@ -30,6 +36,10 @@ class Options:
         guards: The value of --guards.
         image: The exporter's image, REPOSITORY@sha256:DIGEST.
         image_pull_secret: The name of the Secret for a private registry; None without one.
+        metrics: ADDRESS:PORT of the metrics for scrapers on other machines; None without.
+        metrics_tls: The name of the Secret for TLS on that port; None without TLS.
+        monitoring: The value of --monitoring.
+        renewal_image: The image of signerctl, REPOSITORY@sha256:DIGEST; None without renewal.
         replicas: The number of exporters.
     """
 
@@ -37,6 +47,10 @@ class Options:
     guards: str
     image: str
     image_pull_secret: str | None
+    metrics: str | None = None
+    metrics_tls: str | None = None
+    monitoring: str = NO_MONITORING
+    renewal_image: str | None = None
     replicas: int
 
     def comment(self, cluster: str) -> str:

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from datetime import timedelta
 from typing import Any, Final
 
 import jinja2
 
+from csr_signer.violation import quote
 from signerctl import manifest
-from signerctl.cluster.chosen_options import KUSTOMIZATION, Options
+from signerctl.cluster import monitoring
+from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS
+from signerctl.program import CommandError
+from signerctl.renewal import requesters
 
-TEMPLATES: Final = Path(__file__).parent / "templates"
 CONFIGURATION: Final = "configuration.json"
 MARK: Final = "# Written by `signerctl cluster manifests`"
 """The start of each YAML file's first line: the command replaces and deletes only files that start with it."""
@@ -22,17 +25,23 @@ HEADER: Final = f"""\
 # whole file, and shows what changes.
 """
 NO_GUARDS: Final = "none"
+_SHORT_LIFETIME: Final = timedelta(days=21)
+_LONGEST_NAMESPACE: Final = 63
+_MONITORING: Final = "monitoring.yaml"
 
 
 def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, str]:
     """Returns the files of the cluster's folder by name.
 
     Raises:
-        CommandError: The guards need an approver.
+        CommandError: The guards need an approver, or the renewal's namespace would have too long a name.
     """
     names = ["namespace.yaml", "exporter.yaml", "function.yaml"]
     if cluster.network == "pod":
         names.append("network-policy.yaml")
+    if options.renewal_image is not None:
+        names.append("renewal.yaml")
+    endpoint = None if options.metrics is None else monitoring.endpoint(options.metrics)
     facts = {
         "approves": guarded.approves,
         "certifies_addresses": guarded.certifies_addresses,
@@ -41,7 +50,14 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "host_network": cluster.network == "host",
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,
+        "metrics_files": monitoring.FILES,
+        "metrics_port": None if endpoint is None else endpoint.port,
+        "metrics_tls": options.metrics_tls,
         "namespace": cluster.exporter.namespace,
+        "renewal_image": options.renewal_image,
+        "renewal_namespace": _renewal_namespace(cluster, options),
+        "renewal_schedule": _schedule(guarded),
+        "renewal_signers": [each.arguments for each in requesters.of(guarded)],
         "replicas": options.replicas,
         "requester_namespaces": guarded.namespaces,
         "service_account": cluster.exporter.service_account,
@@ -52,7 +68,10 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     if options.guards != NO_GUARDS:
         policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
-    found[CONFIGURATION] = _configuration(cluster.exporter_configuration, options.replicas)
+    if options.monitoring != NO_MONITORING:
+        found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
+    section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
+    found[CONFIGURATION] = _configuration({**cluster.exporter_configuration, **section}, options.replicas)
     resources = [name for name in found if name != CONFIGURATION]
     comment = options.comment(cluster.name)
     found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources}, comment=comment)
@@ -69,6 +88,19 @@ def function_rights(guarded: Guarded) -> str:
         "signs": guarded.signer_names,
     }
     return _rendered("function.yaml", facts)
+
+
+def _renewal_namespace(cluster: ClusterOutput, options: Options) -> str:
+    namespace = f"{cluster.exporter.namespace}-renewal"
+    if options.renewal_image is not None and len(namespace) > _LONGEST_NAMESPACE:
+        most = f"Kubernetes allows {_LONGEST_NAMESPACE} characters: choose a shorter exporter_namespace"
+        raise CommandError(f"--renewal-image: Forbidden: its namespace would be {quote(namespace)}, and {most}")
+    return namespace
+
+
+def _schedule(guarded: Guarded) -> str:
+    """Returns a cron schedule: daily, or hourly if the third of a lifetime in which pods are due is short."""
+    return "17 * * * *" if min(guarded.lifetimes.values()) < _SHORT_LIFETIME else "17 6 * * *"
 
 
 def _rendered(name: str, facts: Mapping[str, Any], *, comment: str = "") -> str:

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,8 @@ from click.core import ParameterSource
 from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
-from signerctl.cluster.chosen_options import Options
+from signerctl.cluster.chosen_options import NO_MONITORING, Options
+from signerctl.cluster.monitoring import endpoint
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guarded import Guarded
 from signerctl.options import ACTIONS, INPUT, username
@@ -29,7 +31,9 @@ _DIGITS: Final = 64
 _MOST_REPLICAS: Final = 9  # the exporter's own limit
 
 
-def _image(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _image(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or (not value and not parameter.required):
+        return None
     if wrong := "; ".join(_wrong_parts(value)):
         must = f"must be REPOSITORY@sha256:DIGEST: {wrong}; docker push prints the digest"
         raise click.BadParameter(f"{quote(value)}: {must}")
@@ -70,6 +74,15 @@ def _out(context: click.Context, _parameter: click.Parameter, value: str) -> Pat
 def _secret(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value and not IS_SUBDOMAIN.fullmatch(value):
         raise click.BadParameter(f"{quote(value)}: must be the name of a Secret in the exporter's namespace")
+    return value or None
+
+
+def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        if value:
+            endpoint(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{quote(value)}: {error}") from error
     return value or None
 
 
@@ -126,6 +139,34 @@ def _secret(_context: click.Context, _parameter: click.Parameter, value: str | N
     metavar="NAME",
     help="Secret in the exporter's namespace with which the nodes pull the image from a private registry.",
 )
+@click.option(
+    "--renewal-image",
+    callback=_image,
+    metavar="REPOSITORY@sha256:DIGEST",
+    help="signerctl's image. With it, the folder has a CronJob that renews certificates: docs/renew.md.",
+)
+@click.option(
+    "--metrics",
+    callback=_endpoint,
+    metavar="ADDRESS:PORT",
+    help="Where each exporter serves its metrics to Prometheus, for example 0.0.0.0:9877. Without it, only loopback"
+    " serves them.",
+)
+@click.option(
+    "--metrics-tls",
+    callback=_secret,
+    metavar="NAME",
+    help="Secret in the exporter's namespace with tls.crt, tls.key and ca.crt. The metrics then use TLS, and a scraper"
+    " needs a certificate of ca.crt.",
+)
+@click.option(
+    "--monitoring",
+    default=NO_MONITORING,
+    show_default=True,
+    type=click.Choice(["prometheus-operator", NO_MONITORING]),
+    help="prometheus-operator: add monitoring.yaml, with its PodMonitor and PrometheusRule. The cluster must have its"
+    " CustomResourceDefinitions.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 def manifests(
     *,
@@ -137,6 +178,10 @@ def manifests(
     approvers: tuple[str, ...],
     replicas: int,
     image_pull_secret: str | None,
+    renewal_image: str | None,
+    metrics: str | None,
+    metrics_tls: str | None,
+    monitoring: str,
     dry_run: bool,
 ) -> None:
     r"""Write the manifests of one cluster, and show what changes.
@@ -144,8 +189,9 @@ def manifests(
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
     command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
-    remembers --approver, --guards, --image-pull-secret and --replicas: a run without one of them keeps its last value,
-    and an empty name removes an approver or a Secret.
+    remembers --approver, --guards, --image-pull-secret, --metrics, --metrics-tls, --monitoring, --renewal-image and
+    --replicas: a run without one of them keeps its last value, and an empty value removes an approver, a Secret, the
+    metrics or the renewal.
 
     \b
     Example:
@@ -160,6 +206,7 @@ def manifests(
     if kept := " ".join(_kept(context)):
         click.echo(one_line(f"Kept from the last run: {kept}"), err=True)
     found = terraform_output.read(path, cluster)
+    found = replace(found, exporter=replace(found.exporter, secret=metrics_tls))
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
         warn(f"{name}: this signer has no CA certificate yet: make it, apply again, and run this command again")
@@ -173,6 +220,10 @@ def manifests(
             guards=guards,
             image=image,
             image_pull_secret=image_pull_secret,
+            renewal_image=renewal_image,
+            metrics=metrics,
+            metrics_tls=metrics_tls,
+            monitoring=monitoring,
             replicas=replicas,
         ),
     )
@@ -200,6 +251,9 @@ def _check(context: click.Context, out: Path, cluster: str) -> None:
     given = context.get_parameter_source("approvers") is ParameterSource.COMMANDLINE
     if given and context.params["approvers"] and context.params["guards"] == NO_GUARDS:
         raise click.UsageError("--approver: Forbidden: only guards name approvers: give --guards deny, audit or warn")
+    for name in ("metrics_tls", "monitoring"):
+        if context.params[name] not in (None, NO_MONITORING) and context.params["metrics"] is None:
+            raise click.UsageError(f"--{name.replace('_', '-')}: Forbidden: needs --metrics ADDRESS:PORT too")
 
 
 def _kept(context: click.Context) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from signerctl.api_server import ApiServer, ApiServerError
@@ -90,9 +91,13 @@ def of_csr(csr: Json, found: Examination, entries: Iterable[Json]) -> Explanatio
         CommandError: The API server does not answer.
     """
     signers = {signer.signer_name: (signer, found.kms_options(signer)) for signer in found.signers}
-    tried = trial.run(csr, api=found.api, cluster=found.cluster, signers=signers, now=found.now)
+    attempt = partial(trial.run, csr, api=found.api, cluster=found.cluster, signers=signers, now=found.now)
+    tried = attempt()
     signer = signers.get(csr["spec"]["signerName"], (None, None))[0]
     judged = verdict.judge(csr, tried, signer, supported=tuple(sorted(signers)))
+    if judged.state == "refused":
+        tried = attempt(afresh=True)
+        judged = verdict.again(judged, tried)
     namespace, pod = lookup.requester(csr)
     uid = str(csr["metadata"]["uid"])
     return Explanation(

@@ -75,13 +75,19 @@ class _Ended(BaseException):
 
 @dataclass(kw_only=True)
 class ReadOnlyCluster:
-    """The pipeline's port to the API server, with the operator's credentials. Writes do nothing or end the trial."""
+    """The pipeline's port to the API server, with the operator's credentials. Writes do nothing or end the trial.
+
+    Attributes:
+        api: The API server.
+        afresh: Whether to read a CSR as it was created: without conditions and certificate.
+    """
 
     api: ApiServer
+    afresh: bool = False
 
     async def get_csr(self, name: str) -> CertificateSigningRequest | None:
         """Reads a CSR."""
-        document = self._read(CSRS, name)
+        document = self._read(CSRS, name, without="status" if self.afresh else "")
         return None if document is None else CertificateSigningRequest.from_api(document, name=name)
 
     async def get_pod(self, identity: PodIdentity) -> Pod | None:
@@ -124,12 +130,13 @@ class ReadOnlyCluster:
     async def create_event(self, event: object) -> None:
         """Creates no Event."""
 
-    def _read(self, collection: str, name: str) -> bytes | None:
+    def _read(self, collection: str, name: str, *, without: str = "") -> bytes | None:
         try:
             found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
         except CommandError as error:
             raise _Ended(0, error) from error
-        return None if found is None else json.dumps(found).encode()
+        kept = None if found is None else {key: value for key, value in found.items() if key != without}
+        return None if kept is None else json.dumps(kept).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +176,7 @@ def run(
     cluster: str,
     signers: Mapping[str, tuple[Signer, KmsOptions]],
     now: datetime,
+    afresh: bool = False,
 ) -> Trial:
     """Processes a CSR as the function would, up to the first change.
 
@@ -178,13 +186,14 @@ def run(
         cluster: The cluster's key.
         signers: By signerName: the cluster's signers, and how to reach their keys.
         now: UTC.
+        afresh: Whether to judge the CSR as it was created, for one that is Denied or Failed.
 
     Raises:
         CommandError: The API server does not answer the operator.
     """
     records = _Records()
     pipeline = Pipeline(
-        clusters={cluster: ReadOnlyCluster(api=api)},
+        clusters={cluster: ReadOnlyCluster(api=api, afresh=afresh)},
         signers={(cluster, name): signer for name, (signer, _) in signers.items()},
         keys={
             (cluster, name): ReadOnlyKey(key_version=signer.issuer.key_version, options=kms)

@@ -1,7 +1,7 @@
 """What a trial and a CSR's state mean: why the CSR stands where it stands, whose turn it is, and what to do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from csr_signer.events.outcome import Deferred, Ignored, Refused
@@ -19,6 +19,8 @@ _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"
 )
+
+_ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
 Json = Mapping[str, Any]
 
@@ -118,6 +120,18 @@ def _refused(csr: Json) -> Verdict:
         turn="requester",
         remedy=_REQUEST_AGAIN if ours else "ask that approver; the API server's audit log names it",
     )
+
+
+def again(refused: Verdict, trial: Trial) -> Verdict:
+    """Adds to a refusal what the function would decide now.
+
+    Args:
+        refused: The verdict on a CSR that is Denied or Failed.
+        trial: Where the pipeline stops with the same CSR as it was created.
+    """
+    if isinstance(trial.outcome, Refused):
+        return refused
+    return replace(refused, why=f"{refused.why}; a new CSR like it would now pass this decision", remedy=_ASK_AGAIN)
 
 
 def _deferred(trial: Trial, signer: Signer | None) -> Verdict:

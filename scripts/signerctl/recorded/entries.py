@@ -7,7 +7,7 @@ An entry is one of three: an audit record as the function or signerctl prints it
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
 from csr_signer.audit import EVENTS
 
@@ -23,7 +23,7 @@ _ARRAY: Final = re.compile(r"\[")
 _ARRAY_OF_OBJECTS: Final = re.compile(r"\[\s*(?=[{\]])")
 
 
-def read(text: TextIO, *, skip: bool = False) -> Iterator[Json]:
+def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
     """Reads JSON objects: one array, as `gcloud logging read --format=json` prints, or a sequence of objects.
 
     Args:
@@ -56,7 +56,7 @@ def read(text: TextIO, *, skip: bool = False) -> Iterator[Json]:
 class _Buffer:
     """A piece of the text, and the position in it."""
 
-    def __init__(self, text: TextIO) -> None:
+    def __init__(self, text: IO[str]) -> None:
         self._text = text
         self._decoder = json.JSONDecoder()
         self._held = ""

@@ -1,6 +1,8 @@
 """One run of the sandbox in which everything happens that a filter looks for, and the lines that it left behind."""
 
+import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import SOURCE
 from sandbox.kms import AuditRecord, Fault, KmsServer, connect, data_access_entry
+from signerctl.renewal import progress
 from tests.end_to_end.conftest import PATIENCE
 from tests.end_to_end.issuing import SIGN, Issuing, with_issuer
 from tests.end_to_end.judged import Judged, certifying_profile
@@ -144,6 +147,7 @@ class _Staging:
             entries=[
                 *entries.of_function(records),
                 *entries.of_exporter(_exporter_lines()),
+                *entries.of_renewal(_renewal_lines()),
                 *signatures,
                 *rogue.values(),
                 entries.of_administration("cloudkms.googleapis.com", "DestroyCryptoKeyVersion"),
@@ -224,6 +228,14 @@ class _Staging:
             request={"name": key_version, "digest": {"sha256": digest}}, metadata=metadata
         )
         return self._server.audit.records(SIGN)[-1]
+
+
+def _renewal_lines() -> list[str]:
+    """The lines of a run that renewed a pod, and stopped at the next one."""
+    with contextlib.redirect_stdout(io.StringIO()) as lines:
+        progress.to_log("pod_renewed", "calico-system/calico-node-b: Ready", {"pod": "calico-system/calico-node-b"})
+        progress.to_log(progress.STOPPED, "calico-system/calico-node-c: not evicted", {})
+    return lines.getvalue().splitlines()
 
 
 def _exporter_lines() -> list[str]:

@@ -54,18 +54,20 @@ def of_function(lines: Iterable[str]) -> list[Entry]:
 
 def of_exporter(lines: Iterable[str]) -> list[Entry]:
     """What an exporter wrote to standard error."""
-    resource = {
-        "type": "k8s_container",
-        "labels": {
-            "project_id": EXPORTER_PROJECT,
-            "cluster_name": "demo",
-            "location": "europe-west1",
-            "namespace_name": "kms-csr-signer",
-            "pod_name": "csr-exporter-0",
-            "container_name": "csr-exporter",
-        },
-    }
+    resource = _container("kms-csr-signer", "csr-exporter-0", "csr-exporter")
     return [_lifted(line, f"projects/{EXPORTER_PROJECT}/logs/stderr", resource) for line in lines]
+
+
+def of_renewal(lines: Iterable[str]) -> list[Entry]:
+    """What a run of the CronJob wrote to standard output."""
+    resource = _container("kms-csr-signer-renewal", "csr-renewal-29000000-abcde", "signerctl")
+    return [_lifted(line, f"projects/{EXPORTER_PROJECT}/logs/stdout", resource) for line in lines]
+
+
+def _container(namespace: str, pod: str, container: str) -> Mapping[str, object]:
+    labels = {"project_id": EXPORTER_PROJECT, "cluster_name": "demo", "location": "europe-west1"}
+    labels |= {"namespace_name": namespace, "pod_name": pod, "container_name": container}
+    return {"type": "k8s_container", "labels": labels}
 
 
 def _lifted(line: str, log: str, resource: Mapping[str, object]) -> Entry:

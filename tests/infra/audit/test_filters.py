@@ -3,6 +3,7 @@
 The module's sinks, metrics and alerts read these files; what each finds here is what somebody is called for.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -222,6 +223,13 @@ def test_an_exporter_that_cannot_list_counts_as_silent(run: Run) -> None:
     unready = [entry for entry in lines if not entry["jsonPayload"]["ready"]]
     assert [entry["jsonPayload"]["unready"] for entry in unready] == ["reflector 0: no list yet"]
     assert unready[0] not in found("exporter_status", run.entries)
+
+
+def test_a_renewal_that_stopped_is_found(run: Run) -> None:
+    """Of a run's lines only the one that says so; an exporter cannot write it in renewal's name."""
+    (entry,) = found("renewal_stopped", run.entries)
+    assert entry["severity"] == "ERROR"
+    assert not found("renewal_stopped", of_exporter([json.dumps(entry["jsonPayload"])]))
 
 
 def test_a_ca_that_ends_is_found(run: Run) -> None:

@@ -38,12 +38,26 @@ def _on_the_pod_network(values: Document) -> None:
     values["exporter_configurations"]["demo"] = json.dumps(configuration)
 
 
-RENDERED: dict[str, Callable[[Document], None]] = {"site": _outside_gke, "pod": _on_the_pod_network}
+def _as_it_is(_values: Document) -> None:
+    """The cluster demo."""
+
+
+RENDERED: dict[str, Callable[[Document], None]] = {
+    "site": _outside_gke,
+    "pod": _on_the_pod_network,
+    "scraped": _as_it_is,
+    "scraped pod": _on_the_pod_network,
+}
 """Folders that are no examples: how Terraform's outputs differ from the example's for the cluster demo."""
 
 
+SECRET = "csr-exporter-metrics"
+_SCRAPED = ("--metrics", "0.0.0.0:9877", "--metrics-tls", SECRET)
+
+
 def render(out: Path, name: str) -> None:
-    """Renders one of the folders."""
+    """Renders one of the folders; other hosts can scrape the exporters of those whose name says so."""
     options = ("--terraform-output", "-", "--cluster", "demo", "--image", IMAGE, "--out", out)
-    result = signerctl("cluster", "manifests", *options, stdin=json.dumps(outputs(RENDERED[name])))
+    more = _SCRAPED if name.startswith("scraped") else ()
+    result = signerctl("cluster", "manifests", *options, *more, stdin=json.dumps(outputs(RENDERED[name])))
     assert result.exit_code == 0, result.output

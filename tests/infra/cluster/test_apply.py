@@ -8,7 +8,9 @@ import pytest
 
 from sandbox.api import NAMESPACES, Api, ApiError
 from tests.infra.cluster.conftest import run
-from tests.infra.cluster.requesters import until_refused
+from tests.infra.cluster.manifests import SECRET
+from tests.infra.cluster.requesters import until_not_refused, until_refused
+from tests.infra.cluster.test_exporter_pods import fails
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -53,6 +55,23 @@ def test_a_second_cluster_of_one_project_admits_its_exporter(
         foreign = {**pod, "spec": {**pod["spec"], "serviceAccountName": "csr-exporter"}}
         until_refused("kms-csr-signer-exporter-pods", lambda: api.post(PODS, foreign, dryRun="All"))
         assert api.post(PODS, pod, dryRun="All")["spec"]["serviceAccountName"] == "csr-exporter-databases"
+
+
+def test_only_the_secret_of_the_metrics_is_admitted(
+    plane: RealControlPlane, folders: dict[str, Path], render: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    """The exporter mounts it, and no other Secret of its namespace."""
+    run(plane, "apply", "--validate=strict", "-k", str(folders["scraped"]))
+    pod = exporter_pod(render, "scraped")
+    (volume,) = [each for each in pod["spec"]["volumes"] if "secret" in each]
+    with Api.from_kubeconfig(plane.kubeconfig) as api:
+
+        def mount(secret: str) -> object:
+            volume["secret"]["secretName"] = secret
+            return api.post(PODS, pod, dryRun="All")
+
+        until_refused("kms-csr-signer-exporter-pods", lambda: mount("another"))
+        until_not_refused(lambda: fails(lambda: mount(SECRET)))
 
 
 def test_every_folder_is_applied_and_deleted(plane: RealControlPlane, folders: dict[str, Path]) -> None:

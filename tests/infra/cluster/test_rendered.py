@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from csr_exporter import configuration
-from tests.infra.cluster.manifests import FUNCTION_OF_SITE
+from tests.infra.cluster.manifests import FUNCTION_OF_SITE, SECRET
 
 Documents = list[dict[str, Any]]
 
@@ -14,6 +14,7 @@ pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubect
 
 FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
+RENEWAL = "ServiceAccount kms-csr-signer-renewal/csr-renewal"
 SIGNER_NAME = "csr-signer.example.com/calico"
 FOLDERS = ["demo", "databases", "site", "pod"]
 ON_THE_HOST = ["demo", "site"]
@@ -24,10 +25,16 @@ def of_kind(documents: Documents, *kinds: str) -> Documents:
     return [each for each in documents if each["kind"] in kinds]
 
 
-def only(documents: Documents, kind: str) -> dict[str, Any]:
-    """The single document of a kind."""
-    (document,) = of_kind(documents, kind)
+def only(documents: Documents, kind: str, *, renewal: bool = False) -> dict[str, Any]:
+    """The single document of a kind that is renewal's, or that is not."""
+    (document,) = (each for each in of_kind(documents, kind) if is_renewals(each) is renewal)
     return document
+
+
+def is_renewals(document: dict[str, Any]) -> bool:
+    """Whether it is part of renewal.yaml."""
+    metadata = document["metadata"]
+    return metadata["name"].endswith("-renewal") or metadata["labels"].get("app.kubernetes.io/component") == "renewal"
 
 
 def grants(documents: Documents) -> Iterator[tuple[str, str, str]]:
@@ -73,6 +80,10 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
             (FUNCTION, "default", "create /events"),
             (EXPORTER, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
             (EXPORTER, "everywhere", "watch certificates.k8s.io/certificatesigningrequests"),
+            (RENEWAL, "everywhere", "list certificates.k8s.io/certificatesigningrequests"),
+            (RENEWAL, "calico-system", "list /pods"),
+            (RENEWAL, "calico-system", "create /pods/eviction"),
+            (RENEWAL, "calico-system", "get apps/daemonsets"),
         ]
     )
 
@@ -86,7 +97,10 @@ def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) 
 
 def test_older_calico_adds_one_namespace(render: Callable[[str], Documents]) -> None:
     """The profile of older releases gives the same rights in calico-apiserver as in calico-system, no others."""
-    site, demo = ({(where, right) for _, where, right in grants(render(folder))} for folder in ("site", "demo"))
+    site, demo = (
+        {(where, right) for subject, where, right in grants(render(folder)) if subject != RENEWAL}
+        for folder in ("site", "demo")
+    )
     assert site - demo == {("calico-apiserver", right) for right in ("get /pods", "create /events")}
     assert demo < site
 
@@ -183,8 +197,30 @@ def test_on_the_pod_network_nothing_is_the_hosts(render: Callable[[str], Documen
     policy = only(documents, "NetworkPolicy")["spec"]
     assert policy["podSelector"] == only(documents, "StatefulSet")["spec"]["selector"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["ingress"][0]["ports"] == [{"port": load(documents).health.port}]
+    assert policy["ingress"] == []
     assert not of_kind(render("demo"), "NetworkPolicy")
+
+
+@pytest.mark.parametrize("folder", ["scraped", "scraped pod"])
+def test_other_hosts_reach_the_metrics_alone(render: Callable[[str], Documents], folder: str) -> None:
+    """With certificates of the Secret, which is mounted where the exporter looks for it and may appear later."""
+    documents = render(folder)
+    metrics = load(documents).metrics
+    assert metrics is not None
+    assert (metrics.address, metrics.port) == ("0.0.0.0", 9877)  # noqa: S104 - what the operator chose
+    pod = only(documents, "StatefulSet")["spec"]["template"]["spec"]
+    folder_of_files = mounts(pod["containers"][0])["metrics-tls"]
+    assert metrics.tls is not None
+    files = (metrics.tls.certificate, metrics.tls.key, metrics.tls.client_ca)
+    assert [str(file) for file in files] == [f"{folder_of_files}/{name}" for name in ("tls.crt", "tls.key", "ca.crt")]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "metrics-tls"]
+    assert volume["secret"] == {"secretName": SECRET, "optional": True}
+    if pod.get("hostNetwork"):
+        assert "ports" not in pod["containers"][0]
+        return
+    assert {"name": "metrics", "containerPort": 9877} in pod["containers"][0]["ports"]
+    (ingress,) = only(documents, "NetworkPolicy")["spec"]["ingress"]
+    assert ingress["ports"] == [{"port": 9877}]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -247,3 +283,29 @@ def test_budget_selects_the_exporter(render: Callable[[str], Documents]) -> None
     stateful_set = only(documents, "StatefulSet")["spec"]
     assert budget["selector"] == stateful_set["selector"]
     assert (stateful_set["replicas"], budget["maxUnavailable"]) == (2, 1)
+
+
+def test_renewal_is_restricted_and_never_twice_at_once(render: Callable[[str], Documents]) -> None:
+    """Its namespace enforces `restricted`; two runs could evict two pods of a DaemonSet at once; a stop is final."""
+    documents = render("demo")
+    labels = only(documents, "Namespace", renewal=True)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert only(documents, "ServiceAccount", renewal=True)["automountServiceAccountToken"] is False
+    cron_job = only(documents, "CronJob", renewal=True)["spec"]
+    assert cron_job["concurrencyPolicy"] == "Forbid"
+    assert cron_job["jobTemplate"]["spec"]["backoffLimit"] == 0
+    pod = cron_job["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert pod["containers"][0]["args"] == [
+        "renew",
+        "--log-format=json",
+        "--signer",
+        SIGNER_NAME,
+        "365d",
+        "calico-system/calico-apiserver,calico-system/calico-node,calico-system/calico-typha",
+    ]
+
+
+def test_without_an_image_there_is_no_renewal(render: Callable[[str], Documents]) -> None:
+    """The operator asks for it with --renewal-image."""
+    assert not [each for each in render("site") if is_renewals(each)]

@@ -1,4 +1,4 @@
-"""`terraform` for the commands of README.md: the real Terraform, with the providers' doubles.
+"""`terraform` for the commands of docs/install.md: the real Terraform, with the providers' doubles.
 
 `terraform test` computes what an apply would create, without Google, and destroys it again. So this program applies
 from the start each time, and keeps the result in a file for `terraform output` and the tests.

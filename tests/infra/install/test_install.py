@@ -1,6 +1,6 @@
-"""README.md's installation, command by command: from the example of Terraform to the certificate of a Calico pod.
+"""docs/install.md, command by command: from the example of Terraform to the certificate of a Calico pod.
 
-The commands are README's own. Only names are replaced: the example, the cluster, the image, and the address of the KMS
+The commands are the page's own. Only names are replaced: the example, the cluster, the image, and the address of KMS's
 double. The cluster is a real kube-apiserver. `terraform` is the real Terraform with the providers' doubles.
 Function and exporter run as processes, with what Terraform and the manifests give them. The test adds only the
 addresses of the doubles, and the files that kubelet mounts in a pod.
@@ -45,6 +45,7 @@ from tests.infra.cluster.csrs import csr_document
 from tests.infra.cluster.requesters import until_refused
 from tests.infra.install import terraform
 from tests.infra.terraform.issuer import Issuer
+from tests.paths import DOCS
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-README: Final = ROOT / "README.md"
+PAGE: Final = DOCS / "install.md"
 EXAMPLE: Final = "self-managed"
 CLUSTER: Final = "site"
 SIGNER_NAME: Final = "csr-signer.example.com/calico"
@@ -81,15 +82,15 @@ CRD: Final = {
 
 
 def blocks() -> list[str]:
-    """Returns the shell blocks of README's steps 1 to 5: copy, apply, CA, image, cluster, Calico."""
-    text = README.read_text(encoding="utf-8")
-    steps = text[text.index("**1. Key, identities, audit.**") : text.index("**Upgrade.**")]
+    """Returns the shell blocks of steps 1 to 5: copy, apply, CA, image, cluster, Calico."""
+    text = PAGE.read_text(encoding="utf-8")
+    steps = text[text.index("## 1. Key, identities, audit") : text.index("## Check")]
     return re.findall(r"^```sh\n(.*?)^```$", steps, re.MULTILINE | re.DOTALL)
 
 
 @dataclass(slots=True, kw_only=True)
 class Operator:
-    """Someone who follows README.
+    """Someone who follows docs/install.md.
 
     Attributes:
         folder: Contains the repository (`tree`), the copy of the example (`csr-signer`), and programs (`bin`).
@@ -113,12 +114,13 @@ class Operator:
         programs = {
             "terraform": f"exec {ROOT}/scripts/python -m tests.infra.install.terraform",
             "kubectl": f"exec {self.plane.kubectl} --kubeconfig={self.plane.kubeconfig}",
+            # tests/packaging installs the wheel; this runs the same commands from the source.
+            "pipx": '[ "$*" = "install ." ] #',
+            "signerctl": f"exec {ROOT}/scripts/python -m signerctl",
         }
         (self.folder / "bin").mkdir()
         for name, command in programs.items():
             self._program(self.folder / "bin" / name, command)
-        (self.folder / "tree" / "scripts").mkdir()
-        self._program(self.folder / "tree" / "scripts" / "python", f"exec {ROOT}/scripts/python")
 
         example = self.folder / "tree" / "infra" / "examples" / EXAMPLE
         (example / "site-api-server.pem").write_bytes(self.plane.certificate_authority.read_bytes())
@@ -147,7 +149,7 @@ class Operator:
         return subprocess.run(program, capture_output=True, check=True, text=True, timeout=60).stdout
 
     def run(self, block: str, folder: Path) -> str:
-        """Runs one of README's blocks in a folder, with the shell's variables of the first block."""
+        """Runs one of the page's blocks in a folder, with the shell's variable of the first block."""
         text = block
         for pattern, name in (
             (r"gke-dns-endpoint", EXAMPLE),
@@ -156,10 +158,9 @@ class Operator:
             (r"--audit-log ca-audit\.log", rf"\g<0> --unsafe-plaintext-kms-endpoint {self.kms}"),
         ):
             text = re.sub(pattern, name, text)
-        shell = blocks()[0].splitlines()[:2]
-        assert shell[0] == "REPO=$PWD"
+        assert blocks()[0].startswith("REPO=$PWD\npipx install .\n")
         repository = f"REPO={shlex.quote(str(self.folder / 'tree'))}"
-        given = text if block == blocks()[0] else "\n".join([repository, shell[1], text])
+        given = text if block == blocks()[0] else f"{repository}\n{text}"
         environment = {
             **os.environ,
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
@@ -182,13 +183,13 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What the operator has after README's steps.
+    """What the operator has after the page's steps.
 
     Attributes:
         operator: The operator.
         api: The cluster, as the administrator.
         world: Makes Calico's pods.
-        printed: What each of README's blocks printed.
+        printed: What each of the page's blocks printed.
     """
 
     operator: Operator
@@ -199,7 +200,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    """README's steps, and the processes that Google and the cluster would start."""
+    """The page's steps, and the processes that Google and the cluster would start."""
     folder = tmp_path_factory.mktemp("install")
     try:
         apart.python(TERRAFORM)
@@ -247,7 +248,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
 
 
 def _have_calico(api: Api) -> None:
-    """Creates the operator's resource, whose certificates README's last step turns on."""
+    """Creates the operator's resource, whose certificates the last step turns on."""
     api.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
     kind = {"apiVersion": "operator.tigera.io/v1", "kind": "Installation"}
 
@@ -375,7 +376,7 @@ def _exporters(operator: Operator, api: Api, google: GoogleServer) -> list[Expor
 
 
 def test_terraform_names_the_commands(installed: Installed) -> None:
-    """Terraform's next steps are README's commands: the CA certificate first, then the cluster's folder."""
+    """Terraform's next steps are the page's commands: the CA certificate first, then the cluster's folder."""
     assert "signerctl ca create --key-version " in installed.printed[0]
     assert "Apply complete!" in installed.printed[1]
     steps = terraform.state(installed.operator.root)["outputs"]["next_steps"]["value"]
@@ -419,6 +420,6 @@ def test_the_guards_are_in_force(installed: Installed) -> None:
 
 
 def test_the_same_command_refreshes_the_folder(installed: Installed) -> None:
-    """README's command for the cluster runs again, and says that nothing changes."""
+    """The command for the cluster runs again, and says that nothing changes."""
     command = blocks()[4].split("kubectl create")[0]
     assert "nothing changes" in installed.operator.run(command, installed.operator.root)

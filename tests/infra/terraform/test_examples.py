@@ -1,4 +1,4 @@
-"""The examples work outside this repository, as README.md says."""
+"""The examples work outside this repository, as docs/install.md says."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from development.terraform.environment import modules
 from signerctl.cluster import terraform_output
 from tests.infra.terraform.plans import lines
 from tests.infra.terraform.test_modules import blocks
+from tests.paths import DOCS
 
 if TYPE_CHECKING:
     from development.terraform.environment import Workspace
@@ -22,8 +23,8 @@ READ = re.compile(r"terraform (?:-chdir=\S+ )?output (?:-json )?([a-z_]+)")
 
 
 def test_an_example_works_in_its_own_folder(workspace: Workspace) -> None:
-    """The copy lies next to the repository, with README.md's relative source and a CA certificate."""
-    command = re.search(r"^sed -i\.bak .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    """The copy lies next to the repository, with the page's relative source and a CA certificate."""
+    command = re.search(r"^sed -i\.bak .*$", (DOCS / "install.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert command
     assert 's|"../.."|"../$(basename "$REPO")/infra"|' in command[0].replace("\\", "")
     copy = workspace.folder / "csr-signer"
@@ -99,8 +100,8 @@ def test_every_example_can_adopt(example: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_have_the_outputs_that_the_documents_read(example: str) -> None:
-    """Each example has all outputs that README.md, next_steps and `signerctl cluster manifests` read."""
-    texts = [ROOT / "README.md", ROOT / "infra" / "outputs.tf", ROOT / example / "main.tf"]
+    """Each example has all outputs that docs/install.md, next_steps and `signerctl cluster manifests` read."""
+    texts = [DOCS / "install.md", ROOT / "infra" / "outputs.tf", ROOT / example / "main.tf"]
     read = {name for path in texts for name in READ.findall(path.read_text(encoding="utf-8"))} - {"associate"}
     assert "next_steps" in read
     assert {*read, *terraform_output.OUTPUTS} <= set(blocks(ROOT / example / "main.tf", "output"))

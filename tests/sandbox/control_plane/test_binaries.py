@@ -131,6 +131,27 @@ def test_built_once_from_the_pinned_modules(go: Path, cache: Path, capsys: pytes
     assert asked(go) == []
 
 
+def test_the_controllers_are_built_only_for_callers_that_ask(go: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They take minutes more; the other programs of the same version are not built again."""
+    without = binaries.ensure()
+    assert not without.kube_controller_manager.exists()
+    (go / "asked").unlink()
+    assert binaries.ensure(controllers=True) == without
+    assert [line.split()[-1] for line in asked(go)] == ["k8s.io/kubernetes/cmd/kube-controller-manager"]
+    assert "building kube-controller-manager" in capsys.readouterr().err
+    assert os.access(without.kube_controller_manager, os.X_OK)
+
+
+def test_a_named_folder_without_the_controllers_is_an_error_only_for_callers_that_ask(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """setup-envtest's folders have no kube-controller-manager, and its version must be the API server's."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs(tmp_path / "assets")))
+    assert binaries.ensure().folder == tmp_path / "assets"
+    with pytest.raises(NotAvailableError, match="assets', but kube-controller-manager is not in it"):
+        binaries.ensure(controllers=True)
+
+
 def test_programs_of_another_version_are_passed_over(
     go: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_go_mod_of_another_version() -> None:
         ")\n\n"
         "tool (\n"
         "\tk8s.io/kubernetes/cmd/kube-apiserver\n"
+        "\tk8s.io/kubernetes/cmd/kube-controller-manager\n"
         "\tk8s.io/kubernetes/cmd/kubectl\n"
         ")\n"
     )

@@ -47,7 +47,8 @@ def processes(directory: Path) -> list[psutil.Process]:
     return [
         each
         for each in psutil.process_iter(["name", "cmdline"])
-        if each.info["name"] in {"etcd", "kube-apiserver"} and str(directory) in " ".join(each.info["cmdline"] or [])
+        if each.info["name"] in {"etcd", "kube-apiserver", "kube-controller-manager"}
+        and str(directory) in " ".join(each.info["cmdline"] or [])
     ]
 
 
@@ -156,6 +157,26 @@ def test_command_line_leaves_no_process(running: RealControlPlane, tmp_path: Pat
     assert len(started) == 2
     os.kill(part.pid, number)
     assert part.wait(END_SECONDS) == (-9 if number == signal.SIGKILL else 0)
+    _, alive = psutil.wait_procs(started, END_SECONDS)
+    assert alive == []
+
+
+def test_controllers_run_if_asked_and_end_with_the_others(running: RealControlPlane, tmp_path: Path) -> None:
+    """Each namespace gets its service account `default`, which the API server alone does not make."""
+    with Part.start(
+        "sandbox.control_plane",
+        "start",
+        "--controllers",
+        "--directory",
+        str(tmp_path),
+        log=tmp_path / "log",
+        deadline=90,
+    ) as part:
+        account = "/api/v1/namespaces/default/serviceaccounts"
+        with Api.from_kubeconfig(part.ready["kubeconfig"]) as client, client.watch(account) as events:
+            assert next(events)["object"]["metadata"]["name"] == "default"
+        started = processes(tmp_path)
+        assert len(started) == 3
     _, alive = psutil.wait_procs(started, END_SECONDS)
     assert alive == []
 

@@ -23,7 +23,8 @@ def test_the_examples_are_what_the_code_says() -> None:
 @pytest.mark.parametrize("cluster", manifests.CLUSTERS)
 def test_the_command_writes_the_same(tmp_path: Path, cluster: str) -> None:
     """An operator gets the files that are checked in, and no others."""
-    options = ("--terraform-output", manifests.TERRAFORM_OUTPUT, "--image", manifests.OPTIONS.image)
+    images = ("--image", manifests.OPTIONS.image, "--renewal-image", str(manifests.OPTIONS.renewal_image))
+    options = ("--terraform-output", manifests.TERRAFORM_OUTPUT, *images)
     result = signerctl("cluster", "manifests", *options, "--cluster", cluster, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     folders = (tmp_path, manifests.EXAMPLES / cluster)

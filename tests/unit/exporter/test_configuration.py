@@ -13,7 +13,9 @@ from csr_exporter.configuration import (
     Function,
     Health,
     MetadataServer,
+    MetricsEndpoint,
     Signer,
+    Tls,
     UnsafeNone,
     WorkloadIdentityFederation,
 )
@@ -72,6 +74,7 @@ def test_the_least_that_must_be_said() -> None:
         iam_credentials_url="https://iamcredentials.googleapis.com",
     )
     assert read.health == Health(address="127.0.0.1", port=9863)
+    assert read.metrics is None
     assert (read.replicas, read.rate_limit) == (Replicas(count=1, ordinal=0), RateLimit(burst=6, seconds=30))
     mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     assert read.api_server == ApiServer(
@@ -82,6 +85,8 @@ def test_the_least_that_must_be_said() -> None:
 def test_everything_can_be_said() -> None:
     """Each field that is given is what is used; a root loses its slash, and IPv6 works for a pod's API server."""
     document = _changed("health", {"address": "::1", "port": 0})
+    tls = {"certificate": "/tls/tls.crt", "key": "/tls/tls.key", "client_ca": "/tls/ca.crt"}
+    document["metrics"] = {"address": "::", "port": 9877, "tls": tls}
     document["identity"] |= {"sts_url": "http://127.0.0.1:1/", "iam_credentials_url": "https://iam.example.com:8443"}
     document["signers"].append({"signer_name": "example.com/other", "stages": ["approved"]})
     read = configuration.parse(json.dumps(document), POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"})
@@ -91,6 +96,8 @@ def test_everything_can_be_said() -> None:
         "https://iam.example.com:8443",
     )
     assert read.health == Health(address="::1", port=0)
+    files = Tls(**{name: Path(path) for name, path in tls.items()})
+    assert read.metrics == MetricsEndpoint(address="::", port=9877, tls=files)
     assert read.api_server.server == "https://[fd00::1]:443"
     assert read.signers[1] == Signer(signer_name="example.com/other", stages=frozenset({Stage.APPROVED}))
 
@@ -177,6 +184,11 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
             _changed("identity.kind", "key_file"),
             'identity.kind: Unsupported value: "key_file": supported values: "workload_identity',
         ),
+        (_changed("metrics", 9877), "metrics: Invalid value: 9877: must be an object"),
+        (_changed("metrics", {"port": 9877}), "metrics.address: Required value"),
+        (_changed("metrics", {"address": "::"}), "metrics.port: Required value"),
+        (_changed("metrics.tls", {"certificate": "/a", "client_ca": "b"}), "metrics.tls.key: Required value"),
+        (_changed("metrics.tls.client_ca", "ca.crt"), 'metrics.tls.client_ca: Invalid value: "ca.crt"'),
         (_changed("identity.token_file", "token"), 'identity.token_file: Invalid value: "token"'),
         (
             _changed("identity.service_account", "a/../b@c.com"),

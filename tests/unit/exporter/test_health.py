@@ -125,13 +125,12 @@ def test_the_page_of_the_metrics() -> None:
         assert urllib3.request("POST", f"http://{server.address}/metrics", timeout=LONG).status == 501
 
 
-def test_the_queue_is_shown_on_loopback_only() -> None:
-    """Uids are nobody's business in the pod network."""
+def test_queue_and_metrics_are_shown_on_loopback_only() -> None:
+    """Uids are nobody's business in the pod network, and the section `metrics` says who may scrape."""
     with _serving() as server:
         assert _get(server, "/debug/queue").json()[0]["uid"] == reference().uid
     with _serving("0.0.0.0") as server:  # noqa: S104 - what is tested
-        assert _get(server, "/debug/queue").status == 404
-        assert _get(server, "/metrics").status == 200
+        assert [_get(server, path).status for path in ("/debug/queue", "/metrics", "/readyz")] == [404, 404, 503]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ NAMES = {
     "token_expiry_timestamp_seconds": {"kind"},
     "token_refresh_errors": {"kind"},
     "log_lines_lost": set(),
+    "ready": set(),
     "build_info": {"version", "python"},
 }
 

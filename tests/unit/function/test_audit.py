@@ -173,7 +173,7 @@ def test_hostile_names_of_a_csr_are_escaped_and_bounded() -> None:
 
 
 def test_facts_of_a_csr_say_who_asked_for_what() -> None:
-    """The request itself is named by its hash: no request, token or key stands in a line."""
+    """These facts stand in every record; they name the request by its hash."""
     csr = make_csr()
     facts = csr_facts(csr, make_signer())
     assert facts == {
@@ -188,7 +188,7 @@ def test_facts_of_a_csr_say_who_asked_for_what() -> None:
 
 
 def test_facts_of_an_attestation_say_which_pod_it_was() -> None:
-    """Pod, uid, node and the first few addresses that were visible: enough to make the decision again."""
+    """Pod, uid, node and the first few addresses that were visible, for people and for queries."""
     csr = make_csr()
     pod = replace(make_pod(pod_ips=tuple(map(str, ip_network("192.0.2.0/29")))), node_name=HOSTILE)
     facts = attestation_facts(make_attestation(csr, pod))
@@ -220,6 +220,7 @@ def test_facts_of_a_certificate_say_what_is_certified() -> None:
         "common_name": "typha-client",
         "dns_names": ["typha-client"],
         "ip_addresses": ["10.0.0.5"],
+        "extended_key_usage": ["serverAuth", "clientAuth"],
         "unconfirmed_addresses": ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3"],
         "public_key": "P-256",
         "public_key_sha256": permit.public_key.sha256,

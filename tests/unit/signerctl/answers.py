@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         answers.received.append((self.command, path, dict(self.headers), body))
         prepared = answers.prepared.get(f"{self.command} {path}", (404, "404 page not found"))
-        status, content = prepared(json.loads(body)) if callable(prepared) else prepared
+        status, content = prepared(json.loads(body or b"{}")) if callable(prepared) else prepared
         text = (content if isinstance(content, str) else json.dumps(content)).encode()
         self.send_response_only(status)
         self.send_header("Date", answers.date or self.date_time_string())

@@ -1,4 +1,4 @@
-"""Runs the commands of docs/ca.md exactly as the document shows them.
+"""Runs the commands of docs/ca.md and docs/rotation.md exactly as the pages show them.
 
 `signerctl` is the real command, in this process. `gcloud` is a double that creates and disables key versions in KMS's
 double. `kubectl` is a double that stores an Installation and restarts Calico's pods. The function is the real code in
@@ -23,15 +23,16 @@ from tests.paths import DOCS
 from tests.unit.signerctl.function import leaf_of
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl, verified
 
-DOCUMENT: Final = DOCS / "ca.md"
+DOCUMENTS: Final = (DOCS / "ca.md", DOCS / "rotation.md")
 WORKLOADS: Final = ("daemonset/calico-node", "deployment/calico-typha")
 _ASSIGNMENT: Final = re.compile(r"([A-Z]+)=(\S+)")
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:
-    """Returns the document's code blocks by heading, each with its language."""
+    """Returns the pages' code blocks by heading, each with its language."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for part in re.split(r"^#+ ", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in DOCUMENTS)
+    for part in re.split(r"^#+ ", text, flags=re.MULTILINE)[1:]:
         title, _, text = part.partition("\n")
         found[title] = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return found

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from click.testing import Result
 
+from signerctl.cluster import monitoring
 from signerctl.cluster.rendering import MARK
 from tests.paths import EXAMPLE_PROFILES
 from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, Document, outputs
@@ -238,6 +239,45 @@ def test_replicas_and_pull_secret_are_options(tmp_path: Path) -> None:
 
 
 # Refreshing the folder.
+
+
+SCRAPED = ("--metrics", "[::]:9877", "--metrics-tls", "metrics", "--monitoring", "prometheus-operator")
+
+
+def test_nothing_listens_for_other_hosts_unless_chosen(tmp_path: Path) -> None:
+    """The exporter's configuration has no section `metrics`, and no Secret is allowed."""
+    written(tmp_path)
+    assert "metrics" not in json.loads((tmp_path / "configuration.json").read_text(encoding="utf-8"))
+    assert "secretName" not in (tmp_path / "guards.yaml").read_text(encoding="utf-8")
+
+
+def test_the_operator_of_prometheus_gets_its_objects(tmp_path: Path) -> None:
+    """The PodMonitor finds the port on the host network, and the rules are those of the file, word for word."""
+    documents = written(tmp_path, *SCRAPED)
+    monitor = objects(documents, "PodMonitor")["csr-exporter"]["spec"]
+    assert monitor["selector"] == objects(documents, "StatefulSet")["csr-exporter"]["spec"]["selector"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert "port" not in endpoint
+    replaced = [
+        re.sub(f"^{each['regex']}$", each["replacement"].replace("$1", r"\1"), address)
+        for each in endpoint["relabelings"]
+        for address in ("10.0.0.1", "fd00::1")
+        if re.fullmatch(each["regex"], address)
+    ]
+    assert replaced == ["10.0.0.1:9877", "[fd00::1]:9877"]
+    assert endpoint["tlsConfig"]["keySecret"] == {"name": "metrics-client", "key": "tls.key"}
+    rule = objects(documents, "PrometheusRule")["csr-exporter"]["spec"]
+    assert rule == yaml.safe_load(monitoring.ALERTS.read_text(encoding="utf-8"))
+
+
+def test_the_metrics_are_kept_and_removed_like_other_options(tmp_path: Path) -> None:
+    """A run without them keeps them; empty values remove them."""
+    written(tmp_path, *SCRAPED)
+    before = contents(tmp_path)
+    written(tmp_path)
+    assert contents(tmp_path) == before
+    written(tmp_path, "--metrics", "", "--metrics-tls", "", "--monitoring", "none")
+    assert sorted(contents(tmp_path)) == FILES
 
 
 def test_the_same_outputs_change_nothing(tmp_path: Path) -> None:
@@ -676,6 +716,18 @@ def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str, wrong:
         (("--guards", "none", "--approver", "a"), "--approver: Forbidden: only guards name approvers: give --guards"),
         (("--out", ""), '--out: Invalid value: "": must be a folder; . is the current one'),
         (("--image-pull-secret", "A"), '--image-pull-secret: Invalid value: "A": must be the name of a Secret'),
+        (("--metrics", "9877"), '--metrics: Invalid value: "9877": must be ADDRESS:PORT, for example 0.0.0.0:9877'),
+        (("--metrics", ":::9877"), '--metrics: Invalid value: ":::9877": must be ADDRESS:PORT'),
+        (("--metrics", "[::g]:9877"), '--metrics: Invalid value: "[::g]:9877": must be ADDRESS:PORT'),
+        (
+            ("--metrics", "1.2.3:9877"),
+            "--metrics: Invalid value: \"1.2.3:9877\": '1.2.3' does not appear to be an IPv4",
+        ),
+        (("--metrics", "0.0.0.0:443"), "the port must be from 1024 to 65535, and none of Calico's and the exporter's"),
+        (("--metrics", "0.0.0.0:9876"), "the port must be from 1024 to 65535"),
+        (("--metrics", "0.0.0.0:9091"), "the port must be from 1024 to 65535"),
+        (("--metrics-tls", "a"), "--metrics-tls: Forbidden: needs --metrics ADDRESS:PORT too"),
+        (("--monitoring", "prometheus-operator"), "--monitoring: Forbidden: needs --metrics ADDRESS:PORT too"),
     ],
 )
 def test_invalid_options_are_refused(tmp_path: Path, more: tuple[str, ...], words: str) -> None:

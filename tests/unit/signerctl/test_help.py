@@ -78,10 +78,10 @@ def test_help_explains_every_command(name: str) -> None:
 
 
 def test_the_overview_names_every_command() -> None:
-    """`signerctl ca --help` names the commands and points to docs/ca.md."""
+    """`signerctl ca --help` names the commands and points to docs/rotation.md."""
     text = signerctl("ca", "--help").stdout
     assert all(name in text for name in ACTIONS)
-    assert "docs/ca.md" in text
+    assert "docs/rotation.md" in text
     assert main.commands["ca"] is ca
 
 

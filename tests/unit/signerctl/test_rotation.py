@@ -1,4 +1,4 @@
-"""An operator who follows docs/ca.md rotates a CA: at every step, each pod accepts every other pod's certificate."""
+"""An operator who follows docs/rotation.md: at every step, each pod accepts every other pod's certificate."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -21,7 +21,12 @@ _HORIZON = 1200.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """Events that a requester may cause: `burst` at once, then one per `seconds`."""
+    """Events that a requester may cause: `burst` at once, then one per `seconds`.
+
+    Attributes:
+        burst: the events at once.
+        seconds: the time until the next one.
+    """
 
     burst: Annotated[int, integer(1, 10_000)] = 6
     seconds: Annotated[float, integer(1, 3600)] = 30.0

@@ -13,7 +13,13 @@ from csr_exporter.document import integer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicas:
-    """How many replicas there are, and which of them this process is (the pod's index in its StatefulSet)."""
+    """How many replicas there are, and which of them this process is (the pod's index in its StatefulSet).
+
+    Attributes:
+        count: the number of replicas.
+        ordinal: which of them this process is, from 0.
+        delay_seconds: how long a replica waits for the one before it.
+    """
 
     count: Annotated[int, integer(1, 9)] = 1
     ordinal: int = 0

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from csr_signer.errors import ItemError, UnavailableError
 from csr_signer.objects.csr import Requester
 from csr_signer.objects.pod import Node, Pod, PodIdentity
-from csr_signer.policy.attestation import CREDENTIAL_ID, NODE_NAME, POD_NAME, Attestation, attest, identify
+from csr_signer.policy.attestation import (
+    CREDENTIAL_ID,
+    NODE_NAME,
+    POD_NAME,
+    Attestation,
+    Observation,
+    attest,
+    identify,
+)
 from tests.unit.function.builders import (
     ADDRESS,
     NODE,
@@ -56,7 +64,9 @@ def test_the_live_pod_of_the_token_is_attested() -> None:
     """The chain of proof ends at the pod with the token's uid, and nothing is broken."""
     pod = make_pod()
     visible = frozenset({ip_address(ADDRESS)})
-    assert attest(IDENTITY, pod) == Attestation(identity=IDENTITY, pod=pod, addresses=visible, violations=())
+    seen = Observation(pod=pod, node=None)
+    attestation = Attestation(identity=IDENTITY, pod=pod, addresses=visible, violations=(), observation=seen)
+    assert attest(IDENTITY, pod) == attestation
 
 
 def test_on_the_host_network_only_the_nodes_addresses_count() -> None:

@@ -1,4 +1,4 @@
-"""docs/profiles.md: its snippets are valid, and it tells of every key there is."""
+"""docs/profiles.md and docs/write-a-profile.md: their snippets are valid, and every key is explained."""
 
 import json
 import re
@@ -13,21 +13,21 @@ from csr_signer.configuration.schema import ProfileReference
 from csr_signer.policy.profile import SHIPPED, Profile, load
 from tests.paths import DOCS
 from tests.unit.function.policy.component_tables import ENTERPRISE_RELEASES, rows
+from tests.unit.signerctl.stage import signerctl
 
-DOCUMENT: Final = DOCS / "profiles.md"
-TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
+TEXT: Final = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("profiles.md", "write-a-profile.md"))
 BLOCKS: Final[list[tuple[str, str]]] = re.findall(r"^```yaml *(\w*)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 
 
 def blocks(kind: str) -> list[str]:
-    """The document's YAML of a kind, which stands after the fence's language."""
+    """The pages' YAML of a kind, which stands after the fence's language."""
     return [text for found, text in BLOCKS if found == kind]
 
 
 def test_every_snippet_is_of_a_kind() -> None:
     """So that none is left out of the tests below."""
     kinds = [kind for kind, _ in BLOCKS]
-    assert sorted(set(kinds)) == ["profile", "reference", "row"]
+    assert sorted(set(kinds)) == ["csr", "document", "profile", "reference", "row"]
     assert len(kinds) == TEXT.count("```yaml")
 
 
@@ -56,6 +56,20 @@ def test_a_profile_loads(text: str, tmp_path: Path) -> None:
     assert load("own.yaml", release=None, folder=tmp_path).components
 
 
+def test_the_document_with_the_profile_is_what_guards_reads(tmp_path: Path) -> None:
+    """The command of step 3 accepts the two files, and prints policies about the profile's account and name."""
+    (document,), (profile,), (csr,) = blocks("document"), blocks("profile"), blocks("csr")
+    (tmp_path / "function.yaml").write_text(document, encoding="utf-8")
+    (tmp_path / "web.yaml").write_text(profile, encoding="utf-8")
+    user = "csr-signer@my-project.iam.gserviceaccount.com"
+    result = signerctl(
+        "guards", "--configuration", str(tmp_path / "function.yaml"), "--cluster", "shop", "--function-user", user
+    )
+    assert result.exit_code == 0, result.output
+    assert "system:serviceaccount:shop:web" in result.stdout
+    assert yaml.safe_load(csr)["spec"]["signerName"] in result.stdout
+
+
 @pytest.mark.parametrize("text", blocks("row"))
 def test_a_row_can_be_added_to_a_copy_of_enterprises(text: str, tmp_path: Path) -> None:
     """As the document says: copied beside the configuration document, with the row at its end."""
@@ -71,10 +85,3 @@ def test_every_key_has_a_row() -> None:
         (table,) = re.findall(rf"# {heading}\n\n((?:\|.*\n)+)", TEXT)
         named = [name for line in table.splitlines() for name in re.findall(r"`([a-z_]+)`", line.split(" | ")[0])]
         assert sorted(named) == sorted(definition["properties"])
-
-
-def test_links_lead_somewhere() -> None:
-    """Relative ones, from where the document lies."""
-    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
-    assert links
-    assert not [link for link in links if not (DOCUMENT.parent / link).exists()]

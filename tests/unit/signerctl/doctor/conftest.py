@@ -2,8 +2,10 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -33,10 +35,16 @@ def service() -> Iterator[Answers]:
         yield answers
 
 
+@pytest.fixture(scope="session")
+def authority(shared_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CA certificate of the shared key."""
+    return shared_stage.create(tmp_path_factory.mktemp("authority") / "ca.pem")
+
+
 @pytest.fixture
-def document(stage: Stage, tmp_path: Path) -> Path:
-    """The function's configuration document, with a CA for the shared key."""
-    stage.create(tmp_path / "ca.pem")
+def document(stage: Stage, authority: Path, tmp_path: Path) -> Path:
+    """The function's configuration document, in a folder with the CA certificate."""
+    shutil.copy(authority, tmp_path / "ca.pem")
     content = {
         "clusters": {
             "prod": {
@@ -88,8 +96,8 @@ def examine(api: Answers, document: Path, tmp_path: Path) -> Examine:
     """Makes an examination whose configuration is loaded."""
 
     def make(**options: object) -> Examination:
-        chosen = {"configuration": document, "kubeconfig": api.kubeconfig(tmp_path), **options}
-        found = Examination(options=Options(**chosen))  # type: ignore[arg-type] - a test chooses the options
+        chosen: dict[str, Any] = {"configuration": document, "kubeconfig": api.kubeconfig(tmp_path), **options}
+        found = Examination(options=Options(**chosen))
         loaded = documents.configuration(found)
         assert loaded.level == "ok", loaded.found
         return found

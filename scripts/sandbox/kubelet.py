@@ -1,0 +1,154 @@
+"""The kubelets and the scheduler of a real control plane with controllers: pods get a node, run, become Ready and end.
+
+No container runs. Whether a pod becomes Ready is the caller's decision, for instance because it obtained a certificate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import urllib3
+
+from sandbox.api import NAMESPACES, NODES, Api, ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Json = dict[str, Any]
+Starts = Callable[[Json], bool]
+
+_PODS = "/api/v1/pods"
+_GONE = {404, 409}
+_SECONDS = 30
+_ADDRESS = "10.244.0.{}"
+
+
+class Kubelet:
+    """Binds, starts and ends the pods of all nodes in one thread, in the order of the watch's events.
+
+    Args:
+        api: An administrator's client.
+        starts: Tells whether a pod becomes Ready; it is asked once for each pod that has a node.
+        clock: Gives the pods' start times.
+
+    Attributes:
+        ended: The names of the pods that ended, in order.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        starts: Starts = lambda _: True,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.starts = starts
+        self.clock = clock
+        self.ended: list[str] = []
+        self._api = api
+        self._nodes: tuple[str, ...] = ()
+        self._started: set[str] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
+
+    def add_nodes(self, names: Sequence[str]) -> None:
+        """Creates nodes, which are Ready at once."""
+        for name in names:
+            self._api.post(NODES, {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}})
+            status = {"conditions": [_condition("Ready", self.clock())], "allocatable": {"pods": "110"}}
+            self._api.patch(f"{NODES}/{name}/status", {"status": status})
+            # Admission adds this taint to each new node, and the controller that removes it does not run.
+            self._api.patch(f"{NODES}/{name}", {"spec": {"taints": None}})
+        self._nodes = (*self._nodes, *names)
+
+    def set_ready(self, pod: Json, *, ready: bool) -> None:
+        """Makes a running pod Ready, or not Ready."""
+        self._report(pod, ready=ready)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            # The API server ends each watch after a second, so that `__exit__` waits no longer.
+            with contextlib.suppress(urllib3.exceptions.HTTPError), self._api.watch(_PODS, timeoutSeconds=1) as events:
+                for event in events:
+                    if event["type"] in {"ADDED", "MODIFIED"}:
+                        with contextlib.suppress(_GoneError):
+                            self._handle(event["object"])
+
+    def _handle(self, pod: Json) -> None:
+        if pod["metadata"].get("deletionTimestamp"):
+            self._end(pod)
+        elif not pod["spec"].get("nodeName"):
+            self._bind(pod)
+        elif pod["metadata"]["uid"] not in self._started:
+            self._started.add(pod["metadata"]["uid"])
+            self._report(pod, ready=self.starts(pod))
+
+    def _bind(self, pod: Json) -> None:
+        name = pod["metadata"]["name"]
+        target = {"apiVersion": "v1", "kind": "Node", "name": _node_of_daemon(pod) or self._nodes[0]}
+        _unless_gone(lambda: self._api.post(f"{_path(pod)}/binding", {"metadata": {"name": name}, "target": target}))
+
+    def _report(self, pod: Json, *, ready: bool) -> None:
+        now = self.clock()
+        address = pod["status"].get("podIP") or _ADDRESS.format(len(self._started) % 250 + 1)
+        status = {
+            "phase": "Running",
+            "startTime": pod["status"].get("startTime") or _text(now),
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": [
+                _condition("PodScheduled", now),
+                *(_condition(kind, now, holds=ready) for kind in ("Initialized", "ContainersReady", "Ready")),
+            ],
+        }
+        _unless_gone(lambda: self._api.patch(f"{_path(pod)}/status", {"status": status}, "strategic-merge"))
+
+    def _end(self, pod: Json) -> None:
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
+        _unless_gone(lambda: self._api.delete(_path(pod), options))
+        self.ended.append(pod["metadata"]["name"])
+
+
+class _GoneError(Exception):
+    """The pod is gone, or its name belongs to another pod."""
+
+
+def _unless_gone(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except ApiError as error:
+        if error.status in _GONE:
+            raise _GoneError from error
+        raise
+
+
+def _node_of_daemon(pod: Json) -> str:
+    """Returns the node that the DaemonSet controller chose; empty for other pods."""
+    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
+    names = [field["values"][0] for term in terms for field in term.get("matchFields", [])]
+    return names[0] if names else ""
+
+
+def _path(pod: Json) -> str:
+    return f"{NAMESPACES}/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+def _condition(kind: str, when: datetime, *, holds: bool = True) -> Json:
+    return {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": _text(when)}
+
+
+def _text(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,254 @@
+"""`signerctl renew`: replaces pods whose certificates end soon."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from csr_signer import field_error
+from csr_signer.document import Duration
+from csr_signer.violation import quote
+from signerctl import files, reconciliation
+from signerctl.api_server import ApiServer, cluster_options, connect
+from signerctl.guarded import ACCOUNT
+from signerctl.options import DOCUMENT, INPUT, signer_name
+from signerctl.output import Column, Form, output_options, print_list
+from signerctl.program import Command, CommandError
+from signerctl.renewal import progress, requesters, validity
+from signerctl.renewal.eviction import Renewal
+from signerctl.renewal.pods import Pod
+from signerctl.renewal.requesters import Requesters
+from signerctl.renewal.validity import Holder
+
+_COLUMNS: Final = (
+    Column(title="namespace"),
+    Column(title="pod"),
+    Column(title="owner"),
+    Column(title="ends"),
+    Column(title="left"),
+    Column(title="state"),
+    Column(title="node", wide=True),
+    Column(title="source", wide=True),
+    Column(title="replacement", wide=True),
+)
+_TIMEOUT: Final = re.compile(r"([1-9][0-9]{0,5})([smh])")
+_UNITS: Final = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
+_LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
+
+
+def _timeout(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+    found = _TIMEOUT.fullmatch(value)
+    if found is None:
+        raise click.BadParameter(f"{quote(value)}: must be a duration such as 90s, 10m or 1h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _lifetime(value: str) -> timedelta:
+    try:
+        parsed: timedelta = TypeAdapter(Duration).validate_python(value)
+    except ValidationError as error:
+        raise click.BadParameter(f"{quote(value)}: must be a duration such as 10m, 12h or 365d") from error
+    return parsed
+
+
+def _part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
+    try:
+        part = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        part = Fraction(0)
+    if not 0 < part < 1:
+        raise click.BadParameter(f"{quote(value)}: must be a part of the lifetime, such as 1/3 or 0.25")
+    return part
+
+
+def _signers(
+    context: click.Context, parameter: click.Parameter, values: Sequence[tuple[str, str, str]]
+) -> tuple[Requesters, ...]:
+    found = []
+    for name, lifetime, accounts in values:
+        signer_name(context, parameter, name)
+        names = tuple(accounts.split(","))
+        if wrong := next((each for each in names if not ACCOUNT.fullmatch(each)), None):
+            raise click.BadParameter(f"{quote(wrong)}: must be NAMESPACE/SERVICE_ACCOUNT")
+        found.append(Requesters(signer_name=name, lifetime=_lifetime(lifetime), accounts=names))
+    return tuple(found)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--configuration",
+    type=DOCUMENT,
+    metavar="FILE",
+    help="The function's configuration document: it says which pods hold certificates, and their lifetime.",
+)
+@click.option("--cluster", metavar="NAME", help="The cluster's key in the configuration document.")
+@click.option(
+    "--signer",
+    "signers",
+    nargs=3,
+    multiple=True,
+    callback=_signers,
+    metavar="NAME LIFETIME ACCOUNTS",
+    help="Instead of --configuration: a signerName, the certificates' lifetime, and the service accounts"
+    " NAMESPACE/NAME,... whose pods hold them. May be given several times.",
+)
+@click.option(
+    "--records",
+    multiple=True,
+    type=INPUT,
+    metavar="FILE",
+    help="Audit records of issued certificates; - is standard input. For pods without a record, the certificate is as"
+    " old as the pod.",
+)
+@click.option(
+    "--remaining",
+    default="1/3",
+    show_default=True,
+    callback=_part,
+    metavar="PART",
+    help="Renew a pod if less than this part of its certificate's lifetime is left.",
+)
+@click.option(
+    "--timeout",
+    default="10m",
+    show_default=True,
+    callback=_timeout,
+    metavar="DURATION",
+    help="How long one pod may take, including the wait for a PodDisruptionBudget.",
+)
+@click.option("--dry-run", is_flag=True, help="Show which pods are due, and evict none.")
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(list(_LOGS)),
+    help="json: write each step as a line for Cloud Logging, and no list.",
+)
+@cluster_options
+@output_options
+def renew(
+    *,
+    configuration: Path | None,
+    cluster: str | None,
+    signers: tuple[Requesters, ...],
+    records: tuple[Path, ...],
+    remaining: Fraction,
+    timeout: timedelta,
+    dry_run: bool,
+    log_format: str,
+    kubeconfig: Path | None,
+    context: str | None,
+    form: Form,
+) -> None:
+    r"""Replace pods whose certificates end soon.
+
+    Calico asks for a certificate when a pod starts, and never again. This command evicts pods whose certificate has
+    less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement
+    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable. If a
+    replacement is not complete in time, it evicts no other pod and the exit status is 1. It may be interrupted: the
+    same command continues.
+
+    \b
+    Example:
+      signerctl renew --configuration configuration.yaml --cluster prod --dry-run
+      signerctl renew --configuration configuration.yaml --cluster prod
+
+    docs/renew.md says how to run it as a CronJob, and what to do when it stops.
+    """
+    chosen = _chosen(configuration, cluster, signers)
+    say = _LOGS[log_format]
+    try:
+        api = connect(kubeconfig, context)
+        recorded = validity.from_records(_entries(records), (each.signer_name for each in chosen))
+        found = validity.holders(_pods(api, chosen), chosen, recorded, now=datetime.now(UTC), remaining=remaining)
+    except CommandError as error:
+        say(progress.STOPPED, error.message, {})
+        click.get_current_context().exit(1)
+    due = [each for each in found if each.due]
+    say("renewal_planned", f"{len(found)} pods hold certificates, {len(due)} are due", {"due": len(due)})
+    if dry_run:
+        _show(found, {}, form=form)
+        return
+    renewal = Renewal(api=api, signer_names=[each.signer_name for each in chosen], timeout=timeout, say=say)
+    replacements: dict[str, Pod | None] = {}
+    complete = _renew(renewal, due, replacements)
+    if log_format == "text":
+        _show(due, replacements, form=form)
+    if not complete:
+        click.get_current_context().exit(1)
+
+
+def _chosen(configuration: Path | None, cluster: str | None, signers: tuple[Requesters, ...]) -> tuple[Requesters, ...]:
+    if (configuration is None) != (cluster is None):
+        raise click.UsageError("--cluster: Required value: --configuration and --cluster belong together")
+    if configuration is not None and cluster is not None:
+        if signers:
+            raise click.UsageError("--signer: Forbidden: together with --configuration")
+        return requesters.from_configuration(configuration, cluster)
+    if not signers:
+        raise click.UsageError("--configuration: Required value: or give --signer")
+    return signers
+
+
+def _entries(paths: Iterable[Path]) -> Iterable[Mapping[str, Any]]:
+    for path in paths:
+        content = sys.stdin.buffer.read() if path == files.STANDARD_INPUT else path.read_bytes()
+        try:
+            yield from reconciliation.read(content.decode())
+        except (ValueError, RecursionError) as error:
+            must = f"must be JSON of log entries or records: {error}"
+            raise CommandError(field_error.malformed(f"--records: {path}", must)) from error
+
+
+def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:
+    for namespace in requesters.namespaces(chosen):
+        yield from map(Pod.from_api, api.list(f"/api/v1/namespaces/{namespace}/pods"))
+
+
+def _renew(renewal: Renewal, due: Iterable[Holder], replacements: dict[str, Pod | None]) -> bool:
+    """Replaces the pods, and returns whether all are replaced."""
+    pod = None
+    try:
+        for holder in due:
+            pod = holder.pod
+            replacements[pod.uid] = new = renewal.replace(pod)
+            if new is not None:
+                message = f"{new.path}: Ready, and has its certificate"
+                renewal.say("pod_renewed", message, {"pod": new.path, "replaces": pod.path})
+    except (CommandError, KeyboardInterrupt) as error:
+        if pod is None:
+            raise
+        why = str(error) or f"{pod.path}: interrupted: its replacement may not be complete; the same command continues"
+        renewal.say(progress.STOPPED, why, {"pod": pod.path})
+        return False
+    return True
+
+
+def _show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None], *, form: Form) -> None:
+    now = datetime.now(UTC)
+    items = [_item(each, replacements, now) for each in holders]
+    rows = [tuple(str(value) for value in item.values()) for item in items]
+    print_list(_COLUMNS, rows, items, form=form)
+
+
+def _item(holder: Holder, replacements: Mapping[str, Pod | None], now: datetime) -> dict[str, str]:
+    pod, ends = holder.pod, holder.validity
+    replacement = replacements.get(pod.uid)
+    state = "renewed" if pod.uid in replacements else "due" if holder.due else "not due"
+    return {
+        "namespace": pod.namespace,
+        "pod": pod.name,
+        "owner": f"{pod.owner.kind}/{pod.owner.name}" if pod.owner else "",
+        "ends": ends.end.isoformat(timespec="seconds"),
+        "left": validity.left(ends, now),
+        "state": state,
+        "node": pod.node,
+        "source": "record" if ends.recorded else "pod start",
+        "replacement": replacement.name if replacement else "",
+    }

@@ -1,0 +1,65 @@
+"""Whether an eviction keeps enough pods of the same owner available.
+
+The API server compares an eviction with PodDisruptionBudgets only. A DaemonSet's maxUnavailable limits its rolling
+update, and the eviction ignores it, so `signerctl renew` computes it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from signerctl.renewal.pods import Pod
+
+Json = Mapping[str, Any]
+
+_PERCENT: Final = re.compile(r"([0-9]+)%")
+
+
+def max_unavailable(daemon_set: Json) -> int:
+    """Returns the number of a DaemonSet's pods that may be unavailable, as its controller computes it.
+
+    A percentage is of desiredNumberScheduled, and is rounded up. Without surge, 0 means 1. Source:
+    pkg/controller/daemon/util/daemonset_util.go `UnavailableCount`, and pkg/controller/daemon/update.go
+    `updatedDesiredNodeCounts`. With the strategy OnDelete, the operator replaces pods and the controller has no limit;
+    this function returns 1.
+    """
+    strategy = daemon_set["spec"].get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return 1
+    rolling = strategy.get("rollingUpdate") or {}
+    desired = int(daemon_set["status"].get("desiredNumberScheduled", 0))
+    unavailable = _scaled(rolling.get("maxUnavailable", 1), desired)
+    return unavailable or (0 if _scaled(rolling.get("maxSurge", 0), desired) else 1)
+
+
+def _scaled(value: object, total: int) -> int:
+    """Returns `GetScaledValueFromIntOrPercent(value, total, roundUp=true)` of apimachinery's intstr package."""
+    if isinstance(value, int):
+        return value
+    percent = _PERCENT.fullmatch(str(value))
+    return -(-int(percent[1]) * total // 100) if percent else 0
+
+
+def obstacle(pod: Pod, pods: Iterable[Pod], daemon_set: Json | None) -> str:
+    """Returns why a pod must not be evicted now; empty if it may be.
+
+    A pod that is not Ready may always be evicted, because its eviction makes no pod unavailable. The DaemonSet
+    controller replaces such pods at once too (update.go `rollingUpdate`).
+
+    Args:
+        pod: The pod.
+        pods: All pods of its namespace.
+        daemon_set: Its owner; None for other owners, whose other pods must all be Ready.
+    """
+    if not pod.ready or pod.owner is None:
+        return ""
+    name = f"{pod.owner.kind} {pod.namespace}/{pod.owner.name}"
+    if daemon_set is None:
+        others = (each for each in pods if each.owner == pod.owner and each.uid != pod.uid and not each.ending)
+        waiting = next((each.name for each in others if not each.ready), None)
+        return f"{name}: pod {waiting} is not Ready" if waiting else ""
+    most = max_unavailable(daemon_set)
+    if most == 0:
+        return f"{name}: maxUnavailable is 0: renew its pods with `kubectl rollout restart`"
+    unavailable = int(daemon_set["status"].get("numberUnavailable", 0))
+    return "" if unavailable < most else f"{name}: {unavailable} pods are unavailable, and maxUnavailable is {most}"

@@ -1,0 +1,60 @@
+"""The signers of one cluster, and the service accounts whose pods hold their certificates."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from csr_signer.document import as_written
+from signerctl import guarded
+from signerctl.guarded import Exporter, Guarded
+
+_USERNAME: Final = "system:serviceaccount:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requesters:
+    """The requesters of one signerName.
+
+    Attributes:
+        signer_name: The signerName.
+        lifetime: The lifetime of a certificate whose requester asks for none.
+        accounts: The service accounts, NAMESPACE/NAME.
+    """
+
+    signer_name: str
+    lifetime: timedelta
+    accounts: tuple[str, ...]
+
+    @property
+    def arguments(self) -> tuple[str, str, str]:
+        """Returns the values of the option --signer."""
+        return self.signer_name, as_written(self.lifetime), ",".join(self.accounts)
+
+
+def namespaces(requesters: Iterable[Requesters]) -> tuple[str, ...]:
+    """Returns the namespaces of all accounts, sorted."""
+    return tuple(sorted({account.partition("/")[0] for each in requesters for account in each.accounts}))
+
+
+def of(found: Guarded) -> tuple[Requesters, ...]:
+    """Returns the requesters of the cluster's signers."""
+    return tuple(
+        Requesters(
+            signer_name=name,
+            lifetime=found.lifetimes[name],
+            accounts=tuple(sorted(each.removeprefix(_USERNAME).replace(":", "/") for each in found.names[name])),
+        )
+        for name in found.signer_names
+    )
+
+
+def from_configuration(path: Path, cluster: str) -> tuple[Requesters, ...]:
+    """Reads the requesters of one cluster from the function's configuration document and its profiles.
+
+    Raises:
+        CommandError: The document has no such cluster, or no signer for it.
+        ConfigurationError: The document or a profile is invalid.
+    """
+    return of(guarded.load(path, cluster=cluster, function="", approvers=(), exporter=Exporter()))

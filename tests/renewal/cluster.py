@@ -1,0 +1,243 @@
+"""A real control plane with controllers, Calico's workloads on it, and the real function that certifies their pods."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api import CSRS, NAMESPACES
+from sandbox.calico import client
+from sandbox.calico.components import CALICO_SYSTEM, Component, components
+from sandbox.calico.fleet import managements
+from sandbox.calico.keys import known
+from sandbox.calico.render import resolved, variables
+from sandbox.calico.world import Pod
+from tests.end_to_end.conftest import KEYS, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sandbox.deployment import Deployment
+    from sandbox.kubelet import Kubelet
+
+Json = dict[str, Any]
+
+NODES = 28
+TYPHAS = 2
+PODS = NODES + TYPHAS
+APPS = f"/apis/apps/v1/namespaces/{CALICO_SYSTEM}"
+PODS_PATH = f"{NAMESPACES}/{CALICO_SYSTEM}/pods"
+BUDGETS = f"/apis/policy/v1/namespaces/{CALICO_SYSTEM}/poddisruptionbudgets"
+DAEMON_SET, DEPLOYMENT = f"{APPS}/daemonsets/calico-node", f"{APPS}/deployments/calico-typha"
+OLD = timedelta(days=300)
+LIFETIME = "365d"
+
+
+def component_of(pod: Json) -> Component:
+    """The component of a pod."""
+    account = pod["spec"]["serviceAccountName"]
+    return next(each for each in components("3.31") if each.service_account == account)
+
+
+def workload(component: Component, spec: Json) -> Json:
+    """A DaemonSet or Deployment of a component, with the init container's name and variables as the operator sets."""
+    labels = {"k8s-app": component.workload}
+    pod = {
+        "serviceAccountName": component.service_account,
+        "containers": [{"name": component.workload, "image": "calico"}],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {
+        "metadata": {"name": component.workload},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
+    }
+
+
+class Cluster:
+    """Calico's workloads: 28 pods of a DaemonSet, and 2 of a Deployment."""
+
+    def __init__(self, deployment: Deployment, kubelet: Kubelet, kubeconfig: Path, directory: Path) -> None:
+        self.api = deployment.api
+        self.kubelet = kubelet
+        self._deployment = deployment
+        self._kubeconfig = kubeconfig
+        self._directory = directory
+        kubelet.starts = self.asks_for_certificate
+
+    def create(self) -> None:
+        """Creates the workloads, and waits until all pods are Ready."""
+        self.kubelet.add_nodes([f"node-{number:02}" for number in range(NODES)])
+        for component in components("3.31"):
+            if component.workload == "calico-node":
+                self.api.post(f"{APPS}/daemonsets", workload(component, {}))
+            elif component.workload == "calico-typha":
+                self.api.post(f"{APPS}/deployments", workload(component, {"replicas": TYPHAS}))
+        self.wait_until_whole()
+
+    def asks_for_certificate(self, pod: Json) -> bool:
+        """Runs Calico's client as the pod's init container; the pod becomes Ready after it."""
+        component, metadata = component_of(pod), pod["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
+        bound = Pod(
+            name=name,
+            namespace=namespace,
+            service_account=component.service_account,
+            uid=metadata["uid"],
+            node=pod["spec"]["nodeName"],
+            addresses=(),
+        )
+        token = self._deployment.world.token(namespace, component.service_account, bound)
+        (management,) = managements(self._deployment.signer.signer_name, algorithms=KEYS)
+        told = resolved(variables(component, management), name=name, namespace=namespace, address="10.244.0.9")
+        environment = client.Environment.from_variables(told | {"CERTIFICATE_PATH": str(self._directory / name)})
+        return client.run(environment, self.api.with_token(token), key=known(environment.key_algorithm))
+
+    def pods(self) -> list[Json]:
+        """All pods of Calico's namespace."""
+        found: list[Json] = self.api.get(PODS_PATH)["items"]
+        return found
+
+    def uids(self) -> set[str]:
+        """Their uids."""
+        return {pod["metadata"]["uid"] for pod in self.pods()}
+
+    def wait_until_whole(self) -> None:
+        """Waits until 30 pods are Ready and the controllers have seen it."""
+        eventually(lambda: sum(map(is_available, self.pods())) == PODS and self._controllers_agree())
+
+    def age(self, *, when: datetime | None = None) -> None:
+        """Makes all pods, and so their certificates, old."""
+        started = (when or datetime.now(UTC) - OLD).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for pod in self.pods():
+            path = f"{PODS_PATH}/{pod['metadata']['name']}/status"
+            self.api.patch(path, {"status": {"startTime": started}}, "strategic-merge")
+
+    def restore(self) -> None:
+        """Replaces pods that are not Ready, and resets the DaemonSet and the kubelet."""
+        self.kubelet.starts = self.asks_for_certificate
+        self.api.patch(DAEMON_SET, {"spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 1}}}})
+        for pod in self.pods():
+            if not is_available(pod) or pod["metadata"]["uid"] not in self.certified_uids():
+                self.api.delete(f"{PODS_PATH}/{pod['metadata']['name']}")
+        self.wait_until_whole()
+
+    def records(self, ends: Mapping[str, str]) -> Path:
+        """Writes a record for each pod: a certificate of a year, with its end; other pods get one that ends late."""
+        path = self._directory / "records.json"
+        late = dict.fromkeys(self.uids(), "2099-01-01")
+        lines = (self._record(uid, end) for uid, end in (late | dict(ends)).items())
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        return path
+
+    def _record(self, uid: str, end: str) -> Json:
+        return {
+            "event": "issued",
+            "signer_name": self._deployment.signer.signer_name,
+            "pod_uid": uid,
+            "component": "any",
+            "not_before": f"{int(end[:4]) - 1}{end[4:]}T00:00:00+00:00",
+            "not_after": f"{end}T00:00:00+00:00",
+        }
+
+    def uids_of(self, workload: str) -> set[str]:
+        """The uids of a workload's pods."""
+        return {pod["metadata"]["uid"] for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == workload}
+
+    def break_nodes(self, count: int) -> tuple[set[str], set[str]]:
+        """Makes pods of the DaemonSet not Ready; returns the uids of these, and of one that is Ready."""
+        pods = [pod for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == "calico-node"]
+        for pod in pods[:count]:
+            self.kubelet.set_ready(pod, ready=False)
+        eventually(lambda: self.api.get(DAEMON_SET)["status"].get("numberUnavailable", 0) == count)
+        uids = [pod["metadata"]["uid"] for pod in pods]
+        return set(uids[:count]), {uids[count]}
+
+    def break_typha(self) -> tuple[str, str]:
+        """Makes a pod of the Deployment not Ready; returns its uid and that of the other."""
+        broken, works = (pod for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == "calico-typha")
+        self.kubelet.set_ready(broken, ready=False)
+        return broken["metadata"]["uid"], works["metadata"]["uid"]
+
+    @contextlib.contextmanager
+    def budget(self, *, max_unavailable: int) -> Iterator[None]:
+        """A PodDisruptionBudget of the Deployment, which the controller has seen."""
+        selector = {"matchLabels": {"k8s-app": "calico-typha"}}
+        body = {"metadata": {"name": "calico-typha"}, "spec": {"maxUnavailable": max_unavailable, "selector": selector}}
+        path = f"{BUDGETS}/calico-typha"
+        self.api.post(BUDGETS, body)
+        eventually(lambda: self.api.get(path).get("status", {}).get("expectedPods") == TYPHAS)
+        try:
+            yield
+        finally:
+            self.api.delete(path)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `signerctl renew` with the rights of the CronJob."""
+        accounts = f"{CALICO_SYSTEM}/calico-node,{CALICO_SYSTEM}/calico-typha"
+        signer = ("--signer", self._deployment.signer.signer_name, LIFETIME, accounts)
+        program = (sys.executable, "-m", "signerctl", "renew", "--kubeconfig", str(self._kubeconfig))
+        return [*program, *signer, *arguments]
+
+    def renew(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `signerctl renew` to its end."""
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=300, check=False)
+
+    def renew_and_interrupt(self, after: int) -> tuple[int, list[Json]]:
+        """Runs `signerctl renew`, presses Ctrl-C after some renewed pods, and returns exit code and log lines."""
+        lines, renewed = [], 0
+        with subprocess.Popen(self.command("--log-format", "json"), stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                lines.append(json.loads(line))
+                renewed += lines[-1]["event"] == "pod_renewed"
+                if renewed == after:
+                    running.send_signal(signal.SIGINT)
+                    renewed += 1  # once
+        return running.returncode, lines
+
+    def history(self, since: str) -> Iterator[Json]:
+        """The events of the pods since a resource version."""
+        with self.api.watch(PODS_PATH, resourceVersion=since, timeoutSeconds=1) as events:
+            yield from events
+
+    def version(self) -> str:
+        """The resource version of the list of pods."""
+        return str(self.api.get(PODS_PATH)["metadata"]["resourceVersion"])
+
+    def certified_uids(self) -> set[str]:
+        """The uids of the pods whose CSRs have certificates."""
+        csrs = self.api.get(CSRS)["items"]
+        key = "authentication.kubernetes.io/pod-uid"
+        return {uid for csr in csrs if csr["status"].get("certificate") for uid in csr["spec"]["extra"].get(key, ())}
+
+    def _controllers_agree(self) -> bool:
+        daemon_set, deployment = self.api.get(DAEMON_SET)["status"], self.api.get(DEPLOYMENT)["status"]
+        return bool(daemon_set.get("numberAvailable") == NODES and deployment.get("availableReplicas") == TYPHAS)
+
+
+def is_available(pod: Json) -> bool:
+    """Whether a pod is Ready and not being deleted."""
+    conditions = pod["status"].get("conditions", [])
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def least_available(cluster: Cluster, before: list[Json], since: str) -> int:
+    """The lowest number of available pods in the history since a moment with these pods."""
+    available = {pod["metadata"]["uid"] for pod in before if is_available(pod)}
+    least = len(available)
+    for event in cluster.history(since):
+        pod = event["object"]
+        if event["type"] != "DELETED" and is_available(pod):
+            available.add(pod["metadata"]["uid"])
+        else:
+            available.discard(pod["metadata"]["uid"])
+        least = min(least, len(available))
+    return least

@@ -1,0 +1,181 @@
+"""The metrics beyond loopback: who may read them, which files count when, and what a hostile client can do."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from csr_exporter.configuration import MetricsEndpoint, Tls
+from csr_exporter.metrics_server import MetricsServer
+from sandbox.pki import Authority
+from tests.unit.exporter.support import LONG, captured_log
+
+PAGE = b"csr_exporter_inflight 0.0\n"
+ADDRESSES = ("127.0.0.1", "::1")
+
+
+class Folder:
+    """The folder of a Secret, as the kubelet mounts it."""
+
+    def __init__(self, path: Path, authority: Authority) -> None:
+        self.tls = Tls(certificate=path / "tls.crt", key=path / "tls.key", client_ca=path / "ca.crt")
+        self.renew(authority)
+        (path / "ca.crt").write_bytes(authority.certificate_pem)
+
+    def renew(self, authority: Authority) -> None:
+        """Puts another certificate and key in place."""
+        pair = authority.issue("csr-exporter", addresses=ADDRESSES, server=True)
+        self.tls.certificate.write_bytes(pair.certificate_pem)
+        self.tls.key.write_bytes(pair.key_pem)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    """The CA of the server and of its clients."""
+    return Authority.create("metrics")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, authority: Authority) -> Folder:
+    """Good files."""
+    return Folder(tmp_path, authority)
+
+
+@contextlib.contextmanager
+def serving(
+    tls: Tls | None = None, address: str = "127.0.0.1"
+) -> Iterator[tuple[MetricsServer, Callable[[], list[dict[str, object]]]]]:
+    """A server with one page, and the lines of its log."""
+    with captured_log() as (log, lines):
+        endpoint = MetricsEndpoint(address=address, port=0, tls=tls)
+        server = MetricsServer(endpoint, lambda: (200, "text/plain", PAGE), log)
+        server.start()
+        try:
+            yield server, lines
+        finally:
+            server.stop()
+
+
+def scraper(folder: Path, authority: Authority, *, certified_by: Authority | None = None) -> urllib3.PoolManager:
+    """A Prometheus that trusts the server's CA, with a client certificate or without."""
+    context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
+    if certified_by is not None:
+        context.load_cert_chain(*certified_by.issue("prometheus").write(folder, "prometheus"))
+    return urllib3.PoolManager(ssl_context=context, retries=False, timeout=LONG)
+
+
+def scrape(client: urllib3.PoolManager, server: MetricsServer, path: str = "/metrics") -> urllib3.BaseHTTPResponse:
+    """Returns the answer."""
+    return client.request("GET", f"https://{server.address}{path}")
+
+
+@pytest.mark.parametrize(("bound", "asked"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("::", "127.0.0.1")])
+def test_only_the_metrics_are_served(bound: str, asked: str) -> None:
+    """On IPv4 and IPv6, and `::` is both; no probe and no queue."""
+    with serving(address=bound) as (server, _):
+        port = server.address.rsplit(":", 1)[1]
+        root = f"http://{asked}:{port}"
+        assert urllib3.request("GET", f"{root}/metrics", timeout=LONG).data == PAGE
+        for path in ("/livez", "/readyz", "/debug/queue", "/"):
+            assert urllib3.request("GET", f"{root}{path}", timeout=LONG).status == 404
+
+
+def test_a_client_certificate_of_the_ca_is_needed(tmp_path: Path, folder: Folder, authority: Authority) -> None:
+    """Without one, with another CA's, or in plain HTTP, there is no page; and the next scrape works."""
+    other = Authority.create("another")
+    with serving(folder.tls) as (server, _):
+        for certified_by in (None, other):
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                scrape(scraper(tmp_path, authority, certified_by=certified_by), server)
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            urllib3.request("GET", f"http://{server.address}/metrics", retries=False, timeout=LONG)
+        answer = scrape(scraper(tmp_path, authority, certified_by=authority), server)
+        assert (answer.status, answer.data) == (200, PAGE)
+
+
+def test_without_a_client_ca_every_client_may_read(tmp_path: Path, folder: Folder, authority: Authority) -> None:
+    """TLS alone: the page is protected in transit."""
+    tls = Tls(certificate=folder.tls.certificate, key=folder.tls.key)
+    with serving(tls) as (server, _):
+        assert scrape(scraper(tmp_path, authority), server).data == PAGE
+
+
+def test_a_renewed_certificate_is_used_at_once(tmp_path: Path, folder: Folder, authority: Authority) -> None:
+    """No restart: certificate, key and client CA are read for each connection."""
+    successor = Authority.create("successor")
+    with serving(folder.tls) as (server, _):
+        assert scrape(scraper(tmp_path, authority, certified_by=authority), server).data == PAGE
+        folder.renew(successor)
+        assert folder.tls.client_ca is not None
+        folder.tls.client_ca.write_bytes(successor.certificate_pem)
+        assert scrape(scraper(tmp_path, successor, certified_by=successor), server).data == PAGE
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            scrape(scraper(tmp_path, authority, certified_by=authority), server)
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "error"),
+    [
+        ("certificate", None, "No such file"),
+        ("key", None, "No such file"),
+        ("client_ca", None, "No such file"),
+        ("certificate", b"", "must have a chain in PEM"),
+        ("client_ca", b"none", "must have CA certificates in PEM"),
+    ],
+)
+def test_a_fault_of_the_files_ends_no_exporter(
+    tmp_path: Path, folder: Folder, authority: Authority, field: str, content: bytes | None, error: str
+) -> None:
+    """It is a field error in the log, once, and the scrape works as soon as the file is right."""
+    path: Path = getattr(folder.tls, field)
+    right = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    client = scraper(tmp_path, authority, certified_by=authority)
+    with serving(folder.tls) as (server, lines):
+        for _ in range(2):
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                scrape(client, server)
+        (line,) = lines()
+        assert str(line["error"]).startswith(f'metrics.tls.{field}: Invalid value: "{path}"'[:150])
+        assert error in str(line["error"])
+        path.write_bytes(right)
+        assert scrape(client, server).data == PAGE
+        assert lines() == [line]
+
+
+def test_a_key_of_another_certificate_is_a_fault(folder: Folder, authority: Authority) -> None:
+    """And so is a key with a password: nothing asks for it."""
+    other = authority.issue("other")
+    folder.tls.key.write_bytes(other.key_pem)
+    with serving(folder.tls) as (_, lines):
+        assert "with the key of metrics.tls.key" in str(lines()[0]["error"])
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01", b"GET /metrics HTTP/1.1\r\n\r\n"])
+def test_idle_connections_block_no_scrape(tmp_path: Path, folder: Folder, authority: Authority, said: bytes) -> None:
+    """A client that stops in the handshake is given up, and costs no thread."""
+    client = scraper(tmp_path, authority, certified_by=authority)
+    with serving(folder.tls) as (server, _):
+        host, port = server.address.rsplit(":", 1)
+        threads = threading.active_count()
+        with contextlib.ExitStack() as idle:
+            for _ in range(3):
+                connection = idle.enter_context(socket.create_connection((host, int(port)), LONG))
+                connection.sendall(said)
+            assert scrape(client, server).data == PAGE
+            assert threading.active_count() == threads
+
+
+def test_a_taken_port_is_an_error() -> None:
+    """It is raised before anything runs."""
+    with serving() as (server, _), captured_log() as (log, _):
+        port = int(server.address.rsplit(":", 1)[1])
+        with pytest.raises(OSError, match="in use"):
+            MetricsServer(MetricsEndpoint(address="127.0.0.1", port=port), lambda: (200, "", b""), log)

@@ -1,0 +1,136 @@
+"""`signerctl doctor` makes all checks in their order, prints one line each, and ends with the right status."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from signerctl.doctor.walk import CHECKS
+from tests.paths import ROOT
+from tests.unit.signerctl.answers import Answers
+from tests.unit.signerctl.doctor.test_cluster import BINDING, NAMESPACE, REVIEWS, pod, review
+from tests.unit.signerctl.doctor.test_identity import HONEST
+from tests.unit.signerctl.stage import signerctl
+
+NAMES = [check.name for check in CHECKS]
+
+
+@pytest.fixture
+def healthy(api: Answers, service: Answers) -> None:
+    """Every program answers as it should; the cluster has no Installation and no policies."""
+    service.prepared |= HONEST | {"GET /readyz": (200, {"ok": True, "reasons": []})}
+    api.prepared |= {
+        "GET /version": (200, {"gitVersion": "v1.37.2"}),
+        NAMESPACE: (200, {"kind": "Namespace"}),
+        f"{NAMESPACE}/pods": (200, {"items": [pod("calico-node")], "metadata": {}}),
+        REVIEWS: review(),
+    }
+
+
+@pytest.fixture
+def command(document: Path, exporter_document: Path, api: Answers, service: Answers, tmp_path: Path) -> list[str]:
+    """The command with all options."""
+    options = {
+        "--configuration": document,
+        "--kubeconfig": api.kubeconfig(tmp_path),
+        "--exporter-configuration": exporter_document,
+        "--exporter-url": service.url,
+    }
+    return ["doctor", *(str(each) for option in options.items() for each in option)]
+
+
+def items(result: Result) -> dict[str, Any]:
+    """Returns the checks of JSON output by name."""
+    return {each["check"]: each for each in json.loads(result.stdout)["items"]}
+
+
+def test_each_check_needs_only_earlier_ones() -> None:
+    """A check that needs a later one would always be skipped, or never."""
+    for number, check in enumerate(CHECKS):
+        assert set(check.needs) <= set(NAMES[:number])
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_the_page_lists_every_check() -> None:
+    """docs/signerctl.md explains each check, in the order of the walk."""
+    page = (ROOT / "docs" / "signerctl.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert [name for name in rows if name in NAMES] == NAMES
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_healthy_deployment_ends_with_0(command: list[str]) -> None:
+    """Each check has one line, in order; no token is in the output."""
+    result = signerctl(*command)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split()[1] for line in lines] == NAMES
+    assert {line.split()[0] for line in lines} == {"ok", "skipped"}
+    assert "secret" not in result.output
+
+
+@pytest.mark.usefixtures("healthy")
+def test_an_error_ends_with_1_and_blocks_what_needs_it(command: list[str], service: Answers) -> None:
+    """Later checks go on; those that need the failed one are skipped, and say so."""
+    service.prepared["POST /v1/token"] = 400, {"error": "invalid_grant", "error_description": "wrong audience"}
+    result = signerctl(*command, "-o", "json")
+    assert result.exit_code == 1
+    found = items(result)
+    assert list(found) == NAMES
+    assert json.loads(result.stdout)["errors"] == 1
+    assert found["sts"]["level"] == "error"
+    assert found["iam"]["found"] == "needs sts"
+    assert found["invoker"]["found"] == "needs iam"
+    assert found["kms-key"]["level"] == "ok"
+
+
+@pytest.mark.usefixtures("healthy")
+def test_what_the_operator_may_not_see_is_skipped(command: list[str], api: Answers) -> None:
+    """The operator's missing right is no fault of the deployment."""
+    api.prepared[REVIEWS] = 403, {"kind": "Status", "reason": "Forbidden", "message": "no right to review"}
+    api.prepared[BINDING] = 403, {"kind": "Status"}
+    result = signerctl(*command, "--json")
+    assert result.exit_code == 0
+    assert items(result)["rights"]["level"] == "skipped"
+    assert "no right to review" in items(result)["rights"]["found"]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_an_unreachable_api_server_does_not_stop_the_walk(command: list[str], tmp_path: Path) -> None:
+    """The key and the issuer need no cluster."""
+    path = tmp_path / "answers.kubeconfig"
+    path.write_text(path.read_text().replace("http://127.0.0.1:", "http://127.0.0.1:1#"))
+    result = signerctl(*command, "--json")
+    assert result.exit_code == 1
+    found = items(result)
+    assert found["api-server"]["level"] == "error"
+    assert found["rights"]["found"] == "needs api-server"
+    assert found["kms-key"]["level"] == found["function"]["level"] == "ok"
+
+
+@pytest.mark.usefixtures("healthy")
+def test_wait_repeats_until_no_check_fails(
+    command: list[str], service: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prints the whole walk once, and then only what changes."""
+    monkeypatch.setattr("signerctl.commands.doctor._WAIT_SECONDS", 0.0)
+    states: Iterator[tuple[int, object]] = iter(
+        [(503, {"ok": False, "reasons": ["no ID token yet"]})] * 2 + [(200, {"ok": True, "reasons": []})]
+    )
+    service.prepared["GET /readyz"] = lambda _: next(states)
+    result = signerctl(*command, "--wait")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(NAMES) + 1
+    assert lines[-1].split()[:2] == ["ok", "exporter"]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_wait_gives_up_after_the_timeout(command: list[str], service: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that waits for an installation must end."""
+    monkeypatch.setattr("signerctl.commands.doctor._WAIT_SECONDS", 0.0)
+    service.prepared["GET /readyz"] = 503, {"ok": False, "reasons": ["no ID token yet"]}
+    assert signerctl(*command, "--wait", "--timeout", "1").exit_code == 1

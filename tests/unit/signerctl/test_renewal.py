@@ -1,0 +1,227 @@
+"""Which pods are due, and how many of a DaemonSet may be unavailable; tests/renewal runs the command on a cluster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signerctl.program import CommandError
+from signerctl.renewal.disruption import max_unavailable, obstacle
+from signerctl.renewal.pods import Pod, has_certificate
+from signerctl.renewal.requesters import Requesters, from_configuration
+from signerctl.renewal.validity import Validity, from_records, holders
+from tests.unit.signerctl.outputs import Document, outputs
+from tests.unit.signerctl.stage import signerctl
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+YEAR = timedelta(days=365)
+SIGNER = "example.com/calico"
+CALICO = Requesters(signer_name=SIGNER, lifetime=YEAR, accounts=("calico-system/calico-node",))
+HOURLY = Requesters(signer_name="example.com/short", lifetime=timedelta(hours=1), accounts=CALICO.accounts)
+
+
+def owner(kind: str = "DaemonSet", name: str = "calico-node", *, controller: bool = True) -> dict[str, Any]:
+    """An ownerReference."""
+    return {"kind": kind, "name": name, "uid": f"{kind}-{name}", "controller": controller}
+
+
+def pod(name: str = "calico-node-1", *, age: timedelta = timedelta(0), ready: bool = True, **changes: Any) -> Pod:
+    """A pod of calico-node; the changes are paths of its JSON, with `__` for a dot."""
+    item: dict[str, Any] = {
+        "metadata": {
+            "namespace": "calico-system",
+            "name": name,
+            "uid": f"uid-{name}",
+            "creationTimestamp": "2020-01-01T00:00:00Z",
+            "ownerReferences": [owner()],
+        },
+        "spec": {"serviceAccountName": "calico-node", "nodeName": "node-1"},
+        "status": {
+            "phase": "Running",
+            "startTime": (NOW - age).isoformat(),
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
+    }
+    for path, value in changes.items():
+        part, _, key = path.partition("__")
+        item[part][key] = value
+    return Pod.from_api(item)
+
+
+@pytest.mark.parametrize(
+    ("age", "remaining", "due"),
+    [
+        pytest.param(timedelta(0), "1/3", False, id="new"),
+        pytest.param(YEAR * 2 / 3, "1/3", False, id="exactly a third is left"),
+        pytest.param(YEAR * 2 / 3 + timedelta(seconds=1), "1/3", True, id="a second less than a third"),
+        pytest.param(timedelta(days=328), "1/10", False, id="37 days, and a tenth is 36.5"),
+        pytest.param(timedelta(days=329), "0.1", True, id="36 days"),
+        pytest.param(timedelta(days=400), "1/3", True, id="ended"),
+        pytest.param(timedelta(days=-1), "1/3", False, id="the clock is behind"),
+    ],
+)
+def test_a_pod_is_due_if_less_than_the_part_is_left(age: timedelta, remaining: str, *, due: bool) -> None:
+    """Without records, the certificate is as old as the pod, because Calico's client asks when the pod starts."""
+    (holder,) = holders([pod(age=age)], [CALICO], {}, now=NOW, remaining=Fraction(remaining))
+    assert holder.due is due
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"spec__serviceAccountName": "another"}, id="another service account"),
+        pytest.param({"metadata__ownerReferences": []}, id="no owner, so no pod would replace it"),
+        pytest.param({"metadata__ownerReferences": [owner(controller=False)]}, id="an owner that is no controller"),
+        pytest.param({"metadata__ownerReferences": [owner("Node", "node-1")]}, id="a static pod"),
+        pytest.param({"metadata__ownerReferences": [owner("Job", "job")]}, id="a job"),
+        pytest.param({"metadata__deletionTimestamp": "2026-11-01T00:00:00Z"}, id="already being deleted"),
+        pytest.param({"status__phase": "Succeeded"}, id="ended"),
+        pytest.param({"spec__nodeSelector": {"kubernetes.io/os": "windows"}}, id="Windows, by its selector"),
+        pytest.param({"spec__os": {"name": "windows"}}, id="Windows, by its spec"),
+    ],
+)
+def test_other_pods_are_never_due(other: dict[str, Any]) -> None:
+    """The eviction of such a pod would renew nothing, or stop a pod for good."""
+    assert not holders([pod(age=YEAR, **other)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
+
+
+def test_a_pod_that_no_kubelet_accepted_is_as_old_as_its_object() -> None:
+    """A conservative answer: the certificate cannot be older."""
+    (holder,) = holders([pod(status__startTime=None)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
+    assert holder.validity.start == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_with_two_signers_the_shorter_lifetime_counts() -> None:
+    """A pod may hold certificates of both."""
+    (holder,) = holders([pod()], [CALICO, HOURLY], {}, now=NOW, remaining=Fraction(1, 3))
+    assert holder.validity.end == NOW + timedelta(hours=1)
+
+
+def test_the_certificate_that_ends_first_comes_first() -> None:
+    """So an interrupted run has renewed the most urgent pods."""
+    pods = [pod("b", age=timedelta(days=1)), pod("c", age=timedelta(days=9)), pod("a", age=timedelta(days=1))]
+    found = holders(pods, [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
+    assert [each.pod.name for each in found] == ["c", "a", "b"]
+
+
+def record(uid: str, end: datetime, component: str = "calico-node", **changes: Any) -> dict[str, Any]:
+    """A record of an issued certificate."""
+    times = {"not_before": (end - YEAR).isoformat(), "not_after": end.isoformat()}
+    return {"event": "issued", "signer_name": SIGNER, "pod_uid": uid, "component": component, **times, **changes}
+
+
+def test_the_newest_record_of_each_component_counts_and_the_first_end() -> None:
+    """A pod asks again after a reboot; a pod with two certificates is due when the first of them is."""
+    early, late, later = NOW, NOW + timedelta(days=9), NOW + timedelta(days=99)
+    entries: list[dict[str, Any]] = [
+        record("a", early),
+        {"jsonPayload": record("a", later)},
+        record("a", late, "prometheus"),
+        record("b", early, event="intent"),
+        record("b", early, signer_name="example.com/another"),
+        record("", early),
+    ]
+    assert from_records(entries, [SIGNER]) == {"a": Validity(start=late - YEAR, end=late, recorded=True)}
+
+
+@pytest.mark.parametrize("wrong", ["tomorrow", "2026-01-01T00:00:00", None])
+def test_a_record_without_a_time_is_refused(wrong: object) -> None:
+    """A wrong time could evict all pods, or none."""
+    with pytest.raises(CommandError, match=r"--records: not_after: Invalid value: .* must be a time"):
+        from_records([record("a", NOW, not_after=wrong)], [SIGNER])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "desired", "expected"),
+    [
+        pytest.param({}, 28, 1, id="the API server's default"),
+        pytest.param({"type": "OnDelete"}, 28, 1, id="OnDelete has no limit"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": 3}}, 28, 3, id="a number"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": "10%"}}, 28, 3, id="2.8, rounded up"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": "10%"}}, 30, 3, id="exactly 3"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": "1%"}}, 28, 1, id="0.28, rounded up"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": "100%"}}, 28, 28, id="all"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": "10%"}}, 0, 1, id="no node"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}, 28, 0, id="surge"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "10%"}}, 28, 0, id="surge as a percentage"),
+        pytest.param({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 0}}, 28, 1, id="impossible, so the default"),
+    ],
+)
+def test_max_unavailable_is_as_the_controller_computes_it(
+    strategy: dict[str, Any], desired: int, expected: int
+) -> None:
+    """Kubernetes: pkg/controller/daemon/util/daemonset_util.go and update.go."""
+    daemon_set = {"spec": {"updateStrategy": strategy}, "status": {"desiredNumberScheduled": desired}}
+    assert max_unavailable(daemon_set) == expected
+
+
+def test_a_daemon_set_with_surge_is_never_evicted() -> None:
+    """An eviction cannot create the new pod first; the message names the command that can."""
+    strategy = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    daemon_set = {"spec": {"updateStrategy": strategy}, "status": {"desiredNumberScheduled": 3}}
+    assert "kubectl rollout restart" in obstacle(pod(), [pod()], daemon_set)
+    assert not obstacle(pod(ready=False), [pod()], daemon_set)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "complete"),
+    [
+        ([], False),
+        ([{}], False),
+        ([{"certificate": "LS0t"}], True),
+        ([{"certificate": "LS0t"}, {}], False),
+        ([{"certificate": "LS0t"}, {"conditions": [{"type": "Denied"}]}], True),
+        ([{"conditions": [{"type": "Denied"}]}], False),
+    ],
+    ids=["no CSR", "it waits", "issued", "one of two waits", "an earlier one was denied", "only denied"],
+)
+def test_a_pod_has_its_certificate_if_no_csr_of_it_waits(statuses: list[dict[str, Any]], *, complete: bool) -> None:
+    """A pod may have several certificates; other pods' CSRs do not count."""
+    key = "authentication.kubernetes.io/pod-uid"
+    csrs = [{"spec": {"extra": {key: ["uid-calico-node-1"]}}, "status": status} for status in statuses]
+    others = [{"spec": {"extra": {key: ["another"]}}, "status": {"certificate": "LS0t"}}, {"spec": {}}]
+    assert has_certificate(pod(), [*csrs, *others]) is complete
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [(None, "30d"), ("20d", "20d"), ("60d", "30d")], ids=["the profile's", "shorter", "longer"]
+)
+def test_the_configuration_document_gives_the_arguments_of_the_cron_job(
+    tmp_path: Path, own: str | None, expected: str
+) -> None:
+    """The lifetime is that of a request without expirationSeconds, as in the function's decision."""
+
+    def change(values: Document) -> None:
+        (signer,) = (each for each in values["document"]["signers"] if each["cluster"] == "databases")
+        signer["lifetime"] = own
+
+    documents = outputs(change)["documents"]["value"]
+    for name, text in documents.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (found,) = from_configuration(tmp_path / "configuration.yaml", "databases")
+    assert found.arguments == ("csr-signer.example.com/postgresql", expected, "databases/postgres")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--configuration: Required value: or give --signer"),
+        (["--cluster", "demo"], "--cluster: Required value: --configuration and --cluster belong together"),
+        (["--signer", "example.com/a", "365d", "a"], '--signer: Invalid value: "a": must be NAMESPACE/SERVICE_ACCOUNT'),
+        (["--signer", "example.com/a", "1y", "a/b"], '--signer: Invalid value: "1y": must be a duration'),
+        (["--signer", "kubernetes.io/a", "365d", "a/b"], "--signer: Invalid value"),
+        (["--remaining", "1"], '--remaining: Invalid value: "1": must be a part of the lifetime'),
+        (["--remaining", "a third"], "--remaining: Invalid value"),
+        (["--remaining", "1/0"], "--remaining: Invalid value"),
+        (["--timeout", "0s"], '--timeout: Invalid value: "0s": must be a duration such as 90s, 10m or 1h'),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_any_request(arguments: list[str], message: str) -> None:
+    """With exit code 2, and the option's name."""
+    result = signerctl("renew", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
