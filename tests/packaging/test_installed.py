@@ -1,6 +1,7 @@
 """`signerctl` works outside the repository, installed from the wheel, with the dependencies that the wheel asks for."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import yaml
 
 from csr_signer import VERSION
 from development import manifests
+from sandbox.api import CSRS, Api
 from tests.packaging.conftest import Installed
+from tests.sandbox.demo.running import read_until, started
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +29,7 @@ def test_it_brings_what_signerctl_needs_and_no_more(installed: Installed) -> Non
     program = "import pkgutil, signerctl\nfor each in pkgutil.walk_packages(signerctl.__path__, 'signerctl.'):\n"
     installed.run("python", "-c", f"{program}    each.name.endswith('__main__') or __import__(each.name)\n")
     names = {package["name"] for package in json.loads(installed.run("pip", "list", "--format", "json"))}
-    assert not names & {"functions-framework", "gunicorn", "kubernetes", "prometheus_client", "uvicorn"}
+    assert not names & {"functions-framework", "gunicorn", "prometheus_client", "starlette", "uvicorn"}
 
 
 def test_it_writes_a_clusters_manifests(installed: Installed) -> None:
@@ -58,6 +61,28 @@ def test_it_prints_guards(installed: Installed) -> None:
     options = ("--configuration", "function.yaml", "--cluster", "prod", "--function-user", USER)
     printed = list(yaml.safe_load_all(installed.run("signerctl", "guards", *options)))
     assert {each["kind"] for each in printed} == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def test_doctor_and_explain_run_against_a_served_demo(installed: Installed, tmp_path: Path) -> None:
+    """The demo prints doctor's command; installed from the wheel, it finds no error, and explain knows the fleet.
+
+    So the wheel has all that runs the function's own decision.
+    """
+    with started("--serve", "--pods", "2", "--plain", temporary=tmp_path) as demo:
+        printed = "".join(read_until(demo, "To compare each signature"))
+        command = printed.partition("-m signerctl doctor")[2].partition("\n\n")[0].replace("\\\n", " ")
+        options = shlex.split(command)
+        checks = {
+            each["check"]: each
+            for each in json.loads(installed.run("signerctl", "doctor", *options, "--json"))["items"]
+        }
+        assert {"error", "warning"}.isdisjoint(each["level"] for each in checks.values())
+        assert checks["function"]["level"] == checks["kms-key"]["level"] == "ok"
+        with Api.from_kubeconfig(Path(options[options.index("--kubeconfig") + 1])) as api:
+            csrs = api.get(CSRS)["items"]
+        name = next(each["metadata"]["name"] for each in csrs if each["status"].get("certificate"))
+        found = json.loads(installed.run("signerctl", "explain", name, *options, "--json"))["items"]
+        assert [(each["name"], each["state"]) for each in found] == [(name, "issued")]
 
 
 def test_it_helps(installed: Installed) -> None:

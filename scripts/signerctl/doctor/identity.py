@@ -6,13 +6,12 @@ The calls are those of the exporter (infra/exporter/csr_exporter/identity.py), f
 import base64
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import urllib3
-from google.auth import exceptions
-from google.auth.transport import urllib3 as google_transport
-from google.oauth2 import sts
 
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServerError
@@ -24,6 +23,7 @@ from signerctl.doctor.result import Result
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NO_FEDERATION: Final = {
     METADATA_SERVER: "the exporter asks its node's metadata server, which this machine cannot: its /readyz tells",
 }
@@ -92,25 +92,26 @@ def security_token_service(found: Examination) -> Result:
     federation = found.exporter.federation
     if federation is None:
         return result.not_applicable(_without(found))
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": federation.sts_audience,
+        "scope": _SCOPE,
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "subject_token": found.subject_token,
+    }
     try:
-        answer = sts.Client(f"{federation.sts_url}/v1/token").exchange_token(
-            google_transport.Request(_pool()),
-            "urn:ietf:params:oauth:grant-type:token-exchange",
-            found.subject_token,
-            "urn:ietf:params:oauth:token-type:jwt",
-            audience=federation.sts_audience,
-            scopes=[_SCOPE],
-            requested_token_type="urn:ietf:params:oauth:token-type:access_token",  # noqa: S106 - a type
-        )
-        found.access_token = str(answer["access_token"])
-    except exceptions.OAuthError as error:
+        status, answer = _post(f"{federation.sts_url}/v1/token", urlencode(form), _FORM)
+    except urllib3.exceptions.HTTPError as error:
+        return _unreachable("STS", federation.sts_url, error)
+    if status != _OK or not isinstance(answer.get("access_token"), str):
+        said = f"{answer.get('error', '')}: {answer.get('error_description', '')}"
         return result.error(
-            f"STS refuses the token for audience {quote(federation.sts_audience)}: {quote(str(error))}",
+            f"STS answers {status} for audience {quote(federation.sts_audience)}: {quote(said)}",
             "compare identity.sts_audience with the workload identity provider's name, and the provider's issuer,"
             " keys and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
-    except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as error:
-        return _unreachable("STS", federation.sts_url, error)
+    found.access_token = answer["access_token"]
     return result.ok(f"accepts the token for {federation.sts_audience}")
 
 
@@ -138,13 +139,18 @@ def iam(found: Examination) -> Result:
 
 def _generate_id_token(found: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
     url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{federation.service_account}:generateIdToken"
-    answer = _pool().request(
-        "POST",
-        url,
-        headers={"Authorization": f"Bearer {found.access_token}", "Content-Type": "application/json"},
-        body=json.dumps({"audience": found.exporter.audience, "includeEmail": True}),
-        redirect=False,
-    )
+    body = json.dumps({"audience": found.exporter.audience, "includeEmail": True})
+    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {found.access_token}"})
+
+
+def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    """Returns the status of an answer, and the fields of its JSON; no fields if it is none.
+
+    Raises:
+        urllib3.exceptions.HTTPError: There is no answer.
+    """
+    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=20.0))
+    answer = pool.request("POST", url, headers=headers, body=body, redirect=False)
     try:
         content = answer.json()
     except (ValueError, RecursionError):
@@ -172,7 +178,3 @@ def _claims(token: str) -> dict[str, Any]:
     except (IndexError, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
-
-
-def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=20.0))

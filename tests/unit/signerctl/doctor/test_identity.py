@@ -68,7 +68,7 @@ def test_the_event_names_no_csr_that_exists(found: Examination, service: Answers
 
 BROKEN = {
     "STS refuses": ("sts", STS, (400, {"error": "invalid_grant", "error_description": "no audience"}), "no audience"),
-    "STS is no STS": ("sts", STS, (200, "welcome"), "STS at"),
+    "STS is no STS": ("sts", STS, (200, "welcome"), "STS answers 200"),
     "the account is missing": ("iam", IAM, (403, {"error": {"message": "denied on resource"}}), "denied on resource"),
     "IAM answers without a token": ("iam", IAM, (200, {}), "generateIdToken"),
     "another audience": ("invoker", EVENT, (401, ""), "does not accept the ID token's audience"),

@@ -1,0 +1,310 @@
+"""`signerctl explain` says why a CSR stands where it stands, whose turn it is, and what to do."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from click.testing import Result
+
+from csr_signer.events.outcome import Deferred
+from csr_signer.pipeline import __doc__ as pipeline_page
+from sandbox.kms import Fault
+from signerctl.explanation import verdict
+from signerctl.explanation.lookup import CSRS
+from signerctl.explanation.trial import STEPS, Trial
+from tests.paths import DOCS
+from tests.unit.function.builders import CSR_UID, POD, make_csr_object, make_pod_object
+from tests.unit.signerctl.answers import Answers
+from tests.unit.signerctl.doctor.test_cluster import NAMESPACE, REVIEWS, review
+from tests.unit.signerctl.doctor.test_identity import HONEST
+from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
+
+Json = dict[str, Any]
+CSR = f"node-certs:{POD}"
+POD_PATH = f"{NAMESPACE}/pods/{POD}"
+
+
+def csr(**changes: Any) -> Json:
+    """Returns an honest CSR of the configured signer that was filed just now, with one thing changed."""
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return make_csr_object(**{"signer_name": SIGNER_NAME, "created": created, **changes})
+
+
+@pytest.fixture
+def files(api: Answers, service: Answers) -> Callable[..., None]:
+    """Puts CSRs and the honest pod into the cluster; everything else is healthy."""
+    service.prepared |= HONEST | {"GET /readyz": (200, {"ok": True, "reasons": []})}
+
+    def file(*csrs: Json, pod: Json | None = None) -> None:
+        found = make_pod_object() if pod is None else pod
+        api.prepared |= {
+            "GET /version": (200, {"gitVersion": "v1.37.2"}),
+            NAMESPACE: (200, {"kind": "Namespace"}),
+            f"{NAMESPACE}/pods": (200, {"items": [found], "metadata": {}}),
+            POD_PATH: (200, found),
+            REVIEWS: review(),
+            f"GET {CSRS}": (200, {"items": list(csrs), "metadata": {}}),
+            **{f"GET {CSRS}/{quote(each['metadata']['name'], safe='')}": (200, each) for each in csrs},
+        }
+
+    return file
+
+
+@pytest.fixture
+def run(
+    document: Path, exporter_document: Path, api: Answers, service: Answers, tmp_path: Path
+) -> Callable[..., Result]:
+    """Runs the command with all options."""
+    options = {
+        "--configuration": document,
+        "--kubeconfig": api.kubeconfig(tmp_path),
+        "--exporter-configuration": exporter_document,
+        "--exporter-url": service.url,
+    }
+    words: list[str | Path] = [each for option in options.items() for each in option]
+    return lambda *arguments: signerctl("explain", *arguments, *words)
+
+
+def only(result: Result) -> Json:
+    """Returns the only explanation of JSON output."""
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["items"]
+    assert isinstance(found, dict)
+    return found
+
+
+def condition(kind: str, reason: str, message: str) -> list[Mapping[str, str]]:
+    """Returns one condition."""
+    return [{"type": kind, "status": "True", "reason": reason, "message": message}]
+
+
+STATES: dict[str, tuple[Json, tuple[str, int, str], str]] = {
+    "nothing stops it": ({}, ("waiting", 8, "function"), "would approve and sign it"),
+    "approved": (
+        {"conditions": condition("Approved", "PodVerified", "")},
+        ("waiting", 9, "function"),
+        "would sign it",
+    ),
+    "it breaks a rule": (
+        {"usages": ("cert sign",)},
+        ("waiting", 6, "requester"),
+        "has not denied it yet: usages.not_allowed: spec.usages",
+    ),
+    "denied by the function": (
+        {"usages": ("cert sign",), "conditions": condition("Denied", "UsageNotAllowed", "usages.not_allowed: ...")},
+        ("refused", 6, "requester"),
+        "the function set Denied, UsageNotAllowed",
+    ),
+    "denied before the profile changed": (
+        {"conditions": condition("Denied", "NameNotAllowed", "a name")},
+        ("refused", 8, "requester"),
+        "would now pass this decision",
+    ),
+    "denied by another approver": (
+        {"conditions": condition("Denied", "Holiday", "no")},
+        ("refused", 8, "requester"),
+        "another approver set Denied, Holiday: no",
+    ),
+    "another signer's": (
+        {"signer_name": "example.com/other"},
+        ("foreign", 3, "operator"),
+        'Unsupported value: "example.com/other"',
+    ),
+    "a foreign certificate": ({"certificate": b"no certificate"}, ("foreign", 11, "operator"), "did not sign"),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected", "words"), STATES.values(), ids=STATES)
+def test_each_state_has_its_step_turn_and_reason(
+    files: Callable[..., None],
+    run: Callable[..., Result],
+    *,
+    changes: Json,
+    expected: tuple[str, int, str],
+    words: str,
+) -> None:
+    """The decision is the function's own, made on this machine."""
+    files(csr(**changes))
+    found = only(run(f"csr/{CSR}", "--json"))
+    assert (found["state"], found["step"], found["turn"]) == expected, found["why"]
+    assert words in found["why"]
+    assert found["remedy"]
+    assert not found["causes"]
+
+
+def test_an_address_that_is_not_visible_yet_is_times_turn() -> None:
+    """The exporter resends the event; the operator need not act."""
+    waiting = Trial(step=6, outcome=Deferred(reason="addresses", retry_after=2), message="addresses are not visible")
+    judged = verdict.judge(csr(), waiting, None, supported=())
+    assert (judged.state, judged.turn) == ("waiting", "time")
+    assert "addresses are not visible" in judged.why
+
+
+def test_a_waiting_csr_has_doctors_error_as_its_cause(
+    files: Callable[..., None], run: Callable[..., Result], service: Answers
+) -> None:
+    """Nothing in the request stops it, so the cause is on the way: the operator gets it without a second command."""
+    files(csr())
+    service.prepared["POST /"] = 403, ""
+    found = only(run(CSR, "--json"))
+    assert found["turn"] == "operator"
+    assert "but invoker: " in found["why"]
+    assert "roles/run.invoker" in found["remedy"]
+    assert [each["check"] for each in found["causes"]] == ["invoker"]
+
+
+def record(**changes: object) -> str:
+    """Returns an audit record of the CSR."""
+    facts = {"event": "fault", "csr_uid": CSR_UID, "time": "2026-11-27T00:00:00+00:00", **changes}
+    return json.dumps(facts) + "\n"
+
+
+QUOTA = {"message": "Cloud KMS: quota exceeded", "fault": "QuotaError", "status": 429}
+RIGHT = {"message": "user x must have the right to sign", "fault": "ConfigurationError", "status": 503}
+
+
+@pytest.mark.parametrize(("facts", "turn"), [(QUOTA, "time"), (RIGHT, "operator")], ids=["quota", "right"])
+def test_the_functions_own_record_is_the_cause(
+    files: Callable[..., None], run: Callable[..., Result], tmp_path: Path, *, facts: Json, turn: str
+) -> None:
+    """What only the function saw, its record tells; lines of other programs in its log do not matter."""
+    files(csr())
+    log = tmp_path / "function.log"
+    log.write_text("started\n" + record(event="intent", message="about to sign") + record(**facts) + "{broken\n")
+    found = only(run(CSR, "--records", str(log), "--json"))
+    assert found["turn"] == turn
+    assert f"the function says: {facts['message']}" in found["why"]
+    assert [each["event"] for each in found["records"]] == ["intent", "fault"]
+
+
+def test_the_functions_event_is_the_cause_without_records(
+    files: Callable[..., None], run: Callable[..., Result], api: Answers
+) -> None:
+    """The function writes an Event on a CSR that waits; Events of other objects do not count."""
+    files(csr())
+    event = {
+        "involvedObject": {"kind": "CertificateSigningRequest", "name": CSR, "uid": CSR_UID},
+        "reason": "WaitingForOperator",
+        "message": "the key is disabled",
+        "reportingComponent": "kms-csr-signer",
+    }
+    other = {**event, "message": "another CSR", "involvedObject": {"name": CSR, "uid": "another"}}
+    api.prepared["GET /api/v1/namespaces/default/events"] = 200, {"items": [other, event], "metadata": {}}
+    found = only(run(CSR, "--json"))
+    assert found["turn"] == "operator"
+    assert "the function says: the key is disabled" in found["why"]
+    assert [each["message"] for each in found["events"]] == ["the key is disabled"]
+
+
+KEY_FAULTS = {
+    "no such version": ("NOT_FOUND", "operator", "KMS has no such key version"),
+    "KMS is away": ("UNAVAILABLE", "time", "UNAVAILABLE"),
+    "no right of the operator": ("PERMISSION_DENIED", "function", "your credentials may not read it"),
+}
+
+
+@pytest.mark.parametrize(("status", "turn", "words"), KEY_FAULTS.values(), ids=KEY_FAULTS)
+def test_a_fault_of_the_key_stops_it_at_step_7(
+    files: Callable[..., None], run: Callable[..., Result], stage: Stage, *, status: str, turn: str, words: str
+) -> None:
+    """The function asks for the public key before it approves."""
+    files(csr())
+    stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
+    found = only(run(CSR, "--json"))
+    assert (found["step"], found["turn"]) == (7, turn)
+    assert words in found["why"]
+
+
+NAMES = [CSR, f"csr/{CSR}", POD, f"pod/{POD}", f"calico-system/{POD}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_csr_is_found_by_its_name_and_by_its_pods(
+    files: Callable[..., None], run: Callable[..., Result], name: str
+) -> None:
+    """A CSR of another pod, or of another signer of the same pod, is not explained."""
+    another = csr(name="node-certs:another", pod="another", uid="00000000-0000-4000-8000-000000000000")
+    kubelets = csr(name="csr-9", signer_name="kubernetes.io/kubelet-serving")
+    files(csr(), another, kubelets)
+    assert only(run(name, "--json"))["name"] == CSR
+
+
+def test_a_csr_of_a_pod_that_is_gone_is_found(
+    files: Callable[..., None], run: Callable[..., Result], api: Answers
+) -> None:
+    """The CSR stays for a while; the function refuses it."""
+    files(csr())
+    del api.prepared[POD_PATH]
+    found = only(run(POD, "--json"))
+    assert (found["name"], found["turn"]) == (CSR, "requester")
+    assert "there is no pod of that name" in found["why"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "csr/nothing", "pod/nothing", "elsewhere/nothing"])
+def test_a_name_that_means_nothing_is_an_error(
+    files: Callable[..., None], run: Callable[..., Result], name: str
+) -> None:
+    """The message says what was searched, and how to list names."""
+    files()
+    result = run(name)
+    assert result.exit_code == 1
+    assert 'error: POD|CSR: Not found: "nothing": searched ' in result.stderr
+    assert "kubectl get" in result.stderr
+
+
+PROVISIONER = {"initContainers": [{"name": "node-certs-key-cert-provisioner"}]}
+WAITING = {"name": "node-certs-key-cert-provisioner", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+PODS: dict[str, tuple[Json, str]] = {
+    "no node": ({"node": ""}, "it has no node yet"),
+    "no init container": ({}, "no init container key-cert-provisioner"),
+    "an init container that waits": (
+        {"spec": PROVISIONER, "status": {"initContainerStatuses": [WAITING]}},
+        "ImagePullBackOff",
+    ),
+    "an init container that has not asked": ({"spec": PROVISIONER}, "has filed no CSR yet"),
+    "an account of no profile": ({"service_account": "whisker"}, "no profile of the cluster names service account"),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), PODS.values(), ids=PODS)
+def test_a_pod_without_a_csr_is_explained(
+    files: Callable[..., None], run: Callable[..., Result], *, changes: Json, words: str
+) -> None:
+    """It has not asked; the function has nothing to do with that."""
+    created = {"creationTimestamp": "2026-11-27T00:00:00Z"}
+    files(pod=make_pod_object(**changes, metadata=created))
+    found = only(run(POD, "--json"))
+    assert (found["kind"], found["step"]) == ("Pod", 0)
+    assert words in found["why"]
+    assert found["remedy"]
+
+
+def test_a_pod_whose_account_may_not_ask_is_explained(
+    files: Callable[..., None], run: Callable[..., Result], api: Answers
+) -> None:
+    """RBAC refuses the CSR, and Calico's client only repeats it."""
+    files(pod=make_pod_object(spec=PROVISIONER, metadata={"creationTimestamp": "2026-11-27T00:00:00Z"}))
+    api.prepared[REVIEWS] = review(lambda spec: spec["resourceAttributes"]["verb"] == "create")
+    assert "may not create CertificateSigningRequests" in only(run(POD, "--json"))["why"]
+
+
+def test_the_table_says_the_same(files: Callable[..., None], run: Callable[..., Result]) -> None:
+    """One line for each fact, and the answer to why."""
+    files(csr())
+    lines = run(CSR).stdout.splitlines()
+    assert lines[0] == f"CertificateSigningRequest {CSR}"
+    assert [line.split()[0] for line in lines[1:]][-4:] == ["step", "why", "turn", "to"]
+
+
+def test_the_steps_are_the_pipelines() -> None:
+    """The command names the steps as the pipeline and docs/architecture.md do."""
+    assert pipeline_page is not None
+    numbered = dict(re.findall(r"^ ?(\d+) (\w+)", pipeline_page, re.MULTILINE))
+    assert list(numbered) == [str(number) for number in range(1, len(STEPS) + 1)]
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| \d+ ([a-z, ]+) \|", page, re.MULTILINE)) == STEPS
