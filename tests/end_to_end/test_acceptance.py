@@ -1,4 +1,4 @@
-"""scripts/acceptance on the API double and on a real API server, neither of which has a kubelet."""
+"""scripts/acceptance on a real API server without a kubelet: what needs one is skipped, and the report says so."""
 
 import os
 import signal
@@ -15,15 +15,16 @@ from sandbox.control_plane import ControlPlane, NotAvailableError
 from sandbox.deployment import Deployment, Settings
 from tests.end_to_end.conftest import started
 
+pytestmark = pytest.mark.real
 OURS = "csr-acceptance-"
 SECONDS = 120.0
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.real)])
-def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A cluster without a signer."""
     try:
-        running = control_plane.start(request.param, tmp_path_factory.mktemp("plane"))
+        running = control_plane.start("real", tmp_path_factory.mktemp("plane"))
     except NotAvailableError as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and a real control plane is needed: {error}")
@@ -95,7 +96,6 @@ def test_an_interrupted_run_leaves_nothing(plane: ControlPlane, tmp_path: Path) 
     assert namespaces(plane) == before
 
 
-@pytest.mark.real
 def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deployment, tmp_path: Path) -> None:
     """Doctor's checks are lines of the run; the guards refuse the hostile CSR; nothing needs a kubelet to be honest."""
     report = tmp_path / "report.md"
@@ -112,7 +112,6 @@ def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deploym
     assert "example-project" not in text
 
 
-@pytest.mark.real
 def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) -> None:
     """An error of doctor fails the run, and the report has its remedy."""
     report = tmp_path / "report.md"
