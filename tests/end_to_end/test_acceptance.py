@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sandbox import control_plane
-from sandbox.api import NAMESPACES, Api
+from sandbox.api import NAMESPACES, NODES, Api, csr_path
+from sandbox.breakdowns import requests
+from sandbox.calico.world import Pod
 from sandbox.control_plane import ControlPlane, NotAvailableError
 from sandbox.deployment import Deployment, Settings
-from tests.end_to_end.conftest import started
+from tests.end_to_end.conftest import eventually, started
 
 pytestmark = pytest.mark.real
 OURS = "csr-acceptance-"
+OWNER = "6b8f1d5c-0c39-4f0e-9d0a-5c2f4f1b7a11"
 SECONDS = 120.0
 
 
@@ -126,11 +130,64 @@ def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) ->
     assert "to do: the exporter does not run" in report.read_text(encoding="utf-8")
 
 
+def test_an_evicted_pod_is_followed_to_its_successor(deployed: Deployment, tmp_path: Path) -> None:
+    """The run evicts the pod, and checks the certificate, the token and the address of the pod that replaces it.
+
+    The test plays the DaemonSet's controller and the kubelet, which no machine without containers has.
+    """
+    old = requests.file(deployed, "calico-node")
+    own(deployed, old.pod)
+    set_ready(deployed, f"{NODES}/{old.pod.node}")
+    arguments = [*documents(deployed), "--evict", f"{old.pod.namespace}/{old.pod.name}"]
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        running = threads.submit(accept, deployed.plane.kubeconfig, tmp_path / "report.md", *arguments)
+        eventually(lambda: running.done() or old.pod.name not in pods(deployed))
+        new = requests.file(deployed, "calico-node")
+        own(deployed, new.pod)
+        eventually(lambda: running.done() or bool(deployed.api.get(csr_path(new.name))["status"].get("certificate")))
+        addresses = [{"ip": each["address"]} for each in internal_addresses(deployed, new.pod.node)]
+        set_ready(deployed, path_of(new.pod), podIP=addresses[0]["ip"], podIPs=addresses)
+        done = running.result()
+    found = levels(done.stdout)
+    of_pod = {name: level for name, level in found.items() if name.startswith("pod of a kubelet")}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(of_pod.values()) == {"ok"}
+    assert new.pod.name in done.stdout
+    assert "as the node's InternalIP" in done.stdout
+
+
+def path_of(pod: Pod) -> str:
+    """Returns a pod's path."""
+    return f"{NAMESPACES}/{pod.namespace}/pods/{pod.name}"
+
+
+def pods(deployment: Deployment) -> set[str]:
+    """Returns the names of Calico's pods."""
+    return {each["metadata"]["name"] for each in deployment.api.get(f"{NAMESPACES}/calico-system/pods")["items"]}
+
+
+def own(deployment: Deployment, pod: Pod) -> None:
+    """Makes a pod look like one of a DaemonSet."""
+    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "calico-node", "uid": OWNER, "controller": True}
+    deployment.api.patch(path_of(pod), {"metadata": {"ownerReferences": [owner]}})
+
+
+def set_ready(deployment: Deployment, path: str, **status: object) -> None:
+    """Reports a pod or a node as Ready, as its kubelet does."""
+    condition = {"type": "Ready", "status": "True"}
+    deployment.api.patch(f"{path}/status", {"status": {"conditions": [condition], **status}})
+
+
+def internal_addresses(deployment: Deployment, node: str) -> list[dict[str, str]]:
+    """Returns a node's InternalIP addresses."""
+    found: list[dict[str, str]] = deployment.api.get(f"{NODES}/{node}")["status"]["addresses"]
+    return [each for each in found if each["type"] == "InternalIP"]
+
+
 def documents(deployment: Deployment) -> list[str]:
     """Returns the options that describe the deployed signer."""
     named = {
         "--configuration": deployment.directory / "function.json",
-        "--trust-bundle": deployment.certificate_authority,
         "--exporter-configuration": deployment.directory / "exporter.json",
         "--exporter-url": deployment.exporters[0].url,
     }

@@ -6,7 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from sandbox.acceptance import attack, journey, pods
 from sandbox.acceptance.pods import Workload
@@ -25,13 +28,44 @@ _SECONDS = 120.0
 _LEVELS = {"ok": ok, "warning": ok, "error": failed, "skipped": skipped}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """The deployed signer.
+
+    Attributes:
+        name: Its signerName.
+        trust_bundle: PEM file of the CAs that its certificates must chain to.
+    """
+
+    name: str
+    trust_bundle: Path
+
+
+def signer_of(options: Options) -> Signer:
+    """Returns the cluster's first signer in the configuration document.
+
+    Raises:
+        ValueError: The document has none.
+    """
+    path = options.configuration
+    if path is None:
+        raise ValueError("--configuration: Required value")
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        signers = [each for each in document["signers"] if options.cluster in {None, each["cluster"]}]
+        first = signers[0]
+        return Signer(name=first["signer_name"], trust_bundle=path.parent / first["issuer"]["trust_bundle"])
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: has no signer of the cluster {options.cluster or 'that it names'}") from error
+
+
 def intentions(options: Options, workload: Workload) -> str:
     """Returns what the run does to the cluster."""
     lines = [f"evicts the pod {options.evict} once, through the Eviction API"] if options.evict else []
     if options.attack:
         lines.append(
             f"creates the namespace {workload.namespace} with an account, a binding of tigera-csr-creator and a pod\n"
-            f"that no node runs, files one hostile CSR for {options.signer_name} from it, and deletes all of them"
+            f"that no node runs, files one hostile CSR for {signer_of(options).name} from it, and deletes all of them"
         )
     return "\n".join(lines) or "reads only"
 
@@ -78,9 +112,9 @@ def _evicted(options: Options, run: Run, api: Api, directory: Path) -> journey.J
     except (ApiError, ValueError) as error:
         run.add(name, failed(journey.refusal(error) if isinstance(error, ApiError) else str(error)))
         return None
-    way = journey.follow(api, find, signer_name=options.signer_name, seconds=options.seconds, until_ready=True)
-    if options.trust_bundle is not None:
-        checked(run, way, prefix=name, trust_bundle=options.trust_bundle, directory=directory)
+    signer = signer_of(options)
+    way = journey.follow(api, find, signer_name=signer.name, seconds=options.seconds, until_ready=True)
+    checked(run, way, prefix=name, trust_bundle=signer.trust_bundle, directory=directory)
     run.check(f"{name}: Ready", lambda: ok(way.text) if "Ready" in way.seconds else failed(way.text))
     if way.issued:
         run.check(f"{name}: host network", lambda: journey.host_addresses(api, way.pod))
@@ -105,7 +139,7 @@ def _records(options: Options, way: journey.Journey | None) -> Outcome:
 
 
 def _attacked(options: Options, api: Api, workload: Workload) -> Outcome:
-    hostile = Workload(namespace=workload.namespace, signer_name=options.signer_name)
+    hostile = Workload(namespace=workload.namespace, signer_name=signer_of(options).name)
     with World(api) as world:
         try:
             world.add_role()

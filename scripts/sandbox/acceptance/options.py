@@ -32,8 +32,8 @@ class Options:
         kms: HOST:PORT of another plaintext KMS on this machine; None for the double.
         image: Image of Calico's key-cert-provisioner, for a pod that a kubelet starts.
         doctor: Arguments of `signerctl doctor` for the deployed signer.
-        signer_name: The deployed signer's signerName.
-        trust_bundle: PEM file with the CAs that the deployed signer's certificates must chain to.
+        configuration: The function's configuration document; None without `deployed`.
+        cluster: The cluster's key in it; None for the only one.
         evict: NAMESPACE/NAME of the pod to evict.
         attack: Whether to file a hostile CSR at the deployed signer.
         project: Google Cloud project of the records.
@@ -48,8 +48,8 @@ class Options:
     kms: str | None
     image: str | None
     doctor: tuple[str, ...]
-    signer_name: str
-    trust_bundle: Path | None
+    configuration: Path | None
+    cluster: str | None
     evict: str | None
     attack: bool
     project: str | None
@@ -61,12 +61,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = _parser()
     given = parser.parse_args(arguments)
     deployed = {"--evict": given.evict, "--attack": given.attack, "--project": given.project}
-    deployed |= {"--configuration": given.configuration, "--trust-bundle": given.trust_bundle}
+    deployed |= {"--configuration": given.configuration}
     wrong = [name for name, value in deployed.items() if value and not given.deployed]
     if wrong:
         parser.error(f"{wrong[0]} needs --deployed")
-    if given.deployed and not (given.configuration and given.trust_bundle):
-        parser.error("--deployed needs --configuration and --trust-bundle")
+    if given.deployed and given.configuration is None:
+        parser.error("--deployed needs --configuration")
     if given.evict and given.evict.count("/") != 1:
         parser.error(f'--evict: Invalid value: "{given.evict}": must be NAMESPACE/POD')
     return Options(
@@ -78,8 +78,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         kms=given.kms,
         image=given.image,
         doctor=tuple(_doctor(given)),
-        signer_name=given.signer_name,
-        trust_bundle=given.trust_bundle,
+        configuration=given.configuration,
+        cluster=given.cluster,
         evict=given.evict,
         attack=given.attack,
         project=given.project,
@@ -114,8 +114,6 @@ def _parser() -> argparse.ArgumentParser:
     deployed = parser.add_argument_group("the deployed signer")
     deployed.add_argument("--deployed", action="store_true", help="examine the deployed signer")
     deployed.add_argument("--configuration", type=Path, metavar="FILE", help="the function's configuration document")
-    deployed.add_argument("--trust-bundle", type=Path, metavar="FILE", help="the CAs that Calico trusts, PEM")
-    deployed.add_argument("--signer-name", default="csr-signer.example.com/calico", help="%(default)s")
     deployed.add_argument("--cluster", help="the cluster's key in the configuration document")
     deployed.add_argument("--exporter-configuration", type=Path, metavar="FILE", help="as for signerctl doctor")
     deployed.add_argument("--exporter-url", metavar="URL", help="as for signerctl doctor")

@@ -280,7 +280,7 @@ waiting CSRs: none is lost.""",
     Breakdown(
         name="guards-missing",
         title="A guard is missing",
-        symptom="Nothing fails. Only `signerctl doctor` and the alert tell.",
+        symptom="Nothing fails. Only `signerctl doctor` tells.",
         cause="""
 A ValidatingAdmissionPolicy or its binding was deleted or changed. Without it, the API server no longer enforces what
 [guards.md](guards.md) promises.""",

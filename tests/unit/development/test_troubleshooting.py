@@ -1,13 +1,13 @@
 """docs/troubleshooting.md: every breakdown has its section, and every link leads to one."""
 
-import re
-
 import pytest
+import yaml
 
 from development import troubleshooting
 from sandbox.breakdowns.injections import INJECTIONS
 from sandbox.breakdowns.row import Line, Tool
 from sandbox.breakdowns.table import BREAKDOWNS
+from tests.paths import ROOT
 
 
 def test_the_document_is_what_the_table_says() -> None:
@@ -22,11 +22,12 @@ def test_every_breakdown_can_be_injected_and_is_explained() -> None:
         assert {Tool.CSR, Tool.DOCTOR, Tool.EXPLAIN} <= {line.tool for line in row.says}, row.name
 
 
-def test_every_link_leads_to_a_heading() -> None:
-    """GitHub makes an anchor from each heading."""
+def test_every_alert_leads_to_its_causes() -> None:
+    """An operator who comes from an alert finds it."""
+    rules = yaml.safe_load((ROOT / "scripts/signerctl/cluster/templates/alerts.yaml").read_text(encoding="utf-8"))
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
     text = troubleshooting.DOCUMENT.read_text(encoding="utf-8")
-    headings = {troubleshooting.anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+    assert {name for name in alerts if f"`{name}`" not in text} == set()
 
 
 def test_a_document_without_a_place_is_refused() -> None:
