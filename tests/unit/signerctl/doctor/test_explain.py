@@ -60,7 +60,7 @@ def run(
     document: Path, exporter_document: Path, api: Answers, service: Answers, tmp_path: Path
 ) -> Callable[..., Result]:
     """Runs the command with all options."""
-    options = {
+    options: dict[str, str | Path] = {
         "--configuration": document,
         "--kubeconfig": api.kubeconfig(tmp_path),
         "--exporter-configuration": exporter_document,
