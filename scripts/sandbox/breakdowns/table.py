@@ -93,7 +93,8 @@ The record of the function names the user that the API server sees. Render the f
                 ' ClusterRoleBinding kms-csr-signer:sign names "117..."; to do: write function.yaml again with'
                 " `signerctl cluster manifests`, and kubectl apply -k the cluster's folder"
             ),
-            _explain("doctor rights: csr-access-demo@example-project.iam.gserviceaccount.com lacks 8 of 8 rights"),
+            _explain("why ...but rights: csr-access-demo@example-project.iam.gserviceaccount.com lacks 8 of 8 rights"),
+            _explain("turn operator"),
         ),
     ),
     Breakdown(
@@ -177,12 +178,16 @@ Set the clocks of the control plane's machines by NTP: `timedatectl status` says
             _ready('503 {"ok": false, "reasons": ["no ID token yet"'),
             _metric('csr_exporter_token_refresh_errors_total{kind="id"}'),
             _log('"message":"no ID token","error":"STS, audience ...: 400 invalid_grant: the ID token is valid from'),
-            _doctor("error sts STS refuses the token ...: the ID token is valid from"),
+            _doctor(
+                "error sts STS answers 400 for audience ...: ...the ID token is valid from ...; to do: if it says that the"
+                " token is not valid yet, or no more, set the cluster's clock"
+            ),
             _doctor(
                 "error clock compared with this machine: API server ... s, function -60...; to do:"
                 " synchronize the clocks"
             ),
-            _explain("doctor sts: STS refuses the token ...: the ID token is valid from"),
+            _explain("why ...but sts: STS answers 400 for audience ...: ...the ID token is valid from"),
+            _explain("to do if it says that the token is not valid yet, or no more, set the cluster's clock"),
         ),
     ),
     Breakdown(
@@ -304,8 +309,8 @@ guard, and list the CSRs of that time: `signerctl list`.""",
 No certificate outlives its CA. Once less than half of the profile's lifetime is left, the function refuses: a
 certificate of Calico must outlive its pod.""",
         remedy="""
-Rotate the CA now: [ca.md](ca.md). The function warns 90 days before certificates get shorter, and every day from then
-on (`labels.event="issuer_expiry"`).""",
+Rotate the CA now: [rotation.md](rotation.md). The function warns 90 days before certificates get shorter, and every day
+from then on (`labels.event="issuer_expiry"`).""",
         says=(
             _csr("Failed"),
             _events(
@@ -315,9 +320,11 @@ on (`labels.event="issuer_expiry"`).""",
             _log('"message":"acknowledged",...,"reason":"refused TooLate"'),
             Line(tool=Tool.RECORDS, text='"severity":"ERROR",..."message":"CA ... ends ..., in 19 days'),
             _doctor(
-                "error issuer CA ... ends ..., in 19 days: ...; rotate the issuing CA; to do: rotate the CA: docs/ca.md"
+                "error issuer CA ... ends ..., in 19 days: ...; rotate the issuing CA; to do: rotate the CA:"
+                " docs/rotation.md"
             ),
             _explain("why the function set Failed, TooLate: lifetime.too_late: ...; the issuer's chain ends"),
+            _explain("to do if the issuer's chain ends soon, rotate the CA: docs/rotation.md"),
         ),
     ),
 )
