@@ -179,8 +179,8 @@ Set the clocks of the control plane's machines by NTP: `timedatectl status` says
             _metric('csr_exporter_token_refresh_errors_total{kind="id"}'),
             _log('"message":"no ID token","error":"STS, audience ...: 400 invalid_grant: the ID token is valid from'),
             _doctor(
-                "error sts STS answers 400 for audience ...: ...the ID token is valid from ...; to do: if it says that the"
-                " token is not valid yet, or no more, set the cluster's clock"
+                "error sts STS answers 400 for audience ...: ...the ID token is valid from ...; to do: if it says that"
+                " the token is not valid yet, or no more, set the cluster's clock"
             ),
             _doctor(
                 "error clock compared with this machine: API server ... s, function -60...; to do:"
