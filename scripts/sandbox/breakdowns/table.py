@@ -50,7 +50,7 @@ BREAKDOWNS: Final = (
     Breakdown(
         name="key-disabled",
         title="The CA key is disabled",
-        symptom="New pods stay in `Init`, and the Event on their CSRs says that the key version is not ENABLED.",
+        symptom="New pods stay in `Init`, and the Event on their CSRs says that the state of the key is DISABLED.",
         cause="The key version in `issuer.key_version` is disabled, scheduled for destruction, or destroyed.",
         remedy="""
 Enable it: `gcloud kms keys versions enable 1 --key KEY --keyring RING --location LOCATION`. If it is scheduled for
@@ -73,7 +73,7 @@ destruction, run `gcloud kms keys versions restore` first. A destroyed version d
     Breakdown(
         name="wrong-rbac-user",
         title="The function's roles are bound to another user",
-        symptom="New pods stay in `Init`; their CSRs are Pending without any Event.",
+        symptom="CSRs are Pending without any Event, and the exporter's page says that the configuration is wrong.",
         cause="""
 The bindings name another user than the API server sees. In GKE, the username is the email of the Google service
 account that the function impersonates, not its unique id.""",
@@ -100,7 +100,7 @@ The record of the function names the user that the API server sees. Render the f
     Breakdown(
         name="function-unreachable",
         title="The exporter does not reach the function",
-        symptom="New pods stay in `Init`; their CSRs are Pending without any Event.",
+        symptom="CSRs are Pending without any Event, and the exporter's log says that it cannot reach the function.",
         cause="""
 `function.url` of the exporter's configuration is wrong, or a firewall, a proxy or the DNS keeps the exporter's pods
 from Cloud Run.""",
@@ -121,7 +121,7 @@ allow the exporter's pods to reach it by https: egress firewall, NAT, Private Go
     Breakdown(
         name="wrong-audience",
         title="The exporter's ID token is for another service",
-        symptom="New pods stay in `Init`; their CSRs are Pending without any Event.",
+        symptom="CSRs are Pending without any Event, and the exporter's log has `code` 401.",
         cause="""
 `function.audience` of the exporter's configuration is not the URL of the Cloud Run service, which is the audience that
 Cloud Run expects.""",
@@ -269,7 +269,7 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
     Breakdown(
         name="exporter-dead",
         title="The exporter does not run",
-        symptom="New pods stay in `Init`; their CSRs are Pending without any Event.",
+        symptom="CSRs are Pending without any Event, and the exporter's pods do not run.",
         cause="The exporter's pods do not run: they are not scheduled, crash, or were deleted.",
         remedy="""
 Run `kubectl --namespace kms-csr-signer describe pods`, and read
