@@ -43,8 +43,8 @@ def _section(row: Breakdown) -> Iterator[str]:
 
 def _code(text: str) -> str:
     """Returns a code span for a cell of a table."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text.replace('|', chr(92) + '|')}{fence}"
+    cell = text.replace("|", "\\|")
+    return f"`` {cell} ``" if "`" in cell else f"`{cell}`"
 
 
 def _paragraph(text: str) -> list[str]:
