@@ -15,6 +15,7 @@ CHECKS: Final = (
     ("format", (*PYTHON, "ruff", "format", "--check", ".")),
     ("types", (*PYTHON, "mypy")),
     ("generated documents are fresh", (*PYTHON, "development.refusals", "--check")),
+    ("the troubleshooting page is fresh", (*PYTHON, "development.troubleshooting", "--check")),
     ("the metrics' page is fresh", (*PYTHON, "development.metrics", "--check")),
     ("the profiles' schema is fresh", (*PYTHON, "development.schema", "--check")),
     ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),

@@ -24,7 +24,16 @@ class AuthorityError(Exception):
     """The CA could not be made; the message has the error of KMS or signerctl."""
 
 
-def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str, release: str, log: Path) -> Signer:
+def create(
+    kms: str,
+    certificate: Path,
+    *,
+    key_algorithm: str,
+    signer_name: str,
+    release: str,
+    log: Path,
+    days: int | None = None,
+) -> Signer:
     """Makes a key in KMS and a root certificate for it.
 
     Args:
@@ -34,15 +43,17 @@ def create(kms: str, certificate: Path, *, key_algorithm: str, signer_name: str,
         signer_name: Of the signer that will use it.
         release: Of Calico.
         log: Where signerctl's audit records go.
+        days: Validity of the certificate; None for signerctl's default.
 
     Raises:
         AuthorityError: No KMS answers there, it refused to make the key, or signerctl failed.
     """
     key_version = _create_key(kms, key_algorithm)
     wanted = ("--key-version", key_version, "--common-name", "Calico demo CA", "--out", str(certificate))
+    validity = () if days is None else ("--days", str(days))
     access = ("--audit-log", str(log), "--unsafe-plaintext-kms-endpoint", kms)
     done = subprocess.run(
-        [sys.executable, "-m", "signerctl", "ca", "create", *wanted, *access],
+        [sys.executable, "-m", "signerctl", "ca", "create", *wanted, *validity, *access],
         capture_output=True,
         text=True,
         timeout=_SECONDS,

@@ -91,6 +91,8 @@ class Deployment:
             )
             for ordinal in range(settings.replicas)
         )
+        self._google: Part
+        self._google_arguments: list[str] = []
         self._stack = contextlib.ExitStack()
         self._started = False
 
@@ -179,6 +181,23 @@ class Deployment:
         self.function.root = root
         for exporter in self.exporters:
             exporter.root = root
+
+    def restart_google(self, *, clock_offset: float = 0.0) -> None:
+        """Restarts Google's doubles at the same addresses; tokens from before are no longer valid.
+
+        Args:
+            clock_offset: Seconds by which Google's clock is ahead of the cluster's.
+
+        Raises:
+            PartError: They do not run.
+        """
+        api, run, metadata = (
+            self._google.ready[name].rpartition(":")[2] for name in ("iam_credentials", "run", "metadata")
+        )
+        ports = ("--port", api, "--run-port", run, "--metadata-port", metadata)
+        self._google.stop()
+        clock = f"--clock-offset={clock_offset}"
+        self._google = Part.start("sandbox.google", *self._google_arguments, *ports, clock, log=self.log("google"))
 
     def kill_exporter(self) -> None:
         """Kills all replicas of the exporter, as a crash does."""
@@ -343,9 +362,13 @@ class Deployment:
     def _start_google(self) -> dict[str, Any]:
         self._progress("Google's identity services (doubles)")
         arguments = ["--run-target", self.function.url, *self._token_keys()]
-        part = Part.start("sandbox.google", *arguments, log=self.log("google"))
-        self._stack.callback(part.stop)
-        return part.ready
+        self._google_arguments = arguments
+        self._google = Part.start("sandbox.google", *arguments, log=self.log("google"))
+        self._stack.callback(self._stop_google)
+        return self._google.ready
+
+    def _stop_google(self) -> None:
+        self._google.stop()
 
     def _token_keys(self) -> list[str]:
         """Returns the keys that sign the cluster's tokens, if its API server publishes them (the double does not)."""

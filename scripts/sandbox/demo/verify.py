@@ -41,9 +41,9 @@ def violations(issued: Sequence[tuple[Submission, bytes]], authority: Path, dire
         path = directory / f"{number}.pem"
         path.write_bytes(leaf.public_bytes(Encoding.PEM))
         files[b"".join(each.public_bytes(Encoding.PEM) for each in chain)].append(path)
-    verified = {path for chain, paths in files.items() for path in _verified(paths, chain, authority, directory)}
+    good = {path for chain, paths in files.items() for path in verified(paths, chain, authority, directory)}
     for number, (submission, _) in enumerate(issued):
-        if directory / f"{number}.pem" not in verified:
+        if directory / f"{number}.pem" not in good:
             found[submission.name] = f"openssl does not verify it; {found[submission.name]}".rstrip("; ")
     return found
 
@@ -62,7 +62,15 @@ def _differences(submission: Submission, leaf: x509.Certificate) -> Iterable[str
         yield f"its DNS names are {alternative.get_values_for_type(x509.DNSName)!r}"
 
 
-def _verified(paths: Sequence[Path], chain: bytes, authority: Path, directory: Path) -> set[Path]:
+def verified(paths: Sequence[Path], chain: bytes, authority: Path, directory: Path) -> set[Path]:
+    """Returns the certificates that openssl accepts for servers and for clients.
+
+    Args:
+        paths: PEM files of certificates with the same chain.
+        chain: PEM of the CA certificates between them and the authority.
+        authority: PEM file of the only trusted CAs.
+        directory: The folder for the chain's file.
+    """
     untrusted: list[str] = []
     if chain:
         bundle = directory / f"chain-{paths[0].stem}.pem"

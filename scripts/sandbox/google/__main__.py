@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import ssl
+import time
 from pathlib import Path
 
 from sandbox.google.jwt import keys_of
@@ -26,6 +27,7 @@ def main() -> None:
         metadata_port=options.metadata_port,
         run_port=options.run_port,
         tls=tls,
+        clock=lambda: time.time() + options.clock_offset,
     )
     provider = next(iter(server.configuration.providers.values()))
     ready = {
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gke", action="store_true", help="exchange tokens as for a cluster on GKE")
     parser.add_argument("--subject-issuer", help="the only issuer of the cluster's service account tokens")
     parser.add_argument("--jwks", type=Path, help="file with the keys that sign them; without it any signature passes")
+    parser.add_argument("--clock-offset", type=float, default=0.0, help="seconds by which Google's clock is ahead")
     parser.add_argument("--tls-certificate", type=Path, help="PEM certificate for all but the metadata server")
     parser.add_argument("--tls-key", type=Path, help="PEM key of that certificate")
     return parser

@@ -55,9 +55,9 @@ class GoogleServer:
         self.front_door: WebServer | None = None
         if run_target is not None:
             self._forwarder = FrontDoor(self.configuration, self.tokens, run_target, lambda: self.run)
-            self.front_door = WebServer(self._forwarder, port=run_port, tls=tls)
-        self.metadata_server = WebServer(Metadata(self.configuration, self.tokens), port=metadata_port)
-        self.api = WebServer(self._answer, port=port, tls=tls)
+            self.front_door = WebServer(self._forwarder, port=run_port, tls=tls, clock=clock)
+        self.metadata_server = WebServer(Metadata(self.configuration, self.tokens), port=metadata_port, clock=clock)
+        self.api = WebServer(self._answer, port=port, tls=tls, clock=clock)
 
     @property
     def metadata(self) -> str:

@@ -6,6 +6,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -102,19 +103,25 @@ class WebServer:
         handler: Answers a request; runs on many threads at once.
         port: The port; 0 for any free one.
         tls: The server's side of TLS; None for plain HTTP.
+        clock: Seconds since the epoch, for the header Date.
 
     Attributes:
         log: All exchanges; the server adds each one before it sends the response.
     """
 
     def __init__(
-        self, handler: Callable[[Request], Response], *, port: int = 0, tls: ssl.SSLContext | None = None
+        self,
+        handler: Callable[[Request], Response],
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.log = RequestLog()
         self._handler = handler
         self._failures: deque[Response] = deque()
         self._tls = tls
-        self._server = _Server(("127.0.0.1", port), self._answer, tls)
+        self._server = _Server(("127.0.0.1", port), self._answer, tls, clock)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -165,9 +172,14 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(
-        self, address: tuple[str, int], answer: Callable[[Request], Response], tls: ssl.SSLContext | None
+        self,
+        address: tuple[str, int],
+        answer: Callable[[Request], Response],
+        tls: ssl.SSLContext | None,
+        clock: Callable[[], float],
     ) -> None:
         self.answer = answer
+        self.clock = clock
         self._tls = tls
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
@@ -259,6 +271,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Returns a time for a header; by default, the server's own."""
+        return super().date_time_string(cast("_Server", self.server).clock() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's signature
         """Logs nothing; `WebServer.log` has the requests."""

@@ -10,7 +10,7 @@ from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.verification import CheckResult
 
-_ROTATE: Final = "rotate the CA: docs/ca.md, step by step"
+_ROTATE: Final = "rotate the CA: docs/rotation.md, step by step"
 
 
 def key(found: Examination) -> Result:

@@ -58,7 +58,7 @@ def installation(found: Examination) -> Result:
             else Result(
                 level=check.level,
                 found=f"Installation default: {check.message}",
-                remedy="`signerctl ca bundle` writes the right patch; docs/ca.md has the order during a rotation",
+                remedy="`signerctl ca bundle` writes the right patch; docs/rotation.md has the order during a rotation",
             )
             for check in checks
         ]

@@ -108,8 +108,9 @@ def security_token_service(found: Examination) -> Result:
         said = f"{answer.get('error', '')}: {answer.get('error_description', '')}"
         return result.error(
             f"STS answers {status} for audience {quote(federation.sts_audience)}: {quote(said)}",
-            "compare identity.sts_audience with the workload identity provider's name, and the provider's issuer,"
-            " keys and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
+            "if it says that the token is not valid yet, or no more, set the cluster's clock (see clock); otherwise"
+            " compare identity.sts_audience with the workload identity provider's name, and the provider's issuer, keys"
+            " and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
     found.access_token = answer["access_token"]
     return result.ok(f"accepts the token for {federation.sts_audience}")

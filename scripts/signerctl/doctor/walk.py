@@ -6,7 +6,7 @@ from typing import Final
 
 from csr_signer.errors import SignerError
 from signerctl.api_server import ApiServerError
-from signerctl.doctor import api_server, authority, cluster, documents, function, identity, result
+from signerctl.doctor import api_server, authority, cluster, documents, function, identity, result, waiting
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.program import CommandError
@@ -49,6 +49,7 @@ CHECKS: Final = (
     Check(name="trust-bundle", needs=("configuration",), run=authority.trust_bundle),
     Check(name="installation", needs=("configuration", "api-server"), run=cluster.installation),
     Check(name="release", needs=("configuration", "api-server"), run=cluster.release),
+    Check(name="waiting", needs=("configuration", "api-server"), run=waiting.waiting),
     # What protects the cluster.
     Check(name="guards", needs=("configuration", "api-server"), run=cluster.guards),
     Check(name="clock", run=api_server.clock),

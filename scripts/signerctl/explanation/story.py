@@ -32,6 +32,8 @@ _ON_THE_WAY: Final = (
     "clock",
 )
 """doctor's checks that can stop a request."""
+_SYMPTOMS: Final = ("exporter", "function")
+"""Those of them whose error may follow from another check's."""
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
 Json = Mapping[str, Any]
@@ -132,9 +134,12 @@ def concluded(explained: Explanation, causes: Sequence[Json]) -> Explanation:
         message, fault = said
         why = f"{explained.verdict.why}; but the function says: {message}"
         return replace(explained, verdict=verdict.of_message(why, fault), causes=causes)
-    first = next((each for each in causes if each["check"] in _ON_THE_WAY), None)
-    if first is None:
+    stopping = sorted(
+        (each for each in causes if each["check"] in _ON_THE_WAY), key=lambda each: each["check"] in _SYMPTOMS
+    )
+    if not stopping:
         return replace(explained, causes=causes)
+    first = stopping[0]
     why = f"{explained.verdict.why}; but {first['check']}: {first['found']}"
     answered = replace(explained.verdict, why=why, turn="operator", remedy=first["remedy"])
     return replace(explained, verdict=answered, causes=causes)

@@ -15,6 +15,11 @@ Turn = Literal["nobody", "operator", "requester", "time", "approver", "function"
 """Who acts next; `time`: a retry can succeed; `function`: nothing in the request stops it."""
 
 _FINAL: Final = ("Denied", "Failed")
+<<<<<<< HEAD
+=======
+_OF_OPERATORS: Final = ("ConfigurationError", "IntegrityError", "ItemError", "SignerConfigurationError")
+_TOO_LATE: Final = "lifetime.too_late"
+>>>>>>> breakdowns
 _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"
@@ -113,6 +118,14 @@ def _refused(csr: Json) -> Verdict:
     condition = next(each for each in conditions if each["type"] in _FINAL)
     message, reason = str(condition.get("message", "")), str(condition.get("reason", ""))
     ours = reason in {rule.reason for rule in CODES.values()}
+    if ours and _TOO_LATE in message:
+        return Verdict(
+            state="refused",
+            why=f"the function set {condition['type']}, {reason}: {message}",
+            turn="operator",
+            remedy="if the issuer's chain ends soon, rotate the CA: docs/rotation.md; then delete the CSR and the pod,"
+            " whose replacement asks again",
+        )
     who = "the function" if ours else "another approver"
     return Verdict(
         state="refused",

@@ -1,0 +1,115 @@
+"""The checks of a run: a line for each, and the report."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from urllib3.exceptions import HTTPError
+
+from sandbox.api import ApiError
+from sandbox.authority import AuthorityError
+from sandbox.function_runtime import FunctionError
+from sandbox.process import PartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+Level = Literal["ok", "failed", "skipped"]
+
+_FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, OSError, PartError, TimeoutError, ValueError)
+# A host name, an IPv4 address, or the name of a Google Cloud project in a resource name.
+_HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|dev|app|internal|local)\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")
+_PROJECT = re.compile(r"(projects/)[^/\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a check found."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A check with its outcome and its duration."""
+
+    name: str
+    outcome: Outcome
+    seconds: float
+
+
+def ok(text: str) -> Outcome:
+    """Returns that a check passed."""
+    return Outcome(level="ok", text=text)
+
+
+def failed(text: str) -> Outcome:
+    """Returns that a check failed."""
+    return Outcome(level="failed", text=text)
+
+
+def skipped(why: str) -> Outcome:
+    """Returns that a check could not be made here."""
+    return Outcome(level="skipped", text=why)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """All checks so far.
+
+    Attributes:
+        lines: The checks in their order.
+        begun: When the run began.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def check(self, name: str, action: Callable[[], Outcome]) -> Outcome:
+        """Makes a check, and prints its line; a fault of its calls is a failure."""
+        started = time.monotonic()
+        try:
+            outcome = action()
+        except _FAULTS as error:
+            outcome = failed(f"{type(error).__name__}: {error}")
+        self.add(name, outcome, time.monotonic() - started)
+        return outcome
+
+    def add(self, name: str, outcome: Outcome, seconds: float = 0.0) -> None:
+        """Adds a check that was made elsewhere, and prints its line."""
+        self.lines.append(Line(name=name, outcome=outcome, seconds=seconds))
+        print(f"{outcome.level:<7}  {seconds:6.1f} s  {name}: {outcome.text}", flush=True)
+
+    @property
+    def has_failed(self) -> bool:
+        """Tells whether a check failed."""
+        return any(line.outcome.level == "failed" for line in self.lines)
+
+    def summary(self) -> str:
+        """Returns the number of checks by level."""
+        levels = [line.outcome.level for line in self.lines]
+        return ", ".join(f"{levels.count(level)} {level}" for level in ("ok", "failed", "skipped"))
+
+    def write(self, path: Path, *, mode: str, redact: bool) -> None:
+        """Writes the report as Markdown: no credentials, and with `redact` no names of hosts and projects."""
+        text = "\n".join(self._report(mode))
+        path.write_text(redacted(text) if redact else text, encoding="utf-8")
+
+    def _report(self, mode: str) -> Iterable[str]:
+        yield from ("# Acceptance", "", f"{self.begun:%Y-%m-%d %H:%M} UTC, {mode}: {self.summary()}.", "")
+        yield from ("| check | result | seconds | found |", "| --- | --- | --- | --- |")
+        for line in self.lines:
+            text = " ".join(line.outcome.text.split()).replace("|", "\\|")
+            yield f"| {line.name} | {line.outcome.level} | {line.seconds:.1f} | {text} |"
+        yield ""
+
+
+def redacted(text: str) -> str:
+    """Returns a text without names of hosts and projects."""
+    return _HOST.sub("HOST", _PROJECT.sub(r"\1PROJECT", text))

@@ -1,0 +1,163 @@
+"""Without --deployed: a signer for the run. Function, exporter and KMS run here; their objects leave with the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox import manifests
+from sandbox.acceptance import attack, issued, journey, pods
+from sandbox.acceptance.pods import Workload
+from sandbox.acceptance.report import Outcome, failed, ok, skipped
+from sandbox.api import NAMESPACES, Api, ApiError, quoted
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.render import OURS
+from sandbox.deployment import Deployment, Settings, UserProfile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.acceptance.options import Options
+    from sandbox.acceptance.report import Run
+    from sandbox.calico.world import Pod
+
+_NOT_FOUND = 404
+_NETWORKS = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")  # any cluster's pods
+_PROFILE = """\
+name: {account}
+usages: [digital signature, key encipherment, key agreement, server auth, client auth]
+subject:
+  "2.5.4.6": US
+  "2.5.4.8": California
+  "2.5.4.7": San Francisco
+  "2.5.4.10": Tigera
+  "2.5.4.11": Engineering
+lifetime: {{default: 1d, minimum: 10m, maximum: 1d}}
+components:
+  - name: {account}
+    service_accounts: [{namespace}/{account}]
+    request_names: [{{name: "{account}:{{pod}}"}}]
+    common_name: {account}
+    dns_names: [{{name: {account}}}]
+    extended_key_usage: [serverAuth, clientAuth]
+    addresses: omit
+"""
+
+
+def intentions(workload: Workload) -> str:
+    """Returns what the run does to the cluster."""
+    label = ", ".join(f"{key}={value}" for key, value in OURS.items())
+    return (
+        f"creates the namespaces {workload.namespace} and {manifests.NAMESPACE}, service accounts, roles and\n"
+        f"bindings, also in {CALICO_SYSTEM}, pods in {workload.namespace},\n"
+        f"and CSRs for {workload.signer_name}; all have the label {label}.\n"
+        "The run deletes them at the end, also after Ctrl-C. It keeps existing objects."
+    )
+
+
+def refuse_if_deployed(api: Api) -> None:
+    """Checks that the cluster has no deployed signer, whose objects would have the same names.
+
+    Raises:
+        ValueError: It has one.
+    """
+    try:
+        found = api.get(f"{NAMESPACES}/{manifests.NAMESPACE}")
+    except ApiError as error:
+        if error.status == _NOT_FOUND:
+            return
+        raise
+    if not (found["metadata"].get("labels") or {}).items() >= OURS.items():
+        raise ValueError(f"the namespace {manifests.NAMESPACE} exists: the signer is deployed here; use --deployed")
+
+
+def run(options: Options, run: Run, workload: Workload, directory: Path) -> None:
+    """Makes all checks."""
+    profile = directory / "acceptance.yaml"
+    profile.write_text(_PROFILE.format(account=pods.ACCOUNT, namespace=workload.namespace), encoding="utf-8")
+    folder = directory / "signer"
+    folder.mkdir()
+    settings = Settings(
+        directory=folder,
+        plane=options.kubeconfig,
+        force=True,  # the run creates no pod in Calico's namespace
+        kms=options.kms,
+        signer_name=f"unused.{workload.signer_name}",
+        profiles={
+            workload.signer_name: UserProfile(file=profile, namespaces=(workload.namespace,), networks=_NETWORKS)
+        },
+    )
+    deployment = Deployment(settings)
+    try:
+        if run.check("signer for this run", lambda: _start(deployment, workload)).level == "ok":
+            _checks(options, run, deployment, workload)
+    finally:
+        removed = run.check("objects are deleted", lambda: _stop(deployment, workload))
+        if removed.level == "failed":
+            print(f"delete the namespaces {workload.namespace} and {manifests.NAMESPACE} yourself")
+
+
+def _start(deployment: Deployment, workload: Workload) -> Outcome:
+    deployment.start()
+    deployment.world.add_role()
+    deployment.world.add_service_account(workload.namespace, pods.ACCOUNT, binding=f"{workload.namespace}:csr-creator")
+    return ok(f"{workload.signer_name}: function, exporter, Google's doubles and KMS run here")
+
+
+def _stop(deployment: Deployment, workload: Workload) -> Outcome:
+    deployment.stop()
+    with Api.from_kubeconfig(deployment.settings.plane) as api:
+        try:
+            phase = api.get(f"{NAMESPACES}/{workload.namespace}").get("status", {}).get("phase")
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                return ok(f"the namespace {workload.namespace} is gone")
+            raise
+    if phase == "Terminating":
+        return ok(f"the namespace {workload.namespace} is being deleted")
+    return failed(f"the namespace {workload.namespace} still exists")
+
+
+def _checks(options: Options, run: Run, deployment: Deployment, workload: Workload) -> None:
+    world = deployment.world
+    pod = pods.create(world, workload)
+    _certificate(options, run, deployment, pod, prefix="pod without kubelet", kubelet=False)
+    name = workload.component.request_name(pod.name)
+    run.check(
+        "hostile CSR is refused",
+        lambda: attack.refused(world, workload, request_name=f"{name}-other", seconds=options.seconds),
+    )
+    if not journey.kubelets(deployment.api):
+        run.add("pod of a kubelet", skipped("no kubelet: no node is Ready"))
+    elif options.image is None:
+        run.add("pod of a kubelet", skipped("needs --image"))
+    else:
+        pod = pods.create(world, workload, image=options.image)
+        _certificate(options, run, deployment, pod, prefix="pod of a kubelet", kubelet=True)
+
+
+def _certificate(options: Options, run: Run, deployment: Deployment, pod: Pod, *, prefix: str, kubelet: bool) -> None:
+    """Follows a pod to its certificate, and checks it."""
+    path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}"
+    workload = Workload(namespace=pod.namespace, signer_name=next(iter(deployment.settings.profiles)))
+    if not kubelet:
+        pods.file(deployment.world, workload, pod)
+    way = journey.follow(
+        deployment.api,
+        lambda: deployment.api.get(path),
+        signer_name=workload.signer_name,
+        seconds=options.seconds,
+        until_ready=kubelet,
+    )
+    checked(run, way, prefix=prefix, trust_bundle=deployment.certificate_authority, directory=deployment.directory)
+
+
+def checked(run: Run, way: journey.Journey, *, prefix: str, trust_bundle: Path, directory: Path) -> None:
+    """Adds the checks of a journey's end."""
+    last = max(way.seconds.values(), default=0.0)
+    run.add(f"{prefix}: certificate", ok(way.text) if way.issued else failed(way.text), last)
+    if not way.issued:
+        return
+    run.check(f"{prefix}: chain", lambda: issued.chain(way.csr, trust_bundle, directory))
+    run.check(f"{prefix}: key and names", lambda: issued.key_and_names(way.csr))
+    run.check(f"{prefix}: token", lambda: issued.extras(way.csr, way.pod))
+    run.add(f"{prefix}: address", way.address_visibility())
