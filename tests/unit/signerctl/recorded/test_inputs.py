@@ -135,6 +135,15 @@ def test_any_text_of_a_requester_comes_back(username: str, values: list[str], si
     assert (restored.requester, restored.size) == (requester, size)
 
 
+def test_numbers_come_back_from_cloud_logging() -> None:
+    """It keeps numbers as doubles, and a reader may print them as such."""
+    csr = make_csr(expiration_seconds=86_400)
+    inputs = through_json(csr, make_attestation(csr, make_pod()), make_signer())
+    doubles = {name: float(inputs["csr"][name]) for name in ("size", "expiration_seconds")}
+    restored = Inputs.of(inputs | {"csr": inputs["csr"] | doubles})
+    assert (restored.csr.size, restored.csr.expiration_seconds) == (csr.size, 86_400)
+
+
 def test_only_the_extras_that_attestation_reads_are_recorded() -> None:
     """A key of an impersonated user's extras can be any text; what identifies no pod stays out."""
     csr = make_csr(extra={**make_extra(), "example.com/secret": ["open sesame"]})
