@@ -15,11 +15,7 @@ Turn = Literal["nobody", "operator", "requester", "time", "approver", "function"
 """Who acts next; `time`: a retry can succeed; `function`: nothing in the request stops it."""
 
 _FINAL: Final = ("Denied", "Failed")
-<<<<<<< HEAD
-=======
-_OF_OPERATORS: Final = ("ConfigurationError", "IntegrityError", "ItemError", "SignerConfigurationError")
 _TOO_LATE: Final = "lifetime.too_late"
->>>>>>> breakdowns
 _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"

@@ -13,8 +13,6 @@ from signerctl.__main__ import main as signerctl
 from tests.paths import ROOT
 from tests.unit.documentation.pages import Command, commands, pages
 
-PENDING = {"acceptance"}
-"""Scripts that are not there yet: to be removed with the last of them."""
 EVERY = sorted({command for page in pages() for command in commands(page)}, key=str)
 CALLS = [command for command in EVERY if command.words[0] == "signerctl"]
 SCRIPTS = [command for command in EVERY if command.words[0] != "signerctl"]
@@ -66,8 +64,6 @@ def _sources(module: str) -> str:
 def test_scripts_exist_with_their_options(call: Command) -> None:
     """The script can be run, its module is there, and its source has each option."""
     script = ROOT / call.words[0].removeprefix("$REPO/")
-    if script.name in PENDING and not script.exists():
-        return
     assert os.access(script, os.X_OK), script
     arguments = list(call.words[1:])
     if script.name == "demo":

@@ -7,12 +7,6 @@ import pytest
 from tests.paths import DOCS, ROOT
 from tests.unit.documentation.pages import anchors, links, pages
 
-<<<<<<< HEAD
-PENDING = {"troubleshooting.md"}
-=======
-PENDING = {"metrics.md", "monitoring.md", "renew.md"}
->>>>>>> breakdowns
-"""Pages that are not there yet: to be removed with the last of them."""
 LONGEST = 250
 LONG = {"command-line.md", "recovery.md"}
 """Pages that may be longer: a section for each command or loss, and nobody reads them from top to bottom."""
@@ -24,8 +18,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         name, _, heading = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if target.name in PENDING and not target.exists():
-            continue
         assert target.exists(), link
         assert not heading or heading in anchors(target), link
 
