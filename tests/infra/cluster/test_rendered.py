@@ -34,8 +34,8 @@ def only(documents: Documents, kind: str, *, renewal: bool = False) -> dict[str,
 def is_renewals(document: dict[str, Any]) -> bool:
     """Whether it is part of renewal.yaml."""
     metadata = document["metadata"]
-    component = metadata["labels"].get("app.kubernetes.io/component")
-    return str(metadata["name"]).endswith("-renewal") or bool(component == "renewal")
+    component: str = metadata["labels"].get("app.kubernetes.io/component", "")
+    return component == "renewal" or bool(metadata["name"].endswith("-renewal"))
 
 
 def grants(documents: Documents) -> Iterator[tuple[str, str, str]]:

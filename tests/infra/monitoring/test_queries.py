@@ -18,7 +18,11 @@ from tests.unit.exporter.cluster import Cluster, Sink
 from tests.unit.exporter.support import wait_until
 
 QUERIES: Final = [*of_the_alerts(), *of_the_dashboard()]
-FOREIGN: Final = {"up": {"job"}, "kube_cronjob_status_last_successful_time": {"cronjob"}}
+FOREIGN: Final = {
+    "up": {"job"},
+    "kube_cronjob_status_last_successful_time": {"cronjob"},
+    "kube_pod_start_time": {"namespace", "pod"},
+}
 """Metrics of Prometheus itself and of kube-state-metrics, with the labels that a query may use."""
 OF_THE_TARGET: Final = {"job", "instance"}
 OF_HISTOGRAMS: Final = {"le"}

@@ -126,7 +126,7 @@ def test_a_second_cluster_of_one_project_has_its_own_account(tmp_path: Path) -> 
     selector = policy["matchConstraints"]["namespaceSelector"]["matchLabels"]
     assert selector == {"kubernetes.io/metadata.name": "signing"}
     namespaced = [each["metadata"]["namespace"] for each in documents if "namespace" in each["metadata"]]
-    assert set(namespaced) == {"signing", "calico-system"}
+    assert set(namespaced) == {"signing", "calico-system", "default"}
     assert list(objects(documents, "Namespace")) == ["signing"]
 
 
@@ -178,7 +178,10 @@ def test_without_approve_the_function_cannot_approve(tmp_path: Path) -> None:
     ],
 )
 def test_roles_are_in_the_namespaces_of_the_profile(tmp_path: Path, profile: Document, namespaces: list[str]) -> None:
-    """The function may read pods in exactly the namespaces of the requesters, also of a profile of one's own."""
+    """The function may read pods in exactly the namespaces of the requesters, also of a profile of one's own.
+
+    Besides, it writes Events on CSRs, which are in `default`.
+    """
 
     def judge_by(values: Document) -> None:
         for signer in values["document"]["signers"]:
@@ -186,7 +189,7 @@ def test_roles_are_in_the_namespaces_of_the_profile(tmp_path: Path, profile: Doc
 
     documents = written(tmp_path, given=outputs(judge_by))
     for kind in ("Role", "RoleBinding"):
-        assert [each["metadata"]["namespace"] for each in documents if each["kind"] == kind] == namespaces
+        assert [each["metadata"]["namespace"] for each in documents if each["kind"] == kind] == ["default", *namespaces]
 
 
 @pytest.mark.parametrize(("addresses", "read"), [("pod", True), ("omit", False)])
