@@ -23,6 +23,7 @@ def healthy(api: Answers, service: Answers) -> None:
     """Every program answers as it should; the cluster has no Installation and no policies."""
     service.prepared |= HONEST | {"GET /readyz": (200, {"ok": True, "reasons": []})}
     api.prepared |= {
+        "GET /apis/certificates.k8s.io/v1/certificatesigningrequests": (200, {"items": []}),
         "GET /version": (200, {"gitVersion": "v1.37.2"}),
         NAMESPACE: (200, {"kind": "Namespace"}),
         f"{NAMESPACE}/pods": (200, {"items": [pod("calico-node")], "metadata": {}}),
