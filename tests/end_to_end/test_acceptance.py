@@ -116,6 +116,15 @@ def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deploym
     assert "example-project" not in text
 
 
+def test_a_run_with_its_own_signer_leaves_a_served_one_alone(deployed: Deployment, tmp_path: Path) -> None:
+    """Both would have objects of the same names, and the run would delete those of the other."""
+    before = namespaces(deployed.plane)
+    done = accept(deployed.plane.kubeconfig, tmp_path / "report.md")
+    assert done.returncode == 2
+    assert "use --deployed" in done.stderr
+    assert namespaces(deployed.plane) == before
+
+
 def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) -> None:
     """An error of doctor fails the run, and the report has its remedy."""
     report = tmp_path / "report.md"

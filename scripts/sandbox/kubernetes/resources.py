@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ def _pod_grace_seconds(stored: Json, wished: int | None) -> int:
     return int(stored["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)) if wished is None else wished
 
 
+def _involved(name: str, event: Json) -> str:
+    """Returns a field of the object that an Event is about."""
+    return str(event.get("involvedObject", {}).get(name, ""))
+
+
 NAMESPACES = Resource(plural="namespaces", kind="Namespace")
 NODES = Resource(plural="nodes", kind="Node", subresources=frozenset({"status"}))
 PODS = Resource(
@@ -89,5 +95,11 @@ PODS = Resource(
 SERVICE_ACCOUNTS = Resource(
     plural="serviceaccounts", kind="ServiceAccount", namespaced=True, subresources=frozenset({"token"})
 )
-EVENTS = Resource(plural="events", kind="Event", namespaced=True)
+_INVOLVED = ("kind", "name", "namespace", "uid")
+EVENTS = Resource(
+    plural="events",
+    kind="Event",
+    namespaced=True,
+    selectable={f"involvedObject.{name}": partial(_involved, name) for name in _INVOLVED},
+)
 CORE = (NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, EVENTS)
