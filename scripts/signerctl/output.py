@@ -54,7 +54,7 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
         "--output",
         "form",
         type=click.Choice(Form, case_sensitive=False),
-        default=Form.TABLE,
+        default="table",
         show_default=True,
         help="The form of the output.",
     )(command)

@@ -31,7 +31,8 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--function-user",
     required=True,
     callback=username,
-    help="The function's username at the API server; on GKE, the email address of its service account.",
+    help="The function's username at the API server; on GKE, the email of the service account that the function"
+    " impersonates.",
 )
 @approver_option
 @click.option(

@@ -1,4 +1,4 @@
-"""`signerctl renew`: replaces pods whose certificates end soon."""
+"""`signerctl renew`: replaces pods whose certificates expire soon."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -127,7 +127,7 @@ def renew(
     context: str | None,
     form: Form,
 ) -> None:
-    r"""Replace pods whose certificates end soon.
+    r"""Replace pods whose certificates expire soon.
 
     Calico asks for a certificate when a pod starts, and never again. This command evicts pods whose certificate has
     less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement

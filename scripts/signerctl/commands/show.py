@@ -16,7 +16,14 @@ from signerctl.text import table
 
 
 @click.command(cls=Command)
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=INPUT)
+@click.argument(
+    "paths",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=INPUT,
+    help="Certificates or requests; - is standard input.",
+)
 @click.option(
     "--key-version", callback=key_version, help="Also show this key version, and the certificates that hold it."
 )
@@ -25,7 +32,7 @@ from signerctl.text import table
 def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms: KmsOptions) -> None:
     r"""Show CA certificates, requests, and the KMS key.
 
-    You need it to see when a CA ends, to compare fingerprints, and to inspect a certificate that you received or a
+    You need it to see when a CA expires, to compare fingerprints, and to inspect a certificate that you received or a
     request that you made. A file may hold several certificates, as PEM, DER or PKCS #7, or requests (PKCS #10) as PEM
     or DER; - is standard input. The extensions of a request are what it asks for; the CA decides what it grants.
 
