@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import urllib3
@@ -96,7 +97,9 @@ def guards(found: Examination) -> Result:
         return result.unknown("the function's username is unknown; see rights")
     if found.api.request("GET", _ADMISSION).status != _OK:
         return result.not_applicable("the API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 has")
-    wanted = manifest.documents(found.guarded(user), actions=ACTIONS[found.options.guards])
+    guarded = found.guarded(user)
+    guarded = replace(guarded, exporter=replace(guarded.exporter, secret=found.metrics_secret))
+    wanted = manifest.documents(guarded, actions=ACTIONS[found.options.guards])
     problems = [problem for document in wanted for problem in _differences(found.api, document)]
     if problems:
         return result.error(

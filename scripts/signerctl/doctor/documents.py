@@ -57,14 +57,14 @@ def exporter_configuration(found: Examination) -> Result:
 def _from_cluster(found: Examination) -> tuple[str, str] | Result:
     """Returns the document in the ConfigMap that the exporter's pods mount, and its place."""
     namespace = found.options.exporter.namespace
-    workload = found.stateful_set
-    if workload is None:
+    if found.stateful_set is None:
         return result.error(
             f"StatefulSet {namespace}/csr-exporter: Not found: the exporter is not in this cluster",
             "kubectl apply -k the cluster's folder; if the exporter runs elsewhere, give --exporter-configuration",
         )
-    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
-    maps = [each["configMap"]["name"] for each in volumes if each["name"] == "configuration" and "configMap" in each]
+    maps = [
+        each["configMap"]["name"] for each in found.volumes if each["name"] == "configuration" and "configMap" in each
+    ]
     where = f"ConfigMap {namespace}/{maps[0] if maps else 'csr-exporter-configuration'}"
     document = found.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{maps[0]}") if maps else None
     if document is None or "configuration.json" not in (document.get("data") or {}):

@@ -1,11 +1,11 @@
 """What the checks of one walk share: the operator's options, and the facts that earlier checks found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
@@ -18,6 +18,9 @@ from signerctl.guarded import Exporter, Guarded
 from signerctl.key import KmsOptions
 
 Json = Mapping[str, Any]
+
+METRICS_TLS: Final = "metrics-tls"
+"""The volume of exporter.yaml with the metrics' certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,26 @@ class Examination:
         """
         namespace = self.options.exporter.namespace
         return self.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/csr-exporter")
+
+    @property
+    def volumes(self) -> Sequence[Json]:
+        """The volumes of the exporter's pods; none if it is not in the cluster.
+
+        Raises:
+            CommandError: There was no answer, or another fault.
+        """
+        template = ((self.stateful_set or {}).get("spec") or {}).get("template") or {}
+        return (template.get("spec") or {}).get("volumes") or ()
+
+    @property
+    def metrics_secret(self) -> str | None:
+        """The Secret that the exporter's pods mount for `cluster manifests --metrics-tls`; None without.
+
+        Raises:
+            CommandError: There was no answer, or another fault.
+        """
+        secrets = (each["secret"] for each in self.volumes if each["name"] == METRICS_TLS and "secret" in each)
+        return next((str(each.get("secretName", "")) for each in secrets), None)
 
     @property
     def cluster_configuration(self) -> ClusterConfiguration:

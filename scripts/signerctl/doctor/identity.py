@@ -78,9 +78,7 @@ def _request_token(found: Examination) -> str | Result:
 
 def _projected_audience(found: Examination) -> str | None:
     """Returns the audience of the token that the exporter's pods mount."""
-    workload = found.stateful_set or {}
-    volumes = ((workload.get("spec") or {}).get("template") or {}).get("spec", {}).get("volumes") or ()
-    for volume in volumes:
+    for volume in found.volumes:
         for source in (volume.get("projected") or {}).get("sources") or ():
             if "serviceAccountToken" in source:
                 return str(source["serviceAccountToken"].get("audience", "")) or None
