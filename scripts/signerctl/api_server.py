@@ -104,7 +104,7 @@ class ApiServer:
             content = answer.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        found = Answer(status=answer.status, body=_object(content), date=_date(answer.headers.get("Date", "")))
+        found = Answer(status=answer.status, body=_object(content), date=server_time(answer.headers.get("Date", "")))
         # kube-apiserver answers 404 in plain text if it does not have the API group.
         if found.ok and not found.body:
             raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
@@ -156,7 +156,8 @@ def _object(content: bytes) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def _date(text: str) -> tuple[datetime, datetime] | None:
+def server_time(text: str) -> tuple[datetime, datetime] | None:
+    """Returns a header Date, and this machine's time; None if it is no date."""
     try:
         return parsedate_to_datetime(text), datetime.now(UTC)
     except ValueError:

@@ -1,23 +1,22 @@
 """What the checks of one walk share: the operator's options, and the facts that earlier checks found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
 from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 from signerctl import guarded
-from signerctl.api_server import ApiServer, connect
+from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
 from signerctl.guarded import Exporter, Guarded
 from signerctl.key import KmsOptions
-
-Json = Mapping[str, Any]
+from signerctl.objects import User
 
 METRICS_TLS: Final = "metrics-tls"
 """The volume of exporter.yaml with the metrics' certificate."""
@@ -52,14 +51,6 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """A user of the API server."""
-
-    name: str
-    groups: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionAnswer:
     """The function's answer to doctor's event.
 
@@ -67,14 +58,12 @@ class FunctionAnswer:
         status: The HTTP status; 0 without an answer.
         outcome, reason: The fields of the function's answer; empty if another server answered.
         cause: Why there is no answer; empty if there is one.
-        date: The header Date.
     """
 
     status: int
     outcome: str = ""
     reason: str = ""
     cause: str = ""
-    date: datetime | None = None
 
 
 @dataclass(kw_only=True)
@@ -176,7 +165,7 @@ class Examination:
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account
-        return None if name is None else User(name=name, groups=_groups(name))
+        return None if name is None else User.of(name)
 
     def guarded(self, user: User) -> Guarded:
         """Returns what the cluster's rights and guards are made from.
@@ -197,14 +186,6 @@ def _user_of(api: ApiServer) -> User:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
     return User(name=found["username"], groups=tuple(found.get("groups") or ()))
-
-
-def _groups(name: str) -> tuple[str, ...]:
-    """Returns the groups that the API server gives a user of this name, for its authorizers."""
-    prefix, _, account = name.partition("system:serviceaccount:")
-    if prefix or not account:
-        return ("system:authenticated",)
-    return ("system:serviceaccounts", f"system:serviceaccounts:{account.partition(':')[0]}", "system:authenticated")
 
 
 def cause_of(error: Exception) -> str:

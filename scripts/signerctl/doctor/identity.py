@@ -29,20 +29,20 @@ _NO_FEDERATION: Final = {
 }
 
 
-def token(found: Examination) -> Result:
+def token(examination: Examination) -> Result:
     """Gets the token that the exporter exchanges: its projected file, or one that the API server makes like it."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     try:
-        found.subject_token = Path(federation.token_file).read_text(encoding="ascii").strip()
+        examination.subject_token = Path(federation.token_file).read_text(encoding="ascii").strip()
         where = federation.token_file
     except (OSError, ValueError):
-        requested = _request_token(found)
+        requested = _request_token(examination)
         if isinstance(requested, Result):
             return requested
-        found.subject_token, where = requested, "the API server's TokenRequest"
-    claims = _claims(found.subject_token)
+        examination.subject_token, where = requested, "the API server's TokenRequest"
+    claims = _claims(examination.subject_token)
     left = float(claims.get("exp", 0)) - time.time()
     if left <= 0:
         return result.error(
@@ -55,8 +55,8 @@ def token(found: Examination) -> Result:
     return result.ok(f"{where}: {subject} for {quote(named)}, valid for {left / 60:.0f} min")
 
 
-def _request_token(found: Examination) -> str | Result:
-    exporter, audience = found.options.exporter, _projected_audience(found)
+def _request_token(examination: Examination) -> str | Result:
+    exporter, audience = examination.options.exporter, _projected_audience(examination)
     if audience is None:
         return result.unknown(
             "the token file is not on this machine, and the cluster has no StatefulSet csr-exporter with its audience"
@@ -68,7 +68,7 @@ def _request_token(found: Examination) -> str | Result:
     }
     path = f"/api/v1/namespaces/{exporter.namespace}/serviceaccounts/{exporter.service_account}/token"
     try:
-        return str(found.api.create(path, body)["status"]["token"])
+        return str(examination.api.create(path, body)["status"]["token"])
     except ApiServerError as error:
         if error.answer is not None and error.answer.reason == "NotFound":
             account = f"{exporter.namespace}/{exporter.service_account}"
@@ -76,27 +76,27 @@ def _request_token(found: Examination) -> str | Result:
         raise
 
 
-def _projected_audience(found: Examination) -> str | None:
+def _projected_audience(examination: Examination) -> str | None:
     """Returns the audience of the token that the exporter's pods mount."""
-    for volume in found.volumes:
+    for volume in examination.volumes:
         for source in (volume.get("projected") or {}).get("sources") or ():
             if "serviceAccountToken" in source:
                 return str(source["serviceAccountToken"].get("audience", "")) or None
     return None
 
 
-def security_token_service(found: Examination) -> Result:
+def security_token_service(examination: Examination) -> Result:
     """Exchanges the token at STS for a federated access token."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "audience": federation.sts_audience,
         "scope": _SCOPE,
         "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "subject_token": found.subject_token,
+        "subject_token": examination.subject_token,
     }
     try:
         status, answer = _post(f"{federation.sts_url}/v1/token", urlencode(form), _FORM)
@@ -110,18 +110,18 @@ def security_token_service(found: Examination) -> Result:
             " compare identity.sts_audience with the workload identity provider's name, and the provider's issuer, keys"
             " and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
-    found.access_token = answer["access_token"]
+    examination.access_token = answer["access_token"]
     return result.ok(f"accepts the token for {federation.sts_audience}")
 
 
-def iam(found: Examination) -> Result:
+def iam(examination: Examination) -> Result:
     """Asks IAM Credentials for the exporter's ID token."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     account = federation.service_account
     try:
-        status, answer = _generate_id_token(found, federation)
+        status, answer = _generate_id_token(examination, federation)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("IAM Credentials", federation.iam_credentials_url, error)
     if status != _OK or not isinstance(answer.get("token"), str):
@@ -132,14 +132,14 @@ def iam(found: Examination) -> Result:
             f"the exporter's principal needs roles/iam.workloadIdentityUser on {account}, which must exist and be"
             " enabled: `terraform apply` grants it; a grant takes up to seven minutes",
         )
-    found.id_token = answer["token"]
-    return result.ok(f"ID token of {account} for {found.exporter.audience}")
+    examination.id_token = answer["token"]
+    return result.ok(f"ID token of {account} for {examination.exporter.audience}")
 
 
-def _generate_id_token(found: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
+def _generate_id_token(examination: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
     url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{federation.service_account}:generateIdToken"
-    body = json.dumps({"audience": found.exporter.audience, "includeEmail": True})
-    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {found.access_token}"})
+    body = json.dumps({"audience": examination.exporter.audience, "includeEmail": True})
+    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"})
 
 
 def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
@@ -164,8 +164,8 @@ def _unreachable(name: str, url: str, error: Exception) -> Result:
     )
 
 
-def _without(found: Examination) -> str:
-    kind = found.exporter.identity
+def _without(examination: Examination) -> str:
+    kind = examination.exporter.identity
     return _NO_FEDERATION.get(kind, f"identity.kind is {quote(kind)}: the exporter sends events without a token")
 
 

@@ -13,9 +13,10 @@ import yaml
 
 from signerctl import manifest
 from signerctl.doctor import api_server, cluster
-from signerctl.doctor.examination import Examination, User
+from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.guarded import Exporter
+from signerctl.objects import User
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.authorities import certificates
 from tests.unit.signerctl.doctor.conftest import FUNCTION_USER, Examine
@@ -136,7 +137,7 @@ def test_credentials_that_the_api_server_refuses_are_an_error(examine: Examine, 
 def guarded(found: Examination, api: Answers, change: Callable[[Json], object] = lambda _: None) -> Result:
     """Gives the API server the guards as it stores them, after a change of each, and makes the check."""
     api.prepared[f"GET {ADMISSION}"] = 200, {"kind": "APIResourceList"}
-    for document in manifest.documents(found.guarded(User(name=FUNCTION_USER, groups=()))):
+    for document in manifest.documents(found.guarded(User.of(FUNCTION_USER))):
         stored = defaulted(document)
         if change(stored) is not False:
             api.prepared[f"GET {ADMISSION}/{PLURALS[stored['kind']]}/{stored['metadata']['name']}"] = 200, stored

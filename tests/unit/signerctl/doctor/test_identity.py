@@ -8,7 +8,7 @@ import pytest
 from signerctl.doctor import documents, function, identity
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
-from signerctl.doctor.walk import CHECKS, made
+from signerctl.doctor.walk import CHECKS, run_check
 from tests.unit.signerctl.answers import Answers, Prepared
 from tests.unit.signerctl.doctor.conftest import CALLER, Examine, jwt
 
@@ -190,6 +190,6 @@ def test_a_document_that_does_not_fit_the_functions_is_refused(
     """Events of another source would be refused, and a token never goes over the network in the clear."""
     exporter_document.write_text(json.dumps(json.loads(exporter_document.read_text()) | change))
     check = next(each for each in CHECKS if each.name == "exporter-configuration")
-    outcome = made(check, found)
+    outcome = run_check(check, found)
     assert outcome.level == "error"
     assert words in outcome.found
