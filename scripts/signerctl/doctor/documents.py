@@ -48,6 +48,11 @@ def exporter_configuration(examination: Examination) -> Result:
             return located
         where, text = located
     examination.exporter = exporter_document.parse(text, where=where)
+    if path is None and (foreign := list(examination.exporter.foreign_urls())):
+        return result.error(
+            f"{where}: {'; '.join(foreign)}",
+            "find out who wrote it; if the URL is yours, give doctor the document with --exporter-configuration",
+        )
     violations = _violations(examination, examination.exporter)
     if violations:
         return result.error(f"{where}: {'; '.join(violations)}", _RENDER)

@@ -5,6 +5,7 @@ configuration, its credential for the API server and its right to read CSRs. It 
 """
 
 import json
+import re
 import uuid
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from signerctl.doctor.result import Result
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
 _EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 _NAME: Final = "signerctl-doctor"
+_CODE: Final = re.compile(r"[A-Za-z-]{1,64}")
+"""An outcome or a reason of the function; never a token, which another server might send back."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
@@ -137,7 +140,7 @@ def _fields(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def _code(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
-    return value if isinstance(value, str) and value.isprintable() else ""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
 _FAULTS: Final = {

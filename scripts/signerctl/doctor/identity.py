@@ -5,10 +5,12 @@ The calls are those of the exporter (infra/exporter/csr_exporter/identity.py), f
 
 import base64
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,6 +25,7 @@ from signerctl.doctor.result import Result
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
+_HEADER_VALUE: Final = re.compile(r"[!-~]+")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NO_FEDERATION: Final = {
     METADATA_SERVER: "the exporter asks its node's metadata server, which this machine cannot: its /readyz tells",
@@ -35,7 +38,7 @@ def token(examination: Examination) -> Result:
     if federation is None:
         return result.not_applicable(_without(examination))
     try:
-        examination.subject_token = Path(federation.token_file).read_text(encoding="ascii").strip()
+        examination.subject_token = _token_file(examination, federation)
         where = federation.token_file
     except (OSError, ValueError):
         requested = _request_token(examination)
@@ -43,16 +46,29 @@ def token(examination: Examination) -> Result:
             return requested
         examination.subject_token, where = requested, "the API server's TokenRequest"
     claims = _claims(examination.subject_token)
-    left = float(claims.get("exp", 0)) - time.time()
+    expiry = claims.get("exp")
+    left = (expiry if isinstance(expiry, int | float) else 0) - time.time()
     if left <= 0:
         return result.error(
             f"{where}: the token expired {-left:.0f} s ago, by this machine's clock",
             "see that the kubelet renews the projected token, and compare the clocks",
         )
     audience = claims.get("aud")
-    named = ", ".join(audience) if isinstance(audience, list) else str(audience)
+    named = ", ".join(map(str, audience)) if isinstance(audience, list) else str(audience)
     subject = quote(str(claims.get("sub", "")))
     return result.ok(f"{where}: {subject} for {quote(named)}, valid for {left / 60:.0f} min")
+
+
+def _token_file(examination: Examination, federation: Federation) -> str:
+    """Reads the exporter's projected token.
+
+    Raises:
+        OSError, ValueError: It cannot be read; or the ConfigMap names it, whose writer could name any file of the
+            operator's.
+    """
+    if examination.options.exporter_configuration is None:
+        raise ValueError("the document is the cluster's")
+    return Path(federation.token_file).read_text(encoding="ascii").strip()
 
 
 def _request_token(examination: Examination) -> str | Result:
@@ -102,15 +118,16 @@ def security_token_service(examination: Examination) -> Result:
         status, answer = _post(f"{federation.sts_url}/v1/token", urlencode(form), _FORM)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("STS", federation.sts_url, error)
-    if status != _OK or not isinstance(answer.get("access_token"), str):
+    examination.access_token = _token(answer.get("access_token"))
+    if status != _OK or not examination.access_token:
         said = f"{answer.get('error', '')}: {answer.get('error_description', '')}"
+        said = said.replace(examination.subject_token, "TOKEN")
         return result.error(
             f"STS answers {status} for audience {quote(federation.sts_audience)}: {quote(said)}",
             "if it says that the token is not valid yet, or no more, set the cluster's clock (see clock); otherwise"
             " compare identity.sts_audience with the workload identity provider's name, and the provider's issuer, keys"
             " and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
-    examination.access_token = answer["access_token"]
     return result.ok(f"accepts the token for {federation.sts_audience}")
 
 
@@ -124,20 +141,21 @@ def iam(examination: Examination) -> Result:
         status, answer = _generate_id_token(examination, federation)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("IAM Credentials", federation.iam_credentials_url, error)
-    if status != _OK or not isinstance(answer.get("token"), str):
+    examination.id_token = _token(answer.get("token"))
+    if status != _OK or not examination.id_token:
         said = answer.get("error")
         message = said.get("message", "") if isinstance(said, dict) else ""
         return result.error(
-            f"generateIdToken for {account}: {status} {quote(str(message))}",
+            f"generateIdToken for {account}: {status} {quote(str(message).replace(examination.access_token, 'TOKEN'))}",
             f"the exporter's principal needs roles/iam.workloadIdentityUser on {account}, which must exist and be"
             " enabled: `terraform apply` grants it; a grant takes up to seven minutes",
         )
-    examination.id_token = answer["token"]
     return result.ok(f"ID token of {account} for {examination.exporter.audience}")
 
 
 def _generate_id_token(examination: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
-    url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{federation.service_account}:generateIdToken"
+    account = percent_encode(federation.service_account, safe="@")
+    url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = json.dumps({"audience": examination.exporter.audience, "includeEmail": True})
     return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"})
 
@@ -155,6 +173,11 @@ def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[st
     except (ValueError, RecursionError):
         content = {}
     return answer.status, content if isinstance(content, dict) else {}
+
+
+def _token(value: object) -> str:
+    """Returns a token that a header can carry; empty for another value, which an error of http.client would print."""
+    return value if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) else ""
 
 
 def _unreachable(name: str, url: str, error: Exception) -> Result:
