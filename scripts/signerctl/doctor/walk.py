@@ -1,6 +1,7 @@
 """The whole walk, check by check."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,8 @@ from signerctl.doctor.result import Result
 from signerctl.program import CommandError
 
 _FORBIDDEN: Final = 403
+_PAUSE: Final = 3.0
+"""Seconds between two walks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,9 @@ CHECKS: Final = (
 """All checks in their order. Their names are an interface, like violation codes."""
 
 
+Show = Callable[[Check, Result], None]
+
+
 def walk(examination: Examination) -> Iterator[tuple[Check, Result]]:
     """Runs all checks, and yields each with its result; one whose prerequisite failed is skipped."""
     blocked: set[str] = set()
@@ -91,3 +97,43 @@ def run_check(check: Check, examination: Examination) -> Result:
         return result.error(error.message, "correct it, and run doctor again")
     except SignerError as error:
         return result.error(str(error), "correct it, and run doctor again")
+
+
+def until_healthy(
+    begin: Callable[[], Examination],
+    show: Show,
+    *,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Mapping[str, Result]:
+    """Walks until no check finds an error, and returns the last results by check.
+
+    Args:
+        begin: Returns a new examination for each walk.
+        show: Is told each result whose level or remedy is new.
+        timeout: After this many seconds, no walk begins; 0: one walk.
+        clock: Monotonic seconds.
+        sleep: Waits for seconds.
+    """
+    end = clock() + timeout
+    results = _walk(begin(), {}, show)
+    while errors(results) and clock() < end:
+        sleep(min(_PAUSE, max(0.0, end - clock())))
+        results = _walk(begin(), results, show)
+    return results
+
+
+def errors(results: Mapping[str, Result]) -> int:
+    """Returns the number of checks that found an error."""
+    return sum(each.level == "error" for each in results.values())
+
+
+def _walk(examination: Examination, before: Mapping[str, Result], show: Show) -> Mapping[str, Result]:
+    results = {}
+    for check, outcome in walk(examination):
+        results[check.name] = outcome
+        earlier = before.get(check.name)
+        if earlier is None or (earlier.level, earlier.remedy) != (outcome.level, outcome.remedy):
+            show(check, outcome)
+    return results
