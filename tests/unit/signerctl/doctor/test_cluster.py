@@ -20,15 +20,13 @@ from signerctl.objects import User
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.authorities import certificates
 from tests.unit.signerctl.doctor.conftest import FUNCTION_USER, Examine
+from tests.unit.signerctl.doctor.healthy import BINDING, NAMESPACE, REVIEWS, pod, review
+from tests.unit.signerctl.installations import installation
 from tests.unit.signerctl.outputs import IMAGE, outputs
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
-from tests.unit.signerctl.test_ca_verify_installation import installation
 
-REVIEWS = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews"
-BINDING = "GET /apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kms-csr-signer:sign"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 INSTALLATION = "GET /apis/operator.tigera.io/v1/installations/default"
-NAMESPACE = "GET /api/v1/namespaces/calico-system"
 NAMESPACES = "GET /apis/apps/v1/namespaces"
 STATEFUL_SET = f"{NAMESPACES}/kms-csr-signer/statefulsets/csr-exporter"
 PLURALS = {
@@ -36,11 +34,6 @@ PLURALS = {
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
 }
 Json = dict[str, Any]
-
-
-def review(denied: Callable[[Json], bool] = lambda _: False) -> Callable[[Json], tuple[int, Json]]:
-    """Answers a SubjectAccessReview."""
-    return lambda body: (201, {"status": {"allowed": not denied(body["spec"])}})
 
 
 def test_all_rights_of_the_manifests_are_asked_for_the_functions_user(examine: Examine, api: Answers) -> None:
@@ -81,11 +74,6 @@ def test_pods_that_the_function_may_not_read_are_an_error(examine: Examine, api:
     outcome = api_server.pods(examine())
     assert outcome.level == "error"
     assert "may not read pods in calico-system" in outcome.found
-
-
-def pod(account: str) -> Json:
-    """Returns a pod of a service account."""
-    return {"metadata": {"name": "p"}, "spec": {"serviceAccountName": account}}
 
 
 PODS = {

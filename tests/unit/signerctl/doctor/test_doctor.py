@@ -12,10 +12,10 @@ from click.testing import Result
 from signerctl.doctor import result as doctor_result
 from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.walk import CHECKS, errors, until_healthy
+from signerctl.objects import CSRS
 from tests.paths import ROOT
 from tests.unit.signerctl.answers import Answers
-from tests.unit.signerctl.doctor.test_cluster import BINDING, NAMESPACE, REVIEWS, pod, review
-from tests.unit.signerctl.doctor.test_identity import HONEST
+from tests.unit.signerctl.doctor.healthy import BINDING, HONEST, NAMESPACE, REVIEWS, pod, review
 from tests.unit.signerctl.stage import signerctl
 
 NAMES = [check.name for check in CHECKS]
@@ -26,7 +26,7 @@ def healthy(api: Answers, service: Answers) -> None:
     """Every program answers as it should; the cluster has no Installation and no policies."""
     service.prepared |= HONEST | {"GET /readyz": (200, {"ok": True, "reasons": []})}
     api.prepared |= {
-        "GET /apis/certificates.k8s.io/v1/certificatesigningrequests": (200, {"items": []}),
+        f"GET {CSRS}": (200, {"items": []}),
         "GET /version": (200, {"gitVersion": "v1.37.2"}),
         NAMESPACE: (200, {"kind": "Namespace"}),
         f"{NAMESPACE}/pods": (200, {"items": [pod("calico-node")], "metadata": {}}),

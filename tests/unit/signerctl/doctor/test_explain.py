@@ -20,8 +20,7 @@ from signerctl.objects import CSRS
 from tests.paths import DOCS
 from tests.unit.function.builders import CSR_UID, POD, make_csr_object, make_pod_object
 from tests.unit.signerctl.answers import Answers
-from tests.unit.signerctl.doctor.test_cluster import NAMESPACE, REVIEWS, review
-from tests.unit.signerctl.doctor.test_identity import HONEST
+from tests.unit.signerctl.doctor.healthy import EVENTS, HONEST, NAMESPACE, REVIEWS, review
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
 
 Json = dict[str, Any]
@@ -205,7 +204,7 @@ def test_the_functions_event_is_the_cause_without_records(
         "reportingComponent": "kms-csr-signer",
     }
     other = {**event, "message": "another CSR", "involvedObject": {"name": CSR, "uid": "another"}}
-    api.prepared["GET /api/v1/namespaces/default/events"] = 200, {"items": [other, event], "metadata": {}}
+    api.prepared[EVENTS] = 200, {"items": [other, event], "metadata": {}}
     found = only(run(CSR, "--json"))
     assert found["turn"] == turn
     assert "the function says: the key is disabled" in found["why"]

@@ -13,16 +13,7 @@ from signerctl.doctor.result import Result
 from signerctl.doctor.walk import CHECKS, run_check
 from tests.unit.signerctl.answers import Answers, Prepared
 from tests.unit.signerctl.doctor.conftest import CALLER, Examine, jwt
-
-STS = "POST /v1/token"
-IAM = f"POST /v1/projects/-/serviceAccounts/{CALLER}:generateIdToken"
-EVENT = "POST /"
-HONEST: dict[str, Prepared] = {
-    STS: (200, {"access_token": "secret-access", "token_type": "Bearer"}),
-    IAM: (200, {"token": "secret-id"}),
-    EVENT: (200, {"outcome": "ignored", "reason": "gone"}),
-}
-
+from tests.unit.signerctl.doctor.healthy import EVENT, HONEST, IAM, STS
 
 Mounted = Callable[..., Examination]
 
