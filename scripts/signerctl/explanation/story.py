@@ -84,7 +84,7 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
     Args:
         csr: The CSR.
         examination: The configuration, loaded.
-        records: The function's audit records.
+        records: The function's audit records of it.
 
     Raises:
         CommandError: The API server does not answer.
@@ -115,7 +115,7 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
         step=tried.step,
         verdict=judged,
         events=_events(examination.api, csr, namespace, pod),
-        records=_records(uid, records),
+        records=_records(records),
     )
 
 
@@ -170,8 +170,8 @@ def readable(api: ApiServer, namespace: str, **about: str) -> list[Event]:
         return []
 
 
-def _records(uid: str, records: Iterable[Json]) -> list[Json]:
-    found = sorted((each for each in records if each["csr_uid"] == uid), key=lambda record: str(record.get("time")))
+def _records(records: Iterable[Json]) -> list[Json]:
+    found = sorted(records, key=lambda record: str(record.get("time")))
     return [
         {
             "time": str(record.get("time", "")),
