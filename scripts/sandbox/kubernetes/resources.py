@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,9 +76,8 @@ def _pod_grace_seconds(stored: Json, wished: int | None) -> int:
     return int(stored["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)) if wished is None else wished
 
 
-def _involved(name: str, event: Json) -> str:
-    """Returns a field of the object that an Event is about."""
-    return str(event.get("involvedObject", {}).get(name, ""))
+def _involved(field: str) -> Callable[[Json], str]:
+    return lambda event: str(event["involvedObject"].get(field, ""))
 
 
 NAMESPACES = Resource(plural="namespaces", kind="Namespace")
@@ -95,11 +93,10 @@ PODS = Resource(
 SERVICE_ACCOUNTS = Resource(
     plural="serviceaccounts", kind="ServiceAccount", namespaced=True, subresources=frozenset({"token"})
 )
-_INVOLVED = ("kind", "name", "namespace", "uid")
 EVENTS = Resource(
     plural="events",
     kind="Event",
     namespaced=True,
-    selectable={f"involvedObject.{name}": partial(_involved, name) for name in _INVOLVED},
+    selectable={f"involvedObject.{field}": _involved(field) for field in ("kind", "name", "uid")},
 )
 CORE = (NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, EVENTS)

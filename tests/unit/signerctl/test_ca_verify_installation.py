@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import Result
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.signerctl.authorities import certificates, foreign, weak_root, write
+from tests.unit.signerctl.installations import installation
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
 from tests.unit.signerctl.test_ca_verify import results, the_error, verify_files, write_configuration
 
@@ -20,28 +19,6 @@ from tests.unit.signerctl.test_ca_verify import results, the_error, verify_files
 def root(stage: Stage, tmp_path: Path) -> Path:
     """The issuing CA."""
     return stage.create(tmp_path / "ca.pem")
-
-
-def installation(*found: x509.Certificate, **changes: Any) -> dict[str, Any]:
-    """Returns an Installation as kubectl prints it; a change to None leaves the field out."""
-    text = b"".join(each.public_bytes(Encoding.PEM) for each in found)
-    management = {
-        "caCert": base64.b64encode(text).decode(),
-        "signerName": SIGNER_NAME,
-        "keyAlgorithm": "ECDSAWithCurve256",
-        "signatureAlgorithm": "ECDSAWithSHA256",
-        **changes,
-    }
-    return {
-        "apiVersion": "operator.tigera.io/v1",
-        "kind": "Installation",
-        "metadata": {"name": "default", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 3},
-        "spec": {
-            "variant": "Calico",
-            "certificateManagement": {key: value for key, value in management.items() if value is not None},
-        },
-        "status": {"mtu": 1440},
-    }
 
 
 def compared(stage: Stage, root: Path, document: Any, *more: str | Path, dump: Any = yaml.safe_dump) -> Result:
