@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from sandbox.api import CSRS
 from signerctl.api_server import ApiServer, connect
-from signerctl.renewal.eviction import CSRS, Renewal
+from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from signerctl.program import CommandError
 from signerctl.recorded import Certificate
 from signerctl.renewal.disruption import max_unavailable, obstacle
 from signerctl.renewal.pods import Pod, has_certificate
@@ -177,6 +178,25 @@ def test_the_configuration_document_gives_the_arguments_of_the_cron_job(
         (tmp_path / name).write_text(text, encoding="utf-8")
     (found,) = from_configuration(tmp_path / "configuration.yaml", "databases")
     assert found.arguments == ("csr-signer.example.com/postgresql", expected, "databases/postgres")
+
+
+def test_the_only_cluster_needs_no_name(tmp_path: Path) -> None:
+    """With several, the error lists them."""
+
+    def only_databases(values: Document) -> None:
+        document = values["document"]
+        document["clusters"] = {"databases": document["clusters"]["databases"]}
+        document["signers"] = [each for each in document["signers"] if each["cluster"] == "databases"]
+
+    several = tmp_path / "several"
+    several.mkdir()
+    for folder, change in ((tmp_path, only_databases), (several, lambda _: None)):
+        for name, text in outputs(change)["documents"]["value"].items():
+            (folder / name).write_text(text, encoding="utf-8")
+    (found,) = from_configuration(tmp_path / "configuration.yaml", None)
+    assert found.accounts == ("databases/postgres",)
+    with pytest.raises(CommandError, match=r'^--cluster: Required value: .* has \["databases", "demo"\]'):
+        from_configuration(several / "configuration.yaml", None)
 
 
 @pytest.mark.parametrize(
