@@ -15,14 +15,16 @@ class SignerError(Exception):
         status: HTTP status of the answer.
         severity: the audit record's severity in Cloud Logging; ERROR if the operator must act.
         retry_after: seconds until the sender should retry; None if a retry is pointless.
+        access_denied: whether the caller has no credentials or no right, so that another caller might succeed.
     """
 
     status: ClassVar[int] = 500
     severity: ClassVar[str] = "WARNING"
     retry_after: int | None = None
 
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: int | None = None, access_denied: bool = False) -> None:
         super().__init__(message)
+        self.access_denied = access_denied
         if retry_after is not None:
             self.retry_after = retry_after
 

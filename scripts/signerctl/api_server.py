@@ -77,11 +77,13 @@ class ApiServer:
 
     Args:
         client: Sends the requests.
+        page: How many objects a page of a list has.
     """
 
-    def __init__(self, client: "ApiClient") -> None:
+    def __init__(self, client: "ApiClient", *, page: int = _PAGE) -> None:
         self.server = client.configuration.host
         self._client = client
+        self._page = page
 
     def request(
         self, method: str, path: str, body: Json | None = None, *, query: Mapping[str, str | int] | None = None
@@ -104,7 +106,7 @@ class ApiServer:
             content = answer.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        found = Answer(status=answer.status, body=_object(content), date=_date(answer.headers.get("Date", "")))
+        found = Answer(status=answer.status, body=_object(content), date=server_time(answer.headers.get("Date", "")))
         # kube-apiserver answers 404 in plain text if it does not have the API group.
         if found.ok and not found.body:
             raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
@@ -135,7 +137,7 @@ class ApiServer:
         """
         more: dict[str, str | int] = {}
         while True:
-            page = self._expect("GET", path, self.request("GET", path, query={**query, "limit": _PAGE, **more}))
+            page = self._expect("GET", path, self.request("GET", path, query={**query, "limit": self._page, **more}))
             yield from page.get("items") or ()
             following = (page.get("metadata") or {}).get("continue")
             if not following:
@@ -156,15 +158,18 @@ def _object(content: bytes) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def _date(text: str) -> tuple[datetime, datetime] | None:
+def server_time(text: str) -> tuple[datetime, datetime] | None:
+    """Returns a header Date, and this machine's time; None if it is no date."""
     try:
         return parsedate_to_datetime(text), datetime.now(UTC)
     except ValueError:
         return None
 
 
-def connect(kubeconfig: Path | None = None, context: str | None = None) -> ApiServer:
+def connect(kubeconfig: Path | None = None, context: str | None = None, *, page: int = _PAGE) -> ApiServer:
     """Returns the API server of a kubeconfig; without a kubeconfig, of KUBECONFIG, of the pod, or of ~/.kube/config.
+
+    A pod's service account has no contexts, so with a context there must be a kubeconfig.
 
     Raises:
         CommandError: There is no such kubeconfig or context, or it is wrong.
@@ -174,16 +179,17 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> ApiSe
     from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
 
     settings = Configuration()
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     settings.retries = False  # a retry would hide a fault from `doctor`, and could repeat an eviction
     try:
-        if kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if in_pod and kubeconfig is None and context is None:
             load_incluster_config(client_configuration=settings)
         else:
             path = None if kubeconfig is None else str(kubeconfig)
             load_kube_config(config_file=path, context=context, client_configuration=settings)
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(f"--kubeconfig: Invalid value: {one_line(str(error))}") from error
-    return ApiServer(ApiClient(settings))
+    return ApiServer(ApiClient(settings), page=page)
 
 
 def cluster_options(command: Callable[..., None]) -> Callable[..., None]:

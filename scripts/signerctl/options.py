@@ -12,8 +12,9 @@ from csr_signer.ca.algorithm import SIGNATURE_HASHES
 from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration.validation import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
-from csr_signer.rfc1123 import IS_DNS_NAME
+from csr_signer.rfc1123 import IS_DNS_NAME, IS_SUBDOMAIN
 from csr_signer.violation import quote
+from signerctl.guarded import ACCOUNT, Exporter
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]
@@ -81,6 +82,20 @@ def username(
     return value
 
 
+def secret_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Validates the name of a Secret; the empty name is none."""
+    if value and not IS_SUBDOMAIN.fullmatch(value):
+        raise _invalid(value, "must be the name of a Secret in the exporter's namespace")
+    return value or None
+
+
+def _exporter(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
+    match = ACCOUNT.fullmatch(value)
+    if match is None:
+        raise _invalid(value, "must be NAMESPACE/NAME of a service account")
+    return Exporter(namespace=match[1], service_account=match[2])
+
+
 def _kms_host(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not KMS_HOSTS.fullmatch(value):
         raise _invalid(value, "must be a host below googleapis.com, because signerctl sends it your token")
@@ -103,6 +118,15 @@ OUTPUT: Final = click.Path(dir_okay=False, path_type=Path)
 
 ACTIONS: Final = {"deny": ("Deny",), "audit": ("Audit",), "warn": ("Warn", "Audit")}
 """By option: the validationActions of the guards' bindings."""
+
+exporter_option: Final[Option] = click.option(
+    "--exporter",
+    default="kms-csr-signer/csr-exporter",
+    show_default=True,
+    callback=_exporter,
+    metavar="NAMESPACE/NAME",
+    help="The exporter's service account.",
+)
 
 approver_option: Final[Option] = click.option(
     "--approver",

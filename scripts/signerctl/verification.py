@@ -26,11 +26,13 @@ class CheckResult:
         level: `ok`; `warning`: the operator should look at it; `error`: a violation, the function or a peer refuses it.
         check: The name of the check.
         message: The fact that was checked, or the violation.
+        access_denied: Whether only the caller's credentials or rights were missing.
     """
 
     level: Level
     check: str
     message: str
+    access_denied: bool = False
 
 
 def check_key(ca: Issuer, kms: KmsOptions) -> CheckResult:
@@ -39,7 +41,7 @@ def check_key(ca: Issuer, kms: KmsOptions) -> CheckResult:
         answer = kms.ask(ca.key_version, lambda key: key.public_key())
         algorithm = issuer.confirm(ca, answer)
     except SignerError as error:
-        return CheckResult(level="error", check="key", message=str(error))
+        return CheckResult(level="error", check="key", message=str(error), access_denied=error.access_denied)
     return CheckResult(
         level="ok",
         check="key",

@@ -83,7 +83,7 @@ def test_an_issued_certificate_is_explained_with_its_records(
     """The last step is reached; the records tell the certificate's serial number. The pod's name means the same CSR."""
     submission = issue()
     (found,) = explained(deployment, submission.name, "--records", str(deployment.log("function")))
-    assert (found["state"], found["step"], found["turn"]) == ("issued", FINISHED, "nobody")
+    assert (found["state"], found["step"], found["turn"]) == ("issued", FINISHED, "none")
     assert [each["event"] for each in found["records"]] == ["intent", "issued"]
     (of_pod,) = explained(deployment, f"pod/{found['pod'].partition('/')[2]}")
     assert of_pod["uid"] == found["uid"] == submission.uid
@@ -98,7 +98,7 @@ def test_a_dead_exporter_is_the_cause_of_a_waiting_csr(
         submission = fleet.submit()[0]
         (found,) = explained(deployment, submission.name)
         status, results = checked(deployment)
-    assert (found["state"], found["step"], found["stepName"], found["turn"]) == ("waiting", 8, "approve", "operator")
+    assert (found["state"], found["step"], found["step_name"], found["turn"]) == ("waiting", 8, "approve", "operator")
     assert "exporter: http" in found["why"]
     assert found["remedy"].startswith("the exporter does not run")
     assert status == 1

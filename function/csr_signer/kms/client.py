@@ -49,7 +49,7 @@ async def connect(*, endpoint: str | None, unsafe_plaintext_endpoint: str | None
     try:
         credentials = await asyncio.to_thread(_credentials)  # it blocks, and may call the metadata server
     except google.auth.exceptions.GoogleAuthError as error:
-        raise ConfigurationError(f"Cloud KMS: no credentials: {error}") from error
+        raise ConfigurationError(f"Cloud KMS: no credentials: {error}", access_denied=True) from error
     host = endpoint or PUBLIC_ENDPOINT
     return Connection(
         lambda: KeyManagementServiceGrpcAsyncIOTransport(host=host, credentials=credentials, channel=_secure_channel)

@@ -82,6 +82,7 @@ _REMEDIES: Final = MappingProxyType(
         "UNIMPLEMENTED": "the server is not Cloud KMS: compare kms.endpoint",
     }
 )
+_DENIALS: Final = ("PERMISSION_DENIED", "UNAUTHENTICATED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def fault(status: Status, *, key_version: str) -> SignerError:
     words = f"{status.code} {quote(status.message.replace(key_version, '...'))}"
     retry_after = _bounded(status.retry_delay)
     if _NO_TOKEN.search(status.message):
-        return ConfigurationError(f"{where}: no credentials: {words}")
+        return ConfigurationError(f"{where}: no credentials: {words}", access_denied=True)
     if status.code in ATTEMPTS:
         return UnavailableError(f"{where}: KMS does not answer: {words}", retry_after=retry_after)
     if status.code == "RESOURCE_EXHAUSTED":
@@ -131,7 +132,7 @@ def fault(status: Status, *, key_version: str) -> SignerError:
     state = _state(status)
     if state == "PENDING_GENERATION":
         return UnavailableError(f"{where}: KMS is still generating its key: {words}", retry_after=retry_after)
-    return ConfigurationError(f"{where}: {_remedy(status, state)}: {words}")
+    return ConfigurationError(f"{where}: {_remedy(status, state)}: {words}", access_denied=_denies(status))
 
 
 def _bounded(seconds: float | None) -> int | None:
@@ -157,6 +158,10 @@ def _remedy(status: Status, state: str) -> str:
     if status.code == "FAILED_PRECONDITION":
         return "it must be ENABLED, and its key's purpose ASYMMETRIC_SIGN"
     return _REMEDIES.get(status.code, "KMS gave an unexpected answer")
+
+
+def _denies(status: Status) -> bool:
+    return status.code in _DENIALS and not _API_DISABLED.search(status.text)
 
 
 def _permission(status: Status) -> str:

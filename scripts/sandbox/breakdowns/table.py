@@ -261,7 +261,8 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
                 "warning waiting 2 CSRs wait; ...: WaitingForRequester: addresses ... are not visible as the pod's"
             ),
             _explain("why addresses ... are not visible as the pod's"),
-            _explain("to do the kubelet writes the pod's address into its status: kubectl get pod -o wide"),
+            _explain("turn requester"),
+            _explain("to do the status of the pod must show the addresses: kubectl get pod -o wide"),
         ),
         workload="calico-apiserver",
         companion="calico-apiserver",

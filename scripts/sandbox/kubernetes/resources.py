@@ -76,6 +76,10 @@ def _pod_grace_seconds(stored: Json, wished: int | None) -> int:
     return int(stored["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)) if wished is None else wished
 
 
+def _involved(field: str) -> Callable[[Json], str]:
+    return lambda event: str(event["involvedObject"].get(field, ""))
+
+
 NAMESPACES = Resource(plural="namespaces", kind="Namespace")
 NODES = Resource(plural="nodes", kind="Node", subresources=frozenset({"status"}))
 PODS = Resource(
@@ -89,5 +93,10 @@ PODS = Resource(
 SERVICE_ACCOUNTS = Resource(
     plural="serviceaccounts", kind="ServiceAccount", namespaced=True, subresources=frozenset({"token"})
 )
-EVENTS = Resource(plural="events", kind="Event", namespaced=True)
+EVENTS = Resource(
+    plural="events",
+    kind="Event",
+    namespaced=True,
+    selectable={f"involvedObject.{field}": _involved(field) for field in ("kind", "name", "uid")},
+)
 CORE = (NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, EVENTS)

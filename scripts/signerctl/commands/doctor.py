@@ -1,22 +1,18 @@
 """`signerctl doctor`: walks from the configuration to the guards, and says what is wrong and what to do."""
 
-import dataclasses
-import time
-from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
 
-from signerctl.api_server import cluster_options
+from signerctl.api_server import Json, cluster_options
 from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
-from signerctl.doctor.walk import CHECKS, walk
+from signerctl.doctor.walk import CHECKS, Check, errors, until_healthy
 from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command
 from signerctl.text import print_hanging
 
-_WAIT_SECONDS: Final = 3.0
 _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
 
 
@@ -49,38 +45,27 @@ def doctor(*, options: Options, wait: bool, timeout: int, form: Form) -> None:
 
     Next: correct the first error; later ones often follow from it. The exit status is 1 if a check found an error.
     """
-    end = time.monotonic() + timeout
-    show = _show if form.is_for_people else _ignore
-    results = _walk(options, {}, show)
-    while wait and _errors(results) and time.monotonic() < end:
-        time.sleep(min(_WAIT_SECONDS, max(0.0, end - time.monotonic())))
-        results = _walk(options, results, show)
+    results = until_healthy(
+        lambda: Examination(options=options),
+        _show if form.is_for_people else _ignore,
+        timeout=timeout if wait else 0,
+    )
+    found = errors(results)
     if not form.is_for_people:
-        items = [{"check": name, **dataclasses.asdict(each)} for name, each in results.items()]
-        print_document({"items": items, "errors": _errors(results)}, form=form)
-    if _errors(results):
+        items = [_document(name, each) for name, each in results.items()]
+        print_document({"items": items, "errors": found}, form=form)
+    if found:
         click.get_current_context().exit(1)
 
 
-def _walk(options: Options, before: Mapping[str, Result], show: Callable[[str, Result], None]) -> Mapping[str, Result]:
-    """Walks once, and shows each result whose level or remedy is new."""
-    results = {}
-    for check, outcome in walk(Examination(options=options)):
-        results[check.name] = outcome
-        earlier = before.get(check.name)
-        if earlier is None or (earlier.level, earlier.remedy) != (outcome.level, outcome.remedy):
-            show(check.name, outcome)
-    return results
+def _document(name: str, outcome: Result) -> Json:
+    return {"check": name, "level": outcome.level, "found": outcome.found, "remedy": outcome.remedy}
 
 
-def _errors(results: Mapping[str, Result]) -> int:
-    return sum(each.level == "error" for each in results.values())
-
-
-def _ignore(_name: str, _outcome: Result) -> None:
+def _ignore(_check: Check, _outcome: Result) -> None:
     """Prints nothing: programs get all results at the end."""
 
 
-def _show(name: str, outcome: Result) -> None:
+def _show(check: Check, outcome: Result) -> None:
     remedy = f"; to do: {outcome.remedy}" if outcome.remedy else ""
-    print_hanging([(outcome.level, len("warning")), (name, _NAME_WIDTH)], outcome.found + remedy)
+    print_hanging([(outcome.level, len("warning")), (check.name, _NAME_WIDTH)], outcome.found + remedy)

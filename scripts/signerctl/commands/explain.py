@@ -1,23 +1,25 @@
 """`signerctl explain`: why a pod or a CSR waits, or was refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from csr_signer.audit import EVENTS
-from signerctl.api_server import cluster_options
+from signerctl import durations
+from signerctl.api_server import Json, cluster_options
 from signerctl.doctor import documents
 from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
-from signerctl.explanation import lookup, pod, story
+from signerctl.explanation import lookup, story, unfiled
+from signerctl.explanation.lookup import Found
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.trial import STEPS
 from signerctl.options import INPUT
 from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command, CommandError
-from signerctl.recorded.entries import Json
 from signerctl.recorded.source import Records
 from signerctl.text import one_line, print_hanging
 
@@ -65,12 +67,25 @@ def explain(
 
     Next: do what it says. docs/refusals.md explains each code of a refusal.
     """
-    found = Examination(options=options)
-    loaded = documents.configuration(found)
+    examination = Examination(options=options)
+    loaded = documents.configuration(examination)
     if loaded.blocks:
         raise CommandError(f"{loaded.found}: {loaded.remedy}")
+    accounts = {
+        account
+        for signer in examination.signers
+        for row in signer.profile.components
+        for account in row.service_accounts
+    }
+    found = lookup.find(
+        examination.api,
+        name,
+        namespace=namespace,
+        namespaces={account.split("/")[0] for account in accounts},
+        signer_names={signer.signer_name for signer in examination.signers},
+    )
     records = Records(files=files, bucket=bucket, since=None, cluster=None, signer_name=None)
-    explained = list(_explanations(found, name, namespace, list(records.of(*EVENTS))))
+    explained = list(_explanations(examination, found, records))
     if any(each.verdict.unacted for each in explained):
         causes = story.causes_of(Examination(options=options))
         explained = [story.concluded(each, causes) if each.verdict.unacted else each for each in explained]
@@ -80,44 +95,39 @@ def explain(
     for number, each in enumerate(explained):
         if number:
             click.echo()
-        _print(each)
+        _print(each, examination.now)
 
 
-def _explanations(
-    found: Examination, name: str, namespace: str | None, records: Sequence[Json]
-) -> Iterator[Explanation]:
-    accounts = {
-        account for signer in found.signers for row in signer.profile.components for account in row.service_accounts
-    }
-    meant = lookup.find(
-        found.api,
-        name,
-        namespace=namespace,
-        namespaces={account.split("/")[0] for account in accounts},
-        signer_names={signer.signer_name for signer in found.signers},
-    )
-    if meant.pod is not None and not meant.csrs:
-        yield pod.explain(meant.pod, found)
-    for csr in meant.csrs:
-        yield story.of_csr(csr, found, records)
+def _explanations(examination: Examination, found: Found, records: Records) -> Iterator[Explanation]:
+    if found.pod is not None and not found.csrs:
+        yield unfiled.explain(found.pod, examination)
+        return
+    # A log may be larger than this machine's memory; only these CSRs' records are kept.
+    of_csrs: dict[str, list[Json]] = {csr["metadata"]["uid"]: [] for csr in found.csrs}
+    for record in records.of(*EVENTS):
+        of_csrs.get(record["csr_uid"], []).append(record)
+    for csr in found.csrs:
+        yield story.of_csr(csr, examination, of_csrs[csr["metadata"]["uid"]])
 
 
-_TITLES: Final = {"signerName": "signer", "serviceAccount": "account"}
+_TITLES: Final = {"signer_name": "signer", "service_account": "account"}
 
 
-def _print(explained: Explanation) -> None:
+def _print(explained: Explanation, now: datetime) -> None:
     judged = explained.verdict
     rows = [(_TITLES.get(title, title), value) for title, value in explained.facts.items() if value]
-    rows.append(("state", judged.state))
+    rows += [("age", durations.age(now - explained.created)), ("state", judged.state)]
     if explained.step:
         rows.append(("step", f"{explained.step} of {len(STEPS)}: {STEPS[explained.step - 1]}"))
     rows += [("why", judged.why), ("turn", judged.turn)]
     rows += [("to do", judged.remedy)] if judged.remedy else []
     rows += [
-        ("event", f"{each['time']} {each['on']}: {each['reason']}: {each['message']}") for each in explained.events
+        ("event", f"{each.time} {each.kind} {each.name}: {each.reason}: {each.message}") for each in explained.events
     ]
     rows += [("record", _record(each)) for each in explained.records]
-    rows += [("doctor", f"{each['check']}: {each['found']}; to do: {each['remedy']}") for each in explained.causes]
+    rows += [
+        ("doctor", f"{each.check.name}: {each.result.found}; to do: {each.result.remedy}") for each in explained.causes
+    ]
     click.echo(one_line(f"{explained.kind} {explained.name}"))
     width = max(len(title) for title, _ in rows)
     for title, value in rows:

@@ -1,22 +1,15 @@
 """`signerctl guards`: prints the cluster's admission policies, made from the function's configuration document."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from csr_signer.violation import quote
 from signerctl import guarded, manifest
 from signerctl.guarded import Exporter
-from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
+from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_option, secret_name, username
 from signerctl.program import Command
 from signerctl.text import warn
-
-
-def _account(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:
-    match = guarded.ACCOUNT.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f"{quote(value)}: must be NAMESPACE/NAME of a service account")
-    return Exporter(namespace=match[1], service_account=match[2])
 
 
 @click.command(cls=Command)
@@ -34,13 +27,12 @@ def _account(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="The function's username at the API server; on GKE, the email address of its service account.",
 )
 @approver_option
+@exporter_option
 @click.option(
-    "--exporter",
-    default="kms-csr-signer/csr-exporter",
-    show_default=True,
-    callback=_account,
-    metavar="NAMESPACE/NAME",
-    help="The exporter's service account.",
+    "--metrics-tls",
+    callback=secret_name,
+    metavar="NAME",
+    help="The Secret that the exporter's pods mount for TLS on their metrics, as for `cluster manifests`.",
 )
 @click.option(
     "--action",
@@ -56,6 +48,7 @@ def guards(
     function_user: str,
     approvers: tuple[str, ...],
     exporter: Exporter,
+    metrics_tls: str | None,
     action: str,
 ) -> None:
     r"""Print admission policies that guard CSRs in the cluster.
@@ -72,7 +65,13 @@ def guards(
 
     Next: kubectl apply -f guards.yaml. docs/guards.md says what the policies prevent, and what they cannot.
     """
-    found = guarded.load(configuration, cluster=cluster, function=function_user, approvers=approvers, exporter=exporter)
+    found = guarded.load(
+        configuration,
+        cluster=cluster,
+        function=function_user,
+        approvers=approvers,
+        exporter=replace(exporter, secret=metrics_tls),
+    )
     for message in found.warnings:
         warn(message)
     click.echo(manifest.render(manifest.documents(found, actions=ACTIONS[action])), nl=False)

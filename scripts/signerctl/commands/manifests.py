@@ -12,14 +12,13 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
-from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
 from signerctl.cluster.chosen_options import NO_MONITORING, Options
 from signerctl.cluster.monitoring import endpoint
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guarded import Guarded
-from signerctl.options import ACTIONS, INPUT, username
+from signerctl.options import ACTIONS, INPUT, secret_name, username
 from signerctl.program import Command, CommandError
 from signerctl.text import one_line, warn
 
@@ -69,12 +68,6 @@ def _out(context: click.Context, _parameter: click.Parameter, value: str) -> Pat
     path = Path(value)
     context.default_map = dict(chosen_options.read(path))
     return path
-
-
-def _secret(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value and not IS_SUBDOMAIN.fullmatch(value):
-        raise click.BadParameter(f"{quote(value)}: must be the name of a Secret in the exporter's namespace")
-    return value or None
 
 
 def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -135,7 +128,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option(
     "--image-pull-secret",
-    callback=_secret,
+    callback=secret_name,
     metavar="NAME",
     help="Secret in the exporter's namespace with which the nodes pull the image from a private registry.",
 )
@@ -154,7 +147,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option(
     "--metrics-tls",
-    callback=_secret,
+    callback=secret_name,
     metavar="NAME",
     help="Secret in the exporter's namespace with tls.crt, tls.key and ca.crt. The metrics then use TLS, and a scraper"
     " needs a certificate of ca.crt.",

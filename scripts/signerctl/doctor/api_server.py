@@ -1,55 +1,54 @@
 """The API server: whether it answers, the function's rights, and the pods that the function attests."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import yaml
 
 from csr_signer.violation import quote
-from signerctl.api_server import ApiServer
+from signerctl import objects
+from signerctl.api_server import ApiServer, Json
 from signerctl.cluster import rendering
 from signerctl.doctor import result
-from signerctl.doctor.examination import Examination, User
+from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
+from signerctl.objects import User
 
-_REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _MOST_SHOWN: Final = 4
 _LARGE_SKEW: Final = 60.0
 _LARGEST_SKEW: Final = 300.0
 """Seconds: notBefore is this long before the CSR's creation; a peer whose clock is further behind refuses it."""
 
-Json = Mapping[str, Any]
 
-
-def reached(found: Examination) -> Result:
+def reached(examination: Examination) -> Result:
     """Checks that the API server answers the operator."""
-    version = found.api.request("GET", "/version")
+    version = examination.api.request("GET", "/version")
     if version.date is not None:
-        found.dates["API server"] = version.date
+        examination.dates["API server"] = version.date
     # Without a right to /version, it still answers.
     release = f", Kubernetes {version.body['gitVersion']}" if version.ok and "gitVersion" in version.body else ""
     if version.status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
         return result.error(
-            f"{found.api.server} does not accept your credentials", "log in again, or use another context"
+            f"{examination.api.server} does not accept your credentials", "log in again, or use another context"
         )
-    return result.ok(f"{found.api.server} answers{release}")
+    return result.ok(f"{examination.api.server} answers{release}")
 
 
-def rights(found: Examination) -> Result:
+def rights(examination: Examination) -> Result:
     """Checks each right of function.yaml, for the user as which the function authenticates."""
-    user = found.function_user
+    user = examination.function_user
     if user is None:
         return result.unknown(
             "the configuration does not tell the function's username at the API server",
             "give --function-user; terraform output -json manifests has it as function_user",
         )
-    wanted = list(_wanted(found, user))
-    missing = [_text(each) for each in wanted if not _allows(found.api, user, each)]
+    wanted = list(_wanted(examination, user))
+    missing = [_text(each) for each in wanted if not objects.allows(examination.api, user, each)]
     if not missing:
         return result.ok(f"{user.name} has all {len(wanted)} rights of function.yaml")
     shown = "; ".join(missing[:_MOST_SHOWN])
     more = f"; and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
-    bound = [name for name in _bound(found.api) if name != user.name]
+    bound = [name for name in _bound(examination.api) if name != user.name]
     others = f"; ClusterRoleBinding kms-csr-signer:sign names {', '.join(map(quote, bound))}" if bound else ""
     return result.error(
         f"{user.name} lacks {len(missing)} of {len(wanted)} rights: {shown}{more}{others}",
@@ -57,19 +56,19 @@ def rights(found: Examination) -> Result:
     )
 
 
-def pods(found: Examination) -> Result:
+def pods(examination: Examination) -> Result:
     """Checks that the profile's components have pods, and that the function may read them."""
-    user = found.function_user
+    user = examination.function_user
     components = {
         row.name: {tuple(account.split("/")) for account in row.service_accounts}
-        for signer in found.signers
+        for signer in examination.signers
         for row in signer.profile.components
     }
     namespaces = sorted({namespace for accounts in components.values() for namespace, _ in accounts})
-    absent = [each for each in namespaces if found.api.get(f"/api/v1/namespaces/{each}") is None]
+    absent = [each for each in namespaces if examination.api.get(f"/api/v1/namespaces/{each}") is None]
     present = [each for each in namespaces if each not in absent]
     if user is not None:
-        unread = [each for each in present if not _allows(found.api, user, _get_pods(each))]
+        unread = [each for each in present if not objects.allows(examination.api, user, _get_pods(each))]
         if unread:
             return result.error(
                 f"{user.name} may not read pods in {', '.join(unread)}",
@@ -78,7 +77,7 @@ def pods(found: Examination) -> Result:
     accounts = {
         (namespace, pod["spec"].get("serviceAccountName", "default"))
         for namespace in present
-        for pod in found.api.list(f"/api/v1/namespaces/{namespace}/pods")
+        for pod in examination.api.list(f"/api/v1/namespaces/{namespace}/pods")
     }
     running = [name for name, owners in components.items() if owners & accounts]
     if not running:
@@ -89,11 +88,11 @@ def pods(found: Examination) -> Result:
     return result.ok(f"{len(running)} of {len(components)} components have pods: {', '.join(running)}")
 
 
-def clock(found: Examination) -> Result:
+def clock(examination: Examination) -> Result:
     """Compares the servers' clocks with this machine's."""
-    if not found.dates:
+    if not examination.dates:
         return result.unknown("no server gave its time")
-    skews = {name: (theirs - ours).total_seconds() for name, (theirs, ours) in found.dates.items()}
+    skews = {name: (theirs - ours).total_seconds() for name, (theirs, ours) in examination.dates.items()}
     text = ", ".join(f"{name} {skew:+.0f} s" for name, skew in skews.items())
     largest = max(map(abs, (*skews.values(), max(skews.values()) - min(skews.values()))))
     remedy = "synchronize the clocks (NTP): of this machine if all servers differ, otherwise of the server that differs"
@@ -104,9 +103,9 @@ def clock(found: Examination) -> Result:
     return result.ok(f"compared with this machine: {text}")
 
 
-def _wanted(found: Examination, user: User) -> Iterator[Json]:
+def _wanted(examination: Examination, user: User) -> Iterator[Json]:
     """Yields the resource attributes of all rights in function.yaml."""
-    for document in yaml.safe_load_all(rendering.function_rights(found.guarded(user))):
+    for document in yaml.safe_load_all(rendering.function_rights(examination.guarded(user))):
         for rule in document.get("rules") or ():
             for resource in rule["resources"]:
                 name, _, subresource = resource.partition("/")
@@ -123,15 +122,6 @@ def _wanted(found: Examination, user: User) -> Iterator[Json]:
 
 def _get_pods(namespace: str) -> Json:
     return {"verb": "get", "resource": "pods", "namespace": namespace}
-
-
-def _allows(api: ApiServer, user: User, attributes: Json) -> bool:
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": user.name, "groups": list(user.groups), "resourceAttributes": dict(attributes)},
-    }
-    return bool(api.create(_REVIEWS, body)["status"].get("allowed"))
 
 
 def _text(right: Json) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import urllib3
@@ -10,7 +11,7 @@ import urllib3
 from csr_signer.violation import quote
 from signerctl import installation as calico
 from signerctl import manifest, verification
-from signerctl.api_server import ApiServer
+from signerctl.api_server import ApiServer, Json
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
@@ -34,12 +35,10 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 _MINOR: Final = re.compile(r"v?([0-9]+\.[0-9]+)(?:[.-].*)?")
 _OK: Final = 200
 
-Json = Mapping[str, Any]
 
-
-def installation(found: Examination) -> Result:
+def installation(examination: Examination) -> Result:
     """Checks that Calico asks this signer, and accepts its certificates."""
-    document = found.api.get(_INSTALLATION)
+    document = examination.api.get(_INSTALLATION)
     if document is None:
         return result.not_applicable("the cluster has no Installation of the tigera operator")
     if not (document.get("spec") or {}).get("certificateManagement"):
@@ -48,33 +47,23 @@ def installation(found: Examination) -> Result:
             "last step of the installation: `signerctl ca bundle` writes the patch",
         )
     management = calico.parse(json.dumps(document).encode())
-    matching = [each for each in found.signers if each.signer_name == management.signer_name]
-    signer = (matching or found.signers)[0]
-    checks = verification.check_installation(management, signer.issuer, found.now, signer_name=signer.signer_name)
-    return result.worst(
-        [
-            result.ok(check.message)
-            if check.level == "ok"
-            else Result(
-                level=check.level,
-                found=f"Installation default: {check.message}",
-                remedy="`signerctl ca bundle` writes the right patch; docs/rotation.md has the order during a rotation",
-            )
-            for check in checks
-        ]
-    )
+    matching = [each for each in examination.signers if each.signer_name == management.signer_name]
+    signer = (matching or examination.signers)[0]
+    checks = verification.check_installation(management, signer.issuer, examination.now, signer_name=signer.signer_name)
+    remedy = "`signerctl ca bundle` writes the right patch; docs/rotation.md has the order during a rotation"
+    return result.worst(result.of_checks(checks, remedy, prefix="Installation default: "))
 
 
-def release(found: Examination) -> Result:
+def release(examination: Examination) -> Result:
     """Compares Calico's release in the cluster with the release of the profile."""
     configured = {
         signer.profile.release
-        for signer in found.document.signers
-        if signer.cluster == found.cluster and signer.profile.name == "calico" and signer.profile.release
+        for signer in examination.document.signers
+        if signer.cluster == examination.cluster and signer.profile.name == "calico" and signer.profile.release
     }
     if not configured:
         return result.not_applicable("no signer has the profile calico")
-    running = _calico_version(found.api)
+    running = _calico_version(examination.api)
     if running is None:
         return result.not_applicable("the cluster does not tell Calico's version")
     match = _MINOR.fullmatch(running)
@@ -87,37 +76,39 @@ def release(found: Examination) -> Result:
     )
 
 
-def guards(found: Examination) -> Result:
+def guards(examination: Examination) -> Result:
     """Checks that the guards in the cluster are those that this release makes, and enforced."""
-    if found.options.guards == NO_GUARDS:
+    if examination.options.guards == NO_GUARDS:
         return result.not_applicable("--guards none: the cluster shall have none")
-    user = found.function_user
+    user = examination.function_user
     if user is None:
         return result.unknown("the function's username is unknown; see rights")
-    if found.api.request("GET", _ADMISSION).status != _OK:
+    if examination.api.request("GET", _ADMISSION).status != _OK:
         return result.not_applicable("the API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 has")
-    wanted = manifest.documents(found.guarded(user), actions=ACTIONS[found.options.guards])
-    problems = [problem for document in wanted for problem in _differences(found.api, document)]
+    guarded = examination.guarded(user)
+    guarded = replace(guarded, exporter=replace(guarded.exporter, secret=examination.metrics_secret))
+    wanted = manifest.documents(guarded, actions=ACTIONS[examination.options.guards])
+    problems = [problem for document in wanted for problem in _differences(examination.api, document)]
     if problems:
         return result.error(
             "; ".join(problems),
             "kubectl apply -k the cluster's folder, written by this release's `signerctl cluster manifests`, or apply"
             " the output of `signerctl guards`; if another approver is configured, give doctor the same --approver",
         )
-    return result.ok(f"{len(wanted) // 2} policies and their bindings, with action {found.options.guards}")
+    return result.ok(f"{len(wanted) // 2} policies and their bindings, with action {examination.options.guards}")
 
 
-def exporter(found: Examination) -> Result:
+def exporter(examination: Examination) -> Result:
     """Checks that the exporter is ready."""
-    if found.options.exporter_url is not None:
-        return _page(found.options.exporter_url)
-    workload = found.stateful_set
+    if examination.options.exporter_url is not None:
+        return _page(examination.options.exporter_url)
+    workload = examination.stateful_set
     if workload is None:
         return result.unknown("the exporter is not in this cluster", "give --exporter-url to ask its /readyz")
     wanted, ready = workload["spec"].get("replicas", 1), (workload.get("status") or {}).get("readyReplicas", 0)
     if ready == wanted:
         return result.ok(f"{ready} of {wanted} replicas are ready")
-    namespace = found.options.exporter.namespace
+    namespace = examination.options.exporter.namespace
     remedy = f"kubectl --namespace {namespace} describe pods, and logs statefulset/csr-exporter"
     text = f"{ready} of {wanted} replicas are ready"
     return result.warning(text, remedy) if ready else result.error(text, remedy)

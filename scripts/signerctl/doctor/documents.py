@@ -15,69 +15,76 @@ _APPLY = "correct it, and apply again: terraform apply deploys the document with
 _RENDER = "run `signerctl cluster manifests` with Terraform's present outputs, and apply the folder"
 
 
-def configuration(found: Examination) -> Result:
+def configuration(examination: Examination) -> Result:
     """Checks that the function could load its document."""
     try:
-        found.document = read(Document, found.options.configuration)
-        found.configuration = loader.load(found.options.configuration)
+        examination.document = read(Document, examination.options.configuration)
+        examination.configuration = loader.load(examination.options.configuration)
     except ConfigurationError as error:
-        return result.error(f"{found.options.configuration}: {error}", _APPLY)
-    clusters = sorted(found.configuration.clusters)
-    wanted = found.options.cluster or (clusters[0] if len(clusters) == 1 else "")
+        return result.error(f"{examination.options.configuration}: {error}", _APPLY)
+    clusters = sorted(examination.configuration.clusters)
+    wanted = examination.options.cluster or (clusters[0] if len(clusters) == 1 else "")
     if wanted not in clusters:
         problem = f"Not found: {quote(wanted)}" if wanted else "Required value"
         return result.error(f"--cluster: {problem}", f"choose one of {', '.join(clusters)}")
-    found.cluster = wanted
-    if not found.signers:
+    examination.cluster = wanted
+    if not examination.signers:
         return result.error(f"signers: Required value: cluster {quote(wanted)} has no signer", _APPLY)
-    warnings = [text for (name, _), text in found.configuration.release_warnings.items() if name == wanted]
+    warnings = [text for (name, _), text in examination.configuration.release_warnings.items() if name == wanted]
     if warnings:
         return result.warning("; ".join(warnings), "upgrade the function, or write the release that runs")
-    names = ", ".join(signer.signer_name for signer in found.signers)
-    return result.ok(f"{found.options.configuration}: cluster {wanted}, {names}")
+    names = ", ".join(signer.signer_name for signer in examination.signers)
+    return result.ok(f"{examination.options.configuration}: cluster {wanted}, {names}")
 
 
-def exporter_configuration(found: Examination) -> Result:
+def exporter_configuration(examination: Examination) -> Result:
     """Checks that the exporter's document names the function's cluster, its signers, and an allowed caller."""
-    path = found.options.exporter_configuration
+    path = examination.options.exporter_configuration
     if path is not None:
         where, text = str(path), files.read(path).decode("utf-8", "replace")
     else:
-        located = _from_cluster(found)
+        located = _from_cluster(examination)
         if isinstance(located, Result):
             return located
         where, text = located
-    found.exporter = exporter_document.parse(text, where=where)
-    violations = _violations(found, found.exporter)
+    examination.exporter = exporter_document.parse(text, where=where)
+    if path is None and (foreign := list(examination.exporter.foreign_urls())):
+        return result.error(
+            f"{where}: {'; '.join(foreign)}",
+            "find out who wrote it; if the URL is yours, give doctor the document with --exporter-configuration",
+        )
+    violations = _violations(examination, examination.exporter)
     if violations:
         return result.error(f"{where}: {'; '.join(violations)}", _RENDER)
-    return result.ok(f"{where}: sends events to {found.exporter.url}")
+    return result.ok(f"{where}: sends events to {examination.exporter.url}")
 
 
-def _from_cluster(found: Examination) -> tuple[str, str] | Result:
+def _from_cluster(examination: Examination) -> tuple[str, str] | Result:
     """Returns the document in the ConfigMap that the exporter's pods mount, and its place."""
-    namespace = found.options.exporter.namespace
-    workload = found.stateful_set
-    if workload is None:
+    namespace = examination.options.exporter.namespace
+    if examination.stateful_set is None:
         return result.error(
             f"StatefulSet {namespace}/csr-exporter: Not found: the exporter is not in this cluster",
             "kubectl apply -k the cluster's folder; if the exporter runs elsewhere, give --exporter-configuration",
         )
-    volumes = workload["spec"]["template"]["spec"].get("volumes") or ()
-    maps = [each["configMap"]["name"] for each in volumes if each["name"] == "configuration" and "configMap" in each]
+    maps = [
+        each["configMap"]["name"]
+        for each in examination.volumes
+        if each["name"] == "configuration" and "configMap" in each
+    ]
     where = f"ConfigMap {namespace}/{maps[0] if maps else 'csr-exporter-configuration'}"
-    document = found.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{maps[0]}") if maps else None
+    document = examination.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{maps[0]}") if maps else None
     if document is None or "configuration.json" not in (document.get("data") or {}):
         return result.error(f"{where}: Not found: configuration.json", _RENDER)
     return where, str(document["data"]["configuration.json"])
 
 
-def _violations(found: Examination, exporter: ExporterDocument) -> list[str]:
-    cluster = found.cluster_configuration
+def _violations(examination: Examination, exporter: ExporterDocument) -> list[str]:
+    cluster = examination.cluster_configuration
     violations = []
     if exporter.source != cluster.source:
         violations.append(f"source: Invalid value: {quote(exporter.source)}: must be {quote(cluster.source)}")
-    unwatched = sorted({signer.signer_name for signer in found.signers} - set(exporter.signer_names))
+    unwatched = sorted({signer.signer_name for signer in examination.signers} - set(exporter.signer_names))
     violations += [f"signers: Required value: {quote(name)}, which the function serves" for name in unwatched]
     account = "" if exporter.federation is None else exporter.federation.service_account
     if cluster.invokers and exporter.identity != METADATA_SERVER and account not in cluster.invokers:

@@ -1,23 +1,25 @@
 """What the checks of one walk share: the operator's options, and the facts that earlier checks found."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
 from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 from signerctl import guarded
-from signerctl.api_server import ApiServer, connect
+from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
 from signerctl.guarded import Exporter, Guarded
 from signerctl.key import KmsOptions
+from signerctl.objects import User
 
-Json = Mapping[str, Any]
+METRICS_TLS: Final = "metrics-tls"
+"""The volume of exporter.yaml with the metrics' certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +51,6 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """A user of the API server."""
-
-    name: str
-    groups: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionAnswer:
     """The function's answer to doctor's event.
 
@@ -64,14 +58,12 @@ class FunctionAnswer:
         status: The HTTP status; 0 without an answer.
         outcome, reason: The fields of the function's answer; empty if another server answered.
         cause: Why there is no answer; empty if there is one.
-        date: The header Date.
     """
 
     status: int
     outcome: str = ""
     reason: str = ""
     cause: str = ""
-    date: datetime | None = None
 
 
 @dataclass(kw_only=True)
@@ -121,6 +113,26 @@ class Examination:
         return self.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/csr-exporter")
 
     @property
+    def volumes(self) -> Sequence[Json]:
+        """The volumes of the exporter's pods; none if it is not in the cluster.
+
+        Raises:
+            CommandError: There was no answer, or another fault.
+        """
+        template = ((self.stateful_set or {}).get("spec") or {}).get("template") or {}
+        return (template.get("spec") or {}).get("volumes") or ()
+
+    @property
+    def metrics_secret(self) -> str | None:
+        """The Secret that the exporter's pods mount for `cluster manifests --metrics-tls`; None without.
+
+        Raises:
+            CommandError: There was no answer, or another fault.
+        """
+        secrets = (each["secret"] for each in self.volumes if each["name"] == METRICS_TLS and "secret" in each)
+        return next((str(each.get("secretName", "")) for each in secrets), None)
+
+    @property
     def cluster_configuration(self) -> ClusterConfiguration:
         """The cluster in the function's document."""
         return self.configuration.clusters[self.cluster]
@@ -153,7 +165,7 @@ class Examination:
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account
-        return None if name is None else User(name=name, groups=_groups(name))
+        return None if name is None else User.of(name)
 
     def guarded(self, user: User) -> Guarded:
         """Returns what the cluster's rights and guards are made from.
@@ -174,14 +186,6 @@ def _user_of(api: ApiServer) -> User:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
     return User(name=found["username"], groups=tuple(found.get("groups") or ()))
-
-
-def _groups(name: str) -> tuple[str, ...]:
-    """Returns the groups that the API server gives a user of this name, for its authorizers."""
-    prefix, _, account = name.partition("system:serviceaccount:")
-    if prefix or not account:
-        return ("system:authenticated",)
-    return ("system:serviceaccounts", f"system:serviceaccounts:{account.partition(':')[0]}", "system:authenticated")
 
 
 def cause_of(error: Exception) -> str:

@@ -4,17 +4,22 @@ The exporter itself checks the whole document when it starts; function and expor
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+
+from urllib3.util import parse_url
 
 from csr_signer import field_error
 from signerctl.program import CommandError
 
 FEDERATION: Final = "workload_identity_federation"
 METADATA_SERVER: Final = "metadata_server"
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
+_STS_HOST: Final = re.compile(r"sts\.googleapis\.com")
+_IAM_CREDENTIALS_HOST: Final = re.compile(r"iamcredentials\.googleapis\.com")
+_FUNCTION_HOSTS: Final = re.compile(r"[a-z0-9.-]+\.(?:run\.app|cloudfunctions\.net)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,21 @@ class ExporterDocument:
     audience: str
     identity: str
     federation: Federation | None
+
+    def foreign_urls(self) -> Iterator[str]:
+        """Yields a field error for each URL that is neither Google's nor on this machine.
+
+        An administrator of the exporter's namespace can write its ConfigMap, and doctor sends tokens to its URLs.
+        """
+        urls = [("function.url", self.url, _FUNCTION_HOSTS)]
+        if self.federation is not None:
+            urls.append(("identity.sts_url", self.federation.sts_url, _STS_HOST))
+            urls.append(("identity.iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS_HOST))
+        for field, url, allowed in urls:
+            host = _host(url)
+            if host not in _LOOPBACK and not allowed.fullmatch(host):
+                must = f"must be one of Google's hosts for it, {allowed.pattern}, because doctor sends a token there"
+                yield field_error.invalid(field, url, must)
 
 
 def parse(text: str | bytes, *, where: str) -> ExporterDocument:
@@ -102,7 +122,13 @@ def _text(value: object) -> str:
 
 def _safe(value: object) -> str:
     """Refuses a URL that would carry a token over the network in the clear."""
-    url = urlsplit(_text(value))
-    if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)):
-        raise ValueError("a URL must be https")
-    return str(value)
+    text = _text(value)
+    url = parse_url(text)
+    if not url.host or url.auth or not (url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)):
+        raise ValueError("a URL must be https, without a username")
+    return text
+
+
+def _host(url: str) -> str:
+    """Returns the host to which urllib3 sends a request; other parsers read some URLs differently."""
+    return str(parse_url(url).host)

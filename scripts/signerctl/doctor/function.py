@@ -5,14 +5,14 @@ configuration, its credential for the API server and its right to read CSRs. It 
 """
 
 import json
+import re
 import uuid
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import urllib3
 
 from csr_signer.violation import quote
+from signerctl.api_server import server_time
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, FunctionAnswer, cause_of
 from signerctl.doctor.result import Result
@@ -20,18 +20,20 @@ from signerctl.doctor.result import Result
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
 _EVENT_TYPE: Final = "dev.csrsigner.certificatesigningrequest.actionable.v1"
 _NAME: Final = "signerctl-doctor"
+_CODE: Final = re.compile(r"[A-Za-z-]{1,64}")
+"""An outcome or a reason of the function; never a token, which another server might send back."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
 _READ_LOG: Final = "its log names the fault: gcloud functions logs read, or the record `fault` in the audit records"
 
 
-def invoker(found: Examination) -> Result:
+def invoker(examination: Examination) -> Result:
     """Checks that the front door admits the exporter's ID token."""
-    exporter = found.exporter
+    exporter = examination.exporter
     if exporter.federation is None:
         return result.not_applicable("the exporter's ID token is not made on this machine; see function")
-    answer = _answer(found)
+    answer = _answer(examination)
     account = exporter.federation.service_account
     if answer.status == _UNAUTHORIZED:
         return result.error(
@@ -50,9 +52,9 @@ def invoker(found: Examination) -> Result:
     return result.ok(f"{account} may invoke the function")
 
 
-def function(found: Examination) -> Result:
+def function(examination: Examination) -> Result:
     """Checks that the function answers, and that it can read CSRs."""
-    answer, url = _answer(found), found.exporter.url
+    answer, url = _answer(examination), examination.exporter.url
     if answer.cause:
         return result.error(
             f"{url}: no answer: {answer.cause}",
@@ -60,17 +62,17 @@ def function(found: Examination) -> Result:
             " DNS and ingress between the exporter's nodes and it",
         )
     if not answer.outcome:
-        return _of_another_server(found, answer)
+        return _of_another_server(examination, answer)
     if (answer.outcome, answer.reason) == ("ignored", "gone"):
         return result.ok(f"{url} answers, and reads CSRs at the API server")
     said = f"{url} answers {answer.status} {answer.reason or answer.outcome}"
     return _FAULTS.get(answer.reason, lambda text: result.error(text, _READ_LOG))(said)
 
 
-def _of_another_server(found: Examination, answer: FunctionAnswer) -> Result:
-    url = found.exporter.url
+def _of_another_server(examination: Examination, answer: FunctionAnswer) -> Result:
+    url = examination.exporter.url
     if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
-        if found.id_token:
+        if examination.id_token:
             return result.unknown("the front door refuses the exporter's ID token; see invoker")
         return result.unknown(
             f"{url} answers {answer.status} to a caller without a token, as it must; no more is known"
@@ -86,26 +88,30 @@ def _of_another_server(found: Examination, answer: FunctionAnswer) -> Result:
     )
 
 
-def _answer(found: Examination) -> FunctionAnswer:
-    if found.function_answer is None:
-        found.function_answer = _ask(found)
-    return found.function_answer
+def _answer(examination: Examination) -> FunctionAnswer:
+    if examination.function_answer is None:
+        examination.function_answer = _ask(examination)
+    return examination.function_answer
 
 
-def _ask(found: Examination) -> FunctionAnswer:
-    authorization = {"Authorization": f"Bearer {found.id_token}"} if found.id_token else {}
+def _ask(examination: Examination) -> FunctionAnswer:
+    authorization = {"Authorization": f"Bearer {examination.id_token}"} if examination.id_token else {}
     headers = {"Content-Type": "application/cloudevents+json", "User-Agent": _NAME, **authorization}
     pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=60.0))
     try:
         response = pool.request(
-            "POST", found.exporter.url, headers=headers, body=json.dumps(_event(found.exporter.source)), redirect=False
+            "POST",
+            examination.exporter.url,
+            headers=headers,
+            body=json.dumps(_event(examination.exporter.source)),
+            redirect=False,
         )
     except urllib3.exceptions.HTTPError as error:
         return FunctionAnswer(status=0, cause=cause_of(error))
     fields = _fields(response)
-    date = _date(response.headers.get("Date", ""))
-    if date is not None:
-        found.dates["function"] = date, datetime.now(UTC)
+    dates = server_time(response.headers.get("Date", ""))
+    if dates is not None:
+        examination.dates["function"] = dates
     return FunctionAnswer(status=response.status, outcome=_code(fields, "outcome"), reason=_code(fields, "reason"))
 
 
@@ -134,14 +140,7 @@ def _fields(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def _code(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
-    return value if isinstance(value, str) and value.isprintable() else ""
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return None
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
 _FAULTS: Final = {

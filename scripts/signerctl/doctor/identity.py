@@ -5,10 +5,12 @@ The calls are those of the exporter (infra/exporter/csr_exporter/identity.py), f
 
 import base64
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,40 +25,54 @@ from signerctl.doctor.result import Result
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
+_HEADER_VALUE: Final = re.compile(r"[!-~]+")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NO_FEDERATION: Final = {
     METADATA_SERVER: "the exporter asks its node's metadata server, which this machine cannot: its /readyz tells",
 }
 
 
-def token(found: Examination) -> Result:
+def token(examination: Examination) -> Result:
     """Gets the token that the exporter exchanges: its projected file, or one that the API server makes like it."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     try:
-        found.subject_token = Path(federation.token_file).read_text(encoding="ascii").strip()
+        examination.subject_token = _token_file(examination, federation)
         where = federation.token_file
     except (OSError, ValueError):
-        requested = _request_token(found)
+        requested = _request_token(examination)
         if isinstance(requested, Result):
             return requested
-        found.subject_token, where = requested, "the API server's TokenRequest"
-    claims = _claims(found.subject_token)
-    left = float(claims.get("exp", 0)) - time.time()
+        examination.subject_token, where = requested, "the API server's TokenRequest"
+    claims = _claims(examination.subject_token)
+    expiry = claims.get("exp")
+    left = (expiry if isinstance(expiry, int | float) else 0) - time.time()
     if left <= 0:
         return result.error(
             f"{where}: the token expired {-left:.0f} s ago, by this machine's clock",
             "see that the kubelet renews the projected token, and compare the clocks",
         )
     audience = claims.get("aud")
-    named = ", ".join(audience) if isinstance(audience, list) else str(audience)
+    named = ", ".join(map(str, audience)) if isinstance(audience, list) else str(audience)
     subject = quote(str(claims.get("sub", "")))
     return result.ok(f"{where}: {subject} for {quote(named)}, valid for {left / 60:.0f} min")
 
 
-def _request_token(found: Examination) -> str | Result:
-    exporter, audience = found.options.exporter, _projected_audience(found)
+def _token_file(examination: Examination, federation: Federation) -> str:
+    """Reads the exporter's projected token.
+
+    Raises:
+        OSError, ValueError: It cannot be read; or the ConfigMap names it, whose writer could name any file of the
+            operator's.
+    """
+    if examination.options.exporter_configuration is None:
+        raise ValueError("the document is the cluster's")
+    return Path(federation.token_file).read_text(encoding="ascii").strip()
+
+
+def _request_token(examination: Examination) -> str | Result:
+    exporter, audience = examination.options.exporter, _projected_audience(examination)
     if audience is None:
         return result.unknown(
             "the token file is not on this machine, and the cluster has no StatefulSet csr-exporter with its audience"
@@ -68,7 +84,7 @@ def _request_token(found: Examination) -> str | Result:
     }
     path = f"/api/v1/namespaces/{exporter.namespace}/serviceaccounts/{exporter.service_account}/token"
     try:
-        return str(found.api.create(path, body)["status"]["token"])
+        return str(examination.api.create(path, body)["status"]["token"])
     except ApiServerError as error:
         if error.answer is not None and error.answer.reason == "NotFound":
             account = f"{exporter.namespace}/{exporter.service_account}"
@@ -76,72 +92,72 @@ def _request_token(found: Examination) -> str | Result:
         raise
 
 
-def _projected_audience(found: Examination) -> str | None:
+def _projected_audience(examination: Examination) -> str | None:
     """Returns the audience of the token that the exporter's pods mount."""
-    workload = found.stateful_set or {}
-    volumes = ((workload.get("spec") or {}).get("template") or {}).get("spec", {}).get("volumes") or ()
-    for volume in volumes:
+    for volume in examination.volumes:
         for source in (volume.get("projected") or {}).get("sources") or ():
             if "serviceAccountToken" in source:
                 return str(source["serviceAccountToken"].get("audience", "")) or None
     return None
 
 
-def security_token_service(found: Examination) -> Result:
+def security_token_service(examination: Examination) -> Result:
     """Exchanges the token at STS for a federated access token."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "audience": federation.sts_audience,
         "scope": _SCOPE,
         "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "subject_token": found.subject_token,
+        "subject_token": examination.subject_token,
     }
     try:
         status, answer = _post(f"{federation.sts_url}/v1/token", urlencode(form), _FORM)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("STS", federation.sts_url, error)
-    if status != _OK or not isinstance(answer.get("access_token"), str):
+    examination.access_token = _token(answer.get("access_token"))
+    if status != _OK or not examination.access_token:
         said = f"{answer.get('error', '')}: {answer.get('error_description', '')}"
+        said = said.replace(examination.subject_token, "TOKEN")
         return result.error(
             f"STS answers {status} for audience {quote(federation.sts_audience)}: {quote(said)}",
             "if it says that the token is not valid yet, or no more, set the cluster's clock (see clock); otherwise"
             " compare identity.sts_audience with the workload identity provider's name, and the provider's issuer, keys"
             " and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
-    found.access_token = answer["access_token"]
     return result.ok(f"accepts the token for {federation.sts_audience}")
 
 
-def iam(found: Examination) -> Result:
+def iam(examination: Examination) -> Result:
     """Asks IAM Credentials for the exporter's ID token."""
-    federation = found.exporter.federation
+    federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(found))
+        return result.not_applicable(_without(examination))
     account = federation.service_account
     try:
-        status, answer = _generate_id_token(found, federation)
+        status, answer = _generate_id_token(examination, federation)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("IAM Credentials", federation.iam_credentials_url, error)
-    if status != _OK or not isinstance(answer.get("token"), str):
+    examination.id_token = _token(answer.get("token"))
+    if status != _OK or not examination.id_token:
         said = answer.get("error")
         message = said.get("message", "") if isinstance(said, dict) else ""
         return result.error(
-            f"generateIdToken for {account}: {status} {quote(str(message))}",
+            f"generateIdToken for {account}: {status} {quote(str(message).replace(examination.access_token, 'TOKEN'))}",
             f"the exporter's principal needs roles/iam.workloadIdentityUser on {account}, which must exist and be"
             " enabled: `terraform apply` grants it; a grant takes up to seven minutes",
         )
-    found.id_token = answer["token"]
-    return result.ok(f"ID token of {account} for {found.exporter.audience}")
+    return result.ok(f"ID token of {account} for {examination.exporter.audience}")
 
 
-def _generate_id_token(found: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
-    url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{federation.service_account}:generateIdToken"
-    body = json.dumps({"audience": found.exporter.audience, "includeEmail": True})
-    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {found.access_token}"})
+def _generate_id_token(examination: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
+    account = percent_encode(federation.service_account, safe="@")
+    url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{account}:generateIdToken"
+    body = json.dumps({"audience": examination.exporter.audience, "includeEmail": True})
+    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"})
 
 
 def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
@@ -159,6 +175,11 @@ def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[st
     return answer.status, content if isinstance(content, dict) else {}
 
 
+def _token(value: object) -> str:
+    """Returns a token that a header can carry; empty for another value, which an error of http.client would print."""
+    return value if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) else ""
+
+
 def _unreachable(name: str, url: str, error: Exception) -> Result:
     return result.error(
         f"{name} at {url}: no answer: {cause_of(error)}",
@@ -166,8 +187,8 @@ def _unreachable(name: str, url: str, error: Exception) -> Result:
     )
 
 
-def _without(found: Examination) -> str:
-    kind = found.exporter.identity
+def _without(examination: Examination) -> str:
+    kind = examination.exporter.identity
     return _NO_FEDERATION.get(kind, f"identity.kind is {quote(kind)}: the exporter sends events without a token")
 
 

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import click
 
-from csr_signer.violation import quote
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor.examination import Options
-from signerctl.guarded import ACCOUNT, Exporter
-from signerctl.options import ACTIONS, DOCUMENT, approver_option, username
+from signerctl.guarded import Exporter
+from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_option, username
 
 _OPTIONS: Final = (
     click.option(
@@ -45,14 +44,7 @@ _OPTIONS: Final = (
         type=click.Choice([*ACTIONS, NO_GUARDS]),
         help="The action with which the guards were written; none: the cluster has no guards.",
     ),
-    click.option(
-        "--exporter",
-        default="kms-csr-signer/csr-exporter",
-        show_default=True,
-        callback=lambda _context, _parameter, value: _account(value),
-        metavar="NAMESPACE/NAME",
-        help="The exporter's service account.",
-    ),
+    exporter_option,
 )
 
 
@@ -92,10 +84,3 @@ def walk_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
-
-
-def _account(value: str) -> Exporter:
-    match = ACCOUNT.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f"{quote(value)}: must be NAMESPACE/NAME of a service account")
-    return Exporter(namespace=match[1], service_account=match[2])

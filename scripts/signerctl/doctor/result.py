@@ -1,8 +1,10 @@
 """What a check reports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from signerctl.verification import CheckResult
 
 Level = Literal["ok", "warning", "error", "skipped"]
 _ORDER: Final = ("skipped", "ok", "warning", "error")
@@ -48,6 +50,22 @@ def unknown(why: str, remedy: str = "") -> Result:
 def not_applicable(why: str) -> Result:
     """Returns that this deployment has nothing to check here."""
     return Result(level="skipped", found=why)
+
+
+def of_checks(checks: Iterable[CheckResult], remedy: str, *, prefix: str = "") -> list[Result]:
+    """Returns the results of `ca verify` as doctor's.
+
+    Args:
+        checks: The results.
+        remedy: What the operator does about a violation.
+        prefix: What the violations are about.
+    """
+    return [
+        ok(check.message)
+        if check.level == "ok"
+        else Result(level=check.level, found=f"{prefix}{check.message}", remedy=remedy)
+        for check in checks
+    ]
 
 
 def worst(results: Sequence[Result]) -> Result:

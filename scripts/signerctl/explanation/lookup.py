@@ -1,20 +1,15 @@
 """Finds the CSRs that an operator means: by a CSR's name, or by the name of the pod that filed them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import quote as percent_encode
 
 from csr_signer import field_error
 from csr_signer.policy.attestation import POD_NAME
 from csr_signer.violation import quote
-from signerctl.api_server import ApiServer
+from signerctl import objects
+from signerctl.api_server import ApiServer, Json
+from signerctl.objects import CSRS, SERVICE_ACCOUNT
 from signerctl.program import CommandError
-
-CSRS: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-_ACCOUNT: Final = "system:serviceaccount:"
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +46,7 @@ def find(
     elif not rest:
         kind, rest = "", name
     if kind != "pod":
-        csr = api.get(f"{CSRS}/{percent_encode(rest, safe='')}")
+        csr = api.get(objects.named(CSRS, rest))
         if csr is not None:
             return Found(csrs=(csr,), pod=None)
     searched = [namespace] if namespace else sorted(namespaces)
@@ -73,7 +68,7 @@ def _of_pod(api: ApiServer, name: str, namespaces: list[str], signer_names: Coll
     pods = [
         pod
         for each in namespaces
-        if (pod := api.get(f"/api/v1/namespaces/{each}/pods/{percent_encode(name, safe='')}")) is not None
+        if (pod := api.get(objects.named(f"/api/v1/namespaces/{each}/pods", name))) is not None
     ]
     if len(pods) > 1:
         places = " or ".join(f"{pod['metadata']['namespace']}/{name}" for pod in pods)
@@ -81,7 +76,7 @@ def _of_pod(api: ApiServer, name: str, namespaces: list[str], signer_names: Coll
     wanted = {pod["metadata"]["namespace"] for pod in pods} or set(namespaces)
     csrs = sorted(
         (csr for csr in _filed(api, name, signer_names) if requester(csr)[0] in wanted),
-        key=lambda csr: str(csr["metadata"]["creationTimestamp"]),
+        key=objects.created,
         reverse=True,
     )
     return Found(csrs=tuple(csrs), pod=pods[0] if pods else None) if pods or csrs else None
@@ -99,6 +94,6 @@ def requester(csr: Json) -> tuple[str, str]:
     spec = csr["spec"]
     username = str(spec.get("username", ""))
     names = (spec.get("extra") or {}).get(POD_NAME) or ("",)
-    if not username.startswith(_ACCOUNT) or not names[0]:
+    if not username.startswith(SERVICE_ACCOUNT) or not names[0]:
         return "", ""
-    return username.removeprefix(_ACCOUNT).partition(":")[0], str(names[0])
+    return username.removeprefix(SERVICE_ACCOUNT).partition(":")[0], str(names[0])

@@ -1,42 +1,37 @@
 """The whole explanation of a CSR or a pod: the verdict, and what the cluster, the records and doctor tell."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from csr_signer import reporting
 from csr_signer.objects.event import COMPONENT
-from signerctl.api_server import ApiServer, ApiServerError
+from signerctl import objects
+from signerctl.api_server import ApiServer, ApiServerError, Json
 from signerctl.doctor.examination import Examination
-from signerctl.doctor.walk import walk
+from signerctl.doctor.result import Result
+from signerctl.doctor.walk import Check, walk
 from signerctl.explanation import lookup, trial, verdict
 from signerctl.explanation.trial import STEPS
-from signerctl.explanation.verdict import Verdict
+from signerctl.explanation.verdict import Turn, Verdict
+from signerctl.objects import Event
 
 _MOST_RECORDS: Final = 5
-_ON_THE_WAY: Final = (
-    "api-server",
-    "exporter",
-    "exporter-configuration",
-    "token",
-    "sts",
-    "iam",
-    "invoker",
-    "function",
-    "rights",
-    "pods",
-    "kms-key",
-    "guards",
-    "clock",
-)
-"""doctor's checks that can stop a request."""
-_SYMPTOMS: Final = ("exporter", "function")
-"""Those of them whose error may follow from another check's."""
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
-Json = Mapping[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """An error that doctor found."""
+
+    check: Check
+    result: Result
+
+    @property
+    def document(self) -> Json:
+        """The cause for programs."""
+        return {"check": self.check.name, "found": self.result.found, "remedy": self.result.remedy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,23 +39,24 @@ class Explanation:
     """Why a CSR, or a pod without one, waits or was refused.
 
     Attributes:
-        kind, name: Of the explained object.
-        facts: What the API server says about it, by title.
+        kind, name, created: Of the explained object.
+        facts: What else the API server says about it, by title.
         step: The step of the function's flow that decides; 0 before the first.
         verdict: The answer.
         events: Events on the CSR and on its pod, the oldest first.
         records: The function's last audit records of the CSR, the oldest first.
-        causes: What doctor found, if nothing in the request stops it: name, found and remedy of each error.
+        causes: What doctor found, if nothing in the request stops it.
     """
 
     kind: str
     name: str
+    created: datetime
     facts: Mapping[str, str]
     step: int
     verdict: Verdict
-    events: Sequence[Json] = ()
+    events: Sequence[Event] = ()
     records: Sequence[Json] = ()
-    causes: Sequence[Json] = ()
+    causes: Sequence[Cause] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -68,32 +64,35 @@ class Explanation:
         return {
             "kind": self.kind,
             "name": self.name,
+            "created": self.created.isoformat(),
             **self.facts,
             "state": self.verdict.state,
             "step": self.step,
-            "stepName": STEPS[self.step - 1] if self.step else "",
+            "step_name": STEPS[self.step - 1] if self.step else "",
             "why": self.verdict.why,
-            "turn": self.verdict.turn,
+            "turn": self.verdict.turn.value,
             "remedy": self.verdict.remedy,
-            "events": list(self.events),
+            "events": [asdict(each) for each in self.events],
             "records": list(self.records),
-            "causes": list(self.causes),
+            "causes": [each.document for each in self.causes],
         }
 
 
-def of_csr(csr: Json, found: Examination, records: Iterable[Json]) -> Explanation:
+def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Explanation:
     """Explains a CSR.
 
     Args:
         csr: The CSR.
-        found: The configuration, loaded.
+        examination: The configuration, loaded.
         records: The function's audit records.
 
     Raises:
         CommandError: The API server does not answer.
     """
-    signers = {signer.signer_name: (signer, found.kms_options(signer)) for signer in found.signers}
-    attempt = partial(trial.run, csr, api=found.api, cluster=found.cluster, signers=signers, now=found.now)
+    signers = {signer.signer_name: (signer, examination.kms_options(signer)) for signer in examination.signers}
+    attempt = partial(
+        trial.run, csr, api=examination.api, cluster=examination.cluster, signers=signers, now=examination.now
+    )
     tried = attempt()
     signer = signers.get(csr["spec"]["signerName"], (None, None))[0]
     judged = verdict.judge(csr, tried, signer, supported=tuple(sorted(signers)))
@@ -105,22 +104,22 @@ def of_csr(csr: Json, found: Examination, records: Iterable[Json]) -> Explanatio
     return Explanation(
         kind="CertificateSigningRequest",
         name=csr["metadata"]["name"],
+        created=objects.created(csr),
         facts={
             "uid": uid,
-            "signerName": csr["spec"]["signerName"],
+            "signer_name": csr["spec"]["signerName"],
             "requester": str(csr["spec"].get("username", "")),
             "pod": f"{namespace}/{pod}" if pod else "",
-            "conditions": ", ".join(each["type"] for each in (csr.get("status") or {}).get("conditions") or ()),
-            "age": age(csr, found.now),
+            "conditions": ", ".join(each["type"] for each in objects.conditions(csr)),
         },
         step=tried.step,
         verdict=judged,
-        events=_events(found.api, csr, namespace, pod),
+        events=_events(examination.api, csr, namespace, pod),
         records=_records(uid, records),
     )
 
 
-def concluded(explained: Explanation, causes: Sequence[Json]) -> Explanation:
+def concluded(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     """Names the cause of a CSR that the function has not acted on, although nothing in the request stops it.
 
     The function's own words about the CSR come first: its last record, or its last Event. Then doctor's first error.
@@ -131,87 +130,51 @@ def concluded(explained: Explanation, causes: Sequence[Json]) -> Explanation:
     """
     said = _said(explained)
     if said is not None:
-        message, fault = said
-        why = f"{explained.verdict.why}; but the function says: {message}"
-        return replace(explained, verdict=verdict.of_message(why, fault), causes=causes)
-    stopping = sorted(
-        (each for each in causes if each["check"] in _ON_THE_WAY), key=lambda each: each["check"] in _SYMPTOMS
-    )
+        return replace(explained, verdict=said, causes=causes)
+    stopping = sorted((each for each in causes if each.check.stops_requests), key=lambda each: each.check.is_symptom)
     if not stopping:
         return replace(explained, causes=causes)
     first = stopping[0]
-    why = f"{explained.verdict.why}; but {first['check']}: {first['found']}"
-    answered = replace(explained.verdict, why=why, turn="operator", remedy=first["remedy"])
+    why = f"{explained.verdict.why}; but {first.check.name}: {first.result.found}"
+    answered = replace(explained.verdict, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
     return replace(explained, verdict=answered, causes=causes)
 
 
-def _said(explained: Explanation) -> tuple[str, str] | None:
-    """Returns the function's last words about a CSR that waits, and the kind of fault; None if it said nothing."""
+def _said(explained: Explanation) -> Verdict | None:
+    """Returns the verdict of the function's last words about a CSR that waits; None if it said nothing."""
+    but = f"{explained.verdict.why}; but the function says: "
     for record in reversed(explained.records):
         if record["event"] == "fault":
-            return str(record["message"]), str(record.get("fault", ""))
-    own = [each for each in explained.events if each["component"] == COMPONENT]
-    if not own:
-        return None
-    waits_for_operator = own[-1]["reason"] == reporting.OPERATOR.reason
-    return str(own[-1]["message"]), "ConfigurationError" if waits_for_operator else ""
+            kind = verdict.fault_named(str(record.get("fault", "")))
+            return verdict.of_fault(f"{but}{record['message']}", kind)
+    own = [each for each in explained.events if each.component == COMPONENT and each.reason in verdict.TURNS]
+    return verdict.of_event(f"{but}{own[-1].message}", own[-1].reason) if own else None
 
 
-def causes_of(options: Examination) -> list[Json]:
+def causes_of(examination: Examination) -> list[Cause]:
     """Walks as doctor does, and returns its errors."""
-    return [
-        {"check": check.name, "found": outcome.found, "remedy": outcome.remedy}
-        for check, outcome in walk(options)
-        if outcome.level == "error"
-    ]
+    return [Cause(check=check, result=outcome) for check, outcome in walk(examination) if outcome.level == "error"]
 
 
-def age(item: Json, now: datetime) -> str:
-    """Returns how old an object is, as kubectl writes it."""
-    seconds = int((now - datetime.fromisoformat(item["metadata"]["creationTimestamp"])).total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{max(seconds, 0)}s"
+def _events(api: ApiServer, csr: Json, namespace: str, pod: str) -> list[Event]:
+    """Returns the Events on a CSR and on its pod."""
+    of_csr = readable(api, "default", uid=str(csr["metadata"]["uid"]))
+    return [*of_csr, *(readable(api, namespace, kind="Pod", name=pod) if pod else ())]
 
 
-def _events(api: ApiServer, csr: Json, namespace: str, pod: str) -> list[Json]:
-    """Returns the Events on a CSR and on its pod; none if the operator may not read them."""
-    subjects = [("default", csr["metadata"]["name"], csr["metadata"]["uid"])]
-    if pod:
-        subjects.append((namespace, pod, ""))
-    return [each for where, name, uid in subjects for each in events_on(api, where, name, uid)]
-
-
-def events_on(api: ApiServer, namespace: str, name: str, uid: str) -> list[Json]:
-    """Returns the Events on one object, the oldest first."""
+def readable(api: ApiServer, namespace: str, **about: str) -> list[Event]:
+    """Returns the Events on one object, the oldest first; none if the operator may not read them."""
     try:
-        every = list(api.list(f"/api/v1/namespaces/{namespace}/events"))
+        return objects.events(api, namespace, **about)
     except ApiServerError:
         return []
-    mine = [
-        each
-        for each in every
-        if each["involvedObject"].get("name") == name and uid in {"", each["involvedObject"].get("uid", "")}
-    ]
-    return [
-        {
-            "on": f"{each['involvedObject'].get('kind', '')} {name}",
-            "time": each.get("lastTimestamp") or each.get("eventTime") or "",
-            "type": each.get("type", ""),
-            "reason": each.get("reason", ""),
-            "message": each.get("message", ""),
-            "component": each.get("reportingComponent") or (each.get("source") or {}).get("component", ""),
-        }
-        for each in sorted(mine, key=lambda each: str(each.get("lastTimestamp") or ""))
-    ]
 
 
 def _records(uid: str, records: Iterable[Json]) -> list[Json]:
     found = sorted((each for each in records if each["csr_uid"] == uid), key=lambda record: str(record.get("time")))
     return [
         {
-            "time": record.get("time"),
+            "time": str(record.get("time", "")),
             "event": record["event"],
             "message": record.get("message", ""),
             **{name: record[name] for name in _FACTS if name in record},

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote as percent_encode
 
 from csr_signer.audit import Audit
 from csr_signer.ca.issuer import KmsPublicKey
@@ -23,9 +22,10 @@ from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.pipeline import Pipeline
 from csr_signer.policy.signer import Signer
-from signerctl.api_server import ApiServer
-from signerctl.explanation.lookup import CSRS
+from signerctl import objects
+from signerctl.api_server import ApiServer, Json
 from signerctl.key import KmsOptions
+from signerctl.objects import CSRS
 from signerctl.program import CommandError
 
 STEPS: Final = (
@@ -42,6 +42,8 @@ STEPS: Final = (
     "record",
 )
 """The steps of docs/architecture.md, which the pipeline takes in this order."""
+KEY_STEP: Final = 7
+"""The step that reads the public key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Trial:
 
     Attributes:
         step: The number of the step that decides, from 1; 8 or 9 if nothing stops the request before the function
-            would approve or sign.
+            would approve or sign; 7 without a fault if the operator may not read the key.
         outcome: The pipeline's outcome; None if it would go on, or if a call failed.
         fault: The fault of a call; None if there is none.
         message: The last audit record's text: the violations of a refusal, the missing fact of a deferral.
@@ -132,7 +134,7 @@ class ReadOnlyCluster:
 
     def _read(self, collection: str, name: str, *, without: str = "") -> bytes | None:
         try:
-            found = self.api.get(f"{collection}/{percent_encode(name, safe='')}")
+            found = self.api.get(objects.named(collection, name))
         except CommandError as error:
             raise _Ended(0, error) from error
         kept = None if found is None else {key: value for key, value in found.items() if key != without}
@@ -147,8 +149,13 @@ class ReadOnlyKey:
     options: KmsOptions
 
     async def public_key(self) -> KmsPublicKey:
-        """Reads the public key with the operator's credentials."""
-        return await asyncio.to_thread(self.options.ask, self.key_version, lambda key: key.public_key())
+        """Reads the public key with the operator's credentials; ends the trial if they do not suffice."""
+        try:
+            return await asyncio.to_thread(self.options.ask, self.key_version, lambda key: key.public_key())
+        except SignerError as error:
+            if error.access_denied:
+                raise _Ended(KEY_STEP) from error
+            raise
 
     async def sign(self, *_: object) -> Any:  # noqa: ANN401 - the port's; it never returns
         """Ends the trial."""
@@ -170,7 +177,7 @@ class _Records:
 
 
 def run(
-    csr: Mapping[str, Any],
+    csr: Json,
     *,
     api: ApiServer,
     cluster: str,
@@ -215,7 +222,7 @@ def run(
             raise ended.error from None
         return Trial(step=ended.step)
     except SignerError as error:
-        return Trial(step=7, fault=error)
+        return Trial(step=KEY_STEP, fault=error)
     last = records.last
     message = str(last.get("violations") or last.get("reason") or last.get("message", ""))
     return Trial(step=_step_of(outcome), outcome=outcome, message=message, severity=str(last.get("severity", "")))

@@ -1,21 +1,20 @@
 """What a trial and a CSR's state mean: why the CSR stands where it stands, whose turn it is, and what to do."""
 
-from collections.abc import Mapping
+import enum
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from csr_signer import errors, reporting
+from csr_signer.errors import SignerError
 from csr_signer.events.outcome import Deferred, Ignored, Refused
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason
 from csr_signer.violation import CODES, quote
-from signerctl.explanation.trial import Trial
+from signerctl import objects
+from signerctl.api_server import Json
+from signerctl.explanation.trial import KEY_STEP, Trial
 
-Turn = Literal["nobody", "operator", "requester", "time", "approver", "function"]
-"""Who acts next; `time`: a retry can succeed; `function`: nothing in the request stops it."""
-
-_FINAL: Final = ("Denied", "Failed")
-_TOO_LATE: Final = "lifetime.too_late"
+_TOO_LATE: Final = CODES["lifetime.too_late"].reason
 _REQUEST_AGAIN: Final = (
     "correct the request's cause (docs/refusals.md has each code); then delete the CSR and the pod, whose replacement"
     " asks again"
@@ -23,7 +22,32 @@ _REQUEST_AGAIN: Final = (
 
 _ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
-Json = Mapping[str, Any]
+
+class Turn(enum.StrEnum):
+    """Who acts next. The first three are those of the function's Events, `WaitingForOperator` and so on."""
+
+    OPERATOR = "operator"
+    REQUESTER = "requester"
+    SERVICE = "service"
+    """The exporter sends the CSR again; the operator must act only if that lasts."""
+    APPROVER = "approver"
+    FUNCTION = "function"
+    """Nothing in the request stops it."""
+    NONE = "none"
+
+
+TURNS: Final = {
+    reporting.OPERATOR.reason: Turn.OPERATOR,
+    reporting.REQUESTER.reason: Turn.REQUESTER,
+    reporting.SERVICE.reason: Turn.SERVICE,
+}
+"""The turns by the reasons of Events."""
+_REMEDIES: Final = {
+    Turn.OPERATOR: "do what it says; the exporter resends the CSR, and the function then signs it",
+    Turn.REQUESTER: "the status of the pod must show the addresses: kubectl get pod -o wide; on the host's network, the"
+    " status of its node: kubectl get node -o wide. If the pod has another address, the request is wrong",
+    Turn.SERVICE: "the exporter resends the CSR; nothing is lost. If this lasts, run signerctl doctor",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +85,20 @@ def judge(csr: Json, trial: Trial, signer: Signer | None, *, supported: tuple[st
             return Verdict(
                 state="waiting",
                 why=f"the request breaks the profile's rules, and the function has not denied it yet: {trial.message}",
-                turn="requester",
+                turn=Turn.REQUESTER,
                 remedy=f"{_REQUEST_AGAIN}; codes: {', '.join(codes)}",
                 unacted=True,
             )
         case Deferred():
             return _deferred(trial, signer)
         case _:
-            return _of_fault(trial) if trial.fault is not None else _ready(csr)
+            return _of_calls(csr, trial)
+
+
+def _of_calls(csr: Json, trial: Trial) -> Verdict:
+    if trial.fault is not None:
+        return of_fault(str(trial.fault), type(trial.fault))
+    return _unknown_key() if trial.step == KEY_STEP else _ready(csr)
 
 
 def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str, ...]) -> Verdict:
@@ -77,19 +107,19 @@ def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str
             return Verdict(
                 state="foreign",
                 why="the CSR holds a certificate that this issuer did not sign for its key",
-                turn="operator",
+                turn=Turn.OPERATOR,
                 remedy="find out who wrote it: the API server's audit log, and docs/audit.md; remove that user's right"
                 " to sign",
             )
         case IgnoreReason.ISSUED:
-            return Verdict(state="issued", why="the certificate is in the CSR's status", turn="nobody")
+            return Verdict(state="issued", why="the certificate is in the CSR's status", turn=Turn.NONE)
         case IgnoreReason.DENIED | IgnoreReason.FAILED:
             return _refused(csr)
         case IgnoreReason.NOT_APPROVED:
             return Verdict(
                 state="waiting",
                 why="signers[].approve is false: another approver decides, and the function signs then",
-                turn="approver",
+                turn=Turn.APPROVER,
                 remedy="approve or deny it: kubectl certificate approve NAME",
             )
         case IgnoreReason.OTHER_SIGNER:
@@ -97,36 +127,36 @@ def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str
             return Verdict(
                 state="foreign",
                 why=f"spec.signerName: Unsupported value: {got}: supported values: {names}; the function ignores it",
-                turn="operator",
+                turn=Turn.OPERATOR,
                 remedy="if the function should sign it, add a signer to the configuration; otherwise ask its signer",
             )
         case IgnoreReason.GONE:
             return Verdict(
                 state="foreign",
                 why="the CSR is being deleted, or another one has its name now",
-                turn="requester",
+                turn=Turn.REQUESTER,
                 remedy="run explain again",
             )
 
 
 def _refused(csr: Json) -> Verdict:
-    conditions = (csr.get("status") or {}).get("conditions") or ()
-    condition = next(each for each in conditions if each["type"] in _FINAL)
+    condition = objects.refusal(csr) or {}
     message, reason = str(condition.get("message", "")), str(condition.get("reason", ""))
-    ours = reason in {rule.reason for rule in CODES.values()}
-    if ours and _TOO_LATE in message:
+    said = f"{condition.get('type')}, {reason}: {message or 'without a message'}"
+    if reason == _TOO_LATE:
         return Verdict(
             state="refused",
-            why=f"the function set {condition['type']}, {reason}: {message}",
-            turn="operator",
+            why=f"the function set {said}",
+            turn=Turn.OPERATOR,
             remedy="if the issuer's chain ends soon, rotate the CA: docs/rotation.md; then delete the CSR and the pod,"
             " whose replacement asks again",
         )
+    ours = reason in {rule.reason for rule in CODES.values()}
     who = "the function" if ours else "another approver"
     return Verdict(
         state="refused",
-        why=f"{who} set {condition['type']}, {reason}: {message or 'without a message'}",
-        turn="requester",
+        why=f"{who} set {said}",
+        turn=Turn.REQUESTER,
         remedy=_REQUEST_AGAIN if ours else "ask that approver; the API server's audit log names it",
     )
 
@@ -145,52 +175,57 @@ def again(refused: Verdict, trial: Trial) -> Verdict:
 
 def _deferred(trial: Trial, signer: Signer | None) -> Verdict:
     limit = "" if signer is None else f" within {signer.deferral_limit.total_seconds():.0f} s of its creation"
+    why = f"{trial.message}; the function refuses the CSR if they do not appear{limit}"
+    return Verdict(state="waiting", why=why, turn=Turn.REQUESTER, remedy=_REMEDIES[Turn.REQUESTER])
+
+
+def _unknown_key() -> Verdict:
     return Verdict(
         state="waiting",
-        why=f"{trial.message}; the exporter resends it every few seconds, and the function refuses it if they do not"
-        f" appear{limit}",
-        turn="time",
-        remedy="the kubelet writes the pod's address into its status: kubectl get pod -o wide; if it has another"
-        " address, the request is wrong",
+        why="the request keeps the profile's rules; whether the key is usable is unknown, because your credentials may"
+        " not read it",
+        turn=Turn.FUNCTION,
+        remedy="run explain with roles/cloudkms.publicKeyViewer on the key",
+        unacted=True,
     )
 
 
-def _of_fault(trial: Trial) -> Verdict:
-    fault = trial.fault
-    text = str(fault)
-    if "roles/cloudkms.publicKeyViewer" in text:
-        return Verdict(
-            state="waiting",
-            why="the request keeps the profile's rules; whether the key is usable is unknown, because your credentials"
-            " may not read it",
-            turn="function",
-            remedy="run explain with roles/cloudkms.publicKeyViewer on the key",
-            unacted=True,
-        )
-    return of_message(text, type(fault).__name__)
-
-
-def of_message(why: str, fault: str) -> Verdict:
+def of_fault(why: str, fault: type[SignerError]) -> Verdict:
     """Returns the verdict on a fault of the function, or of a call that the function would make too.
 
     Args:
         why: What is wrong.
-        fault: The fault's class, as audit records name it.
+        fault: The fault's class.
     """
-    kind = getattr(errors, fault, errors.SignerError)
-    if reporting.turn_of(kind("")) is reporting.OPERATOR:
-        remedy = "do what it says; the exporter resends the CSR, and the function then signs it"
-        return Verdict(state="waiting", why=why, turn="operator", remedy=remedy)
-    return Verdict(state="waiting", why=why, turn="time", remedy="the exporter resends the CSR; nothing is lost")
+    # While the API server is unavailable, the function writes no Event, and the exporter resends.
+    turn = reporting.turn_of(fault("")) or reporting.SERVICE
+    return of_event(why, turn.reason)
+
+
+def of_event(why: str, reason: str) -> Verdict:
+    """Returns the verdict that the function's Event on a waiting CSR tells.
+
+    Args:
+        why: The Event's message.
+        reason: The Event's reason, one of `TURNS`.
+    """
+    turn = TURNS[reason]
+    return Verdict(state="waiting", why=why, turn=turn, remedy=_REMEDIES[turn])
+
+
+def fault_named(name: str) -> type[SignerError]:
+    """Returns the class of a fault, as audit records name it; SignerError for a name of another release."""
+    found = getattr(errors, name, None)
+    return found if isinstance(found, type) and issubclass(found, SignerError) else SignerError
 
 
 def _ready(csr: Json) -> Verdict:
-    conditions = {each["type"] for each in (csr.get("status") or {}).get("conditions") or ()}
+    conditions = {each["type"] for each in objects.conditions(csr)}
     next_step = "sign it" if "Approved" in conditions else "approve and sign it"
     return Verdict(
         state="waiting",
         why=f"nothing in the request stops it: with this configuration, the function would {next_step}",
-        turn="function",
+        turn=Turn.FUNCTION,
         remedy="the exporter sends it within seconds; if it stays, the cause is between exporter, function and API"
         " server: run signerctl doctor, and read the exporter's log",
         unacted=True,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from signerctl.api_server import ApiServer, ApiServerError
+from signerctl.objects import CSRS
 from signerctl.program import CommandError
 from signerctl.renewal.disruption import obstacle
 from signerctl.renewal.pods import Owner, Pod, has_certificate
@@ -14,7 +15,6 @@ from signerctl.renewal.progress import Say
 
 Json = Mapping[str, Any]
 
-CSRS: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _BUDGET: Final = 429

@@ -44,9 +44,9 @@ def test_an_absent_object_is_none(api: ApiServer) -> None:
     assert api.get(f"{NAMESPACES}/absent") is None
 
 
-def test_a_list_has_the_items_of_all_pages(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_has_the_items_of_all_pages(cluster: KubernetesServer) -> None:
     """A cluster has more CSRs than one page holds."""
-    monkeypatch.setattr("signerctl.api_server._PAGE", 2)
+    api = connect(cluster.kubeconfig, page=2)
     api.create(NAMESPACES, namespace("many"))
     names = [f"account-{index}" for index in range(5)]
     for name in names:
@@ -76,6 +76,15 @@ def test_a_kubeconfig_without_the_context_is_refused(cluster: KubernetesServer) 
     """The error names the option and the context."""
     with pytest.raises(CommandError, match=r"--kubeconfig: Invalid value: .*absent"):
         connect(cluster.kubeconfig, "absent")
+
+
+def test_a_context_in_a_pod_needs_a_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pod's own service account would be another cluster than the operator chose."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "absent"))
+    with pytest.raises(CommandError, match="--kubeconfig: Invalid value"):
+        connect(context="prod")
 
 
 def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path) -> None:

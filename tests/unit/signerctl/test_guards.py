@@ -80,6 +80,19 @@ def test_each_policy_has_a_binding(tmp_path: Path) -> None:
     assert all(rule["reason"] for each in policies for rule in each["spec"]["validations"])
 
 
+def test_the_metrics_secret_is_the_only_one_that_exporter_pods_may_mount(tmp_path: Path) -> None:
+    """The option makes the same policy as `cluster manifests --metrics-tls`."""
+    path = written(tmp_path, signer())
+    rules = [
+        rule["expression"]
+        for each in run(path, "--metrics-tls", "metrics")
+        for rule in each["spec"].get("validations", ())
+    ]
+    assert any("volume.?secret.?secretName.orValue('') == \"metrics\"" in rule for rule in rules), rules
+    assert "secretName" not in str(run(path))
+    assert "--metrics-tls" in refused(path, "--metrics-tls", "Not_A_Name")
+
+
 @pytest.mark.parametrize(("action", "actions"), [("audit", ["Audit"]), ("warn", ["Warn", "Audit"])])
 def test_audit_and_warn_refuse_no_request(tmp_path: Path, action: str, actions: list[str]) -> None:
     """The bindings then only audit or warn, so that an operator can try the policies."""

@@ -2,22 +2,26 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from signerctl import manifest
 from signerctl.doctor import api_server, cluster
-from signerctl.doctor.examination import Examination, User
+from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.guarded import Exporter
+from signerctl.objects import User
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.authorities import certificates
 from tests.unit.signerctl.doctor.conftest import FUNCTION_USER, Examine
-from tests.unit.signerctl.stage import SIGNER_NAME, Stage
+from tests.unit.signerctl.outputs import IMAGE, outputs
+from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
 from tests.unit.signerctl.test_ca_verify_installation import installation
 
 REVIEWS = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -25,7 +29,8 @@ BINDING = "GET /apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kms-csr-si
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 INSTALLATION = "GET /apis/operator.tigera.io/v1/installations/default"
 NAMESPACE = "GET /api/v1/namespaces/calico-system"
-STATEFUL_SET = "GET /apis/apps/v1/namespaces/kms-csr-signer/statefulsets/csr-exporter"
+NAMESPACES = "GET /apis/apps/v1/namespaces"
+STATEFUL_SET = f"{NAMESPACES}/kms-csr-signer/statefulsets/csr-exporter"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
@@ -132,7 +137,7 @@ def test_credentials_that_the_api_server_refuses_are_an_error(examine: Examine, 
 def guarded(found: Examination, api: Answers, change: Callable[[Json], object] = lambda _: None) -> Result:
     """Gives the API server the guards as it stores them, after a change of each, and makes the check."""
     api.prepared[f"GET {ADMISSION}"] = 200, {"kind": "APIResourceList"}
-    for document in manifest.documents(found.guarded(User(name=FUNCTION_USER, groups=()))):
+    for document in manifest.documents(found.guarded(User.of(FUNCTION_USER))):
         stored = defaulted(document)
         if change(stored) is not False:
             api.prepared[f"GET {ADMISSION}/{PLURALS[stored['kind']]}/{stored['metadata']['name']}"] = 200, stored
@@ -153,6 +158,53 @@ def test_guards_as_this_release_makes_them_are_ok(examine: Examine, api: Answers
     """The API server's defaults are no difference."""
     outcome = guarded(examine(), api)
     assert outcome.level == "ok", outcome.found
+
+
+def only_demo(values: Json) -> None:
+    """Leaves one cluster, because the clusters would share the test's CA."""
+    document = values["document"]
+    document["clusters"] = {"demo": document["clusters"]["demo"]}
+    document["signers"] = [each for each in document["signers"] if each["cluster"] == "demo"]
+
+
+@pytest.fixture
+def folder(authority: Path, tmp_path: Path) -> Path:
+    """The folder that `cluster manifests --metrics-tls` writes, with the function's documents beside it."""
+    values = outputs(only_demo)
+    for name, text in values["documents"]["value"].items():
+        (tmp_path / name).write_text(text)
+    for signer in yaml.safe_load((tmp_path / "configuration.yaml").read_text())["signers"]:
+        for name in (signer["issuer"]["certificate"], signer["issuer"]["trust_bundle"]):
+            shutil.copy(authority, tmp_path / name)
+    options = ("--cluster", "demo", "--image", IMAGE, "--metrics", "0.0.0.0:9877", "--metrics-tls", "metrics")
+    made = tmp_path / "demo"
+    written = signerctl(
+        "cluster", "manifests", "--terraform-output", "-", *options, "--out", made, stdin=json.dumps(values)
+    )
+    assert written.exit_code == 0, written.output
+    return made
+
+
+def documents_of(path: Path) -> list[Json]:
+    """Returns the objects of a file."""
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def test_guards_that_allow_the_metrics_secret_are_ok(examine: Examine, api: Answers, folder: Path) -> None:
+    """Doctor takes the Secret from the exporter's StatefulSet; any other Secret in the guard is an error."""
+    (workload,) = (each for each in documents_of(folder / "exporter.yaml") if each["kind"] == "StatefulSet")
+    path = f"{NAMESPACES}/{workload['metadata']['namespace']}/statefulsets/csr-exporter"
+    api.prepared |= {path: (200, workload), f"GET {ADMISSION}": (200, {"kind": "APIResourceList"})}
+    for document in documents_of(folder / "guards.yaml"):
+        stored = f"GET {ADMISSION}/{PLURALS[document['kind']]}/{document['metadata']['name']}"
+        api.prepared[stored] = 200, defaulted(document)
+    chosen = {"configuration": folder.parent / "configuration.yaml", "cluster": "demo"}
+    outcome = cluster.guards(examine(**chosen))
+    assert outcome.level == "ok", outcome.found
+    api.prepared[path] = 404, {}
+    outcome = cluster.guards(examine(**chosen))
+    assert outcome.level == "error"
+    assert "kms-csr-signer-exporter-pods: spec.validations" in outcome.found
 
 
 def weaker(document: Json) -> None:

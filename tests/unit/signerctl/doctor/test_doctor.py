@@ -1,14 +1,17 @@
 """`signerctl doctor` makes all checks in their order, prints one line each, and ends with the right status."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from signerctl.doctor.walk import CHECKS
+from signerctl.doctor import result as doctor_result
+from signerctl.doctor.examination import Examination, Options
+from signerctl.doctor.walk import CHECKS, errors, until_healthy
 from tests.paths import ROOT
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.doctor.test_cluster import BINDING, NAMESPACE, REVIEWS, pod, review
@@ -82,6 +85,7 @@ def test_an_error_ends_with_1_and_blocks_what_needs_it(command: list[str], servi
     found = items(result)
     assert list(found) == NAMES
     assert json.loads(result.stdout)["errors"] == 1
+    assert set(found["sts"]) == {"check", "level", "found", "remedy"}
     assert found["sts"]["level"] == "error"
     assert found["iam"]["found"] == "needs sts"
     assert found["invoker"]["found"] == "needs iam"
@@ -112,26 +116,67 @@ def test_an_unreachable_api_server_does_not_stop_the_walk(command: list[str], tm
     assert found["kms-key"]["level"] == found["function"]["level"] == "ok"
 
 
-@pytest.mark.usefixtures("healthy")
-def test_wait_repeats_until_no_check_fails(
-    command: list[str], service: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It prints the whole walk once, and then only what changes."""
-    monkeypatch.setattr("signerctl.commands.doctor._WAIT_SECONDS", 0.0)
-    states: Iterator[tuple[int, object]] = iter(
-        [(503, {"ok": False, "reasons": ["no ID token yet"]})] * 2 + [(200, {"ok": True, "reasons": []})]
+@dataclass(kw_only=True)
+class VirtualClock:
+    """Time passes only while the program sleeps."""
+
+    now: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.now += seconds
+
+
+Wait = Callable[[], tuple[Mapping[str, doctor_result.Result], list[str], float]]
+NOT_READY: tuple[int, object] = (503, {"ok": False, "reasons": ["no ID token yet"]})
+
+
+@pytest.fixture
+def wait(document: Path, exporter_document: Path, api: Answers, service: Answers, tmp_path: Path) -> Wait:
+    """Walks with `--wait` for a minute; returns the results, the names of the shown checks, and the seconds."""
+    options = Options(
+        configuration=document,
+        kubeconfig=api.kubeconfig(tmp_path),
+        exporter_configuration=exporter_document,
+        exporter_url=service.url,
     )
-    service.prepared["GET /readyz"] = lambda _: next(states)
-    result = signerctl(*command, "--wait")
-    assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
-    assert len(lines) == len(NAMES) + 1
-    assert lines[-1].split()[:2] == ["ok", "exporter"]
+
+    def run() -> tuple[Mapping[str, doctor_result.Result], list[str], float]:
+        shown: list[str] = []
+        clock = VirtualClock()
+        results = until_healthy(
+            lambda: Examination(options=options),
+            lambda check, _outcome: shown.append(check.name),
+            timeout=60.0,
+            clock=lambda: clock.now,
+            sleep=clock.sleep,
+        )
+        return results, shown, clock.now
+
+    return run
 
 
 @pytest.mark.usefixtures("healthy")
-def test_wait_gives_up_after_the_timeout(command: list[str], service: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script that waits for an installation must end."""
-    monkeypatch.setattr("signerctl.commands.doctor._WAIT_SECONDS", 0.0)
-    service.prepared["GET /readyz"] = 503, {"ok": False, "reasons": ["no ID token yet"]}
-    assert signerctl(*command, "--wait", "--timeout", "1").exit_code == 1
+def test_wait_repeats_until_no_check_fails(wait: Wait, service: Answers) -> None:
+    """It shows the whole walk once, and then only what changes."""
+    states: Iterator[tuple[int, object]] = iter([NOT_READY] * 2 + [(200, {"ok": True, "reasons": []})])
+    service.prepared["GET /readyz"] = lambda _: next(states)
+    results, shown, seconds = wait()
+    assert errors(results) == 0
+    assert shown == [*NAMES, "exporter"]
+    assert seconds < 60
+
+
+@pytest.mark.usefixtures("healthy")
+def test_wait_gives_up_after_the_timeout(wait: Wait, service: Answers) -> None:
+    """A script that waits for an installation must end; the error is shown once."""
+    service.prepared["GET /readyz"] = NOT_READY
+    results, shown, seconds = wait()
+    assert errors(results) == 1
+    assert (shown, seconds) == (NAMES, 60.0)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_wait_ends_with_a_healthy_deployment(command: list[str]) -> None:
+    """It does not wait then."""
+    assert signerctl(*command, "--wait").exit_code == 0

@@ -15,8 +15,8 @@ from csr_signer.events.outcome import Deferred
 from csr_signer.pipeline import __doc__ as pipeline_page
 from sandbox.kms import Fault
 from signerctl.explanation import verdict
-from signerctl.explanation.lookup import CSRS
 from signerctl.explanation.trial import STEPS, Trial
+from signerctl.objects import CSRS
 from tests.paths import DOCS
 from tests.unit.function.builders import CSR_UID, POD, make_csr_object, make_pod_object
 from tests.unit.signerctl.answers import Answers
@@ -137,11 +137,11 @@ def test_each_state_has_its_step_turn_and_reason(
     assert not found["causes"]
 
 
-def test_an_address_that_is_not_visible_yet_is_times_turn() -> None:
-    """The exporter resends the event; the operator need not act."""
+def test_an_address_that_is_not_visible_yet_is_the_requesters_turn() -> None:
+    """The pod's status must show it, as the function's Event WaitingForRequester says; the exporter only resends."""
     waiting = Trial(step=6, outcome=Deferred(reason="addresses", retry_after=2), message="addresses are not visible")
     judged = verdict.judge(csr(), waiting, None, supported=())
-    assert (judged.state, judged.turn) == ("waiting", "time")
+    assert (judged.state, judged.turn) == ("waiting", "requester")
     assert "addresses are not visible" in judged.why
 
 
@@ -168,7 +168,14 @@ QUOTA = {"message": "Cloud KMS: quota exceeded", "fault": "QuotaError", "status"
 RIGHT = {"message": "user x must have the right to sign", "fault": "ConfigurationError", "status": 503}
 
 
-@pytest.mark.parametrize(("facts", "turn"), [(QUOTA, "time"), (RIGHT, "operator")], ids=["quota", "right"])
+FOREIGN = {"message": "a fault of another release", "fault": "Path", "status": 500}
+
+
+@pytest.mark.parametrize(
+    ("facts", "turn"),
+    [(QUOTA, "service"), (RIGHT, "operator"), (FOREIGN, "service")],
+    ids=["quota", "right", "a name that is no fault of this release"],
+)
 def test_the_functions_own_record_is_the_cause(
     files: Callable[..., None], run: Callable[..., Result], tmp_path: Path, *, facts: Json, turn: str
 ) -> None:
@@ -182,28 +189,32 @@ def test_the_functions_own_record_is_the_cause(
     assert [each["event"] for each in found["records"]] == ["intent", "fault"]
 
 
+REASONS = {"WaitingForOperator": "operator", "WaitingForRequester": "requester", "WaitingForService": "service"}
+
+
+@pytest.mark.parametrize(("reason", "turn"), REASONS.items())
 def test_the_functions_event_is_the_cause_without_records(
-    files: Callable[..., None], run: Callable[..., Result], api: Answers
+    files: Callable[..., None], run: Callable[..., Result], api: Answers, *, reason: str, turn: str
 ) -> None:
-    """The function writes an Event on a CSR that waits; Events of other objects do not count."""
+    """The Event on a waiting CSR and explain name the same actor; Events on other objects do not count."""
     files(csr())
     event = {
         "involvedObject": {"kind": "CertificateSigningRequest", "name": CSR, "uid": CSR_UID},
-        "reason": "WaitingForOperator",
+        "reason": reason,
         "message": "the key is disabled",
         "reportingComponent": "kms-csr-signer",
     }
     other = {**event, "message": "another CSR", "involvedObject": {"name": CSR, "uid": "another"}}
     api.prepared["GET /api/v1/namespaces/default/events"] = 200, {"items": [other, event], "metadata": {}}
     found = only(run(CSR, "--json"))
-    assert found["turn"] == "operator"
+    assert found["turn"] == turn
     assert "the function says: the key is disabled" in found["why"]
     assert [each["message"] for each in found["events"]] == ["the key is disabled"]
 
 
 KEY_FAULTS = {
     "no such version": ("NOT_FOUND", "operator", "KMS has no such key version"),
-    "KMS is away": ("UNAVAILABLE", "time", "UNAVAILABLE"),
+    "KMS is away": ("UNAVAILABLE", "service", "UNAVAILABLE"),
     "no right of the operator": ("PERMISSION_DENIED", "function", "your credentials may not read it"),
 }
 

@@ -1,14 +1,16 @@
 """doctor follows the exporter's way to the function, and names the link that is broken."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from signerctl.doctor import documents, function, identity
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
-from signerctl.doctor.walk import CHECKS, made
+from signerctl.doctor.walk import CHECKS, run_check
 from tests.unit.signerctl.answers import Answers, Prepared
 from tests.unit.signerctl.doctor.conftest import CALLER, Examine, jwt
 
@@ -20,6 +22,9 @@ HONEST: dict[str, Prepared] = {
     IAM: (200, {"token": "secret-id"}),
     EVENT: (200, {"outcome": "ignored", "reason": "gone"}),
 }
+
+
+Mounted = Callable[..., Examination]
 
 
 @pytest.fixture
@@ -142,37 +147,100 @@ def test_an_expired_token_is_named(found: Examination, tmp_path: Path) -> None:
     assert "expired" in outcome.found
 
 
-def test_a_cluster_gives_the_exporters_document_and_token(
-    examine: Examine, exporter_document: Path, service: Answers, api: Answers, tmp_path: Path
-) -> None:
-    """Without a file, doctor reads the ConfigMap that the pods mount, and asks for a token like theirs."""
+@pytest.fixture
+def mounted(examine: Examine, exporter_document: Path, service: Answers, api: Answers) -> Mounted:
+    """Puts the exporter's document into the cluster, after a change; everything answers as it should."""
     service.prepared |= HONEST
-    (tmp_path / "token").unlink()
+    namespace = "/namespaces/kms-csr-signer"
     volumes = [
-        {"name": "configuration", "configMap": {"name": "csr-exporter-configuration-k2"}},
+        {"name": "configuration", "configMap": {"name": "its-configuration"}},
         {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"audience": "p.svc.id.goog"}}]}},
     ]
-    asked = []
 
-    def token(body: dict[str, object]) -> tuple[int, object]:
-        asked.append(body["spec"])
-        return 201, {"status": {"token": jwt(exp=4102444800, aud="p.svc.id.goog")}}
+    def make(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Examination:
+        content = json.loads(exporter_document.read_text())
+        change(content)
+        workload = {"spec": {"template": {"spec": {"volumes": volumes}}}}
+        data = {"configuration.json": json.dumps(content)}
+        token = {"status": {"token": jwt(exp=4102444800, aud="p.svc.id.goog")}}
+        api.prepared |= {
+            f"GET /apis/apps/v1{namespace}/statefulsets/csr-exporter": (200, workload),
+            f"GET /api/v1{namespace}/configmaps/its-configuration": (200, {"data": data}),
+            f"POST /api/v1{namespace}/serviceaccounts/csr-exporter/token": (201, token),
+        }
+        return examine()
 
-    namespace = "/namespaces/kms-csr-signer"
-    api.prepared |= {
-        f"GET /apis/apps/v1{namespace}/statefulsets/csr-exporter": (
-            200,
-            {"spec": {"template": {"spec": {"volumes": volumes}}}},
-        ),
-        f"GET /api/v1{namespace}/configmaps/csr-exporter-configuration-k2": (
-            200,
-            {"data": {"configuration.json": exporter_document.read_text()}},
-        ),
-        f"POST /api/v1{namespace}/serviceaccounts/csr-exporter/token": token,
-    }
-    results = walked(examine())
-    assert {each.level for each in results.values()} == {"ok"}
-    assert asked == [{"audiences": ["p.svc.id.goog"], "expirationSeconds": 600}]
+    return make
+
+
+def test_a_cluster_gives_the_exporters_document_and_token(mounted: Mounted, api: Answers, tmp_path: Path) -> None:
+    """Without a file, doctor reads the ConfigMap that the pods mount, and asks for a token like theirs."""
+    (tmp_path / "token").unlink()
+    assert {each.level for each in walked(mounted()).values()} == {"ok"}
+    (asked,) = (json.loads(body)["spec"] for method, _, _, body in api.received if method == "POST")
+    assert asked == {"audiences": ["p.svc.id.goog"], "expirationSeconds": 600}
+
+
+URLS = {
+    "STS": ("identity", "sts_url", "https://sts.example.com"),
+    "a name below STS's": ("identity", "sts_url", "https://sts.googleapis.com.example.com"),
+    "STS's name as a username": ("identity", "sts_url", "https://sts.googleapis.com@example.com"),
+    "a backslash, which parsers read differently": ("identity", "sts_url", "https://example.com\\@sts.googleapis.com"),
+    "IAM Credentials": ("identity", "iam_credentials_url", "https://iam.googleapis.com"),
+    "the function": ("function", "url", "https://function.example/"),
+    "the function's domain in a path": ("function", "url", "https://example.com/a.run.app"),
+}
+
+
+@pytest.mark.parametrize(("section", "field", "url"), URLS.values(), ids=URLS)
+def test_a_config_map_cannot_send_tokens_elsewhere(
+    mounted: Mounted, service: Answers, api: Answers, *, section: str, field: str, url: str
+) -> None:
+    """An administrator of the exporter's namespace can write it: doctor asks for no token, and sends none."""
+    examination = mounted(lambda content: content[section].update({field: url}))
+    check = next(each for each in CHECKS if each.name == "exporter-configuration")
+    outcome = run_check(check, examination)
+    assert outcome.level == "error"
+    assert outcome.blocks
+    assert f"{section}.{field}: Invalid value" in outcome.found or "must be https, without a username" in outcome.found
+    assert not service.received
+    assert not [path for method, path, _, _ in api.received if method == "POST"]
+
+
+def test_googles_hosts_are_accepted_from_a_config_map(mounted: Mounted) -> None:
+    """They are the defaults, and the function's URL on Cloud Run or Cloud Functions."""
+
+    def google(content: dict[str, Any]) -> None:
+        del content["identity"]["sts_url"], content["identity"]["iam_credentials_url"]
+        content["function"]["url"] = "https://csr-signer-abc-ew.a.run.app/"
+
+    assert documents.exporter_configuration(mounted(google)).level == "ok"
+
+
+def test_a_config_map_cannot_name_a_file_of_the_operator(mounted: Mounted, service: Answers, tmp_path: Path) -> None:
+    """Doctor reads a token file only if the operator gave the document; the cluster's own gets a TokenRequest."""
+    (tmp_path / "token").write_text("a-secret-of-the-operator")
+    assert {each.level for each in walked(mounted()).values()} == {"ok"}
+    assert not [body for _, _, _, body in service.received if b"a-secret-of-the-operator" in body]
+
+
+def test_a_server_that_sends_a_token_back_does_not_get_it_printed(found: Examination, service: Answers) -> None:
+    """Whether STS, IAM Credentials or the function repeats a token, no result has it."""
+    documents.exporter_configuration(found)
+    identity.token(found)
+    service.prepared[STS] = 400, {"error": "invalid_grant", "error_description": f"got {found.subject_token}"}
+    assert found.subject_token not in identity.security_token_service(found).found
+    service.prepared[STS] = 200, {"access_token": "secret-access\r\nHost: example.com"}
+    assert identity.security_token_service(found).level == "error"
+    service.prepared |= HONEST
+    identity.security_token_service(found)
+    service.prepared[IAM] = 403, {"error": {"message": "got secret-access"}}
+    assert "secret-access" not in identity.iam(found).found
+    service.prepared |= HONEST
+    identity.iam(found)
+    token = jwt(exp=1)
+    service.prepared[EVENT] = 503, {"outcome": "fault", "reason": token}
+    assert token not in function.function(found).found
 
 
 DOCUMENTS = {
@@ -190,6 +258,6 @@ def test_a_document_that_does_not_fit_the_functions_is_refused(
     """Events of another source would be refused, and a token never goes over the network in the clear."""
     exporter_document.write_text(json.dumps(json.loads(exporter_document.read_text()) | change))
     check = next(each for each in CHECKS if each.name == "exporter-configuration")
-    outcome = made(check, found)
+    outcome = run_check(check, found)
     assert outcome.level == "error"
     assert words in outcome.found

@@ -1,22 +1,20 @@
 """Why a pod has filed no CSR."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from csr_signer.violation import quote
-from signerctl.api_server import ApiServer
+from signerctl import objects
+from signerctl.api_server import ApiServer, Json
 from signerctl.doctor.examination import Examination
 from signerctl.explanation import story
 from signerctl.explanation.story import Explanation
-from signerctl.explanation.verdict import Verdict
+from signerctl.explanation.verdict import Turn, Verdict
+from signerctl.objects import SERVICE_ACCOUNT, User
 
-_REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _PROVISIONER: Final = "key-cert"
 
-Json = Mapping[str, Any]
 
-
-def explain(pod: Json, found: Examination) -> Explanation:
+def explain(pod: Json, examination: Examination) -> Explanation:
     """Explains a pod without a CSR.
 
     Raises:
@@ -28,30 +26,30 @@ def explain(pod: Json, found: Examination) -> Explanation:
     return Explanation(
         kind="Pod",
         name=f"{namespace}/{name}",
+        created=objects.created(pod),
         facts={
             "uid": metadata["uid"],
-            "serviceAccount": account,
+            "service_account": account,
             "node": pod["spec"].get("nodeName", ""),
             "phase": (pod.get("status") or {}).get("phase", ""),
-            "age": story.age(pod, found.now),
         },
         step=0,
-        verdict=_verdict(pod, found, namespace, account),
-        events=story.events_on(found.api, namespace, name, ""),
+        verdict=_verdict(pod, examination, namespace, account),
+        events=story.readable(examination.api, namespace, kind="Pod", name=name),
     )
 
 
-def _verdict(pod: Json, found: Examination, namespace: str, account: str) -> Verdict:
-    if not any(signer.profile.rows_of(namespace, account) for signer in found.signers):
+def _verdict(pod: Json, examination: Examination, namespace: str, account: str) -> Verdict:
+    if not any(signer.profile.rows_of(namespace, account) for signer in examination.signers):
         return Verdict(
             state="foreign",
             why=f"no profile of the cluster names service account {quote(f'{namespace}/{account}')}",
-            turn="operator",
+            turn=Turn.OPERATOR,
             remedy="if this pod shall get certificates, compare the profile, its release and its namespaces with it",
         )
     if not pod["spec"].get("nodeName"):
         return _waiting("it has no node yet, so its init container has not asked", "kubectl describe pod says why")
-    if not _may_create(found.api, namespace, account):
+    if not _may_create(examination.api, namespace, account):
         return _waiting(
             f"service account {namespace}/{account} may not create CertificateSigningRequests",
             "Calico's operator grants it with certificateManagement: compare Installation default, and RBAC",
@@ -83,21 +81,9 @@ def _of_init_containers(pod: Json) -> Verdict:
 
 
 def _waiting(why: str, remedy: str) -> Verdict:
-    return Verdict(state="waiting", why=f"the pod has filed no CSR: {why}", turn="requester", remedy=remedy)
+    return Verdict(state="waiting", why=f"the pod has filed no CSR: {why}", turn=Turn.REQUESTER, remedy=remedy)
 
 
 def _may_create(api: ApiServer, namespace: str, account: str) -> bool:
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": f"system:serviceaccount:{namespace}:{account}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],
-            "resourceAttributes": {
-                "verb": "create",
-                "group": "certificates.k8s.io",
-                "resource": "certificatesigningrequests",
-            },
-        },
-    }
-    return bool(api.create(_REVIEWS, body)["status"].get("allowed"))
+    create = {"verb": "create", "group": "certificates.k8s.io", "resource": "certificatesigningrequests"}
+    return objects.allows(api, User.of(f"{SERVICE_ACCOUNT}{namespace}:{account}"), create)
