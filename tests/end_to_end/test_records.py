@@ -187,7 +187,7 @@ def of_component(run: Run, *names: str) -> set[str]:
         ),
         (another_dns_name, None, ["foreign DNS name"], {("refused", "permitted", "calico-typha")}),
         (shorter_lifetime, [], [], {("permitted", "permitted", "not_after")}),
-        (another_component, None, ["wrong service account"], {("refused", "unknown", "")}),
+        (another_component, None, ["wrong service account"], {("refused", "needs more", "")}),
         (another_purpose, ["calico-typha"], [], {("permitted", "permitted", "extended_key_usage")}),
     ],
 )

@@ -43,7 +43,7 @@ def commands(deployment: Deployment) -> list[tuple[str, Sequence[str]]]:
     )
     found: list[tuple[str, Sequence[str]]] = [
         ("create one more Calico pod and get its certificate", client),
-        ("check the whole way of a certificate", doctor(deployment)),
+        ("check the whole path of a certificate", doctor(deployment)),
     ]
     if deployment.kms_pid is not None:
         logs = (shlex.quote(str(deployment.log(part))) for part in ("kms-audit", "function", "signerctl"))

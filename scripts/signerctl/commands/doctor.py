@@ -1,4 +1,4 @@
-"""`signerctl doctor`: walks from the configuration to the guards, and says what is wrong and what to do."""
+"""`signerctl doctor`: checks the path from the configuration to the guards, and says what is wrong and what to do."""
 
 from typing import Final
 
@@ -30,12 +30,12 @@ _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
 )
 @output_options
 def doctor(*, options: Options, wait: bool, timeout: int, form: Form) -> None:
-    r"""Check the whole way of a certificate, and say what is wrong and what to do.
+    r"""Check the whole path of a certificate, and say what is wrong and what to do.
 
-    You need it after an installation, after each change, and when pods wait for certificates. It walks from the
-    configuration over the exporter's token and the function to the key, the CA, Calico and the guards. It makes each
-    check that it can: a check without its prerequisite is skipped, and so is a check that your credentials do not
-    allow. It changes nothing, and prints no token. The function records one event about a CSR that does not exist.
+    You need it after an installation, after each change, and when pods wait for certificates. It checks the whole path
+    from the configuration through the exporter's token and the function to the key, the CA, Calico and the guards. It
+    runs each check that it can: a check without its prerequisite is skipped, and so is a check that your credentials do
+    not allow. It changes nothing, and prints no token. The function records one event about a CSR that does not exist.
 
     \b
     Example, in the folder of Terraform's root module:

@@ -32,7 +32,8 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
 
     The latest certificate of each pod and component counts, so a pod that has got a later one is not listed. Expired
     certificates are listed too. Records do not say which pods still exist: with --kubeconfig or --context, the command
-    asks the API server, and lists only pods that do. The records must reach back for the lifetime of a certificate.
+    asks the API server, and lists only pods that do. The records must reach back for the lifetime of a certificate:
+    with --log-bucket, give --since the lifetime, such as 365d, because the default is a day.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ from signerctl.text import one_line, print_hanging
 
 
 @click.command(cls=Command)
-@click.argument("name", metavar="POD|CSR")
+@click.argument("name", metavar="POD|CSR", help="The name of a pod or of a CSR.")
 @click.option("-n", "--namespace", help="The pod's namespace. Default: the namespaces of the profiles.")
 @click.option(
     "--records",

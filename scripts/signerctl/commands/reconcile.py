@@ -22,7 +22,9 @@ _RECORDS: Final = 'labels.log="csr-signer"'
 
 
 @click.command(cls=Command)
-@click.argument("files", nargs=-1, required=True, type=DOCUMENT)
+@click.argument(
+    "files", nargs=-1, required=True, type=DOCUMENT, help="Entries of Cloud KMS's audit log, and audit records."
+)
 @click.option(
     "--principal",
     "principals",
@@ -45,9 +47,10 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
         --project=example-audit --freshness=1d --format=json \
         'protoPayload.methodName="AsymmetricSign" OR labels.log="csr-signer"' > day.json
       signerctl reconcile day.json ca-audit.log \
-        --principal csr-signer@example-workload.iam.gserviceaccount.com --principal ca-admin@example.com
+        --principal csr-signer@example-signer.iam.gserviceaccount.com --principal ca-administrator@example.com
 
-    A record of the first or last minute may match an entry outside the period: choose a period without such entries.
+    A record of the first or last minute may belong to an entry outside the period. If an error is about such a minute,
+    run the command again with a longer period.
     """
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:

@@ -1,4 +1,4 @@
-"""`signerctl replay`: makes recorded decisions again with another configuration."""
+"""`signerctl replay`: re-evaluates recorded decisions with another configuration."""
 
 from collections import Counter
 from pathlib import Path
@@ -42,14 +42,17 @@ COLUMNS: Final = (
 def replay(context: click.Context, *, configuration: Path, records: Records, form: Form) -> None:
     r"""Show what another configuration, profile or release would decide differently.
 
-    Makes every recorded decision again, with the configuration's profiles and CA certificates and the code of this
-    signerctl, at the time of the decision. It asks no cluster and no KMS. To try a new release of kms-csr-signer, run
-    that release's signerctl.
+    Re-evaluates every recorded decision with the configuration's profiles and CA certificates and the code of this
+    signerctl, as of the time of the decision. It asks no cluster and no KMS. To try a new release of kms-csr-signer,
+    run that release's signerctl.
 
-    A difference is another decision, other codes of a refusal, or other content of a certificate. A note is less:
+    A difference is another decision, other codes of a refusal, or other content of a certificate. It is also a
+    difference if the configuration has no such signer (`no signer`), or if the profile needs a pod or node that the
+    function did not read (`needs more`). A note is less:
     another text of a refusal, or another validity because the issuer's chain starts or ends at another time, as after a
-    rotation of the CA. -o wide also lists notes. If the function left out inputs because they were too large, the
-    decision is unknown.
+    rotation of the CA. -o wide also lists notes. A decision is unknown if the function left out inputs, because they
+    were too large or not valid Unicode, or if the record cannot be read. Unknown decisions are listed, and do not
+    change the exit status.
 
     The exit status is 1 if there is a difference.
 

@@ -16,7 +16,14 @@ from signerctl.text import table
 
 
 @click.command(cls=Command)
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=INPUT)
+@click.argument(
+    "paths",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=INPUT,
+    help="Certificates or requests; - is standard input.",
+)
 @click.option(
     "--key-version", callback=key_version, help="Also show this key version, and the certificates that hold it."
 )
