@@ -47,12 +47,11 @@ def replay(context: click.Context, *, configuration: Path, records: Records, for
     run that release's signerctl.
 
     A difference is another decision, other codes of a refusal, or other content of a certificate. It is also a
-    difference if the configuration has no such signer (`no signer`), or if the profile needs a pod or node that the
-    function did not read (`needs more`). A note is less:
-    another text of a refusal, or another validity because the issuer's chain starts or ends at another time, as after a
-    rotation of the CA. -o wide also lists notes. A decision is unknown if the function left out inputs, because they
-    were too large or not valid Unicode, or if the record cannot be read. Unknown decisions are listed, and do not
-    change the exit status.
+    difference if the configuration has no such signer (`no_signer`), or if the profile needs a pod or node that the
+    function did not read (`needs_more`). A note is less: another text of a refusal, or another validity because the
+    issuer's chain starts or ends at another time, as after a rotation of the CA. -o wide also lists notes. A decision
+    is unknown if the function left out inputs, because they were too large or not valid Unicode, or if the record
+    cannot be read. Unknown decisions are listed, and do not change the exit status.
 
     The exit status is 1 if there is a difference.
 
