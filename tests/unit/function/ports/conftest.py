@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -181,6 +181,7 @@ def world(admin: Api) -> Iterator[World]:
 
 
 FileCsr = Callable[..., dict[str, Any]]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -316,6 +317,18 @@ def certifying(folder: Path, *, only: str | None = None) -> dict[str, str]:
         row["addresses"] = "pod" if only in (None, row["name"]) else "omit"
     (folder / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     return {"name": "own.yaml", "release": "3.31"}
+
+
+HIDDEN = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
+"""What a merge patch of a pod's status takes away, as if kubelet had not reported yet."""
+
+
+def asked(api_server: KubernetesServer, work: Callable[[], T]) -> tuple[T, list[tuple[str, str]]]:
+    """An outcome, and what the API server was asked for meanwhile; nothing has a query."""
+    api_server.forget_requests()
+    outcome = work()
+    assert {request.query for request in api_server.requests} == {""}
+    return outcome, [(request.method, request.path) for request in api_server.requests]
 
 
 def pod_path(csr: dict[str, Any]) -> str:
