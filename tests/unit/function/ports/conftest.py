@@ -29,10 +29,9 @@ from csr_signer.policy.profile import SHIPPED
 from csr_signer.service import THREADS
 from sandbox.api import Api
 from sandbox.calico import components
-from sandbox.calico.client import csr_object
+from sandbox.calico.client import new_csr
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan
 from sandbox.calico.keys import KeyPool
-from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import World
 from sandbox.kms import KmsServer
 from sandbox.kms.client import connect as administer
@@ -209,8 +208,7 @@ def file_csr(world: World) -> Iterator[FileCsr]:
             api = apis.enter_context(fleet.apis[0])
             told = replace(fleet.environment(0), **(environment or {}))
             key = keys.take(told.key_algorithm)
-            request = certification_request(told.content, key, told.signature_algorithm)
-            body = csr_object(told, pem(request))
+            body = new_csr(told, key)
             body["spec"] |= spec or {}
             return api.post(CSRS, body)
 
