@@ -121,7 +121,8 @@ def evict(api: Api, namespace: str, name: str) -> Callable[[], Json | None]:
     """Evicts a pod, and returns what finds its replacement.
 
     Raises:
-        ApiError: The API server refused the eviction, for example for a PodDisruptionBudget.
+        ApiError: The API server refused the eviction, for example for a PodDisruptionBudget, or because another pod
+            has the name by now.
         ValueError: No controller would replace the pod.
     """
     pods = f"{NAMESPACES}/{namespace}/pods"
@@ -130,7 +131,13 @@ def evict(api: Api, namespace: str, name: str) -> Callable[[], Json | None]:
     if owner is None:
         raise ValueError(f"{namespace}/{name} has no controller, so that nothing would replace it")
     before = {pod["metadata"]["uid"] for pod in api.get(pods)["items"]}
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+        # A pod that has replaced this one under the same name stays.
+        "deleteOptions": {"preconditions": {"uid": old["metadata"]["uid"]}},
+    }
     api.post(f"{pods}/{name}/eviction", body)
 
     def find() -> Json | None:

@@ -20,10 +20,18 @@ from sandbox.api import Api
 from sandbox.kms import Fault, KmsServer
 from sandbox.kms.iam import ANONYMOUS
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.ports.answers import FORBIDDEN, HANG_UP, Probes, answering
 from tests.unit.function.ports.blocking import Blocking
-from tests.unit.function.ports.conftest import FileCsr, Recorder, certifying, make_pipeline, pod_path, reference_to
-from tests.unit.function.ports.test_attesting import HIDDEN, asked
-from tests.unit.function.ports.test_cluster import FORBIDDEN, HANG_UP, Probes, answering
+from tests.unit.function.ports.conftest import (
+    HIDDEN,
+    FileCsr,
+    Recorder,
+    asked,
+    certifying,
+    make_pipeline,
+    pod_path,
+    reference_to,
+)
 
 SIGN, PUBLIC_KEY = "AsymmetricSign", "GetPublicKey"
 LATER = timedelta(seconds=11)
@@ -59,7 +67,11 @@ class Stage:
     def redirect(self, *calls: str, status: int, body: bytes = FORBIDDEN, probes: Probes | None = None) -> None:
         """Lets these calls get one answer."""
         other, _ = self._stack.enter_context(answering(status, body, probes=probes))
-        over: Any = _Elsewhere(self._cluster, **{call: getattr(other.target, call) for call in calls})
+        self.replace(**{call: getattr(other.target, call) for call in calls})
+
+    def replace(self, **calls: Any) -> None:
+        """Gives the pipeline a cluster with other calls."""
+        over: Any = _Elsewhere(self._cluster, **calls)
         self.pipeline = Blocking(dataclasses.replace(self.pipeline.target, clusters={"demo": over}))
 
     def attempt(self, csr: dict[str, Any], *, age: timedelta = LATER) -> object:
@@ -209,7 +221,7 @@ def test_a_deferred_csr_waits_for_its_requester(
 
 
 def test_each_turn_has_one_event(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
-    """A CSR that waits for one after the other has an Event for each, also if two processes try."""
+    """A CSR that waits for one after the other has an Event for each, also if two processes try; its issuance none."""
     csr = file_csr()
     for stage in (make_stage(), make_stage()):
         DISABLED(stage)
@@ -219,8 +231,9 @@ def test_each_turn_has_one_event(make_stage: Callable[..., Stage], file_csr: Fil
         stage.attempt(csr)
         stage.kms.faults.clear()
     last = make_stage()
-    assert sorted(e["reason"] for e in last.events(csr)) == [OPERATOR, SERVICE]
     assert isinstance(last.attempt(csr), Issued)
+    for kind in ("CertificateSigningRequest", "Pod"):
+        assert sorted(e["reason"] for e in last.events(csr, kind=kind)) == [OPERATOR, SERVICE]
 
 
 def test_a_resent_event_does_not_write_its_events_again(
@@ -231,7 +244,7 @@ def test_a_resent_event_does_not_write_its_events_again(
     fails(PUBLIC_KEY, "FAILED_PRECONDITION", "current state is: DISABLED.")(stage)
     counts = []
     for _ in range(3):
-        _, calls = asked(api_server, lambda: stage.attempt(csr))  # type: ignore[arg-type, return-value]
+        _, calls = asked(api_server, lambda: stage.attempt(csr))
         counts.append([method for method, _ in calls])
     assert counts == [["GET", "GET", "POST", "POST"], ["GET", "GET"], ["GET", "GET"]]
 
@@ -249,7 +262,7 @@ def test_while_the_api_server_is_unavailable_no_event_is_tried(
     """It would take none, and the answer would wait for a second time-out."""
     stage, csr = make_stage(), file_csr()
     stage.redirect("get_pod", status=HANG_UP)
-    error, calls = asked(api_server, lambda: stage.attempt(csr))  # type: ignore[arg-type, return-value]
+    error, calls = asked(api_server, lambda: stage.attempt(csr))
     assert type(error).__name__ == "ApiServerUnavailableError"
     assert [method for method, _ in calls] == ["GET"]
 
@@ -269,16 +282,14 @@ def test_an_event_that_cannot_be_written_changes_no_answer(
     assert sorted(told) == sorted(2 * ["no Event on the CertificateSigningRequest", "no Event on the Pod"])
 
 
-def test_a_fault_of_ours_is_reported_too(
-    make_stage: Callable[..., Stage], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_ours_is_reported_too(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
     """Its kind and place, without its text, which may be a requester's."""
 
-    def broken(**_: object) -> None:
+    async def broken(*_: object) -> None:
         raise KeyError("secret text")
 
     stage, csr = make_stage(), file_csr()
-    monkeypatch.setattr("csr_signer.pipeline.decide", broken)
+    stage.replace(get_pod=broken)
     error = stage.attempt(csr)
     (event,) = stage.events(csr)
     assert event["message"].startswith(str(error))
