@@ -7,7 +7,7 @@ It follows the function's rules and uses the function's code. The modules in rea
 - `ca_certificate`, `cross_certificate`, `certification_request` and `ca_extensions` build what the key signs; `ca_lint`
   checks it first.
 - `answer`, `trust`, `installation`, `verification` and `description`: checks of certificates, and how they are shown.
-- `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds` and `pod_policy`: the cluster's guards.
+- `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds`, `event_bounds`, `pod_policy`: the cluster's guards.
 - `cluster`: the folder of manifests for one cluster, from Terraform's outputs.
 - `recorded`: reads audit records, and makes recorded decisions again; `durations`: options and columns of time.
 - `reconciliation`: compares KMS's audit log with the audit records.
