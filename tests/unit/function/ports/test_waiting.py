@@ -1,6 +1,7 @@
 """A CSR that waits for long: an Event on it says whose turn it is, what is wrong, and what to do."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,19 @@ def test_a_fault_of_ours_is_reported_too(
     assert event["message"].startswith(str(error))
     assert "unexpected KeyError at" in event["message"]
     assert "secret" not in event["message"]
+
+
+@pytest.mark.parametrize("secret", ["Bearer abcdef", "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoxfQ.c2lnbmF0dXJl", "ya29.abcdef"])
+def test_no_event_contains_an_echoed_token(make_stage: Callable[..., Stage], file_csr: FileCsr, secret: str) -> None:
+    """All readers of `default` may read Events; a proxy before the API server may repeat the function's token."""
+    stage, csr = make_stage(), file_csr()
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": f"Authorization: {secret} is unknown"})
+    stage.redirect("get_pod", status=403, body=body.encode(), probes=Probes())
+    stage.attempt(csr)
+    (event,) = stage.events(csr)
+    assert "is unknown" in event["message"]
+    assert secret not in event["message"]
+    assert all(secret not in json.dumps(line) for line in stage.recorder.lines)
 
 
 def test_text_of_others_is_escaped_and_bounded(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
