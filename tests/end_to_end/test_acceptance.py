@@ -16,6 +16,7 @@ from sandbox.breakdowns import requests
 from sandbox.calico.world import Pod
 from sandbox.control_plane import ControlPlane, NotAvailableError
 from sandbox.deployment import Deployment, Settings
+from sandbox.foreign import ForeignCluster
 from tests.end_to_end.conftest import eventually, started
 
 pytestmark = pytest.mark.real
@@ -59,7 +60,7 @@ def levels(output: str) -> dict[str, str]:
     return {line[3].partition(": ")[0]: line[0] for line in lines}
 
 
-def namespaces(plane: ControlPlane) -> set[str]:
+def namespaces(plane: ControlPlane | ForeignCluster) -> set[str]:
     """Returns the cluster's namespaces."""
     with Api.from_kubeconfig(plane.kubeconfig) as api:
         return {each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]}

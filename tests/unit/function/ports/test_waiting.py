@@ -1,9 +1,10 @@
 """A CSR that waits for long: an Event on it says whose turn it is, what is wrong, and what to do."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,19 @@ def test_a_fault_of_ours_is_reported_too(make_stage: Callable[..., Stage], file_
     assert "secret" not in event["message"]
 
 
+@pytest.mark.parametrize("secret", ["Bearer abcdef", "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoxfQ.c2lnbmF0dXJl", "ya29.abcdef"])
+def test_no_event_contains_an_echoed_token(make_stage: Callable[..., Stage], file_csr: FileCsr, secret: str) -> None:
+    """All readers of `default` may read Events; a proxy before the API server may repeat the function's token."""
+    stage, csr = make_stage(), file_csr()
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": f"Authorization: {secret} is unknown"})
+    stage.redirect("get_pod", status=403, body=body.encode(), probes=Probes())
+    stage.attempt(csr)
+    (event,) = stage.events(csr)
+    assert "is unknown" in event["message"]
+    assert secret not in event["message"]
+    assert all(secret not in json.dumps(line) for line in stage.recorder.lines)
+
+
 def test_text_of_others_is_escaped_and_bounded(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
     """KMS's words are quoted and cut, and the advice stays."""
     stage, csr = make_stage(), file_csr()
@@ -309,7 +323,35 @@ def test_text_of_others_is_escaped_and_bounded(make_stage: Callable[..., Stage],
     assert len(event["message"]) <= LONGEST_NOTE
 
 
-def test_the_memory_of_events_is_bounded() -> None:
-    """The oldest is forgotten: its repetition costs one more call, and the API server answers 409."""
-    tried = Tried(most=2)
-    assert [tried.add(name) for name in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
+# Minute, name (a minus: its write failed), and whether the Event is written.
+MEMORY = {
+    "a repetition": [(0, "a", True), (9, "a", False)],
+    "after ten minutes": [(0, "a", True), (10, "a", True), (19, "a", False)],
+    "full": [(0, "a", True), (1, "b", True), (2, "c", False), (3, "a", False), (4, "b", False), (5, "c", False)],
+    "full until the oldest is forgotten": [(0, "a", True), (1, "b", True), (10, "c", True), (10, "a", False)],
+    "after a failure": [(0, "a", True), (0, "-a", None), (1, "a", True), (2, "a", False)],
+    "room after a failure": [(0, "a", True), (0, "b", True), (0, "-b", None), (1, "c", True), (1, "b", False)],
+}
+
+
+@pytest.mark.parametrize("steps", MEMORY.values(), ids=MEMORY)
+def test_the_memory_of_events_is_bounded(steps: list[tuple[int, str, bool | None]]) -> None:
+    """If it is full, no more Events are written; an Event that failed is tried again."""
+    tried, begun = Tried(most=2), datetime(2026, 1, 1, tzinfo=UTC)
+    for minute, name, written in steps:
+        if written is None:
+            tried.forget(name[1:])
+        else:
+            assert tried.add(name, begun + timedelta(minutes=minute)) == written, (minute, name)
+
+
+def test_an_event_that_could_not_be_written_is_tried_again(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
+    """The API server was slow, or a right was missing for the moment."""
+    stage, csr = make_stage(), file_csr()
+    stage.redirect("create_event", status=HANG_UP)
+    DISABLED(stage)
+    for attempts in (1, 2):
+        stage.attempt(csr)
+        told = [line["message"].partition(":")[0] for line in stage.recorder.lines if line["event"] == "fault"]
+        assert told.count("no Event on the CertificateSigningRequest") == attempts
+        assert told.count("no Event on the Pod") == attempts
