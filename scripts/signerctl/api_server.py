@@ -26,7 +26,8 @@ Json = Mapping[str, Any]
 
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and seconds between two reads."""
-_PAGE: Final = 500
+_PAGE: Final = 50
+"""Objects in a page of a list. A writer of pods' or CSRs' content can make each of them more than a megabyte large."""
 _NOT_FOUND: Final = 404
 
 
@@ -133,7 +134,7 @@ class ApiServer:
         """Lists the objects of a resource, page by page.
 
         Raises:
-            ApiServerError: A page could not be read.
+            ApiServerError: A page could not be read, or the list has no end.
         """
         more: dict[str, str | int] = {}
         while True:
@@ -142,6 +143,8 @@ class ApiServer:
             following = (page.get("metadata") or {}).get("continue")
             if not following:
                 return
+            if following == more.get("continue"):  # a hostile name in the token can make a list circular
+                raise ApiServerError(f"API server: GET {path}: the list has no end")
             more = {"continue": following}
 
     def _expect(self, method: str, path: str, answer: Answer) -> Json:

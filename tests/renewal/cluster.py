@@ -38,7 +38,7 @@ APPS = f"/apis/apps/v1/namespaces/{CALICO_SYSTEM}"
 PODS_PATH = f"{NAMESPACES}/{CALICO_SYSTEM}/pods"
 BUDGETS = f"/apis/policy/v1/namespaces/{CALICO_SYSTEM}/poddisruptionbudgets"
 DAEMON_SET, DEPLOYMENT = f"{APPS}/daemonsets/calico-node", f"{APPS}/deployments/calico-typha"
-OLD = timedelta(days=300)
+LEFT = timedelta(days=65)
 LIFETIME = "365d"
 
 
@@ -72,6 +72,7 @@ class Cluster:
         self._deployment = deployment
         self._kubeconfig = kubeconfig
         self._directory = directory
+        self._aged = directory / "aged.json"
         kubelet.starts = self.asks_for_certificate
 
     def create(self) -> None:
@@ -116,11 +117,10 @@ class Cluster:
         eventually(lambda: sum(map(is_available, self.pods())) == PODS and self._controllers_agree())
 
     def age(self) -> None:
-        """Makes all pods, and so their certificates, old."""
-        started = (datetime.now(UTC) - OLD).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for pod in self.pods():
-            path = f"{PODS_PATH}/{pod['metadata']['name']}/status"
-            self.api.patch(path, {"status": {"startTime": started}}, "strategic-merge")
+        """Makes the certificates of all pods old, by their records: the API server chooses a pod's creation."""
+        end = f"{datetime.now(UTC) + LEFT:%Y-%m-%d}"
+        lines = (self._record(uid, end) for uid in self.uids())
+        self._aged.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     def restore(self) -> None:
         """Replaces pods that are not Ready or have no certificate, and resets the kubelet."""
@@ -178,7 +178,8 @@ class Cluster:
         """The arguments of `signerctl`, for a renewal with the rights of the CronJob."""
         accounts = f"{CALICO_SYSTEM}/calico-node,{CALICO_SYSTEM}/calico-typha"
         requesters = ("--requesters", self._deployment.signer.signer_name, LIFETIME, accounts)
-        return ["renew", "--kubeconfig", str(self._kubeconfig), *requesters, *more]
+        aged = ("--records", str(self._aged))
+        return ["renew", "--kubeconfig", str(self._kubeconfig), *requesters, *aged, *more]
 
     def renew(self, *more: str) -> Result:
         """Runs `signerctl renew` to its end."""

@@ -39,6 +39,8 @@ def test_thirty_pods_are_renewed_one_at_a_time_over_an_interruption(cluster: Clu
     assert cluster.uids() <= cluster.certified_uids()
     assert least_available(cluster, before, since) == PODS - 1
     assert "30 pods hold certificates, 0 are due" in cluster.renew("--dry-run").stderr
+    young = cluster.renew("--dry-run", "--remaining", "999999999/1000000000")
+    assert "30 pods hold certificates, 30 are due" in young.stderr, "without a record, by the pod's creation"
 
 
 def test_a_replacement_that_does_not_become_ready_stops_the_run(cluster: Cluster) -> None:

@@ -143,12 +143,16 @@ def renew(
     try:
         api = connect(kubeconfig, context)
         known = validity.recorded(_certificates(records, chosen))
-        found = validity.holders(_pods(api, chosen), chosen, known, now=datetime.now(UTC), remaining=remaining)
+        pods = list(_pods(api, chosen))
+        found = validity.holders(pods, chosen, known, now=datetime.now(UTC), remaining=remaining)
     except CommandError as error:
         say(progress.STOPPED, error.message, {})
         click.get_current_context().exit(1)
     due = [each for each in found if each.due]
-    say("renewal_planned", f"{len(found)} pods hold certificates, {len(due)} are due", {"due": len(due)})
+    accounts = requesters.accounts(chosen)
+    skipped = sum(each.account in accounts and each.owner is None for each in pods)
+    left_out = f" ({skipped} others have no controller that would replace them)" if skipped else ""
+    say("renewal_planned", f"{len(found)} pods hold certificates{left_out}, {len(due)} are due", {"due": len(due)})
     if dry_run:
         if shows:
             _show(found, {}, form=form)
@@ -219,7 +223,7 @@ def _item(holder: Holder, replacements: Mapping[str, Pod | None]) -> dict[str, s
         "not_after": holder.validity.end.isoformat(timespec="seconds"),
         "state": "renewed" if pod.uid in replacements else "due" if holder.due else "not_due",
         "node": pod.node,
-        "source": "record" if holder.validity.recorded else "pod_start",
+        "source": "record" if holder.validity.recorded else "pod_creation",
         "replacement": replacement.path if replacement else "",
     }
 

@@ -41,7 +41,8 @@ class Pod:
         account: Its service account, NAMESPACE/NAME.
         owner: Its controller; None if no controller replaces the pod after an eviction.
         node: Its node; empty before the scheduler chose one.
-        started: When the kubelet accepted the pod, or the pod's creation. Its certificate is not older.
+        created: When the API server created it. Its certificate is not older. `status.startTime` would be closer, but
+            every writer of `pods/status` can change that, as Calico's service accounts can.
         ready: Whether the condition Ready is true.
         ending: Whether it is being deleted, or has ended.
         on_windows: Whether it runs on Windows, for which Calico has no client.
@@ -53,7 +54,7 @@ class Pod:
     account: str
     owner: Owner | None
     node: str
-    started: datetime
+    created: datetime
     ready: bool
     ending: bool
     on_windows: bool
@@ -79,7 +80,7 @@ class Pod:
             account=f"{metadata['namespace']}/{spec.get('serviceAccountName', 'default')}",
             owner=_owner(metadata.get("ownerReferences") or ()),
             node=spec.get("nodeName", ""),
-            started=datetime.fromisoformat(status.get("startTime") or metadata["creationTimestamp"]),
+            created=datetime.fromisoformat(metadata["creationTimestamp"]),
             ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()),
             ending="deletionTimestamp" in metadata or status.get("phase", "Pending") not in _RUNNING,
             on_windows=(spec.get("os") or {}).get("name") == "windows"

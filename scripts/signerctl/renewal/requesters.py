@@ -38,6 +38,11 @@ def namespaces(requesters: Iterable[Requesters]) -> tuple[str, ...]:
     return tuple(sorted({account.partition("/")[0] for each in requesters for account in each.accounts}))
 
 
+def accounts(requesters: Iterable[Requesters]) -> frozenset[str]:
+    """Returns all service accounts."""
+    return frozenset(account for each in requesters for account in each.accounts)
+
+
 def of(found: Guarded) -> tuple[Requesters, ...]:
     """Returns the requesters of the cluster's signers."""
     return tuple(

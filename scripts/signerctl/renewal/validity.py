@@ -17,7 +17,7 @@ class Validity:
     Attributes:
         start: Its start.
         end: Its end.
-        recorded: Whether a record says so; otherwise it is derived from the pod's start.
+        recorded: Whether a record says so; otherwise it is derived from the pod's creation.
     """
 
     start: datetime
@@ -65,17 +65,19 @@ def holders(
     """
     found = []
     for pod in pods:
-        validity = known.get(pod.uid) or _from_start(pod, requesters)
+        validity = _from_creation(pod, requesters)
         if validity is not None and pod.is_replaceable:
+            validity = known.get(pod.uid, validity)
             found.append(Holder(pod=pod, validity=validity, due=validity.is_due(now, remaining)))
     return tuple(sorted(found, key=lambda each: (each.validity.end, each.pod.path)))
 
 
-def _from_start(pod: Pod, requesters: Iterable[Requesters]) -> Validity | None:
+def _from_creation(pod: Pod, requesters: Iterable[Requesters]) -> Validity | None:
+    """Returns the validity without a record; None if the pod is not a requester's, whatever a record says."""
     lifetimes = [each.lifetime for each in requesters if pod.account in each.accounts]
     if not lifetimes or pod.on_windows:
         return None
-    return Validity(start=pod.started, end=pod.started + min(lifetimes))
+    return Validity(start=pod.created, end=pod.created + min(lifetimes))
 
 
 def recorded(certificates: Iterable[Certificate]) -> Mapping[str, Validity]:

@@ -41,13 +41,12 @@ def pod_object(
             "namespace": NAMESPACE,
             "name": name,
             "uid": f"uid-{name}",
-            "creationTimestamp": "2020-01-01T00:00:00Z",
+            "creationTimestamp": (NOW - age).isoformat(),
             "ownerReferences": [owner()],
         },
         "spec": {"serviceAccountName": "calico-node", "nodeName": "node-1"},
         "status": {
             "phase": "Running",
-            "startTime": (NOW - age).isoformat(),
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
         },
     }

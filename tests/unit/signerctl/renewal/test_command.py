@@ -75,7 +75,7 @@ def test_the_table_has_lists_columns(cluster: Cluster) -> None:
     titles = [each.strip() for each in heading.split("   ") if each.strip()]
     assert titles == ["POD", "OWNER", "EXPIRES IN", "STATE", "NODE", "NOT AFTER", "SOURCE", "REPLACEMENT"]
     assert "expired" in row
-    assert "pod start" in row
+    assert "pod creation" in row
 
 
 def test_records_decide_where_there_are_some(cluster: Cluster, tmp_path: Path) -> None:

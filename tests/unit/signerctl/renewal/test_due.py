@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -67,10 +67,20 @@ def test_other_pods_are_never_due(other: dict[str, Any]) -> None:
     assert not holders([pod(age=YEAR, **other)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
 
 
-def test_a_pod_that_no_kubelet_accepted_is_as_old_as_its_object() -> None:
-    """A conservative answer: the certificate cannot be older."""
-    (holder,) = holders([pod(status__startTime=None)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
-    assert holder.validity.start == datetime(2020, 1, 1, tzinfo=UTC)
+@pytest.mark.parametrize("start", ["1970-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "x", None])
+def test_attack_a_forged_start_time_changes_nothing(start: str | None) -> None:
+    """Calico's service accounts may write every pod's status, so only the pod's creation counts."""
+    age = timedelta(days=100)
+    forged = holders([pod(age=age, status__startTime=start)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
+    honest = holders([pod(age=age)], [CALICO], {}, now=NOW, remaining=Fraction(1, 3))
+    assert [each.validity for each in forged] == [each.validity for each in honest]
+
+
+def test_attack_a_record_makes_no_other_pod_due() -> None:
+    """A record of another service, or a forged one, names any pod; only pods of the requesters are replaced."""
+    other = pod(spec__serviceAccountName="another")
+    ended = Validity(start=NOW - 2 * YEAR, end=NOW - YEAR, recorded=True)
+    assert not holders([other], [CALICO], {other.uid: ended}, now=NOW, remaining=Fraction(1, 3))
 
 
 def test_with_two_signers_the_shorter_lifetime_counts() -> None:
