@@ -1,5 +1,6 @@
 """`signerctl doctor`: walks from the configuration to the guards, and says what is wrong and what to do."""
 
+from datetime import timedelta
 from typing import Final
 
 import click
@@ -9,6 +10,7 @@ from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
 from signerctl.doctor.walk import CHECKS, Check, errors, until_healthy
+from signerctl.durations import DURATION
 from signerctl.output import Form, output_options, print_document
 from signerctl.program import Command
 from signerctl.text import print_hanging
@@ -22,14 +24,13 @@ _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
 @click.option("--wait", is_flag=True, help="Repeat until no check finds an error, and print what changes.")
 @click.option(
     "--timeout",
-    default=600,
+    default="10m",
     show_default=True,
-    type=click.IntRange(min=1),
-    metavar="SECONDS",
+    type=DURATION,
     help="With --wait: give up after this time.",
 )
 @output_options
-def doctor(*, options: Options, wait: bool, timeout: int, form: Form) -> None:
+def doctor(*, options: Options, wait: bool, timeout: timedelta, form: Form) -> None:
     r"""Check the whole way of a certificate, and say what is wrong and what to do.
 
     You need it after an installation, after each change, and when pods wait for certificates. It walks from the
@@ -48,7 +49,7 @@ def doctor(*, options: Options, wait: bool, timeout: int, form: Form) -> None:
     results = until_healthy(
         lambda: Examination(options=options),
         _show if form.is_for_people else _ignore,
-        timeout=timeout if wait else 0,
+        timeout=timeout.total_seconds() if wait else 0,
     )
     found = errors(results)
     if not form.is_for_people:
