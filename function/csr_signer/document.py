@@ -77,7 +77,8 @@ EACH_ONCE: Final = Allowed(
     keywords={"uniqueItems": True},
 )
 
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+"""The units of durations in a document."""
 _DURATION: Final = r"([1-9][0-9]{0,5})([mhd])"
 _NETWORK: Final = r"[0-9a-f.:]{2,45}/(?:0|[1-9][0-9]{0,2})"
 
@@ -86,7 +87,7 @@ def _duration(value: object) -> timedelta:
     match = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a whole number with a unit of m, h or d, for example 365d")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def as_written(length: timedelta) -> str:

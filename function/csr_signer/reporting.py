@@ -32,6 +32,7 @@ from csr_signer.policy.attestation import Attestation
 PATIENCE: Final = timedelta(seconds=10)
 """An honest CSR has its certificate long before; an Event on each slow one would only be noise."""
 MOST_TRIED: Final = 5000
+REMEMBERED: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,24 +79,29 @@ def turn_of(fault: SignerError) -> Turn | None:
 
 
 class Tried:
-    """The Events that this process tried to write, the latest `most` of them.
+    """The Events that this process tried to write lately, at most `most` of them.
 
     The exporter resends a waiting CSR every few seconds. Without this memory each attempt would write its Events again,
-    which doubles the calls to the API server as long as a key is disabled.
+    which doubles the calls to the API server as long as a key is disabled. If it is full, so many CSRs wait that the
+    API server needs the rest most: further CSRs get their Events after others are forgotten.
     """
 
     def __init__(self, most: int = MOST_TRIED) -> None:
         self._most = most
-        self._names: dict[str, None] = {}
+        self._names: dict[str, datetime] = {}  # in the order of their times
 
-    def add(self, name: str) -> bool:
-        """Remembers an Event; returns whether it is new."""
-        if name in self._names:
+    def add(self, name: str, now: datetime) -> bool:
+        """Remembers an Event; returns whether to write it."""
+        while self._names and now - self._names[oldest := next(iter(self._names))] >= REMEMBERED:
+            del self._names[oldest]
+        if name in self._names or len(self._names) >= self._most:
             return False
-        self._names[name] = None
-        if len(self._names) > self._most:
-            del self._names[next(iter(self._names))]
+        self._names[name] = now
         return True
+
+    def forget(self, name: str) -> None:
+        """Forgets an Event that was not written."""
+        self._names.pop(name, None)
 
 
 class EventWriter(Protocol):
@@ -171,7 +177,7 @@ class Report:
 
     async def _write(self, *, about: str, reason: str, message: str) -> None:
         events = self._events(about=about, reason=reason, message=message)
-        await asyncio.gather(*(self._create(each) for each in events if self.tried.add(each.name)))
+        await asyncio.gather(*(self._create(each) for each in events if self.tried.add(each.name, self.now)))
 
     def _events(self, *, about: str, reason: str, message: str) -> Iterator[Event]:
         if self.csr is None:
@@ -185,5 +191,6 @@ class Report:
         try:
             await self.cluster.create_event(each)
         except SignerError as error:
+            self.tried.forget(each.name)
             facts = {"fault": type(error).__name__}
             await self.trail.record("fault", "WARNING", f"no Event on the {each.kind}: {error}", facts)

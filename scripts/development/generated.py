@@ -1,8 +1,34 @@
 """Documents that a command generates from the code, and compares with `--check`."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+
+def between(document: str, begin: str, end: str, content: str, *, name: str) -> str:
+    """Returns the document with new content between its two marks.
+
+    Args:
+        document: The present document.
+        begin: The line before the content.
+        end: The line after it.
+        content: The new content.
+        name: The document's name, for the error.
+
+    Raises:
+        ValueError: The document has no place for the content.
+    """
+    before, found, rest = document.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"{name} has no lines {begin!r} and {end!r}")
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def anchor(heading: str) -> str:
+    """Returns a heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def run(

@@ -32,11 +32,7 @@ def refreshed(document: str) -> str:
     Raises:
         ValueError: The document has no place for the table.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{DOCUMENT.name} has no lines {BEGIN!r} and {END!r}")
-    return f"{before}{begin}{table()}{end}{after}"
+    return generated.between(document, BEGIN, END, table(), name=DOCUMENT.name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,15 +21,10 @@ _WIDTH: Final = 120
 _KEPT: Final = "\x00"
 
 
-def anchor(title: str) -> str:
-    """Returns a heading's anchor, as GitHub makes it."""
-    return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
-
-
 def sections() -> str:
     """Returns the table of symptoms, and a section for each breakdown."""
     rows = ["| what you see | section |", "| --- | --- |"]
-    rows += [f"| {row.symptom} | [{row.title}](#{anchor(row.title)}) |" for row in BREAKDOWNS]
+    rows += [f"| {row.symptom} | [{row.title}](#{generated.anchor(row.title)}) |" for row in BREAKDOWNS]
     return "\n".join([*rows, *(line for row in BREAKDOWNS for line in _section(row))]) + "\n"
 
 
@@ -60,11 +55,7 @@ def refreshed(document: str) -> str:
     Raises:
         ValueError: The document has no place for them.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{DOCUMENT.name} has no lines {BEGIN!r} and {END!r}")
-    return f"{before}{begin}{sections()}{end}{after}"
+    return generated.between(document, BEGIN, END, sections(), name=DOCUMENT.name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ It follows the function's rules and uses the function's code. The modules in rea
 - `ca_certificate`, `cross_certificate`, `certification_request` and `ca_extensions` build what the key signs; `ca_lint`
   checks it first.
 - `answer`, `trust`, `installation`, `verification` and `description`: checks of certificates, and how they are shown.
-- `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds` and `pod_policy`: the cluster's guards.
+- `guarded`, `manifest`, `admission`, `csr_policies`, `csr_bounds`, `event_bounds`, `pod_policy`: the cluster's guards.
 - `cluster`: the folder of manifests for one cluster, from Terraform's outputs.
 - `api_server` and `objects`: the cluster's API server, and what commands read of its objects.
 - `doctor` and `explanation`: checks of the whole way of a certificate, and why one CSR waits.

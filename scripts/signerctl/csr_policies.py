@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
-from signerctl import csr_bounds
+from signerctl import csr_bounds, event_bounds
 from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
 from signerctl.csr_bounds import LONGEST_NAME
 from signerctl.guarded import POD, Guarded
@@ -200,8 +200,7 @@ def function(guarded: Guarded) -> Policy:
         variables=[
             {"name": "decides", "expression": is_resource(_CERTIFICATES, _CSRS) + " && request.operation == 'UPDATE'"},
             {"name": "reports", "expression": is_resource("", "events") + " && request.operation == 'CREATE'"},
-            {"name": "onPod", "expression": _on_pod(guarded)},
-            {"name": "onCsr", "expression": _on_csr(guarded)},
+            *event_bounds.variables(guarded),
         ],
         validations=[
             forbid(
@@ -219,29 +218,8 @@ def function(guarded: Guarded) -> Policy:
                 f"!variables.decides || {_metadata_unchanged()}",
                 "metadata: Forbidden: a change by the function",
             ),
-            forbid(
-                "!variables.reports || object.type == 'Warning' && object.source.component == 'kms-csr-signer'"
-                " && (variables.onPod || variables.onCsr)",
-                "the function may write Events only on requesters' pods and CSRs",
-            ),
+            *event_bounds.of_new(),
         ],
-    )
-
-
-def _on_pod(guarded: Guarded) -> str:
-    return (
-        f"object.metadata.namespace in {literal(guarded.namespaces)}"
-        " && object.?involvedObject.?kind.orValue('') == 'Pod'"
-    )
-
-
-def _on_csr(guarded: Guarded) -> str:
-    """Returns whether an Event is on a CSR whose name a requester may use: no policy can read the CSR itself."""
-    field = "object.?involvedObject.?{}.orValue('')".format
-    return (
-        f"object.metadata.namespace == 'default' && {field('kind')} == 'CertificateSigningRequest'"
-        f" && {field('apiVersion')} == '{_CERTIFICATES}/v1' && {field('namespace')} == ''"
-        f" && size({field('name')}) <= {LONGEST_NAME} && {field('name')}.matches({literal(guarded.allowed)})"
     )
 
 

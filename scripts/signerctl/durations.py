@@ -1,14 +1,15 @@
 """Durations: as options (`30d`, `12h`), and for people, as in kubectl's column AGE."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
 
+from csr_signer.document import UNITS
 from csr_signer.violation import quote
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS: Final = {"s": timedelta(seconds=1), **UNITS}
 _DURATION: Final = re.compile(r"[1-9][0-9]{0,6}[smhd]")
 
 
@@ -23,10 +24,15 @@ class DurationType(click.ParamType[timedelta]):
             return value
         if not _DURATION.fullmatch(value):
             raise click.BadParameter(f"{quote(value)}: must be a whole number with a unit, for example 30d, 12h, 15m")
-        return timedelta(seconds=int(value[:-1]) * _UNITS[value[-1]])
+        return int(value[:-1]) * _UNITS[value[-1]]
 
 
 DURATION: Final = DurationType()
+
+
+def expires_in(not_after: datetime, now: datetime) -> str:
+    """Returns how long a certificate is valid, as `age` formats it; `expired` afterwards."""
+    return age(not_after - now) if not_after > now else "expired"
 
 
 def age(length: timedelta) -> str:

@@ -107,12 +107,12 @@ def _matching(forms: Collection[str]) -> str:
     return f"^(?:{'|'.join(patterns)})$"
 
 
-def load(path: Path, *, cluster: str, function: str, approvers: Collection[str], exporter: Exporter) -> Guarded:
+def load(path: Path, *, cluster: str | None, function: str, approvers: Collection[str], exporter: Exporter) -> Guarded:
     """Reads one cluster from a configuration document, without the certificates that the document names.
 
     Args:
         path: The document.
-        cluster: The cluster's key in the document.
+        cluster: The cluster's key in the document; None for the only one.
         function: The function's username at the API server.
         approvers: Usernames of other approvers.
         exporter: The exporter's service account.
@@ -122,10 +122,7 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         ConfigurationError: The document or a profile is invalid.
     """
     document = read(Document, path)
-    if cluster not in document.clusters:
-        raise CommandError(
-            field_error.not_found("--cluster", cluster, f"{path} has {quote(sorted(document.clusters))}")
-        )
+    cluster = _cluster(path, document, cluster)
     signers = [signer for signer in document.signers if signer.cluster == cluster]
     if not signers:
         raise CommandError(
@@ -156,6 +153,17 @@ def load(path: Path, *, cluster: str, function: str, approvers: Collection[str],
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
         warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )
+
+
+def _cluster(path: Path, document: Document, wanted: str | None) -> str:
+    has = f"{path} has {quote(sorted(document.clusters))}"
+    if wanted is None:
+        if len(document.clusters) > 1:
+            raise CommandError(field_error.required("--cluster", has))
+        return next(iter(document.clusters))
+    if wanted not in document.clusters:
+        raise CommandError(field_error.not_found("--cluster", wanted, has))
+    return wanted
 
 
 def require_approvers(guarded: Guarded) -> None:

@@ -47,14 +47,23 @@ class Column:
 
 
 def output_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds `-o` and `--json`; the command gets a `Form` as `form`."""
+    """Adds `-o table|wide|json|yaml` and `--json` to a list; the command gets a `Form` as `form`."""
+    return _with_forms(command, tuple(Form))
+
+
+def report_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds `-o table|json|yaml` and `--json` to a command without columns; the command gets a `Form` as `form`."""
+    return _with_forms(command, (Form.TABLE, Form.JSON, Form.YAML))
+
+
+def _with_forms(command: Callable[..., None], forms: Sequence[Form]) -> Callable[..., None]:
     command = click.option("--json", "form", flag_value=Form.JSON, type=Form, help="The same as -o json.")(command)
     return click.option(
         "-o",
         "--output",
         "form",
-        type=click.Choice(Form, case_sensitive=False),
-        default=Form.TABLE,
+        type=click.Choice(forms, case_sensitive=False),
+        default="table",
         show_default=True,
         help="The form of the output.",
     )(command)

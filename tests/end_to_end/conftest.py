@@ -87,9 +87,9 @@ def audit_records(log: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines if line.startswith('{"severity"')]
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    """Waits until something holds, and fails where it does not in time."""
+def eventually(condition: Callable[[], bool], *, missing: object = "") -> None:
+    """Waits until something holds, and fails where it does not in time; the failure shows what is `missing` then."""
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, f"it did not come about: {missing}"
         time.sleep(0.01)

@@ -30,7 +30,7 @@ from sandbox.function_runtime import FunctionRuntime
 from sandbox.kms import Fault
 from sandbox.manifests import FUNCTION_USER
 from tests.end_to_end.conftest import KEYS, PATIENCE, audit_records, eventually
-from tests.end_to_end.test_crashes import event
+from tests.end_to_end.events import event
 from tests.unit.signerctl.stage import Stage, verified
 
 SIGN: Final = "AsymmetricSign"

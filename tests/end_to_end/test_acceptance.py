@@ -16,6 +16,7 @@ from sandbox.breakdowns import requests
 from sandbox.calico.world import Pod
 from sandbox.control_plane import ControlPlane, NotAvailableError
 from sandbox.deployment import Deployment, Settings
+from sandbox.foreign import ForeignCluster
 from tests.end_to_end.conftest import eventually, started
 
 pytestmark = pytest.mark.real
@@ -59,7 +60,7 @@ def levels(output: str) -> dict[str, str]:
     return {line[3].partition(": ")[0]: line[0] for line in lines}
 
 
-def namespaces(plane: ControlPlane) -> set[str]:
+def namespaces(plane: ControlPlane | ForeignCluster) -> set[str]:
     """Returns the cluster's namespaces."""
     with Api.from_kubeconfig(plane.kubeconfig) as api:
         return {each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]}
@@ -114,6 +115,15 @@ def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deploym
     text = report.read_text(encoding="utf-8")
     assert "127.0.0.1" not in text
     assert "example-project" not in text
+
+
+def test_a_run_with_its_own_signer_leaves_a_served_one_alone(deployed: Deployment, tmp_path: Path) -> None:
+    """Both would have objects of the same names, and the run would delete those of the other."""
+    before = namespaces(deployed.plane)
+    done = accept(deployed.plane.kubeconfig, tmp_path / "report.md")
+    assert done.returncode == 2
+    assert "use --deployed" in done.stderr
+    assert namespaces(deployed.plane) == before
 
 
 def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) -> None:

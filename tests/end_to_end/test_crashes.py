@@ -3,10 +3,9 @@
 import base64
 import contextlib
 import itertools
-import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -18,24 +17,9 @@ from sandbox.api import ApiError, csr_path
 from sandbox.calico.fleet import Fleet, Submission
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment
-from sandbox.documents import SOURCE
 from sandbox.kms import Fault, KmsControl
-from sandbox.manifests import EXPORTER_EMAIL
-from tests.end_to_end.conftest import PATIENCE, audit_records, eventually
-
-
-def assert_issued_once(deployment: Deployment, observer: Observer, submissions: Iterable[Submission]) -> None:
-    """Each has one certificate, whose TBSCertificate is the only one that was ever intended for its uid."""
-    intended: dict[object, set[object]] = defaultdict(set)
-    for record in audit_records(deployment.log("function")):
-        if record["event"] == "intent":
-            intended[record["csr_uid"]].add(record["tbs_sha256"])
-    for submission in submissions:
-        seen = observer.observations()[submission.uid]
-        assert seen.state == "Approved,Issued"
-        assert len(intended[submission.uid]) == 1
-        serials = {x509.load_pem_x509_certificate(seen.certificate).serial_number}
-        assert len(serials) == 1
+from tests.end_to_end.conftest import PATIENCE, eventually
+from tests.end_to_end.events import assert_issued_once, event, send
 
 
 def while_filing(fleet: Fleet, observer: Observer, *, meddle: Callable[[], None], times: int) -> None:
@@ -189,32 +173,3 @@ def edit_times(deployment: Deployment, submission: Submission, moment: str) -> N
     for condition in csr["status"]["conditions"]:
         condition |= {"lastUpdateTime": moment, "lastTransitionTime": moment}
     deployment.api.put(csr_path(submission.name, "approval"), csr)
-
-
-def event(submission: Submission) -> bytes:
-    """A structured CloudEvent as any sender could make it."""
-    return json.dumps(
-        {
-            "specversion": "1.0",
-            "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
-            "source": SOURCE,
-            "subject": submission.name,
-            "id": f"{submission.uid}/pending",
-            "datacontenttype": "application/json",
-            "data": {"name": submission.name, "uid": submission.uid},
-        }
-    ).encode()
-
-
-def send(pool: urllib3.PoolManager, deployment: Deployment, body: bytes) -> int:
-    """Sends an event past the front door, with claims as Cloud Run hands them on; returns the answer's status."""
-    claims = (
-        base64.urlsafe_b64encode(json.dumps({"email": EXPORTER_EMAIL, "email_verified": True}).encode())
-        .decode()
-        .rstrip("=")
-    )
-    headers = {
-        "Content-Type": "application/cloudevents+json",
-        "Authorization": f"Bearer e30.{claims}.SIGNATURE_REMOVED_BY_GOOGLE",
-    }
-    return pool.request("POST", deployment.function.url, body=body, headers=headers, timeout=60).status

@@ -11,7 +11,7 @@ from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Link, Settings
 from sandbox.proxy import Fault, HttpFault
 from tests.end_to_end.conftest import PATIENCE, audit_records, eventually, fleet_maker, started
-from tests.end_to_end.test_crashes import assert_issued_once
+from tests.end_to_end.events import assert_issued_once
 
 LINKS: frozenset[Link] = frozenset({"api-server-for-function", "api-server-for-exporter", "kms", "function"})
 

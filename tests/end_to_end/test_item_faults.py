@@ -19,7 +19,7 @@ from sandbox.deployment import Deployment, Settings
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
 from tests.end_to_end.conftest import audit_records, eventually, fleet_maker, started
-from tests.end_to_end.test_crashes import event, send
+from tests.end_to_end.events import event, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -187,7 +187,7 @@ def of_component(run: Run, *names: str) -> set[str]:
         ),
         (another_dns_name, None, ["foreign DNS name"], {("refused", "permitted", "calico-typha")}),
         (shorter_lifetime, [], [], {("permitted", "permitted", "not_after")}),
-        (another_component, None, ["wrong service account"], {("refused", "unknown", "")}),
+        (another_component, None, ["wrong service account"], {("refused", "needs_more", "")}),
         (another_purpose, ["calico-typha"], [], {("permitted", "permitted", "extended_key_usage")}),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_signer_that_is_gone_is_a_difference(run: Run, tmp_path: Path) -> None
     document["signers"].remove(gone)
     path.write_text(json.dumps(document), encoding="utf-8")
     items = replayed(run, path, status=1)["items"]
-    assert {item["replayed"] for item in items} == {"no signer"}
+    assert {item["replayed"] for item in items} == {"no_signer"}
     assert {item["csr_uid"] for item in items} == run.issued - of_component(run)
     kept = document["signers"][0]["signer_name"]
     assert replayed(run, path, "--signer", kept, "--cluster", "demo", status=0)["items"] == []

@@ -1,8 +1,10 @@
 """The certificates that are linted: leaves made here, roots made as an operator makes them; and the linters, built."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sandbox.kms import KmsServer, connect
 from sandbox.kms.client import create_signing_key
 from signerctl.__main__ import main as signerctl
 from tests.linters.certificates import Linted, leaves, title
+from tests.paths import ROOT
 
 BUILDING = 900
 """Seconds after which a build is taken for stuck; the first one fetches modules and compiles them."""
@@ -44,57 +47,74 @@ def every_root(tmp_path_factory: pytest.TempPathFactory) -> list[Linted]:
 
 
 @pytest.fixture(scope="session")
-def zlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def zlint() -> Path:
     """The program in zlint/."""
-    return _built(tmp_path_factory.mktemp("zlint") / "zlint", ".")
+    return _built("zlint", ".")
 
 
 @pytest.fixture(scope="session")
-def tflint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tflint() -> Path:
     """The tool that tflint/go.mod names."""
-    return _built(tmp_path_factory.mktemp("tflint") / "tflint", "github.com/terraform-linters/tflint")
+    return _built("tflint", "github.com/terraform-linters/tflint")
 
 
 @pytest.fixture(scope="session")
-def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def actionlint() -> Path:
     """The tool that actionlint/go.mod names."""
     package = "github.com/rhysd/actionlint/cmd/actionlint"
-    return _built(tmp_path_factory.mktemp("actionlint") / "actionlint", package)
+    return _built("actionlint", package)
 
 
 @pytest.fixture(scope="session")
-def prometheus_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prometheus_operator() -> Path:
     """The program in prometheus_operator/."""
-    return _built(tmp_path_factory.mktemp("prometheus_operator") / "prometheus_operator", ".")
+    return _built("prometheus_operator", ".")
 
 
 @pytest.fixture(scope="session")
-def promtool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def promtool() -> Path:
     """The tool that promtool/go.mod names, without the clouds' service discovery: the build takes half as long."""
     package = "github.com/prometheus/prometheus/cmd/promtool"
-    return _built(tmp_path_factory.mktemp("promtool") / "promtool", package, "-tags=remove_all_sd")
+    return _built("promtool", package, "-tags=remove_all_sd")
 
 
-def _built(program: Path, package: str, *options: str) -> Path:
-    """Builds a program from the modules that its go.sum pins; Go keeps the compiled packages for the next run.
+def _built(name: str, package: str, *options: str) -> Path:
+    """Builds a program from the modules that its go.sum pins, once: linking the larger ones takes seconds.
 
     Without Go, or without the modules, the tests are skipped with the reason, or fail if `CI` is set.
     """
     go = shutil.which("go")
     if go is None:
-        return _absent(program.name, "go is not installed")
-    done = subprocess.run(
-        [go, "build", "-mod=readonly", "-buildvcs=false", *options, "-o", str(program), package],
-        cwd=Path(__file__).parent / program.name,
-        env=os.environ | {"GOFLAGS": ""},
-        capture_output=True,
-        text=True,
-        timeout=BUILDING,
-        check=False,
-    )
-    if done.returncode != 0:
-        return _absent(program.name, f"go build ended with {done.returncode}: {done.stderr}")
+        return _absent(name, "go is not installed")
+    module = Path(__file__).parent / name
+    program = ROOT / ".state" / "linters" / f"{name}-{_digest(go, module, package, *options)}"
+    if program.is_file():
+        return program
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+        made = Path(folder) / name
+        done = subprocess.run(
+            [go, "build", "-mod=readonly", "-buildvcs=false", *options, "-o", str(made), package],
+            cwd=module,
+            env=os.environ | {"GOFLAGS": ""},
+            capture_output=True,
+            text=True,
+            timeout=BUILDING,
+            check=False,
+        )
+        if done.returncode != 0:
+            return _absent(name, f"go build ended with {done.returncode}: {done.stderr}")
+        made.rename(program)
     return program
+
+
+def _digest(go: str, module: Path, *build: str) -> str:
+    """Returns a digest of all that decides about the program: Go's version, the module's files and the options."""
+    version = subprocess.run([go, "version"], cwd=module, capture_output=True, check=True).stdout
+    files = [
+        each.read_bytes() for each in sorted(module.iterdir()) if each.name.startswith("go.") or each.suffix == ".go"
+    ]
+    return hashlib.sha256(repr((version, files, build)).encode()).hexdigest()[:16]
 
 
 def _absent(name: str, reason: str) -> Path:

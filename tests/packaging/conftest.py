@@ -49,23 +49,21 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 
 @pytest.fixture(scope="session")
 def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, installed by pip from the package index, without the development lock.
+    """The wheel, installed from the package index, without the development lock; by uv, because pip takes minutes.
 
     Without a package index, the tests are skipped with the reason, or fail if `CI` is set.
     """
     venv = tmp_path_factory.mktemp("clean") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    probe = _pip(venv, "download", "--no-deps", "--dest", str(venv), "click")
-    if probe.returncode != 0:
-        reason = f"pip gets no package from the index: {probe.stderr}"
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is set and the package index is needed: {reason}")
-        pytest.skip(f"NOT TESTED in a clean environment: {reason}")
-    done = _pip(venv, "install", "--only-binary", ":all:", str(packages.wheel))
-    assert done.returncode == 0, done.stderr
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    done = _install(venv, "--only-binary", ":all:", str(packages.wheel))
+    if done.returncode != 0:
+        probe = _install(venv, "--dry-run", "--refresh", "--no-deps", "click")
+        if probe.returncode == 0 or os.environ.get("CI"):
+            pytest.fail(f"the wheel cannot be installed: {done.stderr}")
+        pytest.skip(f"NOT TESTED in a clean environment: uv gets no package from the index: {probe.stderr}")
     return Installed(venv=venv, folder=tmp_path_factory.mktemp("outside"))
 
 
-def _pip(venv: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=INSTALLING, check=False)
+def _install(venv: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(venv / "bin" / "python")]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=INSTALLING, check=False)

@@ -18,10 +18,13 @@ from sandbox.calico.keys import known
 from sandbox.calico.render import resolved, variables
 from sandbox.calico.world import Pod
 from tests.end_to_end.conftest import KEYS, eventually
+from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from click.testing import Result
 
     from sandbox.deployment import Deployment
     from sandbox.kubelet import Kubelet
@@ -112,21 +115,25 @@ class Cluster:
         """Waits until 30 pods are Ready and the controllers have seen it."""
         eventually(lambda: sum(map(is_available, self.pods())) == PODS and self._controllers_agree())
 
-    def age(self, *, when: datetime | None = None) -> None:
+    def age(self) -> None:
         """Makes all pods, and so their certificates, old."""
-        started = (when or datetime.now(UTC) - OLD).strftime("%Y-%m-%dT%H:%M:%SZ")
+        started = (datetime.now(UTC) - OLD).strftime("%Y-%m-%dT%H:%M:%SZ")
         for pod in self.pods():
             path = f"{PODS_PATH}/{pod['metadata']['name']}/status"
             self.api.patch(path, {"status": {"startTime": started}}, "strategic-merge")
 
     def restore(self) -> None:
-        """Replaces pods that are not Ready, and resets the DaemonSet and the kubelet."""
+        """Replaces pods that are not Ready or have no certificate, and resets the kubelet."""
         self.kubelet.starts = self.asks_for_certificate
-        self.api.patch(DAEMON_SET, {"spec": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": 1}}}})
+        certified = self.certified_uids()
         for pod in self.pods():
-            if not is_available(pod) or pod["metadata"]["uid"] not in self.certified_uids():
+            if not is_available(pod) or pod["metadata"]["uid"] not in certified:
                 self.api.delete(f"{PODS_PATH}/{pod['metadata']['name']}")
         self.wait_until_whole()
+
+    def unavailable(self) -> int:
+        """The number of the DaemonSet's pods that its controller calls unavailable."""
+        return int(self.api.get(DAEMON_SET)["status"].get("numberUnavailable", 0))
 
     def records(self, ends: Mapping[str, str]) -> Path:
         """Writes a record for each pod: a certificate of a year, with its end; other pods get one that ends late."""
@@ -154,21 +161,6 @@ class Cluster:
         """The uids of a workload's pods."""
         return {pod["metadata"]["uid"] for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == workload}
 
-    def break_nodes(self, count: int) -> tuple[set[str], set[str]]:
-        """Makes pods of the DaemonSet not Ready; returns the uids of these, and of one that is Ready."""
-        pods = [pod for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == "calico-node"]
-        for pod in pods[:count]:
-            self.kubelet.set_ready(pod, ready=False)
-        eventually(lambda: self.api.get(DAEMON_SET)["status"].get("numberUnavailable", 0) == count)
-        uids = [pod["metadata"]["uid"] for pod in pods]
-        return set(uids[:count]), {uids[count]}
-
-    def break_typha(self) -> tuple[str, str]:
-        """Makes a pod of the Deployment not Ready; returns its uid and that of the other."""
-        broken, works = (pod for pod in self.pods() if pod["metadata"]["labels"]["k8s-app"] == "calico-typha")
-        self.kubelet.set_ready(broken, ready=False)
-        return broken["metadata"]["uid"], works["metadata"]["uid"]
-
     @contextlib.contextmanager
     def budget(self, *, max_unavailable: int) -> Iterator[None]:
         """A PodDisruptionBudget of the Deployment, which the controller has seen."""
@@ -182,21 +174,21 @@ class Cluster:
         finally:
             self.api.delete(path)
 
-    def command(self, *arguments: str) -> list[str]:
-        """The command line of `signerctl renew` with the rights of the CronJob."""
+    def arguments(self, *more: str) -> list[str]:
+        """The arguments of `signerctl`, for a renewal with the rights of the CronJob."""
         accounts = f"{CALICO_SYSTEM}/calico-node,{CALICO_SYSTEM}/calico-typha"
-        signer = ("--signer", self._deployment.signer.signer_name, LIFETIME, accounts)
-        program = (sys.executable, "-m", "signerctl", "renew", "--kubeconfig", str(self._kubeconfig))
-        return [*program, *signer, *arguments]
+        requesters = ("--requesters", self._deployment.signer.signer_name, LIFETIME, accounts)
+        return ["renew", "--kubeconfig", str(self._kubeconfig), *requesters, *more]
 
-    def renew(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def renew(self, *more: str) -> Result:
         """Runs `signerctl renew` to its end."""
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=300, check=False)
+        return signerctl(*self.arguments(*more))
 
     def renew_and_interrupt(self, after: int) -> tuple[int, list[Json]]:
         """Runs `signerctl renew`, presses Ctrl-C after some renewed pods, and returns exit code and log lines."""
         lines, renewed = [], 0
-        with subprocess.Popen(self.command("--log-format", "json"), stdout=subprocess.PIPE, text=True) as running:
+        command = [sys.executable, "-m", "signerctl", *self.arguments("--log-format", "json")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             for line in running.stdout:
                 lines.append(json.loads(line))

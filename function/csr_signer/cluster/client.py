@@ -7,6 +7,7 @@ otherwise one CSR could stop all others by its name or content.
 
 import asyncio
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -31,6 +32,7 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 LARGEST_ON_LOOP: Final = 64 * 1024
 """Bytes of an answer that the event loop parses, in about 1 ms. A requester can make one of megabytes: a second."""
 _THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="parse")
+_CREDENTIAL: Final = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
 _GROUP: Final = "certificates.k8s.io"
 _RESOURCE: Final = "certificatesigningrequests"
 _GET_CSR: Final = Right(verb="get", group=_GROUP, resource=_RESOURCE)
@@ -184,7 +186,10 @@ class KubernetesCluster:
 
 
 def _said(status: Status | None) -> str:
-    return "no Kubernetes Status" if status is None else quote(status.message, most=LONGEST_SENTENCE)
+    """Returns the API server's words for a record and an Event, without a token that a proxy on the way may repeat."""
+    if status is None:
+        return "no Kubernetes Status"
+    return quote(_CREDENTIAL.sub("...", status.message), most=LONGEST_SENTENCE)
 
 
 def _with(csr: CertificateSigningRequest, kind: str, reason: str, message: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""An HTTP server of a few pages, from one thread, with or without TLS.
+"""An HTTP server of a few pages, with or without TLS; from one thread, unless a subclass has more.
 
-No client can make it start more threads, or hold it for long: the exporter's memory has a limit, and a probe is urgent.
-prometheus-client's own server starts a thread per client without a bound or a time-out, lets one idle TLS connection
-block all others, and never reads a renewed certificate.
+No client can make it start more threads, or hold one for long: the exporter's memory has a limit, and a probe is
+urgent. prometheus-client's own server starts a thread per client without a bound or a time-out, lets one idle TLS
+connection block all others, and never reads a renewed certificate.
 """
 
 import io
@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import cast
 
 _LARGEST_REQUEST = 8 << 10
+# A client sends its first byte with its part of the TCP handshake, so a far one needs no longer.
+FIRST_BYTE_SECONDS = 0.5
 
 Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
@@ -50,7 +52,8 @@ class PageServer(socketserver.TCPServer):
             port: 0 is any free port.
             pages: What each path shows.
             seconds: For a TLS handshake, for a whole request, and for a whole response.
-            tls: Makes the context of one connection; it may raise OSError.
+            tls: Makes the context of one connection; it may raise OSError. A shared context would keep TLS sessions:
+                as many as clients want, and longer than their certificates are valid.
 
         Raises:
             OSError: the address is in use, or not this machine's.
@@ -87,6 +90,8 @@ class PageServer(socketserver.TCPServer):
     def finish_request(self, request: object, client_address: object) -> None:
         """Answers one client; with TLS, after a handshake that has its own time limit."""
         connection = cast("socket.socket", request)
+        connection.settimeout(min(self.seconds, FIRST_BYTE_SECONDS))
+        connection.recv(1, socket.MSG_PEEK)
         if self._tls is None:
             super().finish_request(connection, client_address)
             return
@@ -105,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self._server = cast("PageServer", self.server)
-        # Whole, not line by line: a client that sends one byte at a time would hold the only thread.
+        # Whole, not line by line: a client that sends one byte at a time would hold the thread.
         self.rfile = io.BytesIO(_head(self.connection, self._server.seconds))
 
     def do_GET(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
-from sandbox.acceptance import access, deployed, options, pods, throwaway
+from sandbox.acceptance import access, deployed, options, pods, report, throwaway
 from sandbox.acceptance.options import Options
 from sandbox.acceptance.pods import Workload
 from sandbox.acceptance.report import Run
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("acceptance: interrupted", file=sys.stderr)
         status = interrupt.STATUS
     except (ApiError, HTTPError, OSError, ValueError) as error:
-        print(f"acceptance: {error}", file=sys.stderr)
+        print(f"acceptance: {report.one_line(str(error))}", file=sys.stderr)
         return _CANNOT_RUN
     mode = "deployed signer" if given.deployed else "signer of this run"
     run.write(given.report, mode=mode, redact=given.redact)

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 _POLL_SECONDS = 0.2
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _TOO_MANY = 429
+_EVENTS = "/api/v1/namespaces/default/events"  # of CSRs, which have no namespace
 
 
 @dataclass(kw_only=True)
@@ -28,12 +29,16 @@ class Journey:
         csr: Its CSR, as last read; empty before the pod has filed it.
         addresses: The addresses in the pod's status when the CSR appeared.
         seconds: From the first sight of the pod to each step.
+        waited: How long the run followed the pod, in seconds.
+        event: The last warning about the CSR; empty without one.
     """
 
     pod: Json = field(default_factory=dict)
     csr: Json = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    waited: float = 0.0
+    event: str = ""
 
     @property
     def issued(self) -> bool:
@@ -49,9 +54,10 @@ class Journey:
 
     @property
     def text(self) -> str:
-        """Returns the steps with their seconds, and a refusal."""
+        """Returns the steps with their seconds, and why there is no certificate."""
         steps = [f"{step} after {seconds:.1f} s" for step, seconds in self.seconds.items()]
-        steps += [self.refusal] if self.refusal else []
+        if not self.issued:
+            steps += [self.refusal or f"no certificate after {self.waited:.0f} s", *filter(None, (self.event,))]
         return f"{self.pod.get('metadata', {}).get('name', 'no pod')}: {', '.join(steps) or 'nothing happened'}"
 
     def address_visibility(self) -> Outcome:
@@ -82,7 +88,15 @@ def follow(
         if journey.refusal or (journey.issued and (not until_ready or "Ready" in journey.seconds)):
             break
         time.sleep(_POLL_SECONDS)
+    journey.waited = time.monotonic() - started
+    if journey.csr and not journey.issued:
+        journey.event = _last_warning(api, journey.csr["metadata"]["uid"])
     return journey
+
+
+def _last_warning(api: Api, uid: str) -> str:
+    found = api.get(_EVENTS, fieldSelector=f"involvedObject.uid={uid}")["items"]
+    return next((f"{each.get('reason')}: {each.get('message')}" for each in reversed(found)), "no Event about the CSR")
 
 
 def _look(api: Api, journey: Journey, signer_name: str, elapsed: float) -> None:
@@ -107,7 +121,8 @@ def evict(api: Api, namespace: str, name: str) -> Callable[[], Json | None]:
     """Evicts a pod, and returns what finds its replacement.
 
     Raises:
-        ApiError: The API server refused the eviction, for example for a PodDisruptionBudget.
+        ApiError: The API server refused the eviction, for example for a PodDisruptionBudget, or because another pod
+            has the name by now.
         ValueError: No controller would replace the pod.
     """
     pods = f"{NAMESPACES}/{namespace}/pods"
@@ -116,7 +131,13 @@ def evict(api: Api, namespace: str, name: str) -> Callable[[], Json | None]:
     if owner is None:
         raise ValueError(f"{namespace}/{name} has no controller, so that nothing would replace it")
     before = {pod["metadata"]["uid"] for pod in api.get(pods)["items"]}
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+        # A pod that has replaced this one under the same name stays.
+        "deleteOptions": {"preconditions": {"uid": old["metadata"]["uid"]}},
+    }
     api.post(f"{pods}/{name}/eviction", body)
 
     def find() -> Json | None:

@@ -11,7 +11,6 @@ from sandbox.calico import client
 from sandbox.calico.components import Component
 from sandbox.calico.keys import generate
 from sandbox.calico.render import CertificateManagement, NodePlan, component_pod, pod_object, resolved, variables
-from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import Pod
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def file(world: World, workload: Workload, pod: Pod, *, request_name: str | None
         variables(workload.component, workload.management), name=pod.name, namespace=pod.namespace, address=_ADDRESS
     )
     environment = client.Environment.from_variables(told)
-    request = certification_request(environment.content, generate(_KEY), _SIGNATURE)
-    csr = client.csr_object(environment, pem(request))
+    csr = client.new_csr(environment, generate(_KEY))
     csr["metadata"]["name"] = request_name or csr["metadata"]["name"]
     world.remember(csr_path(csr["metadata"]["name"]))
     return client.submit(world.api.with_token(world.token(pod.namespace, ACCOUNT, pod)), csr)

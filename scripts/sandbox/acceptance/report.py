@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 Level = Literal["ok", "failed", "skipped"]
 
 _FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, OSError, PartError, TimeoutError, ValueError)
-# A host name, an IPv4 address, or the name of a Google Cloud project in a resource name.
-_HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|dev|app|internal|local)\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _PROJECT = re.compile(r"(projects/)[^/\s]+")
+_DOTTED = r"(?:[\w-]+\.)+[^\W\d_][\w-]+"
+_EMAIL = re.compile(rf"[^\s@\"'`<>()|]+@{_DOTTED}")
+_IPV6 = re.compile(r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f:.]*::|(?:[0-9A-Fa-f]*:){4})[0-9A-Fa-f:.]+(?:%\w+)?")
+# Also an API's group and a field's path: which of them is a host of the operator's, no pattern can tell.
+_HOST = re.compile(rf"\b(?:{_DOTTED}|\d{{1,3}}(?:\.\d{{1,3}}){{3}})\b")
+_PLAIN = re.compile(r"[A-Za-z0-9 ,:'-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,8 @@ class Run:
         return outcome
 
     def add(self, name: str, outcome: Outcome, seconds: float = 0.0) -> None:
-        """Adds a check that was made elsewhere, and prints its line."""
+        """Adds a check that was made elsewhere, and prints its line; the cluster's text is escaped."""
+        name, outcome = one_line(name), replace(outcome, text=one_line(outcome.text))
         self.lines.append(Line(name=name, outcome=outcome, seconds=seconds))
         print(f"{outcome.level:<7}  {seconds:6.1f} s  {name}: {outcome.text}", flush=True)
 
@@ -97,7 +102,7 @@ class Run:
         return ", ".join(f"{levels.count(level)} {level}" for level in ("ok", "failed", "skipped"))
 
     def write(self, path: Path, *, mode: str, redact: bool) -> None:
-        """Writes the report as Markdown: no credentials, and with `redact` no names of hosts and projects."""
+        """Writes the report as Markdown: no credentials, and with `redact` no hosts, addresses, emails and projects."""
         text = "\n".join(self._report(mode))
         path.write_text(redacted(text) if redact else text, encoding="utf-8")
 
@@ -105,11 +110,24 @@ class Run:
         yield from ("# Acceptance", "", f"{self.begun:%Y-%m-%d %H:%M} UTC, {mode}: {self.summary()}.", "")
         yield from ("| check | result | seconds | found |", "| --- | --- | --- | --- |")
         for line in self.lines:
-            text = " ".join(line.outcome.text.split()).replace("|", "\\|")
-            yield f"| {line.name} | {line.outcome.level} | {line.seconds:.1f} | {text} |"
+            yield f"| {_cell(line.name)} | {line.outcome.level} | {line.seconds:.1f} | {_cell(line.outcome.text)} |"
         yield ""
 
 
+def one_line(text: str) -> str:
+    """Joins lines with spaces, and escapes characters that a terminal would interpret."""
+    text = " ".join(text.split())
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def _cell(text: str) -> str:
+    """Returns a cell of a table in Markdown: in a code span, nothing is a link, an image or HTML."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
 def redacted(text: str) -> str:
-    """Returns a text without names of hosts and projects."""
-    return _HOST.sub("HOST", _PROJECT.sub(r"\1PROJECT", text))
+    """Returns a text without names of hosts and projects, addresses and emails."""
+    text = _EMAIL.sub("EMAIL", _PROJECT.sub(r"\1PROJECT", text))
+    return _HOST.sub("HOST", _IPV6.sub("ADDRESS", text))

@@ -50,12 +50,12 @@ def intentions(workload: Workload) -> str:
         f"creates the namespaces {workload.namespace} and {manifests.NAMESPACE}, service accounts, roles and\n"
         f"bindings, also in {CALICO_SYSTEM}, pods in {workload.namespace},\n"
         f"and CSRs for {workload.signer_name}; all have the label {label}.\n"
-        "The run deletes them at the end, also after Ctrl-C. It keeps existing objects."
+        "The run deletes them at the end, even after Ctrl-C."
     )
 
 
 def refuse_if_deployed(api: Api) -> None:
-    """Checks that the cluster has no deployed signer, whose objects would have the same names.
+    """Checks that the cluster has no signer yet, whose objects would have the same names as those of this run.
 
     Raises:
         ValueError: It has one.
@@ -66,8 +66,14 @@ def refuse_if_deployed(api: Api) -> None:
         if error.status == _NOT_FOUND:
             return
         raise
-    if not (found["metadata"].get("labels") or {}).items() >= OURS.items():
-        raise ValueError(f"the namespace {manifests.NAMESPACE} exists: the signer is deployed here; use --deployed")
+    where = f"the namespace {manifests.NAMESPACE} exists"
+    if (found["metadata"].get("labels") or {}).items() >= OURS.items():
+        label = ",".join(f"{key}={value}" for key, value in OURS.items())
+        raise ValueError(
+            f"{where}: a served demo or another run uses this cluster; for a served demo use --deployed. If an earlier"
+            f" run left it, delete it: kubectl delete namespaces,clusterroles,clusterrolebindings --selector {label}"
+        )
+    raise ValueError(f"{where}: the signer is deployed here; use --deployed")
 
 
 def run(options: Options, run: Run, workload: Workload, directory: Path) -> None:
@@ -120,7 +126,8 @@ def _stop(deployment: Deployment, workload: Workload) -> Outcome:
 def _checks(options: Options, run: Run, deployment: Deployment, workload: Workload) -> None:
     world = deployment.world
     pod = pods.create(world, workload)
-    _certificate(options, run, deployment, pod, prefix="pod without kubelet", kubelet=False)
+    if not _certificate(options, run, deployment, pod, prefix="pod without kubelet", kubelet=False):
+        return  # each of the next checks would wait as long, for the same cause
     name = workload.component.request_name(pod.name)
     run.check(
         "hostile CSR is refused",
@@ -135,8 +142,8 @@ def _checks(options: Options, run: Run, deployment: Deployment, workload: Worklo
         _certificate(options, run, deployment, pod, prefix="pod of a kubelet", kubelet=True)
 
 
-def _certificate(options: Options, run: Run, deployment: Deployment, pod: Pod, *, prefix: str, kubelet: bool) -> None:
-    """Follows a pod to its certificate, and checks it."""
+def _certificate(options: Options, run: Run, deployment: Deployment, pod: Pod, *, prefix: str, kubelet: bool) -> bool:
+    """Follows a pod to its certificate, checks it, and tells whether there is one."""
     path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}"
     workload = Workload(namespace=pod.namespace, signer_name=next(iter(deployment.settings.profiles)))
     if not kubelet:
@@ -149,12 +156,12 @@ def _certificate(options: Options, run: Run, deployment: Deployment, pod: Pod, *
         until_ready=kubelet,
     )
     checked(run, way, prefix=prefix, trust_bundle=deployment.certificate_authority, directory=deployment.directory)
+    return way.issued
 
 
 def checked(run: Run, way: journey.Journey, *, prefix: str, trust_bundle: Path, directory: Path) -> None:
     """Adds the checks of a journey's end."""
-    last = max(way.seconds.values(), default=0.0)
-    run.add(f"{prefix}: certificate", ok(way.text) if way.issued else failed(way.text), last)
+    run.add(f"{prefix}: certificate", ok(way.text) if way.issued else failed(way.text), way.waited)
     if not way.issued:
         return
     run.check(f"{prefix}: chain", lambda: issued.chain(way.csr, trust_bundle, directory))

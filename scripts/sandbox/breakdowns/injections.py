@@ -41,6 +41,8 @@ _CALICO: Final = ROOT / "function" / "csr_signer" / "profiles" / "calico.yaml"
 def key_disabled(deployment: Deployment) -> Iterator[None]:
     """Disables the CA's key version."""
     _set_state(deployment, State.DISABLED)
+    # An instance that has read the public key approves a CSR before the signature fails; a new one leaves it Pending.
+    _restart_function(deployment)
     try:
         yield
     finally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +12,31 @@ from sandbox.demo import clients
 from sandbox.exporter_runtime import PageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.breakdowns.requests import Request
     from sandbox.deployment import Deployment
 
-_SECONDS = 60.0
+_METRICS = "/metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the tools have said before the breakdown.
+
+    Attributes:
+        logs: Size of each log.
+        metrics: The lines of the exporter's metrics.
+    """
+
+    logs: Mapping[str, int]
+    metrics: frozenset[str]
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Before:
+        """Returns what they have said until now."""
+        logs = {part: deployment.log(part).stat().st_size for part in ("exporter", "function")}
+        return cls(logs=logs, metrics=frozenset(_page(deployment, _METRICS).splitlines()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +46,14 @@ class Observer:
     Attributes:
         deployment: The deployment.
         request: The pod and its CSR.
-        logs: Size of each log before the breakdown.
+        before: What is older than the breakdown.
+        run: Runs signerctl with these arguments, and returns what it prints.
     """
 
     deployment: Deployment
     request: Request
-    logs: Mapping[str, int]
+    before: Before
+    run: Callable[[Sequence[str]], str]
 
     def ask(self, tool: Tool) -> str:
         """Returns a tool's output."""
@@ -57,39 +76,30 @@ class Observer:
     def log(self, part: str) -> str:
         """Returns what a part has logged since the breakdown."""
         content = self.deployment.log(part).read_bytes()
-        return content[self.logs[part] :].decode(errors="replace").replace('\\"', '"')
+        return content[self.before.logs[part] :].decode(errors="replace").replace('\\"', '"')
 
-    def page(self, path: str) -> str:
-        """Returns status and body of one of the exporter's pages."""
-        try:
-            status, text = self.deployment.exporters[0].page(path)
-        except PageError:
-            return "no answer\n"
-        return f"{status} {text}"
+    def ready(self) -> str:
+        """Returns status and body of the exporter's /readyz."""
+        return _page(self.deployment, "/readyz")
+
+    def metrics(self) -> str:
+        """Returns the exporter's metrics whose values have changed since the breakdown."""
+        lines = _page(self.deployment, _METRICS).splitlines()
+        # An exporter that has restarted since counts from 0 again.
+        changed = [line for line in lines if line not in self.before.metrics and not line.endswith(" 0.0")]
+        return "".join(f"{line}\n" for line in changed)
 
     def signerctl(self, *command: str) -> str:
         """Returns what a command prints, with the options that the demo prints for `signerctl doctor`."""
-        arguments = shlex.split(" ".join(clients.doctor(self.deployment, *command)))
-        done = subprocess.run(
-            [sys.executable, *arguments[1:]],
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        return done.stdout + done.stderr
-
-
-def sizes(deployment: Deployment) -> dict[str, int]:
-    """Returns the present sizes of the logs."""
-    return {part: deployment.log(part).stat().st_size for part in ("exporter", "function")}
+        words = shlex.split(" ".join(clients.doctor(self.deployment, *command)))
+        return self.run(words[words.index("signerctl") + 1 :])
 
 
 _TOOLS: Mapping[Tool, Callable[[Observer], str]] = {
     Tool.CSR: Observer.csr,
     Tool.EVENTS: Observer.events,
-    Tool.READY: lambda observer: observer.page("/readyz"),
-    Tool.METRICS: lambda observer: observer.page("/metrics"),
+    Tool.READY: Observer.ready,
+    Tool.METRICS: Observer.metrics,
     Tool.LOG: lambda observer: observer.log("exporter"),
     Tool.RECORDS: lambda observer: observer.log("function"),
     Tool.DOCTOR: Observer.signerctl,
@@ -100,3 +110,11 @@ _TOOLS: Mapping[Tool, Callable[[Observer], str]] = {
 def _event(event: Mapping[str, Any]) -> str:
     about = event["involvedObject"]
     return f"{event['type']} {event['reason']} {about['kind'].lower()}/{about['name']} {event['message']}\n"
+
+
+def _page(deployment: Deployment, path: str) -> str:
+    try:
+        status, text = deployment.exporters[0].page(path)
+    except PageError:
+        return "no answer\n"
+    return f"{status} {text}"

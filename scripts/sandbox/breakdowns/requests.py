@@ -12,7 +12,6 @@ from sandbox.calico.components import components
 from sandbox.calico.fleet import node_plan, pod_addresses, pod_name
 from sandbox.calico.keys import generate
 from sandbox.calico.render import CertificateManagement, component_pod, resolved, variables
-from sandbox.calico.request import certification_request, pem
 
 if TYPE_CHECKING:
     from sandbox.calico.world import Pod
@@ -51,8 +50,7 @@ def file(deployment: Deployment, workload: str) -> Request:
     pod = world.add_pods([replace(plan, addresses=())], [node])[0]
     told = resolved(variables(component, management), name=name, namespace=pod.namespace, address=plan.addresses[0])
     environment = client.Environment.from_variables(told)
-    request = certification_request(environment.content, generate(_KEY), _SIGNATURE)
     api = world.api.with_token(world.token(pod.namespace, pod.service_account, pod))
-    created = client.submit(api, client.csr_object(environment, pem(request)))
+    created = client.submit(api, client.new_csr(environment, generate(_KEY)))
     world.remember(csr_path(environment.request_name))
     return Request(pod=pod, name=created["metadata"]["name"], uid=created["metadata"]["uid"])

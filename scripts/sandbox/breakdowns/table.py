@@ -53,9 +53,12 @@ BREAKDOWNS: Final = (
         symptom="New pods stay in `Init`, and the Event on their CSRs says that the state of the key is DISABLED.",
         cause="The key version in `issuer.key_version` is disabled, scheduled for destruction, or destroyed.",
         remedy="""
-Enable it: `gcloud kms keys versions enable 1 --key KEY --keyring RING --location LOCATION`. If it is scheduled for
-destruction, run `gcloud kms keys versions restore` first. A destroyed version does not come back: follow
-[recovery.md](recovery.md). The function asks KMS again at the next event, and issues all waiting CSRs.""",
+First find out who disabled it, and why: the alert `key_administration` names the principal. If the key was stolen or
+misused, do not enable it: follow [rotation.md](rotation.md#if-the-key-is-stolen-or-misused). Otherwise enable it:
+`gcloud kms keys versions enable VERSION --project KEY_PROJECT --location LOCATION --keyring RING --key KEY`. If it is
+scheduled for destruction, first run `gcloud kms keys versions restore` with the same arguments. A destroyed version
+does not come back: follow [recovery.md](recovery.md). The function asks KMS again at the next event, and issues all
+waiting CSRs.""",
         says=(
             _csr("Pending"),
             _events(
@@ -73,13 +76,13 @@ destruction, run `gcloud kms keys versions restore` first. A destroyed version d
     Breakdown(
         name="wrong-rbac-user",
         title="The function's roles are bound to another user",
-        symptom="CSRs are Pending without any Event, and the exporter's page says that the configuration is wrong.",
+        symptom="CSRs are Pending without any Event, and the exporter's `/readyz` names a wrong configuration.",
         cause="""
 The bindings name another user than the API server sees. In GKE, the username is the email of the Google service
 account that the function impersonates, not its unique id.""",
         remedy="""
-The record of the function names the user that the API server sees. Render the folder again with
-`signerctl cluster manifests`, and apply it: `kubectl apply -k FOLDER`.""",
+The function's record with `labels.event="fault"` names the user that the API server sees. Render the cluster's folder
+again with `signerctl cluster manifests`, and apply it: `kubectl apply -k FOLDER`.""",
         says=(
             _csr("Pending"),
             Line(
@@ -169,7 +172,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
         symptom="New pods stay in `Init`; the exporter is not ready.",
         cause="""
 The clock of the control plane differs from Google's by more than a minute, so that STS refuses the exporter's service
-account token: it is not valid yet, or not any more.""",
+account token: it is not valid yet, or no longer valid.""",
         remedy="""
 Set the clocks of the control plane's machines by NTP: `timedatectl status` says whether one is synchronized, and
 `chronyc tracking` by how much it is wrong. The exporter then gets a token within a minute.""",
@@ -196,8 +199,8 @@ Set the clocks of the control plane's machines by NTP: `timedatectl status` says
         symptom="New pods stay in `Init`, and the Event on their CSRs names the CA certificate.",
         cause="`issuer.certificate` is the certificate of another key than the one in `issuer.key_version`.",
         remedy="""
-Configure the certificate and the key version that belong together; `signerctl ca verify` compares them. After a
-rotation, apply Terraform again.""",
+In `main.tf`, set `ca_certificate` and `key_version` of the signer to values that belong together, and run `terraform
+apply`. Then write `documents` again ([install.md](install.md#check)): `signerctl ca verify` compares the two.""",
         says=(
             _csr("Pending"),
             _events(
@@ -219,8 +222,9 @@ rotation, apply Terraform again.""",
         symptom="New pods stay in `Init`, and all CSRs are Denied.",
         cause="`profile.release` is not the release that runs: its components use other names or namespaces.",
         remedy="""
-Write the release that runs into the configuration, and apply it. Then apply the cluster's manifests, because the guards
-depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait for their next try.""",
+In `main.tf`, set `profile.release` of the signer to the release that runs, and run `terraform apply`. Then render the
+cluster's folder again with `signerctl cluster manifests`, and apply it with `kubectl apply -k FOLDER`, because the
+guards depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait for their next try.""",
         says=(
             _csr("Denied"),
             _events(
@@ -245,7 +249,7 @@ depend on the release. Denied CSRs stay Denied: delete the waiting pods, or wait
         symptom="A pod stays in `Init`, and the Event on its CSR says that an address is not visible as the pod's.",
         cause="""
 The profile certifies addresses, and the requested address is not in the pod's status. Normally kubelet reports it
-within seconds.""",
+within seconds. The shipped profiles certify no address, so this happens only with a profile of your own.""",
         remedy="""
 Compare `kubectl get pod POD -o jsonpath='{.status.podIPs}'` with the Event. If kubelet has not reported it, the
 node's kubelet or CNI plugin is at fault. If the pod asks for an address that is not its own, correct the request. After
@@ -274,8 +278,8 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
         cause="The exporter's pods do not run: they are not scheduled, crash, or were deleted.",
         remedy="""
 Run `kubectl --namespace kms-csr-signer describe pods`, and read
-`kubectl --namespace kms-csr-signer logs statefulset/csr-exporter --previous`. After its start, the exporter sends all
-waiting CSRs: none is lost.""",
+`kubectl --namespace kms-csr-signer logs csr-exporter-0 --previous`, and the same for `csr-exporter-1`. After its start,
+the exporter sends all waiting CSRs: none is lost.""",
         says=(
             _csr("Pending"),
             _ready("no answer"),
@@ -285,8 +289,8 @@ waiting CSRs: none is lost.""",
     ),
     Breakdown(
         name="guards-missing",
-        title="A guard is missing",
-        symptom="Nothing fails. Only `signerctl doctor` tells.",
+        title="A guard is missing or changed",
+        symptom="Nothing fails. Only `signerctl doctor` reports it.",
         cause="""
 A ValidatingAdmissionPolicy or its binding was deleted or changed. Without it, the API server no longer enforces what
 [guards.md](guards.md) promises.""",
@@ -304,11 +308,11 @@ guard, and list the CSRs of that time: `signerctl list`.""",
     ),
     Breakdown(
         name="ca-about-to-end",
-        title="The CA certificate ends soon",
+        title="The CA certificate expires soon",
         symptom="New pods stay in `Init`, and all CSRs are Failed with `lifetime.too_late`.",
         cause="""
-No certificate outlives its CA. Once less than half of the profile's lifetime is left, the function refuses: a
-certificate of Calico must outlive its pod.""",
+No certificate outlives its CA. Once the CA has less than half of the profile's lifetime left, the function refuses:
+a certificate of Calico must outlive its pod.""",
         remedy="""
 Rotate the CA now: [rotation.md](rotation.md). The function warns 90 days before certificates get shorter, and every day
 from then on (`labels.event="issuer_expiry"`).""",

@@ -79,7 +79,7 @@ def _run(world: World, component: Component, management: CertificateManagement, 
         print(error, file=sys.stderr)
         return 1
     print(f"files in {directory}" if wrote_files else "the watch ended; no files", file=sys.stderr)
-    return 0
+    return 0 if wrote_files else 1
 
 
 if __name__ == "__main__":

@@ -137,9 +137,9 @@ def run(
     """
     deadline = clock() + budget
     key = key or generate(environment.key_algorithm)
-    request = certification_request(environment.content, key, environment.signature_algorithm)
+    csr = new_csr(environment, key)
     try:
-        submit(api, csr_object(environment, pem(request)))
+        submit(api, csr)
         certificate = wait(api, environment.request_name, deadline=deadline, clock=clock)
     except ApiError as error:
         raise ClientError(f"{environment.request_name!r}: {error}") from error
@@ -147,6 +147,16 @@ def run(
         return False
     write_files(environment, certificate, private_key_pem(key))
     return True
+
+
+def new_csr(environment: Environment, key: PrivateKey) -> dict[str, Any]:
+    """Returns the CertificateSigningRequest for a key.
+
+    Raises:
+        KeyMismatchError: The signature algorithm is not for this kind of key.
+    """
+    request = certification_request(environment.content, key, environment.signature_algorithm)
+    return csr_object(environment, pem(request))
 
 
 def csr_object(environment: Environment, request_pem: bytes) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from sandbox.api import csr_path
 from sandbox.calico import client
 from sandbox.calico.keys import KEY_ALGORITHMS, RSA_SIZES, KeyPool, PrivateKey, signature_algorithms_for
 from sandbox.calico.render import CertificateManagement, NodePlan, PodPlan, component_pod, resolved, variables
-from sandbox.calico.request import certification_request, pem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,8 +239,7 @@ class Fleet:
         if number not in self._prepared:
             environment = self.environment(number)
             key = self._keys.take(environment.key_algorithm)
-            request = certification_request(environment.content, key, environment.signature_algorithm)
-            self._prepared[number] = (key, client.csr_object(environment, pem(request)))
+            self._prepared[number] = (key, client.new_csr(environment, key))
         return self._prepared[number]
 
     def _submit(self, number: int) -> Submission:

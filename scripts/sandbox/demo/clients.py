@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ def facts(deployment: Deployment) -> list[tuple[str, str]]:
     """Returns names and values: addresses first, then files."""
     directory = deployment.directory
     audit_log = [] if deployment.kms_pid is None else [("KMS audit log", str(deployment.log("kms-audit")))]
+    exporter = json.loads((directory / "exporter.json").read_text(encoding="utf-8"))
     return [
         ("signerName", deployment.settings.signer_name),
         ("API server", deployment.plane.server),
         ("KMS (gRPC, plaintext)", deployment.kms),
         ("function", deployment.function.url),
+        ("exporter sends events to", exporter["function"]["url"]),
         ("exporter's metrics", f"{deployment.exporters[0].url}/metrics"),
         ("kubeconfig", str(deployment.plane.kubeconfig)),
         ("CA file", str(deployment.certificate_authority)),
@@ -43,7 +46,8 @@ def commands(deployment: Deployment) -> list[tuple[str, Sequence[str]]]:
     )
     found: list[tuple[str, Sequence[str]]] = [
         ("create one more Calico pod and get its certificate", client),
-        ("check the whole way of a certificate", doctor(deployment)),
+        ("check the whole path of a certificate", doctor(deployment)),
+        ("say why a pod or a CSR waits, or was refused", doctor(deployment, "explain", "POD")),
     ]
     if deployment.kms_pid is not None:
         logs = (shlex.quote(str(deployment.log(part))) for part in ("kms-audit", "function", "signerctl"))

@@ -136,6 +136,8 @@ def _serve(deployment: Deployment, view: View) -> None:
     interrupt.set_instead(interrupted.set)
     view.stage("serving until you press Ctrl-C")
     view.facts(clients.facts(deployment))
+    if deployment.settings.plane == "embedded":
+        view.note("  kubectl needs --real: the API server's double serves only the API of the product")
     for purpose, command in clients.commands(deployment):
         view.command(purpose, command)
     interrupted.wait()

@@ -53,8 +53,8 @@ def bundle(
 
     The patch holds caCert, signerName, and a matching pair of algorithms. You need it whenever Calico's trusted CAs
     change: at the start, and in a rotation. In a rotation, add the new root before the function signs with it, and
-    drop the old root at the end. Give the signing CA first: the operator reads only the first. The command refuses a CA
-    that is not valid now: an old root that expired during a rotation has to be dropped.
+    drop the old root at the end. Give the signing CA first: the tigera operator parses only the first, and distributes
+    all. The command refuses a CA that is not valid now: drop an old root that expired during a rotation.
 
     Every change of caCert restarts Calico's pods, which then ask for new certificates.
 

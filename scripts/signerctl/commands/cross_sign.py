@@ -47,9 +47,9 @@ def cross_sign(
 ) -> None:
     r"""Certify a new CA with a trusted root.
 
-    You need it so that peers that know only the trusted root accept a new CA: for the issuing CAs below your own root.
-    The cross-certificate has the new CA's subject, key and key identifier, and the root as its
-    issuer. If you name it as issuer.certificate, it follows every leaf, and caCert does not change.
+    You need it to put a new issuing CA below a root of your own that peers trust already: they then accept the new CA.
+    The cross-certificate has the new CA's subject, key and key identifier, and the root as its issuer. If you configure
+    it as issuer.certificate, the function sends it after every leaf, and caCert does not change.
 
     The trusted root must have a path length of 1 (`ca create --path-length 1`). A root with path length 0 must not have
     a CA below it (RFC 5280, 4.2.1.9): OpenSSL and Go refuse such a chain, and so does this command. To rotate a root

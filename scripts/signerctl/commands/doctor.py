@@ -1,4 +1,4 @@
-"""`signerctl doctor`: walks from the configuration to the guards, and says what is wrong and what to do."""
+"""`signerctl doctor`: checks the path from the configuration to the guards, and says what is wrong and what to do."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,7 +11,7 @@ from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
 from signerctl.doctor.walk import CHECKS, Check, errors, until_healthy
 from signerctl.durations import DURATION
-from signerctl.output import Form, output_options, print_document
+from signerctl.output import Form, print_document, report_options
 from signerctl.program import Command
 from signerctl.text import print_hanging
 
@@ -29,14 +29,14 @@ _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
     type=DURATION,
     help="With --wait: give up after this time.",
 )
-@output_options
+@report_options
 def doctor(*, options: Options, wait: bool, timeout: timedelta, form: Form) -> None:
-    r"""Check the whole way of a certificate, and say what is wrong and what to do.
+    r"""Check the whole path of a certificate, and say what is wrong and what to do.
 
-    You need it after an installation, after each change, and when pods wait for certificates. It walks from the
-    configuration over the exporter's token and the function to the key, the CA, Calico and the guards. It makes each
-    check that it can: a check without its prerequisite is skipped, and so is a check that your credentials do not
-    allow. It changes nothing, and prints no token. The function records one event about a CSR that does not exist.
+    You need it after an installation, after each change, and when pods wait for certificates. It checks the whole path
+    from the configuration through the exporter's token and the function to the key, the CA, Calico and the guards. It
+    runs each check that it can: a check without its prerequisite is skipped, and so is a check that your credentials do
+    not allow. It changes nothing, and prints no token. The function records one event about a CSR that does not exist.
 
     \b
     Example, in the folder of Terraform's root module:

@@ -8,7 +8,7 @@ import click
 
 from csr_signer import field_error
 from signerctl.api_server import cluster_options, connect
-from signerctl.commands.list_ import issued, print_certificates
+from signerctl.certificate_table import print_certificates
 from signerctl.durations import DURATION
 from signerctl.output import Form, output_options
 from signerctl.program import Command, CommandError
@@ -24,7 +24,7 @@ from signerctl.recorded.source import Records, record_options
     show_default=True,
     help="The longest time that a listed certificate has left, for example 30d or 12h.",
 )
-@record_options
+@record_options()
 @cluster_options
 @output_options
 def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, context: str | None, form: Form) -> None:
@@ -32,7 +32,8 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
 
     The latest certificate of each pod and component counts, so a pod that has got a later one is not listed. Expired
     certificates are listed too. Records do not say which pods still exist: with --kubeconfig or --context, the command
-    asks the API server, and lists only pods that do. The records must reach back for the lifetime of a certificate.
+    asks the API server, and lists only pods that do. The records must reach back for the lifetime of a certificate:
+    with --log-bucket, give --since the lifetime, such as 365d, because the default is a day.
 
     \b
     Examples:
@@ -40,7 +41,7 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
       signerctl expiring --records year.json --cluster prod --kubeconfig prod.kubeconfig
     """
     limit = datetime.now(UTC) + within
-    found = [each for each in _latest(issued(records)) if each.not_after <= limit]
+    found = [each for each in _latest(records.certificates()) if each.not_after <= limit]
     if kubeconfig is not None or context is not None:
         found = list(_of_live_pods(found, kubeconfig, context))
     print_certificates(sorted(found, key=lambda each: each.not_after), form=form)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,40 +16,24 @@ from signerctl.explanation import lookup, story, unfiled
 from signerctl.explanation.lookup import Found
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.trial import STEPS
-from signerctl.options import INPUT
-from signerctl.output import Form, output_options, print_document
+from signerctl.output import Form, print_document, report_options
 from signerctl.program import Command, CommandError
-from signerctl.recorded.source import Records
+from signerctl.recorded.source import Records, record_options
 from signerctl.text import one_line, print_hanging
 
 
 @click.command(cls=Command)
-@click.argument("name", metavar="POD|CSR")
+@click.argument("name", metavar="POD|CSR", help="The name of a pod or of a CSR.")
 @click.option("-n", "--namespace", help="The pod's namespace. Default: the namespaces of the profiles.")
-@click.option(
-    "--records",
-    "files",
-    multiple=True,
-    type=INPUT,
-    metavar="FILE",
-    help="The function's audit records: its log, or the output of gcloud logging read --format=json. May be given"
-    " several times.",
-)
-@click.option(
-    "--log-bucket",
-    "bucket",
-    metavar="NAME",
-    help="Read the records of the last day with gcloud from this log bucket: projects/P/locations/L/buckets/B.",
-)
+@record_options(required=False, filters=False)
 @walk_options
 @cluster_options
-@output_options
+@report_options
 def explain(
     *,
     name: str,
     namespace: str | None,
-    files: tuple[Path, ...],
-    bucket: str | None,
+    records: Records,
     options: Options,
     form: Form,
 ) -> None:
@@ -84,7 +67,6 @@ def explain(
         namespaces={account.split("/")[0] for account in accounts},
         signer_names={signer.signer_name for signer in examination.signers},
     )
-    records = Records(files=files, bucket=bucket, since=None, cluster=None, signer_name=None)
     explained = list(_explanations(examination, found, records))
     if any(each.verdict.unacted for each in explained):
         causes = story.causes_of(Examination(options=options))

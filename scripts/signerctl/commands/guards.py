@@ -24,7 +24,8 @@ from signerctl.text import warn
     "--function-user",
     required=True,
     callback=username,
-    help="The function's username at the API server; on GKE, the email address of its service account.",
+    help="The function's username at the API server; on GKE, the email of the service account that the function"
+    " impersonates.",
 )
 @approver_option
 @exporter_option

@@ -17,7 +17,14 @@ from signerctl.text import table, warn
 
 @click.command("import", cls=Command)
 @key_version_option
-@click.argument("paths", metavar="ANSWER...", nargs=-1, required=True, type=INPUT)
+@click.argument(
+    "paths",
+    metavar="ANSWER...",
+    nargs=-1,
+    required=True,
+    type=INPUT,
+    help="Every file that the corporate CA sent, and its root.",
+)
 @click.option(
     "--out-certificate", required=True, type=OUTPUT, help="The file for the issuing CA and its intermediates, PEM."
 )

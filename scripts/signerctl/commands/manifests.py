@@ -150,7 +150,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     callback=secret_name,
     metavar="NAME",
     help="Secret in the exporter's namespace with tls.crt, tls.key and ca.crt. The metrics then use TLS, and a scraper"
-    " needs a certificate of ca.crt.",
+    " needs a client certificate that the CA in ca.crt issued.",
 )
 @click.option(
     "--monitoring",

@@ -1,8 +1,6 @@
 """`signerctl reconcile`: compares every signature of Cloud KMS with the audit records."""
 
-import dataclasses
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,7 +11,9 @@ from csr_signer import field_error
 from signerctl import reconciliation
 from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
+from signerctl.output import Form, print_document, report_options
 from signerctl.program import Command, CommandError
+from signerctl.reconciliation import Discrepancy
 from signerctl.recorded.entries import Json, read
 from signerctl.text import table, warn
 
@@ -22,16 +22,18 @@ _RECORDS: Final = 'labels.log="csr-signer"'
 
 
 @click.command(cls=Command)
-@click.argument("files", nargs=-1, required=True, type=DOCUMENT)
+@click.argument(
+    "files", nargs=-1, required=True, type=DOCUMENT, help="Entries of Cloud KMS's audit log, and audit records."
+)
 @click.option(
     "--principal",
     "principals",
     multiple=True,
     help="Email of a principal that may sign, as in the audit log: the function, the CA administrator.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@report_options
 @click.pass_context
-def reconcile(context: click.Context, *, files: Sequence[Path], principals: tuple[str, ...], as_json: bool) -> None:
+def reconcile(context: click.Context, *, files: Sequence[Path], principals: tuple[str, ...], form: Form) -> None:
     r"""Match every signature of Cloud KMS with a record.
 
     FILES hold, in any mixture, entries of the audit log of Cloud KMS, entries of the function's records, and audit
@@ -45,9 +47,10 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
         --project=example-audit --freshness=1d --format=json \
         'protoPayload.methodName="AsymmetricSign" OR labels.log="csr-signer"' > day.json
       signerctl reconcile day.json ca-audit.log \
-        --principal csr-signer@example-workload.iam.gserviceaccount.com --principal ca-admin@example.com
+        --principal csr-signer@example-signer.iam.gserviceaccount.com --principal ca-administrator@example.com
 
-    A record of the first or last minute may match an entry outside the period: choose a period without such entries.
+    A record of the first or last minute may belong to an entry outside the period. If an error is about such a minute,
+    run the command again with a longer period.
     """
     books = reconciliation.books(entry for path in files for entry in _entries(path))
     if not books.requests and not books.records:
@@ -65,14 +68,25 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
             " records are in the file that --audit-log named"
         )
     found = list(reconciliation.discrepancies(books, principals))
-    summary = f"{len(books.signatures)} signatures, {len(books.records)} records, {len(found)} discrepancies"
-    if as_json:
-        click.echo(json.dumps({"summary": summary, "discrepancies": [dataclasses.asdict(each) for each in found]}))
-    else:
+    summary = {
+        "signatures": len(books.signatures),
+        "records": len(books.records),
+        "discrepancies": len(found),
+    }
+    if form.is_for_people:
         rows = [(each.level, each.what, each.signed[1] or "(no reason)", each.signed[0], each.detail) for each in found]
-        table(summary, rows or [("ok", "every signature is accounted for")])
+        title = ", ".join(f"{count} {what}" for what, count in summary.items())
+        table(title, rows or [("ok", "every signature is accounted for")])
+    else:
+        print_document({"summary": summary, "items": list(map(_item, found))}, form=form)
     if any(each.level == "error" for each in found):
         context.exit(1)
+
+
+def _item(found: Discrepancy) -> Json:
+    key_version, reason = found.signed
+    facts = {"key_version": key_version, "reason": reason}
+    return {"level": found.level, "what": found.what, **facts, "detail": found.detail}
 
 
 def _entries(path: Path) -> Sequence[Json]:

@@ -1,4 +1,4 @@
-"""`signerctl renew`: replaces pods whose certificates end soon."""
+"""`signerctl renew`: replaces pods whose certificates expire soon."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServer, cluster_options, connect
-from signerctl.commands.list_ import issued
-from signerctl.durations import DURATION
+from signerctl.durations import DURATION, expires_in
 from signerctl.guarded import ACCOUNT
-from signerctl.options import DOCUMENT, INPUT, signer_name
+from signerctl.options import DOCUMENT, signer_name
 from signerctl.output import Column, Form, output_options, print_list
 from signerctl.program import Command, CommandError
 from signerctl.recorded import Certificate
-from signerctl.recorded.source import Records
+from signerctl.recorded.source import Records, record_options
 from signerctl.renewal import progress, requesters, validity
 from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
@@ -25,13 +25,12 @@ from signerctl.renewal.requesters import Requesters
 from signerctl.renewal.validity import Holder
 
 _COLUMNS: Final = (
-    Column(title="namespace"),
     Column(title="pod"),
     Column(title="owner"),
-    Column(title="ends"),
-    Column(title="left"),
+    Column(title="expires in"),
     Column(title="state"),
     Column(title="node", wide=True),
+    Column(title="not after", wide=True),
     Column(title="source", wide=True),
     Column(title="replacement", wide=True),
 )
@@ -48,7 +47,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, value: str) -> F
     return part
 
 
-def _signers(
+def _requesters(
     context: click.Context, parameter: click.Parameter, values: Sequence[tuple[str, str, str]]
 ) -> tuple[Requesters, ...]:
     found = []
@@ -68,25 +67,18 @@ def _signers(
     metavar="FILE",
     help="The function's configuration document: it says which pods hold certificates, and their lifetime.",
 )
-@click.option("--cluster", metavar="NAME", help="The cluster's key in the configuration document.")
+@click.option("--cluster", metavar="NAME", help="The cluster's key in the document. Default: the only one.")
 @click.option(
-    "--signer",
+    "--requesters",
     "signers",
     nargs=3,
     multiple=True,
-    callback=_signers,
+    callback=_requesters,
     metavar="NAME LIFETIME ACCOUNTS",
     help="Instead of --configuration: a signerName, the certificates' lifetime, and the service accounts"
     " NAMESPACE/NAME,... whose pods hold them. May be given several times.",
 )
-@click.option(
-    "--records",
-    multiple=True,
-    type=INPUT,
-    metavar="FILE",
-    help="Audit records of issued certificates; - is standard input. For pods without a record, the certificate is as"
-    " old as the pod.",
-)
+@record_options(required=False, filters=False)
 @click.option(
     "--remaining",
     default="1/3",
@@ -118,7 +110,7 @@ def renew(
     configuration: Path | None,
     cluster: str | None,
     signers: tuple[Requesters, ...],
-    records: tuple[Path, ...],
+    records: Records,
     remaining: Fraction,
     timeout: timedelta,
     dry_run: bool,
@@ -127,9 +119,10 @@ def renew(
     context: str | None,
     form: Form,
 ) -> None:
-    r"""Replace pods whose certificates end soon.
+    r"""Replace pods whose certificates expire soon.
 
-    Calico asks for a certificate when a pod starts, and never again. This command evicts pods whose certificate has
+    Calico asks for a certificate when a pod starts, and never again. A certificate without a record is as old as its
+    pod. This command evicts pods whose certificate has
     less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement
     is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable. If a
     replacement is not complete in time, it evicts no other pod and the exit status is 1. It may be interrupted: the
@@ -144,6 +137,9 @@ def renew(
     """
     chosen = _chosen(configuration, cluster, signers)
     say = _LOGS[log_format]
+    shows = log_format == "text"
+    if not shows and click.get_current_context().get_parameter_source("form") is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
     try:
         api = connect(kubeconfig, context)
         known = validity.recorded(_certificates(records, chosen))
@@ -154,33 +150,33 @@ def renew(
     due = [each for each in found if each.due]
     say("renewal_planned", f"{len(found)} pods hold certificates, {len(due)} are due", {"due": len(due)})
     if dry_run:
-        _show(found, {}, form=form)
+        if shows:
+            _show(found, {}, form=form)
         return
     renewal = Renewal(api=api, signer_names=[each.signer_name for each in chosen], timeout=timeout, say=say)
     replacements: dict[str, Pod | None] = {}
     complete = _renew(renewal, due, replacements)
-    if log_format == "text":
+    if shows:
         _show(due, replacements, form=form)
     if not complete:
         click.get_current_context().exit(1)
 
 
 def _chosen(configuration: Path | None, cluster: str | None, signers: tuple[Requesters, ...]) -> tuple[Requesters, ...]:
-    if (configuration is None) != (cluster is None):
-        raise click.UsageError("--cluster: Required value: --configuration and --cluster belong together")
-    if configuration is not None and cluster is not None:
+    if configuration is not None:
         if signers:
-            raise click.UsageError("--signer: Forbidden: together with --configuration")
+            raise click.UsageError("--requesters: Forbidden: together with --configuration")
         return requesters.from_configuration(configuration, cluster)
+    if cluster is not None:
+        raise click.UsageError("--cluster: Forbidden: without --configuration")
     if not signers:
-        raise click.UsageError("--configuration: Required value: or give --signer")
+        raise click.UsageError("--configuration: Required value: or give --requesters")
     return signers
 
 
-def _certificates(files: tuple[Path, ...], chosen: Iterable[Requesters]) -> Iterable[Certificate]:
+def _certificates(records: Records, chosen: Iterable[Requesters]) -> Iterable[Certificate]:
     names = {each.signer_name for each in chosen}
-    records = Records(files=files, bucket=None, since=None, cluster=None, signer_name=None)
-    return (each for each in issued(records) if each.signer_name in names) if files else ()
+    return (each for each in records.certificates() if each.signer_name in names)
 
 
 def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:
@@ -209,23 +205,33 @@ def _renew(renewal: Renewal, due: Iterable[Holder], replacements: dict[str, Pod 
 
 def _show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None], *, form: Form) -> None:
     now = datetime.now(UTC)
-    items = [_item(each, replacements, now) for each in holders]
-    rows = [tuple(str(value) for value in item.values()) for item in items]
+    items = [_item(each, replacements) for each in holders]
+    rows = [_row(each, item, now) for each, item in zip(holders, items, strict=True)]
     print_list(_COLUMNS, rows, items, form=form)
 
 
-def _item(holder: Holder, replacements: Mapping[str, Pod | None], now: datetime) -> dict[str, str]:
-    pod, ends = holder.pod, holder.validity
+def _item(holder: Holder, replacements: Mapping[str, Pod | None]) -> dict[str, str]:
+    pod = holder.pod
     replacement = replacements.get(pod.uid)
-    state = "renewed" if pod.uid in replacements else "due" if holder.due else "not due"
     return {
-        "namespace": pod.namespace,
-        "pod": pod.name,
+        "pod": pod.path,
         "owner": f"{pod.owner.kind}/{pod.owner.name}" if pod.owner else "",
-        "ends": ends.end.isoformat(timespec="seconds"),
-        "left": validity.left(ends, now),
-        "state": state,
+        "not_after": holder.validity.end.isoformat(timespec="seconds"),
+        "state": "renewed" if pod.uid in replacements else "due" if holder.due else "not_due",
         "node": pod.node,
-        "source": "record" if ends.recorded else "pod start",
-        "replacement": replacement.name if replacement else "",
+        "source": "record" if holder.validity.recorded else "pod_start",
+        "replacement": replacement.path if replacement else "",
     }
+
+
+def _row(holder: Holder, item: Mapping[str, str], now: datetime) -> tuple[str, ...]:
+    return (
+        item["pod"],
+        item["owner"],
+        expires_in(holder.validity.end, now),
+        item["state"].replace("_", " "),
+        item["node"],
+        item["not_after"],
+        item["source"].replace("_", " "),
+        item["replacement"],
+    )

@@ -1,4 +1,4 @@
-"""`signerctl replay`: makes recorded decisions again with another configuration."""
+"""`signerctl replay`: re-evaluates recorded decisions with another configuration."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,10 +10,10 @@ from csr_signer.configuration import loader
 from signerctl.options import DOCUMENT
 from signerctl.output import Column, Form, Json, output_options, print_document, print_list
 from signerctl.program import Command, CommandError
-from signerctl.recorded.entries import member
+from signerctl.recorded.entries import csr_name, member
 from signerctl.recorded.replay import DECISIONS, Difference, Level
 from signerctl.recorded.replay import replay as replay_
-from signerctl.recorded.source import Records, record_options
+from signerctl.recorded.source import Records, readable, record_options
 
 SINCE_VERSION: Final = "0.2.0"
 """The first version whose records hold the inputs of decisions."""
@@ -36,20 +36,22 @@ COLUMNS: Final = (
     required=True,
     help="The new configuration document, with its files in its folder.",
 )
-@record_options
+@record_options()
 @output_options
 @click.pass_context
 def replay(context: click.Context, *, configuration: Path, records: Records, form: Form) -> None:
     r"""Show what another configuration, profile or release would decide differently.
 
-    Makes every recorded decision again, with the configuration's profiles and CA certificates and the code of this
-    signerctl, at the time of the decision. It asks no cluster and no KMS. To try a new release of kms-csr-signer, run
-    that release's signerctl.
+    Re-evaluates every recorded decision with the configuration's profiles and CA certificates and the code of this
+    signerctl, as of the time of the decision. It asks no cluster and no KMS. To try a new release of kms-csr-signer,
+    run that release's signerctl.
 
-    A difference is another decision, other codes of a refusal, or other content of a certificate. A note is less:
-    another text of a refusal, or another validity because the issuer's chain starts or ends at another time, as after a
-    rotation of the CA. -o wide also lists notes. If the function left out inputs because they were too large, the
-    decision is unknown.
+    A difference is another decision, other codes of a refusal, or other content of a certificate. It is also a
+    difference if the configuration has no such signer (`no_signer`), or if the profile needs a pod or node that the
+    function did not read (`needs_more`). A note is less: another text of a refusal, or another validity because the
+    issuer's chain starts or expires at another time, as after a rotation of the CA. -o wide also lists notes. A
+    decision is unknown if the function left out inputs, because they were too large or not valid Unicode, or if the
+    record cannot be read. Unknown decisions are listed, and do not change the exit status.
 
     The exit status is 1 if there is a difference.
 
@@ -68,7 +70,8 @@ def replay(context: click.Context, *, configuration: Path, records: Records, for
         replayed += 1
         difference = replay_(record, signers)
         if difference is not None:
-            found.append((_about(record), difference))
+            with readable():
+                found.append((_about(record), difference))
     if not replayed:
         raise CommandError(_nothing(without))
     levels = Counter(difference.level for _, difference in found)
@@ -88,11 +91,10 @@ def _nothing(without: int) -> str:
 
 def _about(record: Json) -> Json:
     """Returns what the output says about a record; thousands of whole records would fill the memory."""
-    csr = member(member(record, "decision_inputs"), "csr")
     return {
         "cluster": str(record.get("cluster", "")),
         "signer_name": str(record.get("signer_name", "")),
-        "csr_name": str(csr.get("name") or record.get("csr_name", "")),
+        "csr_name": csr_name(record),
         "csr_uid": str(record.get("csr_uid", "")),
         "pod": str(record.get("pod", "")),
         "decided_at": str(record.get("decided_at", "")),

@@ -1,6 +1,5 @@
 """`signerctl ca show`: prints CA certificates, requests and a key version."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,21 +10,29 @@ from signerctl import files
 from signerctl.description import described, key_described, request_described, rows
 from signerctl.key import KmsOptions
 from signerctl.options import INPUT, key_version, kms_options
+from signerctl.output import Form, print_document, report_options
 from signerctl.program import Command
 from signerctl.text import table
 
 
 @click.command(cls=Command)
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=INPUT)
+@click.argument(
+    "paths",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=INPUT,
+    help="Certificates or requests; - is standard input.",
+)
 @click.option(
     "--key-version", callback=key_version, help="Also show this key version, and the certificates that hold it."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@report_options
 @kms_options
-def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms: KmsOptions) -> None:
+def show(*, paths: tuple[Path, ...], key_version: str | None, form: Form, kms: KmsOptions) -> None:
     r"""Show CA certificates, requests, and the KMS key.
 
-    You need it to see when a CA ends, to compare fingerprints, and to inspect a certificate that you received or a
+    You need it to see when a CA expires, to compare fingerprints, and to inspect a certificate that you received or a
     request that you made. A file may hold several certificates, as PEM, DER or PKCS #7, or requests (PKCS #10) as PEM
     or DER; - is standard input. The extensions of a request are what it asks for; the CA decides what it grants.
 
@@ -47,8 +54,8 @@ def show(*, paths: tuple[Path, ...], key_version: str | None, as_json: bool, kms
         "requests": [{"file": str(path), **request_described(each)} for path, each in requests],
     }
     key = key_described(kms, key_version, [each for _, each in found]) if key_version else None
-    if as_json:
-        click.echo(json.dumps({**shown, "key": key} if key else shown, indent=2))
+    if not form.is_for_people:
+        print_document({**shown, "key": key} if key else shown, form=form)
         return
     for kind, each in ((kind, each) for kind, group in shown.items() for each in group):
         name = [("kind", "certification request (PKCS #10)")] if kind == "requests" else []

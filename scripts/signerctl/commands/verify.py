@@ -1,7 +1,6 @@
 """`signerctl ca verify`: checks that certificates, KMS and the cluster match."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from signerctl import files, installation, verification
 from signerctl.installation import CertificateManagement
 from signerctl.key import KmsOptions
 from signerctl.options import DOCUMENT, INPUT, key_version, kms_options, signer_name
+from signerctl.output import Form, print_document, report_options
 from signerctl.program import Command, CommandError
 from signerctl.text import table
 from signerctl.verification import CheckResult
@@ -61,7 +61,7 @@ class _Subject:
     type=INPUT,
     help="The output of `kubectl get installation default -o yaml`; - is standard input.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@report_options
 @kms_options
 @click.pass_context
 def verify(
@@ -74,7 +74,7 @@ def verify(
     key_version: str | None,
     signer_name: str | None,
     installation_file: Path | None,
-    as_json: bool,
+    form: Form,
     kms: KmsOptions,
 ) -> None:
     r"""Check that certificates, KMS and the cluster match.
@@ -118,7 +118,7 @@ def verify(
         found = report.collect("installation", lambda: [installation.parse(text)])
         for management in found:
             report.add("installation", _check_installation(management, subjects, now))
-    report.print(as_json=as_json)
+    report.print(form)
     if report.errors:
         context.exit(1)
 
@@ -210,11 +210,11 @@ class _Report:
             self.add(about, [CheckResult(level="error", check="read", message=message)])
             return []
 
-    def print(self, *, as_json: bool) -> None:
+    def print(self, form: Form) -> None:
         """Prints all results, and the numbers of errors and warnings."""
-        if as_json:
-            rows = [{"about": about, **dataclasses.asdict(result)} for about, result in self._results]
-            click.echo(json.dumps({"checks": rows, "errors": self.errors}, indent=2))
+        if not form.is_for_people:
+            items = [{"about": about, **dataclasses.asdict(result)} for about, result in self._results]
+            print_document({"items": items, "errors": self.errors}, form=form)
             return
         for about in dict.fromkeys(about for about, _ in self._results):
             table(about, [(each.level, each.check, each.message) for name, each in self._results if name == about])

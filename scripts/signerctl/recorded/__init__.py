@@ -4,5 +4,6 @@ It uses nothing but the records. `reconciliation` compares them with Cloud KMS's
 """
 
 from signerctl.recorded.certificate import Certificate, certificates
+from signerctl.recorded.refusal import RecordedRefusal
 
-__all__ = ["Certificate", "certificates"]
+__all__ = ["Certificate", "RecordedRefusal", "certificates"]

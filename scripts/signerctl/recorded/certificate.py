@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Final
 
-from signerctl.recorded.entries import Json, member, once, record_of
+from signerctl.recorded.entries import Json, csr_name, once, record_of, requester, text, time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +54,20 @@ class Certificate:
         Raises:
             ValueError: The record lacks a field, or has another type in it.
         """
-        try:
-            return cls(
-                csr_name=_name(record),
-                requester=_username(record),
-                not_before=datetime.fromisoformat(record["not_before"]),
-                not_after=datetime.fromisoformat(record["not_after"]),
-                issued=datetime.fromisoformat(record["time"]),
-                dns_names=tuple(map(str, record.get("dns_names") or ())),
-                ip_addresses=tuple(map(str, record.get("ip_addresses") or ())),
-                node=str(record.get("node", "")),
-                **{name: _text(record[name]) for name in _TEXTS},
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a certificate's record cannot be read: {error}") from error
+        return cls(
+            csr_name=csr_name(record),
+            requester=requester(record),
+            not_before=time(record, "not_before"),
+            not_after=time(record, "not_after"),
+            issued=time(record),
+            dns_names=tuple(map(str, record.get("dns_names") or ())),
+            ip_addresses=tuple(map(str, record.get("ip_addresses") or ())),
+            node=str(record.get("node", "")),
+            **{name: text(record, name) for name in _TEXTS},
+        )
 
 
-_TEXTS = (
+_TEXTS: Final = (
     "cluster",
     "signer_name",
     "csr_uid",
@@ -84,19 +81,8 @@ _TEXTS = (
 )
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where a text belongs")
-    return value
-
-
-def _name(record: Json) -> str:
-    """Returns the CSR's name; the record itself may hold only its beginning."""
-    return _text(member(member(record, "decision_inputs"), "csr").get("name") or record["csr_name"])
-
-
-def _username(record: Json) -> str:
-    return _text(member(member(record, "decision_inputs"), "csr").get("username") or record["requester"])
+EVENTS: Final = ("intent", "issued", "ignored")
+"""The events that tell about certificates."""
 
 
 def certificates(entries: Iterable[Json]) -> list[Certificate]:

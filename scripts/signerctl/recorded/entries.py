@@ -7,8 +7,10 @@ An entry is one of three: an audit record as the function or signerctl prints it
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import IO, Any, Final
 
+from csr_signer import field_error
 from csr_signer.audit import EVENTS
 
 Json = Mapping[str, Any]
@@ -142,3 +144,55 @@ def member(entry: Json, name: str) -> Json:
     """Returns an object's member that is an object; an empty one if it is none."""
     value = entry.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def text(record: Json, name: str) -> str:
+    """Returns a record's field that is a text.
+
+    Raises:
+        ValueError: The record lacks it, or has another type in it.
+    """
+    value = record.get(name)
+    if not isinstance(value, str):
+        # A ValueError, as for a wrong time: the caller handles both in the same way.
+        raise ValueError(f"{name}: must be a text")  # noqa: TRY004
+    return value
+
+
+def time(record: Json, name: str = "time") -> datetime:
+    """Returns a record's field that is an RFC 3339 time.
+
+    Raises:
+        ValueError: The record lacks it, or has something else in it.
+    """
+    try:
+        found = datetime.fromisoformat(text(record, name))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ValueError(field_error.invalid(name, str(record.get(name)), "must be an RFC 3339 time"))
+    return found
+
+
+def csr_name(record: Json) -> str:
+    """Returns the CSR's whole name; the record itself may hold only its beginning.
+
+    Raises:
+        ValueError: The record lacks it.
+    """
+    inputs = _recorded_csr(record)
+    return text(inputs, "name") if inputs.get("name") else text(record, "csr_name")
+
+
+def requester(record: Json) -> str:
+    """Returns the requester's whole username; the record itself may hold only its beginning.
+
+    Raises:
+        ValueError: The record lacks it.
+    """
+    inputs = _recorded_csr(record)
+    return text(inputs, "username") if inputs.get("username") else text(record, "requester")
+
+
+def _recorded_csr(record: Json) -> Json:
+    return member(member(record, "decision_inputs"), "csr")

@@ -1,4 +1,4 @@
-"""Makes recorded decisions again with another configuration, and compares the results."""
+"""Re-evaluates recorded decisions with another configuration, and compares the results."""
 
 import asyncio
 import enum
@@ -44,7 +44,7 @@ class Difference:
     Attributes:
         level: What it means.
         recorded: `permitted` or `refused`.
-        replayed: The same, or `deferred`, `no signer`, `unknown`.
+        replayed: The same, or `deferred`, `no_signer`, `needs_more`, `unknown`.
         what: The codes of the new refusal, or what differs: codes or fields.
         detail: All violations of the new refusal, or the values.
     """
@@ -66,13 +66,13 @@ def replay(record: Json, signers: Signers) -> Difference | None:
     recorded = DECISIONS[record["event"]]
     signer = signers.get((str(record.get("cluster")), str(record.get("signer_name"))))
     if signer is None:
-        return Difference(level=Level.DIFFERENCE, recorded=recorded, replayed="no signer")
+        return Difference(level=Level.DIFFERENCE, recorded=recorded, replayed="no_signer")
     try:
         inputs = Inputs.of(member(record, "decision_inputs"))
         decision = again(record, inputs, signer)
     except NotRecordedError as error:
-        level = Level.DIFFERENCE if error.needs_more else Level.UNKNOWN
-        return Difference(level=level, recorded=recorded, replayed="unknown", detail=str(error))
+        level, replayed = (Level.DIFFERENCE, "needs_more") if error.needs_more else (Level.UNKNOWN, "unknown")
+        return Difference(level=level, recorded=recorded, replayed=replayed, detail=str(error))
     except (KeyError, TypeError, ValueError, SignerError) as error:
         return Difference(
             level=Level.UNKNOWN, recorded=recorded, replayed="unknown", detail=f"the record cannot be read: {error}"

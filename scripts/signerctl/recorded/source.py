@@ -17,9 +17,11 @@ import click
 from csr_signer import field_error
 from csr_signer.violation import LONGEST_SENTENCE, quote
 from signerctl.durations import DURATION
-from signerctl.options import INPUT
+from signerctl.options import INPUT, Command
 from signerctl.program import CommandError
-from signerctl.recorded.entries import Json, once, read, record_of
+from signerctl.recorded.certificate import EVENTS, Certificate, certificates
+from signerctl.recorded.entries import Json, once, read, record_of, time
+from signerctl.recorded.refusal import RecordedRefusal
 from signerctl.text import one_line
 
 GCLOUD_SECONDS: Final = 600
@@ -59,6 +61,24 @@ class Records:
             if earliest is None or _time(record) >= earliest:
                 yield record
 
+    def certificates(self) -> list[Certificate]:
+        """Returns the certificates in the records, the newest first.
+
+        Raises:
+            CommandError: A source or a record cannot be read.
+        """
+        with readable():
+            return certificates(self.of(*EVENTS))
+
+    def refusals(self) -> list[RecordedRefusal]:
+        """Returns the refusals in the records, the newest first.
+
+        Raises:
+            CommandError: A source or a record cannot be read.
+        """
+        with readable():
+            return sorted(map(RecordedRefusal.of, self.of("refused")), key=lambda each: each.time, reverse=True)
+
     def _selects(self, record: Json) -> bool:
         """Tells whether a record is about a CSR of the chosen cluster and signer; those of `signerctl ca` are not."""
         ours = self.cluster in (None, record.get("cluster")) and self.signer_name in (None, record.get("signer_name"))
@@ -73,11 +93,22 @@ class Records:
                 yield from read(text)
 
 
-def _time(record: Json) -> datetime:
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turns what is wrong with a record into an error of the command line.
+
+    Raises:
+        CommandError: A record cannot be read.
+    """
     try:
-        return datetime.fromisoformat(str(record["time"]))
-    except (KeyError, ValueError) as error:
-        raise CommandError(field_error.invalid("time", str(record.get("time")), "must be an RFC 3339 time")) from error
+        yield
+    except ValueError as error:
+        raise CommandError(f"--records: Invalid value: {error}") from error
+
+
+def _time(record: Json) -> datetime:
+    with readable():
+        return time(record)
 
 
 @contextmanager
@@ -153,49 +184,67 @@ def _filter(events: Sequence[str]) -> str:
     return f'resource.type="cloud_run_revision" AND labels.log="csr-signer" AND jsonPayload.event=({wanted})'
 
 
-def record_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options that name records; the command gets them as `records`."""
+def record_options(*, required: bool = True, filters: bool = True) -> Callable[[Command], Command]:
+    """Adds the options that name records; the command gets them as `records`.
 
+    Args:
+        required: Whether the command needs records; otherwise it may get none.
+        filters: Whether to add --cluster and --signer, which choose records. A command with a configuration document
+            has other meanings for them.
+    """
+    options = _SOURCES + (_FILTERS if filters else ())
+
+    def add(command: Command) -> Command:
+        with_options = _taking_records(command, required=required)
+        for option in reversed(options):
+            with_options = option(with_options)
+        return with_options
+
+    return add
+
+
+def _taking_records(command: Command, *, required: bool) -> Command:
     @functools.wraps(command)
     def with_records(
         *,
         files: tuple[Path, ...],
         bucket: str | None,
         since: timedelta | None,
-        cluster: str | None,
-        signer_name: str | None,
+        record_cluster: str | None = None,
+        record_signer: str | None = None,
         **others: Any,  # noqa: ANN401 - the command's own
     ) -> None:
-        if not files and bucket is None:
+        if required and not files and bucket is None:
             raise click.UsageError("--records: Required value: a file, - for standard input; or give --log-bucket")
-        records = Records(files=files, bucket=bucket, since=since, cluster=cluster, signer_name=signer_name)
+        records = Records(files=files, bucket=bucket, since=since, cluster=record_cluster, signer_name=record_signer)
         command(records=records, **others)
 
-    options: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
-        click.option(
-            "--records",
-            "files",
-            multiple=True,
-            type=INPUT,
-            help="File of records: the function's log, or entries of `gcloud logging read --format=json`; - is standard"
-            " input. May be given several times.",
-        ),
-        click.option(
-            "--log-bucket",
-            "bucket",
-            metavar="NAME",
-            help="Read the records with gcloud from this log bucket: projects/P/locations/L/buckets/B.",
-        ),
-        click.option(
-            "--since",
-            type=DURATION,
-            help="Only records that are at most this old, such as 1h or 7d. Default: all in the files, and 1d of the"
-            " log bucket.",
-        ),
-        click.option("--cluster", help="Only this cluster, by its key in the configuration."),
-        click.option("--signer", "signer_name", metavar="SIGNERNAME", help="Only this signerName."),
-    )
-    with_options: Callable[..., None] = with_records
-    for option in reversed(options):
-        with_options = option(with_options)
-    return with_options
+    return with_records
+
+
+_SOURCES: Final = (
+    click.option(
+        "--records",
+        "files",
+        multiple=True,
+        type=INPUT,
+        help="File of records: the function's log, or entries of `gcloud logging read --format=json`; - is standard"
+        " input. May be given several times.",
+    ),
+    click.option(
+        "--log-bucket",
+        "bucket",
+        metavar="NAME",
+        help="Read the records with gcloud from this log bucket: projects/P/locations/L/buckets/B.",
+    ),
+    click.option(
+        "--since",
+        type=DURATION,
+        help="Only records that are at most this old, such as 1h or 7d. Default: all in the files, and 1d of the"
+        " log bucket.",
+    ),
+)
+_FILTERS: Final = (
+    click.option("--cluster", "record_cluster", help="Only this cluster, by its key in the configuration."),
+    click.option("--signer", "record_signer", metavar="SIGNERNAME", help="Only this signerName."),
+)

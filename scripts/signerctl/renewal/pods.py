@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from signerctl import objects
+
 Json = Mapping[str, Any]
 
 _POD_UID: Final = "authentication.kubernetes.io/pod-uid"
@@ -100,12 +102,4 @@ def has_certificate(pod: Pod, csrs: Iterable[Json]) -> bool:
         csrs: The signers' CSRs. Kubernetes keeps an issued CSR for an hour.
     """
     filed = [csr for csr in csrs if pod.uid in ((csr["spec"].get("extra") or {}).get(_POD_UID) or ())]
-    return any(_certificate(csr) for csr in filed) and all(_certificate(csr) or _is_refused(csr) for csr in filed)
-
-
-def _certificate(csr: Json) -> object:
-    return (csr.get("status") or {}).get("certificate")
-
-
-def _is_refused(csr: Json) -> bool:
-    return any(each["type"] in {"Denied", "Failed"} for each in (csr.get("status") or {}).get("conditions") or ())
+    return any(map(objects.has_certificate, filed)) and all(map(objects.is_final, filed))

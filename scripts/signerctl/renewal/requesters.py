@@ -29,7 +29,7 @@ class Requesters:
 
     @property
     def arguments(self) -> tuple[str, str, str]:
-        """Returns the values of the option --signer."""
+        """Returns the values of the option --requesters."""
         return self.signer_name, as_written(self.lifetime), ",".join(self.accounts)
 
 
@@ -50,8 +50,12 @@ def of(found: Guarded) -> tuple[Requesters, ...]:
     )
 
 
-def from_configuration(path: Path, cluster: str) -> tuple[Requesters, ...]:
+def from_configuration(path: Path, cluster: str | None) -> tuple[Requesters, ...]:
     """Reads the requesters of one cluster from the function's configuration document and its profiles.
+
+    Args:
+        path: The document.
+        cluster: The cluster's key in the document; None for the only one.
 
     Raises:
         CommandError: The document has no such cluster, or no signer for it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
 from signerctl.recorded import Certificate
@@ -89,11 +89,3 @@ def recorded(certificates: Iterable[Certificate]) -> Mapping[str, Validity]:
     for (uid, _, _), validity in newest.items():
         found[uid] = min(found.get(uid, validity), validity, key=lambda known: known.end)
     return found
-
-
-def left(validity: Validity, now: datetime) -> str:
-    """Returns the rest of the lifetime in whole days or hours, such as `120d`; `ended` after the end."""
-    rest = validity.end - now
-    if rest <= timedelta(0):
-        return "ended"
-    return f"{rest.days}d" if rest.days else f"{rest.seconds // 3600}h"

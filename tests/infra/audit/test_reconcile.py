@@ -21,7 +21,7 @@ def reconciled(folder: Path, run: Run, entries: list[Entry], *more: str, status:
     own.write_text("\n".join(run.administration))
     result = signerctl("reconcile", "--json", log, own, *more)
     assert result.exit_code == status, result.output
-    found: list[dict[str, Any]] = json.loads(result.stdout)["discrepancies"]
+    found: list[dict[str, Any]] = json.loads(result.stdout)["items"]
     return found
 
 
@@ -54,7 +54,7 @@ def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, numbe
     name, rogue = list(run.rogue.items())[number]
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
-    assert [(each["what"], each["signed"][1]) for each in found] == [("signature without record", reason)]
+    assert [(each["what"], each["reason"]) for each in found] == [("signature without record", reason)]
     told = reconciled(tmp_path, run, [*honest(run), rogue], "--principal", FUNCTION, "--principal", ADMINISTRATOR)
     assert len(told) == (1 if name.startswith("as the function") else 2)
 
@@ -205,7 +205,7 @@ def test_signatures_without_any_record_stay_errors(run: Run, tmp_path: Path) -> 
     path.write_text(json.dumps(run.signatures))
     result = signerctl("reconcile", "--json", path)
     assert result.exit_code == 1
-    found = json.loads(result.stdout)["discrepancies"]
+    found = json.loads(result.stdout)["items"]
     assert {each["what"] for each in found} == {"signature without record"}
     assert "warning: FILES: no record of the function or of signerctl" in result.stderr
     assert """'labels.log="csr-signer"'""" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -538,14 +539,27 @@ def test_the_function_changes_no_metadata(requesters: Requesters, function: Api)
 
 def event(pod: Requester, **changes: Any) -> dict[str, Any]:
     """An Event on a pod as the function writes it."""
-    involved = {"kind": "Pod", "namespace": pod.pod.namespace, "name": pod.pod.name, "uid": pod.pod.uid}
+    involved = {
+        "apiVersion": "v1", "kind": "Pod", "namespace": pod.pod.namespace, "name": pod.pod.name, "uid": pod.pod.uid,
+    }  # fmt: skip
     return {
-        "metadata": {"generateName": "test."},
+        "metadata": {"name": f"{uuid.uuid4()}.pod.any"},
         "involvedObject": involved,
         "type": "Warning",
+        "reason": "Any",
+        "message": "x" * 1024,
         "source": {"component": "kms-csr-signer"},
+        "reportingComponent": "kms-csr-signer",
+        "reportingInstance": "kms-csr-signer",
+        "firstTimestamp": "2026-01-01T00:00:00Z",
+        "count": 1,
         **changes,
     }
+
+
+def on_pod(pod: Requester, **changes: Any) -> dict[str, Any]:
+    """What an Event on a pod involves."""
+    return {"involvedObject": event(pod)["involvedObject"] | changes}
 
 
 def on_csr(name: str, **changes: Any) -> dict[str, Any]:
@@ -568,11 +582,10 @@ def test_the_function_writes_events_only_on_pods_and_csrs(
     in_default = {"involvedObject": {"kind": "Pod", "namespace": "default", "name": "any"}}
     stranger = requesters.stranger()
     wrong: list[tuple[Api, str, dict[str, Any]]] = [
-        (function, of_pods, {"type": "Normal"}),
-        (function, of_pods, {"source": {"component": "kubelet"}}),
         (function, of_pods, {"involvedObject": {"kind": "Node", "namespace": "calico-system"}}),
-        (function, of_csrs, {**on_csr(pod.name), "type": "Normal"}),
-        (function, of_csrs, {**on_csr(pod.name), "source": {"component": "kubelet"}}),
+        (function, of_pods, on_pod(pod, apiVersion="evil.io/v1")),
+        (function, of_pods, on_pod(pod, name="a" * 254)),
+        (function, of_pods, on_pod(pod, name="<b>click here")),
         (function, of_csrs, on_csr("csr-of-a-kubelet")),
         (function, of_csrs, on_csr(f"node-certs:{'a' * 60_000}")),
         (function, of_csrs, on_csr(pod.name, apiVersion="v1")),
@@ -585,12 +598,100 @@ def test_the_function_writes_events_only_on_pods_and_csrs(
     for api, path, changes in wrong:
         words = refusal(lambda api=api, path=path, changes=changes: api.post(path, event(pod, **changes)))  # type: ignore[misc]
         assert "only on requesters' pods and CSRs" in words, changes
+
+    for api, path, changes in (
+        (function, of_pods, {"type": "Normal"}),
+        (function, of_pods, {"source": {"component": "kubelet"}}),
+        (function, of_pods, {"source": {"component": "kms-csr-signer", "host": "any"}}),
+        (function, of_pods, {"reportingComponent": "kubelet"}),
+        (function, of_pods, {"reportingInstance": "x" * 129}),
+        (function, of_csrs, {**on_csr(pod.name), "type": "Normal"}),
+        (function, of_csrs, {**on_csr(pod.name), "source": {"component": "kubelet"}}),
+    ):
+        words = refusal(lambda api=api, path=path, changes=changes: api.post(path, event(pod, **changes)))  # type: ignore[misc]
+        assert "only as warnings, in its own name" in words, changes
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = function.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     assert answer["status"]["userInfo"]["username"] == FUNCTION
     attributes = {"verb": "get", "group": "certificates.k8s.io", "resource": "certificatesigningrequests"}
     access = {"spec": {"resourceAttributes": attributes}}
     assert function.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access)["status"]["allowed"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"generateName": "any."},
+        {"labels": {"a": "b"}},
+        {"annotations": {"a": "x" * 200_000}},
+        {"finalizers": ["a.b/c"]},
+        {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "any", "uid": "any"}]},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_attack_metadata_of_an_event(requesters: Requesters, function: Api, more: dict[str, Any]) -> None:
+    """A thief of the function's token cannot keep an Event for ever, or fill etcd beside its message."""
+    document = event(requesters.calico())
+    document["metadata"] |= more
+    assert "only with the fields that it needs" in refusal(lambda: post_event(function, document))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"related": {"kind": "Node", "name": "any"}},
+        {"series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:00.000000Z"}},
+        {"action": "x" * 900_000},
+        {"involvedObject": {"fieldPath": "x" * 900_000}},
+        {"involvedObject": {"resourceVersion": "x" * 900_000}},
+    ],
+    ids=["related", "series", "action", "fieldPath", "resourceVersion"],
+)
+def test_attack_fields_of_an_event(requesters: Requesters, function: Api, more: dict[str, Any]) -> None:
+    """The API server stores each of them, of any size."""
+    pod = requesters.calico()
+    document = event(pod, **more | on_pod(pod, **more.get("involvedObject", {})))
+    assert "only with the fields that it needs" in refusal(lambda: post_event(function, document))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"message": "x" * 1025}, {"message": "x" * 900_000}, {"reason": "x" * 129}, {"involvedObject": {"uid": "x" * 37}}],
+    ids=["1,025 characters", "900 kB", "reason", "uid"],
+)
+def test_attack_megabytes_in_an_event(requesters: Requesters, function: Api, more: dict[str, Any]) -> None:
+    """Each Event is small, so that a thief of the function's token needs very many of them to fill etcd."""
+    pod = requesters.calico()
+    document = event(pod, **more | on_pod(pod, **more.get("involvedObject", {})))
+    assert "a message of at most 1024 characters" in refusal(lambda: post_event(function, document))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {f"f:field-{number}": {} for number in range(50_000)},
+        {"f:" + "a" * 900_000: {}},
+        {"f:source": {f"f:{number}": {} for number in range(50_000)}},
+        {"f:source": {"f:" + "a" * 900_000: {}}},
+        {"f:source": {"f:any": {"f:a": {}}}},
+    ],
+    ids=["wide", "long", "wide below", "long below", "deep"],
+)
+def test_attack_megabytes_in_the_managed_fields_of_an_event(
+    requesters: Requesters, function: Api, fields: dict[str, Any]
+) -> None:
+    """The API server keeps what the sender says of them, in its own entry or in more entries."""
+    pod = requesters.calico()
+    (entry,) = post_event(function, event(pod))["metadata"]["managedFields"]
+    for manager in (entry["manager"], "any"):
+        document = event(pod)
+        document["metadata"]["managedFields"] = [{**entry, "manager": manager, "fieldsV1": fields}]
+        assert "a message of at most 1024 characters" in refusal(lambda more=document: post_event(function, more))  # type: ignore[misc]
+
+
+def post_event(api: Api, document: dict[str, Any]) -> dict[str, Any]:
+    """Writes an Event on a pod."""
+    return api.post(f"{NAMESPACES}/calico-system/events", document)
 
 
 def test_other_users_are_not_the_functions_business(requesters: Requesters) -> None:

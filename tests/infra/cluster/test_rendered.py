@@ -300,7 +300,7 @@ def test_renewal_is_restricted_and_never_twice_at_once(render: Callable[[str], D
     assert pod["containers"][0]["args"] == [
         "renew",
         "--log-format=json",
-        "--signer",
+        "--requesters",
         SIGNER_NAME,
         "365d",
         "calico-system/calico-apiserver,calico-system/calico-node,calico-system/calico-typha",

@@ -21,8 +21,8 @@ from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import CLUSTER
 from sandbox.manifests import EXPORTER_ACCOUNT, FUNCTION_USER, NAMESPACE
 from tests.end_to_end.conftest import PATIENCE, audit_records, eventually, fleet_maker, started
+from tests.end_to_end.events import event, send
 from tests.end_to_end.judged import certifying_profile
-from tests.end_to_end.test_crashes import event, send
 
 pytestmark = pytest.mark.real
 

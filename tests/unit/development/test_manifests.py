@@ -8,7 +8,7 @@ import yaml
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from development import manifests
-from signerctl import csr_bounds, csr_policies
+from signerctl import csr_bounds, csr_policies, event_bounds
 from tests.paths import DOCS
 from tests.unit.signerctl.stage import signerctl
 
@@ -55,6 +55,7 @@ def test_the_document_tells_of_every_policy_and_its_bounds() -> None:
         assert f"| `{document['metadata']['name']}` |" in text
     for number in (csr_bounds.LONGEST_ANNOTATION, csr_policies.LONGEST_MESSAGE):
         assert f"more than {number:,} characters" in text
+    assert f"a message of at most {event_bounds.LONGEST_MESSAGE:,} characters" in text
     for size in (LARGEST_REQUEST, csr_policies.LARGEST_CERTIFICATE):
         assert f"more than {size // 1024} KiB" in text
     assert f"more than {csr_bounds.MOST_LABELS} labels or {csr_bounds.MOST_LABELS} annotations" in text

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from development import generated
 from tests.paths import DOCS, INFRA, ROOT
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ def links(page: Path) -> list[str]:
 def anchors(page: Path) -> set[str]:
     """Returns the anchors of the page's headings, as GitHub makes them."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    return {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
-
-
-def _anchor(heading: str) -> str:
-    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+    return {generated.anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
 def commands(page: Path) -> list[Command]:

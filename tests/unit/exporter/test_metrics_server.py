@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from csr_exporter import metrics_server, pages
 from csr_exporter.configuration import MetricsEndpoint, Tls
-from csr_exporter.metrics_server import MetricsServer
+from csr_exporter.metrics_server import MOST_PER_CLIENT, THREADS, MetricsServer
 from sandbox.pki import Authority
 from tests.unit.exporter.support import LONG, captured_log
 
@@ -158,19 +159,68 @@ def test_a_key_of_another_certificate_is_a_fault(folder: Folder, authority: Auth
         assert "with the key of metrics.tls.key" in str(lines()[0]["error"])
 
 
-@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01", b"GET /metrics HTTP/1.1\r\n\r\n"])
-def test_idle_connections_block_no_scrape(tmp_path: Path, folder: Folder, authority: Authority, said: bytes) -> None:
-    """A client that stops in the handshake is given up, and costs no thread."""
+ATTACKERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+
+
+def connect(server: MetricsServer, source: str) -> socket.socket:
+    """Returns a connection from an address."""
+    host, port = server.address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), LONG, source_address=(source, 0))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server gives nobody up while a test runs."""
+    monkeypatch.setattr(pages, "FIRST_BYTE_SECONDS", 100 * LONG)
+    monkeypatch.setattr(metrics_server, "SCRAPE_SECONDS", 100 * LONG)
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"])
+def test_attack_idle_connections_delay_no_scrape(
+    tmp_path: Path, folder: Folder, authority: Authority, said: bytes
+) -> None:
+    """Clients that stop in the handshake hold few threads each, and all of them together start no more."""
     client = scraper(tmp_path, authority, certified_by=authority)
     with serving(folder.tls) as (server, _):
-        host, port = server.address.rsplit(":", 1)
         threads = threading.active_count()
         with contextlib.ExitStack() as idle:
-            for _ in range(3):
-                connection = idle.enter_context(socket.create_connection((host, int(port)), LONG))
-                connection.sendall(said)
+            for source in ATTACKERS * MOST_PER_CLIENT:
+                idle.enter_context(connect(server, source)).sendall(said)
             assert scrape(client, server).data == PAGE
-            assert threading.active_count() == threads
+            assert threading.active_count() <= threads + THREADS
+
+
+@pytest.mark.usefixtures("patient")
+def test_attack_connections_beyond_a_clients_share_are_closed_at_once(
+    tmp_path: Path, folder: Folder, authority: Authority
+) -> None:
+    """One address cannot hold all threads, however often it connects again."""
+    client = scraper(tmp_path, authority, certified_by=authority)
+    with serving(folder.tls) as (server, _), contextlib.ExitStack() as idle:
+        for _ in range(MOST_PER_CLIENT):
+            idle.enter_context(connect(server, ATTACKERS[0])).sendall(b"\x16")
+        for _ in range(2 * THREADS):
+            more = idle.enter_context(connect(server, ATTACKERS[0]))
+            assert more.recv(1) == b""
+        assert scrape(client, server).data == PAGE
+
+
+def test_a_client_without_a_first_byte_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs no TLS context, and no whole time of a scrape."""
+    monkeypatch.setattr(metrics_server, "SCRAPE_SECONDS", 100 * LONG)
+    with serving() as (server, _), connect(server, ATTACKERS[0]) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_client_that_ended_its_connections_is_served_again() -> None:
+    """Its share counts open connections only."""
+    with serving() as (server, _):
+        for _ in range(3 * THREADS):
+            with connect(server, ATTACKERS[0]) as connection:
+                connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                with connection.makefile("rb") as answer:
+                    assert answer.read().endswith(PAGE)
 
 
 def test_a_taken_port_is_an_error() -> None:

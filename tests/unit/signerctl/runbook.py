@@ -2,7 +2,7 @@
 
 `signerctl` is the real command, in this process. `gcloud` is a double that creates and disables key versions in KMS's
 double. `kubectl` is a double that stores an Installation and restarts Calico's pods. The function is the real code in
-this process, with the configuration from the document's YAML.
+this process, with the configuration from the pages' YAML, or from the attributes of Terraform's signer (HCL).
 """
 
 import base64
@@ -21,11 +21,16 @@ from csr_signer.configuration import loader
 from sandbox.kms.client import wait_until_enabled
 from tests.paths import DOCS
 from tests.unit.signerctl.function import leaf_of
-from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl, verified
+from tests.unit.signerctl.stage import Stage, signerctl, verified
 
 DOCUMENTS: Final = (DOCS / "ca.md", DOCS / "rotation.md")
 WORKLOADS: Final = ("daemonset/calico-node", "deployment/calico-typha")
+LOCATION: Final = "projects/example-keys/locations/europe-west1"
+"""Where the pages' keys are."""
 _ASSIGNMENT: Final = re.compile(r"([A-Z]+)=(\S+)")
+_ATTRIBUTE: Final = re.compile(r'^(\w+) += (?:file\("\$\{path\.module\}/([^"]+)"\)|"([^"]+)")$', re.MULTILINE)
+_KEYS: Final = {"ca_certificate": "certificate", "key_version": "key_version", "trust_bundle": "trust_bundle"}
+"""The attributes of Terraform's signer, and their keys in the configuration document."""
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:
@@ -81,6 +86,7 @@ class Operator:
     installation: dict[str, Any] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     _variables: dict[str, str] = field(default_factory=dict)
+    _attributes: dict[str, str] = field(default_factory=dict)
 
     def follow(self, title: str, *, only: int | None = None, change: dict[str, str] | None = None) -> list[str]:
         """Runs the code blocks of a section, and returns the output of each command.
@@ -98,6 +104,8 @@ class Operator:
                 text = text.replace(old, new)  # noqa: PLW2901 - the same block, changed
             if language == "yaml":
                 self.configure(yaml.safe_load(text))
+            elif language == "hcl":
+                self._attributes = {_KEYS[name]: path or value for name, path, value in _ATTRIBUTE.findall(text)}
             else:
                 said += [self.run(line) for line in commands(text)]
         return said
@@ -140,7 +148,7 @@ class Operator:
         verb, *given = arguments[3:]
         number = "" if given[0].startswith("--") else given.pop(0)
         options = dict(zip(given[::2], given[1::2], strict=True))
-        location = f"projects/example-project/locations/{options['--location']}"
+        location = f"projects/{options['--project']}/locations/{options['--location']}"
         key = f"{location}/keyRings/{options['--keyring']}/cryptoKeys/{options['--key']}"
         if arguments[:3] == ["kms", "keys", "versions"] and verb == "create":
             made = self.stage.client.create_crypto_key_version(parent=key, crypto_key_version=CryptoKeyVersion())
@@ -163,6 +171,25 @@ class Operator:
                 raise AssertionError(arguments)
         return ""
 
+    def _terraform(self, arguments: list[str], _stdin: str) -> str:
+        """`apply` deploys the attributes, and `output -json documents` prints the documents."""
+        if arguments == ["apply"]:
+            self.configure({**self._attributes, "protection_level": "HSM"})
+            return ""
+        assert arguments == ["output", "-json", "documents"], arguments
+        names = ("configuration.yaml", self._attributes["certificate"], self._attributes["trust_bundle"])
+        return json.dumps({name: (self.folder / name).read_text(encoding="utf-8") for name in names})
+
+    def _jq(self, _arguments: list[str], stdin: str) -> str:
+        return stdin
+
+    def _sh(self, _arguments: list[str], stdin: str) -> str:
+        """Writes the documents into their folder, as the shell does with what jq prints."""
+        (self.folder / "documents").mkdir(exist_ok=True)
+        for name, content in json.loads(stdin).items():
+            (self.folder / "documents" / name).write_text(content, encoding="utf-8")
+        return ""
+
     def configure(self, issuer: dict[str, str]) -> None:
         """Deploys the function with this issuer."""
         document = {
@@ -176,7 +203,7 @@ class Operator:
             "signers": [
                 {
                     "cluster": "prod",
-                    "signer_name": SIGNER_NAME,
+                    "signer_name": self._variables["SIGNER"],
                     "profile": {"name": "calico", "release": "3.31"},
                     "issuer": issuer,
                 }

@@ -67,7 +67,7 @@ def write_configuration(stage: Stage, path: Path, *signers: dict[str, Any], clus
 def results(result: Result, level: str) -> list[tuple[str, str]]:
     """Returns the checks and messages of one level."""
     assert result.exit_code == (1 if '"level": "error"' in result.stdout else 0), result.output
-    rows = json.loads(result.stdout)["checks"]
+    rows = json.loads(result.stdout)["items"]
     return [(row["check"], row["message"]) for row in rows if row["level"] == level]
 
 
@@ -222,7 +222,7 @@ def test_a_release_that_the_profile_does_not_know_is_a_warning(stage: Stage, tmp
     document = write_configuration(stage, tmp_path / "configuration.yaml", newer)
     result = signerctl("ca", "verify", "--configuration", document, "--json")
     assert result.exit_code == 0
-    (found,) = [each for each in json.loads(result.stdout)["checks"] if each["check"] == "profile"]
+    (found,) = [each for each in json.loads(result.stdout)["items"] if each["check"] == "profile"]
     assert found["level"] == "warning"
     assert '"3.34" is newer than "3.33"' in found["message"]
 
@@ -233,11 +233,11 @@ def test_every_signer_of_a_configuration_is_checked(stage: Stage, tmp_path: Path
     other = {"cluster": "cluster-1", "signer_name": OTHER_SIGNER}
     document = write_configuration(stage, tmp_path / "configuration.yaml", {}, other, clusters=2)
     result = signerctl("ca", "verify", "--configuration", document, "--json")
-    about = [row["about"] for row in json.loads(result.stdout)["checks"]]
+    about = [row["about"] for row in json.loads(result.stdout)["items"]]
     assert result.exit_code == 0, result.output
     assert list(dict.fromkeys(about)) == [f"cluster-0 {SIGNER_NAME}", f"cluster-1 {OTHER_SIGNER}"]
     one = signerctl("ca", "verify", "--configuration", document, "--cluster", "cluster-1", "--json")
-    assert {row["about"] for row in json.loads(one.stdout)["checks"]} == {f"cluster-1 {OTHER_SIGNER}"}
+    assert {row["about"] for row in json.loads(one.stdout)["items"]} == {f"cluster-1 {OTHER_SIGNER}"}
     none = signerctl("ca", "verify", "--configuration", document, "--cluster", "elsewhere", "--json")
     assert '--cluster: Not found: "elsewhere": ' in the_error(none)
     assert 'has ["cluster-0", "cluster-1"]' in the_error(none)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from signerctl.output import Column, Form, output_options, print_list
+from signerctl.output import Column, Form, output_options, print_list, report_options
 from signerctl.program import Command
 
 COLUMNS = (Column(title="name"), Column(title="node", wide=True), Column(title="state"))
@@ -60,6 +60,23 @@ def test_an_unknown_form_is_refused_with_the_allowed_ones() -> None:
     refused = run("-o", "xml")
     assert refused.exit_code == 2
     assert all(form.value in refused.stderr for form in Form)
+
+
+def test_a_report_has_no_wide_form() -> None:
+    """A form that changed nothing would promise more columns."""
+
+    @click.command(cls=Command)
+    @report_options
+    def report(*, form: Form) -> None:
+        click.echo(form.name)
+
+    assert [CliRunner().invoke(report, ("-o", each)).stdout for each in ("table", "json", "yaml")] == [
+        *("TABLE\n", "JSON\n", "YAML\n")
+    ]
+    assert CliRunner().invoke(report).stdout == "TABLE\n"
+    refused = CliRunner().invoke(report, ("-o", "wide"))
+    assert refused.exit_code == 2
+    assert "wide" not in refused.stderr.partition("is not one of")[2]
 
 
 def test_text_cannot_control_the_terminal() -> None:

@@ -11,9 +11,13 @@ from cryptography.x509.oid import NameOID
 
 from sandbox.kms import KmsServer, connect, create_signing_key
 from tests.unit.signerctl.authorities import Corporate
-from tests.unit.signerctl.runbook import WORKLOADS, Operator, SplitError, sections
+from tests.unit.signerctl.runbook import LOCATION, WORKLOADS, Operator, SplitError, sections
 from tests.unit.signerctl.stage import Stage
 
+NEXT_VERSION = (
+    "gcloud kms keys versions create"
+    " --project example-keys --location europe-west1 --keyring csr-signer --key prod-calico"
+)
 NO_VIOLATIONS = "errors: 0, warnings: 0"
 
 
@@ -22,8 +26,8 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operat
     """An operator with two new keys in KMS, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     with KmsServer(instant=True) as server, connect(server.endpoint) as client:
-        for key in ("calico", "calico-root"):
-            create_signing_key(client, key=key)
+        for key in ("prod-calico", "prod-calico-root"):
+            create_signing_key(client, location=LOCATION, key=key)
         follower = Operator(stage=Stage(server=server, client=client), folder=tmp_path)
         follower.follow("The issuing CA")
         yield follower
@@ -121,7 +125,7 @@ def test_cross_certificates_rotate_issuing_cas_below_one_root(operator: Operator
     before = operator.issue()
     assert len(parsed(before)) == 2
 
-    operator.run("gcloud kms keys versions create --location europe-west1 --keyring csr-signer --key calico")
+    operator.run(NEXT_VERSION)
     next_one = {"$KEY/cryptoKeyVersions/1": "$KEY/cryptoKeyVersions/2", "2026": "2027"}
     operator.follow(title, only=1, change=next_one)
     operator.follow(title, only=2, change={"calico/cryptoKeyVersions/1": "calico/cryptoKeyVersions/2", "2026": "2027"})
@@ -157,7 +161,7 @@ def test_issuing_cas_rotate_below_a_corporate_root(operator: Operator, corporate
 
     first = answered({}, 1)
     published = operator.published()
-    operator.run("gcloud kms keys versions create --location europe-west1 --keyring csr-signer --key calico")
+    operator.run(NEXT_VERSION)
     second = answered({"cryptoKeyVersions/1": "cryptoKeyVersions/2", "2026": "2027"}, 2)
     assert operator.published() == published == corporate.root.public_bytes(Encoding.PEM)
     assert [len(parsed(each)) for each in (first, second)] == [3, 3]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -29,10 +29,9 @@ from csr_signer.policy.profile import SHIPPED
 from csr_signer.service import THREADS
 from sandbox.api import Api
 from sandbox.calico import components
-from sandbox.calico.client import csr_object
+from sandbox.calico.client import new_csr
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan
 from sandbox.calico.keys import KeyPool
-from sandbox.calico.request import certification_request, pem
 from sandbox.calico.world import World
 from sandbox.kms import KmsServer
 from sandbox.kms.client import connect as administer
@@ -181,6 +180,7 @@ def world(admin: Api) -> Iterator[World]:
 
 
 FileCsr = Callable[..., dict[str, Any]]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -208,8 +208,7 @@ def file_csr(world: World) -> Iterator[FileCsr]:
             api = apis.enter_context(fleet.apis[0])
             told = replace(fleet.environment(0), **(environment or {}))
             key = keys.take(told.key_algorithm)
-            request = certification_request(told.content, key, told.signature_algorithm)
-            body = csr_object(told, pem(request))
+            body = new_csr(told, key)
             body["spec"] |= spec or {}
             return api.post(CSRS, body)
 
@@ -316,6 +315,18 @@ def certifying(folder: Path, *, only: str | None = None) -> dict[str, str]:
         row["addresses"] = "pod" if only in (None, row["name"]) else "omit"
     (folder / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     return {"name": "own.yaml", "release": "3.31"}
+
+
+HIDDEN = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
+"""What a merge patch of a pod's status takes away, as if kubelet had not reported yet."""
+
+
+def asked(api_server: KubernetesServer, work: Callable[[], T]) -> tuple[T, list[tuple[str, str]]]:
+    """An outcome, and what the API server was asked for meanwhile; nothing has a query."""
+    api_server.forget_requests()
+    outcome = work()
+    assert {request.query for request in api_server.requests} == {""}
+    return outcome, [(request.method, request.path) for request in api_server.requests]
 
 
 def pod_path(csr: dict[str, Any]) -> str:

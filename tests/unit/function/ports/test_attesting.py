@@ -13,7 +13,7 @@ from cryptography import x509
 
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import ItemError
-from csr_signer.events.outcome import Deferred, Issued, Outcome, Refused
+from csr_signer.events.outcome import Deferred, Issued, Refused
 from csr_signer.kms.client import Connection
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Pod as PodAsRead
@@ -23,21 +23,20 @@ from csr_signer.policy.attestation import CREDENTIAL_ID
 from sandbox.api import Api, csr_path, quoted
 from sandbox.calico.world import Pod, World
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.ports.answers import answering
 from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import (
     CSRS,
+    HIDDEN,
     FileCsr,
     Recorder,
+    asked,
     certifying,
     make_pipeline,
     node_path,
     pod_path,
     reference_to,
 )
-from tests.unit.function.ports.test_cluster import answering
-
-HIDDEN = {"podIP": None, "podIPs": None, "hostIP": None, "hostIPs": None}
-"""What a merge patch of a pod's status takes away, as if kubelet had not reported yet."""
 
 Make = Callable[..., Blocking[Pipeline]]
 
@@ -53,14 +52,6 @@ def make(write_configuration: Callable[..., Path], cluster: Blocking[KubernetesC
         return make_pipeline(path, over or cluster.target, kms, recorder or Recorder())
 
     return pipeline
-
-
-def asked(api_server: KubernetesServer, work: Callable[[], Outcome]) -> tuple[Outcome, list[tuple[str, str]]]:
-    """An outcome, and what the API server was asked for meanwhile; nothing has a query."""
-    api_server.forget_requests()
-    outcome = work()
-    assert {request.query for request in api_server.requests} == {""}
-    return outcome, [(request.method, request.path) for request in api_server.requests]
 
 
 def addresses(admin: Api, csr: dict[str, Any]) -> list[str]:

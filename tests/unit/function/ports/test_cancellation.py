@@ -17,9 +17,9 @@ from csr_signer.pipeline import Pipeline
 from csr_signer.policy.triage import IgnoreReason
 from sandbox.api import Api
 from sandbox.kms import Fault, KmsServer
+from tests.unit.function.ports.answers import HANG, answering
 from tests.unit.function.ports.blocking import Blocking, Running
 from tests.unit.function.ports.conftest import FileCsr, Recorder, reference_to
-from tests.unit.function.ports.test_cluster import HANG, answering
 from tests.unit.function.ports.test_pipeline import SIGN, Clock, certificate, faults, slowed, stored
 
 __all__ = ["faults"]

@@ -18,8 +18,8 @@ from sandbox.google import GoogleServer
 from sandbox.google.web import Response
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
+from tests.unit.function.ports.answers import answering
 from tests.unit.function.ports.conftest import SOURCE, USER, connected
-from tests.unit.function.ports.test_cluster import answering
 
 SIGNER = "csr-signer@example-project.iam.gserviceaccount.com"
 ACCESS = "csr-access-demo@example-project.iam.gserviceaccount.com"

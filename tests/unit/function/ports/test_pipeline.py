@@ -29,6 +29,7 @@ from sandbox.kms import KmsServer
 from sandbox.kms.faults import Corruption, Fault
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
+from tests.unit.function.ports.answers import FORBIDDEN, Probes, answering
 from tests.unit.function.ports.blocking import Blocking, Running, run
 from tests.unit.function.ports.conftest import (
     SIGNER_NAME,
@@ -39,7 +40,6 @@ from tests.unit.function.ports.conftest import (
     pod_path,
     reference_to,
 )
-from tests.unit.function.ports.test_cluster import FORBIDDEN, Probes, answering
 
 SIGN = "AsymmetricSign"
 

@@ -1,9 +1,10 @@
 """A CSR that waits for long: an Event on it says whose turn it is, what is wrong, and what to do."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,18 @@ from sandbox.api import Api
 from sandbox.kms import Fault, KmsServer
 from sandbox.kms.iam import ANONYMOUS
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.function.ports.answers import FORBIDDEN, HANG_UP, Probes, answering
 from tests.unit.function.ports.blocking import Blocking
-from tests.unit.function.ports.conftest import FileCsr, Recorder, certifying, make_pipeline, pod_path, reference_to
-from tests.unit.function.ports.test_attesting import HIDDEN, asked
-from tests.unit.function.ports.test_cluster import FORBIDDEN, HANG_UP, Probes, answering
+from tests.unit.function.ports.conftest import (
+    HIDDEN,
+    FileCsr,
+    Recorder,
+    asked,
+    certifying,
+    make_pipeline,
+    pod_path,
+    reference_to,
+)
 
 SIGN, PUBLIC_KEY = "AsymmetricSign", "GetPublicKey"
 LATER = timedelta(seconds=11)
@@ -59,7 +68,11 @@ class Stage:
     def redirect(self, *calls: str, status: int, body: bytes = FORBIDDEN, probes: Probes | None = None) -> None:
         """Lets these calls get one answer."""
         other, _ = self._stack.enter_context(answering(status, body, probes=probes))
-        over: Any = _Elsewhere(self._cluster, **{call: getattr(other.target, call) for call in calls})
+        self.replace(**{call: getattr(other.target, call) for call in calls})
+
+    def replace(self, **calls: Any) -> None:
+        """Gives the pipeline a cluster with other calls."""
+        over: Any = _Elsewhere(self._cluster, **calls)
         self.pipeline = Blocking(dataclasses.replace(self.pipeline.target, clusters={"demo": over}))
 
     def attempt(self, csr: dict[str, Any], *, age: timedelta = LATER) -> object:
@@ -209,7 +222,7 @@ def test_a_deferred_csr_waits_for_its_requester(
 
 
 def test_each_turn_has_one_event(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
-    """A CSR that waits for one after the other has an Event for each, also if two processes try."""
+    """A CSR that waits for one after the other has an Event for each, also if two processes try; its issuance none."""
     csr = file_csr()
     for stage in (make_stage(), make_stage()):
         DISABLED(stage)
@@ -219,8 +232,9 @@ def test_each_turn_has_one_event(make_stage: Callable[..., Stage], file_csr: Fil
         stage.attempt(csr)
         stage.kms.faults.clear()
     last = make_stage()
-    assert sorted(e["reason"] for e in last.events(csr)) == [OPERATOR, SERVICE]
     assert isinstance(last.attempt(csr), Issued)
+    for kind in ("CertificateSigningRequest", "Pod"):
+        assert sorted(e["reason"] for e in last.events(csr, kind=kind)) == [OPERATOR, SERVICE]
 
 
 def test_a_resent_event_does_not_write_its_events_again(
@@ -231,7 +245,7 @@ def test_a_resent_event_does_not_write_its_events_again(
     fails(PUBLIC_KEY, "FAILED_PRECONDITION", "current state is: DISABLED.")(stage)
     counts = []
     for _ in range(3):
-        _, calls = asked(api_server, lambda: stage.attempt(csr))  # type: ignore[arg-type, return-value]
+        _, calls = asked(api_server, lambda: stage.attempt(csr))
         counts.append([method for method, _ in calls])
     assert counts == [["GET", "GET", "POST", "POST"], ["GET", "GET"], ["GET", "GET"]]
 
@@ -249,7 +263,7 @@ def test_while_the_api_server_is_unavailable_no_event_is_tried(
     """It would take none, and the answer would wait for a second time-out."""
     stage, csr = make_stage(), file_csr()
     stage.redirect("get_pod", status=HANG_UP)
-    error, calls = asked(api_server, lambda: stage.attempt(csr))  # type: ignore[arg-type, return-value]
+    error, calls = asked(api_server, lambda: stage.attempt(csr))
     assert type(error).__name__ == "ApiServerUnavailableError"
     assert [method for method, _ in calls] == ["GET"]
 
@@ -269,21 +283,32 @@ def test_an_event_that_cannot_be_written_changes_no_answer(
     assert sorted(told) == sorted(2 * ["no Event on the CertificateSigningRequest", "no Event on the Pod"])
 
 
-def test_a_fault_of_ours_is_reported_too(
-    make_stage: Callable[..., Stage], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_ours_is_reported_too(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
     """Its kind and place, without its text, which may be a requester's."""
 
-    def broken(**_: object) -> None:
+    async def broken(*_: object) -> None:
         raise KeyError("secret text")
 
     stage, csr = make_stage(), file_csr()
-    monkeypatch.setattr("csr_signer.pipeline.decide", broken)
+    stage.replace(get_pod=broken)
     error = stage.attempt(csr)
     (event,) = stage.events(csr)
     assert event["message"].startswith(str(error))
     assert "unexpected KeyError at" in event["message"]
     assert "secret" not in event["message"]
+
+
+@pytest.mark.parametrize("secret", ["Bearer abcdef", "eyJhbGciOiJSUzI1NiJ9.eyJlY2hvIjoxfQ.c2lnbmF0dXJl", "ya29.abcdef"])
+def test_no_event_contains_an_echoed_token(make_stage: Callable[..., Stage], file_csr: FileCsr, secret: str) -> None:
+    """All readers of `default` may read Events; a proxy before the API server may repeat the function's token."""
+    stage, csr = make_stage(), file_csr()
+    body = json.dumps({"kind": "Status", "reason": "Forbidden", "message": f"Authorization: {secret} is unknown"})
+    stage.redirect("get_pod", status=403, body=body.encode(), probes=Probes())
+    stage.attempt(csr)
+    (event,) = stage.events(csr)
+    assert "is unknown" in event["message"]
+    assert secret not in event["message"]
+    assert all(secret not in json.dumps(line) for line in stage.recorder.lines)
 
 
 def test_text_of_others_is_escaped_and_bounded(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
@@ -298,7 +323,35 @@ def test_text_of_others_is_escaped_and_bounded(make_stage: Callable[..., Stage],
     assert len(event["message"]) <= LONGEST_NOTE
 
 
-def test_the_memory_of_events_is_bounded() -> None:
-    """The oldest is forgotten: its repetition costs one more call, and the API server answers 409."""
-    tried = Tried(most=2)
-    assert [tried.add(name) for name in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
+# Minute, name (a minus: its write failed), and whether the Event is written.
+MEMORY = {
+    "a repetition": [(0, "a", True), (9, "a", False)],
+    "after ten minutes": [(0, "a", True), (10, "a", True), (19, "a", False)],
+    "full": [(0, "a", True), (1, "b", True), (2, "c", False), (3, "a", False), (4, "b", False), (5, "c", False)],
+    "full until the oldest is forgotten": [(0, "a", True), (1, "b", True), (10, "c", True), (10, "a", False)],
+    "after a failure": [(0, "a", True), (0, "-a", None), (1, "a", True), (2, "a", False)],
+    "room after a failure": [(0, "a", True), (0, "b", True), (0, "-b", None), (1, "c", True), (1, "b", False)],
+}
+
+
+@pytest.mark.parametrize("steps", MEMORY.values(), ids=MEMORY)
+def test_the_memory_of_events_is_bounded(steps: list[tuple[int, str, bool | None]]) -> None:
+    """If it is full, no more Events are written; an Event that failed is tried again."""
+    tried, begun = Tried(most=2), datetime(2026, 1, 1, tzinfo=UTC)
+    for minute, name, written in steps:
+        if written is None:
+            tried.forget(name[1:])
+        else:
+            assert tried.add(name, begun + timedelta(minutes=minute)) == written, (minute, name)
+
+
+def test_an_event_that_could_not_be_written_is_tried_again(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:
+    """The API server was slow, or a right was missing for the moment."""
+    stage, csr = make_stage(), file_csr()
+    stage.redirect("create_event", status=HANG_UP)
+    DISABLED(stage)
+    for attempts in (1, 2):
+        stage.attempt(csr)
+        told = [line["message"].partition(":")[0] for line in stage.recorder.lines if line["event"] == "fault"]
+        assert told.count("no Event on the CertificateSigningRequest") == attempts
+        assert told.count("no Event on the Pod") == attempts

@@ -10,47 +10,24 @@ from typing import Any, cast
 
 import pytest
 
+from signerctl.program import CommandError
 from signerctl.recorded import Certificate
 from signerctl.renewal.disruption import max_unavailable, obstacle
 from signerctl.renewal.pods import Pod, has_certificate
 from signerctl.renewal.requesters import Requesters, from_configuration
 from signerctl.renewal.validity import Validity, holders, recorded
 from tests.unit.signerctl.outputs import Document, outputs
+from tests.unit.signerctl.renewal.cluster import NOW, SIGNER, csr_of, owner, pod_object
 from tests.unit.signerctl.stage import signerctl
 
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)
-SIGNER = "example.com/calico"
 CALICO = Requesters(signer_name=SIGNER, lifetime=YEAR, accounts=("calico-system/calico-node",))
 HOURLY = Requesters(signer_name="example.com/short", lifetime=timedelta(hours=1), accounts=CALICO.accounts)
 
 
-def owner(kind: str = "DaemonSet", name: str = "calico-node", *, controller: bool = True) -> dict[str, Any]:
-    """An ownerReference."""
-    return {"kind": kind, "name": name, "uid": f"{kind}-{name}", "controller": controller}
-
-
-def pod(name: str = "calico-node-1", *, age: timedelta = timedelta(0), ready: bool = True, **changes: Any) -> Pod:
-    """A pod of calico-node; the changes are paths of its JSON, with `__` for a dot."""
-    item: dict[str, Any] = {
-        "metadata": {
-            "namespace": "calico-system",
-            "name": name,
-            "uid": f"uid-{name}",
-            "creationTimestamp": "2020-01-01T00:00:00Z",
-            "ownerReferences": [owner()],
-        },
-        "spec": {"serviceAccountName": "calico-node", "nodeName": "node-1"},
-        "status": {
-            "phase": "Running",
-            "startTime": (NOW - age).isoformat(),
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-        },
-    }
-    for path, value in changes.items():
-        part, _, key = path.partition("__")
-        item[part][key] = value
-    return Pod.from_api(item)
+def pod(name: str = "calico-node-1", **changes: Any) -> Pod:
+    """A pod of calico-node, as renewal reads it."""
+    return Pod.from_api(pod_object(name, **changes))
 
 
 @pytest.mark.parametrize(
@@ -179,14 +156,8 @@ def test_a_daemon_set_with_surge_is_never_evicted() -> None:
 )
 def test_a_pod_has_its_certificate_if_no_csr_of_it_waits(statuses: list[dict[str, Any]], *, complete: bool) -> None:
     """A pod may have several certificates; other pods' CSRs do not count."""
-    key = "authentication.kubernetes.io/pod-uid"
-    csrs: list[dict[str, Any]] = [
-        {"spec": {"extra": {key: ["uid-calico-node-1"]}}, "status": status} for status in statuses
-    ]
-    others: list[dict[str, Any]] = [
-        {"spec": {"extra": {key: ["another"]}}, "status": {"certificate": "LS0t"}},
-        {"spec": {}},
-    ]
+    csrs = [csr_of("calico-node-1", **status) for status in statuses]
+    others: list[dict[str, Any]] = [csr_of("another", certificate="LS0t"), {"spec": {}}]
     assert has_certificate(pod(), [*csrs, *others]) is complete
 
 
@@ -209,17 +180,39 @@ def test_the_configuration_document_gives_the_arguments_of_the_cron_job(
     assert found.arguments == ("csr-signer.example.com/postgresql", expected, "databases/postgres")
 
 
+def test_the_only_cluster_needs_no_name(tmp_path: Path) -> None:
+    """With several, the error lists them."""
+
+    def only_databases(values: Document) -> None:
+        document = values["document"]
+        document["clusters"] = {"databases": document["clusters"]["databases"]}
+        document["signers"] = [each for each in document["signers"] if each["cluster"] == "databases"]
+
+    several = tmp_path / "several"
+    several.mkdir()
+    for folder, change in ((tmp_path, only_databases), (several, lambda _: None)):
+        for name, text in outputs(change)["documents"]["value"].items():
+            (folder / name).write_text(text, encoding="utf-8")
+    (found,) = from_configuration(tmp_path / "configuration.yaml", None)
+    assert found.accounts == ("databases/postgres",)
+    with pytest.raises(CommandError, match=r'^--cluster: Required value: .* has \["databases", "demo"\]'):
+        from_configuration(several / "configuration.yaml", None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--configuration: Required value: or give --signer"),
-        (["--cluster", "demo"], "--cluster: Required value: --configuration and --cluster belong together"),
-        (["--signer", "example.com/a", "365d", "a"], '--signer: Invalid value: "a": must be NAMESPACE/SERVICE_ACCOUNT'),
+        ([], "--configuration: Required value: or give --requesters"),
+        (["--cluster", "demo"], "--cluster: Forbidden: without --configuration"),
         (
-            ["--signer", "example.com/a", "1y", "a/b"],
-            '--signer: Invalid value: "1y": must be a whole number with a unit',
+            ["--requesters", "example.com/a", "365d", "a"],
+            '--requesters: Invalid value: "a": must be NAMESPACE/SERVICE_ACCOUNT',
         ),
-        (["--signer", "kubernetes.io/a", "365d", "a/b"], "--signer: Invalid value"),
+        (
+            ["--requesters", "example.com/a", "1y", "a/b"],
+            '--requesters: Invalid value: "1y": must be a whole number with a unit',
+        ),
+        (["--requesters", "kubernetes.io/a", "365d", "a/b"], "--requesters: Invalid value"),
         (["--remaining", "1"], '--remaining: Invalid value: "1": must be a part of the lifetime'),
         (["--remaining", "a third"], "--remaining: Invalid value"),
         (["--remaining", "1/0"], "--remaining: Invalid value"),

@@ -1,0 +1,136 @@
+"""What `signerctl renew` prints, and what it refuses; test_eviction.py has the replacement of one pod."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
+from tests.unit.signerctl.stage import signerctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from tests.unit.signerctl.renewal.cluster import Cluster
+
+CALICO = ("--requesters", SIGNER, "365d", "calico-system/calico-node")
+RECORD: dict[str, Any] = {
+    **dict.fromkeys(("csr_name", "csr_uid", "requester", "pod", "cluster", "component", "common_name"), "any"),
+    **dict.fromkeys(("public_key", "serial_number"), "any"),
+    "event": "issued",
+    "severity": "NOTICE",
+    "time": "2026-01-01T00:00:00+00:00",
+    "signer_name": SIGNER,
+}
+
+
+def renew(cluster: Cluster, *arguments: str) -> Result:
+    """Runs the command."""
+    return signerctl("renew", "--kubeconfig", cluster.kubeconfig, *CALICO, *arguments)
+
+
+def records(folder: Path, ends: dict[str, int]) -> str:
+    """Writes a record for each pod: a certificate of a year, which expires in that year."""
+    lines = [
+        RECORD
+        | {"pod_uid": f"uid-{name}", "tbs_sha256": name}
+        | {"not_before": f"{year - 1}-01-01T00:00:00+00:00", "not_after": f"{year}-01-01T00:00:00+00:00"}
+        for name, year in ends.items()
+    ]
+    path = folder / "records.json"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return str(path)
+
+
+def test_a_dry_run_lists_the_pods_and_evicts_none(cluster: Cluster) -> None:
+    """The pod whose certificate expires first stands first."""
+    started = datetime.now(UTC).replace(microsecond=0)
+    cluster.add("calico-node-young", age=NOW - started)
+    cluster.add("calico-node-old", age=timedelta(days=3650))
+    result = renew(cluster, "--dry-run", "-o", "json")
+    assert (result.exit_code, result.stderr) == (0, "2 pods hold certificates, 1 are due\n")
+    old, young = json.loads(result.stdout)["items"]
+    assert young == {
+        "pod": "calico-system/calico-node-young",
+        "owner": "DaemonSet/calico-node",
+        "not_after": (started + timedelta(days=365)).isoformat(),
+        "state": "not_due",
+        "node": "node-1",
+        "source": "pod_start",
+        "replacement": "",
+    }
+    assert (old["pod"], old["state"]) == ("calico-system/calico-node-old", "due")
+    assert not cluster.evictions
+
+
+def test_the_table_has_lists_columns(cluster: Cluster) -> None:
+    """As those of `signerctl expiring`."""
+    cluster.add("calico-node-old", age=timedelta(days=3650))
+    heading, row = renew(cluster, "--dry-run", "-o", "wide").stdout.splitlines()
+    titles = [each.strip() for each in heading.split("   ") if each.strip()]
+    assert titles == ["POD", "OWNER", "EXPIRES IN", "STATE", "NODE", "NOT AFTER", "SOURCE", "REPLACEMENT"]
+    assert "expired" in row
+    assert "pod start" in row
+
+
+def test_records_decide_where_there_are_some(cluster: Cluster, tmp_path: Path) -> None:
+    """A pod whose record expires later is not due, whatever its age."""
+    for name in ("calico-node-1", "calico-node-2", "calico-node-3"):
+        cluster.add(name, age=timedelta(days=3650))
+    ends = {"calico-node-1": 2099, "calico-node-2": 2021, "calico-node-3": 2020}
+    result = renew(cluster, "--dry-run", "-o", "json", "--records", records(tmp_path, ends))
+    items = json.loads(result.stdout)["items"]
+    assert [each["pod"][-1] for each in items if each["state"] == "due"] == ["3", "2"]
+    assert {each["source"] for each in items} == {"record"}
+
+
+def test_a_run_renews_the_pods_that_are_due(cluster: Cluster) -> None:
+    """Seconds pass in the cluster with each request for its pods."""
+    cluster.add("calico-node-young", age=NOW - datetime.now(UTC))
+    cluster.add("calico-node-old", age=timedelta(days=3650))
+    every = cluster.lists
+
+    def lists() -> tuple[int, object]:
+        cluster.sleep(10)
+        return every()
+
+    cluster.lists = lists
+    result = renew(cluster, "-o", "json")
+    assert result.exit_code == 0, result.stderr
+    (item,) = json.loads(result.stdout)["items"]
+    assert (item["state"], item["replacement"]) == ("renewed", "calico-system/calico-node-old-new")
+
+
+@pytest.mark.parametrize("log", [(), ("--log-format", "json")], ids=["text", "json"])
+def test_a_run_that_cannot_read_the_cluster_says_so(cluster: Cluster, log: tuple[str, ...]) -> None:
+    """The alert finds the same event as when a pod is not replaced."""
+    cluster.lists = lambda: (403, {"message": "forbidden"})
+    result = renew(cluster, *log)
+    assert result.exit_code == 1
+    if not log:
+        assert result.stderr.startswith(f"error: API server: GET {PODS}: 403")
+        return
+    line = json.loads(result.stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
+    assert "403" in line["message"]
+
+
+def test_a_log_has_no_list(cluster: Cluster) -> None:
+    """Each line is one JSON object, also of a dry run."""
+    cluster.add("calico-node-old", age=timedelta(days=3650))
+    result = renew(cluster, "--log-format", "json", "--dry-run")
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert (line["event"], line["due"]) == ("renewal_planned", 1)
+
+
+@pytest.mark.parametrize("form", [("-o", "json"), ("--output", "table"), ("--json",)], ids=str)
+def test_a_log_and_a_form_of_the_list_exclude_one_another(cluster: Cluster, form: tuple[str, ...]) -> None:
+    """The log has no list."""
+    result = renew(cluster, "--log-format", "json", *form)
+    assert result.exit_code == 2
+    assert "--output: Forbidden: together with --log-format json, which prints no list" in result.stderr

@@ -1,0 +1,196 @@
+"""One pod is replaced, or the run stops; nothing here waits, because the cluster's clock is virtual."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from signerctl.api_server import ApiServerError
+from signerctl.program import CommandError
+from tests.unit.signerctl.renewal.cluster import ACCEPTED, TIMEOUT, owner
+
+if TYPE_CHECKING:
+    from tests.unit.signerctl.renewal.cluster import Cluster
+
+BUDGET = (429, {"message": "Cannot evict pod as it would violate the pod's disruption budget."})
+MANY_BUDGETS = (500, {"message": "This pod has more than one PodDisruptionBudget"})
+UNAVAILABLE = (503, {"message": "the server is shutting down"})
+NO_JSON = (200, "")
+WHILE = 45.0
+"""Seconds that a passing fault takes."""
+
+
+def stopped(cluster: Cluster, name: str = "calico-node-1", **changes: Any) -> str:
+    """Returns why a pod's replacement is given up, which must be at the timeout."""
+    pod = cluster.add(name, **changes)
+    with pytest.raises(CommandError) as error:
+        cluster.renewal().replace(pod)
+    assert cluster.now == pytest.approx(TIMEOUT.total_seconds())
+    assert error.value.message.endswith("nothing else is evicted")
+    return str(error.value)
+
+
+def replaced(cluster: Cluster, **changes: Any) -> float:
+    """Replaces a pod, and returns when the API server accepted its eviction."""
+    new = cluster.renewal().replace(cluster.add(**changes))
+    assert new is not None
+    assert new.name == "calico-node-1-new"
+    when, _ = cluster.evictions[-1]
+    return when
+
+
+def test_a_pod_is_evicted_once_and_its_replacement_has_its_certificate(cluster: Cluster) -> None:
+    """The eviction names the pod's uid: a pod that has got its name in the meantime stays."""
+    assert replaced(cluster) == 0
+    ((_, body),) = cluster.evictions
+    assert body["deleteOptions"] == {"preconditions": {"uid": "uid-calico-node-1"}}
+    assert cluster.now >= 4
+    assert cluster.said == ["pod_evicted"]
+
+
+@pytest.mark.parametrize(
+    ("never", "message"),
+    [
+        ("ended", "waited for the end of calico-system/calico-node-1"),
+        ("created", "waited for a replacement by DaemonSet calico-node"),
+        ("ready", "waited for calico-system/calico-node-1-new to become Ready"),
+        ("certified", "calico-system/calico-node-1-new, which is Ready: no CSR of it has a certificate"),
+    ],
+)
+def test_a_replacement_that_is_not_complete_in_time_stops_the_run(cluster: Cluster, never: str, message: str) -> None:
+    """The message says what is missing. Ready alone is not enough: other clients may ask later."""
+    cluster.never = never
+    why = stopped(cluster)
+    assert "its replacement is not complete after 600 s" in why
+    assert message in why
+    assert len(cluster.evictions) == 1
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [{"spec__nodeName": "node-2"}, {"metadata__ownerReferences": [owner(name="another")]}],
+    ids=["another node's pod", "another owner's pod"],
+)
+def test_another_new_pod_is_no_replacement(cluster: Cluster, replacement: dict[str, Any]) -> None:
+    """A DaemonSet's replacement runs on the node of the old pod."""
+    cluster.replacement = replacement
+    assert "a replacement by DaemonSet calico-node" in stopped(cluster)
+
+
+def test_a_deployments_replacement_may_run_on_another_node(cluster: Cluster) -> None:
+    """The scheduler chooses one."""
+    deployment = {"metadata__ownerReferences": [owner("ReplicaSet", "typha")]}
+    cluster.replacement = {**deployment, "spec__nodeName": "node-2"}
+    assert replaced(cluster, **deployment) == 0
+
+
+@pytest.mark.parametrize("answer", [BUDGET, UNAVAILABLE, NO_JSON], ids=["budget", "503", "no answer"])
+def test_a_refusal_that_passes_is_waited_for(cluster: Cluster, answer: tuple[int, object]) -> None:
+    """A PodDisruptionBudget allows a disruption again, or the API server is back."""
+    cluster.evicts = cluster.until(WHILE, answer)
+    assert replaced(cluster) >= WHILE
+    assert cluster.said == ["pod_evicted"]
+
+
+def test_a_budget_that_allows_no_disruption_stops_the_run(cluster: Cluster) -> None:
+    """The pod stays."""
+    cluster.evicts = lambda: BUDGET
+    why = stopped(cluster)
+    assert "not evicted after 600 s" in why
+    assert "disruption budget" in why
+    assert list(cluster.pods) == ["calico-node-1"]
+
+
+@pytest.mark.parametrize("answer", [(403, {"message": "forbidden"}), MANY_BUDGETS], ids=["403", "two budgets"])
+def test_a_refusal_that_stays_stops_the_run_at_once(cluster: Cluster, answer: tuple[int, object]) -> None:
+    """Waiting does not change it."""
+    cluster.evicts = lambda: answer
+    with pytest.raises(ApiServerError, match=rf"calico-node-1: eviction: {answer[0]}: "):
+        cluster.renewal().replace(cluster.add())
+    assert (cluster.now, len(cluster.evictions)) == (0, 1)
+
+
+def test_an_eviction_whose_answer_is_lost_is_not_repeated(cluster: Cluster) -> None:
+    """The pod is already being deleted."""
+
+    def lost() -> tuple[int, object]:
+        cluster.evict("calico-node-1")
+        return NO_JSON
+
+    cluster.evicts = lost
+    assert replaced(cluster) == 0
+    assert len(cluster.evictions) == 1
+
+
+@pytest.mark.parametrize("status", [404, 409], ids=["gone", "another pod has the name"])
+def test_a_pod_that_another_program_evicts_at_the_same_moment_counts(cluster: Cluster, status: int) -> None:
+    """Its replacement has a new certificate too."""
+
+    def gone() -> tuple[int, object]:
+        cluster.evict("calico-node-1")
+        return status, {}
+
+    cluster.evicts = gone
+    assert replaced(cluster) == 0
+    assert cluster.said == []
+
+
+@pytest.mark.parametrize(
+    "changes", [None, {"metadata__deletionTimestamp": "2026-11-01T00:00:00Z"}], ids=["gone", "ends"]
+)
+def test_a_pod_that_another_program_has_replaced_is_left_out(cluster: Cluster, changes: dict[str, Any] | None) -> None:
+    """An earlier run, a node's drain or a rollout did so."""
+    pod = cluster.add()
+    cluster.pods.clear()
+    if changes is not None:
+        cluster.add(**changes)
+    assert cluster.renewal().replace(pod) is None
+    assert (cluster.said, cluster.evictions) == (["pod_replaced"], [])
+
+
+def test_an_outage_after_the_eviction_is_waited_for(cluster: Cluster) -> None:
+    """The API server may restart while the replacement starts."""
+    every = cluster.lists
+    cluster.lists = lambda: UNAVAILABLE if 0 < cluster.now < WHILE else every()
+    assert replaced(cluster) == 0
+    assert cluster.now >= WHILE
+
+
+def test_max_unavailable_of_a_daemon_set_is_waited_for(cluster: Cluster) -> None:
+    """The eviction API ignores it, so the run asks for no eviction."""
+    cluster.daemon_set = {"spec": {}, "status": {"desiredNumberScheduled": 3, "numberUnavailable": 1}}
+    cluster.after(WHILE, lambda: cluster.daemon_set and cluster.daemon_set["status"].pop("numberUnavailable"))
+    assert replaced(cluster) >= WHILE
+    assert len(cluster.evictions) == 1
+
+
+def test_max_unavailable_that_stays_reached_stops_the_run(cluster: Cluster) -> None:
+    """Nothing is evicted."""
+    cluster.daemon_set = {"spec": {}, "status": {"desiredNumberScheduled": 3, "numberUnavailable": 1}}
+    assert "1 pods are unavailable, and maxUnavailable is 1" in stopped(cluster)
+    assert not cluster.evictions
+
+
+def test_an_unavailable_pod_is_evicted_although_max_unavailable_is_reached(cluster: Cluster) -> None:
+    """Its eviction makes no pod unavailable; otherwise pods that lost their certificates could never be renewed."""
+    cluster.daemon_set = {"spec": {}, "status": {"desiredNumberScheduled": 3, "numberUnavailable": 3}}
+    assert replaced(cluster, ready=False) == 0
+
+
+def test_the_last_ready_pod_of_a_deployment_stays(cluster: Cluster) -> None:
+    """Without a PodDisruptionBudget, the API server would evict the only pod that works."""
+    typha = {"metadata__ownerReferences": [owner("ReplicaSet", "typha")]}
+    cluster.add("typha-2", ready=False, **typha)
+    assert "ReplicaSet calico-system/typha: pod typha-2 is not Ready" in stopped(cluster, "typha-1", **typha)
+    assert not cluster.evictions
+
+
+def test_a_pod_whose_daemon_set_is_gone_is_not_evicted(cluster: Cluster) -> None:
+    """No pod would replace it."""
+    cluster.daemon_set = None
+    with pytest.raises(CommandError, match=re.escape("its DaemonSet calico-node does not exist")):
+        cluster.renewal().replace(cluster.add())
+    assert not cluster.evictions
+    assert cluster.evicts() == ACCEPTED
