@@ -147,7 +147,12 @@ def _said(explained: Explanation) -> Verdict | None:
         if record["event"] == "fault":
             kind = verdict.fault_named(str(record.get("fault", "")))
             return verdict.of_fault(f"{but}{record['message']}", kind)
-    own = [each for each in explained.events if each.component == COMPONENT and each.reason in verdict.TURNS]
+    # Not the Events on the pod: other programs and users can write Events in its namespace.
+    own = [
+        each
+        for each in explained.events
+        if each.kind == explained.kind and each.component == COMPONENT and each.reason in verdict.TURNS
+    ]
     return verdict.of_event(f"{but}{own[-1].message}", own[-1].reason) if own else None
 
 

@@ -195,7 +195,10 @@ REASONS = {"WaitingForOperator": "operator", "WaitingForRequester": "requester",
 def test_the_functions_event_is_the_cause_without_records(
     files: Callable[..., None], run: Callable[..., Result], api: Answers, *, reason: str, turn: str
 ) -> None:
-    """The Event on a waiting CSR and explain name the same actor; Events on other objects do not count."""
+    """The Event on a waiting CSR and explain name the same actor.
+
+    Events on other objects do not count, also not on the pod: users can write them in its namespace.
+    """
     files(csr())
     event = {
         "involvedObject": {"kind": "CertificateSigningRequest", "name": CSR, "uid": CSR_UID},
@@ -204,11 +207,13 @@ def test_the_functions_event_is_the_cause_without_records(
         "reportingComponent": "kms-csr-signer",
     }
     other = {**event, "message": "another CSR", "involvedObject": {"name": CSR, "uid": "another"}}
+    on_pod = {**event, "message": "a user's words", "involvedObject": {"kind": "Pod", "name": POD}}
     api.prepared[EVENTS] = 200, {"items": [other, event], "metadata": {}}
+    api.prepared["GET /api/v1/namespaces/calico-system/events"] = 200, {"items": [on_pod], "metadata": {}}
     found = only(run(CSR, "--json"))
     assert found["turn"] == turn
     assert "the function says: the key is disabled" in found["why"]
-    assert [each["message"] for each in found["events"]] == ["the key is disabled"]
+    assert [each["message"] for each in found["events"]] == ["the key is disabled", "a user's words"]
 
 
 KEY_FAULTS = {
