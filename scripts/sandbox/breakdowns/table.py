@@ -51,7 +51,9 @@ BREAKDOWNS: Final = (
         name="key-disabled",
         title="The CA key is disabled",
         symptom="New pods stay in `Init`, and the Event on their CSRs says that the state of the key is DISABLED.",
-        cause="The key version in `issuer.key_version` is disabled, scheduled for destruction, or destroyed.",
+        cause="""
+The key version in `issuer.key_version` is disabled, scheduled for destruction, or destroyed. If the function's instance
+had used the key before, CSRs are Approved instead of Pending.""",
         remedy="""
 First find out who disabled it, and why: the alert `key_administration` names the principal. If the key was stolen or
 misused, do not enable it: follow [rotation.md](rotation.md#if-the-key-is-stolen-or-misused). Otherwise enable it:
@@ -160,7 +162,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
             _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
             _doctor(
-                "warning waiting 2 CSRs wait; ...: WaitingForService: key version ...: the quota of KMS is exhausted"
+                "warning waiting 2 CSRs wait; an Event on ... says WaitingForService: key version ...: the quota of KMS is exhausted"
             ),
             _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
             _explain("turn time"),
@@ -262,7 +264,7 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
             ),
             _log('"message":"later",...,"code":425,"retry_after":2,"reason":"deferred'),
             _doctor(
-                "warning waiting 2 CSRs wait; ...: WaitingForRequester: addresses ... are not visible as the pod's"
+                "warning waiting 2 CSRs wait; an Event on ... says WaitingForRequester: addresses ... are not visible as the pod's"
             ),
             _explain("why addresses ... are not visible as the pod's"),
             _explain("turn requester"),

@@ -5,7 +5,7 @@ from csr_signer.configuration.schema import Document
 from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
-from signerctl import files
+from signerctl import files, objects
 from signerctl.doctor import exporter_document, result
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.exporter_document import METADATA_SERVER, ExporterDocument
@@ -73,7 +73,9 @@ def _from_cluster(examination: Examination) -> tuple[str, str] | Result:
         if each["name"] == "configuration" and "configMap" in each
     ]
     where = f"ConfigMap {namespace}/{maps[0] if maps else 'csr-exporter-configuration'}"
-    document = examination.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{maps[0]}") if maps else None
+    # Whoever may write the StatefulSet chooses the name: it stays one segment of the path.
+    path = objects.named(f"/api/v1/namespaces/{namespace}/configmaps", maps[0]) if maps else ""
+    document = examination.api.get(path) if path else None
     if document is None or "configuration.json" not in (document.get("data") or {}):
         return result.error(f"{where}: Not found: configuration.json", _RENDER)
     return where, str(document["data"]["configuration.json"])

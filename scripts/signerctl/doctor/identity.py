@@ -25,6 +25,8 @@ from signerctl.doctor.result import Result
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
+_LONGEST_ANSWER: Final = 64 << 10
+"""Bytes: an answer with a token has two to four thousand."""
 _HEADER_VALUE: Final = re.compile(r"[!-~]+")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NO_FEDERATION: Final = {
@@ -167,9 +169,10 @@ def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[st
         urllib3.exceptions.HTTPError: There is no answer.
     """
     pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=20.0))
-    answer = pool.request("POST", url, headers=headers, body=body, redirect=False)
+    given = {**headers, "Accept-Encoding": "identity"}
+    answer = pool.request("POST", url, headers=given, body=body, redirect=False, preload_content=False)
     try:
-        content = answer.json()
+        content = json.loads(answer.read(_LONGEST_ANSWER, decode_content=False))
     except (ValueError, RecursionError):
         content = {}
     return answer.status, content if isinstance(content, dict) else {}

@@ -38,8 +38,9 @@ def waiting(examination: Examination) -> Result:
             f"see exporter, function and rights; signerctl explain csr/{quote(csrs[0]['metadata']['name'])}",
         )
     name, event = next(iter(reports.items()))
-    text = f"{count}; {quote(name)}: {event.reason}: {event.message}"
-    remedy = "do what the message says; the exporter resends the CSRs"
+    # Whoever may create Events in `default` can write one like it, so the remedy repeats no instruction of it.
+    text = f"{count}; an Event on {quote(name)} says {event.reason}: {event.message}"
+    remedy = "compare with the other checks and with the function's records; the exporter resends the CSRs"
     waits_for_operator = event.reason == reporting.OPERATOR.reason
     return result.error(text, remedy) if waits_for_operator else result.warning(text, remedy)
 

@@ -61,7 +61,7 @@ def test_a_dry_run_lists_the_pods_and_evicts_none(cluster: Cluster) -> None:
         "not_after": (started + timedelta(days=365)).isoformat(),
         "state": "not_due",
         "node": "node-1",
-        "source": "pod_start",
+        "source": "pod_creation",
         "replacement": "",
     }
     assert (old["pod"], old["state"]) == ("calico-system/calico-node-old", "due")
