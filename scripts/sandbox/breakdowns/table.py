@@ -162,7 +162,8 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
             _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
             _doctor(
-                "warning waiting 2 CSRs wait; an Event on ... says WaitingForService: key version ...: the quota of KMS is exhausted"
+                "warning waiting 2 CSRs wait; an Event on ... says WaitingForService: key version ...: the quota of KMS"
+                " is exhausted"
             ),
             _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
             _explain("turn time"),
@@ -264,7 +265,8 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
             ),
             _log('"message":"later",...,"code":425,"retry_after":2,"reason":"deferred'),
             _doctor(
-                "warning waiting 2 CSRs wait; an Event on ... says WaitingForRequester: addresses ... are not visible as the pod's"
+                "warning waiting 2 CSRs wait; an Event on ... says WaitingForRequester: addresses ... are not visible"
+                " as the pod's"
             ),
             _explain("why addresses ... are not visible as the pod's"),
             _explain("turn requester"),

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,9 +43,10 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, authority: Authority) -> Folder:
-    """Good files."""
-    return Folder(tmp_path, authority)
+def folder(authority: Authority) -> Iterator[Folder]:
+    """Good files, in a folder with a short name, because the log cuts long errors."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Folder(Path(directory), authority)
 
 
 @contextlib.contextmanager
