@@ -25,10 +25,10 @@ _COLUMNS: Final = (
 )
 
 
-def print_certificates(found: Sequence[Certificate], *, form: Form) -> None:
-    """Prints certificates."""
+def print_certificates(found: Sequence[Certificate], *, form: Form, none: str) -> None:
+    """Prints certificates, or for people the line that says that there are none."""
     now = datetime.now(UTC)
-    print_list(_COLUMNS, [_row(each, now) for each in found], [_item(each) for each in found], form=form)
+    print_list(_COLUMNS, [_row(each, now) for each in found], [_item(each) for each in found], form=form, none=none)
 
 
 def _row(certificate: Certificate, now: datetime) -> tuple[str, ...]:

@@ -69,14 +69,17 @@ def _with_forms(command: Callable[..., None], forms: Sequence[Form]) -> Callable
     )(command)
 
 
-def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]], items: Sequence[Json], *, form: Form) -> None:
-    """Prints a list on standard output; a table without rows prints nothing.
+def print_list(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], items: Sequence[Json], *, form: Form, none: str = ""
+) -> None:
+    """Prints a list on standard output. A table without rows is a line on standard error, as with kubectl.
 
     Args:
         columns: The columns of the table.
         rows: The table's cells, one for each column.
         items: The same facts for programs: `{"items": [...]}`.
         form: The form.
+        none: The line for a table without rows.
     """
     if not form.is_for_people:
         print_document({"items": list(items)}, form=form)
@@ -89,6 +92,8 @@ def print_list(columns: Sequence[Column], rows: Sequence[Sequence[str]], items: 
         grid.add_row(*(Text(text, style=STYLES.get(text, "")) for text in (printable(row[index]) for index in shown)))
     if rows:
         console().print(grid)
+    elif none:
+        click.echo(none, err=True)
 
 
 def print_document(document: Json, *, form: Form) -> None:

@@ -41,7 +41,9 @@ def denied(*, records: Records, form: Form) -> None:
       gcloud logging read --format=json ... | signerctl denied --records - -o wide
     """
     refusals = records.refusals()
-    print_list(COLUMNS, _rows(refusals), [_item(each) for each in refusals], form=form)
+    print_list(
+        COLUMNS, _rows(refusals), [_item(each) for each in refusals], form=form, none="no refusal in the records"
+    )
 
 
 def _rows(newest_first: Sequence[RecordedRefusal]) -> list[tuple[str, ...]]:

@@ -1,8 +1,10 @@
 """`signerctl expiring`: the certificates that expire soon."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,6 +16,9 @@ from signerctl.output import Form, output_options
 from signerctl.program import Command, CommandError
 from signerctl.recorded import Certificate
 from signerctl.recorded.source import Records, record_options
+
+_LONGEST: Final = timedelta(days=400)
+"""The lifetime of a certificate of the shipped profiles, and a month."""
 
 
 @click.command(cls=Command)
@@ -33,18 +38,22 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
     The latest certificate of each pod and component counts, so a pod that has got a later one is not listed. Expired
     certificates are listed too. Records do not say which pods still exist: with --kubeconfig or --context, the command
     asks the API server, and lists only pods that do. The records must reach back for the lifetime of a certificate:
-    with --log-bucket, give --since the lifetime, such as 365d, because the default is a day.
+    with --log-bucket, the command reads 400 days unless --since says otherwise.
 
     \b
     Examples:
       signerctl expiring --records function.log --within 30d
       signerctl expiring --records year.json --cluster prod --kubeconfig prod.kubeconfig
     """
+    if records.bucket is not None and records.since is None:
+        records = replace(records, since=_LONGEST)
     limit = datetime.now(UTC) + within
-    found = [each for each in _latest(records.certificates()) if each.not_after <= limit]
+    latest = list(_latest(records.certificates()))
+    found = [each for each in latest if each.not_after <= limit]
     if kubeconfig is not None or context is not None:
         found = list(_of_live_pods(found, kubeconfig, context))
-    print_certificates(sorted(found, key=lambda each: each.not_after), form=form)
+    none = f"no certificate expires before {limit:%Y-%m-%d}; the records have certificates of {len(latest)} pods"
+    print_certificates(sorted(found, key=lambda each: each.not_after), form=form, none=none)
 
 
 def _latest(newest_first: Iterable[Certificate]) -> Iterator[Certificate]:

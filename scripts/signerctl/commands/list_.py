@@ -23,4 +23,4 @@ def list_(*, records: Records, form: Form) -> None:
       signerctl list --records day.json --cluster prod -o wide
       signerctl list --log-bucket projects/example-audit/locations/europe-west1/buckets/csr-signer-audit --since 7d
     """
-    print_certificates(records.certificates(), form=form)
+    print_certificates(records.certificates(), form=form, none="no certificate in the records")

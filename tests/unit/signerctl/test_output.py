@@ -20,7 +20,7 @@ ITEMS = ({"name": "typha-1", "ready": True}, {"name": "typha-2", "ready": False}
 @output_options
 def listing(*, empty: bool, form: Form) -> None:
     """Print a list."""
-    print_list(COLUMNS, () if empty else ROWS, () if empty else ITEMS, form=form)
+    print_list(COLUMNS, () if empty else ROWS, () if empty else ITEMS, form=form, none="no pods")
 
 
 def run(*arguments: str) -> Result:
@@ -51,7 +51,8 @@ def test_yaml_holds_the_items() -> None:
 
 def test_an_empty_list_is_an_empty_table_and_an_empty_document() -> None:
     """A program reads a document also if there is nothing to list."""
-    assert run("--empty").stdout == ""
+    empty = run("--empty")
+    assert (empty.stdout, empty.stderr) == ("", "no pods\n")
     assert json.loads(run("--empty", "--json").stdout) == {"items": []}
 
 

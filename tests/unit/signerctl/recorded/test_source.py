@@ -73,10 +73,19 @@ def test_a_period_without_records_is_no_error(gcloud: Path) -> None:
     """Gcloud then prints an empty array. Without --since, the period is a day."""
     printing(gcloud, "[]")
     result = signerctl("list", "--log-bucket", BUCKET)
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no certificate in the records\n")
     arguments = json.loads((gcloud / "arguments.json").read_text())
     assert "--freshness=86400s" in arguments
     assert 'jsonPayload.event=("intent" OR "issued" OR "ignored")' in arguments[2]
+
+
+def test_expiring_reads_the_lifetime_of_a_certificate(gcloud: Path) -> None:
+    """A day of records holds no certificate that expires soon. An empty table says how many pods it is about."""
+    printing(gcloud, "[]")
+    result = signerctl("expiring", "--log-bucket", BUCKET)
+    assert result.exit_code == 0
+    assert "the records have certificates of 0 pods" in result.stderr
+    assert f"--freshness={400 * 86400}s" in json.loads((gcloud / "arguments.json").read_text())
 
 
 def test_without_gcloud_the_error_says_what_to_do(gcloud: Path) -> None:
