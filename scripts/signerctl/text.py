@@ -53,9 +53,7 @@ def print_hanging(columns: Sequence[tuple[str, int]], text: str) -> None:
 def table(title: str, rows: Iterable[Sequence[str]]) -> None:
     """Prints a table without borders on standard output; colours `ok`, `warning` and `error` in the first column."""
     found = [tuple(map(printable, row)) for row in rows]
-    grid = Table(
-        title=Text(printable(title), style="bold"), title_justify="left", show_header=False, box=None, pad_edge=False
-    )
+    grid = Table(show_header=False, box=None, pad_edge=False)
     for _ in found[0] if found else ():
         grid.add_column(overflow="fold")
     for row in found:
@@ -63,4 +61,6 @@ def table(title: str, rows: Iterable[Sequence[str]]) -> None:
         grid.add_row(first, *map(Text, row[1:]))
     # Programs read redirected output, so lines are not folded: a fingerprint stays in one piece.
     width = None if sys.stdout.isatty() else WIDEST
-    Console(file=sys.stdout, highlight=False, width=width).print(grid)
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    console.print(Text(printable(title), style="bold"), soft_wrap=True)  # rich would fold it to the table's width
+    console.print(grid)

@@ -20,6 +20,8 @@ _REQUEST_AGAIN: Final = (
     " asks again"
 )
 
+_BY_NO_POD: Final = frozenset({"requester.not_a_pod", "requester.unbound"})
+_ONLY_PODS: Final = "delete the CSR: only a pod can get a certificate, with a CSR that its own bound token files"
 _ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
 
@@ -169,7 +171,7 @@ def again(refused: Verdict, trial: Trial) -> Verdict:
         trial: Where the pipeline stops with the same CSR as it was created.
     """
     if isinstance(trial.outcome, Refused):
-        return refused
+        return replace(refused, remedy=_ONLY_PODS) if _BY_NO_POD & {*trial.outcome.codes} else refused
     return replace(refused, why=f"{refused.why}; a new CSR like it would now pass this decision", remedy=_ASK_AGAIN)
 
 

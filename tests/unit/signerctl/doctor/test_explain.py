@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from click.testing import Result
 
-from csr_signer.events.outcome import Deferred
+from csr_signer.events.outcome import Deferred, Refused
 from csr_signer.pipeline import __doc__ as pipeline_page
 from sandbox.kms import Fault
 from signerctl.explanation import verdict
@@ -168,6 +168,16 @@ RIGHT = {"message": "user x must have the right to sign", "fault": "Configuratio
 
 
 FOREIGN = {"message": "a fault of another release", "fault": "Path", "status": 500}
+
+
+def test_a_csr_that_no_pod_filed_needs_no_new_pod() -> None:
+    """An administrator's CSR has no pod that could be deleted, and no other one would pass."""
+    refused = verdict.Verdict(
+        state="refused", why="the function set Denied", turn=verdict.Turn.REQUESTER, remedy="as usual"
+    )
+    for codes, remedy in ((("requester.not_a_pod", "usages.missing"), "only a pod"), (("usages.missing",), "as usual")):
+        trial = Trial(step=6, outcome=Refused(reason="NotAllowed", codes=codes))
+        assert remedy in verdict.again(refused, trial).remedy
 
 
 @pytest.mark.parametrize(
