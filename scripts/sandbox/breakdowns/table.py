@@ -166,7 +166,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
                 " is exhausted"
             ),
             _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
-            _explain("turn time"),
+            _explain("turn service"),
         ),
     ),
     Breakdown(
