@@ -54,9 +54,12 @@ def rendered(out: Path, plan: Plan, cluster: str, *more: str) -> dict[str, list[
 def test_every_kind_of_cluster_is_rendered(
     planned: Mapping[str, Plan], tmp_path: Path, run: str, cluster: str, namespaces: list[str]
 ) -> None:
-    """The folder has the rights in the namespaces of the cluster's profile, and the exporter can load its document."""
+    """The folder has the rights in the namespaces of the cluster's profile, and the exporter can load its document.
+
+    In `default`, the function writes Events on CSRs.
+    """
     found = rendered(tmp_path, planned[run], cluster)
-    assert [each["metadata"]["namespace"] for each in found["Role"]] == namespaces
+    assert [each["metadata"]["namespace"] for each in found["Role"]] == ["default", *namespaces]
 
 
 def test_a_cluster_outside_gke_is_rendered(planned: Mapping[str, Plan], tmp_path: Path) -> None:
