@@ -142,7 +142,8 @@ def _attacked(options: Options, api: Api, workload: Workload) -> Outcome:
     hostile = Workload(namespace=workload.namespace, signer_name=signer_of(options).name)
     with World(api) as world:
         try:
-            world.add_role()
+            if not world.has_role():  # `remove` would delete that of a served demo
+                world.add_role()
             world.add_namespace(hostile.namespace)
             world.add_service_account(hostile.namespace, pods.ACCOUNT, binding=f"{hostile.namespace}:csr-creator")
             name = f"node-certs:calico-node-{hostile.namespace[-5:]}"

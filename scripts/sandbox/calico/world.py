@@ -72,6 +72,12 @@ class World:
         }
         self.ensure(f"{_RBAC}/clusterroles", "ClusterRole", {"rules": [rule]}, CREATOR_ROLE, optional=True)
 
+    def has_role(self) -> bool:
+        """Tells whether the cluster has the ClusterRole of Calico's client."""
+        with _tolerating(_NOT_FOUND):
+            return bool(self.api.get(f"{_RBAC}/clusterroles/{CREATOR_ROLE}"))
+        return False
+
     def add_namespace(self, name: str) -> None:
         """Creates a namespace with its `default` account, which otherwise only a controller manager would create."""
         self.ensure(NAMESPACES, "Namespace", {}, name)
