@@ -26,8 +26,7 @@ class Validity:
 
     def is_due(self, now: datetime, remaining: Fraction) -> bool:
         """Tells whether less than a part of the lifetime is left."""
-        left = self.end - now
-        return left * remaining.denominator < (self.end - self.start) * remaining.numerator
+        return self.end - now < (self.end - self.start) * float(remaining)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
