@@ -55,7 +55,7 @@ from csr_signer.policy.decision import Deferral, Permit, Refusal, decide
 from csr_signer.policy.inputs import decision_inputs
 from csr_signer.policy.signer import Signer
 from csr_signer.policy.triage import IgnoreReason, triage
-from csr_signer.reporting import REQUESTER, Report, Tried
+from csr_signer.reporting import REQUESTER, EventRecorder, Tried
 from csr_signer.request import pkcs10
 from csr_signer.request.pkcs10 import CertificationRequest
 from csr_signer.violation import Violation, describe
@@ -136,19 +136,19 @@ class Pipeline:
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:
                 return await _defer(trail, "busy", 1)
-            report = Report(cluster=self.clusters[reference.cluster], trail=trail, tried=self._tried, now=now)
+            recorder = EventRecorder(cluster=self.clusters[reference.cluster], trail=trail, tried=self._tried, now=now)
             try:
-                async with report.faults():
+                async with recorder.faults():
                     with suppress(ConflictError):
-                        return await self._steps(reference, report, now)
-                    return await self._steps(reference, report, now)
+                        return await self._steps(reference, recorder, now)
+                    return await self._steps(reference, recorder, now)
             except ConflictError:
                 return await _defer(trail, "conflict", 1)
 
-    async def _steps(self, reference: RequestReference, report: Report, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
+    async def _steps(self, reference: RequestReference, recorder: EventRecorder, now: datetime) -> Outcome:  # noqa: PLR0911 - most steps can be the last one
         """Runs the eleven steps; each uses the result of the previous step."""
         # 1. Receive: `cloud_event.receive` made the reference, which only identifies the CSR.
-        cluster, trail = self.clusters[reference.cluster], report.trail
+        cluster, trail = self.clusters[reference.cluster], recorder.trail
 
         # 2. Read the CSR, because the event may be old, and only the API server's current state counts.
         csr = await cluster.get_csr(reference.name)
@@ -166,7 +166,7 @@ class Pipeline:
         if reason is not None:
             is_issued = reason is IgnoreReason.ISSUED
             return await (_ignore_issued(trail, csr, signer) if is_issued else _ignore(trail, reason))
-        report.about(csr, trail)
+        recorder.about(csr, trail)
 
         # 4. Parse the CertificationRequest; if that fails, step 6 reports the violation.
         request = pkcs10.parse(csr.request)
@@ -174,16 +174,16 @@ class Pipeline:
         # 5. Attest the pod behind the requester from the API server's records, never from the requester's text.
         attested_at = self.clock()
         attested = await attestation.attest_requester(csr.requester, signer, cluster)
-        report.attested(attested)
+        recorder.attested(attested)
 
         # 6. Decide with a pure function; a refusal names every violation at once.
         decision = await self._decide(csr, request, attested, signer, now)
         inputs = {"decision_inputs": decision_inputs(csr, attested, signer.issuer)}
         with self._confined_to_signer(reference.cluster):
             if isinstance(decision, Refusal):
-                return await _refuse(trail, decision, csr, attested, inputs, cluster=cluster, report=report)
+                return await _refuse(trail, decision, csr, attested, inputs, cluster=cluster, recorder=recorder)
             if isinstance(decision, Deferral):
-                await report.waits(REQUESTER, decision.missing)
+                await recorder.waits(REQUESTER, decision.missing)
                 return await _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
 
             # 7. Build the TBSCertificate and lint it before the approval: a CSR that is Approved and gets no
@@ -285,7 +285,7 @@ async def _refuse(
     inputs: Mapping[str, object],
     *,
     cluster: Cluster,
-    report: Report,
+    recorder: EventRecorder,
 ) -> Outcome:
     """Denies the CSR, or fails it if it is Approved, because Approved is permanent and excludes Denied.
 
@@ -293,7 +293,7 @@ async def _refuse(
     write is lost.
     """
     message = describe(refusal.violations)
-    await report.refused(refusal.reason, message)
+    await recorder.refused(refusal.reason, message)
     write = cluster.fail if refusal.too_late or APPROVED in csr.conditions else cluster.deny
     if await write(csr, refusal.reason, message) is None:
         return await _ignore(trail, IgnoreReason.GONE)

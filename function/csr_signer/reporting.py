@@ -111,7 +111,7 @@ class EventWriter(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class EventRecorder:
     """What the cluster learns of one attempt; the pipeline fills in the CSR and its pod when it knows them.
 
     Attributes:

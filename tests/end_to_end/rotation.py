@@ -23,6 +23,10 @@ class ClusterOperator(Operator):
     issuing: Issuing
     issuers: list[list[str]] = field(default_factory=list)
 
+    def documents(self) -> tuple[str, ...]:
+        """Returns also the files of the other signer, in the deployment's folder."""
+        return tuple(each.name for each in self.folder.iterdir() if each.suffix in {".pem", ".yaml"})
+
     def configure(self, issuer: dict[str, str]) -> None:
         """Deploys the function with this issuer, in the middle of work; what is asked then is issued all the same."""
         document = with_issuer(self.issuing.document, issuer)

@@ -21,6 +21,7 @@ from sandbox.deployment import Settings, UserProfile
 from sandbox.documents import CLUSTER, SOURCE
 from sandbox.function_runtime import FunctionError
 from sandbox.kms import Fault, KmsServer, connect, create_signing_key
+from sandbox.manifests import SIGNER_NAME
 from tests.end_to_end.conftest import eventually, started
 from tests.end_to_end.issuing import (
     SIGN,
@@ -34,10 +35,10 @@ from tests.end_to_end.issuing import (
     with_issuer,
 )
 from tests.end_to_end.rotation import ClusterOperator
-from tests.unit.signerctl.runbook import WORKLOADS, sections
-from tests.unit.signerctl.stage import SIGNER_NAME, Stage
+from tests.unit.signerctl.runbook import LOCATION, WORKLOADS, sections
+from tests.unit.signerctl.stage import Stage
 
-RAW = "example.com/calico-rsa"
+RAW = f"{SIGNER_NAME}-rsa"
 DUPLICATES = 200
 PROCESSES = 3
 STEPS = [title for title in sections() if re.match(r"[1-9]\. ", title)]
@@ -237,7 +238,7 @@ def test_a_rotation_of_a_cluster_that_works(issuing: Issuing, monkeypatch: pytes
     At each deployment CSRs wait for the key and others find no function; at the switch the old one may still answer
     those that it has, otherwise it is killed.
     """
-    create_signing_key(issuing.stage.client, key="calico")
+    create_signing_key(issuing.stage.client, location=LOCATION, key="prod-calico")
     operator = ClusterOperator(stage=issuing.stage, folder=issuing.deployment.directory, issuing=issuing)
     monkeypatch.chdir(operator.folder)
     operator.follow("The issuing CA")

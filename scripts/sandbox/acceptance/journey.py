@@ -71,7 +71,7 @@ class Journey:
 def follow(
     api: Api, find: Callable[[], Json | None], *, signer_name: str, seconds: float, until_ready: bool
 ) -> Journey:
-    """Follows a pod until it is Ready, or until the time is over.
+    """Follows a pod until it is Ready, or until the time limit.
 
     Args:
         api: The cluster.

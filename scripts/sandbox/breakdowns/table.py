@@ -3,6 +3,7 @@
 Lines of the tools have `...` for text that varies.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from sandbox.breakdowns.row import Breakdown, Line, Tool
@@ -12,29 +13,14 @@ def _csr(state: str) -> Line:
     return Line(tool=Tool.CSR, text=f"node-certs:calico-node-... csr-signer.example.com/calico ... {state}")
 
 
-def _events(text: str) -> Line:
-    return Line(tool=Tool.EVENTS, text=text)
+def _says(tool: Tool) -> Callable[[str], Line]:
+    """Returns what makes lines of a tool."""
+    return lambda text: Line(tool=tool, text=text)
 
 
-def _log(text: str) -> Line:
-    return Line(tool=Tool.LOG, text=text)
-
-
-def _ready(text: str) -> Line:
-    return Line(tool=Tool.READY, text=text)
-
-
-def _metric(text: str) -> Line:
-    return Line(tool=Tool.METRICS, text=text)
-
-
-def _doctor(text: str) -> Line:
-    return Line(tool=Tool.DOCTOR, text=text)
-
-
-def _explain(text: str) -> Line:
-    return Line(tool=Tool.EXPLAIN, text=text)
-
+_events, _log, _ready, _metric, _doctor, _explain = map(
+    _says, (Tool.EVENTS, Tool.LOG, Tool.READY, Tool.METRICS, Tool.DOCTOR, Tool.EXPLAIN)
+)
 
 _MISCONFIGURED: Final = (
     _ready(

@@ -90,7 +90,7 @@ class Renewal:
         return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods")))
 
     def _pauses(self) -> Iterator[None]:
-        """Yields until the time is over, with growing pauses."""
+        """Yields until the timeout, with growing pauses."""
         end, pause = self.clock() + self.timeout.total_seconds(), _FIRST_PAUSE
         while True:
             yield

@@ -66,12 +66,16 @@ def test_only_the_secret_of_the_metrics_is_admitted(
     (volume,) = [each for each in pod["spec"]["volumes"] if "secret" in each]
     with Api.from_kubeconfig(plane.kubeconfig) as api:
 
-        def mount(secret: str) -> object:
+        def mount(secret: str) -> dict[str, Any]:
             volume["secret"]["secretName"] = secret
             return api.post(PODS, pod, dryRun="All")
 
         until_refused("kms-csr-signer-exporter-pods", lambda: mount("another"))
         until_not_refused(lambda: fails(lambda: mount(SECRET)))
+        mounted = [each["secret"]["secretName"] for each in mount(SECRET)["spec"]["volumes"] if "secret" in each]
+        assert mounted == [SECRET]
+        with pytest.raises(ApiError, match="kms-csr-signer-exporter-pods"):
+            mount("another")
 
 
 def test_every_folder_is_applied_and_deleted(plane: RealControlPlane, folders: dict[str, Path]) -> None:

@@ -32,25 +32,41 @@ def _resolve(words: tuple[str, ...]) -> tuple[click.Command, click.Context, list
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_signerctl_accepts_the_command_line(call: Command) -> None:
     """The command exists, with every option and choice; a command to copy has all that it requires."""
-    _check(call)
+    assert _problems(call) == []
 
 
-def _check(call: Command) -> None:
+def _problems(call: Command) -> list[str]:
+    """Returns arguments that the command does not take, and what a command to copy lacks.
+
+    Raises:
+        click.UsageError: an option or a choice does not exist.
+    """
     if "COMMAND" in call.words:
-        return
+        return []
     command, context, rest = _resolve(call.words)
     if not call.to_copy and ("..." in rest or not rest):
-        return
+        return []
     given, left, _ = command.make_parser(context).parse_args([each for each in rest if each not in {"-h", "--help"}])
     takes_more = any(isinstance(each, click.Argument) and each.nargs == -1 for each in command.params)
-    assert takes_more or not left, left
+    surplus = [] if takes_more else [f"surplus: {each}" for each in left]
     for parameter in command.params:
         value = given.get(parameter.name or "")
         if isinstance(parameter.type, click.Choice) and isinstance(value, str):
             parameter.type.convert(value, parameter, context)
-    if call.to_copy:
-        missing = [each.name for each in command.params if each.required and not given.get(each.name or "")]
-        assert missing == []
+    required = [each.name or "" for each in command.params if each.required and call.to_copy]
+    return surplus + [f"missing: {name}" for name in required if not given.get(name)]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("signerctl ca create --common-name x", "missing: key_version"),
+        ("signerctl doctor --configuration x surplus", "surplus: surplus"),
+    ],
+)
+def test_a_wrong_line_is_found(line: str, problem: str) -> None:
+    """So that the test above can fail."""
+    assert problem in _problems(Command(page=ROOT / "any.md", words=tuple(line.split()), to_copy=True))
 
 
 def _sources(module: str) -> str:
@@ -75,7 +91,7 @@ def test_scripts_exist_with_their_options(call: Command) -> None:
         module = arguments[arguments.index("-m") + 1]
         if module == "signerctl":
             words = ("signerctl", *arguments[arguments.index("-m") + 2 :])
-            _check(Command(page=call.page, words=words, to_copy=call.to_copy))
+            assert _problems(Command(page=call.page, words=words, to_copy=call.to_copy)) == []
             return
     else:
         found = re.search(r"-m (\S+)", script.read_text(encoding="utf-8"))

@@ -69,6 +69,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True  # head and body are two writes; the second would wait 40 ms for the first one's ACK
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:

@@ -177,8 +177,11 @@ class Operator:
             self.configure({**self._attributes, "protection_level": "HSM"})
             return ""
         assert arguments == ["output", "-json", "documents"], arguments
-        names = ("configuration.yaml", self._attributes["certificate"], self._attributes["trust_bundle"])
-        return json.dumps({name: (self.folder / name).read_text(encoding="utf-8") for name in names})
+        return json.dumps({name: (self.folder / name).read_text(encoding="utf-8") for name in self.documents()})
+
+    def documents(self) -> tuple[str, ...]:
+        """Returns the names of the configuration document and its files."""
+        return "configuration.yaml", self._attributes["certificate"], self._attributes["trust_bundle"]
 
     def _jq(self, _arguments: list[str], stdin: str) -> str:
         return stdin
