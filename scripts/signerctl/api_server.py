@@ -1,6 +1,7 @@
 """The API server of one cluster, with the operator's credentials: JSON objects by path.
 
-The kubernetes package reads the kubeconfig, runs its credential plugins and sends the requests.
+The kubernetes package reads the kubeconfig, runs its credential plugins and sends the requests. CSRs, pods and Events
+are read with a mask: their writers could make them megabytes large, or nest managedFields deeper than Python parses.
 """
 
 import json
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import urllib3
 
+from csr_signer.objects import json_fields
+from csr_signer.objects.json_fields import Mask
 from csr_signer.violation import LONGEST_SENTENCE, quote
 from signerctl.program import CommandError
 from signerctl.text import one_line
@@ -27,7 +30,7 @@ Json = Mapping[str, Any]
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and seconds between two reads."""
 _PAGE: Final = 50
-"""Objects in a page of a list. A writer of pods' or CSRs' content can make each of them more than a megabyte large."""
+"""Objects in a page of a list: at etcd's limit of 1.5 MB for each, a page has 75 MB."""
 _NOT_FOUND: Final = 404
 
 
@@ -37,13 +40,30 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
-        body: The JSON object; a Status if the request failed.
+        content: The body.
         date: The API server's clock, and this machine's when the answer came; None without the header Date.
     """
 
     status: int
-    body: Json
+    content: bytes
     date: tuple[datetime, datetime] | None = None
+
+    @property
+    def body(self) -> Json:
+        """The JSON object; a Status if the request failed; empty if the body is no object."""
+        try:
+            found = json.loads(self.content.decode(errors="replace"))
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def select(self, mask: Mask) -> Json:
+        """Returns the mask's fields of the JSON object; none if the body is no object."""
+        try:
+            found = json_fields.select(self.content, mask)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def ok(self) -> bool:
@@ -92,8 +112,10 @@ class ApiServer:
         """Sends a request, and returns the answer, also if the API server refuses the request.
 
         Raises:
-            ApiServerError: There was no answer, or no JSON.
+            ApiServerError: There was no answer.
         """
+        from kubernetes.client import ApiException  # noqa: PLC0415 - as in connect
+
         prepared = self._client.param_serialize(
             method,
             path,
@@ -105,22 +127,33 @@ class ApiServer:
         try:
             answer = self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
             content = answer.read()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:  # ApiException: a fault of TLS
             raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        found = Answer(status=answer.status, body=_object(content), date=server_time(answer.headers.get("Date", "")))
-        # kube-apiserver answers 404 in plain text if it does not have the API group.
-        if found.ok and not found.body:
-            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
-        return found
+        return Answer(status=answer.status, content=content, date=server_time(answer.headers.get("Date", "")))
 
-    def get(self, path: str, **query: str) -> Json | None:
-        """Returns an object; None if there is none.
+    def read(self, path: str) -> bytes | None:
+        """Returns an object as the API server wrote it; None if there is none.
 
         Raises:
             ApiServerError: There was no answer, or another fault.
         """
-        answer = self.request("GET", path, query=query)
-        return None if answer.status == _NOT_FOUND else self._expect("GET", path, answer)
+        answer = self.request("GET", path)
+        return None if answer.status == _NOT_FOUND else self._expect("GET", path, answer).content
+
+    def get(self, path: str, mask: Mask = None) -> Json | None:
+        """Returns an object; None if there is none.
+
+        Args:
+            path: Its path.
+            mask: The fields to read; None for all, if only administrators can write the object.
+
+        Raises:
+            ApiServerError: There was no answer, or another fault.
+        """
+        answer = self.request("GET", path)
+        if answer.status == _NOT_FOUND:
+            return None
+        return self._object("GET", path, answer, mask)
 
     def create(self, path: str, body: Json, **query: str) -> Json:
         """Creates an object, and returns it.
@@ -128,45 +161,52 @@ class ApiServer:
         Raises:
             ApiServerError: The object was not created.
         """
-        return self._expect("POST", path, self.request("POST", path, body, query=query))
+        return self._object("POST", path, self.request("POST", path, body, query=query))
 
-    def list(self, path: str, **query: str) -> Iterator[Json]:
+    def list(self, path: str, mask: Mask, **query: str) -> Iterator[Json]:
         """Lists the objects of a resource, page by page.
+
+        Args:
+            path: The resource's path.
+            mask: The fields to read of each object.
+            query: Selectors.
 
         Raises:
             ApiServerError: A page could not be read, or the list has no end.
         """
-        more: dict[str, str | int] = {}
+        tokens = [""]
         while True:
-            page = self._expect("GET", path, self.request("GET", path, query={**query, "limit": self._page, **more}))
+            more = {"continue": tokens[-1]} if tokens[-1] else {}
+            answer = self.request("GET", path, query={**query, "limit": self._page, **more})
+            page = self._object("GET", path, answer, {"metadata": {"continue": None}, "items": [mask]})
             yield from page.get("items") or ()
-            following = (page.get("metadata") or {}).get("continue")
+            following = (page.get("metadata") or {}).get("continue") or ""
             if not following:
                 return
-            if following == more.get("continue"):  # a hostile name in the token can make a list circular
+            if following in tokens:  # a hostile name in the token can make a list circular
                 raise ApiServerError(f"API server: GET {path}: the list has no end")
-            more = {"continue": following}
+            tokens.append(following)
 
-    def _expect(self, method: str, path: str, answer: Answer) -> Json:
+    def _object(self, method: str, path: str, answer: Answer, mask: Mask = None) -> Json:
+        answer = self._expect(method, path, answer)
+        found = answer.body if mask is None else answer.select(mask)
+        if not found:
+            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
+        return found
+
+    def _expect(self, method: str, path: str, answer: Answer) -> Answer:
         if not answer.ok:
             raise ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
-        return answer.body
-
-
-def _object(content: bytes) -> Json:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return answer
 
 
 def server_time(text: str) -> tuple[datetime, datetime] | None:
-    """Returns a header Date, and this machine's time; None if it is no date."""
+    """Returns a header Date, and this machine's time; None if it is no date with a time zone."""
     try:
-        return parsedate_to_datetime(text), datetime.now(UTC)
+        theirs = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return None if theirs.tzinfo is None else (theirs, datetime.now(UTC))
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None, *, page: int = _PAGE) -> ApiServer:

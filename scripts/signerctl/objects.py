@@ -7,10 +7,42 @@ from typing import Any, Final
 from urllib.parse import quote as percent_encode
 
 from csr_signer.objects.csr import DENIED, FAILED
+from csr_signer.objects.json_fields import OTHERS, Mask
 from signerctl.api_server import ApiServer, Json
 
 CSRS: Final = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 SERVICE_ACCOUNT: Final = "system:serviceaccount:"
+_METADATA: Final[dict[str, Mask]] = dict.fromkeys(
+    ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+)
+_CONDITIONS: Final[Mask] = [{OTHERS: None}]
+CSR: Final[dict[str, Mask]] = {
+    "metadata": _METADATA,
+    "spec": {"signerName": None, "username": None, "extra": {OTHERS: [None]}},
+    "status": {"conditions": _CONDITIONS, "certificate": None},
+}
+"""The fields of a CSR that commands read."""
+POD: Final[dict[str, Mask]] = {
+    "metadata": {**_METADATA, "ownerReferences": [{OTHERS: None}]},
+    "spec": {
+        "serviceAccountName": None,
+        "nodeName": None,
+        "os": {"name": None},
+        "nodeSelector": {"kubernetes.io/os": None},
+        "initContainers": [{"name": None}],
+    },
+    "status": {
+        "phase": None,
+        "conditions": _CONDITIONS,
+        "initContainerStatuses": [{"name": None, "state": {"waiting": {"reason": None}}}],
+    },
+}
+"""The fields of a pod that commands read."""
+_EVENT: Final[dict[str, Mask]] = {
+    "involvedObject": {"kind": None, "name": None, "uid": None},
+    "source": {"component": None},
+    **dict.fromkeys(("lastTimestamp", "eventTime", "type", "reason", "message", "reportingComponent")),
+}
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
@@ -134,7 +166,7 @@ def events(api: ApiServer, namespace: str, **about: str) -> list[Event]:
 
 
 def _events(api: ApiServer, path: str, selector: str, about: Json) -> Iterator[Event]:
-    for item in api.list(path, fieldSelector=selector):
+    for item in api.list(path, _EVENT, fieldSelector=selector):
         event = Event.from_api(item)
         if all(getattr(event, field) == value for field, value in about.items()):
             yield event

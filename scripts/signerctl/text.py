@@ -1,5 +1,6 @@
 """Printing: tables for people, and escaping of text from certificates and files for the terminal."""
 
+import shlex
 import shutil
 import sys
 import textwrap
@@ -24,6 +25,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Joins lines with spaces, and escapes characters that a terminal would interpret."""
     return printable(" ".join(text.split()))
+
+
+def shell_word(text: str) -> str:
+    """Returns a word that a POSIX shell reads as this text, for a command that an operator may copy."""
+    return shlex.quote(printable(text))
 
 
 def warn(message: str) -> None:

@@ -151,7 +151,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
                 "warning waiting 2 CSRs wait; an Event on ... says WaitingForService: key version ...: the quota of KMS"
                 " is exhausted"
             ),
-            _explain("why ...but the function says: key version ...: the quota of KMS is exhausted"),
+            _explain("why ...but an Event says: key version ...: the quota of KMS is exhausted"),
             _explain("turn service"),
         ),
     ),

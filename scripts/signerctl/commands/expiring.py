@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from csr_signer import field_error
+from signerctl import objects
 from signerctl.api_server import cluster_options, connect
 from signerctl.certificate_table import print_certificates
 from signerctl.durations import DURATION
@@ -79,6 +80,8 @@ def _of_live_pods(found: list[Certificate], kubeconfig: Path | None, context: st
     api = connect(kubeconfig, context)
     namespaces = {each.pod.partition("/")[0] for each in found}
     live = {
-        pod["metadata"]["uid"] for namespace in namespaces for pod in api.list(f"/api/v1/namespaces/{namespace}/pods")
+        pod["metadata"]["uid"]
+        for namespace in namespaces
+        for pod in api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)
     }
     return (each for each in found if each.pod_uid in live)

@@ -103,9 +103,9 @@ def _print(explained: Explanation, now: datetime) -> None:
         rows.append(("step", f"{explained.step} of {len(STEPS)}: {STEPS[explained.step - 1]}"))
     rows += [("why", judged.why), ("turn", judged.turn)]
     rows += [("to do", judged.remedy)] if judged.remedy else []
-    rows += [
-        ("event", f"{each.time} {each.kind} {each.name}: {each.reason}: {each.message}") for each in explained.events
-    ]
+    for each in explained.events:
+        message = "as above" if each.message and each.message in judged.why else each.message
+        rows.append(("event", f"{each.time} {each.kind} {each.name}: {each.reason}: {message}"))
     rows += [("record", _record(each)) for each in explained.records]
     rows += [
         ("doctor", f"{each.check.name}: {each.result.found}; to do: {each.result.remedy}") for each in explained.causes

@@ -1,8 +1,11 @@
 """`signerctl renew`: replaces pods whose certificates expire soon."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from csr_signer.violation import quote
+from signerctl import objects
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.durations import DURATION, expires_in
 from signerctl.guarded import ACCOUNT
@@ -21,6 +25,7 @@ from signerctl.recorded.source import Records, record_options
 from signerctl.renewal import progress, requesters, validity
 from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
+from signerctl.renewal.progress import Say
 from signerctl.renewal.requesters import Requesters
 from signerctl.renewal.validity import Holder
 
@@ -124,9 +129,9 @@ def renew(
     Calico asks for a certificate when a pod starts, and never again. A certificate without a record is as old as its
     pod. This command evicts pods whose certificate has
     less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement
-    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable. If a
-    replacement is not complete in time, it evicts no other pod and the exit status is 1. It may be interrupted: the
-    same command continues.
+    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable: a pod that
+    it may not evict now waits, and the others come first. If a replacement is not complete in time, it evicts no other
+    pod and the exit status is 1. It may be interrupted: the same command continues.
 
     \b
     Example:
@@ -140,30 +145,54 @@ def renew(
     shows = log_format == "text"
     if not shows and click.get_current_context().get_parameter_source("form") is not ParameterSource.DEFAULT:
         raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
-    try:
+    show = partial(_show, form=form) if shows else lambda *_: None
+    with _telling_why_it_stops(say):
         api = connect(kubeconfig, context)
-        known = validity.recorded(_certificates(records, chosen))
-        pods = list(_pods(api, chosen))
-        found = validity.holders(pods, chosen, known, now=datetime.now(UTC), remaining=remaining)
+        found = _holders(api, chosen, records, remaining, say)
+        if dry_run:
+            show(found, {})
+            return
+        renewal = Renewal(api=api, signer_names=[each.signer_name for each in chosen], timeout=timeout, say=say)
+        due = [each for each in found if each.due]
+        replacements: dict[str, Pod | None] = {}
+        try:
+            for old, new in renewal.run([each.pod for each in due]):
+                replacements[old.uid] = new
+        finally:
+            show(due, replacements)
+
+
+@contextmanager
+def _telling_why_it_stops(say: Say) -> Iterator[None]:
+    """Tells it in the log, where the alert looks for it; also on SIGTERM, with which Kubernetes ends a Job's pod."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
     except CommandError as error:
         say(progress.STOPPED, error.message, {})
         click.get_current_context().exit(1)
-    due = [each for each in found if each.due]
-    accounts = requesters.accounts(chosen)
+    except KeyboardInterrupt:
+        say(progress.STOPPED, "interrupted: the last pod may have no replacement yet; the same command continues", {})
+        click.get_current_context().exit(1)
+    except Exception as error:
+        say(progress.STOPPED, f"a fault of signerctl: {type(error).__name__}: {error}", {})
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _holders(
+    api: ApiServer, chosen: Sequence[Requesters], records: Records, remaining: Fraction, say: Say
+) -> list[Holder]:
+    """Returns the pods with certificates, the one whose certificate expires first at the start."""
+    known = validity.recorded(_certificates(records, chosen))
+    pods = list(_pods(api, chosen))
+    found = validity.holders(pods, chosen, known, now=datetime.now(UTC), remaining=remaining)
+    accounts, due = requesters.accounts(chosen), sum(each.due for each in found)
     skipped = sum(each.account in accounts and each.owner is None for each in pods)
     left_out = f" ({skipped} others have no controller that would replace them)" if skipped else ""
-    say("renewal_planned", f"{len(found)} pods hold certificates{left_out}, {len(due)} are due", {"due": len(due)})
-    if dry_run:
-        if shows:
-            _show(found, {}, form=form)
-        return
-    renewal = Renewal(api=api, signer_names=[each.signer_name for each in chosen], timeout=timeout, say=say)
-    replacements: dict[str, Pod | None] = {}
-    complete = _renew(renewal, due, replacements)
-    if shows:
-        _show(due, replacements, form=form)
-    if not complete:
-        click.get_current_context().exit(1)
+    say("renewal_planned", f"{len(found)} pods hold certificates{left_out}, {due} are due", {"due": due})
+    return found
 
 
 def _chosen(configuration: Path | None, cluster: str | None, signers: tuple[Requesters, ...]) -> tuple[Requesters, ...]:
@@ -185,26 +214,7 @@ def _certificates(records: Records, chosen: Iterable[Requesters]) -> Iterable[Ce
 
 def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:
     for namespace in requesters.namespaces(chosen):
-        yield from map(Pod.from_api, api.list(f"/api/v1/namespaces/{namespace}/pods"))
-
-
-def _renew(renewal: Renewal, due: Iterable[Holder], replacements: dict[str, Pod | None]) -> bool:
-    """Replaces the pods, and returns whether all are replaced."""
-    pod = None
-    try:
-        for holder in due:
-            pod = holder.pod
-            replacements[pod.uid] = new = renewal.replace(pod)
-            if new is not None:
-                message = f"{new.path}: Ready, and has its certificate"
-                renewal.say("pod_renewed", message, {"pod": new.path, "replaces": pod.path})
-    except (CommandError, KeyboardInterrupt) as error:
-        if pod is None:
-            raise
-        why = str(error) or f"{pod.path}: interrupted: its replacement may not be complete; the same command continues"
-        renewal.say(progress.STOPPED, why, {"pod": pod.path})
-        return False
-    return True
+        yield from map(Pod.from_api, api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD))
 
 
 def _show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None], *, form: Form) -> None:

@@ -77,7 +77,7 @@ def pods(examination: Examination) -> Result:
     accounts = {
         (namespace, pod["spec"].get("serviceAccountName", "default"))
         for namespace in present
-        for pod in examination.api.list(f"/api/v1/namespaces/{namespace}/pods")
+        for pod in examination.api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)
     }
     running = [name for name, owners in components.items() if owners & accounts]
     if not running:

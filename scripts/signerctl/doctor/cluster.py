@@ -15,6 +15,7 @@ from signerctl.api_server import ApiServer, Json
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
+from signerctl.doctor.http import exchange
 from signerctl.doctor.result import Result
 from signerctl.options import ACTIONS
 
@@ -34,6 +35,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 """What the API server adds to a policy's matchConstraints."""
 _MINOR: Final = re.compile(r"v?([0-9]+\.[0-9]+)(?:[.-].*)?")
 _OK: Final = 200
+_READ_SECONDS: Final = 5.0
 
 
 def installation(examination: Examination) -> Result:
@@ -106,10 +108,14 @@ def exporter(examination: Examination) -> Result:
     if workload is None:
         return result.unknown("the exporter is not in this cluster", "give --exporter-url to ask its /readyz")
     wanted, ready = workload["spec"].get("replicas", 1), (workload.get("status") or {}).get("readyReplicas", 0)
-    if ready == wanted:
+    if ready == wanted > 0:
         return result.ok(f"{ready} of {wanted} replicas are ready")
     namespace = examination.options.exporter.namespace
-    remedy = f"kubectl --namespace {namespace} describe pods, and logs statefulset/csr-exporter"
+    remedy = (
+        f"kubectl --namespace {namespace} describe pods, and logs statefulset/csr-exporter"
+        if wanted
+        else f"kubectl --namespace {namespace} scale statefulset csr-exporter --replicas 2"
+    )
     text = f"{ready} of {wanted} replicas are ready"
     return result.warning(text, remedy) if ready else result.error(text, remedy)
 
@@ -118,15 +124,15 @@ def _page(url: str) -> Result:
     """Asks the exporter's own page."""
     where = f"{url.rstrip('/')}/readyz"
     try:
-        answer = urllib3.request("GET", where, retries=False, timeout=5.0, redirect=False)
+        answer = exchange("GET", where, seconds=_READ_SECONDS)
     except urllib3.exceptions.HTTPError as error:
         return result.error(
             f"{where}: no answer: {cause_of(error)}",
             "the exporter does not run: start it, and read its log; in a cluster, kubectl describe its pods",
         )
     try:
-        reasons = "; ".join(map(str, answer.json()["reasons"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        reasons = "; ".join(map(str, answer.fields["reasons"]))
+    except (KeyError, TypeError):
         return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
     remedy = "the exporter's log says more; see the other checks"
     if answer.status != _OK:

@@ -17,9 +17,11 @@ from signerctl.program import CommandError
 FEDERATION: Final = "workload_identity_federation"
 METADATA_SERVER: Final = "metadata_server"
 _LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
-_STS_HOST: Final = re.compile(r"sts\.googleapis\.com")
-_IAM_CREDENTIALS_HOST: Final = re.compile(r"iamcredentials\.googleapis\.com")
-_FUNCTION_HOSTS: Final = re.compile(r"[a-z0-9.-]+\.(?:run\.app|cloudfunctions\.net)")
+_STS: Final = re.compile(r"https://sts\.googleapis\.com/?")
+_IAM_CREDENTIALS: Final = re.compile(r"https://iamcredentials\.googleapis\.com/?")
+_FUNCTION: Final = re.compile(r"https://[a-z0-9.-]+\.(?:run\.app|cloudfunctions\.net)/")
+_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
+"""The URLs that doctor prints and calls: no username, no query, nothing that a shell would interpret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +63,21 @@ class ExporterDocument:
     federation: Federation | None
 
     def foreign_urls(self) -> Iterator[str]:
-        """Yields a field error for each URL that is neither Google's nor on this machine.
+        """Yields a field error for each URL to which doctor must not send a token, if the document is a ConfigMap.
 
-        An administrator of the exporter's namespace can write its ConfigMap, and doctor sends tokens to its URLs.
+        An administrator of the exporter's namespace can write it. Any customer of Google has hosts in run.app, so the
+        ID token must be for the URL's own service, where no other service accepts it. A URL on this machine could be
+        another user's server, or a proxy with the operator's rights.
         """
-        urls = [("function.url", self.url, _FUNCTION_HOSTS)]
+        if self.url != f"{self.audience}/":
+            yield field_error.invalid("function.url", self.url, "must be function.audience and a slash")
+        urls = [("function.url", self.url, _FUNCTION)]
         if self.federation is not None:
-            urls.append(("identity.sts_url", self.federation.sts_url, _STS_HOST))
-            urls.append(("identity.iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS_HOST))
+            urls.append(("identity.sts_url", self.federation.sts_url, _STS))
+            urls.append(("identity.iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS))
         for field, url, allowed in urls:
-            host = _host(url)
-            if host not in _LOOPBACK and not allowed.fullmatch(host):
-                must = f"must be one of Google's hosts for it, {allowed.pattern}, because doctor sends a token there"
+            if not allowed.fullmatch(url):
+                must = f"must match {allowed.pattern}, because doctor sends a token there"
                 yield field_error.invalid(field, url, must)
 
 
@@ -123,12 +128,8 @@ def _text(value: object) -> str:
 def _safe(value: object) -> str:
     """Refuses a URL that would carry a token over the network in the clear."""
     text = _text(value)
-    url = parse_url(text)
-    if not url.host or url.auth or not (url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)):
-        raise ValueError("a URL must be https, without a username")
+    url = parse_url(text)  # as urllib3 reads it when it sends a request; other parsers read some URLs differently
+    is_safe = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+    if not _URL.fullmatch(text) or not url.host or not is_safe:
+        raise ValueError("a URL must be https, without a username or a query")
     return text
-
-
-def _host(url: str) -> str:
-    """Returns the host to which urllib3 sends a request; other parsers read some URLs differently."""
-    return str(parse_url(url).host)

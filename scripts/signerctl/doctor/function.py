@@ -7,6 +7,7 @@ configuration, its credential for the API server and its right to read CSRs. It 
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 import urllib3
@@ -15,6 +16,7 @@ from csr_signer.violation import quote
 from signerctl.api_server import server_time
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, FunctionAnswer, cause_of
+from signerctl.doctor.http import exchange
 from signerctl.doctor.result import Result
 
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
@@ -25,6 +27,7 @@ _CODE: Final = re.compile(r"[A-Za-z-]{1,64}")
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
+_READ_SECONDS: Final = 60.0
 _READ_LOG: Final = "its log names the fault: gcloud functions logs read, or the record `fault` in the audit records"
 
 
@@ -34,7 +37,7 @@ def invoker(examination: Examination) -> Result:
     if exporter.federation is None:
         return result.not_applicable("the exporter's ID token is not made on this machine; see function")
     answer = _answer(examination)
-    account = exporter.federation.service_account
+    account = quote(exporter.federation.service_account)
     if answer.status == _UNAUTHORIZED:
         return result.error(
             f"{exporter.url} answers 401: it does not accept the ID token's audience {quote(exporter.audience)}",
@@ -97,22 +100,16 @@ def _answer(examination: Examination) -> FunctionAnswer:
 def _ask(examination: Examination) -> FunctionAnswer:
     authorization = {"Authorization": f"Bearer {examination.id_token}"} if examination.id_token else {}
     headers = {"Content-Type": "application/cloudevents+json", "User-Agent": _NAME, **authorization}
-    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=60.0))
+    body = json.dumps(_event(examination.exporter.source))
     try:
-        response = pool.request(
-            "POST",
-            examination.exporter.url,
-            headers=headers,
-            body=json.dumps(_event(examination.exporter.source)),
-            redirect=False,
-        )
+        answer = exchange("POST", examination.exporter.url, headers=headers, body=body, seconds=_READ_SECONDS)
     except urllib3.exceptions.HTTPError as error:
         return FunctionAnswer(status=0, cause=cause_of(error))
-    fields = _fields(response)
-    dates = server_time(response.headers.get("Date", ""))
+    dates = server_time(answer.date)
     if dates is not None:
         examination.dates["function"] = dates
-    return FunctionAnswer(status=response.status, outcome=_code(fields, "outcome"), reason=_code(fields, "reason"))
+    outcome, reason = _code(answer.fields, "outcome"), _code(answer.fields, "reason")
+    return FunctionAnswer(status=answer.status, outcome=outcome, reason=reason)
 
 
 def _event(source: str) -> dict[str, Any]:
@@ -130,15 +127,7 @@ def _event(source: str) -> dict[str, Any]:
     }
 
 
-def _fields(response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    try:
-        fields = response.json()
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _code(fields: dict[str, Any], name: str) -> str:
+def _code(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 

@@ -7,7 +7,6 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote as percent_encode
@@ -20,13 +19,13 @@ from signerctl.api_server import ApiServerError
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
 from signerctl.doctor.exporter_document import METADATA_SERVER, Federation
+from signerctl.doctor.http import HttpAnswer, exchange
 from signerctl.doctor.result import Result
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
-_LONGEST_ANSWER: Final = 64 << 10
-"""Bytes: an answer with a token has two to four thousand."""
+_READ_SECONDS: Final = 20.0
 _HEADER_VALUE: Final = re.compile(r"[!-~]+")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NO_FEDERATION: Final = {
@@ -117,20 +116,21 @@ def security_token_service(examination: Examination) -> Result:
         "subject_token": examination.subject_token,
     }
     try:
-        status, answer = _post(f"{federation.sts_url}/v1/token", urlencode(form), _FORM)
+        url = f"{federation.sts_url}/v1/token"
+        answer = exchange("POST", url, headers=_FORM, body=urlencode(form), seconds=_READ_SECONDS)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("STS", federation.sts_url, error)
-    examination.access_token = _token(answer.get("access_token"))
-    if status != _OK or not examination.access_token:
-        said = f"{answer.get('error', '')}: {answer.get('error_description', '')}"
+    examination.access_token = _token(answer.fields.get("access_token"))
+    if answer.status != _OK or not examination.access_token:
+        said = f"{answer.fields.get('error', '')}: {answer.fields.get('error_description', '')}"
         said = said.replace(examination.subject_token, "TOKEN")
         return result.error(
-            f"STS answers {status} for audience {quote(federation.sts_audience)}: {quote(said)}",
+            f"STS answers {answer.status} for audience {quote(federation.sts_audience)}: {quote(said)}",
             "if it says that the token is not valid yet, or no more, set the cluster's clock (see clock); otherwise"
             " compare identity.sts_audience with the workload identity provider's name, and the provider's issuer, keys"
             " and attribute condition with the cluster: `terraform apply`, then `signerctl cluster manifests`",
         )
-    return result.ok(f"accepts the token for {federation.sts_audience}")
+    return result.ok(f"accepts the token for {quote(federation.sts_audience)}")
 
 
 def iam(examination: Examination) -> Result:
@@ -138,44 +138,33 @@ def iam(examination: Examination) -> Result:
     federation = examination.exporter.federation
     if federation is None:
         return result.not_applicable(_without(examination))
-    account = federation.service_account
+    account = quote(federation.service_account)
     try:
-        status, answer = _generate_id_token(examination, federation)
+        answer = _generate_id_token(examination, federation)
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("IAM Credentials", federation.iam_credentials_url, error)
-    examination.id_token = _token(answer.get("token"))
-    if status != _OK or not examination.id_token:
-        said = answer.get("error")
+    examination.id_token = _token(answer.fields.get("token"))
+    if answer.status != _OK or not examination.id_token:
+        said = answer.fields.get("error")
         message = said.get("message", "") if isinstance(said, dict) else ""
         return result.error(
-            f"generateIdToken for {account}: {status} {quote(str(message).replace(examination.access_token, 'TOKEN'))}",
+            f"generateIdToken for {account}: {answer.status} {_without_token(examination, message)}",
             f"the exporter's principal needs roles/iam.workloadIdentityUser on {account}, which must exist and be"
             " enabled: `terraform apply` grants it; a grant takes up to seven minutes",
         )
-    return result.ok(f"ID token of {account} for {examination.exporter.audience}")
+    return result.ok(f"ID token of {account} for {quote(examination.exporter.audience)}")
 
 
-def _generate_id_token(examination: Examination, federation: Federation) -> tuple[int, dict[str, Any]]:
+def _without_token(examination: Examination, message: object) -> str:
+    return quote(str(message).replace(examination.access_token, "TOKEN"))
+
+
+def _generate_id_token(examination: Examination, federation: Federation) -> HttpAnswer:
     account = percent_encode(federation.service_account, safe="@")
     url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = json.dumps({"audience": examination.exporter.audience, "includeEmail": True})
-    return _post(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"})
-
-
-def _post(url: str, body: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """Returns the status of an answer, and the fields of its JSON; no fields if it is none.
-
-    Raises:
-        urllib3.exceptions.HTTPError: There is no answer.
-    """
-    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5.0, read=20.0))
-    given = {**headers, "Accept-Encoding": "identity"}
-    answer = pool.request("POST", url, headers=given, body=body, redirect=False, preload_content=False)
-    try:
-        content = json.loads(answer.read(_LONGEST_ANSWER, decode_content=False))
-    except (ValueError, RecursionError):
-        content = {}
-    return answer.status, content if isinstance(content, dict) else {}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"}
+    return exchange("POST", url, headers=headers, body=body, seconds=_READ_SECONDS)
 
 
 def _token(value: object) -> str:

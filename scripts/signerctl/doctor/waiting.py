@@ -13,6 +13,7 @@ from signerctl.doctor import result
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.objects import CSRS, Event
+from signerctl.text import shell_word
 
 _TURNS = {turn.reason for turn in (reporting.OPERATOR, reporting.SERVICE, reporting.REQUESTER)}
 
@@ -23,7 +24,7 @@ def waiting(examination: Examination) -> Result:
         (
             csr
             for signer in examination.signers
-            for csr in examination.api.list(CSRS, fieldSelector=f"spec.signerName={signer.signer_name}")
+            for csr in examination.api.list(CSRS, objects.CSR, fieldSelector=f"spec.signerName={signer.signer_name}")
             if _waits(csr, examination.now)
         ),
         key=objects.created,
@@ -35,7 +36,7 @@ def waiting(examination: Examination) -> Result:
     if not reports:
         return result.warning(
             f"{count}, and the function reported nothing about them",
-            f"see exporter, function and rights; signerctl explain csr/{quote(csrs[0]['metadata']['name'])}",
+            f"see exporter, function and rights; signerctl explain {shell_word('csr/' + csrs[0]['metadata']['name'])}",
         )
     name, event = next(iter(reports.items()))
     # Whoever may create Events in `default` can write one like it, so the remedy repeats no instruction of it.

@@ -46,7 +46,7 @@ def find(
     elif not rest:
         kind, rest = "", name
     if kind != "pod":
-        csr = api.get(objects.named(CSRS, rest))
+        csr = api.get(objects.named(CSRS, rest), objects.CSR)
         if csr is not None:
             return Found(csrs=(csr,), pod=None)
     searched = [namespace] if namespace else sorted(namespaces)
@@ -68,7 +68,7 @@ def _of_pod(api: ApiServer, name: str, namespaces: list[str], signer_names: Coll
     pods = [
         pod
         for each in namespaces
-        if (pod := api.get(objects.named(f"/api/v1/namespaces/{each}/pods", name))) is not None
+        if (pod := api.get(objects.named(f"/api/v1/namespaces/{each}/pods", name), objects.POD)) is not None
     ]
     if len(pods) > 1:
         places = " or ".join(f"{pod['metadata']['namespace']}/{name}" for pod in pods)
@@ -84,7 +84,7 @@ def _of_pod(api: ApiServer, name: str, namespaces: list[str], signer_names: Coll
 
 def _filed(api: ApiServer, pod: str, signer_names: Collection[str]) -> Iterator[Json]:
     """Yields the CSRs that a pod of this name filed, by what the API server recorded about the token."""
-    for csr in api.list(CSRS):
+    for csr in api.list(CSRS, objects.CSR):
         if csr["spec"]["signerName"] in signer_names and requester(csr)[1] == pod:
             yield csr
 

@@ -122,38 +122,47 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
 def concluded(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     """Names the cause of a CSR that the function has not acted on, although nothing in the request stops it.
 
-    The function's own words about the CSR come first: its last record, or its last Event. Then doctor's first error.
+    The function's last record of the CSR comes first, then its last Event, then doctor's first error. Other users may
+    write an Event like the function's, so doctor's error stands beside it.
 
     Args:
         explained: The CSR.
         causes: What doctor found.
     """
-    said = _said(explained)
-    if said is not None:
-        return replace(explained, verdict=said, causes=causes)
+    recorded = _of_record(explained)
+    if recorded is not None:
+        return replace(explained, verdict=recorded, causes=causes)
     stopping = sorted((each for each in causes if each.check.stops_requests), key=lambda each: each.check.is_symptom)
-    if not stopping:
-        return replace(explained, causes=causes)
-    first = stopping[0]
-    why = f"{explained.verdict.why}; but {first.check.name}: {first.result.found}"
-    answered = replace(explained.verdict, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
+    answered = _of_event(explained) or explained.verdict
+    if stopping:
+        first = stopping[0]
+        why = f"{answered.why}; but {first.check.name}: {first.result.found}"
+        answered = replace(answered, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
     return replace(explained, verdict=answered, causes=causes)
 
 
-def _said(explained: Explanation) -> Verdict | None:
-    """Returns the verdict of the function's last words about a CSR that waits; None if it said nothing."""
-    but = f"{explained.verdict.why}; but the function says: "
+def _of_record(explained: Explanation) -> Verdict | None:
+    """Returns the verdict of the function's last record of a fault; None if there is none."""
     for record in reversed(explained.records):
         if record["event"] == "fault":
             kind = verdict.fault_named(str(record.get("fault", "")))
-            return verdict.of_fault(f"{but}{record['message']}", kind)
-    # Not the Events on the pod: other programs and users can write Events in its namespace.
+            return verdict.of_fault(f"{explained.verdict.why}; but the function says: {record['message']}", kind)
+    return None
+
+
+def _of_event(explained: Explanation) -> Verdict | None:
+    """Returns the verdict of the function's last Event on the CSR; None if there is none.
+
+    Events on the pod do not count: other programs and users can write Events in its namespace.
+    """
     own = [
         each
         for each in explained.events
         if each.kind == explained.kind and each.component == COMPONENT and each.reason in verdict.TURNS
     ]
-    return verdict.of_event(f"{but}{own[-1].message}", own[-1].reason) if own else None
+    if not own:
+        return None
+    return verdict.of_event(f"{explained.verdict.why}; but an Event says: {own[-1].message}", own[-1].reason)
 
 
 def causes_of(examination: Examination) -> list[Cause]:

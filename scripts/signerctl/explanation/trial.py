@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -89,8 +89,13 @@ class ReadOnlyCluster:
 
     async def get_csr(self, name: str) -> CertificateSigningRequest | None:
         """Reads a CSR."""
-        document = self._read(CSRS, name, without="status" if self.afresh else "")
-        return None if document is None else CertificateSigningRequest.from_api(document, name=name)
+        document = self._read(CSRS, name)
+        if document is None:
+            return None
+        csr = CertificateSigningRequest.from_api(document, name=name)
+        if not self.afresh:
+            return csr
+        return replace(csr, conditions=frozenset(), approval="", certificate=b"", stored_conditions=())
 
     async def get_pod(self, identity: PodIdentity) -> Pod | None:
         """Reads the requester's pod."""
@@ -132,13 +137,11 @@ class ReadOnlyCluster:
     async def create_event(self, event: object) -> None:
         """Creates no Event."""
 
-    def _read(self, collection: str, name: str, *, without: str = "") -> bytes | None:
+    def _read(self, collection: str, name: str) -> bytes | None:
         try:
-            found = self.api.get(objects.named(collection, name))
+            return self.api.read(objects.named(collection, name))
         except CommandError as error:
             raise _Ended(0, error) from error
-        kept = None if found is None else {key: value for key, value in found.items() if key != without}
-        return None if kept is None else json.dumps(kept).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

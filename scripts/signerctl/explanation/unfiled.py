@@ -58,7 +58,8 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
 
 
 def _of_init_containers(pod: Json) -> Verdict:
-    names = [each["name"] for each in pod["spec"].get("initContainers") or () if _PROVISIONER in each["name"]]
+    containers = [each["name"] for each in pod["spec"].get("initContainers") or ()]
+    names = [each for each in containers if _PROVISIONER in each]
     if not names:
         return _waiting(
             "it has no init container key-cert-provisioner, so it never asks for a certificate",
@@ -67,7 +68,7 @@ def _of_init_containers(pod: Json) -> Verdict:
     statuses = (pod.get("status") or {}).get("initContainerStatuses") or ()
     for status in statuses:
         waiting = (status.get("state") or {}).get("waiting")
-        if waiting:
+        if waiting and status["name"] in containers:  # other programs may write the status
             reason = quote(str(waiting.get("reason", "")))
             return _waiting(
                 f"its init container {status['name']} waits: {reason}",

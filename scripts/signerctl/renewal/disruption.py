@@ -1,17 +1,25 @@
 """Whether an eviction keeps enough pods of the same owner available.
 
 The API server compares an eviction with PodDisruptionBudgets only. A DaemonSet's maxUnavailable limits its rolling
-update, and the eviction ignores it, so `signerctl renew` computes it.
+update, and the eviction ignores it, so `signerctl renew` computes it. Of other owners, all replicas must be Ready.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from csr_signer.objects.json_fields import OTHERS, Mask
 from signerctl.renewal.pods import Pod
 
 Json = Mapping[str, Any]
 
+RESOURCES: Final = {"DaemonSet": "daemonsets", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
+"""The owners of the group apps, of which `obstacle` needs the object."""
+WORKLOAD: Final[dict[str, Mask]] = {
+    "spec": {"replicas": None, "updateStrategy": {"type": None, "rollingUpdate": {OTHERS: None}}},
+    "status": {OTHERS: None},
+}
+"""The fields that `obstacle` reads of it."""
 _PERCENT: Final = re.compile(r"([0-9]+)%")
 
 
@@ -40,7 +48,7 @@ def _scaled(value: object, total: int) -> int:
     return -(-int(percent[1]) * total // 100) if percent else 0
 
 
-def obstacle(pod: Pod, pods: Iterable[Pod], daemon_set: Json | None) -> str:
+def obstacle(pod: Pod, pods: Iterable[Pod], workload: Json | None) -> str:
     """Returns why a pod must not be evicted now; empty if it may be.
 
     A pod that is not Ready may always be evicted, because its eviction makes no pod unavailable. The DaemonSet
@@ -49,15 +57,24 @@ def obstacle(pod: Pod, pods: Iterable[Pod], daemon_set: Json | None) -> str:
     Args:
         pod: The pod.
         pods: All pods of its namespace.
-        daemon_set: Its owner; None for other owners, whose other pods must all be Ready.
+        workload: Its owner; None if it is not one of RESOURCES.
     """
     if not pod.ready or pod.owner is None:
         return ""
     name = f"{pod.owner.kind} {pod.namespace}/{pod.owner.name}"
-    if daemon_set is None:
-        others = (each for each in pods if each.owner == pod.owner and each.uid != pod.uid and not each.ending)
-        waiting = next((each.name for each in others if not each.ready), None)
-        return f"{name}: pod {waiting} is not Ready" if waiting else ""
+    if workload is not None and pod.owner.is_daemon_set:
+        return _of_daemon_set(name, workload)
+    others = (each for each in pods if each.owner == pod.owner and each.uid != pod.uid and not each.ending)
+    waiting = next((each.name for each in others if not each.ready), None)
+    if waiting:
+        return f"{name}: pod {waiting} is not Ready"
+    # Also the pods that it cannot create, for example beyond a quota.
+    wanted = int((workload or {}).get("spec", {}).get("replicas", 0))
+    ready = int((workload or {}).get("status", {}).get("readyReplicas", 0))
+    return f"{name}: {ready} of {wanted} replicas are Ready" if ready < wanted else ""
+
+
+def _of_daemon_set(name: str, daemon_set: Json) -> str:
     most = max_unavailable(daemon_set)
     if most == 0:
         return f"{name}: maxUnavailable is 0: renew its pods with `kubectl rollout restart`"

@@ -1,54 +1,49 @@
-"""Replaces one pod: evicts it, and waits until its replacement is Ready and has its certificate."""
+"""Replaces pods one at a time: evicts one, and waits until its replacement is Ready and has its certificate."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from functools import cache
+from typing import Final
 
+from signerctl import objects
 from signerctl.api_server import ApiServer, ApiServerError
 from signerctl.objects import CSRS
 from signerctl.program import CommandError
-from signerctl.renewal.disruption import obstacle
+from signerctl.renewal import disruption
 from signerctl.renewal.pods import Owner, Pod, has_certificate
 from signerctl.renewal.progress import Say
 
-Json = Mapping[str, Any]
-
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-_BUDGET: Final = 429
-"""The answer to an eviction that a PodDisruptionBudget forbids now, and to a client that asks too often."""
+_TOO_MANY: Final = 429
 _REPLACED: Final = (404, 409)
 """The pod is gone, or its name belongs to another pod."""
 _SERVER_ERROR: Final = 500
 
 
-@dataclass(slots=True, kw_only=True)
-class _Attempt:
-    """The state of one replacement.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Eviction:
+    """A pod that ends.
 
     Attributes:
         pod: The old pod.
         known: The uids of its owner's pods before the eviction.
-        evicted: Whether the API server accepted an eviction.
-        waits_for: What is missing.
     """
 
     pod: Pod
     known: frozenset[str]
-    evicted: bool = False
-    waits_for: str = "the API server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """Replaces pods, one at a time.
+    """Replaces pods.
 
     Attributes:
         api: The API server.
         signer_names: The signers whose certificates the pods hold.
-        timeout: How long one pod may take, including the wait for a PodDisruptionBudget.
+        timeout: How long to wait until one of the pods may be evicted, and then for its replacement.
         say: Tells what happens.
         clock: Monotonic seconds.
         sleep: Waits for seconds.
@@ -61,65 +56,65 @@ class Renewal:
     clock: Callable[[], float] = field(default=time.monotonic)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
-    def replace(self, pod: Pod) -> Pod | None:
-        """Replaces a pod, and returns its replacement; None if another program has replaced the pod before.
+    def run(self, due: Sequence[Pod]) -> Iterator[tuple[Pod, Pod | None]]:
+        """Replaces the pods, always the first one that may be evicted now, so that no pod blocks those of other owners.
+
+        Yields:
+            A pod, and its replacement; None if another program has replaced the pod.
 
         Raises:
-            CommandError: The pod could not be evicted, or its replacement was not ready in time.
-            ApiServerError: The API server refused a request for a reason that waiting does not change.
+            CommandError: None of the pods that are left could be evicted, or a replacement was not complete in time.
+            ApiServerError: The API server does not let this user read the pods or CSRs.
         """
-        present = self.pods(pod.namespace)
-        if not any(each.uid == pod.uid and not each.ending for each in present):
-            self.say("pod_replaced", f"{pod.path}: another program has replaced the pod", {"pod": pod.path})
-            return None
-        attempt = _Attempt(pod=pod, known=frozenset(each.uid for each in present if each.owner == pod.owner))
-        for _ in self._pauses():
-            try:
-                replacement = self._step(attempt)
-            except ApiServerError as error:
-                if not _may_pass(error):
-                    raise
-                attempt.waits_for = str(error)
+        left = list(due)
+        while left:
+            found = self._evict_one(left)
+            if isinstance(found, Pod):
+                left.remove(found)
+                self.say("pod_replaced", f"{found.path}: another program has replaced the pod", {"pod": found.path})
+                yield found, None
             else:
-                if replacement is not None:
-                    return replacement
-        raise CommandError(_what_is_missing(attempt, self.timeout))
+                left.remove(found.pod)
+                new = self._replacement(found)
+                message = f"{new.path}: Ready, and has its certificate"
+                self.say("pod_renewed", message, {"pod": new.path, "replaces": found.pod.path})
+                yield found.pod, new
 
-    def pods(self, namespace: str) -> tuple[Pod, ...]:
-        """Returns all pods of a namespace."""
-        return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods")))
+    def _evict_one(self, left: Sequence[Pod]) -> Pod | _Eviction:
+        """Evicts the first pod that may be evicted, or returns one that another program has replaced."""
+        obstacles: dict[str, str] = {}
+        attempts: dict[str, _Eviction] = {}  # the answer to an eviction that succeeds may be lost
+        for _ in self._pauses():
+            obstacles.clear()
+            present, workload = cache(self._pods), cache(self._workload)  # read once for all the pods that are left
+            refused: set[Owner | None] = set()
+            for pod in left:
+                if pod.owner in refused:
+                    continue
+                try:
+                    pods = present(pod.namespace)
+                    old = next((each for each in pods if each.uid == pod.uid and not each.ending), None)
+                    if old is None:
+                        return attempts.get(pod.uid, pod)
+                    obstacles[pod.path] = disruption.obstacle(old, pods, workload(pod.namespace, pod.owner))
+                    if not obstacles[pod.path]:
+                        known = frozenset(each.uid for each in pods if each.owner == pod.owner)
+                        attempts[pod.uid] = _Eviction(pod=pod, known=known)
+                        self._evict(pod)
+                        return attempts[pod.uid]
+                except ApiServerError as error:
+                    obstacles[pod.path] = str(error)
+                    refused.add(pod.owner)
+        first = next(iter(obstacles.values()))
+        others = f"; {len(left) - 1} others wait too" if len(left) > 1 else ""
+        raise CommandError(f"{left[0].path}: not evicted after {self._seconds}: waited for {first}{others}")
 
-    def _pauses(self) -> Iterator[None]:
-        """Yields until the timeout, with growing pauses."""
-        end, pause = self.clock() + self.timeout.total_seconds(), _FIRST_PAUSE
-        while True:
-            yield
-            if (left := end - self.clock()) <= 0:
-                return
-            self.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    def _evict(self, pod: Pod) -> None:
+        """Sends the eviction.
 
-    def _step(self, attempt: _Attempt) -> Pod | None:
-        """Evicts the pod if it is still there; otherwise returns its replacement if that is complete."""
-        pods = self.pods(attempt.pod.namespace)
-        old = next((each for each in pods if each.uid == attempt.pod.uid), None)
-        if old is not None and not old.ending:
-            attempt.waits_for = obstacle(old, pods, self._daemon_set(old)) or self._evict(attempt)
-            return None
-        return self._replacement(attempt, pods)
-
-    def _daemon_set(self, pod: Pod) -> Json | None:
-        if pod.owner is None or not pod.owner.is_daemon_set:
-            return None
-        path = f"/apis/apps/v1/namespaces/{pod.namespace}/daemonsets/{pod.owner.name}"
-        found = self.api.get(path)
-        if found is None:
-            raise CommandError(f"{pod.path}: its DaemonSet {pod.owner.name} does not exist, so no pod would replace it")
-        return found
-
-    def _evict(self, attempt: _Attempt) -> str:
-        """Sends the eviction, and returns what to wait for."""
-        pod = attempt.pod
+        Raises:
+            ApiServerError: The API server refuses it, for example because of a PodDisruptionBudget.
+        """
         answer = self.api.request(
             "POST",
             f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction",
@@ -131,29 +126,74 @@ class Renewal:
                 "deleteOptions": {"preconditions": {"uid": pod.uid}},
             },
         )
-        attempt.evicted = answer.ok
         if answer.ok:
             self.say("pod_evicted", f"{pod.path}: evicted", {"pod": pod.path, "pod_uid": pod.uid})
         elif answer.status not in _REPLACED:
             raise ApiServerError(f"{pod.path}: eviction: {answer.status}: {answer.message}", answer)
-        return f"the end of {pod.path}"
 
-    def _replacement(self, attempt: _Attempt, pods: Sequence[Pod]) -> Pod | None:
-        pod = attempt.pod
-        new = [each for each in pods if each.uid not in attempt.known and _replaces(each, pod)]
+    def _replacement(self, eviction: _Eviction) -> Pod:
+        """Waits for the replacement."""
+        pod, missing = eviction.pod, "the API server"
+        for _ in self._pauses():
+            try:
+                found = self._complete(eviction)
+            except ApiServerError as error:
+                if not _may_pass(error):
+                    raise
+                found = str(error)
+            if isinstance(found, Pod):
+                return found
+            missing = found
+        why = f"its replacement is not complete after {self._seconds}: waited for {missing}"
+        raise CommandError(f"{pod.path}: {why}; nothing else is evicted")
+
+    def _complete(self, eviction: _Eviction) -> Pod | str:
+        """Returns the replacement, or what it lacks."""
+        old, pods = eviction.pod, self._pods(eviction.pod.namespace)
+        new = [each for each in pods if each.uid not in eviction.known and _replaces(each, old)]
         ready = [each for each in new if each.ready]
-        if not ready:
-            still_there = any(each.uid == pod.uid for each in pods)
-            missing = f"the end of {pod.path}" if still_there else f"a replacement by {_name(pod.owner)}"
-            attempt.waits_for = f"{new[0].path} to become Ready" if new else missing
+        if ready:
+            complete = next((each for each in ready if has_certificate(each, self._csrs())), None)
+            return complete or f"the certificate of {ready[0].path}, which is Ready: no CSR of it has a certificate"
+        if new:
+            return f"{new[0].path} to become Ready"
+        if any(each.uid == old.uid for each in pods):
+            return f"the end of {old.path}"
+        return f"a replacement by {old.owner.kind} {old.owner.name}" if old.owner else "a replacement"
+
+    def _pods(self, namespace: str) -> tuple[Pod, ...]:
+        return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)))
+
+    def _csrs(self) -> Iterator[objects.Json]:
+        for name in self.signer_names:
+            yield from self.api.list(CSRS, objects.CSR, fieldSelector=f"spec.signerName={name}")
+
+    def _workload(self, namespace: str, owner: Owner | None) -> objects.Json | None:
+        """Returns a pod's controller; None if it is of another kind.
+
+        Raises:
+            ApiServerError: The controller does not exist, so no pod would replace the pod; or there was no answer.
+        """
+        if owner is None or (resource := disruption.RESOURCES.get(owner.kind)) is None:
             return None
-        csrs = [
-            csr for name in self.signer_names for csr in self.api.list(CSRS, fieldSelector=f"spec.signerName={name}")
-        ]
-        complete = next((each for each in ready if has_certificate(each, csrs)), None)
-        if complete is None:
-            attempt.waits_for = f"the certificate of {ready[0].path}, which is Ready: no CSR of it has a certificate"
-        return complete
+        found = self.api.get(f"/apis/apps/v1/namespaces/{namespace}/{resource}/{owner.name}", disruption.WORKLOAD)
+        if found is None:
+            raise ApiServerError(f"{owner.kind} {namespace}/{owner.name}, which does not exist")
+        return found
+
+    def _pauses(self) -> Iterator[None]:
+        """Yields until the timeout, with growing pauses."""
+        end, pause = self.clock() + self.timeout.total_seconds(), _FIRST_PAUSE
+        while True:
+            yield
+            if (left := end - self.clock()) <= 0:
+                return
+            self.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    @property
+    def _seconds(self) -> str:
+        return f"{self.timeout.total_seconds():.0f} s"
 
 
 def _replaces(new: Pod, old: Pod) -> bool:
@@ -164,17 +204,7 @@ def _replaces(new: Pod, old: Pod) -> bool:
     return not new.owner.is_daemon_set or new.node in {"", old.node}
 
 
-def _name(owner: Owner | None) -> str:
-    return f"{owner.kind} {owner.name}" if owner else "no owner"
-
-
 def _may_pass(error: ApiServerError) -> bool:
     """Tells whether a fault may be over a moment later."""
     answer = error.answer
-    return answer is None or answer.status == _BUDGET or answer.status > _SERVER_ERROR
-
-
-def _what_is_missing(attempt: _Attempt, timeout: timedelta) -> str:
-    seconds = f"{timeout.total_seconds():.0f} s"
-    begun = "its replacement is not complete" if attempt.evicted else "not evicted"
-    return f"{attempt.pod.path}: {begun} after {seconds}: waited for {attempt.waits_for}; nothing else is evicted"
+    return answer is None or answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR

@@ -67,6 +67,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     answers: Answers
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Prints nothing: a client may close its connection before it has read a whole answer."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # head and body are two writes; the second would wait 40 ms for the first one's ACK
@@ -79,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
         answers.received.append((self.command, path, dict(self.headers), body))
         prepared = answers.prepared.get(f"{self.command} {path}", (404, "404 page not found"))
         status, content = prepared(json.loads(body or b"{}")) if callable(prepared) else prepared
-        text = (content if isinstance(content, str) else json.dumps(content)).encode()
+        text = content if isinstance(content, str | bytes) else json.dumps(content)
+        text = text.encode() if isinstance(text, str) else text
         self.send_response_only(status)
         self.send_header("Date", answers.date or self.date_time_string())
         self.send_header("Content-Length", str(len(text)))

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from csr_signer.objects.json_fields import Mask
 from sandbox.kubernetes import KubernetesServer
-from signerctl.api_server import ApiServer, ApiServerError, connect
+from signerctl.api_server import ApiServer, ApiServerError, connect, server_time
 from signerctl.program import CommandError
+from tests.unit.signerctl.answers import answering
 
 NAMESPACES = "/api/v1/namespaces"
+NAMES: Mask = {"metadata": {"name": None}}
 SERVICE_ACCOUNTS = "/api/v1/namespaces/many/serviceaccounts"
 
 
@@ -51,7 +55,47 @@ def test_a_list_has_the_items_of_all_pages(cluster: KubernetesServer) -> None:
     names = [f"account-{index}" for index in range(5)]
     for name in names:
         api.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-    assert [each["metadata"]["name"] for each in api.list(SERVICE_ACCOUNTS)] == names
+    assert [each["metadata"]["name"] for each in api.list(SERVICE_ACCOUNTS, NAMES)] == names
+
+
+def test_a_circular_list_ends_with_an_error(tmp_path: Path) -> None:
+    """A hostile name in a continue token can make a circle of several pages."""
+    with answering() as answers:
+        tokens = iter(["a", "b", "c", "b"])
+        answers.prepared[f"GET {SERVICE_ACCOUNTS}"] = lambda _: (
+            200,
+            {"metadata": {"continue": next(tokens)}, "items": [{}]},
+        )
+        with pytest.raises(ApiServerError, match="the list has no end"):
+            list(connect(answers.kubeconfig(tmp_path)).list(SERVICE_ACCOUNTS, NAMES))
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", "{}"])
+def test_an_answer_that_is_no_object_is_an_error(tmp_path: Path, content: str) -> None:
+    """Another server than an API server answers, for example a proxy."""
+    with answering() as answers:
+        answers.prepared[f"GET {NAMESPACES}"] = (200, content)
+        api = connect(answers.kubeconfig(tmp_path))
+        with pytest.raises(ApiServerError, match="the answer is not JSON"):
+            api.get(NAMESPACES)
+        with pytest.raises(ApiServerError, match="the answer is not JSON"):
+            list(api.list(NAMESPACES, NAMES))
+
+
+def test_a_fault_of_tls_is_no_answer(cluster: KubernetesServer, tmp_path: Path) -> None:
+    """The kubernetes package raises an exception of its own for it."""
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    del content["clusters"][0]["cluster"]["certificate-authority-data"]
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ApiServerError, match="no answer: .*certificate verify failed"):
+        connect(path).get(NAMESPACES)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 27 Nov 2026 10:00:00 -0000"])
+def test_a_date_without_a_time_zone_is_none(date: str) -> None:
+    """Such a time cannot be compared with another."""
+    assert server_time(date) is None
 
 
 def test_a_refusal_has_the_api_servers_reason_and_message(api: ApiServer) -> None:

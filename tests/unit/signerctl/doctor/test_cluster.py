@@ -314,13 +314,15 @@ def test_calicos_own_api_tells_the_release_too(examine: Examine, api: Answers) -
     assert cluster.release(examine()).level == "skipped"
 
 
-READY = {"all": (2, "ok"), "one": (1, "warning"), "none": (0, "error")}
+READY = {"all": (2, 2, "ok"), "one": (1, 2, "warning"), "none": (0, 2, "error"), "scaled to 0": (0, 0, "error")}
 
 
-@pytest.mark.parametrize(("ready", "level"), READY.values(), ids=READY)
-def test_the_exporters_replicas_are_counted(examine: Examine, api: Answers, *, ready: int, level: str) -> None:
+@pytest.mark.parametrize(("ready", "wanted", "level"), READY.values(), ids=READY)
+def test_the_exporters_replicas_are_counted(
+    examine: Examine, api: Answers, *, ready: int, wanted: int, level: str
+) -> None:
     """One replica is enough for certificates, but not for a node's failure."""
-    api.prepared[STATEFUL_SET] = 200, {"spec": {"replicas": 2}, "status": {"readyReplicas": ready}}
+    api.prepared[STATEFUL_SET] = 200, {"spec": {"replicas": wanted}, "status": {"readyReplicas": ready}}
     outcome = cluster.exporter(examine(exporter=Exporter()))
     assert outcome.level == level
 

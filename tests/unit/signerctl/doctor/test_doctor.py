@@ -51,6 +51,16 @@ def items(result: Result) -> dict[str, Any]:
     return {each["check"]: each for each in json.loads(result.stdout)["items"]}
 
 
+def test_a_fault_of_a_check_hides_no_other_result(healthy: None, command: list[str], api: Answers) -> None:
+    """A server may answer with something that no check expects."""
+    api.prepared["GET /version"] = 200, {"gitVersion": 1}
+    api.prepared[f"{NAMESPACE}/pods"] = 200, {"items": [{}], "metadata": {}}
+    found = items(signerctl(*command, "-o", "json"))
+    assert set(found) == set(NAMES)
+    assert found["pods"]["level"] == "error"
+    assert found["pods"]["found"] == "a fault of signerctl: KeyError: 'spec'"
+
+
 def test_each_check_needs_only_earlier_ones() -> None:
     """A check that needs a later one would always be skipped, or never."""
     for number, check in enumerate(CHECKS):

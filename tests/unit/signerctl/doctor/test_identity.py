@@ -15,6 +15,7 @@ from tests.unit.signerctl.answers import Answers, Prepared
 from tests.unit.signerctl.doctor.conftest import CALLER, Examine, jwt
 from tests.unit.signerctl.doctor.healthy import EVENT, HONEST, IAM, STS
 
+SERVICE = "https://csr-signer-abc-ew.a.run.app"
 Mounted = Callable[..., Examination]
 
 
@@ -68,7 +69,7 @@ BROKEN = {
     "the account is missing": ("iam", IAM, (403, {"error": {"message": "denied on resource"}}), "denied on resource"),
     "IAM answers without a token": ("iam", IAM, (200, {}), "generateIdToken"),
     "another audience": ("invoker", EVENT, (401, ""), "does not accept the ID token's audience"),
-    "no right to invoke": ("invoker", EVENT, (403, ""), f"{CALLER} may not invoke"),
+    "no right to invoke": ("invoker", EVENT, (403, ""), f'"{CALLER}" may not invoke'),
 }
 
 
@@ -129,6 +130,14 @@ def test_without_a_token_the_front_door_must_refuse(found: Examination, service:
     assert function.function(found).level == "skipped"
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"x" * 10_000_000], ids=["nested", "long"])
+def test_an_answer_of_any_size_is_told(found: Examination, service: Answers, content: bytes) -> None:
+    """Doctor reads at most 64 KiB of it."""
+    service.prepared[EVENT] = 200, content
+    documents.exporter_configuration(found)
+    assert "not as the function does" in function.function(found).found
+
+
 def test_an_expired_token_is_named(found: Examination, tmp_path: Path) -> None:
     """STS would refuse it with a less clear message."""
     (tmp_path / "token").write_text(jwt(exp=1))
@@ -140,7 +149,7 @@ def test_an_expired_token_is_named(found: Examination, tmp_path: Path) -> None:
 
 @pytest.fixture
 def mounted(examine: Examine, exporter_document: Path, service: Answers, api: Answers) -> Mounted:
-    """Puts the exporter's document into the cluster, after a change; everything answers as it should."""
+    """Puts the exporter's document into the cluster, with Google's URLs, after a change."""
     service.prepared |= HONEST
     namespace = "/namespaces/kms-csr-signer"
     volumes = [
@@ -150,6 +159,8 @@ def mounted(examine: Examine, exporter_document: Path, service: Answers, api: An
 
     def make(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Examination:
         content = json.loads(exporter_document.read_text())
+        del content["identity"]["sts_url"], content["identity"]["iam_credentials_url"]
+        content["function"] = {"url": f"{SERVICE}/", "audience": SERVICE}
         change(content)
         workload = {"spec": {"template": {"spec": {"volumes": volumes}}}}
         data = {"configuration.json": json.dumps(content)}
@@ -167,7 +178,9 @@ def mounted(examine: Examine, exporter_document: Path, service: Answers, api: An
 def test_a_cluster_gives_the_exporters_document_and_token(mounted: Mounted, api: Answers, tmp_path: Path) -> None:
     """Without a file, doctor reads the ConfigMap that the pods mount, and asks for a token like theirs."""
     (tmp_path / "token").unlink()
-    assert {each.level for each in walked(mounted()).values()} == {"ok"}
+    found = mounted()
+    assert documents.exporter_configuration(found).level == "ok"
+    assert identity.token(found).level == "ok"
     (asked,) = (json.loads(body)["spec"] for method, _, _, body in api.received if method == "POST")
     assert asked == {"audiences": ["p.svc.id.goog"], "expirationSeconds": 600}
 
@@ -178,8 +191,13 @@ URLS = {
     "STS's name as a username": ("identity", "sts_url", "https://sts.googleapis.com@example.com"),
     "a backslash, which parsers read differently": ("identity", "sts_url", "https://example.com\\@sts.googleapis.com"),
     "IAM Credentials": ("identity", "iam_credentials_url", "https://iam.googleapis.com"),
+    "STS on this machine": ("identity", "sts_url", "http://127.0.0.1:8001"),
+    "IAM Credentials with a query": ("identity", "iam_credentials_url", "https://iamcredentials.googleapis.com/?"),
     "the function": ("function", "url", "https://function.example/"),
     "the function's domain in a path": ("function", "url", "https://example.com/a.run.app"),
+    "the function on this machine": ("function", "url", "http://127.0.0.1:8001/api/v1/nodes/n/proxy/run/ns/pod/c"),
+    "another service than the audience": ("function", "url", "https://attacker-abc-ew.a.run.app/"),
+    "a command in the function's URL": ("function", "url", "https://a.run.app/;curl"),
 }
 
 
@@ -193,26 +211,19 @@ def test_a_config_map_cannot_send_tokens_elsewhere(
     outcome = run_check(check, examination)
     assert outcome.level == "error"
     assert outcome.blocks
-    assert f"{section}.{field}: Invalid value" in outcome.found or "must be https, without a username" in outcome.found
+    refused = (f"{section}.{field}: Invalid value", "must be https, without a username or a query")
+    assert any(each in outcome.found for each in refused)
     assert not service.received
     assert not [path for method, path, _, _ in api.received if method == "POST"]
 
 
-def test_googles_hosts_are_accepted_from_a_config_map(mounted: Mounted) -> None:
-    """They are the defaults, and the function's URL on Cloud Run or Cloud Functions."""
-
-    def google(content: dict[str, Any]) -> None:
-        del content["identity"]["sts_url"], content["identity"]["iam_credentials_url"]
-        content["function"]["url"] = "https://csr-signer-abc-ew.a.run.app/"
-
-    assert documents.exporter_configuration(mounted(google)).level == "ok"
-
-
-def test_a_config_map_cannot_name_a_file_of_the_operator(mounted: Mounted, service: Answers, tmp_path: Path) -> None:
+def test_a_config_map_cannot_name_a_file_of_the_operator(mounted: Mounted, tmp_path: Path) -> None:
     """Doctor reads a token file only if the operator gave the document; the cluster's own gets a TokenRequest."""
     (tmp_path / "token").write_text("a-secret-of-the-operator")
-    assert {each.level for each in walked(mounted()).values()} == {"ok"}
-    assert not [body for _, _, _, body in service.received if b"a-secret-of-the-operator" in body]
+    found = mounted()
+    documents.exporter_configuration(found)
+    assert identity.token(found).found.startswith("the API server's TokenRequest")
+    assert found.subject_token != "a-secret-of-the-operator"
 
 
 def test_a_server_that_sends_a_token_back_does_not_get_it_printed(found: Examination, service: Answers) -> None:

