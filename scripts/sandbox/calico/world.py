@@ -81,12 +81,6 @@ class World:
         """Creates the ClusterRole of Calico's client, unless the API server has no RBAC (the double)."""
         self._add_role(CREATOR_ROLE)
 
-    def has_role(self) -> bool:
-        """Tells whether the cluster has the ClusterRole of Calico's client."""
-        with _tolerating(_NOT_FOUND):
-            return bool(self.api.get(f"{_RBAC}/clusterroles/{CREATOR_ROLE}"))
-        return False
-
     def add_namespace(self, name: str) -> None:
         """Creates a namespace with its `default` account, which otherwise only a controller manager would create."""
         self.ensure(NAMESPACES, "Namespace", {}, name)
