@@ -22,6 +22,7 @@ from sandbox.api import Api
 from sandbox.calico.components import components
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS
 from sandbox.calico.world import World
+from sandbox.demo import interrupt
 from sandbox.documents import CLUSTER, Signer, exporter_document, function_document
 from sandbox.exporter_runtime import ExporterRuntime
 from sandbox.foreign import ForeignCluster
@@ -50,7 +51,7 @@ class Deployment:
         world: Creates objects, and removes them from a cluster that is not ours.
         kms: HOST:PORT of the KMS.
         kms_pid: Process ID of the KMS double; None without a double.
-        signer: The signer for Calico's pods.
+        signer: The signer for Calico's pods, if the settings have one; the others have its key.
         signers: All signers, Calico's first.
         function: The function; tests may kill and restart it.
         exporters: The exporter's replicas by ordinal; tests may kill and restart them.
@@ -124,7 +125,7 @@ class Deployment:
                 release=self.settings.release,
                 log=self.log("signerctl"),
             )
-            self.signers = (self.signer, *self._further_signers())
+            self.signers = (*((self.signer,) if self.settings.calico else ()), *self._further_signers())
             self._write("function.json", self._function_document())
             if self.settings.guards:
                 self._put_guards_in()
@@ -231,7 +232,8 @@ class Deployment:
         try:
             self._progress("deleting the objects from the cluster")
         finally:  # even if the output is closed
-            self.world.remove()
+            with interrupt.ignored():
+                self.world.remove()
 
     def _start_kms(self) -> str:
         if self.settings.kms is not None:
@@ -244,21 +246,20 @@ class Deployment:
         return str(part.ready["endpoint"])
 
     def _make_accounts(self) -> None:
-        self.world.create(components(self.settings.release))
+        if self.settings.calico:
+            self.world.create(components(self.settings.release))
         self.world.add_namespace(manifests.NAMESPACE)
         function = None
         if isinstance(self.plane, ForeignCluster) or self.settings.id_token:
             function = manifests.FUNCTION_SUBJECT
             self.world.add_account(manifests.NAMESPACE, function["name"])
-        profiles = self.settings.profiles.values()
-        namespaces = dict.fromkeys(namespace for profile in profiles for namespace in profile.namespaces)
-        for namespace in namespaces:
+        for namespace in self.settings.namespaces:
             self.world.add_namespace(namespace)
         manifests.apply(
             self.world,
-            signer_names=(self.settings.signer_name, *self.settings.profiles),
-            namespaces=tuple(namespaces),
-            nodes=any(profile.nodes for profile in profiles),
+            signer_names=self.settings.signer_names,
+            namespaces=self.settings.namespaces,
+            nodes=any(profile.nodes for profile in self.settings.profiles.values()),
             function=function,
         )
 

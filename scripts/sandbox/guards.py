@@ -27,8 +27,8 @@ _COLLECTIONS = {
     "ValidatingAdmissionPolicy": f"{_API}/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": f"{_API}/validatingadmissionpolicybindings",
 }
-# Rule a comes last, so that it shows when all rules are enforced.
-_LAST = "kms-csr-signer-create"
+CREATE = "kms-csr-signer-create"
+"""The policy for new CSRs. It is created last, so that it shows when all policies are enforced."""
 
 
 class GuardsError(Exception):
@@ -60,7 +60,7 @@ def put_in(world: World, configuration: Path, *, cluster: str, function: str, si
         raise GuardsError(f"signerctl ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
     documents = list(yaml.safe_load_all(done.stdout))
     # The API server processes objects of a kind in order.
-    for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == _LAST)):
+    for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == CREATE)):
         content = {"spec": document["spec"]}
         world.ensure(_COLLECTIONS[document["kind"]], document["kind"], content, document["metadata"]["name"])
     _wait(world.api, signer_name)
@@ -73,11 +73,11 @@ def _wait(admin: Api, signer_name: str) -> None:
         try:
             admin.post(CSRS, _csr(signer_name), dryRun="All")
         except ApiError as error:
-            if _LAST in error.message:
+            if CREATE in error.message:
                 return
             raise
         if time.monotonic() > end:
-            raise GuardsError(f"the API server does not act on {_LAST} within {_SECONDS:g} s")
+            raise GuardsError(f"the API server does not act on {CREATE} within {_SECONDS:g} s")
         time.sleep(_POLL_SECONDS)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.calico.components import CALICO_SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ def apply(
     world: World,
     *,
     signer_names: Sequence[str] = (SIGNER_NAME,),
-    namespaces: Sequence[str] = (),
+    namespaces: Sequence[str] = (CALICO_SYSTEM,),
     nodes: bool = False,
     function: Mapping[str, str] | None = None,
 ) -> None:
@@ -59,7 +60,7 @@ def apply(
     Args:
         world: The cluster; `World.remove` deletes the objects.
         signer_names: The function's signerNames.
-        namespaces: Namespaces, in addition to Calico's, in which it may read pods and write Events.
+        namespaces: Namespaces in which it may read pods and write Events.
         nodes: Whether the function may read nodes.
         function: The function's RBAC subject; by default, the manifests' user.
     """
@@ -78,10 +79,11 @@ def apply(
 def _documents(namespaces: Sequence[str], *, nodes: bool) -> Iterator[dict[str, Any]]:
     for name in _FILES:
         for document in _read(name):
-            yield document
             if document["metadata"]["name"] == _ATTEST:
                 for namespace in namespaces:
                     yield {**document, "metadata": {**document["metadata"], "namespace": namespace}}
+            else:
+                yield document
     if nodes:
         yield from (document for document in _read(_NODES_FILE) if document["metadata"]["name"] == _NODES)
 

@@ -39,6 +39,7 @@ class Settings:
         directory: A new or empty folder for files and logs.
         plane: Kind of control plane, or the kubeconfig of a running one.
         kubernetes: Version of the real control plane; None for the found or pinned version.
+        calico: Whether there are Calico's accounts, and a signer for its pods; False: only those of `profiles`.
         force: Whether to continue in a cluster with Calico's own pods.
         kms: HOST:PORT of a running plaintext KMS; None for a double.
         kms_latency: Additional seconds of a signature by the double.
@@ -62,6 +63,7 @@ class Settings:
     directory: Path
     plane: Literal["embedded", "real"] | Path = "embedded"
     kubernetes: str | None = None
+    calico: bool = True
     force: bool = False
     kms: str | None = None
     kms_latency: float = 0.0
@@ -78,3 +80,14 @@ class Settings:
     takeover_seconds: int = 15
     exporter: tuple[str, ...] = exporter_runtime.PROGRAM
     proxies: frozenset[Link] = frozenset()
+
+    @property
+    def signer_names(self) -> tuple[str, ...]:
+        """Returns all signerNames, Calico's first."""
+        return (*((self.signer_name,) if self.calico else ()), *self.profiles)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Returns the namespaces of all requesters."""
+        of_profiles = (namespace for profile in self.profiles.values() for namespace in profile.namespaces)
+        return tuple(dict.fromkeys([*((CALICO_SYSTEM,) if self.calico else ()), *of_profiles]))

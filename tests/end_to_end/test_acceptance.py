@@ -1,4 +1,4 @@
-"""scripts/acceptance on a real API server without a kubelet: what needs one is skipped, and the report says so."""
+"""scripts/acceptance on a real API server without a kubelet: what needs one is not made, and the report says so."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import control_plane
-from sandbox.api import NAMESPACES, NODES, Api, csr_path
+from sandbox.api import CSRS, NAMESPACES, NODES, Api, csr_path
 from sandbox.breakdowns import requests
 from sandbox.calico.world import Pod
 from sandbox.control_plane import ControlPlane, NotAvailableError
@@ -20,6 +20,16 @@ from sandbox.foreign import ForeignCluster
 from tests.end_to_end.conftest import eventually, started
 
 pytestmark = pytest.mark.real
+ATTACKS = ("another pod's CSR name is refused", "another component's names are refused")
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+KINDS = {
+    "namespace": NAMESPACES,
+    "account": "/api/v1/serviceaccounts",
+    "pod": "/api/v1/pods",
+    "CSR": CSRS,
+    **{kind: f"{RBAC}/{kind}" for kind in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")},
+}
+LEVELS = {"ok", "warning", "failed", "skipped"}
 OURS = "csr-acceptance-"
 OWNER = "6b8f1d5c-0c39-4f0e-9d0a-5c2f4f1b7a11"
 SECONDS = 120.0
@@ -54,9 +64,7 @@ def accept(kubeconfig: Path, report: Path, *arguments: str) -> subprocess.Comple
 
 def levels(output: str) -> dict[str, str]:
     """Returns the level of each check by its name."""
-    lines = [
-        line.split(maxsplit=3) for line in output.splitlines() if line.split(" ")[0] in {"ok", "failed", "skipped"}
-    ]
+    lines = [line.split(maxsplit=3) for line in output.splitlines() if line.split(" ")[0] in LEVELS]
     return {line[3].partition(": ")[0]: line[0] for line in lines}
 
 
@@ -66,23 +74,33 @@ def namespaces(plane: ControlPlane | ForeignCluster) -> set[str]:
         return {each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]}
 
 
+def objects(plane: ControlPlane | ForeignCluster) -> set[str]:
+    """Returns the names of all objects of the kinds that a run creates."""
+    with Api.from_kubeconfig(plane.kubeconfig) as api:
+        found = {kind: api.get(path)["items"] for kind, path in KINDS.items()}
+    return {
+        f"{kind} {each['metadata'].get('namespace', '')}/{each['metadata']['name']}"
+        for kind, items in found.items()
+        for each in items
+    }
+
+
 def test_a_signer_of_the_run_issues_refuses_and_leaves_nothing(plane: ControlPlane, tmp_path: Path) -> None:
-    """A pod gets its certificate, a hostile CSR does not, the kubelet's check is skipped, and all objects are gone."""
-    before = namespaces(plane)
+    """A pod gets its certificate, hostile CSRs do not, the kubelet's check is skipped, and all objects are gone."""
+    before = objects(plane)
     done = accept(plane.kubeconfig, tmp_path / "report.md")
     found = levels(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert found.pop("pod of a kubelet") == "skipped"
-    assert "no kubelet" in done.stdout
-    assert {"pod without kubelet", "hostile CSR is refused", "objects are deleted"} <= found.keys()
+    assert 'must be "csr-acceptance"' in done.stdout  # the function's refusal of Typha's common name
+    assert {"pod without kubelet", *ATTACKS, "objects are deleted"} <= found.keys()
     assert set(found.values()) == {"ok"}
-    assert namespaces(plane) == before
-    assert "| hostile CSR is refused | ok |" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert objects(plane) == before
+    assert "| objects are deleted | ok |" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_an_interrupted_run_leaves_nothing(plane: ControlPlane, tmp_path: Path) -> None:
-    """After Ctrl-C the run deletes its objects, writes the report, and ends with status 130."""
-    before, report = namespaces(plane), tmp_path / "report.md"
+def interrupt(plane: ControlPlane, report: Path, *, after: str) -> tuple[int, set[str]]:
+    """Sends SIGINT to a run after a line of its output; returns its exit status, and the cluster's objects then."""
     command = ["--kubeconfig", str(plane.kubeconfig), "--report", str(report), "--seconds", "60"]
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox.acceptance", *command],
@@ -91,14 +109,36 @@ def test_an_interrupted_run_leaves_nothing(plane: ControlPlane, tmp_path: Path) 
         text=True,
     )
     assert process.stdout is not None
+    meanwhile: set[str] = set()
     for line in process.stdout:
-        if "signer for this run" in line:
+        if after in line:
+            meanwhile = objects(plane)
             process.send_signal(signal.SIGINT)
             break
     process.communicate(timeout=SECONDS)
-    assert process.returncode == 130
-    assert report.exists()
-    assert namespaces(plane) == before
+    return process.returncode, meanwhile
+
+
+def test_an_interrupted_run_leaves_nothing(plane: ControlPlane, tmp_path: Path) -> None:
+    """After Ctrl-C the run deletes its objects, writes the report, and ends with status 130.
+
+    Until then it has neither Calico's namespace nor a right for one of Calico's accounts, which the operator may have.
+    """
+    before, report = objects(plane), tmp_path / "report.md"
+    status, meanwhile = interrupt(plane, report, after="signer for this run")
+    assert status == 130
+    assert "objects are deleted | ok" in report.read_text(encoding="utf-8")
+    assert objects(plane) == before
+    assert [each for each in meanwhile - before if OURS in each]
+    assert not [each for each in meanwhile - before if "calico" in each or "tigera" in each]
+
+
+def test_a_run_that_is_interrupted_while_it_deletes_leaves_nothing(plane: ControlPlane, tmp_path: Path) -> None:
+    """The deletion follows the last check; the signal arrives about then, and the deletion ends in order."""
+    before, report = objects(plane), tmp_path / "report.md"
+    interrupt(plane, report, after="pod of a kubelet")
+    assert "objects are deleted | ok" in report.read_text(encoding="utf-8")
+    assert objects(plane) == before
 
 
 def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deployment, tmp_path: Path) -> None:
@@ -108,7 +148,7 @@ def test_the_deployed_signer_is_examined_and_refuses_an_attack(deployed: Deploym
     found = levels(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert found["pod of a kubelet"] == "skipped"
-    assert found["hostile CSR is refused"] == "ok"
+    assert {found.pop(name) for name in (*ATTACKS, "objects are deleted")} == {"ok"}
     assert found["doctor kms-key"] == found["doctor guards"] == "ok"
     assert "the profile does not name the requester's service account" in done.stdout
     assert not [each["metadata"]["name"] for each in listed(deployed) if each["metadata"]["name"].startswith(OURS)]
@@ -126,6 +166,23 @@ def test_a_run_with_its_own_signer_leaves_a_served_one_alone(deployed: Deploymen
     assert namespaces(deployed.plane) == before
 
 
+def test_a_requested_check_that_cannot_be_made_fails(deployed: Deployment, tmp_path: Path) -> None:
+    """No kubelet replaces the pod, so the run does not evict it, and has no CSR to look for in Cloud Logging."""
+    arguments = ("--evict", "calico-system/calico-node-x7k2p", "--project", "example-project")
+    done = accept(deployed.plane.kubeconfig, tmp_path / "report.md", *documents(deployed), *arguments)
+    found = levels(done.stdout)
+    assert done.returncode == 1
+    assert found["pod of a kubelet"] == found["records of that CSR"] == "failed"
+    assert "no kubelet" in done.stdout
+
+
+def test_a_requested_pod_that_no_kubelet_starts_fails(plane: ControlPlane, tmp_path: Path) -> None:
+    """The operator asked for a pod with this image; the exit status says that there is no proof."""
+    done = accept(plane.kubeconfig, tmp_path / "report.md", "--image", "registry.example.com/key-cert-provisioner")
+    assert done.returncode == 1
+    assert [name for name, level in levels(done.stdout).items() if level == "failed"] == ["pod of a kubelet"]
+
+
 def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) -> None:
     """An error of doctor fails the run, and the report has its remedy."""
     report = tmp_path / "report.md"
@@ -136,7 +193,7 @@ def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) ->
         deployed.start_exporter()
     assert done.returncode == 1
     assert levels(done.stdout)["doctor exporter"] == "failed"
-    assert levels(done.stdout)["hostile CSR is refused"] == "skipped"
+    assert levels(done.stdout)["hostile CSRs are refused"] == "skipped"
     assert "to do: the exporter does not run" in report.read_text(encoding="utf-8")
 
 

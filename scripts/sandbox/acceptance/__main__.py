@@ -7,13 +7,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from urllib3.exceptions import HTTPError
-
 from sandbox.acceptance import access, deployed, options, pods, report, throwaway
 from sandbox.acceptance.options import Options
 from sandbox.acceptance.pods import Workload
-from sandbox.acceptance.report import Run
-from sandbox.api import Api, ApiError
+from sandbox.acceptance.report import Run, failed
+from sandbox.api import Api
 from sandbox.demo import interrupt
 
 _CANNOT_RUN = 2
@@ -24,21 +22,35 @@ def main(arguments: list[str] | None = None) -> int:
     given = options.parse(arguments)
     namespace = pods.new_namespace()
     workload = Workload(namespace=namespace, signer_name=f"{namespace}.example.com/pods")
-    run, status = Run(), 0
-    interrupt.stop_parts()
+    run = Run()
     try:
+        given.report.open("a").close()  # before anything changes in the cluster
+    except OSError as error:
+        print(f"acceptance: {error}", file=sys.stderr)
+        return _CANNOT_RUN
+    try:
+        status = _status(given, run, workload)
+    finally:
+        interrupt.ignore()
+        run.write(given.report, mode="deployed signer" if given.deployed else "signer of this run", redact=given.redact)
+    print(f"{run.summary()}; report: {given.report}")
+    return status or int(run.has_failed)
+
+
+def _status(given: Options, run: Run, workload: Workload) -> int:
+    """Runs all checks, and returns the exit status if they could not be made."""
+    try:
+        interrupt.stop_parts()
         with tempfile.TemporaryDirectory(prefix="kms-csr-signer-acceptance-") as directory:
             _run(given, run, workload, Path(directory))
     except interrupt.InterruptedDemoError:
         print("acceptance: interrupted", file=sys.stderr)
-        status = interrupt.STATUS
-    except (ApiError, HTTPError, OSError, ValueError) as error:
+        return interrupt.STATUS
+    except Exception as error:  # noqa: BLE001 - the report is written whatever happens
         print(f"acceptance: {report.one_line(str(error))}", file=sys.stderr)
+        run.add("run", failed(f"{type(error).__name__}: {error}"))
         return _CANNOT_RUN
-    mode = "deployed signer" if given.deployed else "signer of this run"
-    run.write(given.report, mode=mode, redact=given.redact)
-    print(f"{run.summary()}; report: {given.report}")
-    return status or int(run.has_failed)
+    return 0
 
 
 def _run(given: Options, run: Run, workload: Workload, directory: Path) -> None:

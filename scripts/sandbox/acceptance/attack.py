@@ -1,63 +1,94 @@
-"""A hostile CSR, which no signer may issue."""
+"""Hostile CSRs, which no signer may issue, and the proof that the guards or the function refused them."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sandbox.acceptance import pods
+from sandbox import guards
+from sandbox.acceptance import journey, pods
 from sandbox.acceptance.report import Outcome, failed, ok
-from sandbox.api import ApiError, csr_path
+from sandbox.api import Api, ApiError, csr_path
+from sandbox.calico.components import components
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sandbox.acceptance.pods import Workload
+    from sandbox.acceptance.report import Run
+    from sandbox.calico.client import Environment
     from sandbox.calico.world import World
 
-_FORBIDDEN, _INVALID, _TOO_LARGE = 403, 422, 413
+COMPONENT = "kms-csr-signer"
+"""The function's name in its Events."""
+VICTIM = next(each for each in components("3.31") if each.workload == "calico-typha")
+"""The component whose names a hostile CSR requests."""
 _POLL_SECONDS = 0.2
-_EVENTS = "/api/v1/events"
 
 
-def refused(world: World, workload: Workload, *, request_name: str, seconds: float) -> Outcome:
-    """Files a CSR under the name of another pod's CSR, and checks the refusal and its Event.
+def run(run: Run, world: World, workload: Workload, *, request_name: str, seconds: float) -> None:
+    """Files hostile CSRs, each from a pod of its own, and checks that each is refused.
 
     Args:
+        run: Gets a check for each.
         world: The cluster.
         workload: The run's workload; its namespace must exist with its account.
-        request_name: The name of the CSR.
-        seconds: The longest wait.
+        request_name: The name of another pod's CSR.
+        seconds: The longest wait for each.
     """
+    attacks: dict[str, Callable[[Environment], Environment]] = {
+        "another pod's CSR name is refused": lambda own: replace(own, request_name=request_name),
+        "another component's names are refused": lambda own: replace(
+            own, common_name=VICTIM.common_name, dns_names=VICTIM.dns_names
+        ),
+    }
+    for name, change in attacks.items():
+        run.check(name, partial(_attempt, world, workload, change, seconds))
+
+
+def _attempt(world: World, workload: Workload, change: Callable[[Environment], Environment], seconds: float) -> Outcome:
     pod = pods.create(world, workload)
     try:
-        csr = pods.file(world, workload, pod, request_name=request_name)
+        csr = pods.file(world, pod, change(pods.environment(workload, pod)))
     except ApiError as error:
-        if error.status in {_FORBIDDEN, _INVALID, _TOO_LARGE}:
-            return ok(f"the API server refused the CSR: {error.message}")
-        raise
+        return of_api_server(error)
+    return of_function(world.api, csr, seconds=seconds)
+
+
+def of_api_server(error: ApiError) -> Outcome:
+    """Returns whether the guards refused a hostile CSR; RBAC or a quota says nothing about the signer."""
+    if f"ValidatingAdmissionPolicy '{guards.CREATE}'" in error.message:
+        return ok(f"the guards refused the CSR: {error.message}")
+    return failed(f"neither the guards nor the function refused the CSR; the API server did: {error}")
+
+
+def of_function(api: Api, csr: Mapping[str, Any], *, seconds: float) -> Outcome:
+    """Waits until the function refuses a hostile CSR: with a condition, and an Event with the condition's reason."""
+    name, uid = csr["metadata"]["name"], csr["metadata"]["uid"]
     end = time.monotonic() + seconds
-    while not csr.get("status", {}).get("conditions") and time.monotonic() < end:
+    while True:
+        status = api.get(csr_path(name)).get("status", {})
+        if status.get("certificate"):
+            return failed(f"the hostile CSR {name!r} got a certificate")
+        refusals = [each for each in status.get("conditions", ()) if each["type"] in {"Denied", "Failed"}]
+        text = "; ".join(f"{each['type']} {each.get('reason')}: {each.get('message')}" for each in refusals)
+        if refusals and refusals[0].get("reason") in _reasons(api, uid):
+            return ok(f"{text}; an Event says so")
+        if time.monotonic() > end:
+            break
         time.sleep(_POLL_SECONDS)
-        csr = world.api.get(csr_path(csr["metadata"]["name"]))
-    return _judged(csr, _reasons(world, csr, pod.name))
+    if refusals:
+        return failed(f"{text}; the function has written no Event about it, so that another program may have refused")
+    return failed(f"the signer did not refuse the hostile CSR {name!r}")
 
 
-def _judged(csr: Mapping[str, Any], events: list[str]) -> Outcome:
-    status = csr.get("status", {})
-    refusals = [each for each in status.get("conditions", ()) if each["type"] in {"Denied", "Failed"}]
-    if status.get("certificate"):
-        return failed(f"the hostile CSR {csr['metadata']['name']!r} got a certificate")
-    if not refusals:
-        return failed(f"the signer did not refuse the hostile CSR {csr['metadata']['name']!r}")
-    text = f"{refusals[0]['type']} {refusals[0].get('reason')}: {refusals[0].get('message')}"
-    if not events:
-        return failed(f"{text}; there is no Event about it")
-    return ok(f"{text}; Events on {', '.join(events)}")
-
-
-def _reasons(world: World, csr: Mapping[str, Any], pod: str) -> list[str]:
-    found = world.api.get(_EVENTS)["items"]
-    names = {csr["metadata"]["name"], pod}
-    reported = [each for each in found if each["involvedObject"].get("name") in names and each["type"] == "Warning"]
-    return sorted({each["involvedObject"]["kind"] for each in reported})
+def _reasons(api: Api, uid: str) -> set[str]:
+    """Returns the reasons of the function's Events about a CSR."""
+    found = api.get(journey.EVENTS, fieldSelector=f"involvedObject.uid={uid}")["items"]
+    return {
+        each.get("reason")
+        for each in found
+        if each["involvedObject"].get("uid") == uid and each.get("source", {}).get("component") == COMPONENT
+    }

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sandbox.acceptance import attack, journey, pods
+from sandbox.acceptance import attack, journey, pods, removal
 from sandbox.acceptance.pods import Workload
-from sandbox.acceptance.report import Outcome, failed, ok, skipped
+from sandbox.acceptance.report import Outcome, failed, ok, skipped, warning
 from sandbox.acceptance.throwaway import checked
 from sandbox.api import NAMESPACES, NODES, Api, ApiError
 from sandbox.calico.world import World
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sandbox.acceptance.report import Run
 
 _SECONDS = 120.0
-_LEVELS = {"ok": ok, "warning": ok, "error": failed, "skipped": skipped}
+_LEVELS = {"ok": ok, "warning": warning, "error": failed, "skipped": skipped}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,22 +64,25 @@ def intentions(options: Options, workload: Workload) -> str:
     lines = [f"evicts the pod {options.evict} once, through the Eviction API"] if options.evict else []
     if options.attack:
         lines.append(
-            f"creates the namespace {workload.namespace} with an account, a binding of tigera-csr-creator and a pod\n"
-            f"that no node runs, files one hostile CSR for {signer_of(options).name} from it, and deletes all of them"
+            f"creates the namespace {workload.namespace} with an account, a role and a binding for it, and two pods\n"
+            f"that no node runs, files a hostile CSR for {signer_of(options).name} from each, and deletes all of them"
         )
     return "\n".join(lines) or "reads only"
 
 
 def run(options: Options, run: Run, workload: Workload, directory: Path) -> None:
     """Makes all checks."""
-    _doctor(options, run)
+    with run.checks("signerctl doctor"):
+        _doctor(options, run)
     with Api.from_kubeconfig(options.kubeconfig) as api:
-        way = _evicted(options, run, api, directory)
-        run.add("records of that CSR", _records(options, way))
+        way = journey.Journey()
+        with run.checks("pod of a kubelet"):
+            way = _evicted(options, run, api, directory)
+        run.check("records of that CSR", lambda: _records(options, way))
         if options.attack:
-            run.check("hostile CSR is refused", lambda: _attacked(options, api, workload))
+            _attack(options, run, api, workload)
         else:
-            run.add("hostile CSR is refused", skipped("needs --attack"))
+            run.add("hostile CSRs are refused", skipped("needs --attack"))
 
 
 def _doctor(options: Options, run: Run) -> None:
@@ -93,26 +96,25 @@ def _doctor(options: Options, run: Run) -> None:
         return
     for item in items:
         todo = f"; to do: {item['remedy']}" if item["remedy"] else ""
-        level = "warning: " if item["level"] == "warning" else ""
-        run.add(f"doctor {item['check']}", _LEVELS[item["level"]](f"{level}{item['found']}{todo}"))
+        run.add(f"doctor {item['check']}", _LEVELS[item["level"]](f"{item['found']}{todo}"))
 
 
-def _evicted(options: Options, run: Run, api: Api, directory: Path) -> journey.Journey | None:
-    """Evicts the operator's pod, and follows its replacement."""
+def _evicted(options: Options, run: Run, api: Api, directory: Path) -> journey.Journey:
+    """Evicts the operator's pod, and follows its replacement; the journey has no CSR if it could not."""
     name = "pod of a kubelet"
-    if not journey.kubelets(api):
-        run.add(name, skipped("no kubelet: no node is Ready"))
-        return None
     if options.evict is None:
         run.add(name, skipped("needs --evict NAMESPACE/POD"))
-        return None
+        return journey.Journey()
+    if not journey.kubelets(api):
+        run.add(name, failed("no kubelet: no node is Ready; the pod was not evicted"))
+        return journey.Journey()
+    signer = signer_of(options)  # before the eviction: the document may have none
     namespace, _, pod = options.evict.partition("/")
     try:
         find = journey.evict(api, namespace, pod)
     except (ApiError, ValueError) as error:
         run.add(name, failed(journey.refusal(error) if isinstance(error, ApiError) else str(error)))
-        return None
-    signer = signer_of(options)
+        return journey.Journey()
     way = journey.follow(api, find, signer_name=signer.name, seconds=options.seconds, until_ready=True)
     checked(run, way, prefix=name, trust_bundle=signer.trust_bundle, directory=directory)
     run.check(f"{name}: Ready", lambda: ok(way.text) if "Ready" in way.seconds else failed(way.text))
@@ -121,12 +123,14 @@ def _evicted(options: Options, run: Run, api: Api, directory: Path) -> journey.J
     return way
 
 
-def _records(options: Options, way: journey.Journey | None) -> Outcome:
+def _records(options: Options, way: journey.Journey) -> Outcome:
     """Looks for the function's records of the CSR in Cloud Logging."""
-    if way is None or not way.csr:
-        return skipped("no CSR")
-    if options.project is None or shutil.which("gcloud") is None:
-        return skipped("needs --project, and gcloud in PATH")
+    if options.project is None:
+        return skipped("needs --evict and --project")
+    if not way.csr:
+        return failed("no CSR")
+    if shutil.which("gcloud") is None:
+        return failed("gcloud: Not found in PATH")
     uid = way.csr["metadata"]["uid"]
     query = f'labels.log="csr-signer" AND labels.csr_uid="{uid}"'
     command = ["gcloud", "logging", "read", query, "--project", options.project, "--format", "json"]
@@ -138,18 +142,22 @@ def _records(options: Options, way: journey.Journey | None) -> Outcome:
     return ok(", ".join(events)) if wanted <= set(events) else failed(f"{events}: intent and issued are expected")
 
 
-def _attacked(options: Options, api: Api, workload: Workload) -> Outcome:
+def _attack(options: Options, run: Run, api: Api, workload: Workload) -> None:
     hostile = Workload(namespace=workload.namespace, signer_name=signer_of(options).name)
     with World(api) as world:
-        try:
-            if not world.has_role():  # `remove` would delete that of a served demo
-                world.add_role()
-            world.add_namespace(hostile.namespace)
-            world.add_service_account(hostile.namespace, pods.ACCOUNT, binding=f"{hostile.namespace}:csr-creator")
-            name = f"node-certs:calico-node-{hostile.namespace[-5:]}"
-            return attack.refused(world, hostile, request_name=name, seconds=options.seconds)
-        finally:
-            world.remove()
+        removal.removed_after(
+            run,
+            lambda: _hostile_checks(options, run, world, hostile),
+            lambda: removal.outcome(world.remove, world, api),
+        )
+
+
+def _hostile_checks(options: Options, run: Run, world: World, hostile: Workload) -> None:
+    with run.checks("hostile CSRs are refused"):
+        world.add_namespace(hostile.namespace)
+        world.add_requester(hostile.namespace, pods.ACCOUNT)
+        name = f"node-certs:calico-node-{hostile.namespace[-5:]}"
+        attack.run(run, world, hostile, request_name=name, seconds=options.seconds)
 
 
 def facts(api: Api) -> Outcome:

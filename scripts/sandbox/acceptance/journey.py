@@ -17,7 +17,7 @@ Json = dict[str, Any]
 _POLL_SECONDS = 0.2
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _TOO_MANY = 429
-_EVENTS = "/api/v1/namespaces/default/events"  # of CSRs, which have no namespace
+EVENTS = "/api/v1/namespaces/default/events"  # of CSRs, which have no namespace
 
 
 @dataclass(kw_only=True)
@@ -95,7 +95,7 @@ def follow(
 
 
 def _last_warning(api: Api, uid: str) -> str:
-    found = api.get(_EVENTS, fieldSelector=f"involvedObject.uid={uid}")["items"]
+    found = api.get(EVENTS, fieldSelector=f"involvedObject.uid={uid}")["items"]
     return next((f"{each.get('reason')}: {each.get('message')}" for each in reversed(found)), "no Event about the CSR")
 
 

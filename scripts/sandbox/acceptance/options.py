@@ -15,7 +15,8 @@ Proves on a real cluster what one machine cannot show: kubelet, real API server,
 --deployed, it runs function, exporter and a KMS double here, with a signerName and a namespace of their own in the
 cluster, and deletes them at the end. With --deployed, it examines the deployed signer, and changes nothing without
 --evict or --attack. It prints a line for each check, and writes a report to attach to an issue. Exit status: 0: no
-check failed; 1: a check failed; 2: it cannot run; 130: interrupted.
+check failed, but there may be warnings; 1: a check failed, or an option's check could not be made; 2: it cannot run;
+130: interrupted.
 """
 
 
@@ -35,8 +36,8 @@ class Options:
         configuration: The function's configuration document; None without `deployed`.
         cluster: The cluster's key in it; None for the only one.
         evict: NAMESPACE/NAME of the pod to evict.
-        attack: Whether to file a hostile CSR at the deployed signer.
-        project: Google Cloud project of the records.
+        attack: Whether to file hostile CSRs at the deployed signer.
+        project: Google Cloud project of the records; needs `evict`.
         seconds: The longest wait for a pod.
     """
 
@@ -67,6 +68,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error(f"{wrong[0]} needs --deployed")
     if given.deployed and given.configuration is None:
         parser.error("--deployed needs --configuration")
+    if given.project and not given.evict:
+        parser.error("--project needs --evict")
     if given.evict and given.evict.count("/") != 1:
         parser.error(f'--evict: Invalid value: "{given.evict}": must be NAMESPACE/POD')
     return Options(
@@ -122,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         "--evict", metavar="NAMESPACE/POD", help="CHANGES: evict this pod, and follow its replacement's certificate"
     )
     deployed.add_argument(
-        "--attack", action="store_true", help="CHANGES: create a namespace and a pod, and file a hostile CSR from it"
+        "--attack", action="store_true", help="CHANGES: create a namespace and pods, and file hostile CSRs from them"
     )
-    deployed.add_argument("--project", help="Google Cloud project of the function's records, for gcloud")
+    deployed.add_argument("--project", help="Google Cloud project of the function's records, for gcloud; needs --evict")
     return parser

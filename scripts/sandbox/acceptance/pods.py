@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox.api import NAMESPACES, csr_path
+from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from sandbox.calico import client
 from sandbox.calico.components import Component
 from sandbox.calico.keys import generate
-from sandbox.calico.render import CertificateManagement, NodePlan, component_pod, pod_object, resolved, variables
+from sandbox.calico.render import OURS, CertificateManagement, NodePlan, component_pod, pod_object, resolved, variables
 from sandbox.calico.world import Pod
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.calico.world import World
 
 ACCOUNT = "csr-acceptance"
+_BINDING_SECONDS, _POLL_SECONDS = 5.0, 0.2
 _KEY, _SIGNATURE = "ECDSAWithCurve256", "ECDSAWithSHA256"
 _PAUSE = "registry.k8s.io/pause:3.10"
 _GATE = "kms-csr-signer.example.com/acceptance"
@@ -80,8 +84,8 @@ def create(world: World, workload: Workload, *, image: str | None = None) -> Pod
         spec["schedulingGates"] = [{"name": _GATE}]
     else:
         spec["initContainers"][0]["image"] = image
+        world.remember(csr_path(component.request_name(name)))
     made = world.ensure(f"{NAMESPACES}/{workload.namespace}/pods", "Pod", body, name)
-    world.remember(csr_path(component.request_name(name)))
     return Pod(
         name=name,
         namespace=workload.namespace,
@@ -92,23 +96,41 @@ def create(world: World, workload: Workload, *, image: str | None = None) -> Pod
     )
 
 
-def file(world: World, workload: Workload, pod: Pod, *, request_name: str | None = None) -> dict[str, Any]:
-    """Files the pod's CSR with a token that is bound to it, and returns the CSR.
+def environment(workload: Workload, pod: Pod) -> client.Environment:
+    """Returns the variables of the pod's client, which say what it requests."""
+    told = resolved(
+        variables(workload.component, workload.management), name=pod.name, namespace=pod.namespace, address=_ADDRESS
+    )
+    return client.Environment.from_variables(told)
+
+
+def file(world: World, pod: Pod, requested: client.Environment) -> dict[str, Any]:
+    """Files a CSR with a token that is bound to the pod, and returns the CSR.
 
     Args:
         world: The cluster.
-        workload: The workload.
         pod: The pod.
-        request_name: Another name of the CSR, for an attack.
+        requested: What the CSR requests; the pod's `environment`, or another one for an attack.
 
     Raises:
         ApiError: The API server refused it.
     """
-    told = resolved(
-        variables(workload.component, workload.management), name=pod.name, namespace=pod.namespace, address=_ADDRESS
-    )
-    environment = client.Environment.from_variables(told)
-    csr = client.new_csr(environment, generate(_KEY))
-    csr["metadata"]["name"] = request_name or csr["metadata"]["name"]
-    world.remember(csr_path(csr["metadata"]["name"]))
-    return client.submit(world.api.with_token(world.token(pod.namespace, ACCOUNT, pod)), csr)
+    csr = client.new_csr(requested, generate(_KEY))
+    csr["metadata"]["labels"] |= OURS
+    path = csr_path(requested.request_name)
+    world.remember(path, None)
+    filed = _create(world.api.with_token(world.token(pod.namespace, ACCOUNT, pod)), csr)
+    world.remember(path, filed["metadata"]["uid"])
+    return filed
+
+
+def _create(api: Api, csr: Mapping[str, Any]) -> dict[str, Any]:
+    """Creates a CSR; the account's new binding may reach the API server a moment later."""
+    end = time.monotonic() + _BINDING_SECONDS
+    while True:
+        try:
+            return api.post(CSRS, csr)
+        except ApiError as error:
+            if "cannot create resource" not in error.message or time.monotonic() > end:
+                raise
+        time.sleep(_POLL_SECONDS)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
-
-from urllib3.exceptions import HTTPError
-
-from sandbox.api import ApiError
-from sandbox.authority import AuthorityError
-from sandbox.function_runtime import FunctionError
-from sandbox.process import PartError
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-Level = Literal["ok", "failed", "skipped"]
+Level = Literal["ok", "warning", "failed", "skipped"]
 
-_FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, OSError, PartError, TimeoutError, ValueError)
+_LEVELS = get_args(Level)
 _PROJECT = re.compile(r"(projects/)[^/\s]+")
 _DOTTED = r"(?:[\w-]+\.)+[^\W\d_][\w-]+"
 _EMAIL = re.compile(rf"[^\s@\"'`<>()|]+@{_DOTTED}")
@@ -53,6 +47,11 @@ def ok(text: str) -> Outcome:
     return Outcome(level="ok", text=text)
 
 
+def warning(text: str) -> Outcome:
+    """Returns that a check passed, but the operator should look at it."""
+    return Outcome(level="warning", text=text)
+
+
 def failed(text: str) -> Outcome:
     """Returns that a check failed."""
     return Outcome(level="failed", text=text)
@@ -76,14 +75,22 @@ class Run:
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def check(self, name: str, action: Callable[[], Outcome]) -> Outcome:
-        """Makes a check, and prints its line; a fault of its calls is a failure."""
+        """Makes a check, and prints its line; an error is a failure."""
         started = time.monotonic()
         try:
             outcome = action()
-        except _FAULTS as error:
+        except Exception as error:  # noqa: BLE001 - also one that no check expects belongs in the report
             outcome = failed(f"{type(error).__name__}: {error}")
         self.add(name, outcome, time.monotonic() - started)
         return outcome
+
+    @contextlib.contextmanager
+    def checks(self, name: str) -> Iterator[None]:
+        """Adds a failed check of this name if a `with` block, which adds its own checks, raises an error."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - as above
+            self.add(name, failed(f"{type(error).__name__}: {error}"))
 
     def add(self, name: str, outcome: Outcome, seconds: float = 0.0) -> None:
         """Adds a check that was made elsewhere, and prints its line; the cluster's text is escaped."""
@@ -99,7 +106,7 @@ class Run:
     def summary(self) -> str:
         """Returns the number of checks by level."""
         levels = [line.outcome.level for line in self.lines]
-        return ", ".join(f"{levels.count(level)} {level}" for level in ("ok", "failed", "skipped"))
+        return ", ".join(f"{levels.count(level)} {level}" for level in _LEVELS)
 
     def write(self, path: Path, *, mode: str, redact: bool) -> None:
         """Writes the report as Markdown: no credentials, and with `redact` no hosts, addresses, emails and projects."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox import manifests
-from sandbox.acceptance import attack, issued, journey, pods
+from sandbox.acceptance import attack, issued, journey, pods, removal
 from sandbox.acceptance.pods import Workload
 from sandbox.acceptance.report import Outcome, failed, ok, skipped
 from sandbox.api import NAMESPACES, Api, ApiError, quoted
-from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.render import OURS
 from sandbox.deployment import Deployment, Settings, UserProfile
 
@@ -40,16 +39,22 @@ components:
     dns_names: [{{name: {account}}}]
     extended_key_usage: [serverAuth, clientAuth]
     addresses: omit
+  - name: {victim.workload}
+    service_accounts: [{namespace}/{victim.service_account}]
+    request_names: [{{name: "{victim.secret}:{{pod}}"}}]
+    common_name: {victim.common_name}
+    dns_names: [{{name: {victim.dns_names[0]}}}]
+    extended_key_usage: [serverAuth, clientAuth]
+    addresses: omit
 """
 
 
 def intentions(workload: Workload) -> str:
     """Returns what the run does to the cluster."""
-    label = ", ".join(f"{key}={value}" for key, value in OURS.items())
     return (
         f"creates the namespaces {workload.namespace} and {manifests.NAMESPACE}, service accounts, roles and\n"
-        f"bindings, also in {CALICO_SYSTEM}, pods in {workload.namespace},\n"
-        f"and CSRs for {workload.signer_name}; all have the label {label}.\n"
+        f"bindings for them, pods in {workload.namespace},\n"
+        f"and CSRs for {workload.signer_name}; all have the label {removal.LABEL}.\n"
         "The run deletes them at the end, even after Ctrl-C."
     )
 
@@ -68,10 +73,10 @@ def refuse_if_deployed(api: Api) -> None:
         raise
     where = f"the namespace {manifests.NAMESPACE} exists"
     if (found["metadata"].get("labels") or {}).items() >= OURS.items():
-        label = ",".join(f"{key}={value}" for key, value in OURS.items())
         raise ValueError(
             f"{where}: a served demo or another run uses this cluster; for a served demo use --deployed. If an earlier"
-            f" run left it, delete it: kubectl delete namespaces,clusterroles,clusterrolebindings --selector {label}"
+            " run left it, delete it: kubectl delete namespaces,clusterroles,clusterrolebindings,roles,rolebindings"
+            f" --namespace default --selector {removal.LABEL}"
         )
     raise ValueError(f"{where}: the signer is deployed here; use --deployed")
 
@@ -79,75 +84,75 @@ def refuse_if_deployed(api: Api) -> None:
 def run(options: Options, run: Run, workload: Workload, directory: Path) -> None:
     """Makes all checks."""
     profile = directory / "acceptance.yaml"
-    profile.write_text(_PROFILE.format(account=pods.ACCOUNT, namespace=workload.namespace), encoding="utf-8")
+    text = _PROFILE.format(account=pods.ACCOUNT, namespace=workload.namespace, victim=attack.VICTIM)
+    profile.write_text(text, encoding="utf-8")
     folder = directory / "signer"
     folder.mkdir()
     settings = Settings(
         directory=folder,
         plane=options.kubeconfig,
-        force=True,  # the run creates no pod in Calico's namespace
+        calico=False,
+        force=True,  # the run creates nothing in Calico's namespace
         kms=options.kms,
-        signer_name=f"unused.{workload.signer_name}",
         profiles={
             workload.signer_name: UserProfile(file=profile, namespaces=(workload.namespace,), networks=_NETWORKS)
         },
     )
     deployment = Deployment(settings)
-    try:
-        if run.check("signer for this run", lambda: _start(deployment, workload)).level == "ok":
-            _checks(options, run, deployment, workload)
-    finally:
-        removed = run.check("objects are deleted", lambda: _stop(deployment, workload))
-        if removed.level == "failed":
-            print(f"delete the namespaces {workload.namespace} and {manifests.NAMESPACE} yourself")
+    removal.removed_after(
+        run, lambda: _all_checks(options, run, deployment, workload), lambda: _stop(options, deployment)
+    )
+
+
+def _all_checks(options: Options, run: Run, deployment: Deployment, workload: Workload) -> None:
+    if run.check("signer for this run", lambda: _start(deployment, workload)).level == "failed":
+        return
+    is_issued = False
+    with run.checks("pod without kubelet"):
+        is_issued = _without_kubelet(options, run, deployment, workload)
+    if not is_issued:
+        run.add("further checks", failed("not made: each would wait as long, for the same cause"))
+        return
+    name = f"{workload.component.request_name(pods.ACCOUNT)}-other"
+    attack.run(run, deployment.world, workload, request_name=name, seconds=options.seconds)
+    with run.checks("pod of a kubelet"):
+        _with_kubelet(options, run, deployment, workload)
 
 
 def _start(deployment: Deployment, workload: Workload) -> Outcome:
     deployment.start()
-    deployment.world.add_role()
-    deployment.world.add_service_account(workload.namespace, pods.ACCOUNT, binding=f"{workload.namespace}:csr-creator")
+    deployment.world.add_requester(workload.namespace, pods.ACCOUNT)
     return ok(f"{workload.signer_name}: function, exporter, Google's doubles and KMS run here")
 
 
-def _stop(deployment: Deployment, workload: Workload) -> Outcome:
-    deployment.stop()
-    with Api.from_kubeconfig(deployment.settings.plane) as api:
-        try:
-            phase = api.get(f"{NAMESPACES}/{workload.namespace}").get("status", {}).get("phase")
-        except ApiError as error:
-            if error.status == _NOT_FOUND:
-                return ok(f"the namespace {workload.namespace} is gone")
-            raise
-    if phase == "Terminating":
-        return ok(f"the namespace {workload.namespace} is being deleted")
-    return failed(f"the namespace {workload.namespace} still exists")
+def _stop(options: Options, deployment: Deployment) -> Outcome:
+    if not hasattr(deployment, "world"):
+        return ok("the run created none")
+    with Api.from_kubeconfig(options.kubeconfig) as api:
+        return removal.outcome(deployment.stop, deployment.world, api)
 
 
-def _checks(options: Options, run: Run, deployment: Deployment, workload: Workload) -> None:
-    world = deployment.world
-    pod = pods.create(world, workload)
-    if not _certificate(options, run, deployment, pod, prefix="pod without kubelet", kubelet=False):
-        return  # each of the next checks would wait as long, for the same cause
-    name = workload.component.request_name(pod.name)
-    run.check(
-        "hostile CSR is refused",
-        lambda: attack.refused(world, workload, request_name=f"{name}-other", seconds=options.seconds),
-    )
-    if not journey.kubelets(deployment.api):
-        run.add("pod of a kubelet", skipped("no kubelet: no node is Ready"))
-    elif options.image is None:
-        run.add("pod of a kubelet", skipped("needs --image"))
+def _without_kubelet(options: Options, run: Run, deployment: Deployment, workload: Workload) -> bool:
+    pod = pods.create(deployment.world, workload)
+    pods.file(deployment.world, pod, pods.environment(workload, pod))
+    return _certificate(options, run, deployment, pod, prefix="pod without kubelet", kubelet=False)
+
+
+def _with_kubelet(options: Options, run: Run, deployment: Deployment, workload: Workload) -> None:
+    name = "pod of a kubelet"
+    if options.image is None:
+        run.add(name, skipped("needs --image"))
+    elif not journey.kubelets(deployment.api):
+        run.add(name, failed("no kubelet: no node is Ready"))
     else:
-        pod = pods.create(world, workload, image=options.image)
-        _certificate(options, run, deployment, pod, prefix="pod of a kubelet", kubelet=True)
+        pod = pods.create(deployment.world, workload, image=options.image)
+        _certificate(options, run, deployment, pod, prefix=name, kubelet=True)
 
 
 def _certificate(options: Options, run: Run, deployment: Deployment, pod: Pod, *, prefix: str, kubelet: bool) -> bool:
     """Follows a pod to its certificate, checks it, and tells whether there is one."""
     path = f"{NAMESPACES}/{pod.namespace}/pods/{quoted(pod.name)}"
     workload = Workload(namespace=pod.namespace, signer_name=next(iter(deployment.settings.profiles)))
-    if not kubelet:
-        pods.file(deployment.world, workload, pod)
     way = journey.follow(
         deployment.api,
         lambda: deployment.api.get(path),

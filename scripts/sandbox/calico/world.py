@@ -7,9 +7,12 @@ nothing, and `remove` deletes exactly the created objects.
 from __future__ import annotations
 
 import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from urllib3.exceptions import HTTPError
 
 from sandbox.api import NAMESPACES, NODES, Api, ApiError, quoted
 from sandbox.calico.render import OURS, NodePlan, PodPlan, node_object, pod_object, pod_status
@@ -21,11 +24,21 @@ if TYPE_CHECKING:
 
 CREATOR_ROLE = "tigera-csr-creator"
 TOKEN_SECONDS = 3600
+REMOVAL_SECONDS = 120.0
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _NOT_FOUND, _CONFLICT = 404, 409
+_CLIENT_RULE = {
+    "apiGroups": ["certificates.k8s.io"],
+    "resources": ["certificatesigningrequests"],
+    "verbs": ["create", "watch", "delete"],
+}
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+class RemovalError(Exception):
+    """Some objects could not be deleted; the message names each, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +65,8 @@ class World:
         """
         self.api = api
         self._executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="world")
-        self._made: list[str] = []
+        self._made: dict[str, str | None] = {}  # the uid by path; for the values without a uid, see `remember`
+        self._deleted: set[str] = set()
 
     def create(self, components: Iterable[Component]) -> None:
         """Creates namespaces, service accounts, and the right to file CSRs, before any pod."""
@@ -65,18 +79,7 @@ class World:
 
     def add_role(self) -> None:
         """Creates the ClusterRole of Calico's client, unless the API server has no RBAC (the double)."""
-        rule = {
-            "apiGroups": ["certificates.k8s.io"],
-            "resources": ["certificatesigningrequests"],
-            "verbs": ["create", "watch", "delete"],
-        }
-        self.ensure(f"{_RBAC}/clusterroles", "ClusterRole", {"rules": [rule]}, CREATOR_ROLE, optional=True)
-
-    def has_role(self) -> bool:
-        """Tells whether the cluster has the ClusterRole of Calico's client."""
-        with _tolerating(_NOT_FOUND):
-            return bool(self.api.get(f"{_RBAC}/clusterroles/{CREATOR_ROLE}"))
-        return False
+        self._add_role(CREATOR_ROLE)
 
     def add_namespace(self, name: str) -> None:
         """Creates a namespace with its `default` account, which otherwise only a controller manager would create."""
@@ -96,17 +99,14 @@ class World:
             binding: Name of the ClusterRoleBinding; by default the operator's.
         """
         self.add_account(namespace, name)
-        bound = {
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CREATOR_ROLE},
-            "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": name}],
-        }
-        self.ensure(
-            f"{_RBAC}/clusterrolebindings",
-            "ClusterRoleBinding",
-            bound,
-            binding or f"{name}:csr-creator",
-            optional=True,
-        )
+        self._bind(namespace, name, role=CREATOR_ROLE, binding=binding or f"{name}:csr-creator")
+
+    def add_requester(self, namespace: str, name: str) -> None:
+        """Creates a service account that may file CSRs, with a role and a binding of its own: none of Calico's."""
+        self.add_account(namespace, name)
+        role = f"{namespace}:csr-creator"
+        self._add_role(role)
+        self._bind(namespace, name, role=role, binding=role)
 
     def add_nodes(self, plans: Sequence[NodePlan]) -> None:
         """Creates nodes with their addresses."""
@@ -159,24 +159,45 @@ class World:
         """Applies a function to all items concurrently; raises the first failure."""
         return list(self._executor.map(function, items))
 
-    def remember(self, path: str) -> None:
-        """Registers an object for `remove`."""
-        self._made.append(path)
+    def remember(self, path: str, uid: str | None = "") -> None:
+        """Registers an object for `remove`.
 
-    def remove(self, *, namespaces: bool = True) -> None:
+        Args:
+            path: Its path.
+            uid: Its uid, so that no other object of the name is deleted. Empty: it is ours by its name. None: it is
+                ours if it has our label; whether the API server created it is not known yet.
+        """
+        self._made[path] = uid
+        self._deleted.discard(path)
+
+    def remove(self, *, namespaces: bool = True, seconds: float = REMOVAL_SECONDS) -> None:
         """Deletes all created objects in reverse order; ignores missing objects.
+
+        It tries every object. The next call tries those again that it could not delete.
 
         Args:
             namespaces: False keeps namespaces, because their deletion takes long, and blocks new ones of the same name.
+            seconds: After this time, it sends no further request.
+
+        Raises:
+            RemovalError: It could not delete all of them.
         """
-        made, self._made = self._made, []
-        self.each(self._delete, [path for path in made if "/pods/" in path])
-        for path in reversed([path for path in made if "/pods/" not in path]):
-            if not _is_namespace(path):
-                self._delete(path)
-            elif namespaces:
-                self._delete(path)
-                self._finalize(path)
+        end = time.monotonic() + seconds
+        paths = [path for path in reversed(self._made) if path not in self._deleted]
+        pods = [path for path in paths if "/pods/" in path]
+        others = [path for path in paths if "/pods/" not in path and (namespaces or not _is_namespace(path))]
+        errors = [*self.each(lambda path: self._try_to_delete(path, end), pods)]
+        errors += [self._try_to_delete(path, end) for path in others]
+        if any(errors):
+            raise RemovalError("; ".join(filter(None, errors)))
+
+    def remaining(self, api: Api) -> list[str]:
+        """Returns the paths of all created objects that exist, also of those that the API server is deleting.
+
+        Args:
+            api: An administrator's client; `self.api` may be closed.
+        """
+        return [path for path in self._made if self._found(api, path)]
 
     def close(self) -> None:
         """Stops the threads; objects stay."""
@@ -216,6 +237,8 @@ class World:
         version = "/".join(collection.split("/")[2:4]) if collection.startswith("/apis/") else "v1"
         given = body.get("metadata", {})
         metadata = {**given, "name": name, "labels": {**given.get("labels", {}), **OURS}}
+        path = f"{collection}/{quoted(name)}"
+        self.remember(path, None)  # an interrupt may come before the answer
         found: dict[str, Any]
         try:
             found = self.api.post(collection, {"apiVersion": version, "kind": kind, **body, "metadata": metadata})
@@ -224,10 +247,29 @@ class World:
                 return {}
             if error.status != _CONFLICT:
                 raise
-            found = self.api.get(f"{collection}/{quoted(name)}")
-        if (found["metadata"].get("labels") or {}).items() >= OURS.items():
-            self.remember(f"{collection}/{quoted(name)}")
+            found = self.api.get(path)
+        if _is_labelled(found):
+            self.remember(path, found["metadata"]["uid"])
         return found
+
+    def _add_role(self, name: str) -> None:
+        self.ensure(f"{_RBAC}/clusterroles", "ClusterRole", {"rules": [_CLIENT_RULE]}, name, optional=True)
+
+    def _bind(self, namespace: str, account: str, *, role: str, binding: str) -> None:
+        bound = {
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
+        }
+        self.ensure(f"{_RBAC}/clusterrolebindings", "ClusterRoleBinding", bound, binding, optional=True)
+
+    def _found(self, api: Api, path: str) -> str:
+        """Returns the uid of the object at a path if it is the created one; empty otherwise."""
+        with _tolerating(_NOT_FOUND):
+            found, made = api.get(path), self._made[path]
+            uid = str(found["metadata"]["uid"])
+            is_ours = _is_labelled(found) if made is None else made in {"", uid}
+            return uid if is_ours else ""
+        return ""
 
     def _finalize(self, namespace: str) -> None:
         """Finalizes a deleted namespace if no controller manager runs, which would otherwise do so.
@@ -239,15 +281,43 @@ class World:
             return
         with _tolerating(_NOT_FOUND):
             found = self.api.get(namespace)
-            self.api.put(f"{namespace}/finalize", found | {"spec": {"finalizers": []}})
+            if "deletionTimestamp" in found["metadata"]:
+                self.api.put(f"{namespace}/finalize", found | {"spec": {"finalizers": []}})
 
-    def _delete(self, path: str) -> None:
+    def _try_to_delete(self, path: str, end: float) -> str:
+        """Deletes a created object, unless it is too late; returns why it could not."""
+        if time.monotonic() > end:
+            return f"{path}: no time left"
+        try:
+            self._delete_created(path)
+        except (ApiError, HTTPError) as error:
+            return f"{path}: {error}"
+        self._deleted.add(path)
+        return ""
+
+    def _delete_created(self, path: str) -> None:
+        uid = self._made[path]
+        if uid is None:
+            uid = self._found(self.api, path)
+            if not uid:
+                return
+        with _tolerating(_CONFLICT):  # another object has the name now, or the namespace is being deleted already
+            self._delete(path, uid)
+        if _is_namespace(path):
+            self._finalize(path)
+
+    def _delete(self, path: str, uid: str = "") -> None:
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
         with _tolerating(_NOT_FOUND):
-            self.api.delete(path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+            self.api.delete(path, options | ({"preconditions": {"uid": uid}} if uid else {}))
 
 
 def _is_namespace(path: str) -> bool:
     return path.startswith(NAMESPACES) and path.count("/") == NAMESPACES.count("/") + 1
+
+
+def _is_labelled(found: Mapping[str, Any]) -> bool:
+    return bool((found["metadata"].get("labels") or {}).items() >= OURS.items())
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
 """SIGINT (Ctrl-C) and SIGTERM: the demo says so in one line, and leaves nothing running."""
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -39,7 +40,23 @@ def set_instead(notify: Callable[[], object]) -> None:
     _handle(lambda *_: notify())
 
 
-def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
+def ignore() -> None:
+    """From now on, signals change nothing: the program removes what it made, and ends."""
+    _handle(signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Ignores signals in a `with` block of the main thread."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _handle(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
     for number in _SIGNALS:
         signal.signal(number, handler)
 

@@ -13,6 +13,7 @@ from urllib3.exceptions import HTTPError
 from sandbox.api import ApiError
 from sandbox.authority import AuthorityError
 from sandbox.calico.keys import KeyPool, generate, known
+from sandbox.calico.world import RemovalError
 from sandbox.control_plane.errors import NotAvailableError, StartError
 from sandbox.demo import story
 from sandbox.demo.view import complain
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sandbox.demo.options import Options
     from sandbox.demo.view import View
 
-_FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, PartError, StartError)
+_FAULTS = (ApiError, AuthorityError, FunctionError, HTTPError, PartError, RemovalError, StartError)
 _QUICK = "RSAWithSize2048"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.acceptance.report import Run, failed, redacted
+from sandbox.acceptance.report import Outcome, Run, failed, redacted, warning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +66,26 @@ def test_redaction_leaves_no_host_address_email_or_project(tmp_path: Path, text:
     """A report can be attached to a public issue; versions and names of CSRs stay."""
     assert redacted(text) == shown
     assert f"`{shown}`" in written(tmp_path / "report.md", text, redact=True)
+
+
+def fail() -> Outcome:
+    """Runs into an error that no check expects."""
+    raise subprocess.TimeoutExpired("gcloud", 120)
+
+
+def test_an_error_that_no_check_expects_is_a_failed_line() -> None:
+    """The run goes on, and the report says what happened."""
+    run = Run()
+    run.check("records", fail)
+    with run.checks("doctor"):
+        fail()
+    assert [(line.name, line.outcome.level) for line in run.lines] == [("records", "failed"), ("doctor", "failed")]
+    assert all("gcloud" in line.outcome.text for line in run.lines)
+
+
+def test_a_warning_is_no_success_and_no_failure() -> None:
+    """It has a level of its own, and does not change the exit status."""
+    run = Run()
+    run.add("check", warning("look at it"))
+    assert run.summary() == "0 ok, 1 warning, 0 failed, 0 skipped"
+    assert not run.has_failed
