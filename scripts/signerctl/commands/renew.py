@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -145,7 +144,11 @@ def renew(
     shows = log_format == "text"
     if not shows and click.get_current_context().get_parameter_source("form") is not ParameterSource.DEFAULT:
         raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
-    show = partial(_show, form=form) if shows else lambda *_: None
+
+    def show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None]) -> None:
+        if shows:
+            _show(holders, replacements, form=form)
+
     with _telling_why_it_stops(say):
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)
@@ -183,7 +186,7 @@ def _telling_why_it_stops(say: Say) -> Iterator[None]:
 
 def _holders(
     api: ApiServer, chosen: Sequence[Requesters], records: Records, remaining: Fraction, say: Say
-) -> list[Holder]:
+) -> Sequence[Holder]:
     """Returns the pods with certificates, the one whose certificate expires first at the start."""
     known = validity.recorded(_certificates(records, chosen))
     pods = list(_pods(api, chosen))

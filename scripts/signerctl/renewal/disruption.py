@@ -6,6 +6,7 @@ update, and the eviction ignores it, so `signerctl renew` computes it. Of other 
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from csr_signer.objects.json_fields import OTHERS, Mask
@@ -48,8 +49,21 @@ def _scaled(value: object, total: int) -> int:
     return -(-int(percent[1]) * total // 100) if percent else 0
 
 
-def obstacle(pod: Pod, pods: Iterable[Pod], workload: Json | None) -> str:
-    """Returns why a pod must not be evicted now; empty if it may be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """Why a pod must not be evicted now.
+
+    Attributes:
+        why: A sentence.
+        lacks_pods: Whether its owner lacks Ready pods, perhaps because new pods get no certificate.
+    """
+
+    why: str
+    lacks_pods: bool = True
+
+
+def obstacle(pod: Pod, pods: Iterable[Pod], workload: Json | None) -> Obstacle | None:
+    """Returns why a pod must not be evicted now; None if it may be.
 
     A pod that is not Ready may always be evicted, because its eviction makes no pod unavailable. The DaemonSet
     controller replaces such pods at once too (update.go `rollingUpdate`).
@@ -60,23 +74,26 @@ def obstacle(pod: Pod, pods: Iterable[Pod], workload: Json | None) -> str:
         workload: Its owner; None if it is not one of RESOURCES.
     """
     if not pod.ready or pod.owner is None:
-        return ""
+        return None
     name = f"{pod.owner.kind} {pod.namespace}/{pod.owner.name}"
     if workload is not None and pod.owner.is_daemon_set:
         return _of_daemon_set(name, workload)
     others = (each for each in pods if each.owner == pod.owner and each.uid != pod.uid and not each.ending)
     waiting = next((each.name for each in others if not each.ready), None)
     if waiting:
-        return f"{name}: pod {waiting} is not Ready"
+        return Obstacle(why=f"{name}: pod {waiting} is not Ready")
     # Also the pods that it cannot create, for example beyond a quota.
     wanted = int((workload or {}).get("spec", {}).get("replicas", 0))
     ready = int((workload or {}).get("status", {}).get("readyReplicas", 0))
-    return f"{name}: {ready} of {wanted} replicas are Ready" if ready < wanted else ""
+    return Obstacle(why=f"{name}: {ready} of {wanted} replicas are Ready") if ready < wanted else None
 
 
-def _of_daemon_set(name: str, daemon_set: Json) -> str:
+def _of_daemon_set(name: str, daemon_set: Json) -> Obstacle | None:
     most = max_unavailable(daemon_set)
     if most == 0:
-        return f"{name}: maxUnavailable is 0: renew its pods with `kubectl rollout restart`"
+        why = f"{name}: maxUnavailable is 0: renew its pods with `kubectl rollout restart`"
+        return Obstacle(why=why, lacks_pods=False)
     unavailable = int(daemon_set["status"].get("numberUnavailable", 0))
-    return "" if unavailable < most else f"{name}: {unavailable} pods are unavailable, and maxUnavailable is {most}"
+    if unavailable < most:
+        return None
+    return Obstacle(why=f"{name}: {unavailable} pods are unavailable, and maxUnavailable is {most}")

@@ -8,10 +8,11 @@ from functools import cache
 from typing import Final
 
 from signerctl import objects
-from signerctl.api_server import ApiServer, ApiServerError
+from signerctl.api_server import ApiServer, ApiServerError, Json
 from signerctl.objects import CSRS
 from signerctl.program import CommandError
 from signerctl.renewal import disruption
+from signerctl.renewal.disruption import Obstacle
 from signerctl.renewal.pods import Owner, Pod, has_certificate
 from signerctl.renewal.progress import Say
 
@@ -57,7 +58,10 @@ class Renewal:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, due: Sequence[Pod]) -> Iterator[tuple[Pod, Pod | None]]:
-        """Replaces the pods, always the first one that may be evicted now, so that no pod blocks those of other owners.
+        """Replaces the pods, always the first one that may be evicted now.
+
+        A pod that the API server protects delays no pod of other owners. If an owner lacks Ready pods, no Ready pod of
+        its namespace is evicted: perhaps new pods get no certificates. Other namespaces have other administrators.
 
         Yields:
             A pod, and its replacement; None if another program has replaced the pod.
@@ -82,30 +86,35 @@ class Renewal:
 
     def _evict_one(self, left: Sequence[Pod]) -> Pod | _Eviction:
         """Evicts the first pod that may be evicted, or returns one that another program has replaced."""
-        obstacles: dict[str, str] = {}
+        obstacles: dict[str, Obstacle] = {}
         attempts: dict[str, _Eviction] = {}  # the answer to an eviction that succeeds may be lost
         for _ in self._pauses():
             obstacles.clear()
             present, workload = cache(self._pods), cache(self._workload)  # read once for all the pods that are left
-            refused: set[Owner | None] = set()
+            protected: set[Owner | None] = set()
+            unhealthy: set[str] = set()
             for pod in left:
-                if pod.owner in refused:
+                if pod.owner in protected or (pod.ready and pod.namespace in unhealthy):
                     continue
                 try:
                     pods = present(pod.namespace)
                     old = next((each for each in pods if each.uid == pod.uid and not each.ending), None)
                     if old is None:
                         return attempts.get(pod.uid, pod)
-                    obstacles[pod.path] = disruption.obstacle(old, pods, workload(pod.namespace, pod.owner))
-                    if not obstacles[pod.path]:
+                    found = disruption.obstacle(old, pods, workload(pod.namespace, pod.owner))
+                    if found is None:
                         known = frozenset(each.uid for each in pods if each.owner == pod.owner)
                         attempts[pod.uid] = _Eviction(pod=pod, known=known)
                         self._evict(pod)
                         return attempts[pod.uid]
                 except ApiServerError as error:
-                    obstacles[pod.path] = str(error)
-                    refused.add(pod.owner)
-        first = next(iter(obstacles.values()))
+                    found = Obstacle(why=str(error), lacks_pods=False)
+                obstacles[pod.path] = found
+                if found.lacks_pods:
+                    unhealthy.add(pod.namespace)
+                else:
+                    protected.add(pod.owner)
+        first = next(iter(obstacles.values())).why
         others = f"; {len(left) - 1} others wait too" if len(left) > 1 else ""
         raise CommandError(f"{left[0].path}: not evicted after {self._seconds}: waited for {first}{others}")
 
@@ -164,11 +173,11 @@ class Renewal:
     def _pods(self, namespace: str) -> tuple[Pod, ...]:
         return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)))
 
-    def _csrs(self) -> Iterator[objects.Json]:
+    def _csrs(self) -> Iterator[Json]:
         for name in self.signer_names:
             yield from self.api.list(CSRS, objects.CSR, fieldSelector=f"spec.signerName={name}")
 
-    def _workload(self, namespace: str, owner: Owner | None) -> objects.Json | None:
+    def _workload(self, namespace: str, owner: Owner | None) -> Json | None:
         """Returns a pod's controller; None if it is of another kind.
 
         Raises:

@@ -88,7 +88,7 @@ def test_a_fault_of_tls_is_no_answer(cluster: KubernetesServer, tmp_path: Path) 
     del content["clusters"][0]["cluster"]["certificate-authority-data"]
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(ApiServerError, match="no answer: .*certificate verify failed"):
+    with pytest.raises(ApiServerError, match=r"no answer: .*certificate verify failed"):
         connect(path).get(NAMESPACES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import CSRS
@@ -78,6 +79,7 @@ class Cluster:
         hostile: A CSR that lists have in addition, as JSON.
         lists: Answers the request for the pods.
         evicts: Answers an eviction; status 201 means that the cluster evicts.
+        protected: The answers that refuse the evictions of some pods, by name.
         evictions: The times and bodies of the requests for an eviction.
         replacement: What differs in the new pod's JSON.
         never: The stage of the course that does not come: `ended`, `created`, `ready`, `certified`.
@@ -93,6 +95,7 @@ class Cluster:
         self.hostile = b""
         self.lists: Callable[[], tuple[int, object]] = lambda: (200, {"items": list(self.pods.values())})
         self.evicts: Callable[[], tuple[int, object]] = lambda: ACCEPTED
+        self.protected: dict[str, tuple[int, object]] = {}
         self.evictions: list[tuple[float, Json]] = []
         self.replacement: Json = {}
         self.never = ""
@@ -107,23 +110,11 @@ class Cluster:
         }
         self._prepared |= prepared
 
-    def add(
-        self,
-        name: str = "calico-node-1",
-        *,
-        evicts: Callable[[], tuple[int, object]] | None = None,
-        **changes: Any,
-    ) -> Pod:
-        """Adds a pod; returns it as renewal reads it.
-
-        Args:
-            name: Its name.
-            evicts: Answers its eviction; None: as the cluster does.
-            changes: See `pod_object`.
-        """
+    def add(self, name: str = "calico-node-1", **changes: Any) -> Pod:
+        """Adds a pod; returns it as renewal reads it."""
         item = pod_object(name, **changes)
         self.pods[name] = item
-        self._prepared[f"POST {PODS}/{name}/eviction"] = lambda body: self._evict(name, body, evicts or self.evicts)
+        self._prepared[f"POST {PODS}/{name}/eviction"] = lambda body: self._evict(name, body)
         self._add_workloads(item["metadata"]["ownerReferences"])
         return Pod.from_api(item)
 
@@ -184,11 +175,14 @@ class Cluster:
             kind, name = each["kind"], each["name"]
             if resource := {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}.get(kind):
                 path = f"GET /apis/apps/v1/namespaces/{NAMESPACE}/{resource}/{name}"
-                self._prepared[path] = lambda _, key=(kind, name): (200, self.workloads.get(key, COMPLETE))
+                self._prepared[path] = partial(self._workload, (kind, name))
 
-    def _evict(self, name: str, body: Json, evicts: Callable[[], tuple[int, object]]) -> tuple[int, object]:
+    def _workload(self, key: tuple[str, str], _: Json) -> tuple[int, object]:
+        return 200, self.workloads.get(key, COMPLETE)
+
+    def _evict(self, name: str, body: Json) -> tuple[int, object]:
         self.evictions.append((self.now, body))
-        answer = evicts()
+        answer = self.protected.get(name) or self.evicts()
         if answer == ACCEPTED:
             self.evict(name)
         return answer

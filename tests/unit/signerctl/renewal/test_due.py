@@ -148,7 +148,10 @@ def test_a_daemon_set_with_surge_is_never_evicted() -> None:
     """An eviction cannot create the new pod first; the message names the command that can."""
     strategy = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     daemon_set = {"spec": {"updateStrategy": strategy}, "status": {"desiredNumberScheduled": 3}}
-    assert "kubectl rollout restart" in obstacle(pod(), [pod()], daemon_set)
+    found = obstacle(pod(), [pod()], daemon_set)
+    assert found is not None
+    assert "kubectl rollout restart" in found.why
+    assert not found.lacks_pods, "nothing is wrong with the pods, so others may be evicted"
     assert not obstacle(pod(ready=False), [pod()], daemon_set)
 
 

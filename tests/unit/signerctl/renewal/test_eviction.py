@@ -108,7 +108,8 @@ def test_a_pod_that_may_not_be_evicted_delays_no_pod_of_another_owner(
     cluster: Cluster, answer: tuple[int, object]
 ) -> None:
     """Another user may have made the pod and its budget. The run stops when no other pod is left."""
-    blocked = cluster.add("blocked", evicts=lambda: answer, metadata__ownerReferences=[owner("ReplicaSet", "blocked")])
+    blocked = cluster.add("blocked", metadata__ownerReferences=[owner("ReplicaSet", "blocked")])
+    cluster.protected["blocked"] = answer
     others = [cluster.add("calico-node-1"), cluster.add("calico-node-2")]
     with pytest.raises(CommandError, match=rf"blocked: not evicted after 600 s: .* eviction: {answer[0]}: "):
         list(cluster.renewal().run([blocked, *others]))
@@ -200,6 +201,17 @@ def test_the_last_ready_pod_of_a_deployment_stays(cluster: Cluster) -> None:
     cluster.add("typha-2", ready=False, **typha)
     assert "ReplicaSet calico-system/typha: pod typha-2 is not Ready" in stopped(cluster, "typha-1", **typha)
     assert not cluster.evictions
+
+
+def test_a_namespace_with_an_owner_that_lacks_pods_keeps_its_ready_pods(cluster: Cluster) -> None:
+    """An earlier run stopped there because new pods get no certificates: each run would cost one pod of each owner."""
+    cluster.daemon_set = {"spec": {}, "status": {"desiredNumberScheduled": 3, "numberUnavailable": 1}}
+    typha = {"metadata__ownerReferences": [owner("ReplicaSet", "typha")]}
+    cluster.replacement = typha
+    pods = [cluster.add("calico-node-1"), cluster.add("typha", **typha), cluster.add("failed", ready=False, **typha)]
+    with pytest.raises(CommandError, match="1 pods are unavailable, and maxUnavailable is 1; 1 others wait too"):
+        list(cluster.renewal().run(pods))
+    assert [name for name in cluster.pods if name != "failed-new"] == ["calico-node-1", "typha"]
 
 
 @pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet"])
