@@ -93,7 +93,7 @@ def clock(examination: Examination) -> Result:
     if not examination.dates:
         return result.unknown("no server gave its time")
     skews = {name: (theirs - ours).total_seconds() for name, (theirs, ours) in examination.dates.items()}
-    text = ", ".join(f"{name} {skew:+.0f} s" for name, skew in skews.items())
+    text = ", ".join(f"{name} {round(skew):+d} s" for name, skew in skews.items())
     largest = max(map(abs, (*skews.values(), max(skews.values()) - min(skews.values()))))
     remedy = "synchronize the clocks (NTP): of this machine if all servers differ, otherwise of the server that differs"
     if largest > _LARGEST_SKEW:
