@@ -23,7 +23,7 @@ from signerctl.commands.replay import replay
 from signerctl.commands.request import request
 from signerctl.commands.show import show
 from signerctl.commands.verify import verify
-from signerctl.program import EXIT_CODES, Commands
+from signerctl.interface.program import EXIT_CODES, Commands
 
 
 @click.group("signerctl", cls=Commands, epilog=EXIT_CODES)

@@ -19,8 +19,8 @@ import urllib3
 from csr_signer.objects import json_fields
 from csr_signer.objects.json_fields import Mask
 from csr_signer.violation import LONGEST_SENTENCE, quote
-from signerctl.program import CommandError
-from signerctl.text import one_line
+from signerctl.interface.program import CommandError
+from signerctl.interface.text import one_line
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient

@@ -14,8 +14,8 @@ from csr_signer import der
 from csr_signer.ca import checks
 from csr_signer.ca.algorithm import subject_public_key_info
 from csr_signer.errors import SignerError
+from signerctl.interface.program import CommandError
 from signerctl.key import KmsOptions, key_of, parsed
-from signerctl.program import CommandError
 
 Described = x509.Certificate | x509.CertificateSigningRequest
 _PURPOSES = {

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from csr_signer import der, field_error
+from signerctl.interface.program import CommandError
 from signerctl.kinds import KEY, REQUEST, Kind, kind_of
-from signerctl.program import CommandError
 
 LARGEST_INPUT: Final = 1024 * 1024
 STANDARD_INPUT: Final = Path("-")

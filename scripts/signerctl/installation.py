@@ -15,7 +15,7 @@ import yaml
 
 from csr_signer import field_error
 from csr_signer.violation import quote
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 DEFAULT_KEY_ALGORITHM: Final = "RSAWithSize2048"
 DEFAULT_SIGNATURE_ALGORITHM: Final = "SHA256WithRSA"

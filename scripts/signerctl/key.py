@@ -17,7 +17,7 @@ from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import Attempts, CloudKmsKey, Signature
 from csr_signer.violation import quote
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 T = TypeVar("T")
 

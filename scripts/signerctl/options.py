@@ -14,7 +14,7 @@ from csr_signer.ca.issuer import PROTECTION_LEVELS
 from csr_signer.configuration.validation import KEY_VERSION, KMS_HOSTS, RESERVED_DOMAINS, SIGNER_NAME, is_loopback
 from csr_signer.rfc1123 import IS_DNS_NAME, IS_SUBDOMAIN
 from csr_signer.violation import quote
-from signerctl.guarded import ACCOUNT, Exporter
+from signerctl.guards.guarded import ACCOUNT, Exporter
 from signerctl.key import KmsOptions
 
 Command = Callable[..., None]

@@ -15,8 +15,8 @@ from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.kms.key import Attempts
+from signerctl.interface.program import CommandError
 from signerctl.key import SigningKey
-from signerctl.program import CommandError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from csr_signer import field_error
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 KUSTOMIZATION: Final = "kustomization.yaml"
 TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -11,7 +11,7 @@ from csr_signer import field_error
 from signerctl import files
 from signerctl.cluster.chosen_options import KUSTOMIZATION, comment_of
 from signerctl.cluster.rendering import CONFIGURATION, HEADER, MARK
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 # kustomize refuses a folder with two of its names.
 _OTHER_KUSTOMIZATIONS: Final = ("kustomization.yml", "Kustomization")

@@ -8,13 +8,13 @@ from typing import Any, Final
 import jinja2
 
 from csr_signer.violation import quote
-from signerctl import manifest
 from signerctl.cluster import monitoring
 from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
-from signerctl.guarded import Guarded
+from signerctl.guards import manifest
+from signerctl.guards.guarded import Guarded
+from signerctl.interface.program import CommandError
 from signerctl.options import ACTIONS
-from signerctl.program import CommandError
 from signerctl.renewal import requesters
 
 CONFIGURATION: Final = "configuration.json"

@@ -11,9 +11,10 @@ from typing import Any, Final, Literal
 from csr_signer import field_error
 from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
-from signerctl import files, guarded
-from signerctl.guarded import Exporter, Guarded
-from signerctl.program import CommandError
+from signerctl import files
+from signerctl.guards import guarded
+from signerctl.guards.guarded import Exporter, Guarded
+from signerctl.interface.program import CommandError
 
 NETWORKS: Final = ("host", "pod")
 OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")

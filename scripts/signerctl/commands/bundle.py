@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from signerctl import files, trust
+from signerctl import files
+from signerctl.ca import trust
 from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_violation, snippet
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import warn
 from signerctl.options import INPUT, OUTPUT, force_option, signer_name
-from signerctl.program import Command, CommandError
-from signerctl.text import warn
 
 
 @click.command(cls=Command)

@@ -11,9 +11,13 @@ from cryptography.x509.oid import NameOID
 
 from csr_signer.ca import issuer
 from csr_signer.violation import quote
-from signerctl import ca_certificate, ca_lint, files, records
-from signerctl.ca_certificate import CaTemplate
+from signerctl import files, records
+from signerctl.ca import certificate as ca_certificate
+from signerctl.ca import lint as ca_lint
+from signerctl.ca.certificate import CaTemplate
 from signerctl.description import described, rows
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import table, warn
 from signerctl.key import KmsOptions, SigningKey, opened
 from signerctl.options import (
     INPUT,
@@ -25,8 +29,6 @@ from signerctl.options import (
     permit_dns_option,
     subject_options,
 )
-from signerctl.program import Command, CommandError
-from signerctl.text import table, warn
 
 PURPOSE: Final = "signerctl=ca-create"
 

@@ -9,8 +9,13 @@ from cryptography import x509
 
 from csr_signer.ca import checks, issuer
 from csr_signer.ca.algorithm import subject_public_key_info
-from signerctl import ca_certificate, ca_lint, cross_certificate, files, records
+from signerctl import files, records
+from signerctl.ca import certificate as ca_certificate
+from signerctl.ca import cross_certificate
+from signerctl.ca import lint as ca_lint
 from signerctl.description import described, rows
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import table
 from signerctl.key import KmsOptions, held, opened
 from signerctl.options import (
     INPUT,
@@ -21,8 +26,6 @@ from signerctl.options import (
     kms_options,
     new_key_version_option,
 )
-from signerctl.program import Command, CommandError
-from signerctl.text import table
 
 
 @click.command("cross-sign", cls=Command)

@@ -6,9 +6,9 @@ from typing import Final
 
 import click
 
-from signerctl.durations import age
-from signerctl.output import Column, Form, Json, output_options, print_list
-from signerctl.program import Command
+from signerctl.interface.durations import age
+from signerctl.interface.output import Column, Form, Json, output_options, print_list
+from signerctl.interface.program import Command
 from signerctl.recorded import RecordedRefusal
 from signerctl.recorded.source import Records, record_options
 

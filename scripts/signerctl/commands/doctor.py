@@ -10,10 +10,10 @@ from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
 from signerctl.doctor.walk import CHECKS, Check, errors, until_healthy
-from signerctl.durations import DURATION
-from signerctl.output import Form, print_document, report_options
-from signerctl.program import Command
-from signerctl.text import print_hanging
+from signerctl.interface.durations import DURATION
+from signerctl.interface.output import Form, print_document, report_options
+from signerctl.interface.program import Command
+from signerctl.interface.text import print_hanging
 
 _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
 

@@ -11,11 +11,11 @@ import click
 from csr_signer import field_error
 from signerctl import objects
 from signerctl.api_server import cluster_options, connect
-from signerctl.certificate_table import print_certificates
-from signerctl.durations import DURATION
-from signerctl.output import Form, output_options
-from signerctl.program import Command, CommandError
+from signerctl.interface.durations import DURATION
+from signerctl.interface.output import Form, output_options
+from signerctl.interface.program import Command, CommandError
 from signerctl.recorded import Certificate
+from signerctl.recorded.certificate_table import print_certificates
 from signerctl.recorded.source import Records, record_options
 
 _LONGEST: Final = timedelta(days=400)

@@ -7,7 +7,6 @@ from typing import Any, Final
 import click
 
 from csr_signer.audit import EVENTS
-from signerctl import durations
 from signerctl.api_server import Json, cluster_options
 from signerctl.doctor import documents
 from signerctl.doctor.examination import Examination, Options
@@ -16,10 +15,11 @@ from signerctl.explanation import lookup, story, unfiled
 from signerctl.explanation.lookup import Found
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.trial import STEPS
-from signerctl.output import Form, print_document, report_options
-from signerctl.program import Command, CommandError
+from signerctl.interface import durations
+from signerctl.interface.output import Form, print_document, report_options
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import one_line, print_hanging
 from signerctl.recorded.source import Records, record_options
-from signerctl.text import one_line, print_hanging
 
 
 @click.command(cls=Command)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from signerctl import guarded, manifest
-from signerctl.guarded import Exporter
+from signerctl.guards import guarded, manifest
+from signerctl.guards.guarded import Exporter
+from signerctl.interface.program import Command
+from signerctl.interface.text import warn
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_option, secret_name, username
-from signerctl.program import Command
-from signerctl.text import warn
 
 
 @click.command(cls=Command)

@@ -7,12 +7,13 @@ import click
 from cryptography import x509
 
 from csr_signer.ca import checks, issuer
-from signerctl import answer, files
+from signerctl import files
+from signerctl.ca import answer
 from signerctl.description import described, rows
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import table, warn
 from signerctl.key import KmsOptions, opened
 from signerctl.options import INPUT, OUTPUT, force_option, key_version_option, kms_options
-from signerctl.program import Command, CommandError
-from signerctl.text import table, warn
 
 
 @click.command("import", cls=Command)

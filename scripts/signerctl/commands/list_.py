@@ -2,9 +2,9 @@
 
 import click
 
-from signerctl.certificate_table import print_certificates
-from signerctl.output import Form, output_options
-from signerctl.program import Command
+from signerctl.interface.output import Form, output_options
+from signerctl.interface.program import Command
+from signerctl.recorded.certificate_table import print_certificates
 from signerctl.recorded.source import Records, record_options
 
 

@@ -17,10 +17,10 @@ from signerctl.cluster import chosen_options, folder, removal, rendering, terraf
 from signerctl.cluster.chosen_options import NO_MONITORING, Options
 from signerctl.cluster.monitoring import endpoint
 from signerctl.cluster.rendering import NO_GUARDS
-from signerctl.guarded import Guarded
+from signerctl.guards.guarded import Guarded
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import one_line, warn
 from signerctl.options import ACTIONS, INPUT, secret_name, username
-from signerctl.program import Command, CommandError
-from signerctl.text import one_line, warn
 
 # A repository as in the OCI distribution specification, with the registry's host and port; no tag.
 _REPOSITORY: Final = re.compile(r"(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)

@@ -9,13 +9,13 @@ import click
 
 from csr_signer import field_error
 from signerctl import reconciliation
+from signerctl.interface.output import Form, print_document, report_options
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import table, warn
 from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
-from signerctl.output import Form, print_document, report_options
-from signerctl.program import Command, CommandError
 from signerctl.reconciliation import Discrepancy
 from signerctl.recorded.entries import Json, read
-from signerctl.text import table, warn
 
 _SIGNATURES: Final = 'protoPayload.methodName="AsymmetricSign"'
 _RECORDS: Final = 'labels.log="csr-signer"'

@@ -14,11 +14,11 @@ from click.core import ParameterSource
 from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, cluster_options, connect
-from signerctl.durations import DURATION, expires_in
-from signerctl.guarded import ACCOUNT
+from signerctl.guards.guarded import ACCOUNT
+from signerctl.interface.durations import DURATION, expires_in
+from signerctl.interface.output import Column, Form, output_options, print_list
+from signerctl.interface.program import Command, CommandError
 from signerctl.options import DOCUMENT, signer_name
-from signerctl.output import Column, Form, output_options, print_list
-from signerctl.program import Command, CommandError
 from signerctl.recorded import Certificate
 from signerctl.recorded.source import Records, record_options
 from signerctl.renewal import progress, requesters, validity

@@ -7,9 +7,9 @@ from typing import Final
 import click
 
 from csr_signer.configuration import loader
+from signerctl.interface.output import Column, Form, Json, output_options, print_document, print_list
+from signerctl.interface.program import Command, CommandError
 from signerctl.options import DOCUMENT
-from signerctl.output import Column, Form, Json, output_options, print_document, print_list
-from signerctl.program import Command, CommandError
 from signerctl.recorded.entries import csr_name, member
 from signerctl.recorded.replay import DECISIONS, Difference, Level
 from signerctl.recorded.replay import replay as replay_

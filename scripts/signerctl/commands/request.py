@@ -8,8 +8,13 @@ import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from csr_signer.violation import bounded, quote
-from signerctl import ca_certificate, ca_lint, certification_request, files, records
-from signerctl.certification_request import RequestTemplate
+from signerctl import files, records
+from signerctl.ca import certificate as ca_certificate
+from signerctl.ca import certification_request
+from signerctl.ca import lint as ca_lint
+from signerctl.ca.certification_request import RequestTemplate
+from signerctl.interface.program import Command
+from signerctl.interface.text import table
 from signerctl.key import KmsOptions, opened
 from signerctl.options import (
     OUTPUT,
@@ -20,8 +25,6 @@ from signerctl.options import (
     permit_dns_option,
     subject_options,
 )
-from signerctl.program import Command
-from signerctl.text import table
 
 PURPOSE: Final = "signerctl=ca-request"
 

@@ -8,11 +8,11 @@ from cryptography import x509
 
 from signerctl import files
 from signerctl.description import described, key_described, request_described, rows
+from signerctl.interface.output import Form, print_document, report_options
+from signerctl.interface.program import Command
+from signerctl.interface.text import table
 from signerctl.key import KmsOptions
 from signerctl.options import INPUT, key_version, kms_options
-from signerctl.output import Form, print_document, report_options
-from signerctl.program import Command
-from signerctl.text import table
 
 
 @click.command(cls=Command)

@@ -15,14 +15,15 @@ from csr_signer.ca.issuer import Issuer
 from csr_signer.configuration import loader
 from csr_signer.errors import SignerError
 from csr_signer.violation import quote
-from signerctl import files, installation, verification
+from signerctl import files, installation
+from signerctl.ca import verification
+from signerctl.ca.verification import CheckResult
 from signerctl.installation import CertificateManagement
+from signerctl.interface.output import Form, print_document, report_options
+from signerctl.interface.program import Command, CommandError
+from signerctl.interface.text import table
 from signerctl.key import KmsOptions
 from signerctl.options import DOCUMENT, INPUT, key_version, kms_options, signer_name
-from signerctl.output import Form, print_document, report_options
-from signerctl.program import Command, CommandError
-from signerctl.text import table
-from signerctl.verification import CheckResult
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from csr_signer.policy.signer import Signer
-from signerctl import verification
+from signerctl.ca import verification
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result

@@ -10,13 +10,14 @@ import urllib3
 
 from csr_signer.violation import quote
 from signerctl import installation as calico
-from signerctl import manifest, verification
 from signerctl.api_server import ApiServer, Json
+from signerctl.ca import verification
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
 from signerctl.doctor.http import exchange
 from signerctl.doctor.result import Result
+from signerctl.guards import manifest
 from signerctl.options import ACTIONS
 
 _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"

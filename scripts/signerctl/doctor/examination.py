@@ -11,10 +11,10 @@ from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
 from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
-from signerctl import guarded
 from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
-from signerctl.guarded import Exporter, Guarded
+from signerctl.guards import guarded
+from signerctl.guards.guarded import Exporter, Guarded
 from signerctl.key import KmsOptions
 from signerctl.objects import User
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib3.util import parse_url
 
 from csr_signer import field_error
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 FEDERATION: Final = "workload_identity_federation"
 METADATA_SERVER: Final = "metadata_server"

@@ -9,7 +9,7 @@ import click
 
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor.examination import Options
-from signerctl.guarded import Exporter
+from signerctl.guards.guarded import Exporter
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_option, username
 
 _OPTIONS: Final = (

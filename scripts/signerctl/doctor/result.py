@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from signerctl.verification import CheckResult
+from signerctl.ca.verification import CheckResult
 
 Level = Literal["ok", "warning", "error", "skipped"]
 _ORDER: Final = ("skipped", "ok", "warning", "error")

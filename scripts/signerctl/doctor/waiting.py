@@ -12,8 +12,8 @@ from signerctl.api_server import Json
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
+from signerctl.interface.text import shell_word
 from signerctl.objects import CSRS, Event
-from signerctl.text import shell_word
 
 _TURNS = {turn.reason for turn in (reporting.OPERATOR, reporting.SERVICE, reporting.REQUESTER)}
 

@@ -10,7 +10,7 @@ from signerctl.api_server import ApiServerError
 from signerctl.doctor import api_server, authority, cluster, documents, function, identity, result, waiting
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 _FORBIDDEN: Final = 403
 _PAUSE: Final = 3.0

@@ -8,8 +8,8 @@ from csr_signer.policy.attestation import POD_NAME
 from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
+from signerctl.interface.program import CommandError
 from signerctl.objects import CSRS, SERVICE_ACCOUNT
-from signerctl.program import CommandError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,9 +24,9 @@ from csr_signer.pipeline import Pipeline
 from csr_signer.policy.signer import Signer
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
+from signerctl.interface.program import CommandError
 from signerctl.key import KmsOptions
 from signerctl.objects import CSRS
-from signerctl.program import CommandError
 
 STEPS: Final = (
     "receive",

@@ -16,13 +16,13 @@ import click
 
 from csr_signer import field_error
 from csr_signer.violation import LONGEST_SENTENCE, quote
-from signerctl.durations import DURATION
+from signerctl.interface.durations import DURATION
+from signerctl.interface.program import CommandError
+from signerctl.interface.text import one_line
 from signerctl.options import INPUT, Command
-from signerctl.program import CommandError
 from signerctl.recorded.certificate import EVENTS, Certificate, certificates
 from signerctl.recorded.entries import Json, once, read, record_of, time
 from signerctl.recorded.refusal import RecordedRefusal
-from signerctl.text import one_line
 
 GCLOUD_SECONDS: Final = 600
 _DEFAULT_PERIOD: Final = timedelta(days=1)

@@ -9,8 +9,8 @@ from typing import Final
 
 from signerctl import objects
 from signerctl.api_server import ApiServer, ApiServerError, Json
+from signerctl.interface.program import CommandError
 from signerctl.objects import CSRS
-from signerctl.program import CommandError
 from signerctl.renewal import disruption
 from signerctl.renewal.disruption import Obstacle
 from signerctl.renewal.pods import Owner, Pod, has_certificate

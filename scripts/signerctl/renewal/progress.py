@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from signerctl.text import one_line
+from signerctl.interface.text import one_line
 
 Say = Callable[[str, str, dict[str, object]], None]
 """Takes the event, a sentence, and facts for programs."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from csr_signer.document import as_written
-from signerctl import guarded
-from signerctl.guarded import Exporter, Guarded
+from signerctl.guards import guarded
+from signerctl.guards.guarded import Exporter, Guarded
 
 _USERNAME: Final = "system:serviceaccount:"
 

@@ -8,7 +8,7 @@ import yaml
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from development import manifests
-from signerctl import csr_bounds, csr_policies, event_bounds
+from signerctl.guards import csr_bounds, csr_policies, event_bounds
 from tests.paths import DOCS
 from tests.unit.signerctl.stage import signerctl
 

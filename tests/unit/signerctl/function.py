@@ -10,9 +10,9 @@ from csr_signer.issuance import certificate as leaves
 from csr_signer.issuance import lint
 from csr_signer.kms.client import connect
 from csr_signer.kms.key import Attempts, CloudKmsKey
-from signerctl import ca_certificate as ca_certificates
-from signerctl import ca_lint
-from signerctl.ca_certificate import CaTemplate
+from signerctl.ca import certificate as ca_certificates
+from signerctl.ca import lint as ca_lint
+from signerctl.ca.certificate import CaTemplate
 from signerctl.key import KmsOptions, opened
 from tests.unit.function.builders import make_permit
 from tests.unit.signerctl.authorities import write

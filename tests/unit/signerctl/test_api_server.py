@@ -9,7 +9,7 @@ import yaml
 from csr_signer.objects.json_fields import Mask
 from sandbox.kubernetes import KubernetesServer
 from signerctl.api_server import ApiServer, ApiServerError, connect, server_time
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 from tests.unit.signerctl.answers import answering
 
 NAMESPACES = "/api/v1/namespaces"

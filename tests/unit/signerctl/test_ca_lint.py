@@ -11,9 +11,11 @@ from csr_signer.ca.algorithm import SIGNATURE_ALGORITHMS
 from csr_signer.errors import IntegrityError
 from csr_signer.issuance.lint import LintError, TBSCertificate
 from csr_signer.kms.key import Attempts
-from signerctl import ca_certificate, ca_lint, certification_request
-from signerctl.ca_certificate import CaTemplate
-from signerctl.certification_request import RequestTemplate
+from signerctl.ca import certificate as ca_certificate
+from signerctl.ca import certification_request
+from signerctl.ca import lint as ca_lint
+from signerctl.ca.certificate import CaTemplate
+from signerctl.ca.certification_request import RequestTemplate
 from signerctl.key import KmsOptions, SigningKey, opened
 from tests.unit.function.der_trees import Tree
 from tests.unit.signerctl.authorities import spki

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from signerctl import files
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 
 def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from signerctl import guarded, manifest
-from signerctl.guarded import Exporter, Guarded
+from signerctl.guards import guarded, manifest
+from signerctl.guards.guarded import Exporter, Guarded
 from tests.paths import EXAMPLE_PROFILES
 from tests.unit.function.policy.component_tables import configured
 from tests.unit.signerctl.stage import signerctl

@@ -4,8 +4,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signerctl.interface.program import CommandError
 from signerctl.key import key_of, parsed
-from signerctl.program import CommandError
 from tests.unit.signerctl.authorities import foreign, spki
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from signerctl.output import Column, Form, output_options, print_list, report_options
-from signerctl.program import Command
+from signerctl.interface.output import Column, Form, output_options, print_list, report_options
+from signerctl.interface.program import Command
 
 COLUMNS = (Column(title="name"), Column(title="node", wide=True), Column(title="state"))
 ROWS = (("typha-1", "worker-1", "ok"), ("typha-2", "worker-2", "error"))

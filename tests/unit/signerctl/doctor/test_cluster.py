@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from signerctl import manifest
 from signerctl.doctor import api_server, cluster
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
-from signerctl.guarded import Exporter
+from signerctl.guards import manifest
+from signerctl.guards.guarded import Exporter
 from signerctl.objects import User
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.authorities import certificates

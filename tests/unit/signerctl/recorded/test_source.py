@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signerctl.durations import age
+from signerctl.interface.durations import age
 from signerctl.recorded import source
 from tests.infra.audit.entries import of_exporter, of_function
 from tests.unit.signerctl.recorded.journal import Journal

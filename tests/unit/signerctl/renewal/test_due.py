@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 from signerctl.recorded import Certificate
 from signerctl.renewal.disruption import max_unavailable, obstacle
 from signerctl.renewal.pods import Pod, has_certificate

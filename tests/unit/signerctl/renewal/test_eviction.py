@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.managed_fields import DEEPEST, nested
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 from tests.unit.signerctl.renewal.cluster import ACCEPTED, TIMEOUT, csr_of, owner
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from csr_signer.ca import checks
 from csr_signer.ca.algorithm import SignatureAlgorithm, subject_public_key_info
-from signerctl.ca_certificate import BACKDATE, CaTemplate
+from signerctl.ca.certificate import BACKDATE, CaTemplate
 
 PURPOSE: Final = "signerctl=ca-cross-sign"
 _PURPOSES: Final = ("serverAuth", "clientAuth")

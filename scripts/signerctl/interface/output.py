@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from signerctl.text import STYLES, WIDEST, printable
+from signerctl.interface.text import STYLES, WIDEST, printable
 
 Json = Mapping[str, Any]
 

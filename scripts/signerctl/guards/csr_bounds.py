@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from signerctl.admission import Validation
+from signerctl.guards.admission import Validation
 
 LONGEST_NAME: Final = 512
 MOST_LABELS: Final = 16

@@ -6,7 +6,7 @@ from typing import IO, Any, Final
 import click
 
 from csr_signer.errors import SignerError
-from signerctl.text import one_line
+from signerctl.interface.text import one_line
 
 EXIT_CODES: Final = """\b
 Exit codes:

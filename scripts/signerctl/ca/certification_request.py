@@ -12,9 +12,9 @@ from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.errors import IntegrityError
 from csr_signer.issuance.certificate import algorithm_identifier
 from csr_signer.issuance.lint import TBSCertificate
-from signerctl import ca_extensions
-from signerctl.ca_certificate import identifier_of
-from signerctl.ca_extensions import Extensions
+from signerctl.ca import extensions as ca_extensions
+from signerctl.ca.certificate import identifier_of
+from signerctl.ca.extensions import Extensions
 from signerctl.key import SigningKey
 
 

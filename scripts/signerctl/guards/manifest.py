@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import yaml
 
-from signerctl import admission, csr_policies
-from signerctl.guarded import Guarded, require_approvers
-from signerctl.pod_policy import exporter_pods
+from signerctl.guards import admission, csr_policies
+from signerctl.guards.guarded import Guarded, require_approvers
+from signerctl.guards.pod_policy import exporter_pods
 
 _WIDTH: Final = 116
 HEADER: Final = """\

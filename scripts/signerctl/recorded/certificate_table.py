@@ -5,8 +5,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from signerctl.durations import age, expires_in
-from signerctl.output import Column, Form, Json, print_list
+from signerctl.interface.durations import age, expires_in
+from signerctl.interface.output import Column, Form, Json, print_list
 from signerctl.recorded import Certificate
 
 _COLUMNS: Final = (

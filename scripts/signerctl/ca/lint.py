@@ -19,10 +19,11 @@ from csr_signer.ca.algorithm import SignatureAlgorithm, subject_public_key_info
 from csr_signer.ca.checks import OPERATORS_PREFIX
 from csr_signer.issuance.certificate import algorithm_identifier
 from csr_signer.issuance.lint import LintError, TBSCertificate
-from signerctl import ca_certificate, certification_request
-from signerctl.ca_certificate import CaTemplate
-from signerctl.ca_extensions import Extensions
-from signerctl.certification_request import RequestTemplate
+from signerctl.ca import certificate as ca_certificate
+from signerctl.ca import certification_request
+from signerctl.ca.certificate import CaTemplate
+from signerctl.ca.certification_request import RequestTemplate
+from signerctl.ca.extensions import Extensions
 
 
 def lint_certificate(encoded: bytes, template: CaTemplate) -> TBSCertificate:

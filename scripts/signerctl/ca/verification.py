@@ -11,7 +11,8 @@ from csr_signer.ca import checks, issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.errors import ConfigurationError, SignerError
 from csr_signer.violation import quote
-from signerctl import files, trust
+from signerctl import files
+from signerctl.ca import trust
 from signerctl.installation import SLOW, CertificateManagement, pair_violation
 from signerctl.key import KmsOptions
 

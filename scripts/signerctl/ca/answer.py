@@ -8,9 +8,9 @@ from cryptography import x509
 
 from csr_signer.ca import checks
 from csr_signer.violation import quote
+from signerctl.ca.trust import unreadable_names
+from signerctl.interface.program import CommandError
 from signerctl.key import key_of
-from signerctl.program import CommandError
-from signerctl.trust import unreadable_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

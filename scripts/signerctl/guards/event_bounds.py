@@ -3,9 +3,9 @@
 from typing import Final
 
 from csr_signer.objects.event import COMPONENT
-from signerctl.admission import Validation, forbid, literal
-from signerctl.csr_bounds import LONGEST_NAME
-from signerctl.guarded import Guarded
+from signerctl.guards.admission import Validation, forbid, literal
+from signerctl.guards.csr_bounds import LONGEST_NAME
+from signerctl.guards.guarded import Guarded
 
 LONGEST_MESSAGE: Final = 1024  # as in events.k8s.io (kube-apiserver, NoteLengthLimit); core/v1 has no limit
 

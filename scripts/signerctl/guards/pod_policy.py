@@ -6,8 +6,8 @@ It enforces the Pod Security Standard `restricted`, except for the host network.
 
 from typing import Final
 
-from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
-from signerctl.guarded import Guarded
+from signerctl.guards.admission import Policy, Validation, forbid, literal, policy, rule
+from signerctl.guards.guarded import Guarded
 
 # Containers and init containers have the same CEL type. Ephemeral containers do not; the policy forbids them.
 _CONTAINERS: Final = "object.spec.containers + object.spec.?initContainers.orValue([])"

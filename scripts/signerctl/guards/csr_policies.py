@@ -4,10 +4,10 @@ import math
 from typing import Final
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
-from signerctl import csr_bounds, event_bounds
-from signerctl.admission import Policy, Validation, forbid, literal, policy, rule
-from signerctl.csr_bounds import LONGEST_NAME
-from signerctl.guarded import POD, Guarded
+from signerctl.guards import csr_bounds, event_bounds
+from signerctl.guards.admission import Policy, Validation, forbid, literal, policy, rule
+from signerctl.guards.csr_bounds import LONGEST_NAME
+from signerctl.guards.guarded import POD, Guarded
 
 LONGEST_MESSAGE: Final = 4096
 LARGEST_CERTIFICATE: Final = 64 * 1024

@@ -24,8 +24,8 @@ from csr_signer.errors import IntegrityError
 from csr_signer.issuance.certificate import SERIAL_BITS, algorithm_identifier, key_identifier
 from csr_signer.issuance.lint import TBSCertificate
 from csr_signer.violation import bounded
-from signerctl import ca_extensions
-from signerctl.ca_extensions import Extensions
+from signerctl.ca import extensions as ca_extensions
+from signerctl.ca.extensions import Extensions
 from signerctl.key import SigningKey
 
 BACKDATE: Final = timedelta(minutes=5)

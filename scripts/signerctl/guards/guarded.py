@@ -16,7 +16,7 @@ from csr_signer.policy import profile
 from csr_signer.policy.profile import Profile
 from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
 from csr_signer.violation import quote
-from signerctl.program import CommandError
+from signerctl.interface.program import CommandError
 
 POD: Final = "{pod}"
 ACCOUNT: Final = re.compile(rf"({IS_LABEL.pattern})/({IS_SUBDOMAIN.pattern})")
