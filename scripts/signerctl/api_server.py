@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and seconds between two reads."""
 _PAGE: Final = 50
-"""Objects in a page of a list: at etcd's limit of 1.5 MB for each, a page has 75 MB."""
+"""Objects in a page of a list: at etcd's limit of 1.5 MB for each, a page can reach 75 MB."""
 _NOT_FOUND: Final = 404
 
 
@@ -183,7 +183,7 @@ class ApiServer:
             following = (page.get("metadata") or {}).get("continue") or ""
             if not following:
                 return
-            if following in tokens:  # a hostile name in the token can make a list circular
+            if following in tokens:  # a crafted object name in the token can make paging loop
                 raise ApiServerError(f"API server: GET {path}: the list has no end")
             tokens.append(following)
 
@@ -201,7 +201,7 @@ class ApiServer:
 
 
 def server_time(text: str) -> tuple[datetime, datetime] | None:
-    """Returns a header Date, and this machine's time; None if it is no date with a time zone."""
+    """Returns the header Date and this machine's time; None if the header is not a date with a time zone."""
     try:
         theirs = parsedate_to_datetime(text)
     except ValueError:

@@ -61,7 +61,7 @@ def of_api_server(error: ApiError) -> Outcome:
     """Returns whether the guards refused a hostile CSR; RBAC or a quota says nothing about the signer."""
     if f"ValidatingAdmissionPolicy '{guards.CREATE}'" in error.message:
         return ok(f"the guards refused the CSR: {error.message}")
-    return failed(f"neither the guards nor the function refused the CSR; the API server did: {error}")
+    return failed(f"the API server rejected the CSR, but not because of the guards: {error}")
 
 
 def of_function(api: Api, csr: Mapping[str, Any], *, seconds: float) -> Outcome:
@@ -80,8 +80,8 @@ def of_function(api: Api, csr: Mapping[str, Any], *, seconds: float) -> Outcome:
             break
         time.sleep(_POLL_SECONDS)
     if refusals:
-        return failed(f"{text}; the function has written no Event about it, so that another program may have refused")
-    return failed(f"the signer did not refuse the hostile CSR {name!r}")
+        return failed(f"{text}; no Event of the function has this reason, so another program may have refused the CSR")
+    return failed(f"no refusal of the hostile CSR {name!r} within {seconds:.0f} s; it has no certificate either")
 
 
 def _reasons(api: Api, uid: str) -> set[str]:

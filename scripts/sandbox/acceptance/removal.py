@@ -1,4 +1,4 @@
-"""Removes what a run created, whatever happens, and checks that it is gone."""
+"""Removes what a run created, even if a check fails, and checks that it is gone."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LABEL = ",".join(f"{key}={value}" for key, value in OURS.items())
 
 
 def removed_after(run: Run, checks: Callable[[], None], remove: Callable[[], Outcome]) -> None:
-    """Makes checks, then removes; from the removal on, Ctrl-C changes nothing.
+    """Runs the checks, then deletes the objects. Ignores Ctrl-C during the deletion.
 
     Args:
         run: Gets a check of the removal.
-        checks: Makes the checks.
+        checks: Runs the checks.
         remove: Removes the objects, and returns what is left.
     """
     try:
@@ -60,8 +60,8 @@ def outcome(remove: Callable[[], object], world: World, api: Api, *, seconds: fl
         while (left := world.remaining(api)) and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
     except (ApiError, HTTPError) as error:
-        return failed(f"whether objects are left is unknown{why}: {error}; look for objects with the label {LABEL}")
+        return failed(f"cannot tell whether objects are left{why}: {error}; look for objects with the label {LABEL}")
     if left:
         commands = "; ".join(f"kubectl delete --raw '{path}'" for path in left)
-        return failed(f"{len(left)} objects are left{why}; delete them yourself: {commands}")
-    return ok(f"none of the run's objects is left{why}")
+        return failed(f"objects that are left: {len(left)}{why}; delete them yourself: {commands}")
+    return ok(f"all objects of the run are gone{why}")

@@ -164,8 +164,8 @@ class World:
 
         Args:
             path: Its path.
-            uid: Its uid, so that no other object of the name is deleted. Empty: it is ours by its name. None: it is
-                ours if it has our label; whether the API server created it is not known yet.
+            uid: Its uid, so that no other object of the name is deleted. Empty: the name alone identifies it as
+                ours. None: the API server has not confirmed the creation yet, so its label decides.
         """
         self._made[path] = uid
         self._deleted.discard(path)
@@ -173,14 +173,14 @@ class World:
     def remove(self, *, namespaces: bool = True, seconds: float = REMOVAL_SECONDS) -> None:
         """Deletes all created objects in reverse order; ignores missing objects.
 
-        It tries every object. The next call tries those again that it could not delete.
+        It tries every object. Call it again to retry the objects that it could not delete.
 
         Args:
             namespaces: False keeps namespaces, because their deletion takes long, and blocks new ones of the same name.
             seconds: After this time, it sends no further request.
 
         Raises:
-            RemovalError: It could not delete all of them.
+            RemovalError: At least one object could not be deleted.
         """
         end = time.monotonic() + seconds
         paths = [path for path in reversed(self._made) if path not in self._deleted]

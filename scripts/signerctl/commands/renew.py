@@ -128,9 +128,10 @@ def renew(
     Calico asks for a certificate when a pod starts, and never again. A certificate without a record is as old as its
     pod. This command evicts pods whose certificate has
     less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement
-    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable: a pod that
-    it may not evict now waits, and the others come first. If a replacement is not complete in time, it evicts no other
-    pod and the exit status is 1. It may be interrupted: the same command continues.
+    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable: if it
+    cannot evict a pod yet, it continues with other pods and tries that one again later. If a replacement is not
+    complete in time, it evicts no more pods and the exit status is 1. You can interrupt it; to continue, run the same
+    command again.
 
     \b
     Example:
@@ -167,7 +168,7 @@ def renew(
 
 @contextmanager
 def _telling_why_it_stops(say: Say) -> Iterator[None]:
-    """Tells it in the log, where the alert looks for it; also on SIGTERM, with which Kubernetes ends a Job's pod."""
+    """Logs why the run stops, because the alert searches the log; also SIGTERM, which Kubernetes sends to end a Job."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -175,10 +176,14 @@ def _telling_why_it_stops(say: Say) -> Iterator[None]:
         say(progress.STOPPED, error.message, {})
         click.get_current_context().exit(1)
     except KeyboardInterrupt:
-        say(progress.STOPPED, "interrupted: the last pod may have no replacement yet; the same command continues", {})
+        say(
+            progress.STOPPED,
+            "interrupted: the last evicted pod might not be replaced yet; run the same command again to continue",
+            {},
+        )
         click.get_current_context().exit(1)
     except Exception as error:
-        say(progress.STOPPED, f"a fault of signerctl: {type(error).__name__}: {error}", {})
+        say(progress.STOPPED, f"internal error in signerctl: {type(error).__name__}: {error}", {})
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -187,7 +192,7 @@ def _telling_why_it_stops(say: Say) -> Iterator[None]:
 def _holders(
     api: ApiServer, chosen: Sequence[Requesters], records: Records, remaining: Fraction, say: Say
 ) -> Sequence[Holder]:
-    """Returns the pods with certificates, the one whose certificate expires first at the start."""
+    """Returns the pods with certificates, sorted by expiry, the earliest first."""
     known = validity.recorded(_certificates(records, chosen))
     pods = list(_pods(api, chosen))
     found = validity.holders(pods, chosen, known, now=datetime.now(UTC), remaining=remaining)

@@ -82,7 +82,7 @@ def release(examination: Examination) -> Result:
 def guards(examination: Examination) -> Result:
     """Checks that the guards in the cluster are those that this release makes, and enforced."""
     if examination.options.guards == NO_GUARDS:
-        return result.not_applicable("--guards none: the cluster shall have none")
+        return result.not_applicable("--guards none: the cluster should have no guards")
     user = examination.function_user
     if user is None:
         return result.unknown("the function's username is unknown; see rights")

@@ -65,19 +65,19 @@ class ExporterDocument:
     def foreign_urls(self) -> Iterator[str]:
         """Yields a field error for each URL to which doctor must not send a token, if the document is a ConfigMap.
 
-        An administrator of the exporter's namespace can write it. Any customer of Google has hosts in run.app, so the
-        ID token must be for the URL's own service, where no other service accepts it. A URL on this machine could be
-        another user's server, or a proxy with the operator's rights.
+        An administrator of the exporter's namespace can write it. Any Google customer can get a host under run.app, so
+        the token's audience must equal the URL: a service that steals the token cannot use it elsewhere. A URL on this
+        machine could be another user's server, or a proxy with the operator's rights.
         """
         if self.url != f"{self.audience}/":
-            yield field_error.invalid("function.url", self.url, "must be function.audience and a slash")
+            yield field_error.invalid("function.url", self.url, 'must be function.audience followed by "/"')
         urls = [("function.url", self.url, _FUNCTION)]
         if self.federation is not None:
             urls.append(("identity.sts_url", self.federation.sts_url, _STS))
             urls.append(("identity.iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS))
         for field, url, allowed in urls:
             if not allowed.fullmatch(url):
-                must = f"must match {allowed.pattern}, because doctor sends a token there"
+                must = f"doctor sends a token to this URL, so it must be Google's: {allowed.pattern}"
                 yield field_error.invalid(field, url, must)
 
 
@@ -131,5 +131,5 @@ def _safe(value: object) -> str:
     url = parse_url(text)  # as urllib3 reads it when it sends a request; other parsers read some URLs differently
     is_safe = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
     if not _URL.fullmatch(text) or not url.host or not is_safe:
-        raise ValueError("a URL must be https, without a username or a query")
+        raise ValueError("a URL must be https (http on this machine), without username, query or special characters")
     return text

@@ -1,4 +1,4 @@
-"""One HTTP request to a server that doctor does not trust: no redirect, no retry, no answer of any size."""
+"""Sends one HTTP request to a server that doctor does not trust: follows no redirect, and limits the answer's size."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class HttpAnswer:
 
     Attributes:
         status: The HTTP status.
-        fields: The fields of a JSON object; none if the body is something else, or too long.
-        date: The header Date; empty without.
+        fields: The fields of a JSON object; empty if the body is something else, or too long.
+        date: The header Date; empty if there is none.
     """
 
     status: int

@@ -98,7 +98,7 @@ def run_check(check: Check, examination: Examination) -> Result:
     except SignerError as error:
         return result.error(str(error), "correct it, and run doctor again")
     except Exception as error:  # noqa: BLE001 - one check's fault must not hide the results of the others
-        return result.error(f"a fault of signerctl: {type(error).__name__}: {error}", "report it with this line")
+        return result.error(f"internal error in signerctl: {type(error).__name__}: {error}", "report it with this line")
 
 
 def until_healthy(

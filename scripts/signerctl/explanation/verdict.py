@@ -45,8 +45,8 @@ TURNS: Final = {
 }
 """The turns by the reasons of Events."""
 _REMEDIES: Final = {
-    Turn.OPERATOR: "compare it with signerctl doctor and the function's records, and remove the cause; the exporter"
-    " resends the CSR, and the function then signs it",
+    Turn.OPERATOR: "check this against signerctl doctor and the function's records, and fix the problem; the exporter"
+    " resends the CSR, and the function signs it",
     Turn.REQUESTER: "the status of the pod must show the addresses: kubectl get pod -o wide; on the host's network, the"
     " status of its node: kubectl get node -o wide. If the pod has another address, the request is wrong",
     Turn.SERVICE: "the exporter resends the CSR; nothing is lost. If this lasts, run signerctl doctor",

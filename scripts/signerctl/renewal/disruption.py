@@ -1,7 +1,7 @@
 """Whether an eviction keeps enough pods of the same owner available.
 
 The API server compares an eviction with PodDisruptionBudgets only. A DaemonSet's maxUnavailable limits its rolling
-update, and the eviction ignores it, so `signerctl renew` computes it. Of other owners, all replicas must be Ready.
+update, and the eviction ignores it, so `signerctl renew` computes it. For other owners, all replicas must be Ready.
 """
 
 import re
@@ -15,12 +15,12 @@ from signerctl.renewal.pods import Pod
 Json = Mapping[str, Any]
 
 RESOURCES: Final = {"DaemonSet": "daemonsets", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
-"""The owners of the group apps, of which `obstacle` needs the object."""
+"""The kinds of apps/v1 that `obstacle` must read."""
 WORKLOAD: Final[dict[str, Mask]] = {
     "spec": {"replicas": None, "updateStrategy": {"type": None, "rollingUpdate": {OTHERS: None}}},
     "status": {OTHERS: None},
 }
-"""The fields that `obstacle` reads of it."""
+"""The fields of a workload that `obstacle` reads."""
 _PERCENT: Final = re.compile(r"([0-9]+)%")
 
 
@@ -82,7 +82,7 @@ def obstacle(pod: Pod, pods: Iterable[Pod], workload: Json | None) -> Obstacle |
     waiting = next((each.name for each in others if not each.ready), None)
     if waiting:
         return Obstacle(why=f"{name}: pod {waiting} is not Ready")
-    # Also the pods that it cannot create, for example beyond a quota.
+    # Counts replicas that the controller could not create, for example because of a quota.
     wanted = int((workload or {}).get("spec", {}).get("replicas", 0))
     ready = int((workload or {}).get("status", {}).get("readyReplicas", 0))
     return Obstacle(why=f"{name}: {ready} of {wanted} replicas are Ready") if ready < wanted else None

@@ -26,7 +26,7 @@ _SERVER_ERROR: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Eviction:
-    """A pod that ends.
+    """A pod that is being evicted.
 
     Attributes:
         pod: The old pod.
@@ -58,13 +58,14 @@ class Renewal:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, due: Sequence[Pod]) -> Iterator[tuple[Pod, Pod | None]]:
-        """Replaces the pods, always the first one that may be evicted now.
+        """Replaces the pods one at a time, each time the first one that can be evicted now.
 
-        A pod that the API server protects delays no pod of other owners. If an owner lacks Ready pods, no Ready pod of
-        its namespace is evicted: perhaps new pods get no certificates. Other namespaces have other administrators.
+        If the API server refuses an eviction, the run continues with other owners' pods. If an owner has too few Ready
+        pods, the run skips the Ready pods after it in that namespace, because new pods might not be getting
+        certificates. It continues in other namespaces, so that one tenant cannot block another.
 
         Yields:
-            A pod, and its replacement; None if another program has replaced the pod.
+            A pod, and its replacement; None if something else has deleted the pod.
 
         Raises:
             CommandError: None of the pods that are left could be evicted, or a replacement was not complete in time.
@@ -75,7 +76,11 @@ class Renewal:
             found = self._evict_one(left)
             if isinstance(found, Pod):
                 left.remove(found)
-                self.say("pod_replaced", f"{found.path}: another program has replaced the pod", {"pod": found.path})
+                self.say(
+                    "pod_replaced",
+                    f"{found.path}: already deleted by something else; nothing to do",
+                    {"pod": found.path},
+                )
                 yield found, None
             else:
                 left.remove(found.pod)
@@ -85,7 +90,7 @@ class Renewal:
                 yield found.pod, new
 
     def _evict_one(self, left: Sequence[Pod]) -> Pod | _Eviction:
-        """Evicts the first pod that may be evicted, or returns one that another program has replaced."""
+        """Evicts the first pod that may be evicted, or returns one that something else has deleted."""
         obstacles: dict[str, Obstacle] = {}
         attempts: dict[str, _Eviction] = {}  # the answer to an eviction that succeeds may be lost
         for _ in self._pauses():
@@ -115,8 +120,8 @@ class Renewal:
                 else:
                     protected.add(pod.owner)
         first = next(iter(obstacles.values())).why
-        others = f"; {len(left) - 1} others wait too" if len(left) > 1 else ""
-        raise CommandError(f"{left[0].path}: not evicted after {self._seconds}: waited for {first}{others}")
+        others = f"; pods that wait behind it: {len(left) - 1}" if len(left) > 1 else ""
+        raise CommandError(f"{left[0].path}: not evicted within {self._seconds}: {first}{others}")
 
     def _evict(self, pod: Pod) -> None:
         """Sends the eviction.
@@ -142,7 +147,7 @@ class Renewal:
 
     def _replacement(self, eviction: _Eviction) -> Pod:
         """Waits for the replacement."""
-        pod, missing = eviction.pod, "the API server"
+        pod, missing = eviction.pod, ""
         for _ in self._pauses():
             try:
                 found = self._complete(eviction)
@@ -153,8 +158,8 @@ class Renewal:
             if isinstance(found, Pod):
                 return found
             missing = found
-        why = f"its replacement is not complete after {self._seconds}: waited for {missing}"
-        raise CommandError(f"{pod.path}: {why}; nothing else is evicted")
+        why = f"no complete replacement within {self._seconds}: {missing}"
+        raise CommandError(f"{pod.path}: {why}; stopping without further evictions")
 
     def _complete(self, eviction: _Eviction) -> Pod | str:
         """Returns the replacement, or what it lacks."""
@@ -163,12 +168,12 @@ class Renewal:
         ready = [each for each in new if each.ready]
         if ready:
             complete = next((each for each in ready if has_certificate(each, self._csrs())), None)
-            return complete or f"the certificate of {ready[0].path}, which is Ready: no CSR of it has a certificate"
+            return complete or f"{ready[0].path} is Ready, but none of its CSRs has a certificate"
         if new:
-            return f"{new[0].path} to become Ready"
+            return f"{new[0].path} is not Ready"
         if any(each.uid == old.uid for each in pods):
-            return f"the end of {old.path}"
-        return f"a replacement by {old.owner.kind} {old.owner.name}" if old.owner else "a replacement"
+            return f"{old.path} has not terminated yet"
+        return f"{old.owner.kind} {old.owner.name} has created no replacement" if old.owner else "no replacement"
 
     def _pods(self, namespace: str) -> tuple[Pod, ...]:
         return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)))
@@ -187,7 +192,9 @@ class Renewal:
             return None
         found = self.api.get(f"/apis/apps/v1/namespaces/{namespace}/{resource}/{owner.name}", disruption.WORKLOAD)
         if found is None:
-            raise ApiServerError(f"{owner.kind} {namespace}/{owner.name}, which does not exist")
+            raise ApiServerError(
+                f"{owner.kind} {namespace}/{owner.name} does not exist, so nothing would replace the pod"
+            )
         return found
 
     def _pauses(self) -> Iterator[None]:

@@ -61,7 +61,7 @@ def removed(api: Api) -> Outcome:
 
 def test_all_objects_are_gone(api: Api) -> None:
     """The API server has none of the paths."""
-    assert removed(api) == ok("none of the run's objects is left")
+    assert removed(api) == ok("all objects of the run are gone")
 
 
 @pytest.mark.parametrize("path", [ROLE, NAMESPACE])

@@ -58,7 +58,7 @@ def test_a_fault_of_a_check_hides_no_other_result(healthy: None, command: list[s
     found = items(signerctl(*command, "-o", "json"))
     assert set(found) == set(NAMES)
     assert found["pods"]["level"] == "error"
-    assert found["pods"]["found"] == "a fault of signerctl: KeyError: 'spec'"
+    assert found["pods"]["found"] == "internal error in signerctl: KeyError: 'spec'"
 
 
 def test_each_check_needs_only_earlier_ones() -> None:

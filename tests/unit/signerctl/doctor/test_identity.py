@@ -211,7 +211,7 @@ def test_a_config_map_cannot_send_tokens_elsewhere(
     outcome = run_check(check, examination)
     assert outcome.level == "error"
     assert outcome.blocks
-    refused = (f"{section}.{field}: Invalid value", "must be https, without a username or a query")
+    refused = (f"{section}.{field}: Invalid value", "a URL must be https (http on this machine), without username")
     assert any(each in outcome.found for each in refused)
     assert not service.received
     assert not [path for method, path, _, _ in api.received if method == "POST"]

@@ -146,7 +146,7 @@ def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
     assert isinstance(result.exception, KeyError)
     line = json.loads(result.stdout)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
-    assert line["message"] == "a fault of signerctl: KeyError: 'metadata'"
+    assert line["message"] == "internal error in signerctl: KeyError: 'metadata'"
 
 
 def test_a_log_has_no_list(cluster: Cluster) -> None:

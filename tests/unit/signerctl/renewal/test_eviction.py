@@ -50,19 +50,19 @@ def test_a_pod_is_evicted_once_and_its_replacement_has_its_certificate(cluster: 
 @pytest.mark.parametrize(
     ("never", "message"),
     [
-        ("ended", "waited for the end of calico-system/calico-node-1"),
-        ("created", "waited for a replacement by DaemonSet calico-node"),
-        ("ready", "waited for calico-system/calico-node-1-new to become Ready"),
-        ("certified", "calico-system/calico-node-1-new, which is Ready: no CSR of it has a certificate"),
+        ("ended", "calico-system/calico-node-1 has not terminated yet"),
+        ("created", "DaemonSet calico-node has created no replacement"),
+        ("ready", "calico-system/calico-node-1-new is not Ready"),
+        ("certified", "calico-system/calico-node-1-new is Ready, but none of its CSRs has a certificate"),
     ],
 )
 def test_a_replacement_that_is_not_complete_in_time_stops_the_run(cluster: Cluster, never: str, message: str) -> None:
     """The message says what is missing. Ready alone is not enough: other clients may ask later."""
     cluster.never = never
     why = stopped(cluster)
-    assert "its replacement is not complete after 600 s" in why
+    assert "no complete replacement within 600 s" in why
     assert message in why
-    assert why.endswith("; nothing else is evicted")
+    assert why.endswith("; stopping without further evictions")
     assert len(cluster.evictions) == 1
 
 
@@ -74,7 +74,7 @@ def test_a_replacement_that_is_not_complete_in_time_stops_the_run(cluster: Clust
 def test_another_new_pod_is_no_replacement(cluster: Cluster, replacement: dict[str, Any]) -> None:
     """A DaemonSet's replacement runs on the node of the old pod."""
     cluster.replacement = replacement
-    assert "a replacement by DaemonSet calico-node" in stopped(cluster)
+    assert "DaemonSet calico-node has created no replacement" in stopped(cluster)
 
 
 def test_a_deployments_replacement_may_run_on_another_node(cluster: Cluster) -> None:
@@ -96,7 +96,7 @@ def test_a_budget_that_allows_no_disruption_stops_the_run(cluster: Cluster) -> N
     """The pod stays."""
     cluster.evicts = lambda: BUDGET
     why = stopped(cluster)
-    assert "not evicted after 600 s" in why
+    assert "not evicted within 600 s" in why
     assert "disruption budget" in why
     assert list(cluster.pods) == ["calico-node-1"]
 
@@ -111,7 +111,7 @@ def test_a_pod_that_may_not_be_evicted_delays_no_pod_of_another_owner(
     blocked = cluster.add("blocked", metadata__ownerReferences=[owner("ReplicaSet", "blocked")])
     cluster.protected["blocked"] = answer
     others = [cluster.add("calico-node-1"), cluster.add("calico-node-2")]
-    with pytest.raises(CommandError, match=rf"blocked: not evicted after 600 s: .* eviction: {answer[0]}: "):
+    with pytest.raises(CommandError, match=rf"blocked: not evicted within 600 s: .* eviction: {answer[0]}: "):
         list(cluster.renewal().run([blocked, *others]))
     assert list(cluster.pods) == ["blocked", "calico-node-1-new", "calico-node-2-new"]
     assert cluster.now < 2 * TIMEOUT.total_seconds()
@@ -121,7 +121,7 @@ def test_a_refused_owner_is_asked_once_in_each_round(cluster: Cluster) -> None:
     """A thousand pods behind one budget must not become a thousand requests every few seconds."""
     cluster.evicts = lambda: BUDGET
     pods = [cluster.add(f"calico-node-{number}") for number in range(20)]
-    with pytest.raises(CommandError, match="; 19 others wait too"):
+    with pytest.raises(CommandError, match="; pods that wait behind it: 19"):
         list(cluster.renewal().run(pods))
     moments = [when for when, _ in cluster.evictions]
     assert len(moments) == len(set(moments))
@@ -209,7 +209,9 @@ def test_a_namespace_with_an_owner_that_lacks_pods_keeps_its_ready_pods(cluster:
     typha = {"metadata__ownerReferences": [owner("ReplicaSet", "typha")]}
     cluster.replacement = typha
     pods = [cluster.add("calico-node-1"), cluster.add("typha", **typha), cluster.add("failed", ready=False, **typha)]
-    with pytest.raises(CommandError, match="1 pods are unavailable, and maxUnavailable is 1; 1 others wait too"):
+    with pytest.raises(
+        CommandError, match="1 pods are unavailable, and maxUnavailable is 1; pods that wait behind it: 1"
+    ):
         list(cluster.renewal().run(pods))
     assert [name for name in cluster.pods if name != "failed-new"] == ["calico-node-1", "typha"]
 
@@ -242,6 +244,6 @@ def test_a_hostile_csr_hides_no_certificate(cluster: Cluster) -> None:
 def test_a_pod_whose_daemon_set_is_gone_is_not_evicted(cluster: Cluster) -> None:
     """No pod would replace it."""
     cluster.daemon_set = None
-    assert "waited for DaemonSet calico-system/calico-node, which does not exist" in stopped(cluster)
+    assert "DaemonSet calico-system/calico-node does not exist, so nothing would replace the pod" in stopped(cluster)
     assert not cluster.evictions
     assert cluster.evicts() == ACCEPTED
