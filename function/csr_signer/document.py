@@ -149,7 +149,7 @@ def read(kind: type[T], path: Path) -> T:
         ConfigurationError: the file is unreadable, no YAML, or not of that kind; the message names file and key.
     """
     try:
-        value: T = _parsed(kind, path.read_bytes())
+        value: T = _parsed(kind, path.read_bytes())  # type: ignore[arg-type]  # mypy takes no type[T] as hashable
     except OSError as error:
         raise ConfigurationError(f"{path.name}: cannot be read: {error.strerror}") from error
     except ValidationError as error:

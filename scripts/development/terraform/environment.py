@@ -17,7 +17,7 @@ from development.terraform import schema, small
 # Versions within the constraints of infra/versions.tf; cdktn-provider-google comes from this google version.
 VERSIONS: Final = {"google": "8.7.0", "google-beta": "8.7.0", "archive": "2.7.1", "time": "0.13.1"}
 _SIMPLE: Final = "infra/modules/key"  # needs only the google provider, and no other module
-_LEFT_OUT: Final = ("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
+_LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,9 @@ class Workspace:
             SchemaError: The provider's package is in an unknown format.
         """
         made = cls(folder=folder)
-        for name, copy in {"infra": shutil.copy2, "function": _copy_name}.items():
-            ignored = shutil.ignore_patterns(*_LEFT_OUT)
-            shutil.copytree(ROOT / name, made.tree / name, ignore=ignored, copy_function=copy, dirs_exist_ok=True)
+        shutil.copytree(ROOT / "infra", made.tree / "infra", ignore=_LEFT_OUT, dirs_exist_ok=True)
+        named = made.tree / "function"
+        shutil.copytree(ROOT / "function", named, ignore=_LEFT_OUT, dirs_exist_ok=True, copy_function=_copy_name)
         packages = next((apart.python(TERRAFORM).parents[1] / "lib").glob("python3.*")) / "site-packages"
         schemas = {
             "google": schema.google(packages, ROOT / "infra"),

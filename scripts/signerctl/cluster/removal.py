@@ -7,7 +7,6 @@ import yaml
 
 from signerctl.cluster.folder import Change
 
-
 # LibYAML's loader reads the folder ten times as fast as PyYAML's own, which a build without LibYAML has.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
