@@ -6,6 +6,7 @@ build; tests on the double and on the real thing are different groups. The group
 
 import gc
 import re
+from functools import cache
 from typing import Final
 
 import pytest
@@ -47,8 +48,7 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
     """Hands out whole groups, in the order of the collection."""
 
     def _split_scope(self, nodeid: str) -> str:
-        shared = (found[0] for pattern in _TOGETHER if (found := re.match(pattern, nodeid)))
-        return f"{next(shared, nodeid.partition('::')[0])} {_is_real(nodeid)}"
+        return f"{_together(nodeid.partition('::')[0])} {_is_real(nodeid)}"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,6 +69,12 @@ def pytest_collection_finish() -> None:
     """Spares the garbage collector the thousands of tests that stay until the end: a tenth of all CPU time."""
     gc.collect()
     gc.freeze()
+
+
+@cache
+def _together(path: str) -> str:
+    shared = (found[0] for pattern in _TOGETHER if (found := re.match(pattern, path)))
+    return next(shared, path)
 
 
 def _place(nodeid: str) -> int:

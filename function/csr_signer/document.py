@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -149,10 +149,7 @@ def read(kind: type[T], path: Path) -> T:
         ConfigurationError: the file is unreadable, no YAML, or not of that kind; the message names file and key.
     """
     try:
-        content = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader
-        # Strict validation through JSON: lists become tuples, mappings become dataclasses, and there is no other
-        # conversion.
-        value: T = _reader_of(kind).validate_json(json.dumps(content))
+        value: T = _parsed(kind, path.read_bytes())  # type: ignore[arg-type]  # mypy takes no type[T] as hashable
     except OSError as error:
         raise ConfigurationError(f"{path.name}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -162,6 +159,15 @@ def read(kind: type[T], path: Path) -> T:
         message = f"{path.name}: Invalid value: must be valid YAML: {' '.join(str(error).split())}"
         raise ConfigurationError(message) from error
     return value
+
+
+@lru_cache(maxsize=16)
+def _parsed(kind: type[Any], text: bytes) -> Any:  # noqa: ANN401 - of the kind
+    """Parses a document, and the same text once: signers share profiles, and parsing one takes 50 ms."""
+    content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    # Strict validation through JSON: lists become tuples, mappings become dataclasses, and there is no other
+    # conversion.
+    return _reader_of(kind).validate_json(json.dumps(content))
 
 
 def _reason(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its core

@@ -1,7 +1,6 @@
 """Go's crypto/x509, by a program of ours: it asks as Calico's client does, and connects as Calico's components do."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sandbox.derived_keys import rsa_key
 from tests.interoperability.requesters import Requester
 from tests.interoperability.stack import PROGRAMS, Query, RequestWriter, run
+from tests.paths import CACHE
 
 SOURCE: Final = PROGRAMS / "go"
 # The standard library alone, the installed toolchain, and no network.
@@ -31,8 +31,7 @@ def program() -> Path:
     """Returns the program in the user's cache, and builds it for each new source or toolchain."""
     contents = [file.read_bytes() for file in sorted(SOURCE.iterdir())]
     digest = hashlib.sha256(b"\0".join([run("go", "version", environment=_ENVIRONMENT), *contents])).hexdigest()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kms-csr-signer" / "interoperability"
-    built = folder.absolute() / digest
+    built = CACHE / "interoperability" / digest
     if not built.exists():
         built.parent.mkdir(parents=True, exist_ok=True)
         # Built beside its place and then moved: another process may build or run it at the same time.

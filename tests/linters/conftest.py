@@ -16,7 +16,7 @@ from sandbox.kms import KmsServer, connect
 from sandbox.kms.client import create_signing_key
 from signerctl.__main__ import main as signerctl
 from tests.linters.certificates import Linted, leaves, title
-from tests.paths import ROOT
+from tests.paths import CACHE
 
 BUILDING = 900
 """Seconds after which a build is taken for stuck; the first one fetches modules and compiles them."""
@@ -87,7 +87,7 @@ def _built(name: str, package: str, *options: str) -> Path:
     if go is None:
         return _absent(name, "go is not installed")
     module = Path(__file__).parent / name
-    program = ROOT / ".state" / "linters" / f"{name}-{_digest(go, module, package, *options)}"
+    program = CACHE / "linters" / f"{name}-{_digest(go, module, package, *options)}"
     if program.is_file():
         return program
     program.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,14 @@
 """Finds the objects that a change removes from the folder: `kubectl apply` does not delete them in the cluster."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import yaml
 
 from signerctl.cluster.folder import Change
+
+# LibYAML's loader reads the folder ten times as fast as PyYAML's own, which a build without LibYAML has.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Object(NamedTuple):
@@ -37,7 +40,7 @@ def commands(changes: Iterable[Change]) -> tuple[str, ...]:
 
 def _objects(text: str | None) -> Iterator[_Object]:
     try:
-        documents = list(yaml.safe_load_all(text or ""))
+        documents = list(yaml.load_all(text or "", Loader=_LOADER))
     except yaml.YAMLError:  # a file that the operator broke
         return
     for each in documents:

@@ -141,9 +141,16 @@ def test_the_threat_model_names_existing_runs() -> None:
 
 
 def test_checkov_reports_no_violation() -> None:
-    """Each violation is fixed, or waived in the code with a reason."""
+    """Each violation is fixed, or waived in the code with a reason.
+
+    An example only calls the root module, so checkov finds the same in each: it reads one.
+    """
     checkov = apart.python(TERRAFORM).with_name("checkov")
     options = ["--framework", "terraform", "--skip-download", "--quiet", "--compact", "--output", "json"]
+    for example in (ROOT / "infra" / "examples").iterdir():
+        if example.name != "self-managed":
+            assert not any(blocks(path, kind) for path in example.glob("*.tf") for kind in ("resource", "data"))
+            options += ["--skip-path", f"examples/{example.name}"]
     done = subprocess.run(
         [str(checkov), "--directory", str(ROOT / "infra"), *options],
         capture_output=True,

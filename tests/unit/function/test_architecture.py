@@ -104,7 +104,8 @@ def _holders() -> dict[str, list[Distribution]]:
     return {top: [by_name[name] for name in sorted(set(names))] for top, names in packages_distributions().items()}
 
 
-def brought_by(module: str) -> set[str]:
+@cache
+def brought_by(module: str) -> frozenset[str]:
     """Distributions that bring a module; in a shared namespace, those that have its very file or folder."""
     holders = _holders().get(module.split(".", maxsplit=1)[0], [])
     if len(holders) > 1:
@@ -114,7 +115,7 @@ def brought_by(module: str) -> set[str]:
             for holder in holders
             if any(path in file.parents or file.with_suffix("") == path for file in holder.files or ())
         ]
-    return {_canonical(holder.name) for holder in holders}
+    return frozenset(_canonical(holder.name) for holder in holders)
 
 
 def test_the_function_imports_only_what_is_deployed_with_it() -> None:

@@ -38,7 +38,7 @@ def written(out: Path, *more: str, given: Document | None = None, cluster: str =
     result = run(out, *more, given=given, cluster=cluster)
     assert result.exit_code == 0, result.output
     resources = yaml.safe_load((out / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    return [each for name in resources for each in yaml.safe_load_all((out / name).read_text(encoding="utf-8"))]
+    return [each for name in resources for each in yaml.load_all((out / name).read_bytes(), yaml.CSafeLoader)]
 
 
 def refused(out: Path, *more: str, **given: Any) -> str:

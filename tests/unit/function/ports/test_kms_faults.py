@@ -151,13 +151,21 @@ def answers(code: str) -> tuple[int, str, str, str]:
 @pytest.mark.parametrize("method", [PUBLIC_KEY, SIGN])
 @pytest.mark.parametrize("code", CODES)
 def test_every_grpc_status_has_its_answer_and_its_end(
-    make_stage: MakeStage, faulty: KmsServer, key_version: str, code: str, method: str
+    make_stage: MakeStage,
+    faulty: KmsServer,
+    key_version: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    code: str,
+    method: str,
 ) -> None:
     """No certificate while it lasts; quota slows the exporter, the rest pauses it; the operator's part is ERROR."""
     stage = make_stage()
     csr = stage.file_csr()
     faulty.faults.add(Fault(method=method, status=code, times=0))
-    status, reason, retry_after, lines = stage.ask(csr)
+    with monkeypatch.context() as patience:
+        patience.setattr(kms_key, "OVERALL_SECONDS", 2.0)
+        status, reason, retry_after, lines = stage.ask(csr)
     severity = answers(code)[2]
     assert (status, reason, severity, retry_after) == answers(code)
     assert lines[-1]["event"] == "fault"

@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 from csr_signer.events.outcome import Deferred, Refused
+from csr_signer.kms import key as kms_key
 from csr_signer.pipeline import __doc__ as pipeline_page
 from sandbox.kms import Fault
 from signerctl.explanation import verdict
@@ -254,9 +255,17 @@ KEY_FAULTS = {
 
 @pytest.mark.parametrize(("status", "turn", "words"), KEY_FAULTS.values(), ids=KEY_FAULTS)
 def test_a_fault_of_the_key_stops_it_at_step_7(
-    files: Callable[..., None], run: Callable[..., Result], stage: Stage, *, status: str, turn: str, words: str
+    files: Callable[..., None],
+    run: Callable[..., Result],
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    status: str,
+    turn: str,
+    words: str,
 ) -> None:
     """The function asks for the public key before it approves."""
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 2.0)
     files(csr())
     stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
     found = only(run(CSR, "--json"))
