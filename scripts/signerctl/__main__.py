@@ -15,6 +15,7 @@ from signerctl.commands.expiring import expiring
 from signerctl.commands.explain import explain
 from signerctl.commands.guards import guards
 from signerctl.commands.import_ import import_
+from signerctl.commands.key_pairs import key_pairs
 from signerctl.commands.list_ import list_
 from signerctl.commands.manifests import manifests
 from signerctl.commands.reconcile import reconcile
@@ -54,7 +55,7 @@ def cluster() -> None:
 for command in (create, request, import_, cross_sign, show, verify, bundle):
     ca.add_command(command)
 cluster.add_command(manifests)
-for command in (denied, doctor, expiring, explain, guards, list_, reconcile, renew, replay):
+for command in (denied, doctor, expiring, explain, guards, key_pairs, list_, reconcile, renew, replay):
     main.add_command(command)
 
 

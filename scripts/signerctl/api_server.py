@@ -163,6 +163,34 @@ class ApiServer:
         """
         return self._object("POST", path, self.request("POST", path, body, query=query))
 
+    def replace(self, path: str, body: Json) -> Json:
+        """Replaces an object, and returns it.
+
+        Raises:
+            ApiServerError: The object was not replaced; status 409 if its resourceVersion is an old one.
+        """
+        return self._object("PUT", path, self.request("PUT", path, body))
+
+    def delete(self, path: str) -> None:
+        """Deletes an object, if there is one.
+
+        Raises:
+            ApiServerError: The object was not deleted.
+        """
+        answer = self.request("DELETE", path)
+        if answer.status != _NOT_FOUND:
+            self._expect("DELETE", path, answer)
+
+    def with_token(self, token: str) -> "ApiServer":
+        """Returns the same API server with another user's token in place of the own credentials."""
+        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415 - as in connect
+
+        own, settings = self._client.configuration, Configuration()
+        settings.host, settings.ssl_ca_cert, settings.retries = own.host, own.ssl_ca_cert, False
+        settings.verify_ssl, settings.tls_server_name, settings.proxy = own.verify_ssl, own.tls_server_name, own.proxy
+        settings.api_key = {"authorization": f"Bearer {token}"}
+        return ApiServer(ApiClient(settings), page=self._page)
+
     def list(self, path: str, mask: Mask, **query: str) -> Iterator[Json]:
         """Lists the objects of a resource, page by page.
 

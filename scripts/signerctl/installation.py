@@ -6,14 +6,18 @@ two do not match, Calico's key-cert-provisioner fails, and no pod ever files a C
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
+from cryptography import x509
 
 from csr_signer import field_error
+from csr_signer.ca import chain
+from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
 from signerctl.interface.program import CommandError
 
@@ -102,6 +106,19 @@ def parse(text: bytes) -> CertificateManagement:
         key_algorithm=_text(fields, "keyAlgorithm", optional=True),
         signature_algorithm=_text(fields, "signatureAlgorithm", optional=True),
     )
+
+
+def certificates(document: Mapping[str, Any]) -> tuple[x509.Certificate, ...]:
+    """Returns the CAs that Calico's components trust, from an Installation of the API server.
+
+    Raises:
+        CommandError: It has no certificateManagement, or caCert cannot be read.
+    """
+    found = parse(json.dumps(document).encode())
+    try:
+        return chain.certificates("caCert", found.ca_cert)
+    except ConfigurationError as error:
+        raise CommandError(f"installation: {error}") from error
 
 
 def _single(document: object) -> Mapping[str, Any]:

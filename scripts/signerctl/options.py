@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +88,17 @@ def secret_name(_context: click.Context, _parameter: click.Parameter, value: str
     if value and not IS_SUBDOMAIN.fullmatch(value):
         raise _invalid(value, "must be the name of a Secret in the exporter's namespace")
     return value or None
+
+
+def part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
+    """Validates a part of a lifetime."""
+    try:
+        found = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        found = Fraction(0)
+    if not 0 < found < 1:
+        raise _invalid(value, "must be a part of the lifetime, such as 1/3 or 0.25")
+    return found
 
 
 def _exporter(_context: click.Context, _parameter: click.Parameter, value: str) -> Exporter:

@@ -15,16 +15,17 @@ from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guards.guarded import ACCOUNT
+from signerctl.interface import progress
 from signerctl.interface.durations import DURATION, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
 from signerctl.interface.program import Command, CommandError
-from signerctl.options import DOCUMENT, signer_name
+from signerctl.interface.progress import Say
+from signerctl.options import DOCUMENT, part, signer_name
 from signerctl.recorded import Certificate
 from signerctl.recorded.source import Records, record_options
-from signerctl.renewal import progress, requesters, validity
+from signerctl.renewal import requesters, validity
 from signerctl.renewal.eviction import Renewal
 from signerctl.renewal.pods import Pod
-from signerctl.renewal.progress import Say
 from signerctl.renewal.requesters import Requesters
 from signerctl.renewal.validity import Holder
 
@@ -39,16 +40,6 @@ _COLUMNS: Final = (
     Column(title="replacement", wide=True),
 )
 _LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
-
-
-def _part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
-    try:
-        part = Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        part = Fraction(0)
-    if not 0 < part < 1:
-        raise click.BadParameter(f"{quote(value)}: must be a part of the lifetime, such as 1/3 or 0.25")
-    return part
 
 
 def _requesters(
@@ -87,7 +78,7 @@ def _requesters(
     "--remaining",
     default="1/3",
     show_default=True,
-    callback=_part,
+    callback=part,
     metavar="PART",
     help="Renew a pod if less than this part of its certificate's lifetime is left.",
 )

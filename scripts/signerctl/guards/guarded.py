@@ -101,6 +101,21 @@ class Guarded:
         return {name for account in self.accounts for name in self.names_of(account)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The signers of one cluster.
+
+    Attributes:
+        signers: As the document has them.
+        profiles: By signerName, the rows of the cluster's release and namespaces.
+        cluster_domain: The cluster's DNS domain.
+    """
+
+    signers: tuple[SignerConfiguration, ...]
+    profiles: Mapping[str, Profile]
+    cluster_domain: str
+
+
 def _matching(forms: Collection[str]) -> str:
     # The dot is the only character of these names that has a meaning in a regular expression.
     patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
@@ -121,20 +136,8 @@ def load(path: Path, *, cluster: str | None, function: str, approvers: Collectio
         CommandError: The document has no such cluster, no signer for it, or a signerName of Kubernetes.
         ConfigurationError: The document or a profile is invalid.
     """
-    document = read(Document, path)
-    cluster = _cluster(path, document, cluster)
-    signers = [signer for signer in document.signers if signer.cluster == cluster]
-    if not signers:
-        raise CommandError(
-            f"{path}: signers: Required value: must have a signer for cluster {quote(cluster)}; guards protect signers"
-        )
-    for signer in signers:
-        _check_signer_name(path, signer)
-    profiles = {
-        signer.signer_name: _profile(signer, path, number)
-        for number, signer in enumerate(document.signers)
-        if signer.cluster == cluster
-    }
+    chosen = select(path, cluster)
+    signers, profiles = chosen.signers, chosen.profiles
     warnings = {
         signer.signer_name: profiles[signer.signer_name].release_warning(signer.profile.release) for signer in signers
     }
@@ -153,6 +156,32 @@ def load(path: Path, *, cluster: str | None, function: str, approvers: Collectio
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
         warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )
+
+
+def select(path: Path, cluster: str | None) -> Selection:
+    """Reads the signers of one cluster from a configuration document, without the certificates that it names.
+
+    Args:
+        path: The document.
+        cluster: The cluster's key in the document; None for the only one.
+
+    Raises:
+        CommandError: The document has no such cluster, no signer for it, or a signerName of Kubernetes.
+        ConfigurationError: The document or a profile is invalid.
+    """
+    document = read(Document, path)
+    cluster = _cluster(path, document, cluster)
+    signers = tuple(signer for signer in document.signers if signer.cluster == cluster)
+    if not signers:
+        raise CommandError(f"{path}: signers: Required value: must have a signer for cluster {quote(cluster)}")
+    for signer in signers:
+        _check_signer_name(path, signer)
+    profiles = {
+        signer.signer_name: _profile(signer, path, number)
+        for number, signer in enumerate(document.signers)
+        if signer.cluster == cluster
+    }
+    return Selection(signers=signers, profiles=profiles, cluster_domain=document.clusters[cluster].cluster_domain)
 
 
 def _cluster(path: Path, document: Document, wanted: str | None) -> str:

@@ -10,11 +10,11 @@ from typing import Final
 from signerctl import objects
 from signerctl.api_server import ApiServer, ApiServerError, Json
 from signerctl.interface.program import CommandError
+from signerctl.interface.progress import Say
 from signerctl.objects import CSRS
 from signerctl.renewal import disruption
 from signerctl.renewal.disruption import Obstacle
 from signerctl.renewal.pods import Owner, Pod, has_certificate
-from signerctl.renewal.progress import Say
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0

@@ -20,7 +20,7 @@ from sandbox.calico.stories import STORIES
 from sandbox.deployment import Deployment, Settings, UserProfile
 from sandbox.documents import SOURCE
 from sandbox.kms import AuditRecord, Fault, KmsServer, connect, data_access_entry
-from signerctl.renewal import progress
+from signerctl.interface import progress
 from tests.end_to_end.conftest import PATIENCE
 from tests.end_to_end.issuing import SIGN, Issuing, with_issuer
 from tests.end_to_end.judged import Judged, certifying_profile

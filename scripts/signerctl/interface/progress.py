@@ -12,15 +12,16 @@ Say = Callable[[str, str, dict[str, object]], None]
 """Takes the event, a sentence, and facts for programs."""
 
 STOPPED: Final = "renewal_stopped"
-_SEVERITIES: Final = {STOPPED: "ERROR"}
+FAILED: Final = "key_pair_failed"
+_ERRORS: Final = (STOPPED, FAILED)
 
 
 def to_people(event: str, message: str, _facts: dict[str, object]) -> None:
     """Prints the sentence."""
-    click.echo(f"{'error: ' if event == STOPPED else ''}{one_line(message)}", err=True)
+    click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
 
 
 def to_log(event: str, message: str, facts: dict[str, object]) -> None:
     """Prints a line for Cloud Logging, which takes severity and message from it; an alert filters on them."""
-    severity = _SEVERITIES.get(event, "INFO")
+    severity = "ERROR" if event in _ERRORS else "INFO"
     click.echo(json.dumps({"severity": severity, "event": event, "message": one_line(message), **facts}))

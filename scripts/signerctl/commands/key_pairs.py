@@ -1,0 +1,239 @@
+"""`signerctl key-pairs`: provides Secrets for components that cannot ask for a certificate."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import click
+from cryptography import x509
+
+from csr_signer import field_error
+from csr_signer.errors import ConfigurationError
+from csr_signer.policy import profile
+from signerctl import files, installation
+from signerctl.api_server import ApiServer, cluster_options, connect
+from signerctl.guards import guarded
+from signerctl.interface import progress
+from signerctl.interface.durations import DURATION, expires_in
+from signerctl.interface.output import Column, Form, output_options, print_list
+from signerctl.interface.program import Command, CommandError
+from signerctl.key_pairs import catalog, need
+from signerctl.key_pairs.catalog import KeyPair
+from signerctl.key_pairs.need import Need
+from signerctl.key_pairs.provision import Provider
+from signerctl.options import DOCUMENT, INPUT, part, signer_name
+
+_COLUMNS: Final = (
+    Column(title="component"),
+    Column(title="secret"),
+    Column(title="state"),
+    Column(title="expires in"),
+    Column(title="why"),
+    Column(title="pod", wide=True),
+    Column(title="not after", wide=True),
+)
+_LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
+_INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
+
+
+@click.command("key-pairs", cls=Command)
+@click.argument("components", nargs=-1, metavar="[COMPONENT]...")
+@click.option(
+    "--configuration",
+    type=DOCUMENT,
+    metavar="FILE",
+    help="The function's configuration document: it has the signer and the profile's release.",
+)
+@click.option("--cluster", metavar="NAME", help="The cluster's key in the document. Default: the only one.")
+@click.option(
+    "--signer",
+    callback=signer_name,
+    metavar="SIGNERNAME",
+    help="Instead of --configuration, with --release: the signerName, with the profile calico.",
+)
+@click.option("--release", metavar="RELEASE", help="With --signer: Calico's release, such as 3.31.")
+@click.option("--cluster-domain", default="cluster.local", show_default=True, help="With --signer.")
+@click.option(
+    "--trust-bundle",
+    type=INPUT,
+    metavar="FILE",
+    help="The CAs that the components trust. Default: caCert of the cluster's Installation.",
+)
+@click.option(
+    "--replace",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    help="Replace this Secret although signerctl did not make it. May be given several times.",
+)
+@click.option(
+    "--remaining",
+    default="1/3",
+    show_default=True,
+    callback=part,
+    metavar="PART",
+    help="Renew a certificate if less than this part of its lifetime is left.",
+)
+@click.option(
+    "--timeout",
+    default="90s",
+    show_default=True,
+    type=DURATION,
+    metavar="DURATION",
+    help="How long to wait for each certificate.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the key pairs, and provide none.")
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(list(_LOGS)),
+    help="json: write each step as a line for Cloud Logging, and no list.",
+)
+@cluster_options
+@output_options
+def key_pairs(
+    *,
+    components: tuple[str, ...],
+    configuration: Path | None,
+    cluster: str | None,
+    signer: str | None,
+    release: str | None,
+    cluster_domain: str,
+    trust_bundle: Path | None,
+    replace: tuple[str, ...],
+    remaining: Fraction,
+    timeout: timedelta,
+    dry_run: bool,
+    log_format: str,
+    kubeconfig: Path | None,
+    context: str | None,
+    form: Form,
+) -> None:
+    r"""Provide key pairs for Goldmane, Whisker and other components that cannot ask for a certificate.
+
+    The tigera operator gives these components an empty volume in place of a key pair, until a Secret exists. This
+    command makes a key, files a CSR in the name of the component's live pod, checks the certificate, and writes the
+    Secret. It renews its own Secrets when less than a third of the lifetime is left, and changes no other Secret.
+    The private key is in the Secret then. Without COMPONENT, all components of the profile count.
+
+    \b
+    Example:
+      signerctl key-pairs --configuration configuration.yaml --cluster prod --dry-run
+      signerctl key-pairs --configuration configuration.yaml --cluster prod
+
+    docs/key-pairs.md says what it needs, and how to run it as a CronJob.
+    """
+    wanted = _wanted(_catalog(configuration, cluster, signer, release, cluster_domain), components)
+    say = _LOGS[log_format]
+    api = connect(kubeconfig, context)
+    anchors = _anchors(api, trust_bundle)
+    now = datetime.now(UTC)
+    needs = [_need(api, pair, anchors, remaining, now, replace) for pair in wanted]
+    provider = Provider(api=api, anchors=anchors, timeout=timeout)
+    failed = [] if dry_run else _provide(provider, [each for each in needs if each.is_due], say)
+    if log_format == "text":
+        shown = needs if dry_run else [_need(api, pair, anchors, remaining, now, ()) for pair in wanted]
+        _show(shown, form=form)
+    missing = [each for each in needs if components and each.state in {"absent", "unused", "foreign"}]
+    for each in missing:
+        say(progress.FAILED, f"{each.key_pair.component}: {each.why}", {"component": each.key_pair.component})
+    if failed or missing:
+        click.get_current_context().exit(1)
+
+
+def _catalog(
+    configuration: Path | None, cluster: str | None, signer: str | None, release: str | None, cluster_domain: str
+) -> tuple[KeyPair, ...]:
+    if configuration is not None:
+        if signer is not None or release is not None:
+            raise click.UsageError("--signer: Forbidden: together with --configuration")
+        chosen = guarded.select(configuration, cluster)
+        return catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
+    if signer is None or release is None:
+        raise click.UsageError("--configuration: Required value: or give --signer and --release")
+    try:
+        rows = profile.load("calico", release=release, namespaces=["calico-system"], folder=Path())
+    except ConfigurationError as error:
+        raise CommandError(f"--release: {error}") from error
+    return catalog.of({signer: rows}, cluster_domain=cluster_domain)
+
+
+def _wanted(pairs: Sequence[KeyPair], components: Sequence[str]) -> list[KeyPair]:
+    known = sorted({each.component for each in pairs})
+    unknown = sorted(set(components) - set(known))
+    if unknown:
+        raise CommandError(field_error.unsupported("COMPONENT", unknown, known))
+    return [each for each in pairs if not components or each.component in components]
+
+
+def _anchors(api: ApiServer, trust_bundle: Path | None) -> tuple[x509.Certificate, ...]:
+    if trust_bundle is not None:
+        return files.read_certificates(trust_bundle)
+    found = api.get(_INSTALLATION)
+    if found is None:
+        must = "the cluster has no Installation of the tigera operator: give the CAs that the components trust"
+        raise CommandError(field_error.required("--trust-bundle", must))
+    return installation.certificates(found)
+
+
+def _need(
+    api: ApiServer,
+    pair: KeyPair,
+    anchors: Sequence[x509.Certificate],
+    remaining: Fraction,
+    now: datetime,
+    replace: Iterable[str],
+) -> Need:
+    pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD)
+    secret = api.get(f"/api/v1/namespaces/{pair.secret_namespace}/secrets/{pair.secret}", need.SECRET)
+    found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=now)
+    return need.taken_over(found) if pair.path in replace else found
+
+
+def _provide(provider: Provider, due: Sequence[Need], say: progress.Say) -> list[Need]:
+    """Provides the key pairs that are due, and returns those that failed; one fault stops no other key pair."""
+    failed = []
+    for each in due:
+        pair = each.key_pair
+        facts: dict[str, object] = {"component": pair.component, "secret": pair.path}
+        try:
+            leaf = provider.provide(each)
+        except CommandError as error:
+            failed.append(each)
+            say(progress.FAILED, error.message, facts)
+        else:
+            end = leaf.not_valid_after_utc
+            say("key_pair_provided", f"Secret {pair.path}: valid until {end:%Y-%m-%d}", facts)
+    return failed
+
+
+def _show(needs: Sequence[Need], *, form: Form) -> None:
+    now = datetime.now(UTC)
+    items = [_item(each) for each in needs]
+    rows = [
+        (
+            item["component"],
+            item["secret"],
+            item["state"],
+            "" if each.not_after is None else expires_in(each.not_after, now),
+            item["why"],
+            item["pod"],
+            item["not_after"],
+        )
+        for each, item in zip(needs, items, strict=True)
+    ]
+    print_list(_COLUMNS, rows, items, form=form, none="the profile has no such component")
+
+
+def _item(each: Need) -> dict[str, str]:
+    pair = each.key_pair
+    return {
+        "component": pair.component,
+        "secret": pair.path,
+        "state": each.state,
+        "why": each.why,
+        "pod": "" if each.pod is None else f"{pair.namespace}/{each.pod['metadata']['name']}",
+        "not_after": "" if each.not_after is None else each.not_after.isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,161 @@
+"""What a component's pods and its Secret show. Pure: the API server's objects and the time are arguments."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, Final, Literal
+
+from cryptography import x509
+
+from csr_signer import der
+from csr_signer.objects.json_fields import OTHERS, Mask
+from signerctl import objects
+from signerctl.key_pairs import certificate
+from signerctl.key_pairs.catalog import KeyPair
+
+Json = Mapping[str, Any]
+State = Literal["missing", "expiring", "valid", "foreign", "asks", "unused", "absent"]
+
+ANNOTATION: Final = "kms-csr-signer/key-pair-of"
+"""Of a Secret that this command wrote; no other Secret is changed without --replace."""
+POD: Final[dict[str, Mask]] = {
+    "metadata": dict.fromkeys(("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")),
+    "spec": {
+        "serviceAccountName": None,
+        "volumes": [{"name": None, "emptyDir": {OTHERS: None}, "secret": {"secretName": None}}],
+        "initContainers": [{"name": None, "volumeMounts": [{"name": None}]}],
+    },
+    "status": {"phase": None},
+}
+"""The fields of a pod that this module reads."""
+SECRET: Final[dict[str, Mask]] = {
+    "metadata": {**dict.fromkeys(("name", "namespace", "uid", "resourceVersion")), "annotations": {ANNOTATION: None}},
+    "type": None,
+    "data": {"tls.crt": None},
+}
+"""The fields of a Secret that this package reads; the key is not one of them."""
+_LIVE: Final = ("Pending", "Running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The state of one key pair.
+
+    Attributes:
+        key_pair: The key pair.
+        state: `missing`: the volume is empty; `expiring`: our Secret expires soon, or does not fit any more; `valid`;
+            `foreign`: somebody else made the Secret; `asks`: an init container asks for the certificate; `unused`: the
+            pod has no such volume; `absent`: there is no pod.
+        why: A sentence for people.
+        pod: The pod in whose name to ask; None if there is none.
+        secret: The present Secret; None if there is none.
+        not_after: When the present certificate expires; None without one.
+    """
+
+    key_pair: KeyPair
+    state: State
+    why: str
+    pod: Json | None = None
+    secret: Json | None = None
+    not_after: datetime | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the key pair must be provided now."""
+        return self.state in {"missing", "expiring"}
+
+
+def assess(
+    key_pair: KeyPair,
+    pods: Iterable[Json],
+    secret: Json | None,
+    *,
+    anchors: Sequence[x509.Certificate],
+    remaining: Fraction,
+    now: datetime,
+) -> Need:
+    """Returns the state of a key pair.
+
+    Args:
+        key_pair: The key pair.
+        pods: The pods of its namespace.
+        secret: The present Secret; None if there is none.
+        anchors: The CAs that the components trust.
+        remaining: A certificate with less than this part of its lifetime left is due.
+        now: The time, UTC.
+    """
+    live = [each for each in pods if _is_live(each, key_pair)]
+    if not live:
+        account = f"{key_pair.namespace}/{key_pair.service_account}"
+        return Need(key_pair=key_pair, state="absent", why=f"no pod of service account {account}", secret=secret)
+    # The newest pod: a rollout deletes the others, and with them the tokens that are bound to them.
+    pod = max(live, key=objects.created)
+    if secret is not None:
+        return _of_secret(key_pair, pod, secret, anchors=anchors, remaining=remaining, now=now)
+    volume = next((each for each in pod["spec"].get("volumes") or () if each["name"] == key_pair.secret), None)
+    if volume is None:
+        return Need(key_pair=key_pair, state="unused", why="its pod has no such volume", pod=pod)
+    client = _filled_by(pod, key_pair.secret)
+    if client:
+        return Need(key_pair=key_pair, state="asks", why=f"its init container {client} asks", pod=pod)
+    return Need(key_pair=key_pair, state="missing", why="its volume is empty, and no init container fills it", pod=pod)
+
+
+def taken_over(found: Need) -> Need:
+    """Returns the need to replace a Secret that this command did not make."""
+    return replace(found, state="expiring", why="--replace") if found.state == "foreign" else found
+
+
+def certificates_of(secret: Json) -> tuple[x509.Certificate, ...]:
+    """Returns the certificates of a Secret, the component's own first; none if they cannot be read."""
+    try:
+        pem = base64.b64decode(str((secret.get("data") or {}).get("tls.crt", "")), validate=True)
+        return tuple(der.attempt(lambda: x509.load_pem_x509_certificates(pem)))
+    except (ValueError, binascii.Error):
+        return ()
+
+
+def _is_live(pod: Json, key_pair: KeyPair) -> bool:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    is_ending = "deletionTimestamp" in metadata or status.get("phase", "Pending") not in _LIVE
+    return pod["spec"].get("serviceAccountName", "default") == key_pair.service_account and not is_ending
+
+
+def _filled_by(pod: Json, volume: str) -> str:
+    """Returns the init container that mounts a volume; empty if there is none."""
+    for container in pod["spec"].get("initContainers") or ():
+        if any(mount["name"] == volume for mount in container.get("volumeMounts") or ()):
+            return str(container["name"])
+    return ""
+
+
+def _of_secret(
+    key_pair: KeyPair,
+    pod: Json,
+    secret: Json,
+    *,
+    anchors: Sequence[x509.Certificate],
+    remaining: Fraction,
+    now: datetime,
+) -> Need:
+    found, *above = certificates_of(secret) or (None,)
+    end = None if found is None else found.not_valid_after_utc
+    owner = (secret["metadata"].get("annotations") or {}).get(ANNOTATION)
+
+    def state(state: State, why: str) -> Need:
+        return Need(key_pair=key_pair, state=state, why=why, pod=pod, secret=secret, not_after=end)
+
+    if owner is None:
+        return state("foreign", f"Secret {key_pair.path} has no annotation {ANNOTATION}: signerctl did not make it")
+    if found is None:
+        return state("expiring", f"Secret {key_pair.path} has no certificate that can be read")
+    problems = certificate.violations(found, key_pair, anchors=anchors, above=above)
+    if problems:
+        return state("expiring", f"the certificate in Secret {key_pair.path} does not fit: {'; '.join(problems)}")
+    lifetime = found.not_valid_after_utc - found.not_valid_before_utc
+    if found.not_valid_after_utc - now < lifetime * remaining.numerator / remaining.denominator:
+        return state("expiring", f"less than {remaining} of the certificate's lifetime is left")
+    return state("valid", f"Secret {key_pair.path} is valid until {found.not_valid_after_utc:%Y-%m-%d}")
