@@ -19,6 +19,7 @@ _TYPES: Final = {
     "cluster": str,
     "guards": str,
     "image_pull_secret": str | None,
+    "key_pairs_image": str | None,
     "metrics": str | None,
     "metrics_tls": str | None,
     "monitoring": str | None,
@@ -36,6 +37,7 @@ class Options:
         guards: The value of --guards.
         image: The exporter's image, REPOSITORY@sha256:DIGEST.
         image_pull_secret: The name of the Secret for a private registry; None without one.
+        key_pairs_image: The image of signerctl, REPOSITORY@sha256:DIGEST; None without key pairs.
         metrics: ADDRESS:PORT of the metrics for scrapers on other machines; None without.
         metrics_tls: The name of the Secret for TLS on that port; None without TLS.
         monitoring: The value of --monitoring.
@@ -47,6 +49,7 @@ class Options:
     guards: str
     image: str
     image_pull_secret: str | None
+    key_pairs_image: str | None = None
     metrics: str | None = None
     metrics_tls: str | None = None
     monitoring: str = NO_MONITORING

@@ -1,7 +1,7 @@
 """Renders the files of one cluster's folder from the templates beside this module."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from csr_signer.violation import quote
 from signerctl.cluster import monitoring
 from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
-from signerctl.guards import manifest
+from signerctl.guards import admission, manifest
 from signerctl.guards.guarded import Guarded
 from signerctl.interface.program import CommandError
+from signerctl.key_pairs import catalog, policy
 from signerctl.options import ACTIONS
 from signerctl.renewal import requesters
 
@@ -28,6 +29,7 @@ NO_GUARDS: Final = "none"
 _SHORT_LIFETIME: Final = timedelta(days=21)
 _LONGEST_NAMESPACE: Final = 63
 _MONITORING: Final = "monitoring.yaml"
+_KEY_PAIRS: Final = "key-pairs.yaml"
 
 
 def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, str]:
@@ -41,6 +43,8 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         names.append("network-policy.yaml")
     if options.renewal_image is not None:
         names.append("renewal.yaml")
+    if options.key_pairs_image is not None:
+        names.append(_KEY_PAIRS)
     endpoint = None if options.metrics is None else monitoring.endpoint(options.metrics)
     facts = {
         "approves": guarded.approves,
@@ -55,7 +59,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "metrics_tls": options.metrics_tls,
         "namespace": cluster.exporter.namespace,
         "renewal_image": options.renewal_image,
-        "renewal_namespace": _renewal_namespace(cluster, options),
+        "renewal_namespace": _namespace(cluster, "renewal", options.renewal_image),
         "renewal_schedule": _schedule(guarded),
         "renewal_signers": [each.arguments for each in requesters.of(guarded)],
         "replicas": options.replicas,
@@ -63,11 +67,14 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "service_account": cluster.exporter.service_account,
         "signs": guarded.signer_names,
         "token_audience": cluster.token_audience,
+        **_key_pairs(cluster, guarded, options),
     }
     found = {name: _rendered(name, facts) for name in names}
     if options.guards != NO_GUARDS:
         policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
+    if options.key_pairs_image is not None and options.guards != NO_GUARDS:
+        found[_KEY_PAIRS] += _key_pairs_policy(cluster, guarded, options)
     if options.monitoring != NO_MONITORING:
         found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
     section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
@@ -90,12 +97,50 @@ def function_rights(guarded: Guarded) -> str:
     return _rendered("function.yaml", facts)
 
 
-def _renewal_namespace(cluster: ClusterOutput, options: Options) -> str:
-    namespace = f"{cluster.exporter.namespace}-renewal"
-    if options.renewal_image is not None and len(namespace) > _LONGEST_NAMESPACE:
+def _namespace(cluster: ClusterOutput, purpose: str, image: str | None) -> str:
+    """Returns the namespace of a CronJob: the guards allow only the exporter's pods in the exporter's own."""
+    namespace = f"{cluster.exporter.namespace}-{purpose}"
+    if image is not None and len(namespace) > _LONGEST_NAMESPACE:
         most = f"Kubernetes allows {_LONGEST_NAMESPACE} characters: choose a shorter exporter_namespace"
-        raise CommandError(f"--renewal-image: Forbidden: its namespace would be {quote(namespace)}, and {most}")
+        raise CommandError(f"--{purpose}-image: Forbidden: its namespace would be {quote(namespace)}, and {most}")
     return namespace
+
+
+def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mapping[str, Any]:
+    """Returns the facts of key-pairs.yaml; none without it."""
+    if options.key_pairs_image is None:
+        return {}
+    chosen = guarded.selection
+    signers = [signer for signer in chosen.signers if signer.profile.name == catalog.PROFILE]
+    if len(signers) != 1:
+        must = f"the cluster must have one signer with the profile {catalog.PROFILE}: it has {len(signers)}"
+        raise CommandError(f"--key-pairs-image: Forbidden: {must}")
+    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
+    arguments = ["--signer", signers[0].signer_name, "--release", str(signers[0].profile.release)]
+    return {
+        "key_pair_accounts": _grouped((pair.namespace, pair.service_account) for pair in pairs),
+        "key_pair_secrets": _grouped((pair.secret_namespace, pair.secret) for pair in pairs),
+        "key_pairs_arguments": [*arguments, "--cluster-domain", chosen.cluster_domain],
+        "key_pairs_image": options.key_pairs_image,
+        "key_pairs_namespace": _namespace(cluster, "key-pairs", options.key_pairs_image),
+    }
+
+
+def _key_pairs_policy(cluster: ClusterOutput, guarded: Guarded, options: Options) -> str:
+    chosen = guarded.selection
+    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
+    namespace = _namespace(cluster, "key-pairs", options.key_pairs_image)
+    document = policy.secrets(pairs, username=f"system:serviceaccount:{namespace}:csr-key-pairs")
+    both = (document, admission.binding(document, actions=ACTIONS[options.guards]))
+    return "---\n" + manifest.dump(both)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+    """Returns the second values by the first ones, both sorted."""
+    found: dict[str, set[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, set()).add(value)
+    return {key: sorted(values) for key, values in sorted(found.items())}
 
 
 def _schedule(guarded: Guarded) -> str:

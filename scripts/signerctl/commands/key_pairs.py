@@ -129,12 +129,11 @@ def key_pairs(
     say = _LOGS[log_format]
     api = connect(kubeconfig, context)
     anchors = _anchors(api, trust_bundle)
-    now = datetime.now(UTC)
-    needs = [_need(api, pair, anchors, remaining, now, replace) for pair in wanted]
+    needs = [_need(api, pair, anchors=anchors, remaining=remaining, replace=replace) for pair in wanted]
     provider = Provider(api=api, anchors=anchors, timeout=timeout)
     failed = [] if dry_run else _provide(provider, [each for each in needs if each.is_due], say)
     if log_format == "text":
-        shown = needs if dry_run else [_need(api, pair, anchors, remaining, now, ()) for pair in wanted]
+        shown = needs if dry_run else [_need(api, pair, anchors=anchors, remaining=remaining) for pair in wanted]
         _show(shown, form=form)
     missing = [each for each in needs if components and each.state in {"absent", "unused", "foreign"}]
     for each in missing:
@@ -154,7 +153,7 @@ def _catalog(
     if signer is None or release is None:
         raise click.UsageError("--configuration: Required value: or give --signer and --release")
     try:
-        rows = profile.load("calico", release=release, namespaces=["calico-system"], folder=Path())
+        rows = profile.load(catalog.PROFILE, release=release, namespaces=["calico-system"], folder=Path())
     except ConfigurationError as error:
         raise CommandError(f"--release: {error}") from error
     return catalog.of({signer: rows}, cluster_domain=cluster_domain)
@@ -181,14 +180,14 @@ def _anchors(api: ApiServer, trust_bundle: Path | None) -> tuple[x509.Certificat
 def _need(
     api: ApiServer,
     pair: KeyPair,
+    *,
     anchors: Sequence[x509.Certificate],
     remaining: Fraction,
-    now: datetime,
-    replace: Iterable[str],
+    replace: Iterable[str] = (),
 ) -> Need:
     pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD)
     secret = api.get(f"/api/v1/namespaces/{pair.secret_namespace}/secrets/{pair.secret}", need.SECRET)
-    found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=now)
+    found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=datetime.now(UTC))
     return need.taken_over(found) if pair.path in replace else found
 
 

@@ -139,6 +139,13 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     help="signerctl's image. With it, the folder has a CronJob that renews certificates: docs/renew.md.",
 )
 @click.option(
+    "--key-pairs-image",
+    callback=_image,
+    metavar="REPOSITORY@sha256:DIGEST",
+    help="signerctl's image. With it, the folder has a CronJob that provides key pairs for components that cannot ask:"
+    " docs/key-pairs.md.",
+)
+@click.option(
     "--metrics",
     callback=_endpoint,
     metavar="ADDRESS:PORT",
@@ -172,6 +179,7 @@ def manifests(
     replicas: int,
     image_pull_secret: str | None,
     renewal_image: str | None,
+    key_pairs_image: str | None,
     metrics: str | None,
     metrics_tls: str | None,
     monitoring: str,
@@ -182,9 +190,9 @@ def manifests(
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
     command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
-    remembers --approver, --guards, --image-pull-secret, --metrics, --metrics-tls, --monitoring, --renewal-image and
-    --replicas: a run without one of them keeps its last value, and an empty value removes an approver, a Secret, the
-    metrics or the renewal.
+    remembers --approver, --guards, --image-pull-secret, --key-pairs-image, --metrics, --metrics-tls, --monitoring,
+    --renewal-image and --replicas: a run without one of them keeps its last value, and an empty value removes an
+    approver, a Secret, the metrics, the renewal or the key pairs.
 
     \b
     Example:
@@ -214,6 +222,7 @@ def manifests(
             image=image,
             image_pull_secret=image_pull_secret,
             renewal_image=renewal_image,
+            key_pairs_image=key_pairs_image,
             metrics=metrics,
             metrics_tls=metrics_tls,
             monitoring=monitoring,

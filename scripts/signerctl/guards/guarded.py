@@ -39,6 +39,21 @@ class Exporter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The signers of one cluster.
+
+    Attributes:
+        signers: As the document has them.
+        profiles: By signerName, the rows of the cluster's release and namespaces.
+        cluster_domain: The cluster's DNS domain.
+    """
+
+    signers: tuple[SignerConfiguration, ...]
+    profiles: Mapping[str, Profile]
+    cluster_domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
     """The facts about one cluster that its guards enforce.
 
@@ -49,6 +64,7 @@ class Guarded:
         exporter: The exporter's service account.
         lifetimes: By signerName, the lifetime of a certificate whose requester asks for none.
         certifies_addresses: Whether a profile certifies the addresses of pods, for which the function reads nodes.
+        selection: The signers and profiles behind these facts.
         warnings: Why a profile may not fit the release in the cluster.
     """
 
@@ -58,6 +74,7 @@ class Guarded:
     exporter: Exporter
     lifetimes: Mapping[str, timedelta]
     certifies_addresses: bool
+    selection: Selection
     warnings: tuple[str, ...]
 
     @property
@@ -101,21 +118,6 @@ class Guarded:
         return {name for account in self.accounts for name in self.names_of(account)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The signers of one cluster.
-
-    Attributes:
-        signers: As the document has them.
-        profiles: By signerName, the rows of the cluster's release and namespaces.
-        cluster_domain: The cluster's DNS domain.
-    """
-
-    signers: tuple[SignerConfiguration, ...]
-    profiles: Mapping[str, Profile]
-    cluster_domain: str
-
-
 def _matching(forms: Collection[str]) -> str:
     # The dot is the only character of these names that has a meaning in a regular expression.
     patterns = sorted(form.replace(".", "[.]").replace(POD, _POD_NAME) for form in forms)
@@ -154,6 +156,7 @@ def load(path: Path, *, cluster: str | None, function: str, approvers: Collectio
             for signer in signers
         },
         certifies_addresses=any(row.addresses == "pod" for rows in profiles.values() for row in rows.components),
+        selection=chosen,
         warnings=tuple(f"{name}: {warning}" for name, warning in warnings.items() if warning is not None),
     )
 

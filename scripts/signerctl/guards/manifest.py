@@ -35,8 +35,12 @@ def documents(guarded: Guarded, *, actions: Sequence[str] = ("Deny",)) -> tuple[
 
 def render(objects: Sequence[dict[str, Any]], *, header: str = HEADER) -> str:
     """Renders objects as YAML documents below a header, which says where they come from."""
-    parts = [yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=_WIDTH) for each in objects]
-    return header + _ABOUT + "---\n".join(parts)
+    return header + _ABOUT + dump(objects)
+
+
+def dump(objects: Sequence[dict[str, Any]]) -> str:
+    """Returns objects as YAML documents."""
+    return "---\n".join(yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=_WIDTH) for each in objects)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -6,6 +6,8 @@ from typing import Final
 
 from csr_signer.policy.profile import Component, Profile
 
+PROFILE: Final = "calico"
+"""The profile that has rows for these key pairs."""
 SECRET_NAMESPACES: Final[Mapping[str, str]] = {
     "goldmane-key-pair": "tigera-operator",
     "whisker-key-pair": "calico-system",
@@ -15,7 +17,7 @@ SECRET_NAMESPACES: Final[Mapping[str, str]] = {
 }
 """Where the tigera operator looks for each Secret before it mounts an empty volume in its place.
 
-Source: the calls of GetOrCreateKeyPair in tigera/operator, pkg/controller/{goldmane,whisker,clusterconnection,apiserver}.
+Source: the calls of GetOrCreateKeyPair in tigera/operator, pkg/controller.
 """
 _POD: Final = ":{pod}"
 
@@ -61,29 +63,30 @@ def of(profiles: Mapping[str, Profile], *, cluster_domain: str) -> tuple[KeyPair
         profiles: By signerName, the rows of the cluster's release.
         cluster_domain: The cluster's DNS domain.
     """
-    return tuple(
-        each
-        for name, rows in profiles.items()
-        for row in rows.components
-        for each in _of_row(name, row, cluster_domain)
-    )
+    rows = [(name, row) for name, profile in profiles.items() for row in profile.components]
+    return tuple(each for name, row in rows for each in _of_row(name, row, cluster_domain))
+
+
+def secret_of(row: Component) -> str | None:
+    """Returns the name of a row's Secret; None if its pods ask for their certificates themselves."""
+    names = {rule.name.removesuffix(_POD) for rule in row.request_names if rule.name.endswith(_POD)}
+    return next((name for name in sorted(names) if name in SECRET_NAMESPACES), None)
 
 
 def _of_row(signer_name: str, row: Component, cluster_domain: str) -> Iterable[KeyPair]:
-    for rule in row.request_names:
-        secret = rule.name.removesuffix(_POD)
-        if secret not in SECRET_NAMESPACES or rule.name == secret:
-            continue
-        for account in row.service_accounts:
-            namespace, _, name = account.partition("/")
-            yield KeyPair(
-                component=row.name,
-                signer_name=signer_name,
-                namespace=namespace,
-                service_account=name,
-                secret=secret,
-                secret_namespace=SECRET_NAMESPACES[secret],
-                common_name=row.common_name,
-                dns_names=tuple(each.name.replace("{cluster_domain}", cluster_domain) for each in row.dns_names),
-                purposes=frozenset(row.extended_key_usage),
-            )
+    secret = secret_of(row)
+    if secret is None:
+        return
+    for account in row.service_accounts:
+        namespace, _, name = account.partition("/")
+        yield KeyPair(
+            component=row.name,
+            signer_name=signer_name,
+            namespace=namespace,
+            service_account=name,
+            secret=secret,
+            secret_namespace=SECRET_NAMESPACES[secret],
+            common_name=row.common_name,
+            dns_names=tuple(each.name.replace("{cluster_domain}", cluster_domain) for each in row.dns_names),
+            purposes=frozenset(row.extended_key_usage),
+        )

@@ -41,9 +41,8 @@ def key_pem(key: PrivateKey) -> bytes:
 
 def certification_request(key_pair: KeyPair, key: PrivateKey) -> bytes:
     """Returns the PKCS #10 request as PEM."""
-    attributes = [
-        x509.NameAttribute(oid, value) for oid, value in (*_SUBJECT, (NameOID.COMMON_NAME, key_pair.common_name))
-    ]
+    subject = (*_SUBJECT, (NameOID.COMMON_NAME, key_pair.common_name))
+    attributes = [x509.NameAttribute(oid, value) for oid, value in subject]
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,

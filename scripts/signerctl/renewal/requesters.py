@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 from csr_signer.document import as_written
+from csr_signer.policy.profile import Profile
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
-
-_USERNAME: Final = "system:serviceaccount:"
+from signerctl.key_pairs import catalog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +43,22 @@ def accounts(requesters: Iterable[Requesters]) -> frozenset[str]:
 
 
 def of(found: Guarded) -> tuple[Requesters, ...]:
-    """Returns the requesters of the cluster's signers."""
+    """Returns the requesters of the cluster's signers whose pods ask themselves.
+
+    A new pod of the others gets no new certificate: `signerctl key-pairs` renews their Secrets.
+    """
     return tuple(
         Requesters(
             signer_name=name,
             lifetime=found.lifetimes[name],
-            accounts=tuple(sorted(each.removeprefix(_USERNAME).replace(":", "/") for each in found.names[name])),
+            accounts=tuple(sorted(_accounts(found.selection.profiles[name]))),
         )
         for name in found.signer_names
     )
+
+
+def _accounts(rows: Profile) -> Iterable[str]:
+    return {account for row in rows.components if catalog.secret_of(row) is None for account in row.service_accounts}
 
 
 def from_configuration(path: Path, cluster: str | None) -> tuple[Requesters, ...]:

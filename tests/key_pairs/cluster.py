@@ -1,0 +1,85 @@
+"""Goldmane's and Whisker's pods as the tigera operator renders them, on a real API server with guards."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api import NAMESPACES, ApiError
+from tests.unit.signerctl.stage import signerctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from sandbox.deployment import Deployment
+
+Json = dict[str, Any]
+
+CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
+VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
+SECRETS = {
+    "goldmane-key-pair": OPERATOR,
+    "whisker-key-pair": CALICO_SYSTEM,
+    "whisker-backend-key-pair": CALICO_SYSTEM,
+}
+
+
+def pod_object(account: str, name: str) -> Json:
+    """A pod of Goldmane or Whisker: its key pairs' volumes are empty, and no init container fills them."""
+    volumes = VOLUMES[account]
+    mounts = [{"name": volume, "mountPath": f"/{volume}"} for volume in volumes]
+    return {
+        "metadata": {"name": name, "namespace": CALICO_SYSTEM},
+        "spec": {
+            "serviceAccountName": account,
+            "nodeName": "nowhere",
+            "containers": [{"name": account, "image": account, "volumeMounts": mounts}],
+            "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}} for volume in volumes],
+        },
+    }
+
+
+class Cluster:
+    """The cluster; `signerctl key-pairs` has exactly the CronJob's rights."""
+
+    def __init__(self, deployment: Deployment, kubeconfig: Path) -> None:
+        self.api = deployment.api
+        self.deployment = deployment
+        self.kubeconfig = kubeconfig
+
+    def run(self, *more: str) -> Result:
+        """Runs `signerctl key-pairs` as the CronJob does."""
+        signer = ("--signer", self.deployment.signer.signer_name, "--release", "3.31")
+        trust = ("--trust-bundle", self.deployment.certificate_authority)
+        return signerctl("key-pairs", "--kubeconfig", self.kubeconfig, *signer, *trust, *more)
+
+    def secret(self, name: str) -> Json:
+        """A key pair's Secret."""
+        found: Json = self.api.get(f"{NAMESPACES}/{SECRETS[name]}/secrets/{name}")
+        return found
+
+    def files(self, name: str, folder: Path) -> tuple[Path, Path]:
+        """Writes the Secret's certificate and key, as kubelet mounts them."""
+        data = self.secret(name)["data"]
+        paths = folder / f"{name}.crt", folder / f"{name}.key"
+        for path, key in zip(paths, ("tls.crt", "tls.key"), strict=True):
+            path.write_bytes(base64.b64decode(data[key]))
+        return paths
+
+    def reset(self) -> None:
+        """Deletes pods and Secrets, and creates a new pod of each component."""
+        for name, namespace in SECRETS.items():
+            self._delete(f"{NAMESPACES}/{namespace}/secrets/{name}")
+        for account in VOLUMES:
+            path = f"{NAMESPACES}/{CALICO_SYSTEM}/pods"
+            self._delete(f"{path}/{account}-1", gracePeriodSeconds=0)
+            self.api.post(path, pod_object(account, f"{account}-1"))
+
+    def _delete(self, path: str, **query: int) -> None:
+        try:
+            self.api.delete(path, **query)
+        except ApiError as error:
+            if error.status != 404:
+                raise

@@ -1,0 +1,96 @@
+"""`signerctl key-pairs` on a real API server with guards, the real function, and exactly the CronJob's rights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.api import CSRS, NAMESPACES, Api, ApiError
+from tests.key_pairs.cluster import CALICO_SYSTEM, SECRETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.key_pairs.cluster import Cluster
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def items(output: str) -> dict[str, Any]:
+    """The list's items by component."""
+    return {each["component"]: each for each in json.loads(output)["items"]}
+
+
+def verifies(certificate: Path, anchor: Path, purpose: str) -> bool:
+    """Whether openssl accepts the certificate for a purpose."""
+    command = ["openssl", "verify", "-CAfile", anchor, "-untrusted", certificate, "-purpose", purpose, certificate]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_every_volume_gets_its_key_pair(cluster: Cluster, tmp_path: Path) -> None:
+    """The Secrets are where the operator looks; openssl accepts each chain for exactly its uses, and the keys fit."""
+    before = items(cluster.run("--dry-run", "-o", "json").stdout)
+    assert {name: each["state"] for name, each in before.items()} == {
+        "goldmane": "missing",
+        "whisker": "missing",
+        "whisker-backend": "missing",
+        "guardian": "absent",
+    }
+    done = cluster.run("-o", "json")
+    assert done.exit_code == 0, done.stderr
+    assert {each["state"] for name, each in items(done.stdout).items() if name != "guardian"} == {"valid"}
+    anchor = cluster.deployment.certificate_authority
+    for name in SECRETS:
+        certificate, key = cluster.files(name, tmp_path)
+        assert verifies(certificate, anchor, "sslserver")
+        assert verifies(certificate, anchor, "sslclient") == (name == "whisker-backend-key-pair")
+        asks = [["x509", "-in", certificate, "-pubkey", "-noout"], ["pkey", "-in", key, "-pubout"]]
+        one, other = (subprocess.run(["openssl", *ask], capture_output=True, check=True).stdout for ask in asks)
+        assert one == other
+    csr = cluster.api.get(f"{CSRS}/goldmane-key-pair:goldmane-1")
+    assert csr["spec"]["username"] == "system:serviceaccount:calico-system:goldmane"
+
+
+def test_a_second_run_changes_nothing(cluster: Cluster) -> None:
+    """The key pairs are valid."""
+    assert cluster.run().exit_code == 0
+    before = {name: cluster.secret(name)["metadata"]["resourceVersion"] for name in SECRETS}
+    assert cluster.run().exit_code == 0
+    assert before == {name: cluster.secret(name)["metadata"]["resourceVersion"] for name in SECRETS}
+
+
+def test_a_renewal_replaces_the_key(cluster: Cluster) -> None:
+    """The CSR of the earlier run has the same name, so the run deletes it first."""
+    assert cluster.run("goldmane").exit_code == 0
+    before = cluster.secret("goldmane-key-pair")["data"]
+    done = cluster.run("goldmane", "--remaining", "999999999/1000000000")
+    assert done.exit_code == 0, done.stderr
+    after = cluster.secret("goldmane-key-pair")["data"]
+    assert before["tls.key"] != after["tls.key"]
+
+
+def test_a_secret_of_another_owner_stays(cluster: Cluster) -> None:
+    """Only --replace takes it over; but the policy does not let the CronJob do that."""
+    path = f"{NAMESPACES}/{CALICO_SYSTEM}/secrets"
+    cluster.api.post(path, {"metadata": {"name": "whisker-key-pair"}, "data": {"tls.crt": "", "tls.key": ""}})
+    done = cluster.run("-o", "json")
+    assert done.exit_code == 0, done.stderr
+    found = items(done.stdout)
+    assert found["whisker"]["state"] == "foreign"
+    assert found["whisker-backend"]["state"] == "valid"
+    assert cluster.run("whisker").exit_code == 1
+    replaced = cluster.run("whisker", "--replace", "calico-system/whisker-key-pair")
+    assert "may write only Secrets with the annotation" in replaced.stderr
+    assert cluster.secret("whisker-key-pair")["data"] == {"tls.crt": "", "tls.key": ""}
+
+
+@pytest.mark.parametrize("name", ["another", "calico-node"])
+def test_the_cron_job_may_create_no_other_secret(cluster: Cluster, name: str) -> None:
+    """RBAC cannot limit the names of new objects; the policy can."""
+    api = Api.from_kubeconfig(cluster.kubeconfig)
+    body = {"metadata": {"name": name, "annotations": {"kms-csr-signer/key-pair-of": "any"}}, "data": {}}
+    with pytest.raises(ApiError, match="may write only the key pairs of the profile"):
+        api.post(f"{NAMESPACES}/{CALICO_SYSTEM}/secrets", body)
