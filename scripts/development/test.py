@@ -1,4 +1,4 @@
-"""`scripts/test`: all tests; `scripts/test unit`: the fast part, within a minute.
+"""`scripts/test`: all tests; `scripts/test unit`: the fast part, in two minutes.
 
 Both use all cores. pytest's options may follow `unit`. Other arguments go to pytest, which then runs in one process:
 `scripts/test tests/unit/function -k poison`. If CI is set, pytest lists the slowest tests.

@@ -85,6 +85,8 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
             (RENEWAL, "calico-system", "list /pods"),
             (RENEWAL, "calico-system", "create /pods/eviction"),
             (RENEWAL, "calico-system", "get apps/daemonsets"),
+            (RENEWAL, "calico-system", "get apps/replicasets"),
+            (RENEWAL, "calico-system", "get apps/statefulsets"),
         ]
     )
 
