@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
 from tests.infra.cluster.manifests import EXAMPLES
 from tests.key_pairs.cluster import CALICO_SYSTEM, OPERATOR, VOLUMES, Cluster
-from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +33,14 @@ NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, with the guards and the manifest key-pairs.yaml."""
-    with real_control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        folder = tmp_path_factory.mktemp("deployment")
-        deployment = started(Settings(directory=folder, plane=plane.kubeconfig, guards=True))
-        with deployment:
-            deployment.world.add_namespace(OPERATOR)
-            for account in VOLUMES:
-                deployment.world.add_account(CALICO_SYSTEM, account)
-            apply(deployment.api)
-            yield Cluster(deployment, plane.kubeconfig_for(CRON_JOB))
+    with started(Settings(directory=tmp_path_factory.mktemp("key-pairs"), plane="real", guards=True)) as deployment:
+        plane = deployment.plane
+        assert isinstance(plane, RealControlPlane)
+        deployment.world.add_namespace(OPERATOR)
+        for account in VOLUMES:
+            deployment.world.add_account(CALICO_SYSTEM, account)
+        apply(deployment.api)
+        yield Cluster(deployment, plane.kubeconfig_for(CRON_JOB))
 
 
 def apply(api: Api) -> None:

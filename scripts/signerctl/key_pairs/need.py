@@ -155,7 +155,7 @@ def _of_secret(
     problems = certificate.violations(found, key_pair, anchors=anchors, above=above)
     if problems:
         return state("expiring", f"the certificate in Secret {key_pair.path} does not fit: {'; '.join(problems)}")
-    lifetime = found.not_valid_after_utc - found.not_valid_before_utc
-    if found.not_valid_after_utc - now < lifetime * remaining.numerator / remaining.denominator:
+    left, lifetime = found.not_valid_after_utc - now, found.not_valid_after_utc - found.not_valid_before_utc
+    if left.total_seconds() < lifetime.total_seconds() * remaining:
         return state("expiring", f"less than {remaining} of the certificate's lifetime is left")
     return state("valid", f"Secret {key_pair.path} is valid until {found.not_valid_after_utc:%Y-%m-%d}")
