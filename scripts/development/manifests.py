@@ -16,7 +16,8 @@ from signerctl.cluster.chosen_options import Options
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "infra" / "cluster" / "examples"
 TERRAFORM_OUTPUT: Final = EXAMPLES / "terraform-output.json"
 CLUSTERS: Final = ("databases", "demo")
-_WITH_KEY_PAIRS: Final = ("demo",)  # the other one has a profile of its own
+WITH_KEY_PAIRS: Final = ("demo",)
+"""The other one has a profile of its own."""
 OPTIONS: Final = Options(
     approvers=(),
     guards="deny",
@@ -29,7 +30,7 @@ OPTIONS: Final = Options(
 
 def rendered(name: str, options: Options) -> Mapping[str, str]:
     """Returns the files of an example cluster's folder by name."""
-    if name in _WITH_KEY_PAIRS:
+    if name in WITH_KEY_PAIRS:
         options = replace(options, key_pairs_image=options.renewal_image)
     cluster = terraform_output.read(TERRAFORM_OUTPUT, name)
     return rendering.render(cluster, terraform_output.load_guarded(cluster, approvers=()), options)

@@ -40,7 +40,8 @@ def test_it_brings_what_signerctl_needs_and_no_more(installed: Installed) -> Non
 def test_it_writes_a_clusters_manifests(installed: Installed) -> None:
     """The templates are in the wheel: the folder is the repository's example, byte for byte."""
     options = ("--terraform-output", str(manifests.TERRAFORM_OUTPUT), "--cluster", "demo")
-    images = ("--image", manifests.OPTIONS.image, "--renewal-image", str(manifests.OPTIONS.renewal_image))
+    exporter, tool = manifests.OPTIONS.image, str(manifests.OPTIONS.renewal_image)
+    images = ("--image", exporter, "--renewal-image", tool, "--key-pairs-image", tool)
     installed.run("signerctl", "cluster", "manifests", *options, *images, "--out", "demo")
     assert _files(installed.folder / "demo") == _files(manifests.EXAMPLES / "demo")
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from cryptography.hazmat.primitives import hashes
 
 from csr_signer import field_error
-from csr_signer.ca import issuer
+from csr_signer.ca import chain, issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.configuration import validation
 from csr_signer.configuration.schema import ClusterConfiguration, Document, KmsConfiguration, SignerConfiguration
@@ -23,7 +23,7 @@ from csr_signer.document import as_written, read
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuance.certificate import TEMPLATE
 from csr_signer.policy import profile
-from csr_signer.policy.profile import PLACEHOLDER, Profile
+from csr_signer.policy.profile import PLACEHOLDER, Component, Profile
 from csr_signer.policy.signer import Signer
 from csr_signer.rfc1123 import IS_LABEL
 from csr_signer.violation import quote
@@ -120,7 +120,8 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
         signature_hash=signer.issuer.signature_hash,
         purposes={purpose for row in rows.components for purpose in row.extended_key_usage},
     )
-    issuer.refuse_names(ca, _certified_names(rows, cluster.cluster_domain))
+    rows = _permitted(rows, ca, cluster.cluster_domain)
+    issuer.refuse_names(ca, [name for row in rows.components for name in _names(row, cluster.cluster_domain)])
     return Signer(
         cluster=signer.cluster,
         cluster_domain=cluster.cluster_domain,
@@ -136,11 +137,20 @@ def _signer(signer: SignerConfiguration, cluster: ClusterConfiguration, folder: 
     )
 
 
-def _certified_names(rows: Profile, cluster_domain: str) -> list[str]:
-    """Returns the profile's DNS names, with example values for placeholders."""
+def _permitted(rows: Profile, ca: Issuer, cluster_domain: str) -> Profile:
+    """Returns the profile without the optional rows that the CA may not certify: it may be older than these rows."""
+    kept = [
+        row
+        for row in rows.components
+        if not (row.optional and chain.not_permitted(ca.path, dns_names=_names(row, cluster_domain)))
+    ]
+    return dataclasses.replace(rows, components=tuple(kept) or rows.components)
+
+
+def _names(row: Component, cluster_domain: str) -> list[str]:
+    """Returns the row's DNS names, with example values for placeholders."""
     return [
         PLACEHOLDER.sub(lambda hole: cluster_domain if hole[0] == "{cluster_domain}" else "any", rule.name)
-        for row in rows.components
         for rule in row.dns_names
     ]
 

@@ -117,6 +117,7 @@ class Component(Span):
         addresses: `omit`: the function certifies no address; `pod`: it certifies requested addresses when they are
             visible as the pod's.
         address_ranges: networks that must contain the requested addresses; empty: all addresses.
+        optional: whether a CA whose name constraints do not permit the row's names may serve the other rows.
     """
 
     name: Text
@@ -127,6 +128,7 @@ class Component(Span):
     extended_key_usage: Annotated[tuple[Purpose, ...], NOT_EMPTY, EACH_ONCE]
     addresses: Literal["omit", "pod"] = "omit"
     address_ranges: tuple[Network, ...] = ()
+    optional: bool = False
 
     def spans(self) -> tuple[Span, ...]:
         """Returns the row's own span and the spans of its names."""

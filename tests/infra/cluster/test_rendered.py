@@ -1,5 +1,6 @@
 """The manifests as kustomize renders them: who may do what, and that every file says the same names."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,7 +16,13 @@ pytestmark = pytest.mark.real  # kustomize comes with the control plane's kubect
 FUNCTION = "User csr-access-demo@example-project.iam.gserviceaccount.com"
 EXPORTER = "ServiceAccount kms-csr-signer/csr-exporter"
 RENEWAL = "ServiceAccount kms-csr-signer-renewal/csr-renewal"
+KEY_PAIRS = "ServiceAccount kms-csr-signer-key-pairs/csr-key-pairs"
+COMPONENTS = [f"ServiceAccount calico-system/{name}" for name in ("goldmane", "guardian", "whisker")]
+"""The components for which the CronJob csr-key-pairs asks, with their tokens."""
+OPTIONAL = (RENEWAL, KEY_PAIRS, *COMPONENTS)
+PARTS = ("renewal", "key-pairs")
 SIGNER_NAME = "csr-signer.example.com/calico"
+SECRETS_OF_CALICO = "guardian-key-pair, whisker-backend-key-pair, whisker-key-pair"
 FOLDERS = ["demo", "databases", "site", "pod"]
 ON_THE_HOST = ["demo", "site"]
 
@@ -25,17 +32,18 @@ def of_kind(documents: Documents, *kinds: str) -> Documents:
     return [each for each in documents if each["kind"] in kinds]
 
 
-def only(documents: Documents, kind: str, *, renewal: bool = False) -> dict[str, Any]:
-    """The single document of a kind that is renewal's, or that is not."""
-    (document,) = (each for each in of_kind(documents, kind) if is_renewals(each) is renewal)
+def only(documents: Documents, kind: str, *, part: str = "") -> dict[str, Any]:
+    """The single document of a kind in one part of the folder."""
+    (document,) = (each for each in of_kind(documents, kind) if part_of(each) == part)
     return document
 
 
-def is_renewals(document: dict[str, Any]) -> bool:
-    """Whether it is part of renewal.yaml."""
+def part_of(document: dict[str, Any]) -> str:
+    """The optional part of the folder that a document belongs to; empty for none."""
     metadata = document["metadata"]
     component: str = metadata["labels"].get("app.kubernetes.io/component", "")
-    return component == "renewal" or bool(metadata["name"].endswith("-renewal"))
+    ends = (part for part in PARTS if component == part or metadata["name"].endswith(f"-{part}"))
+    return next(ends, "")
 
 
 def grants(documents: Documents) -> Iterator[tuple[str, str, str]]:
@@ -87,6 +95,17 @@ def test_rights_are_exactly_these(render: Callable[[str], Documents]) -> None:
             (RENEWAL, "calico-system", "get apps/daemonsets"),
             (RENEWAL, "calico-system", "get apps/replicasets"),
             (RENEWAL, "calico-system", "get apps/statefulsets"),
+            (KEY_PAIRS, "everywhere", "get operator.tigera.io/installations[default]"),
+            (KEY_PAIRS, "calico-system", "list /pods"),
+            (KEY_PAIRS, "calico-system", "create /serviceaccounts/token[goldmane, guardian, whisker]"),
+            *((KEY_PAIRS, "calico-system", f"{verb} /secrets[{SECRETS_OF_CALICO}]") for verb in ("get", "update")),
+            *((KEY_PAIRS, "tigera-operator", f"{verb} /secrets[goldmane-key-pair]") for verb in ("get", "update")),
+            *((KEY_PAIRS, namespace, "create /secrets") for namespace in ("calico-system", "tigera-operator")),
+            *(
+                (component, "everywhere", f"{verb} certificates.k8s.io/certificatesigningrequests")
+                for component in COMPONENTS
+                for verb in ("create", "get", "delete")
+            ),
         ]
     )
 
@@ -101,7 +120,7 @@ def test_host_addresses_need_one_right_more(render: Callable[[str], Documents]) 
 def test_older_calico_adds_one_namespace(render: Callable[[str], Documents]) -> None:
     """The profile of older releases gives the same rights in calico-apiserver as in calico-system, no others."""
     site, demo = (
-        {(where, right) for subject, where, right in grants(render(folder)) if subject != RENEWAL}
+        {(where, right) for subject, where, right in grants(render(folder)) if subject not in OPTIONAL}
         for folder in ("site", "demo")
     )
     assert site - demo == {("calico-apiserver", right) for right in ("get /pods", "create /events")}
@@ -138,7 +157,7 @@ def test_exporter_reads_its_configuration(render: Callable[[str], Documents], fo
     stateful_set = only(documents, "StatefulSet")["spec"]
     (container,) = stateful_set["template"]["spec"]["containers"]
     loaded = load(documents)
-    named = {right.split("[")[1].rstrip("]") for _, _, right in grants(documents) if "[" in right}
+    named = {right.split("[")[1].rstrip("]") for _, _, right in grants(documents) if "/signers[" in right}
     assert {signer.signer_name for signer in loaded.signers} == named
     assert loaded.replicas.count == stateful_set["replicas"]
     on_host = stateful_set["template"]["spec"].get("hostNetwork", False)
@@ -231,7 +250,7 @@ def test_every_policy_is_in_force(render: Callable[[str], Documents], folder: st
     """Each has a binding that denies, and refuses what it cannot judge; they name whom the RBAC names."""
     documents = render(folder)
     policies = {each["metadata"]["name"]: each["spec"] for each in of_kind(documents, "ValidatingAdmissionPolicy")}
-    rules = ("create", "decide", "delete", "exporter-pods", "function")
+    rules = ("create", "decide", "delete", "exporter-pods", "function", *(["key-pairs"] if folder == "demo" else []))
     assert sorted(policies) == [f"kms-csr-signer-{rule}" for rule in rules]
     assert {policy["failurePolicy"] for policy in policies.values()} == {"Fail"}
     bindings = [each["spec"] for each in of_kind(documents, "ValidatingAdmissionPolicyBinding")]
@@ -291,10 +310,10 @@ def test_budget_selects_the_exporter(render: Callable[[str], Documents]) -> None
 def test_renewal_is_restricted_and_never_twice_at_once(render: Callable[[str], Documents]) -> None:
     """Its namespace enforces `restricted`; two runs could evict two pods of a DaemonSet at once; a stop is final."""
     documents = render("demo")
-    labels = only(documents, "Namespace", renewal=True)["metadata"]["labels"]
+    labels = only(documents, "Namespace", part="renewal")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert only(documents, "ServiceAccount", renewal=True)["automountServiceAccountToken"] is False
-    cron_job = only(documents, "CronJob", renewal=True)["spec"]
+    assert only(documents, "ServiceAccount", part="renewal")["automountServiceAccountToken"] is False
+    cron_job = only(documents, "CronJob", part="renewal")["spec"]
     assert cron_job["concurrencyPolicy"] == "Forbid"
     assert cron_job["jobTemplate"]["spec"]["backoffLimit"] == 0
     pod = cron_job["jobTemplate"]["spec"]["template"]["spec"]
@@ -309,6 +328,30 @@ def test_renewal_is_restricted_and_never_twice_at_once(render: Callable[[str], D
     ]
 
 
+def test_key_pairs_are_restricted_and_never_twice_at_once(render: Callable[[str], Documents]) -> None:
+    """Two runs would delete each other's CSRs. The policy names exactly the Secrets that RBAC names."""
+    documents = render("demo")
+    labels = only(documents, "Namespace", part="key-pairs")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    cron_job = only(documents, "CronJob", part="key-pairs")["spec"]
+    assert cron_job["concurrencyPolicy"] == "Forbid"
+    pod = cron_job["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == [
+        "key-pairs",
+        "--log-format=json",
+        *("--signer", SIGNER_NAME),
+        *("--release", "3.31"),
+        *("--cluster-domain", "cluster.local"),
+    ]
+    policy = only(documents, "ValidatingAdmissionPolicy", part="key-pairs")["spec"]
+    assert policy["matchConditions"][0]["expression"].endswith(
+        '"system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"'
+    )
+    names = [f"calico-system/{name}" for name in SECRETS_OF_CALICO.split(", ")]
+    listed = json.dumps([*names, "tigera-operator/goldmane-key-pair"])
+    assert policy["validations"][0]["expression"].replace("\n", " ").endswith(f" in {listed}")
+
+
 def test_without_an_image_there_is_no_renewal(render: Callable[[str], Documents]) -> None:
     """The operator asks for it with --renewal-image."""
-    assert not [each for each in render("site") if is_renewals(each)]
+    assert not [each for each in render("site") if part_of(each)]

@@ -23,7 +23,9 @@ def test_the_examples_are_what_the_code_says() -> None:
 @pytest.mark.parametrize("cluster", manifests.CLUSTERS)
 def test_the_command_writes_the_same(tmp_path: Path, cluster: str) -> None:
     """An operator gets the files that are checked in, and no others."""
-    images = ("--image", manifests.OPTIONS.image, "--renewal-image", str(manifests.OPTIONS.renewal_image))
+    exporter, tool = manifests.OPTIONS.image, str(manifests.OPTIONS.renewal_image)
+    key_pairs = ("--key-pairs-image", tool) if cluster in manifests.WITH_KEY_PAIRS else ()
+    images = ("--image", exporter, "--renewal-image", tool, *key_pairs)
     options = ("--terraform-output", manifests.TERRAFORM_OUTPUT, *images)
     result = signerctl("cluster", "manifests", *options, "--cluster", cluster, "--out", tmp_path)
     assert result.exit_code == 0, result.output
