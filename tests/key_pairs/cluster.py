@@ -74,12 +74,12 @@ class Cluster:
             self._delete(f"{NAMESPACES}/{namespace}/secrets/{name}")
         for account in VOLUMES:
             path = f"{NAMESPACES}/{CALICO_SYSTEM}/pods"
-            self._delete(f"{path}/{account}-1", gracePeriodSeconds=0)
+            self._delete(f"{path}/{account}-1", {"gracePeriodSeconds": 0})
             self.api.post(path, pod_object(account, f"{account}-1"))
 
-    def _delete(self, path: str, **query: int) -> None:
+    def _delete(self, path: str, options: Json | None = None) -> None:
         try:
-            self.api.delete(path, **query)
+            self.api.delete(path, options)
         except ApiError as error:
-            if error.status != 404:
+            if error.status != 404:  # there was none
                 raise

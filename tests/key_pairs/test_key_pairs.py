@@ -26,7 +26,17 @@ def items(output: str) -> dict[str, Any]:
 
 def verifies(certificate: Path, anchor: Path, purpose: str) -> bool:
     """Whether openssl accepts the certificate for a purpose."""
-    command = ["openssl", "verify", "-CAfile", anchor, "-untrusted", certificate, "-purpose", purpose, certificate]
+    command: list[str | Path] = [
+        "openssl",
+        "verify",
+        "-CAfile",
+        anchor,
+        "-untrusted",
+        certificate,
+        "-purpose",
+        purpose,
+        certificate,
+    ]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -47,7 +57,7 @@ def test_every_volume_gets_its_key_pair(cluster: Cluster, tmp_path: Path) -> Non
         certificate, key = cluster.files(name, tmp_path)
         assert verifies(certificate, anchor, "sslserver")
         assert verifies(certificate, anchor, "sslclient") == (name == "whisker-backend-key-pair")
-        asks = [["x509", "-in", certificate, "-pubkey", "-noout"], ["pkey", "-in", key, "-pubout"]]
+        asks = (("x509", "-in", certificate, "-pubkey", "-noout"), ("pkey", "-in", key, "-pubout"))
         one, other = (subprocess.run(["openssl", *ask], capture_output=True, check=True).stdout for ask in asks)
         assert one == other
     csr = cluster.api.get(f"{CSRS}/goldmane-key-pair:goldmane-1")

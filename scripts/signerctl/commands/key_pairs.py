@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ _COLUMNS: Final = (
     Column(title="not after", wide=True),
 )
 _LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
+_UNPROVIDED: Final = ("absent", "unused", "foreign")
 _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
 
 
@@ -127,19 +129,19 @@ def key_pairs(
     """
     wanted = _wanted(_catalog(configuration, cluster, signer, release, cluster_domain), components)
     say = _LOGS[log_format]
-    api = connect(kubeconfig, context)
-    anchors = _anchors(api, trust_bundle)
-    needs = [_need(api, pair, anchors=anchors, remaining=remaining, replace=replace) for pair in wanted]
-    provider = Provider(api=api, anchors=anchors, timeout=timeout)
-    failed = [] if dry_run else _provide(provider, [each for each in needs if each.is_due], say)
-    if log_format == "text":
-        shown = needs if dry_run else [_need(api, pair, anchors=anchors, remaining=remaining) for pair in wanted]
-        _show(shown, form=form)
-    missing = [each for each in needs if components and each.state in {"absent", "unused", "foreign"}]
-    for each in missing:
-        say(progress.FAILED, f"{each.key_pair.component}: {each.why}", {"component": each.key_pair.component})
-    if failed or missing:
-        click.get_current_context().exit(1)
+    with progress.telling_why_it_stops(say, progress.FAILED):
+        api = connect(kubeconfig, context)
+        provider = Provider(api=api, anchors=_anchors(api, trust_bundle), timeout=timeout)
+        look = partial(_need, api, anchors=provider.anchors, remaining=remaining)
+        needs = [look(pair, replace=replace) for pair in wanted]
+        failed = [] if dry_run else _provide(provider, [each for each in needs if each.is_due], say)
+        if log_format == "text":
+            _show(needs if dry_run else [look(pair) for pair in wanted], form=form)
+        missing = [each for each in needs if components and each.state in _UNPROVIDED]
+        for each in missing:
+            say(progress.FAILED, f"{each.key_pair.component}: {each.why}", {"component": each.key_pair.component})
+        if failed or missing:
+            click.get_current_context().exit(1)
 
 
 def _catalog(

@@ -1,8 +1,6 @@
 """`signerctl renew`: replaces pods whose certificates expire soon."""
 
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +16,7 @@ from signerctl.guards.guarded import ACCOUNT
 from signerctl.interface import progress
 from signerctl.interface.durations import DURATION, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
-from signerctl.interface.program import Command, CommandError
+from signerctl.interface.program import Command
 from signerctl.interface.progress import Say
 from signerctl.options import DOCUMENT, part, signer_name
 from signerctl.recorded import Certificate
@@ -141,7 +139,7 @@ def renew(
         if shows:
             _show(holders, replacements, form=form)
 
-    with _telling_why_it_stops(say):
+    with progress.telling_why_it_stops(say, progress.STOPPED):
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)
         if dry_run:
@@ -155,29 +153,6 @@ def renew(
                 replacements[old.uid] = new
         finally:
             show(due, replacements)
-
-
-@contextmanager
-def _telling_why_it_stops(say: Say) -> Iterator[None]:
-    """Logs why the run stops, because the alert searches the log; also SIGTERM, which Kubernetes sends to end a Job."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except CommandError as error:
-        say(progress.STOPPED, error.message, {})
-        click.get_current_context().exit(1)
-    except KeyboardInterrupt:
-        say(
-            progress.STOPPED,
-            "interrupted: the last evicted pod might not be replaced yet; run the same command again to continue",
-            {},
-        )
-        click.get_current_context().exit(1)
-    except Exception as error:
-        say(progress.STOPPED, f"internal error in signerctl: {type(error).__name__}: {error}", {})
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _holders(

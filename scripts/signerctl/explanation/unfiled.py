@@ -9,6 +9,7 @@ from signerctl.doctor.examination import Examination
 from signerctl.explanation import story
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.verdict import Turn, Verdict
+from signerctl.key_pairs import catalog
 from signerctl.objects import SERVICE_ACCOUNT, User
 
 _PROVISIONER: Final = "key-cert"
@@ -40,12 +41,21 @@ def explain(pod: Json, examination: Examination) -> Explanation:
 
 
 def _verdict(pod: Json, examination: Examination, namespace: str, account: str) -> Verdict:
-    if not any(signer.profile.rows_of(namespace, account) for signer in examination.signers):
+    rows = [row for signer in examination.signers for row in signer.profile.rows_of(namespace, account)]
+    if not rows:
         return Verdict(
             state="foreign",
             why=f"no profile of the cluster names service account {quote(f'{namespace}/{account}')}",
             turn=Turn.OPERATOR,
             remedy="if this pod shall get certificates, compare the profile, its release and its namespaces with it",
+        )
+    secrets = [secret for row in rows if (secret := catalog.secret_of(row)) is not None]
+    if secrets and not any(_PROVISIONER in name for name in _init_containers(pod)):
+        return Verdict(
+            state="waiting",
+            why=f"the operator gives it no client that asks, but mounts {' and '.join(secrets)} once the Secret exists",
+            turn=Turn.OPERATOR,
+            remedy="signerctl key-pairs shows whether the Secret exists, and provides it: docs/key-pairs.md",
         )
     if not pod["spec"].get("nodeName"):
         return _waiting("it has no node yet, so its init container has not asked", "kubectl describe pod says why")
@@ -57,8 +67,12 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
     return _of_init_containers(pod)
 
 
+def _init_containers(pod: Json) -> list[str]:
+    return [each["name"] for each in pod["spec"].get("initContainers") or ()]
+
+
 def _of_init_containers(pod: Json) -> Verdict:
-    containers = [each["name"] for each in pod["spec"].get("initContainers") or ()]
+    containers = _init_containers(pod)
     names = [each for each in containers if _PROVISIONER in each]
     if not names:
         return _waiting(

@@ -19,9 +19,7 @@ _COMPONENTS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-_STRANGERS: Final = (
-    *("default", "goldmane", "whisker", "guardian", "csi-node-driver", "tigera-operator", "calico-cni-plugin"),
-)
+_STRANGERS: Final = (*("default", "csi-node-driver", "tigera-operator", "calico-cni-plugin"),)
 _LABELS: Final = {"k8s-app": "kube-system", "operator.tigera.io/csr": None}
 _ANNOTATIONS: Final = {
     "experimental.cert-manager.io/request-is-ca": "true",

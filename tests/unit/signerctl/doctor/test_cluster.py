@@ -78,7 +78,7 @@ def test_pods_that_the_function_may_not_read_are_an_error(examine: Examine, api:
 
 PODS = {
     "some": ([pod("calico-node"), pod("calico-typha")], "ok", "calico-node"),
-    "only others": ([pod("whisker")], "warning", "no pod"),
+    "only others": ([pod("csi-node-driver")], "warning", "no pod"),
     "none": ([], "warning", "no pod"),
 }
 

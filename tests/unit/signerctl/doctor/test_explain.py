@@ -315,6 +315,7 @@ WAITING = {"name": "node-certs-key-cert-provisioner", "state": {"waiting": {"rea
 PODS: dict[str, tuple[Json, str]] = {
     "no node": ({"node": ""}, "it has no node yet"),
     "no init container": ({}, "no init container key-cert-provisioner"),
+    "a component without a client": ({"service_account": "goldmane"}, "the operator gives it no client that asks"),
     "an init container that waits": (
         {"spec": PROVISIONER, "status": {"initContainerStatuses": [WAITING]}},
         "ImagePullBackOff",
@@ -324,7 +325,10 @@ PODS: dict[str, tuple[Json, str]] = {
         "node-certs-key-cert-provisioner has filed no CSR yet",
     ),
     "an init container that has not asked": ({"spec": PROVISIONER}, "has filed no CSR yet"),
-    "an account of no profile": ({"service_account": "whisker"}, "no profile of the cluster names service account"),
+    "an account of no profile": (
+        {"service_account": "csi-node-driver"},
+        "no profile of the cluster names service account",
+    ),
 }
 
 
