@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import NAMESPACES, ApiError
+from tests.end_to_end.conftest import eventually
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from click.testing import Result
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from sandbox.deployment import Deployment
 
 Json = dict[str, Any]
+
+CRON_JOB = "system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
 VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
@@ -77,9 +83,45 @@ class Cluster:
             self._delete(f"{path}/{account}-1", {"gracePeriodSeconds": 0})
             self.api.post(path, pod_object(account, f"{account}-1"))
 
+    @contextlib.contextmanager
+    def without(self, namespace: str, role: str, resource: str, verb: str) -> Iterator[None]:
+        """Takes a right from a Role, or without a namespace from a ClusterRole; the API server knows it on return."""
+        path = f"{RBAC}/namespaces/{namespace}/roles/{role}" if namespace else f"{RBAC}/clusterroles/{role}"
+        right = {"namespace": namespace, "resource": resource, "verb": verb}
+        present = self.api.get(path)
+        rules = [_without(rule, resource, verb) for rule in present["rules"]]
+        self.api.put(path, {**present, "rules": [rule for rule in rules if rule["verbs"]]})
+        eventually(lambda: not self._may(**right))
+        try:
+            yield
+        finally:
+            metadata = {key: present["metadata"][key] for key in ("name", "labels")}
+            self.api.put(path, {**present, "metadata": metadata})
+            eventually(lambda: self._may(**right))
+
+    def _may(self, namespace: str, resource: str, verb: str) -> bool:
+        """Whether the CronJob, or for CSRs Goldmane's account, has a right."""
+        name, _, subresource = resource.partition("/")
+        group = "certificates.k8s.io" if name == "certificatesigningrequests" else ""
+        attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
+        where = {"namespace": namespace} if namespace else {}
+        names = {"secrets": "goldmane-key-pair", "serviceaccounts": "goldmane"}
+        named = {"name": names[name]} if name in names and (name, verb) != ("secrets", "create") else {}
+        user = CRON_JOB if namespace else "system:serviceaccount:calico-system:goldmane"
+        spec = {"user": user, "resourceAttributes": {**attributes, **where, **named}}
+        review = self.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+        return bool(review["status"]["allowed"])
+
     def _delete(self, path: str, options: Json | None = None) -> None:
         try:
             self.api.delete(path, options)
         except ApiError as error:
             if error.status != 404:  # there was none
                 raise
+
+
+def _without(rule: Json, resource: str, verb: str) -> Json:
+    """A rule without a verb, if it is about the resource."""
+    if resource not in rule["resources"]:
+        return rule
+    return {**rule, "verbs": [each for each in rule["verbs"] if each != verb]}

@@ -12,14 +12,13 @@ from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
 from tests.infra.cluster.manifests import EXAMPLES
-from tests.key_pairs.cluster import CALICO_SYSTEM, OPERATOR, VOLUMES, Cluster
+from tests.key_pairs.cluster import CALICO_SYSTEM, CRON_JOB, OPERATOR, VOLUMES, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.api import Api
 
-CRON_JOB = "system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"
 RBAC, ADMISSION = "/apis/rbac.authorization.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1"
 COLLECTIONS = {
     "ClusterRole": f"{RBAC}/clusterroles",

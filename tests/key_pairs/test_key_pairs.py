@@ -104,3 +104,34 @@ def test_the_cron_job_may_create_no_other_secret(cluster: Cluster, name: str) ->
     body = {"metadata": {"name": name, "annotations": {"kms-csr-signer/key-pair-of": "any"}}, "data": {}}
     with pytest.raises(ApiError, match="may write only the key pairs of the profile"):
         api.post(f"{NAMESPACES}/{CALICO_SYSTEM}/secrets", body)
+
+
+RIGHTS = {
+    "pods": ("calico-system", "kms-csr-signer:key-pairs-pods", "pods", "list"),
+    "token": ("calico-system", "kms-csr-signer:key-pairs-pods", "serviceaccounts/token", "create"),
+    "read a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "get"),
+    "create a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "create"),
+    "file a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "create"),
+    "read a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "get"),
+    "delete a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "delete"),
+}
+
+
+@pytest.mark.parametrize("right", RIGHTS.values(), ids=RIGHTS)
+def test_each_right_is_needed(cluster: Cluster, right: tuple[str, str, str, str]) -> None:
+    """Without one of them, Goldmane gets no key pair, and the error says 403."""
+    with cluster.without(*right):
+        done = cluster.run("goldmane", "--timeout", "2s")
+    assert done.exit_code == 1
+    assert "403" in done.stderr or "may not file its CSR" in done.stderr
+    with pytest.raises(ApiError, match="404"):
+        cluster.secret("goldmane-key-pair")
+
+
+def test_a_renewal_needs_the_right_to_update(cluster: Cluster) -> None:
+    """It replaces its own Secret, by name."""
+    assert cluster.run("goldmane").exit_code == 0
+    with cluster.without("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "update"):
+        done = cluster.run("goldmane", "--remaining", "999999999/1000000000")
+    assert done.exit_code == 1
+    assert "403" in done.stderr

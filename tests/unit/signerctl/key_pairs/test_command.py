@@ -1,0 +1,109 @@
+"""What `signerctl key-pairs` prints, and what it refuses; tests/key_pairs runs it on a real API server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.unit.signerctl.answers import Answers, answering
+from tests.unit.signerctl.key_pairs.test_need import CA, pod
+from tests.unit.signerctl.stage import signerctl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+PODS = "GET /api/v1/namespaces/calico-system/pods"
+INSTALLATION = "GET /apis/operator.tigera.io/v1/installations/default"
+SIGNER = ("--signer", "csr-signer.example.com/calico", "--release", "3.31")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Answers]:
+    """An API server with Goldmane's pod and no Secret."""
+    with answering() as answers:
+        answers.kubeconfig(tmp_path)
+        answers.prepared |= {PODS: (200, {"items": [pod()]})}
+        (tmp_path / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
+        yield answers
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    """Runs the command with the CA that the components trust."""
+    kubeconfig, trust = folder / "answers.kubeconfig", folder / "ca.pem"
+    return signerctl("key-pairs", "--kubeconfig", kubeconfig, "--trust-bundle", trust, *arguments)
+
+
+def states(result: Result) -> dict[str, Any]:
+    """The states by component."""
+    return {each["component"]: each["state"] for each in json.loads(result.stdout)["items"]}
+
+
+def test_a_dry_run_shows_every_key_pair_and_writes_nothing(api: Answers, tmp_path: Path) -> None:
+    """Of the release, in the order of the profile."""
+    found = states(run(tmp_path, *SIGNER, "--dry-run", "-o", "json"))
+    assert found == {"goldmane": "missing", "whisker": "absent", "whisker-backend": "absent", "guardian": "absent"}
+    assert {method for method, _, _, _ in api.received} == {"GET"}
+
+
+def test_a_component_that_is_named_must_be_there(api: Answers, tmp_path: Path) -> None:
+    """Without names, not every cluster has every component."""
+    assert run(tmp_path, *SIGNER, "--dry-run").exit_code == 0
+    result = run(tmp_path, *SIGNER, "--dry-run", "whisker")
+    assert result.exit_code == 1
+    assert "error: whisker: no pod of service account calico-system/whisker" in result.stderr
+
+
+WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "an unknown component": (
+        (*SIGNER, "felix"),
+        1,
+        'COMPONENT: Unsupported value: ["felix"]: supported values: "goldmane", "guardian", "whisker", "whisker-backend"',
+    ),
+    "an older release has none": (("--signer", "a.example.com/b", "--release", "3.29", "goldmane"), 1, "COMPONENT"),
+    "no release": (
+        ("--signer", "a.example.com/b"),
+        2,
+        "--configuration: Required value: or give --signer and --release",
+    ),
+    "a release that is none": (("--signer", "a.example.com/b", "--release", "new"), 1, "--release: profile.release"),
+    "both": ((*SIGNER, "--configuration", "ca.pem"), 2, "--signer: Forbidden: together with --configuration"),
+    "no part": ((*SIGNER, "--remaining", "2"), 2, "must be a part of the lifetime"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "status", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_command_line_is_a_field_error(
+    api: Answers, tmp_path: Path, *, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    """It names the option, the value and what is allowed."""
+    result = run(tmp_path, *(str(tmp_path / each) if each.endswith(".pem") else each for each in arguments))
+    assert result.exit_code == status
+    assert words in " ".join(result.stderr.split())
+
+
+def test_without_an_installation_the_trust_bundle_is_required(api: Answers, tmp_path: Path) -> None:
+    """The certificate must chain to what the components trust; a CronJob's log has the error too."""
+    command = ("key-pairs", "--kubeconfig", tmp_path / "answers.kubeconfig", *SIGNER)
+    assert "--trust-bundle: Required value: the cluster has no Installation" in signerctl(*command).stderr
+    line = json.loads(signerctl(*command, "--log-format", "json").stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "key_pair_failed")
+
+
+def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None:
+    """Each failure is a line, and the exit status is 1."""
+    whisker = pod("whisker-1", serviceAccountName="whisker", volumes=[{"name": "whisker-key-pair", "emptyDir": {}}])
+    api.prepared[PODS] = 200, {"items": [pod(), whisker]}
+    result = run(tmp_path, *SIGNER, "--log-format", "json")
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["event"], line["component"]) for line in lines] == [
+        ("key_pair_failed", "goldmane"),
+        ("key_pair_failed", "whisker"),
+    ]
+    assert "serviceaccounts/goldmane/token: 404" in lines[0]["message"]
