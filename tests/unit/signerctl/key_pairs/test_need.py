@@ -78,7 +78,7 @@ def pod(name: str = "goldmane-1", **changes: Any) -> Json:
     """Goldmane's pod, after changes of its spec."""
     volume = {"name": "goldmane-key-pair", "emptyDir": {}}
     return {
-        "metadata": {"name": name, "creationTimestamp": "2026-10-01T00:00:00Z"},
+        "metadata": {"name": name, "uid": f"uid-of-{name}", "creationTimestamp": "2026-10-01T00:00:00Z"},
         "spec": {"serviceAccountName": "goldmane", "volumes": [volume], **changes},
     }
 

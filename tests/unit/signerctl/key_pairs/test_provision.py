@@ -85,9 +85,7 @@ class World:
 
     def provide(self, *, present: Json | None = None) -> x509.Certificate:
         """Provides Goldmane's key pair."""
-        own = pod()
-        own["metadata"]["uid"] = "uid-of-the-pod"
-        need = Need(key_pair=GOLDMANE, state="missing", why="", pod=own, secret=present)
+        need = Need(key_pair=GOLDMANE, state="missing", why="", pod=pod(), secret=present)
         provider = Provider(
             api=self._api,
             anchors=[CA],
@@ -140,7 +138,7 @@ def test_a_key_pair_goes_from_the_pods_token_to_the_secret(world: World) -> None
         "Bearer token-of-the-pod"
     }
     (body,) = (json.loads(body) for _, path, _, body in world.answers.received if path == TOKEN)
-    reference = {"apiVersion": "v1", "kind": "Pod", "name": "goldmane-1", "uid": "uid-of-the-pod"}
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": "goldmane-1", "uid": "uid-of-goldmane-1"}
     assert body["spec"]["boundObjectRef"] == reference
     ((method, written),) = world.written
     assert (method, written["type"]) == ("POST", "kubernetes.io/tls")
