@@ -36,6 +36,8 @@ def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except click.exceptions.Exit:
+        raise
     except CommandError as error:
         say(event, error.message, {})
         click.get_current_context().exit(1)
