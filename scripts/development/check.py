@@ -19,6 +19,7 @@ CHECKS: Final = (
     ("the metrics' page is fresh", (*PYTHON, "development.metrics", "--check")),
     ("the profiles' schema is fresh", (*PYTHON, "development.schema", "--check")),
     ("the profiles' tables are fresh", (*PYTHON, "development.components", "--check")),
+    ("the conformance table is fresh", (*PYTHON, "development.conformance", "--check")),
     ("the configuration's tables are fresh", (*PYTHON, "development.configuration", "--check")),
     ("the command line's page is fresh", (*PYTHON, "development.command_line", "--check")),
     ("the Terraform tables are fresh", (*PYTHON, "development.terraform.tables", "--check")),

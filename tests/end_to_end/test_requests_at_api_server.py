@@ -104,6 +104,6 @@ def _is_asked_for(permit: Permit, request: bytes, kept: Filed) -> bool:
     key = x509.load_pem_x509_csr(request).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     names = {name.replace("cluster.local", DOMAIN) for name in permit.dns_names}
     return permit.public_key.subject_public_key_info == key and any(
-        permit.common_name == row.common_name and set(row.names) <= names <= {*row.names, *row.domain_names}
+        permit.common_name == row.common_name and set(row.names) <= names <= {*row.names, *row.optional_names}
         for row in rows
     )

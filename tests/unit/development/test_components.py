@@ -17,7 +17,7 @@ def test_a_stale_table_is_found(
 ) -> None:
     """One changed name fails the check, names the command, and is mended by it."""
     copy = tmp_path / "profiles.md"
-    copy.write_text(components.DOCUMENT.read_text(encoding="utf-8").replace("`typha-client` |", "`typha` |"), "utf-8")
+    copy.write_text(components.DOCUMENT.read_text(encoding="utf-8").replace("`compliance` |", "`other` |"), "utf-8")
     monkeypatch.setattr(components, "DOCUMENT", copy)
     assert components.main(["--check"]) == 1
     assert "development.components" in capsys.readouterr().out
@@ -27,7 +27,7 @@ def test_a_stale_table_is_found(
 
 def test_a_document_without_a_place_is_refused() -> None:
     """A profile that the document does not show is not forgotten."""
-    with pytest.raises(ValueError, match=r"profiles\.md has no place for \['calico', 'calico-enterprise'\]"):
+    with pytest.raises(ValueError, match=r"profiles\.md has no place for \['calico-enterprise'\]"):
         components.refreshed("# Profiles\n")
 
 

@@ -29,7 +29,8 @@ class Asked:
         pod: a name as its workload gives one.
         common_name: of the subject.
         names: DNS names that it always asks for.
-        domain_names: DNS names that it asks for where the operator knows the cluster domain.
+        optional_names: DNS names that it may leave out: of the cluster domain, which the operator may not know, and
+            `localhost`, which only its own pod uses.
         extended_key_usage: of the certificate that it needs.
         since, until: releases, both inclusive; empty: open.
     """
@@ -39,7 +40,7 @@ class Asked:
     pod: str
     common_name: str
     names: tuple[str, ...]
-    domain_names: tuple[str, ...] = ()
+    optional_names: tuple[str, ...] = ()
     extended_key_usage: tuple[str, ...] = ("serverAuth", "clientAuth")
     since: str = ""
     until: str = ""
@@ -78,9 +79,17 @@ def _service(prefix: str, account: str, pod: str, *services: str, first: str = "
     names = [*([first] if first else ())]
     for service in services:
         names += [service.partition(".")[0], service, f"{service}.svc"]
-    domain_names = tuple(f"{service}.svc.{DOMAIN}" for service in services)
-    values = {"common_name": names[0], "names": tuple(names), "domain_names": domain_names} | others
+    optional_names = tuple(f"{service}.svc.{DOMAIN}" for service in services)
+    values = {"common_name": names[0], "names": tuple(names), "optional_names": optional_names} | others
     return Asked(prefix=prefix, account=account, pod=pod, **values)
+
+
+def _key_pair(account: str, pod: str, name: str, *local: str, secret: str = "", **others: Any) -> Asked:
+    """A component for which `signerctl key-pairs` asks, in the operator's place: a service in calico-system."""
+    service = f"{name}.calico-system"
+    optional = (f"{service}.svc.{DOMAIN}", *local)
+    prefix = secret or f"{name}-key-pair"
+    return _service(prefix, f"calico-system/{account}", pod, service, optional_names=optional, **others)
 
 
 def _single(prefix: str, account: str, pod: str, name: str, **others: Any) -> Asked:
@@ -93,6 +102,7 @@ _NODE: Final = ("calico-system/calico-node", "calico-node-5ckvq")
 _TYPHA: Final = ("calico-system/calico-typha", "calico-typha-688c9f7d5-h9c5w")
 _API: Final = ("calico-system/calico-apiserver", "calico-apiserver-7d9c8b6f5-x2xkq")
 _OLD_API: Final = ("calico-apiserver/calico-apiserver", "calico-apiserver-7d9c8b6f5-x2xkq")
+_WHISKER: Final = "whisker-8c7d6b5f4-n3m2b"
 _SERVER: Final[dict[str, Any]] = {"extended_key_usage": ("serverAuth",)}
 _CLIENT: Final[dict[str, Any]] = {"extended_key_usage": ("clientAuth",)}
 
@@ -104,8 +114,21 @@ CALICO: Final = (
     _service("calico-apiserver", *_OLD_API, "calico-api.calico-apiserver", until="3.27"),
     _service("calico-apiserver-certs", *_OLD_API, "calico-api.calico-apiserver", since="3.28", until="3.30"),
     _service("calico-apiserver-certs", *_API, "calico-api.calico-system", since="3.31"),
+    _key_pair("goldmane", "goldmane-7d4b9c6f5-x2x8k", "goldmane", since="3.30", **_SERVER),
+    # The sources of 3.31 and 3.32 have no whisker-key-pair: only the operator of 3.33 does (conformance.NARROWER).
+    _key_pair("whisker", _WHISKER, "whisker", "localhost", since="3.30", **_SERVER),
+    _key_pair("whisker", _WHISKER, "whisker-backend", "localhost", since="3.30"),
+    _key_pair("guardian", "guardian-6f9c8d7b5-k4j2h", "guardian", "localhost", since="3.30"),
+    _key_pair(
+        "calico-webhooks",
+        "calico-webhooks-5c8d7f6b9-z7x6c",
+        "calico-webhooks",
+        secret="calico-webhooks-tls",
+        since="3.32",
+        **_SERVER,
+    ),
 )
-"""Calico open source."""
+"""Calico open source. The operator's name 127.0.0.1 is no DNS name: it is left out."""
 
 _CONTROLLERS: Final = ("calico-system/calico-kube-controllers", "calico-kube-controllers-6c8f5d7b9-w4s8t")
 _ELASTIC: Final = ("tigera-elasticsearch/tigera-elasticsearch", "tigera-secure-es-0e2d4a6c8b1f-0")

@@ -77,7 +77,7 @@ DIFFERENT: Final = tuple({(place.profile, place.asked, *place.siblings): place f
 def ask(place: Place, *, request: Mapping[str, Any] | None = None, **changes: Mapping[str, Any]) -> Decision:
     """The decision on the component's request, with changes of request, CSR, pod or signer."""
     asked = place.asked
-    names = {"common_name": asked.common_name, "dns_names": (*asked.names, *asked.domain_names)}
+    names = {"common_name": asked.common_name, "dns_names": (*asked.names, *asked.optional_names)}
     account = {"namespace": asked.namespace, "service_account": asked.service_account}
     return judge(
         request=names | dict(request or {}),
@@ -89,9 +89,9 @@ def ask(place: Place, *, request: Mapping[str, Any] | None = None, **changes: Ma
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_its_certificate_is_issued(place: Place) -> None:
-    """With the names of the cluster domain, and without where the operator does not know it; addresses are left out."""
-    for domain_names in {place.asked.domain_names, ()}:
-        names = (*place.asked.names, *domain_names)
+    """With the optional names, and without them; addresses are left out."""
+    for optional_names in {place.asked.optional_names, ()}:
+        names = (*place.asked.names, *optional_names)
         permit = ask(place, request={"dns_names": names})
         assert isinstance(permit, Permit), permit
         certificate = issued(permit)
@@ -111,7 +111,7 @@ def _another(place: Place) -> Asked:
 def _against(judging: Asked, common_name: str, dns_names: Sequence[str]) -> set[str]:
     """What names break that a row of the table does not ask for."""
     broken = {"subject.common_name"} if common_name != judging.common_name else set()
-    broken |= {"san.dns.not_allowed"} if set(dns_names) - {*judging.names, *judging.domain_names} else set()
+    broken |= {"san.dns.not_allowed"} if set(dns_names) - {*judging.names, *judging.optional_names} else set()
     return broken | ({"san.dns.missing"} if set(judging.names) - set(dns_names) else set())
 
 
@@ -137,7 +137,7 @@ def _wrong_request_names(place: Place) -> list[Wrong]:
 def _wrong_siblings(place: Place) -> list[Wrong]:
     """The name of the same pod's other CSR: its row is another."""
     asked = place.asked
-    names = (*asked.names, *asked.domain_names)
+    names = (*asked.names, *asked.optional_names)
     return [
         (
             f"the pod's {other.prefix}",
@@ -171,7 +171,7 @@ def _both(**account: str) -> dict[str, Mapping[str, Any]]:
 def _wrong_names(place: Place) -> list[Wrong]:
     """Each name left out, and some added."""
     asked, other = place.asked, _another(place)
-    names = (*asked.names, *asked.domain_names)
+    names = (*asked.names, *asked.optional_names)
     wrong: dict[str, tuple[str, Sequence[str]]] = {
         **{f"without {name}": (asked.common_name, [n for n in names if n != name]) for name in asked.names},
         **{
@@ -180,11 +180,12 @@ def _wrong_names(place: Place) -> list[Wrong]:
         },
         **{
             f"{name} in another domain": (asked.common_name, (*asked.names, name.replace(DOMAIN, "cluster.local")))
-            for name in asked.domain_names
+            for name in asked.optional_names
+            if DOMAIN in name
         },
         "no DNS name": (asked.common_name, ()),
         "another component's common name": (other.common_name, names),
-        "another component's names": (other.common_name, (*other.names, *other.domain_names)),
+        "another component's names": (other.common_name, (*other.names, *other.optional_names)),
         "another component's names too": (asked.common_name, sorted({*names, *other.names})),
         "a common name in capitals": (asked.common_name.upper(), names),
         "a DNS name in capitals": (asked.common_name, (*names[1:], names[0].upper())),
@@ -201,7 +202,7 @@ def _wrong_names(place: Place) -> list[Wrong]:
 
 def _wrong_requests(place: Place) -> list[Wrong]:
     """Right names, and one thing too much or forbidden."""
-    names = (*place.asked.names, *place.asked.domain_names)
+    names = (*place.asked.names, *place.asked.optional_names)
     wrong: dict[str, tuple[set[str], dict[str, Any]]] = {
         "no common name": ({"subject.common_name"}, {"common_name": None}),
         "a user of Kubernetes": ({"subject.common_name", "name.reserved"}, {"common_name": "system:masters"}),
@@ -244,7 +245,7 @@ def test_one_thing_wrong_is_refused_with_its_codes(place: Place, make: Callable[
     ("profile", "release"), [(p, release) for p, releases in RELEASES.items() for release in releases]
 )
 def test_a_profile_holds_what_the_table_holds(profile: str, release: str) -> None:
-    """No row, account or name more, none less, none optional but those of the cluster domain, no address certified."""
+    """No row, account or name more, none less, no other name optional, no address certified."""
     shipped = {
         (account, rule.name, row.common_name, row.dns_names, frozenset(row.extended_key_usage), row.addresses)
         for row in read(Profile, SHIPPED / f"{profile}.yaml").of_release(release).components
@@ -267,7 +268,7 @@ def test_a_profile_holds_what_the_table_holds(profile: str, release: str) -> Non
             asked.account,
             f"{asked.prefix}:{{pod}}",
             asked.common_name,
-            frozenset({*((name, False) for name in asked.names), *((name, True) for name in asked.domain_names)}),
+            frozenset({*((name, False) for name in asked.names), *((name, True) for name in asked.optional_names)}),
             frozenset(asked.extended_key_usage),
             "omit",
         )

@@ -536,7 +536,8 @@ USAGES_SUPPORTED = f"supported values: {USAGE_WORDS}"
             {"csr": {"service_account": "x"}, "pod": {"service_account": "x"}},
             (
                 'spec.username: Unsupported value: "calico-system/x": supported values:'
-                ' "calico-system/calico-apiserver", "calico-system/calico-node", "calico-system/calico-typha"'
+                ' "calico-system/calico-apiserver", "calico-system/calico-node", "calico-system/calico-typha",'
+                ' "calico-system/goldmane", "calico-system/guardian", "calico-system/whisker"'
             ),
         ),
     ],

@@ -90,15 +90,22 @@ def test_a_users_profile_lies_beside_the_document(tmp_path: Path) -> None:
             load(name, release=None, folder=tmp_path / "folder")
 
 
+SINCE_3_30 = ["goldmane", "whisker", "whisker-backend", "guardian"]
+
+
 @pytest.mark.parametrize(
     ("release", "components", "request_name"),
     [
         ("3.26", ["calico-node", "calico-typha", "calico-apiserver-own-namespace"], "{namespace}:{pod}"),
         ("3.27", ["calico-node", "calico-typha", "calico-apiserver-own-namespace"], "{namespace}:{pod}"),
         ("3.28", ["calico-node", "calico-typha", "calico-apiserver-own-namespace"], "node-certs:{pod}"),
-        ("3.30", ["calico-node", "calico-typha", "calico-apiserver-own-namespace"], "node-certs:{pod}"),
-        ("3.31", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
-        ("3.100", ["calico-node", "calico-typha", "calico-apiserver"], "node-certs:{pod}"),
+        ("3.30", ["calico-node", "calico-typha", "calico-apiserver-own-namespace", *SINCE_3_30], "node-certs:{pod}"),
+        ("3.31", ["calico-node", "calico-typha", "calico-apiserver", *SINCE_3_30], "node-certs:{pod}"),
+        (
+            "3.100",
+            ["calico-node", "calico-typha", "calico-apiserver", *SINCE_3_30, "calico-webhooks"],
+            "node-certs:{pod}",
+        ),
     ],
 )
 def test_a_release_has_only_its_own_rows_and_names(release: str, components: list[str], request_name: str) -> None:

@@ -23,7 +23,7 @@ _ON_THE_HOST: Final = ("calico-node", "calico-typha", "tigera-dpi")
 
 
 def _component(profile: str, release: str, asked: Asked) -> Case:
-    names = (*asked.names, *asked.domain_names)
+    names = (*asked.names, *asked.optional_names)
     host = asked.service_account in _ON_THE_HOST
     address = "10.132.0.7" if host else "10.244.1.9"
     account = {"namespace": asked.namespace, "service_account": asked.service_account}
