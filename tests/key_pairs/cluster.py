@@ -23,6 +23,8 @@ Json = dict[str, Any]
 CRON_JOB = "system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
+RELEASE = "3.33"
+"""The first release with all key pairs."""
 CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
 VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
 SECRETS = {
@@ -57,7 +59,7 @@ class Cluster:
 
     def run(self, *more: str) -> Result:
         """Runs `signerctl key-pairs` as the CronJob does."""
-        signer = ("--signer", self.deployment.signer.signer_name, "--release", "3.31")
+        signer = ("--signer", self.deployment.signer.signer_name, "--release", RELEASE)
         trust = ("--trust-bundle", self.deployment.certificate_authority)
         return signerctl("key-pairs", "--kubeconfig", self.kubeconfig, *signer, *trust, *more)
 

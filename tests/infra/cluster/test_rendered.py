@@ -22,7 +22,7 @@ COMPONENTS = [f"ServiceAccount calico-system/{name}" for name in ("goldmane", "g
 OPTIONAL = (RENEWAL, KEY_PAIRS, *COMPONENTS)
 PARTS = ("renewal", "key-pairs")
 SIGNER_NAME = "csr-signer.example.com/calico"
-SECRETS_OF_CALICO = "guardian-key-pair, whisker-backend-key-pair, whisker-key-pair"
+SECRETS_OF_CALICO = "guardian-key-pair, whisker-backend-key-pair"
 FOLDERS = ["demo", "databases", "site", "pod"]
 ON_THE_HOST = ["demo", "site"]
 
