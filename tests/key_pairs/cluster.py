@@ -109,7 +109,7 @@ class Cluster:
         where = {"namespace": namespace} if namespace else {}
         names = {"secrets": "goldmane-key-pair", "serviceaccounts": "goldmane"}
         named = {"name": names[name]} if name in names and (name, verb) != ("secrets", "create") else {}
-        user = CRON_JOB if namespace else "system:serviceaccount:calico-system:goldmane"
+        user = CRON_JOB if namespace or verb == "get" else "system:serviceaccount:calico-system:goldmane"
         spec = {"user": user, "resourceAttributes": {**attributes, **where, **named}}
         review = self.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
         return bool(review["status"]["allowed"])
