@@ -127,18 +127,15 @@ def node_object(plan: NodePlan) -> dict[str, Any]:
 
 
 def pod_object(plan: PodPlan) -> dict[str, Any]:
-    """Returns a pod as its DaemonSet or Deployment would make it.
+    """Returns a pod as its DaemonSet or Deployment would make it, without owner and `k8s-app` label.
 
-    It has no owner, because a real cluster's garbage collector deletes pods with a missing owner.
+    A real cluster's garbage collector deletes pods with a missing owner, and the controllers of Calico's own DaemonSet
+    and Deployments adopt or delete pods with the label.
     """
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": plan.name,
-            "namespace": plan.namespace,
-            "labels": {**OURS, "k8s-app": plan.service_account},
-        },
+        "metadata": {"name": plan.name, "namespace": plan.namespace, "labels": OURS},
         "spec": {
             "nodeName": plan.node,
             "serviceAccountName": plan.service_account,

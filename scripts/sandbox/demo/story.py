@@ -148,5 +148,6 @@ def _intentions(kubeconfig: Path) -> str:
     return (
         f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a,\n"
         f"service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable), pods on them\n"
-        f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects."
+        f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects.\n"
+        "A DaemonSet that tolerates all taints and has no node selector also gets pods on these nodes."
     )
