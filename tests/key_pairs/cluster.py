@@ -7,6 +7,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import NAMESPACES, ApiError
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import KEY_PAIRS, WORKLOADS, empty_volume
 from tests.end_to_end.conftest import eventually
 from tests.unit.signerctl.stage import signerctl
 
@@ -23,26 +25,21 @@ Json = dict[str, Any]
 CRON_JOB = "system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
-CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
-VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
-SECRETS = {
-    "goldmane-key-pair": OPERATOR,
-    "whisker-key-pair": CALICO_SYSTEM,
-    "whisker-backend-key-pair": CALICO_SYSTEM,
-}
+VOLUMES = {each: tuple(pair for pair in KEY_PAIRS if pair.workload == each) for each in WORKLOADS}
+SECRETS = {each.secret: each.namespace for each in KEY_PAIRS}
 
 
 def pod_object(account: str, name: str) -> Json:
     """A pod of Goldmane or Whisker: its key pairs' volumes are empty, and no init container fills them."""
     volumes = VOLUMES[account]
-    mounts = [{"name": volume, "mountPath": f"/{volume}"} for volume in volumes]
+    mounts = [{"name": each.secret, "mountPath": f"/{each.secret}"} for each in volumes]
     return {
         "metadata": {"name": name, "namespace": CALICO_SYSTEM},
         "spec": {
             "serviceAccountName": account,
             "nodeName": "nowhere",
             "containers": [{"name": account, "image": account, "volumeMounts": mounts}],
-            "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}} for volume in volumes],
+            "volumes": [empty_volume(each) for each in volumes],
         },
     }
 

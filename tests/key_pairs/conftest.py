@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import OPERATOR, WORKLOADS
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
 from tests.infra.cluster.manifests import EXAMPLES
-from tests.key_pairs.cluster import CALICO_SYSTEM, CRON_JOB, OPERATOR, VOLUMES, Cluster
+from tests.key_pairs.cluster import CRON_JOB, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         plane = deployment.plane
         assert isinstance(plane, RealControlPlane)
         deployment.world.add_namespace(OPERATOR)
-        for account in VOLUMES:
+        for account in WORKLOADS:
             deployment.world.add_account(CALICO_SYSTEM, account)
         apply(deployment.api)
         yield Cluster(deployment, plane.kubeconfig_for(CRON_JOB))

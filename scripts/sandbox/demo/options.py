@@ -15,7 +15,8 @@ PODS = 60
 _DESCRIPTION = """
 Runs kms-csr-signer on this machine, with everything around it: a control plane, Cloud KMS and Google's identity
 services as doubles, the function, the exporter. A fleet of Calico pods asks for certificates, every chain is verified
-with openssl, Goldmane and Whisker get their key pairs, and attackers are refused. The exit status is 0 only if all went as it should.
+with openssl, Goldmane and Whisker get key pairs, and attackers are refused. The exit status is 0 only if all went as it
+should.
 """
 
 

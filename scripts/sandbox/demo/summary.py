@@ -42,7 +42,7 @@ class Summary:
         issued: Number of certificates.
         violations: The violation of each certificate by CSR name; empty if there is none.
         attacks: All attacks.
-        key_pairs: The violation of each key pair by the Secret's name, empty if there is none; None without the command.
+        key_pairs: The violation of each key pair by Secret name, empty if there is none; None without the command.
         seconds: From each request to its certificate, sorted.
         elapsed: Seconds from the first request to the last certificate.
         signatures: Number of signatures by the CA's key, including the CA certificate; None if it is unknown.
