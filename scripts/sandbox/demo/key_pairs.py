@@ -51,7 +51,7 @@ def serve(deployment: Deployment, node: NodePlan, view: View) -> Mapping[str, st
         raise OccupiedError(f"the cluster has {present[0]}, which the demo does not change: use --no-key-pairs")
     workloads.remember()
     _run_command(deployment)
-    view.stage("the operator mounts the Secrets (played by the demo), openssl verifies them")
+    view.stage("playing the operator: new pods mount the Secrets, openssl verifies")
     workloads.roll()
     directory = deployment.directory / "certificates"
     wrong = {

@@ -74,7 +74,7 @@ def test_progress(tmp_path: Path) -> None:
         "1 pods request certificates from csr-signer.example.com/calico",
         "openssl verifies 1 certificates",
         "signerctl key-pairs asks for Goldmane and Whisker, which cannot ask",
-        "the operator mounts the Secrets (played by the demo), openssl verifies them",
+        "playing the operator: new pods mount the Secrets, openssl verifies",
         "attackers request certificates, each with one fault",
         "summary",
         "stopping everything",

@@ -26,7 +26,7 @@ STAGES = [
     "request certificates from",
     "openssl verifies",
     "signerctl key-pairs",
-    "the operator mounts",
+    "playing the operator",
     "attackers request",
     "stopping everything",
 ]
@@ -78,7 +78,7 @@ def cluster(tmp_path: Path) -> Iterator[KubernetesServer]:
 
 
 @pytest.mark.parametrize(
-    "stage", ["exporter", "request certificates from", "signerctl key-pairs", "the operator mounts"]
+    "stage", ["exporter", "request certificates from", "signerctl key-pairs", "playing the operator"]
 )
 def test_interrupt_in_another_cluster(stage: str, cluster: KubernetesServer, tmp_path: Path) -> None:
     """An interrupted demo deletes its objects from a cluster that is not its own."""
