@@ -51,9 +51,6 @@ FILES: Final[Mapping[str, str]] = {
 }
 """Where tigera/operator says what a component requests, or would request."""
 
-NARROWER: Final[Mapping[str, str]] = {"whisker": "40788b9; not in v1.40.0, v1.42.4 and v1.43.0"}
-"""Rows that the profile has in more releases than the operator, with the tags and commits that were read."""
-
 _SYSTEM: Final = "calico-system"
 
 
@@ -91,8 +88,7 @@ class Entry:
         if self.component not in FILES:
             raise ValueError(f"name the source of {self.component!r} in FILES of development.conformance")
         first, last = TAGS[self.releases[0]], TAGS[self.releases[-1]]
-        read = first if first == last else f"{first} to {last}"
-        return f"`{FILES[self.component]}` {NARROWER.get(self.component, read)}"
+        return f"`{FILES[self.component]}` {first if first == last else f'{first} to {last}'}"
 
 
 WITHOUT: Final = (

@@ -7,8 +7,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import NAMESPACES, ApiError
-from sandbox.calico.components import CALICO_SYSTEM
-from sandbox.calico.key_pairs import KEY_PAIRS, WORKLOADS, empty_volume
 from tests.end_to_end.conftest import eventually
 from tests.unit.signerctl.stage import signerctl
 
@@ -25,21 +23,28 @@ Json = dict[str, Any]
 CRON_JOB = "system:serviceaccount:kms-csr-signer-key-pairs:csr-key-pairs"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
-VOLUMES = {each: tuple(pair for pair in KEY_PAIRS if pair.workload == each) for each in WORKLOADS}
-SECRETS = {each.secret: each.namespace for each in KEY_PAIRS}
+RELEASE = "3.33"
+"""The first release with all key pairs."""
+CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
+VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
+SECRETS = {
+    "goldmane-key-pair": OPERATOR,
+    "whisker-key-pair": CALICO_SYSTEM,
+    "whisker-backend-key-pair": CALICO_SYSTEM,
+}
 
 
 def pod_object(account: str, name: str) -> Json:
     """A pod of Goldmane or Whisker: its key pairs' volumes are empty, and no init container fills them."""
     volumes = VOLUMES[account]
-    mounts = [{"name": each.secret, "mountPath": f"/{each.secret}"} for each in volumes]
+    mounts = [{"name": volume, "mountPath": f"/{volume}"} for volume in volumes]
     return {
         "metadata": {"name": name, "namespace": CALICO_SYSTEM},
         "spec": {
             "serviceAccountName": account,
             "nodeName": "nowhere",
             "containers": [{"name": account, "image": account, "volumeMounts": mounts}],
-            "volumes": [empty_volume(each) for each in volumes],
+            "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}} for volume in volumes],
         },
     }
 
@@ -54,7 +59,7 @@ class Cluster:
 
     def run(self, *more: str) -> Result:
         """Runs `signerctl key-pairs` as the CronJob does."""
-        signer = ("--signer", self.deployment.signer.signer_name, "--release", "3.31")
+        signer = ("--signer", self.deployment.signer.signer_name, "--release", RELEASE)
         trust = ("--trust-bundle", self.deployment.certificate_authority)
         return signerctl("key-pairs", "--kubeconfig", self.kubeconfig, *signer, *trust, *more)
 
@@ -104,7 +109,7 @@ class Cluster:
         where = {"namespace": namespace} if namespace else {}
         names = {"secrets": "goldmane-key-pair", "serviceaccounts": "goldmane"}
         named = {"name": names[name]} if name in names and (name, verb) != ("secrets", "create") else {}
-        user = CRON_JOB if namespace else "system:serviceaccount:calico-system:goldmane"
+        user = CRON_JOB if namespace or verb == "get" else "system:serviceaccount:calico-system:goldmane"
         spec = {"user": user, "resourceAttributes": {**attributes, **where, **named}}
         review = self.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
         return bool(review["status"]["allowed"])

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
-from sandbox.calico.components import CALICO_SYSTEM
-from sandbox.calico.key_pairs import OPERATOR, WORKLOADS
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
-from tests.infra.cluster.manifests import EXAMPLES
-from tests.key_pairs.cluster import CRON_JOB, Cluster
+from tests.key_pairs.cluster import CALICO_SYSTEM, CRON_JOB, OPERATOR, RELEASE, VOLUMES, Cluster
+from tests.unit.signerctl.outputs import IMAGE, outputs
+from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sandbox.api import Api
 
@@ -34,19 +35,35 @@ NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, with the guards and the manifest key-pairs.yaml."""
-    with started(Settings(directory=tmp_path_factory.mktemp("key-pairs"), plane="real", guards=True)) as deployment:
+    with started(
+        Settings(directory=tmp_path_factory.mktemp("key-pairs"), plane="real", guards=True, release=RELEASE)
+    ) as deployment:
         plane = deployment.plane
         assert isinstance(plane, RealControlPlane)
         deployment.world.add_namespace(OPERATOR)
-        for account in WORKLOADS:
+        for account in VOLUMES:
             deployment.world.add_account(CALICO_SYSTEM, account)
-        apply(deployment.api)
+        apply(deployment.api, manifest(tmp_path_factory.mktemp("folder")))
         yield Cluster(deployment, plane.kubeconfig_for(CRON_JOB))
 
 
-def apply(api: Api) -> None:
+def manifest(folder: Path) -> str:
+    """Returns key-pairs.yaml of the example cluster with the release that has all key pairs."""
+
+    def newest(values: dict[str, Any]) -> None:
+        (signer,) = (each for each in values["document"]["signers"] if each["cluster"] == "demo")
+        signer["profile"]["release"] = RELEASE
+
+    options = ("--terraform-output", "-", "--cluster", "demo", "--out", folder / "demo")
+    images = ("--image", IMAGE, "--key-pairs-image", IMAGE)
+    done = signerctl("cluster", "manifests", *options, *images, stdin=json.dumps(outputs(newest)))
+    assert done.exit_code == 0, done.stderr
+    return (folder / "demo" / "key-pairs.yaml").read_text()
+
+
+def apply(api: Api, documents: str) -> None:
     """Creates the roles, bindings and policies of key-pairs.yaml."""
-    for document in yaml.safe_load_all((EXAMPLES / "demo" / "key-pairs.yaml").read_text()):
+    for document in yaml.safe_load_all(documents):
         if collection := COLLECTIONS.get(document["kind"]):
             api.post(collection, document)
         elif collection := NAMESPACED.get(document["kind"]):

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
-from sandbox.calico.components import CALICO_SYSTEM
-from tests.key_pairs.cluster import SECRETS
+from tests.key_pairs.cluster import CALICO_SYSTEM, SECRETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +43,18 @@ def verifies(certificate: Path, anchor: Path, purpose: str) -> bool:
 def test_every_volume_gets_its_key_pair(cluster: Cluster, tmp_path: Path) -> None:
     """The Secrets are where the operator looks; openssl accepts each chain for exactly its uses, and the keys fit."""
     before = items(cluster.run("--dry-run", "-o", "json").stdout)
-    assert {name: each["state"] for name, each in before.items()} == {
+    states = {name: each["state"] for name, each in before.items()}
+    assert states == {
         "goldmane": "missing",
         "whisker": "missing",
         "whisker-backend": "missing",
         "guardian": "absent",
+        "calico-webhooks": "absent",
     }
     done = cluster.run("-o", "json")
     assert done.exit_code == 0, done.stderr
-    assert {each["state"] for name, each in items(done.stdout).items() if name != "guardian"} == {"valid"}
+    after = {name: each["state"] for name, each in items(done.stdout).items()}
+    assert after == {name: state.replace("missing", "valid") for name, state in states.items()}
     anchor = cluster.deployment.certificate_authority
     for name in SECRETS:
         certificate, key = cluster.files(name, tmp_path)
@@ -113,7 +115,7 @@ RIGHTS = {
     "read a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "get"),
     "create a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "create"),
     "file a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "create"),
-    "read a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "get"),
+    "read a CSR": ("", "kms-csr-signer:key-pairs-trust", "certificatesigningrequests", "get"),
     "delete a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "delete"),
 }
 
@@ -136,3 +138,92 @@ def test_a_renewal_needs_the_right_to_update(cluster: Cluster) -> None:
         done = cluster.run("goldmane", "--remaining", "999999999/1000000000")
     assert done.exit_code == 1
     assert "403" in done.stderr
+
+
+STOLEN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a Secret that gets an account's token": (
+        f"{NAMESPACES}/tigera-operator/secrets",
+        {
+            "metadata": {
+                "name": "goldmane-key-pair",
+                "annotations": {
+                    "kms-csr-signer/key-pair-of": "any",
+                    "kubernetes.io/service-account.name": "tigera-operator",
+                },
+            },
+            "type": "kubernetes.io/service-account-token",
+            "data": {"tls.crt": "eA=="},
+        },
+        "may write only Secrets of type kubernetes.io/tls",
+    ),
+    "another annotation": (
+        f"{NAMESPACES}/tigera-operator/secrets",
+        {
+            "metadata": {
+                "name": "goldmane-key-pair",
+                "annotations": {"kms-csr-signer/key-pair-of": "any", "another": "any"},
+            },
+            "type": "kubernetes.io/tls",
+            "data": {"tls.crt": "eA==", "tls.key": "eA=="},
+        },
+        "may add no other annotation, finalizer or owner",
+    ),
+    "a token without a pod": (
+        f"{NAMESPACES}/{CALICO_SYSTEM}/serviceaccounts/goldmane/token",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}},
+        "may get only tokens that are bound to a pod",
+    ),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "words"), STOLEN.values(), ids=STOLEN)
+def test_attack_the_cron_jobs_token_is_worth_no_other_account(
+    cluster: Cluster, path: str, body: dict[str, Any], words: str
+) -> None:
+    """RBAC alone would let its holder become every account in the Secrets' namespaces, for a year."""
+    with pytest.raises(ApiError, match=words):
+        Api.from_kubeconfig(cluster.kubeconfig).post(path, body)
+
+
+def test_attack_a_token_that_is_valid_for_long(cluster: Cluster) -> None:
+    """It would outlive the CronJob."""
+    uid = cluster.api.get(f"{NAMESPACES}/{CALICO_SYSTEM}/pods/goldmane-1")["metadata"]["uid"]
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": "goldmane-1", "uid": uid}
+    spec = {"boundObjectRef": reference, "expirationSeconds": 601}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    with pytest.raises(ApiError, match="may get only tokens that expire within 600 seconds"):
+        Api.from_kubeconfig(cluster.kubeconfig).post(
+            f"{NAMESPACES}/{CALICO_SYSTEM}/serviceaccounts/goldmane/token", body
+        )
+
+
+def test_attack_a_component_touches_no_other_signers_csr(cluster: Cluster) -> None:
+    """Its account may file and delete CSRs only because of this signer."""
+    world = cluster.deployment.world
+    uid = cluster.api.get(f"{NAMESPACES}/{CALICO_SYSTEM}/pods/goldmane-1")["metadata"]["uid"]
+    request = {"boundObjectRef": {"kind": "Pod", "name": "goldmane-1", "uid": uid}}
+    path = f"{NAMESPACES}/{CALICO_SYSTEM}/serviceaccounts/goldmane/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": request}
+    api = world.api.with_token(cluster.api.post(path, body)["status"]["token"])
+    assert cluster.run("goldmane").exit_code == 0
+    ours = cluster.api.get(f"{CSRS}/goldmane-key-pair:goldmane-1")
+    spec = {key: ours["spec"][key] for key in ("request", "usages")}
+    foreign = {"metadata": {"name": "foreign"}, "spec": {**spec, "signerName": "kubernetes.io/kube-apiserver-client"}}
+    with pytest.raises(ApiError, match="may file and delete only CSRs of this signer"):
+        api.post(CSRS, foreign)
+    cluster.api.post(CSRS, foreign)
+    with pytest.raises(ApiError, match="may file and delete only CSRs of this signer"):
+        api.delete(f"{CSRS}/foreign")
+
+
+def test_a_renewal_keeps_labels_and_owners(cluster: Cluster) -> None:
+    """The operator may set them on a Secret in its components' namespace, and RBAC may forbid to remove them."""
+    assert cluster.run("whisker").exit_code == 0
+    path = f"{NAMESPACES}/{CALICO_SYSTEM}/secrets/whisker-key-pair"
+    owner = {"apiVersion": "operator.tigera.io/v1", "kind": "Whisker", "name": "default", "uid": "any"}
+    cluster.api.patch(path, {"metadata": {"labels": {"any": "label"}, "ownerReferences": [owner]}})
+    done = cluster.run("whisker", "--remaining", "999999999/1000000000")
+    assert done.exit_code == 0, done.stderr
+    metadata = cluster.secret("whisker-key-pair")["metadata"]
+    assert metadata["labels"] == {"any": "label"}
+    assert metadata["ownerReferences"] == [owner]

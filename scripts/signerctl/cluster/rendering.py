@@ -73,8 +73,8 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     if options.guards != NO_GUARDS:
         policies = manifest.documents(guarded, actions=ACTIONS[options.guards])
         found["guards.yaml"] = manifest.render(policies, header=HEADER)
-    if options.key_pairs_image is not None and options.guards != NO_GUARDS:
-        found[_KEY_PAIRS] += _key_pairs_policy(cluster, guarded, options)
+    if options.key_pairs_image is not None:
+        found[_KEY_PAIRS] += _key_pairs_policies(cluster, guarded, options)
     if options.monitoring != NO_MONITORING:
         found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
     section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
@@ -110,6 +110,9 @@ def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Ma
     """Returns the facts of key-pairs.yaml; none without it."""
     if options.key_pairs_image is None:
         return {}
+    if options.guards == NO_GUARDS:
+        must = "without its policies it could get the token of every account in the Secrets' namespaces"
+        raise CommandError(f"--key-pairs-image: Forbidden: together with --guards {NO_GUARDS}: {must}")
     chosen = guarded.selection
     signers = [signer for signer in chosen.signers if signer.profile.name == catalog.PROFILE]
     if len(signers) != 1:
@@ -126,13 +129,14 @@ def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Ma
     }
 
 
-def _key_pairs_policy(cluster: ClusterOutput, guarded: Guarded, options: Options) -> str:
+def _key_pairs_policies(cluster: ClusterOutput, guarded: Guarded, options: Options) -> str:
+    """Returns the policies that bound the CronJob's rights; they are in force whatever the action of the guards."""
     chosen = guarded.selection
     pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
     namespace = _namespace(cluster, "key-pairs", options.key_pairs_image)
-    document = policy.secrets(pairs, username=f"system:serviceaccount:{namespace}:csr-key-pairs")
-    both = (document, admission.binding(document, actions=ACTIONS[options.guards]))
-    return "---\n" + manifest.dump(both)
+    documents = policy.policies(pairs, username=f"system:serviceaccount:{namespace}:csr-key-pairs")
+    bound = [each for document in documents for each in (document, admission.binding(document, actions=("Deny",)))]
+    return "---\n" + manifest.dump(bound)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:

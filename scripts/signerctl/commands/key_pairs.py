@@ -1,6 +1,6 @@
 """`signerctl key-pairs`: provides Secrets for components that cannot ask for a certificate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -127,14 +127,18 @@ def key_pairs(
 
     docs/key-pairs.md says what it needs, and how to run it as a CronJob.
     """
-    wanted = _wanted(_catalog(configuration, cluster, signer, release, cluster_domain), components)
+    known = _catalog(configuration, cluster, signer, release, cluster_domain)
+    wanted = _wanted(known, components)
+    if unknown := sorted(set(replace) - {each.path for each in known}):
+        raise CommandError(field_error.unsupported("--replace", unknown, sorted(each.path for each in known)))
     say = _LOGS[log_format]
     with progress.telling_why_it_stops(say, progress.FAILED):
         api = connect(kubeconfig, context)
         provider = Provider(api=api, anchors=_anchors(api, trust_bundle), timeout=timeout)
         look = partial(_need, api, anchors=provider.anchors, remaining=remaining)
         needs = [look(pair, replace=replace) for pair in wanted]
-        failed = [] if dry_run else _provide(provider, [each for each in needs if each.is_due], say)
+        due = [each.key_pair for each in needs if each.is_due]
+        failed = [] if dry_run else _provide(provider, due, partial(look, replace=replace), say)
         if log_format == "text":
             _show(needs if dry_run else [look(pair) for pair in wanted], form=form)
         missing = [each for each in needs if components and each.state in _UNPROVIDED]
@@ -193,16 +197,20 @@ def _need(
     return need.taken_over(found) if pair.path in replace else found
 
 
-def _provide(provider: Provider, due: Sequence[Need], say: progress.Say) -> list[Need]:
-    """Provides the key pairs that are due, and returns those that failed; one fault stops no other key pair."""
+def _provide(
+    provider: Provider, due: Sequence[KeyPair], look: Callable[[KeyPair], Need], say: progress.Say
+) -> list[KeyPair]:
+    """Provides the key pairs that are due, and returns those that failed; one fault stops no other key pair.
+
+    It looks again before each: the operator replaces a pod with two key pairs as soon as it has the first.
+    """
     failed = []
-    for each in due:
-        pair = each.key_pair
+    for pair in due:
         facts: dict[str, object] = {"component": pair.component, "secret": pair.path}
         try:
-            leaf = provider.provide(each)
+            leaf = provider.provide(look(pair))
         except CommandError as error:
-            failed.append(each)
+            failed.append(pair)
             say(progress.FAILED, error.message, facts)
         else:
             end = leaf.not_valid_after_utc

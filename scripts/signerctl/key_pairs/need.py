@@ -19,6 +19,8 @@ from signerctl.key_pairs.catalog import KeyPair
 Json = Mapping[str, Any]
 State = Literal["missing", "expiring", "valid", "foreign", "asks", "unused", "absent"]
 
+TYPES: Final = ("kubernetes.io/tls", "Opaque")
+"""The types of a Secret that may hold a key pair; this command creates the first one."""
 ANNOTATION: Final = "kms-csr-signer/key-pair-of"
 """Of a Secret that this command wrote; no other Secret is changed without --replace."""
 POD: Final[dict[str, Mask]] = {
@@ -32,11 +34,19 @@ POD: Final[dict[str, Mask]] = {
 }
 """The fields of a pod that this module reads."""
 SECRET: Final[dict[str, Mask]] = {
-    "metadata": {**dict.fromkeys(("name", "namespace", "uid", "resourceVersion")), "annotations": {ANNOTATION: None}},
+    "metadata": {
+        **dict.fromkeys(("name", "namespace", "uid", "resourceVersion")),
+        "annotations": {OTHERS: None},
+        "labels": {OTHERS: None},
+        "finalizers": [None],
+        "ownerReferences": [{OTHERS: None}],
+    },
     "type": None,
+    "immutable": None,
     "data": {"tls.crt": None},
 }
-"""The fields of a Secret that this package reads; the key is not one of them."""
+"""The fields of a Secret that this package reads or writes back; the key is not one of them."""
+_BY_POD: Final = ("missing", "asks", "unused")
 _LIVE: Final = ("Pending", "Running")
 
 
@@ -91,22 +101,18 @@ def assess(
     if not live:
         account = f"{key_pair.namespace}/{key_pair.service_account}"
         return Need(key_pair=key_pair, state="absent", why=f"no pod of service account {account}", secret=secret)
-    # The newest pod: a rollout deletes the others, and with them the tokens that are bound to them.
-    pod = max(live, key=objects.created)
+    # The newest pod first: a rollout deletes the others, and with them the tokens that are bound to them.
+    live.sort(key=objects.created, reverse=True)
     if secret is not None:
-        return _of_secret(key_pair, pod, secret, anchors=anchors, remaining=remaining, now=now)
-    volume = next((each for each in pod["spec"].get("volumes") or () if each["name"] == key_pair.secret), None)
-    if volume is None:
-        return Need(key_pair=key_pair, state="unused", why="its pod has no such volume", pod=pod)
-    client = _filled_by(pod, key_pair.secret)
-    if client:
-        return Need(key_pair=key_pair, state="asks", why=f"its init container {client} asks", pod=pod)
-    return Need(key_pair=key_pair, state="missing", why="its volume is empty, and no init container fills it", pod=pod)
+        return _of_secret(key_pair, live[0], secret, anchors=anchors, remaining=remaining, now=now)
+    found = [_of_pod(key_pair, pod) for pod in live]
+    return min(found, key=lambda each: _BY_POD.index(each.state))  # another pod of the account hides no empty volume
 
 
 def taken_over(found: Need) -> Need:
     """Returns the need to replace a Secret that this command did not make."""
-    return replace(found, state="expiring", why="--replace") if found.state == "foreign" else found
+    can_be_written = found.secret is not None and not found.secret.get("immutable")
+    return replace(found, state="expiring", why="--replace") if found.state == "foreign" and can_be_written else found
 
 
 def certificates_of(secret: Json) -> tuple[x509.Certificate, ...]:
@@ -116,6 +122,15 @@ def certificates_of(secret: Json) -> tuple[x509.Certificate, ...]:
         return tuple(der.attempt(lambda: x509.load_pem_x509_certificates(pem)))
     except (ValueError, binascii.Error):
         return ()
+
+
+def _of_pod(key_pair: KeyPair, pod: Json) -> Need:
+    if all(each["name"] != key_pair.secret for each in pod["spec"].get("volumes") or ()):
+        return Need(key_pair=key_pair, state="unused", why="its pod has no such volume", pod=pod)
+    client = _filled_by(pod, key_pair.secret)
+    if client:
+        return Need(key_pair=key_pair, state="asks", why=f"its init container {client} asks", pod=pod)
+    return Need(key_pair=key_pair, state="missing", why="its volume is empty, and no init container fills it", pod=pod)
 
 
 def _is_live(pod: Json, key_pair: KeyPair) -> bool:
@@ -148,6 +163,8 @@ def _of_secret(
     def state(state: State, why: str) -> Need:
         return Need(key_pair=key_pair, state=state, why=why, pod=pod, secret=secret, not_after=end)
 
+    if secret.get("immutable") or secret.get("type", TYPES[0]) not in TYPES:
+        return state("foreign", f"Secret {key_pair.path} is immutable or of another type: delete it first")
     if owner is None:
         return state("foreign", f"Secret {key_pair.path} has no annotation {ANNOTATION}: signerctl did not make it")
     if found is None:

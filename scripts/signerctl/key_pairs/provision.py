@@ -16,7 +16,7 @@ from signerctl.interface.program import CommandError
 from signerctl.interface.text import shell_word
 from signerctl.key_pairs import certificate, request
 from signerctl.key_pairs.catalog import KeyPair
-from signerctl.key_pairs.need import ANNOTATION, Need
+from signerctl.key_pairs.need import ANNOTATION, TYPES, Need
 from signerctl.objects import CSRS
 
 Json = Mapping[str, Any]
@@ -26,7 +26,7 @@ _TOKEN_SECONDS: Final = 600
 _POLL_SECONDS: Final = 0.5
 _CONFLICT: Final = 409
 _FORBIDDEN: Final = 403
-_TYPE: Final = "kubernetes.io/tls"
+_KEPT: Final = ("annotations", "labels", "finalizers", "ownerReferences", "resourceVersion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class Provider:
             raise _explained(error, pair) from error
         end = self.clock() + self.timeout.total_seconds()
         while True:
-            found = as_pod.get(path, objects.CSR)
+            found = self.api.get(path, objects.CSR)
             if found is None or found["metadata"]["uid"] != uid:
                 raise CommandError(f"{pair.path}: another program deleted CSR {quote(name)}; run the command again")
             refusal = objects.refusal(found)
@@ -108,16 +108,18 @@ class Provider:
         """Creates the Secret, or replaces the one that was read."""
         pair, present = need.key_pair, need.secret
         owner = f"{pair.namespace}/{pair.component}"
-        metadata = {"name": pair.secret, "namespace": pair.secret_namespace, "annotations": {ANNOTATION: owner}}
+        # The operator or another program may have added labels and owners, which stay.
+        kept = {} if present is None else {key: present["metadata"][key] for key in _KEPT if key in present["metadata"]}
+        annotations = {**kept.pop("annotations", {}), ANNOTATION: owner}
+        metadata = {**kept, "name": pair.secret, "namespace": pair.secret_namespace, "annotations": annotations}
         data = {"tls.crt": base64.b64encode(chain).decode(), "tls.key": base64.b64encode(key).decode()}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": _TYPE, "data": data}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TYPES[0], "data": data}
         collection = f"/api/v1/namespaces/{pair.secret_namespace}/secrets"
         try:
             if present is None:
                 self.api.create(collection, secret)
             else:
-                metadata["resourceVersion"] = present["metadata"]["resourceVersion"]
-                secret["type"] = present.get("type", _TYPE)  # the API server lets nobody change it
+                secret["type"] = present.get("type", TYPES[0])  # the API server lets nobody change it
                 self.api.replace(objects.named(collection, pair.secret), secret)
         except ApiServerError as error:
             if error.answer is not None and error.answer.status == _CONFLICT:

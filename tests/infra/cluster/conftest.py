@@ -66,7 +66,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCont
     configuration.write_text(json.dumps(ADMISSION))
     with real_control_plane(directory, extra_arguments=[f"--admission-control-config-file={configuration}"]) as started:
         with Api.from_kubeconfig(started.kubeconfig) as api:
-            for name in ("calico-system", "calico-apiserver", "databases"):
+            for name in ("calico-system", "calico-apiserver", "databases", "tigera-operator"):
                 api.post(NAMESPACES, {"metadata": {"name": name}})
         run(started, "apply", "-f", str(EXAMPLES / "demo" / "namespace.yaml"))
         yield started

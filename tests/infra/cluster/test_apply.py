@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real
 
 FOLDERS = ["databases", "pod", "site", "demo"]
-OWNED_BY_OTHERS = ("calico-system", "calico-apiserver", "databases")
+OWNED_BY_OTHERS = ("calico-system", "calico-apiserver", "databases", "tigera-operator")
 PODS = f"{NAMESPACES}/kms-csr-signer/pods"
 
 

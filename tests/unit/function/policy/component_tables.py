@@ -115,8 +115,8 @@ CALICO: Final = (
     _service("calico-apiserver-certs", *_OLD_API, "calico-api.calico-apiserver", since="3.28", until="3.30"),
     _service("calico-apiserver-certs", *_API, "calico-api.calico-system", since="3.31"),
     _key_pair("goldmane", "goldmane-7d4b9c6f5-x2x8k", "goldmane", since="3.30", **_SERVER),
-    # The sources of 3.31 and 3.32 have no whisker-key-pair: only the operator of 3.33 does (conformance.NARROWER).
-    _key_pair("whisker", _WHISKER, "whisker", "localhost", since="3.30", **_SERVER),
+    # Whisker's web server served plain HTTP in operators v1.40.0, v1.42.4 and v1.43.0.
+    _key_pair("whisker", _WHISKER, "whisker", "localhost", since="3.33", **_SERVER),
     _key_pair("whisker", _WHISKER, "whisker-backend", "localhost", since="3.30"),
     _key_pair("guardian", "guardian-6f9c8d7b5-k4j2h", "guardian", "localhost", since="3.30"),
     _key_pair(

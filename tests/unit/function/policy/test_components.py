@@ -285,9 +285,12 @@ def test_another_release_is_another_component(place: Place) -> None:
         if place.asked.known(release):
             assert isinstance(decision, Permit)
         else:
-            accounts = {asked.account for asked in rows(place.profile, release)}
-            known = place.asked.account in accounts
-            assert codes(decision) == {"request_name.not_allowed" if known else "requester.service_account"}
+            rows_there = elsewhere.siblings
+            breaks = {"request_name.not_allowed" if rows_there else "requester.service_account"}
+            if len(rows_there) == 1:  # the account's only row judges the rest too
+                names = (*place.asked.names, *place.asked.optional_names)
+                breaks |= _against(rows_there[0], place.asked.common_name, names)
+            assert codes(decision) == breaks
 
 
 @pytest.mark.parametrize("profile", RELEASES)

@@ -90,7 +90,7 @@ def test_a_users_profile_lies_beside_the_document(tmp_path: Path) -> None:
             load(name, release=None, folder=tmp_path / "folder")
 
 
-SINCE_3_30 = ["goldmane", "whisker", "whisker-backend", "guardian"]
+SINCE_3_30 = ["goldmane", "whisker-backend", "guardian"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,16 @@ SINCE_3_30 = ["goldmane", "whisker", "whisker-backend", "guardian"]
         ("3.31", ["calico-node", "calico-typha", "calico-apiserver", *SINCE_3_30], "node-certs:{pod}"),
         (
             "3.100",
-            ["calico-node", "calico-typha", "calico-apiserver", *SINCE_3_30, "calico-webhooks"],
+            [
+                "calico-node",
+                "calico-typha",
+                "calico-apiserver",
+                "goldmane",
+                "whisker",
+                "whisker-backend",
+                "guardian",
+                "calico-webhooks",
+            ],
             "node-certs:{pod}",
         ),
     ],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PODS = "GET /api/v1/namespaces/calico-system/pods"
 INSTALLATION = "GET /apis/operator.tigera.io/v1/installations/default"
-SIGNER = ("--signer", "csr-signer.example.com/calico", "--release", "3.31")
+SIGNER = ("--signer", "csr-signer.example.com/calico", "--release", "3.33")
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def states(result: Result) -> dict[str, Any]:
 def test_a_dry_run_shows_every_key_pair_and_writes_nothing(api: Answers, tmp_path: Path) -> None:
     """Of the release, in the order of the profile."""
     found = states(run(tmp_path, *SIGNER, "--dry-run", "-o", "json"))
-    assert found == {"goldmane": "missing", "whisker": "absent", "whisker-backend": "absent", "guardian": "absent"}
+    others = ("whisker", "whisker-backend", "guardian", "calico-webhooks")
+    assert found == {"goldmane": "missing", **dict.fromkeys(others, "absent")}
     assert {method for method, _, _, _ in api.received} == {"GET"}
 
 
@@ -63,7 +64,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "an unknown component": (
         (*SIGNER, "felix"),
         1,
-        'COMPONENT: Unsupported value: "felix": supported values: "goldmane", "guardian", "whisker", ',
+        'COMPONENT: Unsupported value: "felix": supported values: "calico-webhooks", "goldmane", "guardian", ',
     ),
     "an older release has none": (("--signer", "a.example.com/b", "--release", "3.29", "goldmane"), 1, "COMPONENT"),
     "no release": (

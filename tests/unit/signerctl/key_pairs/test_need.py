@@ -92,12 +92,13 @@ def assessed(*pods: Json, present: Json | None = None) -> Need:
     ("release", "components"),
     [
         ("3.29", []),
-        ("3.30", ["goldmane", "guardian", "whisker", "whisker-backend"]),
+        ("3.30", ["goldmane", "guardian", "whisker-backend"]),
+        ("3.32", ["calico-webhooks", "goldmane", "guardian", "whisker-backend"]),
         ("3.33", ["calico-webhooks", "goldmane", "guardian", "whisker", "whisker-backend"]),
     ],
 )
 def test_a_release_has_these_key_pairs(release: str, components: list[str]) -> None:
-    """Goldmane and Whisker came with 3.30, the webhooks with 3.32."""
+    """Goldmane and Whisker came with 3.30, the webhooks with 3.32, TLS of Whisker's web server with 3.33."""
     assert sorted(pairs(release)) == components
 
 
