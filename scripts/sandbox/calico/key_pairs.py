@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.api import NAMESPACES, ApiError, Json, csr_path
-from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.components import CALICO_SYSTEM, version
 from sandbox.calico.render import PodPlan
 
 if TYPE_CHECKING:
@@ -38,32 +38,41 @@ class KeyPair:
         secret: Name of the Secret, and of the pods' volume.
         namespace: Where the operator looks for the Secret.
         client: Whether the component also is a TLS client with it.
+        since: The first Calico release with it.
     """
 
     workload: str
     secret: str
     namespace: str
     client: bool = False
+    since: str = "3.30"
 
 
-KEY_PAIRS: Final = (
+_ALL: Final = (
     KeyPair(workload="goldmane", secret="goldmane-key-pair", namespace=OPERATOR),  # noqa: S106  # a name
-    KeyPair(workload="whisker", secret="whisker-key-pair", namespace=CALICO_SYSTEM),  # noqa: S106  # a name
+    KeyPair(workload="whisker", secret="whisker-key-pair", namespace=CALICO_SYSTEM, since="3.33"),  # noqa: S106  # a name
     KeyPair(workload="whisker", secret="whisker-backend-key-pair", namespace=CALICO_SYSTEM, client=True),  # noqa: S106  # a name
 )
-WORKLOADS: Final = tuple(dict.fromkeys(each.workload for each in KEY_PAIRS))
+WORKLOADS: Final = tuple(dict.fromkeys(each.workload for each in _ALL))
+
+
+def key_pairs(release: str) -> tuple[KeyPair, ...]:
+    """Returns the key pairs of a Calico release."""
+    return tuple(each for each in _ALL if version(release) >= version(each.since))
 
 
 class Workloads:
     """One pod of each workload; `roll` does what the operator does when the Secrets appear."""
 
-    def __init__(self, world: World, node: NodePlan) -> None:
+    def __init__(self, world: World, node: NodePlan, *, release: str) -> None:
         """Prepares them, without API calls.
 
         Args:
             world: The cluster, with namespace calico-system.
             node: The node of the pods, from `World.add_nodes`.
+            release: Calico's release.
         """
+        self.key_pairs = key_pairs(release)
         self._world = world
         self._node = node
         self._pods: dict[str, Pod] = {}
@@ -79,19 +88,19 @@ class Workloads:
 
     def present(self) -> list[str]:
         """Returns the paths of the Secrets that exist, also of copies for the pods."""
-        namespaces = [(each, namespace) for each in KEY_PAIRS for namespace in {each.namespace, CALICO_SYSTEM}]
+        namespaces = [(each, namespace) for each in self.key_pairs for namespace in {each.namespace, CALICO_SYSTEM}]
         paths = [_secret_path(namespace, each) for each, namespace in namespaces]
         return [path for path in paths if self._find(path) is not None]
 
     def remember(self) -> None:
         """Registers the Secrets and CSRs of `signerctl key-pairs`, so that `World.remove` deletes them."""
-        for each in KEY_PAIRS:
+        for each in self.key_pairs:
             self._world.remember(_secret_path(each.namespace, each))
             self._world.remember(csr_path(f"{each.secret}:{self._pods[each.workload].name}"))
 
     def roll(self) -> None:
         """Copies the Secrets to the pods' namespace, and replaces each pod by one that mounts them."""
-        for each in KEY_PAIRS:
+        for each in self.key_pairs:
             self._copy(each)
         for workload in WORKLOADS:
             self._world.delete_pod(self._pods[workload])
@@ -122,7 +131,7 @@ class Workloads:
             node=self._node.name,
             addresses=(),
             host_network=False,
-            volumes=tuple(self._volume(each) for each in KEY_PAIRS if each.workload == workload),
+            volumes=tuple(self._volume(each) for each in self.key_pairs if each.workload == workload),
         )
         (self._pods[workload],) = self._world.add_pods([plan], [self._node])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sandbox.calico.key_pairs import KEY_PAIRS, Workloads
+from sandbox.calico.key_pairs import Workloads
 from sandbox.demo.verify import verified
 from sandbox.foreign import OccupiedError
 
@@ -30,9 +30,9 @@ EMPTY = "its volume is empty"
 def show_gap(deployment: Deployment, node: NodePlan, view: View) -> None:
     """Creates Goldmane and Whisker, and shows that they wait."""
     view.stage("Goldmane and Whisker wait: no init container asks for their key pairs")
-    workloads = Workloads(deployment.world, node)
+    workloads = Workloads(deployment.world, node, release=deployment.settings.release)
     workloads.create()
-    view.facts((each.secret, "mounted" if workloads.mounted(each) else EMPTY) for each in KEY_PAIRS)
+    view.facts((each.secret, "mounted" if workloads.mounted(each) else EMPTY) for each in workloads.key_pairs)
 
 
 def serve(deployment: Deployment, node: NodePlan, view: View) -> Mapping[str, str]:
@@ -45,7 +45,7 @@ def serve(deployment: Deployment, node: NodePlan, view: View) -> Mapping[str, st
         OccupiedError: The cluster has one of the Secrets.
     """
     view.stage("signerctl key-pairs asks for Goldmane and Whisker, which cannot ask")
-    workloads = Workloads(deployment.world, node)
+    workloads = Workloads(deployment.world, node, release=deployment.settings.release)
     workloads.create()
     if present := workloads.present():
         raise OccupiedError(f"the cluster has {present[0]}, which the demo does not change: use --no-key-pairs")
@@ -56,9 +56,11 @@ def serve(deployment: Deployment, node: NodePlan, view: View) -> Mapping[str, st
     directory = deployment.directory / "certificates"
     wrong = {
         each.secret: violation(each, workloads.mounted(each), deployment.certificate_authority, directory)
-        for each in KEY_PAIRS
+        for each in workloads.key_pairs
     }
-    view.facts((each.secret, wrong[each.secret] or f"mounted, verified for {_uses(each)}") for each in KEY_PAIRS)
+    view.facts(
+        (each.secret, wrong[each.secret] or f"mounted, verified for {_uses(each)}") for each in workloads.key_pairs
+    )
     return wrong
 
 

@@ -5,12 +5,12 @@ import base64
 from sandbox.api import CSRS, NAMESPACES, Api
 from sandbox.calico.components import CALICO_SYSTEM, components
 from sandbox.calico.fleet import node_plan
-from sandbox.calico.key_pairs import KEY_PAIRS, OPERATOR, WORKLOADS, Workloads
+from sandbox.calico.key_pairs import OPERATOR, WORKLOADS, Workloads, key_pairs
 from sandbox.calico.world import World
 from tests.sandbox.calico.helpers import RELEASE
 
 FILES = {"tls.crt": b"certificate", "tls.key": b"key"}
-GOLDMANE, WHISKER, BACKEND = KEY_PAIRS
+KEY_PAIRS = GOLDMANE, WHISKER, BACKEND = key_pairs("3.33")
 SECRETS = "/api/v1/secrets"
 
 
@@ -18,7 +18,7 @@ def make(world: World) -> Workloads:
     """Goldmane and Whisker, on a node of their own."""
     node = node_plan(0)
     world.add_nodes([node])
-    workloads = Workloads(world, node)
+    workloads = Workloads(world, node, release="3.33")
     workloads.create()
     return workloads
 
@@ -55,6 +55,12 @@ def test_present_secrets_are_found(own_api: Api) -> None:
         assert workloads.present() == [
             f"{NAMESPACES}/{CALICO_SYSTEM}/secrets/{each.secret}" for each in (GOLDMANE, WHISKER)
         ]
+
+
+def test_releases() -> None:
+    """Whisker's own key pair exists since 3.33, as in the profile."""
+    assert key_pairs("3.29") == ()
+    assert key_pairs("3.31") == key_pairs("3.32") == (GOLDMANE, BACKEND)
 
 
 def test_removal(own_api: Api) -> None:

@@ -29,10 +29,9 @@ def test_main_job(tmp_path: Path) -> None:
     assert re.search(r"certificates issued +9 of 9\n", done.stdout)
     assert re.search(r"chains verified +9 of 9 \(openssl verify\)\n", done.stdout)
     assert re.search(r"attackers refused +(\d+) of \1\n", done.stdout)
-    assert re.search(r"key pairs mounted +3 of 3 \(Goldmane, Whisker\)\n", done.stdout)
-    assert re.search(r"KMS signatures +\d+ \(12 certificates, 1 CA certificate\)\n", done.stdout)
+    assert re.search(r"key pairs mounted +2 of 2 \(Goldmane, Whisker\)\n", done.stdout)
+    assert re.search(r"KMS signatures +\d+ \(11 certificates, 1 CA certificate\)\n", done.stdout)
     assert re.search(r"goldmane-key-pair: +mounted, verified for servers\n", done.stdout)
-    assert re.search(r"whisker-key-pair: +mounted, verified for servers\n", done.stdout)
     assert re.search(r"whisker-backend-key-pair: +mounted, verified for servers and clients\n", done.stdout)
     assert re.search(r"node-certs:calico-node-\S+ +\S+ +\d+\.\d+ s\n", done.stdout)
     assert "public_key.size" in done.stdout
@@ -43,7 +42,7 @@ def test_without_key_pairs(tmp_path: Path) -> None:
     """With --no-key-pairs the demo says that Goldmane and Whisker wait, and makes no Secret."""
     done = run("--pods", "2", "--no-key-pairs", "--directory", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(re.findall(r"key-pair: +its volume is empty\n", done.stdout)) == 3
+    assert len(re.findall(r"key-pair: +its volume is empty\n", done.stdout)) == 2
     assert re.search(r"key pairs mounted +none \(--no-key-pairs\): Goldmane and Whisker wait\n", done.stdout)
     assert "signerctl key-pairs" not in done.stdout
     assert not (tmp_path / "key-pairs.log").exists()

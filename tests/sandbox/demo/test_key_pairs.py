@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sandbox.api import NAMESPACES, Api
-from sandbox.calico.key_pairs import KEY_PAIRS
+from sandbox.calico.key_pairs import key_pairs
 from sandbox.demo.key_pairs import EMPTY, violation
 from sandbox.kubernetes import KubernetesServer
 from sandbox.pki import Authority
 from tests.sandbox.demo.running import run
 
-GOLDMANE, _, BACKEND = KEY_PAIRS
+GOLDMANE, BACKEND = key_pairs("3.31")
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 AUTHORITY, OTHER = Authority.create("demo CA"), Authority.create("another CA")
 
@@ -74,14 +74,16 @@ def test_bad_key_pair(tmp_path: Path, mounted: dict[str, bytes], *, client: bool
 
 def test_a_secret_that_exists_stays(tmp_path: Path) -> None:
     """The demo neither replaces nor deletes it, names it, and says what to do."""
-    path = f"{NAMESPACES}/calico-system/secrets/whisker-key-pair"
+    path = f"{NAMESPACES}/calico-system/secrets/whisker-backend-key-pair"
     annotations = {"kms-csr-signer/key-pair-of": "calico-system/whisker"}
     with KubernetesServer(tmp_path / "cluster") as cluster, Api.from_kubeconfig(cluster.kubeconfig) as api:
         api.post(NAMESPACES, {"metadata": {"name": "calico-system"}})
-        secret = {"metadata": {"name": "whisker-key-pair", "annotations": annotations}, "data": {"tls.crt": ""}}
+        secret = {"metadata": {"name": "whisker-backend-key-pair", "annotations": annotations}, "data": {"tls.crt": ""}}
         before = api.post(path.rpartition("/")[0], secret)
         done = run("--pods", "2", "--kubeconfig", str(cluster.kubeconfig), temporary=tmp_path)
         assert api.get(path) == before
-        assert [each["metadata"]["name"] for each in api.get("/api/v1/secrets")["items"]] == ["whisker-key-pair"]
+        assert [each["metadata"]["name"] for each in api.get("/api/v1/secrets")["items"]] == [
+            "whisker-backend-key-pair"
+        ]
     assert done.returncode == 2
     assert done.stderr == f"demo: the cluster has {path}, which the demo does not change: use --no-key-pairs\n"
