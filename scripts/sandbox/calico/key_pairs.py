@@ -23,7 +23,7 @@ _ROLE = "kms-csr-signer:key-pairs"  # as in key-pairs.yaml
 _RULE = {
     "apiGroups": ["certificates.k8s.io"],
     "resources": ["certificatesigningrequests"],
-    "verbs": ["create", "get", "delete"],
+    "verbs": ["create", "delete"],
 }
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _NOT_FOUND = 404
