@@ -1,7 +1,7 @@
 """Calico's open-source components that request certificates, by release.
 
 The rows come from the operator's render packages (pkg/render/node.go, typha.go, apiserver.go). Goldmane,
-Whisker and the webhooks have key pairs too, but no init container that would ask for them.
+Whisker (`key_pairs`) and the webhooks have key pairs too, but no init container that would ask for them.
 """
 
 from dataclasses import dataclass

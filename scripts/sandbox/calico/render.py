@@ -52,6 +52,7 @@ class PodPlan:
         addresses: Its addresses, the primary one first; empty if kubelet has not reported them yet.
         host_network: Whether it uses the host network.
         init_container: Name and variables of the container that requests a certificate, if it has one.
+        volumes: Its volumes for key pairs that no init container fills.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PodPlan:
     addresses: tuple[str, ...]
     host_network: bool
     init_container: tuple[str, Mapping[str, str]] | None = None
+    volumes: tuple[Mapping[str, Any], ...] = ()
 
 
 def variables(component: Component, management: CertificateManagement) -> dict[str, str]:
@@ -163,7 +165,7 @@ def pod_status(plan: PodPlan, node: NodePlan) -> dict[str, Any]:
 
 def _init_container(plan: PodPlan) -> dict[str, Any]:
     if plan.init_container is None:
-        return {}
+        return {"volumes": list(plan.volumes)} if plan.volumes else {}
     name, literal = plan.init_container
     volume = name.removesuffix("-key-cert-provisioner")
     downward = [

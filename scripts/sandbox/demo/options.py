@@ -15,7 +15,8 @@ PODS = 60
 _DESCRIPTION = """
 Runs kms-csr-signer on this machine, with everything around it: a control plane, Cloud KMS and Google's identity
 services as doubles, the function, the exporter. A fleet of Calico pods asks for certificates, every chain is verified
-with openssl, and attackers are refused. The exit status is 0 only if all went as it should.
+with openssl, Goldmane and Whisker get key pairs, and attackers are refused. The exit status is 0 only if all went as it
+should.
 """
 
 
@@ -29,6 +30,7 @@ class Options:
         force: Whether to continue in a cluster with Calico's own pods.
         kms: HOST:PORT of another KMS; None for the double.
         pods: Number of pods that request certificates; 0 for neither fleet nor attackers.
+        key_pairs: Whether Goldmane and Whisker get key pairs.
         serve: Whether to keep everything running until interrupted.
         live: Whether to draw on the terminal; False for plain lines.
         directory: The permanent folder for files and logs; None for a temporary folder.
@@ -39,6 +41,7 @@ class Options:
     force: bool
     kms: str | None
     pods: int
+    key_pairs: bool
     serve: bool
     live: bool
     directory: Path | None
@@ -60,6 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         force=given.force,
         kms=given.kms,
         pods=given.pods,
+        key_pairs=not (given.no_key_pairs or given.force),  # the cluster's operator would mount the Secrets
         serve=given.serve,
         live=sys.stdout.isatty() and not given.plain,
         directory=given.directory,
@@ -81,11 +85,20 @@ def _parser() -> argparse.ArgumentParser:
         help="use another cluster, as its administrator; the demo lists its objects there, and deletes them at the end",
     )
     parser.add_argument("--kubernetes", metavar="VERSION", help="with --real: use another version, like v1.36.3")
-    parser.add_argument("--force", action="store_true", help="with --kubeconfig: continue although Calico runs there")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --kubeconfig: continue although Calico runs there; implies --no-key-pairs",
+    )
     parser.add_argument(
         "--kms", metavar="HOST:PORT", help="use another implementation of the KMS gRPC API, plaintext on this machine"
     )
     parser.add_argument("--pods", type=int, default=PODS, metavar="N", help="number of pods; by default %(default)s")
+    parser.add_argument(
+        "--no-key-pairs",
+        action="store_true",
+        help="leave signerctl key-pairs out: Goldmane and Whisker wait for their key pairs",
+    )
     parser.add_argument(
         "--serve", action="store_true", help="keep everything running for other clients, until interrupted"
     )

@@ -12,18 +12,19 @@ from sandbox.calico.components import components
 from sandbox.calico.fleet import Fleet, managements, plan
 from sandbox.calico.observer import Observer
 from sandbox.calico.render import OURS
-from sandbox.demo import clients, interrupt
+from sandbox.demo import clients, interrupt, key_pairs
 from sandbox.demo.summary import Summary, attack, durations
 from sandbox.demo.verify import violations
 from sandbox.deployment import Deployment, Settings
 from sandbox.kms import KmsControl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sandbox.calico.fleet import Member
     from sandbox.calico.keys import KeyPool
+    from sandbox.calico.render import NodePlan
     from sandbox.demo.options import Options
     from sandbox.demo.summary import Attack
     from sandbox.demo.view import View
@@ -77,6 +78,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
         ]
         view.stage(f"openssl verifies {len(issued)} certificates")
         wrong = violations(issued, deployment.certificate_authority, deployment.directory / "certificates")
+        pairs = _key_pairs(options, deployment, fleet.members[0].node, view)
         view.stage("attackers request certificates, each with one fault")
         attacks = _attack(deployment, observer)
     view.attacks(attacks)
@@ -86,6 +88,7 @@ def _run(options: Options, deployment: Deployment, keys: KeyPool, view: View) ->
         issued=len(issued),
         violations=wrong,
         attacks=attacks,
+        key_pairs=pairs,
         seconds=seconds,
         elapsed=elapsed,
         signatures=_signatures(deployment),
@@ -109,6 +112,14 @@ def _issue(fleet: Fleet, observer: Observer, view: View) -> None:
                 time.sleep(_FRAME_SECONDS / 2)
         filing.result()
         view.update(fleet.submissions, observer.observations())
+
+
+def _key_pairs(options: Options, deployment: Deployment, node: NodePlan, view: View) -> Mapping[str, str] | None:
+    """Returns the violation of each key pair; None without the command."""
+    if options.key_pairs:
+        return key_pairs.serve(deployment, node, view)
+    key_pairs.show_gap(deployment, node, view)
+    return None
 
 
 def _attack(deployment: Deployment, observer: Observer) -> Sequence[Attack]:
@@ -146,8 +157,9 @@ def _serve(deployment: Deployment, view: View) -> None:
 def _intentions(kubeconfig: Path) -> str:
     label = ", ".join(f"{key}={value}" for key, value in OURS.items())
     return (
-        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer and tenant-a,\n"
-        f"service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable), pods on them\n"
-        f"and CSRs, all labelled {label}, and deletes them at the end. It uses and keeps existing objects.\n"
+        f"in the cluster of {kubeconfig} the demo creates the namespaces calico-system, kms-csr-signer, tenant-a and\n"
+        f"tigera-operator, service accounts, roles and bindings, nodes {_NODES}-* (names only, unschedulable),\n"
+        f"pods on them and CSRs, all labelled {label}, and Secrets of Goldmane and Whisker,\n"
+        "and deletes them at the end. It uses and keeps existing objects.\n"
         "A DaemonSet that tolerates all taints and has no node selector also gets pods on these nodes."
     )

@@ -42,6 +42,7 @@ class Summary:
         issued: Number of certificates.
         violations: The violation of each certificate by CSR name; empty if there is none.
         attacks: All attacks.
+        key_pairs: The violation of each key pair by Secret name, empty if there is none; None without the command.
         seconds: From each request to its certificate, sorted.
         elapsed: Seconds from the first request to the last certificate.
         signatures: Number of signatures by the CA's key, including the CA certificate; None if it is unknown.
@@ -51,6 +52,7 @@ class Summary:
     issued: int
     violations: Mapping[str, str]
     attacks: Sequence[Attack]
+    key_pairs: Mapping[str, str] | None
     seconds: Sequence[float]
     elapsed: float
     signatures: int | None
@@ -61,6 +63,16 @@ class Summary:
         return sum(1 for violation in self.violations.values() if not violation)
 
     @property
+    def mounted(self) -> int:
+        """Returns the number of key pairs without a violation."""
+        return sum(1 for violation in (self.key_pairs or {}).values() if not violation)
+
+    @property
+    def certificates(self) -> int:
+        """Returns the number of all certificates."""
+        return self.issued + self.mounted
+
+    @property
     def refused(self) -> int:
         """Returns the number of attacks that the signer refused with the expected codes."""
         return sum(1 for attack in self.attacks if attack.as_expected)
@@ -68,7 +80,8 @@ class Summary:
     @property
     def as_expected(self) -> bool:
         """Tells whether every honest pod, and no attacker, got a valid certificate."""
-        return self.requested == self.issued == self.verified and self.refused == len(self.attacks)
+        served = self.mounted == len(self.key_pairs or ())
+        return self.requested == self.issued == self.verified and self.refused == len(self.attacks) and served
 
     @property
     def median(self) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sandbox.calico.fleet import Submission
 
-_PURPOSES = ("sslserver", "sslclient")
+PURPOSES = ("sslserver", "sslclient")
 _AT_ONCE = 200  # certificates per call of openssl
 _SECONDS = 60.0
 
@@ -62,14 +62,17 @@ def _differences(submission: Submission, leaf: x509.Certificate) -> Iterable[str
         yield f"its DNS names are {alternative.get_values_for_type(x509.DNSName)!r}"
 
 
-def verified(paths: Sequence[Path], chain: bytes, authority: Path, directory: Path) -> set[Path]:
-    """Returns the certificates that openssl accepts for servers and for clients.
+def verified(
+    paths: Sequence[Path], chain: bytes, authority: Path, directory: Path, *, purposes: Sequence[str] = PURPOSES
+) -> set[Path]:
+    """Returns the certificates that openssl accepts for all purposes.
 
     Args:
         paths: PEM files of certificates with the same chain.
         chain: PEM of the CA certificates between them and the authority.
         authority: PEM file of the only trusted CAs.
         directory: The folder for the chain's file.
+        purposes: Of openssl's option -purpose.
     """
     untrusted: list[str] = []
     if chain:
@@ -77,7 +80,7 @@ def verified(paths: Sequence[Path], chain: bytes, authority: Path, directory: Pa
         bundle.write_bytes(chain)
         untrusted = ["-untrusted", str(bundle)]
     good = set(paths)
-    for purpose in _PURPOSES:
+    for purpose in purposes:
         options = ["-x509_strict", "-purpose", purpose, "-CAfile", str(authority), *untrusted]
         for start in range(0, len(paths), _AT_ONCE):
             part = paths[start : start + _AT_ONCE]

@@ -138,6 +138,7 @@ def figures(summary: Summary) -> list[tuple[str, str, bool]]:
         ("certificates issued", f"{summary.issued} of {summary.requested}", summary.issued == summary.requested),
         ("chains verified", f"{summary.verified} of {summary.issued} (openssl verify)", not wrong),
         *(("", violation, False) for violation in wrong[:10]),
+        _key_pairs(summary),
         (
             "attackers refused",
             f"{summary.refused} of {len(summary.attacks)}",
@@ -147,10 +148,18 @@ def figures(summary: Summary) -> list[tuple[str, str, bool]]:
         ("certificates per second", f"{summary.per_second:.0f}", True),
     ]
     if summary.signatures is not None:
-        text = f"{summary.signatures} ({summary.issued} certificates, 1 CA certificate)"
+        text = f"{summary.signatures} ({summary.certificates} certificates, 1 CA certificate)"
         # The function may repeat a request to KMS, so only fewer signatures than certificates are a fault.
-        lines.append(("KMS signatures", text, summary.signatures >= summary.issued + 1))
+        lines.append(("KMS signatures", text, summary.signatures >= summary.certificates + 1))
     return lines
+
+
+def _key_pairs(summary: Summary) -> tuple[str, str, bool]:
+    name = "key pairs mounted"
+    if summary.key_pairs is None:
+        return (name, "none (--no-key-pairs): Goldmane and Whisker wait", True)
+    total = len(summary.key_pairs)
+    return (name, f"{summary.mounted} of {total} (Goldmane, Whisker)", summary.mounted == total)
 
 
 def attack_line(attack: Attack) -> str:

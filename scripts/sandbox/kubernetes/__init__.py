@@ -4,8 +4,9 @@ It does only what the demo, the benchmarks and the tests of the product need, as
 `tests/contract/kubernetes` shows that on both:
 
 - client certificates, and service account tokens with the pod and node in `spec.extra`
-- namespaces, nodes, pods, service accounts, Events and CertificateSigningRequests: get, list (paging, field selectors),
-  watch (bookmarks, 410), create, update, merge patch, delete, and the subresources approval, status and token
+- namespaces, nodes, pods, service accounts, Secrets, Events and CertificateSigningRequests: get, list (paging, field
+  selectors), watch (bookmarks, 410), create, update, merge patch, delete, and the subresources approval, status and
+  token
 - optimistic concurrency by uid and resourceVersion, graceful deletion of pods, and a CertificateSigningRequest that
   records its requester and keeps its decision and its certificate
 - SelfSubjectReview and SelfSubjectAccessReview

@@ -99,4 +99,5 @@ EVENTS = Resource(
     namespaced=True,
     selectable={f"involvedObject.{field}": _involved(field) for field in ("kind", "name", "uid")},
 )
-CORE = (NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, EVENTS)
+SECRETS = Resource(plural="secrets", kind="Secret", namespaced=True)
+CORE = (NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, SECRETS, EVENTS)

@@ -1,7 +1,7 @@
 """Namespaces, nodes, pods and events, as far as a signer's world needs them."""
 
 from sandbox.api import NAMESPACES, NODES, Json
-from tests.contract.kubernetes.support import Pod, Target, causes, make_namespace, real_only, refusal, unique
+from tests.contract.kubernetes.support import Pod, Target, causes, encoded, make_namespace, real_only, refusal, unique
 
 EVENT: Json = {"reason": "CertificateDenied", "message": "denied", "type": "Warning", "source": {"component": "signer"}}
 
@@ -67,3 +67,20 @@ def test_an_event_about_a_pod_is_created(target: Target, pod: Pod) -> None:
     assert {key: stored[key] for key in EVENT} == EVENT
     again = refusal(lambda: target.api.post(path, {**EVENT, "metadata": {"name": name}, "involvedObject": about}))
     assert again.reason == "AlreadyExists"
+
+
+def test_a_secret_is_replaced_only_in_the_version_that_was_read(target: Target) -> None:
+    """A Secret is created once; a PUT changes its data, and a PUT of an older version is a conflict."""
+    path, name = f"{make_namespace(target.api)}/secrets", unique("secret")
+    body = {"metadata": {"name": name}, "type": "kubernetes.io/tls", "data": {"tls.crt": encoded(b"1"), "tls.key": ""}}
+    absent = refusal(lambda: target.api.get(f"{path}/{name}"))
+    assert (absent.status, absent.reason) == (404, "NotFound")
+    made = target.api.post(path, body)
+    assert refusal(lambda: target.api.post(path, body)).reason == "AlreadyExists"
+    changed = {**made, "data": {"tls.crt": encoded(b"2"), "tls.key": ""}}
+    target.api.put(f"{path}/{name}", changed)
+    stored = target.api.get(f"{path}/{name}")
+    assert (stored["type"], stored["data"]) == (body["type"], changed["data"])
+    refused = refusal(lambda: target.api.put(f"{path}/{name}", made))
+    assert (refused.status, refused.reason) == (409, "Conflict")
+    assert target.api.get(f"{path}/{name}") == stored

@@ -29,10 +29,23 @@ def test_main_job(tmp_path: Path) -> None:
     assert re.search(r"certificates issued +9 of 9\n", done.stdout)
     assert re.search(r"chains verified +9 of 9 \(openssl verify\)\n", done.stdout)
     assert re.search(r"attackers refused +(\d+) of \1\n", done.stdout)
-    assert re.search(r"KMS signatures +\d+ \(9 certificates, 1 CA certificate\)\n", done.stdout)
+    assert re.search(r"key pairs mounted +2 of 2 \(Goldmane, Whisker\)\n", done.stdout)
+    assert re.search(r"KMS signatures +\d+ \(11 certificates, 1 CA certificate\)\n", done.stdout)
+    assert re.search(r"goldmane-key-pair: +mounted, verified for servers\n", done.stdout)
+    assert re.search(r"whisker-backend-key-pair: +mounted, verified for servers and clients\n", done.stdout)
     assert re.search(r"node-certs:calico-node-\S+ +\S+ +\d+\.\d+ s\n", done.stdout)
     assert "public_key.size" in done.stdout
     assert (tmp_path / "function.log").exists()
+
+
+def test_without_key_pairs(tmp_path: Path) -> None:
+    """With --no-key-pairs the demo says that Goldmane and Whisker wait, and makes no Secret."""
+    done = run("--pods", "2", "--no-key-pairs", "--directory", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"key-pair: +its volume is empty\n", done.stdout)) == 2
+    assert re.search(r"key pairs mounted +none \(--no-key-pairs\): Goldmane and Whisker wait\n", done.stdout)
+    assert "signerctl key-pairs" not in done.stdout
+    assert not (tmp_path / "key-pairs.log").exists()
 
 
 def test_another_kms(tmp_path: Path) -> None:
@@ -59,6 +72,8 @@ def test_progress(tmp_path: Path) -> None:
         "creating 1 Calico pods and their keys",
         "1 pods request certificates from csr-signer.example.com/calico",
         "openssl verifies 1 certificates",
+        "signerctl key-pairs asks for Goldmane and Whisker, which cannot ask",
+        "playing the operator: new pods mount the Secrets, openssl verifies",
         "attackers request certificates, each with one fault",
         "summary",
         "stopping everything",

@@ -12,6 +12,7 @@ from sandbox.kubernetes import KubernetesServer
 from tests.sandbox.demo import running
 from tests.sandbox.demo.running import LONG
 
+SECRETS = "/api/v1/secrets"
 STAGES = [
     "kms-csr-signer demo",
     "starting all parts",
@@ -24,6 +25,8 @@ STAGES = [
     "creating 6 Calico pods",
     "request certificates from",
     "openssl verifies",
+    "signerctl key-pairs",
+    "playing the operator",
     "attackers request",
     "stopping everything",
 ]
@@ -70,11 +73,13 @@ def cluster(tmp_path: Path) -> Iterator[KubernetesServer]:
     """A cluster that is not the demo's own; the demo must leave it empty."""
     with KubernetesServer(tmp_path / "cluster") as cluster, Api.from_kubeconfig(cluster.kubeconfig) as api:
         yield cluster
-        assert [each["metadata"]["name"] for path in (CSRS, NODES) for each in api.get(path)["items"]] == []
+        assert [each["metadata"]["name"] for path in (CSRS, NODES, SECRETS) for each in api.get(path)["items"]] == []
         assert "calico-system" not in [each["metadata"]["name"] for each in api.get(NAMESPACES)["items"]]
 
 
-@pytest.mark.parametrize("stage", ["exporter", "request certificates from"])
+@pytest.mark.parametrize(
+    "stage", ["exporter", "request certificates from", "signerctl key-pairs", "playing the operator"]
+)
 def test_interrupt_in_another_cluster(stage: str, cluster: KubernetesServer, tmp_path: Path) -> None:
     """An interrupted demo deletes its objects from a cluster that is not its own."""
     arguments = ("--pods", "6", "--kubeconfig", str(cluster.kubeconfig))

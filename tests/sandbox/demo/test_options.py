@@ -25,6 +25,14 @@ def test_planes() -> None:
     assert parse(["--kubeconfig", "admin.conf"]).plane == Path("admin.conf")
 
 
+def test_key_pairs() -> None:
+    """Goldmane and Whisker get key pairs, but not where an operator may run, which would mount the Secrets."""
+    assert parse([]).key_pairs
+    assert parse(["--kubeconfig", "admin.conf"]).key_pairs
+    assert not parse(["--no-key-pairs"]).key_pairs
+    assert not parse(["--kubeconfig", "admin.conf", "--force"]).key_pairs
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

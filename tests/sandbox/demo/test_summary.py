@@ -13,9 +13,10 @@ _GOOD = Summary(
     issued=2,
     violations={"a": "", "b": ""},
     attacks=[_ATTACK],
+    key_pairs={"c": ""},
     seconds=[0.1, 0.3],
     elapsed=0.5,
-    signatures=3,
+    signatures=4,
 )
 
 
@@ -33,13 +34,21 @@ def test_good_run() -> None:
         replace(_GOOD, issued=1, violations={"a": ""}),
         replace(_GOOD, violations={"a": "", "b": "it is for another key"}),
         replace(_GOOD, attacks=[replace(_ATTACK, as_expected=False)]),
+        replace(_GOOD, key_pairs={"c": "", "d": "its volume is empty"}, signatures=5),
     ],
-    ids=["not issued", "not verified", "not refused"],
+    ids=["not issued", "not verified", "not refused", "not mounted"],
 )
 def test_bad_run(bad: Summary) -> None:
     """One fault is enough, and it is marked in the figures."""
     assert not bad.as_expected
     assert not all(right for _, _, right in figures(bad))
+
+
+def test_without_key_pairs() -> None:
+    """Components that wait, because the user left the command out, are no fault."""
+    summary = replace(_GOOD, key_pairs=None)
+    assert summary.as_expected
+    assert ("key pairs mounted", "none (--no-key-pairs): Goldmane and Whisker wait", True) in figures(summary)
 
 
 def test_p95_is_a_measured_value() -> None:
