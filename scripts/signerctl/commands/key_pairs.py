@@ -1,4 +1,4 @@
-"""`signerctl key-pairs`: provides Secrets for components that cannot ask for a certificate."""
+"""`signerctl key-pairs`: provides Secrets for components without a client."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,10 +53,12 @@ _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
     "--signer",
     callback=signer_name,
     metavar="SIGNERNAME",
-    help="Instead of --configuration, with --release: the signerName, with the profile calico.",
+    help="The signerName. Use it with --release instead of --configuration. The profile is calico.",
 )
 @click.option("--release", metavar="RELEASE", help="With --signer: Calico's release, such as 3.31.")
-@click.option("--cluster-domain", default="cluster.local", show_default=True, help="With --signer.")
+@click.option(
+    "--cluster-domain", default="cluster.local", show_default=True, help="The cluster's DNS domain. Only with --signer."
+)
 @click.option(
     "--trust-bundle",
     type=INPUT,
@@ -67,7 +69,7 @@ _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
     "--replace",
     multiple=True,
     metavar="NAMESPACE/NAME",
-    help="Replace this Secret although signerctl did not make it. May be given several times.",
+    help="Replace this Secret although signerctl did not create it. May be given several times.",
 )
 @click.option(
     "--remaining",
@@ -85,7 +87,7 @@ _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
     metavar="DURATION",
     help="How long to wait for each certificate.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the key pairs, and provide none.")
+@click.option("--dry-run", is_flag=True, help="Show the state of each key pair, and change nothing.")
 @click.option(
     "--log-format",
     default="text",
@@ -113,12 +115,13 @@ def key_pairs(
     context: str | None,
     form: Form,
 ) -> None:
-    r"""Provide key pairs for Goldmane, Whisker and other components that cannot ask for a certificate.
+    r"""Provide key pairs for Goldmane, Whisker and other components without a client.
 
     The tigera operator gives these components an empty volume in place of a key pair, until a Secret exists. This
-    command makes a key, files a CSR in the name of the component's live pod, checks the certificate, and writes the
-    Secret. It renews its own Secrets when less than a third of the lifetime is left, and changes no other Secret.
-    The private key is in the Secret then. Without COMPONENT, all components of the profile count.
+    command makes a key, files a CSR with a token of the component's live pod, checks the certificate, and writes the
+    Secret, which then has the private key. It renews its own Secrets when less than a third of the lifetime is left. It
+    changes a Secret that it did not create only with --replace. Without COMPONENT, it handles all components of the
+    profile.
 
     \b
     Example:
@@ -202,13 +205,17 @@ def _provide(
 ) -> list[KeyPair]:
     """Provides the key pairs that are due, and returns those that failed; one fault stops no other key pair.
 
-    It looks again before each: the operator replaces a pod with two key pairs as soon as it has the first.
+    It looks again before each: the operator replaces a pod with two key pairs as soon as it has the first, and another
+    program may have made the Secret.
     """
     failed = []
     for pair in due:
         facts: dict[str, object] = {"component": pair.component, "secret": pair.path}
         try:
-            leaf = provider.provide(look(pair))
+            found = look(pair)
+            if found.state == "valid":
+                continue
+            leaf = provider.provide(found)
         except CommandError as error:
             failed.append(pair)
             say(progress.FAILED, error.message, facts)

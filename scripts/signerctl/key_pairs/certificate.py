@@ -43,7 +43,8 @@ def check(
     if _encoded(leaf.public_key()) != _encoded(public_key):
         problems.insert(0, "it is for another key")
     if problems:
-        raise CommandError(f"{key_pair.path}: the issued certificate is not used: {'; '.join(problems)}")
+        why = "; ".join(problems)
+        raise CommandError(f"{key_pair.path}: the issued certificate does not fit, so the Secret stays as it is: {why}")
     return leaf
 
 
@@ -76,7 +77,7 @@ def violations(
         must = quote(sorted(key_pair.purposes))
         problems.append(f"extended key usage: Invalid value: {quote(sorted(purposes))}: must be {must}")
     if not _chains(leaf, tuple(above), tuple(anchors)):
-        problems.append("it does not chain to caCert, the CAs that Calico's components trust")
+        problems.append("it does not chain to a CA of --trust-bundle (by default caCert of the Installation)")
     return problems
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from cryptography import x509
 
-from csr_signer import der
+from csr_signer import der, field_error
 from csr_signer.objects.json_fields import OTHERS, Mask
 from signerctl import objects
 from signerctl.key_pairs import certificate
@@ -100,7 +100,12 @@ def assess(
     live = [each for each in pods if _is_live(each, key_pair)]
     if not live:
         account = f"{key_pair.namespace}/{key_pair.service_account}"
-        return Need(key_pair=key_pair, state="absent", why=f"no pod of service account {account}", secret=secret)
+        return Need(
+            key_pair=key_pair,
+            state="absent",
+            why=f"no pending or running pod of service account {account}",
+            secret=secret,
+        )
     # The newest pod first: a rollout deletes the others, and with them the tokens that are bound to them.
     live.sort(key=objects.created, reverse=True)
     if secret is not None:
@@ -111,7 +116,7 @@ def assess(
 
 def taken_over(found: Need) -> Need:
     """Returns the need to replace a Secret that this command did not make."""
-    can_be_written = found.secret is not None and not found.secret.get("immutable")
+    can_be_written = found.secret is not None and not _fixed(found.secret)
     return replace(found, state="expiring", why="--replace") if found.state == "foreign" and can_be_written else found
 
 
@@ -126,11 +131,19 @@ def certificates_of(secret: Json) -> tuple[x509.Certificate, ...]:
 
 def _of_pod(key_pair: KeyPair, pod: Json) -> Need:
     if all(each["name"] != key_pair.secret for each in pod["spec"].get("volumes") or ()):
-        return Need(key_pair=key_pair, state="unused", why="its pod has no such volume", pod=pod)
+        return Need(key_pair=key_pair, state="unused", why=f"its pod has no volume {key_pair.secret}", pod=pod)
     client = _filled_by(pod, key_pair.secret)
     if client:
         return Need(key_pair=key_pair, state="asks", why=f"its init container {client} asks", pod=pod)
     return Need(key_pair=key_pair, state="missing", why="its volume is empty, and no init container fills it", pod=pod)
+
+
+def _fixed(secret: Json) -> str:
+    """Returns why nobody can put a key pair into a Secret; empty if that is possible."""
+    kind = str(secret.get("type", TYPES[0]))
+    if kind not in TYPES:
+        return field_error.unsupported("type", [kind], TYPES)
+    return "it is immutable" if secret.get("immutable") else ""
 
 
 def _is_live(pod: Json, key_pair: KeyPair) -> bool:
@@ -163,10 +176,10 @@ def _of_secret(
     def state(state: State, why: str) -> Need:
         return Need(key_pair=key_pair, state=state, why=why, pod=pod, secret=secret, not_after=end)
 
-    if secret.get("immutable") or secret.get("type", TYPES[0]) not in TYPES:
-        return state("foreign", f"Secret {key_pair.path} is immutable or of another type: delete it first")
+    if fixed := _fixed(secret):
+        return state("foreign", f"Secret {key_pair.path}: {fixed}: delete it, then run the command again")
     if owner is None:
-        return state("foreign", f"Secret {key_pair.path} has no annotation {ANNOTATION}: signerctl did not make it")
+        return state("foreign", f"Secret {key_pair.path} has no annotation {ANNOTATION}: signerctl did not create it")
     if found is None:
         return state("expiring", f"Secret {key_pair.path} has no certificate that can be read")
     problems = certificate.violations(found, key_pair, anchors=anchors, above=above)

@@ -56,7 +56,7 @@ class Provider:
             CommandError: The signer refused, or did not answer in time; or another program changed the Secret.
         """
         pair, pod = need.key_pair, need.pod
-        if pod is None:
+        if pod is None or not need.is_due:
             raise CommandError(f"{pair.path}: {need.why}")
         key = request.new_key()
         as_pod = self.api.with_token(self._token(pair, pod))
@@ -100,7 +100,7 @@ class Provider:
                 return base64.b64decode(found["status"]["certificate"])
             if self.clock() >= end:
                 seconds = f"{self.timeout.total_seconds():.0f} s"
-                ask = f"signerctl explain {shell_word(f'csr/{name}')}"
+                ask = f"to see why, run signerctl explain {shell_word(f'csr/{name}')}"
                 raise CommandError(f"{pair.path}: no certificate for CSR {quote(name)} within {seconds}: {ask}")
             self.sleep(_POLL_SECONDS)
 

@@ -57,7 +57,7 @@ def test_a_component_that_is_named_must_be_there(api: Answers, tmp_path: Path) -
     assert run(tmp_path, *SIGNER, "--dry-run").exit_code == 0
     result = run(tmp_path, *SIGNER, "--dry-run", "whisker")
     assert result.exit_code == 1
-    assert "error: whisker: no pod of service account calico-system/whisker" in result.stderr
+    assert "error: whisker: no pending or running pod of service account calico-system/whisker" in result.stderr
 
 
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
@@ -94,6 +94,16 @@ def test_without_an_installation_the_trust_bundle_is_required(api: Answers, tmp_
     assert "--trust-bundle: Required value: the cluster has no Installation" in signerctl(*command).stderr
     line = json.loads(signerctl(*command, "--log-format", "json").stdout)
     assert (line["severity"], line["event"]) == ("ERROR", "key_pair_failed")
+
+
+def test_a_secret_that_another_program_made_meanwhile_stays(api: Answers, tmp_path: Path) -> None:
+    """The command looks again before it asks for the certificate."""
+    present = iter([(404, {"reason": "NotFound"}), (200, {"metadata": {"name": "goldmane-key-pair"}, "data": {}})])
+    api.prepared["GET /api/v1/namespaces/tigera-operator/secrets/goldmane-key-pair"] = lambda _: next(present)
+    result = run(tmp_path, *SIGNER, "--log-format", "json", "goldmane")
+    assert result.exit_code == 1
+    assert "signerctl did not create it" in json.loads(result.stdout)["message"]
+    assert {method for method, _, _, _ in api.received} == {"GET"}
 
 
 def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None:

@@ -144,6 +144,12 @@ SECRETS: dict[str, tuple[Json, str, str]] = {
     "another owner's": (secret(leaf(), ours=False), "foreign", ANNOTATION),
     "less than a third left": (secret(leaf(days=121)), "expiring", "less than 1/3"),
     "a third left": (secret(leaf(days=122)), "valid", "2027"),
+    "immutable": ({**secret(leaf()), "immutable": True}, "foreign", "it is immutable: delete it"),
+    "another type": (
+        {**secret(leaf()), "type": "any"},
+        "foreign",
+        'type: Unsupported value: "any": supported values: ',
+    ),
     "no certificate": (secret(b"none"), "expiring", "no certificate"),
     "another name": (secret(leaf(names=("goldmane",))), "expiring", "DNS names"),
     "another common name": (secret(leaf(common_name="whisker")), "expiring", "common name"),
@@ -162,10 +168,11 @@ def test_a_certificate_of_another_ca_is_replaced() -> None:
     """After a rotation, the components trust only caCert."""
     found = assess(GOLDMANE, [pod()], secret(leaf()), anchors=[], remaining=Fraction(1, 3), now=NOW)
     assert found.state == "expiring"
-    assert "does not chain to caCert" in found.why
+    assert "does not chain to a CA of --trust-bundle" in found.why
 
 
 def test_only_a_foreign_secret_can_be_taken_over() -> None:
     """--replace names a Secret; one that is valid and ours is not replaced."""
     assert need.taken_over(assessed(pod(), present=secret(leaf(), ours=False))).is_due
     assert not need.taken_over(assessed(pod(), present=secret(leaf()))).is_due
+    assert not need.taken_over(assessed(pod(), present={**secret(leaf(), ours=False), "immutable": True})).is_due
