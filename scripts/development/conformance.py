@@ -55,7 +55,7 @@ _SYSTEM: Final = "calico-system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ConformanceRow:
     """A component, in releases that all request the same.
 
     Attributes:
@@ -92,18 +92,18 @@ class Entry:
 
 
 WITHOUT: Final = (
-    Entry(
+    ConformanceRow(
         component="calico-kube-controllers",
         releases=tuple(TAGS),
         service_accounts=(f"{_SYSTEM}/calico-kube-controllers",),
     ),
     # Before 3.29, the pods have the namespace's default account, except with PodSecurityPolicy.
-    Entry(
+    ConformanceRow(
         component="csi-node-driver",
         releases=tuple(TAGS)[:3],
         service_accounts=(f"{_SYSTEM}/csi-node-driver", f"{_SYSTEM}/default"),
     ),
-    Entry(
+    ConformanceRow(
         component="csi-node-driver",
         releases=tuple(TAGS)[3:],
         service_accounts=(f"{_SYSTEM}/csi-node-driver",),
@@ -112,13 +112,13 @@ WITHOUT: Final = (
 """Components that have no certificate, so that the profile has no row for them."""
 
 
-def entries(profile: Profile) -> list[Entry]:
+def entries(profile: Profile) -> list[ConformanceRow]:
     """Returns what the components of a profile request, with consecutive equal releases as one entry.
 
     Args:
         profile: All releases of the profile, as `read` returns it.
     """
-    found: list[Entry] = []
+    found: list[ConformanceRow] = []
     for row in profile.components:
         each = [_entry(row, profile.of_release(release), release) for release in TAGS if row.includes(release)]
         found += [_merged(tuple(equal)) for _, equal in groupby(each, key=lambda entry: replace(entry, releases=()))]
@@ -146,11 +146,11 @@ def refreshed(document: str) -> str:
     return generated.between(document, BEGIN, END, table(profile), name=DOCUMENT.name)
 
 
-def _entry(row: Component, of_release: Profile, release: str) -> Entry:
+def _entry(row: Component, of_release: Profile, release: str) -> ConformanceRow:
     """Returns one release's entry of a row; the volume has one name in all releases."""
     mine = next(each for each in of_release.components if each.name == row.name)
     volumes = {rule.name.removesuffix(":{pod}") for rule in row.request_names if not rule.name.startswith("{")}
-    return Entry(
+    return ConformanceRow(
         component=row.name,
         releases=(release,),
         service_accounts=row.service_accounts,
@@ -163,11 +163,11 @@ def _entry(row: Component, of_release: Profile, release: str) -> Entry:
     )
 
 
-def _merged(equal: tuple[Entry, ...]) -> Entry:
+def _merged(equal: tuple[ConformanceRow, ...]) -> ConformanceRow:
     return replace(equal[0], releases=tuple(release for entry in equal for release in entry.releases))
 
 
-def _cells(entry: Entry) -> Iterator[str]:
+def _cells(entry: ConformanceRow) -> Iterator[str]:
     yield entry.component
     yield _span(entry.releases)
     yield _quoted(entry.service_accounts)

@@ -90,7 +90,7 @@ def secret_name(_context: click.Context, _parameter: click.Parameter, value: str
     return value or None
 
 
-def part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
+def _part(_context: click.Context, _parameter: click.Parameter, value: str) -> Fraction:
     """Validates a part of a lifetime."""
     try:
         found = Fraction(value)
@@ -239,3 +239,12 @@ def kms_options(command: Command) -> Command:
     ):
         with_options = option(with_options)
     return with_options
+
+
+def remaining_option(help_text: str) -> Option:
+    """Adds `--remaining`, the part of a lifetime below which a certificate is due.
+
+    Args:
+        help_text: What the command does then.
+    """
+    return click.option("--remaining", default="1/3", show_default=True, callback=_part, metavar="PART", help=help_text)

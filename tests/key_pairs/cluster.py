@@ -7,6 +7,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import NAMESPACES, ApiError
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import WORKLOADS, empty_volume, key_pairs
 from tests.end_to_end.conftest import eventually
 from tests.unit.signerctl.stage import signerctl
 
@@ -25,26 +27,21 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 RELEASE = "3.33"
 """The first release with all key pairs."""
-CALICO_SYSTEM, OPERATOR = "calico-system", "tigera-operator"
-VOLUMES = {"goldmane": ("goldmane-key-pair",), "whisker": ("whisker-key-pair", "whisker-backend-key-pair")}
-SECRETS = {
-    "goldmane-key-pair": OPERATOR,
-    "whisker-key-pair": CALICO_SYSTEM,
-    "whisker-backend-key-pair": CALICO_SYSTEM,
-}
+KEY_PAIRS = key_pairs(RELEASE)
+SECRETS = {each.secret: each.namespace for each in KEY_PAIRS}
 
 
 def pod_object(account: str, name: str) -> Json:
     """A pod of Goldmane or Whisker: its key pairs' volumes are empty, and no init container fills them."""
-    volumes = VOLUMES[account]
-    mounts = [{"name": volume, "mountPath": f"/{volume}"} for volume in volumes]
+    own = [each for each in KEY_PAIRS if each.workload == account]
+    mounts = [{"name": each.secret, "mountPath": f"/{each.secret}"} for each in own]
     return {
         "metadata": {"name": name, "namespace": CALICO_SYSTEM},
         "spec": {
             "serviceAccountName": account,
             "nodeName": "nowhere",
             "containers": [{"name": account, "image": account, "volumeMounts": mounts}],
-            "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}} for volume in volumes],
+            "volumes": [empty_volume(each) for each in own],
         },
     }
 
@@ -80,7 +77,7 @@ class Cluster:
         """Deletes pods and Secrets, and creates a new pod of each component."""
         for name, namespace in SECRETS.items():
             self._delete(f"{NAMESPACES}/{namespace}/secrets/{name}")
-        for account in VOLUMES:
+        for account in WORKLOADS:
             path = f"{NAMESPACES}/{CALICO_SYSTEM}/pods"
             self._delete(f"{path}/{account}-1", {"gracePeriodSeconds": 0})
             self.api.post(path, pod_object(account, f"{account}-1"))

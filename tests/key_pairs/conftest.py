@@ -9,10 +9,12 @@ import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import OPERATOR, WORKLOADS
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
-from tests.key_pairs.cluster import CALICO_SYSTEM, CRON_JOB, OPERATOR, RELEASE, VOLUMES, Cluster
+from tests.key_pairs.cluster import CRON_JOB, RELEASE, Cluster
 from tests.unit.signerctl.outputs import IMAGE, outputs
 from tests.unit.signerctl.stage import signerctl
 
@@ -41,7 +43,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         plane = deployment.plane
         assert isinstance(plane, RealControlPlane)
         deployment.world.add_namespace(OPERATOR)
-        for account in VOLUMES:
+        for account in WORKLOADS:
             deployment.world.add_account(CALICO_SYSTEM, account)
         apply(deployment.api, manifest(tmp_path_factory.mktemp("folder")))
         yield Cluster(deployment, plane.kubeconfig_for(CRON_JOB))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
-from tests.key_pairs.cluster import CALICO_SYSTEM, SECRETS
+from sandbox.calico.components import CALICO_SYSTEM
+from tests.key_pairs.cluster import SECRETS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sandbox.api import Json
     from sandbox.kubernetes.resources import Resource
-    from sandbox.kubernetes.store import Entry, Store
+    from sandbox.kubernetes.store import Store, StoredVersion
 
 _LOG = logging.getLogger(__name__)
 RESOURCES = (*resources.CORE, certificates.RESOURCE)
@@ -186,10 +186,10 @@ class Router:
         spec = _body(call.request)["spec"]
         return _object(201, self._verbs.request_token(self._authenticator, self._find(call.place), spec))
 
-    def _find(self, place: Place) -> Entry:
+    def _find(self, place: Place) -> StoredVersion:
         return self._verbs.get(place.resource, place.namespace, place.name)
 
-    def _shown(self, place: Place, entry: Entry, *, code: int = 200) -> HttpAnswer:
+    def _shown(self, place: Place, entry: StoredVersion, *, code: int = 200) -> HttpAnswer:
         return HttpAnswer(code=code, body=self._store.collection(place.resource).show(entry))
 
 

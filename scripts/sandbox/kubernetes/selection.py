@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandbox.kubernetes.resources import Resource
-    from sandbox.kubernetes.store import Entry
+    from sandbox.kubernetes.store import StoredVersion
 
 _TERM = re.compile(r"([^=!]+)(==|=|!=)(.*)")
 _TRUE = frozenset({"1", "true"})
@@ -37,7 +37,7 @@ class Selection:
     watch: bool
     timeout_seconds: int
     bookmarks: bool
-    selects: Callable[[Entry], bool]
+    selects: Callable[[StoredVersion], bool]
 
 
 def read(resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
@@ -63,7 +63,7 @@ def read(resource: Resource, namespace: str, query: Mapping[str, str]) -> Select
         raise StatusError("BadRequest", str(error)) from error
 
 
-def continue_token(version: int, last: Entry) -> str:
+def continue_token(version: int, last: StoredVersion) -> str:
     """Returns a token for what comes after an object, as of a version."""
     return base64.urlsafe_b64encode(f"{version} {last.key}\0".encode()).decode()
 
@@ -73,14 +73,14 @@ def _read_token(token: str) -> tuple[int, str]:
     return int(version), start
 
 
-def _selector(resource: Resource, namespace: str, written: str) -> Callable[[Entry], bool]:
+def _selector(resource: Resource, namespace: str, written: str) -> Callable[[StoredVersion], bool]:
     tests = [_test(resource, term) for term in filter(None, written.split(","))]
     if namespace:
         tests.append(lambda entry: bool(entry.object["metadata"]["namespace"] == namespace))
     return lambda entry: all(test(entry) for test in tests)
 
 
-def _test(resource: Resource, term: str) -> Callable[[Entry], bool]:
+def _test(resource: Resource, term: str) -> Callable[[StoredVersion], bool]:
     match = _TERM.fullmatch(term)
     readers = {"metadata.name": lambda found: str(found["metadata"]["name"]), **resource.selectable}
     if match is None or match[1] not in readers:

@@ -24,7 +24,7 @@ _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class StoredVersion:
     """One stored version of an object, which never changes.
 
     Attributes:
@@ -47,8 +47,8 @@ class Change:
         after: of a deletion, the last state with the deletion's version.
     """
 
-    before: Entry | None
-    after: Entry
+    before: StoredVersion | None
+    after: StoredVersion
     deleted: bool = False
 
 
@@ -61,7 +61,7 @@ class Collection:
     """
 
     def __init__(self, resource: Resource) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, StoredVersion] = {}
         self.listeners: set[Callable[[Change], None]] = set()
         self._history: deque[Change] = deque()
         self._compacted = 0
@@ -79,7 +79,7 @@ class Collection:
             raise StatusError("Expired", f"too old resource version: {version} ({self._compacted})")
         return [change for change in self._history if change.after.version > version]
 
-    def at(self, version: int) -> dict[str, Entry]:
+    def at(self, version: int) -> dict[str, StoredVersion]:
         """Returns the state as of a version; raises as `since`."""
         state = dict(self.entries)
         for change in reversed(self.since(version)):
@@ -102,11 +102,11 @@ class Collection:
         self._history.clear()
         self._compacted = version
 
-    def show(self, entry: Entry) -> bytes:
+    def show(self, entry: StoredVersion) -> bytes:
         """Returns an object as an answer or an event has it, with its kind."""
         return self._head + entry.encoded[1:]
 
-    def show_list(self, entries: Iterable[Entry], metadata: Json) -> bytes:
+    def show_list(self, entries: Iterable[StoredVersion], metadata: Json) -> bytes:
         """Returns a list as an answer has it."""
         head = encode({**self._kind, "kind": f"{self._kind['kind']}List", "metadata": metadata})
         return head[:-1] + b',"items":[' + b",".join(entry.encoded for entry in entries) + b"]}"
@@ -127,11 +127,11 @@ class Store:
         """Returns the objects of a resource."""
         return self._collections[resource.plural]
 
-    def find(self, resource: Resource, namespace: str, name: str) -> Entry | None:
+    def find(self, resource: Resource, namespace: str, name: str) -> StoredVersion | None:
         """Returns one object, or None."""
         return self.collection(resource).entries.get(_key(namespace, name))
 
-    def put(self, resource: Resource, new: Json) -> Entry:
+    def put(self, resource: Resource, new: Json) -> StoredVersion:
         """Creates or replaces an object, which gets the next version."""
         collection, entry = self.collection(resource), self._entry(new)
         before = collection.entries.get(entry.key)
@@ -139,7 +139,7 @@ class Store:
         collection.record(Change(before=before, after=entry))
         return entry
 
-    def remove(self, resource: Resource, entry: Entry) -> None:
+    def remove(self, resource: Resource, entry: StoredVersion) -> None:
         """Deletes an object."""
         collection = self.collection(resource)
         del collection.entries[entry.key]
@@ -150,12 +150,12 @@ class Store:
         for collection in self._collections.values():
             collection.compact(self.version)
 
-    def _entry(self, new: Json) -> Entry:
+    def _entry(self, new: Json) -> StoredVersion:
         metadata = new["metadata"]
         version = self.version + 1
         stored = {**new, "metadata": {**metadata, "resourceVersion": str(version)}}
         key = _key(metadata.get("namespace", ""), metadata["name"])
-        entry = Entry(key=key, version=version, object=stored, encoded=encode(stored))
+        entry = StoredVersion(key=key, version=version, object=stored, encoded=encode(stored))
         self.version = version
         return entry
 

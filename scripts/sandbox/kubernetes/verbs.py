@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.kubernetes.authentication import Authenticator, User
     from sandbox.kubernetes.resources import Resource
     from sandbox.kubernetes.selection import Selection
-    from sandbox.kubernetes.store import Entry, Store
+    from sandbox.kubernetes.store import Store, StoredVersion
 
 # What the server decides about an object's metadata, and no client changes.
 _SERVER_KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -28,7 +28,7 @@ class Verbs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, resource: Resource, namespace: str, name: str) -> Entry:
+    def get(self, resource: Resource, namespace: str, name: str) -> StoredVersion:
         """Reads an object.
 
         Raises:
@@ -57,7 +57,7 @@ class Verbs:
             metadata["continue"] = continue_token(version, page[-1])
         return collection.show_list(page, metadata)
 
-    def create(self, resource: Resource, namespace: str, new: Json, user: User) -> Entry:
+    def create(self, resource: Resource, namespace: str, new: Json, user: User) -> StoredVersion:
         """Stores a new object.
 
         Raises:
@@ -76,7 +76,7 @@ class Verbs:
         resource.complete(new, user)
         return self._store.put(resource, new)
 
-    def update(self, resource: Resource, old: Entry, subresource: str, new: Json) -> Entry:
+    def update(self, resource: Resource, old: StoredVersion, subresource: str, new: Json) -> StoredVersion:
         """Replaces an object, or what the subresource covers.
 
         Raises:
@@ -87,7 +87,7 @@ class Verbs:
             raise status.other_uid(resource, old.object["metadata"]["name"], wanted=wanted, found=found)
         return self._replace(resource, old, subresource, new)
 
-    def patch(self, resource: Resource, old: Entry, subresource: str, patch: Json) -> Entry:
+    def patch(self, resource: Resource, old: StoredVersion, subresource: str, patch: Json) -> StoredVersion:
         """Applies a JSON merge patch (RFC 7396).
 
         Raises:
@@ -101,7 +101,7 @@ class Verbs:
             raise status.invalid(resource, name, [_invalid("metadata.uid", uid, "field is immutable")])
         return self._replace(resource, old, subresource, new)
 
-    def delete(self, resource: Resource, old: Entry, grace_seconds: int | None) -> Json:
+    def delete(self, resource: Resource, old: StoredVersion, grace_seconds: int | None) -> Json:
         """Deletes an object, or marks it if it may end gracefully.
 
         Returns:
@@ -117,7 +117,7 @@ class Verbs:
         details = {"name": metadata["name"], **group, "kind": resource.plural, "uid": metadata["uid"]}
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
-    def request_token(self, authenticator: Authenticator, account: Entry, spec: Json) -> Json:
+    def request_token(self, authenticator: Authenticator, account: StoredVersion, spec: Json) -> Json:
         """Issues a token for a service account, perhaps bound to a pod, and through that to its node.
 
         Raises:
@@ -134,7 +134,7 @@ class Verbs:
             audiences=spec.get("audiences", ()),
         )
 
-    def _replace(self, resource: Resource, old: Entry, subresource: str, new: Json) -> Entry:
+    def _replace(self, resource: Resource, old: StoredVersion, subresource: str, new: Json) -> StoredVersion:
         self._check_version(resource, old, new)
         stored = old.object["metadata"]
         kept = {key: stored[key] for key in ("name", "namespace", "resourceVersion", *_SERVER_KEPT) if key in stored}
@@ -146,7 +146,7 @@ class Verbs:
         return old if new == old.object else self._store.put(resource, new)
 
     @staticmethod
-    def _check_version(resource: Resource, old: Entry, new: Json) -> None:
+    def _check_version(resource: Resource, old: StoredVersion, new: Json) -> None:
         if new["metadata"].get("resourceVersion") not in {None, "", "0", str(old.version)}:
             raise status.modified(resource, old.object["metadata"]["name"])
 

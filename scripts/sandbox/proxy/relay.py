@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sandbox.proxy.messages import Message, MessageError, compose, read_answer, read_request
 
 if TYPE_CHECKING:
+    from sandbox.proxy.counters import Counters
     from sandbox.proxy.faults import Direction, Fault, HttpFault
-    from sandbox.proxy.tally import Tally
 
 _PIECE = 1 << 16
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds, so that close sends a reset
@@ -37,16 +37,16 @@ class Relay:
     Args:
         upstream: Host and port of the server.
         fault: The initial fault.
-        tally: The counts.
+        counters: The counts.
         take: Returns the fault of the next HTTP request; None to forward bytes without parsing HTTP.
     """
 
     def __init__(
-        self, upstream: tuple[str, int], *, fault: Fault, tally: Tally, take: Callable[[], HttpFault] | None
+        self, upstream: tuple[str, int], *, fault: Fault, counters: Counters, take: Callable[[], HttpFault] | None
     ) -> None:
         self._upstream = upstream
         self._fault = fault
-        self._tally = tally
+        self._counters = counters
         self._take = take
         self._spent: dict[Direction, int] = {"up": 0, "down": 0}
         self._changed = asyncio.Event()
@@ -109,7 +109,7 @@ class Relay:
         self, take: Callable[[], HttpFault], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while (request := await read_request(reader)) is not None:
-            self._tally.add(requests=1)
+            self._counters.add(requests=1)
             answer = await self._answer(request, take())
             await self._forward("down", answer.data, writer)
             if request.closes or answer.closes:
@@ -117,16 +117,16 @@ class Relay:
 
     async def _answer(self, request: Message, fault: HttpFault) -> Message:
         if fault.status is not None:
-            self._tally.add(answered=1)
+            self._counters.add(answered=1)
             return compose(fault, fault.status)
         answers: list[Message] = []
         async with asyncio.TaskGroup() as group:
             for _ in range(2 if fault.duplicate else 1):
                 group.create_task(self._exchange(request, answers))
         if fault.duplicate:
-            self._tally.add(duplicated=1)
+            self._counters.add(duplicated=1)
         if fault.lose_answer:
-            self._tally.add(lost=1)
+            self._counters.add(lost=1)
             self._finish(_Ending.RESET)
             raise _OverError
         return answers[-1]
@@ -145,7 +145,7 @@ class Relay:
         while data:
             await asyncio.sleep(self._fault.delay(direction))
             if self._fault.holds(direction):
-                self._tally.add(held=1)
+                self._counters.add(held=1)
                 await self._passable(direction)
             if self._ending.done():
                 raise _OverError
@@ -153,7 +153,7 @@ class Relay:
             writer.write(part)
             await writer.drain()
             self._spent[direction] += len(part)
-            self._tally.add(**{f"bytes_{direction}": len(part)})
+            self._counters.add(**{f"bytes_{direction}": len(part)})
             data = data[len(part) :]
             self._decide()
 
@@ -176,14 +176,14 @@ class Relay:
         """Ends the connection as the fault demands, then counts it."""
         if ending is _Ending.RESET:
             await self._close(reset=True)
-            self._tally.add(resets=1)
+            self._counters.add(resets=1)
         if ending is not _Ending.TRUNCATE:
             return
         for other in self._writers[1:]:
             other.transport.abort()
         with contextlib.suppress(OSError):
             writer.write_eof()
-            self._tally.add(truncated=1)
+            self._counters.add(truncated=1)
             # Reads the client's remaining bytes, because closing with unread bytes would reset the connection.
             while await reader.read(_PIECE):
                 pass

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from sandbox.proxy.counters import Counters, Counts
 from sandbox.proxy.faults import Fault, HttpFault
 from sandbox.proxy.relay import Relay
-from sandbox.proxy.tally import Counts, Tally
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -51,7 +51,7 @@ class FaultProxy:
         self._upstream = host, int(digits)
         self._port = port
         self._http = http
-        self._tally = Tally()
+        self._counters = Counters()
         self._fault = Fault()
         self._next: deque[Fault] = deque()
         self._requests: deque[tuple[HttpFault, int]] = deque()
@@ -109,11 +109,11 @@ class FaultProxy:
     @property
     def counts(self) -> Counts:
         """Returns the current counts."""
-        return self._tally.counts
+        return self._counters.counts
 
     def wait(self, condition: Callable[[Counts], bool], timeout: float = _SECONDS) -> bool:
         """Waits until the counts fulfil a condition; return whether they did within `timeout` seconds."""
-        return self._tally.wait(condition, timeout)
+        return self._counters.wait(condition, timeout)
 
     @property
     def connections(self) -> tuple[int, ...]:
@@ -181,14 +181,14 @@ class FaultProxy:
         except (BlockingIOError, ConnectionError):
             return  # the client has disconnected already
         client.settimeout(0)
-        self._tally.add(connections=1)
-        number = self._tally.counts.connections
+        self._counters.add(connections=1)
+        number = self._counters.counts.connections
         fault = self._next.popleft() if self._next else self._fault
         if fault.close:
             client.close()
-            self._tally.add(closed=1)
+            self._counters.add(closed=1)
             return
-        relay = Relay(self._upstream, fault=fault, tally=self._tally, take=self._take if self._http else None)
+        relay = Relay(self._upstream, fault=fault, counters=self._counters, take=self._take if self._http else None)
         self._relays[number] = relay
         task = self._loop.create_task(relay.run(client))
         self._tasks.add(task)

@@ -15,6 +15,7 @@ from signerctl.guards import admission, manifest
 from signerctl.guards.guarded import Guarded
 from signerctl.interface.program import CommandError
 from signerctl.key_pairs import catalog, policy
+from signerctl.key_pairs.catalog import KeyPair
 from signerctl.options import ACTIONS
 from signerctl.renewal import requesters
 
@@ -118,7 +119,7 @@ def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Ma
     if len(signers) != 1:
         must = f"the cluster must have one signer with the profile {catalog.PROFILE}: it has {len(signers)}"
         raise CommandError(f"--key-pairs-image: Forbidden: {must}")
-    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
+    pairs = _pairs(guarded)
     arguments = ["--signer", signers[0].signer_name, "--release", str(signers[0].profile.release)]
     return {
         "key_pair_accounts": _grouped((pair.namespace, pair.service_account) for pair in pairs),
@@ -131,12 +132,14 @@ def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Ma
 
 def _key_pairs_policies(cluster: ClusterOutput, guarded: Guarded, options: Options) -> str:
     """Returns the policies that bound the CronJob's rights; they are in force whatever the action of the guards."""
-    chosen = guarded.selection
-    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
     namespace = _namespace(cluster, "key-pairs", options.key_pairs_image)
-    documents = policy.policies(pairs, username=f"system:serviceaccount:{namespace}:csr-key-pairs")
+    documents = policy.policies(_pairs(guarded), username=f"system:serviceaccount:{namespace}:csr-key-pairs")
     bound = [each for document in documents for each in (document, admission.binding(document, actions=("Deny",)))]
     return "---\n" + manifest.dump(bound)
+
+
+def _pairs(guarded: Guarded) -> tuple[KeyPair, ...]:
+    return catalog.of(guarded.selection.profiles, cluster_domain=guarded.selection.cluster_domain)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:

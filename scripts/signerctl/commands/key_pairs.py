@@ -24,7 +24,7 @@ from signerctl.key_pairs import catalog, need
 from signerctl.key_pairs.catalog import KeyPair
 from signerctl.key_pairs.need import Need
 from signerctl.key_pairs.provision import Provider
-from signerctl.options import DOCUMENT, INPUT, part, signer_name
+from signerctl.options import DOCUMENT, INPUT, remaining_option, signer_name
 
 _COLUMNS: Final = (
     Column(title="component"),
@@ -35,7 +35,6 @@ _COLUMNS: Final = (
     Column(title="pod", wide=True),
     Column(title="not after", wide=True),
 )
-_LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
 _UNPROVIDED: Final = ("absent", "unused", "foreign")
 _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
 
@@ -71,14 +70,7 @@ _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
     metavar="NAMESPACE/NAME",
     help="Replace this Secret although signerctl did not create it. May be given several times.",
 )
-@click.option(
-    "--remaining",
-    default="1/3",
-    show_default=True,
-    callback=part,
-    metavar="PART",
-    help="Renew a certificate if less than this part of its lifetime is left.",
-)
+@remaining_option("Renew a certificate if less than this part of its lifetime is left.")
 @click.option(
     "--timeout",
     default="90s",
@@ -88,13 +80,7 @@ _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
     help="How long to wait for each certificate.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the state of each key pair, and change nothing.")
-@click.option(
-    "--log-format",
-    default="text",
-    show_default=True,
-    type=click.Choice(list(_LOGS)),
-    help="json: write each step as a line for Cloud Logging, and no list.",
-)
+@progress.log_option
 @cluster_options
 @output_options
 def key_pairs(
@@ -134,7 +120,7 @@ def key_pairs(
     wanted = _wanted(known, components)
     if unknown := sorted(set(replace) - {each.path for each in known}):
         raise CommandError(field_error.unsupported("--replace", unknown, sorted(each.path for each in known)))
-    say = _LOGS[log_format]
+    say = progress.chosen(log_format)
     with progress.telling_why_it_stops(say, progress.FAILED):
         api = connect(kubeconfig, context)
         provider = Provider(api=api, anchors=_anchors(api, trust_bundle), timeout=timeout)
@@ -142,7 +128,7 @@ def key_pairs(
         needs = [look(pair, replace=replace) for pair in wanted]
         due = [each.key_pair for each in needs if each.is_due]
         failed = [] if dry_run else _provide(provider, due, partial(look, replace=replace), say)
-        if log_format == "text":
+        if log_format == progress.TEXT:
             _show(needs if dry_run else [look(pair) for pair in wanted], form=form)
         missing = [each for each in needs if components and each.state in _UNPROVIDED]
         for each in missing:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
 from csr_signer.violation import quote
 from signerctl import objects
@@ -18,7 +17,7 @@ from signerctl.interface.durations import DURATION, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
 from signerctl.interface.program import Command
 from signerctl.interface.progress import Say
-from signerctl.options import DOCUMENT, part, signer_name
+from signerctl.options import DOCUMENT, remaining_option, signer_name
 from signerctl.recorded import Certificate
 from signerctl.recorded.source import Records, record_options
 from signerctl.renewal import requesters, validity
@@ -37,7 +36,6 @@ _COLUMNS: Final = (
     Column(title="source", wide=True),
     Column(title="replacement", wide=True),
 )
-_LOGS: Final = {"text": progress.to_people, "json": progress.to_log}
 
 
 def _requesters(
@@ -72,14 +70,7 @@ def _requesters(
     " NAMESPACE/NAME,... whose pods hold them. May be given several times.",
 )
 @record_options(required=False, filters=False)
-@click.option(
-    "--remaining",
-    default="1/3",
-    show_default=True,
-    callback=part,
-    metavar="PART",
-    help="Renew a pod if less than this part of its certificate's lifetime is left.",
-)
+@remaining_option("Renew a pod if less than this part of its certificate's lifetime is left.")
 @click.option(
     "--timeout",
     default="10m",
@@ -89,13 +80,7 @@ def _requesters(
     help="How long one pod may take, including the wait for a PodDisruptionBudget.",
 )
 @click.option("--dry-run", is_flag=True, help="Show which pods are due, and evict none.")
-@click.option(
-    "--log-format",
-    default="text",
-    show_default=True,
-    type=click.Choice(list(_LOGS)),
-    help="json: write each step as a line for Cloud Logging, and no list.",
-)
+@progress.log_option
 @cluster_options
 @output_options
 def renew(
@@ -115,12 +100,11 @@ def renew(
     r"""Replace pods whose certificates expire soon.
 
     Calico asks for a certificate when a pod starts, and never again. A certificate without a record is as old as its
-    pod. This command evicts pods whose certificate has
-    less than a third of its lifetime left: one at a time, the oldest certificate first. It waits until the replacement
-    is Ready and has its certificate. It respects each PodDisruptionBudget, and a DaemonSet's maxUnavailable: if it
-    cannot evict a pod yet, it continues with other pods and tries that one again later. If a replacement is not
-    complete in time, it evicts no more pods and the exit status is 1. You can interrupt it; to continue, run the same
-    command again.
+    pod. This command evicts pods whose certificate has less than a third of its lifetime left: one at a time, the
+    oldest certificate first. It waits until the replacement is Ready and has its certificate. It respects each
+    PodDisruptionBudget, and a DaemonSet's maxUnavailable: if it cannot evict a pod yet, it continues with other pods
+    and tries that one again later. If a replacement is not complete in time, it evicts no more pods and the exit status
+    is 1. You can interrupt it; to continue, run the same command again.
 
     \b
     Example:
@@ -130,13 +114,10 @@ def renew(
     docs/renew.md says how to run it as a CronJob, and what to do when it stops.
     """
     chosen = _chosen(configuration, cluster, signers)
-    say = _LOGS[log_format]
-    shows = log_format == "text"
-    if not shows and click.get_current_context().get_parameter_source("form") is not ParameterSource.DEFAULT:
-        raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
+    say = progress.chosen(log_format)
 
     def show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None]) -> None:
-        if shows:
+        if log_format == progress.TEXT:
             _show(holders, replacements, form=form)
 
     with progress.telling_why_it_stops(say, progress.STOPPED):

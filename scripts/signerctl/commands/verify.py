@@ -98,7 +98,7 @@ def verify(
     """
     now = datetime.now(UTC)
     named = {"--certificate": certificate, "--trust-bundle": trust_bundle, "--key-version": key_version}
-    report = _Report()
+    report = _Results()
     if document is not None:
         if signer_name or any(named.values()):
             raise click.UsageError(
@@ -187,7 +187,7 @@ def _check_installation(
         yield CheckResult(level="error", check="signer", message=message)
 
 
-class _Report:
+class _Results:
     """Collects the results of checks, and prints them by subject."""
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
@@ -16,10 +17,34 @@ Say = Callable[[str, str, dict[str, object]], None]
 
 STOPPED: Final = "renewal_stopped"
 FAILED: Final = "key_pair_failed"
+TEXT: Final = "text"
 _ERRORS: Final = (STOPPED, FAILED)
 
 
-def to_people(event: str, message: str, _facts: dict[str, object]) -> None:
+def log_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds `--log-format`, which `chosen` takes."""
+    return click.option(
+        "--log-format",
+        default=TEXT,
+        show_default=True,
+        type=click.Choice(list(_FORMATS)),
+        help="json: write each step as a line for Cloud Logging, and no list.",
+    )(command)
+
+
+def chosen(log_format: str) -> Say:
+    """Returns what tells the steps.
+
+    Raises:
+        click.UsageError: The command line chooses a form for a list that this format does not print.
+    """
+    form = click.get_current_context().get_parameter_source("form")
+    if log_format != TEXT and form is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
+    return _FORMATS[log_format]
+
+
+def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:
     """Prints the sentence."""
     click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
 
@@ -53,3 +78,6 @@ def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+_FORMATS: Final = {TEXT: _to_people, "json": to_log}

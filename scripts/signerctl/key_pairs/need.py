@@ -57,8 +57,8 @@ class Need:
     Attributes:
         key_pair: The key pair.
         state: `missing`: the volume is empty; `expiring`: our Secret expires soon, or does not fit any more; `valid`;
-            `foreign`: somebody else made the Secret; `asks`: an init container asks for the certificate; `unused`: the
-            pod has no such volume; `absent`: there is no pod.
+            `foreign`: another program made the Secret, or it cannot be changed; `asks`: an init container asks for the
+            certificate; `unused`: the pod has no such volume; `absent`: there is no pod.
         why: A sentence for people.
         pod: The pod in whose name to ask; None if there is none.
         secret: The present Secret; None if there is none.
@@ -139,7 +139,7 @@ def _of_pod(key_pair: KeyPair, pod: Json) -> Need:
 
 
 def _fixed(secret: Json) -> str:
-    """Returns why nobody can put a key pair into a Secret; empty if that is possible."""
+    """Returns why a Secret cannot get a key pair; empty if it can."""
     kind = str(secret.get("type", TYPES[0]))
     if kind not in TYPES:
         return field_error.unsupported("type", [kind], TYPES)

@@ -119,7 +119,7 @@ class Provider:
             if present is None:
                 self.api.create(collection, secret)
             else:
-                secret["type"] = present.get("type", TYPES[0])  # the API server lets nobody change it
+                secret["type"] = present.get("type", TYPES[0])  # the API server refuses another type
                 self.api.replace(objects.named(collection, pair.secret), secret)
         except ApiServerError as error:
             if error.answer is not None and error.answer.status == _CONFLICT:

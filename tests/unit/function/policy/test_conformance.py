@@ -17,7 +17,7 @@ import pytest
 from csr_signer.document import read
 from csr_signer.policy.profile import SHIPPED, Component, NameRule, Profile, RequestName
 from development import conformance
-from development.conformance import ASKS, KEY_PAIR, WITHOUT, Entry
+from development.conformance import ASKS, KEY_PAIR, WITHOUT, ConformanceRow
 
 RENDERED: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("operator-rendered.json").read_text("utf-8"))
 RELEASE: Final[str] = RENDERED["release"]
@@ -42,7 +42,7 @@ def contradictions(profile: Profile, pods: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _of_pod(account: str, pod: Mapping[str, Any], rows: list[Entry]) -> Iterator[str]:
+def _of_pod(account: str, pod: Mapping[str, Any], rows: list[ConformanceRow]) -> Iterator[str]:
     mine = [row for row in rows if account in row.service_accounts]
     asking = {row.volume: row for row in mine if row.certificate == ASKS}
     given = {row.volume for row in mine if row.certificate == KEY_PAIR}
@@ -60,7 +60,7 @@ def _of_pod(account: str, pod: Mapping[str, Any], rows: list[Entry]) -> Iterator
             yield f"{row.component}: CSR's name: {row.request_names} is not of the Secret {row.volume}"
 
 
-def _of_client(row: Entry, environment: Mapping[str, str]) -> Iterator[str]:
+def _of_client(row: ConformanceRow, environment: Mapping[str, str]) -> Iterator[str]:
     asked = environment["DNS_NAMES"].split(",")
     known = [rule.name.replace("{cluster_domain}", "cluster.local") for rule in row.dns_names]
     if row.common_name != environment["COMMON_NAME"]:

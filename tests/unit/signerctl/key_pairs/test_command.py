@@ -106,6 +106,13 @@ def test_a_secret_that_another_program_made_meanwhile_stays(api: Answers, tmp_pa
     assert {method for method, _, _, _ in api.received} == {"GET"}
 
 
+def test_a_log_has_no_list(api: Answers, tmp_path: Path) -> None:
+    """A form of the list together with it is an error, as in `signerctl renew`."""
+    result = run(tmp_path, *SIGNER, "--log-format", "json", "-o", "json")
+    assert result.exit_code == 2
+    assert "--output: Forbidden: together with --log-format json, which prints no list" in result.stderr
+
+
 def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None:
     """Each failure is a line, and the exit status is 1."""
     whisker = pod("whisker-1", serviceAccountName="whisker", volumes=[{"name": "whisker-key-pair", "emptyDir": {}}])

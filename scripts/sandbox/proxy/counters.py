@@ -41,7 +41,7 @@ class Counts:
         return Counts(**{name: getattr(self, name) - getattr(before, name) for name in names})
 
 
-class Tally:
+class Counters:
     """Increments counts, and wakes waiting threads; thread-safe."""
 
     def __init__(self) -> None:
