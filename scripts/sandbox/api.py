@@ -30,6 +30,9 @@ NODES = "/api/v1/nodes"
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 
+_ERROR = b'"type":"ERROR"'
+
+
 class ApiError(Exception):
     """The API server answered with another status than 2xx.
 
@@ -59,8 +62,9 @@ class ApiError(Exception):
 class Watch:
     """The events of one watch request; iterate it, and close it or use it as a context manager."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, about: str = "") -> None:
         self._response = response
+        self._about = about.encode()
         self._events = self._read()
 
     def __enter__(self) -> Self:
@@ -84,7 +88,7 @@ class Watch:
         rest = b""
         for chunk in self._response.stream(1 << 16):
             *lines, rest = (rest + chunk).split(b"\n")
-            yield from (_json(line) for line in lines if line)
+            yield from (_json(line) for line in lines if line and (self._about in line or _ERROR in line))
 
 
 class Api:
@@ -171,19 +175,20 @@ class Api:
         """Deletes an object; the body may be a DeleteOptions."""
         return self._json("DELETE", path, query=query, body=body)
 
-    def watch(self, path: str, *, read_seconds: float = 75.0, **query: Query) -> Watch:
+    def watch(self, path: str, *, read_seconds: float = 75.0, about: str = "", **query: Query) -> Watch:
         """Watches a collection; returns when the API server has accepted the request.
 
         Args:
             path: the collection.
             read_seconds: the longest silence before the iteration ends with a timeout.
+            about: skip events without this text, before they are parsed; errors are never skipped.
             query: resourceVersion, fieldSelector, allowWatchBookmarks, timeoutSeconds, ...
         """
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
         response = self._send("GET", path, query={"watch": True, **query}, timeout=timeout)
         if response.status >= 300:  # noqa: PLR2004 - the only class of status that the API server uses for success is 2xx
             raise ApiError(response.status, _parsed(response.read()))
-        return Watch(response)
+        return Watch(response, about)
 
     def _json(
         self,

@@ -32,6 +32,7 @@ def create(
     signer_name: str,
     release: str,
     log: Path,
+    common_name: str = "Calico demo CA",
     days: int | None = None,
 ) -> Signer:
     """Makes a key in KMS and a root certificate for it.
@@ -43,13 +44,14 @@ def create(
         signer_name: Of the signer that will use it.
         release: Of Calico.
         log: Where signerctl's audit records go.
+        common_name: Of the certificate.
         days: Validity of the certificate; None for signerctl's default.
 
     Raises:
         AuthorityError: No KMS answers there, it refused to make the key, or signerctl failed.
     """
     key_version = _create_key(kms, key_algorithm)
-    wanted = ("--key-version", key_version, "--common-name", "Calico demo CA", "--out", str(certificate))
+    wanted = ("--key-version", key_version, "--common-name", common_name, "--out", str(certificate))
     validity = () if days is None else ("--days", str(days))
     access = ("--audit-log", str(log), "--unsafe-plaintext-kms-endpoint", kms)
     done = subprocess.run(

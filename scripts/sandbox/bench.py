@@ -6,6 +6,7 @@
 - `large-key N`: what one RSA-8192 key adds to the waits of N P-256 keys.
 - `waiting N`: resident memory of an exporter that starts while N CSRs wait and no function answers.
 - `latency N`: the time from a CSR's creation to its event.
+- `rollout N`: the waits of N pods of calico-node in a rolling restart by the real DaemonSet controller.
 - `poison`: what hostile CSRs add to the waits of 24 honest pods.
 
 `drain`, `burst` and `cold` compare this tree with another revision if you name one (`--against REF`). Absolute numbers
@@ -32,6 +33,7 @@ from sandbox.measurements.drain import drain
 from sandbox.measurements.large_key import large_key
 from sandbox.measurements.latency import latency
 from sandbox.measurements.poison import poison
+from sandbox.measurements.rollout import rollout
 from sandbox.measurements.waiting import waiting
 
 
@@ -70,15 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     cold_parser = commands.add_parser("cold", help="the function's start, beside that of a hello-world")
     cold_parser.add_argument("--starts", type=int, default=7, help="how many of each (default: 7)")
     burst_parser = commands.add_parser("burst", help="the waits of pods that ask at once")
+    rollout_parser = commands.add_parser("rollout", help="the waits of pods in a rolling restart")
+    rollout_parser.add_argument(
+        "--at-once", type=_count, default=20, help="the DaemonSet's maxUnavailable (default: 20)"
+    )
     large_parser = commands.add_parser("large-key", help="what one RSA-8192 key adds to the waits of P-256 keys")
     large_parser.add_argument("--rounds", type=int, default=5, help="how many runs (default: 5)")
     for command in (drain_parser, cold_parser, burst_parser):
         command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
     poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
     poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
-    for command in (drain_parser, poison_parser, burst_parser, cold_parser, large_parser):
+    for command in (drain_parser, poison_parser, burst_parser, cold_parser, large_parser, rollout_parser):
         command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
-    for command in (drain_parser, waiting_parser, latency_parser, burst_parser, large_parser):
+    for command in (drain_parser, waiting_parser, latency_parser, burst_parser, large_parser, rollout_parser):
         command.add_argument("count", type=_count, help="how many CSRs")
     for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser, large_parser):
         where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
@@ -95,6 +101,7 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
             ),
             "large-key": lambda: large_key(settings, options.count, rounds=options.rounds),
             "latency": lambda: latency(settings, options.count),
+            "rollout": lambda: rollout(settings, options.count, at_once=options.at_once),
             "poison": lambda: poison(settings),
             "waiting": lambda: waiting(settings, options.count, megabytes=options.megabytes),
         }

@@ -218,7 +218,10 @@ class Deployment:
         else:
             self._progress("API server (double)" if kind == "embedded" else "API server: etcd and kube-apiserver")
             self.plane = control_plane.start(
-                kind, self.directory / "control-plane", kubernetes=self.settings.kubernetes
+                kind,
+                self.directory / "control-plane",
+                kubernetes=self.settings.kubernetes,
+                controllers=self.settings.controllers,
             )
             self._stack.callback(self.plane.stop)
         self.api = self._stack.enter_context(Api.from_kubeconfig(self.plane.kubeconfig))

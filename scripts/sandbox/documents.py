@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sandbox.calico.components import components
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -66,10 +68,11 @@ def function_document(
 
 def _signer(signer: Signer) -> dict[str, Any]:
     authority = str(signer.certificate_authority)
+    release = {} if signer.release is None else {"release": signer.release}
     return {
         "cluster": CLUSTER,
         "signer_name": signer.signer_name,
-        "profile": {"name": signer.profile, **({} if signer.release is None else {"release": signer.release})},
+        "profile": {"name": signer.profile, **release, **_namespaces(signer)},
         "issuer": {
             "key_version": signer.key_version,
             "certificate": authority,
@@ -77,6 +80,14 @@ def _signer(signer: Signer) -> dict[str, Any]:
             "protection_level": signer.protection_level,
         },
     }
+
+
+def _namespaces(signer: Signer) -> dict[str, Any]:
+    """Returns the profile's field `namespaces`, which only a release with several namespaces needs."""
+    if signer.profile != "calico" or signer.release is None:
+        return {}
+    found = sorted({row.namespace for row in components(signer.release)})
+    return {"namespaces": found} if len(found) > 1 else {}
 
 
 def exporter_document(

@@ -36,7 +36,7 @@ class GuardsError(Exception):
 
 
 def put_in(world: World, configuration: Path, *, cluster: str, function: str, signer_name: str) -> None:
-    """Creates the policies, and returns when the API server enforces them.
+    """Creates or updates the policies, and returns when the API server enforces new ones.
 
     Args:
         world: The cluster; `World.remove` deletes the guards.
@@ -61,8 +61,13 @@ def put_in(world: World, configuration: Path, *, cluster: str, function: str, si
     documents = list(yaml.safe_load_all(done.stdout))
     # The API server processes objects of a kind in order.
     for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == CREATE)):
-        content = {"spec": document["spec"]}
-        world.ensure(_COLLECTIONS[document["kind"]], document["kind"], content, document["metadata"]["name"])
+        collection, content, name = (
+            _COLLECTIONS[document["kind"]],
+            {"spec": document["spec"]},
+            document["metadata"]["name"],
+        )
+        world.ensure(collection, document["kind"], content, name)
+        world.api.patch(f"{collection}/{name}", content)
     _wait(world.api, signer_name)
 
 

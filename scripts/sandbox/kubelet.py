@@ -6,6 +6,7 @@ No container runs. Whether a pod becomes Ready is the caller's decision, for ins
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,29 +29,18 @@ _ADDRESS = "10.244.0.{}"
 
 
 class Kubelet:
-    """Binds, starts and ends the pods of all nodes in one thread, in the order of the watch's events.
+    """Binds and ends the pods of all nodes in one thread, in the order of the watch's events; each starts in its own.
 
     Args:
         api: An administrator's client.
-        starts: Tells whether a pod becomes Ready; it is asked once for each pod that has a node.
-        clock: Gives the pods' start times.
-
-    Attributes:
-        ended: The names of the pods that ended, in order.
+        starts: Tells whether a pod becomes Ready; it is asked once for each pod that has a node, also while other pods
+            start. The answer for a pod that ended meanwhile does not matter.
     """
 
-    def __init__(
-        self,
-        api: Api,
-        *,
-        starts: Starts = lambda _: True,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, api: Api, *, starts: Starts = lambda _: True) -> None:
         self.starts = starts
-        self.clock = clock
-        self.ended: list[str] = []
         self._api = api
-        self._nodes: tuple[str, ...] = ()
+        self._turns = itertools.count()
         self._started: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
@@ -59,15 +49,10 @@ class Kubelet:
         """Creates nodes, which are Ready at once."""
         for name in names:
             self._api.post(NODES, {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}})
-            status = {"conditions": [_condition("Ready", self.clock())], "allocatable": {"pods": "110"}}
+            status = {"conditions": [_condition("Ready")], "allocatable": {"pods": "110"}}
             self._api.patch(f"{NODES}/{name}/status", {"status": status})
             # Admission adds this taint to each new node, and the controller that removes it does not run.
             self._api.patch(f"{NODES}/{name}", {"spec": {"taints": None}})
-        self._nodes = (*self._nodes, *names)
-
-    def set_ready(self, pod: Json, *, ready: bool) -> None:
-        """Makes a running pod Ready, or not Ready."""
-        self._report(pod, ready=ready)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -93,41 +78,45 @@ class Kubelet:
             self._bind(pod)
         elif pod["metadata"]["uid"] not in self._started:
             self._started.add(pod["metadata"]["uid"])
-            self._report(pod, ready=self.starts(pod))
+            threading.Thread(target=self._start, args=(pod,), name="pod", daemon=True).start()
 
     def _bind(self, pod: Json) -> None:
-        name = pod["metadata"]["name"]
-        target = {"apiVersion": "v1", "kind": "Node", "name": _node_of_daemon(pod) or self._nodes[0]}
-        _unless_gone(lambda: self._api.post(f"{_path(pod)}/binding", {"metadata": {"name": name}, "target": target}))
+        """Gives a pod its node; without a node for it, the pod waits for the next watch."""
+        metadata, node = {"name": pod["metadata"]["name"]}, _node_of_daemon(pod) or self._next_node()
+        if node:
+            body = {"metadata": metadata, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
+            _unless_gone(lambda: self._api.post(f"{_path(pod)}/binding", body))
 
-    def _report(self, pod: Json, *, ready: bool) -> None:
-        now = self.clock()
-        address = pod["status"].get("podIP") or _ADDRESS.format(len(self._started) % 250 + 1)
-        status = {
-            "phase": "Running",
-            "startTime": pod["status"].get("startTime") or _text(now),
-            "podIP": address,
-            "podIPs": [{"ip": address}],
-            "conditions": [
-                _condition("PodScheduled", now),
-                *(_condition(kind, now, holds=ready) for kind in ("Initialized", "ContainersReady", "Ready")),
-            ],
-        }
-        _unless_gone(lambda: self._api.patch(f"{_path(pod)}/status", {"status": status}, "strategic-merge"))
+    def _next_node(self) -> str:
+        """Returns the nodes in turn, without those that `kubectl drain` has cordoned; empty if there is none."""
+        nodes = [each for each in self._api.get(NODES)["items"] if not each["spec"].get("unschedulable")]
+        return str(nodes[next(self._turns) % len(nodes)]["metadata"]["name"]) if nodes else ""
+
+    def _start(self, pod: Json) -> None:
+        with contextlib.suppress(_GoneError, urllib3.exceptions.HTTPError):
+            address = _ADDRESS.format(len(self._started) % 250 + 1)
+            addresses = {"podIP": address, "podIPs": [{"ip": address}]}
+            begun = self._report(pod, {"phase": "Pending", "startTime": _now(), **addresses}, holds=False)
+            ready = self.starts(begun)
+            self._report(pod, {"phase": "Running" if ready else "Pending"}, holds=ready)
+
+    def _report(self, pod: Json, status: Json, *, holds: bool) -> Json:
+        conditions = [_condition(kind, holds=holds) for kind in ("Initialized", "ContainersReady", "Ready")]
+        body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {**status, "conditions": conditions}}
+        return _unless_gone(lambda: self._api.patch(f"{_path(pod)}/status", body, "strategic-merge"))
 
     def _end(self, pod: Json) -> None:
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
         _unless_gone(lambda: self._api.delete(_path(pod), options))
-        self.ended.append(pod["metadata"]["name"])
 
 
 class _GoneError(Exception):
     """The pod is gone, or its name belongs to another pod."""
 
 
-def _unless_gone(call: Callable[[], object]) -> None:
+def _unless_gone(call: Callable[[], Json]) -> Json:
     try:
-        call()
+        return call()
     except ApiError as error:
         if error.status in _GONE:
             raise _GoneError from error
@@ -146,9 +135,9 @@ def _path(pod: Json) -> str:
     return f"{NAMESPACES}/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
 
 
-def _condition(kind: str, when: datetime, *, holds: bool = True) -> Json:
-    return {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": _text(when)}
+def _condition(kind: str, *, holds: bool = True) -> Json:
+    return {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": _now()}
 
 
-def _text(when: datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sandbox import exporter_runtime, manifests
-from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.components import CALICO_SYSTEM, components
 
 Link = Literal["api-server-for-function", "api-server-for-exporter", "kms", "function"]
 """Connections that can have a fault proxy; `kms` is the function's connection, and `function` the exporter's."""
@@ -39,6 +39,7 @@ class Settings:
         directory: A new or empty folder for files and logs.
         plane: Kind of control plane, or the kubeconfig of a running one.
         kubernetes: Version of the real control plane; None for the found or pinned version.
+        controllers: Whether kube-controller-manager runs; only with the plane `real`.
         calico: Whether there are Calico's accounts, and a signer for its pods; False: only those of `profiles`.
         force: Whether to continue in a cluster with Calico's own pods.
         kms: HOST:PORT of a running plaintext KMS; None for a double.
@@ -63,6 +64,7 @@ class Settings:
     directory: Path
     plane: Literal["embedded", "real"] | Path = "embedded"
     kubernetes: str | None = None
+    controllers: bool = False
     calico: bool = True
     force: bool = False
     kms: str | None = None
@@ -90,4 +92,5 @@ class Settings:
     def namespaces(self) -> tuple[str, ...]:
         """Returns the namespaces of all requesters."""
         of_profiles = (namespace for profile in self.profiles.values() for namespace in profile.namespaces)
-        return tuple(dict.fromkeys([*((CALICO_SYSTEM,) if self.calico else ()), *of_profiles]))
+        of_calico = (row.namespace for row in components(self.release)) if self.calico else ()
+        return tuple(dict.fromkeys([*of_calico, *of_profiles]))

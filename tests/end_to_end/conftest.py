@@ -87,9 +87,15 @@ def audit_records(log: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines if line.startswith('{"severity"')]
 
 
-def eventually(condition: Callable[[], bool], *, missing: object = "") -> None:
-    """Waits until something holds, and fails where it does not in time; the failure shows what is `missing` then."""
+def eventually(condition: Callable[[], bool], *, missing: object = "", period: float = 0.01) -> None:
+    """Waits until something holds, and fails where it does not in time; the failure shows what is `missing` then.
+
+    Args:
+        condition: What must hold.
+        missing: What the failure shows.
+        period: Seconds between two looks.
+    """
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, f"it did not come about: {missing}"
-        time.sleep(0.01)
+        time.sleep(period)

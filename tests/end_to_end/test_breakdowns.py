@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from sandbox.api import csr_path
-from sandbox.breakdowns import installation, requests
+from sandbox.breakdowns import requests
 from sandbox.breakdowns.injections import INJECTIONS
 from sandbox.breakdowns.observations import Before, Observer
 from sandbox.breakdowns.row import Breakdown, Line, Tool
 from sandbox.breakdowns.table import BREAKDOWNS
+from sandbox.calico import installation
 from sandbox.demo import clients
 from sandbox.deployment import Deployment, Settings
 from tests.end_to_end.conftest import eventually, started
@@ -35,7 +36,12 @@ SIGNERCTL = (Tool.DOCTOR, Tool.EXPLAIN)
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment on a real API server with guards and Calico's Installation; the tests break and mend it."""
     running = started(Settings(directory=tmp_path_factory.mktemp("broken"), plane="real", guards=True))
-    installation.put_in(running)
+    installation.put_in(
+        running.world,
+        authority=running.certificate_authority,
+        signer_name=running.settings.signer_name,
+        release=running.settings.release,
+    )
     yield running
     running.stop()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.api import NAMESPACES, ApiError
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.key_pairs import WORKLOADS, empty_volume, key_pairs
+from sandbox.demo.verify import verified
 from tests.end_to_end.conftest import eventually
 from tests.unit.signerctl.stage import signerctl
 
@@ -117,6 +118,11 @@ class Cluster:
         except ApiError as error:
             if error.status != 404:  # there was none
                 raise
+
+
+def verifies(certificate: Path, anchors: Path, purpose: str) -> bool:
+    """Whether openssl accepts a certificate and its chain for a purpose, `sslserver` or `sslclient`."""
+    return bool(verified([certificate], certificate.read_bytes(), anchors, certificate.parent, purposes=[purpose]))
 
 
 def _without(rule: Json, resource: str, verb: str) -> Json:

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
 from sandbox.calico.components import CALICO_SYSTEM
-from tests.key_pairs.cluster import SECRETS
+from tests.key_pairs.cluster import SECRETS, verifies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,22 +23,6 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 def items(output: str) -> dict[str, Any]:
     """The list's items by component."""
     return {each["component"]: each for each in json.loads(output)["items"]}
-
-
-def verifies(certificate: Path, anchor: Path, purpose: str) -> bool:
-    """Whether openssl accepts the certificate for a purpose."""
-    command: list[str | Path] = [
-        "openssl",
-        "verify",
-        "-CAfile",
-        anchor,
-        "-untrusted",
-        certificate,
-        "-purpose",
-        purpose,
-        certificate,
-    ]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_every_volume_gets_its_key_pair(cluster: Cluster, tmp_path: Path) -> None:
@@ -66,6 +50,20 @@ def test_every_volume_gets_its_key_pair(cluster: Cluster, tmp_path: Path) -> Non
         assert one == other
     csr = cluster.api.get(f"{CSRS}/goldmane-key-pair:goldmane-1")
     assert csr["spec"]["username"] == "system:serviceaccount:calico-system:goldmane"
+
+
+def test_the_secrets_of_a_pod_are_written_after_all_its_certificates(cluster: Cluster) -> None:
+    """The operator replaces Whisker when it has the first Secret, and the pod's tokens end with it."""
+    assert cluster.run("whisker", "whisker-backend").exit_code == 0
+    names = ("whisker-key-pair", "whisker-backend-key-pair")
+    csrs, secrets = (
+        [int(each["metadata"]["resourceVersion"]) for each in found]
+        for found in (
+            [cluster.api.get(f"{CSRS}/{name}:whisker-1") for name in names],
+            [cluster.secret(name) for name in names],
+        )
+    )
+    assert max(csrs) < min(secrets)
 
 
 def test_a_second_run_changes_nothing(cluster: Cluster) -> None:

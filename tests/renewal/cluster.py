@@ -11,12 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import CSRS, NAMESPACES
-from sandbox.calico import client
-from sandbox.calico.components import CALICO_SYSTEM, Component, components
+from sandbox.calico.components import CALICO_SYSTEM, components
 from sandbox.calico.fleet import managements
-from sandbox.calico.keys import known
-from sandbox.calico.render import resolved, variables
-from sandbox.calico.world import Pod
+from sandbox.calico.operator import workload
+from sandbox.calico.render import component_parts
 from tests.end_to_end.conftest import KEYS, eventually
 from tests.unit.signerctl.stage import signerctl
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+    from sandbox.calico.volumes import Volumes
     from sandbox.deployment import Deployment
     from sandbox.kubelet import Kubelet
 
@@ -42,66 +41,31 @@ LEFT = timedelta(days=65)
 LIFETIME = "365d"
 
 
-def component_of(pod: Json) -> Component:
-    """The component of a pod."""
-    account = pod["spec"]["serviceAccountName"]
-    return next(each for each in components("3.31") if each.service_account == account)
-
-
-def workload(component: Component, spec: Json) -> Json:
-    """A DaemonSet or Deployment of a component, with the init container's name and variables as the operator sets."""
-    labels = {"k8s-app": component.workload}
-    pod = {
-        "serviceAccountName": component.service_account,
-        "containers": [{"name": component.workload, "image": "calico"}],
-        "tolerations": [{"operator": "Exists"}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    return {
-        "metadata": {"name": component.workload},
-        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
-    }
-
-
 class Cluster:
     """Calico's workloads: 28 pods of a DaemonSet, and 2 of a Deployment."""
 
-    def __init__(self, deployment: Deployment, kubelet: Kubelet, kubeconfig: Path, directory: Path) -> None:
+    def __init__(
+        self, deployment: Deployment, kubelet: Kubelet, volumes: Volumes, kubeconfig: Path, directory: Path
+    ) -> None:
         self.api = deployment.api
         self.kubelet = kubelet
+        self._volumes = volumes
         self._deployment = deployment
         self._kubeconfig = kubeconfig
         self._directory = directory
         self._aged = directory / "aged.json"
-        kubelet.starts = self.asks_for_certificate
 
     def create(self) -> None:
         """Creates the workloads, and waits until all pods are Ready."""
         self.kubelet.add_nodes([f"node-{number:02}" for number in range(NODES)])
-        for component in components("3.31"):
-            if component.workload == "calico-node":
-                self.api.post(f"{APPS}/daemonsets", workload(component, {}))
-            elif component.workload == "calico-typha":
-                self.api.post(f"{APPS}/deployments", workload(component, {"replicas": TYPHAS}))
-        self.wait_until_whole()
-
-    def asks_for_certificate(self, pod: Json) -> bool:
-        """Runs Calico's client as the pod's init container; the pod becomes Ready after it."""
-        component, metadata = component_of(pod), pod["metadata"]
-        name, namespace = metadata["name"], metadata["namespace"]
-        bound = Pod(
-            name=name,
-            namespace=namespace,
-            service_account=component.service_account,
-            uid=metadata["uid"],
-            node=pod["spec"]["nodeName"],
-            addresses=(),
-        )
-        token = self._deployment.world.token(namespace, component.service_account, bound)
         (management,) = managements(self._deployment.signer.signer_name, algorithms=KEYS)
-        told = resolved(variables(component, management), name=name, namespace=namespace, address="10.244.0.9")
-        environment = client.Environment.from_variables(told | {"CERTIFICATE_PATH": str(self._directory / name)})
-        return client.run(environment, self.api.with_token(token), key=known(environment.key_algorithm))
+        for component in components("3.31"):
+            name, parts = component.workload, component_parts(component, management)
+            if name == "calico-node":
+                self.api.post(f"{APPS}/daemonsets", workload(name, parts, {}))
+            elif name == "calico-typha":
+                self.api.post(f"{APPS}/deployments", workload(name, parts, {"replicas": TYPHAS}))
+        self.wait_until_whole()
 
     def pods(self) -> list[Json]:
         """All pods of Calico's namespace."""
@@ -124,7 +88,7 @@ class Cluster:
 
     def restore(self) -> None:
         """Replaces pods that are not Ready or have no certificate, and resets the kubelet."""
-        self.kubelet.starts = self.asks_for_certificate
+        self.kubelet.starts = self._volumes.fill
         certified = self.certified_uids()
         for pod in self.pods():
             if not is_available(pod) or pod["metadata"]["uid"] not in certified:

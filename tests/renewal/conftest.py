@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.calico.volumes import Volumes
+from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from sandbox.kubelet import Kubelet
 from tests.end_to_end.conftest import started
 from tests.infra.cluster.manifests import EXAMPLES
 from tests.renewal.cluster import Cluster
-from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,13 @@ NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster; `signerctl renew` has exactly the CronJob's rights."""
     directory = tmp_path_factory.mktemp("renewal")
-    with real_control_plane(directory / "plane", controllers=True) as plane:
-        deployment = started(Settings(directory=tmp_path_factory.mktemp("deployment"), plane=plane.kubeconfig))
-        kubeconfig = plane.kubeconfig_for(CRON_JOB)
-        with deployment, Kubelet(deployment.api) as kubelet:
+    settings = Settings(directory=tmp_path_factory.mktemp("deployment"), plane="real", controllers=True)
+    with started(settings) as deployment:
+        plane, volumes = deployment.plane, Volumes(deployment.world, directory / "volumes")
+        assert isinstance(plane, RealControlPlane)
+        with Kubelet(deployment.api, starts=volumes.fill) as kubelet:
             grant(deployment.api)
-            cluster = Cluster(deployment, kubelet, kubeconfig, directory)
+            cluster = Cluster(deployment, kubelet, volumes, plane.kubeconfig_for(CRON_JOB), directory)
             cluster.create()
             yield cluster
 

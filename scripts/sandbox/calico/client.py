@@ -204,7 +204,7 @@ def wait(api: Api, name: str, *, deadline: float, clock: Clock = time.monotonic)
     # The real client ends the request itself after its time; here the server does, which looks the same to others.
     seconds = max(math.ceil(deadline - clock()), 1)
     try:
-        with api.watch(CSRS, timeoutSeconds=seconds, read_seconds=seconds + _GRACE_SECONDS) as events:
+        with api.watch(CSRS, timeoutSeconds=seconds, read_seconds=seconds + _GRACE_SECONDS, about=name) as events:
             for event in events:
                 if clock() >= deadline:
                     break

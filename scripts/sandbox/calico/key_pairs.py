@@ -15,6 +15,7 @@ from sandbox.calico.components import CALICO_SYSTEM, version
 from sandbox.calico.render import PodPlan
 
 if TYPE_CHECKING:
+    from sandbox.api import Api
     from sandbox.calico.render import NodePlan
     from sandbox.calico.world import Pod, World
 
@@ -74,6 +75,7 @@ class Workloads:
         """
         self.key_pairs = key_pairs(release)
         self._world = world
+        self._secrets = Secrets(world.api)
         self._node = node
         self._pods: dict[str, Pod] = {}
 
@@ -88,20 +90,19 @@ class Workloads:
 
     def present(self) -> list[str]:
         """Returns the paths of the Secrets that exist, also of copies for the pods."""
-        namespaces = [(each, namespace) for each in self.key_pairs for namespace in {each.namespace, CALICO_SYSTEM}]
-        paths = [_secret_path(namespace, each) for each, namespace in namespaces]
-        return [path for path in paths if self._find(path) is not None]
+        return [path for each in self.key_pairs for path in _secret_paths(each) if self._secrets.get(path) is not None]
 
     def remember(self) -> None:
         """Registers the Secrets and CSRs of `signerctl key-pairs`, so that `World.remove` deletes them."""
         for each in self.key_pairs:
-            self._world.remember(_secret_path(each.namespace, each))
+            for path in _secret_paths(each):
+                self._world.remember(path)
             self._world.remember(csr_path(f"{each.secret}:{self._pods[each.workload].name}"))
 
     def roll(self) -> None:
         """Copies the Secrets to the pods' namespace, and replaces each pod by one that mounts them."""
         for each in self.key_pairs:
-            self._copy(each)
+            self._secrets.copy(each)
         for workload in WORKLOADS:
             self._world.delete_pod(self._pods[workload])
             self._add_pod(workload, 2)
@@ -131,24 +132,44 @@ class Workloads:
             node=self._node.name,
             addresses=(),
             host_network=False,
-            volumes=tuple(self._volume(each) for each in self.key_pairs if each.workload == workload),
+            volumes=tuple(self._secrets.volume(each) for each in self.key_pairs if each.workload == workload),
         )
         (self._pods[workload],) = self._world.add_pods([plan], [self._node])
 
-    def _volume(self, key_pair: KeyPair) -> dict[str, Any]:
-        if self._find(_secret_path(CALICO_SYSTEM, key_pair)) is None:
+
+class Secrets:
+    """The Secrets of key pairs, as the operator uses them."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def find(self, key_pair: KeyPair) -> Json | None:
+        """Returns the Secret where the operator looks for it; None if there is none."""
+        return self.get(_secret_path(key_pair.namespace, key_pair))
+
+    def copy(self, key_pair: KeyPair) -> None:
+        """Copies the Secret to the pods' namespace, or updates the copy."""
+        found = self.find(key_pair)
+        if found is None or key_pair.namespace == CALICO_SYSTEM:
+            return
+        path = _secret_path(CALICO_SYSTEM, key_pair)
+        copy = self.get(path)
+        if copy is None:
+            body = {key: found[key] for key in ("type", "data")}
+            self._api.post(f"{NAMESPACES}/{CALICO_SYSTEM}/secrets", {"metadata": {"name": key_pair.secret}, **body})
+        elif copy["data"] != found["data"]:
+            self._api.patch(path, {"data": found["data"]})
+
+    def volume(self, key_pair: KeyPair) -> dict[str, Any]:
+        """Returns the pods' volume: the Secret, or an empty one."""
+        if self.get(_secret_path(CALICO_SYSTEM, key_pair)) is None:
             return empty_volume(key_pair)
         return {"name": key_pair.secret, "secret": {"secretName": key_pair.secret}}
 
-    def _copy(self, key_pair: KeyPair) -> None:
-        found = self._find(_secret_path(key_pair.namespace, key_pair))
-        if found is not None and key_pair.namespace != CALICO_SYSTEM:
-            body = {key: found[key] for key in ("type", "data")}
-            self._world.ensure(f"{NAMESPACES}/{CALICO_SYSTEM}/secrets", "Secret", body, key_pair.secret)
-
-    def _find(self, path: str) -> Json | None:
+    def get(self, path: str) -> Json | None:
+        """Returns the Secret of a path; None if there is none."""
         try:
-            return self._world.api.get(path)
+            return self._api.get(path)
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -158,6 +179,10 @@ class Workloads:
 def empty_volume(key_pair: KeyPair) -> dict[str, Any]:
     """Returns the volume that the operator gives a pod in place of a key pair."""
     return {"name": key_pair.secret, "emptyDir": {"medium": "Memory"}}
+
+
+def _secret_paths(key_pair: KeyPair) -> set[str]:
+    return {_secret_path(namespace, key_pair) for namespace in (key_pair.namespace, CALICO_SYSTEM)}
 
 
 def _secret_path(namespace: str, key_pair: KeyPair) -> str:

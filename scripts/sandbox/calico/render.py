@@ -9,6 +9,8 @@ from sandbox.calico.components import Component
 
 OURS = {"app.kubernetes.io/managed-by": "kms-csr-signer-sandbox"}
 """The label of all objects that the sandbox creates."""
+CLIENT = "-key-cert-provisioner"
+"""The end of the name of each init container that runs Calico's client; the start is the volume's name."""
 
 # Prevents a real cluster's scheduler from using these nodes, which have no machine.
 _TAINT = {"key": "kms-csr-signer.example.com/sandbox", "value": "true", "effect": "NoSchedule"}
@@ -112,7 +114,7 @@ def component_pod(
         node=node.name,
         addresses=node.addresses if component.host_network else addresses,
         host_network=component.host_network,
-        init_container=(f"{component.secret}-key-cert-provisioner", variables(component, management)),
+        init_container=(f"{component.secret}{CLIENT}", variables(component, management)),
     )
 
 
@@ -145,7 +147,7 @@ def pod_object(plan: PodPlan) -> dict[str, Any]:
             "tolerations": [{"operator": "Exists"}],
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": plan.service_account, "image": f"calico/{plan.service_account}"}],
-            **_init_container(plan),
+            **_volumes(plan),
         },
     }
 
@@ -163,11 +165,19 @@ def pod_status(plan: PodPlan, node: NodePlan) -> dict[str, Any]:
     return {"status": status}
 
 
-def _init_container(plan: PodPlan) -> dict[str, Any]:
-    if plan.init_container is None:
-        return {"volumes": list(plan.volumes)} if plan.volumes else {}
-    name, literal = plan.init_container
-    volume = name.removesuffix("-key-cert-provisioner")
+def component_parts(component: Component, management: CertificateManagement) -> dict[str, Any]:
+    """Returns the parts of a pod's spec for a component's client."""
+    return client_parts(f"{component.secret}{CLIENT}", variables(component, management))
+
+
+def client_parts(name: str, literal: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the parts of a pod's spec for Calico's client: its init container, and the volume that it fills.
+
+    Args:
+        name: The init container's name.
+        literal: Its variables, from `variables`.
+    """
+    volume = name.removesuffix(CLIENT)
     downward = [
         {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}} for variable, path in _DOWNWARD.items()
     ]
@@ -185,3 +195,9 @@ def _init_container(plan: PodPlan) -> dict[str, Any]:
         "initContainers": [container],
         "volumes": [{"name": volume, "emptyDir": {"medium": "Memory"}}],
     }
+
+
+def _volumes(plan: PodPlan) -> dict[str, Any]:
+    if plan.init_container is None:
+        return {"volumes": list(plan.volumes)} if plan.volumes else {}
+    return client_parts(*plan.init_container)

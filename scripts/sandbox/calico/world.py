@@ -260,7 +260,10 @@ class World:
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
         }
-        self.ensure(f"{_RBAC}/clusterrolebindings", "ClusterRoleBinding", bound, binding, optional=True)
+        collection = f"{_RBAC}/clusterrolebindings"
+        found = self.ensure(collection, "ClusterRoleBinding", bound, binding, optional=True)
+        if found and _is_labelled(found) and found["subjects"] != bound["subjects"]:  # of another release
+            self.api.patch(f"{collection}/{quoted(binding)}", {"subjects": bound["subjects"]})
 
     def _found(self, api: Api, path: str) -> str:
         """Returns the uid of the object at a path if it is the created one; empty otherwise."""

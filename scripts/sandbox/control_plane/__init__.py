@@ -63,7 +63,9 @@ class ControlPlane(Protocol):
     ) -> None: ...
 
 
-def start(kind: Literal["embedded", "real"], directory: Path, *, kubernetes: str | None = None) -> ControlPlane:
+def start(
+    kind: Literal["embedded", "real"], directory: Path, *, kubernetes: str | None = None, controllers: bool = False
+) -> ControlPlane:
     """Starts a control plane and returns when it answers.
 
     Args:
@@ -71,19 +73,22 @@ def start(kind: Literal["embedded", "real"], directory: Path, *, kubernetes: str
             kube-apiserver, which are built once if they are missing (6 to 8 minutes).
         directory: The folder for certificates, kubeconfigs, data and logs; created if missing.
         kubernetes: Version of the real kube-apiserver, like `v1.36.3`; by default, the pinned version.
+        controllers: Whether to start kube-controller-manager; only with `real`.
 
     Raises:
-        ValueError: The double has no version, or `directory` holds an earlier run.
+        ValueError: The double has no version and no controllers, or `directory` holds an earlier run.
         NotAvailableError: The programs are missing, and building them failed.
         StartError: A program ended or did not get ready; the message has its last log lines.
     """
     if kind == "embedded":
         if kubernetes is not None:
             raise ValueError(f"the embedded control plane has no versions, got {kubernetes!r}")
+        if controllers:
+            raise ValueError("the embedded control plane has no controllers")
         # Imported here, so that one kind does not load the other.
         from sandbox.kubernetes import KubernetesServer  # noqa: PLC0415
 
         return KubernetesServer(directory).start()
     from sandbox.control_plane.real import RealControlPlane  # noqa: PLC0415
 
-    return RealControlPlane.start(directory, kubernetes=kubernetes)
+    return RealControlPlane.start(directory, kubernetes=kubernetes, controllers=controllers)

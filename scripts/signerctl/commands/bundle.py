@@ -1,6 +1,5 @@
 """`signerctl ca bundle`: prints the patch of the cluster's Installation."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from signerctl import files
 from signerctl.ca import trust
 from signerctl.installation import PAIRS, SIGNATURE_ALGORITHMS, SLOW, CertificateManagement, pair_violation, snippet
+from signerctl.interface import clock
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import warn
 from signerctl.options import INPUT, OUTPUT, force_option, signer_name
@@ -68,7 +68,7 @@ def bundle(
     Next: `ca verify --installation` compares the cluster's Installation with the function's configuration.
     """
     found = tuple(dict.fromkeys(each for path in certificates for each in files.read_certificates(path)))
-    violations = list(trust.violations(found)) or list(trust.date_violations(found, datetime.now(UTC)))
+    violations = list(trust.violations(found)) or list(trust.date_violations(found, clock.now()))
     if violations:
         raise CommandError("; ".join(violations))
     management = CertificateManagement(

@@ -1,7 +1,7 @@
 """`signerctl ca create`: makes a root CA certificate."""
 
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from signerctl.ca import certificate as ca_certificate
 from signerctl.ca import lint as ca_lint
 from signerctl.ca.certificate import CaTemplate
 from signerctl.description import described, rows
+from signerctl.interface import clock
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import table, warn
 from signerctl.key import KmsOptions, SigningKey, opened
@@ -116,7 +117,7 @@ def create(
             if path_length == 0:
                 _check_as_issuer(pem, key_version, kms)
             outputs.write({out: pem})
-    described_root = rows(described(root, datetime.now(UTC)))
+    described_root = rows(described(root, clock.now()))
     table("created a root CA certificate", [*described_root, ("key version", key_version), ("written to", str(out))])
 
 
@@ -139,7 +140,7 @@ def _template(
     path_length: int,
     permitted_dns_names: tuple[str, ...],
 ) -> CaTemplate:
-    not_before = datetime.now(UTC).replace(microsecond=0) - ca_certificate.BACKDATE
+    not_before = clock.now().replace(microsecond=0) - ca_certificate.BACKDATE
     return CaTemplate(
         purpose=PURPOSE,
         subject=subject,

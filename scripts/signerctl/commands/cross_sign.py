@@ -1,7 +1,6 @@
 """`signerctl ca cross-sign`: signs a new CA's cross-certificate with a trusted root's key."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from signerctl.ca import certificate as ca_certificate
 from signerctl.ca import cross_certificate
 from signerctl.ca import lint as ca_lint
 from signerctl.description import described, rows
+from signerctl.interface import clock
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import table
 from signerctl.key import KmsOptions, held, opened
@@ -73,7 +73,7 @@ def cross_sign(
     Next: name the cross-certificate as issuer.certificate, the root as issuer.trust_bundle and the new key version as
     issuer.key_version in the function's configuration, and check them with `ca verify`.
     """
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = clock.now().replace(microsecond=0)
     signing, new = _only(signing_certificate), _only(certificate)
     _refuse(signing_certificate, cross_certificate.signing_violations(signing, now))
     _refuse(certificate, cross_certificate.new_violations(new, signing, now))

@@ -1,11 +1,11 @@
 """`signerctl denied`: the requests that the function refused."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import click
 
+from signerctl.interface import clock
 from signerctl.interface.durations import age
 from signerctl.interface.output import Column, Form, Json, output_options, print_list
 from signerctl.interface.program import Command
@@ -50,7 +50,7 @@ def _rows(newest_first: Sequence[RecordedRefusal]) -> list[tuple[str, ...]]:
     groups: dict[tuple[object, ...], list[RecordedRefusal]] = {}
     for each in newest_first:
         groups.setdefault((each.cluster, each.signer_name, each.requester, each.pod, each.codes), []).append(each)
-    now = datetime.now(UTC)
+    now = clock.now()
     return [
         (
             age(now - last.time),

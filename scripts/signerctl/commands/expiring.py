@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import click
 from csr_signer import field_error
 from signerctl import objects
 from signerctl.api_server import cluster_options, connect
+from signerctl.interface import clock
 from signerctl.interface.durations import DURATION
 from signerctl.interface.output import Form, output_options
 from signerctl.interface.program import Command, CommandError
@@ -48,7 +49,7 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
     """
     if records.bucket is not None and records.since is None:
         records = replace(records, since=_LONGEST)
-    limit = datetime.now(UTC) + within
+    limit = clock.now() + within
     latest = list(_latest(records.certificates()))
     found = [each for each in latest if each.not_after <= limit]
     if kubeconfig is not None or context is not None:

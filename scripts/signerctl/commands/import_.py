@@ -1,6 +1,6 @@
 """`signerctl ca import`: turns a corporate CA's answer into the two files of the function's configuration."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -10,6 +10,7 @@ from csr_signer.ca import checks, issuer
 from signerctl import files
 from signerctl.ca import answer
 from signerctl.description import described, rows
+from signerctl.interface import clock
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import table, warn
 from signerctl.key import KmsOptions, opened
@@ -71,7 +72,7 @@ def import_(
             protection_level=kms.protection_level,
             signature_hash=kms.signature_hash,
         )
-        now = datetime.now(UTC)
+        now = clock.now()
         _check_dates(loaded, now)
         _warn(found)
         outputs.write({out_certificate: certificate, out_trust_bundle: trust_bundle})

@@ -1,7 +1,9 @@
 """`signerctl key-pairs`: provides Secrets for components without a client."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,14 +18,14 @@ from csr_signer.policy import profile
 from signerctl import files, installation
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guards import guarded
-from signerctl.interface import progress
+from signerctl.interface import clock, progress
 from signerctl.interface.durations import DURATION, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
 from signerctl.interface.program import Command, CommandError
 from signerctl.key_pairs import catalog, need
 from signerctl.key_pairs.catalog import KeyPair
 from signerctl.key_pairs.need import Need
-from signerctl.key_pairs.provision import Provider
+from signerctl.key_pairs.provision import Issued, Provider
 from signerctl.options import DOCUMENT, INPUT, remaining_option, signer_name
 
 _COLUMNS: Final = (
@@ -182,37 +184,65 @@ def _need(
 ) -> Need:
     pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD)
     secret = api.get(f"/api/v1/namespaces/{pair.secret_namespace}/secrets/{pair.secret}", need.SECRET)
-    found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=datetime.now(UTC))
+    found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=clock.now())
     return need.taken_over(found) if pair.path in replace else found
 
 
 def _provide(
-    provider: Provider, due: Sequence[KeyPair], look: Callable[[KeyPair], Need], say: progress.Say
+    provider: Provider, due: Iterable[KeyPair], look: Callable[[KeyPair], Need], say: progress.Say
 ) -> list[KeyPair]:
-    """Provides the key pairs that are due, and returns those that failed; one fault stops no other key pair.
-
-    It looks again before each: the operator replaces a pod with two key pairs as soon as it has the first, and another
-    program may have made the Secret.
-    """
-    failed = []
+    """Provides the key pairs that are due, one pod after another, and returns those that failed."""
+    by_pod: dict[tuple[str, str], list[KeyPair]] = defaultdict(list)
     for pair in due:
-        facts: dict[str, object] = {"component": pair.component, "secret": pair.path}
-        try:
-            found = look(pair)
-            if found.state == "valid":
-                continue
-            leaf = provider.provide(found)
-        except CommandError as error:
-            failed.append(pair)
-            say(progress.FAILED, error.message, facts)
-        else:
-            end = leaf.not_valid_after_utc
-            say("key_pair_provided", f"Secret {pair.path}: valid until {end:%Y-%m-%d}", facts)
+        by_pod[pair.namespace, pair.service_account].append(pair)
+    failed: list[KeyPair] = []
+    for pairs in by_pod.values():
+        _provide_pod(provider, pairs, look, say, failed)
     return failed
 
 
+def _provide_pod(
+    provider: Provider,
+    pairs: Iterable[KeyPair],
+    look: Callable[[KeyPair], Need],
+    say: progress.Say,
+    failed: list[KeyPair],
+) -> None:
+    """Provides the key pairs of one pod; one fault stops no other key pair.
+
+    It writes no Secret before it has all certificates: the operator replaces the pod as soon as it has the first
+    Secret, and with the pod ends the token for the next certificate. It looks again before each certificate, because
+    the waits for others may have taken minutes.
+    """
+    issued: list[Issued] = []
+    for pair in pairs:
+        with _failing_alone(pair, say, failed):
+            found = look(pair)
+            if found.state != "valid":
+                issued.append(provider.issue(found))
+    for each in issued:
+        pair = each.need.key_pair
+        with _failing_alone(pair, say, failed):
+            provider.write(each)
+            end = each.leaf.not_valid_after_utc
+            say("key_pair_provided", f"Secret {pair.path}: valid until {end:%Y-%m-%d}", _facts(pair))
+
+
+@contextmanager
+def _failing_alone(pair: KeyPair, say: progress.Say, failed: list[KeyPair]) -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        failed.append(pair)
+        say(progress.FAILED, error.message, _facts(pair))
+
+
+def _facts(pair: KeyPair) -> dict[str, object]:
+    return {"component": pair.component, "secret": pair.path}
+
+
 def _show(needs: Sequence[Need], *, form: Form) -> None:
-    now = datetime.now(UTC)
+    now = clock.now()
     items = [_item(each) for each in needs]
     rows = [
         (

@@ -1,7 +1,7 @@
 """`signerctl renew`: replaces pods whose certificates expire soon."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guards.guarded import ACCOUNT
-from signerctl.interface import progress
+from signerctl.interface import clock, progress
 from signerctl.interface.durations import DURATION, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
 from signerctl.interface.program import Command
@@ -142,7 +142,7 @@ def _holders(
     """Returns the pods with certificates, sorted by expiry, the earliest first."""
     known = validity.recorded(_certificates(records, chosen))
     pods = list(_pods(api, chosen))
-    found = validity.holders(pods, chosen, known, now=datetime.now(UTC), remaining=remaining)
+    found = validity.holders(pods, chosen, known, now=clock.now(), remaining=remaining)
     accounts, due = requesters.accounts(chosen), sum(each.due for each in found)
     skipped = sum(each.account in accounts and each.owner is None for each in pods)
     left_out = f" ({skipped} others have no controller that would replace them)" if skipped else ""
@@ -173,7 +173,7 @@ def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:
 
 
 def _show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None], *, form: Form) -> None:
-    now = datetime.now(UTC)
+    now = clock.now()
     items = [_item(each, replacements) for each in holders]
     rows = [_row(each, item, now) for each, item in zip(holders, items, strict=True)]
     print_list(_COLUMNS, rows, items, form=form)

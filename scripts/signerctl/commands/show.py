@@ -1,6 +1,5 @@
 """`signerctl ca show`: prints CA certificates, requests and a key version."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ from cryptography import x509
 
 from signerctl import files
 from signerctl.description import described, key_described, request_described, rows
+from signerctl.interface import clock
 from signerctl.interface.output import Form, print_document, report_options
 from signerctl.interface.program import Command
 from signerctl.interface.text import table
@@ -45,7 +45,7 @@ def show(*, paths: tuple[Path, ...], key_version: str | None, form: Form, kms: K
 
     Next: `ca verify` checks whether everything fits together.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     found = [(path, each) for path in paths for each in files.read_certificates_and_requests(path)]
     certificates = [(path, each) for path, each in found if isinstance(each, x509.Certificate)]
     requests = [(path, each) for path, each in found if isinstance(each, x509.CertificateSigningRequest)]

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from signerctl import files, installation
 from signerctl.ca import verification
 from signerctl.ca.verification import CheckResult
 from signerctl.installation import CertificateManagement
+from signerctl.interface import clock
 from signerctl.interface.output import Form, print_document, report_options
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import table
@@ -96,7 +97,7 @@ def verify(
 
     Next: if a CA expires soon, plan the rotation; if caCert differs, `ca bundle` prints the right one.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     named = {"--certificate": certificate, "--trust-bundle": trust_bundle, "--key-version": key_version}
     report = _Results()
     if document is not None:

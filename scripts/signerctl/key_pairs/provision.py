@@ -1,4 +1,4 @@
-"""Provides one key pair: key, token, CSR, certificate, Secret."""
+"""Provides key pairs: key, token, CSR, certificate, Secret."""
 
 import base64
 import time
@@ -30,6 +30,23 @@ _KEPT: Final = ("annotations", "labels", "finalizers", "ownerReferences", "resou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A key pair that no Secret has yet.
+
+    Attributes:
+        need: Why it was issued.
+        leaf: The certificate.
+        chain: PEM of the certificate and its chain.
+        key: PEM of the key.
+    """
+
+    need: Need
+    leaf: x509.Certificate
+    chain: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Provides key pairs.
 
@@ -47,13 +64,13 @@ class Provider:
     clock: Callable[[], float] = field(default=time.monotonic)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
-    def provide(self, need: Need) -> x509.Certificate:
-        """Gets a certificate in the name of the component's pod, and writes the Secret.
+    def issue(self, need: Need) -> Issued:
+        """Makes a key, and gets a certificate for it in the name of the component's pod.
 
-        The key is in memory until the Secret has it. If this call is interrupted, the next one makes another key.
+        The key is in memory until `write`. If the caller is interrupted before, the next call makes another key.
 
         Raises:
-            CommandError: The signer refused, or did not answer in time; or another program changed the Secret.
+            CommandError: The signer refused, or did not answer in time.
         """
         pair, pod = need.key_pair, need.pod
         if pod is None or not need.is_due:
@@ -61,10 +78,9 @@ class Provider:
         key = request.new_key()
         as_pod = self.api.with_token(self._token(pair, pod))
         csr = request.csr(pair, pod["metadata"]["name"], request.certification_request(pair, key))
-        pem = self._issued(as_pod, pair, csr)
-        leaf = certificate.check(pem, pair, key.public_key(), anchors=self.anchors)
-        self._write(need, pem, request.key_pem(key))
-        return leaf
+        chain = self._issued(as_pod, pair, csr)
+        leaf = certificate.check(chain, pair, key.public_key(), anchors=self.anchors)
+        return Issued(need=need, leaf=leaf, chain=chain, key=request.key_pem(key))
 
     def _token(self, pair: KeyPair, pod: Json) -> str:
         """Returns a token of the component's service account that is bound to its pod, as kubelet's tokens are."""
@@ -104,15 +120,19 @@ class Provider:
                 raise CommandError(f"{pair.path}: no certificate for CSR {quote(name)} within {seconds}: {ask}")
             self.sleep(_POLL_SECONDS)
 
-    def _write(self, need: Need, chain: bytes, key: bytes) -> None:
-        """Creates the Secret, or replaces the one that was read."""
-        pair, present = need.key_pair, need.secret
+    def write(self, issued: Issued) -> None:
+        """Creates the Secret, or replaces the one that was read.
+
+        Raises:
+            CommandError: Another program changed or created the Secret meanwhile, or the API server refused it.
+        """
+        pair, present = issued.need.key_pair, issued.need.secret
         owner = f"{pair.namespace}/{pair.component}"
         # The operator or another program may have added labels and owners, which stay.
         kept = {} if present is None else {key: present["metadata"][key] for key in _KEPT if key in present["metadata"]}
         annotations = {**kept.pop("annotations", {}), ANNOTATION: owner}
         metadata = {**kept, "name": pair.secret, "namespace": pair.secret_namespace, "annotations": annotations}
-        data = {"tls.crt": base64.b64encode(chain).decode(), "tls.key": base64.b64encode(key).decode()}
+        data = {"tls.crt": base64.b64encode(issued.chain).decode(), "tls.key": base64.b64encode(issued.key).decode()}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TYPES[0], "data": data}
         collection = f"/api/v1/namespaces/{pair.secret_namespace}/secrets"
         try:

@@ -2,8 +2,9 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +30,11 @@ EVERY_ALGORITHM: Final = (*((name, None) for name in ALGORITHMS), *RAW)
 SIGNER_NAME: Final = "example.com/calico"
 
 
-def signerctl(*arguments: str | Path, stdin: str | bytes | None = None) -> Result:
+def signerctl(
+    *arguments: str | Path, stdin: str | bytes | None = None, clock: Callable[[], datetime] | None = None
+) -> Result:
     """Runs the command as an operator does; fails the test if the command shows an exception."""
-    result = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin)
+    result = CliRunner().invoke(main, [str(each) for each in arguments], input=stdin, obj=clock)
     assert isinstance(result.exception, SystemExit | None), result.exception
     assert "Traceback" not in result.output
     return result

@@ -93,7 +93,9 @@ class World:
             clock=lambda: self.now,
             sleep=self._sleep,
         )
-        return provider.provide(need)
+        issued = provider.issue(need)
+        provider.write(issued)
+        return issued.leaf
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds

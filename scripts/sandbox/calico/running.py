@@ -1,0 +1,99 @@
+"""All of Calico on a cluster with controllers: the operator's double, kubelets, and the pods' key pairs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.calico import installation
+from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.operator import APPS, Operator
+from sandbox.calico.volumes import Volumes
+from sandbox.kubelet import Kubelet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandbox.api import Api
+    from sandbox.deployment import Deployment
+
+Json = dict[str, Any]
+
+DAEMON_SET: Final = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
+_AT_ONCE: Final = 20
+"""New nodes at once: more clients than about 30 in one process read their watches too slowly."""
+_PERIOD: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Calico's parts while they run.
+
+    Attributes:
+        api: An administrator's client.
+        kubelet: Runs the pods.
+        volumes: The pods' key pairs.
+        operator: Renders the workloads.
+    """
+
+    api: Api
+    kubelet: Kubelet
+    volumes: Volumes
+    operator: Operator
+    _nodes: Iterator[int] = field(default_factory=itertools.count)
+
+    def add_nodes(self, count: int) -> None:
+        """Adds nodes; returns when each has a pod of calico-node with a certificate, except for the last 20.
+
+        Args:
+            count: How many.
+        """
+        for begun in range(0, count, _AT_ONCE):
+            names = [f"node-{next(self._nodes):03}" for _ in range(min(_AT_ONCE, count - begun))]
+            while len(self.volumes.filled) < begun:
+                time.sleep(_PERIOD)
+            self.kubelet.add_nodes(names)
+
+    def restart(self, path: str = DAEMON_SET) -> None:
+        """Restarts the pods of a workload, as `kubectl rollout restart` does."""
+        generation = self.api.get(path)["metadata"]["generation"]
+        annotations = {"kubectl.kubernetes.io/restartedAt": f"generation {generation}"}
+        self.api.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
+
+    def is_rolled_out(self, path: str = DAEMON_SET) -> bool:
+        """Tells whether a DaemonSet or Deployment has only new pods, and all of them are available."""
+        workload = self.api.get(path)
+        status, wanted = workload.get("status", {}), workload["spec"].get("replicas")
+        if status.get("observedGeneration") != workload["metadata"]["generation"]:
+            return False
+        if wanted is None:
+            wanted = status["desiredNumberScheduled"]
+            return bool(wanted == status.get("updatedNumberScheduled") == status.get("numberAvailable"))
+        counts = ("updatedReplicas", "availableReplicas", "replicas")
+        return all(status.get(each) == wanted for each in counts)
+
+
+@contextmanager
+def calico(deployment: Deployment, folder: Path, *, max_unavailable: int) -> Iterator[Running]:
+    """Runs Calico without nodes in a deployment with controllers.
+
+    Args:
+        deployment: The deployment, started.
+        folder: An empty folder for the pods' key pairs.
+        max_unavailable: Of the DaemonSet calico-node.
+    """
+    world, settings = deployment.world, deployment.settings
+    installation.put_in(
+        world,
+        authority=deployment.certificate_authority,
+        signer_name=deployment.signer.signer_name,
+        release=settings.release,
+    )
+    volumes = Volumes(world, folder)
+    operator = Operator(world, release=settings.release, max_unavailable=max_unavailable)
+    with Kubelet(world.api, starts=volumes.fill) as kubelet, operator:
+        yield Running(api=world.api, kubelet=kubelet, volumes=volumes, operator=operator)

@@ -1,0 +1,236 @@
+"""All of Calico on a real control plane with controllers: the operator's double, kubelets and the real signer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from sandbox import authority, guards
+from sandbox.api import CSRS, NAMESPACES, ApiError
+from sandbox.calico import installation
+from sandbox.calico.components import CALICO_SYSTEM, components
+from sandbox.calico.key_pairs import key_pairs
+from sandbox.calico.operator import APPS
+from sandbox.control_plane.real import RealControlPlane
+from sandbox.documents import CLUSTER
+from sandbox.manifests import FUNCTION_USER
+from tests.end_to_end.conftest import eventually
+from tests.key_pairs.cluster import CRON_JOB, verifies
+from tests.unit.signerctl.stage import signerctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from sandbox.calico.running import Running
+    from sandbox.calico.volumes import Filled
+    from sandbox.deployment import Deployment
+    from sandbox.documents import Signer
+
+Json = dict[str, Any]
+
+WITHOUT_CLIENT = {"goldmane", "whisker"}
+"""The workloads that wait for `signerctl key-pairs`."""
+PERIOD = 0.1
+"""Seconds between two looks at all pods."""
+_POD_UID = "authentication.kubernetes.io/pod-uid"
+_CLIENTS = {each.secret for each in key_pairs("3.33") if each.client}
+"""The key pairs from Secrets that are also for TLS clients."""
+
+
+class Cluster:
+    """A cluster with all of Calico.
+
+    Attributes:
+        api: An administrator's client.
+        deployment: The signer.
+        parts: Calico's operator, kubelets and key pairs.
+        authority: PEM file with the CAs that the pods trust now.
+    """
+
+    def __init__(self, deployment: Deployment, parts: Running) -> None:
+        self.api = deployment.api
+        self.deployment = deployment
+        self.parts = parts
+        self.authority = deployment.certificate_authority
+
+    @property
+    def _plane(self) -> RealControlPlane:
+        plane = self.deployment.plane
+        assert isinstance(plane, RealControlPlane)
+        return plane
+
+    def pods(self, *workloads: str) -> list[Json]:
+        """Returns the pods of these workloads, or of all, that are not being deleted."""
+        namespaces = {each.namespace for each in components(self.parts.operator.release)}
+        found = [pod for each in namespaces for pod in self.api.get(f"{NAMESPACES}/{each}/pods")["items"]]
+        live = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in live if not workloads or pod["spec"]["serviceAccountName"] in workloads]
+
+    def uids(self, *workloads: str) -> set[str]:
+        """Returns the uids of their pods."""
+        return {pod["metadata"]["uid"] for pod in self.pods(*workloads)}
+
+    def wait_until_complete(self, *, but: Collection[str] = (), check: Callable[[], None] = lambda: None) -> None:
+        """Waits until each workload is rolled out, but those; calls a check again and again."""
+        waiting: list[str] = []
+
+        def is_complete() -> bool:
+            check()
+            waiting[:] = [name for name, path in self._workloads() if not self.parts.is_rolled_out(path)]
+            return not set(waiting) - set(but)
+
+        eventually(is_complete, missing=waiting, period=PERIOD)
+
+    def delete(self, pods: Iterable[Json]) -> None:
+        """Deletes pods; their controllers make others."""
+        for pod in pods:
+            path = f"{NAMESPACES}/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+            try:
+                self.api.delete(path, {"preconditions": {"uid": pod["metadata"]["uid"]}})
+            except ApiError as error:
+                if error.status not in {404, 409}:  # a controller was faster
+                    raise
+
+    def kubectl(self, *arguments: str) -> None:
+        """Runs kubectl as the administrator."""
+        command = [str(self._plane.kubectl), "--kubeconfig", str(self._plane.kubeconfig), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def csrs(self) -> dict[str, Json]:
+        """Returns the CSRs by the uids of their pods; a pod's last one."""
+        found = sorted(self.api.get(CSRS)["items"], key=lambda each: int(each["metadata"]["resourceVersion"]))
+        return {each["spec"]["extra"][_POD_UID][0]: each for each in found}
+
+    def reason(self, uid: str) -> str:
+        """Returns why the CSR of a pod was refused; empty if it was not."""
+        csr = self.csrs().get(uid, {"status": {}})
+        return next((each["reason"] for each in csr["status"].get("conditions", ()) if each["type"] == "Denied"), "")
+
+    def waiting(self) -> set[str]:
+        """Returns the uids of the pods whose CSRs wait."""
+        return {uid for uid, csr in self.csrs().items() if not csr["status"]}
+
+    @contextlib.contextmanager
+    def without_function(self) -> Iterator[None]:
+        """The function is down; what is asked meanwhile waits."""
+        self.deployment.function.kill()
+        try:
+            yield
+        finally:
+            self.deployment.function.start()
+
+    def provide_key_pairs(self, *more: str | Path, clock: Callable[[], datetime] | None = None) -> Result:
+        """Runs `signerctl key-pairs` with exactly the CronJob's rights."""
+        signer = ("--signer", self.deployment.signer.signer_name, "--release", self.parts.operator.release)
+        return signerctl("key-pairs", "--kubeconfig", self._plane.kubeconfig_for(CRON_JOB), *signer, *more, clock=clock)
+
+    def sign_with(self, signer: Signer, trusted: Path) -> None:
+        """Deploys the function with another CA."""
+        self._configure(
+            lambda document: document["issuer"].update(
+                key_version=signer.key_version,
+                certificate=str(signer.certificate_authority),
+                trust_bundle=str(trusted),
+            )
+        )
+
+    def tell_release(self, release: str) -> None:
+        """Deploys the function with another release of Calico, and then the guards."""
+        self._configure(lambda document: document.update(profile={"name": "calico", "release": release}))
+        guards.put_in(
+            self.deployment.world,
+            self.deployment.directory / "function.json",
+            cluster=CLUSTER,
+            function=FUNCTION_USER,
+            signer_name=self.deployment.signer.signer_name,
+        )
+
+    def new_authority(self, name: str) -> Signer:
+        """Makes another CA with another key."""
+        settings = self.deployment.settings
+        return authority.create(
+            self.deployment.kms,
+            self.deployment.directory / f"{name}.pem",
+            key_algorithm=settings.key_algorithm,
+            signer_name=settings.signer_name,
+            release=settings.release,
+            log=self.deployment.log("signerctl"),
+            common_name=name,
+        )
+
+    def trust(self, *certificates: Path) -> Path:
+        """Changes caCert, in this order, and returns the bundle; the operator restarts the pods."""
+        bundle = self.deployment.directory / f"{'-'.join(each.stem for each in certificates)}-bundle.pem"
+        bundle.write_bytes(b"".join(each.read_bytes() for each in certificates))
+        installation.trust(self.api, bundle)
+        encoded = self.api.get(installation.PATH)["spec"]["certificateManagement"]["caCert"]
+        node = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
+        eventually(lambda: encoded in json.dumps(self.api.get(node)).replace("-", "+").replace("_", "/"))
+        self.authority = bundle
+        return bundle
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with the key pairs of the pods: an empty volume, or a certificate that does not fit."""
+        found = []
+        for pod in self.pods():
+            name, filled = pod["metadata"]["name"], {each.secret: each for each in self.parts.volumes.of(pod)}
+            wanted = {each["name"] for each in pod["spec"]["volumes"] if "projected" not in each}
+            found += [f"{name}: {each} is empty" for each in sorted(wanted - filled.keys())]
+            found += [f"{name}: {each.secret}: {fault}" for each in filled.values() if (fault := self._fault(each))]
+        return found
+
+    def _fault(self, volume: Filled) -> str:
+        """Returns why openssl or TLS would refuse a key pair; empty if neither would."""
+        anchor = self.authority
+        leaf, *_ = x509.load_pem_x509_certificates(volume.certificate.read_bytes())
+        if load_pem_private_key(volume.key.read_bytes(), None).public_key() != leaf.public_key():
+            return "its key does not fit"
+        if not verifies(volume.certificate, anchor, "sslserver"):
+            return "it does not verify for servers"
+        is_client = volume.secret in _CLIENTS or bool(volume.trusts)
+        if verifies(volume.certificate, anchor, "sslclient") != is_client:
+            return f"for clients: {not is_client}"
+        return ""
+
+    def split(self) -> list[str]:
+        """Returns the pairs of pods that have certificates now, of which one does not trust the other."""
+        present = [each for pod in self.pods() for each in self.parts.volumes.of(pod) if each.trusts]
+        trusted = {each.trusts: x509.load_pem_x509_certificates(each.trusts) for each in present}
+        issued = {each.certificate: x509.load_pem_x509_certificate(each.certificate.read_bytes()) for each in present}
+        return [
+            f"{one.pod_uid} does not trust {other.pod_uid}"
+            for one in present
+            for other in present
+            if all(ca.subject != issued[other.certificate].issuer for ca in trusted[one.trusts])
+        ]
+
+    def reconcile(self) -> Result:
+        """Compares KMS's log with the records of function and administrator."""
+        logs = (self.deployment.log(part) for part in ("kms-audit", "function", "signerctl"))
+        return signerctl("reconcile", *logs)
+
+    def _configure(self, change: Callable[[Json], None]) -> None:
+        path = self.deployment.directory / "function.json"
+        document = json.loads(path.read_text())
+        (signer,) = document["signers"]
+        change(signer)
+        path.write_text(json.dumps(document))
+        self.deployment.function.stop()
+        self.deployment.function.start()
+
+    def _workloads(self) -> list[tuple[str, str]]:
+        """Returns the workloads of the release with their paths."""
+        rows, pairs = components(self.parts.operator.release), key_pairs(self.parts.operator.release)
+        asking = [(row.workload, f"{APPS}/{row.namespace}/{row.kind.lower()}s/{row.workload}") for row in rows]
+        names = dict.fromkeys(each.workload for each in pairs)
+        return [*asking, *((name, f"{APPS}/{CALICO_SYSTEM}/deployments/{name}") for name in names)]

@@ -1,0 +1,59 @@
+"""The operator upgrades Calico from 3.27 to 3.33: other names of CSRs, and another namespace of the API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.calico.components import CALICO_SYSTEM
+from tests.end_to_end.conftest import eventually
+from tests.rollouts.cluster import WITHOUT_CLIENT
+from tests.rollouts.conftest import NODES, RELEASE, calico
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.rollouts.cluster import Cluster
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+OLD = "3.27"
+OLD_NAMESPACE = "calico-apiserver"
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Calico 3.27, complete."""
+    with calico(tmp_path_factory.mktemp("upgrade"), release=OLD) as present:
+        present.parts.add_nodes(NODES)
+        present.wait_until_complete()
+        yield present
+
+
+def test_an_upgrade_refuses_only_a_pod_of_the_old_release_that_starts_meanwhile(old: Cluster) -> None:
+    """docs/upgrade.md: the function and the guards know the release before the operator; that pod is replaced."""
+    before = old.csrs()
+    assert {csr["metadata"]["name"].partition(":")[0] for csr in before.values()} == {CALICO_SYSTEM, OLD_NAMESPACE}
+    old.tell_release(RELEASE)
+    present = old.uids()
+    old.delete(old.pods("calico-node")[:1])
+    eventually(lambda: bool(old.uids() - present))
+    (late,) = old.uids() - present
+    # The guards refuse the old name a moment after they are applied; until then, the function does.
+    eventually(lambda: late in old.parts.volumes.errors or old.reason(late) == "NameNotAllowed")
+    old.parts.operator.release = RELEASE
+    eventually(lambda: bool(old.pods("goldmane")))
+    old.wait_until_complete(but=WITHOUT_CLIENT)
+    csrs = old.csrs()
+    names = {csr["metadata"]["name"].partition(":")[0] for uid, csr in csrs.items() if uid not in {*before, late}}
+    assert names == {"node-certs", "typha-certs", "calico-apiserver-certs"}
+    assert {pod["metadata"]["namespace"] for pod in old.pods("calico-apiserver")} == {CALICO_SYSTEM}
+    done = old.provide_key_pairs()
+    assert done.exit_code == 0, done.stderr
+    old.wait_until_complete()
+    assert old.faults() == []
+    assert set(old.parts.volumes.errors) <= {late}, "a client failed and was restarted"
+    assert late not in old.uids()
+    assert all("certificate" in csr["status"] for uid, csr in old.csrs().items() if uid != late)
+    assert "every signature is accounted for" in old.reconcile().output
