@@ -26,6 +26,11 @@ locals {
       title    = "a key, its IAM policy or its logging was changed"
       text     = "If you did not change it with Terraform, find the principal in the entry's principalEmail, and apply Terraform again."
     }
+    key_pair_failed = {
+      severity = "ERROR"
+      title    = "a component's key pair is not provided or not renewed"
+      text     = "A run of `signerctl key-pairs` failed. If it failed once, for example because a rollout replaced the pod, the next run repairs it: the CronJob runs every 15 minutes. If the lines continue, the entry's message names the cause; docs/key-pairs.md says what to do. Goldmane, for example, does not start without a key pair, and fails when the certificate of an old one expires."
+    }
     refused_attack = {
       severity = "WARNING"
       title    = "the function refused a request that looks like an attack"

@@ -63,6 +63,10 @@ locals {
         principal = "EXTRACT(protoPayload.authenticationInfo.principalEmail)"
       }
     }
+    key_pair_failed = {
+      description = "Failures of the key pairs' CronJob."
+      labels      = local.of_cluster
+    }
     records = {
       description = "Outcomes of events."
       labels      = { event = "EXTRACT(jsonPayload.event)" }

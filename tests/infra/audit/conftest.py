@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import urllib3
@@ -26,7 +27,8 @@ from tests.end_to_end.issuing import SIGN, Issuing, with_issuer
 from tests.end_to_end.judged import Judged, certifying_profile
 from tests.infra.audit import entries
 from tests.infra.audit.entries import Entry
-from tests.unit.signerctl.stage import Stage
+from tests.unit.signerctl.answers import answering
+from tests.unit.signerctl.stage import Stage, signerctl
 
 RELEASE = "3.31"
 ADDRESSES = "csr-signer.example.com/addresses"
@@ -147,7 +149,8 @@ class _Staging:
             entries=[
                 *entries.of_function(records),
                 *entries.of_exporter(_exporter_lines()),
-                *entries.of_renewal(_renewal_lines()),
+                *entries.of_cron_job("renewal.yaml", _renewal_lines()),
+                *entries.of_cron_job("key-pairs.yaml", _key_pairs_lines(self._deployment.directory)),
                 *signatures,
                 *rogue.values(),
                 entries.of_administration("cloudkms.googleapis.com", "DestroyCryptoKeyVersion"),
@@ -236,6 +239,17 @@ def _renewal_lines() -> list[str]:
         progress.to_log("pod_renewed", "calico-system/calico-node-b: Ready", {"pod": "calico-system/calico-node-b"})
         progress.to_log(progress.STOPPED, "calico-system/calico-node-c: not evicted", {})
     return lines.getvalue().splitlines()
+
+
+def _key_pairs_lines(folder: Path) -> list[str]:
+    """The lines of a run that provided a key pair, and of a run that failed: its cluster has no Installation."""
+    with contextlib.redirect_stdout(io.StringIO()) as lines:
+        progress.to_log("key_pair_provided", "Secret tigera-operator/goldmane-key-pair", {"component": "goldmane"})
+    with answering() as api:
+        api.kubeconfig(folder)
+        command = ("key-pairs", "--kubeconfig", folder / "answers.kubeconfig", "--log-format", "json")
+        failed = signerctl(*command, "--signer", "csr-signer.example.com/calico", "--release", RELEASE)
+    return [*lines.getvalue().splitlines(), *failed.stdout.splitlines()]
 
 
 def _exporter_lines() -> list[str]:

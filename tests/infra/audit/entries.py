@@ -8,10 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import yaml
+
 from sandbox.kms.client import LOCATION
+from tests.paths import INFRA
 
 Entry = dict[str, Any]
 
+CLUSTER: Final = INFRA / "cluster" / "examples" / "demo"
 FUNCTION_PROJECT: Final = "example-workload"
 KEY_PROJECT: Final = "example-project"
 EXPORTER_PROJECT: Final = "example-cluster"
@@ -58,9 +62,13 @@ def of_exporter(lines: Iterable[str]) -> list[Entry]:
     return [_lifted(line, f"projects/{EXPORTER_PROJECT}/logs/stderr", resource) for line in lines]
 
 
-def of_renewal(lines: Iterable[str]) -> list[Entry]:
-    """What a run of the CronJob wrote to standard output."""
-    resource = _container("kms-csr-signer-renewal", "csr-renewal-29000000-abcde", "signerctl")
+def of_cron_job(manifest: str, lines: Iterable[str]) -> list[Entry]:
+    """What a run of the manifest's CronJob wrote to standard output."""
+    documents = yaml.safe_load_all((CLUSTER / manifest).read_text(encoding="utf-8"))
+    (job,) = [each for each in documents if each["kind"] == "CronJob"]
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    name = job["metadata"]["name"]
+    resource = _container(job["metadata"]["namespace"], f"{name}-29000000-abcde", container["name"])
     return [_lifted(line, f"projects/{EXPORTER_PROJECT}/logs/stdout", resource) for line in lines]
 
 

@@ -232,6 +232,14 @@ def test_a_renewal_that_stopped_is_found(run: Run) -> None:
     assert not found("renewal_stopped", of_exporter([json.dumps(entry["jsonPayload"])]))
 
 
+def test_a_key_pair_that_failed_is_found(run: Run) -> None:
+    """Of the runs' lines only the one that says so; an exporter cannot write it in the CronJob's name."""
+    (entry,) = found("key_pair_failed", run.entries)
+    assert entry["severity"] == "ERROR"
+    assert "the cluster has no Installation" in entry["jsonPayload"]["message"]
+    assert not found("key_pair_failed", of_exporter([json.dumps(entry["jsonPayload"])]))
+
+
 def test_a_ca_that_ends_is_found(run: Run) -> None:
     """Once a day and process, for each signer that has it."""
     expiring = found("issuer_expiry", run.entries)
