@@ -17,14 +17,15 @@ from sandbox.calico.components import CALICO_SYSTEM, components
 from sandbox.calico.key_pairs import key_pairs
 from sandbox.calico.operator import APPS
 from sandbox.control_plane.real import RealControlPlane
+from sandbox.demo.verify import verified
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
 from tests.end_to_end.conftest import eventually
-from tests.key_pairs.cluster import CRON_JOB, verifies
+from tests.key_pairs.cluster import CRON_JOB
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -181,26 +182,27 @@ class Cluster:
 
     def faults(self) -> list[str]:
         """Returns what is wrong with the key pairs of the pods: an empty volume, or a certificate that does not fit."""
-        found = []
+        found: list[str] = []
+        volumes: list[Filled] = []
         for pod in self.pods():
-            name, filled = pod["metadata"]["name"], {each.secret: each for each in self.parts.volumes.of(pod)}
+            filled = {each.secret: each for each in self.parts.volumes.of(pod)}
             wanted = {each["name"] for each in pod["spec"]["volumes"] if "projected" not in each}
-            found += [f"{name}: {each} is empty" for each in sorted(wanted - filled.keys())]
-            found += [f"{name}: {each.secret}: {fault}" for each in filled.values() if (fault := self._fault(each))]
+            found += [f"{pod['metadata']['name']}: {each} is empty" for each in sorted(wanted - filled.keys())]
+            volumes += filled.values()
+        clients = {each for each in volumes if each.trusts or each.secret in _CLIENTS}
+        found += [f"{each.certificate}: the key does not fit" for each in volumes if not _fits(each)]
+        verified_for = {purpose: self._verified(volumes, purpose) for purpose in ("sslserver", "sslclient")}
+        found += [f"{each.certificate}: not for servers" for each in set(volumes) - verified_for["sslserver"]]
+        found += [f"{each.certificate}: as a client" for each in clients ^ verified_for["sslclient"]]
         return found
 
-    def _fault(self, volume: Filled) -> str:
-        """Returns why openssl or TLS would refuse a key pair; empty if neither would."""
-        anchor = self.authority
-        leaf, *_ = x509.load_pem_x509_certificates(volume.certificate.read_bytes())
-        if load_pem_private_key(volume.key.read_bytes(), None).public_key() != leaf.public_key():
-            return "its key does not fit"
-        if not verifies(volume.certificate, anchor, "sslserver"):
-            return "it does not verify for servers"
-        is_client = volume.secret in _CLIENTS or bool(volume.trusts)
-        if verifies(volume.certificate, anchor, "sslclient") != is_client:
-            return f"for clients: {not is_client}"
-        return ""
+    def _verified(self, volumes: Sequence[Filled], purpose: str) -> set[Filled]:
+        """Returns those whose certificates openssl accepts for a purpose."""
+        if not volumes:
+            return set()
+        paths, chain = [each.certificate for each in volumes], volumes[0].certificate.read_bytes()
+        good = verified(paths, chain, self.authority, self.authority.parent, purposes=[purpose])
+        return {each for each in volumes if each.certificate in good}
 
     def split(self) -> list[str]:
         """Returns the pairs of pods that have certificates now, of which one does not trust the other."""
@@ -234,3 +236,9 @@ class Cluster:
         asking = [(row.workload, f"{APPS}/{row.namespace}/{row.kind.lower()}s/{row.workload}") for row in rows]
         names = dict.fromkeys(each.workload for each in pairs)
         return [*asking, *((name, f"{APPS}/{CALICO_SYSTEM}/deployments/{name}") for name in names)]
+
+
+def _fits(volume: Filled) -> bool:
+    """Whether the key is the certificate's."""
+    leaf, *_ = x509.load_pem_x509_certificates(volume.certificate.read_bytes())
+    return load_pem_private_key(volume.key.read_bytes(), None).public_key() == leaf.public_key()

@@ -118,12 +118,12 @@ def key_pairs(
 
     docs/key-pairs.md says what it needs, and how to run it as a CronJob.
     """
-    known = _catalog(configuration, cluster, signer, release, cluster_domain)
-    wanted = _wanted(known, components)
-    if unknown := sorted(set(replace) - {each.path for each in known}):
-        raise CommandError(field_error.unsupported("--replace", unknown, sorted(each.path for each in known)))
     say = progress.chosen(log_format)
     with progress.telling_why_it_stops(say, progress.FAILED):
+        known = _catalog(configuration, cluster, signer, release, cluster_domain)
+        wanted = _wanted(known, components)
+        if unknown := sorted(set(replace) - {each.path for each in known}):
+            raise CommandError(field_error.unsupported("--replace", unknown, sorted(each.path for each in known)))
         api = connect(kubeconfig, context)
         provider = Provider(api=api, anchors=_anchors(api, trust_bundle), timeout=timeout)
         look = partial(_need, api, anchors=provider.anchors, remaining=remaining)

@@ -113,7 +113,6 @@ def renew(
 
     docs/renew.md says how to run it as a CronJob, and what to do when it stops.
     """
-    chosen = _chosen(configuration, cluster, signers)
     say = progress.chosen(log_format)
 
     def show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None]) -> None:
@@ -121,6 +120,7 @@ def renew(
             _show(holders, replacements, form=form)
 
     with progress.telling_why_it_stops(say, progress.STOPPED):
+        chosen = _chosen(configuration, cluster, signers)
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)
         if dry_run:

@@ -61,7 +61,7 @@ def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
-    except click.exceptions.Exit:
+    except (click.exceptions.Exit, click.UsageError):
         raise
     except CommandError as error:
         say(event, error.message, {})

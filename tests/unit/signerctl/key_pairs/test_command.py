@@ -106,6 +106,15 @@ def test_a_secret_that_another_program_made_meanwhile_stays(api: Answers, tmp_pa
     assert {method for method, _, _, _ in api.received} == {"GET"}
 
 
+def test_a_wrong_release_is_in_the_log_too(api: Answers, tmp_path: Path) -> None:
+    """The alert searches the CronJob's log for the event."""
+    result = run(tmp_path, "--signer", "example.com/any", "--release", "2.0", "--log-format", "json")
+    assert result.exit_code == 1
+    line = json.loads(result.stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "key_pair_failed")
+    assert line["message"].startswith("--release: ")
+
+
 def test_a_log_has_no_list(api: Answers, tmp_path: Path) -> None:
     """A form of the list together with it is an error, as in `signerctl renew`."""
     result = run(tmp_path, *SIGNER, "--log-format", "json", "-o", "json")
