@@ -36,7 +36,7 @@ class GuardsError(Exception):
 
 
 def put_in(world: World, configuration: Path, *, cluster: str, function: str, signer_name: str) -> None:
-    """Creates or updates the policies, and returns when the API server enforces new ones.
+    """Creates or updates the policies. It waits until the API server enforces new policies, but not for updates.
 
     Args:
         world: The cluster; `World.remove` deletes the guards.

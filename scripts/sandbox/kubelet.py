@@ -29,12 +29,14 @@ _ADDRESS = "10.244.0.{}"
 
 
 class Kubelet:
-    """Binds and ends the pods of all nodes in one thread, in the order of the watch's events; each starts in its own.
+    """A scheduler and the kubelets of all nodes.
+
+    One thread binds and deletes pods in the order of the watch's events. Each pod starts in a thread of its own.
 
     Args:
         api: An administrator's client.
-        starts: Tells whether a pod becomes Ready; it is asked once for each pod that has a node, also while other pods
-            start. The answer for a pod that ended meanwhile does not matter.
+        starts: Returns whether a pod becomes Ready. It is called once for each bound pod, concurrently. The result is
+            ignored if the pod was deleted meanwhile.
     """
 
     def __init__(self, api: Api, *, starts: Starts = lambda _: True) -> None:

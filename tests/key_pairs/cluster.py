@@ -29,6 +29,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 RELEASE = "3.33"
 """The first release with all key pairs."""
 KEY_PAIRS = key_pairs(RELEASE)
+GROUPS = {"certificatesigningrequests": "certificates.k8s.io", "installations": "operator.tigera.io"}
 SECRETS = {each.secret: each.namespace for each in KEY_PAIRS}
 
 
@@ -58,8 +59,7 @@ class Cluster:
     def run(self, *more: str) -> Result:
         """Runs `signerctl key-pairs` as the CronJob does."""
         signer = ("--signer", self.deployment.signer.signer_name, "--release", RELEASE)
-        trust = ("--trust-bundle", self.deployment.certificate_authority)
-        return signerctl("key-pairs", "--kubeconfig", self.kubeconfig, *signer, *trust, *more)
+        return signerctl("key-pairs", "--kubeconfig", self.kubeconfig, *signer, *more)
 
     def secret(self, name: str) -> Json:
         """A key pair's Secret."""
@@ -102,10 +102,10 @@ class Cluster:
     def _may(self, namespace: str, resource: str, verb: str) -> bool:
         """Whether the CronJob, or for CSRs Goldmane's account, has a right."""
         name, _, subresource = resource.partition("/")
-        group = "certificates.k8s.io" if name == "certificatesigningrequests" else ""
+        group = GROUPS.get(name, "")
         attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
         where = {"namespace": namespace} if namespace else {}
-        names = {"secrets": "goldmane-key-pair", "serviceaccounts": "goldmane"}
+        names = {"secrets": "goldmane-key-pair", "serviceaccounts": "goldmane", "installations": "default"}
         named = {"name": names[name]} if name in names and (name, verb) != ("secrets", "create") else {}
         user = CRON_JOB if namespace or verb == "get" else "system:serviceaccount:calico-system:goldmane"
         spec = {"user": user, "resourceAttributes": {**attributes, **where, **named}}

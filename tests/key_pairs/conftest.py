@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sandbox.api import NAMESPACES
+from sandbox.calico import installation
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.key_pairs import OPERATOR, WORKLOADS
 from sandbox.control_plane.real import RealControlPlane
@@ -36,13 +37,19 @@ NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster, with the guards and the manifest key-pairs.yaml."""
+    """The cluster, with the guards, the manifest key-pairs.yaml and an Installation."""
     with started(
         Settings(directory=tmp_path_factory.mktemp("key-pairs"), plane="real", guards=True, release=RELEASE)
     ) as deployment:
         plane = deployment.plane
         assert isinstance(plane, RealControlPlane)
         deployment.world.add_namespace(OPERATOR)
+        installation.put_in(
+            deployment.world,
+            authority=deployment.certificate_authority,
+            signer_name=deployment.signer.signer_name,
+            release=RELEASE,
+        )
         for account in WORKLOADS:
             deployment.world.add_account(CALICO_SYSTEM, account)
         apply(deployment.api, manifest(tmp_path_factory.mktemp("folder")))

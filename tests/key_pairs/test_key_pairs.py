@@ -114,6 +114,7 @@ RIGHTS = {
     "read a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "get"),
     "create a Secret": ("tigera-operator", "kms-csr-signer:key-pairs-secrets", "secrets", "create"),
     "file a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "create"),
+    "read the Installation": ("", "kms-csr-signer:key-pairs-trust", "installations", "get"),
     "read a CSR": ("", "kms-csr-signer:key-pairs-trust", "certificatesigningrequests", "get"),
     "delete a CSR": ("", "kms-csr-signer:key-pairs", "certificatesigningrequests", "delete"),
 }

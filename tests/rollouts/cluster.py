@@ -44,7 +44,7 @@ PERIOD = 0.1
 """Seconds between two looks at all pods."""
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _CLIENTS = {each.secret for each in key_pairs("3.33") if each.client}
-"""The key pairs from Secrets that are also for TLS clients."""
+"""The Secrets whose certificates are also for TLS clients."""
 
 
 class Cluster:
@@ -81,7 +81,7 @@ class Cluster:
         return {pod["metadata"]["uid"] for pod in self.pods(*workloads)}
 
     def wait_until_complete(self, *, but: Collection[str] = (), check: Callable[[], None] = lambda: None) -> None:
-        """Waits until each workload is rolled out, but those; calls a check again and again."""
+        """Waits until all workloads except `but` are rolled out; calls `check` at each look."""
         waiting: list[str] = []
 
         def is_complete() -> bool:
@@ -108,7 +108,7 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
     def csrs(self) -> dict[str, Json]:
-        """Returns the CSRs by the uids of their pods; a pod's last one."""
+        """Returns the last CSR of each pod by the pod's uid."""
         found = sorted(self.api.get(CSRS)["items"], key=lambda each: int(each["metadata"]["resourceVersion"]))
         return {each["spec"]["extra"][_POD_UID][0]: each for each in found}
 
@@ -123,7 +123,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def without_function(self) -> Iterator[None]:
-        """The function is down; what is asked meanwhile waits."""
+        """Stops the function; CSRs wait until it is back."""
         self.deployment.function.kill()
         try:
             yield
@@ -145,8 +145,8 @@ class Cluster:
             )
         )
 
-    def tell_release(self, release: str) -> None:
-        """Deploys the function with another release of Calico, and then the guards."""
+    def set_release(self, release: str) -> None:
+        """Configures another release of Calico in the function, and then in the guards."""
         self._configure(lambda document: document.update(profile={"name": "calico", "release": release}))
         guards.put_in(
             self.deployment.world,
@@ -192,8 +192,8 @@ class Cluster:
         clients = {each for each in volumes if each.trusts or each.secret in _CLIENTS}
         found += [f"{each.certificate}: the key does not fit" for each in volumes if not _fits(each)]
         verified_for = {purpose: self._verified(volumes, purpose) for purpose in ("sslserver", "sslclient")}
-        found += [f"{each.certificate}: not for servers" for each in set(volumes) - verified_for["sslserver"]]
-        found += [f"{each.certificate}: as a client" for each in clients ^ verified_for["sslclient"]]
+        found += [f"{each.certificate}: not accepted for servers" for each in set(volumes) - verified_for["sslserver"]]
+        found += [f"{each.certificate}: wrong for clients" for each in clients ^ verified_for["sslclient"]]
         return found
 
     def _verified(self, volumes: Sequence[Filled], purpose: str) -> set[Filled]:
@@ -204,8 +204,8 @@ class Cluster:
         good = verified(paths, chain, self.authority, self.authority.parent, purposes=[purpose])
         return {each for each in volumes if each.certificate in good}
 
-    def split(self) -> list[str]:
-        """Returns the pairs of pods that have certificates now, of which one does not trust the other."""
+    def distrust(self) -> list[str]:
+        """Returns each pair of live pods where the first does not trust the CA of the second's certificate."""
         present = [each for pod in self.pods() for each in self.parts.volumes.of(pod) if each.trusts]
         trusted = {each.trusts: x509.load_pem_x509_certificates(each.trusts) for each in present}
         issued = {each.certificate: x509.load_pem_x509_certificate(each.certificate.read_bytes()) for each in present}

@@ -81,17 +81,17 @@ def test_a_removed_node_takes_its_pods_along_and_a_new_one_gets_a_certificate(cl
     assert "node-new" not in nodes
 
 
-def test_a_new_ca_splits_nothing_while_pods_come_and_go(cluster: Cluster) -> None:
-    """docs/rotation.md step by step; at no moment does a pod meet one whose CA it does not trust."""
+def test_a_ca_rotation_keeps_mutual_trust_while_pods_are_replaced(cluster: Cluster) -> None:
+    """The steps of docs/rotation.md. At every moment, each pod trusts the certificate of every other pod."""
 
     def check() -> None:
-        assert cluster.split() == []
+        assert cluster.distrust() == []
 
     old, new = cluster.deployment.certificate_authority, cluster.new_authority("next")
     done = cluster.provide_key_pairs()
     assert done.exit_code == 0, done.stderr
     cluster.wait_until_complete()
-    with coming_and_going(cluster):
+    with replacing_pods(cluster):
         both = cluster.trust(old, new.certificate_authority)
         cluster.wait_until_complete(check=check)
         cluster.sign_with(new, both)
@@ -109,7 +109,7 @@ def test_a_new_ca_splits_nothing_while_pods_come_and_go(cluster: Cluster) -> Non
 
 
 @contextmanager
-def coming_and_going(cluster: Cluster) -> Iterator[None]:
+def replacing_pods(cluster: Cluster) -> Iterator[None]:
     """Deletes a pod of calico-node again and again."""
     stopping = threading.Event()
     deleted: list[str] = []

@@ -19,8 +19,8 @@ AT_ONCE = 20
 """The DaemonSet's maxUnavailable."""
 
 
-def test_every_pod_of_a_rolling_restart_gets_its_turn(tmp_path: Path) -> None:
-    """No pod waits while more than two batches of others are served; each gets its certificate, and no other one."""
+def test_no_pod_of_a_rolling_restart_starves(tmp_path: Path) -> None:
+    """While a pod waits, at most 40 other pods get certificates. Each pod gets exactly one certificate, its own."""
     with calico(tmp_path, max_unavailable=AT_ONCE) as cluster:
         cluster.parts.add_nodes(PODS)
         cluster.wait_until_complete(but=WITHOUT_CLIENT)

@@ -32,10 +32,13 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_an_upgrade_refuses_only_a_pod_of_the_old_release_that_starts_meanwhile(old: Cluster) -> None:
-    """docs/upgrade.md: the function and the guards know the release before the operator; that pod is replaced."""
+    """docs/upgrade.md: the function and the guards get the new release first, then the operator.
+
+    The upgrade replaces the pod that was refused.
+    """
     before = old.csrs()
     assert {csr["metadata"]["name"].partition(":")[0] for csr in before.values()} == {CALICO_SYSTEM, OLD_NAMESPACE}
-    old.tell_release(RELEASE)
+    old.set_release(RELEASE)
     present = old.uids()
     old.delete(old.pods("calico-node")[:1])
     eventually(lambda: bool(old.uids() - present))

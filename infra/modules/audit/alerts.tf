@@ -28,8 +28,8 @@ locals {
     }
     key_pair_failed = {
       severity = "ERROR"
-      title    = "a component's key pair is not provided or not renewed"
-      text     = "A run of `signerctl key-pairs` failed. If it failed once, for example because a rollout replaced the pod, the next run repairs it: the CronJob runs every 15 minutes. If the lines continue, the entry's message names the cause; docs/key-pairs.md says what to do. Goldmane, for example, does not start without a key pair, and fails when the certificate of an old one expires."
+      title    = "a run of signerctl key-pairs failed"
+      text     = "A run of `signerctl key-pairs` failed; the entry's message says why. The next run, within 15 minutes, repairs a transient failure, for example if a rollout replaced the pod. If runs keep failing, see docs/key-pairs.md: Goldmane does not start without a key pair, and fails when its certificate expires."
     }
     refused_attack = {
       severity = "WARNING"

@@ -64,7 +64,7 @@ locals {
       }
     }
     key_pair_failed = {
-      description = "Failures of the key pairs' CronJob."
+      description = "Entries of failed runs of the CronJob csr-key-pairs."
       labels      = local.of_cluster
     }
     records = {

@@ -1,4 +1,4 @@
-"""The tigera operator's part with `certificateManagement`, on a cluster with controllers.
+"""A simulated tigera operator, for an Installation with `certificateManagement` on a cluster with controllers.
 
 It renders the workloads that have key pairs, as the real one does (pkg/render, pkg/controller/certificatemanager): an
 init container for the components with a client; for Goldmane and Whisker an empty volume, or the Secret once it exists.
@@ -50,7 +50,7 @@ class Operator:
         Args:
             world: The cluster, with an Installation.
             release: Calico's release.
-            max_unavailable: Of the DaemonSet calico-node.
+            max_unavailable: The maxUnavailable of the DaemonSet calico-node.
         """
         self.release = release
         self._world = world

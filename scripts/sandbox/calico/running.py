@@ -1,4 +1,4 @@
-"""All of Calico on a cluster with controllers: the operator's double, kubelets, and the pods' key pairs."""
+"""All of Calico on a cluster with controllers: the simulated operator and kubelets, and the pods' key pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 DAEMON_SET: Final = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
 _AT_ONCE: Final = 20
-"""New nodes at once: more clients than about 30 in one process read their watches too slowly."""
+"""How many nodes to add at a time. With more than about 30 clients, one process reads their watches too slowly."""
 _PERIOD: Final = 0.1
 
 
@@ -47,11 +47,7 @@ class Running:
     _nodes: Iterator[int] = field(default_factory=itertools.count)
 
     def add_nodes(self, count: int) -> None:
-        """Adds nodes; returns when each has a pod of calico-node with a certificate, except for the last 20.
-
-        Args:
-            count: How many.
-        """
+        """Adds nodes, 20 at a time: the next ones after the pods of the earlier ones have certificates."""
         for begun in range(0, count, _AT_ONCE):
             names = [f"node-{next(self._nodes):03}" for _ in range(min(_AT_ONCE, count - begun))]
             while len(self.volumes.filled) < begun:
@@ -84,7 +80,7 @@ def calico(deployment: Deployment, folder: Path, *, max_unavailable: int) -> Ite
     Args:
         deployment: The deployment, started.
         folder: An empty folder for the pods' key pairs.
-        max_unavailable: Of the DaemonSet calico-node.
+        max_unavailable: The maxUnavailable of the DaemonSet calico-node.
     """
     world, settings = deployment.world, deployment.settings
     installation.put_in(

@@ -128,8 +128,8 @@ class Volumes:
                     raise
                 return False
             try:
-                # The API server ends a watch that is read too slowly, as here, where one process runs all clients. A
-                # client then succeeds without files; in a cluster such a pod never becomes Ready.
+                # One process runs all clients here. If it reads a watch too slowly, the API server ends the watch, and
+                # Calico's client exits with status 0 without files. In a cluster, such a pod never becomes Ready.
                 if client.run(environment, self._world.api.with_token(token), key=known(environment.key_algorithm)):
                     return True
             except client.ClientError as error:

@@ -76,7 +76,7 @@ def start(
         controllers: Whether to start kube-controller-manager; only with `real`.
 
     Raises:
-        ValueError: The double has no version and no controllers, or `directory` holds an earlier run.
+        ValueError: `embedded` with `kubernetes` or `controllers`, or `directory` holds an earlier run.
         NotAvailableError: The programs are missing, and building them failed.
         StartError: A program ended or did not get ready; the message has its last log lines.
     """

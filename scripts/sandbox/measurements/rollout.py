@@ -1,7 +1,7 @@
 """Measures the waits of Calico's pods in a rolling restart by the real DaemonSet controller.
 
-A wait is the run of a pod's init container: token, CSR, certificate. A pod's share is the time in which the rollout
-replaces as many pods as wait at once; a longer wait means that the signer served others first.
+A wait is the run of a pod's init container: token, CSR, certificate. The batch time is the rollout's average time for
+as many pods as wait at once. If a pod waits longer, the signer served later pods first.
 """
 
 import time
@@ -31,15 +31,15 @@ def rollout(settings: Settings, count: int, *, at_once: int) -> list[Row]:
         filled = running.volumes.filled[earlier:]
     seconds = filled[-1].ended - filled[0].begun
     waits = sorted(each.ended - each.begun for each in filled)
-    share = at_once * seconds / len(filled)
+    batch = at_once * seconds / len(filled)
     return [
         Row(name=f"restart of {len(filled)} pods, {at_once} at a time", figure=f"{seconds:.1f} s"),
         Row(
             name="  waits: median, 99th percentile, longest",
             figure=f"{waits[len(waits) // 2]:.2f} s, {waits[len(waits) * 99 // _HUNDRED]:.2f} s, {waits[-1]:.2f} s",
         ),
-        Row(name=f"  share: {at_once} pods take", figure=f"{share:.2f} s"),
-        Row(name="  longest wait, of the share", figure=f"{waits[-1] / share:.2f}"),
+        Row(name=f"  batch time ({at_once} pods)", figure=f"{batch:.2f} s"),
+        Row(name="  longest wait / batch time", figure=f"{waits[-1] / batch:.2f}"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`signerctl key-pairs`: provides Secrets for components without a client."""
+"""`signerctl key-pairs`: provides Secrets for components that do not request their own certificates."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,7 +103,7 @@ def key_pairs(
     context: str | None,
     form: Form,
 ) -> None:
-    r"""Provide key pairs for Goldmane, Whisker and other components without a client.
+    r"""Provide key pairs for Goldmane, Whisker and other components that do not request them.
 
     The tigera operator gives these components an empty volume in place of a key pair, until a Secret exists. This
     command makes a key, files a CSR with a token of the component's live pod, checks the certificate, and writes the
@@ -208,28 +208,29 @@ def _provide_pod(
     say: progress.Say,
     failed: list[KeyPair],
 ) -> None:
-    """Provides the key pairs of one pod; one fault stops no other key pair.
+    """Provides the key pairs of one pod. If one fails, the others continue.
 
     It writes no Secret before it has all certificates: the operator replaces the pod as soon as it has the first
-    Secret, and with the pod ends the token for the next certificate. It looks again before each certificate, because
-    the waits for others may have taken minutes.
+    Secret, and the pod's tokens become invalid. It reads the pod and the Secret again before each CSR, because earlier
+    waits may have taken minutes.
     """
     issued: list[Issued] = []
     for pair in pairs:
-        with _failing_alone(pair, say, failed):
+        with _recording_failure(pair, say, failed):
             found = look(pair)
             if found.state != "valid":
                 issued.append(provider.issue(found))
     for each in issued:
         pair = each.need.key_pair
-        with _failing_alone(pair, say, failed):
+        with _recording_failure(pair, say, failed):
             provider.write(each)
             end = each.leaf.not_valid_after_utc
             say("key_pair_provided", f"Secret {pair.path}: valid until {end:%Y-%m-%d}", _facts(pair))
 
 
 @contextmanager
-def _failing_alone(pair: KeyPair, say: progress.Say, failed: list[KeyPair]) -> Iterator[None]:
+def _recording_failure(pair: KeyPair, say: progress.Say, failed: list[KeyPair]) -> Iterator[None]:
+    """Records why a key pair failed, so that the others continue."""
     try:
         yield
     except CommandError as error:

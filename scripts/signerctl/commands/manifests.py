@@ -142,7 +142,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     "--key-pairs-image",
     callback=_image,
     metavar="REPOSITORY@sha256:DIGEST",
-    help="signerctl's image. With it, the folder has a CronJob that provides key pairs for components without a client:"
+    help="signerctl's image. With it, the folder has a CronJob that provides key pairs for Goldmane and Whisker:"
     " docs/key-pairs.md.",
 )
 @click.option(

@@ -7,6 +7,6 @@ import click
 
 
 def now() -> datetime:
-    """Returns the time, UTC; a caller of `main` gives another clock as the context's object (`obj`)."""
+    """Returns the time, UTC. Tests may pass another clock to `main` as `obj`."""
     clock: Callable[[], datetime] | None = click.get_current_context().obj
     return datetime.now(UTC) if clock is None else clock()

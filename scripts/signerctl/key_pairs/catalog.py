@@ -1,4 +1,4 @@
-"""The key pairs of components without a client, from the profile's rows."""
+"""The key pairs of components that do not request their own certificates, from the profile's rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _KEPT: Final = ("annotations", "labels", "finalizers", "ownerReferences", "resou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A key pair that no Secret has yet.
+    """An issued key pair that is not in a Secret yet.
 
     Attributes:
         need: Why it was issued.
@@ -67,7 +67,7 @@ class Provider:
     def issue(self, need: Need) -> Issued:
         """Makes a key, and gets a certificate for it in the name of the component's pod.
 
-        The key is in memory until `write`. If the caller is interrupted before, the next call makes another key.
+        The key exists only in memory until `write` stores it. If the caller stops before, the next run makes another.
 
         Raises:
             CommandError: The signer refused, or did not answer in time.

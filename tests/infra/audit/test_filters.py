@@ -232,8 +232,8 @@ def test_a_renewal_that_stopped_is_found(run: Run) -> None:
     assert not found("renewal_stopped", of_exporter([json.dumps(entry["jsonPayload"])]))
 
 
-def test_a_key_pair_that_failed_is_found(run: Run) -> None:
-    """Of the runs' lines only the one that says so; an exporter cannot write it in the CronJob's name."""
+def test_a_failed_run_of_key_pairs_is_found(run: Run) -> None:
+    """The filter finds only the entry of the failure, and not the same entry from an exporter."""
     (entry,) = found("key_pair_failed", run.entries)
     assert entry["severity"] == "ERROR"
     assert "the cluster has no Installation" in entry["jsonPayload"]["message"]

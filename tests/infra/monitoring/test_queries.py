@@ -21,6 +21,7 @@ QUERIES: Final = [*of_the_alerts(), *of_the_dashboard()]
 FOREIGN: Final = {
     "up": {"job"},
     "kube_cronjob_status_last_successful_time": {"cronjob"},
+    "kube_cronjob_created": {"cronjob"},
     "kube_pod_created": {"namespace", "pod"},
 }
 """Metrics of Prometheus itself and of kube-state-metrics, with the labels that a query may use."""
