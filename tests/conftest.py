@@ -25,11 +25,13 @@ _TOGETHER: Final = (
     "tests/interoperability/",
     "tests/linters/",
     "tests/renewal/",
+    "tests/rollouts/test_(?:key_pairs|scenarios)",
     "tests/end_to_end/test_(?:main_job|crashes)",
 )
 """Beginnings of the paths, as patterns, whose tests are one group."""
 _FIRST: Final = (
     "tests/infra/terraform/",
+    "tests/rollouts/",
     "tests/end_to_end/test_exporter_load",
     "tests/end_to_end/",
     "tests/renewal/",

@@ -61,13 +61,9 @@ def put_in(world: World, configuration: Path, *, cluster: str, function: str, si
     documents = list(yaml.safe_load_all(done.stdout))
     # The API server processes objects of a kind in order.
     for document in sorted(documents, key=lambda each: bool(each["metadata"]["name"] == CREATE)):
-        collection, content, name = (
-            _COLLECTIONS[document["kind"]],
-            {"spec": document["spec"]},
-            document["metadata"]["name"],
-        )
-        world.ensure(collection, document["kind"], content, name)
-        world.api.patch(f"{collection}/{name}", content)
+        kind, name, content = document["kind"], document["metadata"]["name"], {"spec": document["spec"]}
+        world.ensure(_COLLECTIONS[kind], kind, content, name)
+        world.api.patch(f"{_COLLECTIONS[kind]}/{name}", content)  # one of an earlier document
     _wait(world.api, signer_name)
 
 

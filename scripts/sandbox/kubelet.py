@@ -17,13 +17,15 @@ import urllib3
 from sandbox.api import NAMESPACES, NODES, Api, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Json = dict[str, Any]
 Starts = Callable[[Json], bool]
 
 _PODS = "/api/v1/pods"
 _GONE = {404, 409}
+_TRANSIENT = (urllib3.exceptions.HTTPError, ApiError)
+_PAUSE_SECONDS = 0.1
 _SECONDS = 30
 _ADDRESS = "10.244.0.{}"
 
@@ -65,9 +67,9 @@ class Kubelet:
         self._thread.join(_SECONDS)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.wait(_PAUSE_SECONDS):
             # The API server ends each watch after a second, so that `__exit__` waits no longer.
-            with contextlib.suppress(urllib3.exceptions.HTTPError), self._api.watch(_PODS, timeoutSeconds=1) as events:
+            with contextlib.suppress(*_TRANSIENT), self._api.watch(_PODS, timeoutSeconds=1) as events:
                 for event in events:
                     if event["type"] in {"ADDED", "MODIFIED"}:
                         with contextlib.suppress(_GoneError):
@@ -95,12 +97,20 @@ class Kubelet:
         return str(nodes[next(self._turns) % len(nodes)]["metadata"]["name"]) if nodes else ""
 
     def _start(self, pod: Json) -> None:
-        with contextlib.suppress(_GoneError, urllib3.exceptions.HTTPError):
+        with contextlib.suppress(_GoneError), self._again_if_interrupted(pod):
             address = _ADDRESS.format(len(self._started) % 250 + 1)
             addresses = {"podIP": address, "podIPs": [{"ip": address}]}
             begun = self._report(pod, {"phase": "Pending", "startTime": _now(), **addresses}, holds=False)
             ready = self.starts(begun)
             self._report(pod, {"phase": "Running" if ready else "Pending"}, holds=ready)
+
+    @contextlib.contextmanager
+    def _again_if_interrupted(self, pod: Json) -> Iterator[None]:
+        """After an error of the API server or the network, the next watch starts the pod again."""
+        try:
+            yield
+        except _TRANSIENT:
+            self._started.discard(pod["metadata"]["uid"])
 
     def _report(self, pod: Json, status: Json, *, holds: bool) -> Json:
         conditions = [_condition(kind, holds=holds) for kind in ("Initialized", "ContainersReady", "Ready")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import subprocess
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -13,14 +15,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sandbox import authority, guards
 from sandbox.api import CSRS, NAMESPACES, ApiError
 from sandbox.calico import installation
-from sandbox.calico.components import CALICO_SYSTEM, components
+from sandbox.calico.components import components
 from sandbox.calico.key_pairs import key_pairs
-from sandbox.calico.operator import APPS
+from sandbox.calico.running import DAEMON_SET
 from sandbox.control_plane.real import RealControlPlane
 from sandbox.demo.verify import verified
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
-from tests.end_to_end.conftest import eventually
+from tests.end_to_end.conftest import audit_records, eventually
 from tests.key_pairs.cluster import CRON_JOB
 from tests.unit.signerctl.stage import signerctl
 
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-WITHOUT_CLIENT = {"goldmane", "whisker"}
-"""The workloads that wait for `signerctl key-pairs`."""
+CLIENTS = ("calico-node", "calico-typha", "calico-apiserver")
+"""The workloads whose pods request their own certificates."""
+EMPTY = {"goldmane-key-pair", "whisker-key-pair", "whisker-backend-key-pair"}
+"""The volumes that wait for `signerctl key-pairs`."""
 PERIOD = 0.1
 """Seconds between two looks at all pods."""
 _POD_UID = "authentication.kubernetes.io/pod-uid"
@@ -76,6 +80,10 @@ class Cluster:
         live = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
         return [pod for pod in live if not workloads or pod["spec"]["serviceAccountName"] in workloads]
 
+    def unfilled(self) -> set[str]:
+        """Returns the volumes that have no key pair, by name."""
+        return {fault.partition(": ")[2].removesuffix(" is empty") for fault in self.faults() if "empty" in fault}
+
     def uids(self, *workloads: str) -> set[str]:
         """Returns the uids of their pods."""
         return {pod["metadata"]["uid"] for pod in self.pods(*workloads)}
@@ -86,7 +94,8 @@ class Cluster:
 
         def is_complete() -> bool:
             check()
-            waiting[:] = [name for name, path in self._workloads() if not self.parts.is_rolled_out(path)]
+            rendered = self.parts.operator.rendered.items()
+            waiting[:] = [name for path, name in rendered if not self.parts.is_rolled_out(path)]
             return not set(waiting) - set(but)
 
         eventually(is_complete, missing=waiting, period=PERIOD)
@@ -174,9 +183,8 @@ class Cluster:
         bundle = self.deployment.directory / f"{'-'.join(each.stem for each in certificates)}-bundle.pem"
         bundle.write_bytes(b"".join(each.read_bytes() for each in certificates))
         installation.trust(self.api, bundle)
-        encoded = self.api.get(installation.PATH)["spec"]["certificateManagement"]["caCert"]
-        node = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
-        eventually(lambda: encoded in json.dumps(self.api.get(node)).replace("-", "+").replace("_", "/"))
+        encoded = base64.urlsafe_b64encode(bundle.read_bytes()).decode()
+        eventually(lambda: encoded in json.dumps(self.api.get(DAEMON_SET)))
         self.authority = bundle
         return bundle
 
@@ -206,15 +214,20 @@ class Cluster:
 
     def distrust(self) -> list[str]:
         """Returns each pair of live pods where the first does not trust the CA of the second's certificate."""
-        present = [each for pod in self.pods() for each in self.parts.volumes.of(pod) if each.trusts]
-        trusted = {each.trusts: x509.load_pem_x509_certificates(each.trusts) for each in present}
+        present = [each for pod in self.pods() for each in self.parts.volumes.of(pod)]
+        trusted = {each.trusts: x509.load_pem_x509_certificates(each.trusts) for each in present if each.trusts}
         issued = {each.certificate: x509.load_pem_x509_certificate(each.certificate.read_bytes()) for each in present}
         return [
-            f"{one.pod_uid} does not trust {other.pod_uid}"
+            f"{one.pod_uid} does not trust {other.secret} of {other.pod_uid}"
             for one in present
             for other in present
-            if all(ca.subject != issued[other.certificate].issuer for ca in trusted[one.trusts])
+            if one.trusts and all(ca.subject != issued[other.certificate].issuer for ca in trusted[one.trusts])
         ]
+
+    def issued(self) -> Counter[str]:
+        """Returns how many certificates the function recorded for each pod, by the pod's uid."""
+        records = audit_records(self.deployment.log("function"))
+        return Counter(str(each["pod_uid"]) for each in records if each["event"] == "issued")
 
     def reconcile(self) -> Result:
         """Compares KMS's log with the records of function and administrator."""
@@ -229,13 +242,6 @@ class Cluster:
         path.write_text(json.dumps(document))
         self.deployment.function.stop()
         self.deployment.function.start()
-
-    def _workloads(self) -> list[tuple[str, str]]:
-        """Returns the workloads of the release with their paths."""
-        rows, pairs = components(self.parts.operator.release), key_pairs(self.parts.operator.release)
-        asking = [(row.workload, f"{APPS}/{row.namespace}/{row.kind.lower()}s/{row.workload}") for row in rows]
-        names = dict.fromkeys(each.workload for each in pairs)
-        return [*asking, *((name, f"{APPS}/{CALICO_SYSTEM}/deployments/{name}") for name in names)]
 
 
 def _fits(volume: Filled) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.calico import running
+from sandbox.calico.key_pairs import WORKLOADS
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
 from tests.key_pairs.conftest import apply, manifest
-from tests.rollouts.cluster import WITHOUT_CLIENT, Cluster
+from tests.rollouts.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,5 +42,5 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """All of Calico on six nodes; all but Goldmane and Whisker have certificates."""
     with calico(tmp_path_factory.mktemp("calico")) as present:
         present.parts.add_nodes(NODES)
-        present.wait_until_complete(but=WITHOUT_CLIENT)
+        present.wait_until_complete(but=WORKLOADS)
         yield present

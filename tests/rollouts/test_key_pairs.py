@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from sandbox.calico.key_pairs import WORKLOADS
 from tests.end_to_end.conftest import eventually
+from tests.rollouts.cluster import EMPTY
 
 if TYPE_CHECKING:
     from tests.rollouts.cluster import Cluster
@@ -21,15 +23,17 @@ LATE = timedelta(days=300)
 
 def test_every_volume_of_calico_gets_its_key_pair_and_is_renewed(cluster: Cluster) -> None:
     """For openssl each certificate is good for its uses; the renewal restarts only Goldmane and Whisker."""
-    names = ["goldmane-key-pair", "whisker-backend-key-pair", "whisker-key-pair"]
-    eventually(
-        lambda: sorted(fault.split(": ")[1] for fault in cluster.faults()) == [f"{each} is empty" for each in names]
-    )
+    eventually(lambda: cluster.unfilled() == EMPTY)
     done = cluster.provide_key_pairs()
     assert done.exit_code == 0, done.stderr
     cluster.wait_until_complete()
     assert cluster.faults() == []
-    assert "valid" in cluster.provide_key_pairs("--dry-run").stdout
+    found = json.loads(cluster.provide_key_pairs("--dry-run", "-o", "json").stdout)["items"]
+    assert {each["component"] for each in found if each["state"] == "valid"} == {
+        "goldmane",
+        "whisker",
+        "whisker-backend",
+    }
 
     before, others = cluster.uids(*WORKLOADS), cluster.uids() - cluster.uids(*WORKLOADS)
     renewed = cluster.provide_key_pairs(clock=lambda: datetime.now(UTC) + LATE)

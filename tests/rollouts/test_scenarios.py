@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import pytest
 
 from sandbox.api import NODES
 from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import WORKLOADS
 from sandbox.calico.operator import APPS
 from tests.end_to_end.conftest import eventually
-from tests.rollouts.cluster import PERIOD, WITHOUT_CLIENT
+from tests.rollouts.cluster import CLIENTS, EMPTY, PERIOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-CLIENTS = ("calico-node", "calico-typha", "calico-apiserver")
-
 
 @pytest.fixture(autouse=True)
 def _accounted_for(cluster: Cluster) -> Iterator[None]:
     """After each story every pod of a component with a client has a certificate, and each signature has a record."""
     yield
-    cluster.wait_until_complete(but=WITHOUT_CLIENT)
-    assert [fault for fault in cluster.faults() if "empty" not in fault] == []
+    cluster.wait_until_complete(but=WORKLOADS)
+    assert cluster.unfilled() <= EMPTY
+    assert len(cluster.faults()) == len(cluster.unfilled())
     assert not {uid for uid in cluster.uids() if cluster.parts.volumes.errors.get(uid)}, (
         "a client failed and was restarted"
     )
@@ -44,25 +45,29 @@ def test_pods_deleted_while_their_csrs_wait_leave_no_certificate(cluster: Cluste
         deleted = {pod["metadata"]["uid"] for pod in cluster.pods("calico-node")} & cluster.waiting()
         cluster.delete(pod for pod in cluster.pods("calico-node") if pod["metadata"]["uid"] in deleted)
         eventually(lambda: len(cluster.waiting() & cluster.uids("calico-node")) == 2)
-        assert not deleted & cluster.uids()
-    cluster.wait_until_complete(but=WITHOUT_CLIENT)
+    cluster.wait_until_complete(but=WORKLOADS)
     csrs = cluster.csrs()
     assert cluster.uids(*CLIENTS) <= {uid for uid, csr in csrs.items() if "certificate" in csr["status"]}
     eventually(lambda: not cluster.waiting())
-    assert not [csr for uid, csr in cluster.csrs().items() if uid in deleted and "certificate" in csr["status"]]
+    assert {cluster.reason(uid) for uid in deleted} == {"PodGone"}
 
 
-def test_two_nodes_are_drained_while_csrs_wait(cluster: Cluster) -> None:
+def test_nodes_are_drained_while_csrs_wait(cluster: Cluster) -> None:
     """`kubectl drain` evicts Typha and the API server, which get certificates on other nodes."""
-    evicted = {"node-000", "node-001"}
     with cluster.without_function():
         cluster.parts.restart(f"{APPS}/{CALICO_SYSTEM}/deployments/calico-typha")
         eventually(lambda: bool(cluster.waiting() & cluster.uids("calico-typha")))
-        cluster.kubectl("drain", *sorted(evicted), "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
-    cluster.wait_until_complete(but=WITHOUT_CLIENT)
-    nodes = {pod["spec"]["nodeName"] for pod in cluster.pods("calico-typha", "calico-apiserver")}
-    assert not nodes & evicted
-    cluster.kubectl("uncordon", *sorted(evicted))
+        (typha, *_), (server, *_) = (cluster.pods(name) for name in ("calico-typha", "calico-apiserver"))
+        waiting = next(pod for pod in cluster.pods("calico-typha") if pod["metadata"]["uid"] in cluster.waiting())
+        nodes = {pod["spec"]["nodeName"] for pod in (typha, server, waiting)}
+        cluster.kubectl("drain", *sorted(nodes), "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+    try:
+        cluster.wait_until_complete(but=WORKLOADS)
+        assert not {pod["metadata"]["uid"] for pod in (typha, server, waiting)} & cluster.uids()
+        assert not {pod["spec"]["nodeName"] for pod in cluster.pods("calico-typha", "calico-apiserver")} & nodes
+        eventually(lambda: bool(cluster.reason(waiting["metadata"]["uid"])))
+    finally:
+        cluster.kubectl("uncordon", *sorted(nodes))
 
 
 def test_a_removed_node_takes_its_pods_along_and_a_new_one_gets_a_certificate(cluster: Cluster) -> None:
@@ -75,7 +80,7 @@ def test_a_removed_node_takes_its_pods_along_and_a_new_one_gets_a_certificate(cl
         cluster.delete(pod for pod in cluster.pods("calico-node") if pod["spec"]["nodeName"] == "node-new")
         cluster.parts.kubelet.add_nodes(["node-newer"])
         eventually(lambda: bool(cluster.waiting() & cluster.uids("calico-node")))
-    cluster.wait_until_complete(but=WITHOUT_CLIENT)
+    cluster.wait_until_complete(but=WORKLOADS)
     nodes = {pod["spec"]["nodeName"] for pod in cluster.pods("calico-node")}
     assert "node-newer" in nodes
     assert "node-new" not in nodes
@@ -97,9 +102,11 @@ def test_a_ca_rotation_keeps_mutual_trust_while_pods_are_replaced(cluster: Clust
         cluster.sign_with(new, both)
         cluster.trust(new.certificate_authority, old)
         cluster.wait_until_complete(check=check)
+        before = cluster.uids(*WORKLOADS)
         done = cluster.provide_key_pairs("--trust-bundle", new.certificate_authority)
         assert done.exit_code == 0, done.stderr
         assert done.stderr.count("valid until") == 3
+        eventually(lambda: not before & cluster.uids(*WORKLOADS))
         cluster.wait_until_complete(check=check)
         cluster.trust(new.certificate_authority)
         cluster.wait_until_complete(check=check)
@@ -110,22 +117,20 @@ def test_a_ca_rotation_keeps_mutual_trust_while_pods_are_replaced(cluster: Clust
 
 @contextmanager
 def replacing_pods(cluster: Cluster) -> Iterator[None]:
-    """Deletes a pod of calico-node again and again."""
-    stopping = threading.Event()
-    deleted: list[str] = []
+    """Deletes a pod of calico-node each second, while all of them have certificates."""
+    stopping, deleted = threading.Event(), []
 
     def run() -> None:
-        while not stopping.wait(0.2):
-            pod = cluster.pods("calico-node")[0]
-            cluster.delete([pod])
-            deleted.append(pod["metadata"]["uid"])
-            eventually(lambda: deleted[-1] not in cluster.uids() or stopping.is_set(), period=PERIOD)
+        while not stopping.wait(1):
+            if cluster.parts.is_rolled_out():
+                cluster.delete(cluster.pods("calico-node")[:1])
+                deleted.append(1)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        replaced = executor.submit(run)
+        try:
+            yield
+        finally:
+            stopping.set()
+        replaced.result()
     assert len(deleted) > 3

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox import guards
+from sandbox.api import NAMESPACES
 from sandbox.calico.components import CALICO_SYSTEM
+from sandbox.calico.key_pairs import WORKLOADS
 from tests.end_to_end.conftest import eventually
-from tests.rollouts.cluster import WITHOUT_CLIENT
 from tests.rollouts.conftest import NODES, RELEASE, calico
 
 if TYPE_CHECKING:
@@ -44,19 +46,20 @@ def test_an_upgrade_refuses_only_a_pod_of_the_old_release_that_starts_meanwhile(
     eventually(lambda: bool(old.uids() - present))
     (late,) = old.uids() - present
     # The guards refuse the old name a moment after they are applied; until then, the function does.
-    eventually(lambda: late in old.parts.volumes.errors or old.reason(late) == "NameNotAllowed")
+    refused = old.parts.volumes.errors
+    eventually(lambda: guards.CREATE in str(refused.get(late)) or old.reason(late) == "NameNotAllowed")
     old.parts.operator.release = RELEASE
     eventually(lambda: bool(old.pods("goldmane")))
-    old.wait_until_complete(but=WITHOUT_CLIENT)
+    old.wait_until_complete(but=WORKLOADS)
     csrs = old.csrs()
     names = {csr["metadata"]["name"].partition(":")[0] for uid, csr in csrs.items() if uid not in {*before, late}}
     assert names == {"node-certs", "typha-certs", "calico-apiserver-certs"}
-    assert {pod["metadata"]["namespace"] for pod in old.pods("calico-apiserver")} == {CALICO_SYSTEM}
+    eventually(lambda: not old.api.get(f"{NAMESPACES}/{OLD_NAMESPACE}/pods")["items"])
     done = old.provide_key_pairs()
     assert done.exit_code == 0, done.stderr
     old.wait_until_complete()
     assert old.faults() == []
-    assert set(old.parts.volumes.errors) <= {late}, "a client failed and was restarted"
+    assert set(refused) <= {late}, "a client failed and was restarted"
     assert late not in old.uids()
     assert all("certificate" in csr["status"] for uid, csr in old.csrs().items() if uid != late)
     assert "every signature is accounted for" in old.reconcile().output

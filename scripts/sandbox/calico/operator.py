@@ -21,6 +21,8 @@ from sandbox.calico.key_pairs import OPERATOR, Secrets, key_pairs
 from sandbox.calico.render import component_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.calico.components import Component
     from sandbox.calico.key_pairs import KeyPair
     from sandbox.calico.render import CertificateManagement
@@ -31,7 +33,7 @@ Json = dict[str, Any]
 APPS = "/apis/apps/v1/namespaces"
 _COLLECTIONS = {"DaemonSet": "daemonsets", "Deployment": "deployments"}
 _HASH = "hash.operator.tigera.io"
-_CONFLICT = 409
+_NOT_FOUND, _CONFLICT = 404, 409
 _PERIOD = 0.5
 _SECONDS = 30
 _REPLICAS = 2
@@ -70,9 +72,14 @@ class Operator:
         self._stopping.set()
         self._thread.join(_SECONDS)
 
+    @property
+    def rendered(self) -> dict[str, str]:
+        """Returns the names of the workloads that are rendered now, by their paths."""
+        return {path: path.rpartition("/")[2] for path in self._rendered}
+
     def _run(self) -> None:
         while not self._stopping.wait(_PERIOD):
-            with contextlib.suppress(urllib3.exceptions.HTTPError):
+            with contextlib.suppress(urllib3.exceptions.HTTPError, ApiError):
                 self._render()
 
     def _render(self) -> None:
@@ -91,7 +98,8 @@ class Operator:
         for path, body in changed.items():
             _apply(self._world, path, body)
         for path in self._rendered.keys() - wanted.keys():
-            self._world.api.delete(path)
+            with _tolerating(_NOT_FOUND):
+                self._world.api.delete(path)
         self._rendered = wanted
 
     def _with_client(self, row: Component, management: CertificateManagement) -> Json:
@@ -101,9 +109,10 @@ class Operator:
 
     def _without_client(self, name: str, own: list[KeyPair]) -> Json:
         """Renders a Deployment; the hashes of its Secrets restart its pod when they change."""
+        # The hashes come first: if a Secret changes before its copy is made, the next rendering restarts the pod again.
+        found = {each.secret: self._secrets.find(each) for each in own}
         for each in own:
             self._secrets.copy(each)
-        found = {each.secret: self._secrets.find(each) for each in own}
         hashes = {f"{_HASH}/{secret}": _digest(body["data"]) for secret, body in found.items() if body is not None}
         volumes = [self._secrets.volume(each) for each in own]
         return workload(name, {"volumes": volumes}, {"replicas": 1}, annotations=hashes)
@@ -133,12 +142,19 @@ def workload(name: str, parts: Json, spec: Json, *, annotations: dict[str, str] 
 
 
 def _apply(world: World, path: str, body: Json) -> None:
-    try:
+    with _tolerating(_CONFLICT):
         world.api.post(path.rpartition("/")[0], body)
+        return
+    world.api.patch(path, body)
+
+
+@contextlib.contextmanager
+def _tolerating(status: int) -> Iterator[None]:
+    try:
+        yield
     except ApiError as error:
-        if error.status != _CONFLICT:
+        if error.status != status:
             raise
-        world.api.patch(path, body)
 
 
 def _path(namespace: str, kind: str, name: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.api import NODES
 from sandbox.calico import installation
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.operator import APPS, Operator
@@ -27,6 +28,7 @@ DAEMON_SET: Final = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
 _AT_ONCE: Final = 20
 """How many nodes to add at a time. With more than about 30 clients, one process reads their watches too slowly."""
 _PERIOD: Final = 0.1
+_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +49,24 @@ class Running:
     _nodes: Iterator[int] = field(default_factory=itertools.count)
 
     def add_nodes(self, count: int) -> None:
-        """Adds nodes, 20 at a time: the next ones after the pods of the earlier ones have certificates."""
+        """Adds nodes, 20 at a time: the next ones after the pods of the earlier ones have certificates.
+
+        Raises:
+            TimeoutError: The pods of some nodes have no certificates within 90 s.
+        """
         for begun in range(0, count, _AT_ONCE):
             names = [f"node-{next(self._nodes):03}" for _ in range(min(_AT_ONCE, count - begun))]
-            while len(self.volumes.filled) < begun:
-                time.sleep(_PERIOD)
             self.kubelet.add_nodes(names)
+            self._wait_for_nodes()
+
+    def _wait_for_nodes(self) -> None:
+        """Waits until each node has a pod of calico-node that is Ready."""
+        end = time.monotonic() + _SECONDS
+        nodes = len(self.api.get(NODES)["items"])
+        while self.api.get(DAEMON_SET).get("status", {}).get("numberAvailable", 0) < nodes:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{nodes} nodes, but {self.api.get(DAEMON_SET)['status']}")
+            time.sleep(_PERIOD)
 
     def restart(self, path: str = DAEMON_SET) -> None:
         """Restarts the pods of a workload, as `kubectl rollout restart` does."""

@@ -55,11 +55,13 @@ class Volumes:
 
     Attributes:
         filled: All volumes that were ever filled, in order.
+        ended_watches: The uids of the pods whose client ran again, because the API server ended its watch.
         errors: Why an init container failed and was restarted, by the pod's uid.
     """
 
     def __init__(self, world: World, directory: Path) -> None:
         self.filled: list[Filled] = []
+        self.ended_watches: list[str] = []
         self.errors: dict[str, list[str]] = defaultdict(list)
         self._world = world
         self._directory = directory
@@ -132,6 +134,7 @@ class Volumes:
                 # Calico's client exits with status 0 without files. In a cluster, such a pod never becomes Ready.
                 if client.run(environment, self._world.api.with_token(token), key=known(environment.key_algorithm)):
                     return True
+                self.ended_watches.append(bound.uid)
             except client.ClientError as error:
                 self.errors[bound.uid].append(str(error))
             time.sleep(_BACK_OFF_SECONDS)

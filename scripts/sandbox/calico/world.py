@@ -262,7 +262,7 @@ class World:
         }
         collection = f"{_RBAC}/clusterrolebindings"
         found = self.ensure(collection, "ClusterRoleBinding", bound, binding, optional=True)
-        if found and _is_labelled(found) and found["subjects"] != bound["subjects"]:  # of another release
+        if found and _is_labelled(found) and found.get("subjects", bound["subjects"]) != bound["subjects"]:
             self.api.patch(f"{collection}/{quoted(binding)}", {"subjects": bound["subjects"]})
 
     def _found(self, api: Api, path: str) -> str:

@@ -210,8 +210,8 @@ def _provide_pod(
 ) -> None:
     """Provides the key pairs of one pod. If one fails, the others continue.
 
-    It writes no Secret before it has all certificates: the operator replaces the pod as soon as it has the first
-    Secret, and the pod's tokens become invalid. It reads the pod and the Secret again before each CSR, because earlier
+    It writes no Secret before each CSR has ended: the operator replaces the pod as soon as it has the first Secret, and
+    the pod's tokens become invalid. It reads the pod and the Secret again before each CSR, because earlier
     waits may have taken minutes.
     """
     issued: list[Issued] = []

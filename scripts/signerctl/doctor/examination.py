@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
+from signerctl.interface import clock
 from signerctl.key import KmsOptions
 from signerctl.objects import User
 
@@ -82,7 +83,7 @@ class Examination:
     """
 
     options: Options
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    now: datetime = field(default_factory=clock.now)
     document: Document = field(init=False)
     configuration: Configuration = field(init=False)
     cluster: str = field(init=False)

@@ -8,5 +8,6 @@ import click
 
 def now() -> datetime:
     """Returns the time, UTC. Tests may pass another clock to `main` as `obj`."""
-    clock: Callable[[], datetime] | None = click.get_current_context().obj
+    context = click.get_current_context(silent=True)
+    clock: Callable[[], datetime] | None = None if context is None else context.obj
     return datetime.now(UTC) if clock is None else clock()

@@ -9,6 +9,7 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
+from csr_signer.errors import SignerError
 from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
 
@@ -63,8 +64,8 @@ def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
         yield
     except (click.exceptions.Exit, click.UsageError):
         raise
-    except CommandError as error:
-        say(event, error.message, {})
+    except (CommandError, SignerError) as error:
+        say(event, str(error), {})
         click.get_current_context().exit(1)
     except KeyboardInterrupt:
         say(

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
+from signerctl.interface import clock
 from signerctl.interface.durations import age, expires_in
 from signerctl.interface.output import Column, Form, Json, print_list
 from signerctl.recorded import Certificate
@@ -27,7 +28,7 @@ _COLUMNS: Final = (
 
 def print_certificates(found: Sequence[Certificate], *, form: Form, none: str) -> None:
     """Prints certificates, or for people the line that says that there are none."""
-    now = datetime.now(UTC)
+    now = clock.now()
     print_list(_COLUMNS, [_row(each, now) for each in found], [_item(each) for each in found], form=form, none=none)
 
 

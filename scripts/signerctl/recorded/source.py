@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -16,6 +16,7 @@ import click
 
 from csr_signer import field_error
 from csr_signer.violation import LONGEST_SENTENCE, quote
+from signerctl.interface import clock
 from signerctl.interface.durations import DURATION
 from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
@@ -53,7 +54,7 @@ class Records:
         Raises:
             CommandError: A source cannot be read, or holds no records.
         """
-        earliest = None if self.since is None else datetime.now(UTC) - self.since
+        earliest = None if self.since is None else clock.now() - self.since
         for entry in once(self._entries(events)):
             record = record_of(entry)
             if record is None or record["event"] not in events or not self._selects(record):

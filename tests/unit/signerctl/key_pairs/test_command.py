@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sandbox.api import CSRS
 from tests.unit.signerctl.answers import Answers, answering
 from tests.unit.signerctl.key_pairs.test_need import CA, pod
+from tests.unit.signerctl.key_pairs.test_provision import UID, signed
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
@@ -115,6 +119,17 @@ def test_a_wrong_release_is_in_the_log_too(api: Answers, tmp_path: Path) -> None
     assert line["message"].startswith("--release: ")
 
 
+def test_a_wrong_configuration_is_no_internal_error(api: Answers, tmp_path: Path) -> None:
+    """The log names the field, once."""
+    path = tmp_path / "configuration.yaml"
+    path.write_text("clusters: {}")
+    result = run(tmp_path, "--configuration", str(path), "--log-format", "json")
+    assert result.exit_code == 1
+    assert "signers: Required value" in json.loads(result.stdout)["message"]
+    assert "internal error" not in result.output
+    assert result.stderr == ""
+
+
 def test_a_log_has_no_list(api: Answers, tmp_path: Path) -> None:
     """A form of the list together with it is an error, as in `signerctl renew`."""
     result = run(tmp_path, *SIGNER, "--log-format", "json", "-o", "json")
@@ -134,3 +149,39 @@ def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None
         ("key_pair_failed", "whisker"),
     ]
     assert "serviceaccounts/goldmane/token: 404" in lines[0]["message"]
+
+
+def test_a_refused_csr_delays_the_other_secret_of_its_pod_but_does_not_stop_it(api: Answers, tmp_path: Path) -> None:
+    """No Secret is written before both CSRs have ended, because the operator then replaces the pod."""
+    names = ("whisker-key-pair", "whisker-backend-key-pair")
+    whisker = pod("whisker-1", serviceAccountName="whisker", volumes=[{"name": name, "emptyDir": {}} for name in names])
+    filed: dict[str, Any] = {}
+
+    def file(body: dict[str, Any]) -> tuple[int, object]:
+        name = body["metadata"]["name"]
+        status: dict[str, Any] = {"certificate": base64.b64encode(signed(body)).decode()}
+        if name.startswith("whisker-backend"):
+            status = {"conditions": [{"type": "Denied", "reason": "any", "message": "any"}]}
+        filed[name] = {**body, "metadata": {**body["metadata"], "uid": UID}, "status": status}
+        return 201, filed[name]
+
+    def answered(name: str, _: object) -> tuple[int, object]:
+        return 200, filed[name]
+
+    csrs = {f"{CSRS}/{name}%3Awhisker-1": f"{name}:whisker-1" for name in names}
+    api.prepared |= {
+        PODS: (200, {"items": [whisker]}),
+        "POST /api/v1/namespaces/calico-system/serviceaccounts/whisker/token": (201, {"status": {"token": "any"}}),
+        f"POST {CSRS}": file,
+        "POST /api/v1/namespaces/calico-system/secrets": (201, {"kind": "Secret"}),
+        **{f"DELETE {path}": (200, {"kind": "Status"}) for path in csrs},
+        **{f"GET {path}": partial(answered, name) for path, name in csrs.items()},
+    }
+    result = run(tmp_path, *SIGNER, "--log-format", "json")
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["event"], line["component"]) for line in lines] == [
+        ("key_pair_failed", "whisker-backend"),
+        ("key_pair_provided", "whisker"),
+    ]
+    assert [method for method, path, *_ in api.received if path.endswith("/secrets") and method == "POST"] == ["POST"]
