@@ -33,14 +33,15 @@ def test_no_pod_of_a_rolling_restart_starves(tmp_path: Path) -> None:
         assert not before & after
         assert not cluster.parts.volumes.errors
         filled = [each for each in cluster.parts.volumes.filled if each.pod_uid in after]
-        assert len(filled) == PODS
+        assert {each.pod_uid for each in filled} == after
+        # One process reads the watches of all clients. The API server ends those that it reads too slowly.
         again = set(cluster.parts.volumes.ended_watches)
-        assert len(again) <= PODS // 10, "one process reads the watches of all clients, so some may end"
+        assert len(again) <= PODS // 10
         waited = [each for each in filled if each.pod_uid not in again]
         overtaken = [sum(one.begun < other.ended < one.ended for other in filled) for one in waited]
         assert max(overtaken) <= 3 * AT_ONCE
         assert cluster.unfilled() <= EMPTY
         assert len(cluster.faults()) == len(cluster.unfilled())
-        once = before | after | cluster.uids(*CLIENTS) - again
-        assert {uid: cluster.issued()[uid] for uid in once - again} == dict.fromkeys(once - again, 1)
+        once, issued = (before | after | cluster.uids(*CLIENTS)) - again, cluster.issued()
+        assert {uid: issued[uid] for uid in once} == dict.fromkeys(once, 1)
         assert "every signature is accounted for" in cluster.reconcile().output

@@ -1,7 +1,7 @@
 """Renders the files of one cluster's folder from the templates beside this module."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -59,10 +59,12 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "metrics_port": None if endpoint is None else endpoint.port,
         "metrics_tls": options.metrics_tls,
         "namespace": cluster.exporter.namespace,
+        "renewal_arguments": _arguments(
+            "renew", (("--requesters", *each.arguments) for each in requesters.of(guarded))
+        ),
         "renewal_image": options.renewal_image,
         "renewal_namespace": _namespace(cluster, "renewal", options.renewal_image),
         "renewal_schedule": _schedule(guarded),
-        "renewal_signers": [each.arguments for each in requesters.of(guarded)],
         "replicas": options.replicas,
         "requester_namespaces": guarded.namespaces,
         "service_account": cluster.exporter.service_account,
@@ -120,14 +122,23 @@ def _key_pairs(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Ma
         must = f"the cluster must have one signer with the profile {catalog.PROFILE}: it has {len(signers)}"
         raise CommandError(f"--key-pairs-image: Forbidden: {must}")
     pairs = _pairs(guarded)
-    arguments = ["--signer", signers[0].signer_name, "--release", str(signers[0].profile.release)]
+    options_of_command = (
+        ("--signer", signers[0].signer_name),
+        ("--release", str(signers[0].profile.release)),
+        ("--cluster-domain", chosen.cluster_domain),
+    )
     return {
         "key_pair_accounts": _grouped((pair.namespace, pair.service_account) for pair in pairs),
         "key_pair_secrets": _grouped((pair.secret_namespace, pair.secret) for pair in pairs),
-        "key_pairs_arguments": [*arguments, "--cluster-domain", chosen.cluster_domain],
+        "key_pairs_arguments": _arguments("key-pairs", options_of_command),
         "key_pairs_image": options.key_pairs_image,
         "key_pairs_namespace": _namespace(cluster, "key-pairs", options.key_pairs_image),
     }
+
+
+def _arguments(command: str, options: Iterable[Sequence[str]]) -> list[str]:
+    """Returns signerctl's arguments in a CronJob."""
+    return [command, "--log-format=json", *(value for option in options for value in option)]
 
 
 def _key_pairs_policies(cluster: ClusterOutput, guarded: Guarded, options: Options) -> str:
