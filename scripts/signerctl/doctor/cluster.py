@@ -17,7 +17,8 @@ from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
 from signerctl.doctor.http import exchange
 from signerctl.doctor.result import Result
-from signerctl.guards import manifest
+from signerctl.guards import guarded, manifest
+from signerctl.key_pairs import catalog, need
 from signerctl.options import ACTIONS
 
 _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
@@ -79,6 +80,24 @@ def release(examination: Examination) -> Result:
     )
 
 
+def key_pairs(examination: Examination) -> Result:
+    """Checks that no component waits for a key pair that `signerctl key-pairs` provides. It reads no Secret."""
+    chosen = guarded.select(examination.options.configuration, examination.cluster)
+    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
+    if not pairs:
+        return result.not_applicable("no profile has components that do not request their own certificates")
+    namespaces = dict.fromkeys(pair.namespace for pair in pairs)
+    pods = {each: list(examination.api.list(f"/api/v1/namespaces/{each}/pods", need.POD)) for each in namespaces}
+    empty = [
+        f"pod {pair.namespace}/{pod['metadata']['name']}: volume {pair.secret} is empty"
+        for pair in pairs
+        for pod in need.waiting(pair, pods[pair.namespace])
+    ]
+    if empty:
+        return result.warning("; ".join(empty), "provide the key pairs with `signerctl key-pairs`: docs/key-pairs.md")
+    return result.ok("no component waits for a key pair")
+
+
 def guards(examination: Examination) -> Result:
     """Checks that the guards in the cluster are those that this release makes, and enforced."""
     if examination.options.guards == NO_GUARDS:
@@ -88,9 +107,9 @@ def guards(examination: Examination) -> Result:
         return result.unknown("the function's username is unknown; see rights")
     if examination.api.request("GET", _ADMISSION).status != _OK:
         return result.not_applicable("the API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 has")
-    guarded = examination.guarded(user)
-    guarded = replace(guarded, exporter=replace(guarded.exporter, secret=examination.metrics_secret))
-    wanted = manifest.documents(guarded, actions=ACTIONS[examination.options.guards])
+    facts = examination.guarded(user)
+    facts = replace(facts, exporter=replace(facts.exporter, secret=examination.metrics_secret))
+    wanted = manifest.documents(facts, actions=ACTIONS[examination.options.guards])
     problems = [problem for document in wanted for problem in _differences(examination.api, document)]
     if problems:
         return result.error(

@@ -63,6 +63,7 @@ CHECKS: Final = (
     Check(name="trust-bundle", needs=("configuration",), run=authority.trust_bundle),
     Check(name="installation", needs=("configuration", "api-server"), run=cluster.installation),
     Check(name="release", needs=("configuration", "api-server"), run=cluster.release),
+    Check(name="key-pairs", needs=("configuration", "api-server"), run=cluster.key_pairs),
     Check(name="waiting", needs=("configuration", "api-server"), run=waiting.waiting),
     # What protects the cluster.
     Check(name="guards", stops_requests=True, needs=("configuration", "api-server"), run=cluster.guards),

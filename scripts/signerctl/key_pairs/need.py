@@ -114,6 +114,12 @@ def assess(
     return min(found, key=lambda each: _BY_POD.index(each.state))  # another pod of the account hides no empty volume
 
 
+def waiting(key_pair: KeyPair, pods: Iterable[Json]) -> list[Json]:
+    """Returns the live pods that wait for a key pair: their volume is empty, and no init container fills it."""
+    live = [pod for pod in pods if _is_live(pod, key_pair) and _of_pod(key_pair, pod).state == "missing"]
+    return [pod for pod in live if any(_is_empty(each, key_pair) for each in pod["spec"]["volumes"])]
+
+
 def taken_over(found: Need) -> Need:
     """Returns the need to replace a Secret that this command did not make."""
     can_be_written = found.secret is not None and not _fixed(found.secret)
@@ -150,6 +156,10 @@ def _is_live(pod: Json, key_pair: KeyPair) -> bool:
     metadata, status = pod["metadata"], pod.get("status") or {}
     is_ending = "deletionTimestamp" in metadata or status.get("phase", "Pending") not in _LIVE
     return pod["spec"].get("serviceAccountName", "default") == key_pair.service_account and not is_ending
+
+
+def _is_empty(volume: Json, key_pair: KeyPair) -> bool:
+    return bool(volume["name"] == key_pair.secret and "secret" not in volume)
 
 
 def _filled_by(pod: Json, volume: str) -> str:

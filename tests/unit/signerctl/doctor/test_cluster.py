@@ -314,6 +314,33 @@ def test_calicos_own_api_tells_the_release_too(examine: Examine, api: Answers) -
     assert cluster.release(examine()).level == "skipped"
 
 
+GOLDMANE = {"name": "goldmane-key-pair"}
+VOLUMES = {
+    "empty": ({"emptyDir": {}}, [], "warning"),
+    "of a Secret": ({"secret": {"secretName": "goldmane-key-pair"}}, [], "ok"),
+    "filled by an init container": ({"emptyDir": {}}, [{"name": "client", "volumeMounts": [GOLDMANE]}], "ok"),
+}
+
+
+@pytest.mark.parametrize(("source", "clients", "level"), VOLUMES.values(), ids=VOLUMES)
+def test_a_component_that_waits_for_a_key_pair_is_told(
+    examine: Examine, api: Answers, *, source: Json, clients: list[Json], level: str
+) -> None:
+    """With the pod, the volume and the command; a Secret is not read."""
+    pod = {
+        "metadata": {"name": "goldmane-1", "namespace": "calico-system", "uid": "any"},
+        "spec": {"serviceAccountName": "goldmane", "volumes": [{**GOLDMANE, **source}], "initContainers": clients},
+        "status": {"phase": "Pending"},
+    }
+    api.prepared["GET /api/v1/namespaces/calico-system/pods"] = 200, {"items": [pod]}
+    outcome = cluster.key_pairs(examine())
+    assert outcome.level == level
+    if level == "warning":
+        assert outcome.found == "pod calico-system/goldmane-1: volume goldmane-key-pair is empty"
+        assert "signerctl key-pairs" in outcome.remedy
+    assert {path.partition("?")[0] for _, path, *_ in api.received} == {"/api/v1/namespaces/calico-system/pods"}
+
+
 READY = {"all": (2, 2, "ok"), "one": (1, 2, "warning"), "none": (0, 2, "error"), "scaled to 0": (0, 0, "error")}
 
 
