@@ -25,7 +25,6 @@ _TOGETHER: Final = (
     "tests/interoperability/",
     "tests/linters/",
     "tests/renewal/",
-    "tests/rollouts/test_(?:key_pairs|scenarios)",
     "tests/end_to_end/test_(?:main_job|crashes)",
 )
 """Beginnings of the paths, as patterns, whose tests are one group."""
@@ -75,8 +74,7 @@ def pytest_collection_finish() -> None:
 
 @cache
 def _together(path: str) -> str:
-    shared = (found[0] for pattern in _TOGETHER if (found := re.match(pattern, path)))
-    return next(shared, path)
+    return next((pattern for pattern in _TOGETHER if re.match(pattern, path)), path)
 
 
 def _place(nodeid: str) -> int:

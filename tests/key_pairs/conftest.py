@@ -35,7 +35,7 @@ COLLECTIONS = {
 NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, with the guards, the manifest key-pairs.yaml and an Installation."""
     with started(

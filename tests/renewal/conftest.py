@@ -27,7 +27,7 @@ COLLECTIONS = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrole
 NAMESPACED = {"Role": "roles", "RoleBinding": "rolebindings"}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster; `signerctl renew` has exactly the CronJob's rights."""
     directory = tmp_path_factory.mktemp("renewal")

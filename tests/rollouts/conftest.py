@@ -1,4 +1,4 @@
-"""One cluster with all of Calico for the tests that share it."""
+"""One cluster with all of Calico for the tests of a module."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def calico(folder: Path, *, release: str = RELEASE, max_unavailable: int = 2) ->
         yield Cluster(deployment, parts)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """All of Calico on six nodes; all but Goldmane and Whisker have certificates."""
     with calico(tmp_path_factory.mktemp("calico")) as present:

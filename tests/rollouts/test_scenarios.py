@@ -1,10 +1,12 @@
-"""Pods that end while their CSRs wait, drained nodes, and a new CA, with the real controllers."""
+"""Key pairs, pods that end while their CSRs wait, drained nodes, and a new CA, with the real controllers."""
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
+LATE = timedelta(days=300)
+"""Less than a third of a year is left."""
+
 
 @pytest.fixture(autouse=True)
 def _accounted_for(cluster: Cluster) -> Iterator[None]:
@@ -32,6 +37,31 @@ def _accounted_for(cluster: Cluster) -> Iterator[None]:
     assert cluster.unfilled() <= EMPTY
     assert len(cluster.faults()) == len(cluster.unfilled())
     assert not cluster.uids() & cluster.parts.volumes.errors.keys(), "a client failed and was restarted"
+    assert "every signature is accounted for" in cluster.reconcile().output
+
+
+def test_every_volume_of_calico_gets_its_key_pair_and_is_renewed(cluster: Cluster) -> None:
+    """For openssl each certificate is good for its uses; the renewal restarts only Goldmane and Whisker."""
+    eventually(lambda: cluster.unfilled() == EMPTY)
+    done = cluster.provide_key_pairs()
+    assert done.exit_code == 0, done.stderr
+    cluster.wait_until_complete()
+    assert cluster.faults() == []
+    found = json.loads(cluster.provide_key_pairs("--dry-run", "-o", "json").stdout)["items"]
+    assert {each["component"] for each in found if each["state"] == "valid"} == {
+        "goldmane",
+        "whisker",
+        "whisker-backend",
+    }
+
+    before, others = cluster.uids(*WORKLOADS), cluster.uids() - cluster.uids(*WORKLOADS)
+    renewed = cluster.provide_key_pairs(clock=lambda: datetime.now(UTC) + LATE)
+    assert renewed.exit_code == 0, renewed.stderr
+    assert renewed.stderr.count("valid until") == 3
+    eventually(lambda: not before & cluster.uids())
+    cluster.wait_until_complete()
+    assert cluster.faults() == []
+    assert others <= cluster.uids()
     assert "every signature is accounted for" in cluster.reconcile().output
 
 

@@ -58,7 +58,7 @@ ADMISSION = {
 }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealControlPlane]:
     """A control plane whose namespaces exist, as README.md wants it before the rest is applied."""
     directory = tmp_path_factory.mktemp("cluster")
@@ -88,27 +88,27 @@ def run(
     return done
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def applied(control_plane: RealControlPlane) -> RealControlPlane:
     """The control plane with the example cluster's folder applied."""
     run(control_plane, "apply", "-k", str(EXAMPLES / "demo"))
     return control_plane
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def kubectl(control_plane: RealControlPlane) -> Kubectl:
     """Runs kubectl as the administrator."""
     return functools.partial(run, control_plane)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def api(control_plane: RealControlPlane) -> Iterator[Api]:
     """The administrator's client."""
     with Api.from_kubeconfig(control_plane.kubeconfig) as client:
         yield client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def requesters(applied: RealControlPlane, api: Api) -> Iterator[Requesters]:
     """Pods with tokens; all policies are in force."""
     made = Requesters(api)
@@ -117,7 +117,7 @@ def requesters(applied: RealControlPlane, api: Api) -> Iterator[Requesters]:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def guarded(requesters: Requesters, applied: RealControlPlane) -> RealControlPlane:
     """The control plane whose policies are all in force."""
     return applied
@@ -141,7 +141,7 @@ def _wait_for_policies(control_plane: RealControlPlane, requesters: Requesters) 
             until_refused(f"kms-csr-signer-{policy}", call)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folders by name: the examples, and those that signerctl renders for the tests."""
     found = {name: EXAMPLES / name for name in ("demo", "databases")}
@@ -151,7 +151,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def render(control_plane: RealControlPlane, folders: dict[str, Path]) -> Callable[[str], list[dict[str, Any]]]:
     """Gives the documents that kustomize makes of a folder."""
 
