@@ -87,15 +87,18 @@ def audit_records(log: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines if line.startswith('{"severity"')]
 
 
-def eventually(condition: Callable[[], bool], *, missing: object = "", period: float = 0.01) -> None:
+def eventually(
+    condition: Callable[[], bool], *, missing: object = "", period: float = 0.01, patience: float = PATIENCE
+) -> None:
     """Waits until something holds, and fails where it does not in time; the failure shows what is `missing` then.
 
     Args:
         condition: What must hold.
         missing: What the failure shows.
         period: Seconds between two looks.
+        patience: Seconds until it fails.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"it did not come about: {missing}"
         time.sleep(period)

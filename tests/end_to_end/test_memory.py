@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import psutil
 import pytest
 
 from csr_signer.policy.rules import LARGEST_OBJECT
-from sandbox.api import CSRS
+from sandbox.api import CSRS, Api, ApiError, csr_path
 from sandbox.calico import twists
 from sandbox.calico.attackers import Attacker
 from sandbox.calico.fleet import Fleet
@@ -54,7 +55,7 @@ def test_the_heaviest_csrs_stay_below_the_memory_limits(judged: Judged) -> None:
 
     def file(heavy: Sequence[tuple[Attacker, str]], fleet: Fleet) -> None:
         for attacker, kind in heavy:
-            created = deployment.api.with_token(attacker.token).post(CSRS, HEAVY[kind](attacker.csr))
+            created = stored(deployment.api, attacker, HEAVY[kind](attacker.csr))
             uids[kind].append(str(created["metadata"]["uid"]))
             if len(json.dumps(created, ensure_ascii=False)) > LARGEST_OBJECT:
                 refused.add(kind)
@@ -75,6 +76,16 @@ def test_the_heaviest_csrs_stay_below_the_memory_limits(judged: Judged) -> None:
     print(f"at most: exporter {exporter:.1f} MiB, function {function:.1f} MiB")  # noqa: T201 - what it is about
     assert exporter <= 0.8 * exporter_limit()
     assert function <= 0.8 * available_memory()
+
+
+def stored(api: Api, attacker: Attacker, csr: dict[str, Any]) -> dict[str, Any]:
+    """Files a CSR; on a loaded machine, the API server may store it after its own deadline."""
+    try:
+        return api.with_token(attacker.token).post(CSRS, csr)
+    except ApiError as error:
+        if error.status != 504:
+            raise
+    return api.get(csr_path(attacker.csr["metadata"]["name"]))
 
 
 def available_memory() -> int:

@@ -22,7 +22,7 @@ from sandbox.control_plane.real import RealControlPlane
 from sandbox.demo.verify import verified
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
-from tests.end_to_end.conftest import audit_records, eventually
+from tests.end_to_end.conftest import PATIENCE, audit_records, eventually
 from tests.key_pairs.cluster import CRON_JOB
 from tests.unit.signerctl.stage import signerctl
 
@@ -88,7 +88,13 @@ class Cluster:
         """Returns the uids of their pods."""
         return {pod["metadata"]["uid"] for pod in self.pods(*workloads)}
 
-    def wait_until_complete(self, *, but: Collection[str] = (), check: Callable[[], None] = lambda: None) -> None:
+    def wait_until_complete(
+        self,
+        *,
+        but: Collection[str] = (),
+        check: Callable[[], None] = lambda: None,
+        patience: float = PATIENCE,
+    ) -> None:
         """Waits until all workloads except `but` are rolled out; calls `check` at each look."""
         waiting: list[str] = []
 
@@ -98,7 +104,7 @@ class Cluster:
             waiting[:] = [name for path, name in rendered if not self.parts.is_rolled_out(path)]
             return not set(waiting) - set(but)
 
-        eventually(is_complete, missing=waiting, period=PERIOD)
+        eventually(is_complete, missing=waiting, period=PERIOD, patience=patience)
 
     def delete(self, pods: Iterable[Json]) -> None:
         """Deletes pods; their controllers make others."""

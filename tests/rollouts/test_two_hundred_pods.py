@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.calico.key_pairs import WORKLOADS
+from tests.end_to_end.conftest import PATIENCE
 from tests.rollouts.cluster import CLIENTS, EMPTY
 from tests.rollouts.conftest import calico
 
@@ -27,7 +28,7 @@ def test_no_pod_of_a_rolling_restart_starves(tmp_path: Path) -> None:
         cluster.wait_until_complete(but=WORKLOADS)
         before = cluster.uids("calico-node")
         cluster.parts.restart()
-        cluster.wait_until_complete(but=WORKLOADS)
+        cluster.wait_until_complete(but=WORKLOADS, patience=PATIENCE * PODS / AT_ONCE)
         after = cluster.uids("calico-node")
         assert len(before) == len(after) == PODS
         assert not before & after
