@@ -78,7 +78,7 @@ def test_the_heaviest_csrs_stay_below_the_memory_limits(judged: Judged) -> None:
     assert function <= 0.8 * available_memory()
 
 
-def stored(api: Api, attacker: Attacker, csr: dict[str, Any]) -> dict[str, Any]:
+def stored(api: Api, attacker: Attacker, csr: bytes) -> dict[str, Any]:
     """Files a CSR; on a loaded machine, the API server may store it after its own deadline."""
     try:
         return api.with_token(attacker.token).post(CSRS, csr)
