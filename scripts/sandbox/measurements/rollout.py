@@ -31,14 +31,15 @@ def rollout(settings: Settings, count: int, *, at_once: int) -> list[Row]:
         filled = running.volumes.filled[earlier:]
     seconds = filled[-1].ended - filled[0].begun
     waits = sorted(each.ended - each.begun for each in filled)
-    batch = at_once * seconds / len(filled)
+    size = min(at_once, len(filled))
+    batch = size * seconds / len(filled)
     return [
-        Row(name=f"restart of {len(filled)} pods, {at_once} at a time", figure=f"{seconds:.1f} s"),
+        Row(name=f"restart of {len(filled)} pods, {size} at a time", figure=f"{seconds:.1f} s"),
         Row(
             name="  waits: median, 99th percentile, longest",
             figure=f"{waits[len(waits) // 2]:.2f} s, {waits[len(waits) * 99 // _HUNDRED]:.2f} s, {waits[-1]:.2f} s",
         ),
-        Row(name=f"  batch time ({at_once} pods)", figure=f"{batch:.2f} s"),
+        Row(name=f"  batch time ({size} pods)", figure=f"{batch:.2f} s"),
         Row(name="  longest wait / batch time", figure=f"{waits[-1] / batch:.2f}"),
     ]
 
