@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import tempfile
@@ -57,6 +58,16 @@ class ApiError(Exception):
     def message(self) -> str:
         """Returns the Status object's message, or the whole text."""
         return self.body if isinstance(self.body, str) else str(self.body.get("message", ""))
+
+
+@contextlib.contextmanager
+def tolerating(status: int) -> Iterator[None]:
+    """Ignores an ApiError with this HTTP status; the rest of the block does not run."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != status:
+            raise
 
 
 class Watch:

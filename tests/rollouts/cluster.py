@@ -23,7 +23,7 @@ from sandbox.demo.verify import verified
 from sandbox.documents import CLUSTER
 from sandbox.manifests import FUNCTION_USER
 from tests.end_to_end.conftest import PATIENCE, audit_records, eventually
-from tests.key_pairs.cluster import CRON_JOB
+from tests.key_pairs.cluster import CRON_JOB, RELEASE
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-CLIENTS = ("calico-node", "calico-typha", "calico-apiserver")
+CLIENTS = tuple(row.workload for row in components(RELEASE))
 """The workloads whose pods request their own certificates."""
-EMPTY = {"goldmane-key-pair", "whisker-key-pair", "whisker-backend-key-pair"}
+EMPTY = {each.secret for each in key_pairs(RELEASE)}
 """The volumes that wait for `signerctl key-pairs`."""
 PERIOD = 0.1
 """Seconds between two looks at all pods."""
 _POD_UID = "authentication.kubernetes.io/pod-uid"
-_CLIENTS = {each.secret for each in key_pairs("3.33") if each.client}
+_FOR_TLS_CLIENTS = {each.secret for each in key_pairs(RELEASE) if each.client}
 """The Secrets whose certificates are also for TLS clients."""
 
 
@@ -81,8 +81,12 @@ class Cluster:
         return [pod for pod in live if not workloads or pod["spec"]["serviceAccountName"] in workloads]
 
     def unfilled(self) -> set[str]:
-        """Returns the volumes that have no key pair, by name."""
-        return {fault.partition(": ")[2].removesuffix(" is empty") for fault in self.faults() if "empty" in fault}
+        """Returns the volumes of the pods that have no key pair, by name."""
+        found: set[str] = set()
+        for pod in self.pods():
+            wanted = {each["name"] for each in pod["spec"]["volumes"] if "projected" not in each}
+            found |= wanted - {each.secret for each in self.parts.volumes.of(pod)}
+        return found
 
     def uids(self, *workloads: str) -> set[str]:
         """Returns the uids of their pods."""
@@ -196,15 +200,13 @@ class Cluster:
 
     def faults(self) -> list[str]:
         """Returns what is wrong with the key pairs of the pods: an empty volume, or a certificate that does not fit."""
-        found: list[str] = []
-        volumes: list[Filled] = []
-        for pod in self.pods():
-            filled = {each.secret: each for each in self.parts.volumes.of(pod)}
-            wanted = {each["name"] for each in pod["spec"]["volumes"] if "projected" not in each}
-            found += [f"{pod['metadata']['name']}: {each} is empty" for each in sorted(wanted - filled.keys())]
-            volumes += filled.values()
-        clients = {each for each in volumes if each.trusts or each.secret in _CLIENTS}
-        found += [f"{each.certificate}: the key does not fit" for each in volumes if not _fits(each)]
+        return [*(f"{each} is empty" for each in sorted(self.unfilled())), *self.misfits()]
+
+    def misfits(self) -> list[str]:
+        """Returns why certificates and keys in the pods' volumes do not fit."""
+        volumes = list({each.certificate: each for pod in self.pods() for each in self.parts.volumes.of(pod)}.values())
+        clients = {each for each in volumes if each.trusts or each.secret in _FOR_TLS_CLIENTS}
+        found = [f"{each.certificate}: the key does not fit" for each in volumes if not _fits(each)]
         verified_for = {purpose: self._verified(volumes, purpose) for purpose in ("sslserver", "sslclient")}
         found += [f"{each.certificate}: not accepted for servers" for each in set(volumes) - verified_for["sslserver"]]
         found += [f"{each.certificate}: wrong for clients" for each in clients ^ verified_for["sslclient"]]

@@ -11,6 +11,7 @@ from sandbox.calico import running
 from sandbox.calico.key_pairs import WORKLOADS
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
+from tests.key_pairs.cluster import RELEASE
 from tests.key_pairs.conftest import apply, manifest
 from tests.rollouts.cluster import Cluster
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NODES = 6
-RELEASE = "3.33"
-"""The first release with all key pairs."""
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def _accounted_for(cluster: Cluster) -> Iterator[None]:
     yield
     cluster.wait_until_complete(but=WORKLOADS)
     assert cluster.unfilled() <= EMPTY
-    assert len(cluster.faults()) == len(cluster.unfilled())
+    assert cluster.misfits() == []
     assert not cluster.uids() & cluster.parts.volumes.errors.keys(), "a client failed and was restarted"
     assert "every signature is accounted for" in cluster.reconcile().output
 

@@ -11,7 +11,8 @@ from sandbox.api import NAMESPACES
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.key_pairs import WORKLOADS
 from tests.end_to_end.conftest import eventually
-from tests.rollouts.conftest import NODES, RELEASE, calico
+from tests.key_pairs.cluster import RELEASE
+from tests.rollouts.conftest import NODES, calico
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

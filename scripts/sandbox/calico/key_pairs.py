@@ -10,7 +10,7 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.api import NAMESPACES, ApiError, Json, csr_path
+from sandbox.api import NAMESPACES, Json, csr_path, tolerating
 from sandbox.calico.components import CALICO_SYSTEM, version
 from sandbox.calico.render import PodPlan
 
@@ -168,11 +168,8 @@ class Secrets:
 
     def get(self, path: str) -> Json | None:
         """Returns the Secret of a path; None if there is none."""
-        try:
+        with tolerating(_NOT_FOUND):
             return self._api.get(path)
-        except ApiError as error:
-            if error.status != _NOT_FOUND:
-                raise
         return None
 
 

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 
-from sandbox.api import ApiError
+from sandbox.api import ApiError, tolerating
 from sandbox.calico import installation
 from sandbox.calico.components import CALICO_SYSTEM, components
 from sandbox.calico.key_pairs import OPERATOR, Secrets, key_pairs
 from sandbox.calico.render import component_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sandbox.calico.components import Component
     from sandbox.calico.key_pairs import KeyPair
     from sandbox.calico.render import CertificateManagement
@@ -98,7 +96,7 @@ class Operator:
         for path, body in changed.items():
             _apply(self._world, path, body)
         for path in self._rendered.keys() - wanted.keys():
-            with _tolerating(_NOT_FOUND):
+            with tolerating(_NOT_FOUND):
                 self._world.api.delete(path)
         self._rendered = wanted
 
@@ -142,19 +140,10 @@ def workload(name: str, parts: Json, spec: Json, *, annotations: dict[str, str] 
 
 
 def _apply(world: World, path: str, body: Json) -> None:
-    with _tolerating(_CONFLICT):
+    with tolerating(_CONFLICT):
         world.api.post(path.rpartition("/")[0], body)
         return
     world.api.patch(path, body)
-
-
-@contextlib.contextmanager
-def _tolerating(status: int) -> Iterator[None]:
-    try:
-        yield
-    except ApiError as error:
-        if error.status != status:
-            raise
 
 
 def _path(namespace: str, kind: str, name: str) -> str:

@@ -6,7 +6,7 @@ import itertools
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sandbox.api import NODES
 from sandbox.calico import installation
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from sandbox.api import Api
     from sandbox.deployment import Deployment
-
-Json = dict[str, Any]
 
 DAEMON_SET: Final = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
 _AT_ONCE: Final = 20

@@ -6,7 +6,6 @@ nothing, and `remove` deletes exactly the created objects.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from urllib3.exceptions import HTTPError
 
-from sandbox.api import NAMESPACES, NODES, Api, ApiError, quoted
+from sandbox.api import NAMESPACES, NODES, Api, ApiError, quoted, tolerating
 from sandbox.calico.render import OURS, NodePlan, PodPlan, node_object, pod_object, pod_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sandbox.calico.components import Component
 
@@ -267,7 +266,7 @@ class World:
 
     def _found(self, api: Api, path: str) -> str:
         """Returns the uid of the object at a path if it is the created one; empty otherwise."""
-        with _tolerating(_NOT_FOUND):
+        with tolerating(_NOT_FOUND):
             found, made = api.get(path), self._made[path]
             uid = str(found["metadata"]["uid"])
             is_ours = _is_labelled(found) if made is None else made in {"", uid}
@@ -279,10 +278,10 @@ class World:
 
         The ConfigMap in every namespace shows whether a controller manager runs.
         """
-        with _tolerating(_NOT_FOUND):
+        with tolerating(_NOT_FOUND):
             self.api.get(f"{NAMESPACES}/default/configmaps/kube-root-ca.crt")
             return
-        with _tolerating(_NOT_FOUND):
+        with tolerating(_NOT_FOUND):
             found = self.api.get(namespace)
             if "deletionTimestamp" in found["metadata"]:
                 self.api.put(f"{namespace}/finalize", found | {"spec": {"finalizers": []}})
@@ -304,14 +303,14 @@ class World:
             uid = self._found(self.api, path)
             if not uid:
                 return
-        with _tolerating(_CONFLICT):  # another object has the name now, or the namespace is being deleted already
+        with tolerating(_CONFLICT):  # another object has the name now, or the namespace is being deleted already
             self._delete(path, uid)
         if _is_namespace(path):
             self._finalize(path)
 
     def _delete(self, path: str, uid: str = "") -> None:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
-        with _tolerating(_NOT_FOUND):
+        with tolerating(_NOT_FOUND):
             self.api.delete(path, options | ({"preconditions": {"uid": uid}} if uid else {}))
 
 
@@ -321,12 +320,3 @@ def _is_namespace(path: str) -> bool:
 
 def _is_labelled(found: Mapping[str, Any]) -> bool:
     return bool((found["metadata"].get("labels") or {}).items() >= OURS.items())
-
-
-@contextlib.contextmanager
-def _tolerating(status: int) -> Iterator[None]:
-    try:
-        yield
-    except ApiError as error:
-        if error.status != status:
-            raise

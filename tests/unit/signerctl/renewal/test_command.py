@@ -138,6 +138,19 @@ def test_a_run_that_is_ended_says_so(cluster: Cluster) -> None:
     assert line["message"].startswith("interrupted: ")
 
 
+def test_a_wrong_configuration_is_in_the_log_and_no_internal_error(cluster: Cluster, tmp_path: Path) -> None:
+    """The alert searches the log for the event; the message names the field."""
+    path = tmp_path / "configuration.yaml"
+    path.write_text("clusters: {}")
+    command = ("renew", "--kubeconfig", cluster.kubeconfig, "--configuration", path, "--log-format", "json")
+    result = signerctl(*command)
+    assert result.exit_code == 1
+    line = json.loads(result.stdout)
+    assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
+    assert "signers: Required value" in line["message"]
+    assert "internal error" not in line["message"]
+
+
 def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
     """No alert depends on what the fault is."""
     cluster.lists = lambda: (200, {"items": [{}]})
