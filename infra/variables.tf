@@ -573,17 +573,20 @@ variable "signers" {
   }
 
   validation {
-    # Calico trusts a CA and a common name, so the owner of one of two clusters with one CA can impersonate the other's
-    # components. The condition compares the first certificate without the text around it, and the key version.
+    # Calico trusts a CA and a common name. So with one CA, the owner of one cluster can impersonate the other's components,
+    # and a requester of one profile those of the other. The condition compares the first certificate without the text
+    # around it, and the key version.
     condition = alltrue([for pair in setproduct(keys(var.signers), keys(var.signers)) :
-      var.signers[pair[0]].cluster == var.signers[pair[1]].cluster
-      || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
+      var.signers[pair[0]].profile.name == var.signers[pair[1]].profile.name && (
+        var.signers[pair[0]].cluster == var.signers[pair[1]].cluster
+        || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
+      )
       || alltrue([for each in [compact(flatten([for name in pair : [
         replace(try(regex("(?s)-----BEGIN CERTIFICATE-----(.*?)-----END", var.signers[name].ca_certificate)[0], ""), "/\\s/", ""),
         coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),
       ]]))] : length(distinct(each)) == length(each)])
     ])
-    error_message = "signers: Duplicate value: two clusters share a CA certificate or key version, so an owner of one cluster could impersonate the other's components. Give each its own signer with its own CA, or set shared_trust_domain = true on both clusters if they are one trust domain."
+    error_message = "signers: Duplicate value: two clusters or two profiles share a CA certificate or key version. So an owner of one cluster, or a requester of one profile, could impersonate the other's components. Give each cluster and each profile its own signer with its own CA. Two clusters that are one trust domain may share a CA of one profile: set shared_trust_domain = true on both."
   }
 
   validation {

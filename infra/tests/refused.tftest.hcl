@@ -215,7 +215,7 @@ run "signer_of_an_unknown_cluster" {
 }
 
 run "one_ca_in_two_clusters" {
-  # says: two clusters share a CA certificate or key version
+  # says: two clusters or two profiles share a CA certificate or key version
   command = plan
 
   variables {
@@ -251,7 +251,7 @@ run "one_key_version_in_two_clusters" {
 }
 
 run "key_version_of_another_clusters_signer" {
-  # says: two clusters share a CA certificate or key version
+  # says: two clusters or two profiles share a CA certificate or key version
   command = plan
 
   variables {
@@ -268,8 +268,22 @@ run "key_version_of_another_clusters_signer" {
   expect_failures = [var.signers]
 }
 
+run "one_ca_for_two_profiles" {
+  # says: two clusters or two profiles share a CA certificate or key version
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      prod-other  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico-enterprise", namespaces = ["calico-system"], release = "1.42" }, signer_name = "example.com/other" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
 run "one_ca_in_two_clusters_with_text_around_it" {
-  # says: two clusters share a CA certificate or key version
+  # says: two clusters or two profiles share a CA certificate or key version
   command = plan
 
   variables {

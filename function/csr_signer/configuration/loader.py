@@ -85,7 +85,7 @@ def load(path: Path) -> Configuration:
         warning = signers[identity].profile.release_warning(signer.profile.release)
         if warning is not None:
             warnings[identity] = f"{where}.{warning}"
-    _refuse_shared_keys(document.clusters, signers)
+    _refuse_shared_cas(document, signers.values())
     return Configuration(
         clusters=MappingProxyType({key: _resolve(key, cluster, folder) for key, cluster in document.clusters.items()}),
         signers=MappingProxyType(signers),
@@ -175,21 +175,29 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _refuse_shared_keys(
-    clusters: Mapping[str, ClusterConfiguration], signers: Mapping[tuple[str, str], Signer]
-) -> None:
-    """Refuses clusters that share a CA.
+def _refuse_shared_cas(document: Document, signers: Iterable[Signer]) -> None:
+    """Refuses two signers that share a CA, unless they have one profile and belong to one trust domain.
 
-    Calico trusts CA and name, so an owner of one cluster could impersonate the other's components.
+    Calico trusts a CA and a common name. So an owner of one cluster could impersonate the other's components, and a
+    requester of one profile could get a certificate with a name that the other profile gives to somebody else.
     """
-    owners: dict[object, str] = {}
-    for (cluster, _), signer in signers.items():
-        for secret in (signer.issuer.key_version, *signer.issuer.public_keys):
-            owner = owners.setdefault(secret, cluster)
-            if owner != cluster and not (clusters[owner].shared_trust_domain and clusters[cluster].shared_trust_domain):
+    owners: dict[object, SignerConfiguration] = {}
+    for signer, checked in zip(document.signers, signers, strict=True):
+        for secret in (checked.issuer.key_version, *checked.issuer.public_keys):
+            owner = owners.setdefault(secret, signer)
+            names = sorted({owner.cluster, signer.cluster})
+            if len(names) > 1 and not all(document.clusters[name].shared_trust_domain for name in names):
                 raise ConfigurationError(
-                    f"signers: Forbidden: clusters {quote(owner)} and {quote(cluster)} share a key version or CA;"
+                    f"signers: Forbidden: clusters {' and '.join(map(quote, names))} share a key version or CA;"
                     " give each its own, or set shared_trust_domain: true on both"
+                )
+            if owner.profile.name != signer.profile.name:
+                sharing = " and ".join(
+                    f"{quote(each.signer_name)} ({quote(each.profile.name)})" for each in (owner, signer)
+                )
+                raise ConfigurationError(
+                    f"signers: Forbidden: {sharing} share a key version or CA, and have different profiles: who trusts"
+                    " the CA would accept the certificates of both; give each profile its own CA"
                 )
 
 

@@ -1,7 +1,7 @@
 """The configuration document: good values, or an error that names the key, what was got and what is allowed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -9,13 +9,26 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.x509 import verification
 
 from csr_signer.configuration.loader import load
 from csr_signer.configuration.schema import GoogleAccessToken, GoogleIdToken
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy import profile
+from csr_signer.policy.decision import Permit
 from csr_signer.violation import quote
-from tests.unit.function.builders import KEY_VERSION, SIGNER_NAME, ec_key, make_authority
+from tests.unit.function.builders import (
+    KEY_VERSION,
+    NOW,
+    POD,
+    SIGNER_NAME,
+    authority,
+    ec_key,
+    issued,
+    judge,
+    make_authority,
+)
 
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/demo"
 ACCESS = "csr-access-demo@example-project.iam.gserviceaccount.com"
@@ -92,6 +105,12 @@ def second_cluster(*, shared: tuple[bool, bool] = (False, False), **changes: Any
         whole["signers"].append(whole["signers"][0] | {"cluster": "second", "issuer": own | changes})
 
     return change
+
+
+def second_signer(**changes: Any) -> Change:
+    """Adds a signer to the cluster that differs in its name, and in the changes."""
+    other = {"signer_name": "csr-signer.example.com/other"} | changes
+    return lambda whole: whole["signers"].append(whole["signers"][0] | other)
 
 
 @pytest.fixture
@@ -415,6 +434,10 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         (r"share a key version or CA", second_cluster(trust_bundle="both.pem")),
         (r"share a key version or CA", second_cluster(key_version=KEY_VERSION, shared=(True, False))),
         (r"share a key version or CA", second_cluster(key_version=KEY_VERSION, shared=(False, True))),
+        (
+            r'"csr-signer.example.com/other" \("calico-enterprise"\) share a key version or CA, and have different',
+            second_signer(profile={"name": "calico-enterprise", "release": "1.42", "namespaces": ["calico-system"]}),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -555,29 +578,66 @@ def test_clusters_may_share_a_trust_domain_where_both_say_so(folder: Path) -> No
     assert len(load(written(folder, second_cluster())).signers) == 2
 
 
-def test_one_cluster_may_have_several_signers_with_one_key(folder: Path) -> None:
-    """They are one trust domain."""
-    other = {"signer_name": "csr-signer.example.com/other"}
-    settings = load(written(folder, lambda whole: whole["signers"].append(whole["signers"][0] | other)))
+def test_one_cluster_may_have_several_signers_of_one_profile_with_one_key(folder: Path) -> None:
+    """They are one trust domain: each of them certifies the same names for the same requesters."""
+    settings = load(written(folder, second_signer()))
     assert len(settings.signers) == 2
+
+
+OWN_PROFILE = """
+name: own
+usages: [digital signature, key agreement, key encipherment, server auth, client auth]
+subject: {{2.5.4.6: US, 2.5.4.8: California, 2.5.4.7: San Francisco, 2.5.4.10: Tigera, 2.5.4.11: Engineering}}
+lifetime: {{default: 1d, maximum: 2d}}
+components:
+  - name: web
+    service_accounts: [web/server]
+    request_names: [{{name: "web:{{pod}}"}}]
+    common_name: {common_name}
+    dns_names: [{{name: {common_name}}}]
+    extended_key_usage: [serverAuth, clientAuth]
+"""
+
+
+@pytest.mark.parametrize("common_name", ["typha-client", "typha-server"])
+def test_attack_a_certificate_of_another_profile_that_passes_for_typhas(folder: Path, common_name: str) -> None:
+    """Typha and Felix check only chain and common name (calico typha/pkg/tlsutils/tlsutils.go).
+
+    So two profiles get no CA that both trust: with one, a web server's certificate would pass.
+    """
+    (folder / "own.yaml").write_text(OWN_PROFILE.format(common_name=common_name))
+    own = {"profile": {"name": "own.yaml"}, "issuer": document()["signers"][0]["issuer"]}
+    permit = judge(
+        request={"common_name": common_name, "dns_names": (common_name,)},
+        csr={"name": f"web:{POD}", "namespace": "web", "service_account": "server"},
+        pod={"namespace": "web", "service_account": "server"},
+        signer={"profile": profile.load("own.yaml", release=None, folder=folder)},
+    )
+    assert isinstance(permit, Permit)
+    certificate = issued(permit)
+    assert passes_for(common_name, certificate, [authority().certificate])
+    with pytest.raises(ConfigurationError, match=r"share a key version or CA, and have different profiles"):
+        load(written(folder, second_signer(**own)))
+    apart = issuer(key_version=OTHER_VERSION, certificate="other-ca.pem", trust_bundle="other-ca.pem")
+    settings = load(written(folder, second_signer(**own), apart))
+    calicos = settings.signers["demo", SIGNER_NAME].issuer.trust_bundle
+    assert not passes_for(common_name, certificate, calicos)
+
+
+def passes_for(common_name: str, certificate: x509.Certificate, trusted: Sequence[x509.Certificate]) -> bool:
+    """Tells whether Typha would take the certificate for the name's: by chain, purpose and common name."""
+    policy = verification.PolicyBuilder().store(verification.Store(trusted)).time(NOW)
+    try:
+        policy.build_client_verifier().verify(certificate, [])
+    except verification.VerificationError:
+        return False
+    (found,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return found.value == common_name
 
 
 def test_a_profile_may_stand_beside_the_document(folder: Path) -> None:
     """A file name is relative to the document's folder."""
-    (folder / "own.yaml").write_text(
-        """
-name: own
-usages: [server auth]
-lifetime: {default: 1d, maximum: 2d}
-components:
-  - name: web
-    service_accounts: [web/server]
-    request_names: [{name: "web:{pod}"}]
-    common_name: web
-    dns_names: [{name: web}]
-    extended_key_usage: [serverAuth]
-"""
-    )
+    (folder / "own.yaml").write_text(OWN_PROFILE.format(common_name="web"))
     made = load(written(folder, signer(profile={"name": "own.yaml"}))).signers["demo", SIGNER_NAME]
     assert made.profile.name == "own"
     assert made.lifetime == timedelta(days=2)
