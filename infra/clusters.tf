@@ -34,15 +34,23 @@ locals {
   }
 }
 
+# A warning, because the records are evidence and not a guard: no certificate depends on them.
+check "clusters_apart" {
+  assert {
+    condition     = !contains(local.gke_projects, var.project)
+    error_message = "clusters[*].gke.project: Invalid value: ${jsonencode(var.project)}: should be another project than the function's: every node's account may write logs there, and so may every pod on the host network. Such a pod can forge the function's records, and so hide a signature of a thief of the function's token from the audit trail (docs/evidence.md). Put the function into a project without nodes, and prefer image, built in another project, because the account of a build has the same right."
+  }
+}
+
 # A thief can use an access token at every Google API. So each cluster has its own account, whose token the function sends.
-# The account has no right on keys, and no RBAC rights in other clusters.
+# The account has no right on keys, and no RBAC rights in other clusters. Its IAM role lets it reach these (docs/security.md).
 resource "google_service_account" "access" {
   for_each = local.google_clusters
 
   project      = var.project
   account_id   = "csr-access-${each.key}"
   display_name = "CSR signer in cluster ${each.key}"
-  description  = "The CSR signer's function uses this account at the API server of ${each.key}. It may only reach that cluster."
+  description  = "The CSR signer's function uses this account at the API server of ${each.key}. It has rights in that cluster only."
 
   depends_on = [google_project_service.this]
 }

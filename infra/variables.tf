@@ -261,7 +261,7 @@ variable "further_invokers" {
 }
 
 variable "image" {
-  description = "null: Terraform builds a Cloud Function from source. Otherwise an image of the same code by digest, REPOSITORY@sha256:DIGEST, which runs as a Cloud Run service."
+  description = "null: Terraform builds a Cloud Function from source. Otherwise an image of the same code by digest, REPOSITORY@sha256:DIGEST, which runs as a Cloud Run service. Prefer an image that was built in another project: the account of a build in project may write logs there, and could forge the function's records (docs/evidence.md)."
   type        = string
   default     = null
 

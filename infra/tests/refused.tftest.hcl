@@ -977,3 +977,22 @@ run "encryption_key_in_another_region_than_the_log_bucket" {
 
   expect_failures = [var.audit]
 }
+
+# A warning.
+
+run "gke_cluster_in_the_functions_project" {
+  # says: clusters[*].gke.project: Invalid value: "example-signer": should be another project than the function's
+  command = plan
+
+  variables {
+    clusters = {
+      prod = {
+        access = "gke-dns"
+        gke    = { location = "europe-west1", name = "prod", project = "example-signer", project_number = "123456789012" }
+        server = "https://gke-0123456789abcdef-123456789012.europe-west1.gke.goog"
+      }
+    }
+  }
+
+  expect_failures = [check.clusters_apart]
+}

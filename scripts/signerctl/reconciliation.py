@@ -10,13 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from signerctl.recorded.entries import Json, member, once, record_of
+from csr_signer import field_error
+from signerctl.recorded.entries import Json, member, once, record_of, text, text_or_empty
+from signerctl.recorded.malformed import Malformed
 
 Signed = tuple[str, str]
 """The key version, and the reason that the caller gave to Cloud KMS: purpose and SHA-256 of the TBSCertificate."""
 
 ATTEMPTS_PER_OPEN_INTENT: Final = 10
 """An intent without an outcome explains at most this many requests, here and in the hourly alert's SQL."""
+MAX_ATTEMPTS: Final = 999
+"""A record with a larger number of requests is malformed, here and in the SQL, where their sum could overflow."""
 _OUTCOMES: Final = ("issued", "abandoned")
 
 
@@ -82,16 +86,27 @@ class Books:
         return [request for request in self.requests if not request.refused]
 
 
-def books(entries: Iterable[Json]) -> Books:
-    """Collects the requests and records from log entries and bare records; skips other entries and duplicates."""
-    requests, records = [], []
-    for entry in once(entries):
-        proto, payload = member(entry, "protoPayload"), record_of(entry)
-        if proto.get("methodName") == "AsymmetricSign":
-            requests.append(_request(entry, proto))
-        elif payload is not None and payload["event"] in ("intent", *_OUTCOMES):
-            records.append(_record(payload))
-    return Books(requests=requests, records=records)
+def books(entries: Iterable[Json], malformed: Malformed) -> Books:
+    """Collects the requests and records from log entries and bare records; skips other entries and duplicates.
+
+    Args:
+        entries: Log entries and bare records.
+        malformed: Counts and names the records that cannot be parsed; they explain nothing.
+    """
+    found = list(malformed.skip(once(entries), _parse))
+    return Books(
+        requests=[each for each in found if isinstance(each, Request)],
+        records=[each for each in found if isinstance(each, Record)],
+    )
+
+
+def _parse(entry: Json) -> Request | Record | None:
+    proto, payload = member(entry, "protoPayload"), record_of(entry)
+    if proto.get("methodName") == "AsymmetricSign":
+        return _request(entry, proto)
+    if payload is not None and payload["event"] in ("intent", *_OUTCOMES):
+        return _record(payload)
+    return None
 
 
 def is_known(entry: Json) -> bool:
@@ -100,23 +115,37 @@ def is_known(entry: Json) -> bool:
 
 
 def _request(entry: Json, proto: Json) -> Request:
-    reason = member(member(proto, "requestMetadata"), "requestAttributes").get("reason", "")
+    reason = text_or_empty(member(member(proto, "requestMetadata"), "requestAttributes"), "reason")
     return Request(
-        time=str(entry.get("timestamp", "")),
-        principal=str(member(proto, "authenticationInfo").get("principalEmail", "")),
-        signed=(str(proto.get("resourceName", "")), str(reason)),
+        time=text_or_empty(entry, "timestamp"),
+        principal=text_or_empty(member(proto, "authenticationInfo"), "principalEmail"),
+        signed=(text_or_empty(proto, "resourceName"), reason),
         refused=bool(member(proto, "status").get("code")),
     )
 
 
 def _record(payload: Json) -> Record:
-    uid, attempts = payload.get("csr_uid"), payload.get("kms_attempts")
-    purpose = f"csr-uid={uid}" if uid else payload.get("purpose", "")
+    uid = text(payload, "csr_uid")
+    purpose = f"csr-uid={uid}" if uid else text(payload, "purpose")
     return Record(
-        event=str(payload["event"]),
-        signed=(str(payload.get("key_version", "")), f"{purpose};tbs-sha256={payload.get('tbs_sha256', '')}"),
-        attempts=attempts if isinstance(attempts, int) else None,
+        event=text(payload, "event"),
+        signed=(text(payload, "key_version"), f"{purpose};tbs-sha256={text(payload, 'tbs_sha256')}"),
+        attempts=_attempts(payload.get("kms_attempts")),
     )
+
+
+def _attempts(value: object) -> int | None:
+    """Returns a record's number of requests to KMS; None if the record has none.
+
+    Raises:
+        ValueError: The record has something else than a number of requests in it.
+    """
+    if value is None:
+        return None
+    # Cloud Logging keeps numbers as doubles, and a reader may print them as such.
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(MAX_ATTEMPTS + 1):
+        raise ValueError(field_error.malformed("kms_attempts", f"must be a number from 0 to {MAX_ATTEMPTS}"))
+    return int(value)
 
 
 def discrepancies(found: Books, principals: Sequence[str] = ()) -> Iterator[Discrepancy]:

@@ -3,7 +3,12 @@
 -- repeats a recorded reason. Refused requests count too, because the records count them as attempts: otherwise a rogue
 -- signature could take the place of a refused attempt.
 --
--- Cloud Logging may deliver an entry twice. Time and insert_id identify an entry, so that a copy of a record explains nothing.
+-- Cloud Logging may deliver an entry twice. Time, insert_id and content identify an entry, so that a copy of a record explains
+-- nothing, and no entry of another log hides one of Cloud KMS.
+--
+-- A principal that may write logs in the function's project can forge records (docs/evidence.md). A kms_attempts that is not a
+-- number from 0 to 999 counts like a missing one: it explains no request. With a failed cast or an overflow of the sum, the
+-- query would fail, and the alert would be blind.
 --
 -- The query sees the entries of the hour before its run. The records of a signature near the start or end of this hour may
 -- be outside it. So this policy checks only signatures of the minutes ${minutes}, at least ten minutes
@@ -43,7 +48,7 @@ LEFT JOIN (
       JSON_VALUE(json_payload, '$.key_version') AS key_version,
       CONCAT('csr-uid=', JSON_VALUE(json_payload, '$.csr_uid'), ';tbs-sha256=', JSON_VALUE(json_payload, '$.tbs_sha256')) AS reason,
       JSON_VALUE(json_payload, '$.event') AS event,
-      CAST(JSON_VALUE(json_payload, '$.kms_attempts') AS INT64) AS attempts
+      CAST(REGEXP_EXTRACT(JSON_VALUE(json_payload, '$.kms_attempts'), '^[0-9]{1,3}$') AS INT64) AS attempts
     FROM `${view}`
     WHERE JSON_VALUE(TO_JSON(resource), '$.type') = 'cloud_run_revision'
       AND JSON_VALUE(json_payload, '$.event') IN ('intent', 'issued', 'abandoned')

@@ -16,6 +16,7 @@ from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
 from signerctl.reconciliation import Discrepancy
 from signerctl.recorded.entries import Json, read
+from signerctl.recorded.malformed import Malformed
 
 _SIGNATURES: Final = 'protoPayload.methodName="AsymmetricSign"'
 _RECORDS: Final = 'labels.log="csr-signer"'
@@ -39,7 +40,8 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     FILES hold, in any mixture, entries of the audit log of Cloud KMS, entries of the function's records, and audit
     records of signerctl, as `gcloud logging read --format=json` or --audit-log wrote them. A signature without a record
     bypassed the function: remove the right on the key from the principal that made it, and treat the CA as compromised.
-    If there is an error, the exit status is 1. The command needs both: the entries of Cloud KMS, and the records.
+    If there is an error or a malformed record, the exit status is 1. The command needs both: the entries of Cloud KMS,
+    and the records. It cannot tell a forged record: docs/evidence.md says who can write one.
 
     \b
     Example:
@@ -52,7 +54,9 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     A record of the first or last minute may belong to an entry outside the period. If an error is about such a minute,
     run the command again with a longer period.
     """
-    books = reconciliation.books(entry for path in files for entry in _entries(path))
+    malformed = Malformed()
+    books = reconciliation.books((entry for path in files for entry in _entries(path)), malformed)
+    malformed.report()
     if not books.requests and not books.records:
         raise CommandError("FILES: Required value: a signature or a record: choose a period that has some")
     if not books.requests:
@@ -81,6 +85,7 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
         print_document({"summary": summary, "items": list(map(_item, found))}, form=form)
     if any(each.level == "error" for each in found):
         context.exit(1)
+    malformed.exit()
 
 
 def _item(found: Discrepancy) -> Json:
@@ -100,7 +105,7 @@ def _entries(path: Path) -> Sequence[Json]:
         raise CommandError(field_error.required(str(path), f"log entries or records: {EMPTY.name}: {EMPTY.remedy}"))
     try:
         entries = list(read(io.StringIO(content.decode("utf-8"))))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         got = str(error) if kind is None else kind.name
         raise CommandError(
             field_error.malformed(str(path), f"must be JSON of log entries or records: {got}")

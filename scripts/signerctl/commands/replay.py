@@ -10,10 +10,9 @@ from csr_signer.configuration import loader
 from signerctl.interface.output import Column, Form, Json, output_options, print_document, print_list
 from signerctl.interface.program import Command, CommandError
 from signerctl.options import DOCUMENT
-from signerctl.recorded.entries import csr_name, member
-from signerctl.recorded.replay import DECISIONS, Difference, Level
+from signerctl.recorded.replay import DECISIONS, Difference, Level, RecordedDecision
 from signerctl.recorded.replay import replay as replay_
-from signerctl.recorded.source import Records, readable, record_options
+from signerctl.recorded.source import Records, record_options
 
 SINCE_VERSION: Final = "0.2.0"
 """The first version whose records hold the inputs of decisions."""
@@ -50,10 +49,10 @@ def replay(context: click.Context, *, configuration: Path, records: Records, for
     difference if the configuration has no such signer (`no_signer`), or if the profile needs a pod or node that the
     function did not read (`needs_more`). A note is less: another text of a refusal, or another validity because the
     issuer's chain starts or expires at another time, as after a rotation of the CA. -o wide also lists notes. A
-    decision is unknown if the function left out inputs, because they were too large or not valid Unicode, or if the
-    record cannot be read. Unknown decisions are listed, and do not change the exit status.
+    decision is unknown if the function left out inputs, because they were too large or not valid Unicode. Unknown
+    decisions are listed, and do not change the exit status.
 
-    The exit status is 1 if there is a difference.
+    The exit status is 1 if there is a difference, or a malformed record.
 
     \b
     Examples:
@@ -63,15 +62,14 @@ def replay(context: click.Context, *, configuration: Path, records: Records, for
     signers = loader.load(configuration).signers
     replayed, without = 0, 0
     found: list[tuple[Json, Difference]] = []
-    for record in records.of(*DECISIONS):
-        if not member(record, "decision_inputs"):
+    for record in records.parsed(RecordedDecision.of, *DECISIONS):
+        if record.inputs is None:
             without += 1
             continue
         replayed += 1
-        difference = replay_(record, signers)
+        difference = replay_(record, record.inputs, signers)
         if difference is not None:
-            with readable():
-                found.append((_about(record), difference))
+            found.append((_about(record), difference))
     if not replayed:
         raise CommandError(_nothing(without))
     levels = Counter(difference.level for _, difference in found)
@@ -89,15 +87,15 @@ def _nothing(without: int) -> str:
     )
 
 
-def _about(record: Json) -> Json:
+def _about(record: RecordedDecision) -> Json:
     """Returns what the output says about a record; thousands of whole records would fill the memory."""
     return {
-        "cluster": str(record.get("cluster", "")),
-        "signer_name": str(record.get("signer_name", "")),
-        "csr_name": csr_name(record),
-        "csr_uid": str(record.get("csr_uid", "")),
-        "pod": str(record.get("pod", "")),
-        "decided_at": str(record.get("decided_at", "")),
+        "cluster": record.cluster,
+        "signer_name": record.signer_name,
+        "csr_name": record.csr_name,
+        "csr_uid": record.csr_uid,
+        "pod": record.pod,
+        "decided_at": record.decided_at.isoformat(),
     }
 
 

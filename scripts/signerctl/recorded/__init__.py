@@ -3,7 +3,7 @@
 It uses nothing but the records. `reconciliation` compares them with Cloud KMS's log.
 """
 
-from signerctl.recorded.certificate import Certificate, certificates
+from signerctl.recorded.certificate import Certificate, CertificateRecord, certificates
 from signerctl.recorded.refusal import RecordedRefusal
 
-__all__ = ["Certificate", "RecordedRefusal", "certificates"]
+__all__ = ["Certificate", "CertificateRecord", "RecordedRefusal", "certificates"]

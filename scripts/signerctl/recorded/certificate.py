@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from signerctl.recorded.entries import Json, csr_name, once, record_of, requester, text, time
+from csr_signer import field_error, rfc1123
+from signerctl.recorded.entries import Json, csr_name, optional_text, requester, text, texts, time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +55,18 @@ class Certificate:
         Raises:
             ValueError: The record lacks a field, or has another type in it.
         """
+        namespace, _, pod = text(record, "pod").partition("/")
+        if not rfc1123.IS_LABEL.fullmatch(namespace) or not rfc1123.IS_SUBDOMAIN.fullmatch(pod):
+            raise ValueError(field_error.invalid("pod", text(record, "pod"), "must be NAMESPACE/NAME"))
         return cls(
             csr_name=csr_name(record),
             requester=requester(record),
             not_before=time(record, "not_before"),
             not_after=time(record, "not_after"),
             issued=time(record),
-            dns_names=tuple(map(str, record.get("dns_names") or ())),
-            ip_addresses=tuple(map(str, record.get("ip_addresses") or ())),
-            node=str(record.get("node", "")),
+            dns_names=texts(record, "dns_names"),
+            ip_addresses=texts(record, "ip_addresses"),
+            node=optional_text(record, "node"),
             **{name: text(record, name) for name in _TEXTS},
         )
 
@@ -85,39 +89,51 @@ EVENTS: Final = ("intent", "issued", "ignored")
 """The events that tell about certificates."""
 
 
-def certificates(entries: Iterable[Json]) -> list[Certificate]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecord:
+    """A record of one of `EVENTS`.
+
+    Attributes:
+        event: The event.
+        tbs_sha256: SHA-256 of the signed bytes; empty if the CSR in an `ignored` record holds none of ours.
+        certificate: The certificate; None in an `ignored` record.
+    """
+
+    event: str
+    tbs_sha256: str
+    certificate: Certificate | None
+
+    @classmethod
+    def of(cls, record: Json) -> "CertificateRecord":
+        """Parses a record.
+
+        Raises:
+            ValueError: The record is malformed.
+        """
+        if record["event"] == "ignored":
+            return cls(event="ignored", tbs_sha256=optional_text(record, "tbs_sha256"), certificate=None)
+        certificate = Certificate.of(record)
+        return cls(event=record["event"], tbs_sha256=certificate.tbs_sha256, certificate=certificate)
+
+
+def certificates(records: Iterable[CertificateRecord]) -> list[Certificate]:
     """Returns every certificate that the function issued for a CSR, the newest first.
 
     A certificate counts if a record says `issued`, or, if the function was killed before it wrote that record, if a
     later record says that the CSR holds the certificate of an intent.
 
     Args:
-        entries: Log entries or bare records, in any order; duplicates count once.
-
-    Raises:
-        ValueError: A record of a certificate lacks a field.
+        records: Records in any order; each once.
     """
-    prepared: dict[str, Certificate] = {}
+    intents: dict[str, Certificate] = {}
     issued: dict[str, Certificate] = {}
     held: set[str] = set()
-    for entry in once(entries):
-        record = record_of(entry)
-        if record is None or not record.get("csr_uid"):
-            continue
-        event, tbs_sha256 = record["event"], str(record.get("tbs_sha256", ""))
-        if event == "intent" and tbs_sha256 in issued:
-            issued[tbs_sha256] = _merged(Certificate.of(record), issued[tbs_sha256])
-        elif event == "intent":
-            prepared.setdefault(tbs_sha256, Certificate.of(record))
-        elif event == "issued":
-            outcome = Certificate.of(record)
-            issued.setdefault(tbs_sha256, _merged(prepared.pop(tbs_sha256, outcome), outcome))
-        elif event == "ignored" and tbs_sha256:
-            held.add(tbs_sha256)
-    lost = [intent for tbs_sha256, intent in prepared.items() if tbs_sha256 in held and tbs_sha256 not in issued]
-    return sorted([*issued.values(), *lost], key=lambda certificate: certificate.issued, reverse=True)
-
-
-def _merged(intent: Certificate, outcome: Certificate) -> Certificate:
-    """Returns the outcome with the intent's name and username: only the intent has them whole."""
-    return replace(intent, issued=outcome.issued)
+    for record in records:
+        if record.certificate is not None:
+            found = intents if record.event == "intent" else issued
+            found.setdefault(record.tbs_sha256, record.certificate)
+        elif record.tbs_sha256:
+            held.add(record.tbs_sha256)
+    whole = [replace(intents.get(tbs_sha256, each), issued=each.issued) for tbs_sha256, each in issued.items()]
+    lost = [each for tbs_sha256, each in intents.items() if tbs_sha256 in held and tbs_sha256 not in issued]
+    return sorted([*whole, *lost], key=lambda certificate: certificate.issued, reverse=True)

@@ -7,7 +7,7 @@ An entry is one of three: an audit record as the function or signerctl prints it
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from csr_signer import field_error
@@ -47,7 +47,7 @@ def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
         else:
             try:
                 yield buffer.decode()
-            except (ValueError, RecursionError):
+            except ValueError:
                 if not skip:
                     raise
                 buffer.skip_line()
@@ -99,6 +99,8 @@ class _Buffer:
                 if len(self._held) - self._position > _LARGEST or not self._more():
                     raise
                 continue
+            except RecursionError as error:
+                raise ValueError("must be an object of fewer levels") from error
             if not isinstance(value, dict):
                 # A ValueError, as for bad JSON: the caller handles both in the same way.
                 raise ValueError(f"{type(value).__name__}: must be an object: a log entry or a record")  # noqa: TRY004
@@ -115,15 +117,24 @@ class _Buffer:
 
 def once(entries: Iterable[Json]) -> Iterator[Json]:
     """Drops duplicates: the periods of two files may overlap, and Cloud Logging may deliver an entry twice."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for entry in entries:
         payload = member(entry, "jsonPayload") or entry
-        insert_id = entry.get("insertId") or payload.get("logging.googleapis.com/insertId")
-        identity = (str(insert_id), str(entry.get("timestamp") or payload.get("time")))
+        insert_id = insert_id_of(entry)
+        # The log is part of the identity: a writer of another log chooses insertId and timestamp, and could hide an
+        # entry of Cloud KMS. Records are one log: one file may have a record bare, and another one as an entry.
+        log = "" if record_of(entry) is not None else text_or_empty(entry, "logName")
+        identity = (log, insert_id, text_or_empty(entry, "timestamp") or text_or_empty(payload, "time"))
         if insert_id and identity in seen:
             continue
         seen.add(identity)
         yield entry
+
+
+def insert_id_of(entry: Json) -> str:
+    """Returns the insertId of a log entry or bare record; empty if it has none."""
+    payload = member(entry, "jsonPayload") or entry
+    return text_or_empty(entry, "insertId") or text_or_empty(payload, "logging.googleapis.com/insertId")
 
 
 def record_of(entry: Json) -> Json | None:
@@ -134,7 +145,8 @@ def record_of(entry: Json) -> Json | None:
         return None
     if payload is entry:
         return entry
-    # An exporter could write the same line into the log.
+    # Sorts out the lines of exporters in the same bucket. It proves nothing: a writer of the function's project's logs
+    # chooses the resource.
     if member(entry, "resource").get("type") != "cloud_run_revision":
         return None
     return {"time": entry.get("timestamp"), **payload}
@@ -155,8 +167,47 @@ def text(record: Json, name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
         # A ValueError, as for a wrong time: the caller handles both in the same way.
-        raise ValueError(f"{name}: must be a text")  # noqa: TRY004
+        raise ValueError(field_error.malformed(name, "must be a text"))  # noqa: TRY004
     return value
+
+
+def optional_text(record: Json, name: str) -> str:
+    """Returns a record's field that is a text; empty if the record lacks it.
+
+    Raises:
+        ValueError: The record has another type in it.
+    """
+    return "" if record.get(name) is None else text(record, name)
+
+
+def text_or_empty(entry: Json, name: str) -> str:
+    """Returns a field that is a text; empty if it is something else."""
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def mapping(record: Json, name: str) -> Json:
+    """Returns a record's field that is an object.
+
+    Raises:
+        ValueError: The record lacks it, or has another type in it.
+    """
+    value = record.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(field_error.malformed(name, "must be an object"))  # noqa: TRY004 - as in text
+    return value
+
+
+def texts(record: Json, name: str) -> tuple[str, ...]:
+    """Returns a record's field that is a list of texts; none if the record lacks it.
+
+    Raises:
+        ValueError: The record has another type in it.
+    """
+    value = record.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(field_error.malformed(name, "must be a list of texts"))
+    return tuple(value)
 
 
 def time(record: Json, name: str = "time") -> datetime:
@@ -166,12 +217,24 @@ def time(record: Json, name: str = "time") -> datetime:
         ValueError: The record lacks it, or has something else in it.
     """
     try:
-        found = datetime.fromisoformat(text(record, name))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ValueError(field_error.invalid(name, str(record.get(name)), "must be an RFC 3339 time"))
-    return found
+        return instant(text(record, name))
+    except ValueError as error:
+        raise ValueError(field_error.invalid(name, text_or_empty(record, name), str(error))) from error
+
+
+def instant(value: object) -> datetime:
+    """Parses an RFC 3339 time, and returns it in UTC.
+
+    Raises:
+        ValueError: The value is something else, or out of the range of UTC.
+    """
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if found is not None and found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be an RFC 3339 time")
 
 
 def csr_name(record: Json) -> str:

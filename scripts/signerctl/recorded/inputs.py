@@ -5,25 +5,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
+from typing import Annotated, Final
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, PlainValidator, TypeAdapter, ValidationError
 
 from csr_signer.objects.csr import CertificateSigningRequest, Requester
 from csr_signer.objects.pod import Address, Node, Pod, PodIdentity
 from csr_signer.policy.inputs import OMITTED
-from signerctl.recorded.entries import Json
+from signerctl.recorded.entries import Json, instant, text
+
+_YEARS: Final = range(1970, 9000)
+"""The years of a CSR's creation: a decision adds and subtracts lifetimes."""
 
 
 class NotRecordedError(Exception):
-    """The record lacks an input; the message says which and why.
+    """The new configuration reads an input that the old one did not read; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Omitted:
+    """Inputs that the function left out.
 
     Attributes:
-        needs_more: Whether the new configuration reads an input that the old one did not read.
+        why: They were too large, or not valid Unicode.
     """
 
-    def __init__(self, message: str, *, needs_more: bool) -> None:
-        super().__init__(message)
-        self.needs_more = needs_more
+    why: str
+
+
+def _decoded(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")  # noqa: TRY004 - pydantic expects a ValueError
+    return base64.b64decode(value, validate=True)
+
+
+def _within_years(value: datetime) -> datetime:
+    if value.year not in _YEARS:
+        raise ValueError(f"must be a time between {_YEARS.start} and {_YEARS.stop}")
+    return value
+
+
+Time = Annotated[datetime, PlainValidator(instant)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +53,7 @@ class RecordedCsr:
     """The CSR in the record."""
 
     name: str
-    created: datetime
+    created: Annotated[Time, AfterValidator(_within_years)]
     size: int
     usages: tuple[str, ...] = ()
     expiration_seconds: int | None = None
@@ -39,7 +61,7 @@ class RecordedCsr:
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    request: str
+    request: Annotated[bytes, PlainValidator(_decoded)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +82,8 @@ class RecordedPod:
 class RecordedIssuer:
     """The validity of the issuer's chain."""
 
-    not_before: datetime
-    not_after: datetime
+    not_before: Time
+    not_after: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +103,20 @@ class Inputs:
     issuer: RecordedIssuer
 
     @classmethod
-    def of(cls, json: Json) -> "Inputs":
+    def of(cls, json: Json) -> "Inputs | Omitted":
         """Parses the inputs in a record.
 
         Raises:
-            NotRecordedError: The function left them out.
-            ValueError: They cannot be read.
+            ValueError: They cannot be parsed.
         """
         if OMITTED in json:
-            raise NotRecordedError(f"not recorded: {json[OMITTED]}", needs_more=False)
-        return _adapter().validate_python(json)
+            return Omitted(why=text(json, OMITTED))
+        try:
+            return _adapter().validate_python(json)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            path = ".".join(map(str, ("decision_inputs", *first["loc"])))
+            raise ValueError(f"{path}: {first['msg']}") from error
 
     def certificate_signing_request(self, *, uid: str, signer_name: str) -> CertificateSigningRequest:
         """Returns the CSR with the fields that a decision reads."""
@@ -103,7 +129,7 @@ class Inputs:
             created=csr.created,
             deleting=False,
             signer_name=signer_name,
-            request=base64.b64decode(csr.request, validate=True),
+            request=csr.request,
             usages=csr.usages,
             expiration_seconds=csr.expiration_seconds,
             requester=Requester(username=csr.username, uid=csr.uid, groups=csr.groups, extra=csr.extra),
@@ -122,8 +148,7 @@ class Inputs:
         if self.pod is None:
             account = f"{identity.namespace}/{identity.service_account}"
             raise NotRecordedError(
-                f"the function did not read the pod: its profile had no component for service account {account}",
-                needs_more=True,
+                f"the function did not read the pod: its profile had no component for service account {account}"
             )
         if not self.pod.exists:
             return None
@@ -137,8 +162,7 @@ class Inputs:
         """
         if self.node is None:
             raise NotRecordedError(
-                f"the function did not read node {name}: its profile certified no addresses of the pod",
-                needs_more=True,
+                f"the function did not read node {name}: its profile certified no addresses of the pod"
             )
         return self.node
 

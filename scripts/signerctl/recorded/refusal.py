@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from signerctl.recorded.entries import Json, csr_name, requester, text, time
+from signerctl.recorded.entries import Json, csr_name, optional_text, requester, text, texts, time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,6 @@ class RecordedRefusal:
         Raises:
             ValueError: The record lacks a field, or has another type in it.
         """
-        codes = record.get("codes")
-        if not isinstance(codes, list):
-            raise ValueError("codes: must be a list")  # noqa: TRY004 - as for a field that is missing
         return cls(
             time=time(record),
             cluster=text(record, "cluster"),
@@ -49,8 +46,8 @@ class RecordedRefusal:
             csr_name=csr_name(record),
             csr_uid=text(record, "csr_uid"),
             requester=requester(record),
-            pod=str(record.get("pod", "")),
+            pod=optional_text(record, "pod"),
             reason=text(record, "reason"),
-            codes=tuple(map(str, codes)),
+            codes=texts(record, "codes"),
             violations=text(record, "violations"),
         )

@@ -2,21 +2,20 @@
 
 import asyncio
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from csr_signer.errors import SignerError
 from csr_signer.policy.attestation import attest_requester
 from csr_signer.policy.decision import Decision, Deferral, Permit, Refusal, decide
 from csr_signer.policy.signer import Signer
 from csr_signer.request import pkcs10
 from csr_signer.violation import describe
-from signerctl.recorded.entries import Json, member
-from signerctl.recorded.inputs import Inputs, NotRecordedError
+from signerctl.recorded.entries import Json, csr_name, mapping, optional_text, text, texts, time
+from signerctl.recorded.inputs import Inputs, NotRecordedError, Omitted
 
-DECISIONS: Final = {"intent": "permitted", "refused": "refused"}
+DECISIONS: Final = ("intent", "refused")
 """The events whose records hold a decision with its inputs."""
 _TIMES: Final = ("not_before", "not_after")
 
@@ -56,43 +55,101 @@ class Difference:
     detail: str = ""
 
 
-def replay(record: Json, signers: Signers) -> Difference | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """A decision that the function recorded.
+
+    Attributes:
+        cluster, signer_name: The signer.
+        csr_name, csr_uid: The CSR.
+        pod: NAMESPACE/NAME of the requester's pod; empty if the token names none.
+        decided_at: The time that the decision used.
+        inputs: What the decision read; None in a record from before version 0.2.0.
+        certified: The certified fields; None in a refusal.
+        validity: `not_before` and `not_after` of the certificate; empty in a refusal.
+        codes: The codes of a refusal.
+        violations: The text of a refusal.
+    """
+
+    cluster: str
+    signer_name: str
+    csr_name: str
+    csr_uid: str
+    pod: str
+    decided_at: datetime
+    inputs: Inputs | Omitted | None
+    certified: Mapping[str, str | tuple[str, ...]] | None
+    validity: Mapping[str, datetime]
+    codes: tuple[str, ...]
+    violations: str
+
+    @classmethod
+    def of(cls, record: Json) -> "RecordedDecision":
+        """Parses a record of one of `DECISIONS`.
+
+        Raises:
+            ValueError: The record is malformed.
+        """
+        permitted = record["event"] == "intent"
+        return cls(
+            cluster=text(record, "cluster"),
+            signer_name=text(record, "signer_name"),
+            csr_name=csr_name(record),
+            csr_uid=text(record, "csr_uid"),
+            pod=optional_text(record, "pod"),
+            decided_at=time(record, "decided_at"),
+            inputs=Inputs.of(mapping(record, "decision_inputs")) if "decision_inputs" in record else None,
+            certified={
+                **{name: optional_text(record, name) for name in _CERTIFIED_TEXTS},
+                **{name: texts(record, name) for name in _CERTIFIED_LISTS},
+            }
+            if permitted
+            else None,
+            validity={name: time(record, name) for name in _TIMES} if permitted else {},
+            codes=texts(record, "codes"),
+            violations=optional_text(record, "violations"),
+        )
+
+
+_CERTIFIED_TEXTS: Final = ("component", "common_name", "public_key_sha256")
+_CERTIFIED_LISTS: Final = ("dns_names", "ip_addresses", "extended_key_usage")
+
+
+def replay(record: RecordedDecision, inputs: Inputs | Omitted, signers: Signers) -> Difference | None:
     """Makes the decision of a record again; returns how it differs, or None if it is the same.
 
     Args:
-        record: The record of an `intent` or a refusal, with `decision_inputs`.
+        record: The record.
+        inputs: Its inputs.
         signers: The new configuration's signers by cluster and signerName.
     """
-    recorded = DECISIONS[record["event"]]
-    signer = signers.get((str(record.get("cluster")), str(record.get("signer_name"))))
+    recorded = "refused" if record.certified is None else "permitted"
+    signer = signers.get((record.cluster, record.signer_name))
     if signer is None:
         return Difference(level=Level.DIFFERENCE, recorded=recorded, replayed="no_signer")
+    if isinstance(inputs, Omitted):
+        why = f"not recorded: {inputs.why}"
+        return Difference(level=Level.UNKNOWN, recorded=recorded, replayed="unknown", detail=why)
     try:
-        inputs = Inputs.of(member(record, "decision_inputs"))
-        decision = again(record, inputs, signer)
+        decision = again(inputs, signer, csr_uid=record.csr_uid, decided_at=record.decided_at)
     except NotRecordedError as error:
-        level, replayed = (Level.DIFFERENCE, "needs_more") if error.needs_more else (Level.UNKNOWN, "unknown")
-        return Difference(level=level, recorded=recorded, replayed=replayed, detail=str(error))
-    except (KeyError, TypeError, ValueError, SignerError) as error:
-        return Difference(
-            level=Level.UNKNOWN, recorded=recorded, replayed="unknown", detail=f"the record cannot be read: {error}"
-        )
-    if isinstance(decision, Permit) and recorded == "permitted":
-        return _other_certificate(record, inputs, signer, decision)
-    if isinstance(decision, Refusal) and recorded == "refused":
+        return Difference(level=Level.DIFFERENCE, recorded=recorded, replayed="needs_more", detail=str(error))
+    if isinstance(decision, Permit) and record.certified is not None:
+        return _other_certificate(record, record.certified, inputs, signer, decision)
+    if isinstance(decision, Refusal) and record.certified is None:
         return _other_refusal(record, decision)
     return _other_decision(recorded, decision)
 
 
-def again(record: Json, inputs: Inputs, signer: Signer) -> Decision:
+def again(inputs: Inputs, signer: Signer, *, csr_uid: str, decided_at: datetime) -> Decision:
     """Makes the decision as the function does, at the time that the record names."""
-    csr = inputs.certificate_signing_request(uid=record["csr_uid"], signer_name=signer.signer_name)
+    csr = inputs.certificate_signing_request(uid=csr_uid, signer_name=signer.signer_name)
     return decide(
         csr=csr,
         request=pkcs10.parse(csr.request),
         attestation=asyncio.run(attest_requester(csr.requester, signer, inputs)),
         signer=signer,
-        now=datetime.fromisoformat(record["decided_at"]),
+        now=decided_at,
     )
 
 
@@ -112,12 +169,12 @@ def _outcome(decision: Decision) -> tuple[str, tuple[str, ...], str]:
             return "deferred", (), decision.missing
 
 
-def _other_refusal(record: Json, refusal: Refusal) -> Difference | None:
+def _other_refusal(record: RecordedDecision, refusal: Refusal) -> Difference | None:
     """Compares the codes; the text also names the allowed values, which change with any edit of the profile."""
-    before, after = tuple(record.get("codes") or ()), _codes(refusal)
+    before, after = record.codes, _codes(refusal)
     text = describe(refusal.violations)
     if set(before) == set(after):
-        if text == record.get("violations"):
+        if text == record.violations:
             return None
         return Difference(level=Level.NOTE, recorded="refused", replayed="refused", what=("violations",), detail=text)
     gone, new = (sorted(set(one) - set(other)) for one, other in ((before, after), (after, before)))
@@ -125,33 +182,42 @@ def _other_refusal(record: Json, refusal: Refusal) -> Difference | None:
     return Difference(level=Level.DIFFERENCE, recorded="refused", replayed="refused", what=what, detail=text)
 
 
-def _other_certificate(record: Json, inputs: Inputs, signer: Signer, permit: Permit) -> Difference | None:
-    fields = dict(_fields(permit))
-    differ = [name for name, value in fields.items() if record.get(name, type(value)()) != value]
-    times = [name for name in _TIMES if datetime.fromisoformat(record[name]) != getattr(permit, name)]
+def _other_certificate(
+    record: RecordedDecision,
+    certified: Mapping[str, str | tuple[str, ...]],
+    inputs: Inputs,
+    signer: Signer,
+    permit: Permit,
+) -> Difference | None:
+    fields = _certified(permit)
+    differ = [name for name, value in fields.items() if certified[name] != value]
+    times = [name for name in _TIMES if record.validity[name] != getattr(permit, name)]
     differ += [name for name in times if not _follows_from_issuer(name, record, inputs, signer, permit)]
     if not differ and not times:
         return None
     what = tuple(differ or times)
-    values = {name: (record.get(name), fields.get(name) or getattr(permit, name)) for name in what}
-    detail = "; ".join(f"{name}: {_text(before)} -> {_text(after)}" for name, (before, after) in values.items())
+    before = {**certified, **record.validity}
+    after = {**fields, **{name: getattr(permit, name) for name in _TIMES}}
+    detail = "; ".join(f"{name}: {_text(before[name])} -> {_text(after[name])}" for name in what)
     level = Level.DIFFERENCE if differ else Level.NOTE
     return Difference(level=level, recorded="permitted", replayed="permitted", what=what, detail=detail)
 
 
-def _fields(permit: Permit) -> Iterator[tuple[str, str | list[str]]]:
+def _certified(permit: Permit) -> dict[str, str | tuple[str, ...]]:
     """Returns the certified fields under their names in the record; not those that follow from the issuer."""
-    yield "component", permit.component
-    yield "common_name", permit.common_name
-    yield "dns_names", list(permit.dns_names)
-    yield "ip_addresses", list(map(str, permit.ip_addresses))
-    yield "extended_key_usage", list(permit.extended_key_usage)
-    yield "public_key_sha256", permit.public_key.sha256
+    return {
+        "component": permit.component,
+        "common_name": permit.common_name,
+        "dns_names": tuple(permit.dns_names),
+        "ip_addresses": tuple(map(str, permit.ip_addresses)),
+        "extended_key_usage": tuple(permit.extended_key_usage),
+        "public_key_sha256": permit.public_key.sha256,
+    }
 
 
-def _follows_from_issuer(name: str, record: Json, inputs: Inputs, signer: Signer, permit: Permit) -> bool:
+def _follows_from_issuer(name: str, record: RecordedDecision, inputs: Inputs, signer: Signer, permit: Permit) -> bool:
     """Tells whether the old or the new issuer's validity cuts the certificate's, as after a rotation of the CA."""
-    was_cut = datetime.fromisoformat(record[name]) == getattr(inputs.issuer, name)
+    was_cut = record.validity[name] == getattr(inputs.issuer, name)
     return was_cut or bool(getattr(permit, name) == getattr(signer.issuer, name))
 
 
@@ -160,6 +226,6 @@ def _codes(refusal: Refusal) -> tuple[str, ...]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return value.isoformat() if isinstance(value, datetime) else str(value)

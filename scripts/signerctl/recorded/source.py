@@ -7,10 +7,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import click
 
@@ -21,9 +21,12 @@ from signerctl.interface.durations import DURATION
 from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
 from signerctl.options import INPUT, Command
-from signerctl.recorded.certificate import EVENTS, Certificate, certificates
-from signerctl.recorded.entries import Json, once, read, record_of, time
+from signerctl.recorded.certificate import EVENTS, Certificate, CertificateRecord, certificates
+from signerctl.recorded.entries import Json, once, read, record_of, text, time
+from signerctl.recorded.malformed import Malformed
 from signerctl.recorded.refusal import RecordedRefusal
+
+T = TypeVar("T")
 
 GCLOUD_SECONDS: Final = 600
 _DEFAULT_PERIOD: Final = timedelta(days=1)
@@ -40,6 +43,7 @@ class Records:
         since: How far back; None for everything in the files, and for a day of the bucket.
         cluster: Only records of this cluster; None for all.
         signer_name: Only records of this signerName; None for all.
+        malformed: The records that could not be parsed.
     """
 
     files: tuple[Path, ...]
@@ -47,6 +51,7 @@ class Records:
     since: timedelta | None
     cluster: str | None
     signer_name: str | None
+    malformed: Malformed = field(default_factory=Malformed)
 
     def of(self, *events: str) -> Iterator[Json]:
         """Returns the function's records of these events; each counts once.
@@ -54,36 +59,49 @@ class Records:
         Raises:
             CommandError: A source cannot be read, or holds no records.
         """
+        return self.parsed(lambda record: record, *events)
+
+    def parsed(self, parse: Callable[[Json], T], *events: str) -> Iterator[T]:
+        """Returns what `parse` makes of the function's records of these events; each counts once.
+
+        Args:
+            parse: Raises ValueError if a record is malformed; the record is then counted, named and skipped.
+            events: The events.
+
+        Raises:
+            CommandError: A source cannot be read, or holds no records.
+        """
         earliest = None if self.since is None else clock.now() - self.since
-        for entry in once(self._entries(events)):
+
+        def parse_selected(entry: Json) -> T | None:
             record = record_of(entry)
             if record is None or record["event"] not in events or not self._selects(record):
-                continue
-            if earliest is None or _time(record) >= earliest:
-                yield record
+                return None
+            written = time(record)
+            return None if earliest is not None and written < earliest else parse(record)
+
+        return self.malformed.skip(once(self._entries(events)), parse_selected)
 
     def certificates(self) -> list[Certificate]:
         """Returns the certificates in the records, the newest first.
 
         Raises:
-            CommandError: A source or a record cannot be read.
+            CommandError: A source cannot be read.
         """
-        with readable():
-            return certificates(self.of(*EVENTS))
+        return certificates(self.parsed(CertificateRecord.of, *EVENTS))
 
     def refusals(self) -> list[RecordedRefusal]:
         """Returns the refusals in the records, the newest first.
 
         Raises:
-            CommandError: A source or a record cannot be read.
+            CommandError: A source cannot be read.
         """
-        with readable():
-            return sorted(map(RecordedRefusal.of, self.of("refused")), key=lambda each: each.time, reverse=True)
+        return sorted(self.parsed(RecordedRefusal.of, "refused"), key=lambda each: each.time, reverse=True)
 
     def _selects(self, record: Json) -> bool:
         """Tells whether a record is about a CSR of the chosen cluster and signer; those of `signerctl ca` are not."""
         ours = self.cluster in (None, record.get("cluster")) and self.signer_name in (None, record.get("signer_name"))
-        return ours and bool(record.get("csr_uid"))
+        return ours and bool(text(record, "csr_uid"))
 
     def _entries(self, events: Sequence[str]) -> Iterator[Json]:
         for path in self.files:
@@ -92,24 +110,6 @@ class Records:
         if self.bucket is not None:
             with _fetched(self.bucket, events, self.since or _DEFAULT_PERIOD) as text:
                 yield from read(text)
-
-
-@contextmanager
-def readable() -> Iterator[None]:
-    """Turns what is wrong with a record into an error of the command line.
-
-    Raises:
-        CommandError: A record cannot be read.
-    """
-    try:
-        yield
-    except ValueError as error:
-        raise CommandError(f"--records: Invalid value: {error}") from error
-
-
-def _time(record: Json) -> datetime:
-    with readable():
-        return time(record)
 
 
 @contextmanager
@@ -218,7 +218,11 @@ def _taking_records(command: Command, *, required: bool) -> Command:
         if required and not files and bucket is None:
             raise click.UsageError("--records: Required value: a file, - for standard input; or give --log-bucket")
         records = Records(files=files, bucket=bucket, since=since, cluster=record_cluster, signer_name=record_signer)
-        command(records=records, **others)
+        try:
+            command(records=records, **others)
+        finally:
+            records.malformed.report()
+        records.malformed.exit()
 
     return with_records
 

@@ -1,13 +1,15 @@
 """`signerctl reconcile` accounts for every signature of a run, and names each signature that has no record."""
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
+from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT, MAX_ATTEMPTS
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import ADMINISTRATOR, FUNCTION, Entry, of_exporter, of_function
 from tests.infra.audit.test_filters import said
@@ -115,6 +117,50 @@ def test_a_duplicate_entry_counts_once(run: Run, tmp_path: Path) -> None:
     assert reconciled(tmp_path, run, honest(run) * 2, status=0) == []
 
 
+def test_attack_no_entry_of_another_log_hides_a_signature(run: Run, tmp_path: Path) -> None:
+    """A writer of another log chooses the insertId and the timestamp of Cloud KMS's entry."""
+    rogue = run.rogue["as the function, without a reason"]
+    foreign = of_exporter(run.records)[0] | {name: rogue[name] for name in ("insertId", "timestamp")}
+    (found,) = reconciled(tmp_path, run, [foreign, *honest(run), rogue])
+    assert found["what"] == "signature without record"
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("kms_attempts", ["many", -1, 1.5, math.nan, math.inf, int("9" * 4300), MAX_ATTEMPTS + 1, True, [1], {}]),
+        *((name, [None, 5, [], {}]) for name in ("csr_uid", "key_version", "tbs_sha256")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_attack_a_malformed_record_explains_nothing(run: Run, tmp_path: Path, field: str, values: list[Any]) -> None:
+    """It is counted, named and skipped: the honest entries are accounted for, and a rogue signature is found."""
+    outcome = of_one(run, "issued")
+    forged = [
+        outcome | {"insertId": f"forged-{number}", "jsonPayload": outcome["jsonPayload"] | {field: value}}
+        for number, value in enumerate(values * 2)
+    ]
+    assert reconciled(tmp_path, run, [*honest(run), *forged]) == []
+    path = tmp_path / "entries.json"
+    *named, last = signerctl("reconcile", "--json", path, tmp_path / "ca-audit.log").stderr.splitlines()
+    assert last == f"error: malformed records: {len(forged)} skipped, so the result lacks them"
+    assert all(f"{field}: Invalid value: must be a" in line for line in named)
+    (found,) = reconciled(tmp_path, run, [*honest(run), *forged, of_first(run) | {"insertId": "copy"}])
+    assert found["what"] == "more requests than recorded"
+
+
+def test_without_authentic_logs_two_forged_records_hide_a_signature(run: Run, tmp_path: Path) -> None:
+    """A filter sorts, it does not authenticate: docs/evidence.md names the principals that can forge records."""
+    rogue = run.rogue["as the function, with a reason that nobody recorded"]
+    uid, tbs_sha256 = re.findall("=([^;]+)", rogue["protoPayload"]["requestMetadata"]["requestAttributes"]["reason"])
+    facts = {"csr_uid": uid, "tbs_sha256": tbs_sha256, "key_version": rogue["protoPayload"]["resourceName"]}
+    forged = [
+        entry | {"insertId": "forged", "jsonPayload": entry["jsonPayload"] | facts}
+        for entry in (of_one(run, "intent"), of_one(run, "issued"))
+    ]
+    assert reconciled(tmp_path, run, [*honest(run), rogue, *forged], status=0) == []
+
+
 def test_a_certificate_without_a_signature_is_found(run: Run, tmp_path: Path) -> None:
     """KMS's log is incomplete, or KMS writes no data access logs."""
     seen = [entry for entry in honest(run) if "methodName" not in json.dumps(entry) or run.issued[0] not in str(entry)]
@@ -144,7 +190,7 @@ def test_a_request_that_kms_refused_is_no_signature(run: Run, tmp_path: Path) ->
 
 
 def test_a_record_that_an_exporter_wrote_explains_nothing(run: Run, tmp_path: Path) -> None:
-    """Its lines go into the same bucket, so a compromised exporter could write the function's records there."""
+    """Its lines go into the same bucket, and its container's log is no log of Cloud Run."""
     forged = [entry for entry in of_exporter(run.records) if said(entry, "jsonPayload", "csr_uid") == run.issued[0]]
     kept = [entry for entry in honest(run) if said(entry, "jsonPayload", "csr_uid") != run.issued[0]]
     (found,) = reconciled(tmp_path, run, [*kept, *forged])

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT
+from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT, MAX_ATTEMPTS
 from tests.infra.audit.conftest import Run
-from tests.infra.audit.entries import FUNCTION, Entry
+from tests.infra.audit.entries import FUNCTION, Entry, of_exporter
 from tests.infra.audit.test_filters import MODULE, said
 
 VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
@@ -24,7 +24,18 @@ MINUTES: Final = dict(re.findall(r'offset = (\d+), minutes = "([^"]+)"', POLICIE
 def _json_value(document: str | None, path: str) -> str | None:
     """As GoogleSQL: a scalar as a text, NULL where nothing is."""
     value = None if document is None else said(json.loads(document), *path.removeprefix("$.").split("."))
-    return None if value is None else str(value)
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _regexp_extract(value: str | None, pattern: str) -> str | None:
+    """As GoogleSQL, for a pattern without a group."""
+    found = None if value is None else re.search(pattern, value)
+    return None if found is None else found[0]
+
+
+def _cast(value: str | None) -> int | None:
+    """As GoogleSQL: another text than a number is an error, of which the whole query ends."""
+    return None if value is None else int(value)
 
 
 def _concat(*values: str | None) -> str | None:
@@ -58,8 +69,11 @@ def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry],
     values = {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
     for name, value in values.items():
         query = query.replace(f"${{{name}}}", value)
+    query = re.sub(r"\bCAST\((.*) AS INT64\)", r"CAST_INT64(\1)", query)  # SQLite's own CAST never fails
     database = sqlite3.connect(":memory:")
     try:
+        database.create_function("CAST_INT64", 1, _cast)
+        database.create_function("REGEXP_EXTRACT", 2, _regexp_extract)
         database.create_function("JSON_VALUE", 2, _json_value)
         database.create_function("TO_JSON", 1, lambda value: value)
         database.create_function("CONCAT", -1, _concat)
@@ -113,7 +127,7 @@ def test_one_record_of_a_signature_is_enough(run: Run) -> None:
 
 
 def test_a_record_of_another_service_or_key_does_not_count(run: Run) -> None:
-    """A record counts only if Cloud Run wrote it, and only for the key version that it names."""
+    """A record counts only with the resource of Cloud Run, and only for the key version that it names."""
     forged = [
         entry | {"resource": {**entry["resource"], "type": "global"}} if "jsonPayload" in entry else entry
         for entry in run.entries
@@ -143,7 +157,7 @@ def _refused(request: Entry) -> Entry:
     return request | {"insertId": "refused", "protoPayload": request["protoPayload"] | {"status": {"code": 14}}}
 
 
-def _attempts(outcome: Entry, attempts: int) -> Entry:
+def _attempts(outcome: Entry, attempts: object) -> Entry:
     """The same outcome after another number of attempts."""
     return outcome | {"jsonPayload": outcome["jsonPayload"] | {"kms_attempts": attempts}}
 
@@ -173,6 +187,34 @@ def test_attack_behind_records_that_are_delivered_twice(run: Run) -> None:
         honest = [signature, signature, intent, issued, *twice]
         assert looked_for(honest, MINUTES["5"], lambda _: "30") == [], "a signature that is delivered twice is one"
         assert looked_for([*honest, *rogue], MINUTES["5"], lambda _: "30") != []
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    ["many", "", "1e400", 1.5, -1, 2**62, 10**400, MAX_ATTEMPTS + 1, True, [1], {}],
+    ids=lambda value: f"{value!r:.20}",
+)
+def test_attack_a_malformed_number_of_attempts_hides_nothing(run: Run, attempts: object) -> None:
+    """A forged record explains no request by it, and neither ends the query nor hides another rogue signature."""
+    signature, intent, issued = _of_first(run)
+    forged = [
+        _attempts(entry, attempts) | {"insertId": f"forged-{number}"} for number, entry in enumerate((issued, issued))
+    ]
+    honest = [signature, intent, issued]
+    assert looked_for([*honest, *forged], MINUTES["5"], lambda _: "30") == []
+    assert len(looked_for([*honest, *forged, *_copies(signature, 1)], MINUTES["5"], lambda _: "30")) == 1
+    assert len(looked_for([signature, *forged], MINUTES["5"], lambda _: "30")) == 1
+    largest = _attempts(issued, MAX_ATTEMPTS) | {"insertId": "largest"}
+    assert looked_for([intent, largest, *_copies(signature, MAX_ATTEMPTS)], MINUTES["5"], lambda _: "30") == []
+
+
+def test_attack_no_entry_of_another_log_hides_a_signature(run: Run) -> None:
+    """A writer of another log chooses the insertId and the timestamp of Cloud KMS's entry."""
+    _, intent, issued = _of_first(run)
+    rogue = run.rogue["as the function, without a reason"]
+    foreign = of_exporter(run.records)[0] | {name: rogue[name] for name in ("insertId", "timestamp")}
+    for entries in ([foreign, rogue, intent, issued], [rogue, foreign, intent, issued]):
+        assert len(looked_for(entries, MINUTES["5"], lambda _: "30")) == 1
 
 
 def test_retries_and_a_killed_function_are_no_alarm(run: Run) -> None:

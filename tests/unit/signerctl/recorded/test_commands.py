@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from signerctl.recorded import certificates
+from signerctl.recorded import Certificate, CertificateRecord, certificates
+from signerctl.recorded.entries import Json
 from tests.infra.audit.entries import of_function
 from tests.unit.function.builders import make_signer
 from tests.unit.signerctl.recorded.journal import Journal
@@ -38,6 +39,11 @@ def table(command: str, *arguments: str | Path) -> list[list[str]]:
     result = signerctl(command, *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     return [line.split("   ") for line in result.stdout.splitlines()]
+
+
+def listed(*records: Json) -> list[Certificate]:
+    """Returns the certificates in records."""
+    return certificates(map(CertificateRecord.of, records))
 
 
 def cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -77,17 +83,17 @@ def test_a_certificate_that_its_killed_function_did_not_record_is_listed(journal
     journal.issue("calico-node-x")
     intent, issued = map(json.loads, journal.lines)
     ignored = {name: issued[name] for name in ("time", "csr_uid", "cluster", "signer_name", "tbs_sha256")}
-    assert certificates([intent]) == []
-    (found,) = certificates([ignored | {"event": "ignored"}, intent])
+    assert listed(intent) == []
+    (found,) = listed(ignored | {"event": "ignored"}, intent)
     assert found.pod == "calico-system/calico-node-x"
-    assert certificates([intent, issued, intent, ignored]) == certificates([issued])
+    assert listed(intent, issued, intent, ignored | {"event": "ignored"}) == listed(issued)
 
 
 def test_the_whole_name_and_username_are_listed(journal: Journal) -> None:
     """A record cuts them after 128 characters, its inputs do not."""
     pod = "calico-node-" + "x" * 200
     journal.issue(pod)
-    (found,) = certificates(map(json.loads, journal.lines))
+    (found,) = listed(*map(json.loads, journal.lines))
     assert found.csr_name == f"node-certs:{pod}"
     assert journal.lines[0].count("...") == 1
 

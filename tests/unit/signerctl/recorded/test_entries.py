@@ -94,7 +94,7 @@ def test_an_entry_of_cloud_logging_is_the_same_record() -> None:
 
 
 def test_an_exporters_line_is_no_record() -> None:
-    """Its lines go into the same bucket, so a compromised exporter could write the function's records there."""
+    """Its lines go into the same bucket, and its container's log is no log of Cloud Run."""
     assert [record_of(entry) for entry in of_exporter(LINES)] == [None] * len(LINES)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from csr_signer.policy.decision import Decision, decide
 from csr_signer.policy.inputs import LARGEST, decision_inputs
 from csr_signer.policy.signer import Signer
 from csr_signer.request.pkcs10 import parse
-from signerctl.recorded.inputs import Inputs, NotRecordedError
+from signerctl.recorded.inputs import Inputs, NotRecordedError, Omitted
 from signerctl.recorded.replay import again
 from tests.unit.function.builders import (
     NOW,
@@ -73,6 +74,13 @@ def through_json(csr: CertificateSigningRequest, attestation: Attestation, signe
     return read
 
 
+def restored(json: dict[str, Any]) -> Inputs:
+    """Returns the inputs of a record that has them."""
+    found = Inputs.of(json)
+    assert isinstance(found, Inputs)
+    return found
+
+
 @pytest.mark.parametrize("row", JUDGED, ids=str)
 def test_a_decision_made_again_from_its_record_is_the_same(row: Case) -> None:
     """For every request of the catalogue: the same permit, or the same violations to the letter.
@@ -85,8 +93,7 @@ def test_a_decision_made_again_from_its_record_is_the_same(row: Case) -> None:
         assert row.outcome == "refused"
         assert len(csr.request) > LARGEST // 2
         return
-    record = {"csr_uid": csr.uid, "decided_at": row.now.isoformat()}
-    assert again(record, Inputs.of(inputs), signer) == decision
+    assert again(restored(inputs), signer, csr_uid=csr.uid, decided_at=row.now) == decision
 
 
 @pytest.mark.parametrize(
@@ -113,11 +120,12 @@ def test_a_requester_cannot_make_a_record_larger_or_break_it(change: dict[str, A
     assert line.isprintable()
     line.encode("utf-8")
     if "omitted" in inputs:
-        with pytest.raises(NotRecordedError, match=r"not recorded: (too large: \d+ bytes|not valid Unicode)"):
-            Inputs.of(inputs)
+        omitted = Inputs.of(inputs)
+        assert isinstance(omitted, Omitted)
+        assert re.fullmatch(r"too large: \d+ bytes: must have at most 8192|not valid Unicode", omitted.why)
     else:
-        restored = Inputs.of(json.loads(line)).certificate_signing_request(uid=csr.uid, signer_name=csr.signer_name)
-        assert (restored.name, restored.request, restored.requester.username) == (
+        csr_again = restored(json.loads(line)).certificate_signing_request(uid=csr.uid, signer_name=csr.signer_name)
+        assert (csr_again.name, csr_again.request, csr_again.requester.username) == (
             csr.name,
             csr.request,
             csr.requester.username,
@@ -131,8 +139,8 @@ def test_any_text_of_a_requester_comes_back(username: str, values: list[str], si
     requester = Requester(username=username, uid="", groups=tuple(values), extra={EXTRAS[1]: tuple(values)})
     csr = replace(make_csr(), requester=requester, size=size)
     inputs = json.loads(json.dumps(decision_inputs(csr, make_attestation(csr, None), make_issuer())))
-    restored = Inputs.of(inputs).certificate_signing_request(uid=csr.uid, signer_name=csr.signer_name)
-    assert (restored.requester, restored.size) == (requester, size)
+    csr_again = restored(inputs).certificate_signing_request(uid=csr.uid, signer_name=csr.signer_name)
+    assert (csr_again.requester, csr_again.size) == (requester, size)
 
 
 def test_numbers_come_back_from_cloud_logging() -> None:
@@ -140,8 +148,8 @@ def test_numbers_come_back_from_cloud_logging() -> None:
     csr = make_csr(expiration_seconds=86_400)
     inputs = through_json(csr, make_attestation(csr, make_pod()), make_signer())
     doubles = {name: float(inputs["csr"][name]) for name in ("size", "expiration_seconds")}
-    restored = Inputs.of(inputs | {"csr": inputs["csr"] | doubles})
-    assert (restored.csr.size, restored.csr.expiration_seconds) == (csr.size, 86_400)
+    found = restored(inputs | {"csr": inputs["csr"] | doubles})
+    assert (found.csr.size, found.csr.expiration_seconds) == (csr.size, 86_400)
 
 
 def test_only_the_extras_that_attestation_reads_are_recorded() -> None:
@@ -155,20 +163,18 @@ def test_a_pod_that_the_function_did_not_read_is_named() -> None:
     """A new profile may judge requesters that the old one refused without a look at their pod."""
     csr = make_csr(username="system:serviceaccount:calico-system:other")
     unread = asyncio.run(attest_requester(csr.requester, make_signer(), Objects(pod=None, node={})))
-    inputs = Inputs.of(through_json(csr, unread, make_signer()))
+    inputs = restored(through_json(csr, unread, make_signer()))
     rows = calico()
     row = replace(rows.components[0], service_accounts=("calico-system/other",))
     signer = make_signer(profile=replace(rows, components=(row,)))
-    with pytest.raises(NotRecordedError, match="did not read the pod: its profile had no component") as raised:
-        again({"csr_uid": csr.uid, "decided_at": NOW.isoformat()}, inputs, signer)
-    assert raised.value.needs_more
+    with pytest.raises(NotRecordedError, match="did not read the pod: its profile had no component"):
+        again(inputs, signer, csr_uid=csr.uid, decided_at=NOW)
 
 
 def test_a_node_that_the_function_did_not_read_is_named() -> None:
     """A new profile may certify addresses of the host, which are those of the node."""
     csr = make_csr()
-    inputs = Inputs.of(through_json(csr, make_attestation(csr, make_pod()), make_signer()))
+    inputs = restored(through_json(csr, make_attestation(csr, make_pod()), make_signer()))
     signer = make_signer(profile=certifying_addresses())
-    with pytest.raises(NotRecordedError, match=r"did not read node .*certified no addresses") as raised:
-        again({"csr_uid": csr.uid, "decided_at": NOW.isoformat()}, inputs, signer)
-    assert raised.value.needs_more
+    with pytest.raises(NotRecordedError, match=r"did not read node .*certified no addresses"):
+        again(inputs, signer, csr_uid=csr.uid, decided_at=NOW)

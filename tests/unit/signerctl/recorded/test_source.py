@@ -105,8 +105,9 @@ def test_without_gcloud_the_error_says_what_to_do(gcloud: Path) -> None:
         ),
         ('print("not JSON")', "error: gcloud: the output is not JSON of log entries: "),
         ('print("[{}")', "error: gcloud: the output is not JSON of log entries: the array has no end"),
+        ('print("[" + "{\\"a\\":" * 10**5)', "error: gcloud: the output is not JSON of log entries: must be an object"),
     ],
-    ids=["fails", "no JSON", "cut"],
+    ids=["fails", "no JSON", "cut", "deep"],
 )
 def test_a_gcloud_that_fails_is_one_line(gcloud: Path, action: str, message: str) -> None:
     """With the start of its own message, escaped."""
@@ -145,11 +146,16 @@ def test_a_file_without_records_is_refused(tmp_path: Path, content: str) -> None
     assert '--records: Invalid value: "-"' in failed("list", "--records", "-", stdin=content)
 
 
-@pytest.mark.parametrize("record", ['{"event": "issued", "csr_uid": "u"}', '{"event": "refused", "csr_uid": "u"}'])
-def test_a_record_without_its_fields_is_one_line(record: str) -> None:
-    """A hand-edited record is not taken for another one."""
-    command = "denied" if "refused" in record else "list"
-    assert failed(command, "--records", "-", stdin=record).startswith("error: --records: Invalid value: ")
+def test_a_record_without_its_fields_is_named_and_skipped() -> None:
+    """A hand-edited record is not taken for another one, and the exit status says that the result lacks it."""
+    result = signerctl("list", "--records", "-", stdin='{"event": "issued", "csr_uid": "u", "time": "today"}')
+    assert (result.exit_code, result.stdout) == (1, "")
+    first, *others = result.stderr.splitlines()
+    assert first.startswith('warning: skipped a malformed record (event "issued", csr_uid "u"): time: Invalid value: ')
+    assert others == [
+        "no certificate in the records",
+        "error: malformed records: 1 skipped, so the result lacks them",
+    ]
 
 
 def test_a_source_is_required() -> None:

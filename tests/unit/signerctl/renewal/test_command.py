@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 CALICO = ("--requesters", SIGNER, "365d", "calico-system/calico-node")
 RECORD: dict[str, Any] = {
-    **dict.fromkeys(("csr_name", "csr_uid", "requester", "pod", "cluster", "component", "common_name"), "any"),
+    **dict.fromkeys(("csr_name", "csr_uid", "requester", "cluster", "component", "common_name"), "any"),
     **dict.fromkeys(("public_key", "serial_number"), "any"),
     "event": "issued",
+    "pod": "calico-system/any",
     "severity": "NOTICE",
     "time": "2026-01-01T00:00:00+00:00",
     "signer_name": SIGNER,
