@@ -358,8 +358,8 @@ def _exporters(operator: Operator, api: Api, google: GoogleServer) -> list[Expor
             path.write_text(token["status"]["token"], encoding="utf-8")
         document["identity"] |= {
             "token_file": str(operator.folder / f"google-{ordinal}.token"),
-            "sts_url": google.sts,
-            "iam_credentials_url": google.iam_credentials,
+            "unsafe_sts_url": google.sts,
+            "unsafe_iam_credentials_url": google.iam_credentials,
         }
         # In a pod, the exporter reads this from the environment and from files.
         document["api_server"] = {
