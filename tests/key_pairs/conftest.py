@@ -16,7 +16,7 @@ from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Settings
 from tests.end_to_end.conftest import started
 from tests.key_pairs.cluster import CRON_JOB, RELEASE, Cluster
-from tests.unit.signerctl.outputs import IMAGE, outputs
+from tests.unit.signerctl.outputs import IMAGE, function_user, outputs
 from tests.unit.signerctl.stage import signerctl
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ def manifest(folder: Path) -> str:
         (signer,) = (each for each in values["document"]["signers"] if each["cluster"] == "demo")
         signer["profile"]["release"] = RELEASE
 
-    options = ("--terraform-output", "-", "--cluster", "demo", "--out", folder / "demo")
+    options = ("--terraform-output", "-", "--cluster", "demo", "--function-user", function_user("demo"))
     images = ("--image", IMAGE, "--key-pairs-image", IMAGE)
-    done = signerctl("cluster", "manifests", *options, *images, stdin=json.dumps(outputs(newest)))
+    done = signerctl(
+        "cluster", "manifests", *options, *images, "--out", folder / "demo", stdin=json.dumps(outputs(newest))
+    )
     assert done.exit_code == 0, done.stderr
     return (folder / "demo" / "key-pairs.yaml").read_text()
 

@@ -59,5 +59,7 @@ def render(out: Path, name: str) -> None:
     """Renders one of the folders; other hosts can scrape the exporters of those whose name says so."""
     options = ("--terraform-output", "-", "--cluster", "demo", "--image", IMAGE, "--out", out)
     more = _SCRAPED if name.startswith("scraped") else ()
-    result = signerctl("cluster", "manifests", *options, *more, stdin=json.dumps(outputs(RENDERED[name])))
+    given = outputs(RENDERED[name])
+    user = ("--function-user", given["manifests"]["value"]["demo"]["function_user"])
+    result = signerctl("cluster", "manifests", *options, *user, *more, stdin=json.dumps(given))
     assert result.exit_code == 0, result.output

@@ -547,8 +547,8 @@ def test_the_next_commands_are_named(tmp_path: Path) -> None:
 def test_standard_output_that_takes_nothing_ends_the_run(tmp_path: Path, redirected: str, reason: str) -> None:
     """One line says so, and no file changes, because the operator has not seen what would change."""
     options = ("--terraform-output", TERRAFORM_OUTPUT, "--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
-    options = (*options, "--function-user", function_user("demo"))
-    command = [sys.executable, "-m", "signerctl", "cluster", "manifests", *map(str, options)]
+    user = ("--function-user", function_user("demo"))
+    command = [sys.executable, "-m", "signerctl", "cluster", "manifests", *map(str, options), *user]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as without_reader:
