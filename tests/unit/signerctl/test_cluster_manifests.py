@@ -251,6 +251,28 @@ def test_replicas_and_pull_secret_are_options(tmp_path: Path) -> None:
     assert quota == {"pods": "5"}
 
 
+def test_the_cron_jobs_run_only_on_chosen_nodes(tmp_path: Path) -> None:
+    """Both CronJobs select the labels and tolerate the taints, also in the next run; empty values remove both."""
+    images = ("--renewal-image", IMAGE, "--key-pairs-image", IMAGE)
+    labels = ("--node-selector", "node-restriction.kubernetes.io/jobs=true", "--node-selector", "pool=")
+    taints = ("--toleration", "a.example/jobs=true:NoSchedule", "--toleration", "b:NoExecute", "--toleration", "c")
+
+    def placed(*more: str) -> list[tuple[Document, list[Document]]]:
+        jobs = objects(written(tmp_path, *more), "CronJob").values()
+        pods = [each["spec"]["jobTemplate"]["spec"]["template"]["spec"] for each in jobs]
+        return [(each["nodeSelector"], each.get("tolerations", [])) for each in pods]
+
+    selector = {"kubernetes.io/os": "linux", "node-restriction.kubernetes.io/jobs": "true", "pool": ""}
+    tolerations = [
+        {"key": "a.example/jobs", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+        {"key": "b", "operator": "Exists", "effect": "NoExecute"},
+        {"key": "c", "operator": "Exists"},
+    ]
+    assert placed(*images, *labels, *taints) == [(selector, tolerations)] * 2
+    assert placed() == [(selector, tolerations)] * 2
+    assert placed("--node-selector", "", "--toleration", "") == [({"kubernetes.io/os": "linux"}, [])] * 2
+
+
 # Refreshing the folder.
 
 
@@ -759,6 +781,11 @@ def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str, wrong:
         (("--metrics", "0.0.0.0:443"), "the port must be from 1024 to 65535, and none of Calico's and the exporter's"),
         (("--metrics", "0.0.0.0:9876"), "the port must be from 1024 to 65535"),
         (("--metrics", "0.0.0.0:9091"), "the port must be from 1024 to 65535"),
+        (("--node-selector", "a"), '--node-selector: Invalid value: "a": must be KEY=VALUE, a label of nodes'),
+        (("--node-selector", "kubernetes.io/os=x"), "a label of nodes other than kubernetes.io/os"),
+        (("--node-selector", "a=b", "--node-selector", "a=c"), '["a=b", "a=c"]: must have each key once'),
+        (("--toleration", ":NoSchedule"), '--toleration: Invalid value: ":NoSchedule": must be KEY[=VALUE][:EFFECT]'),
+        (("--toleration", "a:Never"), '--toleration: Invalid value: "a:Never": must be KEY[=VALUE][:EFFECT]'),
         (("--metrics-tls", "a"), "--metrics-tls: Forbidden: needs --metrics ADDRESS:PORT too"),
         (("--monitoring", "prometheus-operator"), "--monitoring: Forbidden: needs --metrics ADDRESS:PORT too"),
     ],
