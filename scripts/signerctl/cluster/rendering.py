@@ -51,7 +51,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "approves": guarded.approves,
         "certifies_addresses": guarded.certifies_addresses,
         "function_user": cluster.function_user,
-        "google_service_account": cluster.google_service_account,
+        "google_service_account": cluster.exporter_configuration.service_account,
         "host_network": cluster.network == "host",
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,

@@ -35,7 +35,7 @@ _ACCOUNT: Final = rf"(?!default$){IS_SUBDOMAIN.pattern}"
 _PROJECT: Final = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _FUNCTION: Final = rf"(csr-access-{{cluster}}|gcp:[a-z][a-z0-9-]+)@{_PROJECT}\.iam\.gserviceaccount\.com"
 _EXPORTER: Final = rf"csr-exporter-{{cluster}}@{_PROJECT}\.iam\.gserviceaccount\.com"
-# On GKE, the project's identity pool; otherwise the cluster's own provider. No API server accepts tokens for them.
+# On GKE, the project's identity pool; otherwise the cluster's own provider. By default, no API server accepts them.
 _POOLS: Final = r"//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools"
 _AUDIENCE: Final = rf"([a-z0-9.-]+:)?{_PROJECT}\.svc\.id\.goog|{_POOLS}/csr-exporter-{{cluster}}/providers/cluster"
 _PRINT: Final = "print all outputs of the root module with `terraform output -json`"
@@ -53,7 +53,6 @@ class ClusterOutput:
         exporter: The exporter's namespace and service account.
         exporter_configuration: What the exporter's configuration document says.
         function_user: The function's username at the API server.
-        google_service_account: The email address of the exporter's Google service account.
         network: Whether the exporter uses the host network or the pod network.
         signer_names: All signerNames of the cluster, also of signers without a CA certificate.
         token_audience: The audience of the exporter's projected token; None on the pod network, which needs no token.
@@ -64,7 +63,6 @@ class ClusterOutput:
     exporter: Exporter
     exporter_configuration: ExporterConfiguration
     function_user: str
-    google_service_account: str
     network: Literal["host", "pod"]
     signer_names: tuple[str, ...]
     token_audience: str | None
@@ -105,14 +103,13 @@ def read(path: Path, cluster: str) -> ClusterOutput:
     def text(key: str, pattern: str) -> str:
         return _text(f"{where}.{key}", value.get(key), pattern.replace("{cluster}", re.escape(cluster)))
 
-    email = text("google_service_account", _EXPORTER)
     audience = None if network == "pod" else text("token_audience", _AUDIENCE)
     try:
         configuration = exporter_configuration.parse(
             f"{source}: exporter_configurations.{cluster}",
             configurations[cluster],
             token_audience=audience,
-            service_account=email,
+            service_account=text("google_service_account", _EXPORTER),
         )
     except CommandError as error:
         raise CommandError(f"{error.message}: {_CHANGED}") from error
@@ -124,7 +121,6 @@ def read(path: Path, cluster: str) -> ClusterOutput:
         ),
         exporter_configuration=configuration,
         function_user=text("function_user", _FUNCTION),
-        google_service_account=email,
         network="pod" if network == "pod" else "host",
         signer_names=_texts(f"{where}.signs", value.get("signs")),
         token_audience=audience,
