@@ -54,7 +54,7 @@ RENDERED: dict[str, Callable[[Document], None]] = {
 SECRET = "csr-exporter-metrics"
 _SCRAPED = ("--metrics", "0.0.0.0:9877", "--metrics-tls", SECRET)
 _PLACED = ("--node-selector", "node-restriction.kubernetes.io/jobs=true", "--toleration", "jobs=true:NoSchedule")
-_OPTIONS = {"scraped": _SCRAPED, "scraped pod": _SCRAPED, "site": ("--renewal-image", IMAGE, *_PLACED)}
+_OPTIONS = {"scraped": _SCRAPED, "scraped pod": _SCRAPED, "pod": ("--renewal-image", IMAGE, *_PLACED)}
 
 
 def render(out: Path, name: str) -> None:
