@@ -62,8 +62,8 @@ output "next_steps" {
         "terraform output -json authentication_configurations | jq -r --arg name ${name} '.[$name]' > ${name}-authentication.yaml",
       ] : [],
       [
-        "# ${name}: its manifests",
-        "terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out clusters/${name}${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}",
+        "# ${name}: its manifests. Replace PROJECT yourself by `project` of main.tf: the folder lets this user approve and sign.",
+        "terraform output -json | signerctl cluster manifests --terraform-output - --cluster ${name} --image REPOSITORY@sha256:DIGEST --out clusters/${name} --function-user ${var.clusters[name].access == "oidc" ? "gcp:${var.name}" : "csr-access-${name}"}@PROJECT.iam.gserviceaccount.com${alltrue([for signer in values(local.ready) : signer.approve if signer.cluster == name]) ? "" : " --approver USERNAME"}",
         "kubectl apply -k clusters/${name}",
       ],
       ["# ${name}: last, turn on certificateManagement: write the patch, then kubectl patch installation default --type merge --patch-file installation.yaml"],

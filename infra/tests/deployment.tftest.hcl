@@ -465,12 +465,12 @@ run "next_steps_render_each_cluster" {
   command = plan
 
   assert {
-    condition     = contains(output.next_steps, "terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod --image REPOSITORY@sha256:DIGEST --out clusters/prod")
+    condition     = contains(output.next_steps, "terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod --image REPOSITORY@sha256:DIGEST --out clusters/prod --function-user csr-access-prod@PROJECT.iam.gserviceaccount.com")
     error_message = "next_steps has the one command for a cluster"
   }
 
   assert {
-    condition     = anytrue([for step in output.next_steps : strcontains(step, "--cluster site ") && strcontains(step, "--approver USERNAME")])
+    condition     = anytrue([for step in output.next_steps : strcontains(step, "--cluster site ") && strcontains(step, "--function-user gcp:csr-signer@PROJECT.iam.gserviceaccount.com --approver USERNAME")])
     error_message = "if another approver decides, the guards need the approver's username"
   }
 }

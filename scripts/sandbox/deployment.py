@@ -335,8 +335,8 @@ class Deployment:
                 "token_file": str(self._exporter_token("google", google["subject_audience"])),
                 "sts_audience": google["sts_audience"],
                 "service_account": manifests.EXPORTER_EMAIL,
-                "sts_url": google["sts"],
-                "iam_credentials_url": google["iam_credentials"],
+                "unsafe_sts_url": google["sts"],
+                "unsafe_iam_credentials_url": google["iam_credentials"],
             }
         api_server = {
             "server": self._through("api-server-for-exporter", self.plane.server),

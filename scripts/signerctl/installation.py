@@ -40,6 +40,7 @@ SIGNATURE_ALGORITHMS: Final = (*_RSA, *_ECDSA)
 SLOW: Final = ("RSAWithSize4096", "RSAWithSize8192")
 """Keys that rarely finish within Calico's 90 seconds on the init container's default CPU."""
 _KIND: Final = "Installation"
+_CALICO: Final = "Calico"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,17 @@ def certificates(document: Mapping[str, Any]) -> tuple[x509.Certificate, ...]:
         return chain.certificates("caCert", found.ca_cert)
     except ConfigurationError as error:
         raise CommandError(f"installation: {error}") from error
+
+
+def require_calico(document: Mapping[str, Any]) -> None:
+    """Checks that an Installation of the API server is of Calico, the operator's default.
+
+    Raises:
+        CommandError: It is of another product.
+    """
+    variant = _mapping(document.get("spec"), "spec").get("variant") or _CALICO
+    if variant != _CALICO:
+        raise CommandError(field_error.unsupported("installation: spec.variant", [str(variant)], [_CALICO]))
 
 
 def _single(document: object) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
+from sandbox.calico import installation
 from sandbox.calico.components import CALICO_SYSTEM
 from tests.key_pairs.cluster import SECRETS, verifies
 
@@ -140,34 +141,27 @@ def test_a_renewal_needs_the_right_to_update(cluster: Cluster) -> None:
     assert "403" in done.stderr
 
 
+OPERATORS = f"{NAMESPACES}/tigera-operator/secrets"
+
+
+def stolen(annotations: dict[str, str], labels: dict[str, str], **more: object) -> dict[str, Any]:
+    """Returns Goldmane's Secret as a thief of the CronJob's token would create it."""
+    metadata = {"name": "goldmane-key-pair", "annotations": {"kms-csr-signer/key-pair-of": "any", **annotations}}
+    data = {"tls.crt": "eA==", "tls.key": "eA=="}
+    return {"metadata": {**metadata, "labels": labels}, "type": "kubernetes.io/tls", "data": data, **more}
+
+
 STOLEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "a Secret that gets an account's token": (
-        f"{NAMESPACES}/tigera-operator/secrets",
-        {
-            "metadata": {
-                "name": "goldmane-key-pair",
-                "annotations": {
-                    "kms-csr-signer/key-pair-of": "any",
-                    "kubernetes.io/service-account.name": "tigera-operator",
-                },
-            },
-            "type": "kubernetes.io/service-account-token",
-            "data": {"tls.crt": "eA=="},
-        },
+        OPERATORS,
+        stolen(
+            {"kubernetes.io/service-account.name": "tigera-operator"}, {}, type="kubernetes.io/service-account-token"
+        ),
         "may write only Secrets of type kubernetes.io/tls",
     ),
-    "another annotation": (
-        f"{NAMESPACES}/tigera-operator/secrets",
-        {
-            "metadata": {
-                "name": "goldmane-key-pair",
-                "annotations": {"kms-csr-signer/key-pair-of": "any", "another": "any"},
-            },
-            "type": "kubernetes.io/tls",
-            "data": {"tls.crt": "eA==", "tls.key": "eA=="},
-        },
-        "may add no other annotation, finalizer or owner",
-    ),
+    "another annotation": (OPERATORS, stolen({"another": "any"}, {}), "may add no other annotation"),
+    "a label": (OPERATORS, stolen({}, {"another": "any"}), "and change no label, finalizer or owner"),
+    "a frozen Secret": (OPERATORS, stolen({}, {}, immutable=True), "may not make a Secret immutable"),
     "a token without a pod": (
         f"{NAMESPACES}/{CALICO_SYSTEM}/serviceaccounts/goldmane/token",
         {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}},
@@ -183,6 +177,42 @@ def test_attack_the_cron_jobs_token_is_worth_no_other_account(
     """RBAC alone would let its holder become every account in the Secrets' namespaces, for a year."""
     with pytest.raises(ApiError, match=words):
         Api.from_kubeconfig(cluster.kubeconfig).post(path, body)
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "frozen": ({"immutable": True}, "may not make a Secret immutable"),
+    "labelled": ({"metadata": {"labels": {"any": "label"}}}, "and change no label, finalizer or owner"),
+    "without its owner": ({"metadata": {"ownerReferences": []}}, "and change no label, finalizer or owner"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
+def test_attack_the_cron_jobs_token_spoils_no_secret(cluster: Cluster, change: dict[str, Any], words: str) -> None:
+    """A renewal could not replace an immutable Secret, and labels and owners are the operator's."""
+    assert cluster.run("goldmane").exit_code == 0
+    path = f"{OPERATORS}/goldmane-key-pair"
+    owner = {"apiVersion": "operator.tigera.io/v1", "kind": "Goldmane", "name": "default", "uid": "any"}
+    present = cluster.api.patch(path, {"metadata": {"ownerReferences": [owner]}})
+    metadata = {**present["metadata"], **change.get("metadata", {})}
+    with pytest.raises(ApiError, match=words):
+        Api.from_kubeconfig(cluster.kubeconfig).put(path, {**present, **change, "metadata": metadata})
+
+
+@pytest.mark.parametrize("variant", ["TigeraSecureEnterprise", "CalicoEnterprise", "another"])
+def test_attack_another_products_accounts_give_no_token(cluster: Cluster, variant: str, tmp_path: Path) -> None:
+    """Calico Enterprise's Guardian may impersonate users: the command refuses before it makes a token or a Secret."""
+    trust = ("--trust-bundle", str(cluster.deployment.certificate_authority))
+    cluster.api.patch(installation.PATH, {"spec": {"variant": variant}})
+    try:
+        for more in ((), trust):
+            done = cluster.run(*more)
+            assert done.exit_code == 1
+            assert f'spec.variant: Unsupported value: "{variant}": supported values: "Calico"' in done.stderr
+    finally:
+        cluster.api.patch(installation.PATH, {"spec": {"variant": "Calico"}})
+    for name in SECRETS:
+        with pytest.raises(ApiError, match="404"):
+            cluster.secret(name)
 
 
 def test_attack_a_token_that_is_valid_for_long(cluster: Cluster) -> None:

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT
+from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, function_user
 from tests.unit.signerctl.stage import signerctl
 
 
 def monitoring(folder: Path, cluster: str, *more: str) -> str:
     """Returns the file of an example cluster."""
     options = ("--terraform-output", TERRAFORM_OUTPUT, "--cluster", cluster, "--image", IMAGE, "--out", folder)
+    user = ("--function-user", function_user(cluster))
     scraped = ("--metrics", "0.0.0.0:9877", "--monitoring", "prometheus-operator")
-    result = signerctl("cluster", "manifests", *options, *scraped, *more)
+    result = signerctl("cluster", "manifests", *options, *user, *scraped, *more)
     assert result.exit_code == 0, result.output
     return (folder / "monitoring.yaml").read_text(encoding="utf-8")
 

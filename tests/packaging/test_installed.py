@@ -14,6 +14,7 @@ from development import manifests
 from sandbox.api import CSRS, Api
 from tests.packaging.conftest import Installed
 from tests.sandbox.demo.running import LONG, read_until, started
+from tests.unit.signerctl.outputs import function_user
 
 pytestmark = pytest.mark.slow
 
@@ -40,9 +41,10 @@ def test_it_brings_what_signerctl_needs_and_no_more(installed: Installed) -> Non
 def test_it_writes_a_clusters_manifests(installed: Installed) -> None:
     """The templates are in the wheel: the folder is the repository's example, byte for byte."""
     options = ("--terraform-output", str(manifests.TERRAFORM_OUTPUT), "--cluster", "demo")
+    user = ("--function-user", function_user("demo"))
     exporter, tool = manifests.OPTIONS.image, str(manifests.OPTIONS.renewal_image)
     images = ("--image", exporter, "--renewal-image", tool, "--key-pairs-image", tool)
-    installed.run("signerctl", "cluster", "manifests", *options, *images, "--out", "demo")
+    installed.run("signerctl", "cluster", "manifests", *options, *user, *images, "--out", "demo")
     assert _files(installed.folder / "demo") == _files(manifests.EXAMPLES / "demo")
 
 

@@ -49,6 +49,8 @@ _VISIBLE = r"[!-~]{1,512}"
 _FILE = string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)
 _File = Annotated[Path, _FILE]
 _ADDRESS = r"[0-9a-f.:]{2,45}"
+_DOUBLE = r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?"
+"""A double of a Google service, on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +87,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadIdentityFederation:
-    """ID token by way of a projected service account token, STS and IAM Credentials. The URLs have no path.
+    """ID token by way of a projected service account token, STS and IAM Credentials.
 
     Attributes:
         token_file: the projected service account token.
         sts_audience: the provider of the workload identity pool.
         service_account: the Google service account that the ID token names.
-        sts_url: Google's Security Token Service.
-        iam_credentials_url: Google's IAM Credentials API.
+        unsafe_sts_url: for a sandbox, a double of STS.
+        unsafe_iam_credentials_url: for a sandbox, a double of IAM Credentials.
     """
 
     token_file: _File
@@ -102,8 +104,19 @@ class WorkloadIdentityFederation:
         str,
         string(r"[a-z0-9.-]{1,128}@[a-z0-9.-]{1,128}\.gserviceaccount\.com", "csr-exporter@p.iam.gserviceaccount.com"),
     ]
-    sts_url: Annotated[str, document.url(root=True)] = "https://sts.googleapis.com"
-    iam_credentials_url: Annotated[str, document.url(root=True)] = "https://iamcredentials.googleapis.com"
+    # These hosts receive the projected token and an access token, so they are Google's, or doubles on this machine.
+    unsafe_sts_url: Annotated[str | None, string(_DOUBLE, "http://127.0.0.1:8080")] = None
+    unsafe_iam_credentials_url: Annotated[str | None, string(_DOUBLE, "http://127.0.0.1:8080")] = None
+
+    @property
+    def sts_url(self) -> str:
+        """Returns the URL of the Security Token Service."""
+        return self.unsafe_sts_url or "https://sts.googleapis.com"
+
+    @property
+    def iam_credentials_url(self) -> str:
+        """Returns the URL of the IAM Credentials API."""
+        return self.unsafe_iam_credentials_url or "https://iamcredentials.googleapis.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +128,7 @@ class MetadataServer:
     """
 
     # It has no TLS, so that the exporter asks only its own name, or a double on this machine.
-    url: Annotated[str, document.url(root=True, http_to={*LOOPBACK, urlsplit(METADATA_URL).netloc})] = METADATA_URL
+    url: Annotated[str, string(f"{re.escape(METADATA_URL)}|{_DOUBLE}", METADATA_URL)] = METADATA_URL
 
 
 @dataclass(frozen=True, slots=True)

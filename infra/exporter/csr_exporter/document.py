@@ -136,9 +136,9 @@ def integer(least: int, most: int) -> Check:
     return _scalar(lambda value: type(value) is int and least <= value <= most, f"must be from {least} to {most}")
 
 
-def url(*, root: bool = False, http_to: Container[str] = LOOPBACK) -> Check:
-    """Parses an https URL; `root`: without a path. http is valid only for these hosts."""
-    must = f"must be https://HOST[:PORT]{'' if root else '/PATH'} without user, query or fragment"
+def url(*, http_to: Container[str] = LOOPBACK) -> Check:
+    """Parses an https URL. http is valid only for these hosts."""
+    must = "must be https://HOST[:PORT]/PATH without user, query or fragment"
     if http_to != ():
         must += "; http only to this machine"
 
@@ -150,10 +150,9 @@ def url(*, root: bool = False, http_to: Container[str] = LOOPBACK) -> Check:
             has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:
             return False
-        is_secure = parts.scheme == "https" or parts.netloc in http_to or parts.hostname in http_to
-        return has_host and is_secure and (not root or parts.path in {"", "/"})
+        return has_host and (parts.scheme == "https" or parts.hostname in http_to)
 
-    return _scalar(is_valid, must, lambda value: value.rstrip("/") if root else value)
+    return _scalar(is_valid, must)
 
 
 def _scalar(is_valid: Callable[[Any], object], must: str, make: Callable[[Any], object] = lambda value: value) -> Check:

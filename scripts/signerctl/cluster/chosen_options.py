@@ -17,14 +17,17 @@ _START: Final = "# Options: "
 _TYPES: Final = {
     "approvers": list,
     "cluster": str,
+    "function_user": str | None,
     "guards": str,
     "image_pull_secret": str | None,
     "key_pairs_image": str | None,
     "metrics": str | None,
     "metrics_tls": str | None,
     "monitoring": str | None,
+    "node_selectors": list | None,
     "renewal_image": str | None,
     "replicas": int,
+    "tolerations": list | None,
 }
 
 
@@ -41,8 +44,10 @@ class Options:
         metrics: ADDRESS:PORT of the metrics for scrapers on other machines; None without.
         metrics_tls: The name of the Secret for TLS on that port; None without TLS.
         monitoring: The value of --monitoring.
+        node_selectors: The labels of the nodes that may run the CronJobs.
         renewal_image: The image of signerctl, REPOSITORY@sha256:DIGEST; None without renewal.
         replicas: The number of exporters.
+        tolerations: The taints of nodes that the CronJobs tolerate.
     """
 
     approvers: tuple[str, ...]
@@ -53,12 +58,15 @@ class Options:
     metrics: str | None = None
     metrics_tls: str | None = None
     monitoring: str = NO_MONITORING
+    node_selectors: tuple[str, ...] = ()
     renewal_image: str | None = None
     replicas: int
+    tolerations: tuple[str, ...] = ()
 
-    def comment(self, cluster: str) -> str:
-        """Returns the line that remembers the options and the cluster's name."""
-        values = {"cluster": cluster, **{name: getattr(self, name) for name in _TYPES if name != "cluster"}}
+    def comment(self, *, cluster: str, function_user: str) -> str:
+        """Returns the line that remembers the options, the cluster's name and the function's user."""
+        facts = {"cluster": cluster, "function_user": function_user}
+        values = {name: facts[name] if name in facts else getattr(self, name) for name in _TYPES}
         return f"{_START}{json.dumps(values, sort_keys=True)}\n"
 
 

@@ -8,7 +8,7 @@ import yaml
 from signerctl.cluster.folder import Change
 
 # LibYAML's loader reads the folder ten times as fast as PyYAML's own, which a build without LibYAML has.
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Object(NamedTuple):
@@ -40,7 +40,7 @@ def commands(changes: Iterable[Change]) -> tuple[str, ...]:
 
 def _objects(text: str | None) -> Iterator[_Object]:
     try:
-        documents = list(yaml.load_all(text or "", Loader=_LOADER))
+        documents = list(yaml.load_all(text or "", Loader=LOADER))
     except yaml.YAMLError:  # a file that the operator broke
         return
     for each in documents:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jinja2
 
 from csr_signer.violation import quote
-from signerctl.cluster import monitoring
+from signerctl.cluster import monitoring, placement
 from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guards import admission, manifest
@@ -51,7 +51,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "approves": guarded.approves,
         "certifies_addresses": guarded.certifies_addresses,
         "function_user": cluster.function_user,
-        "google_service_account": cluster.google_service_account,
+        "google_service_account": cluster.exporter_configuration.service_account,
         "host_network": cluster.network == "host",
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,
@@ -59,6 +59,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "metrics_port": None if endpoint is None else endpoint.port,
         "metrics_tls": options.metrics_tls,
         "namespace": cluster.exporter.namespace,
+        "node_selector": dict(map(placement.label, options.node_selectors)),
         "renewal_arguments": _arguments(
             "renew", (("--requesters", *each.arguments) for each in requesters.of(guarded))
         ),
@@ -70,6 +71,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "service_account": cluster.exporter.service_account,
         "signs": guarded.signer_names,
         "token_audience": cluster.token_audience,
+        "tolerations": list(map(placement.toleration, options.tolerations)),
         **_key_pairs(cluster, guarded, options),
     }
     found = {name: _rendered(name, facts) for name in names}
@@ -81,9 +83,10 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
     if options.monitoring != NO_MONITORING:
         found[_MONITORING] = _rendered(_MONITORING, facts) + monitoring.rules()
     section = {} if endpoint is None else {"metrics": monitoring.section(endpoint, tls=bool(options.metrics_tls))}
-    found[CONFIGURATION] = _configuration({**cluster.exporter_configuration, **section}, options.replicas)
+    configuration = {**cluster.exporter_configuration.document(replicas=options.replicas), **section}
+    found[CONFIGURATION] = json.dumps(configuration, indent=2) + "\n"
     resources = [name for name in found if name != CONFIGURATION]
-    comment = options.comment(cluster.name)
+    comment = options.comment(cluster=cluster.name, function_user=cluster.function_user)
     found[KUSTOMIZATION] = _rendered(KUSTOMIZATION, {**facts, "resources": resources}, comment=comment)
     return found
 
@@ -168,12 +171,6 @@ def _schedule(guarded: Guarded) -> str:
 
 def _rendered(name: str, facts: Mapping[str, Any], *, comment: str = "") -> str:
     return HEADER + comment + _ENVIRONMENT.get_template(f"{name}.j2").render(facts)
-
-
-def _configuration(content: Mapping[str, Any], replicas: int) -> str:
-    given = content.get("replicas")
-    counted = {**(given if isinstance(given, dict) else {}), "count": replicas}
-    return json.dumps({**content, "replicas": counted}, indent=2) + "\n"
 
 
 # Every value becomes JSON, which is YAML too, so that no value can be read as another type or change the structure.

@@ -1,4 +1,9 @@
-"""Parses the output of `terraform output -json` as the facts about one cluster."""
+"""Parses the output of `terraform output -json` as the facts about one cluster.
+
+A writer of Terraform's state is not trusted: each value must match the grammar of what our root module renders. The
+grammar cannot tell the operator's project from another one. So the operator repeats the function's username, which gets
+the rights.
+"""
 
 import json
 import re
@@ -10,8 +15,11 @@ from typing import Any, Final, Literal
 
 from csr_signer import field_error
 from csr_signer.errors import ConfigurationError
+from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl import files
+from signerctl.cluster import exporter_configuration
+from signerctl.cluster.exporter_configuration import ExporterConfiguration
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
 from signerctl.interface.program import CommandError
@@ -21,11 +29,18 @@ OUTPUTS: Final = ("documents", "exporter_configurations", "manifests")
 _LARGEST: Final = 16 * 1024 * 1024  # about ten kilobytes for each cluster, and the profiles
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _DOCUMENT: Final = "configuration.yaml"
-_TOKEN_FILE: Final = "/var/run/secrets/csr-exporter/token"  # noqa: S105 - a path
 # The guards refuse other pods in the exporter's namespace, and `kubectl delete -k` deletes the namespace.
-_OWN_NAMESPACE: Final = re.compile(r"(?!default$|kube-)[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAMESPACE: Final = r"(?!default$|kube-|calico|tigera)[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+_ACCOUNT: Final = rf"(?!default$){IS_SUBDOMAIN.pattern}"
+_PROJECT: Final = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"
+_FUNCTION: Final = rf"(csr-access-{{cluster}}|gcp:[a-z][a-z0-9-]+)@{_PROJECT}\.iam\.gserviceaccount\.com"
+_EXPORTER: Final = rf"csr-exporter-{{cluster}}@{_PROJECT}\.iam\.gserviceaccount\.com"
+# On GKE, the project's identity pool; otherwise the cluster's own provider. By default, no API server accepts them.
+_POOLS: Final = r"//iam\.googleapis\.com/projects/[0-9]+/locations/global/workloadIdentityPools"
+_AUDIENCE: Final = rf"([a-z0-9.-]+:)?{_PROJECT}\.svc\.id\.goog|{_POOLS}/csr-exporter-{{cluster}}/providers/cluster"
 _PRINT: Final = "print all outputs of the root module with `terraform output -json`"
 _APPLY: Final = "use signerctl and infra/ of the same version, apply again, and print the outputs again"
+_CHANGED: Final = f"{_APPLY}; if the value stays, another program changed Terraform's state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +51,8 @@ class ClusterOutput:
         name: The cluster's key in the variable `clusters`.
         documents: The function's files by name: the configuration document, the profiles and the certificates.
         exporter: The exporter's namespace and service account.
-        exporter_configuration: The exporter's configuration document.
+        exporter_configuration: What the exporter's configuration document says.
         function_user: The function's username at the API server.
-        google_service_account: The email address of the exporter's Google service account.
         network: Whether the exporter uses the host network or the pod network.
         signer_names: All signerNames of the cluster, also of signers without a CA certificate.
         token_audience: The audience of the exporter's projected token; None on the pod network, which needs no token.
@@ -47,9 +61,8 @@ class ClusterOutput:
     name: str
     documents: Mapping[str, str]
     exporter: Exporter
-    exporter_configuration: Mapping[str, Any]
+    exporter_configuration: ExporterConfiguration
     function_user: str
-    google_service_account: str
     network: Literal["host", "pod"]
     signer_names: tuple[str, ...]
     token_audience: str | None
@@ -63,8 +76,8 @@ def read(path: Path, cluster: str) -> ClusterOutput:
         cluster: The cluster's key.
 
     Raises:
-        CommandError: The file is not Terraform's output, lacks the cluster, or the cluster's signers have no CA
-            certificate yet.
+        CommandError: The file is not Terraform's output, lacks the cluster, the cluster's signers have no CA
+            certificate yet, or our root module never renders a value.
     """
     source = "standard input" if path == files.STANDARD_INPUT else str(path)
     outputs = _outputs(source, files.read(path, largest=_LARGEST))
@@ -83,24 +96,34 @@ def read(path: Path, cluster: str) -> ClusterOutput:
                 " has the command), apply again with it, and print the outputs again",
             )
         )
-    network = _text(where, value, "exporter_network")
+    network = value.get("exporter_network")
     if network not in NETWORKS:
-        raise CommandError(field_error.unsupported(f"{where}.exporter_network", [network], NETWORKS))
+        raise CommandError(field_error.unsupported(f"{where}.exporter_network", [str(network)], NETWORKS))
+
+    def text(key: str, pattern: str) -> str:
+        return _text(f"{where}.{key}", value.get(key), pattern.replace("{cluster}", re.escape(cluster)))
+
+    audience = None if network == "pod" else text("token_audience", _AUDIENCE)
+    try:
+        configuration = exporter_configuration.parse(
+            f"{source}: exporter_configurations.{cluster}",
+            configurations[cluster],
+            token_audience=audience,
+            service_account=text("google_service_account", _EXPORTER),
+        )
+    except CommandError as error:
+        raise CommandError(f"{error.message}: {_CHANGED}") from error
     return ClusterOutput(
         name=cluster,
         documents=_documents(f"{source}: documents", outputs["documents"]),
         exporter=Exporter(
-            namespace=_text(where, value, "namespace"),
-            service_account=_text(where, value, "exporter_service_account"),
+            namespace=text("namespace", _NAMESPACE), service_account=text("exporter_service_account", _ACCOUNT)
         ),
-        exporter_configuration=_exporter_configuration(
-            f"{source}: exporter_configurations.{cluster}", configurations[cluster]
-        ),
-        function_user=_text(where, value, "function_user"),
-        google_service_account=_text(where, value, "google_service_account"),
+        exporter_configuration=configuration,
+        function_user=text("function_user", _FUNCTION),
         network="pod" if network == "pod" else "host",
         signer_names=_texts(f"{where}.signs", value.get("signs")),
-        token_audience=None if network == "pod" else _text(where, value, "token_audience"),
+        token_audience=audience,
     )
 
 
@@ -125,29 +148,21 @@ def load_guarded(cluster: ClusterOutput, *, approvers: Collection[str]) -> Guard
         except (CommandError, ConfigurationError) as error:
             raise CommandError(f"output documents: {str(error).replace(f'{folder}/', '')}") from error
     for violation in _violations(cluster, found):
-        raise CommandError(f"{violation}: {_APPLY}; if the value stays, another program changed Terraform's state")
+        raise CommandError(f"{violation}: {_CHANGED}")
     return found
 
 
 def _violations(cluster: ClusterOutput, found: Guarded) -> Iterator[str]:
-    """Yields values that our root module never prints: they would give rights to others, or send tokens elsewhere."""
-    manifest = f"output manifests.{cluster.name}"
-    if cluster.function_user.startswith("system:"):
-        yield field_error.forbidden(f"{manifest}.function_user", "names that begin with system:")
-    namespace = cluster.exporter.namespace
-    if not _OWN_NAMESPACE.fullmatch(namespace) or namespace in found.namespaces:
-        yield field_error.invalid(f"{manifest}.namespace", namespace, "must be a namespace for the exporter alone")
-    document = f"output exporter_configurations.{cluster.name}"
-    content = cluster.exporter_configuration
-    signers, function, identity = (content.get(key) for key in ("signers", "function", "identity"))
-    if not isinstance(signers, list) or not all(isinstance(each, dict) for each in signers):
-        yield f"{document}: signers: Invalid value: must be a list of objects"
-    elif sorted(str(each.get("signer_name")) for each in signers) != list(found.signer_names):
-        yield f"{document}: signers: Invalid value: must be the signers of the function's configuration document"
-    if not isinstance(function, dict) or function.get("url") != f"{function.get('audience')}/":
-        yield f"{document}: function.url: Invalid value: must be function.audience and a slash"
-    if not isinstance(identity, dict) or identity.get("token_file", _TOKEN_FILE) != _TOKEN_FILE:
-        yield f'{document}: identity.token_file: Unsupported value: supported values: "{_TOKEN_FILE}"'
+    """Yields values that disagree with the function's own document."""
+    if cluster.exporter.namespace in found.namespaces:
+        must = "must be a namespace for the exporter alone"
+        yield field_error.invalid(f"output manifests.{cluster.name}.namespace", cluster.exporter.namespace, must)
+    document, given = f"output exporter_configurations.{cluster.name}", cluster.exporter_configuration
+    if given.source != found.selection.source:
+        yield field_error.invalid(f"{document}: source", given.source, f"must be {quote(found.selection.source)}")
+    signers = [(signer.signer_name, signer.approve) for signer in found.selection.signers]
+    if sorted(given.signers) != sorted(signers):
+        yield field_error.malformed(f"{document}: signers", "must be those of the function's configuration document")
 
 
 def _outputs(source: str, text: bytes) -> Mapping[str, Any]:
@@ -187,26 +202,18 @@ def _documents(where: str, value: object) -> Mapping[str, str]:
     return documents
 
 
-def _exporter_configuration(where: str, value: object) -> Mapping[str, Any]:
-    try:
-        content = json.loads(value) if isinstance(value, str) else None
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise CommandError(field_error.malformed(where, f"must be the exporter's configuration as JSON: {_APPLY}"))
-    return content
-
-
 def _mapping(where: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise CommandError(field_error.malformed(where, f"must be a mapping: {_APPLY}"))
     return value
 
 
-def _text(where: str, values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key)
-    if not isinstance(value, str) or not value:
-        raise CommandError(_wrong(f"{where}.{key}", value, f"must be a non-empty string: {_APPLY}"))
+def _text(where: str, value: object, pattern: str) -> str:
+    must = f"must match {pattern}: {_CHANGED}"
+    if not isinstance(value, str):
+        raise CommandError(_wrong(where, value, must))
+    if not re.fullmatch(pattern, value):
+        raise CommandError(field_error.invalid(where, value, must))
     return value
 
 

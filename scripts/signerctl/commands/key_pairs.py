@@ -165,9 +165,17 @@ def _wanted(pairs: Sequence[KeyPair], components: Sequence[str]) -> list[KeyPair
 
 
 def _anchors(api: ApiServer, trust_bundle: Path | None) -> tuple[x509.Certificate, ...]:
+    """Returns the CAs that the components trust.
+
+    Raises:
+        CommandError: They are unknown, or the components are not Calico's. Calico Enterprise's Guardian may impersonate
+            users, so a token of its account would be worth more than a key pair.
+    """
+    found = api.get(_INSTALLATION)
+    if found is not None:
+        installation.require_calico(found)
     if trust_bundle is not None:
         return files.read_certificates(trust_bundle)
-    found = api.get(_INSTALLATION)
     if found is None:
         must = "the cluster has no Installation of the tigera operator: give the CAs that the components trust"
         raise CommandError(field_error.required("--trust-bundle", must))

@@ -1,10 +1,9 @@
 """`signerctl cluster manifests`: writes the folder that `kubectl apply -k` applies to one cluster."""
 
 import os
-import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,71 +11,17 @@ from typing import Final
 import click
 from click.core import ParameterSource
 
+from csr_signer import field_error
 from csr_signer.violation import quote
-from signerctl.cluster import chosen_options, folder, removal, rendering, terraform_output
+from signerctl.cluster import chosen_options, folder, grants, option_values, removal, rendering, terraform_output
 from signerctl.cluster.chosen_options import NO_MONITORING, Options
-from signerctl.cluster.monitoring import endpoint
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guards.guarded import Guarded
 from signerctl.interface.program import Command, CommandError
 from signerctl.interface.text import one_line, warn
-from signerctl.options import ACTIONS, INPUT, secret_name, username
+from signerctl.options import ACTIONS, INPUT, secret_name
 
-# A repository as in the OCI distribution specification, with the registry's host and port; no tag.
-_REPOSITORY: Final = re.compile(r"(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", re.ASCII)
-_TAG: Final = re.compile(r"(.*):([^:/]*)", re.DOTALL)
-_ALGORITHM: Final = "sha256:"
-_DIGITS: Final = 64
 _MOST_REPLICAS: Final = 9  # the exporter's own limit
-
-
-def _image(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None or (not value and not parameter.required):
-        return None
-    if wrong := "; ".join(_wrong_parts(value)):
-        must = f"must be REPOSITORY@sha256:DIGEST: {wrong}; docker push prints the digest"
-        raise click.BadParameter(f"{quote(value)}: {must}")
-    return value
-
-
-def _wrong_parts(image: str) -> Iterator[str]:
-    """Yields what is wrong with each part of an image's name."""
-    repository, at, digest = image.partition("@")
-    if tagged := _TAG.fullmatch(repository):
-        repository = tagged[1]
-        yield f"remove the tag {quote(tagged[2])}, which can point to other code after its review"
-    if not _REPOSITORY.fullmatch(repository):
-        yield f"the repository {quote(repository)} must be HOST[:PORT]/NAME, with NAME in lower case"
-    if not at:
-        yield "the digest is missing"
-    elif not digest.startswith(_ALGORITHM):
-        yield f"the digest must start with {_ALGORITHM}"
-    elif len(digits := digest.removeprefix(_ALGORITHM)) != _DIGITS:
-        yield f"the digest must have {_DIGITS} characters after {_ALGORITHM}, and has {len(digits)}"
-    elif not re.fullmatch("[0-9a-f]*", digits):
-        yield "the digest must have only the characters 0 to 9 and a to f"
-
-
-def _approvers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    return () if value == ("",) else tuple(username(context, parameter, value))
-
-
-def _out(context: click.Context, _parameter: click.Parameter, value: str) -> Path:
-    """Makes the options of the folder's last run the defaults of the other options."""
-    if not value:
-        raise click.BadParameter('"": must be a folder; . is the current one')
-    path = Path(value)
-    context.default_map = dict(chosen_options.read(path))
-    return path
-
-
-def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    try:
-        if value:
-            endpoint(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{quote(value)}: {error}") from error
-    return value or None
 
 
 @click.command(cls=Command)
@@ -92,7 +37,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option(
     "--image",
     required=True,
-    callback=_image,
+    callback=option_values.image,
     metavar="REPOSITORY@sha256:DIGEST",
     help="The exporter's image, with the digest that the registry printed when you pushed it.",
 )
@@ -100,9 +45,17 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     "--out",
     required=True,
     is_eager=True,
-    callback=_out,
+    callback=option_values.out,
     metavar="FOLDER",
     help="The cluster's folder, for example in your git repository. The command makes it if it does not exist.",
+)
+@click.option(
+    "--function-user",
+    callback=option_values.function_user,
+    metavar="USERNAME",
+    help="The function's username at the API server: the folder lets this user approve and sign. Required for a new"
+    " folder and when it changes. Take it from your main.tf, not from Terraform's outputs:"
+    " csr-access-CLUSTER@PROJECT.iam.gserviceaccount.com; with access oidc gcp:NAME@PROJECT.iam.gserviceaccount.com.",
 )
 @click.option(
     "--guards",
@@ -116,7 +69,7 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
     "--approver",
     "approvers",
     multiple=True,
-    callback=_approvers,
+    callback=option_values.approvers,
     help="Username of another principal that may approve and deny. May be given several times.",
 )
 @click.option(
@@ -134,20 +87,36 @@ def _endpoint(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option(
     "--renewal-image",
-    callback=_image,
+    callback=option_values.image,
     metavar="REPOSITORY@sha256:DIGEST",
     help="signerctl's image. With it, the folder has a CronJob that renews certificates: docs/renew.md.",
 )
 @click.option(
     "--key-pairs-image",
-    callback=_image,
+    callback=option_values.image,
     metavar="REPOSITORY@sha256:DIGEST",
     help="signerctl's image. With it, the folder has a CronJob that provides key pairs for Goldmane and Whisker:"
     " docs/key-pairs.md.",
 )
 @click.option(
+    "--node-selector",
+    "node_selectors",
+    multiple=True,
+    callback=option_values.node_selectors,
+    metavar="KEY=VALUE",
+    help="A label that nodes must have to run the CronJobs. May be given several times.",
+)
+@click.option(
+    "--toleration",
+    "tolerations",
+    multiple=True,
+    callback=option_values.tolerations,
+    metavar="KEY[=VALUE][:EFFECT]",
+    help="A taint of nodes that the CronJobs tolerate. May be given several times.",
+)
+@click.option(
     "--metrics",
-    callback=_endpoint,
+    callback=option_values.endpoint,
     metavar="ADDRESS:PORT",
     help="Where each exporter serves its metrics to Prometheus, for example 0.0.0.0:9877. Without it, only loopback"
     " serves them.",
@@ -174,12 +143,15 @@ def manifests(
     cluster: str,
     image: str,
     out: Path,
+    function_user: str | None,
     guards: str,
     approvers: tuple[str, ...],
     replicas: int,
     image_pull_secret: str | None,
     renewal_image: str | None,
     key_pairs_image: str | None,
+    node_selectors: tuple[str, ...],
+    tolerations: tuple[str, ...],
     metrics: str | None,
     metrics_tls: str | None,
     monitoring: str,
@@ -190,14 +162,16 @@ def manifests(
     You need it when you add a cluster, and again after each change of Terraform's outputs, of the exporter's image or
     of signerctl. The folder is complete: `kubectl apply -k` needs no other file, and you edit nothing in it. The
     command replaces and deletes only files that it wrote, so you may keep files of your own beside them. The folder
-    remembers --approver, --guards, --image-pull-secret, --key-pairs-image, --metrics, --metrics-tls, --monitoring,
-    --renewal-image and --replicas: a run without one of them keeps its last value, and an empty value removes an
-    approver, a Secret, the metrics, the renewal or the key pairs.
+    remembers --approver, --function-user, --guards, --image-pull-secret, --key-pairs-image, --metrics, --metrics-tls,
+    --monitoring, --node-selector, --renewal-image, --replicas and --toleration: a run without one of them keeps its
+    last value, and an empty value removes an approver, a Secret, the metrics, the renewal, the key pairs, the node
+    selectors or the tolerations. For a new folder, the command says what it grants and to whom.
 
     \b
     Example:
       terraform output -json | signerctl cluster manifests --terraform-output - --cluster prod \
-        --image registry.example.com/csr-exporter@sha256:... --out clusters/prod
+        --image registry.example.com/csr-exporter@sha256:... --out clusters/prod \
+        --function-user csr-access-prod@PROJECT.iam.gserviceaccount.com
       kubectl apply -k clusters/prod
 
     Next: commit the folder, and apply it. infra/cluster/README.md says what the files are.
@@ -207,6 +181,7 @@ def manifests(
     if kept := " ".join(_kept(context)):
         click.echo(one_line(f"Kept from the last run: {kept}"), err=True)
     found = terraform_output.read(path, cluster)
+    _require_function_user(function_user, found.function_user)
     found = replace(found, exporter=replace(found.exporter, secret=metrics_tls))
     guarded = terraform_output.load_guarded(found, approvers=approvers)
     for name in sorted(set(found.signer_names) - set(guarded.signer_names)):
@@ -226,11 +201,13 @@ def manifests(
             metrics=metrics,
             metrics_tls=metrics_tls,
             monitoring=monitoring,
+            node_selectors=node_selectors,
             replicas=replicas,
+            tolerations=tolerations,
         ),
     )
     changes = folder.compare(out, rendered)
-    _show(out, changes)
+    _show(out, changes, rendered)
     if dry_run:
         return
     if changes:
@@ -258,6 +235,27 @@ def _check(context: click.Context, out: Path, cluster: str) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')}: Forbidden: needs --metrics ADDRESS:PORT too")
 
 
+def _require_function_user(given: str | None, output: str) -> None:
+    """Refuses a username of Terraform's outputs that the operator has not named, for this folder or for its last run.
+
+    A writer of Terraform's state could name another account, which may then approve and sign.
+
+    Raises:
+        CommandError: The operator named no user, or another one.
+    """
+    if given == output:
+        return
+    must = (
+        f"must be the function's user, who may approve and sign. Terraform's outputs name {quote(output)}. If main.tf"
+        " gives the same name, repeat it: csr-access-CLUSTER@PROJECT.iam.gserviceaccount.com, or with access oidc"
+        " gcp:NAME@PROJECT.iam.gserviceaccount.com. Otherwise another program changed Terraform's state"
+    )
+    option = "--function-user"
+    raise CommandError(
+        field_error.required(option, must) if given is None else field_error.invalid(option, given, must)
+    )
+
+
 def _kept(context: click.Context) -> Iterator[str]:
     """Yields the options that the folder gave and that are not the command's defaults."""
     for parameter in context.command.params:
@@ -268,8 +266,8 @@ def _kept(context: click.Context) -> Iterator[str]:
                 yield f"{parameter.opts[0]} {shlex.quote(str(each))}"
 
 
-def _show(out: Path, changes: tuple[folder.Change, ...]) -> None:
-    """Prints the changes, and what the operator must delete in the cluster.
+def _show(out: Path, changes: tuple[folder.Change, ...], rendered: Mapping[str, str]) -> None:
+    """Prints the changes, or for a new folder what it grants; and what the operator must delete in the cluster.
 
     Raises:
         CommandError: Standard output is full or closed.
@@ -277,7 +275,8 @@ def _show(out: Path, changes: tuple[folder.Change, ...]) -> None:
     if not changes:
         text = f"{out}: nothing changes\n"
     elif all(change.before is None for change in changes):
-        text = "".join(f"{change.path}: new file\n" for change in changes)
+        files = (f"{change.path}: new file" for change in changes)
+        text = "".join(f"{line}\n" for line in (*files, *grants.lines(rendered)))
     else:
         text = "".join(change.diff() for change in changes)
     if sys.stdout is None:  # closed before Python started; click would print nothing
@@ -292,11 +291,10 @@ def _show(out: Path, changes: tuple[folder.Change, ...]) -> None:
 
 
 def _tell_next(out: Path, guarded: Guarded) -> None:
-    missing = (each for each in guarded.namespaces if each != guarded.exporter.namespace)
     _list(
         "Next, if `kubectl config current-context` prints this cluster:",
         [
-            *(f"kubectl create namespace {each}   # only if it does not exist" for each in missing),
+            *(f"kubectl create namespace {each}   # only if it does not exist" for each in guarded.namespaces),
             f"kubectl apply -k {shlex.quote(str(out))}",
         ],
     )

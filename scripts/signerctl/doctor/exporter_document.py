@@ -17,8 +17,8 @@ from signerctl.interface.program import CommandError
 FEDERATION: Final = "workload_identity_federation"
 METADATA_SERVER: Final = "metadata_server"
 _LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
-_STS: Final = re.compile(r"https://sts\.googleapis\.com/?")
-_IAM_CREDENTIALS: Final = re.compile(r"https://iamcredentials\.googleapis\.com/?")
+_STS: Final = "https://sts.googleapis.com"
+_IAM_CREDENTIALS: Final = "https://iamcredentials.googleapis.com"
 _FUNCTION: Final = re.compile(r"https://[a-z0-9.-]+\.(?:run\.app|cloudfunctions\.net)/")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
 """The URLs that doctor prints and calls: no username, no query, nothing that a shell would interpret."""
@@ -32,7 +32,7 @@ class Federation:
         token_file: The exporter's projected token.
         sts_audience: The workload identity provider.
         service_account: The email of the exporter's Google service account.
-        sts_url, iam_credentials_url: Google's services.
+        sts_url, iam_credentials_url: Google's services, or their doubles.
     """
 
     token_file: str
@@ -71,14 +71,16 @@ class ExporterDocument:
         """
         if self.url != f"{self.audience}/":
             yield field_error.invalid("function.url", self.url, 'must be function.audience followed by "/"')
-        urls = [("function.url", self.url, _FUNCTION)]
+        must = "doctor sends a token to this URL, so it must be Google's"
+        if not _FUNCTION.fullmatch(self.url):
+            yield field_error.invalid("function.url", self.url, f"{must}: {_FUNCTION.pattern}")
         if self.federation is not None:
-            urls.append(("identity.sts_url", self.federation.sts_url, _STS))
-            urls.append(("identity.iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS))
-        for field, url, allowed in urls:
-            if not allowed.fullmatch(url):
-                must = f"doctor sends a token to this URL, so it must be Google's: {allowed.pattern}"
-                yield field_error.invalid(field, url, must)
+            for field, url, google in (
+                ("unsafe_sts_url", self.federation.sts_url, _STS),
+                ("unsafe_iam_credentials_url", self.federation.iam_credentials_url, _IAM_CREDENTIALS),
+            ):
+                if url != google:
+                    yield field_error.invalid(f"identity.{field}", url, must)
 
 
 def parse(text: str | bytes, *, where: str) -> ExporterDocument:
@@ -114,8 +116,8 @@ def _federation(identity: Mapping[str, Any]) -> Federation:
         token_file=_text(identity["token_file"]),
         sts_audience=_text(identity["sts_audience"]),
         service_account=_text(identity["service_account"]),
-        sts_url=_safe(identity.get("sts_url", "https://sts.googleapis.com")),
-        iam_credentials_url=_safe(identity.get("iam_credentials_url", "https://iamcredentials.googleapis.com")),
+        sts_url=_safe(identity.get("unsafe_sts_url", _STS)),
+        iam_credentials_url=_safe(identity.get("unsafe_iam_credentials_url", _IAM_CREDENTIALS)),
     )
 
 

@@ -46,11 +46,13 @@ class Selection:
         signers: As the document has them.
         profiles: By signerName, the rows of the cluster's release and namespaces.
         cluster_domain: The cluster's DNS domain.
+        source: The source of the cluster's events.
     """
 
     signers: tuple[SignerConfiguration, ...]
     profiles: Mapping[str, Profile]
     cluster_domain: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,8 @@ def select(path: Path, cluster: str | None) -> Selection:
         for number, signer in enumerate(document.signers)
         if signer.cluster == cluster
     }
-    return Selection(signers=signers, profiles=profiles, cluster_domain=document.clusters[cluster].cluster_domain)
+    chosen = document.clusters[cluster]
+    return Selection(signers=signers, profiles=profiles, cluster_domain=chosen.cluster_domain, source=chosen.source)
 
 
 def _cluster(path: Path, document: Document, wanted: str | None) -> str:

@@ -46,6 +46,11 @@ def _secrets(pairs: Iterable[KeyPair], username: str) -> Policy:
                 " && object.data.all(key, key in ['tls.crt', 'tls.key'])",
                 "the CronJob csr-key-pairs may write only Secrets of type kubernetes.io/tls",
             ),
+            # No renewal could ever replace an immutable Secret.
+            forbid(
+                "!object.?immutable.orValue(false)",
+                "the CronJob csr-key-pairs may not make a Secret immutable",
+            ),
             forbid(
                 f"{literal(ANNOTATION)} in variables.annotations"
                 f" && (oldObject == null || {literal(ANNOTATION)} in variables.before)",
@@ -55,10 +60,10 @@ def _secrets(pairs: Iterable[KeyPair], username: str) -> Policy:
                 f"variables.annotations.all(key, key == {literal(ANNOTATION)}"
                 " || (key in variables.before && variables.before[key] == variables.annotations[key]))"
                 + "".join(
-                    f" && object.metadata.?{field}.orValue([]).all(each, each in variables.old.?{field}.orValue([]))"
-                    for field in ("finalizers", "ownerReferences")
+                    f" && object.metadata.?{field}.orValue({empty}) == variables.old.?{field}.orValue({empty})"
+                    for field, empty in (("labels", "{}"), ("finalizers", "[]"), ("ownerReferences", "[]"))
                 ),
-                "the CronJob csr-key-pairs may add no other annotation, finalizer or owner",
+                "the CronJob csr-key-pairs may add no other annotation, and change no label, finalizer or owner",
             ),
         ],
     )

@@ -53,11 +53,14 @@ RENDERED: dict[str, Callable[[Document], None]] = {
 
 SECRET = "csr-exporter-metrics"
 _SCRAPED = ("--metrics", "0.0.0.0:9877", "--metrics-tls", SECRET)
+_PLACED = ("--node-selector", "node-restriction.kubernetes.io/jobs=true", "--toleration", "jobs=true:NoSchedule")
+_OPTIONS = {"scraped": _SCRAPED, "scraped pod": _SCRAPED, "pod": ("--renewal-image", IMAGE, *_PLACED)}
 
 
 def render(out: Path, name: str) -> None:
-    """Renders one of the folders; other hosts can scrape the exporters of those whose name says so."""
+    """Renders one of the folders."""
     options = ("--terraform-output", "-", "--cluster", "demo", "--image", IMAGE, "--out", out)
-    more = _SCRAPED if name.startswith("scraped") else ()
-    result = signerctl("cluster", "manifests", *options, *more, stdin=json.dumps(outputs(RENDERED[name])))
+    given = outputs(RENDERED[name])
+    user = ("--function-user", given["manifests"]["value"]["demo"]["function_user"])
+    result = signerctl("cluster", "manifests", *options, *user, *_OPTIONS.get(name, ()), stdin=json.dumps(given))
     assert result.exit_code == 0, result.output

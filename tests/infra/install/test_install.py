@@ -62,6 +62,8 @@ SIGNER_NAME: Final = "csr-signer.example.com/calico"
 _NOT_FOUND: Final = 404
 DIGEST: Final = f"sha256:{'1' * 64}"
 MANY: Final = 6
+URL: Final = "https://csr-signer-0123456789-ew.a.run.app"
+"""The URL that Google gives the function."""
 INSTALLATIONS: Final = "/apis/operator.tigera.io/v1/installations"
 CRD: Final = {
     "metadata": {"name": "installations.operator.tigera.io"},
@@ -96,13 +98,11 @@ class Operator:
         folder: Contains the repository (`tree`), the copy of the example (`csr-signer`), and programs (`bin`).
         plane: The cluster.
         kms: HOST:PORT of the KMS double.
-        url: The URL that Google gives the function.
     """
 
     folder: Path
     plane: RealControlPlane
     kms: str
-    url: str
 
     @property
     def root(self) -> Path:
@@ -153,6 +153,7 @@ class Operator:
         text = block
         for pattern, name in (
             (r"gke-dns-endpoint", EXAMPLE),
+            (r"csr-access-prod@PROJECT", "gcp:csr-signer@example-signer"),
             (r"\bprod\b", CLUSTER),
             (r"REGISTRY/csr-exporter@sha256:\.\.\.", f"registry.example.com/csr-exporter@{DIGEST}"),
             (r"--audit-log ca-audit\.log", rf"\g<0> --unsafe-plaintext-kms-endpoint {self.kms}"),
@@ -166,7 +167,7 @@ class Operator:
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             terraform.WORKSPACE: str(self.folder),
-            terraform.URL: self.url,
+            terraform.URL: URL,
         }
         done = subprocess.run(
             ["bash", "-euc", given],
@@ -217,8 +218,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         )
         api = stack.enter_context(Api.from_kubeconfig(plane.kubeconfig))
         kms = stack.enter_context(KmsServer(instant=True))
-        front_door = free_port()
-        operator = Operator(folder=folder, plane=plane, kms=kms.endpoint, url=f"http://127.0.0.1:{front_door}")
+        operator = Operator(folder=folder, plane=plane, kms=kms.endpoint)
         operator.prepare()
         _have_calico(api)
 
@@ -230,7 +230,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         assert all(line.startswith(("docker ", "  --build-arg ")) for line in image.splitlines())
         function = FunctionRuntime(folder / "deployed" / "function" / "configuration.yaml", folder / "function.log")
         function.root = folder / "deployed"
-        google = stack.enter_context(_google(operator, function.url, front_door))
+        google = stack.enter_context(_google(operator, function.url))
         issuer = stack.enter_context(Issuer(folder, google.tokens))
         _trust(trust, terraform.state(operator.root)["outputs"], issuer)
         printed.append(operator.run(cluster, operator.root))
@@ -274,7 +274,7 @@ def _make_key(kms: str, next_steps: str) -> None:
         create_signing_key(client, "EC_SIGN_P384_SHA384", location=found[1], key_ring=found[2], key=found[3])
 
 
-def _google(operator: Operator, target: str, port: int) -> GoogleServer:
+def _google(operator: Operator, target: str) -> GoogleServer:
     """Returns Google's services with exactly the accounts and grants that Terraform made."""
     state = operator.root
     (output,) = terraform.state(state)["outputs"]["manifests"]["value"].values()
@@ -306,8 +306,9 @@ def _google(operator: Operator, target: str, port: int) -> GoogleServer:
         attached=function.email,
         providers={accepted.audience: accepted},
         invokers=frozenset(grant["member"].removeprefix("serviceAccount:") for grant in invokers),
+        audiences=frozenset({URL}),
     )
-    return GoogleServer(configuration, run_target=target, run_port=port)
+    return GoogleServer(configuration, run_target=target)
 
 
 def _trust(path: Path, outputs: Mapping[str, Any], issuer: Issuer) -> None:
@@ -356,10 +357,11 @@ def _exporters(operator: Operator, api: Api, google: GoogleServer) -> list[Expor
             token = api.post(f"{namespace}/serviceaccounts/{pod['serviceAccountName']}/token", {"spec": request})
             path = operator.folder / f"{kind}-{ordinal}.token"
             path.write_text(token["status"]["token"], encoding="utf-8")
+        document["function"]["url"] = f"{google.run}/"
         document["identity"] |= {
             "token_file": str(operator.folder / f"google-{ordinal}.token"),
-            "sts_url": google.sts,
-            "iam_credentials_url": google.iam_credentials,
+            "unsafe_sts_url": google.sts,
+            "unsafe_iam_credentials_url": google.iam_credentials,
         }
         # In a pod, the exporter reads this from the environment and from files.
         document["api_server"] = {

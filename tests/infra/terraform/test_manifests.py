@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from tests.infra.terraform.plans import Plan
 
+FUNCTION_USERS = {
+    name: f"csr-access-{name}@example-signer.iam.gserviceaccount.com"
+    for name in ("databases", "dns", "private", "prod")
+} | {"site": "gcp:csr-signer@example-signer.iam.gserviceaccount.com"}
+"""As signerctl tells operators to derive it from main.tf."""
 IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443", "POD_INDEX": "1"}
 
 
@@ -25,13 +30,13 @@ def rendered(out: Path, plan: Plan, cluster: str, *more: str) -> dict[str, list[
     """Renders one cluster's folder; returns its objects by kind, and checks what holds for every cluster."""
     text = json.dumps({name: {"sensitive": False, "value": value} for name, value in plan.outputs.items()})
     options = ("--terraform-output", "-", "--cluster", cluster, "--image", IMAGE, "--out", out)
-    result = signerctl("cluster", "manifests", *options, *more, stdin=text)
+    output = plan.outputs["manifests"][cluster]
+    result = signerctl("cluster", "manifests", *options, "--function-user", FUNCTION_USERS[cluster], *more, stdin=text)
     assert result.exit_code == 0, result.output
     found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(out.glob("*.yaml")):
         for each in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             found.setdefault(each["kind"], []).append(each)
-    output = plan.outputs["manifests"][cluster]
     (stateful_set,) = found["StatefulSet"]
     assert stateful_set["spec"]["template"]["spec"]["serviceAccountName"] == output["exporter_service_account"]
     assert output["function_user"] in str(found["ClusterRoleBinding"])

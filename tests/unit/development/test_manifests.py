@@ -10,6 +10,7 @@ from csr_signer.request.pkcs10 import LARGEST_REQUEST
 from development import manifests
 from signerctl.guards import csr_bounds, csr_policies, event_bounds
 from tests.paths import DOCS
+from tests.unit.signerctl.outputs import function_user
 from tests.unit.signerctl.stage import signerctl
 
 DOCUMENT = DOCS / "guards.md"
@@ -26,7 +27,7 @@ def test_the_command_writes_the_same(tmp_path: Path, cluster: str) -> None:
     exporter, tool = manifests.OPTIONS.image, str(manifests.OPTIONS.renewal_image)
     key_pairs = ("--key-pairs-image", tool) if cluster in manifests.WITH_KEY_PAIRS else ()
     images = ("--image", exporter, "--renewal-image", tool, *key_pairs)
-    options = ("--terraform-output", manifests.TERRAFORM_OUTPUT, *images)
+    options = ("--terraform-output", manifests.TERRAFORM_OUTPUT, *images, "--function-user", function_user(cluster))
     result = signerctl("cluster", "manifests", *options, "--cluster", cluster, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     folders = (tmp_path, manifests.EXAMPLES / cluster)

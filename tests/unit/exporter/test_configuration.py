@@ -70,8 +70,11 @@ def test_the_least_that_must_be_said() -> None:
         token_file=Path(FEDERATION["token_file"]),
         sts_audience=FEDERATION["sts_audience"],
         service_account=FEDERATION["service_account"],
-        sts_url="https://sts.googleapis.com",
-        iam_credentials_url="https://iamcredentials.googleapis.com",
+    )
+    assert isinstance(read.identity, WorkloadIdentityFederation)
+    assert (read.identity.sts_url, read.identity.iam_credentials_url) == (
+        "https://sts.googleapis.com",
+        "https://iamcredentials.googleapis.com",
     )
     assert read.health == Health(address="127.0.0.1", port=9863)
     assert read.metrics is None
@@ -83,17 +86,17 @@ def test_the_least_that_must_be_said() -> None:
 
 
 def test_everything_can_be_said() -> None:
-    """Each field that is given is what is used; a root loses its slash, and IPv6 works for a pod's API server."""
+    """Each field that is given is what is used; IPv6 works for a pod's API server."""
     document = _changed("health", {"address": "::1", "port": 0})
     tls = {"certificate": "/tls/tls.crt", "key": "/tls/tls.key", "client_ca": "/tls/ca.crt"}
     document["metrics"] = {"address": "::", "port": 9877, "tls": tls}
-    document["identity"] |= {"sts_url": "http://127.0.0.1:1/", "iam_credentials_url": "https://iam.example.com:8443"}
+    document["identity"] |= {"unsafe_sts_url": "http://127.0.0.1:1", "unsafe_iam_credentials_url": "http://[::1]:2"}
     document["signers"].append({"signer_name": "example.com/other", "stages": ["approved"]})
     read = configuration.parse(json.dumps(document), POD | {"KUBERNETES_SERVICE_HOST": "fd00::1"})
     assert isinstance(read.identity, WorkloadIdentityFederation)
     assert (read.identity.sts_url, read.identity.iam_credentials_url) == (
         "http://127.0.0.1:1",
-        "https://iam.example.com:8443",
+        "http://[::1]:2",
     )
     assert read.health == Health(address="::1", port=0)
     files = Tls(**{name: Path(path) for name, path in tls.items()})
@@ -194,13 +197,14 @@ def test_other_identities(identity: dict[str, str], expected: object) -> None:
             _changed("identity.service_account", "a/../b@c.com"),
             'identity.service_account: Invalid value: "a/../b@c.com"',
         ),
+        (_changed("identity.sts_url", "https://sts.example.com"), "identity.sts_url: Forbidden: unknown field"),
         (
-            _changed("identity.sts_url", "https://sts.example.com/v1"),
-            'identity.sts_url: Invalid value: "https://sts.example.com/v1"',
+            _changed("identity.unsafe_sts_url", "https://sts.example.com"),
+            'identity.unsafe_sts_url: Invalid value: "https://sts.example.com"',
         ),
         (
-            _changed("identity.sts_url", "http://sts.example.com"),
-            'identity.sts_url: Invalid value: "http://sts.example.com"',
+            _changed("identity.unsafe_iam_credentials_url", "http://127.0.0.1@example.com"),
+            'identity.unsafe_iam_credentials_url: Invalid value: "http://127.0.0.1@example.com"',
         ),
         (
             _changed("identity", {"kind": "unsafe_none"}),

@@ -439,8 +439,8 @@ def _invoking(cluster: Cluster, google: GoogleServer, provider: Provider) -> Con
         token_file=cluster.token_for(provider.subject_audience),
         sts_audience=provider.audience,
         service_account="csr-exporter@example-project.iam.gserviceaccount.com",
-        sts_url=google.sts,
-        iam_credentials_url=google.iam_credentials,
+        unsafe_sts_url=google.sts,
+        unsafe_iam_credentials_url=google.iam_credentials,
     )
     configuration = cluster.configuration(google.run, identity=identity)
     return dataclasses.replace(configuration, function=Function(url=google.run + "/", audience=google.run))

@@ -53,8 +53,8 @@ def _federation(url: str, token_file: Path) -> Callable[[], IdToken]:
         token_file=token_file,
         sts_audience=STS_AUDIENCE,
         service_account=ACCOUNT,
-        sts_url=url,
-        iam_credentials_url=url,
+        unsafe_sts_url=url,
+        unsafe_iam_credentials_url=url,
     )
     fetch = source(identity, AUDIENCE)
     assert fetch is not None

@@ -15,6 +15,11 @@ IMAGE: Final = f"registry.example.com:5000/team/csr-exporter@sha256:{'a' * 64}"
 Document = dict[str, Any]
 
 
+def function_user(cluster: str) -> str:
+    """Returns the function's username at the API server of an example cluster."""
+    return f"csr-access-{cluster}@example-project.iam.gserviceaccount.com"
+
+
 def outputs(change: Callable[[Document], object] = lambda _: None) -> Document:
     """Returns the output of `terraform output -json` for the example clusters, after a change of the values.
 

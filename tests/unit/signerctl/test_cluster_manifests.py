@@ -18,19 +18,25 @@ from click.testing import Result
 from signerctl.cluster import monitoring
 from signerctl.cluster.rendering import MARK
 from tests.paths import EXAMPLE_PROFILES
-from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, Document, outputs
+from tests.unit.signerctl.outputs import IMAGE, TERRAFORM_OUTPUT, Document, function_user, outputs
 from tests.unit.signerctl.stage import signerctl
 
 FILES = ["configuration.json", "exporter.yaml", "function.yaml", "guards.yaml", "kustomization.yaml", "namespace.yaml"]
 
 
 def run(
-    out: Path, *more: str, given: Document | str | None = None, cluster: str = "demo", image: str = IMAGE
+    out: Path,
+    *more: str,
+    given: Document | str | None = None,
+    cluster: str = "demo",
+    image: str = IMAGE,
+    user: str | None = "",
 ) -> Result:
-    """Runs the command with the outputs on standard input."""
+    """Runs the command with the outputs on standard input; `user` is by default the example's, None is no option."""
     text = given if isinstance(given, str) else json.dumps(given or outputs())
     options = ("--terraform-output", "-", "--cluster", cluster, "--image", image, "--out", out)
-    return signerctl("cluster", "manifests", *options, *more, stdin=text)
+    repeated = () if user is None else ("--function-user", user or function_user(cluster))
+    return signerctl("cluster", "manifests", *options, *repeated, *more, stdin=text)
 
 
 def written(out: Path, *more: str, given: Document | None = None, cluster: str = "demo") -> list[Document]:
@@ -77,6 +83,8 @@ def approve_by_another(values: Document) -> None:
     """Makes another approver decide for the cluster's only signer."""
     for signer in values["document"]["signers"]:
         signer["approve"] = False
+    (signer,) = json.loads(values["exporter_configurations"]["demo"])["signers"]
+    exporter_of(values, signers=[{**signer, "stages": ["approved"]}])
 
 
 def demo_profile(values: Document) -> Document:
@@ -104,7 +112,7 @@ def test_the_folder_is_complete(tmp_path: Path) -> None:
 
 def test_terraforms_output_may_be_a_file(tmp_path: Path) -> None:
     """The command reads a file as it reads standard input."""
-    options = ("--cluster", "demo", "--image", IMAGE)
+    options = ("--cluster", "demo", "--image", IMAGE, "--function-user", function_user("demo"))
     signerctl("cluster", "manifests", "--terraform-output", TERRAFORM_OUTPUT, *options, "--out", tmp_path / "file")
     written(tmp_path / "standard-input")
     assert contents(tmp_path / "file") == contents(tmp_path / "standard-input")
@@ -148,7 +156,9 @@ def test_the_function_approves_only_its_own_signers(tmp_path: Path) -> None:
     def add(values: Document) -> None:
         (calico,) = (each for each in values["document"]["signers"] if each["cluster"] == "demo")
         values["document"]["signers"].append({**calico, "signer_name": "example.com/signed", "approve": False})
-        exporter_of(values, signers=[{"signer_name": calico["signer_name"]}, {"signer_name": "example.com/signed"}])
+        signers = json.loads(values["exporter_configurations"]["demo"])["signers"]
+        signers.append({"signer_name": "example.com/signed", "stages": ["approved"]})
+        exporter_of(values, signers=signers)
 
     roles = objects(written(tmp_path, "--approver", "alice", given=outputs(add)), "ClusterRole")
     assert roles["kms-csr-signer:sign"]["rules"][0]["resourceNames"] == [
@@ -239,6 +249,28 @@ def test_replicas_and_pull_secret_are_options(tmp_path: Path) -> None:
     assert configuration["replicas"] == {"count": 3, "delay_seconds": 15}
     quota = objects(documents, "ResourceQuota")["system-cluster-critical"]["spec"]["hard"]
     assert quota == {"pods": "5"}
+
+
+def test_the_cron_jobs_run_only_on_chosen_nodes(tmp_path: Path) -> None:
+    """Both CronJobs select the labels and tolerate the taints, also in the next run; empty values remove both."""
+    images = ("--renewal-image", IMAGE, "--key-pairs-image", IMAGE)
+    labels = ("--node-selector", "node-restriction.kubernetes.io/jobs=true", "--node-selector", "pool=")
+    taints = ("--toleration", "a.example/jobs=true:NoSchedule", "--toleration", "b:NoExecute", "--toleration", "c")
+
+    def placed(*more: str) -> list[tuple[Document, list[Document]]]:
+        jobs = objects(written(tmp_path, *more), "CronJob").values()
+        pods = [each["spec"]["jobTemplate"]["spec"]["template"]["spec"] for each in jobs]
+        return [(each["nodeSelector"], each.get("tolerations", [])) for each in pods]
+
+    selector = {"kubernetes.io/os": "linux", "node-restriction.kubernetes.io/jobs": "true", "pool": ""}
+    tolerations = [
+        {"key": "a.example/jobs", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+        {"key": "b", "operator": "Exists", "effect": "NoExecute"},
+        {"key": "c", "operator": "Exists"},
+    ]
+    assert placed(*images, *labels, *taints) == [(selector, tolerations)] * 2
+    assert placed() == [(selector, tolerations)] * 2
+    assert placed("--node-selector", "", "--toleration", "") == [({"kubernetes.io/os": "linux"}, [])] * 2
 
 
 # Refreshing the folder.
@@ -454,10 +486,35 @@ def test_without_its_line_the_folder_remembers_nothing(tmp_path: Path) -> None:
 # What the operator must do in the cluster.
 
 
-def test_the_first_run_lists_the_files(tmp_path: Path) -> None:
-    """A diff against nothing would only repeat the files."""
+GRANTED = """\
+ServiceAccount kms-csr-signer/csr-exporter may
+  list, watch certificatesigningrequests
+User csr-access-demo@example-project.iam.gserviceaccount.com may
+  approve signers csr-signer.example.com/calico
+  create events in calico-system
+  create events in default
+  get certificatesigningrequests
+  get pods in calico-system
+  patch certificatesigningrequests/approval
+  patch certificatesigningrequests/status
+  sign signers csr-signer.example.com/calico
+The exporter sends events to https://csr-signer-0123456789-ew.a.run.app/
+"""
+RENEWAL_GRANTED = """\
+ServiceAccount kms-csr-signer-renewal/csr-renewal may
+  create pods/eviction in calico-system
+  get daemonsets, replicasets, statefulsets in calico-system
+  list certificatesigningrequests
+  list pods in calico-system
+"""
+
+
+def test_the_first_run_says_what_the_folder_grants_and_to_whom(tmp_path: Path) -> None:
+    """It lists the files too; a diff against nothing would only repeat them."""
     (tmp_path / "mine.yaml").write_text("kind: ConfigMap\n")
-    assert run(tmp_path).stdout == "".join(f"{tmp_path}/{name}: new file\n" for name in FILES)
+    files = "".join(f"{tmp_path}/{name}: new file\n" for name in FILES)
+    assert run(tmp_path).stdout == files + GRANTED
+    assert RENEWAL_GRANTED in run(tmp_path / "renewal", "--renewal-image", IMAGE).stdout
 
 
 def test_removed_guards_have_their_command(tmp_path: Path) -> None:
@@ -503,12 +560,6 @@ def test_the_next_commands_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_the_folders_own_namespace_is_not_created_by_hand(tmp_path: Path) -> None:
-    """A requester may run in the exporter's namespace, which the folder holds."""
-    given = outputs(lambda values: values["manifests"]["demo"].update(namespace="calico-system"))
-    assert "create namespace" not in run(tmp_path, given=given).stderr
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirected", "reason"),
@@ -518,7 +569,8 @@ def test_the_folders_own_namespace_is_not_created_by_hand(tmp_path: Path) -> Non
 def test_standard_output_that_takes_nothing_ends_the_run(tmp_path: Path, redirected: str, reason: str) -> None:
     """One line says so, and no file changes, because the operator has not seen what would change."""
     options = ("--terraform-output", TERRAFORM_OUTPUT, "--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
-    command = [sys.executable, "-m", "signerctl", "cluster", "manifests", *map(str, options)]
+    user = ("--function-user", function_user("demo"))
+    command = [sys.executable, "-m", "signerctl", "cluster", "manifests", *map(str, options), *user]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as without_reader:
@@ -636,7 +688,7 @@ CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
     ),
     "older module": (
         lambda v: v["manifests"]["demo"].pop("exporter_network"),
-        "manifests.demo.exporter_network: Required value: must be a non-empty string",
+        'manifests.demo.exporter_network: Unsupported value: "None"',
     ),
     "network": (
         lambda v: v["manifests"]["demo"].update(exporter_network="bridge"),
@@ -729,6 +781,11 @@ def test_an_image_without_a_digest_is_refused(tmp_path: Path, image: str, wrong:
         (("--metrics", "0.0.0.0:443"), "the port must be from 1024 to 65535, and none of Calico's and the exporter's"),
         (("--metrics", "0.0.0.0:9876"), "the port must be from 1024 to 65535"),
         (("--metrics", "0.0.0.0:9091"), "the port must be from 1024 to 65535"),
+        (("--node-selector", "a"), '--node-selector: Invalid value: "a": must be KEY=VALUE, a label of nodes'),
+        (("--node-selector", "kubernetes.io/os=x"), "a label of nodes other than kubernetes.io/os"),
+        (("--node-selector", "a=b", "--node-selector", "a=c"), '["a=b", "a=c"]: must have each key once'),
+        (("--toleration", ":NoSchedule"), '--toleration: Invalid value: ":NoSchedule": must be KEY[=VALUE][:EFFECT]'),
+        (("--toleration", "a:Never"), '--toleration: Invalid value: "a:Never": must be KEY[=VALUE][:EFFECT]'),
         (("--metrics-tls", "a"), "--metrics-tls: Forbidden: needs --metrics ADDRESS:PORT too"),
         (("--monitoring", "prometheus-operator"), "--monitoring: Forbidden: needs --metrics ADDRESS:PORT too"),
     ],
@@ -788,43 +845,125 @@ def test_help_explains_the_command() -> None:
     assert "manifests" in signerctl("cluster", "--help").stdout
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (
-            lambda values: values["manifests"]["demo"].update(function_user="system:kube-controller-manager"),
-            "manifests.demo.function_user: Forbidden: names that begin with system:",
+def changed(**fields: object) -> Callable[[Document], object]:
+    """Changes fields of the cluster's manifests output."""
+    return lambda values: values["manifests"]["demo"].update(fields)
+
+
+def inside(section: str, **fields: object) -> Callable[[Document], object]:
+    """Changes fields of a section of the exporter's document."""
+    return lambda values: exporter_of(
+        values, **{section: {**json.loads(values["exporter_configurations"]["demo"]).get(section, {}), **fields}}
+    )
+
+
+def in_the_requesters_namespace(values: Document) -> None:
+    """Puts the exporter into the namespace of a profile of one's own."""
+    values["document"]["signers"][1]["profile"] = {"name": "postgresql.yaml"}
+    values["manifests"]["demo"]["namespace"] = "databases"
+
+
+FOREIGN = "csr-access-demo@another-project.iam.gserviceaccount.com"
+STATE: dict[str, tuple[Callable[[Document], object], str]] = {
+    "rights for a component of Kubernetes": (
+        changed(function_user="system:kube-controller-manager"),
+        'manifests.demo.function_user: Invalid value: "system:kube-controller-manager": must match',
+    ),
+    "rights for a person": (
+        changed(function_user="alice@example.com"),
+        'manifests.demo.function_user: Invalid value: "alice@example.com": must match',
+    ),
+    "rights for an account of another project": (
+        changed(function_user=FOREIGN),
+        f'--function-user: Invalid value: "{function_user("demo")}": must be the function\'s user',
+    ),
+    "a namespace of Kubernetes": (changed(namespace="kube-system"), 'demo.namespace: Invalid value: "kube-system"'),
+    "the operator's namespace": (changed(namespace="calico-system"), 'demo.namespace: Invalid value: "calico-system"'),
+    "a requester's namespace": (in_the_requesters_namespace, 'demo.namespace: Invalid value: "databases": must be a'),
+    "every pod's account": (changed(exporter_service_account="default"), "exporter_service_account: Invalid value"),
+    "a token for the API server": (
+        changed(token_audience="https://kubernetes.default.svc"),
+        'token_audience: Invalid value: "https://kubernetes.default.svc"',
+    ),
+    "another Google account": (
+        changed(google_service_account="a@b.iam.gserviceaccount.com"),
+        'google_service_account: Invalid value: "a@b.iam.gserviceaccount.com"',
+    ),
+    "another account in the document": (
+        inside("identity", service_account="a@b.iam.gserviceaccount.com"),
+        "identity.service_account: Invalid value",
+    ),
+    "the token to a foreign STS": (inside("identity", sts_url="https://a"), "identity.sts_url: Forbidden"),
+    "the token to this machine": (inside("identity", unsafe_sts_url="http://[::1]"), "unsafe_sts_url: Forbidden"),
+    "an access token to a foreign host": (
+        inside("identity", iam_credentials_url="https://a"),
+        "identity.iam_credentials_url: Forbidden",
+    ),
+    "a foreign API server": (inside("api_server", server="https://a", token_file="/token"), "api_server: Forbidden"),
+    "the token of the API server": (
+        inside("identity", token_file="/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        "identity.token_file: Invalid value",
+    ),
+    "a provider of another pool": (
+        inside("identity", sts_audience="identitynamespace:evil.svc.id.goog:https://container.googleapis.com/"),
+        '"identitynamespace:evil.svc.id.goog:https://container.googleapis.com/" must match',
+    ),
+    "no identity": (inside("identity", kind="unsafe_none"), "identity.kind: Invalid value"),
+    "the ID token to another host than its audience's": (
+        inside("function", url="https://evil.example/"),
+        "function.url: Invalid value",
+    ),
+    "events to a host outside Cloud Run": (
+        lambda values: exporter_of(
+            values, function={"url": "https://evil.example/", "audience": "https://evil.example"}
         ),
-        (
-            lambda values: values["manifests"]["demo"].update(namespace="kube-system"),
-            'manifests.demo.namespace: Invalid value: "kube-system": must be a namespace for the exporter alone',
+        '"https://evil.example" must match',
+    ),
+    "health for other hosts": (inside("health", address="0.0.0.0"), "health.address: Invalid value"),  # noqa: S104
+    "another port": (inside("health", port=443), "health.port: Invalid value"),
+    "metrics for other hosts": (inside("metrics", address="0.0.0.0", port=1), "metrics: Forbidden"),  # noqa: S104
+    "no rate limit": (inside("rate_limit", burst=10000, seconds=1), "rate_limit: Forbidden"),
+    "a slow second replica": (inside("replicas", delay_seconds=300), "replicas.delay_seconds: Invalid value"),
+    "another cluster's source": (
+        lambda values: exporter_of(values, source="//example.com/another"),
+        'exporter_configurations.demo: source: Invalid value: "//example.com/another"',
+    ),
+    "other signers": (
+        lambda values: exporter_of(values, signers=[{"signer_name": "kubernetes.io/x", "stages": ["approved"]}]),
+        "exporter_configurations.demo: signers: Invalid value: must be those of the function's",
+    ),
+    "another stage": (
+        lambda values: exporter_of(
+            values, signers=[{"signer_name": "csr-signer.example.com/calico", "stages": ["pending"]}]
         ),
-        (
-            lambda values: values["manifests"]["demo"].update(namespace="calico-system"),
-            'manifests.demo.namespace: Invalid value: "calico-system"',
-        ),
-        (
-            lambda values: exporter_of(values, function={"url": "https://evil.example/", "audience": "https://a"}),
-            "exporter_configurations.demo: function.url: Invalid value: must be function.audience and a slash",
-        ),
-        (
-            lambda values: exporter_of(values, signers=[{"signer_name": "kubernetes.io/kubelet-serving"}]),
-            "exporter_configurations.demo: signers: Invalid value: must be the signers of the function's",
-        ),
-        (
-            lambda values: exporter_of(values, identity={"token_file": "/var/run/secrets/kubernetes.io/token"}),
-            "exporter_configurations.demo: identity.token_file: Unsupported value",
-        ),
-    ],
-)
+        "signers: Invalid value",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), STATE.values(), ids=STATE)
 def test_attack_changing_the_state(tmp_path: Path, change: Callable[[Document], None], says: str) -> None:
-    """A writer of Terraform's state gives no right to another account, and sends no token elsewhere."""
-    text = json.dumps(outputs(change))
-    options = ("--terraform-output", "-", "--cluster", "demo", "--image", IMAGE, "--out", tmp_path / "out")
-    result = signerctl("cluster", "manifests", *options, stdin=text)
+    """Only values that our root module renders reach the folder, and only the named user gets rights."""
+    result = run(tmp_path / "out", given=outputs(change))
     assert result.exit_code == 1
     assert says in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_attack_changing_the_functions_user_in_the_state(tmp_path: Path) -> None:
+    """A new folder, and each change of the user, needs the same name on the command line."""
+    said = refused(tmp_path, user=None)
+    assert "--function-user: Required value: must be the function's user, who may approve and sign" in said
+    assert f'outputs name "{function_user("demo")}"' in said
+    written(tmp_path)
+    kept = run(tmp_path, user=None)
+    assert kept.stdout == f"{tmp_path}: nothing changes\n"
+    assert f"Kept from the last run: --function-user {function_user('demo')}\n" in kept.stderr
+    moved = outputs(changed(function_user=FOREIGN))
+    said = refused(tmp_path, user=None, given=moved)
+    assert f'--function-user: Invalid value: "{function_user("demo")}"' in said
+    assert run(tmp_path, user=FOREIGN, given=moved).exit_code == 0
+    assert FOREIGN in (tmp_path / "function.yaml").read_text(encoding="utf-8")
 
 
 def exporter_of(values: Document, **fields: object) -> None:

@@ -82,8 +82,8 @@ def exporter_document(service: Answers, tmp_path: Path) -> Path:
             "token_file": str(tmp_path / "token"),
             "sts_audience": "the-provider",
             "service_account": CALLER,
-            "sts_url": service.url,
-            "iam_credentials_url": service.url,
+            "unsafe_sts_url": service.url,
+            "unsafe_iam_credentials_url": service.url,
         },
     }
     path = tmp_path / "exporter.json"

@@ -22,7 +22,7 @@ from tests.unit.signerctl.authorities import certificates
 from tests.unit.signerctl.doctor.conftest import FUNCTION_USER, Examine
 from tests.unit.signerctl.doctor.healthy import BINDING, NAMESPACE, REVIEWS, pod, review
 from tests.unit.signerctl.installations import installation
-from tests.unit.signerctl.outputs import IMAGE, outputs
+from tests.unit.signerctl.outputs import IMAGE, function_user, outputs
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -165,9 +165,10 @@ def folder(authority: Path, tmp_path: Path) -> Path:
         for name in (signer["issuer"]["certificate"], signer["issuer"]["trust_bundle"]):
             shutil.copy(authority, tmp_path / name)
     options = ("--cluster", "demo", "--image", IMAGE, "--metrics", "0.0.0.0:9877", "--metrics-tls", "metrics")
+    user = ("--function-user", function_user("demo"))
     made = tmp_path / "demo"
     written = signerctl(
-        "cluster", "manifests", "--terraform-output", "-", *options, "--out", made, stdin=json.dumps(values)
+        "cluster", "manifests", "--terraform-output", "-", *options, *user, "--out", made, stdin=json.dumps(values)
     )
     assert written.exit_code == 0, written.output
     return made

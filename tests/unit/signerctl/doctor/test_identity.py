@@ -159,7 +159,7 @@ def mounted(examine: Examine, exporter_document: Path, service: Answers, api: An
 
     def make(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Examination:
         content = json.loads(exporter_document.read_text())
-        del content["identity"]["sts_url"], content["identity"]["iam_credentials_url"]
+        del content["identity"]["unsafe_sts_url"], content["identity"]["unsafe_iam_credentials_url"]
         content["function"] = {"url": f"{SERVICE}/", "audience": SERVICE}
         change(content)
         workload = {"spec": {"template": {"spec": {"volumes": volumes}}}}
@@ -186,13 +186,21 @@ def test_a_cluster_gives_the_exporters_document_and_token(mounted: Mounted, api:
 
 
 URLS = {
-    "STS": ("identity", "sts_url", "https://sts.example.com"),
-    "a name below STS's": ("identity", "sts_url", "https://sts.googleapis.com.example.com"),
-    "STS's name as a username": ("identity", "sts_url", "https://sts.googleapis.com@example.com"),
-    "a backslash, which parsers read differently": ("identity", "sts_url", "https://example.com\\@sts.googleapis.com"),
-    "IAM Credentials": ("identity", "iam_credentials_url", "https://iam.googleapis.com"),
-    "STS on this machine": ("identity", "sts_url", "http://127.0.0.1:8001"),
-    "IAM Credentials with a query": ("identity", "iam_credentials_url", "https://iamcredentials.googleapis.com/?"),
+    "STS": ("identity", "unsafe_sts_url", "https://sts.example.com"),
+    "a name below STS's": ("identity", "unsafe_sts_url", "https://sts.googleapis.com.example.com"),
+    "STS's name as a username": ("identity", "unsafe_sts_url", "https://sts.googleapis.com@example.com"),
+    "a backslash, which parsers read differently": (
+        "identity",
+        "unsafe_sts_url",
+        "https://example.com\\@sts.googleapis.com",
+    ),
+    "IAM Credentials": ("identity", "unsafe_iam_credentials_url", "https://iam.googleapis.com"),
+    "STS on this machine": ("identity", "unsafe_sts_url", "http://127.0.0.1:8001"),
+    "IAM Credentials with a query": (
+        "identity",
+        "unsafe_iam_credentials_url",
+        "https://iamcredentials.googleapis.com/?",
+    ),
     "the function": ("function", "url", "https://function.example/"),
     "the function's domain in a path": ("function", "url", "https://example.com/a.run.app"),
     "the function on this machine": ("function", "url", "http://127.0.0.1:8001/api/v1/nodes/n/proxy/run/ns/pod/c"),
