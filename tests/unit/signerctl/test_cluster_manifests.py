@@ -463,7 +463,8 @@ def test_the_first_run_lists_the_files(tmp_path: Path) -> None:
 def test_removed_guards_have_their_command(tmp_path: Path) -> None:
     """`kubectl apply` leaves the policies in force: one command deletes all bindings and policies."""
     written(tmp_path)
-    names = " ".join(f"kms-csr-signer-{rule}" for rule in ("create", "decide", "delete", "exporter-pods", "function"))
+    rules = ("create", "decide", "delete", "events", "exporter-pods", "function")
+    names = " ".join(f"kms-csr-signer-{rule}" for rule in rules)
     command = f"  kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy {names}"
     for more in (("--dry-run",), ()):
         lines = run(tmp_path, "--guards", "none", *more).stderr.splitlines()
