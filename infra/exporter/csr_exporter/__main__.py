@@ -2,8 +2,8 @@
 
 Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
 
-The process ends itself if it has been dead for `DEAD_SECONDS`, and writes where each thread is. The kubelet asks no port
-for that: another program on the node's network could fill or take the port, and so have a healthy exporter restarted.
+The process ends itself if it has been dead for `DEAD_SECONDS`, and writes where each thread is. The kubelet needs no
+port for that: another program on the node's network could take it, and so have a healthy exporter restarted.
 """
 
 import faulthandler

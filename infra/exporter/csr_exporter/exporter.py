@@ -133,4 +133,3 @@ class Exporter:
                     self._log.warning("no ID token", error=error)
             if self._clock.wait(_IDENTITY_TICK):
                 return
-

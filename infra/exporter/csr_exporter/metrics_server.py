@@ -20,21 +20,22 @@ class MetricsServer(PageServer):
 
     def __init__(self, endpoint: MetricsEndpoint, page: Page, log: Log) -> None:
         """Tries to bind the address."""
+        self._log = log
         self._tls_fault = ""
-        tls = None if endpoint.tls is None else self._watched(endpoint.tls, log)
+        tls = None if endpoint.tls is None else self._watched(endpoint.tls)
         super().__init__("metrics", endpoint.address, endpoint.port, {"/metrics": page}, log=log, tls=tls)
         if tls is not None:
             with contextlib.suppress(OSError):
                 tls()
 
-    def _watched(self, files: Tls, log: Log) -> Callable[[], ssl.SSLContext]:
+    def _watched(self, files: Tls) -> Callable[[], ssl.SSLContext]:
         def context() -> ssl.SSLContext:
             try:
                 made = tls_context(files)
             except OSError as error:
                 if str(error) != self._tls_fault:
                     self._tls_fault = str(error)
-                    log.error("the metrics cannot be scraped", error=error)
+                    self._log.error("the metrics cannot be scraped", error=error)
                 raise
             self._tls_fault = ""
             return made

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 
 from csr_exporter.log import Log
 
-MAX_CONNECTIONS = 32
+# With TLS, each takes about half a MiB.
+MAX_CONNECTIONS = 8
 # For the TLS handshake, the request and the response of one connection. Prometheus gives up after ten seconds.
 CONNECTION_SECONDS = 10.0
 RETRY_SECONDS = 5.0
@@ -97,7 +98,7 @@ class PageServer:
                 self._log.error("the pages cannot be served; end the process that has the port", error=fault)
             self.fault = fault
             return None
-        listener.setblocking(False)
+        listener.settimeout(0)
         self.address = _host_and_port(*listener.getsockname()[:2])
         if self.fault:
             self._log.info("the pages are served", address=self.address)

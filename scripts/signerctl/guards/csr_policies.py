@@ -145,9 +145,7 @@ def decide(guarded: Guarded) -> Policy:
 def _by_a_service_account(guarded: Guarded) -> str:
     """Returns CEL that is true of service accounts, except those of kube-system that are not requesters."""
     account = "request.userInfo.username.startsWith('system:serviceaccount:{}')".format
-    return (
-        f"{account('')} && (!{account('kube-system:')} || request.userInfo.username in {literal(guarded.accounts)})"
-    )
+    return f"{account('')} && (!{account('kube-system:')} || request.userInfo.username in {literal(guarded.accounts)})"
 
 
 def _writers(guarded: Guarded) -> list[Validation]:

@@ -747,7 +747,7 @@ def test_attack_an_event_of_the_function_that_another_user_writes(requesters: Re
     for path in (core, newer):
         of_mine = f"{path}/{mine['metadata']['name']}"
         assert "only the function" in refusal(lambda path=of_mine: admin.patch(path, change))  # type: ignore[misc]
-    admin.delete(of_mine)
+    admin.delete(f"{core}/{mine['metadata']['name']}")
     admin.post(core, event(pod, **foreign, **others))
     admin.patch(f"{core}/{pod.pod.name}.any", {"count": 2})
     admin.post(newer, {**of_newer, "metadata": {"name": f"{pod.pod.name}.another"}})

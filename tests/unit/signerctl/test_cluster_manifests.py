@@ -226,7 +226,7 @@ def test_the_networks_differ(tmp_path: Path) -> None:
 def test_guards_may_only_audit_or_warn(tmp_path: Path, guards: str, actions: list[str]) -> None:
     """--guards sets what the API server does with a request that breaks a rule."""
     bindings = objects(written(tmp_path, "--guards", guards), "ValidatingAdmissionPolicyBinding")
-    assert len(bindings) == 5
+    assert len(bindings) == 6
     assert all(each["spec"]["validationActions"] == actions for each in bindings.values())
 
 
