@@ -71,7 +71,7 @@ def _end_if_dead(exporter: Exporter, log: Log, ended: threading.Event) -> None:
         if not reasons:
             faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
         elif not reported:
-            log.error("the exporter hangs and ends soon; the kubelet starts it again", reasons="; ".join(reasons))
+            log.error("the exporter hangs and ends soon", reasons="; ".join(reasons))
         reported = bool(reasons)
     faulthandler.cancel_dump_traceback_later()
 

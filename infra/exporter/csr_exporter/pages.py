@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 from csr_exporter.log import Log
 
@@ -93,9 +94,10 @@ class PageServer:
         try:
             listener = socket.create_server(self._where, family=family, dualstack_ipv6=is_ipv6)
         except OSError as error:
-            fault = f"{self._section}: Invalid value: {self.address}: cannot listen: {error}"
+            must = "must be a free port and an address of this machine"
+            fault = f'{self._section}: Invalid value: "{self.address}": {must}: {error}'
             if fault != self.fault:
-                self._log.error("the pages cannot be served; end the process that has the port", error=fault)
+                self._log.error("the pages cannot be served", error=fault)
             self.fault = fault
             return None
         listener.settimeout(0)
@@ -175,7 +177,7 @@ class PageServer:
         else:
             status, content_type, content = page()
         header = (
-            f"HTTP/1.1 {status} \r\nContent-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
             "Connection: close\r\n\r\n"
         )
         return header.encode() + content

@@ -204,7 +204,7 @@ def test_a_taken_port_is_a_fault_until_it_is_free(monkeypatch: pytest.MonkeyPatc
         port = taken.getsockname()[1]
         server = MetricsServer(MetricsEndpoint(address="127.0.0.1", port=port), lambda: (200, "", PAGE), log)
         server.start()
-        assert server.fault.startswith(f"metrics: Invalid value: 127.0.0.1:{port}: cannot listen: ")
+        assert server.fault.startswith(f'metrics: Invalid value: "127.0.0.1:{port}": must be a free port')
         taken.close()
         wait_until(lambda: not server.fault)
         assert urllib3.request("GET", f"http://{server.address}/metrics", timeout=LONG).data == PAGE
