@@ -12,18 +12,20 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 from csr_exporter.log import Log
 
-# With TLS, each takes about half a MiB.
 MAX_CONNECTIONS = 8
 # For the TLS handshake, the request and the response of one connection. Prometheus gives up after ten seconds.
 CONNECTION_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _LARGEST_REQUEST = 8 << 10
-_ENDED = (OSError, EOFError, asyncio.LimitOverrunError)
+
+_Result = TypeVar("_Result")
 
 Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
@@ -140,32 +142,17 @@ class PageServer:
 
     async def _answer(self, connection: socket.socket) -> None:
         """Answers one client, and closes its connection."""
-        reader = asyncio.StreamReader(_LARGEST_REQUEST, self._loop)
-        with contextlib.suppress(*_ENDED):
+        with connection, contextlib.suppress(OSError, EOFError):
             async with asyncio.timeout(CONNECTION_SECONDS):
-                with contextlib.ExitStack() as owned:
-                    owned.enter_context(connection)
-                    await self._first_byte(connection)  # an idle client costs no TLS context
-                    tls = None if self._tls is None else self._tls()
-                    owned.pop_all()
-                transport, protocol = await self._loop.connect_accepted_socket(
-                    lambda: asyncio.StreamReaderProtocol(reader, loop=self._loop), connection, ssl=tls
-                )
-                writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
-                try:
-                    writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
-                    writer.close()
-                    await writer.wait_closed()
-                finally:
-                    transport.abort()
-
-    async def _first_byte(self, connection: socket.socket) -> None:
-        readable = asyncio.Event()
-        self._loop.add_reader(connection, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            self._loop.remove_reader(connection)
+                channel = _Channel(self._loop, connection)
+                head = await channel.receive()
+                if self._tls is not None:  # an idle client costs no context
+                    channel = _TlsChannel(self._loop, connection, self._tls(), head)
+                    await channel.shake_hands()
+                    head = await channel.receive()
+                while b"\r\n\r\n" not in head and len(head) <= _LARGEST_REQUEST:
+                    head += await channel.receive()
+                await channel.send(self._response(head))
 
     def _response(self, head: bytes) -> bytes:
         method, path, *_ = [*head.split(b"\r\n", 1)[0].decode("latin-1").split(" "), ""]
@@ -177,10 +164,74 @@ class PageServer:
         else:
             status, content_type, content = page()
         header = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
-            "Connection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         )
         return header.encode() + content
+
+
+class _Channel:
+    """What a client sends and gets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        self._loop = loop
+        self._connection = connection
+
+    async def receive(self) -> bytes:
+        """Returns the next bytes.
+
+        Raises:
+            EOFError: the client sends no more.
+        """
+        await asyncio.sleep(0)  # the others' turn: `sock_recv` does not wait for a client that always sends
+        received = await self._loop.sock_recv(self._connection, _LARGEST_REQUEST)
+        if not received:
+            raise EOFError
+        return received
+
+    async def send(self, content: bytes) -> None:
+        """Sends everything."""
+        await self._loop.sock_sendall(self._connection, content)
+
+
+class _TlsChannel(_Channel):
+    """The same in TLS. asyncio's own TLS takes 256 KiB per connection, and frees them late."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connection: socket.socket, context: ssl.SSLContext, received: bytes
+    ) -> None:
+        super().__init__(loop, connection)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming.write(received)
+
+    async def shake_hands(self) -> None:
+        """Does the server's part of the handshake."""
+        await self._carry(self._tls.do_handshake)
+
+    async def receive(self) -> bytes:
+        """Returns the next bytes, decrypted."""
+        received = await self._carry(lambda: self._tls.read(_LARGEST_REQUEST))
+        if not received:
+            raise EOFError
+        return received
+
+    async def send(self, content: bytes) -> None:
+        """Encrypts and sends everything."""
+        while content:
+            sent = await self._carry(partial(self._tls.write, content))
+            content = content[sent:]
+
+    async def _carry(self, call: Callable[[], _Result]) -> _Result:
+        """Calls TLS until it has the bytes that it needs, and sends those that it makes."""
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                await super().send(self._outgoing.read())
+            self._incoming.write(await super().receive())
 
 
 def _host_and_port(host: str, port: int) -> str:
