@@ -1,8 +1,12 @@
 """`python -m csr_exporter`: runs until SIGTERM or SIGINT.
 
 Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
+
+The process ends itself if it has been dead for `DEAD_SECONDS`, and writes where each thread is. The kubelet needs no
+port for that: another program on the node's network could take it, and so have a healthy exporter restarted.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -14,6 +18,9 @@ from csr_exporter import configuration
 from csr_exporter.document import ConfigurationError
 from csr_exporter.exporter import Exporter
 from csr_exporter.log import Log
+
+CHECK_SECONDS = 10.0
+DEAD_SECONDS = 60.0
 
 
 def main() -> int:
@@ -37,19 +44,36 @@ def main() -> int:
     except ConfigurationError as error:
         errors = error.errors
     else:
-        return _run(exporter, ended, crashed)
+        return _run(exporter, log, ended, crashed)
     for each in errors:
         log.error("configuration", error=each)
     return 2
 
 
-def _run(exporter: Exporter, ended: threading.Event, crashed: threading.Event) -> int:
+def _run(exporter: Exporter, log: Log, ended: threading.Event, crashed: threading.Event) -> int:
     with exporter:
         ready = {"part": "exporter", "health": exporter.health_address, "metrics": exporter.metrics_address}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        ended.wait()
+        _end_if_dead(exporter, log, ended)
     return 1 if crashed.is_set() else 0
+
+
+def _end_if_dead(exporter: Exporter, log: Log, ended: threading.Event) -> None:
+    """Waits for the end; ends the process with status 1 if no check has found it alive for `DEAD_SECONDS`.
+
+    The timer is a thread of faulthandler's. It does not need Python's lock, which a hanging thread may hold.
+    """
+    reported = False
+    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
+    while not ended.wait(CHECK_SECONDS):
+        reasons = exporter.dead()
+        if not reasons:
+            faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
+        elif not reported:
+            log.error("the exporter hangs and ends soon", reasons="; ".join(reasons))
+        reported = bool(reasons)
+    faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":

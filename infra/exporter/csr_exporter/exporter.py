@@ -5,16 +5,13 @@ beyond loopback, and the worker pool.
 """
 
 import threading
-from collections.abc import Callable
-from functools import partial
-from typing import Self, TypeVar
+from typing import Self
 
 from csr_exporter import identity
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import Configuration
 from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.sender import Sender
-from csr_exporter.document import ConfigurationError
 from csr_exporter.health import Health, HealthServer
 from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.log import Log
@@ -33,18 +30,12 @@ STATUS_PERIOD = 60.0
 # How often the exporter looks whether the ID token must be renewed.
 _IDENTITY_TICK = 5.0
 
-_Server = TypeVar("_Server", bound=PageServer)
-
 
 class Exporter:
     """A running exporter: `start` to `stop`, or a `with` block."""
 
     def __init__(self, configuration: Configuration, *, log: Log | None = None) -> None:
-        """Opens nothing but the ports of the health pages and of the metrics.
-
-        Raises:
-            ConfigurationError: an address or a port is not available.
-        """
+        """Opens nothing but the ports of the health pages and of the metrics, if they are free."""
         self._log = log = log or Log()
         log.project = identity.project(configuration.identity)
         self._clock = clock = MonotonicClock()
@@ -71,17 +62,21 @@ class Exporter:
             reflectors=statuses, dispatcher=dispatcher, token=self._token, clock=clock, registry=metrics.registry
         )
         metrics.ready.set_function(lambda: not self._health.unready())
-        self._server = _bound("health", partial(HealthServer, configuration.health, self._health))
-        self._servers: list[PageServer] = [self._server]
+        self._servers: list[PageServer] = [HealthServer(configuration.health, self._health, log)]
         if (endpoint := configuration.metrics) is not None:
-            self._servers.append(_bound("metrics", partial(MetricsServer, endpoint, self._health.metrics, log)))
+            self._servers.append(MetricsServer(endpoint, self._health.metrics, log))
+        self._health.servers = self._servers
         loops = [*(each.run for each in reflectors), resync.run, dispatcher.run, self._log_status, self._keep_identity]
         self._threads = [threading.Thread(target=loop, daemon=True, name=loop.__qualname__) for loop in loops]
+
+    def dead(self) -> list[str]:
+        """Returns why a new process should replace this one; empty if it is alive."""
+        return self._health.dead()
 
     @property
     def health_address(self) -> str:
         """HOST:PORT of /livez and /readyz."""
-        return self._server.address
+        return self._servers[0].address
 
     @property
     def metrics_address(self) -> str | None:
@@ -138,10 +133,3 @@ class Exporter:
                     self._log.warning("no ID token", error=error)
             if self._clock.wait(_IDENTITY_TICK):
                 return
-
-
-def _bound(section: str, make: Callable[[], _Server]) -> _Server:
-    try:
-        return make()
-    except OSError as error:
-        raise ConfigurationError([f"{section}: Invalid value: cannot listen: {error}"]) from error

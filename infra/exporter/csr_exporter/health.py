@@ -1,7 +1,8 @@
-"""/livez and /readyz for the kubelet, and /metrics for Prometheus, which beyond loopback has an address of its own.
+"""/readyz for the kubelet, and /metrics for Prometheus, which beyond loopback has an address of its own.
 
-Alive means that the loops run. It does not depend on the function: a restart would not fix that. Ready means that the
-exporter sees what happens in the cluster and can send it on. /debug/queue shows the work queue, on loopback only.
+Alive means that the loops run. It does not depend on the function: a restart would not fix that. `__main__` ends a dead
+process; /livez is for people, and for manifests of earlier releases. Ready means that the exporter sees what happens in
+the cluster and can send it on. /debug/queue shows the work queue, on loopback only.
 """
 
 import json
@@ -17,6 +18,7 @@ from csr_exporter.delivery.dispatcher import Dispatcher
 from csr_exporter.delivery.misconfiguration import WRONG
 from csr_exporter.document import LOOPBACK
 from csr_exporter.identity import CachedToken
+from csr_exporter.log import Log
 from csr_exporter.pages import Page, PageServer
 from csr_exporter.watch import client
 from csr_exporter.watch.reflector import ReflectorStatus
@@ -25,8 +27,6 @@ from csr_exporter.watch.reflector import ReflectorStatus
 LONGEST_SILENCE = 3 * client.TIMEOUTS.read
 LONGEST_DELIVERY = 2 * (sender.TIMEOUTS.connect + sender.TIMEOUTS.read)
 LONGEST_WITHOUT_CONTACT = 120.0
-# A probe gives up after about a second.
-REQUEST_SECONDS = 0.5
 
 
 @dataclass(kw_only=True, eq=False)
@@ -38,6 +38,7 @@ class Health:
     token: CachedToken | None
     clock: Clock
     registry: CollectorRegistry
+    servers: Sequence[PageServer] = ()
     stopping: bool = False
 
     def dead(self) -> list[str]:
@@ -71,9 +72,11 @@ class Health:
         """Returns what an operator must fix elsewhere. The exporter is ready all the same.
 
         All replicas see the same function. If they turned unready together, a rollout of the StatefulSet would stop and
-        the PodDisruptionBudget would allow no disruption, while each replica does its work.
+        the PodDisruptionBudget would allow no disruption, while each replica does its work. A port that another program
+        has taken stops no delivery.
         """
-        return [f"{signer_name}: {WRONG}" for signer_name in self.dispatcher.misconfigured]
+        wrong = [f"{signer_name}: {WRONG}" for signer_name in self.dispatcher.misconfigured]
+        return wrong + [server.fault for server in self.servers if server.fault]
 
     def metrics(self) -> tuple[int, str, bytes]:
         """Returns the page of the metrics as they are now, in Prometheus' text format."""
@@ -84,12 +87,8 @@ class Health:
 class HealthServer(PageServer):
     """The kubelet's pages; on loopback, also those for an operator on the node."""
 
-    def __init__(self, location: Location, health: Health) -> None:
-        """Binds the address.
-
-        Raises:
-            OSError: the address is in use, or not this machine's.
-        """
+    def __init__(self, location: Location, health: Health, log: Log) -> None:
+        """Tries to bind the address."""
         pages: dict[str, Page] = {
             "/livez": lambda: _verdict(health.dead()),
             "/readyz": lambda: _verdict(health.unready(), health.warnings()),
@@ -97,7 +96,7 @@ class HealthServer(PageServer):
         if location.address in LOOPBACK:
             pages["/metrics"] = health.metrics
             pages["/debug/queue"] = lambda: _json(200, health.dispatcher.snapshot())
-        super().__init__(location.address, location.port, pages, seconds=REQUEST_SECONDS)
+        super().__init__("health", location.address, location.port, pages, log=log)
 
 
 def _verdict(reasons: list[str], warnings: Sequence[str] = ()) -> tuple[int, str, bytes]:

@@ -1,142 +1,238 @@
-"""An HTTP server of a few pages, with or without TLS; from one thread, unless a subclass has more.
+"""An HTTP server of a few pages, with or without TLS; one thread with an event loop of its own.
 
-No client can make it start more threads, or hold one for long: the exporter's memory has a limit, and a probe is
-urgent. prometheus-client's own server starts a thread per client without a bound or a time-out, lets one idle TLS
-connection block all others, and never reads a renewed certificate.
+Clients that hold connections open keep no other client out, however many connections they open, and no client can make
+the server start a thread: the exporter's memory has a limit. prometheus-client's own server starts a thread per client
+without a bound or a time-out, lets one idle TLS connection block all others, and never reads a renewed certificate.
 """
 
-import io
+import asyncio
+import contextlib
 import socket
-import socketserver
 import ssl
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler
-from typing import cast
+from functools import partial
+from http import HTTPStatus
+from typing import TypeVar
 
+from csr_exporter.log import Log
+
+MAX_CONNECTIONS = 8
+# For the TLS handshake, the request and the response of one connection. Prometheus gives up after ten seconds.
+CONNECTION_SECONDS = 10.0
+RETRY_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
 _LARGEST_REQUEST = 8 << 10
-# A client sends its first byte with its part of the TCP handshake, so a far one needs no longer.
-FIRST_BYTE_SECONDS = 0.5
+
+_Result = TypeVar("_Result")
 
 Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
 
 
-class PageServer(socketserver.TCPServer):
+class PageServer:
     """Serves pages by their path.
 
-    Not http.server's server, which asks the DNS for its own name: the exporter starts before the DNS works.
+    It holds at most `MAX_CONNECTIONS`. One more ends the oldest connection of the client that has the most.
+
+    If it cannot listen, it logs that and tries again: another program on the node's network can take the port, and the
+    exporter must deliver all the same.
 
     Attributes:
-        pages: What each path shows.
-        seconds: For a whole request, and for a whole response.
+        address: HOST:PORT as bound; as configured, while the server cannot listen.
+        fault: Why the server cannot listen; empty if it can.
     """
-
-    allow_reuse_address = True
-    request_queue_size = 16
 
     def __init__(
         self,
+        section: str,
         address: str,
         port: int,
         pages: Mapping[str, Page],
         *,
-        seconds: float,
+        log: Log,
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        """Binds the address.
+        """Tries to bind the address.
 
         Args:
+            section: The section of the configuration document that has address and port.
             address: An IPv4 or IPv6 address; `::` is both.
             port: 0 is any free port.
             pages: What each path shows.
-            seconds: For a TLS handshake, for a whole request, and for a whole response.
+            log: Where the server reports that it cannot listen.
             tls: Makes the context of one connection; it may raise OSError. A shared context would keep TLS sessions:
                 as many as clients want, and longer than their certificates are valid.
-
-        Raises:
-            OSError: the address is in use, or not this machine's.
         """
-        self.pages = pages
-        self.seconds = seconds
+        self.address = _host_and_port(address, port)
+        self.fault = ""
+        self._section = section
+        self._where = address, port
+        self._pages = pages
+        self._log = log
         self._tls = tls
-        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        super().__init__((address, port), _Handler)
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True, name="pages")
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT as bound."""
-        host, port = self.socket.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._clients: dict[asyncio.Task[None], str] = {}  # in the order of their arrival
+        self._listener = self._listen()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name=section)
 
     def start(self) -> None:
-        """Starts to serve."""
+        """Starts serving."""
         self._thread.start()
+        self._running.wait()
 
     def stop(self) -> None:
-        """Stops to serve, and releases the port."""
-        self.shutdown()
-        self.server_close()
+        """Stops serving, and releases the port."""
+        self._loop.call_soon_threadsafe(self._serving.cancel)
         self._thread.join()
+        if self._listener is not None:
+            self._listener.close()
 
-    def server_bind(self) -> None:
-        """Lets `::` accept IPv4 too, whatever the node's default is."""
-        if self.address_family is socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+    def _listen(self) -> socket.socket | None:
+        """Tries to listen; logs a new fault, and its end."""
+        is_ipv6 = ":" in self._where[0]
+        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+        try:
+            listener = socket.create_server(self._where, family=family, dualstack_ipv6=is_ipv6)
+        except OSError as error:
+            must = "must be a free port and an address of this machine"
+            fault = f'{self._section}: Invalid value: "{self.address}": {must}: {error}'
+            if fault != self.fault:
+                self._log.error("the pages cannot be served", error=fault)
+            self.fault = fault
+            return None
+        listener.settimeout(0)
+        self.address = _host_and_port(*listener.getsockname()[:2])
+        if self.fault:
+            self._log.info("the pages are served", address=self.address)
+        self.fault = ""
+        return listener
 
-    def finish_request(self, request: object, client_address: object) -> None:
-        """Answers one client; with TLS, after a handshake that has its own time limit."""
-        connection = cast("socket.socket", request)
-        connection.settimeout(min(self.seconds, FIRST_BYTE_SECONDS))
-        connection.recv(1, socket.MSG_PEEK)
-        if self._tls is None:
-            super().finish_request(connection, client_address)
-            return
-        connection.settimeout(self.seconds)
-        with self._tls().wrap_socket(connection, server_side=True) as encrypted:
-            super().finish_request(encrypted, client_address)
+    def _run(self) -> None:
+        with asyncio.Runner() as runner, contextlib.suppress(asyncio.CancelledError):
+            self._loop = runner.get_loop()
+            # A client that breaks off or fails the handshake is not worth a traceback.
+            self._loop.set_exception_handler(lambda *_: None)
+            self._serving = self._loop.create_task(self._serve())
+            self._running.set()
+            self._loop.run_until_complete(self._serving)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignores a client that breaks off or fails the handshake: it is not worth a traceback."""
+    async def _serve(self) -> None:
+        while self._listener is None:
+            await asyncio.sleep(RETRY_SECONDS)
+            self._listener = self._listen()
+        while True:
+            try:
+                connection, client = await self._loop.sock_accept(self._listener)
+            except OSError:  # the client is gone, or the process has no free descriptor
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            self._admit(self._loop.create_task(self._answer(connection)), client[0])
+            await asyncio.sleep(0)  # the new client's turn: `sock_accept` does not wait while others are in the backlog
+
+    def _admit(self, conversation: asyncio.Task[None], host: str) -> None:
+        self._clients[conversation] = host
+        conversation.add_done_callback(lambda ended: self._clients.pop(ended, None))
+        if len(self._clients) > MAX_CONNECTIONS:
+            ((busiest, _),) = Counter(self._clients.values()).most_common(1)
+            oldest = next(task for task, of in self._clients.items() if of == busiest)
+            del self._clients[oldest]
+            oldest.cancel()
+
+    async def _answer(self, connection: socket.socket) -> None:
+        """Answers one client, and closes its connection."""
+        with connection, contextlib.suppress(OSError, EOFError):
+            async with asyncio.timeout(CONNECTION_SECONDS):
+                channel = _Channel(self._loop, connection)
+                head = await channel.receive()
+                if self._tls is not None:  # an idle client costs no context
+                    channel = _TlsChannel(self._loop, connection, self._tls(), head)
+                    await channel.shake_hands()
+                    head = await channel.receive()
+                while b"\r\n\r\n" not in head and len(head) <= _LARGEST_REQUEST:
+                    head += await channel.receive()
+                await channel.send(self._response(head))
+
+    def _response(self, head: bytes) -> bytes:
+        method, path, *_ = [*head.split(b"\r\n", 1)[0].decode("latin-1").split(" "), ""]
+        page = self._pages.get(path)
+        if method != "GET":
+            status, content_type, content = 405, "text/plain", b"only GET\n"
+        elif page is None:
+            status, content_type, content = 404, "text/plain", b"no such page\n"
+        else:
+            status, content_type, content = page()
+        header = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        )
+        return header.encode() + content
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_version = "csr-exporter"
-    sys_version = ""
+class _Channel:
+    """What a client sends and gets."""
 
-    def setup(self) -> None:
-        super().setup()
-        self._server = cast("PageServer", self.server)
-        # Whole, not line by line: a client that sends one byte at a time would hold the thread.
-        self.rfile = io.BytesIO(_head(self.connection, self._server.seconds))
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        self._loop = loop
+        self._connection = connection
 
-    def do_GET(self) -> None:
-        page = self._server.pages.get(self.path)
-        if page is None:
-            self.send_error(404)
-            return
-        status, content_type, content = page()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+    async def receive(self) -> bytes:
+        """Returns the next bytes.
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Logs nothing: probes are not worth a line."""
+        Raises:
+            EOFError: the client sends no more.
+        """
+        await asyncio.sleep(0)  # the others' turn: `sock_recv` does not wait for a client that always sends
+        received = await self._loop.sock_recv(self._connection, _LARGEST_REQUEST)
+        if not received:
+            raise EOFError
+        return received
+
+    async def send(self, content: bytes) -> None:
+        """Sends everything."""
+        await self._loop.sock_sendall(self._connection, content)
 
 
-def _head(connection: socket.socket, seconds: float) -> bytes:
-    """Reads a request up to its empty line, within the time and the size that it may take."""
-    head, deadline = b"", time.monotonic() + seconds
-    while b"\r\n\r\n" not in head and len(head) < _LARGEST_REQUEST and (left := deadline - time.monotonic()) > 0:
-        connection.settimeout(left)
-        chunk = connection.recv(_LARGEST_REQUEST)
-        if not chunk:
-            break
-        head += chunk
-    connection.settimeout(seconds)  # of a whole response: sendall's
-    return head
+class _TlsChannel(_Channel):
+    """The same in TLS. asyncio's own TLS takes 256 KiB per connection, and frees them late."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connection: socket.socket, context: ssl.SSLContext, received: bytes
+    ) -> None:
+        super().__init__(loop, connection)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming.write(received)
+
+    async def shake_hands(self) -> None:
+        """Does the server's part of the handshake."""
+        await self._carry(self._tls.do_handshake)
+
+    async def receive(self) -> bytes:
+        """Returns the next bytes, decrypted."""
+        received = await self._carry(lambda: self._tls.read(_LARGEST_REQUEST))
+        if not received:
+            raise EOFError
+        return received
+
+    async def send(self, content: bytes) -> None:
+        """Encrypts and sends everything."""
+        while content:
+            sent = await self._carry(partial(self._tls.write, content))
+            content = content[sent:]
+
+    async def _carry(self, call: Callable[[], _Result]) -> _Result:
+        """Calls TLS until it has the bytes that it needs, and sends those that it makes."""
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                await super().send(self._outgoing.read())
+            self._incoming.write(await super().receive())
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

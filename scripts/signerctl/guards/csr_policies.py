@@ -1,4 +1,4 @@
-"""The policies for CSRs, one function per policy; docs/guards.md explains them."""
+"""The policies for CSRs and Events, one function per policy; docs/guards.md explains them."""
 
 import math
 from typing import Final
@@ -28,8 +28,8 @@ _POD_VARIABLES: Final = (
 
 
 def policies(guarded: Guarded) -> tuple[Policy, ...]:
-    """Returns all policies for CSRs."""
-    return (create(guarded), delete(guarded), decide(guarded), function(guarded))
+    """Returns all policies for CSRs and Events."""
+    return (create(guarded), delete(guarded), decide(guarded), function(guarded), event_bounds.reserve(guarded))
 
 
 def create(guarded: Guarded) -> Policy:
@@ -83,13 +83,11 @@ def _allowed_names(guarded: Guarded) -> list[dict[str, str]]:
 def delete(guarded: Guarded) -> Policy:
     """Rule b: a service account may delete only its own pod's CSRs; controllers in kube-system may delete all."""
     of_any = {account: guarded.names_of(account) for account in guarded.accounts}
-    account = "request.userInfo.username.startsWith('system:serviceaccount:{}')".format
     return policy(
         "delete",
         rules=[rule(_CERTIFICATES, [_CSRS], ["DELETE"])],
         conditions={
-            "by-a-service-account": f"{account('')} && (!{account('kube-system:')}"
-            f" || request.userInfo.username in {literal(guarded.accounts)})",
+            "by-a-service-account": _by_a_service_account(guarded),
             "ours": _ours("oldObject", guarded),
         },
         variables=[
@@ -108,7 +106,7 @@ def delete(guarded: Guarded) -> Policy:
 
 
 def decide(guarded: Guarded) -> Policy:
-    """Rule c: limits who approves, denies and issues, and in which order; a decision cannot change afterwards."""
+    """Rule c: limits who approves, denies, issues and changes CSRs; a decision cannot change afterwards."""
     conditions = "{}.?status.?conditions.orValue([])".format
     return policy(
         "decide",
@@ -132,9 +130,22 @@ def decide(guarded: Guarded) -> Policy:
                 ),
                 "metadata: Forbidden: new finalizers and ownerReferences",
             ),
+            forbid(
+                # Each change between approval and certificate makes the function sign once more. A write without a
+                # change has no effect; migrations of the storage version write so.
+                f"variables.part != '' || !({_by_a_service_account(guarded)})"
+                f" || {_metadata_unchanged()} && variables.managed == variables.managedBefore",
+                "metadata: Forbidden: a change by a service account",
+            ),
             *csr_bounds.of_change(),
         ],
     )
+
+
+def _by_a_service_account(guarded: Guarded) -> str:
+    """Returns CEL that is true of service accounts, except those of kube-system that are not requesters."""
+    account = "request.userInfo.username.startsWith('system:serviceaccount:{}')".format
+    return f"{account('')} && (!{account('kube-system:')} || request.userInfo.username in {literal(guarded.accounts)})"
 
 
 def _writers(guarded: Guarded) -> list[Validation]:

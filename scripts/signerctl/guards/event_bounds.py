@@ -1,9 +1,13 @@
-"""Limits on the function's Events: a thief of its token could otherwise fill etcd, or write in the kubelet's name."""
+"""Limits on the function's Events: a thief of its token could otherwise fill etcd, or write in the kubelet's name.
+
+And the other way round: nobody else writes in the function's name. If an Event's name exists, the function takes it for
+its own Event, so whoever made it first would silence the function.
+"""
 
 from typing import Final
 
 from csr_signer.objects.event import COMPONENT
-from signerctl.guards.admission import Validation, forbid, literal
+from signerctl.guards.admission import Policy, Validation, forbid, literal, policy, rule
 from signerctl.guards.csr_bounds import LONGEST_NAME
 from signerctl.guards.guarded import Guarded
 
@@ -18,6 +22,25 @@ _METADATA: Final = ("name", "namespace", "uid", "creationTimestamp", "managedFie
 _INVOLVED: Final = ("apiVersion", "kind", "namespace", "name", "uid")
 _SOURCE: Final = {"component": COMPONENT}
 _INVOLVED_FIELD: Final = "object.?involvedObject.?{}.orValue('')"
+# csr_signer.objects.event: the CSR's uid, the kind of the object, and what the Event is about.
+_NAME: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.](csr|pod)[.]"
+
+
+def reserve(guarded: Guarded) -> Policy:
+    """Rule f: only the function writes Events in its name, or under the names of its Events.
+
+    The API server also shows this policy the Events of `events.k8s.io`, as if they were of the core API.
+    """
+    return policy(
+        "events",
+        rules=[rule("", ["events"], ["CREATE", "UPDATE"])],
+        conditions={
+            "not-the-function": f"request.userInfo.username != {literal(guarded.function)}",
+            "ours": f"{_ours('object')} || request.operation == 'UPDATE' && ({_ours('oldObject')})",
+        },
+        variables=[],
+        validations=[forbid("false", f"only the function may write Events of {COMPONENT}, or under such names")],
+    )
 
 
 def variables(guarded: Guarded) -> list[dict[str, str]]:
@@ -50,6 +73,15 @@ def of_new() -> list[Validation]:
             " and no other long text",
         },
     ]
+
+
+def _ours(which: str) -> str:
+    component = literal(COMPONENT)
+    return (
+        f"{which}.?source.?component.orValue('') == {component}"
+        f" || {which}.?reportingComponent.orValue('') == {component}"
+        f" || {which}.metadata.?name.orValue('').matches({literal(_NAME)})"
+    )
 
 
 def _on_pod(guarded: Guarded) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
+OURS = {"component": "kms-csr-signer"}
 POD = {
     "metadata": {"name": "any"},
     "spec": {"serviceAccountName": "csr-exporter", "containers": [{"name": "any", "image": "any"}]},
@@ -135,6 +136,7 @@ def _wait_for_policies(control_plane: RealControlPlane, requesters: Requesters) 
             "delete": lambda: other.api.delete(path, dryRun="All"),
             "decide": lambda: admin.patch(path, {"metadata": {"finalizers": ["a.b/c"]}}, dryRun="All"),
             "function": lambda: function.post(f"{NAMESPACES}/calico-system/events", event, dryRun="All"),
+            "events": lambda: admin.post(f"{NAMESPACES}/calico-system/events", {**event, "source": OURS}, dryRun="All"),
             "exporter-pods": lambda: admin.post(f"{NAMESPACES}/kms-csr-signer/pods", POD, dryRun="All"),
         }
         for policy, call in calls.items():

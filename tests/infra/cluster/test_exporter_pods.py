@@ -53,7 +53,7 @@ def context(container: Document, **values: object) -> None:
 
 def probe(container: Document, **values: object) -> None:
     """Sets keys of a probe's httpGet."""
-    container["livenessProbe"]["httpGet"].update(values)
+    container["readinessProbe"]["httpGet"].update(values)
 
 
 def seccomp(spec: Document, kind: str) -> None:

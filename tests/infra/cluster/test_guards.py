@@ -474,6 +474,30 @@ def test_in_an_emergency_one_rule_is_off(requesters: Requesters, kubectl: Kubect
     assert "configured approvers" in kubectl("certificate", "deny", later.name, check=False).stderr
 
 
+@pytest.mark.parametrize("attacker", ["calico-system:calico-node", "gitops:deployer"])
+def test_attack_changing_a_csr_between_approval_and_certificate(
+    requesters: Requesters, function: Api, as_user: Callable[..., Api], attacker: str
+) -> None:
+    """Each change makes the function sign once more; service accounts that have the right to change CSRs change none.
+
+    Controllers of kube-system and people do, and a write that changes nothing succeeds.
+    """
+    pod = requesters.calico()
+    pod.file()
+    decide(function, pod.name, "Approved")
+    path, labelled = csr_path(pod.name), {"metadata": {"labels": {"a": "b"}}}
+    mighty = as_user(f"system:serviceaccount:{attacker}", "system:masters")
+    for metadata in ({"labels": {"a": "b"}}, {"annotations": {"a": "b"}}, {"generateName": "any"}):
+        words = refusal(lambda more=metadata: mighty.patch(path, {"metadata": more}))  # type: ignore[misc]
+        assert words == "metadata: Forbidden: a change by a service account"
+    unchanged = mighty.get(path)
+    mighty.put(path, unchanged)
+    renamed = {**unchanged, "metadata": {**unchanged["metadata"], "managedFields": managed(1)}}
+    assert "a change by a service account" in refusal(lambda: mighty.put(path, renamed))
+    as_user("system:serviceaccount:kube-system:generic-garbage-collector", "system:masters").patch(path, labelled)
+    requesters.world.api.patch(path, {"metadata": {"labels": None}})
+
+
 # Rule d: the function's identity.
 
 
@@ -692,6 +716,41 @@ def test_attack_megabytes_in_the_managed_fields_of_an_event(
 def post_event(api: Api, document: dict[str, Any]) -> dict[str, Any]:
     """Writes an Event on a pod."""
     return api.post(f"{NAMESPACES}/calico-system/events", document)
+
+
+# Rule f: the function's Events.
+
+
+def test_attack_an_event_of_the_function_that_another_user_writes(requesters: Requesters, function: Api) -> None:
+    """The function would take it for its own, and stay silent. No user writes one, by either API, nor changes one."""
+    admin, pod = requesters.world.api, requesters.calico()
+    core, newer = (f"{api}/namespaces/default/events" for api in ("/api/v1", "/apis/events.k8s.io/v1"))
+    foreign = {"source": {"component": "kubelet"}, "reportingComponent": "kubelet", **on_csr(pod.name)}
+    of_newer = {
+        "regarding": on_csr(pod.name)["involvedObject"], "eventTime": "2026-01-01T00:00:00.000000Z", "action": "Any",
+        "reason": "Any", "type": "Warning", "reportingController": "kubelet", "reportingInstance": "any",
+    }  # fmt: skip
+    uid, others = uuid.uuid4(), {"metadata": {"name": f"{pod.pod.name}.any"}}
+    for path, document in (
+        (core, event(pod, **foreign, metadata={"name": f"{uid}.csr.refused"})),
+        (core, event(pod, **foreign, metadata={"name": f"{uid}.pod.waitingforoperator"})),
+        (core, event(pod, **others, **on_csr(pod.name), reportingComponent="")),
+        (core, event(pod, **others, **on_csr(pod.name), source={})),
+        (newer, {**of_newer, "metadata": {"name": f"{uid}.csr.refused"}}),
+        (newer, {**of_newer, **others, "reportingController": "kms-csr-signer"}),
+    ):
+        words = refusal(lambda path=path, document=document: admin.post(path, document))  # type: ignore[misc]
+        assert words == "only the function may write Events of kms-csr-signer, or under such names", document
+    mine = event(pod, **on_csr(pod.name))
+    function.post(core, mine)
+    change = {"metadata": {"annotations": {"a": "b"}}}
+    for path in (core, newer):
+        of_mine = f"{path}/{mine['metadata']['name']}"
+        assert "only the function" in refusal(lambda path=of_mine: admin.patch(path, change))  # type: ignore[misc]
+    admin.delete(f"{core}/{mine['metadata']['name']}")
+    admin.post(core, event(pod, **foreign, **others))
+    admin.patch(f"{core}/{pod.pod.name}.any", {"count": 2})
+    admin.post(newer, {**of_newer, "metadata": {"name": f"{pod.pod.name}.another"}})
 
 
 def test_other_users_are_not_the_functions_business(requesters: Requesters) -> None:

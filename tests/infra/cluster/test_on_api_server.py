@@ -14,7 +14,7 @@ from csr_signer.objects.event import on_csr, on_pod
 from csr_signer.objects.pod import PodIdentity
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from tests.infra.cluster.csrs import csr_document
-from tests.infra.cluster.requesters import Requesters, decide
+from tests.infra.cluster.requesters import Requesters, decide, refusal
 
 if TYPE_CHECKING:
     import subprocess
@@ -166,7 +166,10 @@ def test_function_approves_and_signs_for_its_signer_only(
 
 
 def test_kubectl_shows_the_functions_events(function: Api, requesters: Requesters, kubectl: Kubectl) -> None:
-    """`kubectl describe csr` and `kubectl get events` show what the function writes, with the words at their end."""
+    """`kubectl describe csr` and `kubectl get events` show what the function writes, with the words at their end.
+
+    No other user takes the names of these Events first.
+    """
     pod = requesters.calico()
     pod.file()
     csr = CertificateSigningRequest.from_api(json.dumps(function.get(csr_path(pod.name))).encode(), name=pod.name)
@@ -179,7 +182,12 @@ def test_kubectl_shows_the_functions_events(function: Api, requesters: Requester
     )
     written = on_csr(csr, about="any", reason="WaitingForOperator", message="enable the key", moment=csr.created)
     for event in (written, on_pod(written, identity)):
-        function.post(f"{NAMESPACES}/{event.namespace}/events", event.to_api())
+        path, foreign = f"{NAMESPACES}/{event.namespace}/events", {**event.to_api(), "source": {}}
+        foreign["reportingComponent"] = ""
+        assert "only the function" in refusal(
+            lambda path=path, foreign=foreign: requesters.world.api.post(path, foreign)  # type: ignore[misc]
+        )
+        function.post(path, event.to_api())
     for shown in (
         kubectl("describe", "csr", pod.name),
         kubectl("get", "events"),

@@ -110,18 +110,53 @@ def test_a_wrong_configuration_is_said_and_ends(tmp_path: Path) -> None:
     assert errors == ["signers", "function", "identity", "api_server", "extra"]
 
 
-def test_a_taken_health_port_is_said_and_ends(cluster: Cluster, tmp_path: Path) -> None:
-    """Status 2, and the reason."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        document = json.loads(cluster.document("http://127.0.0.1:1"))
+def test_attack_a_taken_port_stops_no_delivery(cluster: Cluster, tmp_path: Path) -> None:
+    """The exporter reports the port as an error and delivers; it serves its pages when the port is free."""
+    with Sink() as sink, socket.create_server(("127.0.0.1", 0)) as taken:
+        document = json.loads(cluster.document(sink.server.url))
         document["health"]["port"] = taken.getsockname()[1]
-        (tmp_path / "exporter.json").write_text(json.dumps(document))
-        environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
-        ended = subprocess.run(
-            [sys.executable, "-m", "csr_exporter"], env=environment, capture_output=True, check=False, timeout=30
-        )
-    assert ended.returncode == 2
-    assert json.loads(ended.stderr)["error"].startswith("health: ")
+        cluster.create("csr-1")
+        with _start(tmp_path, json.dumps(document)) as exporter:
+            wait_until(lambda: "csr-1" in sink.names)
+            (error,) = (line["error"] for line in _log(tmp_path) if line["severity"] == "ERROR")
+            taken.close()
+            wait_until(lambda: any(line["message"] == "the pages are served" for line in _log(tmp_path)), 20)
+            assert urllib3.request("GET", f"http://{exporter.ready['health']}/readyz").status == 200
+            assert exporter.stop() == 0
+    assert error.startswith(f'health: Invalid value: "{exporter.ready["health"]}": must be a free port')
+
+
+@pytest.mark.parametrize("count", [64, 500])
+def test_attack_idle_connections_fail_no_probe(cluster: Cluster, tmp_path: Path, count: int) -> None:
+    """However many connections a program on the node's network holds open, each probe is answered at once."""
+    with Sink() as sink, _start(tmp_path, cluster.document(sink.server.url)) as exporter:
+        host, port = exporter.ready["health"].split(":")
+        with contextlib.ExitStack() as idle:
+            for _ in range(count):
+                idle.enter_context(socket.create_connection((host, int(port)), LONG))
+            for _ in range(10):
+                # A kubelet gives a probe five seconds, and takes no second attempt.
+                answered = urllib3.request("GET", f"http://{host}:{port}/livez", timeout=5, retries=False)
+                assert answered.status == 200
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["health.LONGEST_SILENCE = -1", "threading.Timer(1, re.match, ['(a+)+b', 'a' * 99]).start()"],
+    ids=["a loop hangs", "a thread holds Python's lock"],
+)
+def test_a_process_that_hangs_ends_itself(cluster: Cluster, tmp_path: Path, fault: str) -> None:
+    """No probe of the kubelet tells it: the process ends with status 1, and says where its threads are."""
+    (tmp_path / "exporter.json").write_text(cluster.document("http://127.0.0.1:1"))
+    program = (
+        "import re, threading; from csr_exporter import __main__, health; "
+        f"__main__.CHECK_SECONDS, __main__.DEAD_SECONDS = 0.1, 2.0; {fault}; raise SystemExit(__main__.main())"
+    )
+    environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert b"most recent call first" in ended.stderr
 
 
 def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> None:

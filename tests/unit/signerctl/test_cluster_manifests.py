@@ -236,7 +236,7 @@ def test_the_networks_differ(tmp_path: Path) -> None:
 def test_guards_may_only_audit_or_warn(tmp_path: Path, guards: str, actions: list[str]) -> None:
     """--guards sets what the API server does with a request that breaks a rule."""
     bindings = objects(written(tmp_path, "--guards", guards), "ValidatingAdmissionPolicyBinding")
-    assert len(bindings) == 5
+    assert len(bindings) == 6
     assert all(each["spec"]["validationActions"] == actions for each in bindings.values())
 
 
@@ -520,7 +520,8 @@ def test_the_first_run_says_what_the_folder_grants_and_to_whom(tmp_path: Path) -
 def test_removed_guards_have_their_command(tmp_path: Path) -> None:
     """`kubectl apply` leaves the policies in force: one command deletes all bindings and policies."""
     written(tmp_path)
-    names = " ".join(f"kms-csr-signer-{rule}" for rule in ("create", "decide", "delete", "exporter-pods", "function"))
+    rules = ("create", "decide", "delete", "events", "exporter-pods", "function")
+    names = " ".join(f"kms-csr-signer-{rule}" for rule in rules)
     command = f"  kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy {names}"
     for more in (("--dry-run",), ()):
         lines = run(tmp_path, "--guards", "none", *more).stderr.splitlines()

@@ -67,11 +67,11 @@ def loaded(path: Path, **changes: Any) -> Guarded:
 
 
 def test_each_policy_has_a_binding(tmp_path: Path) -> None:
-    """There are five policies with failurePolicy Fail, and each has a binding that denies."""
+    """There are six policies with failurePolicy Fail, and each has a binding that denies."""
     documents = run(written(tmp_path, signer()))
     policies, bindings = documents[0::2], documents[1::2]
     names = [each["metadata"]["name"] for each in policies]
-    rules = ("create", "delete", "decide", "function", "exporter-pods")
+    rules = ("create", "delete", "decide", "function", "events", "exporter-pods")
     assert names == [f"kms-csr-signer-{rule}" for rule in rules]
     assert [each["spec"] for each in bindings] == [
         {"policyName": name, "validationActions": ["Deny"]} for name in names
@@ -97,7 +97,7 @@ def test_the_metrics_secret_is_the_only_one_that_exporter_pods_may_mount(tmp_pat
 def test_audit_and_warn_refuse_no_request(tmp_path: Path, action: str, actions: list[str]) -> None:
     """The bindings then only audit or warn, so that an operator can try the policies."""
     documents = run(written(tmp_path, signer()), "--action", action)
-    assert [each["spec"]["validationActions"] for each in documents[1::2]] == [actions] * 5
+    assert [each["spec"]["validationActions"] for each in documents[1::2]] == [actions] * 6
 
 
 def test_the_yaml_parses_to_the_same_policies(tmp_path: Path) -> None:

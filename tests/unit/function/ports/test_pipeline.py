@@ -391,7 +391,7 @@ def test_one_conflict_reads_again_and_a_second_defers(
     file_csr: FileCsr,
     admin: Api,
 ) -> None:
-    """Whoever edits the CSR once does not delay it; whoever always does, delays this item alone."""
+    """An edit does not delay the CSR; edits without end delay only it, and cost two signatures per delivery."""
     csr = file_csr()
     path = csr_path(csr["metadata"]["name"])
     edits = iter(range(10))
@@ -399,9 +399,11 @@ def test_one_conflict_reads_again_and_a_second_defers(
     def edit() -> None:
         admin.patch(path, {"metadata": {"labels": {"edit": str(next(edits))}}})
 
-    racing = make_pipeline(write_configuration(), _Meddler(cluster.target, edit), kms, Recorder())
+    recorder = Recorder()
+    racing = make_pipeline(write_configuration(), _Meddler(cluster.target, edit), kms, recorder)
     assert racing.process(reference_to(csr), datetime.now(UTC)) == Deferred(reason="conflict", retry_after=1)
     assert stored(admin, csr)["metadata"]["labels"]["edit"] == "1"
+    assert recorder.events(csr["metadata"]["uid"]) == [*("intent", "abandoned") * 2, "deferred"]
     once = iter([edit])
 
     def edit_once() -> None:
