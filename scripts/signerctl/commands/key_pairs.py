@@ -182,7 +182,8 @@ def _need(
     remaining: Fraction,
     replace: Iterable[str] = (),
 ) -> Need:
-    pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD)
+    account = f"spec.serviceAccountName={pair.service_account}"
+    pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD, fieldSelector=account)
     secret = api.get(f"/api/v1/namespaces/{pair.secret_namespace}/secrets/{pair.secret}", need.SECRET)
     found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=clock.now())
     return need.taken_over(found) if pair.path in replace else found
