@@ -113,9 +113,7 @@ class ApiServer:
         self._client = client
         self._page = page
 
-    def request(
-        self, method: str, path: str, body: Json | None = None, *, query: Query | None = None
-    ) -> Answer:
+    def request(self, method: str, path: str, body: Json | None = None, *, query: Query | None = None) -> Answer:
         """Sends a request, and returns the answer, also if the API server refuses the request.
 
         Raises:

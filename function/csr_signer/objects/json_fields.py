@@ -134,7 +134,7 @@ def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]
     """Receives parser events, and appends the mask's fields of the document to `kept`."""
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
-    key = None
+    key = ""
     dropped = 0  # number of open levels in the dropped value
     while True:
         event, value = yield

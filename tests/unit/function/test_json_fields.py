@@ -71,9 +71,7 @@ def masked(value: Any, mask: Any) -> Any:
     return value
 
 
-@given(
-    document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), size=st.integers(1, 99)
-)
+@given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), size=st.integers(1, 99))
 def test_only_the_masks_fields_are_kept(
     document: Any, mask: Any, *, ascii_only: bool, indent: int | None, size: int
 ) -> None:
