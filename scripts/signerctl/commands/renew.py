@@ -118,7 +118,7 @@ def renew(
         if log_format == progress.TEXT:
             _show(holders, replacements, form=form)
 
-    with progress.telling_why_it_stops(say, progress.STOPPED):
+    with progress.logging_run(say, progress.STOPPED):
         chosen = _chosen(configuration, cluster, signers)
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)

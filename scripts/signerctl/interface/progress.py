@@ -60,11 +60,15 @@ def to_log(event: str, message: str, facts: dict[str, object]) -> None:
 
 
 @contextmanager
-def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
-    """Logs why the run stops, because the alert searches the log; also SIGTERM, which Kubernetes sends to end a Job.
+def logging_run(say: Say, event: str) -> Iterator[None]:
+    """Logs that the run starts and ends, or why it stops; also SIGTERM, which Kubernetes sends to end a Job.
 
-    A process that is killed cannot log why. So it logs its start first: an alert finds a start without an end or an
+    Alerts search the log. A process that is killed cannot log why: its log has a start, but neither an end nor an
     error.
+
+    Args:
+        say: Writes the log.
+        event: The event of an error.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
