@@ -107,7 +107,7 @@ class Parser:
             self._parser.close()
         return self.kept[0]
 
-    def _send(self, piece: bytes) -> None:
+    def _send(self, piece: bytes | bytearray) -> None:
         if piece:  # an empty one would end the document
             with self._errors():
                 self._parser.send(piece)
@@ -119,15 +119,17 @@ class Parser:
         except JSONError as error:
             raise ValueError(f"{self._size} bytes that are not JSON") from error
 
-    def _as_utf_8(self, piece: bytes) -> bytes:
+    def _as_utf_8(self, piece: bytes) -> bytes | bytearray:
         """Replaces each byte that is not UTF-8 by a question mark.
 
         A client can write such bytes into managedFields, and kube-apiserver returns them unchanged.
         """
         if piece.isascii() and not self._decoder.getstate()[0]:
             return piece
-        parts = (piece[start : start + _PIECE] for start in range(0, len(piece), _PIECE))
-        return b"".join(self._decoder.decode(part).encode(errors="replace") for part in parts)
+        encoded = bytearray()
+        for start in range(0, len(piece), _PIECE):
+            encoded += self._decoder.decode(piece[start : start + _PIECE]).encode(errors="replace")
+        return encoded
 
 
 def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]:
