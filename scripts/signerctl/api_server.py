@@ -1,12 +1,14 @@
 """The API server of one cluster, with the operator's credentials: JSON objects by path.
 
 The kubernetes package reads the kubeconfig, runs its credential plugins and sends the requests. CSRs, pods and Events
-are read with a mask: their writers could make them megabytes large, or nest managedFields deeper than Python parses.
+are read with a mask: their writers could make them megabytes large, or nest managedFields deeper than Python parses. A
+list is parsed while it arrives, so that memory holds one object of it at a time.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,13 +26,18 @@ from signerctl.interface.text import one_line
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
+    from kubernetes.client.rest import RESTResponse
 
 Json = Mapping[str, Any]
+Query = Mapping[str, str | int]
 
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and seconds between two reads."""
 _PAGE: Final = 50
-"""Objects in a page of a list: at etcd's limit of 1.5 MB for each, a page can reach 75 MB."""
+"""Objects in a page of a list. At etcd's limit of 1.5 MB, an object has 9 MB in JSON if each character is escaped."""
+_PIECE: Final = 2 << 20
+"""Bytes of a page that are read at once. Smaller pieces cost more time: see `Parser.feed`."""
+_OK: Final = 200
 _NOT_FOUND: Final = 404
 
 
@@ -106,30 +113,15 @@ class ApiServer:
         self._client = client
         self._page = page
 
-    def request(
-        self, method: str, path: str, body: Json | None = None, *, query: Mapping[str, str | int] | None = None
-    ) -> Answer:
+    def request(self, method: str, path: str, body: Json | None = None, *, query: Query | None = None) -> Answer:
         """Sends a request, and returns the answer, also if the API server refuses the request.
 
         Raises:
             ApiServerError: There was no answer.
         """
-        from kubernetes.client import ApiException  # noqa: PLC0415 - as in connect
-
-        prepared = self._client.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": "application/json"},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        try:
-            answer = self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
-            content = answer.read()
-        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:  # ApiException: a fault of TLS
-            raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
-        return Answer(status=answer.status, content=content, date=server_time(answer.headers.get("Date", "")))
+        with self._faults():
+            response = self._send(method, path, body, query or {})
+            return _answer(response, response.read())
 
     def read(self, path: str) -> bytes | None:
         """Returns an object as the API server wrote it; None if there is none.
@@ -205,27 +197,84 @@ class ApiServer:
         tokens = [""]
         while True:
             more = {"continue": tokens[-1]} if tokens[-1] else {}
-            answer = self.request("GET", path, query={**query, "limit": self._page, **more})
-            page = self._object("GET", path, answer, {"metadata": {"continue": None}, "items": [mask]})
-            yield from page.get("items") or ()
-            following = (page.get("metadata") or {}).get("continue") or ""
+            following = yield from self._list_page(path, mask, {**query, "limit": self._page, **more})
             if not following:
                 return
             if following in tokens:  # a crafted object name in the token can make paging loop
                 raise ApiServerError(f"API server: GET {path}: the list has no end")
             tokens.append(following)
 
+    def _list_page(self, path: str, mask: Mask, query: Query) -> Generator[Json, None, str]:
+        """Yields the objects of a page while it arrives; returns the token of the next page, empty after the last."""
+        parser = json_fields.Parser({"metadata": {"continue": None}, "items": [mask]})
+        with self._faults():
+            response = self._send("GET", path, None, query)
+            if response.status != _OK:
+                raise _refused("GET", path, _answer(response, response.read()))
+            try:
+                while piece := response.response.read(_PIECE):
+                    parser.feed(piece)
+                    yield from _taken(parser.kept, leave=1)
+                page = parser.close()
+            except ValueError:
+                page = None
+            finally:
+                response.response.close()
+        if not page or not isinstance(page, dict):
+            raise self._not_json("GET", path)
+        yield from _taken(parser.kept)
+        return (page.get("metadata") or {}).get("continue") or ""
+
+    def _send(self, method: str, path: str, body: Json | None, query: Query) -> "RESTResponse":
+        prepared = self._client.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        return self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raises an ApiServerError if there is no answer, or if it ends too early."""
+        from kubernetes.client import ApiException  # noqa: PLC0415 - as in connect
+
+        try:
+            yield
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:  # ApiException: a fault of TLS
+            raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
+
     def _object(self, method: str, path: str, answer: Answer, mask: Mask = None) -> Json:
         answer = self._expect(method, path, answer)
         found = answer.body if mask is None else answer.select(mask)
         if not found:
-            raise ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
+            raise self._not_json(method, path)
         return found
+
+    def _not_json(self, method: str, path: str) -> ApiServerError:
+        return ApiServerError(f"API server {self.server}: {method} {path}: the answer is not JSON")
 
     def _expect(self, method: str, path: str, answer: Answer) -> Answer:
         if not answer.ok:
-            raise ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
+            raise _refused(method, path, answer)
         return answer
+
+
+def _answer(response: "RESTResponse", content: bytes) -> Answer:
+    return Answer(status=response.status, content=content, date=server_time(response.headers.get("Date", "")))
+
+
+def _refused(method: str, path: str, answer: Answer) -> ApiServerError:
+    return ApiServerError(f"API server: {method} {path}: {answer.status}: {answer.message}", answer)
+
+
+def _taken(kept: list[Any], *, leave: int = 0) -> Iterator[Json]:
+    """Takes the objects out of a page, but leaves the last ones."""
+    items = kept[0].get("items") if kept and isinstance(kept[0], dict) else None
+    while items and len(items) > leave:
+        yield items.pop(0)
 
 
 def server_time(text: str) -> tuple[datetime, datetime] | None:

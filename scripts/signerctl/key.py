@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -14,10 +14,11 @@ from csr_signer.ca.algorithm import SignatureAlgorithm, algorithm_for, subject_p
 from csr_signer.ca.issuer import KmsPublicKey, protects
 from csr_signer.errors import ConfigurationError
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.kms.client import connect
-from csr_signer.kms.key import Attempts, CloudKmsKey, Signature
 from csr_signer.violation import quote
 from signerctl.interface.program import CommandError
+
+if TYPE_CHECKING:
+    from csr_signer.kms.key import Attempts, CloudKmsKey, Signature
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class KmsOptions:
     protection_level: str
     signature_hash: str | None
 
-    def ask(self, key_version: str, question: Callable[[CloudKmsKey], Awaitable[T]]) -> T:
+    def ask(self, key_version: str, question: "Callable[[CloudKmsKey], Awaitable[T]]") -> T:
         """Opens a connection, asks one question about a key version, and returns the answer.
 
         Raises:
@@ -47,7 +48,11 @@ class KmsOptions:
         """
         return asyncio.run(self._ask(key_version, question))
 
-    async def _ask(self, key_version: str, question: Callable[[CloudKmsKey], Awaitable[T]]) -> T:
+    async def _ask(self, key_version: str, question: "Callable[[CloudKmsKey], Awaitable[T]]") -> T:
+        # Google's packages take 35 MiB of memory, which commands that need no KMS should not take.
+        from csr_signer.kms.client import connect  # noqa: PLC0415
+        from csr_signer.kms.key import CloudKmsKey  # noqa: PLC0415
+
         connection = await connect(endpoint=self.endpoint, unsafe_plaintext_endpoint=self.unsafe_plaintext_endpoint)
         try:
             return await question(
@@ -75,7 +80,7 @@ class SigningKey:
     _options: KmsOptions
     _answer: KmsPublicKey
 
-    def sign(self, tbs: TBSCertificate, attempts: Attempts) -> Signature:
+    def sign(self, tbs: TBSCertificate, attempts: "Attempts") -> "Signature":
         """Signs linted bytes. The caller verifies the signature with `verifies`.
 
         Raises:

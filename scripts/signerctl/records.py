@@ -14,7 +14,6 @@ from csr_signer import der
 from csr_signer.audit import Audit, AuditRecord
 from csr_signer.errors import SignerError
 from csr_signer.issuance.lint import TBSCertificate
-from csr_signer.kms.key import Attempts
 from signerctl.interface.program import CommandError
 from signerctl.key import SigningKey
 
@@ -51,6 +50,8 @@ def signed(
         SignerError: As `CloudKmsKey.sign`, or the signature does not verify.
         CommandError: The outcome could not be recorded. The caller has already written its file.
     """
+    from csr_signer.kms.key import Attempts  # noqa: PLC0415 - as in KmsOptions
+
     known = {
         "tbs_sha256": tbs.sha256,
         **({"serial_number": der.hexadecimal(tbs.serial_number)} if tbs.serial_number else {}),

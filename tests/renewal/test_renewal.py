@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import eventually
 from tests.renewal.cluster import PODS, is_available, least_available
+from tests.unit.signerctl.stage import logged
 
 if TYPE_CHECKING:
     from tests.renewal.cluster import Cluster
@@ -79,6 +80,6 @@ def test_the_cron_job_reads_only_the_requesters_namespaces(cluster: Cluster) -> 
     """RBAC has no right for other ones. The alert finds the same event as when a pod is not replaced."""
     done = cluster.renew("--log-format", "json", "--requesters", "example.com/any", "30d", "default/any")
     assert done.exit_code == 1
-    line = json.loads(done.stdout)
+    (line,) = logged(done)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
     assert "403" in line["message"]

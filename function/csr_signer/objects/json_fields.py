@@ -6,7 +6,9 @@ checks that other fields are JSON, and drops them.
 """
 
 import codecs
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 # Not ijson's default backend, which without its extension is a Python parser and eight times as slow.
@@ -63,37 +65,78 @@ def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
     Raises:
         ValueError: the document is no JSON, or has a number of more than 64 bits.
     """
-    kept: list[Any] = []
-    target = _keep(mask, kept)
-    next(target)
-    # Without use_float, ijson 3.6 returns an invalid object for an integer of 4,301 digits.
-    parser = yajl2_c.basic_parse_coro(target, use_float=True)
-    try:
-        parser.send(_as_utf_8(document))
-        parser.close()
-    except JSONError as error:
-        raise ValueError(f"{len(document)} bytes that are not JSON") from error
-    return kept[0]
+    parser = Parser(mask)
+    parser.feed(document)
+    return parser.close()
 
 
-def _as_utf_8(document: bytes) -> bytes:
-    """Replaces each byte that is not UTF-8 by a question mark.
+class Parser:
+    """Parses the mask's fields of a JSON document that arrives in pieces.
 
-    A client can write such bytes into managedFields, and kube-apiserver returns them unchanged.
+    Attributes:
+        kept: the document as far as it is known, as its only element. Whoever takes elements out of a list in it must
+            leave the last one, which may be incomplete.
     """
-    if document.isascii():
-        return document
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
-    pieces = [document[start : start + _PIECE] for start in range(0, len(document), _PIECE)]
-    texts = (decoder.decode(piece, final=piece is pieces[-1]) for piece in pieces)
-    return b"".join(text.encode(errors="replace") for text in texts)
+
+    def __init__(self, mask: Mask) -> None:
+        self.kept: list[Any] = []
+        self._size = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+        target = _keep(mask, self.kept)
+        next(target)
+        # Without use_float, ijson 3.6 returns an invalid object for an integer of 4,301 digits.
+        self._parser = yajl2_c.basic_parse_coro(target, use_float=True)
+
+    def feed(self, piece: bytes) -> None:
+        """Parses the next piece. A string that spans n pieces is scanned n times, so pieces should be large.
+
+        Raises:
+            ValueError: as `select`.
+        """
+        self._size += len(piece)
+        self._send(self._as_utf_8(piece))
+
+    def close(self) -> Any:  # noqa: ANN401 - any JSON
+        """Returns the document's fields.
+
+        Raises:
+            ValueError: as `select`; or the document is incomplete.
+        """
+        self._send(self._decoder.decode(b"", final=True).encode(errors="replace"))
+        with self._errors():
+            self._parser.close()
+        return self.kept[0]
+
+    def _send(self, piece: bytes | bytearray) -> None:
+        if piece:  # an empty one would end the document
+            with self._errors():
+                self._parser.send(piece)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except JSONError as error:
+            raise ValueError(f"{self._size} bytes that are not JSON") from error
+
+    def _as_utf_8(self, piece: bytes) -> bytes | bytearray:
+        """Replaces each byte that is not UTF-8 by a question mark.
+
+        A client can write such bytes into managedFields, and kube-apiserver returns them unchanged.
+        """
+        if piece.isascii() and not self._decoder.getstate()[0]:
+            return piece
+        encoded = bytearray()
+        for start in range(0, len(piece), _PIECE):
+            encoded += self._decoder.decode(piece[start : start + _PIECE]).encode(errors="replace")
+        return encoded
 
 
 def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]:
     """Receives parser events, and appends the mask's fields of the document to `kept`."""
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
-    key = None
+    key = ""
     dropped = 0  # number of open levels in the dropped value
     while True:
         event, value = yield
@@ -114,7 +157,7 @@ def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]
                 container.append(value)
             else:
                 wanted = inside.get(key, inside.get(OTHERS))
-                container[key] = value
+                container[sys.intern(key)] = value  # one object for the same key of 100,000 list elements
             if level and type(value) is type(wanted):
                 outer.append((container, inside))
                 container, inside = value, wanted

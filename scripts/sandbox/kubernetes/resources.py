@@ -87,6 +87,7 @@ PODS = Resource(
     kind="Pod",
     namespaced=True,
     subresources=frozenset({"status"}),
+    selectable={"spec.serviceAccountName": lambda pod: str(pod["spec"]["serviceAccountName"])},
     complete=_complete_pod,
     grace_seconds=_pod_grace_seconds,
 )

@@ -119,7 +119,7 @@ def key_pairs(
     docs/key-pairs.md says what it needs, and how to run it as a CronJob.
     """
     say = progress.chosen(log_format)
-    with progress.telling_why_it_stops(say, progress.FAILED):
+    with progress.logging_run(say, progress.FAILED):
         known = _catalog(configuration, cluster, signer, release, cluster_domain)
         wanted = _wanted(known, components)
         if unknown := sorted(set(replace) - {each.path for each in known}):
@@ -190,7 +190,8 @@ def _need(
     remaining: Fraction,
     replace: Iterable[str] = (),
 ) -> Need:
-    pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD)
+    account = f"spec.serviceAccountName={pair.service_account}"
+    pods = api.list(f"/api/v1/namespaces/{pair.namespace}/pods", need.POD, fieldSelector=account)
     secret = api.get(f"/api/v1/namespaces/{pair.secret_namespace}/secrets/{pair.secret}", need.SECRET)
     found = need.assess(pair, pods, secret, anchors=anchors, remaining=remaining, now=clock.now())
     return need.taken_over(found) if pair.path in replace else found

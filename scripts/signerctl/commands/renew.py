@@ -9,7 +9,6 @@ from typing import Final
 import click
 
 from csr_signer.violation import quote
-from signerctl import objects
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guards.guarded import ACCOUNT
 from signerctl.interface import clock, progress
@@ -22,7 +21,7 @@ from signerctl.recorded import Certificate
 from signerctl.recorded.source import Records, record_options
 from signerctl.renewal import requesters, validity
 from signerctl.renewal.eviction import Renewal
-from signerctl.renewal.pods import Pod
+from signerctl.renewal.pods import POD, Pod
 from signerctl.renewal.requesters import Requesters
 from signerctl.renewal.validity import Holder
 
@@ -119,7 +118,7 @@ def renew(
         if log_format == progress.TEXT:
             _show(holders, replacements, form=form)
 
-    with progress.telling_why_it_stops(say, progress.STOPPED):
+    with progress.logging_run(say, progress.STOPPED):
         chosen = _chosen(configuration, cluster, signers)
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)
@@ -169,7 +168,7 @@ def _certificates(records: Records, chosen: Iterable[Requesters]) -> Iterable[Ce
 
 def _pods(api: ApiServer, chosen: Iterable[Requesters]) -> Iterable[Pod]:
     for namespace in requesters.namespaces(chosen):
-        yield from map(Pod.from_api, api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD))
+        yield from map(Pod.from_api, api.list(f"/api/v1/namespaces/{namespace}/pods", POD))
 
 
 def _show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None], *, form: Form) -> None:

@@ -20,7 +20,6 @@ from csr_signer.events.outcome import Deferred, Ignored, Outcome, Refused
 from csr_signer.events.reference import RequestReference
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
-from csr_signer.pipeline import Pipeline
 from csr_signer.policy.signer import Signer
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
@@ -202,6 +201,8 @@ def run(
         CommandError: The API server does not answer the operator.
     """
     records = _Records()
+    from csr_signer.pipeline import Pipeline  # noqa: PLC0415 - it imports Google's packages, see KmsOptions
+
     pipeline = Pipeline(
         clusters={cluster: ReadOnlyCluster(api=api, afresh=afresh)},
         signers={(cluster, name): signer for name, (signer, _) in signers.items()},

@@ -16,6 +16,8 @@ from signerctl.interface.text import one_line
 Say = Callable[[str, str, dict[str, object]], None]
 """Takes the event, a sentence, and facts for programs."""
 
+STARTED: Final = "run_started"
+ENDED: Final = "run_ended"
 STOPPED: Final = "renewal_stopped"
 FAILED: Final = "key_pair_failed"
 TEXT: Final = "text"
@@ -46,8 +48,9 @@ def chosen(log_format: str) -> Say:
 
 
 def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:
-    """Prints the sentence."""
-    click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
+    """Prints the sentence; a person sees the run start and end without one."""
+    if event not in (STARTED, ENDED):
+        click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
 
 
 def to_log(event: str, message: str, facts: dict[str, object]) -> None:
@@ -57,11 +60,21 @@ def to_log(event: str, message: str, facts: dict[str, object]) -> None:
 
 
 @contextmanager
-def telling_why_it_stops(say: Say, event: str) -> Iterator[None]:
-    """Logs why the run stops, because the alert searches the log; also SIGTERM, which Kubernetes sends to end a Job."""
+def logging_run(say: Say, event: str) -> Iterator[None]:
+    """Logs that the run starts and ends, or why it stops; also SIGTERM, which Kubernetes sends to end a Job.
+
+    Alerts search the log. A process that is killed cannot log why: its log has a start, but neither an end nor an
+    error.
+
+    Args:
+        say: Writes the log.
+        event: The event of an error.
+    """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        say(STARTED, "the run started", {})
         yield
+        say(ENDED, "the run ended", {})
     except (click.exceptions.Exit, click.UsageError):
         raise
     except (CommandError, SignerError) as error:

@@ -14,7 +14,7 @@ from signerctl.interface.progress import Say
 from signerctl.objects import CSRS
 from signerctl.renewal import disruption
 from signerctl.renewal.disruption import Obstacle
-from signerctl.renewal.pods import Owner, Pod, has_certificate
+from signerctl.renewal.pods import POD, Owner, Pod, has_certificate
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
@@ -176,7 +176,7 @@ class Renewal:
         return f"{old.owner.kind} {old.owner.name} has created no replacement" if old.owner else "no replacement"
 
     def _pods(self, namespace: str) -> tuple[Pod, ...]:
-        return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods", objects.POD)))
+        return tuple(map(Pod.from_api, self.api.list(f"/api/v1/namespaces/{namespace}/pods", POD)))
 
     def _csrs(self) -> Iterator[Json]:
         for name in self.signer_names:

@@ -5,9 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from csr_signer.objects.json_fields import Mask
 from signerctl import objects
 
 Json = Mapping[str, Any]
+
+POD: Final[dict[str, Mask]] = {
+    "metadata": {
+        **dict.fromkeys(("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")),
+        "ownerReferences": [dict.fromkeys(("controller", "kind", "name", "uid"))],
+    },
+    "spec": {
+        **dict.fromkeys(("serviceAccountName", "nodeName")),
+        "os": {"name": None},
+        "nodeSelector": {"kubernetes.io/os": None},
+    },
+    "status": {"phase": None, "conditions": [dict.fromkeys(("type", "status"))]},
+}
+"""The fields of a pod that this module reads. Other pods can fill the rest of the status with megabytes."""
 
 _POD_UID: Final = "authentication.kubernetes.io/pod-uid"
 """The API server sets it from the pod-bound token of the requester, so a requester cannot choose it."""

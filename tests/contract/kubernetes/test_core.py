@@ -21,6 +21,14 @@ def test_addresses_are_written_through_the_status(target: Target, pod: Pod) -> N
     assert ignored["podIP"] == "10.0.0.7"
 
 
+def test_pods_are_selected_by_service_account(target: Target, pod: Pod) -> None:
+    """The selector names an account, which may have no pod."""
+    pods = pod.path.rpartition("/")[0]
+    for account, names in ((pod.account, [pod.pod["metadata"]["name"]]), (unique("sa"), [])):
+        page = target.api.get(pods, fieldSelector=f"spec.serviceAccountName={account}")
+        assert [each["metadata"]["name"] for each in page["items"]] == names
+
+
 @real_only
 def test_pod_ip_wins_over_pod_ips(target: Target, pod: Pod) -> None:
     """One of the two fills the other, and where they differ podIP is right."""

@@ -2,98 +2,28 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from signerctl.reconciliation import ATTEMPTS_PER_OPEN_INTENT, MAX_ATTEMPTS
+from tests.infra.audit import log_analytics
 from tests.infra.audit.conftest import Run
 from tests.infra.audit.entries import FUNCTION, Entry, of_exporter
 from tests.infra.audit.test_filters import MODULE, said
 
-VIEW: Final = "example-audit.europe-west1.csr-signer-audit._AllLogs"
 POLICIES: Final = (MODULE / "unrecorded_signatures.tf").read_text(encoding="utf-8")
 MINUTES: Final = dict(re.findall(r'offset = (\d+), minutes = "([^"]+)"', POLICIES))
 """What each policy checks, by the minute at which it runs."""
 (ATTEMPTS,) = map(int, re.findall(r"attempts_per_open_intent = (\d+)", POLICIES))
 
 
-def _json_value(document: str | None, path: str) -> str | None:
-    """As GoogleSQL: a scalar as a text, NULL where nothing is."""
-    value = None if document is None else said(json.loads(document), *path.removeprefix("$.").split("."))
-    return None if value is None or isinstance(value, dict | list) else str(value)
-
-
-def _regexp_extract(value: str | None, pattern: str) -> str | None:
-    """As GoogleSQL, for a pattern without a group."""
-    found = None if value is None else re.search(pattern, value)
-    return None if found is None else found[0]
-
-
-def _cast(value: str | None) -> int | None:
-    """As GoogleSQL: another text than a number is an error, of which the whole query ends."""
-    return None if value is None else int(value)
-
-
-def _concat(*values: str | None) -> str | None:
-    """As GoogleSQL: NULL where one is NULL."""
-    return None if None in values else "".join(map(str, values))
-
-
-def _snake(value: Any) -> Any:
-    """JSON of the API as Log Analytics names its fields."""
-    if isinstance(value, dict):
-        return {re.sub(r"(?<=[a-z])([A-Z])", r"_\1", key).lower(): _snake(inner) for key, inner in value.items()}
-    return value
-
-
-class _CountIf:
-    """As GoogleSQL: the number of rows in which the condition is true."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def step(self, condition: object) -> None:
-        self.count += bool(condition)
-
-    def finalize(self) -> int:
-        return self.count
-
-
 def looked_for(entries: Iterable[Entry], minutes: str, minute: Callable[[Entry], str]) -> list[str | None]:
-    """The reasons that the query finds, run by SQLite with GoogleSQL functions on entries as in Log Analytics."""
-    query = (MODULE / "unrecorded_signatures.sql").read_text(encoding="utf-8")
-    values = {"view": VIEW, "function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
-    for name, value in values.items():
-        query = query.replace(f"${{{name}}}", value)
-    query = re.sub(r"\bCAST\((.*) AS INT64\)", r"CAST_INT64(\1)", query)  # SQLite's own CAST never fails
-    database = sqlite3.connect(":memory:")
-    try:
-        database.create_function("CAST_INT64", 1, _cast)
-        database.create_function("REGEXP_EXTRACT", 2, _regexp_extract)
-        database.create_function("JSON_VALUE", 2, _json_value)
-        database.create_function("TO_JSON", 1, lambda value: value)
-        database.create_function("CONCAT", -1, _concat)
-        database.create_function("GREATEST", 2, max)
-        database.create_function("FORMAT_TIMESTAMP", 2, lambda _, text: f"{datetime.fromisoformat(text):%M}")
-        database.create_aggregate("COUNTIF", 1, _CountIf)
-        database.execute(f"CREATE TABLE `{VIEW}` (timestamp, insert_id, json_payload, proto_payload, resource)")
-        for entry in entries:
-            proto = entry.get("protoPayload")
-            row = (
-                f"2026-03-14T09:{minute(entry)}:00+00:00",
-                entry.get("insertId"),
-                json.dumps(entry["jsonPayload"]) if "jsonPayload" in entry else None,
-                json.dumps({"audit_log": _snake(proto)}) if proto else None,
-                json.dumps(entry["resource"]),
-            )
-            database.execute(f"INSERT INTO `{VIEW}` VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608 - a name of ours
-        return [row[1] for row in database.execute(query)]
-    finally:
-        database.close()
+    """The reasons that the query finds."""
+    values = {"function_service_account": FUNCTION, "minutes": minutes, "attempts": str(ATTEMPTS)}
+    timed = [(f"2026-03-14T09:{minute(entry)}:00+00:00", entry) for entry in entries]
+    return [row[1] for row in log_analytics.rows("unrecorded_signatures.sql", values, timed)]
 
 
 def found_by_a_policy(entries: Sequence[Entry], at: Callable[[Entry], int]) -> set[str]:

@@ -28,9 +28,8 @@ def test_a_policy_on_a_metric_waits_until_monitoring_knows_it() -> None:
 
 def test_the_sql_waits_for_its_service_agents_grants() -> None:
     """Google runs the SQL as that agent, and reports a query without the right to read only in a log."""
-    assert (
-        "depends_on = [time_sleep.monitoring]" in RESOURCES["google_monitoring_alert_policy", "unrecorded_signatures"]
-    )
+    for name in ("unfinished_runs", "unrecorded_signatures"):
+        assert "depends_on = [time_sleep.monitoring]" in RESOURCES["google_monitoring_alert_policy", name]
     grants = {name for kind, name in RESOURCES if "_iam_member" in kind and "service_identity" in RESOURCES[kind, name]}
     assert grants == {"monitoring"}
     after = re.findall(r"google_\w+_iam_member\.\w+", RESOURCES["time_sleep", "monitoring"])

@@ -71,11 +71,17 @@ def masked(value: Any, mask: Any) -> Any:
     return value
 
 
-@given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
-def test_only_the_masks_fields_are_kept(document: Any, mask: Any, *, ascii_only: bool, indent: int | None) -> None:
-    """Other fields are dropped in any form; a value of another type has no content."""
+@given(document=JSON, mask=MASKS, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), size=st.integers(1, 99))
+def test_only_the_masks_fields_are_kept(
+    document: Any, mask: Any, *, ascii_only: bool, indent: int | None, size: int
+) -> None:
+    """Other fields are dropped in any form, in pieces of any size; a value of another type has no content."""
     data = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     assert json_fields.select(data, mask) == masked(document, mask)
+    parser = json_fields.Parser(mask)
+    for start in range(0, len(data), size):
+        parser.feed(data[start : start + size])
+    assert parser.close() == masked(document, mask)
 
 
 def test_brackets_in_strings_do_not_count() -> None:

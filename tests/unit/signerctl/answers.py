@@ -21,6 +21,7 @@ class Answers:
 
     Attributes:
         prepared: Status and body by method and path, without the query; a function makes them from the request's body.
+            A tuple of bytes is one body in parts.
         received: The requests: method, path, headers and body.
         date: The header Date; None for the present time.
     """
@@ -82,13 +83,15 @@ class _Handler(BaseHTTPRequestHandler):
         answers.received.append((self.command, path, dict(self.headers), body))
         prepared = answers.prepared.get(f"{self.command} {path}", (404, "404 page not found"))
         status, content = prepared(json.loads(body or b"{}")) if callable(prepared) else prepared
-        text = content if isinstance(content, str | bytes) else json.dumps(content)
+        text = content if isinstance(content, str | bytes | tuple) else json.dumps(content)
         text = text.encode() if isinstance(text, str) else text
+        parts = text if isinstance(text, tuple) else (text,)
         self.send_response_only(status)
         self.send_header("Date", answers.date or self.date_time_string())
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(sum(map(len, parts))))
         self.end_headers()
-        self.wfile.write(text)
+        for part in parts:
+            self.wfile.write(part)
 
     do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the base class's names
 

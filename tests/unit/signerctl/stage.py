@@ -88,6 +88,13 @@ def records_of(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
 
 
+def logged(result: Result) -> list[dict[str, Any]]:
+    """Returns the lines of `--log-format json`, without the run's start and end."""
+    first, *lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert first["event"] == "run_started"
+    return [line for line in lines if line["event"] != "run_ended"]
+
+
 def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs the openssl program."""
     return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)

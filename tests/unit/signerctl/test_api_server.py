@@ -70,7 +70,7 @@ def test_a_circular_list_ends_with_an_error(tmp_path: Path) -> None:
             list(connect(answers.kubeconfig(tmp_path)).list(SERVICE_ACCOUNTS, NAMES))
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", "{}"])
+@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"items": [{}'])
 def test_an_answer_that_is_no_object_is_an_error(tmp_path: Path, content: str) -> None:
     """Another server than an API server answers, for example a proxy."""
     with answering() as answers:

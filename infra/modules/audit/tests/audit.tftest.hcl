@@ -65,6 +65,20 @@ run "all_logs_are_collected" {
   }
 }
 
+run "every_run_of_a_cron_job_is_checked_once_a_day" {
+  command = plan
+
+  assert {
+    condition     = toset([for policy in google_monitoring_alert_policy.unfinished_runs : one(one(one(one(policy.conditions).condition_sql).daily).execution_time).hours]) == toset([5, 17])
+    error_message = "two policies, half a day apart"
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.unfinished_runs : one(one(one(policy.conditions).condition_sql).daily).periodicity == 1 && strcontains(one(one(policy.conditions).condition_sql).query, "FROM `example-audit.europe-west1.csr-signer-audit._AllLogs`")])
+    error_message = "the SQL reads a day of this bucket"
+  }
+}
+
 run "an_open_incident_hides_no_other" {
   command = plan
 
@@ -108,7 +122,7 @@ run "the_filters_are_filled_in" {
   }
 }
 
-run "without_exporter_projects_silence_is_no_alert" {
+run "without_exporter_projects_no_alert_reads_the_clusters_logs" {
   command = plan
 
   variables {
@@ -116,8 +130,8 @@ run "without_exporter_projects_silence_is_no_alert" {
   }
 
   assert {
-    condition     = length(google_monitoring_alert_policy.silent) == 0
-    error_message = "without exporter_projects there is no alert on silent exporters"
+    condition     = length(google_monitoring_alert_policy.silent) == 0 && length(google_monitoring_alert_policy.unfinished_runs) == 0
+    error_message = "without exporter_projects there is no alert on silent exporters and unfinished runs"
   }
 }
 
@@ -258,6 +272,7 @@ run "a_second_deployment_fits_into_the_same_projects" {
     condition = alltrue([for policy in concat(
       values(google_monitoring_alert_policy.found),
       values(google_monitoring_alert_policy.objective),
+      values(google_monitoring_alert_policy.unfinished_runs),
       values(google_monitoring_alert_policy.unrecorded_signatures),
       google_monitoring_alert_policy.silent,
       [google_monitoring_alert_policy.failing, google_monitoring_alert_policy.quota, google_monitoring_alert_policy.signatures_per_pod],
@@ -335,6 +350,7 @@ run "labels_are_on_everything_that_takes_them" {
     condition = alltrue([for resource in concat(
       values(google_monitoring_alert_policy.found),
       values(google_monitoring_alert_policy.objective),
+      values(google_monitoring_alert_policy.unfinished_runs),
       values(google_monitoring_alert_policy.unrecorded_signatures),
       google_monitoring_alert_policy.silent,
       [google_monitoring_alert_policy.failing, google_monitoring_alert_policy.quota, google_monitoring_alert_policy.signatures_per_pod, google_monitoring_custom_service.signer, google_monitoring_slo.issued_in_time],

@@ -14,7 +14,7 @@ from sandbox.api import CSRS
 from tests.unit.signerctl.answers import Answers, answering
 from tests.unit.signerctl.key_pairs.test_need import CA, pod
 from tests.unit.signerctl.key_pairs.test_provision import UID, signed
-from tests.unit.signerctl.stage import signerctl
+from tests.unit.signerctl.stage import logged, signerctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def test_without_an_installation_the_trust_bundle_is_required(api: Answers, tmp_
     """The certificate must chain to what the components trust; a CronJob's log has the error too."""
     command = ("key-pairs", "--kubeconfig", tmp_path / "answers.kubeconfig", *SIGNER)
     assert "--trust-bundle: Required value: the cluster has no Installation" in signerctl(*command).stderr
-    line = json.loads(signerctl(*command, "--log-format", "json").stdout)
+    (line,) = logged(signerctl(*command, "--log-format", "json"))
     assert (line["severity"], line["event"]) == ("ERROR", "key_pair_failed")
 
 
@@ -106,7 +106,7 @@ def test_a_secret_that_another_program_made_meanwhile_stays(api: Answers, tmp_pa
     api.prepared["GET /api/v1/namespaces/tigera-operator/secrets/goldmane-key-pair"] = lambda _: next(present)
     result = run(tmp_path, *SIGNER, "--log-format", "json", "goldmane")
     assert result.exit_code == 1
-    assert "signerctl did not create it" in json.loads(result.stdout)["message"]
+    assert "signerctl did not create it" in logged(result)[0]["message"]
     assert {method for method, _, _, _ in api.received} == {"GET"}
 
 
@@ -114,7 +114,7 @@ def test_a_wrong_release_is_in_the_log_too(api: Answers, tmp_path: Path) -> None
     """The alert searches the CronJob's log for the event."""
     result = run(tmp_path, "--signer", "example.com/any", "--release", "2.0", "--log-format", "json")
     assert result.exit_code == 1
-    line = json.loads(result.stdout)
+    (line,) = logged(result)
     assert (line["severity"], line["event"]) == ("ERROR", "key_pair_failed")
     assert line["message"].startswith("--release: ")
 
@@ -125,7 +125,7 @@ def test_a_wrong_configuration_is_no_internal_error(api: Answers, tmp_path: Path
     path.write_text("clusters: {}")
     result = run(tmp_path, "--configuration", str(path), "--log-format", "json")
     assert result.exit_code == 1
-    assert "signers: Required value" in json.loads(result.stdout)["message"]
+    assert "signers: Required value" in logged(result)[0]["message"]
     assert "internal error" not in result.output
     assert result.stderr == ""
 
@@ -143,7 +143,7 @@ def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None
     api.prepared[PODS] = 200, {"items": [pod(), whisker]}
     result = run(tmp_path, *SIGNER, "--log-format", "json")
     assert result.exit_code == 1
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    lines = logged(result)
     assert [(line["event"], line["component"]) for line in lines] == [
         ("key_pair_failed", "goldmane"),
         ("key_pair_failed", "whisker"),
@@ -179,7 +179,7 @@ def test_a_refused_csr_delays_the_other_secret_of_its_pod_but_does_not_stop_it(a
     }
     result = run(tmp_path, *SIGNER, "--log-format", "json")
     assert result.exit_code == 1
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    lines = logged(result)
     assert [(line["event"], line["component"]) for line in lines] == [
         ("key_pair_failed", "whisker-backend"),
         ("key_pair_provided", "whisker"),

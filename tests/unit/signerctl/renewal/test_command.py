@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from signerctl.__main__ import main
 from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
-from tests.unit.signerctl.stage import signerctl
+from tests.unit.signerctl.stage import logged, signerctl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +120,7 @@ def test_a_run_that_cannot_read_the_cluster_says_so(cluster: Cluster, log: tuple
     if not log:
         assert result.stderr.startswith(f"error: API server: GET {PODS}: 403")
         return
-    line = json.loads(result.stdout)
+    (line,) = logged(result)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
     assert "403" in line["message"]
 
@@ -146,7 +146,7 @@ def test_a_wrong_configuration_is_in_the_log_and_no_internal_error(cluster: Clus
     command = ("renew", "--kubeconfig", cluster.kubeconfig, "--configuration", path, "--log-format", "json")
     result = signerctl(*command)
     assert result.exit_code == 1
-    line = json.loads(result.stdout)
+    (line,) = logged(result)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
     assert "signers: Required value" in line["message"]
     assert "internal error" not in line["message"]
@@ -158,7 +158,7 @@ def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
     command = ["renew", "--kubeconfig", str(cluster.kubeconfig), *CALICO, "--log-format", "json"]
     result = CliRunner().invoke(main, command)
     assert isinstance(result.exception, KeyError)
-    line = json.loads(result.stdout)
+    (line,) = logged(result)
     assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
     assert line["message"] == "internal error in signerctl: KeyError: 'metadata'"
 
@@ -167,7 +167,7 @@ def test_a_log_has_no_list(cluster: Cluster) -> None:
     """Each line is one JSON object, also of a dry run."""
     cluster.add("calico-node-old", age=timedelta(days=3650))
     result = renew(cluster, "--log-format", "json", "--dry-run")
-    (line,) = map(json.loads, result.stdout.splitlines())
+    (line,) = logged(result)
     assert (line["event"], line["due"]) == ("renewal_planned", 1)
 
 
