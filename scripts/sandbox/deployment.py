@@ -117,14 +117,7 @@ class Deployment:
                 self.kms = kms.result()
             self._make_accounts()
             self._progress("CA: a key in KMS, and its certificate from signerctl")
-            self.signer = authority.create(
-                self.kms,
-                self.certificate_authority,
-                key_algorithm=self.settings.key_algorithm,
-                signer_name=self.settings.signer_name,
-                release=self.settings.release,
-                log=self.log("signerctl"),
-            )
+            self.signer = self._make_authority(self.certificate_authority)
             self.signers = (*((self.signer,) if self.settings.calico else ()), *self._further_signers())
             self._write("function.json", self._function_document())
             if self.settings.guards:
@@ -276,13 +269,38 @@ class Deployment:
         )
 
     def _further_signers(self) -> list[Signer]:
-        """Returns one signer per user profile, and copies the profiles next to the function's document."""
+        """Returns one signer per user profile, and copies the profiles next to the function's document.
+
+        Each profile has its own CA: the function accepts no CA for two profiles.
+        """
+        made: dict[str, Signer] = {}
         for profile in self.settings.profiles.values():
-            shutil.copy(profile.file, self.directory)
+            name = profile.file.name
+            if name not in made:
+                shutil.copy(profile.file, self.directory)
+                unused = not self.settings.calico and not made
+                made[name] = (
+                    self.signer if unused else self._make_authority(self.directory / f"ca-of-{profile.file.stem}.pem")
+                )
         return [
-            replace(self.signer, signer_name=signer_name, release=profile.release, profile=profile.file.name)
+            replace(made[name := profile.file.name], signer_name=signer_name, release=profile.release, profile=name)
             for signer_name, profile in self.settings.profiles.items()
         ]
+
+    def _make_authority(self, certificate: Path) -> Signer:
+        """Returns Calico's signer with a new CA.
+
+        Raises:
+            AuthorityError: The CA could not be made.
+        """
+        return authority.create(
+            self.kms,
+            certificate,
+            key_algorithm=self.settings.key_algorithm,
+            signer_name=self.settings.signer_name,
+            release=self.settings.release,
+            log=self.log("signerctl"),
+        )
 
     def _function_access(self) -> dict[str, Any]:
         """Returns the document's fields about the API server, and the function's access to it."""

@@ -47,7 +47,7 @@ class Settings:
         key_algorithm: Algorithm of the CA's key.
         signer_name: The signerName of Calico's pods; with RBAC, it must be the manifests' name.
         release: Calico's release.
-        profiles: More signerNames with their profiles; they share the CA.
+        profiles: More signerNames with their profiles; each profile has a CA of its own.
         concurrency: Concurrent requests per process of the function.
         workers: The function's processes.
         front_door: Whether Google's services are between exporter and function: the exporter then exchanges its service

@@ -24,7 +24,7 @@ from sandbox.deployment import Deployment, Settings, UserProfile
 from tests.end_to_end.conftest import audit_records, eventually, fleet_maker, started
 from tests.end_to_end.judged import Judged, certifying_profile
 from tests.infra.audit.entries import of_function
-from tests.unit.function.builders import make_authority
+from tests.unit.function.builders import ec_key, make_authority
 from tests.unit.signerctl.stage import signerctl
 
 RELEASE = "3.31"
@@ -214,11 +214,11 @@ def test_another_ca_changes_validities_and_no_decision(run: Run, tmp_path: Path)
     """After a rotation, a certificate would start and end with the new CA: a note for each, and exit status 0."""
     path = run.copied(tmp_path / "new")
     now = datetime.now(UTC).replace(microsecond=0)
-    ca = make_authority(common_name="Next", not_before=now, not_after=now + timedelta(days=300))
-    (path.parent / "next.pem").write_bytes(ca.pem)
     document = json.loads(path.read_text(encoding="utf-8"))
-    for signer in document["signers"]:
-        signer["issuer"] |= {"certificate": "next.pem", "trust_bundle": "next.pem"}
+    for number, signer in enumerate(document["signers"], start=1):
+        ca = make_authority(key=ec_key(number=number), not_before=now, not_after=now + timedelta(days=300))
+        (path.parent / f"next-{number}.pem").write_bytes(ca.pem)
+        signer["issuer"] |= {"certificate": f"next-{number}.pem", "trust_bundle": f"next-{number}.pem"}
     path.write_text(json.dumps(document), encoding="utf-8")
     document = replayed(run, path, status=0)
     assert {item["csr_uid"] for item in document["items"]} == run.issued

@@ -19,7 +19,7 @@ def policy(
     *,
     rules: Sequence[Mapping[str, Any]],
     conditions: Mapping[str, str],
-    variables: Sequence[Mapping[str, str]],
+    variables: Sequence[Mapping[str, str]] = (),
     validations: Sequence[Validation],
     namespace: str | None = None,
 ) -> Policy:
@@ -39,11 +39,13 @@ def policy(
     spec: dict[str, Any] = {"failurePolicy": "Fail", "matchConstraints": constraints}
     if conditions:
         spec["matchConditions"] = [{"name": key, "expression": text} for key, text in conditions.items()]
+    if variables:
+        spec["variables"] = list(variables)
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": f"{PREFIX}-{name}"},
-        "spec": {**spec, "variables": list(variables), "validations": list(validations)},
+        "spec": {**spec, "validations": list(validations)},
     }
 
 

@@ -38,7 +38,6 @@ def reserve(guarded: Guarded) -> Policy:
             "not-the-function": f"request.userInfo.username != {literal(guarded.function)}",
             "ours": f"{_ours('object')} || request.operation == 'UPDATE' && ({_ours('oldObject')})",
         },
-        variables=[],
         validations=[forbid("false", f"only the function may write Events of {COMPONENT}, or under such names")],
     )
 

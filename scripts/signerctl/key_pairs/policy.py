@@ -74,7 +74,6 @@ def _tokens(username: str) -> Policy:
         "key-pairs-tokens",
         rules=[rule("", ["serviceaccounts/token"], ["CREATE"])],
         conditions={"by-the-cronjob": f"request.userInfo.username == {literal(username)}"},
-        variables=[],
         validations=[
             forbid(
                 "object.spec.?boundObjectRef.?kind.orValue('') == 'Pod'"
