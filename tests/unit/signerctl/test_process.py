@@ -28,14 +28,9 @@ def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> s
 
 @contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts signerctl so that it receives interrupts as in a terminal; kills it at the end of the test."""
+    """Starts signerctl; kills it at the end of the test."""
     devnull = subprocess.DEVNULL
-    # If the tests run as a background job, the child would inherit that interrupts are ignored.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
-    finally:
-        signal.signal(signal.SIGINT, inherited)
+    running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
     try:
         yield running
     finally:
