@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-# A shell without job control starts background jobs with SIGINT ignored. The children that tests interrupt would inherit
-# that.
+# A shell without job control starts background jobs with SIGINT ignored. Children would inherit that, also those that a
+# test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine's pauses are no failures.
