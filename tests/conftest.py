@@ -6,12 +6,17 @@ build; tests on the double and on the real thing are different groups. The group
 
 import gc
 import re
+import signal
 from functools import cache
 from typing import Final
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+# A shell without job control starts background jobs with SIGINT ignored. Children would inherit that, also those that a
+# test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine's pauses are no failures.
 settings.register_profile("tests", deadline=None, print_blob=True, max_examples=50)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Query = str | int | bool
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 20.0
 READ_SECONDS = 60.0
 CONNECTIONS = 64
 

@@ -144,7 +144,8 @@ class ExporterRuntime:
             PageError: There was no answer.
         """
         try:
-            answer = urllib3.request("GET", f"{self.url}{path}", retries=False, timeout=_SECONDS)
+            # The exporter closes a connection whose request takes half a second, so the client retries.
+            answer = urllib3.request("GET", f"{self.url}{path}", timeout=_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             raise PageError(f"{path}: {error}") from error
         return answer.status, answer.data.decode()

@@ -68,7 +68,7 @@ class Part:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
-        deadline: float = 30.0,
+        deadline: float = 60.0,
     ) -> Self:
         """Starts `python -m module arguments...` and waits for its ready line.
 
@@ -99,7 +99,7 @@ class Part:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
-        deadline: float = 30.0,
+        deadline: float = 60.0,
         says_ready: bool = True,
     ) -> Self:
         """Starts any program; for the arguments, see `start`.
@@ -157,7 +157,7 @@ class Part:
         self._close()
         return status
 
-    def stop(self, grace: float = 10.0) -> int:
+    def stop(self, grace: float = 30.0) -> int:
         """Sends SIGTERM, waits `grace` seconds, then kills the process; returns the exit status."""
         if self.alive:
             self._process.terminate()

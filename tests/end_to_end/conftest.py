@@ -15,10 +15,11 @@ from sandbox.calico.keys import KeyPool, known
 from sandbox.calico.observer import Observer
 from sandbox.control_plane import NotAvailableError
 from sandbox.deployment import Deployment, Settings
+from tests.patience import PATIENCE
+
+__all__ = ["PATIENCE"]
 
 KEYS = [("ECDSAWithCurve256", "ECDSAWithSHA256")]
-PATIENCE = 90.0
-"""Seconds in which a Calico client must have its certificate: no story may take longer."""
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.real)])

@@ -1,7 +1,6 @@
 """Many requests, deaths in the middle of them, and a pod that never stops asking, on a real kube-apiserver."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +12,7 @@ from sandbox.control_plane.real import RealControlPlane
 from sandbox.deployment import Deployment, Settings
 from sandbox.patient_api import PatientApi
 from tests.end_to_end import loaded
-from tests.end_to_end.conftest import started
+from tests.end_to_end.conftest import eventually, started
 
 pytestmark = pytest.mark.real
 
@@ -28,8 +27,8 @@ AT_ONCE, SECONDS_EACH = 6, 30.0
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """An exporter that proves every few seconds what it claims, and a KMS that takes some time.
 
-    What is signed and not yet written when the function is killed is signed again: so many as it works on at once (here
-    what `infra/modules/function` lets it), times the share that signing and writing have in its time.
+    What is signed and not yet written when the function is killed is signed again: at most what it works on at once,
+    here what `infra/modules/function` lets it.
     """
     directory = tmp_path_factory.mktemp("busy")
     settings = Settings(
@@ -55,9 +54,9 @@ def test_a_looping_pod_delays_no_other_pod(busy: Deployment, seen: Observer, key
         assert looper.wait(50, loaded.LONG)
         fleet.submit()
         loaded.assert_all_issued(fleet, seen)
+        eventually(lambda: len(looper.uids) > 10 * _budget(looper))
     after = busy.exporters[0].metrics()
-    budget = AT_ONCE + looper.seconds / SECONDS_EACH + 1
-    assert len(looper.uids) > 10 * budget
+    budget = _budget(looper)
     assert loaded.handled(busy, set(looper.uids)).total() <= budget
     # Nobody else's event had to be sent more often because of it.
     sent, again = (after.total(name) - before.total(name) for name in ("send_attempts_total", "retries_total"))
@@ -69,7 +68,7 @@ def test_a_looping_pod_delays_no_other_pod(busy: Deployment, seen: Observer, key
 def test_a_burst_survives_ten_deaths_of_the_function_and_two_of_the_api_server(
     busy: Deployment, seen: Observer, keys: KeyPool, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    """1,000 pods at once: every CSR is issued, the watch missed nothing, and few were signed twice."""
+    """1,000 pods at once: every CSR is issued, the watch missed nothing, and a death repeats what was in flight."""
     assert isinstance(busy.plane, RealControlPlane)
     with PatientApi.from_kubeconfig(busy.plane.kubeconfig) as api:
         fleet = loaded.fleet_of(busy, keys, BURST, "burst", api=api)
@@ -77,7 +76,8 @@ def test_a_burst_survives_ten_deaths_of_the_function_and_two_of_the_api_server(
         filing = threading.Thread(target=fleet.submit)
         filing.start()
         for death in range(1, DEATHS + 1):
-            _wait_for(seen, before + BURST * death // (DEATHS + 2))
+            goal = before + BURST * death // (DEATHS + 2)
+            eventually(lambda goal=goal: _issued(seen) >= goal, period=0.1, patience=loaded.LONG)  # type: ignore[misc]
             busy.function.kill()
             if death in {2, 7}:
                 busy.plane.restart_api_server()
@@ -90,15 +90,13 @@ def test_a_burst_survives_ten_deaths_of_the_function_and_two_of_the_api_server(
     signed = loaded.signatures(busy, loaded.uids_of(fleet))
     record_testsuite_property("signatures that were not needed", loaded.repeated(signed))
     assert len(signed) == BURST
-    assert loaded.repeated(signed) < 6 * DEATHS
+    assert loaded.repeated(signed) <= busy.settings.concurrency * DEATHS
+
+
+def _budget(looper: Looper) -> float:
+    """As many events as the rate limit lets through while the pod loops."""
+    return AT_ONCE + looper.seconds / SECONDS_EACH + 1
 
 
 def _issued(observer: Observer) -> int:
     return sum(each.ended is not None for each in observer.observations().values())
-
-
-def _wait_for(observer: Observer, goal: int) -> None:
-    end = time.monotonic() + loaded.LONG
-    while _issued(observer) < goal:
-        assert time.monotonic() < end, f"{_issued(observer)} of {goal} were issued"
-        time.sleep(0.1)

@@ -32,13 +32,15 @@ def seen(pair: Deployment) -> Iterator[Observer]:
 def test_two_healthy_replicas_share_the_work(pair: Deployment, seen: Observer, keys: KeyPool) -> None:
     """Both send, hardly anything is sent twice, and nothing is signed twice."""
     fleet = loaded.fleet_of(pair, keys, 200, "shared")
-    before = loaded.total(pair, "retries_total")
+    before = loaded.total(pair, "retries_total") + loaded.total(pair, "takeovers_total")
     fleet.submit()
     loaded.assert_all_issued(fleet, seen)
     loaded.wait_until_idle(pair)
     sent = [exporter.metrics().total("send_attempts_total") for exporter in pair.exporters]
     assert all(count > 50 for count in sent)
-    assert sum(sent) - (loaded.total(pair, "retries_total") - before) < 1.01 * 200
+    # On a busy machine the function is slow, so that one replica may take over from the other.
+    again = loaded.total(pair, "retries_total") + loaded.total(pair, "takeovers_total") - before
+    assert sum(sent) - again < 1.01 * 200
     assert set(loaded.signatures(pair, loaded.uids_of(fleet)).values()) == {1}
 
 

@@ -79,6 +79,7 @@ def poisoned(
         guards=name == "guards",
         concurrency=16,
         replicas=REPLICAS,
+        takeover_seconds=300,  # no replica takes over while the test runs, however slow the machine is
     )
     with started(settings) as deployment, Observer(deployment.api, deployment.signer.signer_name) as observer:
         deployment.kill_exporter()
@@ -121,7 +122,7 @@ def test_the_api_server_takes_the_poison(poisoned: Poisoned) -> None:
 
 
 def test_every_honest_pod_is_issued_beside_poison(poisoned: Poisoned) -> None:
-    """Each has its certificate before its client gives up, 90 seconds after it asked."""
+    """Each has its certificate."""
     loaded.assert_all_issued(poisoned.fleet, poisoned.observer, timeout=0)
 
 

@@ -164,9 +164,13 @@ class Cluster:
         return running.returncode, lines
 
     def history(self, since: str) -> Iterator[Json]:
-        """The events of the pods since a resource version."""
-        with self.api.watch(PODS_PATH, resourceVersion=since, timeoutSeconds=1) as events:
-            yield from events
+        """The events of the pods from a resource version to now."""
+        now = max(int(pod["metadata"]["resourceVersion"]) for pod in self.pods())
+        with self.api.watch(PODS_PATH, resourceVersion=since) as events:
+            for event in events:
+                yield event
+                if int(event["object"]["metadata"]["resourceVersion"]) >= now:
+                    return
 
     def version(self) -> str:
         """The resource version of the list of pods."""

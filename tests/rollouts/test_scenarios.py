@@ -19,7 +19,7 @@ from tests.end_to_end.conftest import eventually
 from tests.rollouts.cluster import CLIENTS, EMPTY, PERIOD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.rollouts.cluster import Cluster
 
@@ -124,28 +124,35 @@ def test_a_ca_rotation_keeps_mutual_trust_while_pods_are_replaced(cluster: Clust
     done = cluster.provide_key_pairs()
     assert done.exit_code == 0, done.stderr
     cluster.wait_until_complete()
-    with replacing_pods(cluster):
+    with replacing_pods(cluster) as wait_until_another_is_replaced:
         both = cluster.trust(old, new.certificate_authority)
         cluster.wait_until_complete(check=check)
+        wait_until_another_is_replaced()
         cluster.sign_with(new, both)
         cluster.trust(new.certificate_authority, old)
         cluster.wait_until_complete(check=check)
+        wait_until_another_is_replaced()
         before = cluster.uids(*WORKLOADS)
         done = cluster.provide_key_pairs("--trust-bundle", new.certificate_authority)
         assert done.exit_code == 0, done.stderr
         assert done.stderr.count("valid until") == 3
         eventually(lambda: not before & cluster.uids(*WORKLOADS))
         cluster.wait_until_complete(check=check)
+        wait_until_another_is_replaced()
         cluster.trust(new.certificate_authority)
         cluster.wait_until_complete(check=check)
+        wait_until_another_is_replaced()
     cluster.sign_with(new, new.certificate_authority)
     cluster.wait_until_complete(check=check)
     eventually(lambda: cluster.faults() == [], period=PERIOD)
 
 
 @contextmanager
-def replacing_pods(cluster: Cluster) -> Iterator[None]:
-    """Deletes a pod of calico-node each second, while all of them have certificates."""
+def replacing_pods(cluster: Cluster) -> Iterator[Callable[[], None]]:
+    """Deletes a pod of calico-node each second, while all of them have certificates.
+
+    It yields what waits until the next pod is deleted.
+    """
     stopping, deleted = threading.Event(), []
 
     def run() -> None:
@@ -154,11 +161,14 @@ def replacing_pods(cluster: Cluster) -> Iterator[None]:
                 cluster.delete(cluster.pods("calico-node")[:1])
                 deleted.append(1)
 
+    def wait_until_another_is_replaced() -> None:
+        before = len(deleted)
+        eventually(lambda: replaced.done() or len(deleted) > before)
+
     with ThreadPoolExecutor(max_workers=1) as executor:
         replaced = executor.submit(run)
         try:
-            yield
+            yield wait_until_another_is_replaced
         finally:
             stopping.set()
         replaced.result()
-    assert len(deleted) > 3

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sandbox.process import Part
+from tests.patience import PATIENCE
 
 PROGRAM = """
 import os, signal, threading
@@ -25,18 +26,18 @@ def test_signal_ends_the_wait(number: signal.Signals) -> None:
     part = Part.start_program([sys.executable, "-c", PROGRAM.format(early="")])
     assert part.ready == {"part": "x"}
     part.signal(number)
-    assert part.wait(10) == 0
+    assert part.wait(PATIENCE) == 0
 
 
 def test_signal_before_the_wait() -> None:
     """A signal that comes before the part waits is not lost."""
     early = "os.kill(os.getpid(), signal.SIGTERM)"
     part = Part.start_program([sys.executable, "-c", PROGRAM.format(early=early)])
-    assert part.wait(10) == 0
+    assert part.wait(PATIENCE) == 0
 
 
 def test_signal_to_another_thread() -> None:
     """A signal that another thread gets ends the wait too."""
     early = "threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()"
     part = Part.start_program([sys.executable, "-c", PROGRAM.format(early=early)])
-    assert part.wait(10) == 0
+    assert part.wait(PATIENCE) == 0

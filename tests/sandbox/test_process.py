@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from sandbox.process import Part, PartError
+from tests.patience import PATIENCE
 
 READY = "import json, time; print(json.dumps({'part': 'x'}), flush=True); time.sleep(60)"
 
@@ -51,7 +52,7 @@ def test_kill_ends_the_workers_of_a_part() -> None:
     )
     worker = psutil.Process(part.ready["worker"])
     assert part.kill() == -9
-    worker.wait(10)
+    worker.wait(PATIENCE)
 
 
 def test_part_that_ends_early_is_an_error_with_its_log(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_other_ready_lines_are_refused(line: str) -> None:
 def test_program_without_ready_line(tmp_path: Path) -> None:
     """What a program without ready line prints goes to its log, and its exit status can be waited for."""
     part = Part.start_program(python("print('hello')"), log=tmp_path / "log", says_ready=False)
-    assert part.wait(10) == 0
+    assert part.wait(PATIENCE) == 0
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
@@ -92,7 +93,7 @@ def test_environment_and_directory(tmp_path: Path) -> None:
         log=tmp_path / "log",
         says_ready=False,
     )
-    assert part.wait(10) == 0
+    assert part.wait(PATIENCE) == 0
     assert (tmp_path / "log").read_text() == f'["red", "{tmp_path}"]\n'
 
 
@@ -121,6 +122,6 @@ def test_part_dies_with_its_parent() -> None:
     )
     child = psutil.Process(parent.ready["child"])
     os.kill(parent.pid, 9)
-    parent.wait(10)
-    child.wait(10)
+    parent.wait(PATIENCE)
+    child.wait(PATIENCE)
     assert not child.is_running()

@@ -26,7 +26,7 @@ DAEMON_SET: Final = f"{APPS}/{CALICO_SYSTEM}/daemonsets/calico-node"
 _AT_ONCE: Final = 20
 """How many nodes to add at a time. With more than about 30 clients, one process reads their watches too slowly."""
 _PERIOD: Final = 0.1
-_SECONDS: Final = 90.0
+_SECONDS: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Running:
         """Adds nodes, 20 at a time: the next ones after the pods of the earlier ones have certificates.
 
         Raises:
-            TimeoutError: The pods of some nodes have no certificates within 90 s.
+            TimeoutError: The pods of some nodes have no certificates within three minutes.
         """
         for begun in range(0, count, _AT_ONCE):
             names = [f"node-{next(self._nodes):03}" for _ in range(min(_AT_ONCE, count - begun))]

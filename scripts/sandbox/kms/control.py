@@ -90,7 +90,7 @@ class KmsControl:
         """Releases all hanging calls."""
         self._call("Release", {})
 
-    def wait_until_hanging(self, calls: int, timeout: float = 10.0) -> None:
+    def wait_until_hanging(self, calls: int, timeout: float = 60.0) -> None:
         """Waits until that many calls hang.
 
         Raises:
@@ -130,4 +130,4 @@ class KmsControl:
         call = self._channel.unary_unary(
             f"/{SERVICE}/{method}", request_serializer=_encode, response_deserializer=json.loads
         )
-        return call(request, timeout=30, wait_for_ready=True)["value"]
+        return call(request, timeout=90, wait_for_ready=True)["value"]

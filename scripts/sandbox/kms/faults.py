@@ -138,7 +138,7 @@ class Faults:
             self._released += 1
             self._condition.notify_all()
 
-    def wait_until_hanging(self, calls: int, timeout: float = 10.0) -> None:
+    def wait_until_hanging(self, calls: int, timeout: float = 60.0) -> None:
         """Waits until that many calls hang.
 
         Raises:

@@ -30,7 +30,7 @@ _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.s
 _ADMINISTRATOR = ("kubernetes-admin", ("system:masters",))
 _BACKLOG = 1024
 _REMEMBERED = 200_000
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 _T = TypeVar("_T")
 

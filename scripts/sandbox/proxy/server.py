@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 256
-_SECONDS = 10.0
+_SECONDS = 60.0
 # Linux shares a port only with a socket that does not listen; on other systems, both sockets must request sharing.
 _SHARING = (socket.SO_REUSEADDR,) if sys.platform == "linux" else (socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 _T = TypeVar("_T")

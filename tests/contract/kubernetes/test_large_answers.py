@@ -21,7 +21,7 @@ def test_they_may_be_nested_very_deeply(target: Target, depth: int) -> None:
     assert approved["metadata"]["uid"] == made["metadata"]["uid"]
     assert target.api.get_text(csr_path(name)).count(OPENS) == depth
     assert target.api.get_text(CSRS, fieldSelector=selector).count(OPENS) == depth
-    with target.api.watch(CSRS, fieldSelector=selector, timeoutSeconds=5) as events:
+    with target.api.watch(CSRS, fieldSelector=selector, timeoutSeconds=60) as events:
         event = next(events)
     assert (event["type"], event["object"]["metadata"]["uid"]) == ("ADDED", made["metadata"]["uid"])
 

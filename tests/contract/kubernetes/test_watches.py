@@ -15,7 +15,7 @@ def _selector() -> tuple[str, str]:
 
 
 def _take(target: Target, count: int, **query: Any) -> list[Json]:
-    with target.api.watch(CSRS, timeoutSeconds=20, **query) as events:
+    with target.api.watch(CSRS, timeoutSeconds=60, **query) as events:
         return list(itertools.islice(events, count))
 
 
@@ -43,7 +43,7 @@ def test_a_running_watch_is_told_of_changes(target: Target) -> None:
     """A change that is made while the watch waits arrives on it."""
     signer, selector = _selector()
     version = target.api.get(CSRS, fieldSelector=selector)["metadata"]["resourceVersion"]
-    with target.api.watch(CSRS, fieldSelector=selector, resourceVersion=version, timeoutSeconds=20) as events:
+    with target.api.watch(CSRS, fieldSelector=selector, resourceVersion=version, timeoutSeconds=60) as events:
         made = target.create_csr(signerName=signer)
         assert next(events) == {"type": "ADDED", "object": made}
         approved = target.update(made, "approval", conditions=[APPROVED])
@@ -117,7 +117,7 @@ def test_a_forgotten_version_is_an_error_event(target: Target) -> None:
     old = target.create_csr()["metadata"]["resourceVersion"]
     target.create_csr()
     target.forget_history()
-    with target.api.watch(CSRS, resourceVersion=old, timeoutSeconds=20) as events:
+    with target.api.watch(CSRS, resourceVersion=old, timeoutSeconds=60) as events:
         (event,) = list(events)
     assert event["type"] == "ERROR"
     status = event["object"]

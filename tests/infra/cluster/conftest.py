@@ -15,6 +15,7 @@ from tests.infra.cluster import manifests
 from tests.infra.cluster.csrs import SIGNER_NAME, csr_document
 from tests.infra.cluster.manifests import EXAMPLES
 from tests.infra.cluster.requesters import Requesters, until_refused
+from tests.patience import PATIENCE
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0 or not check, done.stderr
     return done

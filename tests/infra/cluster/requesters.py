@@ -13,12 +13,12 @@ from sandbox.api import CSRS, NAMESPACES, Api, ApiError, csr_path
 from sandbox.calico.components import CALICO_SYSTEM, components
 from sandbox.calico.world import Pod, World
 from tests.infra.cluster.csrs import SIGNER_NAME, csr_document
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 RELEASE = "3.31"
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,7 +176,7 @@ class Operator:
             capture_output=True,
             check=False,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout

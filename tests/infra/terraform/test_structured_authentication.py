@@ -17,6 +17,7 @@ import yaml
 from sandbox.api import Api, ApiError
 from sandbox.google.model import ServiceAccount
 from tests.infra.terraform.issuer import Issuer
+from tests.patience import PATIENCE
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EMAIL = "csr-signer@example-signer.iam.gserviceaccount.com"
 NUMBER = "104567890123456789012"  # infra/tests/deployment.tftest.hcl
 AUDIENCE = "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55"
-READY_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def api(planned: Mapping[str, Plan], issuer: Issuer, tmp_path_factory: pytest.Te
         Api.from_kubeconfig(started.kubeconfig) as administrator,
     ):
         # The API server fetches the issuer's keys after it begins to serve.
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while isinstance(seen := user(administrator, token(issuer)), int) and time.monotonic() < deadline:
             pass
         assert not isinstance(seen, int), f"the function's own token is refused with {seen}"

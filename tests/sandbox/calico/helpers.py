@@ -4,11 +4,10 @@ import base64
 from typing import Any
 
 from sandbox.api import CSRS, Api, csr_path
+from tests.patience import PATIENCE
 
 SIGNER = "example.com/calico"
 RELEASE = "3.31"
-LONG = 30.0
-"""Seconds within which anything happens that is going to happen."""
 
 
 def set_conditions(api: Api, name: str, *types: str) -> None:
@@ -30,8 +29,8 @@ def set_certificate(api: Api, name: str, certificate_pem: bytes) -> None:
 
 def wait_for_csr(api: Api, name: str) -> None:
     """Return when a CSR of that name exists."""
-    with api.watch(CSRS, timeoutSeconds=int(LONG)) as events:
+    with api.watch(CSRS, timeoutSeconds=int(PATIENCE)) as events:
         for event in events:
             if event["object"]["metadata"]["name"] == name:
                 return
-    raise AssertionError(f"no CSR {name!r} within {LONG} s")
+    raise AssertionError(f"no CSR {name!r} within {PATIENCE} s")

@@ -17,7 +17,8 @@ from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyMismatchError, generate
 from sandbox.calico.render import CertificateManagement, resolved, variables
 from sandbox.calico.request import certification_request, pem
-from tests.sandbox.calico.helpers import LONG, SIGNER, set_certificate, set_conditions, wait_for_csr
+from tests.patience import PATIENCE
+from tests.sandbox.calico.helpers import SIGNER, set_certificate, set_conditions, wait_for_csr
 
 _POD = {"name": "calico-node-abcde", "namespace": "calico-system", "address": "10.128.0.2"}
 
@@ -108,7 +109,7 @@ def test_files(fleet: Fleet, api: Api, tmp_path: Path, certificate: bytes) -> No
     wait_for_csr(api, environment.request_name)
     set_conditions(api, environment.request_name, "Approved")
     set_certificate(api, environment.request_name, certificate)
-    thread.join(LONG)
+    thread.join(PATIENCE)
     assert wrote == [True]
     assert (tmp_path / "tls.crt").read_bytes() == certificate
     assert (tmp_path / "ca.crt").read_bytes() == b"the CA certificate"
@@ -170,7 +171,7 @@ def test_other_errors_of_create_are_final(fleet: Fleet, api: Api) -> None:
 def test_success(fleet: Fleet, api: Api, certificate: bytes, conditions: list[str]) -> None:
     """Approved and a certificate are a success; what follows Approved in the list is not read."""
     name = _submitted(fleet, api, certificate, *conditions)
-    assert client.wait(fleet.apis[0], name, deadline=time.monotonic() + LONG) == certificate
+    assert client.wait(fleet.apis[0], name, deadline=time.monotonic() + PATIENCE) == certificate
 
 
 @pytest.mark.parametrize("conditions", [["Denied"], ["Failed"], ["Failed", "Approved"]])
@@ -180,7 +181,7 @@ def test_refusal_beside_a_certificate_is_an_error(
     """Denied or Failed, before any Approved, end the client where there is a certificate as well."""
     name = _submitted(fleet, api, certificate, *conditions)
     with pytest.raises(ClientError, match=conditions[0]):
-        client.wait(fleet.apis[0], name, deadline=time.monotonic() + LONG)
+        client.wait(fleet.apis[0], name, deadline=time.monotonic() + PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_the_client_recognizes_its_csr_only_by_name(fleet: Fleet, api: Api, cert
     api.post(CSRS, foreign)
     set_conditions(api, name, "Approved")
     set_certificate(api, name, certificate)
-    assert client.wait(fleet.apis[0], name, deadline=time.monotonic() + LONG) == certificate
+    assert client.wait(fleet.apis[0], name, deadline=time.monotonic() + PATIENCE) == certificate
 
 
 def test_closed_watch_passes_for_success(fleet: Fleet, api: Api) -> None:

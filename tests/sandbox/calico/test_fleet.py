@@ -9,7 +9,8 @@ from sandbox.api import Api, csr_path
 from sandbox.calico.components import components
 from sandbox.calico.fleet import MIXED, QUICK, Fleet, Member, managements, plan
 from sandbox.calico.observer import Observer
-from tests.sandbox.calico.helpers import LONG, RELEASE, SIGNER, set_certificate, set_conditions
+from tests.patience import PATIENCE
+from tests.sandbox.calico.helpers import RELEASE, SIGNER, set_certificate, set_conditions
 
 
 def _plan(count: int, seed: int = 0, algorithms: tuple[tuple[str, str], ...] = MIXED) -> tuple[Member, ...]:
@@ -55,7 +56,7 @@ def test_observer_follows_requests_to_their_end(fleet: Fleet, api: Api, certific
             set_conditions(api, submission.name, "Approved")
             set_certificate(api, submission.name, certificate)
         set_conditions(api, submissions[-1].name, "Denied")
-        assert observer.wait([each.uid for each in submissions], LONG)
+        assert observer.wait([each.uid for each in submissions], PATIENCE)
         states = [observer.observations()[each.uid] for each in submissions]
     assert [state.state for state in states] == ["Approved,Issued"] * (len(states) - 1) + ["Denied"]
     assert states[0].issued
@@ -70,7 +71,7 @@ def test_observer_keeps_apart_what_has_the_same_name(fleet: Fleet, api: Api) -> 
         first = fleet.submit()
         for submission in first:
             set_conditions(api, submission.name, "Denied")
-        assert observer.wait([each.uid for each in first], LONG)
+        assert observer.wait([each.uid for each in first], PATIENCE)
         second = fleet.submit()[len(first) :]
         assert not {each.uid for each in first} & {each.uid for each in second}
         assert not observer.wait([each.uid for each in second], 0.1)
@@ -82,7 +83,7 @@ def test_observer_starts_with_what_is_there(fleet: Fleet, api: Api) -> None:
     for submission in submissions:
         set_conditions(api, submission.name, "Denied")
     with Observer(api, SIGNER) as observer, Observer(api, "example.com/other") as other:
-        assert observer.wait([each.uid for each in submissions], LONG)
+        assert observer.wait([each.uid for each in submissions], PATIENCE)
         assert not other.observations()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.control_plane import NotAvailableError, binaries, modules
+from tests.patience import PATIENCE
 from tests.sandbox.control_plane.require import real_control_plane
 from tests.sandbox.demo.running import left_running, started
 
@@ -215,7 +216,7 @@ def test_two_at_once_build_once(go: Path) -> None:
     """Of two processes that start at once, one builds; the other says that it waits, and uses the result."""
     (go / "hold").touch()
     with building() as first:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not asked(go):
             assert first.poll() is None
             assert time.monotonic() < end
@@ -223,8 +224,8 @@ def test_two_at_once_build_once(go: Path) -> None:
             assert second.stderr is not None
             assert second.stderr.readline() == "another process builds the control plane; waiting for it\n"
             (go / "hold").unlink()
-            folder, _ = first.communicate(timeout=30)
-            assert second.communicate(timeout=30) == (folder, "")
+            folder, _ = first.communicate(timeout=PATIENCE)
+            assert second.communicate(timeout=PATIENCE) == (folder, "")
     assert (first.returncode, second.returncode) == (0, 0)
     assert (Path(folder.strip()) / "etcd").exists()
     assert len(asked(go)) == 3
@@ -261,12 +262,12 @@ def test_interrupted_build_leaves_nothing(go: Path, cache: Path, tmp_path: Path)
     with started("--real", "--pods", "0", temporary=tmp_path) as demo:
         assert demo.stderr is not None
         assert demo.stderr.readline().startswith("building etcd")
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not asked(go):
             assert demo.poll() is None
             assert time.monotonic() < end
         demo.send_signal(signal.SIGINT)
-        assert demo.communicate(timeout=30)[1] == "demo: interrupted\n"
+        assert demo.communicate(timeout=PATIENCE)[1] == "demo: interrupted\n"
     assert demo.returncode == 130
     assert left_running(tmp_path) == []
     assert [each.name for each in cache.iterdir()] == ["lock"]

@@ -14,6 +14,7 @@ from sandbox import control_plane
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
 from sandbox.control_plane import StartError, modules
 from sandbox.process import Part
+from tests.patience import PATIENCE
 from tests.sandbox.control_plane.require import real_control_plane
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-END_SECONDS = 10.0
 LAUNCHER = modules.HERE.parents[1] / "control-plane"
 
 
@@ -143,7 +143,9 @@ def test_further_flags_and_a_failing_start(running: RealControlPlane, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_command_line_leaves_no_process(running: RealControlPlane, tmp_path: Path, number: int) -> None:
     """The command prints one line when it is ready; however it ends, etcd and kube-apiserver end too."""
-    part = Part.start("sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90)
+    part = Part.start(
+        "sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=PATIENCE
+    )
     assert part.ready == {
         "part": "control-plane",
         "server": part.ready["server"],
@@ -156,8 +158,8 @@ def test_command_line_leaves_no_process(running: RealControlPlane, tmp_path: Pat
     started = processes(tmp_path)
     assert len(started) == 2
     os.kill(part.pid, number)
-    assert part.wait(END_SECONDS) == (-9 if number == signal.SIGKILL else 0)
-    _, alive = psutil.wait_procs(started, END_SECONDS)
+    assert part.wait(PATIENCE) == (-9 if number == signal.SIGKILL else 0)
+    _, alive = psutil.wait_procs(started, PATIENCE)
     assert alive == []
 
 
@@ -170,22 +172,24 @@ def test_controllers_run_if_asked_and_end_with_the_others(running: RealControlPl
         "--directory",
         str(tmp_path),
         log=tmp_path / "log",
-        deadline=90,
+        deadline=PATIENCE,
     ) as part:
         account = "/api/v1/namespaces/default/serviceaccounts"
         with Api.from_kubeconfig(part.ready["kubeconfig"]) as client, client.watch(account) as events:
             assert next(events)["object"]["metadata"]["name"] == "default"
         started = processes(tmp_path)
         assert len(started) == 3
-    _, alive = psutil.wait_procs(started, END_SECONDS)
+    _, alive = psutil.wait_procs(started, PATIENCE)
     assert alive == []
 
 
 def test_command_line_ends_with_a_program(running: RealControlPlane, tmp_path: Path) -> None:
     """When etcd dies by itself the command fails and says where the log is, instead of serving half of it."""
-    part = Part.start("sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=90)
+    part = Part.start(
+        "sandbox.control_plane", "start", "--directory", str(tmp_path), log=tmp_path / "log", deadline=PATIENCE
+    )
     next(each for each in processes(tmp_path) if each.name() == "etcd").kill()
-    assert part.wait(END_SECONDS) == 1
+    assert part.wait(PATIENCE) == 1
     assert "a program ended by itself" in (tmp_path / "log").read_text()
     assert processes(tmp_path) == []
 
@@ -193,5 +197,5 @@ def test_command_line_ends_with_a_program(running: RealControlPlane, tmp_path: P
 def test_launcher(running: RealControlPlane) -> None:
     """`scripts/control-plane build` prints the folder that the running programs come from, and no more."""
     with Part.start_program([str(LAUNCHER), "build"], log=running.kubeconfig.parent / "said", says_ready=False) as part:
-        assert part.wait(60) == 0
+        assert part.wait(PATIENCE) == 0
     assert (running.kubeconfig.parent / "said").read_text() == f"{running.kubectl.parent}\n"

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from sandbox.google import GoogleServer, Request, Response, jwt
 from sandbox.google.web import WebServer
 from sandbox.process import Part
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_stop_ends_what_is_under_way(http: urllib3.PoolManager) -> None:
 
     def answer(_: Request) -> Response:
         arrived.set()
-        over.wait(30)
+        over.wait(PATIENCE)
         return Response(status=200)
 
     with WebServer(answer) as service, ThreadPoolExecutor(1) as threads:
@@ -83,10 +84,10 @@ def test_stop_ends_what_is_under_way(http: urllib3.PoolManager) -> None:
         email = next(iter(server.configuration.invokers))
         token = server.tokens.id_token(account, server.run, {"email": email, "email_verified": True})
         waiting = threads.submit(http.request, "GET", server.run, headers={"Authorization": f"Bearer {token}"})
-        arrived.wait(10)
+        arrived.wait(PATIENCE)
         server.stop()
         over.set()
-        error = waiting.exception(10)
+        error = waiting.exception(PATIENCE)
         assert isinstance(error, urllib3.exceptions.HTTPError) or waiting.result().status == 503
 
 

@@ -26,6 +26,7 @@ from sandbox.kms import (
 from sandbox.kms.errors import KmsError
 from sandbox.kms.fields import check_fields
 from sandbox.process import Part
+from tests.patience import PATIENCE
 
 DIGEST = hashlib.sha256(b"a message that is signed").digest()
 
@@ -301,7 +302,7 @@ def test_control_reaches_another_process(tmp_path: Path) -> None:
         hanging = threads.submit(sign, client, version)
         control.wait_until_hanging(1)
         control.release()
-        assert hanging.result(10)
+        assert hanging.result(PATIENCE)
         control.add(Fault(times=0, status="INTERNAL"))
         control.clear()
         assert sign(client, version)

@@ -1,7 +1,6 @@
 """Faults on demand: which calls they hit, how often, and what they do."""
 
 import hashlib
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +25,8 @@ from google.protobuf.message import DecodeError
 from sandbox.kms import Corruption, Fault, KmsServer, connect, create_signing_key, wait_until_enabled
 from sandbox.kms.client import LOCATION
 from sandbox.kms.faults import KEY_GENERATION
+from tests.end_to_end.conftest import eventually
+from tests.patience import PATIENCE
 
 DATA = b"a message that is signed"
 DIGEST = hashlib.sha256(DATA).digest()
@@ -143,7 +144,7 @@ def test_hanging_call_goes_on_when_released(
         server.faults.wait_until_hanging(1)
         assert not answer.done()
         server.faults.release()
-        verify(client, version, answer.result(10).signature)
+        verify(client, version, answer.result(PATIENCE).signature)
     assert server.faults.hanging == 0
 
 
@@ -172,7 +173,7 @@ def test_stopping_ends_hanging_calls() -> None:
         server.faults.wait_until_hanging(1)
         server.stop()
         assert isinstance(
-            answer.exception(10) or answer.result(), exceptions.GoogleAPICallError | AsymmetricSignResponse
+            answer.exception(PATIENCE) or answer.result(), exceptions.GoogleAPICallError | AsymmetricSignResponse
         )
 
 
@@ -286,16 +287,6 @@ def test_corruption_of_another_method(server: KmsServer, client: KeyManagementSe
     with pytest.raises(exceptions.Unknown, match="does not apply to PublicKey"):
         client.get_public_key(name=version, retry=None)
     assert server.audit.records("GetPublicKey")[-1].status == "UNKNOWN"
-
-
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Wait until a condition holds."""
-    waiting = threading.Event()
-    for _ in range(int(timeout / 0.01)):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("the condition did not come to hold")
 
 
 def test_details_of_a_status(server: KmsServer, client: KeyManagementServiceClient, version: str) -> None:

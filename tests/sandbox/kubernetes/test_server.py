@@ -15,6 +15,7 @@ from sandbox.api import CSRS, Api, Json, csr_path
 from sandbox.kubernetes import KubernetesServer, LoggedRequest
 from sandbox.pki import Authority
 from tests.contract.kubernetes.support import APPROVED, certificate_pem, csr, encoded, refusal
+from tests.patience import PATIENCE
 
 
 def test_every_request_is_logged_as_it_was_sent(server: KubernetesServer, api: Api) -> None:
@@ -86,8 +87,8 @@ def test_64_clients_at_once_lose_nothing(api: Api) -> None:
     stored = api.get(CSRS)["items"]
     assert len(stored) == 256
     assert all("certificate" in item["status"] for item in stored)
-    with api.watch(CSRS, resourceVersion=version, timeoutSeconds=1) as events:
-        seen = [event["object"]["metadata"]["resourceVersion"] for event in events]
+    with api.watch(CSRS, resourceVersion=version) as events:
+        seen = [event["object"]["metadata"]["resourceVersion"] for event in itertools.islice(events, len(versions))]
     assert seen == sorted(versions, key=int)
 
 
@@ -104,7 +105,7 @@ def test_a_watcher_that_stops_reading_delays_no_other_client(api: Api) -> None:
         reader.start()
         for number in range(changes):
             api.patch(csr_path("busy"), {"metadata": {"annotations": {"x": f"{number:03}" + "x" * 100_000}}})
-        reader.join(30)
+        reader.join(PATIENCE)
         late = list(itertools.islice(slow, changes))
     for events in (seen, late):
         numbers = [int(event["object"]["metadata"]["annotations"]["x"][:3]) for event in events]
@@ -145,7 +146,7 @@ def test_stopping_twice_is_harmless(tmp_path: Path) -> None:
     server.stop()
     server.stop()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=5)
+        socket.create_connection(address, timeout=PATIENCE)
 
 
 def test_a_port_in_use_is_an_error(server: KubernetesServer, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_strangers_certificates_do_not_get_in(server: KubernetesServer) -> None:
     context.load_cert_chain(*stranger.write(folder, "stranger"))
     port = int(server.server.rpartition(":")[2])
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
         contextlib.suppress(OSError),
         context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
     ):
@@ -177,10 +178,10 @@ def test_garbage_ends_only_its_own_connection(server: KubernetesServer, api: Api
     """Garbage before or inside TLS does not affect other connections."""
     port = int(server.server.rpartition(":")[2])
     context = ssl.create_default_context(cafile=str(server.certificate_authority))
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, contextlib.suppress(OSError):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain, contextlib.suppress(OSError):
         plain.sendall(sent)
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
     ):
         connection.sendall(b"nonsense\r\n\r\n")

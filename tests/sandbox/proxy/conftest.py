@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import PATIENCE
+
 
 class EchoServer(socketserver.ThreadingTCPServer):
     """Sends back what it gets; at the end of that, its own end."""
@@ -101,7 +103,7 @@ def web() -> Iterator[HttpServer]:
 def connect(endpoint: str) -> socket.socket:
     """Opens a connection whose reads end after ten seconds at the latest."""
     host, port = endpoint.split(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 def received(connection: socket.socket, size: int) -> bytes:

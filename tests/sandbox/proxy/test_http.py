@@ -6,6 +6,7 @@ import pytest
 import urllib3
 
 from sandbox.proxy import Fault, FaultProxy, HttpFault
+from tests.patience import PATIENCE
 from tests.sandbox.proxy.conftest import HttpServer, connect
 
 
@@ -19,7 +20,7 @@ def proxy(web: HttpServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def pool() -> Iterator[urllib3.PoolManager]:
     """A client that keeps its connection and tries nothing twice."""
-    with urllib3.PoolManager(maxsize=1, retries=False, timeout=10) as pool:
+    with urllib3.PoolManager(maxsize=1, retries=False, timeout=PATIENCE) as pool:
         yield pool
 
 

@@ -14,6 +14,7 @@ import pytest
 from sandbox.pki import Authority
 from sandbox.process import Part
 from sandbox.proxy import HALF_OPEN, Counts, Fault, FaultProxy
+from tests.patience import PATIENCE
 from tests.sandbox.proxy.conftest import EchoServer, connect, received
 
 MUCH = 3 << 20
@@ -266,4 +267,4 @@ def test_command_line(echo: EchoServer) -> None:
         with connect(part.ready["endpoint"]) as connection:
             assert exchange(connection) == b"hello"
             part.signal(signal.SIGTERM)
-            assert part.wait(10) == 0
+            assert part.wait(PATIENCE) == 0

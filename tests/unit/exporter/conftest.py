@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.exporter.cluster import Cluster
 
 
@@ -16,7 +17,7 @@ def _no_thread_is_left() -> Iterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert not [thread.name for thread in left if thread.is_alive()]
 
 

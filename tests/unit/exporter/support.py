@@ -22,13 +22,13 @@ from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
 from csr_exporter.watch.store import Store
+from tests.patience import PATIENCE
 
 SIGNER = "example.com/calico"
 SOURCE = "//container.googleapis.com/projects/p/locations/l/clusters/c"
 ACCOUNT = "system:serviceaccount:calico-system:calico-node"
 CREATED = "2026-11-24T10:00:00Z"
-LONG = 10.0
-"""Seconds within which anything happens that is going to happen."""
+LONG = PATIENCE
 
 ACKNOWLEDGED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 

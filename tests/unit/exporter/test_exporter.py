@@ -18,7 +18,16 @@ from csr_exporter.exporter import Exporter
 from sandbox.api import csr_path
 from sandbox.google import GoogleServer, Project, Provider, example, gke_provider, oidc_provider
 from tests.unit.exporter.cluster import Cluster, Sink
-from tests.unit.exporter.support import SOURCE, Connection, Request, ScriptedServer, answer, captured_log, wait_until
+from tests.unit.exporter.support import (
+    LONG,
+    SOURCE,
+    Connection,
+    Request,
+    ScriptedServer,
+    answer,
+    captured_log,
+    wait_until,
+)
 from tests.unit.exporter.test_google import jwt
 
 
@@ -217,7 +226,7 @@ def test_churn_while_the_function_works(cluster: Cluster) -> None:
     labelled = threading.Event()
 
     def slow(_event: dict[str, Any], _times: int, _connection: Connection) -> None:
-        labelled.wait(10)
+        labelled.wait(LONG)
 
     with Sink(slow) as sink, Exporter(cluster.configuration(sink.server.url)) as exporter:
         cluster.create("csr-1")
@@ -357,14 +366,14 @@ def test_stop_ends_every_thread(cluster: Cluster, moment: str) -> None:
 
     def slow(_event: dict[str, Any], _times: int, _connection: Connection) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(LONG)
 
     with Sink(slow) as sink:
         exporter = Exporter(cluster.configuration(sink.server.url))
         exporter.start()
         if moment == "in flight":
             cluster.create("csr-1")
-            assert begun.wait(10)
+            assert begun.wait(LONG)
             threading.Timer(0.05, go_on.set).start()
         exporter.stop()
         expected = 1 if moment == "in flight" else 0

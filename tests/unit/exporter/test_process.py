@@ -103,7 +103,7 @@ def test_a_wrong_configuration_is_said_and_ends(tmp_path: Path) -> None:
     (tmp_path / "exporter.json").write_text('{"source": "//x", "extra": 1}')
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
     ended = subprocess.run(
-        [sys.executable, "-m", "csr_exporter"], env=environment, capture_output=True, check=False, timeout=30
+        [sys.executable, "-m", "csr_exporter"], env=environment, capture_output=True, check=False, timeout=LONG
     )
     errors = [json.loads(line)["error"].split(":")[0] for line in ended.stderr.splitlines()]
     assert (ended.returncode, ended.stdout) == (2, b"")
@@ -120,7 +120,7 @@ def test_attack_a_taken_port_stops_no_delivery(cluster: Cluster, tmp_path: Path)
             wait_until(lambda: "csr-1" in sink.names)
             (error,) = (line["error"] for line in _log(tmp_path) if line["severity"] == "ERROR")
             taken.close()
-            wait_until(lambda: any(line["message"] == "the pages are served" for line in _log(tmp_path)), 20)
+            wait_until(lambda: any(line["message"] == "the pages are served" for line in _log(tmp_path)))
             assert urllib3.request("GET", f"http://{exporter.ready['health']}/readyz").status == 200
             assert exporter.stop() == 0
     assert error.startswith(f'health: Invalid value: "{exporter.ready["health"]}": must be a free port')
@@ -154,7 +154,7 @@ def test_a_process_that_hangs_ends_itself(cluster: Cluster, tmp_path: Path, faul
     )
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=30)
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=LONG)
     assert ended.returncode == 1
     assert b"most recent call first" in ended.stderr
 
@@ -167,7 +167,9 @@ def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> 
         "del Reflector._cycle; raise SystemExit(__main__.main())"
     )
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
-    ended = subprocess.run([sys.executable, "-c", fault], env=environment, capture_output=True, check=False, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-c", fault], env=environment, capture_output=True, check=False, timeout=LONG
+    )
     messages = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
     assert ended.returncode == 1
     assert "a thread crashed" in messages
@@ -243,7 +245,7 @@ def test_five_thousand_waiting_csrs_are_light(tmp_path: Path, state: str) -> Non
     sent: set[str] = set()
     with Sink(away) as sink, _watching(tmp_path, _many(5000), sink) as exporter:
         wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)))
-        wait_until(lambda: len(sent) >= (1 if state == "unsent" else 1001), 20)
+        wait_until(lambda: len(sent) >= (1 if state == "unsent" else 1001))
         scraped = urllib3.request("GET", f"http://{exporter.ready['health']}/metrics").data
         resident = psutil.Process(exporter.pid).memory_info().rss / (1 << 20)
         peak = _peak_mib(exporter.pid)
@@ -285,8 +287,8 @@ def test_the_heaviest_csrs_that_etcd_stores_stay_below_the_memory_limit(tmp_path
     kinds = [HEAVY[kind]] if kind in HEAVY else list(HEAVY.values())
     documents = [as_answered(kinds[number % len(kinds)](csr_document(number, "Approved"))) for number in range(2, 20)]
     with Sink() as sink, _watching(tmp_path, _heavy(documents), sink) as exporter:
-        wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)), 60)
-        wait_until(lambda: "csr-1" in sink.names, 60)
+        wait_until(lambda: any(line["message"] == "listed" for line in _log(tmp_path)))
+        wait_until(lambda: "csr-1" in sink.names)
         peak = _peak_mib(exporter.pid)
     print(f"{kind}: peak {peak:.1f} MiB")  # noqa: T201 - what it is about
     assert peak <= 0.8 * exporter_limit()

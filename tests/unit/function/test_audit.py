@@ -372,6 +372,7 @@ def test_a_record_does_not_wait_behind_others_for_ever(monkeypatch: pytest.Monke
             await records.record(record(message="too late"))
         writer.released.set()
         await asyncio.gather(hanging, return_exceptions=True)
+        monkeypatch.undo()
         await records.record(record(message="in time"))
 
     asyncio.run(story())

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.kms import Fault
+from tests.patience import PATIENCE
 from tests.unit.signerctl.authorities import Corporate, foreign, write
 from tests.unit.signerctl.stage import Stage
 
@@ -28,14 +29,9 @@ def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> s
 
 @contextmanager
 def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts signerctl so that it receives interrupts as in a terminal; kills it at the end of the test."""
+    """Starts signerctl; kills it at the end of the test."""
     devnull = subprocess.DEVNULL
-    # If the tests run as a background job, the child would inherit that interrupts are ignored.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
-    finally:
-        signal.signal(signal.SIGINT, inherited)
+    running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
     try:
         yield running
     finally:
@@ -71,9 +67,9 @@ def test_an_interrupt_while_kms_hangs_is_recorded(stage: Stage, tmp_path: Path) 
     endpoint = ("--unsafe-plaintext-kms-endpoint", stage.server.endpoint)
     stage.server.faults.add(Fault(method="AsymmetricSign", hang=True, times=0))
     with started("create", "--key-version", stage.key(), *options, *endpoint) as running:
-        stage.server.faults.wait_until_hanging(1, timeout=30)
+        stage.server.faults.wait_until_hanging(1)
         running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 1
+        assert running.wait(PATIENCE) == 1
     stage.server.faults.release()
     intent, abandoned = map(json.loads, log.read_text(encoding="utf-8").splitlines())
     assert (intent["event"], abandoned["event"]) == ("intent", "abandoned")

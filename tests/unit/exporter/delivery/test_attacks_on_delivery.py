@@ -8,7 +8,7 @@ import pytest
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.limiter import LONGEST_PAUSE
 from csr_exporter.queue.item import WorkItem
-from csr_exporter.queue.retry_policy import HANG, Answer, Verdict
+from csr_exporter.queue.retry_policy import HANG, Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import WorkQueue
 from tests.unit.exporter.simulation import ISSUED, Simulation
 from tests.unit.exporter.support import reference
@@ -119,3 +119,41 @@ def test_attack_two_pods_do_not_keep_a_retry_for_an_hour(outage: Answer, seed: i
         (0.08, FORBIDDEN), arrivals=arrivals, outage=(0.08, outage), outage_lasts=(0.0, 30.0), pods=2, seed=seed
     )
     assert max(_waits(simulation, arrivals).values()) <= 300.0
+
+
+QUIET = {10 + place: 600.0 + 131.7 * place for place in range(40)}
+BUSY = {100_000 + place: 600.0 + 1.7 * place for place in range(600)}
+
+
+def _answered(status: int, retry_after: float | None = None) -> tuple[float, Answer]:
+    return 0.08, Answer(verdict=verdict_of(status), status=status, retry_after=retry_after)
+
+
+@pytest.mark.parametrize("arrivals", [pytest.param(QUIET, id="quiet"), pytest.param(BUSY, id="busy")])
+@pytest.mark.parametrize("pods", [pytest.param(count, id=f"{count} hostile") for count in (1, 2, 8)])
+@pytest.mark.parametrize(
+    ("hostile", "too_many"),
+    [
+        # With the Retry-After of the function's own answers; and the number of requesters that delays others longer.
+        pytest.param(_answered(401), 2, id="401"),
+        pytest.param(_answered(403), 2, id="403"),
+        pytest.param(_answered(404), 2, id="404"),
+        pytest.param(_answered(429, 5.0), 1, id="429"),
+        pytest.param(_answered(500, 30.0), None, id="500"),
+        pytest.param(_answered(503, 30.0), 8, id="503"),
+        pytest.param((60.0, HUNG), 2, id="hang"),
+    ],
+)
+def test_attack_hostile_requesters_delay_an_honest_pod_by_at_most_ten_seconds(
+    request: pytest.FixtureRequest,
+    hostile: tuple[float, Answer],
+    too_many: int | None,
+    pods: int,
+    arrivals: dict[int, float],
+) -> None:
+    """However many of them always get a bad answer: compared to the same honest pods without them."""
+    if too_many is not None and pods >= too_many:
+        reason = "the exporter takes the failures for an outage, and pauses all CSRs"
+        request.applymarker(pytest.mark.xfail(reason=reason))
+    waits, alone = (_waits(_attacked(hostile, arrivals=arrivals, pods=count), arrivals) for count in (pods, 0))
+    assert max(waits[number] - alone[number] for number in arrivals) <= 10.0

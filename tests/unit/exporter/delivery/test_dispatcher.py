@@ -16,6 +16,7 @@ from csr_exporter.queue.work_queue import WorkQueue
 from csr_exporter.watch.store import Store
 from tests.unit.exporter.support import (
     ACKNOWLEDGED,
+    LONG,
     SIGNER,
     VirtualClock,
     captured_log,
@@ -77,7 +78,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
     go_on = threading.Event()
 
     def slow(_item: WorkItem) -> Answer:
-        go_on.wait(10)
+        go_on.wait(LONG)
         return ACKNOWLEDGED
 
     sender = Sender(slow)
@@ -133,7 +134,7 @@ def test_drain_says_what_is_left() -> None:
     go_on = threading.Event()
 
     def slow(_item: WorkItem) -> Answer:
-        go_on.wait(10)
+        go_on.wait(LONG)
         return ACKNOWLEDGED
 
     sender = Sender(slow)
@@ -193,7 +194,7 @@ def test_threads_are_kept() -> None:
 
     def answer(_item: WorkItem) -> Answer:
         threads.add(threading.get_ident())
-        together.wait(10)
+        together.wait(LONG)
         return ACKNOWLEDGED
 
     sender, before = Sender(answer), threading.active_count()

@@ -40,6 +40,7 @@ from tests.unit.exporter.support import (
 
 DONE: dict[str, object] = {"outcome": "issued"}
 ITEM = WorkItem(reference=reference(), stage=Stage.PENDING, attempt=1, resend=0)
+PATIENT = Timeouts(connect=LONG, read=LONG, total=LONG)
 SHORT = Timeouts(connect=1.0, read=0.2, total=0.4)
 
 
@@ -48,7 +49,7 @@ def _function(
     handler: Callable[[Request, Connection], bytes | None],
     *,
     token: CachedToken | None = None,
-    timeouts: Timeouts = SHORT,
+    timeouts: Timeouts = PATIENT,
     path: str = "/",
 ) -> Iterator[tuple[Sender, ScriptedServer]]:
     with ScriptedServer(handler) as server:
@@ -137,7 +138,7 @@ def test_an_answer_that_does_not_come_frees_its_slot(
     handler: Callable[[Request, Connection], bytes | None],
 ) -> None:
     """Within the time-outs the sender has its answer: slower, and this CSR again."""
-    with _function(handler) as (sender, _):
+    with _function(handler, timeouts=SHORT) as (sender, _):
         got = sender.send(ITEM)
     assert (got.verdict, got.status) == (Verdict.SLOW, None)
     assert got.reason
@@ -270,8 +271,7 @@ def test_a_token_that_ends_in_flight_costs_one_refusal() -> None:
             return answer(401)
         return answer(200, DONE)
 
-    patient = Timeouts(read=LONG, total=LONG)
-    with _function(strict, token=tokens, timeouts=patient) as (sender, server), ThreadPoolExecutor(8) as pool:
+    with _function(strict, token=tokens) as (sender, server), ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(sender.send, [ITEM] * 8))
     assert {got.verdict for got in answers} == {Verdict.ACKNOWLEDGED}
     assert Counter(request.headers["authorization"] for request in server.requests) == {
@@ -363,7 +363,7 @@ def test_tls_is_verified_and_never_left_out(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     with ScriptedServer(lambda *_: answer(200, DONE), tls.context) as server:
         where = Function(url=server.url + "/", audience="a")
-        sender = Sender(source=SOURCE, function=where, token=_tokens(), timeouts=SHORT)
+        sender = Sender(source=SOURCE, function=where, token=_tokens(), timeouts=PATIENT)
         got = sender.send(ITEM)
         sender.close()
     if fault:

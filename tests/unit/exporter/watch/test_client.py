@@ -42,7 +42,7 @@ from tests.unit.exporter.support import (
 )
 
 PATIENT = Timeouts(connect=LONG, read=LONG, total=LONG)
-SHORT = Timeouts(connect=1.0, read=0.3, total=0.6)
+SHORT = Timeouts(connect=1.0, read=1.0, total=2.0)
 """Where the time-out itself is what a test waits for."""
 
 
@@ -585,9 +585,9 @@ def test_interrupt_ends_a_watch_in_another_thread(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=watch)
         thread.start()
-        assert opened.wait(10)
+        assert opened.wait(LONG)
         api.interrupt()
-        thread.join(10)
+        thread.join(LONG)
         assert not thread.is_alive()
 
 
@@ -645,7 +645,7 @@ def test_a_certificate_without_key_identifiers_is_enough(tmp_path: Path) -> None
     with ScriptedServer(lambda *_: page(csr_document(1)), tls) as server:
         for url, trusted in ((server.url, True), (server.url.replace("127.0.0.1", "localhost"), False)):
             location = Location(server=url, certificate_authority=tmp_path / "ca.pem", token_file=tmp_path / "token")
-            api = ApiClient(location, timeouts=SHORT)
+            api = ApiClient(location, timeouts=PATIENT)
             if trusted:
                 assert _numbers(list(api.pages(SIGNER))) == [1]
             else:

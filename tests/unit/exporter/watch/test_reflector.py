@@ -352,7 +352,7 @@ def test_a_half_open_connection(tmp_path: Path) -> None:
         rig.clock.time = float("inf")
         return stream()
 
-    with _rig(silent, tmp_path, ends_at=1e9, read=0.2) as rig:
+    with _rig(silent, tmp_path, ends_at=1e9, read=1.0) as rig:
         rig.reflector.run()
         assert rig.asked == ["list", "watch:100", "watch:555"]
 
@@ -380,7 +380,7 @@ def test_ten_minutes_without_a_byte(tmp_path: Path) -> None:
         return None
 
     healthy: list[tuple[list[str], list[str]]] = []
-    with _rig(silent, tmp_path, ends_at=1e9, read=0.2) as rig:
+    with _rig(silent, tmp_path, ends_at=1e9, read=0.5) as rig:
         rig.reflector.run()
         assert rig.asked == ["list", *["watch:100"] * 9]
         assert healthy == [([], [])] * 9

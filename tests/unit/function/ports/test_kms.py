@@ -126,11 +126,11 @@ def test_a_kms_that_hangs_is_given_up_by_all_at_once(
     key: Blocking[CloudKmsKey], faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight requests for the same key wait for one time limit, not for eight in a row."""
-    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     before = len(faults.audit.records(PUBLIC_KEY))
     faults.faults.add(Fault(method=PUBLIC_KEY, hang=True, times=0))
-    with ThreadPoolExecutor(8) as executor:
+    with monkeypatch.context() as patch, ThreadPoolExecutor(8) as executor:
+        patch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
+        patch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
         futures = [executor.submit(key.public_key) for _ in range(8)]
         failures = [future.exception(30) for future in futures]
     assert {type(failure) for failure in failures} == {UnavailableError}
@@ -504,25 +504,23 @@ def test_a_kms_that_hangs_or_fails_is_given_up_within_the_budget(
     made_keys: MadeKeys, faults: KmsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every attempt has a deadline, all together one, and none is begun that could not be waited for."""
-    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     before = len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, hang=True, times=0))
-    with pytest.raises(UnavailableError, match="KMS does not answer: DEADLINE_EXCEEDED"):
-        signed(made_keys(P256), P256)
+    with monkeypatch.context() as patch:
+        patch.setattr(kms_key, "ATTEMPT_SECONDS", 0.2)
+        patch.setattr(kms_key, "OVERALL_SECONDS", 1.0)
+        with pytest.raises(UnavailableError, match="KMS does not answer: DEADLINE_EXCEEDED"):
+            signed(made_keys(P256), P256)
+    deadlines = [record.deadline for record in faults.audit.records(SIGN)[before:]]
     faults.faults.clear()
     faults.faults.release()
     signed(made_keys(P256), P256)
-    deadlines = [record.deadline for record in faults.audit.records(SIGN)[before:]]
     assert len(deadlines) >= 2
     assert all(deadline is not None and deadline <= 0.2 + ROUNDING for deadline in deadlines)
 
 
-def test_a_connection_whose_packets_vanish_is_replaced(
-    faults: KmsServer, key_version: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_whose_packets_vanish_is_replaced(faults: KmsServer, key_version: str) -> None:
     """A firewall that forgot the flow costs one attempt, not every one until TCP gives up after minutes."""
-    monkeypatch.setattr(kms_key, "ATTEMPT_SECONDS", 1.0)
     with FaultProxy(faults.endpoint) as proxy:
         connection = run(connect(endpoint=None, unsafe_plaintext_endpoint=proxy.endpoint))
         key = opened(connection, key_version)

@@ -13,10 +13,12 @@ import psutil
 import pytest
 import urllib3
 
+from csr_signer.shutdown import GRACE_SECONDS
 from sandbox.api import Api
 from sandbox.function_runtime import FunctionRuntime
 from sandbox.kms import Fault, KmsServer
 from tests.end_to_end.conftest import eventually
+from tests.patience import PATIENCE
 from tests.unit.function.ports.conftest import FileCsr, WriteConfiguration
 from tests.unit.function.ports.test_pipeline import SIGN, certificate, faults, stored
 from tests.unit.function.ports.test_service import event
@@ -55,18 +57,14 @@ class Function:
         """Sends SIGTERM, as Cloud Run does to the container's first process."""
         self._process.terminate()
 
-    def ends(self) -> bool:
-        """Waits for the process's end; tells whether it comes before Cloud Run's SIGKILL."""
-        try:
-            self._process.wait(CLOUD_RUN_SECONDS)
-        except psutil.TimeoutExpired:
-            return False
-        return True
+    def wait(self) -> None:
+        """Waits until the process has ended by itself."""
+        self._process.wait(PATIENCE)
 
     def refuses(self) -> bool:
         """Tells whether the process refuses another request: it answers 503, or accepts no connection."""
         try:
-            answer = urllib3.request("GET", self.url, retries=False, timeout=30.0)
+            answer = urllib3.request("GET", self.url, retries=False, timeout=PATIENCE)
         except urllib3.exceptions.HTTPError:
             return True
         if answer.status == 400:  # the process serves it: it is no event
@@ -128,11 +126,11 @@ def test_after_sigterm_requests_in_flight_finish_and_new_ones_are_refused(
     function.terminate()
     eventually(function.refuses)
     with contextlib.suppress(urllib3.exceptions.HTTPError):
-        assert function.sent(late).result(30).status == 503
+        assert function.sent(late).result(PATIENCE).status == 503
     assert not answer.done()
     faults.faults.release()
-    assert (answer.result(30).status, answer.result().json()) == (200, {"outcome": "issued", "reason": ""})
-    assert function.ends()
+    assert (answer.result(PATIENCE).status, answer.result().json()) == (200, {"outcome": "issued", "reason": ""})
+    function.wait()
     assert function.events(csr) == ["intent", "issued"]
     assert certificate(stored(admin, csr))
     assert stored(admin, late) == late
@@ -142,13 +140,14 @@ def test_after_sigterm_a_request_that_does_not_end_is_interrupted_and_recorded(
     function: Function, faults: KmsServer, file_csr: FileCsr, admin: Api
 ) -> None:
     """If KMS hangs, the function abandons the intent before SIGKILL, and asks the exporter to resend the event."""
+    assert GRACE_SECONDS < CLOUD_RUN_SECONDS
     csr, before = file_csr(), len(faults.audit.records(SIGN))
     faults.faults.add(Fault(method=SIGN, hang=True, times=0))
     answer = function.sent(csr)
     faults.faults.wait_until_hanging(1)
     function.terminate()
-    assert function.ends()
-    assert (answer.result(30).status, answer.result().headers["Retry-After"]) == (503, "1")
+    function.wait()
+    assert (answer.result(PATIENCE).status, answer.result().headers["Retry-After"]) == (503, "1")
     assert answer.result().json() == {"outcome": "fault", "reason": "ShutdownError"}
     assert function.events(csr) == ["intent", "abandoned", "fault"]
     intent, abandoned, _ = function.records(csr)
@@ -157,7 +156,7 @@ def test_after_sigterm_a_request_that_does_not_end_is_interrupted_and_recorded(
     assert not certificate(stored(admin, csr))
 
 
-def test_an_idle_process_ends_at_once(function: Function) -> None:
-    """Without requests in flight, the process does not wait."""
+def test_an_idle_process_ends(function: Function) -> None:
+    """Without requests in flight, SIGTERM ends the process."""
     function.terminate()
-    assert function.ends()
+    function.wait()
