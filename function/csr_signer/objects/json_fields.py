@@ -6,7 +6,9 @@ checks that other fields are JSON, and drops them.
 """
 
 import codecs
+import sys
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 # Not ijson's default backend, which without its extension is a Python parser and eight times as slow.
@@ -25,6 +27,27 @@ OTHERS: Final = "*"
 """Stands for all members without an own entry."""
 METADATA: Final[dict[str, Mask]] = dict.fromkeys(("name", "namespace", "uid", "deletionTimestamp"))
 """The mask of every object's metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much of a document is kept, whatever the mask selects.
+
+    Attributes:
+        items: elements of a list; the rest is dropped.
+        text: characters of a text; the rest is dropped.
+        whole: characters of all kept names and texts, with VALUE_COST for each value; more is an error.
+    """
+
+    items: int
+    text: int
+    whole: int
+
+
+UNBOUNDED: Final = Bounds(items=sys.maxsize, text=sys.maxsize, whole=sys.maxsize)
+OF_OBJECT: Final = Bounds(items=64, text=64 * 1024, whole=128 * 1024)
+"""For one object that a requester or a hostile API server fills. An honest one keeps a few kilobytes."""
+VALUE_COST: Final = 64
 _LEVELS: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 # In a decoded string, one character outside the BMP makes all characters four bytes long.
 _PIECE: Final = 1 << 16
@@ -43,10 +66,11 @@ def read(
         namespace: the requested namespace.
 
     Raises:
-        UnavailableError: the answer is something else, perhaps from a server in between.
+        UnavailableError: the answer is something else, perhaps from a server in between; or the mask's fields exceed
+            OF_OBJECT.
     """
     try:
-        api = select(document, {"kind": None, **mask})
+        api = select(document, {"kind": None, **mask}, bounds=OF_OBJECT)
         metadata = api["metadata"]
         got = (api["kind"], metadata["name"], metadata.get("namespace"), type(metadata["uid"]), bool(metadata["uid"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -57,14 +81,14 @@ def read(
     return selected
 
 
-def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
+def select(document: bytes, mask: Mask, *, bounds: Bounds = UNBOUNDED) -> Any:  # noqa: ANN401 - any JSON
     """Parses the mask's fields of a JSON document; of duplicate keys, the last one counts.
 
     Raises:
-        ValueError: the document is no JSON, or has a number of more than 64 bits.
+        ValueError: the document is no JSON, has a number of more than 64 bits, or exceeds the bounds.
     """
     kept: list[Any] = []
-    target = _keep(mask, kept)
+    target = _keep(mask, kept, bounds)
     next(target)
     # Without use_float, ijson 3.6 returns an invalid object for an integer of 4,301 digits.
     parser = yajl2_c.basic_parse_coro(target, use_float=True)
@@ -76,7 +100,7 @@ def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
     return kept[0]
 
 
-def _as_utf_8(document: bytes) -> bytes:
+def _as_utf_8(document: bytes) -> bytes | bytearray:
     """Replaces each byte that is not UTF-8 by a question mark.
 
     A client can write such bytes into managedFields, and kube-apiserver returns them unchanged.
@@ -84,13 +108,16 @@ def _as_utf_8(document: bytes) -> bytes:
     if document.isascii():
         return document
     decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
-    pieces = [document[start : start + _PIECE] for start in range(0, len(document), _PIECE)]
-    texts = (decoder.decode(piece, final=piece is pieces[-1]) for piece in pieces)
-    return b"".join(text.encode(errors="replace") for text in texts)
+    encoded = bytearray()
+    for start in range(0, len(document), _PIECE):
+        text = decoder.decode(document[start : start + _PIECE], final=start + _PIECE >= len(document))
+        encoded += text.encode(errors="replace")
+    return encoded
 
 
-def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]:
+def _keep(mask: Mask, kept: list[Any], bounds: Bounds) -> Generator[None, tuple[str, Any], None]:
     """Receives parser events, and appends the mask's fields of the document to `kept`."""
+    left = bounds.whole
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
     key = None
@@ -106,15 +133,24 @@ def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]
             container, inside = outer.pop()
         elif isinstance(inside, dict) and key not in inside and OTHERS not in inside:
             dropped = level
+        elif isinstance(inside, list) and len(container) >= bounds.items:
+            dropped = level
         else:
+            left -= VALUE_COST
             if level:
                 value = {} if event == "start_map" else []
+            elif event == "string":
+                value = value[: bounds.text]
+                left -= len(value)
             if isinstance(inside, list):
                 (wanted,) = inside
                 container.append(value)
             else:
+                left -= len(key)
                 wanted = inside.get(key, inside.get(OTHERS))
                 container[key] = value
+            if left < 0:
+                raise ValueError(f"its fields have more than {bounds.whole} characters")
             if level and type(value) is type(wanted):
                 outer.append((container, inside))
                 container, inside = value, wanted
