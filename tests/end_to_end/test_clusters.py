@@ -22,10 +22,11 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Settings
 from sandbox.documents import SOURCE
+from sandbox.hostile_api import HostileApiServer
 from sandbox.kms import Fault, KmsServer, connect
 from tests.end_to_end.conftest import PATIENCE, started
 from tests.end_to_end.issuing import SIGN, Issuing
-from tests.end_to_end.silent import SilentApiServer
+
 from tests.unit.signerctl.stage import Stage
 
 SHARE: Final = 16
@@ -49,7 +50,7 @@ class Hostile:
     """A cluster whose API server never answers, and its exporter."""
 
     url: str
-    api: SilentApiServer
+    api: HostileApiServer
     before: int
 
     def send(self, uid: str) -> tuple[int, str, str]:
@@ -79,10 +80,10 @@ def send(url: str, source: str, name: str, uid: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SilentApiServer]:
+def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileApiServer]:
     """The API server of a second cluster of the same function, which has a CA of its own."""
     document = issuing.document
-    with SilentApiServer(tmp_path_factory.mktemp("hostile")) as api:
+    with HostileApiServer(tmp_path_factory.mktemp("hostile")) as api:
         authentication = {"kubeconfig": str(api.kubeconfig)}
         document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
         issuer = issuing.authority("Hostile")
@@ -93,7 +94,7 @@ def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def hostile(issuing: Issuing, silent: SilentApiServer) -> Hostile:
+def hostile(issuing: Issuing, silent: HostileApiServer) -> Hostile:
     """That cluster, of which nothing is in flight: each test waits for its answers."""
     return Hostile(url=issuing.deployment.function.url, api=silent, before=silent.wait(0, 0))
 
