@@ -134,6 +134,11 @@ variable "clusters" {
   }
 
   validation {
+    condition     = length(var.clusters) <= 16
+    error_message = "clusters: Too many: ${length(var.clusters)}: must have at most 16 items, because they share one function, its memory and its CPU. Deploy another function for further clusters."
+  }
+
+  validation {
     condition     = alltrue([for cluster in values(var.clusters) : contains(["gke-dns", "gke-private", "connect-gateway", "oidc"], cluster.access)])
     error_message = "clusters[*].access: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}: supported values: \"gke-dns\", \"gke-private\", \"connect-gateway\", \"oidc\". infra/examples has one of each."
   }

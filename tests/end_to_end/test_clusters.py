@@ -1,7 +1,7 @@
 """Several clusters at one process of the function: what one of them does wrong delays no other.
 
 The process runs under functions-framework, and its concurrency is set as Terraform sets it. The hostile cluster's API
-server takes requests and never answers; the honest one has the real exporter.
+server never answers, or its answers cost as much as possible; the honest one has the real exporter.
 """
 
 import contextlib
@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 import urllib3
 
@@ -22,15 +24,16 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Settings
 from sandbox.documents import SOURCE
-from sandbox.hostile_api import HostileApiServer
+from sandbox.hostile_api import COSTLY, HostileApiServer
 from sandbox.kms import Fault, KmsServer, connect
+from sandbox.usage import Usage
+from tests import capacity
 from tests.end_to_end.conftest import PATIENCE, started
 from tests.end_to_end.issuing import SIGN, Issuing
-
 from tests.unit.signerctl.stage import Stage
 
-SHARE: Final = 16
-CONCURRENCY: Final = 2 * SHARE
+CONCURRENCY: Final = capacity.concurrency(2)
+SHARE: Final = CONCURRENCY // 2
 HOSTILE: Final = f"{SOURCE}-hostile"
 MANY: Final = 64
 
@@ -82,15 +85,21 @@ def send(url: str, source: str, name: str, uid: str) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileApiServer]:
     """The API server of a second cluster of the same function, which has a CA of its own."""
-    document = issuing.document
     with HostileApiServer(tmp_path_factory.mktemp("hostile")) as api:
-        authentication = {"kubeconfig": str(api.kubeconfig)}
-        document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
-        issuer = issuing.authority("Hostile")
-        document["signers"].append({**document["signers"][0], "cluster": "hostile", "issuer": issuer})
-        issuing.redeploy(document)
+        join(issuing, api)
         yield api
         issuing.deployment.function.kill()  # nobody waits for what it waits for
+
+
+def join(issuing: Issuing, api: HostileApiServer) -> None:
+    """Starts the function with a second cluster, which has this API server and a CA of its own."""
+    document = issuing.document
+    if "hostile" not in document["clusters"]:
+        issuer = issuing.authority("Hostile")
+        document["signers"].append({**document["signers"][0], "cluster": "hostile", "issuer": issuer})
+    authentication = {"kubeconfig": str(api.kubeconfig)}
+    document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
+    issuing.redeploy(document)
 
 
 @pytest.fixture
@@ -112,6 +121,27 @@ def sending(hostile: Hostile, uids: list[str]) -> Iterator[list[Future[tuple[int
         yield [executor.submit(hostile.send, uid) for uid in uids]
 
 
+@contextlib.contextmanager
+def flooding(hostile: Hostile) -> Iterator[Counter[int]]:
+    """Events in flight at once, each followed by the next; gives the answers' statuses."""
+    over = threading.Event()
+    answers: Counter[int] = Counter()
+
+    def flood() -> None:
+        while not over.is_set():
+            status, *_ = hostile.send(str(uuid.uuid4()))
+            answers[status] += 1
+
+    with ThreadPoolExecutor(MANY) as executor:
+        floods = [executor.submit(flood) for _ in range(MANY)]
+        try:
+            yield answers
+        finally:
+            over.set()
+    for each in floods:
+        each.result()
+
+
 def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, hostile: Hostile) -> None:
     """64 events of it: 16 wait for its API server, 48 are told at once to slow down; meanwhile others are issued."""
     fleet = issuing.fleet(8)
@@ -130,25 +160,11 @@ def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, host
 def test_an_exporter_that_floods_delays_no_other_cluster(issuing: Issuing, hostile: Hostile) -> None:
     """It sends without end and heeds no answer: it holds its share and no more, and all others are issued."""
     fleet = issuing.fleet(24)
-    over = threading.Event()
-    answers: Counter[int] = Counter()
-
-    def flood() -> None:
-        while not over.is_set():
-            status, *_ = hostile.send(str(uuid.uuid4()))
-            answers[status] += 1
-
-    with ThreadPoolExecutor(MANY) as executor:
-        floods = [executor.submit(flood) for _ in range(MANY)]
-        try:
-            hostile.holds(SHARE)
-            fleet.submit()
-            assert_issued(issuing, fleet)
-            hostile.holds(SHARE)
-        finally:
-            over.set()
-    for each in floods:
-        each.result()
+    with flooding(hostile) as answers:
+        hostile.holds(SHARE)
+        fleet.submit()
+        assert_issued(issuing, fleet)
+        hostile.holds(SHARE)
     assert answers[429] > MANY
     assert answers.keys() <= {429, 503}
 
@@ -181,3 +197,20 @@ def test_duplicates_of_one_event_hold_no_thread(issuing: Issuing, hostile: Hosti
             faults.release()
     assert Counter(answer.result() for answer in answers) == {(200, "", ""): 1, (425, "1", "busy"): MANY - 1}
     issuing.issued([duplicated, waiting])
+
+
+@pytest.mark.parametrize("costly", ["probes", "conditions", "a text of four bytes a character"])
+def test_attack_a_cluster_with_costly_answers_stops_no_other(issuing: Issuing, costly: str, tmp_path: Path) -> None:
+    """Its whole share, again and again: all pods of the other are issued, within Terraform's memory."""
+    fleet = issuing.fleet(8)
+    with HostileApiServer(tmp_path, COSTLY[costly]()) as api:
+        join(issuing, api)
+        hostile = Hostile(url=issuing.deployment.function.url, api=api, before=0)
+        with flooding(hostile):
+            assert api.wait(SHARE, PATIENCE) >= SHARE
+            fleet.submit()
+            assert_issued(issuing, fleet)
+        parent = psutil.Process(issuing.deployment.function.pid)
+        used = sum(Usage.of(each.pid).peak for each in (parent, *parent.children(recursive=True)))
+        print(f"{costly}: {used:.0f} MiB at most")  # noqa: T201 - what it is about
+        assert used <= 0.8 * capacity.memory(2)

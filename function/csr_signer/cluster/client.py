@@ -32,7 +32,9 @@ NODES: Final = "/api/v1/nodes/{name}"
 EVENTS: Final = "/api/v1/namespaces/{namespace}/events"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
-_THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="parse")
+PARSERS: Final = 2
+"""Threads that parse large answers, at most one of each cluster at any time."""
+_THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 _CREDENTIAL: Final = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
 _GROUP: Final = "certificates.k8s.io"
 _RESOURCE: Final = "certificatesigningrequests"
