@@ -26,7 +26,7 @@ from sandbox.deployment import Settings
 from sandbox.documents import SOURCE
 from sandbox.hostile_api import COSTLY, HostileApiServer
 from sandbox.kms import Fault, KmsServer, connect
-from sandbox.usage import Usage
+from sandbox.usage import MEBIBYTE, Usage
 from tests import capacity
 from tests.end_to_end.conftest import PATIENCE, started
 from tests.end_to_end.issuing import SIGN, Issuing
@@ -112,6 +112,15 @@ def assert_issued(issuing: Issuing, fleet: Fleet) -> None:
     """Every pod of the honest cluster gets its certificate."""
     assert len(fleet.submissions) == len(fleet.members)
     issuing.issued(fleet.submissions)
+
+
+def assert_within_memory(issuing: Issuing, *, clusters: int) -> None:
+    """Both processes of the function have stayed within Terraform's memory for so many clusters, with a reserve."""
+    parent = psutil.Process(issuing.deployment.function.pid)
+    (worker,) = parent.children(recursive=True)
+    used = Usage.of(worker.pid).peak + parent.memory_full_info().uss / MEBIBYTE
+    print(f"{clusters} clusters: {used:.0f} MiB at most")  # noqa: T201 - what it is about
+    assert used <= 0.8 * capacity.memory(clusters)
 
 
 @contextlib.contextmanager
@@ -210,7 +219,20 @@ def test_attack_a_cluster_with_costly_answers_stops_no_other(issuing: Issuing, c
             assert api.wait(SHARE, PATIENCE) >= SHARE
             fleet.submit()
             assert_issued(issuing, fleet)
-        parent = psutil.Process(issuing.deployment.function.pid)
-        used = sum(Usage.of(each.pid).peak for each in (parent, *parent.children(recursive=True)))
-        print(f"{costly}: {used:.0f} MiB at most")  # noqa: T201 - what it is about
-        assert used <= 0.8 * capacity.memory(2)
+        assert_within_memory(issuing, clusters=2)
+
+
+def test_attack_many_events_of_a_heavy_csr_of_the_only_cluster(issuing: Issuing, tmp_path: Path) -> None:
+    """64 events, four times the concurrency, under invented uids: one answer at a time is in memory."""
+    document = issuing.document
+    function = issuing.deployment.function
+    with HostileApiServer(tmp_path, COSTLY["a text of four bytes a character"]()) as api:
+        authentication = {"kubeconfig": str(api.kubeconfig)}
+        document["clusters"] = {"demo": {"source": HOSTILE, "authentication": authentication}}
+        document["signers"] = document["signers"][:1]
+        function.environment["CSR_SIGNER_CONCURRENCY"] = str(capacity.concurrency(1))
+        issuing.redeploy(document)
+        hostile = Hostile(url=function.url, api=api, before=0)
+        with sending(hostile, [str(uuid.uuid4()) for _ in range(4 * capacity.concurrency(1))]) as answers:
+            assert {answer.result()[0] for answer in answers} <= {200, 500}
+        assert_within_memory(issuing, clusters=1)

@@ -192,14 +192,18 @@ class ApiServer:
         }
         segments = {name: percent_encode(text, safe="") for name, text in names.items()}
         url = yarl.URL(self._session.server + path.format(**segments), encoded=True)
-        content = None if body is None else json.dumps(body).encode()
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=patience.connect, sock_read=patience.read, ceil_threshold=patience.whole
         )
         answer = bytearray()
         most = LARGEST_ON_LOOP
         request = self._session.http.request(
-            method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
+            method,
+            url,
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
         )
         try:
             # asyncio's time limit, unlike aiohttp's, includes the wait for the place.

@@ -15,15 +15,15 @@ from tests import capacity
 from tests.paths import INFRA
 
 MEBIBYTE: Final = 1024 * 1024
-PROGRAM: Final = 128 * MEBIBYTE
-"""The process without a request; tests/end_to_end/test_clusters.py measures all of this."""
-UNREAD: Final = MEBIBYTE
-"""Of each answer that waits, what aiohttp and the socket have read."""
+PROGRAM: Final = 136 * MEBIBYTE
+"""The processes without a request; tests/end_to_end/test_clusters.py measures this and the next figures."""
 PARSING: Final = 7
 """Bytes for each byte of a document while it is parsed: a copy as UTF-8, the parser's text, and Python's text, of which
 one character may make all others four bytes long."""
-KEPT: Final = 16
-"""Bytes for each character of an object's fields: four in the object, and twelve as JSON in a patch."""
+CONNECTION: Final = 2 * MEBIBYTE
+"""What TLS and the HTTP client hold of an answer that waits, or of a patch."""
+CHARACTER: Final = 4
+"""Bytes at most for each character of an object's fields."""
 
 
 @pytest.mark.parametrize("clusters", range(1, MOST_CLUSTERS + 1))
@@ -31,7 +31,7 @@ def test_the_limits_fit_into_terraforms_memory(clusters: int) -> None:
     """All clusters are hostile at once, and each holds as much as its limits admit."""
     share = ConcurrencyLimiter(clusters=clusters, concurrency=capacity.concurrency(clusters)).share
     parsing = min(clusters, PARSERS) * PARSING * LARGEST_ANSWER
-    requests = share * (UNREAD + KEPT * OF_OBJECT.whole)
+    requests = share * (CONNECTION + CHARACTER * OF_OBJECT.whole)
     assert PROGRAM + parsing + clusters * (LARGEST_ANSWER + requests) <= capacity.memory(clusters) * MEBIBYTE
 
 
