@@ -102,7 +102,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
+  description = "The clusters, at most 16, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
