@@ -1,4 +1,4 @@
-"""A hostile API server, as a cluster's owner can run it: it never answers, or its answers cost as much as possible."""
+"""What the owner of a hostile cluster can do: run a silent or costly API server, and send events to the function."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+import urllib3
+
 from sandbox import kubeconfig
 from sandbox.manifests import FUNCTION_USER, SIGNER_NAME
 from sandbox.pki import Authority
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -66,7 +69,7 @@ def _list(element: bytes) -> bytes:
     return b"[" + b",".join([element] * (_SIZE // (len(element) + 1))) + b"]"
 
 
-COSTLY: Final = {
+COSTLY: Final[dict[str, Callable[[], Answers]]] = {
     "probes": lambda: Answers(status=500, probe=_list(b"[]")),
     "conditions": lambda: Answers(field="conditions", value=_list(b'{"type":"a"}')),
     "usages": lambda: Answers(
@@ -78,6 +81,22 @@ COSTLY: Final = {
     ),
 }
 """Makes answers, by what they cost: time on the event loop, memory, or CPU."""
+
+
+def post_event(url: str, source: str, name: str, uid: str, *, seconds: float) -> urllib3.BaseHTTPResponse:
+    """Sends the event of a CSR to the function; returns the answer."""
+    event = {
+        "specversion": "1.0",
+        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
+        "source": source,
+        "subject": name,
+        "id": f"{uid}/pending",
+        "datacontenttype": "application/json",
+        "data": {"name": name, "uid": uid},
+    }
+    headers = {"Content-Type": "application/cloudevents+json"}
+    with urllib3.PoolManager(retries=False) as pool:
+        return pool.request("POST", url, body=json.dumps(event), headers=headers, timeout=seconds)
 
 
 class HostileApiServer:

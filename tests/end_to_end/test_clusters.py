@@ -5,7 +5,6 @@ server never answers, or its answers cost as much as possible; the honest one ha
 """
 
 import contextlib
-import json
 import threading
 import uuid
 from collections import Counter
@@ -17,14 +16,13 @@ from typing import Final
 
 import psutil
 import pytest
-import urllib3
 
 from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Settings
 from sandbox.documents import SOURCE
-from sandbox.hostile_api import COSTLY, HostileApiServer
+from sandbox.hostile_api import COSTLY, HostileApiServer, post_event
 from sandbox.kms import Fault, KmsServer, connect
 from sandbox.usage import MEBIBYTE, Usage
 from tests import capacity
@@ -67,18 +65,7 @@ class Hostile:
 
 def send(url: str, source: str, name: str, uid: str) -> tuple[int, str, str]:
     """Sends the event of a CSR; gives status, Retry-After and reason of the answer."""
-    event = {
-        "specversion": "1.0",
-        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
-        "source": source,
-        "subject": name,
-        "id": f"{uid}/pending",
-        "datacontenttype": "application/json",
-        "data": {"name": name, "uid": uid},
-    }
-    headers = {"Content-Type": "application/cloudevents+json"}
-    with urllib3.PoolManager(retries=False) as pool:
-        answer = pool.request("POST", url, body=json.dumps(event), headers=headers, timeout=PATIENCE)
+    answer = post_event(url, source, name, uid, seconds=PATIENCE)
     return answer.status, answer.headers.get("Retry-After", ""), answer.json()["reason"]
 
 

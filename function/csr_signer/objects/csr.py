@@ -137,7 +137,7 @@ class CertificateSigningRequest:
 def _uncut(conditions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """Refuses conditions that reach a bound: the rest may hide a Denied, and a write would drop it.
 
-    No requester can write conditions, and whoever can is able to deny the CSR.
+    No requester can write conditions. An approver or a signer can, and may also end the CSR.
     """
     texts = (text for condition in conditions for text in condition.values() if isinstance(text, str))
     if len(conditions) >= OF_OBJECT.items or any(len(text) >= OF_OBJECT.text for text in texts):

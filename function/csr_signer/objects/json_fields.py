@@ -120,7 +120,7 @@ def _keep(mask: Mask, kept: list[Any], bounds: Bounds) -> Generator[None, tuple[
     left = bounds.whole
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
-    key = None
+    key = ""
     dropped = 0  # number of open levels in the dropped value
     while True:
         event, value = yield
@@ -131,24 +131,18 @@ def _keep(mask: Mask, kept: list[Any], bounds: Bounds) -> Generator[None, tuple[
             key = value
         elif level < 0:
             container, inside = outer.pop()
-        elif isinstance(inside, dict) and key not in inside and OTHERS not in inside:
-            dropped = level
-        elif isinstance(inside, list) and len(container) >= bounds.items:
+        elif not _is_kept(key, container, inside, bounds.items):
             dropped = level
         else:
-            left -= VALUE_COST
-            if level:
-                value = {} if event == "start_map" else []
-            elif event == "string":
-                value = value[: bounds.text]
-                left -= len(value)
+            value = _bounded(event, value, bounds.text)
+            name = ""
             if isinstance(inside, list):
                 (wanted,) = inside
                 container.append(value)
             else:
-                left -= len(key)
-                wanted = inside.get(key, inside.get(OTHERS))
+                wanted, name = inside.get(key, inside.get(OTHERS)), key
                 container[key] = value
+            left -= VALUE_COST + len(name) + (len(value) if event == "string" else 0)
             if left < 0:
                 raise ValueError(f"its fields have more than {bounds.whole} characters")
             if level and type(value) is type(wanted):
@@ -156,3 +150,19 @@ def _keep(mask: Mask, kept: list[Any], bounds: Bounds) -> Generator[None, tuple[
                 container, inside = value, wanted
             else:
                 dropped = level
+
+
+def _is_kept(key: str, container: Any, inside: Any, items: int) -> bool:  # noqa: ANN401 - any JSON
+    """Tells whether the mask has the key, or the list has not reached its bound."""
+    if isinstance(inside, dict):
+        return key in inside or OTHERS in inside
+    return len(container) < items
+
+
+def _bounded(event: str, value: Any, most: int) -> Any:  # noqa: ANN401 - any JSON
+    """Returns a value with at most this many characters; a new container at its start."""
+    if event == "start_map":
+        return {}
+    if event == "start_array":
+        return []
+    return value[:most] if event == "string" else value

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-import urllib3
 
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
 from sandbox.deployment import Deployment, Settings
 from sandbox.documents import CLUSTER
-from sandbox.hostile_api import COSTLY, HostileApiServer
+from sandbox.hostile_api import COSTLY, HostileApiServer, post_event
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
 
@@ -39,7 +38,6 @@ HONEST: Final = ("first", "second", "third")
 HOSTILE: Final = "hostile"
 AT_ONCE: Final = 4
 """Events of each honest cluster at once."""
-_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +100,13 @@ def _document(deployment: Deployment) -> dict[str, Any]:
 def _waits(deployment: Deployment, submissions: Sequence[Submission]) -> Waits:
     events = [(f"//{HONEST[number % len(HONEST)]}", each) for number, each in enumerate(submissions)]
     started = time.monotonic()
-    with urllib3.PoolManager(retries=False, maxsize=64) as pool, ThreadPoolExecutor(AT_ONCE * len(HONEST)) as executor:
 
-        def send(source: str, submission: Submission) -> float:
-            begun = time.monotonic()
-            while (
-                _send(pool, deployment.function.url, source, submission.name, submission.uid) != _OK
-                and time.monotonic() - begun < PATIENCE
-            ):
-                pass
-            return time.monotonic() - begun
+    def send(source: str, submission: Submission) -> float:
+        begun = time.monotonic()
+        post_event(deployment.function.url, source, submission.name, submission.uid, seconds=PATIENCE)
+        return time.monotonic() - begun
 
+    with ThreadPoolExecutor(AT_ONCE * len(HONEST)) as executor:
         each = list(executor.map(send, *zip(*events, strict=True)))
     seconds = time.monotonic() - started
     issued = sum("certificate" in deployment.api.get(csr_path(each.name))["status"] for each in submissions)
@@ -126,10 +120,9 @@ def _flood(url: str) -> Iterator[Counter[int]]:
     answered: Counter[int] = Counter()
 
     def send() -> None:
-        with urllib3.PoolManager(retries=False) as pool:
-            while not over.is_set():
-                uid = str(uuid.uuid4())
-                answered[_send(pool, url, f"//{HOSTILE}", f"csr:{uid}", uid)] += 1
+        while not over.is_set():
+            uid = str(uuid.uuid4())
+            answered[post_event(url, f"//{HOSTILE}", f"csr:{uid}", uid, seconds=PATIENCE).status] += 1
 
     with ThreadPoolExecutor(SHARE) as executor:
         floods = [executor.submit(send) for _ in range(SHARE)]
@@ -142,29 +135,17 @@ def _flood(url: str) -> Iterator[Counter[int]]:
         each.result()
 
 
-def _send(pool: urllib3.PoolManager, url: str, source: str, name: str, uid: str) -> int:
-    """Sends the event of a CSR; returns the status of the answer."""
-    event = {
-        "specversion": "1.0",
-        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
-        "source": source,
-        "subject": name,
-        "id": f"{uid}/pending",
-        "datacontenttype": "application/json",
-        "data": {"name": name, "uid": uid},
-    }
-    headers = {"Content-Type": "application/cloudevents+json"}
-    return pool.request("POST", url, body=json.dumps(event), headers=headers, timeout=PATIENCE).status
-
-
 def _rows(kind: str, alone: Waits, beside: Waits, peak: float, answered: Counter[int]) -> list[Row]:
     def figures(waits: Waits) -> str:
         return f"{waits.seconds:.2f} s, {statistics.median(waits.each):.2f} s, {max(waits.each):.2f} s"
 
     return [
-        Row(name=f"three clusters: all, median and longest wait", figure=figures(alone)),
+        Row(name="three clusters: all, median and longest wait", figure=figures(alone)),
         Row(name=f"  beside {kind}", figure=figures(beside)),
-        Row(name="  ratio of the times of all; without certificate", figure=f"{beside.seconds / alone.seconds:.2f}, {beside.refused}"),
+        Row(
+            name="  ratio of the times of all; without certificate",
+            figure=f"{beside.seconds / alone.seconds:.2f}, {beside.refused}",
+        ),
         Row(name="  function: resident at most", figure=f"{peak:.0f} MiB"),
         Row(name="  the hostile cluster's events by status", figure=str(dict(sorted(answered.items())))),
     ]

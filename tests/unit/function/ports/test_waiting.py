@@ -79,13 +79,15 @@ class Stage:
     def add_cluster(self, name: str) -> None:
         """Gives the pipeline a second cluster, with the same API server, signer and key."""
         target = self.pipeline.target
-        parts = {
-            "clusters": {name: self._cluster},
-            "signers": {(name, signer_name): signer for (_, signer_name), signer in target.signers.items()},
-            "keys": {(name, signer_name): key for (_, signer_name), key in target.keys.items()},
-        }
-        more = {part: {**getattr(target, part), **added} for part, added in parts.items()}
-        self.pipeline = Blocking(dataclasses.replace(target, **more))
+        ((_, signer_name),) = target.signers
+        added, known = (name, signer_name), ("demo", signer_name)
+        more = dataclasses.replace(
+            target,
+            clusters={**target.clusters, name: self._cluster},
+            signers={**target.signers, added: target.signers[known]},
+            keys={**target.keys, added: target.keys[known]},
+        )
+        self.pipeline = Blocking(more)
 
     def attempt(self, csr: dict[str, Any], *, age: timedelta = LATER, cluster: str = "demo") -> object:
         """Processes an event when the CSR has this age; returns the outcome, or the fault."""
