@@ -102,7 +102,7 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
+  description = "The clusters, at most 16, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
   type = map(object({
     access                   = string
     address_ranges           = optional(list(string), [])
@@ -131,6 +131,11 @@ variable "clusters" {
   validation {
     condition     = length(var.clusters) > 0 && alltrue([for name in keys(var.clusters) : can(regex("^[a-z0-9]([a-z0-9-]{0,15}[a-z0-9])?$", name))])
     error_message = "clusters: Invalid value: ${jsonencode(keys(var.clusters))}: must have at least one key, each with at most 17 lower-case letters, digits and hyphens, because Terraform makes account names from it."
+  }
+
+  validation {
+    condition     = length(var.clusters) <= 16
+    error_message = "clusters: Too many: ${length(var.clusters)}: must have at most 16 items, because they share one function, its memory and its CPU. Deploy another function for further clusters."
   }
 
   validation {

@@ -12,7 +12,11 @@ from csr_signer.errors import ConcurrencyLimitError
 
 
 class ConcurrencyLimiter:
-    """Admits or refuses a request at once, because Cloud Run counts a waiting request as concurrent too."""
+    """Admits or refuses a request at once, because Cloud Run counts a waiting request as concurrent too.
+
+    Attributes:
+        share: number of requests that one cluster may have in flight.
+    """
 
     def __init__(self, *, clusters: int, concurrency: int) -> None:
         """Divides the process among its clusters.
@@ -24,7 +28,7 @@ class ConcurrencyLimiter:
             clusters: number of clusters that the process serves.
             concurrency: number of concurrent requests that it serves.
         """
-        self._share = max(1, concurrency // clusters) if clusters > 1 else 4 * concurrency
+        self.share = max(1, concurrency // clusters) if clusters > 1 else 4 * concurrency
         self._in_flight: set[tuple[str, str]] = set()
         self._held: Counter[str] = Counter()
 
@@ -40,10 +44,10 @@ class ConcurrencyLimiter:
         if (cluster, uid) in self._in_flight:
             yield False
             return
-        if self._held[cluster] >= self._share:
+        if self._held[cluster] >= self.share:
             raise ConcurrencyLimitError(
                 f"clusters[{cluster}]: Too many: {self._held[cluster] + 1}: "
-                f"must have at most {self._share} requests in flight in this process"
+                f"must have at most {self.share} requests in flight in this process"
             )
         self._in_flight.add((cluster, uid))
         self._held[cluster] += 1

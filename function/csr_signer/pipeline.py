@@ -20,6 +20,7 @@ Three ports do all I/O: `Cluster`, `Key` and `Audit`. The caller passes them in.
 import asyncio
 import re
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -118,7 +119,7 @@ class Pipeline:
     _confirmed: dict[tuple[str, str], tuple[KmsPublicKey, SignatureAlgorithm]] = field(
         default_factory=dict, init=False, repr=False
     )
-    _tried: Tried = field(default_factory=Tried, init=False, repr=False)
+    _tried: dict[str, Tried] = field(default_factory=lambda: defaultdict(Tried), init=False, repr=False)
 
     async def process(self, reference: RequestReference, now: datetime) -> Outcome:
         """Returns the outcome of a reference; after a write conflict, reads and judges the CSR once more.
@@ -136,7 +137,8 @@ class Pipeline:
         with self.limiter.admit(reference.cluster, reference.uid) as admitted:
             if not admitted:
                 return await _defer(trail, "busy", 1)
-            recorder = EventRecorder(cluster=self.clusters[reference.cluster], trail=trail, tried=self._tried, now=now)
+            cluster, tried = self.clusters[reference.cluster], self._tried[reference.cluster]
+            recorder = EventRecorder(cluster=cluster, trail=trail, tried=tried, now=now)
             try:
                 async with recorder.faults():
                     with suppress(ConflictError):

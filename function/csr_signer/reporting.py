@@ -79,7 +79,7 @@ def turn_of(fault: SignerError) -> Turn | None:
 
 
 class Tried:
-    """The Events that this process tried to write lately, at most `most` of them.
+    """The Events that this process tried to write to one cluster lately, at most `most` of them.
 
     The exporter resends a waiting CSR every few seconds. Without this memory each attempt would write its Events again,
     which doubles the calls to the API server as long as a key is disabled. If it is full, so many CSRs wait that the
@@ -117,7 +117,7 @@ class EventRecorder:
     Attributes:
         cluster: writes the Events.
         trail: records Events that could not be written; a decision is valid without them.
-        tried: the Events of earlier attempts.
+        tried: the cluster's Events of earlier attempts.
         now: the time of the attempt.
         csr: the CSR; None before triage, and no Event without it.
         pod: the attested pod. An Event on another pod would be on whichever pod the requester names.

@@ -575,6 +575,18 @@ run "too_many_instances" {
   expect_failures = [var.max_instances]
 }
 
+run "seventeen_clusters" {
+  # says: clusters: Too many: 17: must have at most 16 items
+  command = plan
+
+  variables {
+    clusters = { for number in range(17) : "c${number}" => { access = "gke-dns", exporter_service_account = "csr-exporter-${number}", gke = { location = "europe-west1", name = "c${number}", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
+    signers  = { prod-calico = { cluster = "c0", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [var.clusters]
+}
+
 run "cluster_name_too_long" {
   # says: each with at most 17 lower-case letters
   command = plan

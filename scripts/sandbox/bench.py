@@ -7,6 +7,7 @@
 - `waiting N`: resident memory of an exporter that starts while N CSRs wait and no function answers.
 - `latency N`: the time from a CSR's creation to its event.
 - `rollout N`: the waits of N pods of calico-node in a rolling restart by the real DaemonSet controller.
+- `hostile-cluster N`: the waits of N CSRs of each of three clusters, beside a fourth cluster that is hostile.
 - `poison`: what hostile CSRs add to the waits of 24 honest pods.
 
 `drain`, `burst` and `cold` compare this tree with another revision if you name one (`--against REF`). Absolute numbers
@@ -30,6 +31,7 @@ from sandbox.measurements.burst import burst
 from sandbox.measurements.cold import cold
 from sandbox.measurements.common import Row
 from sandbox.measurements.drain import drain
+from sandbox.measurements.hostile_cluster import hostile_cluster
 from sandbox.measurements.large_key import large_key
 from sandbox.measurements.latency import latency
 from sandbox.measurements.poison import poison
@@ -80,13 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     large_parser.add_argument("--rounds", type=int, default=5, help="how many runs (default: 5)")
     for command in (drain_parser, cold_parser, burst_parser):
         command.add_argument("--against", metavar="REF", help="a git revision to compare with, in the same run")
+    hostile_parser = commands.add_parser("hostile-cluster", help="the waits of three clusters beside a hostile one")
     poison_parser = commands.add_parser("poison", help="what poison adds to the wait of 24 honest pods")
     poison_parser.add_argument("--guards", action="store_true", help="with the admission policies in force")
-    for command in (drain_parser, poison_parser, burst_parser, cold_parser, large_parser, rollout_parser):
+    latencies = (drain_parser, poison_parser, burst_parser, cold_parser, large_parser, rollout_parser, hostile_parser)
+    for command in latencies:
         command.add_argument("--kms-latency-ms", type=float, default=30.0, help="of the KMS double (default: 30)")
-    for command in (drain_parser, waiting_parser, latency_parser, burst_parser, large_parser, rollout_parser):
+    counted = (drain_parser, waiting_parser, latency_parser, burst_parser, large_parser, rollout_parser, hostile_parser)
+    for command in counted:
         command.add_argument("count", type=_count, help="how many CSRs")
-    for where in (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser, large_parser):
+    embeddable = (drain_parser, waiting_parser, latency_parser, cold_parser, burst_parser, large_parser, hostile_parser)
+    for where in embeddable:
         where.add_argument("--embedded", action="store_true", help="on the API double instead of kube-apiserver")
     return parser
 
@@ -99,6 +105,7 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
             "drain": lambda: drain(
                 settings, options.count, against=tree, rounds=options.rounds or (1 if tree is None else 3)
             ),
+            "hostile-cluster": lambda: hostile_cluster(settings, options.count),
             "large-key": lambda: large_key(settings, options.count, rounds=options.rounds),
             "latency": lambda: latency(settings, options.count),
             "rollout": lambda: rollout(settings, options.count, at_once=options.at_once),

@@ -1,11 +1,10 @@
 """Several clusters at one process of the function: what one of them does wrong delays no other.
 
 The process runs under functions-framework, and its concurrency is set as Terraform sets it. The hostile cluster's API
-server takes requests and never answers; the honest one has the real exporter.
+server never answers, or its answers cost as much as possible; the honest one has the real exporter.
 """
 
 import contextlib
-import json
 import threading
 import time
 import uuid
@@ -13,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
-import urllib3
 
 from csr_signer.cluster.api_server import OF_ITEM
 from sandbox.calico.fleet import Fleet
@@ -24,14 +24,16 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Settings
 from sandbox.documents import SOURCE
+from sandbox.hostile_api import COSTLY, HostileApiServer, post_event
 from sandbox.kms import Fault, KmsServer, connect
+from sandbox.usage import MEBIBYTE, Usage
+from tests import capacity
 from tests.end_to_end.conftest import PATIENCE, started
 from tests.end_to_end.issuing import SIGN, Issuing
-from tests.end_to_end.silent import SilentApiServer
 from tests.unit.signerctl.stage import Stage
 
-SHARE: Final = 16
-CONCURRENCY: Final = 2 * SHARE
+CONCURRENCY: Final = capacity.concurrency(2)
+SHARE: Final = CONCURRENCY // 2
 HOSTILE: Final = f"{SOURCE}-hostile"
 MANY: Final = 64
 
@@ -51,7 +53,7 @@ class Hostile:
     """A cluster whose API server never answers, and its exporter."""
 
     url: str
-    api: SilentApiServer
+    api: HostileApiServer
     before: int
 
     def send(self, uid: str) -> tuple[int, str, str]:
@@ -70,37 +72,32 @@ class Hostile:
 
 def send(url: str, source: str, name: str, uid: str) -> tuple[int, str, str]:
     """Sends the event of a CSR; gives status, Retry-After and reason of the answer."""
-    event = {
-        "specversion": "1.0",
-        "type": "dev.csrsigner.certificatesigningrequest.actionable.v1",
-        "source": source,
-        "subject": name,
-        "id": f"{uid}/pending",
-        "datacontenttype": "application/json",
-        "data": {"name": name, "uid": uid},
-    }
-    headers = {"Content-Type": "application/cloudevents+json"}
-    with urllib3.PoolManager(retries=False) as pool:
-        answer = pool.request("POST", url, body=json.dumps(event), headers=headers, timeout=PATIENCE)
+    answer = post_event(url, source, name, uid, seconds=PATIENCE)
     return answer.status, answer.headers.get("Retry-After", ""), answer.json()["reason"]
 
 
 @pytest.fixture(scope="module")
-def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SilentApiServer]:
+def silent(issuing: Issuing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileApiServer]:
     """The API server of a second cluster of the same function, which has a CA of its own."""
-    document = issuing.document
-    with SilentApiServer(tmp_path_factory.mktemp("hostile")) as api:
-        authentication = {"kubeconfig": str(api.kubeconfig)}
-        document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
-        issuer = issuing.authority("Hostile")
-        document["signers"].append({**document["signers"][0], "cluster": "hostile", "issuer": issuer})
-        issuing.redeploy(document)
+    with HostileApiServer(tmp_path_factory.mktemp("hostile")) as api:
+        join(issuing, api)
         yield api
         issuing.deployment.function.kill()  # nobody waits for what it waits for
 
 
+def join(issuing: Issuing, api: HostileApiServer) -> None:
+    """Starts the function with a second cluster, which has this API server and a CA of its own."""
+    document = issuing.document
+    if "hostile" not in document["clusters"]:
+        issuer = issuing.authority("Hostile")
+        document["signers"].append({**document["signers"][0], "cluster": "hostile", "issuer": issuer})
+    authentication = {"kubeconfig": str(api.kubeconfig)}
+    document["clusters"]["hostile"] = {"source": HOSTILE, "authentication": authentication}
+    issuing.redeploy(document)
+
+
 @pytest.fixture
-def hostile(issuing: Issuing, silent: SilentApiServer) -> Hostile:
+def hostile(issuing: Issuing, silent: HostileApiServer) -> Hostile:
     """That cluster, of which nothing is in flight: each test waits for its answers."""
     return Hostile(url=issuing.deployment.function.url, api=silent, before=silent.wait(0, 0))
 
@@ -111,11 +108,41 @@ def assert_issued(issuing: Issuing, fleet: Fleet) -> None:
     issuing.issued(fleet.submissions)
 
 
+def assert_within_memory(issuing: Issuing, *, clusters: int) -> None:
+    """Both processes of the function have stayed within Terraform's memory for so many clusters, with a reserve."""
+    parent = psutil.Process(issuing.deployment.function.pid)
+    (worker,) = parent.children(recursive=True)
+    used = Usage.of(worker.pid).peak + parent.memory_full_info().uss / MEBIBYTE
+    print(f"{clusters} clusters: {used:.0f} MiB at most")  # noqa: T201 - what it is about
+    assert used <= 0.8 * capacity.memory(clusters)
+
+
 @contextlib.contextmanager
 def sending(hostile: Hostile, uids: list[str]) -> Iterator[list[Future[tuple[int, str, str]]]]:
     """Events in flight at once, until they are answered."""
     with ThreadPoolExecutor(len(uids)) as executor:
         yield [executor.submit(hostile.send, uid) for uid in uids]
+
+
+@contextlib.contextmanager
+def flooding(hostile: Hostile) -> Iterator[Counter[int]]:
+    """Events in flight at once, each followed by the next; gives the answers' statuses."""
+    over = threading.Event()
+    answers: Counter[int] = Counter()
+
+    def flood() -> None:
+        while not over.is_set():
+            status, *_ = hostile.send(str(uuid.uuid4()))
+            answers[status] += 1
+
+    with ThreadPoolExecutor(MANY) as executor:
+        floods = [executor.submit(flood) for _ in range(MANY)]
+        try:
+            yield answers
+        finally:
+            over.set()
+    for each in floods:
+        each.result()
 
 
 def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, hostile: Hostile) -> None:
@@ -136,25 +163,12 @@ def test_a_cluster_whose_api_server_hangs_delays_no_other(issuing: Issuing, host
 def test_an_exporter_that_floods_delays_no_other_cluster(issuing: Issuing, hostile: Hostile) -> None:
     """It sends without end and heeds no answer: it holds its share and no more, and all others are issued."""
     fleet = issuing.fleet(24)
-    over, since = threading.Event(), time.monotonic()
-    answers: Counter[int] = Counter()
-
-    def flood() -> None:
-        while not over.is_set():
-            status, *_ = hostile.send(str(uuid.uuid4()))
-            answers[status] += 1
-
-    with ThreadPoolExecutor(MANY) as executor:
-        floods = [executor.submit(flood) for _ in range(MANY)]
-        try:
-            hostile.holds(SHARE)
-            fleet.submit()
-            assert_issued(issuing, fleet)
-            hostile.holds_at_most(SHARE, since)
-        finally:
-            over.set()
-    for each in floods:
-        each.result()
+    since = time.monotonic()
+    with flooding(hostile) as answers:
+        hostile.holds(SHARE)
+        fleet.submit()
+        assert_issued(issuing, fleet)
+        hostile.holds_at_most(SHARE, since)
     assert answers[429] > MANY
     assert answers.keys() <= {429, 503}
 
@@ -187,3 +201,33 @@ def test_duplicates_of_one_event_hold_no_thread(issuing: Issuing, hostile: Hosti
             faults.release()
     assert Counter(answer.result() for answer in answers) == {(200, "", ""): 1, (425, "1", "busy"): MANY - 1}
     issuing.issued([duplicated, waiting])
+
+
+@pytest.mark.parametrize("costly", ["probes", "conditions", "a text of four bytes a character"])
+def test_attack_a_cluster_with_costly_answers_stops_no_other(issuing: Issuing, costly: str, tmp_path: Path) -> None:
+    """Its whole share, again and again: all pods of the other are issued, within Terraform's memory."""
+    fleet = issuing.fleet(8)
+    with HostileApiServer(tmp_path, COSTLY[costly]()) as api:
+        join(issuing, api)
+        hostile = Hostile(url=issuing.deployment.function.url, api=api, before=0)
+        with flooding(hostile):
+            assert api.wait(SHARE, PATIENCE) >= SHARE
+            fleet.submit()
+            assert_issued(issuing, fleet)
+        assert_within_memory(issuing, clusters=2)
+
+
+def test_attack_many_events_of_a_heavy_csr_of_the_only_cluster(issuing: Issuing, tmp_path: Path) -> None:
+    """64 events, four times the concurrency, under invented uids: one answer at a time is in memory."""
+    document = issuing.document
+    function = issuing.deployment.function
+    with HostileApiServer(tmp_path, COSTLY["a text of four bytes a character"]()) as api:
+        authentication = {"kubeconfig": str(api.kubeconfig)}
+        document["clusters"] = {"demo": {"source": HOSTILE, "authentication": authentication}}
+        document["signers"] = document["signers"][:1]
+        function.environment["CSR_SIGNER_CONCURRENCY"] = str(capacity.concurrency(1))
+        issuing.redeploy(document)
+        hostile = Hostile(url=function.url, api=api, before=0)
+        with sending(hostile, [str(uuid.uuid4()) for _ in range(4 * capacity.concurrency(1))]) as answers:
+            assert {answer.result()[0] for answer in answers} <= {200, 500}
+        assert_within_memory(issuing, clusters=1)

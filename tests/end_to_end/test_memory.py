@@ -1,7 +1,6 @@
 """What the heaviest CSRs that requesters can store take of the memory of exporter and function, and of their time."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,14 +17,11 @@ from sandbox.calico.observer import Observer
 from sandbox.calico.stories import Story
 from sandbox.deployment import Settings
 from sandbox.usage import Usage
+from tests import capacity
 from tests.end_to_end.conftest import started
 from tests.end_to_end.judged import Judged
-from tests.paths import INFRA
 from tests.unit.exporter.heavy import HEAVY, exporter_limit
 
-MODULE = INFRA / "modules" / "function" / "main.tf"
-CONCURRENCY = 16
-"""Requests that Cloud Run hands to an instance at once."""
 LEFT_OUT = ("written as six times its size", "generateName")
 """Longer than the exporter reads a line of the watch: it counts them, and tells nobody of them."""
 
@@ -37,7 +33,7 @@ pytestmark = pytest.mark.real
 def judged(tmp_path_factory: pytest.TempPathFactory, keys: KeyPool) -> Iterator[Judged]:
     """A deployment without guards, which would refuse such CSRs."""
     settings = Settings(
-        directory=tmp_path_factory.mktemp("heavy"), plane="real", release="3.31", concurrency=CONCURRENCY
+        directory=tmp_path_factory.mktemp("heavy"), plane="real", release="3.31", concurrency=capacity.concurrency(1)
     )
     with started(settings) as deployment, Observer(deployment.api) as observer:
         yield Judged(deployment, keys, observer)
@@ -75,7 +71,7 @@ def test_the_heaviest_csrs_stay_below_the_memory_limits(judged: Judged) -> None:
     function = max(Usage.of(worker.pid).peak for worker in workers)
     print(f"at most: exporter {exporter:.1f} MiB, function {function:.1f} MiB")  # noqa: T201 - what it is about
     assert exporter <= 0.8 * exporter_limit()
-    assert function <= 0.8 * available_memory()
+    assert function <= 0.8 * capacity.memory(1)
 
 
 def stored(api: Api, attacker: Attacker, csr: bytes) -> dict[str, Any]:
@@ -86,9 +82,3 @@ def stored(api: Api, attacker: Attacker, csr: bytes) -> dict[str, Any]:
         if error.status != 504:
             raise
     return api.get(csr_path(attacker.csr["metadata"]["name"]))
-
-
-def available_memory() -> int:
-    """MiB that Terraform gives to an instance of the function."""
-    (found,) = re.findall(r'available_memory += "(\d+)Mi"', MODULE.read_text(encoding="utf-8"))
-    return int(found)

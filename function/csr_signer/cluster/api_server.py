@@ -1,12 +1,17 @@
 """One API server: HTTP exchanges in bounded time and size, and the probes that tell a global fault from an item's.
 
 A probe is a request that names no CSR, pod, node or Event, so no requester can influence its answer.
+
+An API server may be hostile, or hold what a hostile requester stored, and other clusters must not suffer. So the event
+loop parses only small answers, and the function holds at most one large answer of each cluster at any time.
 """
 
+import asyncio
 import json
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -23,8 +28,9 @@ from csr_signer.violation import quote
 
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-LARGEST_STATUS: Final = 256 * 1024
-"""Bytes of a Status that the event loop parses, in at most 7 ms."""
+LARGEST_ON_LOOP: Final = 64 * 1024
+"""Bytes of an answer that the event loop parses, in at most 10 ms. Probes and honest objects are smaller; a requester
+can make an object of megabytes."""
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes `<`, `>` and `&` as six bytes each."""
 _LONGEST_RETRY_AFTER: Final = 60
@@ -102,7 +108,7 @@ class Status:
     @classmethod
     def of(cls, body: bytes) -> "Status | None":
         """Parses a response's body; None if it is no Status, for example from a load balancer, or a large one."""
-        if len(body) > LARGEST_STATUS:
+        if len(body) > LARGEST_ON_LOOP:
             return None
         try:
             api = json.loads(body)
@@ -148,6 +154,7 @@ class ApiServer:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._large = asyncio.Lock()
         self._user: SingleFlight[str] = SingleFlight()
         self._rights: dict[Right, SingleFlight[bool]] = {}
 
@@ -160,6 +167,7 @@ class ApiServer:
         *,
         media_type: str = "application/json",
         patience: Patience = OF_ITEM,
+        large: AsyncExitStack | None = None,
     ) -> Answer | NoAnswer:
         """Sends one HTTP request and reads its response.
 
@@ -170,6 +178,8 @@ class ApiServer:
             body: the request's body.
             media_type: the body's media type.
             patience: the time limits.
+            large: holds the cluster's place for one large answer until the caller has parsed the answer and leaves this
+                stack. None: the answer must not exceed LARGEST_ON_LOOP.
 
         Raises:
             ApiServerUnavailableError: there is no credential.
@@ -182,23 +192,32 @@ class ApiServer:
         }
         segments = {name: percent_encode(text, safe="") for name, text in names.items()}
         url = yarl.URL(self._session.server + path.format(**segments), encoded=True)
-        content = None if body is None else json.dumps(body).encode()
         timeout = aiohttp.ClientTimeout(
-            total=patience.whole, sock_connect=patience.connect, sock_read=patience.read, ceil_threshold=patience.whole
+            total=None, sock_connect=patience.connect, sock_read=patience.read, ceil_threshold=patience.whole
         )
         answer = bytearray()
+        most = LARGEST_ON_LOOP
+        request = self._session.http.request(
+            method,
+            url,
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+        )
         try:
-            request = self._session.http.request(
-                method, url, data=content, headers=headers, timeout=timeout, allow_redirects=False
-            )
-            async with request as response:
+            # asyncio's time limit, unlike aiohttp's, includes the wait for the place.
+            async with asyncio.timeout(patience.whole), request as response:
                 # Reads to the end, because an unread response closes its connection, and the next call would need a TLS
                 # handshake.
                 async for part in response.content.iter_any():
                     answer += part
-                    if len(answer) > LARGEST_ANSWER:
+                    if len(answer) > most and most < LARGEST_ANSWER and large is not None:
+                        await large.enter_async_context(self._large)
+                        most = LARGEST_ANSWER
+                    if len(answer) > most:
                         response.close()
-                        return NoAnswer(cause=f"the response takes more than {LARGEST_ANSWER} bytes")
+                        return NoAnswer(cause=f"the response takes more than {most} bytes")
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
         return Answer(status=response.status, body=bytes(answer), retry_after=_retry_after(response.headers))

@@ -8,12 +8,15 @@ otherwise one CSR could stop all others by its name or content.
 import asyncio
 import base64
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from csr_signer.cluster.api_server import OF_PROBE, ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.cluster.api_server import LARGEST_ON_LOOP, OF_PROBE, ApiServer, NoAnswer, Right, Status, is_refusal
 from csr_signer.cluster.session import Session
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
@@ -29,9 +32,9 @@ NODES: Final = "/api/v1/nodes/{name}"
 EVENTS: Final = "/api/v1/namespaces/{namespace}/events"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
-LARGEST_ON_LOOP: Final = 64 * 1024
-"""Bytes of an answer that the event loop parses, in about 1 ms. A requester can make one of megabytes: a second."""
-_THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="parse")
+PARSERS: Final = 2
+"""Threads that parse large answers, at most one of each cluster at any time."""
+_THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 _CREDENTIAL: Final = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
 _GROUP: Final = "certificates.k8s.io"
 _RESOURCE: Final = "certificatesigningrequests"
@@ -57,20 +60,19 @@ class KubernetesCluster:
             UnavailableError, ConfigurationError: the API server does not serve the function. All calls of this class
                 raise the same errors.
         """
-        answer = await self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, rights=(_GET_CSR,))
-        return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=name))
+        read = partial(CertificateSigningRequest.from_api, name=name)
+        return await self._call("GET", CSRS, {"name": name}, kind=_RESOURCE, read=read, rights=(_GET_CSR,))
 
     async def get_pod(self, identity: PodIdentity) -> Pod | None:
         """Reads a pod by namespace and name; `attest` checks whether it is the token's pod."""
         namespace, name = identity.namespace, identity.pod_name
         # A right that is missing in one namespace concerns only its pods, so the probe does not check it.
-        answer = await self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods")
-        return await self._read(answer, lambda body: Pod.from_api(body, name=name, namespace=namespace))
+        read = partial(Pod.from_api, name=name, namespace=namespace)
+        return await self._call("GET", PODS, {"namespace": namespace, "name": name}, kind="pods", read=read)
 
     async def get_node(self, name: str) -> Node | None:
         """Reads a node by the name in the pod's spec."""
-        answer = await self._call("GET", NODES, {"name": name}, kind="nodes")
-        return await self._read(answer, lambda body: Node.from_api(body, name=name))
+        return await self._call("GET", NODES, {"name": name}, kind="nodes", read=partial(Node.from_api, name=name))
 
     async def approve(self, csr: CertificateSigningRequest, message: str) -> CertificateSigningRequest | None:
         """Adds Approved to a CSR of a configured signerName. None: the CSR is gone.
@@ -123,15 +125,15 @@ class KubernetesCluster:
         name.
         """
         body = {"metadata": {"uid": csr.uid, "resourceVersion": csr.resource_version}, "status": status}
-        answer = await self._call(
+        return await self._call(
             "PATCH",
             f"{CSRS}/{subresource}",
             {"name": csr.name},
             body,
             kind=_RESOURCE,
+            read=partial(CertificateSigningRequest.from_api, name=csr.name),
             rights=_rights_to_write(subresource, csr.signer_name),
         )
-        return await self._read(answer, lambda body: CertificateSigningRequest.from_api(body, name=csr.name))
 
     async def _call(
         self,
@@ -140,10 +142,11 @@ class KubernetesCluster:
         names: Mapping[str, str],
         body: Mapping[str, Any] | None = None,
         *,
-        kind: str = "",
+        kind: str,
+        read: Callable[[bytes], T],
         rights: Sequence[Right] = (),
-    ) -> bytes | None:
-        """Makes one call about one item; returns None if the object is gone.
+    ) -> T | None:
+        """Makes one call about one item; returns the object in the answer, or None if the object is gone.
 
         Args:
             method: the HTTP method.
@@ -151,16 +154,18 @@ class KubernetesCluster:
             names: the names for the placeholders.
             body: the request's body.
             kind: the resource's name in a Status.
+            read: parses the object.
             rights: the rights that the call needs for every item.
         """
         where = f"API server: {method} {path}"
         media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
-        answer = await self._api.exchange(method, path, names, body, media_type=media_type)
-        if isinstance(answer, NoAnswer):
-            await self._api.confirm()
-            raise ItemUnavailableError(f"{where}: {answer.cause}")
-        if answer.ok:
-            return answer.body
+        async with AsyncExitStack() as large:
+            answer = await self._api.exchange(method, path, names, body, media_type=media_type, large=large)
+            if isinstance(answer, NoAnswer):
+                await self._api.confirm()
+                raise ItemUnavailableError(f"{where}: {answer.cause}")
+            if answer.ok:
+                return await self._read(answer.body, read)
         status = Status.of(answer.body)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
@@ -172,17 +177,24 @@ class KubernetesCluster:
             raise ItemError(f"{text} (for {user})")
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
-    async def _read(self, body: bytes | None, read: Callable[[bytes], T]) -> T | None:
-        """Parses the object in a successful response; None if it is gone."""
-        if body is None:
-            return None
+    async def _read(self, body: bytes, read: Callable[[bytes], T]) -> T:
+        """Parses the object in a successful response."""
         try:
             if len(body) <= LARGEST_ON_LOOP:
                 return read(body)
-            return await asyncio.get_running_loop().run_in_executor(_THREADS, read, body)
+            return await self._read_large(body, read)
         except UnavailableError as error:  # a server in between may have sent it, for this item or for all
             await self._api.confirm()
             raise ItemUnavailableError(str(error)) from error
+
+    @staticmethod
+    async def _read_large(body: bytes, read: Callable[[bytes], T]) -> T:
+        """Parses in a thread, and rests as long again: a hostile cluster's answers use at most half of the CPU."""
+        started = time.monotonic()
+        parsed = asyncio.get_running_loop().run_in_executor(_THREADS, read, body)
+        await asyncio.wait((parsed,))
+        await asyncio.sleep(time.monotonic() - started)
+        return parsed.result()
 
 
 def _said(status: Status | None) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 
@@ -27,6 +28,10 @@ from csr_signer.policy.profile import PLACEHOLDER, Component, Profile
 from csr_signer.policy.signer import Signer
 from csr_signer.rfc1123 import IS_LABEL
 from csr_signer.violation import quote
+
+MOST_CLUSTERS: Final = 16
+"""Each cluster has its share of the process's memory and concurrent requests, and all share one CPU. Terraform computes
+memory and concurrency from their number (infra/function.tf)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,9 @@ def load(path: Path) -> Configuration:
     """
     document = read(Document, path)
     folder = path.parent
+    if len(document.clusters) > MOST_CLUSTERS:
+        message = field_error.too_many("clusters", len(document.clusters), MOST_CLUSTERS)
+        raise ConfigurationError(f"{message}: they share one process; deploy another function for further clusters")
     for key, cluster in document.clusters.items():
         if not IS_LABEL.fullmatch(key):
             must = "must be lower-case letters, digits and hyphens"

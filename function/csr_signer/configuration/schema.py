@@ -161,7 +161,7 @@ class Document:
     """The document before its references are loaded.
 
     Attributes:
-        clusters: the clusters, each by a name in lower case.
+        clusters: the clusters, at most 16, each by a name in lower case.
         signers: one for each signerName of each cluster.
         kms: the endpoint of Cloud KMS.
     """

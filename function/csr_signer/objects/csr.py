@@ -2,14 +2,14 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from csr_signer.errors import ItemError
 from csr_signer.objects import json_fields
-from csr_signer.objects.json_fields import METADATA, OTHERS, Mask
+from csr_signer.objects.json_fields import METADATA, OF_OBJECT, OTHERS, Mask
 from csr_signer.violation import quote
 
 APPROVED = "Approved"
@@ -57,8 +57,8 @@ class CertificateSigningRequest:
         name, uid, resource_version: of its metadata.
         created: creationTimestamp, UTC, whole seconds; no client can set this time.
         deleting: whether a deletionTimestamp is set.
-        signer_name, usages, expiration_seconds: of its spec, as requested.
-        request: `spec.request`, the PEM text as bytes, unverified.
+        signer_name, usages, expiration_seconds: of its spec, as requested; at most OF_OBJECT.items usages.
+        request: `spec.request`, the PEM text as bytes, unverified; of a longer one, the first 48 KiB.
         requester: the requester.
         conditions: types of the conditions with status True. The function ignores their times, because an approver
             can set them to any year.
@@ -104,7 +104,7 @@ class CertificateSigningRequest:
     @classmethod
     def _from_object(cls, api: dict[str, Any], *, size: int) -> "CertificateSigningRequest":
         metadata, spec, status = api["metadata"], api["spec"], api.get("status") or {}
-        stored = tuple(status.get("conditions") or ())
+        stored = _uncut(status.get("conditions") or ())
         conditions = {
             condition["type"]: condition.get("message") or ""
             for condition in stored
@@ -132,6 +132,20 @@ class CertificateSigningRequest:
             certificate=base64.b64decode(status.get("certificate") or "", validate=True),
             stored_conditions=stored,
         )
+
+
+def _uncut(conditions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Refuses conditions that reach a bound: the rest may hide a Denied, and a write would drop it.
+
+    No requester can write conditions. An approver or a signer can, and may also end the CSR.
+    """
+    texts = (text for condition in conditions for text in condition.values() if isinstance(text, str))
+    if len(conditions) >= OF_OBJECT.items or any(len(text) >= OF_OBJECT.text for text in texts):
+        raise ValueError(
+            f"status.conditions: Too many: must have less than {OF_OBJECT.items} items, with texts of less than"
+            f" {OF_OBJECT.text} characters"
+        )
+    return tuple(conditions)
 
 
 def _text(value: object) -> str:

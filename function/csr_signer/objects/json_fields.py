@@ -9,6 +9,7 @@ import codecs
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 # Not ijson's default backend, which without its extension is a Python parser and eight times as slow.
@@ -27,6 +28,27 @@ OTHERS: Final = "*"
 """Stands for all members without an own entry."""
 METADATA: Final[dict[str, Mask]] = dict.fromkeys(("name", "namespace", "uid", "deletionTimestamp"))
 """The mask of every object's metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much of a document is kept, whatever the mask selects.
+
+    Attributes:
+        items: elements of a list; the rest is dropped.
+        text: characters of a text; the rest is dropped.
+        whole: characters of all kept names and texts, with VALUE_COST for each value; more is an error.
+    """
+
+    items: int
+    text: int
+    whole: int
+
+
+UNBOUNDED: Final = Bounds(items=sys.maxsize, text=sys.maxsize, whole=sys.maxsize)
+OF_OBJECT: Final = Bounds(items=64, text=64 * 1024, whole=128 * 1024)
+"""For one object that a requester or a hostile API server fills. An honest one keeps a few kilobytes."""
+VALUE_COST: Final = 64
 _LEVELS: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 # In a decoded string, one character outside the BMP makes all characters four bytes long.
 _PIECE: Final = 1 << 16
@@ -45,10 +67,11 @@ def read(
         namespace: the requested namespace.
 
     Raises:
-        UnavailableError: the answer is something else, perhaps from a server in between.
+        UnavailableError: the answer is something else, perhaps from a server in between; or the mask's fields exceed
+            OF_OBJECT.
     """
     try:
-        api = select(document, {"kind": None, **mask})
+        api = select(document, {"kind": None, **mask}, bounds=OF_OBJECT)
         metadata = api["metadata"]
         got = (api["kind"], metadata["name"], metadata.get("namespace"), type(metadata["uid"]), bool(metadata["uid"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -59,13 +82,13 @@ def read(
     return selected
 
 
-def select(document: bytes, mask: Mask) -> Any:  # noqa: ANN401 - any JSON
+def select(document: bytes, mask: Mask, *, bounds: Bounds = UNBOUNDED) -> Any:  # noqa: ANN401 - any JSON
     """Parses the mask's fields of a JSON document; of duplicate keys, the last one counts.
 
     Raises:
-        ValueError: the document is no JSON, or has a number of more than 64 bits.
+        ValueError: the document is no JSON, has a number of more than 64 bits, or exceeds the bounds.
     """
-    parser = Parser(mask)
+    parser = Parser(mask, bounds)
     parser.feed(document)
     return parser.close()
 
@@ -78,11 +101,11 @@ class Parser:
             leave the last one, which may be incomplete.
     """
 
-    def __init__(self, mask: Mask) -> None:
+    def __init__(self, mask: Mask, bounds: Bounds = UNBOUNDED) -> None:
         self.kept: list[Any] = []
         self._size = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
-        target = _keep(mask, self.kept)
+        target = _keep(mask, self.kept, bounds)
         next(target)
         # Without use_float, ijson 3.6 returns an invalid object for an integer of 4,301 digits.
         self._parser = yajl2_c.basic_parse_coro(target, use_float=True)
@@ -132,8 +155,9 @@ class Parser:
         return encoded
 
 
-def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]:
+def _keep(mask: Mask, kept: list[Any], bounds: Bounds) -> Generator[None, tuple[str, Any], None]:
     """Receives parser events, and appends the mask's fields of the document to `kept`."""
+    left = bounds.whole
     container, inside = kept, [mask]  # type: Any, Any
     outer: list[tuple[Any, Any]] = []
     key = ""
@@ -147,19 +171,40 @@ def _keep(mask: Mask, kept: list[Any]) -> Generator[None, tuple[str, Any], None]
             key = value
         elif level < 0:
             container, inside = outer.pop()
-        elif isinstance(inside, dict) and key not in inside and OTHERS not in inside:
+        elif not _is_kept(key, container, inside, bounds.items):
             dropped = level
         else:
-            if level:
-                value = {} if event == "start_map" else []
+            value = _bounded(event, value, bounds.text)
+            name = ""
             if isinstance(inside, list):
                 (wanted,) = inside
                 container.append(value)
             else:
-                wanted = inside.get(key, inside.get(OTHERS))
-                container[sys.intern(key)] = value  # one object for the same key of 100,000 list elements
+                # One object for the same key of 100,000 list elements; not for keys that a requester chooses.
+                name = sys.intern(key) if key in inside else key
+                wanted = inside.get(name, inside.get(OTHERS))
+                container[name] = value
+            left -= VALUE_COST + len(name) + (len(value) if event == "string" else 0)
+            if left < 0:
+                raise ValueError(f"its fields have more than {bounds.whole} characters")
             if level and type(value) is type(wanted):
                 outer.append((container, inside))
                 container, inside = value, wanted
             else:
                 dropped = level
+
+
+def _is_kept(key: str, container: Any, inside: Any, items: int) -> bool:  # noqa: ANN401 - any JSON
+    """Tells whether the mask has the key, or the list has not reached its bound."""
+    if isinstance(inside, dict):
+        return key in inside or OTHERS in inside
+    return len(container) < items
+
+
+def _bounded(event: str, value: Any, most: int) -> Any:  # noqa: ANN401 - any JSON
+    """Returns a value with at most this many characters; a new container at its start."""
+    if event == "start_map":
+        return {}
+    if event == "start_array":
+        return []
+    return value[:most] if event == "string" else value

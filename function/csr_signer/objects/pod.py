@@ -10,7 +10,6 @@ from csr_signer.objects import json_fields
 from csr_signer.objects.json_fields import METADATA, Mask
 from csr_signer.violation import quote
 
-_MOST_ADDRESSES: Final = 64  # of a node, because a writer of its status could list tens of thousands
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
 _POD_FIELDS: Final[dict[str, Mask]] = {
     "metadata": METADATA,
@@ -117,7 +116,7 @@ class Node:
         api = json_fields.read(document, "Node", _NODE_FIELDS, name=name)
         try:
             entries = (api.get("status") or {}).get("addresses") or ()
-            found = [entry for entry in entries[:_MOST_ADDRESSES] if entry.get("type") in _NODE_KINDS]
+            found = [entry for entry in entries if entry.get("type") in _NODE_KINDS]
             return cls(addresses=_addresses(entry.get("address") for entry in found))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ItemError(f"the Node cannot be read: {quote(str(error))}") from error

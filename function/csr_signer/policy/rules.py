@@ -28,6 +28,9 @@ T = TypeVar("T")
 LARGEST_OBJECT: Final = 1 << 20
 """Bytes. etcd stores 1.5 MiB by default; conditions and certificate need at most 70 KiB of that."""
 
+MOST_USAGES: Final = 32
+"""Kubernetes has 23 usages (certificates.k8s.io/v1 KeyUsage), and its API server stores each at most once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
@@ -65,9 +68,15 @@ def object_size(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Viol
 
 
 def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Violation]:
-    """Refuses `spec.usages` without a usage, or with one beyond the profile's."""
+    """Refuses `spec.usages` without a usage, with one beyond the profile's, or with more than Kubernetes has.
+
+    Of a long list, `objects` keeps only the beginning, and the rest may hold other usages.
+    """
     if not csr.usages:
         message = field_error.required("spec.usages", f"must be among {_listed(signer.profile.usages)}")
+        yield Violation(code="usages.not_allowed", message=message)
+    if len(csr.usages) > MOST_USAGES:
+        message = field_error.too_many("spec.usages", len(csr.usages), MOST_USAGES)
         yield Violation(code="usages.not_allowed", message=message)
     beyond = sorted(set(csr.usages) - set(signer.profile.usages))
     if beyond:

@@ -1,9 +1,3 @@
-locals {
-  # Measured with a key that takes 170 ms: 16 requests at once use 42 % of a CPU, and 32 use 57 %. 16 of the largest
-  # answers of the API server fit into the memory (tests/end_to_end/test_memory.py); more was not tried.
-  concurrency = 16 * var.clusters
-}
-
 resource "google_cloudfunctions2_function" "this" {
   #checkov:skip=CKV_GCP_124:clusters outside the VPC network and perimeter cannot call an internal address; `callers` opens it only for them, and IAM decides which accounts can call
   project      = var.project
@@ -36,8 +30,8 @@ resource "google_cloudfunctions2_function" "this" {
   service_config {
     # Cloud Run requires a whole CPU for more than one concurrent request.
     available_cpu                    = "1"
-    available_memory                 = "512Mi"
-    max_instance_request_concurrency = local.concurrency
+    available_memory                 = "${var.memory}Mi"
+    max_instance_request_concurrency = var.concurrency
     # Limits the cost of a flood of CSRs, in money and in the key's quota.
     max_instance_count = var.max_instances
     min_instance_count = var.min_instances
@@ -52,7 +46,7 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = {
       CSR_SIGNER_CONFIGURATION = var.configuration
       GOOGLE_CLOUD_PROJECT     = var.project
-      CSR_SIGNER_CONCURRENCY   = tostring(local.concurrency)
+      CSR_SIGNER_CONCURRENCY   = tostring(var.concurrency)
     }
 
     dynamic "direct_vpc_network_interface" {

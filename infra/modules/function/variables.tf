@@ -34,14 +34,9 @@ variable "callers" {
   type        = string
 }
 
-variable "clusters" {
-  description = "How many clusters call the function. An instance serves 16 requests of each cluster at once, so that no cluster takes another's share."
+variable "concurrency" {
+  description = "Requests that an instance serves at once."
   type        = number
-
-  validation {
-    condition     = var.clusters >= 1 && var.clusters <= 62 && floor(var.clusters) == var.clusters
-    error_message = "clusters: Invalid value: ${var.clusters}: must be a whole number from 1 to 62. Cloud Run gives an instance at most 1,000 requests at once."
-  }
 }
 
 variable "configuration" {
@@ -98,7 +93,12 @@ variable "location" {
 }
 
 variable "max_instances" {
-  description = "Maximum number of instances; each serves 16 requests of each cluster at once."
+  description = "Maximum number of instances."
+  type        = number
+}
+
+variable "memory" {
+  description = "MiB of memory of an instance."
   type        = number
 }
 

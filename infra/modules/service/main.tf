@@ -1,9 +1,3 @@
-locals {
-  # Measured with a key that takes 170 ms: 16 requests at once use 42 % of a CPU, and 32 use 57 %. 16 of the largest
-  # answers of the API server fit into the memory (tests/end_to_end/test_memory.py); more was not tried.
-  concurrency = 16 * var.clusters
-}
-
 resource "google_cloud_run_v2_service" "this" {
   project             = var.project
   location            = var.location
@@ -15,7 +9,7 @@ resource "google_cloud_run_v2_service" "this" {
 
   template {
     service_account                  = var.service_account
-    max_instance_request_concurrency = local.concurrency
+    max_instance_request_concurrency = var.concurrency
     # Below the exporter's own time limit, and far below the 90 s after which Calico's pods give up.
     timeout        = "30s"
     encryption_key = var.encryption_key
@@ -29,7 +23,7 @@ resource "google_cloud_run_v2_service" "this" {
       image = var.image
 
       resources {
-        limits            = { cpu = "1", memory = "512Mi" }
+        limits            = { cpu = "1", memory = "${var.memory}Mi" }
         cpu_idle          = true # Cloud Run bills only requests; without this line, it bills instances for their whole lifetime
         startup_cpu_boost = true
       }
@@ -46,7 +40,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       env {
         name  = "CSR_SIGNER_CONCURRENCY"
-        value = tostring(local.concurrency)
+        value = tostring(var.concurrency)
       }
 
       dynamic "volume_mounts" {

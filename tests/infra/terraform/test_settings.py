@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from development.lock import ROOT
+from tests import capacity
 from tests.infra.terraform.test_modules import blocks
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def test_the_function_has_limits(planned: Mapping[str, Plan]) -> None:
     config = service_config(planned["deployed"])
     wanted = {
         "available_cpu": "1",
-        "available_memory": "512Mi",
+        "available_memory": f"{capacity.memory(2)}Mi",
         "max_instance_count": 10,
-        "max_instance_request_concurrency": 32,  # 16 for each of its clusters
+        "max_instance_request_concurrency": capacity.concurrency(2),
         "timeout_seconds": 30,
         "all_traffic_on_latest_revision": True,
     }

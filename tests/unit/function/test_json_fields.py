@@ -84,6 +84,36 @@ def test_only_the_masks_fields_are_kept(
     assert parser.close() == masked(document, mask)
 
 
+def test_what_is_kept_of_an_object_is_bounded() -> None:
+    """Of a longer list and a longer text, only the beginning; an object that keeps more in all is no object."""
+    document = json.dumps({"list": list("abcde"), "text": "\U0001f511" * 9, "all": {str(n): "" for n in range(9)}})
+    bounds = json_fields.Bounds(items=3, text=4, whole=8 * json_fields.VALUE_COST)
+    kept = json_fields.select(document.encode(), {"list": [None], "text": None}, bounds=bounds)
+    assert kept == {"list": ["a", "b", "c"], "text": "\U0001f511" * 4}
+    with pytest.raises(ValueError, match="more than 512 characters"):
+        json_fields.select(document.encode(), {"all": {OTHERS: None}}, bounds=bounds)
+
+
+HOSTILE = {
+    "groups": {"groups": ["g"] * 500_000},
+    "usages": {"usages": [f"u{number}" for number in range(500_000)]},
+    "extra": {"extra": {"a": ["e"] * 500_000}},
+    "request": {"request": "QUJD" * 1_000_000},
+}
+
+
+@pytest.mark.parametrize("spec", HOSTILE.values(), ids=HOSTILE)
+def test_attack_a_field_of_megabytes(spec: dict[str, Any]) -> None:
+    """The CSR is read and can be refused, but only the beginning of the field is kept and judged."""
+    api = make_csr_object()
+    document = json.dumps(api | {"spec": api["spec"] | spec}).encode()
+    csr = CertificateSigningRequest.from_api(document, name=NAME)
+    kept = [*csr.usages, *csr.requester.groups, *sum(csr.requester.extra.values(), ())]
+    assert len(kept) < 100
+    assert len(csr.request) < 64 * 1024
+    assert csr.size == len(document)
+
+
 def test_brackets_in_strings_do_not_count() -> None:
     """A dropped value ends at its real end."""
     text = '[{"' * 3000 + "\\" * 3 + '"}]'

@@ -13,11 +13,12 @@ mock_provider "time" {}
 variables {
   archive         = { name = "csr-signer-0123.zip", path = "tests/code.zip" }
   callers         = "same-vpc"
-  clusters        = 1
+  concurrency     = 16
   configuration   = "configuration.yaml"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
   max_instances   = 10
+  memory          = 512
   min_instances   = 0
   name            = "csr-signer"
   project         = "example-signer"

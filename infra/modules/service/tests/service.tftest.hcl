@@ -2,13 +2,14 @@ mock_provider "google" {}
 
 variables {
   callers         = "same-vpc"
-  clusters        = 1
+  concurrency     = 16
   configuration   = "/etc/csr-signer/configuration-yaml/configuration.yaml"
   files           = { "configuration.yaml" = { folder = "/etc/csr-signer/configuration-yaml", secret = "csr-signer-configuration-yaml", version = "7" } }
   image           = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   invokers        = { exporter-prod = "serviceAccount:csr-exporter-prod@example-signer.iam.gserviceaccount.com" }
   location        = "europe-west1"
   max_instances   = 10
+  memory          = 512
   min_instances   = 0
   name            = "csr-signer"
   project         = "example-signer"

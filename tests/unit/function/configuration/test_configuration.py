@@ -238,6 +238,10 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
         (r"signers\[0\]\.colour: Forbidden: unknown key", signer(colour="red")),
         (r"signers\[0\]\.issuer\.colour: Forbidden: unknown key", issuer(colour="red")),
         (r"clusters: Required value", top(clusters=None)),
+        (
+            r"clusters: Too many: 17: must have at most 16 items: they share one process",
+            lambda whole: whole["clusters"].update((f"c{n}", whole["clusters"]["demo"]) for n in range(16)),
+        ),
         (r"signers: Required value", top(signers=None)),
         (r"clusters\.demo\.source: Invalid value: 5: must be a valid string", cluster(source=5)),
         (r'signers\[0\]\.approve: Invalid value: "yes": must be a valid boolean', signer(approve="yes")),

@@ -162,6 +162,10 @@ def test_an_answer_that_is_no_csr_is_unavailability(document: bytes) -> None:
         pytest.param(_with(status={"certificate": "!"}), id="a certificate that is no base64"),
         pytest.param(_with(status={"conditions": [1]}), id="a condition that is a number"),
         pytest.param(_with(status={"conditions": [{"status": "True"}]}), id="a condition without a type"),
+        pytest.param(_with(status={"conditions": [{"type": "Ready"}] * 64 + [DENIED]}), id="Denied behind many others"),
+        pytest.param(
+            _with(status={"conditions": [APPROVED | {"message": "m" * (1 << 16)}]}), id="a condition of a long text"
+        ),
         pytest.param(json.dumps(make_csr_object(created="soon")).encode(), id="a creation that is no time"),
         pytest.param(json.dumps(make_csr_object(created="2026-03-14T09:26:53")).encode(), id="a creation without zone"),
         *(

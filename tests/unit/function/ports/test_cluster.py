@@ -5,12 +5,14 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
-from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, Patience
+from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, Answer, ApiServer, NoAnswer, Patience
 from csr_signer.cluster.client import KubernetesCluster
+from csr_signer.cluster.session import session
 from csr_signer.errors import (
     ApiServerUnavailableError,
     ConfigurationError,
@@ -36,7 +38,7 @@ from tests.unit.function.ports.answers import (
     answering,
     configuration_of,
 )
-from tests.unit.function.ports.blocking import Blocking
+from tests.unit.function.ports.blocking import Blocking, run
 from tests.unit.function.ports.conftest import CSRS, SIGNER_NAME, FileCsr, conditions, connected, node_path
 
 
@@ -103,6 +105,7 @@ def test_a_node_is_read_by_name(cluster: Blocking[KubernetesCluster], file_csr: 
     assert cluster.get_node(f"{node}-not") is None
 
 
+HASTY = Patience(connect=5.0, read=5.0, whole=0.5)
 WRONG_NODES = {
     "not allowed": (403, b'{"kind": "Status", "message": "nodes is forbidden: User \\"u\\" cannot get"}', ItemError),
     "a load balancer's 404": (404, b"<html>not found", ItemUnavailableError),
@@ -444,19 +447,19 @@ def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, h
 def test_an_object_of_escaped_characters_can_be_read(file_csr: FileCsr, admin: Api) -> None:
     """It is as large as etcd allows, with characters that the API server writes as six bytes."""
     stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
-    stored["status"]["conditions"] = [{"type": "Checked", "status": "True", "reason": "Other", "message": "HOLE"}]
+    stored["metadata"]["annotations"] = {"a": "HOLE"}
     body = json.dumps(stored).replace("HOLE", "\\u003c" * (3 * 1024 * 1024 // 2)).encode()
     with answering(200, body) as (cluster, _):
         csr = cluster.get_csr(stored["metadata"]["name"])
     assert csr is not None
-    assert csr.conditions == {"Checked"}
+    assert csr.uid == stored["metadata"]["uid"]
     # The event loop does not parse it: a second of work would hold up all other requests.
     assert any(thread.name.startswith("parse") for thread in threading.enumerate())
 
 
-def test_a_status_of_megabytes_is_none() -> None:
+def test_a_large_status_is_none() -> None:
     """A requester can have its text repeated in a Status, and parsing it would hold up all other requests."""
-    status = {"kind": "Status", "reason": "Invalid", "message": "m" * 300_000}
+    status = {"kind": "Status", "reason": "Invalid", "message": "m" * 70_000}
     with (
         answering(422, json.dumps(status).encode(), probes=Probes()) as (cluster, _),
         pytest.raises(ItemUnavailableError, match="422: no Kubernetes Status"),
@@ -465,11 +468,43 @@ def test_a_status_of_megabytes_is_none() -> None:
 
 
 def test_a_large_object_in_small_pieces_is_read_whole(file_csr: FileCsr, admin: Api) -> None:
-    """What counts are bytes, not pieces: a megabyte of somebody's condition delays nobody, however it is cut."""
+    """What counts are bytes, not pieces: a megabyte of somebody's text delays nobody, however it is cut."""
     stored = admin.get(csr_path(file_csr()["metadata"]["name"]))
-    condition = {"type": "Checked", "status": "True", "reason": "Other", "message": "m" * 1_500_000}
-    stored["status"]["conditions"] = [condition]
+    stored["metadata"]["annotations"] = {"a": "m" * 1_500_000}
     with answering(200, json.dumps(stored).encode(), Transfer_Encoding="chunked") as (chunked, _):
         csr = chunked.get_csr(stored["metadata"]["name"])
     assert csr is not None
-    assert csr.conditions == {"Checked"}
+    assert csr.size > 1_500_000
+
+
+def test_attack_a_probe_with_an_answer_of_megabytes() -> None:
+    """A hostile API server fails a call, and then answers the probe with lists that would block the event loop."""
+    costly = Probes(who=(201, {}, b"[" + b"[]," * 100_000 + b"[]]"))
+    with (
+        answering(500, probes=costly) as (cluster, _),
+        pytest.raises(ApiServerUnavailableError, match="more than 65536 bytes"),
+    ):
+        cluster.get_csr("name")
+
+
+def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> None:
+    """A requester, or a hostile API server, makes all answers large: one is in memory, and the next one waits."""
+
+    async def calls(api: ApiServer) -> None:
+        async with AsyncExitStack() as first, AsyncExitStack() as second:
+            assert isinstance(await api.exchange("GET", "/{n}", {"n": "1"}, large=first), Answer)
+            waiting = await api.exchange("GET", "/{n}", {"n": "2"}, patience=HASTY, large=second)
+            assert waiting == NoAnswer(cause="TimeoutError")
+            assert await api.confirm() == f'user "{USER}"'
+        async with AsyncExitStack() as third:
+            assert isinstance(await api.exchange("GET", "/{n}", {"n": "3"}, large=third), Answer)
+
+    async def closing(folder: str, port: int) -> None:
+        made = session(configuration_of(folder, port))
+        try:
+            await calls(ApiServer(made))
+        finally:
+            await made.http.close()
+
+    with answering(200, b" " * 100_000, probes=Probes()) as (_, asked), tempfile.TemporaryDirectory() as folder:
+        run(closing(folder, asked.port))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,24 @@ class Stage:
         over: Any = _Elsewhere(self._cluster, **calls)
         self.pipeline = Blocking(dataclasses.replace(self.pipeline.target, clusters={"demo": over}))
 
-    def attempt(self, csr: dict[str, Any], *, age: timedelta = LATER) -> object:
+    def add_cluster(self, name: str) -> None:
+        """Gives the pipeline a second cluster, with the same API server, signer and key."""
+        target = self.pipeline.target
+        ((_, signer_name),) = target.signers
+        added, known = (name, signer_name), ("demo", signer_name)
+        more = dataclasses.replace(
+            target,
+            clusters={**target.clusters, name: self._cluster},
+            signers={**target.signers, added: target.signers[known]},
+            keys={**target.keys, added: target.keys[known]},
+        )
+        self.pipeline = Blocking(more)
+
+    def attempt(self, csr: dict[str, Any], *, age: timedelta = LATER, cluster: str = "demo") -> object:
         """Processes an event when the CSR has this age; returns the outcome, or the fault."""
         try:
-            return self.pipeline.process(reference_to(csr), created(csr) + age)
+            reference = dataclasses.replace(reference_to(csr), cluster=cluster)
+            return self.pipeline.process(reference, created(csr) + age)
         except SignerError as error:
             return error
 
@@ -343,6 +358,19 @@ def test_the_memory_of_events_is_bounded(steps: list[tuple[int, str, bool | None
             tried.forget(name[1:])
         else:
             assert tried.add(name, begun + timedelta(minutes=minute)) == written, (minute, name)
+
+
+def test_attack_a_cluster_that_fills_its_memory_of_events(
+    make_stage: Callable[..., Stage], file_csr: FileCsr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cluster has its own, so another cluster's Events are written."""
+    monkeypatch.setattr("csr_signer.pipeline.Tried", partial(Tried, most=2))
+    stage, hostile, beyond, honest = make_stage(), file_csr(), file_csr(), file_csr()
+    DISABLED(stage)
+    stage.add_cluster("hostile")
+    for csr, cluster, events in ((hostile, "hostile", 1), (beyond, "hostile", 0), (honest, "demo", 1)):
+        stage.attempt(csr, cluster=cluster)
+        assert len(stage.events(csr)) == events
 
 
 def test_an_event_that_could_not_be_written_is_tried_again(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:

@@ -22,6 +22,10 @@ def _purpose(number: str) -> tuple[str, ...]:
     return (SERVER_AUTH, CLIENT_AUTH, number)
 
 
+def _items(first: int, end: int) -> str:
+    return " ".join(sorted(f"spec.usages[{number}]" for number in range(first, end)))
+
+
 CASES: Final = table(
     refused(
         f"{_POLICIES}: each usage that is not one of Calico's five", "csr.usages", "usages.not_allowed", of=_beside
@@ -32,6 +36,7 @@ CASES: Final = table(
     row("a usage in capitals", ("Server Auth", "Client Auth"), invalid="spec.usages[0] spec.usages[1]"),
     row("a usage with a blank after it", ("server auth ",), invalid="spec.usages[0]"),
     row("an empty usage", (*USAGES, ""), invalid="spec.usages[5]"),
+    row("a usage behind a hundred others", (*USAGES * 20, "any"), invalid=_items(5, 100)),
     refused("kubernetes policies_test.go: combinations", "csr.usages", "usages.not_allowed"),
     row("signing alone", ("signing",)),
     row("cert sign and encipher only", ("cert sign", "encipher only")),
