@@ -218,7 +218,7 @@ def test_attack_a_cluster_with_costly_answers_stops_no_other(issuing: Issuing, c
 
 
 def test_attack_many_events_of_a_heavy_csr_of_the_only_cluster(issuing: Issuing, tmp_path: Path) -> None:
-    """64 events, four times the concurrency, under invented uids: one answer at a time is in memory."""
+    """64 events at once, four times the concurrency, each of a heavy CSR: one answer at a time is in memory."""
     document = issuing.document
     function = issuing.deployment.function
     with HostileApiServer(tmp_path, COSTLY["a text of four bytes a character"]()) as api:
