@@ -630,7 +630,7 @@ def test_attack_a_certificate_of_another_profile_that_passes_for_typhas(folder: 
 
 def passes_for(common_name: str, certificate: x509.Certificate, trusted: Sequence[x509.Certificate]) -> bool:
     """Tells whether Typha would take the certificate for the name's: by chain, purpose and common name."""
-    policy = verification.PolicyBuilder().store(verification.Store(trusted)).time(NOW)
+    policy = verification.PolicyBuilder().store(verification.Store(list(trusted))).time(NOW)
     try:
         policy.build_client_verifier().verify(certificate, [])
     except verification.VerificationError:
