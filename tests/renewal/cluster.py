@@ -108,13 +108,14 @@ class Cluster:
         return path
 
     def _record(self, uid: str, end: str) -> Json:
-        texts = ("csr_name", "csr_uid", "requester", "pod", "cluster", "component", "common_name", "public_key")
+        texts = ("csr_name", "csr_uid", "requester", "cluster", "component", "common_name", "public_key")
         return {
             **dict.fromkeys((*texts, "serial_number"), "any"),
             "event": "issued",
             "severity": "NOTICE",
             "time": "2026-01-01T00:00:00+00:00",
             "signer_name": self._deployment.signer.signer_name,
+            "pod": "any/any",
             "pod_uid": uid,
             "tbs_sha256": uid,
             "not_before": f"{int(end[:4]) - 1}{end[4:]}T00:00:00+00:00",
