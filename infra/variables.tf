@@ -582,10 +582,8 @@ variable "signers" {
     # and a requester of one profile those of the other. The condition compares the first certificate without the text
     # around it, and the key version.
     condition = alltrue([for pair in setproduct(keys(var.signers), keys(var.signers)) :
-      var.signers[pair[0]].profile.name == var.signers[pair[1]].profile.name && (
-        var.signers[pair[0]].cluster == var.signers[pair[1]].cluster
-        || try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
-      )
+      var.signers[pair[0]].cluster == var.signers[pair[1]].cluster && var.signers[pair[0]].profile == var.signers[pair[1]].profile
+      || var.signers[pair[0]].profile.name == var.signers[pair[1]].profile.name && try(var.clusters[var.signers[pair[0]].cluster].shared_trust_domain && var.clusters[var.signers[pair[1]].cluster].shared_trust_domain, false)
       || alltrue([for each in [compact(flatten([for name in pair : [
         replace(try(regex("(?s)-----BEGIN CERTIFICATE-----(.*?)-----END", var.signers[name].ca_certificate)[0], ""), "/\\s/", ""),
         coalesce(var.signers[name].key_version, "projects/${var.key_project}/locations/${coalesce(var.key_location, var.location)}/keyRings/${var.key_ring}/cryptoKeys/${name}/cryptoKeyVersions/1"),

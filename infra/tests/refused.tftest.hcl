@@ -282,6 +282,20 @@ run "one_ca_for_two_profiles" {
   expect_failures = [var.signers]
 }
 
+run "one_ca_for_two_releases" {
+  # says: two clusters or two profiles share a CA certificate or key version
+  command = plan
+
+  variables {
+    signers = {
+      prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
+      prod-other  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", namespaces = ["calico-system"], release = "3.30" }, signer_name = "example.com/other" }
+    }
+  }
+
+  expect_failures = [var.signers]
+}
+
 run "one_ca_in_two_clusters_with_text_around_it" {
   # says: two clusters or two profiles share a CA certificate or key version
   command = plan

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 
 from csr_signer import field_error
-from csr_signer.ca import chain, issuer
+from csr_signer.ca import chain, checks, issuer
 from csr_signer.ca.issuer import Issuer
 from csr_signer.configuration import validation
 from csr_signer.configuration.schema import ClusterConfiguration, Document, KmsConfiguration, SignerConfiguration
@@ -184,29 +185,38 @@ def _digest(signer: SignerConfiguration, cluster: ClusterConfiguration, rows: Pr
 
 
 def _refuse_shared_cas(document: Document, signers: Iterable[Signer]) -> None:
-    """Refuses two signers that share a CA, unless they have one profile and belong to one trust domain.
+    """Refuses two signers whose relying parties would accept both signers' certificates.
 
     Calico trusts a CA and a common name. So an owner of one cluster could impersonate the other's components, and a
-    requester of one profile could get a certificate with a name that the other profile gives to somebody else.
+    requester of one profile could get a certificate with a name that the other profile gives to another requester.
     """
-    owners: dict[object, SignerConfiguration] = {}
-    for signer, checked in zip(document.signers, signers, strict=True):
-        for secret in (checked.issuer.key_version, *checked.issuer.public_keys):
-            owner = owners.setdefault(secret, signer)
-            names = sorted({owner.cluster, signer.cluster})
-            if len(names) > 1 and not all(document.clusters[name].shared_trust_domain for name in names):
-                raise ConfigurationError(
-                    f"signers: Forbidden: clusters {' and '.join(map(quote, names))} share a key version or CA;"
-                    " give each its own, or set shared_trust_domain: true on both"
-                )
-            if owner.profile.name != signer.profile.name:
-                sharing = " and ".join(
-                    f"{quote(each.signer_name)} ({quote(each.profile.name)})" for each in (owner, signer)
-                )
-                raise ConfigurationError(
-                    f"signers: Forbidden: {sharing} share a key version or CA, and have different profiles: who trusts"
-                    " the CA would accept the certificates of both; give each profile its own CA"
-                )
+    for (one, first), (other, second) in combinations(zip(document.signers, signers, strict=True), 2):
+        if not _share_trust(first.issuer, second.issuer):
+            continue
+        clusters = sorted({one.cluster, other.cluster})
+        if len(clusters) > 1 and not all(document.clusters[name].shared_trust_domain for name in clusters):
+            raise ConfigurationError(
+                f"signers: Forbidden: clusters {' and '.join(map(quote, clusters))} share a key version or CA;"
+                " give each its own, or set shared_trust_domain: true on both"
+            )
+        # Another release gives names to other service accounts. Clusters of one trust domain may have several releases.
+        if one.profile.name != other.profile.name or (len(clusters) == 1 and one.profile != other.profile):
+            both = [f"{quote(each.signer_name)} ({quote(each.profile.name)})" for each in (one, other)]
+            raise ConfigurationError(
+                f"signers: Forbidden: {' and '.join(both)} share a key version or CA, and have different profiles,"
+                " releases or namespaces: a relying party that trusts the CA accepts the certificates of both; give"
+                " each its own CA"
+            )
+
+
+def _share_trust(one: Issuer, other: Issuer) -> bool:
+    """Tells whether two issuers have a key or CA in common, or whether a CA of one issued a CA of the other."""
+    cas, others = ({*issuer.path, *issuer.trust_bundle} for issuer in (one, other))
+    return (
+        one.key_version == other.key_version
+        or not one.public_keys.isdisjoint(other.public_keys)
+        or any(checks.issued_by(a, b) or checks.issued_by(b, a) for a, b in product(cas, others))
+    )
 
 
 def _resolve(key: str, cluster: ClusterConfiguration, folder: Path) -> ClusterConfiguration:

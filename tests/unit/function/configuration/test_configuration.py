@@ -107,6 +107,12 @@ def second_cluster(*, shared: tuple[bool, bool] = (False, False), **changes: Any
     return change
 
 
+def below_the_other_clusters_root(whole: dict[str, Any]) -> None:
+    """Adds a cluster whose CA is below the root that the first one trusts; the document does not name it there."""
+    second_cluster(certificate="below-root.pem", trust_bundle="below-root.pem")(whole)
+    issuer(trust_bundle="root.pem", certificate="root-signed.pem")(whole)
+
+
 def second_signer(**changes: Any) -> Change:
     """Adds a signer to the cluster that differs in its name, and in the changes."""
     other = {"signer_name": "csr-signer.example.com/other"} | changes
@@ -119,6 +125,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "cluster-ca.pem").write_bytes(b"PEM")
     (tmp_path / "ca.pem").write_bytes(make_authority().pem)
     (tmp_path / "other-ca.pem").write_bytes(make_authority(common_name="Other", key=ec_key(number=51)).pem)
+    root = make_authority(common_name="Root", key=ec_key(number=52), path_length=1)
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    (tmp_path / "below-root.pem").write_bytes(make_authority(key=ec_key(number=53), above=root).pem)
+    (tmp_path / "root-signed.pem").write_bytes(make_authority(key=ec_key(number=54), above=root).pem)
     (tmp_path / "no-ca.pem").write_bytes(make_authority(ca=False).pem)
     (tmp_path / "garbage.pem").write_bytes(b"garbage")
     (tmp_path / "both.pem").write_bytes((tmp_path / "ca.pem").read_bytes() + (tmp_path / "other-ca.pem").read_bytes())
@@ -442,6 +452,11 @@ def test_a_kubeconfig_names_server_and_ca(folder: Path) -> None:
             r'"csr-signer.example.com/other" \("calico-enterprise"\) share a key version or CA, and have different',
             second_signer(profile={"name": "calico-enterprise", "release": "1.42", "namespaces": ["calico-system"]}),
         ),
+        (
+            r"different profiles, releases or namespaces",
+            second_signer(profile={"name": "calico", "release": "3.30", "namespaces": ["calico-system"]}),
+        ),
+        (r"share a key version or CA", below_the_other_clusters_root),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
