@@ -55,7 +55,13 @@ _PIECE: Final = 1 << 16
 
 
 def read(
-    document: bytes, kind: str, mask: dict[str, Mask], *, name: str, namespace: str | None = None
+    document: bytes,
+    kind: str,
+    mask: dict[str, Mask],
+    *,
+    name: str,
+    namespace: str | None = None,
+    bounds: Bounds = OF_OBJECT,
 ) -> dict[str, Any]:
     """Parses the mask's fields of the requested object.
 
@@ -65,13 +71,14 @@ def read(
         mask: the mask, with at least METADATA in `metadata`.
         name: the requested name.
         namespace: the requested namespace.
+        bounds: how much of the object is kept.
 
     Raises:
         UnavailableError: the answer is something else, perhaps from a server in between; or the mask's fields exceed
-            OF_OBJECT.
+            the bounds.
     """
     try:
-        api = select(document, {"kind": None, **mask}, bounds=OF_OBJECT)
+        api = select(document, {"kind": None, **mask}, bounds=bounds)
         metadata = api["metadata"]
         got = (api["kind"], metadata["name"], metadata.get("namespace"), type(metadata["uid"]), bool(metadata["uid"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

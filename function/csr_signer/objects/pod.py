@@ -1,13 +1,13 @@
 """A pod and its node at the API server, and the identity of a pod in a token."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from csr_signer.errors import ItemError
 from csr_signer.objects import json_fields
-from csr_signer.objects.json_fields import METADATA, Mask
+from csr_signer.objects.json_fields import METADATA, OF_OBJECT, Mask
 from csr_signer.violation import quote
 
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
@@ -20,6 +20,9 @@ _NODE_FIELDS: Final[dict[str, Mask]] = {
     "metadata": METADATA,
     "status": {"addresses": [{"type": None, "address": None}]},
 }
+# No name, uid, phase or address is longer. So a writer of a status cannot make the fields exceed OF_OBJECT.whole, and a
+# request fail.
+_BOUNDS: Final = replace(OF_OBJECT, text=512)
 
 Address = IPv4Address | IPv6Address
 
@@ -74,7 +77,7 @@ class Pod:
             UnavailableError: the answer is another object.
             ItemError: the object is unreadable.
         """
-        api = json_fields.read(document, "Pod", _POD_FIELDS, name=name, namespace=namespace)
+        api = json_fields.read(document, "Pod", _POD_FIELDS, name=name, namespace=namespace, bounds=_BOUNDS)
         try:
             spec, status = api["spec"], api.get("status") or {}
             host_network = bool(spec.get("hostNetwork"))
@@ -113,7 +116,7 @@ class Node:
             UnavailableError: the answer is another object.
             ItemError: the object is unreadable.
         """
-        api = json_fields.read(document, "Node", _NODE_FIELDS, name=name)
+        api = json_fields.read(document, "Node", _NODE_FIELDS, name=name, bounds=_BOUNDS)
         try:
             entries = (api.get("status") or {}).get("addresses") or ()
             found = [entry for entry in entries if entry.get("type") in _NODE_KINDS]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from csr_signer.errors import UnavailableError
 from csr_signer.objects import json_fields
 from csr_signer.objects.csr import CertificateSigningRequest
 from csr_signer.objects.json_fields import METADATA, OTHERS
-from tests.unit.function.builders import POD, make_csr_object
+from tests.unit.function.builders import POD, make_csr_object, make_node, make_pod
 
 NAME = f"node-certs:{POD}"
 KEYS = ["a", "b", "c"]
@@ -92,6 +93,15 @@ def test_what_is_kept_of_an_object_is_bounded() -> None:
     assert kept == {"list": ["a", "b", "c"], "text": "\U0001f511" * 4}
     with pytest.raises(ValueError, match="more than 512 characters"):
         json_fields.select(document.encode(), {"all": {OTHERS: None}}, bounds=bounds)
+
+
+def test_attack_texts_of_megabytes_in_a_status() -> None:
+    """A writer of pods/status or nodes/status cannot make a request fail: pod and node are read all the same."""
+    long = "9" * 1_000_000
+    ips = [long, "10.0.0.1", *[long] * 100]
+    assert make_pod(phase=long, pod_ips=ips, host_ips=ips).addresses == {ip_address("10.0.0.1")}
+    node = make_node(addresses=[("InternalIP", "10.0.0.1"), *[(long, long)] * 100])
+    assert node.addresses == {ip_address("10.0.0.1")}
 
 
 HOSTILE = {
