@@ -30,7 +30,7 @@ def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
 
     Args:
         text: The text; it is read piece by piece, because the records of a day may have hundreds of megabytes.
-        skip: Whether to skip other lines, as between the records in a process's log.
+        skip: Whether to skip other lines, as between the records in a process's log; none is skipped in an array.
 
     Raises:
         ValueError: The text is not JSON, or holds other values.
@@ -48,7 +48,8 @@ def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
             try:
                 yield buffer.decode()
             except ValueError:
-                if not skip:
+                # In an array, the next line may hold an inner object of this entry, which is no record.
+                if inside or not skip:
                     raise
                 buffer.skip_line()
     if inside and not skip:

@@ -119,6 +119,9 @@ def _opened(path: Path) -> Iterator[IO[str]]:
             yield text
     except OSError as error:
         raise CommandError(f"{path}: cannot read the file: {error.strerror}") from error
+    except ValueError as error:
+        must = f"must be JSON of log entries or records: {one_line(str(error))}"
+        raise CommandError(f"--records: {field_error.malformed(str(path), must)}") from error
 
 
 def _with_records(path: Path, text: IO[str]) -> Iterator[Json]:

@@ -77,6 +77,14 @@ def test_a_cut_array_is_no_array() -> None:
         list(read(io.StringIO(f"[{','.join(LINES)}")))
 
 
+def test_attack_no_inner_object_of_an_entry_passes_for_a_record() -> None:
+    """In an array, an entry that cannot be parsed ends the reading: its next line may be a forged record."""
+    entry = {"jsonPayload": {"inner": RECORDS[:1], "deep": "DEEP"}}
+    array = json.dumps([entry, *RECORDS], indent=2).replace('"DEEP"', "[" * 3000 + "]" * 3000)
+    with pytest.raises(ValueError, match="levels"):
+        list(read(io.StringIO(array), skip=True))
+
+
 def test_a_line_without_an_end_takes_bounded_memory() -> None:
     """An object that never ends is given up after a few megabytes."""
     endless = io.StringIO('{"a": "' + "x" * (16 << 20))
