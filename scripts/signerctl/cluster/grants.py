@@ -8,6 +8,7 @@ import yaml
 
 from signerctl.cluster.removal import LOADER
 from signerctl.cluster.rendering import CONFIGURATION
+from signerctl.guards.guarded import Guarded
 from signerctl.interface.text import one_line
 
 Json = Mapping[str, Any]
@@ -16,8 +17,8 @@ _ROLES: Final = ("ClusterRole", "Role")
 _BINDINGS: Final = ("ClusterRoleBinding", "RoleBinding")
 
 
-def lines(rendered: Mapping[str, str]) -> Iterator[str]:
-    """Yields the rights of each user and service account, and where the exporter sends events."""
+def lines(rendered: Mapping[str, str], guarded: Guarded) -> Iterator[str]:
+    """Yields the rights of each user and account, who gets certificates, and where the exporter sends events."""
     texts = (text for name, text in rendered.items() if name != CONFIGURATION)
     documents = [document for text in texts for document in yaml.load_all(text, Loader=LOADER)]
     roles = {_role(each, each["kind"], each["metadata"]["name"]): each for each in documents if each["kind"] in _ROLES}
@@ -31,6 +32,15 @@ def lines(rendered: Mapping[str, str]) -> Iterator[str]:
     for subject, found in rights.items():
         yield one_line(f"{subject} may")
         yield from (f"  {one_line(each)}" for each in sorted(set(found)))
+    for each in documents:
+        if each["kind"] == "Namespace":
+            standard = each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]  # every template has one
+            yield one_line(f"Namespace {each['metadata']['name']} gets the Pod Security Standard {standard}")
+    for signer_name, names in sorted(guarded.names.items()):
+        yield one_line(f"{signer_name} certifies, by CSR name")
+        for account, forms in sorted(names.items()):
+            certified = f"{account}: {', '.join(forms)}"
+            yield f"  {one_line(certified)}"
     yield one_line(f"The exporter sends events to {json.loads(rendered[CONFIGURATION])['function']['url']}")
 
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -207,7 +207,7 @@ def manifests(
         ),
     )
     changes = folder.compare(out, rendered)
-    _show(out, changes, rendered)
+    _show(out, changes, grants.lines(rendered, guarded))
     if dry_run:
         return
     if changes:
@@ -266,7 +266,7 @@ def _kept(context: click.Context) -> Iterator[str]:
                 yield f"{parameter.opts[0]} {shlex.quote(str(each))}"
 
 
-def _show(out: Path, changes: tuple[folder.Change, ...], rendered: Mapping[str, str]) -> None:
+def _show(out: Path, changes: tuple[folder.Change, ...], granted: Iterable[str]) -> None:
     """Prints the changes, or for a new folder what it grants; and what the operator must delete in the cluster.
 
     Raises:
@@ -276,7 +276,7 @@ def _show(out: Path, changes: tuple[folder.Change, ...], rendered: Mapping[str, 
         text = f"{out}: nothing changes\n"
     elif all(change.before is None for change in changes):
         files = (f"{change.path}: new file" for change in changes)
-        text = "".join(f"{line}\n" for line in (*files, *grants.lines(rendered)))
+        text = "".join(f"{line}\n" for line in (*files, *granted))
     else:
         text = "".join(change.diff() for change in changes)
     if sys.stdout is None:  # closed before Python started; click would print nothing

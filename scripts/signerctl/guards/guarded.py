@@ -14,7 +14,7 @@ from csr_signer.document import read
 from csr_signer.errors import ConfigurationError
 from csr_signer.policy import profile
 from csr_signer.policy.profile import Profile
-from csr_signer.rfc1123 import IS_LABEL, IS_SUBDOMAIN
+from csr_signer.rfc1123 import IS_DNS_NAME, IS_LABEL, IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl.interface.program import CommandError
 
@@ -187,6 +187,9 @@ def select(path: Path, cluster: str | None) -> Selection:
         if signer.cluster == cluster
     }
     chosen = document.clusters[cluster]
+    if not IS_DNS_NAME.fullmatch(chosen.cluster_domain):
+        must = "must be a DNS name in lower case"
+        raise CommandError(field_error.invalid(f"{path}: cluster_domain", chosen.cluster_domain, must))
     return Selection(signers=signers, profiles=profiles, cluster_domain=chosen.cluster_domain, source=chosen.source)
 
 

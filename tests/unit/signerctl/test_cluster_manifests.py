@@ -498,6 +498,14 @@ User csr-access-demo@example-project.iam.gserviceaccount.com may
   patch certificatesigningrequests/approval
   patch certificatesigningrequests/status
   sign signers csr-signer.example.com/calico
+Namespace kms-csr-signer gets the Pod Security Standard privileged
+csr-signer.example.com/calico certifies, by CSR name
+  system:serviceaccount:calico-system:calico-apiserver: calico-apiserver-certs:{pod}
+  system:serviceaccount:calico-system:calico-node: node-certs:{pod}
+  system:serviceaccount:calico-system:calico-typha: typha-certs:{pod}
+  system:serviceaccount:calico-system:goldmane: goldmane-key-pair:{pod}
+  system:serviceaccount:calico-system:guardian: guardian-key-pair:{pod}
+  system:serviceaccount:calico-system:whisker: whisker-backend-key-pair:{pod}
 The exporter sends events to https://csr-signer-0123456789-ew.a.run.app/
 """
 RENEWAL_GRANTED = """\
@@ -925,6 +933,10 @@ STATE: dict[str, tuple[Callable[[Document], object], str]] = {
     "metrics for other hosts": (inside("metrics", address="0.0.0.0", port=1), "metrics: Forbidden"),  # noqa: S104
     "no rate limit": (inside("rate_limit", burst=10000, seconds=1), "rate_limit: Forbidden"),
     "a slow second replica": (inside("replicas", delay_seconds=300), "replicas.delay_seconds: Invalid value"),
+    "an argument of the CronJob in the cluster's domain": (
+        lambda values: values["document"]["clusters"]["demo"].update(cluster_domain="$(HOSTNAME)"),
+        "cluster_domain: Invalid value",
+    ),
     "another cluster's source": (
         lambda values: exporter_of(values, source="//example.com/another"),
         'exporter_configurations.demo: source: Invalid value: "//example.com/another"',
