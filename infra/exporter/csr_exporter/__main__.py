@@ -2,8 +2,8 @@
 
 Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
 
-The process ends itself if it has been dead for `DEAD_SECONDS`, and writes where each thread is. The kubelet needs no
-port for that: another program on the node's network could take it, and so have a healthy exporter restarted.
+The process ends itself if its start, its end, or what `Health.dead` names takes `DEAD_SECONDS` too long, and writes where
+each thread is. The kubelet needs no port for that: another program on the node's network could take it, and so have a healthy exporter restarted.
 """
 
 import faulthandler
@@ -51,29 +51,35 @@ def main() -> int:
 
 
 def _run(exporter: Exporter, log: Log, ended: threading.Event, crashed: threading.Event) -> int:
+    _postpone_end()
     with exporter:
         ready = {"part": "exporter", "health": exporter.health_address, "metrics": exporter.metrics_address}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         _end_if_dead(exporter, log, ended)
+        _postpone_end()
+    faulthandler.cancel_dump_traceback_later()
     return 1 if crashed.is_set() else 0
 
 
 def _end_if_dead(exporter: Exporter, log: Log, ended: threading.Event) -> None:
-    """Waits for the end; ends the process with status 1 if no check has found it alive for `DEAD_SECONDS`.
-
-    The timer is a thread of faulthandler's. It does not need Python's lock, which a hanging thread may hold.
-    """
+    """Waits for the end; postpones the process' own end with each check that finds it alive."""
     reported = False
-    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
     while not ended.wait(CHECK_SECONDS):
         reasons = exporter.dead()
         if not reasons:
-            faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
+            _postpone_end()
         elif not reported:
             log.error("the exporter hangs and ends soon", reasons="; ".join(reasons))
         reported = bool(reasons)
-    faulthandler.cancel_dump_traceback_later()
+
+
+def _postpone_end() -> None:
+    """Ends the process with status 1 in `DEAD_SECONDS`, unless it is called again.
+
+    The timer is a thread of faulthandler's. It does not need Python's lock, which a hanging thread may hold.
+    """
+    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
 
 
 if __name__ == "__main__":

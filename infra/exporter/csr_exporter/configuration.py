@@ -49,7 +49,8 @@ _VISIBLE = r"[!-~]{1,512}"
 _FILE = string(r"/[^\0]{1,4095}", "/var/run/secrets/token", make=Path)
 _File = Annotated[Path, _FILE]
 _ADDRESS = r"[0-9a-f.:]{2,45}"
-_DOUBLE = r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?"
+_LOOPBACK = "|".join(re.escape(f"[{host}]" if ":" in host else host) for host in sorted(LOOPBACK))
+_DOUBLE = rf"http://(?:{_LOOPBACK})(?::[0-9]{{1,5}})?"
 """A double of a Google service, on this machine."""
 
 
@@ -156,7 +157,7 @@ class ApiServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Where the exporter serves /livez and /readyz, and on loopback also /metrics. Port 0 is any free port."""
+    """Where the kubelet reads /readyz and people /livez; on loopback, there is also /metrics. Port 0 is any free port."""
 
     address: Annotated[str, string(_ADDRESS, "127.0.0.1")] = "127.0.0.1"
     port: Annotated[int, integer(0, 65535)] = 9863

@@ -1,7 +1,7 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reflector per signerName, the resync, the dispatcher, the status line, the identity, the health pages, the metrics
-beyond loopback, and the worker pool.
+A reflector per signerName, the resync, the dispatcher, the status line, the identity, and the worker pool. The servers of
+the health pages and of the metrics beyond loopback have a thread each.
 """
 
 import threading
@@ -75,7 +75,7 @@ class Exporter:
 
     @property
     def health_address(self) -> str:
-        """HOST:PORT of /livez and /readyz."""
+        """HOST:PORT of /readyz, for the kubelet, and of /livez, for people."""
         return self._servers[0].address
 
     @property

@@ -12,10 +12,10 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any
 
+from csr_exporter.channel import Channel, TlsChannel
 from csr_exporter.log import Log
 
 MAX_CONNECTIONS = 8
@@ -24,8 +24,6 @@ CONNECTION_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _LARGEST_REQUEST = 8 << 10
-
-_Result = TypeVar("_Result")
 
 Page = Callable[[], tuple[int, str, bytes]]
 """Returns HTTP status, content type and body."""
@@ -74,17 +72,20 @@ class PageServer:
         self._tls = tls
         self._clients: dict[asyncio.Task[None], str] = {}  # in the order of their arrival
         self._listener = self._listen()
-        self._running = threading.Event()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._thread = threading.Thread(target=self._run, daemon=True, name=section)
 
     def start(self) -> None:
         """Starts serving."""
+        self._loop = self._runner.get_loop()
+        self._loop.set_exception_handler(self._log_fault)
+        self._serving = self._loop.create_task(self._serve())
         self._thread.start()
-        self._running.wait()
 
     def stop(self) -> None:
         """Stops serving, and releases the port."""
-        self._loop.call_soon_threadsafe(self._serving.cancel)
+        with contextlib.suppress(RuntimeError):  # its thread crashed
+            self._loop.call_soon_threadsafe(self._serving.cancel)
         self._thread.join()
         if self._listener is not None:
             self._listener.close()
@@ -94,7 +95,8 @@ class PageServer:
         is_ipv6 = ":" in self._where[0]
         family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
         try:
-            listener = socket.create_server(self._where, family=family, dualstack_ipv6=is_ipv6)
+            both = is_ipv6 and socket.has_dualstack_ipv6()
+            listener = socket.create_server(self._where, family=family, dualstack_ipv6=both)
         except OSError as error:
             must = "must be a free port and an address of this machine"
             fault = f'{self._section}: Invalid value: "{self.address}": {must}: {error}'
@@ -110,13 +112,11 @@ class PageServer:
         return listener
 
     def _run(self) -> None:
-        with asyncio.Runner() as runner, contextlib.suppress(asyncio.CancelledError):
-            self._loop = runner.get_loop()
-            # A client that breaks off or fails the handshake is not worth a traceback.
-            self._loop.set_exception_handler(lambda *_: None)
-            self._serving = self._loop.create_task(self._serve())
-            self._running.set()
+        with self._runner, contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._serving)
+
+    def _log_fault(self, _: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
+        self._log.error("a page server's task failed", error=repr(fault.get("exception", fault["message"])))
 
     async def _serve(self) -> None:
         while self._listener is None:
@@ -129,7 +129,7 @@ class PageServer:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self._admit(self._loop.create_task(self._answer(connection)), client[0])
-            await asyncio.sleep(0)  # the new client's turn: `sock_accept` does not wait while others are in the backlog
+            await asyncio.sleep(0)  # lets the new client begin: `sock_accept` does not wait if more are there
 
     def _admit(self, conversation: asyncio.Task[None], host: str) -> None:
         self._clients[conversation] = host
@@ -141,13 +141,13 @@ class PageServer:
             oldest.cancel()
 
     async def _answer(self, connection: socket.socket) -> None:
-        """Answers one client, and closes its connection."""
+        """Answers one client, and closes its connection. A client that breaks off or fails the handshake is no fault."""
         with connection, contextlib.suppress(OSError, EOFError):
             async with asyncio.timeout(CONNECTION_SECONDS):
-                channel = _Channel(self._loop, connection)
+                channel = Channel(self._loop, connection)
                 head = await channel.receive()
                 if self._tls is not None:  # an idle client costs no context
-                    channel = _TlsChannel(self._loop, connection, self._tls(), head)
+                    channel = TlsChannel(self._loop, connection, self._tls(), head)
                     await channel.shake_hands()
                     head = await channel.receive()
                 while b"\r\n\r\n" not in head and len(head) <= _LARGEST_REQUEST:
@@ -162,76 +162,16 @@ class PageServer:
         elif page is None:
             status, content_type, content = 404, "text/plain", b"no such page\n"
         else:
-            status, content_type, content = page()
+            try:
+                status, content_type, content = page()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other pages are served
+                self._log.error("a page failed", page=path, error=repr(error))
+                status, content_type, content = 500, "text/plain", b"internal error\n"
         header = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
             f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         )
         return header.encode() + content
-
-
-class _Channel:
-    """What a client sends and gets."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
-        self._loop = loop
-        self._connection = connection
-
-    async def receive(self) -> bytes:
-        """Returns the next bytes.
-
-        Raises:
-            EOFError: the client sends no more.
-        """
-        await asyncio.sleep(0)  # the others' turn: `sock_recv` does not wait for a client that always sends
-        received = await self._loop.sock_recv(self._connection, _LARGEST_REQUEST)
-        if not received:
-            raise EOFError
-        return received
-
-    async def send(self, content: bytes) -> None:
-        """Sends everything."""
-        await self._loop.sock_sendall(self._connection, content)
-
-
-class _TlsChannel(_Channel):
-    """The same in TLS. asyncio's own TLS takes 256 KiB per connection, and frees them late."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, connection: socket.socket, context: ssl.SSLContext, received: bytes
-    ) -> None:
-        super().__init__(loop, connection)
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(received)
-
-    async def shake_hands(self) -> None:
-        """Does the server's part of the handshake."""
-        await self._carry(self._tls.do_handshake)
-
-    async def receive(self) -> bytes:
-        """Returns the next bytes, decrypted."""
-        received = await self._carry(lambda: self._tls.read(_LARGEST_REQUEST))
-        if not received:
-            raise EOFError
-        return received
-
-    async def send(self, content: bytes) -> None:
-        """Encrypts and sends everything."""
-        while content:
-            sent = await self._carry(partial(self._tls.write, content))
-            content = content[sent:]
-
-    async def _carry(self, call: Callable[[], _Result]) -> _Result:
-        """Calls TLS until it has the bytes that it needs, and sends those that it makes."""
-        while True:
-            try:
-                return call()
-            except ssl.SSLWantReadError:
-                pass
-            finally:
-                await super().send(self._outgoing.read())
-            self._incoming.write(await super().receive())
 
 
 def _host_and_port(host: str, port: int) -> str:

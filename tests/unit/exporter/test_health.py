@@ -1,5 +1,6 @@
 """What is dead, what is unready, what is neither; and the pages that say so, from one thread."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -9,12 +10,13 @@ import pytest
 import urllib3
 
 from csr_exporter import pages
+from csr_exporter.channel import Channel
 from csr_exporter.configuration import Health as Location
 from csr_exporter.csr import Seen, Stage
 from csr_exporter.health import LONGEST_SILENCE, LONGEST_WITHOUT_CONTACT, Health, HealthServer
 from csr_exporter.identity import CachedToken, IdToken
 from csr_exporter.metrics import Metrics
-from csr_exporter.pages import MAX_CONNECTIONS
+from csr_exporter.pages import MAX_CONNECTIONS, PageServer
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.watch.reflector import ReflectorStatus
 from tests.unit.exporter.support import LONG, SIGNER, VirtualClock, captured_log, core, reference, wait_until
@@ -198,6 +200,47 @@ def test_an_address_that_is_none_or_not_ours_is_a_warning(address: str) -> None:
     assert it.warnings() == [line["error"]]
     assert it.warnings()[0].startswith("health: Invalid value: ")
     assert it.unready() == unready
+
+
+def test_a_page_that_fails_is_logged_and_the_others_are_served() -> None:
+    """Its client gets 500."""
+    with captured_log() as (log, lines):
+        shown = {"/wrong": lambda: (200, "", [b"x"][1]), "/right": lambda: (200, "text/plain", b"x")}
+        server = PageServer("health", "127.0.0.1", 0, shown, log=log)
+        server.start()
+        try:
+            statuses = [
+                urllib3.request("GET", f"http://{server.address}{path}", timeout=LONG, retries=False).status
+                for path in shown
+            ]
+        finally:
+            server.stop()
+        (line,) = lines()
+    assert statuses == [500, 200]
+    assert (line["page"], line["error"]) == ("/wrong", "IndexError('list index out of range')")
+
+
+def test_a_machine_without_dual_stack_serves_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether one socket can be both is the machine's affair, and no reason to end."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with _serving("::1") as server:
+        assert _get(server, "/livez").status == 503
+
+
+def test_attack_a_client_that_always_sends_keeps_no_other_out() -> None:
+    """Whatever there is to read, another client's task goes on between two pieces."""
+
+    async def read_beside_another() -> bool:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.settimeout(0)
+            theirs.sendall(b"x" * 100)
+            other = asyncio.create_task(asyncio.Event().wait())
+            other.cancel()
+            await Channel(asyncio.get_running_loop(), ours).receive()
+            return other.done()
+
+    assert asyncio.run(read_beside_another())
 
 
 def _place(server: HealthServer) -> tuple[str, int]:

@@ -183,7 +183,7 @@ def test_attack_idle_connections_delay_no_scrape(
             for source in ATTACKERS * MAX_CONNECTIONS:
                 idle.enter_context(connect(server, source)).sendall(said)
             assert scrape(client, server).data == PAGE
-            assert threading.active_count() == threads
+            assert threading.active_count() <= threads
 
 
 def test_attack_a_busy_client_ends_no_connection_of_another() -> None:
@@ -204,9 +204,11 @@ def test_a_taken_port_is_a_fault_until_it_is_free(monkeypatch: pytest.MonkeyPatc
         port = taken.getsockname()[1]
         server = MetricsServer(MetricsEndpoint(address="127.0.0.1", port=port), lambda: (200, "", PAGE), log)
         server.start()
-        assert server.fault.startswith(f'metrics: Invalid value: "127.0.0.1:{port}": must be a free port')
-        taken.close()
-        wait_until(lambda: not server.fault)
-        assert urllib3.request("GET", f"http://{server.address}/metrics", timeout=LONG).data == PAGE
-        server.stop()
+        try:
+            assert server.fault.startswith(f'metrics: Invalid value: "127.0.0.1:{port}": must be a free port')
+            taken.close()
+            wait_until(lambda: not server.fault)
+            assert urllib3.request("GET", f"http://{server.address}/metrics", timeout=LONG).data == PAGE
+        finally:
+            server.stop()
         assert [line["severity"] for line in lines()] == ["ERROR", "INFO"]

@@ -128,35 +128,57 @@ def test_attack_a_taken_port_stops_no_delivery(cluster: Cluster, tmp_path: Path)
 
 @pytest.mark.parametrize("count", [64, 500])
 def test_attack_idle_connections_fail_no_probe(cluster: Cluster, tmp_path: Path, count: int) -> None:
-    """However many connections a program on the node's network holds open, each probe is answered at once."""
+    """However many connections a program on the node's network holds open, each probe is answered."""
     with Sink() as sink, _start(tmp_path, cluster.document(sink.server.url)) as exporter:
         host, port = exporter.ready["health"].split(":")
         with contextlib.ExitStack() as idle:
             for _ in range(count):
                 idle.enter_context(socket.create_connection((host, int(port)), LONG))
             for _ in range(10):
-                # A kubelet gives a probe five seconds, and takes no second attempt.
-                answered = urllib3.request("GET", f"http://{host}:{port}/livez", timeout=5, retries=False)
+                # A kubelet takes no second attempt.
+                answered = urllib3.request("GET", f"http://{host}:{port}/livez", timeout=LONG, retries=False)
                 assert answered.status == 200
 
 
 @pytest.mark.parametrize(
-    "fault",
-    ["health.LONGEST_SILENCE = -1", "threading.Timer(1, re.match, ['(a+)+b', 'a' * 99]).start()"],
-    ids=["a loop hangs", "a thread holds Python's lock"],
+    ("fault", "said"),
+    [
+        ("health.LONGEST_SILENCE = -1", "the exporter hangs"),
+        ("threading.Timer(1, re.match, ['(a+)+b', 'a' * 99]).start()", " in match\n"),
+        ("exporter.Exporter.start = lambda _: time.sleep(1e6)", " in __enter__\n"),
+        ("del Reflector._cycle; exporter.Exporter.stop = lambda _: time.sleep(1e6)", " in __exit__\n"),
+    ],
+    ids=["a loop hangs", "a thread holds Python's lock", "the start hangs", "the end after a crash hangs"],
 )
-def test_a_process_that_hangs_ends_itself(cluster: Cluster, tmp_path: Path, fault: str) -> None:
+def test_a_process_that_hangs_ends_itself(cluster: Cluster, tmp_path: Path, fault: str, said: str) -> None:
     """No probe of the kubelet tells it: the process ends with status 1, and says where its threads are."""
+    ended = _watched(cluster, tmp_path, fault)
+    assert ended.returncode == 1
+    assert "most recent call first" in ended.stderr
+    assert said in ended.stderr
+
+
+def test_a_healthy_process_outlives_its_time(cluster: Cluster, tmp_path: Path) -> None:
+    """Each check postpones the end: after two periods and more of checks, SIGTERM ends the process with 0."""
+    fault = (
+        "checks, dead = iter(range(70)), exporter.Exporter.dead; exporter.Exporter.dead = lambda self: "
+        "dead(self) if next(checks, None) is not None else os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    ended = _watched(cluster, tmp_path, fault)
+    assert (ended.returncode, json.loads(ended.stderr.splitlines()[-1])["message"]) == (0, "stopped")
+
+
+def _watched(cluster: Cluster, tmp_path: Path, change: str) -> subprocess.CompletedProcess[str]:
+    """Runs a changed exporter, which checks itself ten times a second and ends itself after three."""
     (tmp_path / "exporter.json").write_text(cluster.document("http://127.0.0.1:1"))
     program = (
-        "import re, threading; from csr_exporter import __main__, health; "
-        f"__main__.CHECK_SECONDS, __main__.DEAD_SECONDS = 0.1, 2.0; {fault}; raise SystemExit(__main__.main())"
+        "import os, re, signal, threading, time; from csr_exporter import __main__, exporter, health; "
+        "from csr_exporter.watch.reflector import Reflector; "
+        f"__main__.CHECK_SECONDS, __main__.DEAD_SECONDS = 0.1, 3.0; {change}; raise SystemExit(__main__.main())"
     )
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=LONG)
-    assert ended.returncode == 1
-    assert b"most recent call first" in ended.stderr
+    return subprocess.run(command, env=environment, capture_output=True, check=False, text=True, timeout=LONG)
 
 
 def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> None:
