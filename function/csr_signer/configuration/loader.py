@@ -29,7 +29,7 @@ from csr_signer.policy.signer import Signer
 from csr_signer.rfc1123 import IS_LABEL
 from csr_signer.violation import quote
 
-MOST_CLUSTERS: Final = 16
+MAX_CLUSTERS: Final = 16
 """Each cluster has its share of the process's memory and concurrent requests, and all share one CPU. Terraform computes
 memory and concurrency from their number (infra/function.tf)."""
 
@@ -59,8 +59,8 @@ def load(path: Path) -> Configuration:
     """
     document = read(Document, path)
     folder = path.parent
-    if len(document.clusters) > MOST_CLUSTERS:
-        message = field_error.too_many("clusters", len(document.clusters), MOST_CLUSTERS)
+    if len(document.clusters) > MAX_CLUSTERS:
+        message = field_error.too_many("clusters", len(document.clusters), MAX_CLUSTERS)
         raise ConfigurationError(f"{message}: they share one process; deploy another function for further clusters")
     for key, cluster in document.clusters.items():
         if not IS_LABEL.fullmatch(key):
@@ -187,7 +187,8 @@ def _refuse_shared_cas(document: Document, signers: Iterable[Signer]) -> None:
     """Refuses two signers that share a CA, unless they have one profile and belong to one trust domain.
 
     Calico trusts a CA and a common name. So an owner of one cluster could impersonate the other's components, and a
-    requester of one profile could get a certificate with a name that the other profile gives to somebody else.
+    requester of one profile could get a certificate with a name that the other profile reserves for other
+    requesters.
     """
     owners: dict[object, SignerConfiguration] = {}
     for signer, checked in zip(document.signers, signers, strict=True):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, Answer, ApiServer, NoAnswer, Patience
+from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, SELF_REVIEWS, Answer, ApiServer, NoAnswer, Patience
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.session import session
 from csr_signer.errors import (
@@ -436,10 +436,10 @@ def test_without_access_reviews_a_403_concerns_one_item() -> None:
 @pytest.mark.parametrize("headers", [{}, {"Transfer_Encoding": "chunked"}], ids=["length", "chunks"])
 def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
     """More than any object of the API server can be: thread and memory are given back, and nobody else waits for it."""
-    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 64 * 1024)
+    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 128 * 1024)
     with (
         answering(200, b" " * 1024 * 1024, probes=Probes(), **headers) as (cluster, _),
-        pytest.raises(ItemError, match="more than 65536 bytes"),
+        pytest.raises(ItemError, match="more than 131072 bytes"),
     ):
         cluster.get_csr("name")
 
@@ -495,6 +495,8 @@ def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> No
             assert isinstance(await api.exchange("GET", "/{n}", {"n": "1"}, large=first), Answer)
             waiting = await api.exchange("GET", "/{n}", {"n": "2"}, patience=HASTY, large=second)
             assert waiting == NoAnswer(cause="TimeoutError")
+            small = await api.exchange("POST", SELF_REVIEWS, {}, patience=HASTY, large=second)
+            assert isinstance(small, Answer)
             assert await api.confirm() == f'user "{USER}"'
         async with AsyncExitStack() as third:
             assert isinstance(await api.exchange("GET", "/{n}", {"n": "3"}, large=third), Answer)
