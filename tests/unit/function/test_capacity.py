@@ -11,7 +11,7 @@ from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration.loader import MAX_CLUSTERS
 from csr_signer.objects.json_fields import OF_OBJECT
 from csr_signer.service import DEFAULT_CONCURRENCY
-from tests import capacity
+from sandbox import capacity
 from tests.paths import INFRA
 
 MEBIBYTE: Final = 1024 * 1024
