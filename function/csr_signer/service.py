@@ -43,7 +43,8 @@ THREADS: Final = 2
 
 SWITCH_SECONDS: Final = 0.0005
 """Seconds that the event loop waits for Python's lock while a thread parses. It waits after every poll; with Python's
-5 ms, one hostile cluster would make a certificate of another cluster take three times as long."""
+5 ms, one hostile cluster would make a certificate of another cluster take three times as long
+(`scripts/bench hostile-cluster`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,6 @@ async def load(audit: Audit) -> Loaded:
     }
     clusters = {name: KubernetesCluster(session(cluster)) for name, cluster in settings.clusters.items()}
     limiter = ConcurrencyLimiter(clusters=len(clusters), concurrency=concurrency())
-    sys.setswitchinterval(SWITCH_SECONDS)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="judge")
     pipeline = Pipeline(
         clusters=clusters, signers=settings.signers, keys=keys, audit=audit, limiter=limiter, threads=threads
@@ -151,6 +151,7 @@ class Service:
     """
 
     def __init__(self, audit: Audit) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._audit = audit
         self._loaded: Loaded | None = None
         self._loading: SingleFlight[Loaded] = SingleFlight()

@@ -23,6 +23,8 @@ _LOOPBACK: Final = "127.0.0.1"
 _OK: Final = 200
 _SIZE: Final = 16 * 1024 * 1024 - 4096
 """Bytes: the function reads no answer of more than 16 MiB."""
+_SMALL_SIZE: Final = 64 * 1024 - 4096
+"""Bytes: the function's event loop parses answers of up to 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,8 @@ class Answers:
         return before, self.value, after
 
 
-def _list(element: bytes) -> bytes:
-    return b"[" + b",".join([element] * (_SIZE // (len(element) + 1))) + b"]"
+def _list(element: bytes, size: int = _SIZE) -> bytes:
+    return b"[" + b",".join([element] * (size // (len(element) + 1))) + b"]"
 
 
 COSTLY: Final[dict[str, Callable[[], Answers]]] = {
@@ -76,6 +78,7 @@ COSTLY: Final[dict[str, Callable[[], Answers]]] = {
         field="usages", value=b"[" + b",".join(b'"%d"' % each for each in range(10**6, 10**6 + _SIZE // 10)) + b"]"
     ),
     "lists that are dropped": lambda: Answers(field="managedFields", value=_list(b"[]")),
+    "small lists that are dropped": lambda: Answers(field="managedFields", value=_list(b"[]", _SMALL_SIZE)),
     "a text of four bytes a character": lambda: Answers(
         field="managedFields", value=b'"' + b"x" * _SIZE + "\U0001f511".encode() + b'"'
     ),

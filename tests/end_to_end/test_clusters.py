@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from csr_signer.cluster.api_server import OF_ITEM
+from sandbox import capacity
 from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
@@ -27,7 +28,6 @@ from sandbox.documents import SOURCE
 from sandbox.hostile_api import COSTLY, HostileApiServer, post_event
 from sandbox.kms import Fault, KmsServer, connect
 from sandbox.usage import MEBIBYTE, Usage
-from tests import capacity
 from tests.end_to_end.conftest import PATIENCE, started
 from tests.end_to_end.issuing import SIGN, Issuing
 from tests.unit.signerctl.stage import Stage

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from csr_signer.policy.rules import LARGEST_OBJECT
+from sandbox import capacity
 from sandbox.api import CSRS, Api, ApiError, csr_path
 from sandbox.calico import twists
 from sandbox.calico.attackers import Attacker
@@ -17,7 +18,6 @@ from sandbox.calico.observer import Observer
 from sandbox.calico.stories import Story
 from sandbox.deployment import Settings
 from sandbox.usage import Usage
-from tests import capacity
 from tests.end_to_end.conftest import started
 from tests.end_to_end.judged import Judged
 from tests.unit.exporter.heavy import HEAVY, exporter_limit

@@ -9,7 +9,7 @@ import pytest
 from sandbox.api import NAMESPACES, Api
 from tests.sandbox.control_plane.require import real_control_plane
 from tests.unit.signerctl.renewal.cluster import NAMESPACE, PODS, owner
-from tests.unit.signerctl.test_memory import COMMANDS, MOST, PODS_SPECS, STATUSES, peak_of
+from tests.unit.signerctl.test_memory import COMMANDS, MAX_MEBIBYTES, PODS_SPECS, STATUSES, peak_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,4 +49,4 @@ def test_attack_on_a_real_api_server_statuses_of_megabytes_cost_no_memory(tmp_pa
         with Api.from_kubeconfig(plane.kubeconfig) as api:
             _fill(api)
         for command in COMMANDS:
-            assert peak_of(command, tmp_path, plane.kubeconfig) < MOST, command
+            assert peak_of(command, tmp_path, plane.kubeconfig) < MAX_MEBIBYTES, command

@@ -21,6 +21,7 @@ from urllib.parse import quote as percent_encode
 import aiohttp
 import yarl
 
+from csr_signer.cluster.parsing import LARGEST_ON_LOOP
 from csr_signer.cluster.session import Session
 from csr_signer.errors import ApiServerUnavailableError, ConfigurationError
 from csr_signer.single_flight import SingleFlight
@@ -28,9 +29,6 @@ from csr_signer.violation import quote
 
 SELF_REVIEWS: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-LARGEST_ON_LOOP: Final = 64 * 1024
-"""Bytes of an answer that the event loop parses, in at most 10 ms. Probes and honest objects are smaller; a requester
-can make an object of megabytes."""
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes: etcd stores about 1.5 MiB of an object, and kube-apiserver writes `<`, `>` and `&` as six bytes each."""
 _LONGEST_RETRY_AFTER: Final = 60
@@ -79,10 +77,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """An exchange without a complete answer.
+    """An exchange without a complete answer, or with one that is not the requested object.
 
     Attributes:
-        cause: text without any part of the request or response.
+        cause: text without any part of the request; parts of the response are quoted.
         untrusted: the configured CA did not certify the server.
     """
 
@@ -195,8 +193,6 @@ class ApiServer:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=patience.connect, sock_read=patience.read, ceil_threshold=patience.whole
         )
-        answer = bytearray()
-        most = LARGEST_ON_LOOP
         request = self._session.http.request(
             method,
             url,
@@ -208,19 +204,23 @@ class ApiServer:
         try:
             # asyncio's time limit, unlike aiohttp's, includes the wait for the place.
             async with asyncio.timeout(patience.whole), request as response:
-                # Reads to the end, because an unread response closes its connection, and the next call would need a TLS
-                # handshake.
-                async for part in response.content.iter_any():
-                    answer += part
-                    if len(answer) > most and most < LARGEST_ANSWER and large is not None:
-                        await large.enter_async_context(self._large)
-                        most = LARGEST_ANSWER
-                    if len(answer) > most:
-                        response.close()
-                        return NoAnswer(cause=f"the response takes more than {most} bytes")
+                return await self._receive(response, large)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
-        return Answer(status=response.status, body=bytes(answer), retry_after=_retry_after(response.headers))
+
+    async def _receive(self, response: aiohttp.ClientResponse, large: AsyncExitStack | None) -> Answer | NoAnswer:
+        """Reads a response to its end, because an unread one closes its connection: the next call needs a handshake."""
+        body = bytearray()
+        most = LARGEST_ON_LOOP
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > most and most < LARGEST_ANSWER and large is not None:
+                await large.enter_async_context(self._large)
+                most = LARGEST_ANSWER
+            if len(body) > most:
+                response.close()
+                return NoAnswer(cause=f"the response takes more than {most} bytes")
+        return Answer(status=response.status, body=bytes(body), retry_after=_retry_after(response.headers))
 
     async def confirm(self, rights: Sequence[Right] = ()) -> str:
         """Checks that the API server serves the function; if it does, the failed call concerns only its item.

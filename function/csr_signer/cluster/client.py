@@ -5,18 +5,16 @@ absent object is `None`. A failed call counts as a fault of its item, unless a p
 otherwise one CSR could stop all others by its name or content.
 """
 
-import asyncio
 import base64
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from csr_signer.cluster.api_server import LARGEST_ON_LOOP, OF_PROBE, ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.cluster.api_server import OF_PROBE, Answer, ApiServer, NoAnswer, Right, Status, is_refusal
+from csr_signer.cluster.parsing import parse
 from csr_signer.cluster.session import Session
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
@@ -32,9 +30,6 @@ NODES: Final = "/api/v1/nodes/{name}"
 EVENTS: Final = "/api/v1/namespaces/{namespace}/events"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 
-PARSERS: Final = 2
-"""Threads that parse large answers, at most one of each cluster at any time."""
-_THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 _CREDENTIAL: Final = re.compile(r"(?i:bearer)\s+\S+|eyJ[\w-]+(?:\.[\w-]*){0,2}|ya29\.\S+")
 _GROUP: Final = "certificates.k8s.io"
 _RESOURCE: Final = "certificatesigningrequests"
@@ -158,14 +153,12 @@ class KubernetesCluster:
             rights: the rights that the call needs for every item.
         """
         where = f"API server: {method} {path}"
-        media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
-        async with AsyncExitStack() as large:
-            answer = await self._api.exchange(method, path, names, body, media_type=media_type, large=large)
-            if isinstance(answer, NoAnswer):
-                await self._api.confirm()
-                raise ItemUnavailableError(f"{where}: {answer.cause}")
-            if answer.ok:
-                return await self._read(answer.body, read)
+        answer = await self._fetch(method, path, names, body, read)
+        if isinstance(answer, NoAnswer):
+            await self._api.confirm()
+            raise ItemUnavailableError(f"{where}: {answer.cause}")
+        if not isinstance(answer, Answer):
+            return answer
         status = Status.of(answer.body)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
@@ -177,24 +170,27 @@ class KubernetesCluster:
             raise ItemError(f"{text} (for {user})")
         raise ItemUnavailableError(text, retry_after=answer.retry_after)
 
-    async def _read(self, body: bytes, read: Callable[[bytes], T]) -> T:
-        """Parses the object in a successful response."""
-        try:
-            if len(body) <= LARGEST_ON_LOOP:
-                return read(body)
-            return await self._read_large(body, read)
-        except UnavailableError as error:  # a server in between may have sent it, for this item or for all
-            await self._api.confirm()
-            raise ItemUnavailableError(str(error)) from error
+    async def _fetch(
+        self,
+        method: str,
+        path: str,
+        names: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        read: Callable[[bytes], T],
+    ) -> T | Answer | NoAnswer:
+        """Makes one call; returns the object in a successful answer, or the answer.
 
-    @staticmethod
-    async def _read_large(body: bytes, read: Callable[[bytes], T]) -> T:
-        """Parses in a thread, and rests as long again: a hostile cluster's answers use at most half of the CPU."""
-        started = time.monotonic()
-        parsed = asyncio.get_running_loop().run_in_executor(_THREADS, read, body)
-        await asyncio.wait((parsed,))
-        await asyncio.sleep(time.monotonic() - started)
-        return parsed.result()
+        The cluster's place for a large answer is free afterwards, so no probe holds it.
+        """
+        media_type = STRATEGIC_MERGE_PATCH if method == "PATCH" else "application/json"
+        async with AsyncExitStack() as large:
+            answer = await self._api.exchange(method, path, names, body, media_type=media_type, large=large)
+            if isinstance(answer, NoAnswer) or not answer.ok:
+                return answer
+            try:
+                return await parse(answer.body, read)
+            except UnavailableError as error:  # a server in between may have sent it, for this item or for all
+                return NoAnswer(cause=str(error))
 
 
 def _said(status: Status | None) -> str:

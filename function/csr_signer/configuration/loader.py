@@ -30,7 +30,7 @@ from csr_signer.policy.signer import Signer
 from csr_signer.rfc1123 import IS_LABEL
 from csr_signer.violation import quote
 
-MOST_CLUSTERS: Final = 16
+MAX_CLUSTERS: Final = 16
 """Each cluster has its share of the process's memory and concurrent requests, and all share one CPU. Terraform computes
 memory and concurrency from their number (infra/function.tf)."""
 
@@ -60,8 +60,8 @@ def load(path: Path) -> Configuration:
     """
     document = read(Document, path)
     folder = path.parent
-    if len(document.clusters) > MOST_CLUSTERS:
-        message = field_error.too_many("clusters", len(document.clusters), MOST_CLUSTERS)
+    if len(document.clusters) > MAX_CLUSTERS:
+        message = field_error.too_many("clusters", len(document.clusters), MAX_CLUSTERS)
         raise ConfigurationError(f"{message}: they share one process; deploy another function for further clusters")
     for key, cluster in document.clusters.items():
         if not IS_LABEL.fullmatch(key):

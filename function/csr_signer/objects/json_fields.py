@@ -104,8 +104,8 @@ class Parser:
     """Parses the mask's fields of a JSON document that arrives in pieces.
 
     Attributes:
-        kept: the document as far as it is known, as its only element. Whoever takes elements out of a list in it must
-            leave the last one, which may be incomplete.
+        kept: the document as far as it is known, as its only element. A caller that takes elements out of a list in it
+            must leave the last one, which may be incomplete.
     """
 
     def __init__(self, mask: Mask, bounds: Bounds = UNBOUNDED) -> None:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 LARGEST_OBJECT: Final = 1 << 20
 """Bytes. etcd stores 1.5 MiB by default; conditions and certificate need at most 70 KiB of that."""
 
-MOST_USAGES: Final = 32
+MAX_USAGES: Final = 32
 """Kubernetes has 23 usages (certificates.k8s.io/v1 KeyUsage), and its API server stores each at most once."""
 
 
@@ -75,8 +75,8 @@ def spec_usages(csr: CertificateSigningRequest, signer: Signer) -> Iterator[Viol
     if not csr.usages:
         message = field_error.required("spec.usages", f"must be among {_listed(signer.profile.usages)}")
         yield Violation(code="usages.not_allowed", message=message)
-    if len(csr.usages) > MOST_USAGES:
-        message = field_error.too_many("spec.usages", len(csr.usages), MOST_USAGES)
+    if len(csr.usages) > MAX_USAGES:
+        message = field_error.too_many("spec.usages", len(csr.usages), MAX_USAGES)
         yield Violation(code="usages.not_allowed", message=message)
     beyond = sorted(set(csr.usages) - set(signer.profile.usages))
     if beyond:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import psutil
 
+from sandbox import capacity
 from sandbox.api import csr_path
 from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
@@ -31,10 +32,9 @@ from sandbox.hostile_api import COSTLY, HostileApiServer, post_event
 from sandbox.measurements.common import PATIENCE, Row, fleet
 from sandbox.usage import Usage
 
-SHARE: Final = 16
-"""Terraform's concurrency for each cluster."""
 HONEST: Final = ("first", "second", "third")
 HOSTILE: Final = "hostile"
+SHARE: Final = capacity.concurrency(1)
 ROUNDS: Final = 3
 AT_ONCE: Final = 4
 """Events of each honest cluster at once."""
@@ -57,7 +57,7 @@ class Waits:
 
 def hostile_cluster(settings: Settings, count: int) -> list[Row]:
     """Measures the waits of `count` CSRs of each honest cluster, alone and beside each kind of hostile answers."""
-    settings = replace(settings, concurrency=SHARE * (len(HONEST) + 1), front_door=False)
+    settings = replace(settings, concurrency=capacity.concurrency(len(HONEST) + 1), front_door=False)
     rows = []
     with Deployment(settings) as deployment, KeyPool() as keys:
         deployment.kill_exporter()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from development.lock import ROOT
-from tests import capacity
+from sandbox import capacity
 from tests.infra.terraform.test_modules import blocks
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import Final
 import pytest
 
 from csr_signer.cluster.api_server import LARGEST_ANSWER
-from csr_signer.cluster.client import PARSERS
+from csr_signer.cluster.parsing import PARSERS
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.configuration.loader import MOST_CLUSTERS
+from csr_signer.configuration.loader import MAX_CLUSTERS
 from csr_signer.objects.json_fields import OF_OBJECT
 from csr_signer.service import DEFAULT_CONCURRENCY
-from tests import capacity
+from sandbox import capacity
 from tests.paths import INFRA
 
 MEBIBYTE: Final = 1024 * 1024
@@ -26,7 +26,7 @@ CHARACTER: Final = 4
 """Bytes at most for each character of an object's fields."""
 
 
-@pytest.mark.parametrize("clusters", range(1, MOST_CLUSTERS + 1))
+@pytest.mark.parametrize("clusters", range(1, MAX_CLUSTERS + 1))
 def test_the_limits_fit_into_terraforms_memory(clusters: int) -> None:
     """All clusters are hostile at once, and each holds as much as its limits admit."""
     share = ConcurrencyLimiter(clusters=clusters, concurrency=capacity.concurrency(clusters)).share
@@ -38,6 +38,6 @@ def test_the_limits_fit_into_terraforms_memory(clusters: int) -> None:
 def test_terraform_and_the_function_agree_about_clusters() -> None:
     """Terraform refuses what the function would refuse, and Cloud Run gives an instance at most 1,000 requests."""
     variables = (INFRA / "variables.tf").read_text(encoding="utf-8")
-    assert re.findall(r"length\(var\.clusters\) <= (\d+)", variables) == [str(MOST_CLUSTERS)]
+    assert re.findall(r"length\(var\.clusters\) <= (\d+)", variables) == [str(MAX_CLUSTERS)]
     assert capacity.concurrency(1) == DEFAULT_CONCURRENCY
-    assert capacity.concurrency(MOST_CLUSTERS) <= 1000
+    assert capacity.concurrency(MAX_CLUSTERS) <= 1000

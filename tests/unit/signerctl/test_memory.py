@@ -17,7 +17,7 @@ from tests.unit.signerctl.renewal.cluster import PODS, pod_object
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST = 128.0
+MAX_MEBIBYTES = 128.0
 """MiB; the CronJobs' limit is four times as much."""
 STATUSES: dict[str, dict[str, Any]] = {
     "escaped": {"message": "<" * 1_400_000},  # Go's JSON escapes it with six bytes
@@ -57,4 +57,4 @@ def test_attack_statuses_of_megabytes_cost_no_memory(tmp_path: Path, command: st
     items = b",".join(json.dumps(each).replace("<", r"\u003c").encode() for each in objects)
     with answering() as answers:
         answers.prepared["GET " + PODS] = 200, (b'{"items":[', items, b",", items, b"]}")
-        assert peak_of(command, tmp_path, answers.kubeconfig(tmp_path)) < MOST
+        assert peak_of(command, tmp_path, answers.kubeconfig(tmp_path)) < MAX_MEBIBYTES

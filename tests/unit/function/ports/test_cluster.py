@@ -6,11 +6,11 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, Answer, ApiServer, NoAnswer, Patience
+from csr_signer.cluster.api_server import OF_ITEM, OF_PROBE, SELF_REVIEWS, Answer, ApiServer, NoAnswer, Patience
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.cluster.session import session
 from csr_signer.errors import (
@@ -27,7 +27,8 @@ from csr_signer.objects.event import Event, on_csr
 from csr_signer.objects.pod import PodIdentity
 from sandbox.api import Api, csr_path
 from sandbox.kubernetes import KubernetesServer
-from tests.unit.function.builders import make_csr
+from tests.patience import PATIENCE
+from tests.unit.function.builders import make_csr, make_csr_object
 from tests.unit.function.ports.answers import (
     FORBIDDEN,
     HANG,
@@ -35,10 +36,11 @@ from tests.unit.function.ports.answers import (
     TRICKLE,
     USER,
     Probes,
+    Reply,
     answering,
     configuration_of,
 )
-from tests.unit.function.ports.blocking import Blocking, run
+from tests.unit.function.ports.blocking import Blocking, Running, run
 from tests.unit.function.ports.conftest import CSRS, SIGNER_NAME, FileCsr, conditions, connected, node_path
 
 
@@ -436,10 +438,10 @@ def test_without_access_reviews_a_403_concerns_one_item() -> None:
 @pytest.mark.parametrize("headers", [{}, {"Transfer_Encoding": "chunked"}], ids=["length", "chunks"])
 def test_an_answer_without_end_costs_one_item(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
     """More than any object of the API server can be: thread and memory are given back, and nobody else waits for it."""
-    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 64 * 1024)
+    monkeypatch.setattr("csr_signer.cluster.api_server.LARGEST_ANSWER", 128 * 1024)
     with (
         answering(200, b" " * 1024 * 1024, probes=Probes(), **headers) as (cluster, _),
-        pytest.raises(ItemError, match="more than 65536 bytes"),
+        pytest.raises(ItemError, match="more than 131072 bytes"),
     ):
         cluster.get_csr("name")
 
@@ -487,6 +489,41 @@ def test_attack_a_probe_with_an_answer_of_megabytes() -> None:
         cluster.get_csr("name")
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldProbes(Probes):
+    """Probes that wait for the test.
+
+    Attributes:
+        begun: set when the first probe arrives.
+        go: the test sets it, and the API server answers.
+    """
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, path: str, body: bytes) -> Reply | None:
+        """The answer to a probe, once the test allows it."""
+        if path == SELF_REVIEWS:
+            self.begun.set()
+            self.go.wait(PATIENCE)
+        return super().answer(path, body)
+
+
+def test_attack_a_garbled_large_answer_delays_no_other_during_its_probe() -> None:
+    """The function knows that the answer is wrong, and asks whether the API server serves it; the next one is read."""
+    api = make_csr_object()
+    api["metadata"]["annotations"] = {"a": "m" * 100_000}
+    probes = HeldProbes()
+    with answering(200, json.dumps(api).encode(), probes=probes) as (cluster, _):
+        garbled = Running(cluster.target.get_csr("another"))
+        assert probes.begun.wait(PATIENCE)
+        assert cluster.get_csr(api["metadata"]["name"]) is not None
+        waited = not garbled.done
+        probes.go.set()
+        assert isinstance(garbled.failure(), ItemUnavailableError)
+    assert waited
+
+
 def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> None:
     """A requester, or a hostile API server, makes all answers large: one is in memory, and the next one waits."""
 
@@ -495,6 +532,8 @@ def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> No
             assert isinstance(await api.exchange("GET", "/{n}", {"n": "1"}, large=first), Answer)
             waiting = await api.exchange("GET", "/{n}", {"n": "2"}, patience=HASTY, large=second)
             assert waiting == NoAnswer(cause="TimeoutError")
+            small = await api.exchange("POST", SELF_REVIEWS, {}, patience=HASTY, large=second)
+            assert isinstance(small, Answer)
             assert await api.confirm() == f'user "{USER}"'
         async with AsyncExitStack() as third:
             assert isinstance(await api.exchange("GET", "/{n}", {"n": "3"}, large=third), Answer)

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from tests.paths import INFRA
+from sandbox.function_runtime import ROOT
 
-_TEXT: Final = (INFRA / "function.tf").read_text(encoding="utf-8")
+_TEXT: Final = (ROOT / "infra" / "function.tf").read_text(encoding="utf-8")
 _CLUSTERS: Final = r"length\(local\.ready_clusters\)$"
 
 

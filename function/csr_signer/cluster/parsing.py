@@ -1,0 +1,47 @@
+"""Parses the objects in an API server's answers, so that costly ones delay no other cluster's request."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+LARGEST_ON_LOOP: Final = 64 * 1024
+"""Bytes of an answer that the event loop parses, in at most 10 ms. Probes and nearly all honest objects are smaller; a
+requester can make an object of megabytes."""
+PARSERS: Final = 2
+"""Threads that parse large answers, at most one of each cluster at any time."""
+_THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
+
+
+async def parse(body: bytes, read: Callable[[bytes], T]) -> T:
+    """Returns what `read` makes of an answer; the caller holds the cluster's place for a large one meanwhile."""
+    if len(body) <= LARGEST_ON_LOOP:
+        return read(body)
+    return await parse_large(body, read)
+
+
+async def parse_large(
+    body: bytes,
+    read: Callable[[bytes], T],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
+    """Parses in a thread, and rests as long again, so that one cluster's large answers use at most half of a CPU.
+
+    A cancelled caller still waits for the thread, because its end frees the cluster's place for the next answer.
+    """
+    started = clock()
+    work = _THREADS.submit(read, body)
+    parsed = asyncio.wrap_future(work)
+    try:
+        await asyncio.wait((parsed,))
+    except asyncio.CancelledError:
+        work.cancel()  # only if no thread has started it
+        await asyncio.wait((parsed,))
+        raise
+    await sleep(clock() - started)
+    return parsed.result()
