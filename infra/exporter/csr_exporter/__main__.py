@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from functools import cache
 from types import FrameType
 
 from csr_exporter import configuration
@@ -32,9 +33,9 @@ def main() -> int:
 
     def crash(fault: threading.ExceptHookArgs) -> None:
         # A process without one of its loops must not look alive. The next start lists everything again.
-        log.error("a thread crashed", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
         crashed.set()
-        ended.set()
+        ended.set()  # first, because writing the log may block
+        log.error("a thread crashed", thread=fault.thread and fault.thread.name, error=repr(fault.exc_value))
 
     threading.excepthook = crash
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +80,16 @@ def _postpone_end() -> None:
 
     The timer is a thread of faulthandler's. It does not need Python's lock, which a hanging thread may hold.
     """
-    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True, file=_stderr_without_waiting())
+
+
+@cache
+def _stderr_without_waiting() -> int:
+    """Returns a descriptor of standard error on which a write never blocks, even if its reader has stopped reading."""
+    try:
+        return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    except OSError:  # a socket, or another user's pipe
+        return 2
 
 
 if __name__ == "__main__":

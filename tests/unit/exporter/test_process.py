@@ -158,6 +158,21 @@ def test_a_process_that_hangs_ends_itself(cluster: Cluster, tmp_path: Path, faul
     assert said in ended.stderr
 
 
+def test_a_process_whose_log_nobody_reads_ends_itself_too(cluster: Cluster, tmp_path: Path) -> None:
+    """The log's pipe is full, so each line blocks its thread; the process ends all the same."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        assert _watched(cluster, tmp_path, "del Reflector._cycle", stderr=writer).returncode == 1
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_a_healthy_process_outlives_its_time(cluster: Cluster, tmp_path: Path) -> None:
     """Each check postpones the end: after two periods and more of checks, SIGTERM ends the process with 0."""
     fault = (
@@ -168,7 +183,9 @@ def test_a_healthy_process_outlives_its_time(cluster: Cluster, tmp_path: Path) -
     assert (ended.returncode, json.loads(ended.stderr.splitlines()[-1])["message"]) == (0, "stopped")
 
 
-def _watched(cluster: Cluster, tmp_path: Path, change: str) -> subprocess.CompletedProcess[str]:
+def _watched(
+    cluster: Cluster, tmp_path: Path, change: str, *, stderr: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """Runs a changed exporter, which checks itself ten times a second and ends itself after three."""
     (tmp_path / "exporter.json").write_text(cluster.document("http://127.0.0.1:1"))
     program = (
@@ -178,7 +195,9 @@ def _watched(cluster: Cluster, tmp_path: Path, change: str) -> subprocess.Comple
     )
     environment = {"CSR_EXPORTER_CONFIGURATION": str(tmp_path / "exporter.json"), "PYTHONPATH": str(PACKAGE)}
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, env=environment, capture_output=True, check=False, text=True, timeout=LONG)
+    return subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=stderr, check=False, text=True, timeout=LONG
+    )
 
 
 def test_a_loop_that_ends_ends_the_process(cluster: Cluster, tmp_path: Path) -> None:
