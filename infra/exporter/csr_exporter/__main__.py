@@ -2,8 +2,9 @@
 
 Exit status: 0 after a signal, 1 after an internal error, 2 for an invalid configuration.
 
-The process ends itself if its start, its end, or what `Health.dead` names takes `DEAD_SECONDS` too long, and writes where
-each thread is. The kubelet needs no port for that: another program on the node's network could take it, and so have a healthy exporter restarted.
+The process ends itself if its start, its end, or what `Health.dead` names takes `DEAD_SECONDS` too long, and writes
+where each thread is. The kubelet needs no port for that: another program on the node's network could take it, and so
+have a healthy exporter restarted.
 """
 
 import faulthandler

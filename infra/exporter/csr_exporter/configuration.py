@@ -157,7 +157,7 @@ class ApiServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Where the kubelet reads /readyz and people /livez; on loopback, there is also /metrics. Port 0 is any free port."""
+    """Where the kubelet reads /readyz and people /livez; on loopback, also /metrics. Port 0 is any free port."""
 
     address: Annotated[str, string(_ADDRESS, "127.0.0.1")] = "127.0.0.1"
     port: Annotated[int, integer(0, 65535)] = 9863

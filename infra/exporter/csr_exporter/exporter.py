@@ -1,7 +1,7 @@
 """All parts together: which threads there are, how they start and how they end.
 
-A reflector per signerName, the resync, the dispatcher, the status line, the identity, and the worker pool. The servers of
-the health pages and of the metrics beyond loopback have a thread each.
+A reflector per signerName, the resync, the dispatcher, the status line, the identity, and the worker pool. The servers
+of the health pages and of the metrics beyond loopback have a thread each.
 """
 
 import threading

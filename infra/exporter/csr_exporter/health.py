@@ -1,7 +1,8 @@
 """/readyz for the kubelet, and /metrics for Prometheus, which beyond loopback has an address of its own.
 
-Alive means that each reflector shows signs of life, and no delivery takes too long. It does not depend on the function: a
-restart would not fix that. A hanging resync, identity, status line or page does not count. `__main__` ends a dead process; /livez is for people, and for manifests of earlier releases. Ready means that the exporter sees what happens in
+Alive means that each reflector shows signs of life, and no delivery takes too long. It does not depend on the function:
+a restart would not fix that. A hanging resync, identity, status line or page does not count. `__main__` ends a dead
+process; /livez is for people, and for manifests of earlier releases. Ready means that the exporter sees what happens in
 the cluster and can send it on. /debug/queue shows the work queue, on loopback only.
 """
 

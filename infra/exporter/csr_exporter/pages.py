@@ -141,7 +141,7 @@ class PageServer:
             oldest.cancel()
 
     async def _answer(self, connection: socket.socket) -> None:
-        """Answers one client, and closes its connection. A client that breaks off or fails the handshake is no fault."""
+        """Answers one client, and closes its connection. It is no fault if a client breaks off or fails in TLS."""
         with connection, contextlib.suppress(OSError, EOFError):
             async with asyncio.timeout(CONNECTION_SECONDS):
                 channel = Channel(self._loop, connection)

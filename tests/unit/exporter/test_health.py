@@ -205,7 +205,7 @@ def test_an_address_that_is_none_or_not_ours_is_a_warning(address: str) -> None:
 def test_a_page_that_fails_is_logged_and_the_others_are_served() -> None:
     """Its client gets 500."""
     with captured_log() as (log, lines):
-        shown = {"/wrong": lambda: (200, "", [b"x"][1]), "/right": lambda: (200, "text/plain", b"x")}
+        shown = {"/wrong": lambda: (200, "", bytes.fromhex("x")), "/right": lambda: (200, "text/plain", b"x")}
         server = PageServer("health", "127.0.0.1", 0, shown, log=log)
         server.start()
         try:
@@ -217,7 +217,8 @@ def test_a_page_that_fails_is_logged_and_the_others_are_served() -> None:
             server.stop()
         (line,) = lines()
     assert statuses == [500, 200]
-    assert (line["page"], line["error"]) == ("/wrong", "IndexError('list index out of range')")
+    assert line["page"] == "/wrong"
+    assert str(line["error"]).startswith("ValueError(")
 
 
 def test_a_machine_without_dual_stack_serves_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
