@@ -75,7 +75,11 @@ def logging_run(say: Say, event: str) -> Iterator[None]:
         say(STARTED, "the run started", {})
         yield
         say(ENDED, "the run ended", {})
-    except (click.exceptions.Exit, click.UsageError):
+    except click.exceptions.Exit:
+        raise
+    except click.UsageError as error:
+        if say is not _to_people:  # click itself tells people
+            say(event, error.format_message(), {})
         raise
     except (CommandError, SignerError) as error:
         say(event, str(error), {})
