@@ -220,7 +220,7 @@ class ApiServer:
                 page = None
             finally:
                 response.response.close()
-        if not page or not isinstance(page, dict):
+        if not page or not isinstance(page, dict) or not isinstance(page.get("items") or [], list):
             raise self._not_json("GET", path)
         yield from _taken(parser.kept)
         return (page.get("metadata") or {}).get("continue") or ""
@@ -273,7 +273,7 @@ def _refused(method: str, path: str, answer: Answer) -> ApiServerError:
 def _taken(kept: list[Any], *, leave: int = 0) -> Iterator[Json]:
     """Takes the objects out of a page, but leaves the last ones."""
     items = kept[0].get("items") if kept and isinstance(kept[0], dict) else None
-    while items and len(items) > leave:
+    while isinstance(items, list) and len(items) > leave:
         yield items.pop(0)
 
 

@@ -23,12 +23,10 @@ CSR: Final[dict[str, Mask]] = {
 }
 """The fields of a CSR that commands read."""
 POD: Final[dict[str, Mask]] = {
-    "metadata": {**_METADATA, "ownerReferences": [{OTHERS: None}]},
+    "metadata": _METADATA,
     "spec": {
         "serviceAccountName": None,
         "nodeName": None,
-        "os": {"name": None},
-        "nodeSelector": {"kubernetes.io/os": None},
         "initContainers": [{"name": None}],
     },
     "status": {

@@ -30,7 +30,7 @@ async def parse_large(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Parses in a thread, and rests as long again, so that one cluster's large answers use at most half of a CPU.
+    """Parses in a thread, then pauses for as long as that took: one cluster's large answers use at most half of a CPU.
 
     A cancelled caller still waits for the thread, because its end frees the cluster's place for the next answer.
     """

@@ -135,7 +135,7 @@ class CertificateSigningRequest:
 
 
 def _uncut(conditions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Refuses conditions that reach a bound: the rest may hide a Denied, and a write would drop it.
+    """Refuses conditions that reach a bound: a condition beyond the bound may be Denied, and a write would remove it.
 
     No requester can write conditions. An approver or a signer can, and may also end the CSR.
     """

@@ -32,7 +32,8 @@ Page = Callable[[], tuple[int, str, bytes]]
 class PageServer:
     """Serves pages by their path.
 
-    It holds at most `MAX_CONNECTIONS`. One more ends the oldest connection of the client that has the most.
+    It holds at most `MAX_CONNECTIONS`. At the limit, a new connection ends the oldest one of the client that has the
+    most.
 
     If it cannot listen, it logs that and tries again: another program on the node's network can take the port, and the
     exporter must deliver all the same.

@@ -48,7 +48,7 @@ LEFT JOIN (
       JSON_VALUE(json_payload, '$.key_version') AS key_version,
       CONCAT('csr-uid=', JSON_VALUE(json_payload, '$.csr_uid'), ';tbs-sha256=', JSON_VALUE(json_payload, '$.tbs_sha256')) AS reason,
       JSON_VALUE(json_payload, '$.event') AS event,
-      CAST(REGEXP_EXTRACT(JSON_VALUE(json_payload, '$.kms_attempts'), '^[0-9]{1,3}$') AS INT64) AS attempts
+      CAST(REGEXP_EXTRACT(JSON_VALUE(json_payload, '$.kms_attempts'), '^([0-9]{1,3})(?:[.]0+)?$') AS INT64) AS attempts
     FROM `${view}`
     WHERE JSON_VALUE(TO_JSON(resource), '$.type') = 'cloud_run_revision'
       AND JSON_VALUE(json_payload, '$.event') IN ('intent', 'issued', 'abandoned')

@@ -15,6 +15,8 @@ from csr_signer import field_error
 from csr_signer.violation import quote
 from signerctl.interface.program import CommandError
 
+HEALTH_PORT: Final = 9876
+"""As in infra/configuration.tf."""
 _STAGES: Final = {True: ["pending", "approved"], False: ["approved"]}
 """The stages of a signer's CSRs, by whether the function approves."""
 # Google gives each service of Cloud Run such a host. An attacker can have one too: it would get the events, and ID
@@ -53,7 +55,7 @@ class ExporterConfiguration:
         on_pod_network = self.sts_audience is None
         return {
             "function": {"audience": self.function, "url": f"{self.function}/"},
-            "health": {"address": "0.0.0.0" if on_pod_network else "127.0.0.1", "port": 9876},  # noqa: S104 - the pod's
+            "health": {"address": "0.0.0.0" if on_pod_network else "127.0.0.1", "port": HEALTH_PORT},  # noqa: S104 - the pod's
             "identity": {"kind": "metadata_server"} if on_pod_network else identity,
             "replicas": {"count": replicas, "delay_seconds": 15},
             "signers": [{"signer_name": name, "stages": _STAGES[approves]} for name, approves in self.signers],

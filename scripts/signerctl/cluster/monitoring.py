@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signerctl.cluster.chosen_options import TEMPLATES
+from signerctl.cluster.exporter_configuration import HEALTH_PORT
 
 ALERTS: Final = TEMPLATES / "alerts.yaml"
 """A rule file of Prometheus, which also becomes the PrometheusRule."""
 FILES: Final = "/var/run/secrets/csr-exporter-metrics"
 # The exporter's own, and Calico's: on the host network, all pods of a node share their ports.
-TAKEN: Final = (5473, 9091, 9094, 9098, 9099, 9876)
+TAKEN: Final = (5473, 9091, 9094, 9098, 9099, HEALTH_PORT)
 _LEAST: Final = 1024  # the exporter is not root
 _MOST: Final = 65535
 _ENDPOINT: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)

@@ -28,7 +28,9 @@ def label(text: str) -> tuple[str, str]:
 
 
 def toleration(text: str) -> Mapping[str, str]:
-    """Parses KEY[=VALUE][:EFFECT], a taint, as the toleration of it. Without VALUE or EFFECT, it tolerates each.
+    """Parses KEY[=VALUE][:EFFECT], a taint, as the toleration of it.
+
+    Without VALUE, it tolerates every value; without EFFECT, every effect.
 
     Raises:
         ValueError: The message says what the text must be.

@@ -10,6 +10,7 @@ import jinja2
 from csr_signer.violation import quote
 from signerctl.cluster import monitoring, placement
 from signerctl.cluster.chosen_options import KUSTOMIZATION, NO_MONITORING, TEMPLATES, Options
+from signerctl.cluster.exporter_configuration import HEALTH_PORT
 from signerctl.cluster.terraform_output import ClusterOutput
 from signerctl.guards import admission, manifest
 from signerctl.guards.guarded import Guarded
@@ -52,6 +53,7 @@ def render(cluster: ClusterOutput, guarded: Guarded, options: Options) -> Mappin
         "certifies_addresses": guarded.certifies_addresses,
         "function_user": cluster.function_user,
         "google_service_account": cluster.exporter_configuration.service_account,
+        "health_port": HEALTH_PORT,
         "host_network": cluster.network == "host",
         "image": options.image,
         "image_pull_secret": options.image_pull_secret,

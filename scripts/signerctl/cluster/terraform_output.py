@@ -32,6 +32,7 @@ _DOCUMENT: Final = "configuration.yaml"
 # The guards refuse other pods in the exporter's namespace, and `kubectl delete -k` deletes the namespace.
 _NAMESPACE: Final = r"(?!default$|kube-|calico|tigera)[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 _ACCOUNT: Final = rf"(?!default$){IS_SUBDOMAIN.pattern}"
+# Only the cluster's project may be domain-scoped, as in `_AUDIENCE`: infra/variables.tf refuses such a `project`.
 _PROJECT: Final = r"[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _FUNCTION: Final = rf"(csr-access-{{cluster}}|gcp:[a-z][a-z0-9-]+)@{_PROJECT}\.iam\.gserviceaccount\.com"
 _EXPORTER: Final = rf"csr-exporter-{{cluster}}@{_PROJECT}\.iam\.gserviceaccount\.com"

@@ -246,9 +246,10 @@ def _require_function_user(given: str | None, output: str) -> None:
     if given == output:
         return
     must = (
-        f"must be the function's user, who may approve and sign. Terraform's outputs name {quote(output)}. If main.tf"
-        " gives the same name, repeat it: csr-access-CLUSTER@PROJECT.iam.gserviceaccount.com, or with access oidc"
-        " gcp:NAME@PROJECT.iam.gserviceaccount.com. Otherwise another program changed Terraform's state"
+        "must be the function's user, who may approve and sign: csr-access-CLUSTER@PROJECT.iam.gserviceaccount.com, or"
+        " with access oidc gcp:NAME@PROJECT.iam.gserviceaccount.com, with the PROJECT and NAME of main.tf. Terraform's"
+        f" outputs name {quote(output)}: if main.tf does not give this user, another program changed Terraform's state,"
+        " and you must not apply the folder"
     )
     option = "--function-user"
     raise CommandError(

@@ -48,7 +48,7 @@ def chosen(log_format: str) -> Say:
 
 
 def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:
-    """Prints the sentence; a person sees the run start and end without one."""
+    """Prints the sentence; a user at a terminal needs no message for start and end."""
     if event not in (STARTED, ENDED):
         click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
 
@@ -75,7 +75,11 @@ def logging_run(say: Say, event: str) -> Iterator[None]:
         say(STARTED, "the run started", {})
         yield
         say(ENDED, "the run ended", {})
-    except (click.exceptions.Exit, click.UsageError):
+    except click.exceptions.Exit:
+        raise
+    except click.UsageError as error:
+        if say is not _to_people:  # click itself tells people
+            say(event, error.format_message(), {})
         raise
     except (CommandError, SignerError) as error:
         say(event, str(error), {})

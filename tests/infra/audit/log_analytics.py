@@ -57,9 +57,9 @@ def _json_value(document: str | None, path: str) -> str | None:
 
 
 def _regexp_extract(value: str | None, pattern: str) -> str | None:
-    """As GoogleSQL, for a pattern without a group."""
+    """As GoogleSQL, for a pattern with one group."""
     found = None if value is None else re.search(pattern, value)
-    return None if found is None else found[0]
+    return None if found is None else found[1]
 
 
 def _cast(value: str | None) -> int | None:

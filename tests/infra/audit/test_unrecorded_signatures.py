@@ -134,7 +134,7 @@ def test_attack_a_malformed_number_of_attempts_hides_nothing(run: Run, attempts:
     assert looked_for([*honest, *forged], MINUTES["5"], lambda _: "30") == []
     assert len(looked_for([*honest, *forged, *_copies(signature, 1)], MINUTES["5"], lambda _: "30")) == 1
     assert len(looked_for([signature, *forged], MINUTES["5"], lambda _: "30")) == 1
-    largest = _attempts(issued, MAX_ATTEMPTS) | {"insertId": "largest"}
+    largest = _attempts(issued, float(MAX_ATTEMPTS)) | {"insertId": "largest"}
     assert looked_for([intent, largest, *_copies(signature, MAX_ATTEMPTS)], MINUTES["5"], lambda _: "30") == []
 
 

@@ -82,6 +82,15 @@ def test_an_answer_that_is_no_object_is_an_error(tmp_path: Path, content: str) -
             list(api.list(NAMESPACES, NAMES))
 
 
+@pytest.mark.parametrize("items", ["xyz", 5])
+def test_a_page_whose_items_are_not_a_list_is_an_error(tmp_path: Path, items: object) -> None:
+    """A list raises an ApiServerError, and no exception of Python's own."""
+    with answering() as answers:
+        answers.prepared[f"GET {NAMESPACES}"] = (200, {"items": items})
+        with pytest.raises(ApiServerError, match="the answer is not JSON"):
+            list(connect(answers.kubeconfig(tmp_path)).list(NAMESPACES, NAMES))
+
+
 def test_a_fault_of_tls_is_no_answer(cluster: KubernetesServer, tmp_path: Path) -> None:
     """The kubernetes package raises an exception of its own for it."""
     content = yaml.safe_load(cluster.kubeconfig.read_text())

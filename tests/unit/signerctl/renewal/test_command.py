@@ -152,6 +152,15 @@ def test_a_wrong_configuration_is_in_the_log_and_no_internal_error(cluster: Clus
     assert "internal error" not in line["message"]
 
 
+def test_a_wrong_command_line_is_in_the_log_too(cluster: Cluster) -> None:
+    """A run that starts without an end or an error would look like a killed one."""
+    result = renew(cluster, "--log-format", "json", "--cluster", "demo")
+    assert result.exit_code == 2
+    (line,) = logged(result)
+    assert (line["severity"], line["event"]) == ("ERROR", "renewal_stopped")
+    assert line["message"] == "--cluster: Forbidden: without --configuration"
+
+
 def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
     """No alert depends on what the fault is."""
     cluster.lists = lambda: (200, {"items": [{}]})
