@@ -1,7 +1,7 @@
 """Limits on the function's Events: a thief of its token could otherwise fill etcd, or write in the kubelet's name.
 
-Only the function may write Events in its name. If an Event's name exists, the function takes the Event for its own. So a
-principal that creates it first would silence the function.
+Only the function may write Events in its name. If an Event's name exists, the function takes the Event for its own. So
+a principal that creates it first would silence the function.
 """
 
 from typing import Final
