@@ -1,13 +1,13 @@
 """A pod and its node at the API server, and the identity of a pod in a token."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from csr_signer.errors import ItemError
 from csr_signer.objects import json_fields
-from csr_signer.objects.json_fields import METADATA, OF_OBJECT, Mask
+from csr_signer.objects.json_fields import METADATA, OF_OBJECT, Bounds, Mask
 from csr_signer.violation import quote
 
 _NODE_KINDS: Final = ("InternalIP", "ExternalIP")
@@ -22,7 +22,7 @@ _NODE_FIELDS: Final[dict[str, Mask]] = {
 }
 # No name, uid, phase or address is longer. So a writer of a status cannot make the fields exceed OF_OBJECT.whole, and a
 # request fail.
-_BOUNDS: Final = replace(OF_OBJECT, text=512)
+_BOUNDS: Final = Bounds(items=OF_OBJECT.items, text=512, whole=OF_OBJECT.whole)
 
 Address = IPv4Address | IPv6Address
 
