@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from csr_signer.cluster.api_server import OF_PROBE, Answer, ApiServer, NoAnswer, Right, Status, is_refusal
-from csr_signer.cluster.parsing import parse
+from csr_signer.cluster.parsing import ClusterParser
 from csr_signer.cluster.session import Session
 from csr_signer.errors import ConflictError, ItemError, ItemUnavailableError, UnavailableError
 from csr_signer.objects.csr import APPROVED, DENIED, FAILED, CertificateSigningRequest
@@ -46,6 +46,7 @@ class KubernetesCluster:
 
     def __init__(self, session: Session) -> None:
         self._api = ApiServer(session)
+        self._parser = ClusterParser()
 
     async def get_csr(self, name: str) -> CertificateSigningRequest | None:
         """Reads a CSR by name.
@@ -106,7 +107,7 @@ class KubernetesCluster:
             raise ItemUnavailableError(f"{where}: {answer.cause}")
         if answer.ok or answer.status == HTTPStatus.CONFLICT:
             return
-        status = Status.of(answer.body)
+        status = await self._parser.parse(answer.body, Status.of)
         fault = ItemError if is_refusal(answer, status) else ItemUnavailableError
         raise fault(f"{where}: {answer.status}: {_said(status)}")
 
@@ -159,7 +160,7 @@ class KubernetesCluster:
             raise ItemUnavailableError(f"{where}: {answer.cause}")
         if not isinstance(answer, Answer):
             return answer
-        status = Status.of(answer.body)
+        status = await self._parser.parse(answer.body, Status.of)
         if status is not None and (status.reason, status.kind, status.name) == ("NotFound", kind, names.get("name")):
             return None
         text = f"{where}: {answer.status}: {_said(status)}"
@@ -188,7 +189,7 @@ class KubernetesCluster:
             if isinstance(answer, NoAnswer) or not answer.ok:
                 return answer
             try:
-                return await parse(answer.body, read)
+                return await self._parser.parse(answer.body, read)
             except UnavailableError as error:  # a server in between may have sent it, for this item or for all
                 return NoAnswer(cause=str(error))
 

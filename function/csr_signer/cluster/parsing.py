@@ -16,11 +16,38 @@ PARSERS: Final = 2
 _THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 
 
-async def parse(body: bytes, read: Callable[[bytes], T]) -> T:
-    """Returns what `read` makes of an answer; the caller holds the cluster's place for a large one meanwhile."""
-    if len(body) <= LARGEST_ON_LOOP:
-        return read(body)
-    return await parse_large(body, read)
+COSTLY_SECONDS: Final = 0.001
+"""An honest object takes a fraction of it; a crafted one of LARGEST_ON_LOOP takes several times as long."""
+REST: Final = 3
+"""After a costly answer, its cluster rests for so many times its parsing time."""
+
+
+class ClusterParser:
+    """Parses one cluster's answers, so that all its small ones use at most a quarter of the event loop's time."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._rests_until = float("-inf")
+
+    async def parse(self, body: bytes, read: Callable[[bytes], T]) -> T:
+        """Returns what `read` makes of an answer; the caller holds the cluster's place for a large one meanwhile."""
+        if len(body) > LARGEST_ON_LOOP:
+            return await parse_large(body, read)
+        while (rest := self._rests_until - self._clock()) > 0:
+            await self._sleep(rest)
+        started = self._clock()
+        try:
+            return read(body)
+        finally:
+            ended = self._clock()
+            if ended - started > COSTLY_SECONDS:
+                self._rests_until = ended + REST * (ended - started)
 
 
 async def parse_large(

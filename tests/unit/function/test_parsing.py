@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator
 
-from csr_signer.cluster.parsing import parse_large
+import pytest
+
+from csr_signer.cluster.parsing import ClusterParser, parse_large
 from tests.patience import PATIENCE
 from tests.unit.function.ports.blocking import Running, run
 
@@ -18,6 +20,25 @@ def test_after_a_large_answer_its_cluster_rests_as_long_as_it_parsed() -> None:
 
     assert run(parse_large(b"body", len, clock=lambda: next(times), sleep=sleep)) == 4
     assert rests == [2.5]
+
+
+def test_after_a_costly_small_answer_its_cluster_rests_three_times_as_long() -> None:
+    """So one hostile cluster uses at most a quarter of the event loop's time; cheap answers never wait."""
+    now, rests = [10.0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        now[0] += seconds
+
+    def read(body: bytes) -> int:
+        now[0] += len(body) / 1000
+        return len(body)
+
+    async def several(parser: ClusterParser) -> list[int]:
+        return [await parser.parse(b"x" * size, read) for size in (1, 1, 4, 1, 1)]
+
+    assert run(several(ClusterParser(clock=lambda: now[0], sleep=sleep))) == [1, 1, 4, 1, 1]
+    assert rests == [pytest.approx(0.012)]
 
 
 def test_a_cancelled_caller_waits_until_its_thread_has_parsed() -> None:
