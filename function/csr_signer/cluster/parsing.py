@@ -18,12 +18,12 @@ _THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 
 COSTLY_SECONDS: Final = 0.001
 """An honest object takes a fraction of it; a crafted one of LARGEST_ON_LOOP takes several times as long."""
-REST: Final = 3
-"""After a costly answer, its cluster rests for so many times its parsing time."""
+REST: Final = 2
+"""After a costly answer, its cluster rests twice as long as its parsing took, which so uses at most a third of a CPU."""
 
 
 class ClusterParser:
-    """Parses one cluster's answers, so that all its small ones use at most a quarter of the event loop's time."""
+    """Parses one cluster's answers; after a costly small one, the next small one waits for the rest."""
 
     def __init__(
         self,
@@ -57,18 +57,28 @@ async def parse_large(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Parses in a thread, then pauses for as long as that took: one cluster's large answers use at most half of a CPU.
+    """Parses in a thread, then rests; the caller holds the cluster's place for a large answer meanwhile.
 
     A cancelled caller still waits for the thread, because its end frees the cluster's place for the next answer.
     """
-    started = clock()
-    work = _THREADS.submit(read, body)
+    spent = 0.0
+
+    def timed() -> T:
+        nonlocal spent
+        started = clock()
+        try:
+            return read(body)
+        finally:
+            spent = clock() - started
+
+    work = _THREADS.submit(timed)
     parsed = asyncio.wrap_future(work)
+    parsed.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # a cancelled caller does not ask
     try:
         await asyncio.wait((parsed,))
     except asyncio.CancelledError:
         work.cancel()  # only if no thread has started it
         await asyncio.wait((parsed,))
         raise
-    await sleep(clock() - started)
+    await sleep(REST * spent)
     return parsed.result()

@@ -89,8 +89,8 @@ def _stderr_without_waiting() -> int:
     """Returns a descriptor of standard error on which a write never blocks, even if its reader has stopped reading."""
     try:
         return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
-    except OSError:  # a socket, or another user's pipe
-        return 2
+    except OSError:  # a socket, or another user's pipe: the end matters more than its traceback
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,9 @@ class PageServer:
             self._loop.run_until_complete(self._serving)
 
     def _log_fault(self, _: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
-        self._log.error("a page server's task failed", error=repr(fault.get("exception", fault["message"])))
+        # CPython's `sock_accept` raises this if a client comes while the server stops.
+        if not isinstance(fault.get("exception"), asyncio.InvalidStateError):
+            self._log.error("a page server's task failed", error=repr(fault.get("exception", fault["message"])))
 
     async def _serve(self) -> None:
         while self._listener is None:

@@ -16,8 +16,8 @@ from csr_signer.audit import EVENTS
 Json = Mapping[str, Any]
 
 _CHUNK: Final = 1 << 20
-_LARGEST: Final = 4 << 20
-"""Characters of an entry; Cloud Logging's largest entry has 256 KiB."""
+_LARGEST: Final = 16 << 20
+"""Characters of an entry; Cloud Logging's largest entry has 256 KiB, which gcloud can print as 8 million characters."""
 _AHEAD: Final = 1 << 12
 """Characters that are held, if the text has them, to tell an array from a line that starts with a bracket."""
 _SPACE: Final = re.compile(r"\s*")
@@ -36,15 +36,16 @@ def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
         ValueError: The text is not JSON, or holds other values.
     """
     buffer = _Buffer(text)
-    inside = False
+    inside, arrays = False, True
     while buffer.next():
-        if not inside and buffer.skip(_ARRAY_OF_OBJECTS if skip else _ARRAY):
+        if not inside and arrays and buffer.skip(_ARRAY_OF_OBJECTS if skip else _ARRAY):
             inside = True
         elif inside and buffer.skip_character(","):
             continue
         elif inside and buffer.skip_character("]"):
             inside = False
         else:
+            arrays = inside or not skip  # a line of a process's log may start as an array does
             try:
                 yield buffer.decode()
             except ValueError:
