@@ -19,7 +19,7 @@ _THREADS: Final = ThreadPoolExecutor(PARSERS, thread_name_prefix="parse")
 COSTLY_SECONDS: Final = 0.001
 """An honest object takes a fraction of it; a crafted one of LARGEST_ON_LOOP takes several times as long."""
 REST: Final = 2
-"""After a costly answer, its cluster rests twice as long as its parsing took, which so uses at most a third of a CPU."""
+"""After a costly answer, its cluster rests twice as long as the parsing took: a third of a CPU at most."""
 
 
 class ClusterParser:
