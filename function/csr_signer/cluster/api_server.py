@@ -105,9 +105,7 @@ class Status:
 
     @classmethod
     def of(cls, body: bytes) -> "Status | None":
-        """Parses a response's body; None if it is no Status, for example from a load balancer, or a large one."""
-        if len(body) > LARGEST_ON_LOOP:
-            return None
+        """Parses a response's body; None if it is no Status, for example from a load balancer."""
         try:
             api = json.loads(body)
             details = api.get("details") or {}
@@ -209,18 +207,25 @@ class ApiServer:
             return NoAnswer(cause=type(error).__name__, untrusted=_is_untrusted(error))
 
     async def _receive(self, response: aiohttp.ClientResponse, large: AsyncExitStack | None) -> Answer | NoAnswer:
-        """Reads a response to its end, because an unread one closes its connection: the next call needs a handshake."""
+        """Reads a response to its end, because an unread one closes its connection: the next call needs a handshake.
+
+        Only an object may be large. Of a larger error, the status remains: its caller holds it while a probe runs.
+        """
+        error = Answer(status=response.status, body=b"", retry_after=_retry_after(response.headers))
         body = bytearray()
         most = LARGEST_ON_LOOP
         async for part in response.content.iter_any():
             body += part
+            if len(body) > most and not error.ok:
+                response.close()
+                return error
             if len(body) > most and most < LARGEST_ANSWER and large is not None:
                 await large.enter_async_context(self._large)
                 most = LARGEST_ANSWER
             if len(body) > most:
                 response.close()
                 return NoAnswer(cause=f"the response takes more than {most} bytes")
-        return Answer(status=response.status, body=bytes(body), retry_after=_retry_after(response.headers))
+        return Answer(status=error.status, body=bytes(body), retry_after=error.retry_after)
 
     async def confirm(self, rights: Sequence[Right] = ()) -> str:
         """Checks that the API server serves the function; if it does, the failed call concerns only its item.

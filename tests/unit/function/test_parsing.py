@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from csr_signer.cluster.parsing import ClusterParser, parse_large
+from csr_signer.cluster.parsing import LARGEST_ON_LOOP, ClusterParser
 from tests.patience import PATIENCE
 from tests.unit.function.ports.blocking import Running, run
+
+LARGE = bytes(LARGEST_ON_LOOP + 1)
 
 
 def test_after_a_large_answer_its_cluster_rests_twice_as_long_as_it_parsed() -> None:
@@ -18,7 +20,7 @@ def test_after_a_large_answer_its_cluster_rests_twice_as_long_as_it_parsed() -> 
     async def sleep(seconds: float) -> None:
         rests.append(seconds)
 
-    assert run(parse_large(b"body", len, clock=lambda: next(times), sleep=sleep)) == 4
+    assert run(ClusterParser(clock=lambda: next(times), sleep=sleep).parse(LARGE, len)) == len(LARGE)
     assert rests == [5.0]
 
 
@@ -49,7 +51,7 @@ def test_a_cancelled_caller_waits_until_its_thread_has_parsed() -> None:
         begun.set()
         return go.wait(PATIENCE)
 
-    parsing = Running(parse_large(b"body", read))
+    parsing = Running(ClusterParser().parse(LARGE, read))
     assert begun.wait(PATIENCE)
     parsing.cancel()
     waited = not parsing.done

@@ -4,9 +4,10 @@ import gzip
 import json
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -538,6 +539,23 @@ def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> No
         async with AsyncExitStack() as third:
             assert isinstance(await api.exchange("GET", "/{n}", {"n": "3"}, large=third), Answer)
 
+    exchanging(calls, status=200)
+
+
+@pytest.mark.parametrize("status", [302, 409, 500])
+def test_attack_of_an_error_of_megabytes_only_the_status_is_kept(status: int) -> None:
+    """Its caller holds it while a probe of a hostile API server runs, and has no place for a large answer any more."""
+
+    async def calls(api: ApiServer) -> None:
+        async with AsyncExitStack() as large:
+            assert await api.exchange("GET", "/{n}", {"n": "1"}, large=large) == Answer(status=status, body=b"")
+
+    exchanging(calls, status=status)
+
+
+def exchanging(calls: Callable[[ApiServer], Coroutine[Any, Any, None]], *, status: int) -> None:
+    """Makes calls to an API server whose answers are large."""
+
     async def closing(folder: str, port: int) -> None:
         made = session(configuration_of(folder, port))
         try:
@@ -545,5 +563,5 @@ def test_attack_large_answers_wait_for_one_another_and_small_ones_do_not() -> No
         finally:
             await made.http.close()
 
-    with answering(200, b" " * 100_000, probes=Probes()) as (_, asked), tempfile.TemporaryDirectory() as folder:
+    with answering(status, b" " * 100_000, probes=Probes()) as (_, asked), tempfile.TemporaryDirectory() as folder:
         run(closing(folder, asked.port))

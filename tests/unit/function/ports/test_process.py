@@ -57,9 +57,9 @@ class Function:
         """Sends SIGTERM, as Cloud Run does to the container's first process."""
         self._process.terminate()
 
-    def wait(self) -> None:
-        """Waits until the process has ended by itself."""
-        self._process.wait(PATIENCE)
+    def wait(self) -> int:
+        """Waits until the process has ended by itself; returns its exit status."""
+        return int(self._process.wait(PATIENCE))
 
     def refuses(self) -> bool:
         """Tells whether the process refuses another request: it answers 503, or accepts no connection."""
@@ -157,6 +157,6 @@ def test_after_sigterm_a_request_that_does_not_end_is_interrupted_and_recorded(
 
 
 def test_an_idle_process_ends(function: Function) -> None:
-    """Without requests in flight, SIGTERM ends the process."""
+    """Without requests in flight, SIGTERM ends the process, with status 0."""
     function.terminate()
-    function.wait()
+    assert function.wait() == 0
