@@ -480,7 +480,7 @@ variable "signers" {
     lifetime       = optional(string)
     profile = object({
       name       = string
-      namespaces = optional(list(string), [])
+      namespaces = optional(set(string), [])
       release    = optional(string)
     })
     protection_level = optional(string, "HSM")

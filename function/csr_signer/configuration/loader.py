@@ -200,13 +200,18 @@ def _refuse_shared_cas(document: Document, signers: Iterable[Signer]) -> None:
                 " give each its own, or set shared_trust_domain: true on both"
             )
         # Another release gives names to other service accounts. Clusters of one trust domain may have several releases.
-        if one.profile.name != other.profile.name or (len(clusters) == 1 and one.profile != other.profile):
+        if one.profile.name != other.profile.name or (len(clusters) == 1 and _reference(one) != _reference(other)):
             both = [f"{quote(each.signer_name)} ({quote(each.profile.name)})" for each in (one, other)]
             raise ConfigurationError(
                 f"signers: Forbidden: {' and '.join(both)} share a key version or CA, and have different profiles,"
                 " releases or namespaces: a relying party that trusts the CA accepts the certificates of both; give"
                 " each its own CA"
             )
+
+
+def _reference(signer: SignerConfiguration) -> tuple[str, str | None, frozenset[str]]:
+    """Returns what selects the rows of a profile; the order of namespaces does not."""
+    return signer.profile.name, signer.profile.release, frozenset(signer.profile.namespaces)
 
 
 def _share_trust(one: Issuer, other: Issuer) -> bool:

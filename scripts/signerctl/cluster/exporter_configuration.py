@@ -21,7 +21,7 @@ _STAGES: Final = {True: ["pending", "approved"], False: ["approved"]}
 """The stages of a signer's CSRs, by whether the function approves."""
 # Google gives each service of Cloud Run such a host. An attacker can have one too: it would get the events, and ID
 # tokens that are valid only there.
-_URI: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+){1,2}\.run\.app")
+FUNCTION_URI: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+){1,2}\.run\.app")
 _SOURCE: Final = re.compile(r"[!-~]{1,512}")
 _POOL: Final = re.compile(r"(.+)\.svc\.id\.goog")
 
@@ -80,7 +80,7 @@ def parse(where: str, text: object, *, token_audience: str | None, service_accou
         found = ExporterConfiguration(
             source=_text(given["source"], _SOURCE),
             signers=tuple((_text(each["signer_name"], _SOURCE), _approves(each)) for each in given["signers"]),
-            function=_text(given["function"]["audience"], _URI),
+            function=_text(given["function"]["audience"], FUNCTION_URI),
             sts_audience=token_audience and _text(given["identity"]["sts_audience"], _providers(token_audience)),
             service_account=service_account,
         )

@@ -54,8 +54,8 @@ def approvers(context: click.Context, parameter: click.Parameter, values: Values
 
 
 def function_user(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Validates a username."""
-    return None if value is None else str(username(context, parameter, value))
+    """Validates a username; the empty text counts as none, so the command says which one it requires."""
+    return str(username(context, parameter, value)) if value else None
 
 
 def out(context: click.Context, _parameter: click.Parameter, value: str) -> Path:

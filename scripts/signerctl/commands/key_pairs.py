@@ -118,8 +118,7 @@ def key_pairs(
 
     docs/key-pairs.md says what it needs, and how to run it as a CronJob.
     """
-    say = progress.chosen(log_format)
-    with progress.logging_run(say, progress.FAILED):
+    with progress.logging_run(log_format, progress.FAILED) as say:
         known = _catalog(configuration, cluster, signer, release, cluster_domain)
         wanted = _wanted(known, components)
         if unknown := sorted(set(replace) - {each.path for each in known}):

@@ -165,7 +165,8 @@ def manifests(
     remembers --approver, --function-user, --guards, --image-pull-secret, --key-pairs-image, --metrics, --metrics-tls,
     --monitoring, --node-selector, --renewal-image, --replicas and --toleration: a run without one of them keeps its
     last value, and an empty value removes an approver, a Secret, the metrics, the renewal, the key pairs, the node
-    selectors or the tolerations. For a new folder, the command says what it grants and to whom.
+    selectors or the tolerations. For a new folder or another --function-user, the command says what the folder grants
+    and to whom.
 
     \b
     Example:
@@ -207,7 +208,8 @@ def manifests(
         ),
     )
     changes = folder.compare(out, rendered)
-    _show(out, changes, grants.lines(rendered, guarded))
+    is_other_user = function_user != (context.default_map or {}).get("function_user")
+    _show(out, changes, grants.lines(rendered, guarded) if is_other_user else ())
     if dry_run:
         return
     if changes:
@@ -230,6 +232,11 @@ def _check(context: click.Context, out: Path, cluster: str) -> None:
     given = context.get_parameter_source("approvers") is ParameterSource.COMMANDLINE
     if given and context.params["approvers"] and context.params["guards"] == NO_GUARDS:
         raise click.UsageError("--approver: Forbidden: only guards name approvers: give --guards deny, audit or warn")
+    has_jobs = context.params["renewal_image"] or context.params["key_pairs_image"]
+    for name, option in (("node_selectors", "--node-selector"), ("tolerations", "--toleration")):
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and context.params[name] and not has_jobs:
+            raise click.UsageError(f"{option}: Forbidden: needs --renewal-image or --key-pairs-image too")
     for name in ("metrics_tls", "monitoring"):
         if context.params[name] not in (None, NO_MONITORING) and context.params["metrics"] is None:
             raise click.UsageError(f"--{name.replace('_', '-')}: Forbidden: needs --metrics ADDRESS:PORT too")
@@ -268,7 +275,12 @@ def _kept(context: click.Context) -> Iterator[str]:
 
 
 def _show(out: Path, changes: tuple[folder.Change, ...], granted: Iterable[str]) -> None:
-    """Prints the changes, or for a new folder what it grants; and what the operator must delete in the cluster.
+    """Prints the changes, what the folder grants, and what the operator must delete in the cluster.
+
+    Args:
+        out: The folder.
+        changes: The changes of its files; of a new folder, only their names are printed.
+        granted: What the folder grants, if the operator must review it.
 
     Raises:
         CommandError: Standard output is full or closed.
@@ -276,10 +288,10 @@ def _show(out: Path, changes: tuple[folder.Change, ...], granted: Iterable[str])
     if not changes:
         text = f"{out}: nothing changes\n"
     elif all(change.before is None for change in changes):
-        files = (f"{change.path}: new file" for change in changes)
-        text = "".join(f"{line}\n" for line in (*files, *granted))
+        text = "".join(f"{change.path}: new file\n" for change in changes)
     else:
         text = "".join(change.diff() for change in changes)
+    text += "".join(f"{line}\n" for line in granted)
     if sys.stdout is None:  # closed before Python started; click would print nothing
         raise CommandError("standard output: cannot write: it is closed: no file was changed")
     try:

@@ -112,13 +112,12 @@ def renew(
 
     docs/renew.md says how to run it as a CronJob, and what to do when it stops.
     """
-    say = progress.chosen(log_format)
 
     def show(holders: Sequence[Holder], replacements: Mapping[str, Pod | None]) -> None:
         if log_format == progress.TEXT:
             _show(holders, replacements, form=form)
 
-    with progress.logging_run(say, progress.STOPPED):
+    with progress.logging_run(log_format, progress.STOPPED) as say:
         chosen = _chosen(configuration, cluster, signers)
         api = connect(kubeconfig, context)
         found = _holders(api, chosen, records, remaining, say)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib3.util import parse_url
 
 from csr_signer import field_error
+from signerctl.cluster.exporter_configuration import FUNCTION_URI
 from signerctl.interface.program import CommandError
 
 FEDERATION: Final = "workload_identity_federation"
@@ -19,7 +20,6 @@ METADATA_SERVER: Final = "metadata_server"
 _LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
 _STS: Final = "https://sts.googleapis.com"
 _IAM_CREDENTIALS: Final = "https://iamcredentials.googleapis.com"
-_FUNCTION: Final = re.compile(r"https://[a-z0-9.-]+\.(?:run\.app|cloudfunctions\.net)/")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
 """The URLs that doctor prints and calls: no username, no query, nothing that a shell would interpret."""
 
@@ -72,8 +72,8 @@ class ExporterDocument:
         if self.url != f"{self.audience}/":
             yield field_error.invalid("function.url", self.url, 'must be function.audience followed by "/"')
         must = "doctor sends a token to this URL, so it must be Google's"
-        if not _FUNCTION.fullmatch(self.url):
-            yield field_error.invalid("function.url", self.url, f"{must}: {_FUNCTION.pattern}")
+        if not FUNCTION_URI.fullmatch(self.audience):
+            yield field_error.invalid("function.audience", self.audience, f"{must}: {FUNCTION_URI.pattern}")
         if self.federation is not None:
             for field, url, google in (
                 ("unsafe_sts_url", self.federation.sts_url, _STS),

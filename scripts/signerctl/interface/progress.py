@@ -25,7 +25,7 @@ _ERRORS: Final = (STOPPED, FAILED)
 
 
 def log_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds `--log-format`, which `chosen` takes."""
+    """Adds `--log-format`, which `logging_run` takes."""
     return click.option(
         "--log-format",
         default=TEXT,
@@ -33,18 +33,6 @@ def log_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(list(_FORMATS)),
         help="json: write each step as a line for Cloud Logging, and no list.",
     )(command)
-
-
-def chosen(log_format: str) -> Say:
-    """Returns what tells the steps.
-
-    Raises:
-        click.UsageError: The command line chooses a form for a list that this format does not print.
-    """
-    form = click.get_current_context().get_parameter_source("form")
-    if log_format != TEXT and form is not ParameterSource.DEFAULT:
-        raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
-    return _FORMATS[log_format]
 
 
 def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:
@@ -60,20 +48,25 @@ def to_log(event: str, message: str, facts: dict[str, object]) -> None:
 
 
 @contextmanager
-def logging_run(say: Say, event: str) -> Iterator[None]:
+def logging_run(log_format: str, event: str) -> Iterator[Say]:
     """Logs that the run starts and ends, or why it stops; also SIGTERM, which Kubernetes sends to end a Job.
 
     Alerts search the log. A process that is killed cannot log why: its log has a start, but neither an end nor an
     error.
 
     Args:
-        say: Writes the log.
+        log_format: The value of `--log-format`.
         event: The event of an error.
+
+    Yields:
+        What tells the steps.
     """
+    say = _FORMATS[log_format]
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         say(STARTED, "the run started", {})
-        yield
+        _refuse_list(log_format)
+        yield say
         say(ENDED, "the run ended", {})
     except click.exceptions.Exit:
         raise
@@ -96,6 +89,13 @@ def logging_run(say: Say, event: str) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_list(log_format: str) -> None:
+    """Refuses a command line that chooses a form for a list that this format does not print."""
+    form = click.get_current_context().get_parameter_source("form")
+    if log_format != TEXT and form is not ParameterSource.DEFAULT:
+        raise click.UsageError(f"--output: Forbidden: together with --log-format {log_format}, which prints no list")
 
 
 _FORMATS: Final = {TEXT: _to_people, "json": to_log}

@@ -169,7 +169,7 @@ def text(record: Json, name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
         # A ValueError, as for a wrong time: the caller handles both in the same way.
-        raise ValueError(field_error.malformed(name, "must be a text"))  # noqa: TRY004
+        raise ValueError(field_error.malformed(name, "must be a string"))  # noqa: TRY004
     return value
 
 

@@ -35,7 +35,7 @@ class Omitted:
 
 def _decoded(value: object) -> bytes:
     if not isinstance(value, str):
-        raise ValueError("must be a text")  # noqa: TRY004 - pydantic expects a ValueError
+        raise ValueError("must be a string")  # noqa: TRY004 - pydantic expects a ValueError
     return base64.b64decode(value, validate=True)
 
 

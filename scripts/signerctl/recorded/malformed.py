@@ -45,7 +45,7 @@ class Malformed:
     def report(self) -> None:
         """Prints how many records were skipped."""
         if self.count:
-            click.echo(f"error: malformed records: {self.count} skipped, so the result lacks them", err=True)
+            click.echo(f"error: malformed records: {self.count} skipped: the command did not use them", err=True)
 
     def exit(self) -> None:
         """Ends the command with exit status 1 if a record was skipped.

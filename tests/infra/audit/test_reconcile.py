@@ -143,7 +143,7 @@ def test_attack_a_malformed_record_explains_nothing(run: Run, tmp_path: Path, fi
     assert reconciled(tmp_path, run, [*honest(run), *forged]) == []
     path = tmp_path / "entries.json"
     *named, last = signerctl("reconcile", "--json", path, tmp_path / "ca-audit.log").stderr.splitlines()
-    assert last == f"error: malformed records: {len(forged)} skipped, so the result lacks them"
+    assert last == f"error: malformed records: {len(forged)} skipped: the command did not use them"
     assert all(f"{field}: Invalid value: must be a" in line for line in named)
     (found,) = reconciled(tmp_path, run, [*honest(run), *forged, of_first(run) | {"insertId": "copy"}])
     assert found["what"] == "more requests than recorded"

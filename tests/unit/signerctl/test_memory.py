@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.patience import PATIENCE
 from tests.unit.signerctl.answers import answering
 from tests.unit.signerctl.key_pairs.test_need import CA
 from tests.unit.signerctl.renewal.cluster import PODS, pod_object
@@ -43,7 +44,9 @@ def peak_of(command: str, folder: Path, kubeconfig: Path) -> float:
     """Runs a command, which must find pods; returns its peak of resident MiB."""
     (folder / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
     arguments = (command, *COMMANDS[command], "--kubeconfig", str(kubeconfig), "--dry-run", "-o", "json")
-    child = subprocess.run([sys.executable, "-c", CHILD, *arguments], cwd=folder, capture_output=True, check=False)
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments], cwd=folder, capture_output=True, check=False, timeout=PATIENCE
+    )
     assert child.returncode == 0, child.stderr
     *lines, peak = child.stdout.decode().splitlines()
     assert {each.get("state") for each in json.loads("".join(lines))["items"]} <= {"missing", "not_due", "due"}

@@ -599,7 +599,9 @@ def test_clusters_may_share_a_trust_domain_where_both_say_so(folder: Path) -> No
 
 def test_one_cluster_may_have_several_signers_of_one_profile_with_one_key(folder: Path) -> None:
     """They are one trust domain: each of them certifies the same names for the same requesters."""
-    settings = load(written(folder, second_signer()))
+    used = {"name": "calico", "release": "3.30", "namespaces": ["calico-system", "calico-apiserver"]}
+    reverse = used | {"namespaces": used["namespaces"][::-1]}
+    settings = load(written(folder, signer(profile=used), second_signer(profile=reverse)))
     assert len(settings.signers) == 2
 
 

@@ -204,6 +204,7 @@ URLS = {
     "the function": ("function", "url", "https://function.example/"),
     "the function's domain in a path": ("function", "url", "https://example.com/a.run.app"),
     "the function on this machine": ("function", "url", "http://127.0.0.1:8001/api/v1/nodes/n/proxy/run/ns/pod/c"),
+    "the function's audience": ("function", "audience", "https://function.example"),
     "another service than the audience": ("function", "url", "https://attacker-abc-ew.a.run.app/"),
     "a command in the function's URL": ("function", "url", "https://a.run.app/;curl"),
 }

@@ -131,10 +131,12 @@ def test_a_wrong_configuration_is_no_internal_error(api: Answers, tmp_path: Path
 
 
 def test_a_log_has_no_list(api: Answers, tmp_path: Path) -> None:
-    """A form of the list together with it is an error, as in `signerctl renew`."""
+    """A form of the list together with it is an error, as in `signerctl renew`; the log has it for the alert."""
     result = run(tmp_path, *SIGNER, "--log-format", "json", "-o", "json")
     assert result.exit_code == 2
-    assert "--output: Forbidden: together with --log-format json, which prints no list" in result.stderr
+    message = "--output: Forbidden: together with --log-format json, which prints no list"
+    assert message in result.stderr
+    assert (logged(result)[-1]["event"], logged(result)[-1]["message"]) == ("key_pair_failed", message)
 
 
 def test_one_fault_stops_no_other_key_pair(api: Answers, tmp_path: Path) -> None:

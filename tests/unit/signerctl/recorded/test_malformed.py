@@ -94,7 +94,7 @@ def test_attack_a_record_with_any_hostile_field_is_named_and_skipped(
     result = signerctl(command, "--records", path, "--json", *more)
     assert result.exit_code == 1
     *named, last = result.stderr.splitlines()
-    skipped = int(re.fullmatch(r"error: malformed records: (\d+) skipped, so the result lacks them", last)[1])  # type: ignore[index]
+    skipped = int(re.fullmatch(r"error: malformed records: (\d+) skipped: the command did not use them", last)[1])  # type: ignore[index]
     assert skipped > len(HOSTILE)
     assert len(named) == 20
     assert all(line.startswith("warning: skipped a malformed record (event ") for line in named)

@@ -154,7 +154,7 @@ def test_a_record_without_its_fields_is_named_and_skipped() -> None:
     assert first.startswith('warning: skipped a malformed record (event "issued", csr_uid "u"): time: Invalid value: ')
     assert others == [
         "no certificate in the records",
-        "error: malformed records: 1 skipped, so the result lacks them",
+        "error: malformed records: 1 skipped: the command did not use them",
     ]
 
 
