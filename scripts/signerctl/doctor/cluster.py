@@ -62,9 +62,16 @@ def release(examination: Examination) -> Result:
     }
     if not configured:
         return result.not_applicable("no signer has the profile calico")
-    running = _calico_version(examination.api)
+    tellers = [
+        each for path in (_INSTALLATION, _CLUSTER_INFORMATION) if (each := examination.api.get(path)) is not None
+    ]
+    if not tellers:
+        return result.not_applicable(
+            "Calico is not installed: the cluster has no Installation and no ClusterInformation"
+        )
+    running = next(filter(None, map(_calico_version, tellers)), None)
     if running is None:
-        return result.unknown("the cluster does not tell Calico's version")
+        return result.unknown("neither Installation default nor ClusterInformation default tells Calico's version")
     match = _MINOR.fullmatch(running)
     if match is not None and {match[1]} == configured:
         return result.ok(f"Calico {running}, as profile.release")
@@ -133,11 +140,8 @@ def _without_defaults(value: Any) -> Any:  # noqa: ANN401 - JSON
     return [_without_defaults(each) for each in value] if isinstance(value, list) else value
 
 
-def _calico_version(api: ApiServer) -> str | None:
-    """Returns the version that Calico's operator or Calico's own API reports."""
-    operator = api.get(_INSTALLATION)
-    version = ((operator or {}).get("status") or {}).get("calicoVersion")
-    if not version:
-        information = api.get(_CLUSTER_INFORMATION)
-        version = ((information or {}).get("spec") or {}).get("calicoVersion")
-    return str(version) if version else None
+def _calico_version(teller: Json) -> str:
+    """Returns the version that Calico's operator or Calico's own API reports; empty if it reports none yet."""
+    return str(
+        next((found for key in ("status", "spec") if (found := (teller.get(key) or {}).get("calicoVersion"))), "")
+    )

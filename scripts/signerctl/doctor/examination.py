@@ -116,9 +116,12 @@ class Examination:
             PrerequisiteError: It did not answer before.
             CommandError: The kubeconfig is wrong.
         """
+        self._require_api_server()
+        return self._api
+
+    def _require_api_server(self) -> None:
         if API_SERVER in self.blocked:
             raise PrerequisiteError(API_SERVER)
-        return self._api
 
     @cached_property
     def _api(self) -> ApiServer:
@@ -197,10 +200,12 @@ class Examination:
         """The user that the API server sees when the function calls; None if the document cannot tell.
 
         Raises:
+            PrerequisiteError: The API server did not answer before.
             CommandError: The API server does not say who the kubeconfig's user is.
         """
         ways = self.cluster_configuration.authentication
         if self.options.function_user is None and ways.kubeconfig is not None:
+            self._require_api_server()
             return _user_of(connect(Path(ways.kubeconfig), timeout=SECONDS))
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:

@@ -191,8 +191,9 @@ def _of_event(explained: Explanation) -> Verdict | None:
 
 
 def way_of(examination: Examination) -> list[Cause]:
-    """Walks as doctor does; returns the errors, and what is unknown."""
-    return _causes(examination, CHECKS, {"error", "unknown"})
+    """Walks as doctor does; returns the errors, and what is unknown on the way."""
+    found = _causes(examination, CHECKS, {"error", "unknown"})
+    return [each for each in found if each.result.level == "error" or each.check.stops_requests]
 
 
 def peers_of(examination: Examination, account: str) -> list[Cause]:

@@ -318,8 +318,10 @@ def test_calicos_own_api_tells_the_release_too(examine: Examine, api: Answers) -
     path = "GET /apis/crd.projectcalico.org/v1/clusterinformations/default"
     api.prepared[path] = 200, {"spec": {"calicoVersion": "v3.31.0"}}
     assert cluster.release(examine()).level == "ok"
-    api.prepared.clear()
+    api.prepared[path] = 200, {"spec": {}}
     assert cluster.release(examine()).level == "unknown"
+    api.prepared.clear()
+    assert cluster.release(examine()).level == "not_applicable"
 
 
 READY = {"all": (2, 2, "ok"), "one": (1, 2, "warning"), "none": (0, 2, "error"), "scaled to 0": (0, 0, "error")}
