@@ -1,4 +1,4 @@
-"""A real deployment, healthy and with twelve breakdowns: what kubectl, the exporter, doctor and explain say.
+"""A real deployment, healthy and with each breakdown: what kubectl, the exporter, doctor and explain say.
 
 The breakdowns are those of docs/troubleshooting.md.
 """
