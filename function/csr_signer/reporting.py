@@ -159,15 +159,13 @@ class EventRecorder:
             await self._failed(own)
             raise own from error
 
-    async def waits(self, turn: Turn, cause: str, retry_after: int) -> None:
+    async def waits(self, turn: Turn, cause: str, retry_after: int = 0) -> None:
         """Reports whose turn it is, if the CSR waits for long, or will before its next attempt.
-
-        An operator's fault asks for a long delay, so its Event does not wait for the second attempt.
 
         Args:
             turn: whose turn it is.
             cause: what is wrong, escaped.
-            retry_after: seconds until the exporter resends the CSR.
+            retry_after: seconds until the exporter resends the CSR, if the Event must not wait for that attempt.
         """
         next_attempt = self.now + timedelta(seconds=retry_after)
         if self.csr is not None and next_attempt - self.csr.created >= PATIENCE:
@@ -177,7 +175,8 @@ class EventRecorder:
     async def _failed(self, fault: SignerError) -> None:
         turn = turn_of(fault)
         if turn is not None:
-            await self.waits(turn, str(fault), fault.retry_after or 0)
+            # An operator's fault asks for a long delay. Other servers ask for one too, while they are overloaded.
+            await self.waits(turn, str(fault), (fault.retry_after or 0) if turn is OPERATOR else 0)
 
     async def _write(self, *, about: str, reason: str, message: str) -> None:
         events = self._events(about=about, reason=reason, message=message)

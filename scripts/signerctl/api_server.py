@@ -66,13 +66,13 @@ class Answer:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def select(self, mask: Mask) -> Json:
-        """Returns the mask's fields of the JSON object; none if the body is no object."""
+    def select(self, mask: Mask) -> Json | None:
+        """Returns the mask's fields of the JSON object; None if the body is no object."""
         try:
             found = json_fields.select(self.content, mask)
         except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+            return None
+        return found if isinstance(found, dict) else None
 
     @property
     def ok(self) -> bool:
@@ -94,12 +94,14 @@ class ApiServerError(CommandError):
     """The API server did not answer, or refused the request.
 
     Attributes:
-        answer: The answer; None if there was none.
+        answer: The answer; None if there was none, or none that can be read.
+        is_silent: Whether there was no answer.
     """
 
-    def __init__(self, message: str, answer: Answer | None = None) -> None:
+    def __init__(self, message: str, answer: Answer | None = None, *, is_silent: bool = False) -> None:
         super().__init__(message)
         self.answer = answer
+        self.is_silent = is_silent
 
 
 class ApiServer:
@@ -248,12 +250,13 @@ class ApiServer:
         try:
             yield
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:  # ApiException: a fault of TLS
-            raise ApiServerError(f"API server {self.server}: no answer: {one_line(str(error))}") from error
+            message = f"API server {self.server}: no answer: {one_line(str(error))}"
+            raise ApiServerError(message, is_silent=True) from error
 
     def _object(self, method: str, path: str, answer: Answer, mask: Mask = None) -> Json:
         answer = self._expect(method, path, answer)
-        found = answer.body if mask is None else answer.select(mask)
-        if not found:
+        found = (answer.body or None) if mask is None else answer.select(mask)
+        if found is None:
             raise self._not_json(method, path)
         return found
 
@@ -285,7 +288,7 @@ def server_time(text: str) -> tuple[datetime, datetime] | None:
     """Returns the header Date and this machine's time; None if the header is not a date with a time zone."""
     try:
         theirs = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return None if theirs.tzinfo is None else (theirs, datetime.now(UTC))
 

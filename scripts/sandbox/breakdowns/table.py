@@ -148,10 +148,10 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
             _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
             _doctor(
-                "warning waiting 2 CSRs wait; an Event on ... says WaitingForService: key version ...: the quota of KMS"
-                " is exhausted"
+                'warning waiting 2 CSRs wait; an Event on ... says WaitingForService: "key version ...: the quota of'
+                " KMS is exhausted"
             ),
-            _explain("why ...but an Event says: key version ...: the quota of KMS is exhausted"),
+            _explain('why ...but an Event says: "key version ...: the quota of KMS is exhausted'),
             _explain("turn service"),
         ),
     ),
@@ -223,8 +223,8 @@ guards depend on the release. Denied CSRs stay Denied: delete the waiting pods, 
             _events("Warning NameNotAllowed pod/calico-node-... request_name.not_allowed: metadata.name:"),
             _log('"message":"acknowledged",...,"reason":"refused NameNotAllowed"'),
             _doctor(
-                'error release Calico v3.31.5 runs, but profile.release is "3.27"; to do: write the release that runs'
-                " into the configuration, apply, and apply the cluster's manifests"
+                'error release Calico "v3.31.5" runs, but profile.release is "3.27"; to do: if you installed that'
+                " release, write it into the configuration, apply, and apply the cluster's manifests"
             ),
             _explain(
                 "why the function set Denied, NameNotAllowed: request_name.not_allowed: metadata.name:"
@@ -251,7 +251,7 @@ five minutes (`deferral_limit`), the function denies the CSR with `pod.address_m
             ),
             _log('"message":"later",...,"code":425,"retry_after":2,"reason":"deferred'),
             _doctor(
-                "warning waiting 2 CSRs wait; an Event on ... says WaitingForRequester: addresses ... are not visible"
+                'warning waiting 2 CSRs wait; an Event on ... says WaitingForRequester: "addresses ... are not visible'
                 " as the pod's"
             ),
             _explain("why addresses ... are not visible as the pod's"),

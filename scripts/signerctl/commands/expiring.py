@@ -80,7 +80,7 @@ def _of_live_pods(latest: list[Certificate], kubeconfig: Path | None, context: s
     """
     clusters = sorted({each.cluster for each in latest})
     if len(clusters) > 1:
-        must = f"must choose the kubeconfig's cluster, because the records are of {', '.join(clusters)}"
+        must = f"must choose the kubeconfig's cluster, because the records are of {', '.join(clusters[:20])}"
         raise CommandError(field_error.required("--cluster", must))
     api = connect(kubeconfig, context)
     namespaces = {each.pod.partition("/")[0] for each in latest}

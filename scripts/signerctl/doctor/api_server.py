@@ -15,6 +15,8 @@ from signerctl.doctor.result import Result
 from signerctl.objects import User
 
 _MOST_SHOWN: Final = 4
+_NO_RIGHT: Final = (403, 404)
+"""Without a right to /version, the API server still answers."""
 _LARGE_SKEW: Final = 60.0
 _LARGEST_SKEW: Final = 300.0
 """Seconds: notBefore is this long before the CSR's creation; a peer whose clock is further behind refuses it."""
@@ -25,11 +27,15 @@ def reached(examination: Examination) -> Result:
     version = examination.api.request("GET", "/version")
     if version.date is not None:
         examination.dates["API server"] = version.date
-    # Without a right to /version, it still answers.
     release = f", Kubernetes {version.body['gitVersion']}" if version.ok and "gitVersion" in version.body else ""
     if version.status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
         return result.error(
             f"{examination.api.server} does not accept your credentials", "log in again, or use another context"
+        )
+    if not version.ok and version.status not in _NO_RIGHT:
+        return result.error(
+            f"{examination.api.server} answers {version.status} to GET /version: {version.message}",
+            "check that it is the API server, and its state: kubectl get --raw /readyz?verbose",
         )
     return result.ok(f"{examination.api.server} answers{release}")
 
@@ -65,7 +71,11 @@ def pods(examination: Examination) -> Result:
         for row in signer.profile.components
     }
     namespaces = sorted({namespace for accounts in components.values() for namespace, _ in accounts})
-    absent = [each for each in namespaces if examination.api.get(f"/api/v1/namespaces/{each}") is None]
+    absent = [
+        each
+        for each in namespaces
+        if examination.api.get(f"/api/v1/namespaces/{each}", {"metadata": {"name": None}}) is None
+    ]
     present = [each for each in namespaces if each not in absent]
     if user is not None:
         unread = [each for each in present if not objects.allows(examination.api, user, _get_pods(each))]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from csr_signer.errors import SignerError, UnavailableError
+from csr_signer.errors import IntegrityError, SignerError, UnavailableError
 from csr_signer.policy.signer import Signer
 from signerctl.ca import verification
 from signerctl.doctor import result
@@ -24,6 +24,10 @@ def key(examination: Examination) -> Result:
 def _key(examination: Examination, signer: Signer) -> Result:
     try:
         return result.ok(verification.check_key(signer.issuer, examination.public_key(signer)))
+    except IntegrityError as error:
+        return result.error(
+            str(error), "treat it as an incident: between this machine and the key, answers are changed"
+        )
     except UnavailableError as error:
         return result.unknown(
             f"this machine does not reach Cloud KMS, and the function may: {error}",

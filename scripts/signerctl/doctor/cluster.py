@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from csr_signer.objects.json_fields import Mask
 from csr_signer.violation import quote
 from signerctl import installation as calico
 from signerctl.api_server import ApiServer, Json
@@ -32,7 +33,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 }
 """What the API server adds to a policy's matchConstraints."""
 _MINOR: Final = re.compile(r"v?([0-9]+\.[0-9]+)(?:[.-].*)?")
-_OK: Final = 200
+_VERSION: Final[Mask] = {"status": {"calicoVersion": None}, "spec": {"calicoVersion": None}}
 
 
 def installation(examination: Examination) -> Result:
@@ -63,7 +64,9 @@ def release(examination: Examination) -> Result:
     if not configured:
         return result.not_applicable("no signer has the profile calico")
     tellers = [
-        each for path in (_INSTALLATION, _CLUSTER_INFORMATION) if (each := examination.api.get(path)) is not None
+        each
+        for path in (_INSTALLATION, _CLUSTER_INFORMATION)
+        if (each := examination.api.get(path, _VERSION)) is not None
     ]
     if not tellers:
         return result.not_applicable(
@@ -74,11 +77,11 @@ def release(examination: Examination) -> Result:
         return result.unknown("neither Installation default nor ClusterInformation default tells Calico's version")
     match = _MINOR.fullmatch(running)
     if match is not None and {match[1]} == configured:
-        return result.ok(f"Calico {running}, as profile.release")
+        return result.ok(f"Calico {quote(running)} runs, as profile.release")
     return result.error(
-        f"Calico {running} runs, but profile.release is {', '.join(map(quote, sorted(configured)))}",
-        "write the release that runs into the configuration, apply, and apply the cluster's manifests, whose guards"
-        " depend on it",
+        f"Calico {quote(running)} runs, but profile.release is {', '.join(map(quote, sorted(configured)))}",
+        "if you installed that release, write it into the configuration, apply, and apply the cluster's manifests,"
+        " whose guards depend on it",
     )
 
 
@@ -89,7 +92,7 @@ def guards(examination: Examination) -> Result:
     user = examination.function_user
     if user is None:
         return result.unknown("the function's username is unknown; see rights")
-    if examination.api.request("GET", _ADMISSION).status != _OK:
+    if examination.api.get(_ADMISSION) is None:
         return result.not_applicable("the API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 has")
     facts = examination.guarded(user)
     facts = replace(facts, exporter=replace(facts.exporter, secret=examination.metrics_secret))

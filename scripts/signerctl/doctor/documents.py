@@ -83,7 +83,7 @@ def _from_cluster(examination: Examination) -> tuple[str, str] | Result:
     where = f"ConfigMap {namespace}/{maps[0] if maps else 'csr-exporter-configuration'}"
     # Whoever may write the StatefulSet chooses the name: it stays one segment of the path.
     path = objects.named(f"/api/v1/namespaces/{namespace}/configmaps", maps[0]) if maps else ""
-    document = examination.api.get(path) if path else None
+    document = examination.api.get(path, {"data": {"configuration.json": None}}) if path else None
     if document is None or "configuration.json" not in (document.get("data") or {}):
         return result.error(f"{where}: Not found: configuration.json", _RENDER)
     return where, str(document["data"]["configuration.json"])

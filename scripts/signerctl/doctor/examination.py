@@ -11,6 +11,7 @@ from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
 from csr_signer.errors import SignerError
+from csr_signer.objects.json_fields import Mask
 from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServer, Json, connect
@@ -74,6 +75,26 @@ class FunctionAnswer:
     is_late: bool = False
 
 
+_STATEFUL_SET: Final[Mask] = {
+    "spec": {
+        "replicas": None,
+        "template": {
+            "spec": {
+                "volumes": [
+                    {
+                        "name": None,
+                        "configMap": {"name": None},
+                        "secret": {"secretName": None},
+                        "projected": {"sources": [{"serviceAccountToken": {"audience": None}}]},
+                    }
+                ]
+            }
+        },
+    },
+    "status": {"readyReplicas": None},
+}
+
+
 class PrerequisiteError(Exception):
     """A check needs the named one, which failed."""
 
@@ -135,7 +156,7 @@ class Examination:
             CommandError: There was no answer, or another fault.
         """
         namespace = self.options.exporter.namespace
-        return self.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/csr-exporter")
+        return self.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/csr-exporter", _STATEFUL_SET)
 
     @property
     def volumes(self) -> Sequence[Json]:

@@ -1,9 +1,10 @@
 """Sends one HTTP request to a server that doctor does not trust: follows no redirect, and limits the answer's size."""
 
 import json
-import time
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from queue import Empty, Queue
 from typing import Any, Final
 
 import urllib3
@@ -42,19 +43,38 @@ def exchange(method: str, url: str, *, headers: Mapping[str, str] | None = None,
     Raises:
         urllib3.exceptions.HTTPError: There is no answer, or no whole one in time.
     """
-    end = time.monotonic() + SECONDS
-    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, total=SECONDS)
+    # A server that sends a byte now and then extends urllib3's time-outs for ever.
+    outcome: Queue[HttpAnswer | Exception] = Queue()
+
+    def attempt() -> None:
+        try:
+            outcome.put(_exchange(method, url, headers or {}, body))
+        except Exception as error:  # noqa: BLE001 - the caller's thread raises it
+            outcome.put(error)
+
+    threading.Thread(target=attempt, daemon=True).start()
+    try:
+        found = outcome.get(timeout=SECONDS)
+    except Empty:
+        raise urllib3.exceptions.TimeoutError("the answer did not end in time") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _exchange(method: str, url: str, headers: Mapping[str, str], body: str | None) -> HttpAnswer:
+    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=SECONDS)
     with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
         answer = pool.request(
             method,
             url,
-            headers={**(headers or {}), "Accept-Encoding": "identity"},
+            headers={**headers, "Accept-Encoding": "identity"},
             body=body,
             redirect=False,
             preload_content=False,
         )
         try:
-            content = json.loads(_read(answer, end))
+            content = json.loads(answer.read(_LONGEST_ANSWER, decode_content=False))
         except (ValueError, RecursionError):
             content = {}
         finally:
@@ -67,13 +87,3 @@ def is_late(error: urllib3.exceptions.HTTPError) -> bool:
     """Tells whether a server took the request, and did not answer in time."""
     is_connecting = isinstance(error, urllib3.exceptions.ConnectTimeoutError)  # also if the connection is refused
     return isinstance(error, urllib3.exceptions.TimeoutError) and not is_connecting
-
-
-def _read(answer: urllib3.BaseHTTPResponse, end: float) -> bytes:
-    """Reads the body; a server that sends a byte now and then does not extend the time."""
-    content = b""
-    while piece := answer.read1(_LONGEST_ANSWER - len(content), decode_content=False):
-        content += piece
-        if time.monotonic() > end:
-            raise urllib3.exceptions.TimeoutError("the answer: it did not end in time")
-    return content

@@ -10,9 +10,11 @@ from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.key_pairs import catalog, need
 from signerctl.key_pairs.catalog import KeyPair
-from signerctl.key_pairs.need import Need
 
-_PROVIDE: Final = "provide the key pairs with `signerctl key-pairs`: docs/key-pairs.md"
+_PROVIDE: Final = (
+    "provide the key pairs with `signerctl key-pairs`, or correct the Secret if another program made it:"
+    " docs/key-pairs.md"
+)
 _MOUNT: Final = (
     "the tigera operator mounts it when it reconciles, within minutes; if it does not, read its log:"
     " kubectl --namespace tigera-operator logs deployment/tigera-operator"
@@ -84,24 +86,19 @@ def _of_pair(examination: Examination, pair: KeyPair, pods: Sequence[Json]) -> I
     if secret is None:
         yield from (result.warning(each, _PROVIDE) for each in empty)
         return
-    state = _assessed(examination, pair, pods, secret)
-    if state.state == "expiring":
-        yield result.warning(state.why, _PROVIDE)
+    (signer,) = (each for each in examination.signers if each.signer_name == pair.signer_name)
+    anchors, now = signer.issuer.trust_bundle, examination.now
+    if problem := need.misfit(pair, secret, anchors=anchors, remaining=_REMAINING, now=now):
+        yield result.warning(problem, _PROVIDE)
     elif waiting:
         yield from (result.warning(f"{each}, although Secret {pair.path} exists", _MOUNT) for each in empty)
     elif mounted is not None and need.certificates_of(mounted) != need.certificates_of(secret):
         found = f"{pod} mounts Secret {pair.namespace}/{pair.secret}, whose certificate is not the one in {pair.path}"
         yield result.warning(found, _MOUNT)
-    elif state.state == "valid":
-        yield result.ok(state.why)
+    else:
+        end = need.certificates_of(secret)[0].not_valid_after_utc
+        yield result.ok(f"the certificate in Secret {pair.path} is valid until {end:%Y-%m-%d}")
 
 
 def _secret(examination: Examination, namespace: str, pair: KeyPair) -> Json | None:
     return examination.api.get(f"/api/v1/namespaces/{namespace}/secrets/{pair.secret}", need.SECRET)
-
-
-def _assessed(examination: Examination, pair: KeyPair, pods: Sequence[Json], secret: Json) -> Need:
-    (signer,) = (each for each in examination.signers if each.signer_name == pair.signer_name)
-    return need.assess(
-        pair, pods, secret, anchors=signer.issuer.trust_bundle, remaining=_REMAINING, now=examination.now
-    )

@@ -6,7 +6,7 @@ from datetime import datetime
 from csr_signer import reporting
 from csr_signer.objects.event import COMPONENT
 from csr_signer.reporting import PATIENCE
-from csr_signer.violation import quote
+from csr_signer.violation import LONGEST_SENTENCE, quote
 from signerctl import objects
 from signerctl.api_server import Json
 from signerctl.doctor import result
@@ -40,7 +40,7 @@ def waiting(examination: Examination) -> Result:
         )
     name, event = next(iter(reports.items()))
     # Whoever may create Events in `default` can write one like it, so the remedy repeats no instruction of it.
-    text = f"{count}; an Event on {quote(name)} says {event.reason}: {event.message}"
+    text = f"{count}; an Event on {quote(name)} says {event.reason}: {quote(event.message, most=LONGEST_SENTENCE)}"
     remedy = "compare with the other checks and with the function's records; the exporter resends the CSRs"
     waits_for_operator = event.reason == reporting.OPERATOR.reason
     return result.error(text, remedy) if waits_for_operator else result.warning(text, remedy)

@@ -129,7 +129,7 @@ def run_check(check: Check, examination: Examination) -> Result:
     except PrerequisiteError as error:
         return result.unknown(f"needs {error}")
     except ApiServerError as error:
-        if error.answer is None:  # nor would it answer the next check
+        if error.is_silent:  # nor would it answer the next check
             examination.blocked.add(API_SERVER)
         return _of_api_server(error)
     except (CommandError, SignerError) as error:
@@ -141,7 +141,9 @@ def run_check(check: Check, examination: Examination) -> Result:
 def _of_api_server(error: ApiServerError) -> Result:
     if error.answer is not None and error.answer.status == _FORBIDDEN:
         return result.unknown(f"you may not look: {error.message}", "run doctor with a user that may")
-    return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
+    if error.is_silent:
+        return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
+    return result.error(error.message, "the API server's log and audit log say why, and who wrote the object")
 
 
 def until_healthy(

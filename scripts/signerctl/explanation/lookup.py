@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from csr_signer import field_error
 from csr_signer.policy.attestation import POD_NAME
@@ -9,7 +10,10 @@ from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
 from signerctl.interface.program import CommandError
+from signerctl.interface.text import warn
 from signerctl.objects import CSRS, SERVICE_ACCOUNT
+
+_MAX_CSRS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +49,17 @@ def find(
         kind, namespace = "pod", kind
     elif not rest:
         kind, rest = "", name
-    if kind != "pod":
-        csr = api.get(objects.named(CSRS, rest), objects.CSR)
-        if csr is not None:
-            return Found(csrs=(csr,), pod=None)
     searched = [namespace] if namespace else sorted(namespaces)
-    if kind != "csr":
-        found = _of_pod(api, rest, searched, signer_names)
-        if found is not None:
-            return found
-    raise CommandError(_nothing(rest, kind, searched))
+    csr = None if kind == "pod" else api.get(objects.named(CSRS, rest), objects.CSR)
+    of_pod = None if kind == "csr" else _of_pod(api, rest, searched, signer_names)
+    if csr is not None and of_pod is not None:
+        # Any user may give a CSR the name of another's pod.
+        must = f"a CSR and a pod have this name: give csr/{rest} or pod/{rest}"
+        raise CommandError(field_error.invalid("POD|CSR", rest, must))
+    found = of_pod if csr is None else Found(csrs=(csr,), pod=None)
+    if found is None:
+        raise CommandError(_nothing(rest, kind, searched))
+    return found
 
 
 def _nothing(name: str, kind: str, searched: list[str]) -> str:
@@ -79,14 +84,17 @@ def _of_pod(api: ApiServer, name: str, namespaces: list[str], signer_names: Coll
         key=objects.created,
         reverse=True,
     )
-    return Found(csrs=tuple(csrs), pod=pods[0] if pods else None) if pods or csrs else None
+    if len(csrs) > _MAX_CSRS:
+        warn(f"the pod has {len(csrs)} CSRs: the newest {_MAX_CSRS} are explained")
+    return Found(csrs=tuple(csrs[:_MAX_CSRS]), pod=pods[0] if pods else None) if pods or csrs else None
 
 
 def _filed(api: ApiServer, pod: str, signer_names: Collection[str]) -> Iterator[Json]:
     """Yields the CSRs that a pod of this name filed, by what the API server recorded about the token."""
-    for csr in api.list(CSRS, objects.CSR):
-        if csr["spec"]["signerName"] in signer_names and requester(csr)[1] == pod:
-            yield csr
+    for name in signer_names:
+        for csr in api.list(CSRS, objects.CSR, fieldSelector=f"spec.signerName={name}"):
+            if csr["spec"]["signerName"] == name and requester(csr)[1] == pod:
+                yield csr
 
 
 def requester(csr: Json) -> tuple[str, str]:

@@ -25,7 +25,7 @@ REMEDIES: Final[Mapping[str, Remedy]] = MappingProxyType(
     {
         "requester.service_account": Remedy(
             cause="the configured release, or its namespaces, is not the one in the cluster",
-            remedy="set `profile.release` and `profile.namespaces` of the signer",
+            remedy="if the pod belongs to the profile's software, set `profile.release` and `profile.namespaces`",
             is_configuration=True,
         ),
         "requester.unbound": Remedy(
@@ -35,7 +35,7 @@ REMEDIES: Final[Mapping[str, Remedy]] = MappingProxyType(
         ),
         "request_name.not_allowed": Remedy(
             cause="Calico before 3.28 uses other CSR names; or the requester used another pod's name",
-            remedy="set `profile.release`",
+            remedy="if the CSR has another pod's name, treat it as an attack; if not, set `profile.release`",
             is_configuration=True,
         ),
         "san.dns.not_allowed": Remedy(
@@ -50,7 +50,7 @@ REMEDIES: Final[Mapping[str, Remedy]] = MappingProxyType(
         ),
         "san.ip.not_allowed": Remedy(
             cause="`address_ranges` leaves out a network of nodes or pods",
-            remedy="add the network to `address_ranges`",
+            remedy="if the address is the pod's or its node's own, add the network to `address_ranges`",
             is_configuration=True,
         ),
         "pod.gone": Remedy(

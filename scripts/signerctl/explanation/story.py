@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from csr_signer.objects.event import COMPONENT
+from csr_signer.violation import LONGEST_SENTENCE, quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, ApiServerError, Json
 from signerctl.doctor import key_pairs
@@ -19,6 +20,7 @@ from signerctl.explanation.verdict import Turn, Verdict
 from signerctl.objects import SERVICE_ACCOUNT, Event
 
 _MOST_RECORDS: Final = 5
+_MAX_EVENTS: Final = 10
 _PEERS: Final = ("trust-bundle", "installation")
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
@@ -130,19 +132,16 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
 def concluded(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     """Names the cause of a CSR that the function has not acted on, although nothing in the request stops it.
 
-    The function's last record of the CSR comes first, then its last Event, then doctor's first error. Other users may
-    write an Event like the function's, so doctor's error stands beside it.
+    The function's last record of the CSR comes first, then its last Event. Doctor's first error stands beside them: a
+    record may be old, and other users may write an Event like the function's.
 
     Args:
         explained: The CSR.
         causes: What doctor found.
     """
-    recorded = _of_record(explained)
-    if recorded is not None:
-        return replace(explained, verdict=recorded, causes=causes)
     errors = (each for each in causes if each.result.level == "error" and each.check.stops_requests)
     stopping = sorted(errors, key=lambda each: each.check.is_symptom)
-    answered = _of_event(explained) or explained.verdict
+    answered = _of_record(explained) or _of_event(explained) or explained.verdict
     if stopping:
         first = stopping[0]
         why = f"{answered.why}; but {first.check.name}: {first.result.found}"
@@ -167,12 +166,12 @@ def accepted(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
 
 
 def _of_record(explained: Explanation) -> Verdict | None:
-    """Returns the verdict of the function's last record of a fault; None if there is none."""
-    for record in reversed(explained.records):
-        if record["event"] == "fault":
-            kind = verdict.fault_named(str(record.get("fault", "")))
-            return verdict.of_fault(f"{explained.verdict.why}; but the function says: {record['message']}", kind)
-    return None
+    """Returns the verdict of the function's last record; None if that is no fault."""
+    record = explained.records[-1] if explained.records else {}
+    if record.get("event") != "fault":
+        return None
+    kind = verdict.fault_named(str(record.get("fault", "")))
+    return verdict.of_fault(f"{explained.verdict.why}; but the function says: {record['message']}", kind)
 
 
 def _of_event(explained: Explanation) -> Verdict | None:
@@ -187,7 +186,8 @@ def _of_event(explained: Explanation) -> Verdict | None:
     ]
     if not own:
         return None
-    return verdict.of_event(f"{explained.verdict.why}; but an Event says: {own[-1].message}", own[-1].reason)
+    said = quote(own[-1].message, most=LONGEST_SENTENCE)
+    return verdict.of_event(f"{explained.verdict.why}; but an Event says: {said}", own[-1].reason)
 
 
 def way_of(examination: Examination) -> list[Cause]:
@@ -224,9 +224,9 @@ def _events(api: ApiServer, csr: Json, namespace: str, pod: str) -> list[Event]:
 
 
 def readable(api: ApiServer, namespace: str, **about: str) -> list[Event]:
-    """Returns the Events on one object, the oldest first; none if the operator may not read them."""
+    """Returns the last Events on one object, the oldest first; none if the operator may not read them."""
     try:
-        return objects.events(api, namespace, **about)
+        return objects.events(api, namespace, **about)[-_MAX_EVENTS:]
     except ApiServerError:
         return []
 

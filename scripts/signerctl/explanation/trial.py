@@ -18,7 +18,7 @@ from csr_signer.audit import Audit
 from csr_signer.ca.algorithm import EVERY_ALGORITHM, kind_of
 from csr_signer.ca.issuer import Issuer, KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.errors import SignerError, UnavailableError
+from csr_signer.errors import IntegrityError, SignerError, UnavailableError
 from csr_signer.events.outcome import Deferred, Ignored, Outcome, Refused
 from csr_signer.events.reference import RequestReference
 from csr_signer.objects.csr import APPROVED, CertificateSigningRequest
@@ -168,6 +168,8 @@ class ReadOnlyKey:
         """
         try:
             return await asyncio.to_thread(self.read)
+        except IntegrityError:
+            raise
         except UnavailableError as error:
             self.assumed = f"this machine does not reach Cloud KMS: {error}"
         except SignerError as error:

@@ -24,6 +24,7 @@ _REQUEST_AGAIN: Final = (
 
 _BY_NO_POD: Final = frozenset({"requester.not_a_pod", "requester.unbound"})
 _ONLY_PODS: Final = "delete the CSR: only a pod can get a certificate, with a CSR that its own bound token files"
+_WHOSE: Final = "find out who runs the pod: if you did not install it, change nothing, and delete the CSR"
 _DEPLOY: Final = "`terraform apply` deploys that; then delete the CSR and the pod, whose replacement asks again"
 _ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
@@ -139,7 +140,7 @@ def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str
                 state="foreign",
                 why=f"spec.signerName: Unsupported value: {got}: supported values: {names}; the function ignores it",
                 turn=Turn.OPERATOR,
-                remedy="if the function should sign it, add a signer to the configuration; otherwise ask its signer",
+                remedy="another signer must act. If you meant a pod's own CSR, give pod/NAME",
             )
         case IgnoreReason.GONE:
             return Verdict(
@@ -182,6 +183,8 @@ def again(refused: Verdict, trial: Trial) -> Verdict:
     if isinstance(trial.outcome, Refused):
         codes = trial.outcome.codes
         return replace(refused, remedy=_ONLY_PODS) if _BY_NO_POD & {*codes} else _of_codes(refused, codes)
+    if trial.outcome is not None or trial.fault is not None:
+        return refused
     return replace(refused, why=f"{refused.why}; a new CSR like it would now pass this decision", remedy=_ASK_AGAIN)
 
 
@@ -192,11 +195,14 @@ def _deferred(trial: Trial, signer: Signer | None) -> Verdict:
 
 
 def _of_codes(refused: Verdict, codes: Iterable[str]) -> Verdict:
-    """Returns a refusal with the remedies of those codes whose usual cause is the operator's configuration."""
-    found = dict.fromkeys(each for code in codes if (each := remedies.of_configuration(code)))
-    if not found:
+    """Returns a refusal with the remedies of its codes, if the usual cause of all is the operator's configuration.
+
+    The request may be an attacker's all the same, so the operator first finds out whose pod it is.
+    """
+    found = dict.fromkeys(map(remedies.of_configuration, codes))
+    if not all(found):
         return refused
-    remedy = f"if the request is right, {'; '.join(found)}; {_DEPLOY}. Otherwise {refused.remedy}"
+    remedy = f"{_WHOSE}; otherwise {'; '.join(found)}; {_DEPLOY}"
     return replace(refused, turn=Turn.OPERATOR, remedy=remedy)
 
 

@@ -142,9 +142,16 @@ def certificates_of(secret: Json) -> tuple[x509.Certificate, ...]:
     """Returns the certificates of a Secret, the component's own first; none if they cannot be read."""
     try:
         pem = base64.b64decode(str((secret.get("data") or {}).get("tls.crt", "")), validate=True)
-        return tuple(der.attempt(lambda: x509.load_pem_x509_certificates(pem)))
+        return tuple(der.attempt(lambda: list(map(_parsed, x509.load_pem_x509_certificates(pem)))))
     except (ValueError, binascii.Error):
         return ()
+
+
+def _parsed(certificate: x509.Certificate) -> x509.Certificate:
+    """Reads the parts that the library parses only on demand, so that a malformed one is found here."""
+    _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key()
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate
 
 
 def _of_pod(key_pair: KeyPair, pod: Json) -> Need:
@@ -191,8 +198,8 @@ def _of_secret(
     remaining: Fraction,
     now: datetime,
 ) -> Need:
-    found, *above = certificates_of(secret) or (None,)
-    end = None if found is None else found.not_valid_after_utc
+    certificates = certificates_of(secret)
+    end = certificates[0].not_valid_after_utc if certificates else None
     owner = (secret["metadata"].get("annotations") or {}).get(ANNOTATION)
 
     def state(state: State, why: str) -> Need:
@@ -202,12 +209,23 @@ def _of_secret(
         return state("foreign", f"Secret {key_pair.path}: {fixed}: delete it, then run the command again")
     if owner is None:
         return state("foreign", f"Secret {key_pair.path} has no annotation {ANNOTATION}: signerctl did not create it")
-    if found is None:
-        return state("expiring", f"Secret {key_pair.path} has no certificate that can be read")
+    if problem := misfit(key_pair, secret, anchors=anchors, remaining=remaining, now=now):
+        return state("expiring", problem)
+    return state("valid", f"the certificate in Secret {key_pair.path} is valid until {end:%Y-%m-%d}")
+
+
+def misfit(
+    key_pair: KeyPair, secret: Json, *, anchors: Sequence[x509.Certificate], remaining: Fraction, now: datetime
+) -> str:
+    """Returns why the certificate of a Secret does not serve a key pair's pods; empty if it does."""
+    certificates = certificates_of(secret)
+    if not certificates:
+        return f"Secret {key_pair.path} has no certificate that can be read"
+    found, *above = certificates
     problems = certificate.violations(found, key_pair, anchors=anchors, above=above)
     if problems:
-        return state("expiring", f"the certificate in Secret {key_pair.path} does not fit: {'; '.join(problems)}")
+        return f"the certificate in Secret {key_pair.path} does not fit: {'; '.join(problems)}"
     left, lifetime = found.not_valid_after_utc - now, found.not_valid_after_utc - found.not_valid_before_utc
     if left.total_seconds() < lifetime.total_seconds() * remaining:
-        return state("expiring", f"less than {remaining} of the certificate's lifetime is left")
-    return state("valid", f"Secret {key_pair.path} is valid until {found.not_valid_after_utc:%Y-%m-%d}")
+        return f"less than {remaining} of the lifetime of the certificate in Secret {key_pair.path} is left"
+    return ""

@@ -10,7 +10,7 @@ from google.cloud.kms_v1 import CryptoKeyVersion
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from csr_signer.kms import key as kms_key
-from sandbox.kms import Fault
+from sandbox.kms import Corruption, Fault
 from signerctl.doctor import authority, documents
 from signerctl.doctor.examination import Examination, Options
 from tests.unit.signerctl.doctor.conftest import Examine
@@ -22,6 +22,15 @@ def test_a_usable_key_is_ok(examine: Examine) -> None:
     outcome = authority.key(examine())
     assert outcome.level == "ok"
     assert "holds its public key" in outcome.found
+
+
+def test_a_changed_answer_of_kms_is_an_error(examine: Examine, stage: Stage) -> None:
+    """Somebody between this machine and the key: that is no outage."""
+    stage.server.faults.add(Fault(method="GetPublicKey", times=0, corruption=Corruption.PEM_CRC32C))
+    outcome = authority.key(examine())
+    assert outcome.level == "error"
+    assert "wrong answer from KMS" in outcome.found
+    assert "incident" in outcome.remedy
 
 
 FAULTS = {

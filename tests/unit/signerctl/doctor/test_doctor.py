@@ -195,6 +195,26 @@ def test_wait_ends_with_a_healthy_deployment(command: list[str]) -> None:
     assert signerctl(*command, "--wait").exit_code == 0
 
 
+@pytest.mark.usefixtures("healthy")
+def test_attack_one_object_that_cannot_be_read_hides_no_other_result(command: list[str], api: Answers) -> None:
+    """Its writer would switch off all later checks. Nor does a failed question about the guards count as an answer."""
+    api.prepared[f"GET {CSRS}"] = 200, b"[" * 10_000
+    api.prepared["GET /apis/admissionregistration.k8s.io/v1"] = 429, {"kind": "Status", "message": "too many requests"}
+    found = items(signerctl(*command, "-o", "json"))
+    assert found["waiting"]["level"] == found["guards"]["level"] == "error"
+    assert "the answer is not JSON" in found["waiting"]["found"]
+    assert '429: "too many requests"' in found["guards"]["found"]
+    assert [name for name, each in found.items() if each["found"].startswith("needs")] == []
+
+
+def test_a_server_that_is_not_the_api_server_is_not_called_healthy(
+    healthy: None, command: list[str], api: Answers
+) -> None:
+    """A load balancer answers 503 while no API server is behind it."""
+    api.prepared["GET /version"] = 503, "no backend"
+    assert items(signerctl(*command, "-o", "json"))["api-server"]["level"] == "error"
+
+
 WRONG = {
     "another cluster": (("--cluster", "nope"), '--cluster: Unsupported value: "nope": supported values: "prod"'),
     "no URL": (("--exporter-url", "foo"), '--exporter-url: Invalid value: "foo": must be http://HOST:PORT or https'),

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from click.testing import Result
 
+from csr_signer.errors import ConfigurationError
 from csr_signer.events.outcome import Deferred, Refused
 from csr_signer.kms import key as kms_key
 from csr_signer.pipeline import __doc__ as pipeline_page
@@ -181,13 +182,20 @@ def test_a_certificate_that_peers_refuse_is_the_operators_turn() -> None:
 
 
 def test_each_refusal_that_our_configuration_causes_is_the_operators_turn() -> None:
-    """With the remedy of docs/refusals.md; the requester acts on every other refusal."""
+    """With the remedy of docs/refusals.md, after a warning: an attacker's request may break the same rule.
+
+    If it also breaks a rule that no configuration changes, the requester acts.
+    """
+
+    def judged(*codes: str) -> verdict.Verdict:
+        trial = Trial(step=6, outcome=Refused(reason="NotAllowed", codes=codes), message="any")
+        return verdict.judge(csr(), trial, None, supported=())
+
     for code, known in remedies.REMEDIES.items():
-        trial = Trial(step=6, outcome=Refused(reason="NotAllowed", codes=("usages.not_allowed", code)), message="any")
-        judged = verdict.judge(csr(), trial, None, supported=())
-        assert (judged.turn == "operator") == known.is_configuration
-        remedy = f"if the request is right, {known.remedy}; `terraform apply`"
-        assert (remedy in judged.remedy) == known.is_configuration
+        assert (judged(code).turn == "operator") == known.is_configuration
+        remedy = f"if you did not install it, change nothing, and delete the CSR; otherwise {known.remedy}; `terraform"
+        assert (remedy in judged(code).remedy) == known.is_configuration
+        assert judged(code, "usages.not_allowed").turn == "requester"
     configured = {code for code, known in remedies.REMEDIES.items() if known.is_configuration}
     assert {each.partition(".")[0] for each in configured} == {"requester", "request_name", "san"}
 
@@ -257,7 +265,7 @@ def test_the_functions_event_is_the_cause_without_records(
     api.prepared["GET /api/v1/namespaces/calico-system/events"] = 200, {"items": [on_pod], "metadata": {}}
     found = only(run(CSR, "--json"))
     assert found["turn"] == turn
-    assert "an Event says: the key is disabled" in found["why"]
+    assert 'an Event says: "the key is disabled"' in found["why"]
     assert [each["message"] for each in found["events"]] == ["the key is disabled", "a user's words"]
 
 
@@ -323,6 +331,40 @@ def test_a_csr_is_found_by_its_name_and_by_its_pods(
     kubelets = csr(name="csr-9", signer_name="kubernetes.io/kubelet-serving")
     files(csr(), another, kubelets)
     assert only(run(name, "--json"))["name"] == CSR
+
+
+def test_attack_a_csr_with_the_name_of_a_pod(files: Callable[..., None], run: Callable[..., Result]) -> None:
+    """It does not take the place of the pod's own CSR: the operator says which is meant."""
+    files(csr(), csr(name=POD, signer_name="example.com/any", uid="00000000-0000-4000-8000-000000000000"))
+    result = run(POD)
+    assert result.exit_code == 1
+    assert (
+        f'POD|CSR: Invalid value: "{POD}": a CSR and a pod have this name: give csr/{POD} or pod/{POD}' in result.stderr
+    )
+    assert only(run(f"pod/{POD}", "--json"))["name"] == CSR
+
+
+def test_a_fault_now_is_no_pass_for_a_refused_csr() -> None:
+    """Only a decision that permits the request says that a new CSR like it would pass."""
+    refused = verdict.Verdict(state="refused", why="Denied", turn=verdict.Turn.REQUESTER, remedy="as usual")
+    fault = Trial(step=7, fault=ConfigurationError("no such key version"))
+    deferred = Trial(step=6, outcome=Deferred(reason="addresses", retry_after=2))
+    assert [verdict.again(refused, each) for each in (fault, deferred)] == [refused] * 2
+    assert "would now pass" in verdict.again(refused, Trial(step=8)).why
+
+
+def test_an_old_fault_of_the_function_is_not_its_last_word(
+    files: Callable[..., None], run: Callable[..., Result], service: Answers, tmp_path: Path
+) -> None:
+    """What doctor finds now stands beside the function's record, and an attempt after the fault outdates it."""
+    files(csr())
+    service.prepared["POST /"] = 403, ""
+    log = tmp_path / "function.log"
+    log.write_text(record(**QUOTA))
+    found = only(run(CSR, "--records", str(log), "--json"))
+    assert "the function says: Cloud KMS: quota exceeded; but invoker: " in found["why"]
+    log.write_text(record(**QUOTA) + record(event="intent", message="about to sign", time="2026-11-28T00:00:00+00:00"))
+    assert "the function says" not in only(run(CSR, "--records", str(log), "--json"))["why"]
 
 
 def test_a_csr_of_a_pod_that_is_gone_is_found(

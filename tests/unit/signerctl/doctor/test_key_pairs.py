@@ -36,7 +36,7 @@ STATES: dict[str, tuple[Json, Json, str, str, str]] = {
         MOUNTED,
         {SOURCE: VALID, COPY: VALID},
         "ok",
-        "Secret tigera-operator/goldmane-key-pair is valid until 2027-08-28",
+        "the certificate in Secret tigera-operator/goldmane-key-pair is valid until 2027-08-28",
         "",
     ),
     "mounted, but gone": (
@@ -53,9 +53,9 @@ STATES: dict[str, tuple[Json, Json, str, str, str]] = {
         "mounts Secret calico-system/goldmane-key-pair, whose certificate is not the one in tigera-operator/",
         "the tigera operator mounts it",
     ),
-    "of another CA": (
+    "of another program, and unfit": (
         MOUNTED,
-        {SOURCE: secret(CA), COPY: secret(CA)},
+        {SOURCE: secret(CA, ours=False), COPY: secret(CA, ours=False)},
         "warning",
         "the certificate in Secret tigera-operator/goldmane-key-pair does not fit",
         "signerctl key-pairs",

@@ -86,7 +86,7 @@ def test_the_last_event_on_the_oldest_csr_is_told(examine: Examine, api: Answers
     )
     outcome = waiting.waiting(examination)
     assert outcome.level == level
-    assert outcome.found == f'2 CSRs wait; an Event on "csr-1" says {reason}: message of {reason}'
+    assert outcome.found == f'2 CSRs wait; an Event on "csr-1" says {reason}: "message of {reason}"'
 
 
 def test_a_csr_about_which_the_function_is_silent_is_a_warning(examine: Examine, api: Answers) -> None:
