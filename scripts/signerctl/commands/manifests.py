@@ -15,7 +15,7 @@ from signerctl.cluster import chosen_options, folder, grants, option_values, rem
 from signerctl.cluster.chosen_options import NO_MONITORING, Options
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guards.guarded import Guarded
-from signerctl.interface.program import INTERRUPTED, Command, CommandError, OutputError
+from signerctl.interface.program import Command, CommandError, InterruptedCommandError, OutputError
 from signerctl.interface.text import one_line, warn
 from signerctl.options import ACTIONS, INPUT, secret_name
 
@@ -215,7 +215,7 @@ def manifests(
             folder.write(out, changes, rendered)
         except KeyboardInterrupt:
             message = f"{out}: interrupted: the folder is unfinished: the same command completes it"
-            raise CommandError(message, exit_code=INTERRUPTED) from None
+            raise InterruptedCommandError(message) from None
     _tell_next(out, guarded)
 
 

@@ -30,13 +30,15 @@ Exit codes:
 class CommandError(click.ClickException):
     """A command that cannot do its work; the message is a field error where the input is wrong."""
 
-    def __init__(self, message: str, *, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
     def show(self, file: IO[Any] | None = None) -> None:
         """Prints the message as one line."""
         _print_error(self.message, file)
+
+
+class InterruptedCommandError(CommandError):
+    """Ctrl-C interrupted a command, which has to say what the operator must do now."""
+
+    exit_code = INTERRUPTED
 
 
 class OutputError(click.ClickException):
@@ -69,7 +71,7 @@ class _StandardOutput(io.FileIO):
         except OSError as error:
             # At its end, Python writes what is left in its buffers, and would print another error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            raise OutputError(error.strerror) from error
+            raise OutputError(str(error.strerror)) from error
 
 
 def _take_standard_output() -> None:
@@ -85,7 +87,7 @@ def _take_standard_output() -> None:
     if isinstance(file, io.FileIO) and not isinstance(file, _StandardOutput):
         buffer = io.BufferedWriter(_StandardOutput(file.fileno(), "w", closefd=False))
         sys.stdout = io.TextIOWrapper(
-            buffer, encoding=before.encoding, errors=before.errors, line_buffering=before.line_buffering
+            buffer, encoding=before.encoding, errors=before.errors, line_buffering=bool(before.line_buffering)
         )
 
 
