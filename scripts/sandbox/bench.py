@@ -37,6 +37,7 @@ from sandbox.measurements.latency import latency
 from sandbox.measurements.poison import poison
 from sandbox.measurements.rollout import rollout
 from sandbox.measurements.waiting import waiting
+from sandbox.options import MAX_PODS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,8 +137,8 @@ def _plane(settings: Settings) -> Literal["the API double", "kube-apiserver"]:
 
 def _count(text: str) -> int:
     number = int(text)
-    if not 1 <= number <= 20_000:  # noqa: PLR2004 - a bench on one machine
-        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to 20000")
+    if not 1 <= number <= MAX_PODS:
+        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to {MAX_PODS}")
     return number
 
 

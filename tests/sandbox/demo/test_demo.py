@@ -193,21 +193,23 @@ def test_part_that_does_not_answer(tmp_path: Path) -> None:
     )
 
 
-def test_unusable_kubeconfig(tmp_path: Path) -> None:
-    """A kubeconfig that names no cluster is refused in one line, with status 2."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps({"clusters": []}))
-    done = run("--kubeconfig", str(path), "--pods", "1")
-    assert done.returncode == 2
-    assert "no usable current context" in done.stderr
-
-
-def test_missing_kubeconfig(tmp_path: Path) -> None:
-    """A kubeconfig that is not there is refused in one line, with status 2."""
-    done = run("--kubeconfig", str(tmp_path / "nothing"), "--pods", "1")
-    assert done.returncode == 2
-    assert done.stderr.startswith("demo: ")
-    assert "nothing" in done.stderr
+@pytest.mark.parametrize(
+    ("text", "must"),
+    [
+        (None, "be a kubeconfig: No such file or directory"),
+        ("clusters: []", "have a usable context: it lacks 'contexts'"),
+    ],
+    ids=["absent", "without context"],
+)
+def test_an_unusable_kubeconfig_is_refused(text: str | None, must: str, tmp_path: Path) -> None:
+    """One line names it, the status is 2, and no part has started."""
+    path, folder = tmp_path / "kubeconfig", tmp_path / "folder"
+    if text is not None:
+        path.write_text(text)
+    done = run("--kubeconfig", str(path), "--directory", str(folder))
+    message = f'demo: --kubeconfig: Invalid value: "{path}": must {must}\n'
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+    assert not folder.exists()
 
 
 def test_openssl_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
