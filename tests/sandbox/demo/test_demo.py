@@ -13,6 +13,7 @@ import subprocess
 import termios
 from pathlib import Path
 
+import psutil
 import pytest
 import urllib3
 
@@ -125,7 +126,10 @@ def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_serve(tmp_path: Path) -> None:
-    """--serve prints addresses and files that exist, and commands that work as printed and write only to its folder."""
+    """--serve prints addresses and files that exist, and commands that work as printed and write only to its folder.
+
+    If a part ends, the demo says so, and the others still run.
+    """
     folder, temporary = tmp_path / "a folder", tmp_path / "temporary"
     temporary.mkdir()
     before = _entries_of_the_clone()
@@ -138,6 +142,9 @@ def test_serve(tmp_path: Path) -> None:
         with connect(facts["KMS (gRPC, plaintext)"]) as kms:
             assert kms.get_public_key(name=_key_version(facts)).pem
         assert b"csr_exporter_" in urllib3.request("GET", facts["exporter's metrics"]).data
+        _kill_exporter(demo)
+        ended = f"exporter ended with signal SIGKILL; the other parts still run; its log: {folder}/exporter.log\n"
+        running.read_until(demo, ended)
         assert urllib3.request("GET", facts["function"]).status == 400
         names = ("function's configuration", "exporter's configuration", "function's audit records", "KMS audit log")
         assert {Path(facts[name]).name for name in names} == {
@@ -154,6 +161,12 @@ def test_serve(tmp_path: Path) -> None:
     assert {path.name for path in (folder / "client").iterdir()} == {"ca.crt", "tls.crt", "tls.key"}
     assert _entries_of_the_clone() == before
     assert running.left_running(tmp_path) == []
+
+
+def _kill_exporter(demo: subprocess.Popen[str]) -> None:
+    """Kills it, as a user does who tries `signerctl doctor`."""
+    (exporter,) = (each for each in psutil.Process(demo.pid).children() if "csr_exporter" in each.cmdline())
+    exporter.kill()
 
 
 def _entries_of_the_clone() -> set[str]:
