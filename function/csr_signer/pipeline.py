@@ -185,7 +185,7 @@ class Pipeline:
             if isinstance(decision, Refusal):
                 return await _refuse(trail, decision, csr, attested, inputs, cluster=cluster, recorder=recorder)
             if isinstance(decision, Deferral):
-                await recorder.waits(REQUESTER, decision.missing)
+                await recorder.waits(REQUESTER, decision.missing, decision.retry_after)
                 return await _defer(trail, decision.missing, decision.retry_after, attestation_facts(attested))
 
             # 7. Build the TBSCertificate and lint it before the approval: a CSR that is Approved and gets no

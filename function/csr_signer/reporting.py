@@ -30,7 +30,7 @@ from csr_signer.objects.pod import PodIdentity
 from csr_signer.policy.attestation import Attestation
 
 PATIENCE: Final = timedelta(seconds=10)
-"""An honest CSR has its certificate long before; an Event on each slow one would only be noise."""
+"""An honest CSR has its certificate long before this age; an Event on each slow one would only be noise."""
 MOST_TRIED: Final = 5000
 REMEMBERED: Final = timedelta(minutes=10)
 
@@ -144,7 +144,7 @@ class EventRecorder:
 
     @asynccontextmanager
     async def faults(self) -> AsyncIterator[None]:
-        """Reports whose turn it is after a fault, if the CSR waits for long.
+        """Reports whose turn it is after a fault, if the CSR waits, or will wait, for long.
 
         Raises:
             SignerError: the fault.
@@ -159,21 +159,25 @@ class EventRecorder:
             await self._failed(own)
             raise own from error
 
-    async def waits(self, turn: Turn, cause: str) -> None:
-        """Reports whose turn it is, if the CSR waits for long.
+    async def waits(self, turn: Turn, cause: str, retry_after: int) -> None:
+        """Reports whose turn it is, if the CSR waits for long, or will before its next attempt.
+
+        An operator's fault asks for a long delay, so its Event does not wait for the second attempt.
 
         Args:
             turn: whose turn it is.
             cause: what is wrong, escaped.
+            retry_after: seconds until the exporter resends the CSR.
         """
-        if self.csr is not None and self.now - self.csr.created >= PATIENCE:
+        next_attempt = self.now + timedelta(seconds=retry_after)
+        if self.csr is not None and next_attempt - self.csr.created >= PATIENCE:
             message = f"{cause[: LONGEST_NOTE - len(turn.advice) - 2]}; {turn.advice}"
             await self._write(about=turn.reason.lower(), reason=turn.reason, message=message)
 
     async def _failed(self, fault: SignerError) -> None:
         turn = turn_of(fault)
         if turn is not None:
-            await self.waits(turn, str(fault))
+            await self.waits(turn, str(fault), fault.retry_after or 0)
 
     async def _write(self, *, about: str, reason: str, message: str) -> None:
         events = self._events(about=about, reason=reason, message=message)

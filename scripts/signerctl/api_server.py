@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 Query = Mapping[str, str | int]
 
+Timeout = float | tuple[float, float]
+"""Seconds until an answer begins; or seconds to connect, and seconds between two reads."""
+
 _TIMEOUT: Final = (5.0, 30.0)
-"""Seconds to connect, and seconds between two reads."""
 _PAGE: Final = 50
 """Objects in a page of a list. At etcd's limit of 1.5 MB, an object has 9 MB in JSON if each character is escaped."""
 _PIECE: Final = 2 << 20
@@ -108,12 +110,14 @@ class ApiServer:
     Args:
         client: Sends the requests.
         page: How many objects a page of a list has.
+        timeout: How long it waits for an answer.
     """
 
-    def __init__(self, client: "ApiClient", *, page: int = _PAGE) -> None:
+    def __init__(self, client: "ApiClient", *, page: int = _PAGE, timeout: Timeout = _TIMEOUT) -> None:
         self.server = client.configuration.host
         self._client = client
         self._page = page
+        self._timeout = timeout
 
     def request(self, method: str, path: str, body: Json | None = None, *, query: Query | None = None) -> Answer:
         """Sends a request, and returns the answer, also if the API server refuses the request.
@@ -183,7 +187,7 @@ class ApiServer:
         settings.host, settings.ssl_ca_cert, settings.retries = own.host, own.ssl_ca_cert, False
         settings.verify_ssl, settings.tls_server_name, settings.proxy = own.verify_ssl, own.tls_server_name, own.proxy
         settings.api_key = {"authorization": f"Bearer {token}"}
-        return ApiServer(ApiClient(settings), page=self._page)
+        return ApiServer(ApiClient(settings), page=self._page, timeout=self._timeout)
 
     def list(self, path: str, mask: Mask, **query: str) -> Iterator[Json]:
         """Lists the objects of a resource, page by page.
@@ -236,7 +240,7 @@ class ApiServer:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
+        return self._client.call_api(*prepared, _request_timeout=self._timeout)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -288,7 +292,9 @@ def server_time(text: str) -> tuple[datetime, datetime] | None:
     return None if theirs.tzinfo is None else (theirs, datetime.now(UTC))
 
 
-def connect(kubeconfig: Path | None = None, context: str | None = None, *, page: int = _PAGE) -> ApiServer:
+def connect(
+    kubeconfig: Path | None = None, context: str | None = None, *, page: int = _PAGE, timeout: Timeout = _TIMEOUT
+) -> ApiServer:
     """Returns the API server of a kubeconfig; without a kubeconfig, of KUBECONFIG, of the pod, or of ~/.kube/config.
 
     A pod's service account has no contexts, so with a context there must be a kubeconfig.
@@ -303,21 +309,23 @@ def connect(kubeconfig: Path | None = None, context: str | None = None, *, page:
     settings = Configuration()
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     settings.retries = False  # a retry would hide a fault from `doctor`, and could repeat an eviction
-    path = kube_config.KUBE_CONFIG_DEFAULT_LOCATION if kubeconfig is None else str(kubeconfig)
+    path = None
     try:
         if in_pod and kubeconfig is None and context is None:
-            path = "the pod's service account"
             load_incluster_config(client_configuration=settings)
         else:
+            path = kube_config.KUBE_CONFIG_DEFAULT_LOCATION if kubeconfig is None else str(kubeconfig)
             load_kube_config(config_file=path, context=context, client_configuration=settings)
     except (ConfigException, OSError, yaml.YAMLError) as error:
         raise CommandError(_kubeconfig_violation(path, context, f": {one_line(str(error))}")) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # it is YAML of another kind
         raise CommandError(_kubeconfig_violation(path, context, "")) from error
-    return ApiServer(ApiClient(settings), page=page)
+    return ApiServer(ApiClient(settings), page=page, timeout=timeout)
 
 
-def _kubeconfig_violation(path: str, context: str | None, reason: str) -> str:
+def _kubeconfig_violation(path: str | None, context: str | None, reason: str) -> str:
+    if path is None:
+        return field_error.required("--kubeconfig", f"the pod's service account cannot be used{reason}")
     known = _contexts(path)
     if context is not None and known and context not in known:
         return field_error.unsupported("--context", [context], known)

@@ -39,6 +39,14 @@ class KmsOptions:
     protection_level: str
     signature_hash: str | None
 
+    def public_key(self, key_version: str) -> KmsPublicKey:
+        """Returns the public key of a key version.
+
+        Raises:
+            SignerError: As `CloudKmsKey.public_key`.
+        """
+        return self.ask(key_version, lambda key: key.public_key())
+
     def ask(self, key_version: str, question: "Callable[[CloudKmsKey], Awaitable[T]]") -> T:
         """Opens a connection, asks one question about a key version, and returns the answer.
 
@@ -123,7 +131,7 @@ def held(key_version: str, options: KmsOptions) -> bytes:
 
 
 def _protected(key_version: str, options: KmsOptions) -> KmsPublicKey:
-    answer = options.ask(key_version, lambda key: key.public_key())
+    answer = options.public_key(key_version)
     if not protects(answer.protection_level, options.protection_level):
         raise CommandError(
             f"key version {key_version}: protection level: Invalid value: {quote(answer.protection_level)}: must be"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sandbox.acceptance.report import Run
 
 _SECONDS = 120.0
-_LEVELS = {"ok": ok, "warning": warning, "error": failed, "skipped": skipped}
+_LEVELS = {"ok": ok, "warning": warning, "error": failed, "not_applicable": skipped, "unknown": skipped}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

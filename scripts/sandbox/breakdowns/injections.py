@@ -13,6 +13,7 @@ from google.cloud.kms_v1 import CryptoKeyVersion
 
 from sandbox import authority, manifests
 from sandbox.api import quoted
+from sandbox.calico import installation
 from sandbox.function_runtime import ROOT
 from sandbox.kms import KmsControl, connect
 from sandbox.kms.enums import State
@@ -28,6 +29,7 @@ Injection = Callable[["Deployment"], contextlib.AbstractContextManager[None]]
 
 MISSING_GUARD: Final = "kms-csr-signer-create"
 """The policy whose binding `guards_missing` deletes."""
+EXPORTERS_BINDING: Final = "kms-csr-signer:export"
 _CLOSED: Final = "http://127.0.0.1:1/"
 _BINDINGS: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
@@ -154,17 +156,29 @@ def exporter_dead(deployment: Deployment) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def guards_missing(deployment: Deployment) -> Iterator[None]:
-    """Deletes the binding of one guard, so that the API server does not enforce it."""
-    path = f"{_BINDINGS}/{MISSING_GUARD}"
-    binding = deployment.api.get(path)
-    deployment.api.delete(path)
+def exporter_rights_missing(deployment: Deployment) -> Iterator[None]:
+    """Deletes the ClusterRoleBinding of the exporter, which then starts again."""
+    with _deleted(deployment, f"{_RBAC}/clusterrolebindings", EXPORTERS_BINDING):
+        _restart_exporter(deployment)
+        yield
+    _restart_exporter(deployment)
+
+
+@contextlib.contextmanager
+def other_ca_trusted(deployment: Deployment) -> Iterator[None]:
+    """Lets Calico trust another CA than the function's."""
+    installation.trust(deployment.api, _another_authority(deployment, "trusted-ca.pem")[1])
     try:
         yield
     finally:
-        metadata = {"name": MISSING_GUARD, "labels": binding["metadata"].get("labels", {})}
-        kind = {"apiVersion": binding["apiVersion"], "kind": binding["kind"]}
-        deployment.api.post(_BINDINGS, {**kind, "metadata": metadata, "spec": binding["spec"]})
+        installation.trust(deployment.api, deployment.certificate_authority)
+
+
+@contextlib.contextmanager
+def guards_missing(deployment: Deployment) -> Iterator[None]:
+    """Deletes the binding of one guard, so that the API server does not enforce it."""
+    with _deleted(deployment, _BINDINGS, MISSING_GUARD):
+        yield
 
 
 INJECTIONS: Final[Mapping[str, Injection]] = MappingProxyType(
@@ -179,6 +193,8 @@ INJECTIONS: Final[Mapping[str, Injection]] = MappingProxyType(
         "wrong-release": wrong_release,
         "pod-address-missing": pod_address_missing,
         "exporter-dead": exporter_dead,
+        "exporter-rights-missing": exporter_rights_missing,
+        "other-ca-trusted": other_ca_trusted,
         "guards-missing": guards_missing,
         "ca-about-to-end": ca_about_to_end,
     }
@@ -211,6 +227,18 @@ def _collection(binding: Json) -> str:
     if binding["metadata"].get("namespace") is None:
         return "clusterrolebindings"
     return f"namespaces/{binding['metadata']['namespace']}/rolebindings"
+
+
+@contextlib.contextmanager
+def _deleted(deployment: Deployment, collection: str, name: str) -> Iterator[None]:
+    """Deletes an object, and creates it again."""
+    found = deployment.api.get(f"{collection}/{quoted(name)}")
+    deployment.api.delete(f"{collection}/{quoted(name)}")
+    try:
+        yield
+    finally:
+        metadata = {"name": name, "labels": found["metadata"].get("labels", {})}
+        deployment.api.post(collection, {**found, "metadata": metadata})
 
 
 @contextlib.contextmanager

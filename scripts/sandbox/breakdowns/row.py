@@ -65,5 +65,5 @@ class Breakdown:
 
     @property
     def waits(self) -> bool:
-        """Tells whether the function reports a CSR that waits, which it does after ten seconds."""
+        """Tells whether the function reports a CSR that waits."""
         return any(line.tool is Tool.EVENTS and "WaitingFor" in line.text for line in self.says)

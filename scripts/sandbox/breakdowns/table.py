@@ -278,6 +278,42 @@ the exporter sends all waiting CSRs: none is lost.""",
         ),
     ),
     Breakdown(
+        name="exporter-rights-missing",
+        title="The exporter may not watch CSRs",
+        symptom="CSRs are Pending without any Event; the exporter runs, and is not ready.",
+        cause="Its ClusterRoleBinding `kms-csr-signer:export` was deleted or changed.",
+        remedy="""
+Apply the cluster's folder again: `kubectl apply -k FOLDER`. The exporter then lists all CSRs, and sends the waiting
+ones: none is lost. Find out in the API server's audit log who changed the binding.""",
+        says=(
+            _csr("Pending"),
+            _doctor(
+                "error exporter-rights system:serviceaccount:...:csr-exporter may not list and watch CSRs; to do:"
+                " kubectl apply -k the cluster's folder"
+            ),
+            _explain("why ...but exporter-rights: system:serviceaccount:...:csr-exporter may not list and watch CSRs"),
+            _explain("turn operator"),
+        ),
+    ),
+    Breakdown(
+        name="other-ca-trusted",
+        title="Calico trusts another CA",
+        symptom="CSRs are Approved,Issued, but Calico's pods do not become Ready: their TLS handshakes fail.",
+        cause="`caCert` of the Installation is not the CA that signs: each component refuses the others' certificates.",
+        remedy="""
+Write the patch with `signerctl ca bundle`, and apply it. During a rotation, the order is that of
+[rotation.md](rotation.md): Calico trusts the new CA before the function signs with it.""",
+        says=(
+            _csr("Approved,Issued"),
+            _doctor("error installation Installation default: Calico would refuse the function's certificates"),
+            _explain(
+                "why the certificate is in the CSR's status; but installation: Installation default: Calico would"
+            ),
+            _explain("turn operator"),
+            _explain("to do `signerctl ca bundle` writes the right patch"),
+        ),
+    ),
+    Breakdown(
         name="guards-missing",
         title="A guard is missing or changed",
         symptom="Nothing fails. Only `signerctl doctor` reports it.",

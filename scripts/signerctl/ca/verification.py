@@ -8,13 +8,12 @@ from typing import Literal
 from cryptography import x509
 
 from csr_signer.ca import checks, issuer
-from csr_signer.ca.issuer import Issuer
-from csr_signer.errors import ConfigurationError, SignerError
+from csr_signer.ca.issuer import Issuer, KmsPublicKey
+from csr_signer.errors import ConfigurationError
 from csr_signer.violation import quote
 from signerctl import files
 from signerctl.ca import trust
 from signerctl.installation import SLOW, CertificateManagement, pair_violation
-from signerctl.key import KmsOptions
 
 Level = Literal["ok", "warning", "error"]
 
@@ -27,29 +26,27 @@ class CheckResult:
         level: `ok`; `warning`: the operator should look at it; `error`: a violation, the function or a peer refuses it.
         check: The name of the check.
         message: The fact that was checked, or the violation.
-        access_denied: Whether only the caller's credentials or rights were missing.
     """
 
     level: Level
     check: str
     message: str
-    access_denied: bool = False
 
 
-def check_key(ca: Issuer, kms: KmsOptions) -> CheckResult:
-    """Checks that KMS's key is the CA's own, enabled, protected as required and of a supported algorithm."""
-    try:
-        answer = kms.ask(ca.key_version, lambda key: key.public_key())
-        algorithm = issuer.confirm(ca, answer)
-    except SignerError as error:
-        return CheckResult(level="error", check="key", message=str(error), access_denied=error.access_denied)
-    return CheckResult(
-        level="ok",
-        check="key",
-        message=(
-            f"{ca.key_version} is enabled, {answer.algorithm} with {algorithm.digest.name}, {answer.protection_level};"
-            f" {checks.name_of(ca.certificate)} holds its public key"
-        ),
+def check_key(ca: Issuer, answer: KmsPublicKey) -> str:
+    """Checks that KMS's key is the CA's own, protected as required and of a supported algorithm; says what it is.
+
+    Args:
+        ca: The issuer.
+        answer: KMS gives the public key of an enabled key version only.
+
+    Raises:
+        ConfigurationError: As `issuer.confirm`.
+    """
+    algorithm = issuer.confirm(ca, answer)
+    return (
+        f"{ca.key_version} is enabled, {answer.algorithm} with {algorithm.digest.name}, {answer.protection_level};"
+        f" {checks.name_of(ca.certificate)} holds its public key"
     )
 
 

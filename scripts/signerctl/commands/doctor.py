@@ -1,5 +1,6 @@
 """`signerctl doctor`: checks the path from the configuration to the guards, and says what is wrong and what to do."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -9,12 +10,14 @@ from signerctl.api_server import Json, cluster_options
 from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.doctor.result import Result
-from signerctl.doctor.walk import CHECKS, Check, errors, until_healthy
+from signerctl.doctor.walk import CHECKS, Check, count, until_healthy
 from signerctl.interface.durations import DURATION
 from signerctl.interface.output import Form, print_document, report_options
 from signerctl.interface.program import Command
-from signerctl.interface.text import print_hanging
+from signerctl.interface.text import counted, print_hanging
 
+UNKNOWN_EXIT: Final = 3
+_LEVEL_WIDTH: Final = len("not applicable")
 _NAME_WIDTH: Final = max(len(check.name) for check in CHECKS)
 
 
@@ -35,8 +38,9 @@ def doctor(*, options: Options, wait: bool, timeout: timedelta, form: Form) -> N
 
     You need it after an installation, after each change, and when pods wait for certificates. It checks the whole path
     from the configuration through the exporter's token and the function to the key, the CA, Calico and the guards. It
-    runs each check that it can: a check without its prerequisite is skipped, and so is a check that your credentials do
-    not allow. It changes nothing, and prints no token. The function records one event about a CSR that does not exist.
+    runs each check that it can. A result is unknown if this machine or your credentials cannot look, or if an earlier
+    check failed. It waits ten seconds for each answer. It changes nothing, and prints no token. The function records
+    one event about a CSR that does not exist.
 
     \b
     Example, in the folder of Terraform's root module:
@@ -44,19 +48,27 @@ def doctor(*, options: Options, wait: bool, timeout: timedelta, form: Form) -> N
       terraform output -json documents | jq -r 'to_entries[] | @sh "printf %s \(.value) > documents/\(.key)"' | sh
       signerctl doctor --configuration documents/configuration.yaml --cluster prod --context prod
 
-    Next: correct the first error; later ones often follow from it. The exit status is 1 if a check found an error.
+    Next: correct the first error; later ones often follow from it. The exit status is 1 if a check found an error, and
+    3 if none did but a result is unknown.
     """
     results = until_healthy(
         lambda: Examination(options=options),
         _show if form.is_for_people else _ignore,
         timeout=timeout.total_seconds() if wait else 0,
     )
-    found = errors(results)
-    if not form.is_for_people:
+    errors, unknown = count(results, "error"), count(results, "unknown")
+    if form.is_for_people:
+        click.echo(_summary(results))
+    else:
         items = [_document(name, each) for name, each in results.items()]
-        print_document({"items": items, "errors": found}, form=form)
-    if found:
-        click.get_current_context().exit(1)
+        print_document({"items": items, "errors": errors, "unknown": unknown}, form=form)
+    if errors or unknown:
+        click.get_current_context().exit(1 if errors else UNKNOWN_EXIT)
+
+
+def _summary(results: Mapping[str, Result]) -> str:
+    ok, warnings, errors, unknown = (count(results, each) for each in ("ok", "warning", "error", "unknown"))
+    return f"{ok} ok, {counted(warnings, 'warning')}, {counted(errors, 'error')}, {unknown} unknown"
 
 
 def _document(name: str, outcome: Result) -> Json:
@@ -69,4 +81,5 @@ def _ignore(_check: Check, _outcome: Result) -> None:
 
 def _show(check: Check, outcome: Result) -> None:
     remedy = f"; to do: {outcome.remedy}" if outcome.remedy else ""
-    print_hanging([(outcome.level, len("warning")), (check.name, _NAME_WIDTH)], outcome.found + remedy)
+    level = outcome.level.replace("_", " ")
+    print_hanging([(level, _LEVEL_WIDTH), (check.name, _NAME_WIDTH)], outcome.found + remedy)

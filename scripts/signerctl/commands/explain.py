@@ -13,11 +13,12 @@ from signerctl.doctor.examination import Examination, Options
 from signerctl.doctor.options import walk_options
 from signerctl.explanation import lookup, story, unfiled
 from signerctl.explanation.lookup import Found
-from signerctl.explanation.story import Explanation
+from signerctl.explanation.story import Cause, Explanation
 from signerctl.explanation.trial import STEPS
 from signerctl.interface import durations
 from signerctl.interface.output import Form, print_document, report_options
 from signerctl.interface.program import Command, CommandError
+from signerctl.interface.progress import while_waiting
 from signerctl.interface.text import one_line, print_hanging
 from signerctl.recorded.source import Records, record_options
 
@@ -60,17 +61,23 @@ def explain(
         for row in signer.profile.components
         for account in row.service_accounts
     }
-    found = lookup.find(
-        examination.api,
-        name,
-        namespace=namespace,
-        namespaces={account.split("/")[0] for account in accounts},
-        signer_names={signer.signer_name for signer in examination.signers},
-    )
-    explained = list(_explanations(examination, found, records))
+    with while_waiting("the API server"):
+        found = lookup.find(
+            examination.api,
+            name,
+            namespace=namespace,
+            namespaces={account.split("/")[0] for account in accounts},
+            signer_names={signer.signer_name for signer in examination.signers},
+        )
+    with while_waiting("the API server and Cloud KMS"):
+        explained = list(_explanations(examination, found, records))
     if any(each.verdict.unacted for each in explained):
-        causes = story.causes_of(Examination(options=options))
-        explained = [story.concluded(each, causes) if each.verdict.unacted else each for each in explained]
+        way = story.way_of(examination)
+        explained = [story.concluded(each, way) if each.verdict.unacted else each for each in explained]
+    explained = [
+        story.accepted(each, story.peers_of(examination, each.account)) if each.verdict.depends_on_peers else each
+        for each in explained
+    ]
     if not form.is_for_people:
         print_document({"items": [each.document for each in explained]}, form=form)
         return
@@ -107,13 +114,16 @@ def _print(explained: Explanation, now: datetime) -> None:
         message = "as above" if each.message and each.message in judged.why else each.message
         rows.append(("event", f"{each.time} {each.kind} {each.name}: {each.reason}: {message}"))
     rows += [("record", _record(each)) for each in explained.records]
-    rows += [
-        ("doctor", f"{each.check.name}: {each.result.found}; to do: {each.result.remedy}") for each in explained.causes
-    ]
+    rows += [("unknown" if each.result.level == "unknown" else "doctor", _cause(each)) for each in explained.causes]
     click.echo(one_line(f"{explained.kind} {explained.name}"))
     width = max(len(title) for title, _ in rows)
     for title, value in rows:
         print_hanging([("", 0), (title, width)], value)
+
+
+def _cause(cause: Cause) -> str:
+    remedy = f"; to do: {cause.result.remedy}" if cause.result.remedy else ""
+    return f"{cause.check.name}: {cause.result.found}{remedy}"
 
 
 def _record(record: Json) -> str:

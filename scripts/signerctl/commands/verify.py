@@ -167,9 +167,17 @@ def _check_subject(subject: _Subject, now: datetime) -> Iterator[CheckResult]:
     if subject.release_warning is not None:
         yield CheckResult(level="warning", check="profile", message=subject.release_warning)
     yield verification.show_chain(subject.ca)
-    yield verification.check_key(subject.ca, subject.kms)
+    yield _check_key(subject)
     yield from verification.check_dates(subject.ca, now, subject.lifetime)
     yield from verification.check_bundle("trust bundle", subject.ca.trust_bundle, subject.ca, now)
+
+
+def _check_key(subject: _Subject) -> CheckResult:
+    try:
+        found = verification.check_key(subject.ca, subject.kms.public_key(subject.ca.key_version))
+    except SignerError as error:
+        return CheckResult(level="error", check="key", message=str(error))
+    return CheckResult(level="ok", check="key", message=found)
 
 
 def _check_installation(

@@ -85,7 +85,9 @@ def pods(examination: Examination) -> Result:
             f"no pod of the profile's components in {', '.join(namespaces)}",
             "install the software, or correct the profile's release and namespaces",
         )
-    return result.ok(f"{len(running)} of {len(components)} components have pods: {', '.join(running)}")
+    absent_pods = [name for name in components if name not in running]
+    none = f"; none: {', '.join(absent_pods)}" if absent_pods else ""
+    return result.ok(f"{len(running)} of {len(components)} components have pods: {', '.join(running)}{none}")
 
 
 def clock(examination: Examination) -> Result:

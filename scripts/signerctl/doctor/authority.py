@@ -2,12 +2,17 @@
 
 from typing import Final
 
+from csr_signer.errors import SignerError, UnavailableError
 from csr_signer.policy.signer import Signer
 from signerctl.ca import verification
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 
+_LOG_IN: Final = (
+    "log in with `gcloud auth application-default login`, as a user with roles/cloudkms.publicKeyViewer on the key"
+)
+_MEND: Final = "correct the key version's state, or the configuration: docs/troubleshooting.md"
 _ROTATE: Final = "rotate the CA: docs/rotation.md, step by step"
 
 
@@ -17,14 +22,17 @@ def key(examination: Examination) -> Result:
 
 
 def _key(examination: Examination, signer: Signer) -> Result:
-    check = verification.check_key(signer.issuer, examination.kms_options(signer))
-    if check.level == "ok":
-        return result.ok(check.message)
-    if check.access_denied:
+    try:
+        return result.ok(verification.check_key(signer.issuer, examination.public_key(signer)))
+    except UnavailableError as error:
         return result.unknown(
-            f"you may not read the key: {check.message}", "run doctor with roles/cloudkms.publicKeyViewer on the key"
+            f"this machine does not reach Cloud KMS, and the function may: {error}",
+            "compare with the function's records and the check `waiting`; allow this machine to reach Cloud KMS",
         )
-    return result.error(check.message, "do what it says; until then, no certificate is signed")
+    except SignerError as error:
+        if error.access_denied:
+            return result.unknown(f"you may not read the key: {error}", _LOG_IN)
+        return result.error(str(error), f"{_MEND}; until then, the function signs no certificate")
 
 
 def issuer(examination: Examination) -> Result:

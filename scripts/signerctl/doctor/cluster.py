@@ -1,4 +1,4 @@
-"""What the cluster runs: Calico's Installation and release, the guards, and the exporter's pods."""
+"""What the cluster runs: Calico's Installation and release, and the guards."""
 
 import json
 import re
@@ -6,19 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import urllib3
-
 from csr_signer.violation import quote
 from signerctl import installation as calico
 from signerctl.api_server import ApiServer, Json
 from signerctl.ca import verification
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor import result
-from signerctl.doctor.examination import Examination, cause_of
-from signerctl.doctor.http import exchange
+from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
-from signerctl.guards import guarded, manifest
-from signerctl.key_pairs import catalog, need
+from signerctl.guards import manifest
 from signerctl.options import ACTIONS
 
 _INSTALLATION: Final = "/apis/operator.tigera.io/v1/installations/default"
@@ -37,7 +33,6 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 """What the API server adds to a policy's matchConstraints."""
 _MINOR: Final = re.compile(r"v?([0-9]+\.[0-9]+)(?:[.-].*)?")
 _OK: Final = 200
-_READ_SECONDS: Final = 5.0
 
 
 def installation(examination: Examination) -> Result:
@@ -67,9 +62,16 @@ def release(examination: Examination) -> Result:
     }
     if not configured:
         return result.not_applicable("no signer has the profile calico")
-    running = _calico_version(examination.api)
+    tellers = [
+        each for path in (_INSTALLATION, _CLUSTER_INFORMATION) if (each := examination.api.get(path)) is not None
+    ]
+    if not tellers:
+        return result.not_applicable(
+            "Calico is not installed: the cluster has no Installation and no ClusterInformation"
+        )
+    running = next(filter(None, map(_calico_version, tellers)), None)
     if running is None:
-        return result.not_applicable("the cluster does not tell Calico's version")
+        return result.unknown("neither Installation default nor ClusterInformation default tells Calico's version")
     match = _MINOR.fullmatch(running)
     if match is not None and {match[1]} == configured:
         return result.ok(f"Calico {running}, as profile.release")
@@ -78,24 +80,6 @@ def release(examination: Examination) -> Result:
         "write the release that runs into the configuration, apply, and apply the cluster's manifests, whose guards"
         " depend on it",
     )
-
-
-def key_pairs(examination: Examination) -> Result:
-    """Checks that no component waits for a key pair that `signerctl key-pairs` provides. It reads no Secret."""
-    chosen = guarded.select(examination.options.configuration, examination.cluster)
-    pairs = catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
-    if not pairs:
-        return result.not_applicable("no profile has components that do not request their own certificates")
-    namespaces = dict.fromkeys(pair.namespace for pair in pairs)
-    pods = {each: list(examination.api.list(f"/api/v1/namespaces/{each}/pods", need.POD)) for each in namespaces}
-    empty = [
-        f"pod {pair.namespace}/{pod['metadata']['name']}: volume {pair.secret} is empty"
-        for pair in pairs
-        for pod in need.waiting(pair, pods[pair.namespace])
-    ]
-    if empty:
-        return result.warning("; ".join(empty), "provide the key pairs with `signerctl key-pairs`: docs/key-pairs.md")
-    return result.ok("no component waits for a key pair")
 
 
 def guards(examination: Examination) -> Result:
@@ -118,48 +102,6 @@ def guards(examination: Examination) -> Result:
             " the output of `signerctl guards`; if another approver is configured, give doctor the same --approver",
         )
     return result.ok(f"{len(wanted) // 2} policies and their bindings, with action {examination.options.guards}")
-
-
-def exporter(examination: Examination) -> Result:
-    """Checks that the exporter is ready."""
-    if examination.options.exporter_url is not None:
-        return _page(examination.options.exporter_url)
-    workload = examination.stateful_set
-    if workload is None:
-        return result.unknown("the exporter is not in this cluster", "give --exporter-url to ask its /readyz")
-    wanted, ready = workload["spec"].get("replicas", 1), (workload.get("status") or {}).get("readyReplicas", 0)
-    if ready == wanted > 0:
-        return result.ok(f"{ready} of {wanted} replicas are ready")
-    namespace = examination.options.exporter.namespace
-    remedy = (
-        f"kubectl --namespace {namespace} describe pods, and logs statefulset/csr-exporter"
-        if wanted
-        else f"kubectl --namespace {namespace} scale statefulset csr-exporter --replicas 2"
-    )
-    text = f"{ready} of {wanted} replicas are ready"
-    return result.warning(text, remedy) if ready else result.error(text, remedy)
-
-
-def _page(url: str) -> Result:
-    """Asks the exporter's own page."""
-    where = f"{url.rstrip('/')}/readyz"
-    try:
-        answer = exchange("GET", where, seconds=_READ_SECONDS)
-    except urllib3.exceptions.HTTPError as error:
-        return result.error(
-            f"{where}: no answer: {cause_of(error)}",
-            "the exporter does not run: start it, and read its log; in a cluster, kubectl describe its pods",
-        )
-    try:
-        reasons = "; ".join(map(str, answer.fields["reasons"]))
-    except (KeyError, TypeError):
-        return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
-    remedy = "the exporter's log says more; see the other checks"
-    if answer.status != _OK:
-        return result.error(f"{where}: {quote(reasons)}", remedy)
-    if reasons:
-        return result.warning(f"{where}: ready, but {quote(reasons)}", remedy)
-    return result.ok(f"{where}: ready")
 
 
 def _differences(api: ApiServer, wanted: Json) -> Iterator[str]:
@@ -198,11 +140,8 @@ def _without_defaults(value: Any) -> Any:  # noqa: ANN401 - JSON
     return [_without_defaults(each) for each in value] if isinstance(value, list) else value
 
 
-def _calico_version(api: ApiServer) -> str | None:
-    """Returns the version that Calico's operator or Calico's own API reports."""
-    operator = api.get(_INSTALLATION)
-    version = ((operator or {}).get("status") or {}).get("calicoVersion")
-    if not version:
-        information = api.get(_CLUSTER_INFORMATION)
-        version = ((information or {}).get("spec") or {}).get("calicoVersion")
-    return str(version) if version else None
+def _calico_version(teller: Json) -> str:
+    """Returns the version that Calico's operator or Calico's own API reports; empty if it reports none yet."""
+    return str(
+        next((found for key in ("status", "spec") if (found := (teller.get(key) or {}).get("calicoVersion"))), "")
+    )

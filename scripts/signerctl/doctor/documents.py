@@ -1,5 +1,8 @@
 """The two configuration documents: the function's, and the exporter's."""
 
+import click
+
+from csr_signer import field_error
 from csr_signer.configuration import loader
 from csr_signer.configuration.schema import Document
 from csr_signer.document import read
@@ -16,7 +19,11 @@ _RENDER = "run `signerctl cluster manifests` with Terraform's present outputs, a
 
 
 def configuration(examination: Examination) -> Result:
-    """Checks that the function could load its document."""
+    """Checks that the function could load its document.
+
+    Raises:
+        click.UsageError: The document does not have the cluster, or it has several and none is chosen.
+    """
     try:
         examination.document = read(Document, examination.options.configuration)
         examination.configuration = loader.load(examination.options.configuration)
@@ -24,9 +31,10 @@ def configuration(examination: Examination) -> Result:
         return result.error(f"{examination.options.configuration}: {error}", _APPLY)
     clusters = sorted(examination.configuration.clusters)
     wanted = examination.options.cluster or (clusters[0] if len(clusters) == 1 else "")
+    if not wanted:
+        raise click.UsageError(field_error.required("--cluster", f"must be one of {', '.join(clusters)}"))
     if wanted not in clusters:
-        problem = f"Not found: {quote(wanted)}" if wanted else "Required value"
-        return result.error(f"--cluster: {problem}", f"choose one of {', '.join(clusters)}")
+        raise click.UsageError(field_error.unsupported("--cluster", [wanted], clusters))
     examination.cluster = wanted
     if not examination.signers:
         return result.error(f"signers: Required value: cluster {quote(wanted)} has no signer", _APPLY)

@@ -7,18 +7,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.configuration.loader import Configuration
 from csr_signer.configuration.schema import ClusterConfiguration, Document
+from csr_signer.errors import SignerError
 from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
+from signerctl.doctor.http import SECONDS
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
 from signerctl.interface import clock
 from signerctl.key import KmsOptions
 from signerctl.objects import User
 
+API_SERVER: Final = "api-server"
+"""The check without which no other may ask the API server."""
 METRICS_TLS: Final = "metrics-tls"
 """The volume of exporter.yaml with the metrics' certificate."""
 
@@ -59,12 +64,18 @@ class FunctionAnswer:
         status: The HTTP status; 0 without an answer.
         outcome, reason: The fields of the function's answer; empty if another server answered.
         cause: Why there is no answer; empty if there is one.
+        is_late: Whether the server took the request, and did not answer in time.
     """
 
     status: int
     outcome: str = ""
     reason: str = ""
     cause: str = ""
+    is_late: bool = False
+
+
+class PrerequisiteError(Exception):
+    """A check needs the named one, which failed."""
 
 
 @dataclass(kw_only=True)
@@ -74,6 +85,7 @@ class Examination:
     Attributes:
         options: The operator's options.
         now: UTC.
+        blocked: The checks whose facts are missing.
         document: The function's document, as written.
         configuration: The same, loaded and checked.
         cluster: The cluster's key in it.
@@ -84,6 +96,7 @@ class Examination:
 
     options: Options
     now: datetime = field(default_factory=clock.now)
+    blocked: set[str] = field(init=False, default_factory=set)
     document: Document = field(init=False)
     configuration: Configuration = field(init=False)
     cluster: str = field(init=False)
@@ -93,15 +106,26 @@ class Examination:
     id_token: str = field(init=False, repr=False, default="")
     function_answer: FunctionAnswer | None = field(init=False, default=None)
     dates: dict[str, tuple[datetime, datetime]] = field(init=False, default_factory=dict)
+    _public_keys: dict[str, KmsPublicKey | SignerError] = field(init=False, repr=False, default_factory=dict)
 
-    @cached_property
+    @property
     def api(self) -> ApiServer:
         """The API server, with the operator's credentials.
 
         Raises:
+            PrerequisiteError: It did not answer before.
             CommandError: The kubeconfig is wrong.
         """
-        return connect(self.options.kubeconfig, self.options.context)
+        self._require_api_server()
+        return self._api
+
+    def _require_api_server(self) -> None:
+        if API_SERVER in self.blocked:
+            raise PrerequisiteError(API_SERVER)
+
+    @cached_property
+    def _api(self) -> ApiServer:
+        return connect(self.options.kubeconfig, self.options.context, timeout=SECONDS)
 
     @cached_property
     def stateful_set(self) -> Json | None:
@@ -143,7 +167,25 @@ class Examination:
         """The cluster's signers."""
         return tuple(signer for (cluster, _), signer in self.configuration.signers.items() if cluster == self.cluster)
 
-    def kms_options(self, signer: Signer) -> KmsOptions:
+    def public_key(self, signer: Signer) -> KmsPublicKey:
+        """Returns the public key of a signer's key version, with the operator's credentials. It asks KMS once.
+
+        Raises:
+            SignerError: As `CloudKmsKey.public_key`.
+        """
+        version = signer.issuer.key_version
+        if version not in self._public_keys:
+            try:
+                answer: KmsPublicKey | SignerError = self._kms_options(signer).public_key(version)
+            except SignerError as error:
+                answer = error
+            self._public_keys[version] = answer
+        found = self._public_keys[version]
+        if isinstance(found, SignerError):
+            raise found
+        return found
+
+    def _kms_options(self, signer: Signer) -> KmsOptions:
         """Returns how to reach a signer's key, as the function does."""
         kms = self.configuration.kms
         return KmsOptions(
@@ -158,11 +200,13 @@ class Examination:
         """The user that the API server sees when the function calls; None if the document cannot tell.
 
         Raises:
+            PrerequisiteError: The API server did not answer before.
             CommandError: The API server does not say who the kubeconfig's user is.
         """
         ways = self.cluster_configuration.authentication
         if self.options.function_user is None and ways.kubeconfig is not None:
-            return _user_of(connect(Path(ways.kubeconfig)))
+            self._require_api_server()
+            return _user_of(connect(Path(ways.kubeconfig), timeout=SECONDS))
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account

@@ -20,7 +20,7 @@ METADATA_SERVER: Final = "metadata_server"
 _LOOPBACK: Final = ("127.0.0.1", "[::1]", "localhost")
 _STS: Final = "https://sts.googleapis.com"
 _IAM_CREDENTIALS: Final = "https://iamcredentials.googleapis.com"
-_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
+URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
 """The URLs that doctor prints and calls: no username, no query, nothing that a shell would interpret."""
 
 
@@ -132,6 +132,6 @@ def _safe(value: object) -> str:
     text = _text(value)
     url = parse_url(text)  # as urllib3 reads it when it sends a request; other parsers read some URLs differently
     is_safe = url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
-    if not _URL.fullmatch(text) or not url.host or not is_safe:
+    if not URL.fullmatch(text) or not url.host or not is_safe:
         raise ValueError("a URL must be https (http on this machine), without username, query or special characters")
     return text

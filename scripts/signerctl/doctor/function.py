@@ -16,7 +16,7 @@ from csr_signer.violation import quote
 from signerctl.api_server import server_time
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, FunctionAnswer, cause_of
-from signerctl.doctor.http import exchange
+from signerctl.doctor.http import SECONDS, exchange, is_late
 from signerctl.doctor.result import Result
 
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
@@ -27,7 +27,6 @@ _CODE: Final = re.compile(r"[A-Za-z-]{1,64}")
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER_ERROR: Final = 500
-_READ_SECONDS: Final = 60.0
 _READ_LOG: Final = "its log names the fault: gcloud functions logs read, or the record `fault` in the audit records"
 
 
@@ -35,7 +34,7 @@ def invoker(examination: Examination) -> Result:
     """Checks that the front door admits the exporter's ID token."""
     exporter = examination.exporter
     if exporter.federation is None:
-        return result.not_applicable("the exporter's ID token is not made on this machine; see function")
+        return result.unknown("the exporter's ID token is not made on this machine; see function")
     answer = _answer(examination)
     account = quote(exporter.federation.service_account)
     if answer.status == _UNAUTHORIZED:
@@ -58,6 +57,12 @@ def invoker(examination: Examination) -> Result:
 def function(examination: Examination) -> Result:
     """Checks that the function answers, and that it can read CSRs."""
     answer, url = _answer(examination), examination.exporter.url
+    if answer.is_late:
+        return result.error(
+            f"{url}: no answer within {SECONDS:.0f} s",
+            "read the function's log: it hangs, it waits for the API server or Cloud KMS, or it only starts (then run"
+            " doctor again); or the network between this machine and it drops the connection",
+        )
     if answer.cause:
         return result.error(
             f"{url}: no answer: {answer.cause}",
@@ -102,9 +107,9 @@ def _ask(examination: Examination) -> FunctionAnswer:
     headers = {"Content-Type": "application/cloudevents+json", "User-Agent": _NAME, **authorization}
     body = json.dumps(_event(examination.exporter.source))
     try:
-        answer = exchange("POST", examination.exporter.url, headers=headers, body=body, seconds=_READ_SECONDS)
+        answer = exchange("POST", examination.exporter.url, headers=headers, body=body)
     except urllib3.exceptions.HTTPError as error:
-        return FunctionAnswer(status=0, cause=cause_of(error))
+        return FunctionAnswer(status=0, cause=cause_of(error), is_late=is_late(error))
     dates = server_time(answer.date)
     if dates is not None:
         examination.dates["function"] = dates

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from csr_signer import field_error
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServerError
 from signerctl.doctor import result
@@ -25,19 +26,15 @@ from signerctl.doctor.result import Result
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS: Final = 600
 _OK: Final = 200
-_READ_SECONDS: Final = 20.0
 _HEADER_VALUE: Final = re.compile(r"[!-~]+")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
-_NO_FEDERATION: Final = {
-    METADATA_SERVER: "the exporter asks its node's metadata server, which this machine cannot: its /readyz tells",
-}
 
 
 def token(examination: Examination) -> Result:
     """Gets the token that the exporter exchanges: its projected file, or one that the API server makes like it."""
     federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(examination))
+        return _without(examination)
     try:
         examination.subject_token = _token_file(examination, federation)
         where = federation.token_file
@@ -48,7 +45,12 @@ def token(examination: Examination) -> Result:
         examination.subject_token, where = requested, "the API server's TokenRequest"
     claims = _claims(examination.subject_token)
     expiry = claims.get("exp")
-    left = (expiry if isinstance(expiry, int | float) else 0) - time.time()
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return result.error(
+            field_error.malformed(where, "must be a JWT with the claim exp, as the API server makes it"),
+            "see what wrote it: the kubelet writes the projected token of the exporter's pod",
+        )
+    left = expiry - time.time()
     if left <= 0:
         return result.error(
             f"{where}: the token expired {-left:.0f} s ago, by this machine's clock",
@@ -106,7 +108,7 @@ def security_token_service(examination: Examination) -> Result:
     """Exchanges the token at STS for a federated access token."""
     federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(examination))
+        return _without(examination)
     form = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "audience": federation.sts_audience,
@@ -117,7 +119,7 @@ def security_token_service(examination: Examination) -> Result:
     }
     try:
         url = f"{federation.sts_url}/v1/token"
-        answer = exchange("POST", url, headers=_FORM, body=urlencode(form), seconds=_READ_SECONDS)
+        answer = exchange("POST", url, headers=_FORM, body=urlencode(form))
     except urllib3.exceptions.HTTPError as error:
         return _unreachable("STS", federation.sts_url, error)
     examination.access_token = _token(answer.fields.get("access_token"))
@@ -137,7 +139,7 @@ def iam(examination: Examination) -> Result:
     """Asks IAM Credentials for the exporter's ID token."""
     federation = examination.exporter.federation
     if federation is None:
-        return result.not_applicable(_without(examination))
+        return _without(examination)
     account = quote(federation.service_account)
     try:
         answer = _generate_id_token(examination, federation)
@@ -164,7 +166,7 @@ def _generate_id_token(examination: Examination, federation: Federation) -> Http
     url = f"{federation.iam_credentials_url}/v1/projects/-/serviceAccounts/{account}:generateIdToken"
     body = json.dumps({"audience": examination.exporter.audience, "includeEmail": True})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {examination.access_token}"}
-    return exchange("POST", url, headers=headers, body=body, seconds=_READ_SECONDS)
+    return exchange("POST", url, headers=headers, body=body)
 
 
 def _token(value: object) -> str:
@@ -179,9 +181,12 @@ def _unreachable(name: str, url: str, error: Exception) -> Result:
     )
 
 
-def _without(examination: Examination) -> str:
+def _without(examination: Examination) -> Result:
+    """Returns the result for an exporter that does not get its ID token through workload identity federation."""
     kind = examination.exporter.identity
-    return _NO_FEDERATION.get(kind, f"identity.kind is {quote(kind)}: the exporter sends events without a token")
+    if kind == METADATA_SERVER:
+        return result.unknown("the exporter asks its node's metadata server, which this machine cannot reach")
+    return result.not_applicable(f"identity.kind is {quote(kind)}: the exporter sends events without a token")
 
 
 def _claims(token: str) -> dict[str, Any]:

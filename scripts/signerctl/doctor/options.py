@@ -7,10 +7,19 @@ from typing import Any, Final
 
 import click
 
+from csr_signer.violation import quote
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.doctor.examination import Options
+from signerctl.doctor.exporter_document import URL
 from signerctl.guards.guarded import Exporter
 from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_option, username
+
+
+def _base_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not URL.fullmatch(value):
+        raise click.BadParameter(f"{quote(value)}: must be http://HOST:PORT or https://HOST:PORT")
+    return value
+
 
 _OPTIONS: Final = (
     click.option(
@@ -28,6 +37,7 @@ _OPTIONS: Final = (
     click.option(
         "--exporter-url",
         metavar="URL",
+        callback=_base_url,
         help="Where the exporter serves /readyz, for example through kubectl port-forward. Default: its pods'"
         " readiness, as the API server tells it.",
     ),

@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from signerctl.ca.verification import CheckResult
 
-Level = Literal["ok", "warning", "error", "skipped"]
-_ORDER: Final = ("skipped", "ok", "warning", "error")
+Level = Literal["ok", "warning", "error", "not_applicable", "unknown"]
+_ORDER: Final[tuple[Level, ...]] = ("not_applicable", "ok", "warning", "unknown", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,8 @@ class Result:
     """The result of one check.
 
     Attributes:
-        level: `error`: certificates are not issued, or will not be accepted; `warning`: the operator should look at it.
+        level: `error`: certificates are not issued, or will not be accepted; `warning`: the operator should look at it;
+            `unknown`: doctor could not look; `not_applicable`: this deployment has nothing to look at.
         found: What the check saw.
         remedy: What the operator does about it; empty if there is nothing to do.
         blocks: Whether checks that need this one cannot run.
@@ -38,18 +39,18 @@ def warning(found: str, remedy: str) -> Result:
 
 
 def error(found: str, remedy: str) -> Result:
-    """Returns a fault; checks that need this one are skipped."""
+    """Returns a fault; the results of checks that need this one are unknown."""
     return Result(level="error", found=found, remedy=remedy, blocks=True)
 
 
 def unknown(why: str, remedy: str = "") -> Result:
-    """Returns that the check could not be made; checks that need its facts are skipped too."""
-    return Result(level="skipped", found=why, remedy=remedy, blocks=True)
+    """Returns that the check could not be made; nor can those that need its facts."""
+    return Result(level="unknown", found=why, remedy=remedy, blocks=True)
 
 
 def not_applicable(why: str) -> Result:
     """Returns that this deployment has nothing to check here."""
-    return Result(level="skipped", found=why)
+    return Result(level="not_applicable", found=why)
 
 
 def of_checks(checks: Iterable[CheckResult], remedy: str, *, prefix: str = "") -> list[Result]:
@@ -71,11 +72,13 @@ def of_checks(checks: Iterable[CheckResult], remedy: str, *, prefix: str = "") -
 def worst(results: Sequence[Result]) -> Result:
     """Joins results: the worst level, with everything that was found and must be done at that level.
 
+    What is unknown hides no warning.
+
     Args:
         results: At least one result.
     """
     level = max((each.level for each in results), key=_ORDER.index)
-    chosen = [each for each in results if each.level == level]
+    chosen = [each for each in results if each.level == level or (level, each.level) == ("unknown", "warning")]
     return Result(
         level=level,
         found="; ".join(dict.fromkeys(each.found for each in chosen)),

@@ -1,16 +1,30 @@
 """The whole walk, check by check."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import click
+
 from csr_signer.errors import SignerError
 from signerctl.api_server import ApiServerError
-from signerctl.doctor import api_server, authority, cluster, documents, function, identity, result, waiting
-from signerctl.doctor.examination import Examination
-from signerctl.doctor.result import Result
+from signerctl.doctor import (
+    api_server,
+    authority,
+    cluster,
+    documents,
+    exporter,
+    function,
+    identity,
+    key_pairs,
+    result,
+    waiting,
+)
+from signerctl.doctor.examination import API_SERVER, Examination, PrerequisiteError
+from signerctl.doctor.result import Level, Result
 from signerctl.interface.program import CommandError
+from signerctl.interface.progress import while_waiting
 
 _FORBIDDEN: Final = 403
 _PAUSE: Final = 3.0
@@ -21,8 +35,11 @@ _PAUSE: Final = 3.0
 class Check:
     """One check of the walk.
 
+    A check that asks the API server also needs the check `api-server`: `Examination.api` says so.
+
     Attributes:
         name: Its name in the output.
+        asks: Whom it asks; empty if it asks no server.
         needs: The checks before it without which it cannot run.
         stops_requests: Whether no certificate is issued while it fails.
         is_symptom: Whether its error may follow from another check's.
@@ -30,43 +47,59 @@ class Check:
     """
 
     name: str
+    asks: str = ""
     needs: tuple[str, ...] = ()
     stops_requests: bool = False
     is_symptom: bool = False
     run: Callable[[Examination], Result]
 
 
+_THE_API_SERVER: Final = "the API server"
+_THE_FUNCTION: Final = "the function"
 CHECKS: Final = (
     Check(name="configuration", run=documents.configuration),
-    Check(name="api-server", stops_requests=True, run=api_server.reached),
+    Check(name=API_SERVER, asks=_THE_API_SERVER, stops_requests=True, run=api_server.reached),
     # The exporter's way to the function.
     Check(
         name="exporter-configuration",
+        asks=_THE_API_SERVER,
         stops_requests=True,
         needs=("configuration",),
         run=documents.exporter_configuration,
     ),
-    Check(name="exporter", stops_requests=True, is_symptom=True, needs=("configuration",), run=cluster.exporter),
-    Check(name="token", stops_requests=True, needs=("exporter-configuration",), run=identity.token),
-    Check(name="sts", stops_requests=True, needs=("token",), run=identity.security_token_service),
-    Check(name="iam", stops_requests=True, needs=("sts",), run=identity.iam),
-    Check(name="invoker", stops_requests=True, needs=("iam",), run=function.invoker),
+    Check(name="exporter", asks="the exporter", stops_requests=True, is_symptom=True, run=exporter.ready),
+    Check(name="exporter-rights", asks=_THE_API_SERVER, stops_requests=True, run=exporter.rights),
     Check(
-        name="function", stops_requests=True, is_symptom=True, needs=("exporter-configuration",), run=function.function
+        name="token",
+        asks=_THE_API_SERVER,
+        stops_requests=True,
+        needs=("exporter-configuration",),
+        run=identity.token,
+    ),
+    Check(name="sts", asks="STS", stops_requests=True, needs=("token",), run=identity.security_token_service),
+    Check(name="iam", asks="IAM Credentials", stops_requests=True, needs=("sts",), run=identity.iam),
+    Check(name="invoker", asks=_THE_FUNCTION, stops_requests=True, needs=("iam",), run=function.invoker),
+    Check(
+        name="function",
+        asks=_THE_FUNCTION,
+        stops_requests=True,
+        is_symptom=True,
+        needs=("exporter-configuration",),
+        run=function.function,
     ),
     # The function's way to the API server and to the key.
-    Check(name="rights", stops_requests=True, needs=("configuration", "api-server"), run=api_server.rights),
-    Check(name="pods", stops_requests=True, needs=("configuration", "api-server"), run=api_server.pods),
-    Check(name="kms-key", stops_requests=True, needs=("configuration",), run=authority.key),
+    Check(name="rights", asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=api_server.rights),
+    Check(name="pods", asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=api_server.pods),
+    Check(name="kms-key", asks="Cloud KMS", stops_requests=True, needs=("configuration",), run=authority.key),
     # What relying parties accept.
     Check(name="issuer", needs=("configuration",), run=authority.issuer),
     Check(name="trust-bundle", needs=("configuration",), run=authority.trust_bundle),
-    Check(name="installation", needs=("configuration", "api-server"), run=cluster.installation),
-    Check(name="release", needs=("configuration", "api-server"), run=cluster.release),
-    Check(name="key-pairs", needs=("configuration", "api-server"), run=cluster.key_pairs),
-    Check(name="waiting", needs=("configuration", "api-server"), run=waiting.waiting),
+    Check(name="installation", asks=_THE_API_SERVER, needs=("configuration",), run=cluster.installation),
+    Check(name="release", asks=_THE_API_SERVER, needs=("configuration",), run=cluster.release),
+    Check(name="key-pairs", asks=_THE_API_SERVER, needs=("configuration",), run=key_pairs.provided),
+    Check(name="waiting", asks=_THE_API_SERVER, is_symptom=True, needs=("configuration",), run=waiting.waiting),
     # What protects the cluster.
-    Check(name="guards", stops_requests=True, needs=("configuration", "api-server"), run=cluster.guards),
+    Check(name="guards", asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=cluster.guards),
     Check(name="clock", stops_requests=True, run=api_server.clock),
 )
 """All checks in their order. Their names are an interface, like violation codes."""
@@ -75,31 +108,40 @@ CHECKS: Final = (
 Show = Callable[[Check, Result], None]
 
 
-def walk(examination: Examination) -> Iterator[tuple[Check, Result]]:
-    """Runs all checks, and yields each with its result; one whose prerequisite failed is skipped."""
-    blocked: set[str] = set()
-    for check in CHECKS:
-        missing = [name for name in check.needs if name in blocked]
-        outcome = result.unknown(f"needs {', '.join(missing)}") if missing else run_check(check, examination)
+def walk(examination: Examination, checks: Sequence[Check] = CHECKS) -> Iterator[tuple[Check, Result]]:
+    """Runs checks, and yields each with its result, which is unknown if a prerequisite failed."""
+    for check in checks:
+        outcome = run_check(check, examination)
         if outcome.blocks:
-            blocked.add(check.name)
+            examination.blocked.add(check.name)
         yield check, outcome
 
 
 def run_check(check: Check, examination: Examination) -> Result:
     """Runs a check; an error of its calls is its result."""
+    if missing := [name for name in check.needs if name in examination.blocked]:
+        return result.unknown(f"needs {', '.join(missing)}")
     try:
-        return check.run(examination)
+        with while_waiting(check.asks):
+            return check.run(examination)
+    except click.UsageError:
+        raise
+    except PrerequisiteError as error:
+        return result.unknown(f"needs {error}")
     except ApiServerError as error:
-        if error.answer is not None and error.answer.status == _FORBIDDEN:
-            return result.unknown(f"you may not look: {error.message}", "run doctor with a user that may")
-        return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
-    except CommandError as error:
-        return result.error(error.message, "correct it, and run doctor again")
-    except SignerError as error:
+        if error.answer is None:  # nor would it answer the next check
+            examination.blocked.add(API_SERVER)
+        return _of_api_server(error)
+    except (CommandError, SignerError) as error:
         return result.error(str(error), "correct it, and run doctor again")
     except Exception as error:  # noqa: BLE001 - one check's fault must not hide the results of the others
         return result.error(f"internal error in signerctl: {type(error).__name__}: {error}", "report it with this line")
+
+
+def _of_api_server(error: ApiServerError) -> Result:
+    if error.answer is not None and error.answer.status == _FORBIDDEN:
+        return result.unknown(f"you may not look: {error.message}", "run doctor with a user that may")
+    return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
 
 
 def until_healthy(
@@ -121,15 +163,15 @@ def until_healthy(
     """
     end = clock() + timeout
     results = _walk(begin(), {}, show)
-    while errors(results) and clock() < end:
+    while count(results, "error") and clock() < end:
         sleep(min(_PAUSE, max(0.0, end - clock())))
         results = _walk(begin(), results, show)
     return results
 
 
-def errors(results: Mapping[str, Result]) -> int:
-    """Returns the number of checks that found an error."""
-    return sum(each.level == "error" for each in results.values())
+def count(results: Mapping[str, Result], level: Level) -> int:
+    """Returns the number of checks with results of a level."""
+    return sum(each.level == level for each in results.values())
 
 
 def _walk(examination: Examination, before: Mapping[str, Result], show: Show) -> Mapping[str, Result]:

@@ -1,6 +1,6 @@
 """The whole explanation of a CSR or a pod: the verdict, and what the cluster, the records and doctor tell."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -9,21 +9,23 @@ from typing import Any, Final
 from csr_signer.objects.event import COMPONENT
 from signerctl import objects
 from signerctl.api_server import ApiServer, ApiServerError, Json
+from signerctl.doctor import key_pairs
 from signerctl.doctor.examination import Examination
-from signerctl.doctor.result import Result
-from signerctl.doctor.walk import Check, walk
+from signerctl.doctor.result import Level, Result
+from signerctl.doctor.walk import CHECKS, Check, walk
 from signerctl.explanation import lookup, trial, verdict
 from signerctl.explanation.trial import STEPS
 from signerctl.explanation.verdict import Turn, Verdict
-from signerctl.objects import Event
+from signerctl.objects import SERVICE_ACCOUNT, Event
 
 _MOST_RECORDS: Final = 5
+_PEERS: Final = ("trust-bundle", "installation")
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """An error that doctor found."""
+    """What one check of doctor found, if not that all is well."""
 
     check: Check
     result: Result
@@ -31,7 +33,8 @@ class Cause:
     @property
     def document(self) -> Json:
         """The cause for programs."""
-        return {"check": self.check.name, "found": self.result.found, "remedy": self.result.remedy}
+        found, remedy = self.result.found, self.result.remedy
+        return {"check": self.check.name, "level": self.result.level, "found": found, "remedy": remedy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,8 @@ class Explanation:
         verdict: The answer.
         events: Events on the CSR and on its pod, the oldest first.
         records: The function's last audit records of the CSR, the oldest first.
-        causes: What doctor found, if nothing in the request stops it.
+        account: The requester's service account, as NAMESPACE/NAME; empty for another requester.
+        causes: What doctor found on the way of the certificate, or on what its peers accept.
     """
 
     kind: str
@@ -53,6 +57,7 @@ class Explanation:
     created: datetime
     facts: Mapping[str, str]
     step: int
+    account: str
     verdict: Verdict
     events: Sequence[Event] = ()
     records: Sequence[Json] = ()
@@ -89,7 +94,7 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
     Raises:
         CommandError: The API server does not answer.
     """
-    signers = {signer.signer_name: (signer, examination.kms_options(signer)) for signer in examination.signers}
+    signers = {signer.signer_name: (signer, partial(examination.public_key, signer)) for signer in examination.signers}
     attempt = partial(
         trial.run, csr, api=examination.api, cluster=examination.cluster, signers=signers, now=examination.now
     )
@@ -100,6 +105,8 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
         tried = attempt(afresh=True)
         judged = verdict.again(judged, tried)
     namespace, pod = lookup.requester(csr)
+    username = str(csr["spec"].get("username", ""))
+    account = username.removeprefix(SERVICE_ACCOUNT).replace(":", "/") if username.startswith(SERVICE_ACCOUNT) else ""
     uid = str(csr["metadata"]["uid"])
     return Explanation(
         kind="CertificateSigningRequest",
@@ -108,11 +115,12 @@ def of_csr(csr: Json, examination: Examination, records: Iterable[Json]) -> Expl
         facts={
             "uid": uid,
             "signer_name": csr["spec"]["signerName"],
-            "requester": str(csr["spec"].get("username", "")),
+            "requester": username,
             "pod": f"{namespace}/{pod}" if pod else "",
             "conditions": ", ".join(each["type"] for each in objects.conditions(csr)),
         },
         step=tried.step,
+        account=account,
         verdict=judged,
         events=_events(examination.api, csr, namespace, pod),
         records=_records(records),
@@ -132,13 +140,30 @@ def concluded(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     recorded = _of_record(explained)
     if recorded is not None:
         return replace(explained, verdict=recorded, causes=causes)
-    stopping = sorted((each for each in causes if each.check.stops_requests), key=lambda each: each.check.is_symptom)
+    errors = (each for each in causes if each.result.level == "error" and each.check.stops_requests)
+    stopping = sorted(errors, key=lambda each: each.check.is_symptom)
     answered = _of_event(explained) or explained.verdict
     if stopping:
         first = stopping[0]
         why = f"{answered.why}; but {first.check.name}: {first.result.found}"
         answered = replace(answered, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
     return replace(explained, verdict=answered, causes=causes)
+
+
+def accepted(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
+    """Says why a pod may not become ready although it has its certificate, or asks for none.
+
+    Args:
+        explained: The CSR or pod.
+        causes: What doctor found on the certificates that the pod's peers accept.
+    """
+    wrong = [each for each in causes if each.result.level in {"error", "warning"}]
+    if not wrong:
+        return replace(explained, causes=causes)
+    first = min(wrong, key=lambda each: each.result.level)  # errors before warnings
+    why = f"{explained.verdict.why}; but {first.check.name}: {first.result.found}"
+    judged = replace(explained.verdict, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
+    return replace(explained, verdict=judged, causes=causes)
 
 
 def _of_record(explained: Explanation) -> Verdict | None:
@@ -165,9 +190,31 @@ def _of_event(explained: Explanation) -> Verdict | None:
     return verdict.of_event(f"{explained.verdict.why}; but an Event says: {own[-1].message}", own[-1].reason)
 
 
-def causes_of(examination: Examination) -> list[Cause]:
-    """Walks as doctor does, and returns its errors."""
-    return [Cause(check=check, result=outcome) for check, outcome in walk(examination) if outcome.level == "error"]
+def way_of(examination: Examination) -> list[Cause]:
+    """Walks as doctor does; returns the errors, and what is unknown on the way."""
+    found = _causes(examination, CHECKS, {"error", "unknown"})
+    return [each for each in found if each.result.level == "error" or each.check.stops_requests]
+
+
+def peers_of(examination: Examination, account: str) -> list[Cause]:
+    """Checks what the peers of a service account's pods accept; returns errors, warnings and what is unknown.
+
+    Args:
+        examination: The configuration, loaded.
+        account: NAMESPACE/NAME; other accounts' key pairs do not matter.
+    """
+    pairs = key_pairs.of_account(examination, account)
+    checks = [each for each in CHECKS if each.name in _PEERS]
+    if pairs:
+        own = partial(key_pairs.checked, pairs=pairs)
+        checks += [replace(each, run=own) for each in CHECKS if each.name == "key-pairs"]
+    return _causes(examination, checks, {"error", "warning", "unknown"})
+
+
+def _causes(examination: Examination, checks: Sequence[Check], levels: Collection[Level]) -> list[Cause]:
+    return [
+        Cause(check=check, result=outcome) for check, outcome in walk(examination, checks) if outcome.level in levels
+    ]
 
 
 def _events(api: ApiServer, csr: Json, namespace: str, pod: str) -> list[Event]:

@@ -6,25 +6,27 @@ which the function would change something.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from csr_signer.audit import Audit
-from csr_signer.ca.issuer import KmsPublicKey
+from csr_signer.ca.algorithm import EVERY_ALGORITHM, kind_of
+from csr_signer.ca.issuer import Issuer, KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
-from csr_signer.errors import SignerError
+from csr_signer.errors import SignerError, UnavailableError
 from csr_signer.events.outcome import Deferred, Ignored, Outcome, Refused
 from csr_signer.events.reference import RequestReference
-from csr_signer.objects.csr import CertificateSigningRequest
+from csr_signer.objects.csr import APPROVED, CertificateSigningRequest
 from csr_signer.objects.pod import Node, Pod, PodIdentity
 from csr_signer.policy.signer import Signer
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
 from signerctl.interface.program import CommandError
-from signerctl.key import KmsOptions
 from signerctl.objects import CSRS
 
 STEPS: Final = (
@@ -51,11 +53,12 @@ class Trial:
 
     Attributes:
         step: The number of the step that decides, from 1; 8 or 9 if nothing stops the request before the function
-            would approve or sign; 7 without a fault if the operator may not read the key.
+            would approve or sign; 0 if the step is one that the CSR passed before.
         outcome: The pipeline's outcome; None if it would go on, or if a call failed.
         fault: The fault of a call; None if there is none.
         message: The last audit record's text: the violations of a refusal, the missing fact of a deferral.
         severity: The last audit record's severity.
+        assumed: Why the trial took the key of the CA certificate for the key in KMS; empty if it read that.
     """
 
     step: int
@@ -63,6 +66,7 @@ class Trial:
     fault: SignerError | None = None
     message: str = ""
     severity: str = ""
+    assumed: str = ""
 
 
 class _Ended(BaseException):
@@ -143,25 +147,46 @@ class ReadOnlyCluster:
             raise _Ended(0, error) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadOnlyKey:
-    """The pipeline's port to a key: reads the public key, and signs nothing."""
+    """The pipeline's port to a key: reads the public key, and signs nothing.
 
-    key_version: str
-    options: KmsOptions
+    Attributes:
+        read: Reads it with the operator's credentials.
+        issuer: The CA whose key it should be.
+        assumed: Why `public_key` returned the key of the CA certificate; empty if it read the key version.
+    """
+
+    read: Callable[[], KmsPublicKey]
+    issuer: Issuer
+    assumed: str = ""
 
     async def public_key(self) -> KmsPublicKey:
-        """Reads the public key with the operator's credentials; ends the trial if they do not suffice."""
+        """Returns the public key; the one of the CA certificate if this machine or the operator's user cannot read it.
+
+        The function may reach KMS all the same, so the trial goes on.
+        """
         try:
-            return await asyncio.to_thread(self.options.ask, self.key_version, lambda key: key.public_key())
+            return await asyncio.to_thread(self.read)
+        except UnavailableError as error:
+            self.assumed = f"this machine does not reach Cloud KMS: {error}"
         except SignerError as error:
-            if error.access_denied:
-                raise _Ended(KEY_STEP) from error
-            raise
+            if not error.access_denied:
+                raise
+            self.assumed = f"your credentials may not read it: {error}"
+        return _expected_key(self.issuer)
 
     async def sign(self, *_: object) -> Any:  # noqa: ANN401 - the port's; it never returns
         """Ends the trial."""
         raise _Ended(9)
+
+
+def _expected_key(issuer: Issuer) -> KmsPublicKey:
+    """Returns KMS's answer for the key of the CA certificate, as `issuer.confirm` accepts it."""
+    kind, is_raw = kind_of(issuer.public_key), issuer.signature_hash is not None
+    algorithm = next(each for each in EVERY_ALGORITHM if (each.key, each.raw) == (kind, is_raw))
+    pem = issuer.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return KmsPublicKey(pem=pem, algorithm=algorithm.name, protection_level=issuer.protection_level)
 
 
 @dataclass(kw_only=True)
@@ -183,7 +208,7 @@ def run(
     *,
     api: ApiServer,
     cluster: str,
-    signers: Mapping[str, tuple[Signer, KmsOptions]],
+    signers: Mapping[str, tuple[Signer, Callable[[], KmsPublicKey]]],
     now: datetime,
     afresh: bool = False,
 ) -> Trial:
@@ -193,7 +218,7 @@ def run(
         csr: The CSR.
         api: The API server.
         cluster: The cluster's key.
-        signers: By signerName: the cluster's signers, and how to reach their keys.
+        signers: By signerName: the cluster's signers, and what reads their public keys.
         now: UTC.
         afresh: Whether to judge the CSR as it was created, for one that is Denied or Failed.
 
@@ -203,13 +228,11 @@ def run(
     records = _Records()
     from csr_signer.pipeline import Pipeline  # noqa: PLC0415 - it imports Google's packages, see KmsOptions
 
+    keys = {(cluster, name): ReadOnlyKey(read=read, issuer=signer.issuer) for name, (signer, read) in signers.items()}
     pipeline = Pipeline(
         clusters={cluster: ReadOnlyCluster(api=api, afresh=afresh)},
         signers={(cluster, name): signer for name, (signer, _) in signers.items()},
-        keys={
-            (cluster, name): ReadOnlyKey(key_version=signer.issuer.key_version, options=kms)
-            for name, (signer, kms) in signers.items()
-        },
+        keys=keys,
         audit=Audit(write=records),
         limiter=ConcurrencyLimiter(clusters=1, concurrency=1),
         threads=ThreadPoolExecutor(1),
@@ -224,12 +247,17 @@ def run(
     except _Ended as ended:
         if ended.error is not None:
             raise ended.error from None
-        return Trial(step=ended.step)
+        return Trial(step=ended.step, assumed="; ".join(key.assumed for key in keys.values() if key.assumed))
     except SignerError as error:
-        return Trial(step=KEY_STEP, fault=error)
+        return Trial(step=_step_of_fault(csr), fault=error)
     last = records.last
     message = str(last.get("violations") or last.get("reason") or last.get("message", ""))
     return Trial(step=_step_of(outcome), outcome=outcome, message=message, severity=str(last.get("severity", "")))
+
+
+def _step_of_fault(csr: Json) -> int:
+    """Returns the step of a fault of the key: the function reads it again for a CSR that it has approved."""
+    return 0 if any(each["type"] == APPROVED for each in objects.conditions(csr)) else KEY_STEP
 
 
 def _step_of(outcome: Outcome) -> int:

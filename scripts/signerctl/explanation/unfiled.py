@@ -1,15 +1,18 @@
 """Why a pod has filed no CSR."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
+from signerctl.doctor import key_pairs
 from signerctl.doctor.examination import Examination
+from signerctl.doctor.result import Result
 from signerctl.explanation import story
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.verdict import Turn, Verdict
-from signerctl.key_pairs import catalog
+from signerctl.key_pairs.catalog import KeyPair
 from signerctl.objects import SERVICE_ACCOUNT, User
 
 _PROVISIONER: Final = "key-cert"
@@ -35,6 +38,7 @@ def explain(pod: Json, examination: Examination) -> Explanation:
             "phase": (pod.get("status") or {}).get("phase", ""),
         },
         step=0,
+        account=f"{namespace}/{account}",
         verdict=_verdict(pod, examination, namespace, account),
         events=story.readable(examination.api, namespace, kind="Pod", name=name),
     )
@@ -49,14 +53,9 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
             turn=Turn.OPERATOR,
             remedy="if this pod shall get certificates, compare the profile, its release and its namespaces with it",
         )
-    secrets = [secret for row in rows if (secret := catalog.secret_of(row)) is not None]
-    if secrets and not any(_PROVISIONER in name for name in _init_containers(pod)):
-        return Verdict(
-            state="waiting",
-            why=f"the operator gives it no client that asks, but mounts {' and '.join(secrets)} once the Secret exists",
-            turn=Turn.OPERATOR,
-            remedy="signerctl key-pairs shows whether the Secret exists, and provides it: docs/key-pairs.md",
-        )
+    pairs = key_pairs.of_account(examination, f"{namespace}/{account}")
+    if pairs and not any(_PROVISIONER in name for name in _init_containers(pod)):
+        return _of_key_pairs(pairs, key_pairs.checked(examination, pairs))
     if not pod["spec"].get("nodeName"):
         return _waiting("it has no node yet, so its init container has not asked", "kubectl describe pod says why")
     if not _may_create(examination.api, namespace, account):
@@ -65,6 +64,20 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
             "Calico's operator grants it with certificateManagement: compare Installation default, and RBAC",
         )
     return _of_init_containers(pod)
+
+
+def _of_key_pairs(pairs: Sequence[KeyPair], found: Result) -> Verdict:
+    names = " and ".join(pair.secret for pair in pairs)
+    why = f"the tigera operator gives it no client that asks, and mounts {names} once the Secret exists"
+    if found.level == "ok":
+        return Verdict(state="issued", why=f"{why}; {found.found}", turn=Turn.NONE, depends_on_peers=True)
+    return Verdict(
+        state="waiting",
+        why=why,
+        turn=Turn.OPERATOR,
+        remedy="signerctl key-pairs shows whether the Secret exists, and provides it: docs/key-pairs.md",
+        depends_on_peers=True,
+    )
 
 
 def _init_containers(pod: Json) -> list[str]:
@@ -96,7 +109,13 @@ def _of_init_containers(pod: Json) -> Verdict:
 
 
 def _waiting(why: str, remedy: str) -> Verdict:
-    return Verdict(state="waiting", why=f"the pod has filed no CSR: {why}", turn=Turn.REQUESTER, remedy=remedy)
+    return Verdict(
+        state="waiting",
+        why=f"the pod has filed no CSR: {why}",
+        turn=Turn.REQUESTER,
+        remedy=remedy,
+        depends_on_peers=True,
+    )
 
 
 def _may_create(api: ApiServer, namespace: str, account: str) -> bool:

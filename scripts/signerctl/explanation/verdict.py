@@ -1,6 +1,7 @@
 """What a trial and a CSR's state mean: why the CSR stands where it stands, whose turn it is, and what to do."""
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -12,7 +13,8 @@ from csr_signer.policy.triage import IgnoreReason
 from csr_signer.violation import CODES, quote
 from signerctl import objects
 from signerctl.api_server import Json
-from signerctl.explanation.trial import KEY_STEP, Trial
+from signerctl.explanation import remedies
+from signerctl.explanation.trial import Trial
 
 _TOO_LATE: Final = CODES["lifetime.too_late"].reason
 _REQUEST_AGAIN: Final = (
@@ -22,6 +24,7 @@ _REQUEST_AGAIN: Final = (
 
 _BY_NO_POD: Final = frozenset({"requester.not_a_pod", "requester.unbound"})
 _ONLY_PODS: Final = "delete the CSR: only a pod can get a certificate, with a CSR that its own bound token files"
+_DEPLOY: Final = "`terraform apply` deploys that; then delete the CSR and the pod, whose replacement asks again"
 _ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
 
@@ -63,6 +66,7 @@ class Verdict:
         turn: Who acts next.
         remedy: What that is; empty if nothing is left to do.
         unacted: Whether the function has not done what the decision allows, so that the cause is on its way.
+        depends_on_peers: Whether the pod needs nothing of the function, so that what its peers accept may be the cause.
     """
 
     state: Literal["issued", "refused", "waiting", "foreign"]
@@ -70,6 +74,7 @@ class Verdict:
     turn: Turn
     remedy: str = ""
     unacted: bool = False
+    depends_on_peers: bool = False
 
 
 def judge(csr: Json, trial: Trial, signer: Signer | None, *, supported: tuple[str, ...]) -> Verdict:
@@ -85,13 +90,14 @@ def judge(csr: Json, trial: Trial, signer: Signer | None, *, supported: tuple[st
         case Ignored(reason=reason):
             return _ignored(csr, reason, trial, supported)
         case Refused(codes=codes):
-            return Verdict(
+            waiting = Verdict(
                 state="waiting",
                 why=f"the request breaks the profile's rules, and the function has not denied it yet: {trial.message}",
                 turn=Turn.REQUESTER,
                 remedy=f"{_REQUEST_AGAIN}; codes: {', '.join(codes)}",
                 unacted=True,
             )
+            return _of_codes(waiting, codes)
         case Deferred():
             return _deferred(trial, signer)
         case _:
@@ -101,7 +107,7 @@ def judge(csr: Json, trial: Trial, signer: Signer | None, *, supported: tuple[st
 def _of_calls(csr: Json, trial: Trial) -> Verdict:
     if trial.fault is not None:
         return of_fault(str(trial.fault), type(trial.fault))
-    return _unknown_key() if trial.step == KEY_STEP else _ready(csr)
+    return _ready(csr, trial)
 
 
 def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str, ...]) -> Verdict:
@@ -115,7 +121,9 @@ def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str
                 " to sign",
             )
         case IgnoreReason.ISSUED:
-            return Verdict(state="issued", why="the certificate is in the CSR's status", turn=Turn.NONE)
+            return Verdict(
+                state="issued", why="the certificate is in the CSR's status", turn=Turn.NONE, depends_on_peers=True
+            )
         case IgnoreReason.DENIED | IgnoreReason.FAILED:
             return _refused(csr)
         case IgnoreReason.NOT_APPROVED:
@@ -172,7 +180,8 @@ def again(refused: Verdict, trial: Trial) -> Verdict:
         trial: Where the pipeline stops with the same CSR as it was created.
     """
     if isinstance(trial.outcome, Refused):
-        return replace(refused, remedy=_ONLY_PODS) if _BY_NO_POD & {*trial.outcome.codes} else refused
+        codes = trial.outcome.codes
+        return replace(refused, remedy=_ONLY_PODS) if _BY_NO_POD & {*codes} else _of_codes(refused, codes)
     return replace(refused, why=f"{refused.why}; a new CSR like it would now pass this decision", remedy=_ASK_AGAIN)
 
 
@@ -182,15 +191,13 @@ def _deferred(trial: Trial, signer: Signer | None) -> Verdict:
     return Verdict(state="waiting", why=why, turn=Turn.REQUESTER, remedy=_REMEDIES[Turn.REQUESTER])
 
 
-def _unknown_key() -> Verdict:
-    return Verdict(
-        state="waiting",
-        why="the request keeps the profile's rules; whether the key is usable is unknown, because your credentials may"
-        " not read it",
-        turn=Turn.FUNCTION,
-        remedy="run explain with roles/cloudkms.publicKeyViewer on the key",
-        unacted=True,
-    )
+def _of_codes(refused: Verdict, codes: Iterable[str]) -> Verdict:
+    """Returns a refusal with the remedies of those codes whose usual cause is the operator's configuration."""
+    found = dict.fromkeys(each for code in codes if (each := remedies.of_configuration(code)))
+    if not found:
+        return refused
+    remedy = f"if the request is right, {'; '.join(found)}; {_DEPLOY}. Otherwise {refused.remedy}"
+    return replace(refused, turn=Turn.OPERATOR, remedy=remedy)
 
 
 def of_fault(why: str, fault: type[SignerError]) -> Verdict:
@@ -222,12 +229,13 @@ def fault_named(name: str) -> type[SignerError]:
     return found if isinstance(found, type) and issubclass(found, SignerError) else SignerError
 
 
-def _ready(csr: Json) -> Verdict:
+def _ready(csr: Json, trial: Trial) -> Verdict:
     conditions = {each["type"] for each in objects.conditions(csr)}
     next_step = "sign it" if "Approved" in conditions else "approve and sign it"
+    unseen = f"; whether the key version is usable is unknown: {trial.assumed}" if trial.assumed else ""
     return Verdict(
         state="waiting",
-        why=f"nothing in the request stops it: with this configuration, the function would {next_step}",
+        why=f"nothing in the request stops it: with this configuration, the function would {next_step}{unseen}",
         turn=Turn.FUNCTION,
         remedy="the exporter sends it within seconds; if it stays, the cause is between exporter, function and API"
         " server: run signerctl doctor, and read the exporter's log",

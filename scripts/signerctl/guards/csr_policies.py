@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from csr_signer.request.pkcs10 import LARGEST_REQUEST
+from csr_signer.violation import quote
 from signerctl.guards import csr_bounds, event_bounds
 from signerctl.guards.admission import Policy, Validation, forbid, literal, policy, rule
 from signerctl.guards.csr_bounds import LONGEST_NAME
@@ -14,6 +15,10 @@ LARGEST_CERTIFICATE: Final = 64 * 1024
 
 _CERTIFICATES: Final = "certificates.k8s.io"
 _CSRS: Final = "certificatesigningrequests"
+_MORE_APPROVERS: Final = (
+    "to add one, give signerctl cluster manifests (or signerctl guards) --approver USERNAME for each approver,"
+    " and apply what it writes"
+)
 _PART: Final = "request.?subResource.orValue('')"  # empty for the object itself
 _EXTRA: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/{}'].orValue([])"
 # `pod` is the pod that the token is bound to; empty unless there is exactly one.
@@ -149,12 +154,20 @@ def _by_a_service_account(guarded: Guarded) -> str:
 
 
 def _writers(guarded: Guarded) -> list[Validation]:
+    refusals = {
+        name: f"only {', '.join(map(quote, users))} may approve and deny this CSR; {_MORE_APPROVERS}"
+        for name, users in guarded.approvers.items()
+    }
     return [
-        forbid(
-            f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
-            "[oldObject.spec.signerName]",
-            "only the configured approvers may approve and deny",
-        ),
+        {
+            **forbid(
+                f"variables.part != 'approval' || request.userInfo.username in {literal(guarded.approvers)}"
+                "[oldObject.spec.signerName]",
+                f"only the configured approvers may approve and deny this CSR; {_MORE_APPROVERS}",
+            ),
+            # If this text has more than 5 KiB, the API server shows the one above instead.
+            "messageExpression": f"{literal(refusals)}[oldObject.spec.signerName]",
+        },
         forbid(
             f"variables.part != 'status' || request.userInfo.username == {literal(guarded.function)}",
             "only the function may write the certificate and Failed",

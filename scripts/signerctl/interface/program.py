@@ -22,6 +22,7 @@ Exit codes:
     0  The command did its work, and found no error.
     1  The command failed: standard error says why. Or a check found an error: the output lists it.
     2  The command line is wrong.
+    3  doctor found no error, but a result is unknown.
   130  Ctrl-C interrupted the command.
 """
 """The end of `signerctl --help`; docs/signerctl.md has the same table."""

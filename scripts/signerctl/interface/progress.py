@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +35,24 @@ def log_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(list(_FORMATS)),
         help="json: write each step as a line for Cloud Logging, and no list.",
     )(command)
+
+
+@contextmanager
+def while_waiting(whom: str, *, after: float = 1.0) -> Iterator[None]:
+    """Names on standard error for whom the command waits, once that takes long.
+
+    Args:
+        whom: A server; empty for none.
+        after: In seconds.
+    """
+    timer = threading.Timer(after, click.echo, [f"waiting for {whom}"], {"err": True})
+    if whom:
+        timer.daemon = True  # an interrupted command ends at once
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:

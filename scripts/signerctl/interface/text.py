@@ -14,7 +14,7 @@ from rich.text import Text
 
 WIDEST: Final = 4096
 """The width of redirected output: programs read it, so lines are not folded."""
-STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red", "unknown": "magenta"}
 
 
 def printable(text: str) -> str:
@@ -25,6 +25,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Joins lines with spaces, and escapes characters that a terminal would interpret."""
     return printable(" ".join(text.split()))
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the singular or with an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def shell_word(text: str) -> str:

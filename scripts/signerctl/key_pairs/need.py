@@ -120,6 +120,18 @@ def waiting(key_pair: KeyPair, pods: Iterable[Json]) -> list[Json]:
     return [pod for pod in live if any(_is_empty(each, key_pair) for each in pod["spec"]["volumes"])]
 
 
+def mounting(key_pair: KeyPair, pods: Iterable[Json]) -> list[Json]:
+    """Returns the live pods that mount the key pair's Secret."""
+    return [
+        pod
+        for pod in pods
+        if _is_live(pod, key_pair)
+        and any(
+            (each.get("secret") or {}).get("secretName") == key_pair.secret for each in pod["spec"].get("volumes") or ()
+        )
+    ]
+
+
 def taken_over(found: Need) -> Need:
     """Returns the need to replace a Secret that this command did not make."""
     can_be_written = found.secret is not None and not _fixed(found.secret)

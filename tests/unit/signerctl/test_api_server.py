@@ -132,6 +132,16 @@ def test_a_kubeconfig_without_the_context_is_refused(cluster: KubernetesServer) 
         connect(cluster.kubeconfig, "absent")
 
 
+def test_a_pod_without_a_usable_account_needs_a_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what the pod lacks."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_PORT", raising=False)
+    message = "^--kubeconfig: Required value: the pod's service account cannot be used: Service host/port is not set"
+    with pytest.raises(CommandError, match=message):
+        connect()
+
+
 def test_a_context_in_a_pod_needs_a_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pod's own service account would be another cluster than the operator chose."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")

@@ -1,6 +1,9 @@
 """Lists have kubectl's forms: a table with headings, a wide table, JSON and YAML."""
 
+import io
 import json
+import sys
+import threading
 
 import click
 import pytest
@@ -9,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from signerctl.interface.output import Column, Form, output_options, print_list, report_options
 from signerctl.interface.program import Command
+from signerctl.interface.progress import while_waiting
+from tests.patience import PATIENCE
 
 COLUMNS = (Column(title="name"), Column(title="node", wide=True), Column(title="state"))
 ROWS = (("typha-1", "worker-1", "ok"), ("typha-2", "worker-2", "error"))
@@ -90,3 +95,28 @@ def test_text_cannot_control_the_terminal() -> None:
 
     for form in Form:
         assert "\x1b" not in CliRunner().invoke(hostile, ("-o", form.value)).stdout
+
+
+class _Said(io.StringIO):
+    """Standard error that tells when something is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spoken = threading.Event()
+
+    def write(self, text: str) -> int:
+        """Writes."""
+        written = super().write(text)
+        self.spoken.set()
+        return written
+
+
+def test_a_long_wait_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is silent for seconds looks dead; a short wait is not worth a line."""
+    said = _Said()
+    monkeypatch.setattr(sys, "stderr", said)
+    with while_waiting("Cloud KMS", after=PATIENCE):
+        assert not said.getvalue()
+    with while_waiting("Cloud KMS", after=0):
+        assert said.spoken.wait(PATIENCE)
+    assert said.getvalue() == "waiting for Cloud KMS\n"

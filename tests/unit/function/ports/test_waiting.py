@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from csr_exporter.queue.item import WorkItem
+from csr_exporter.queue.retry_policy import Answer, verdict_of
 from csr_signer.cluster.client import KubernetesCluster
 from csr_signer.errors import SignerError
 from csr_signer.events.outcome import Deferred, Issued, Refused
@@ -22,6 +24,7 @@ from sandbox.api import Api
 from sandbox.kms import Fault, KmsServer
 from sandbox.kms.iam import ANONYMOUS
 from sandbox.kubernetes import KubernetesServer
+from tests.unit.exporter.simulation import Simulation
 from tests.unit.function.ports.answers import FORBIDDEN, HANG_UP, Probes, answering
 from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import (
@@ -176,11 +179,11 @@ STORIES: dict[str, tuple[Story, str, str]] = {
 def test_a_csr_that_waits_for_long_says_whose_turn_it_is(
     make_stage: Callable[..., Stage], file_csr: FileCsr, story: Story, reason: str, words: str
 ) -> None:
-    """One Event with the words of the fault's record; none as long as the CSR is young."""
+    """One Event with the words of the fault's record; of a young CSR only if its next attempt is far away."""
     stage, csr = make_stage(), file_csr()
     story(stage)
-    stage.attempt(csr, age=timedelta(seconds=9))
-    assert stage.events(csr) == []
+    stage.attempt(csr, age=timedelta(seconds=4))
+    assert [event["reason"] for event in stage.events(csr)] == ([OPERATOR] if reason == OPERATOR else [])
     for _ in range(2):
         assert not isinstance(stage.attempt(csr), Issued)
     (event,) = stage.events(csr)
@@ -190,6 +193,33 @@ def test_a_csr_that_waits_for_long_says_whose_turn_it_is(
     assert event["message"].isascii()
     assert event["message"].isprintable()
     assert {(e["reason"], e["message"]) for e in stage.events(csr, kind="Pod")} <= {(reason, event["message"])}
+
+
+@pytest.mark.parametrize("call", ["get_pod", "approve", "write_certificate"])
+def test_a_missing_right_has_its_event_within_15_seconds(
+    make_stage: Callable[..., Stage], file_csr: FileCsr, call: str
+) -> None:
+    """The exporter's own schedule, on a virtual clock: eight pods ask within three seconds, and 503 makes it pause."""
+    stage, csrs = make_stage(), [file_csr() for _ in range(8)]
+    forbids(call)(stage)
+    waits: dict[int, float] = {}
+
+    def function(item: WorkItem, now: float) -> tuple[float, Answer]:
+        number = int(item.reference.uid[:8])
+        age = now - 0.4 * number
+        fault = stage.attempt(csrs[number], age=timedelta(seconds=age))
+        assert isinstance(fault, SignerError)
+        if stage.events(csrs[number]):
+            waits.setdefault(number, age)
+        verdict = verdict_of(fault.status, type(fault).__name__)
+        return 0.1, Answer(verdict=verdict, status=fault.status, retry_after=fault.retry_after)
+
+    simulation = Simulation(function=function)
+    for number in range(len(csrs)):
+        simulation.at(0.4 * number, partial(simulation.create, number))
+    simulation.run(20.0)
+    assert len(waits) == len(csrs)
+    assert max(waits.values()) <= 15.0
 
 
 def test_an_attested_pod_has_the_event_too(make_stage: Callable[..., Stage], file_csr: FileCsr) -> None:

@@ -20,6 +20,10 @@ HONEST: dict[str, Prepared] = {
     EVENT: (200, {"outcome": "ignored", "reason": "gone"}),
 }
 """STS, IAM Credentials and the function."""
+CALICO: dict[str, Prepared] = {
+    "GET /apis/crd.projectcalico.org/v1/clusterinformations/default": (200, {"spec": {"calicoVersion": "v3.31.2"}})
+}
+"""A cluster with Calico, which the tigera operator did not install."""
 
 
 def review(denied: Callable[[Json], bool] = lambda _: False) -> Callable[[Json], tuple[int, Json]]:

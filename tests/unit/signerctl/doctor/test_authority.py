@@ -3,11 +3,13 @@
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from google.cloud.kms_v1 import CryptoKeyVersion
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from csr_signer.kms import key as kms_key
 from sandbox.kms import Fault
 from signerctl.doctor import authority, documents
 from signerctl.doctor.examination import Examination, Options
@@ -23,16 +25,18 @@ def test_a_usable_key_is_ok(examine: Examine) -> None:
 
 
 FAULTS = {
-    "no right of the operator": ("PERMISSION_DENIED", "skipped"),
+    "no right of the operator": ("PERMISSION_DENIED", "unknown"),
+    "KMS out of reach": ("UNAVAILABLE", "unknown"),
     "no such key version": ("NOT_FOUND", "error"),
 }
 
 
 @pytest.mark.parametrize(("status", "level"), FAULTS.values(), ids=FAULTS)
 def test_a_key_that_the_operator_may_not_read_is_no_error(
-    examine: Examine, stage: Stage, *, status: str, level: str
+    examine: Examine, stage: Stage, monkeypatch: pytest.MonkeyPatch, *, status: str, level: str
 ) -> None:
-    """The operator's rights are not the function's."""
+    """The operator's rights and network are not the function's."""
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 2.0)
     stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
     outcome = authority.key(examine())
     assert outcome.level == level
@@ -100,6 +104,6 @@ def test_a_document_that_the_function_cannot_load_is_an_error(document: Path) ->
 
 def test_a_cluster_must_be_chosen_among_several(document: Path) -> None:
     """The only cluster is the default; a name that the document lacks is an error."""
-    outcome = documents.configuration(Examination(options=Options(configuration=document, cluster="other")))
-    assert outcome.level == "error"
-    assert "prod" in outcome.remedy
+    with pytest.raises(click.UsageError) as wrong:
+        documents.configuration(Examination(options=Options(configuration=document, cluster="other")))
+    assert wrong.value.message == '--cluster: Unsupported value: "other": supported values: "prod"'

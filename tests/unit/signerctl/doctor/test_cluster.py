@@ -1,22 +1,29 @@
 """doctor compares what the cluster runs with what the configuration asks for."""
 
 import base64
+import contextlib
 import json
+import select
 import shutil
+import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 
-from signerctl.doctor import api_server, cluster
+from signerctl.doctor import api_server, cluster, exporter, http
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.guards import manifest
 from signerctl.guards.guarded import Exporter
 from signerctl.objects import User
+from tests.paths import ROOT
+from tests.patience import PATIENCE
 from tests.unit.signerctl.answers import Answers
 from tests.unit.signerctl.authorities import certificates
 from tests.unit.signerctl.doctor.conftest import FUNCTION_USER, Examine
@@ -235,10 +242,10 @@ def test_guards_that_differ_are_an_error(
 
 def test_guards_need_not_exist_where_they_cannot_or_shall_not(examine: Examine, api: Answers) -> None:
     """Kubernetes before 1.30 has no such policies, and `--guards none` says that there shall be none."""
-    assert cluster.guards(examine()).level == "skipped"
+    assert cluster.guards(examine()).level == "not_applicable"
     api.prepared[f"GET {ADMISSION}"] = 200, {"kind": "APIResourceList"}
     assert cluster.guards(examine()).level == "error"
-    assert cluster.guards(examine(guards="none")).level == "skipped"
+    assert cluster.guards(examine(guards="none")).level == "not_applicable"
 
 
 def management(document: Path, **changes: object) -> Json:
@@ -287,7 +294,7 @@ def test_an_installation_without_certificate_management_is_a_warning(examine: Ex
     api.prepared[INSTALLATION] = 200, {"kind": "Installation", "spec": {}}
     assert cluster.installation(examine()).level == "warning"
     api.prepared.clear()
-    assert cluster.installation(examine()).level == "skipped"
+    assert cluster.installation(examine()).level == "not_applicable"
 
 
 RELEASES = {
@@ -311,35 +318,10 @@ def test_calicos_own_api_tells_the_release_too(examine: Examine, api: Answers) -
     path = "GET /apis/crd.projectcalico.org/v1/clusterinformations/default"
     api.prepared[path] = 200, {"spec": {"calicoVersion": "v3.31.0"}}
     assert cluster.release(examine()).level == "ok"
+    api.prepared[path] = 200, {"spec": {}}
+    assert cluster.release(examine()).level == "unknown"
     api.prepared.clear()
-    assert cluster.release(examine()).level == "skipped"
-
-
-GOLDMANE = {"name": "goldmane-key-pair"}
-VOLUMES = {
-    "empty": ({"emptyDir": {}}, [], "warning"),
-    "of a Secret": ({"secret": {"secretName": "goldmane-key-pair"}}, [], "ok"),
-    "filled by an init container": ({"emptyDir": {}}, [{"name": "client", "volumeMounts": [GOLDMANE]}], "ok"),
-}
-
-
-@pytest.mark.parametrize(("source", "clients", "level"), VOLUMES.values(), ids=VOLUMES)
-def test_a_component_that_waits_for_a_key_pair_is_told(
-    examine: Examine, api: Answers, *, source: Json, clients: list[Json], level: str
-) -> None:
-    """With the pod, the volume and the command; a Secret is not read."""
-    pod = {
-        "metadata": {"name": "goldmane-1", "namespace": "calico-system", "uid": "any"},
-        "spec": {"serviceAccountName": "goldmane", "volumes": [{**GOLDMANE, **source}], "initContainers": clients},
-        "status": {"phase": "Pending"},
-    }
-    api.prepared["GET /api/v1/namespaces/calico-system/pods"] = 200, {"items": [pod]}
-    outcome = cluster.key_pairs(examine())
-    assert outcome.level == level
-    if level == "warning":
-        assert outcome.found == "pod calico-system/goldmane-1: volume goldmane-key-pair is empty"
-        assert "signerctl key-pairs" in outcome.remedy
-    assert {path.partition("?")[0] for _, path, *_ in api.received} == {"/api/v1/namespaces/calico-system/pods"}
+    assert cluster.release(examine()).level == "not_applicable"
 
 
 READY = {"all": (2, 2, "ok"), "one": (1, 2, "warning"), "none": (0, 2, "error"), "scaled to 0": (0, 0, "error")}
@@ -351,7 +333,7 @@ def test_the_exporters_replicas_are_counted(
 ) -> None:
     """One replica is enough for certificates, but not for a node's failure."""
     api.prepared[STATEFUL_SET] = 200, {"spec": {"replicas": wanted}, "status": {"readyReplicas": ready}}
-    outcome = cluster.exporter(examine(exporter=Exporter()))
+    outcome = exporter.ready(examine(exporter=Exporter()))
     assert outcome.level == level
 
 
@@ -369,13 +351,62 @@ def test_the_exporters_page_is_told(
 ) -> None:
     """With --exporter-url, the exporter says itself why it is not ready."""
     service.prepared["GET /readyz"] = status, body
-    outcome = cluster.exporter(examine(exporter_url=service.url))
+    outcome = exporter.ready(examine(exporter_url=service.url))
     assert outcome.level == level
     assert words in outcome.found
 
 
 def test_a_dead_exporter_is_an_error(examine: Examine) -> None:
     """Nothing answers on its address."""
-    outcome = cluster.exporter(examine(exporter_url="http://127.0.0.1:1"))
+    outcome = exporter.ready(examine(exporter_url="http://127.0.0.1:1"))
     assert outcome.level == "error"
     assert "does not run" in outcome.remedy
+
+
+def test_a_frozen_exporter_is_not_called_dead(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket takes the connection, but no answer comes."""
+    monkeypatch.setattr(http, "SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        outcome = exporter.ready(examine(exporter_url=f"http://127.0.0.1:{frozen.getsockname()[1]}"))
+    assert outcome.level == "error"
+    assert "/readyz: no answer within 10 s: the exporter hangs, or the network drops the connection" in outcome.found
+
+
+def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends a byte now and then does not hold the operator up."""
+    monkeypatch.setattr(http, "SECONDS", 0.2)
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+            while not select.select([connection], [], [], 0.05)[0]:  # until the client closes it
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=drip, args=(listener,), daemon=True)
+        server.start()
+        with pytest.raises(urllib3.exceptions.TimeoutError, match="did not end in time"):
+            http.exchange("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        server.join(PATIENCE)
+
+
+@pytest.mark.parametrize("verbs", [("list",), ("list", "watch")])
+def test_an_exporter_without_its_rights_is_an_error(examine: Examine, api: Answers, verbs: tuple[str, ...]) -> None:
+    """Somebody deleted its ClusterRoleBinding: it runs, and sees no CSR."""
+    api.prepared[REVIEWS] = review(lambda spec: spec["resourceAttributes"]["verb"] in verbs)
+    outcome = exporter.rights(examine())
+    assert outcome.level == "error"
+    assert outcome.found == f"system:serviceaccount:kms-csr-signer:csr-exporter may not {' and '.join(verbs)} CSRs"
+    assert "ClusterRoleBinding kms-csr-signer:export" in outcome.remedy
+    api.prepared[REVIEWS] = review()
+    assert exporter.rights(examine()).level == "ok"
+
+
+def test_the_exporters_rights_are_those_of_the_manifest() -> None:
+    """A right that the exporter gets later is checked too."""
+    documents = yaml.safe_load_all((ROOT / "infra/cluster/examples/demo/exporter.yaml").read_text(encoding="utf-8"))
+    (role,) = (each for each in documents if each["kind"] == "ClusterRole")
+    (rule,) = role["rules"]
+    assert (rule["resources"], rule["verbs"]) == (["certificatesigningrequests"], list(exporter.VERBS))

@@ -1,6 +1,7 @@
 """`signerctl doctor` makes all checks in their order, prints one line each, and ends with the right status."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from click.testing import Result
 
 from signerctl.doctor import result as doctor_result
 from signerctl.doctor.examination import Examination, Options
-from signerctl.doctor.walk import CHECKS, errors, until_healthy
+from signerctl.doctor.walk import CHECKS, count, until_healthy
 from signerctl.objects import CSRS
 from tests.paths import ROOT
 from tests.unit.signerctl.answers import Answers
-from tests.unit.signerctl.doctor.healthy import BINDING, HONEST, NAMESPACE, REVIEWS, pod, review
+from tests.unit.signerctl.doctor.healthy import BINDING, CALICO, HONEST, NAMESPACE, REVIEWS, pod, review
 from tests.unit.signerctl.stage import signerctl
 
 NAMES = [check.name for check in CHECKS]
@@ -25,7 +26,7 @@ NAMES = [check.name for check in CHECKS]
 def healthy(api: Answers, service: Answers) -> None:
     """Every program answers as it should; the cluster has no Installation and no policies."""
     service.prepared |= HONEST | {"GET /readyz": (200, {"ok": True, "reasons": []})}
-    api.prepared |= {
+    api.prepared |= CALICO | {
         f"GET {CSRS}": (200, {"items": []}),
         "GET /version": (200, {"gitVersion": "v1.37.2"}),
         NAMESPACE: (200, {"kind": "Namespace"}),
@@ -62,7 +63,7 @@ def test_a_fault_of_a_check_hides_no_other_result(healthy: None, command: list[s
 
 
 def test_each_check_needs_only_earlier_ones() -> None:
-    """A check that needs a later one would always be skipped, or never."""
+    """A check that needs a later one would always be unknown, or never."""
     for number, check in enumerate(CHECKS):
         assert set(check.needs) <= set(NAMES[:number])
     assert len(set(NAMES)) == len(NAMES)
@@ -80,15 +81,16 @@ def test_a_healthy_deployment_ends_with_0(command: list[str]) -> None:
     """Each check has one line, in order; no token is in the output."""
     result = signerctl(*command)
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
-    assert [line.split()[1] for line in lines] == NAMES
-    assert {line.split()[0] for line in lines} == {"ok", "skipped"}
+    *checks, last = [re.split("  +", line) for line in result.stdout.splitlines()]
+    assert [name for _, name, *_ in checks] == NAMES
+    assert {level for level, *_ in checks} == {"ok", "not applicable"}
+    assert last == [f"{len(NAMES) - 2} ok, 0 warnings, 0 errors, 0 unknown"]
     assert "secret" not in result.output
 
 
 @pytest.mark.usefixtures("healthy")
 def test_an_error_ends_with_1_and_blocks_what_needs_it(command: list[str], service: Answers) -> None:
-    """Later checks go on; those that need the failed one are skipped, and say so."""
+    """Later checks go on; those that need the failed one are unknown, and say so."""
     service.prepared["POST /v1/token"] = 400, {"error": "invalid_grant", "error_description": "wrong audience"}
     result = signerctl(*command, "-o", "json")
     assert result.exit_code == 1
@@ -103,13 +105,13 @@ def test_an_error_ends_with_1_and_blocks_what_needs_it(command: list[str], servi
 
 
 @pytest.mark.usefixtures("healthy")
-def test_what_the_operator_may_not_see_is_skipped(command: list[str], api: Answers) -> None:
+def test_what_the_operator_may_not_see_is_unknown_and_ends_with_3(command: list[str], api: Answers) -> None:
     """The operator's missing right is no fault of the deployment."""
     api.prepared[REVIEWS] = 403, {"kind": "Status", "reason": "Forbidden", "message": "no right to review"}
     api.prepared[BINDING] = 403, {"kind": "Status"}
-    result = signerctl(*command, "--json")
-    assert result.exit_code == 0
-    assert items(result)["rights"]["level"] == "skipped"
+    result = signerctl(*command, "--json", "--wait")
+    assert result.exit_code == 3
+    assert items(result)["rights"]["level"] == "unknown"
     assert "no right to review" in items(result)["rights"]["found"]
 
 
@@ -122,7 +124,8 @@ def test_an_unreachable_api_server_does_not_stop_the_walk(command: list[str], tm
     assert result.exit_code == 1
     found = items(result)
     assert found["api-server"]["level"] == "error"
-    assert found["rights"]["found"] == "needs api-server"
+    assert {name for name, each in found.items() if each["found"] == "needs api-server"} >= {"rights", "guards"}
+    assert [name for name, each in found.items() if each["level"] == "error"] == ["api-server"]
     assert found["kms-key"]["level"] == found["function"]["level"] == "ok"
 
 
@@ -172,7 +175,7 @@ def test_wait_repeats_until_no_check_fails(wait: Wait, service: Answers) -> None
     states: Iterator[tuple[int, object]] = iter([NOT_READY] * 2 + [(200, {"ok": True, "reasons": []})])
     service.prepared["GET /readyz"] = lambda _: next(states)
     results, shown, seconds = wait()
-    assert errors(results) == 0
+    assert count(results, "error") == 0
     assert shown == [*NAMES, "exporter"]
     assert seconds < 60
 
@@ -182,7 +185,7 @@ def test_wait_gives_up_after_the_timeout(wait: Wait, service: Answers) -> None:
     """A script that waits for an installation must end; the error is shown once."""
     service.prepared["GET /readyz"] = NOT_READY
     results, shown, seconds = wait()
-    assert errors(results) == 1
+    assert count(results, "error") == 1
     assert (shown, seconds) == (NAMES, 60.0)
 
 
@@ -190,3 +193,22 @@ def test_wait_gives_up_after_the_timeout(wait: Wait, service: Answers) -> None:
 def test_wait_ends_with_a_healthy_deployment(command: list[str]) -> None:
     """It does not wait then."""
     assert signerctl(*command, "--wait").exit_code == 0
+
+
+WRONG = {
+    "another cluster": (("--cluster", "nope"), '--cluster: Unsupported value: "nope": supported values: "prod"'),
+    "no URL": (("--exporter-url", "foo"), '--exporter-url: Invalid value: "foo": must be http://HOST:PORT or https'),
+}
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(("more", "words"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("name", [("doctor",), ("explain", "any")], ids=" ".join)
+def test_a_wrong_command_line_ends_with_2(
+    command: list[str], api: Answers, name: tuple[str, ...], *, more: tuple[str, ...], words: str
+) -> None:
+    """No server is asked."""
+    result = signerctl(*name, *command[1:], *more)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not api.received

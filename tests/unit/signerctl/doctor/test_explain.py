@@ -15,17 +15,20 @@ from csr_signer.events.outcome import Deferred, Refused
 from csr_signer.kms import key as kms_key
 from csr_signer.pipeline import __doc__ as pipeline_page
 from sandbox.kms import Fault
-from signerctl.explanation import verdict
+from signerctl.doctor import result
+from signerctl.doctor.walk import CHECKS
+from signerctl.explanation import remedies, story, verdict
 from signerctl.explanation.trial import STEPS, Trial
 from signerctl.objects import CSRS
 from tests.paths import DOCS
 from tests.unit.function.builders import CSR_UID, POD, make_csr_object, make_pod_object
 from tests.unit.signerctl.answers import Answers
-from tests.unit.signerctl.doctor.healthy import EVENTS, HONEST, NAMESPACE, REVIEWS, review
+from tests.unit.signerctl.doctor.healthy import CALICO, EVENTS, HONEST, NAMESPACE, REVIEWS, review
 from tests.unit.signerctl.stage import SIGNER_NAME, Stage, signerctl
 
 Json = dict[str, Any]
 CSR = f"node-certs:{POD}"
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 POD_PATH = f"{NAMESPACE}/pods/{POD}"
 
 
@@ -42,7 +45,7 @@ def files(api: Answers, service: Answers) -> Callable[..., None]:
 
     def file(*csrs: Json, pod: Json | None = None) -> None:
         found = make_pod_object() if pod is None else pod
-        api.prepared |= {
+        api.prepared |= CALICO | {
             "GET /version": (200, {"gitVersion": "v1.37.2"}),
             NAMESPACE: (200, {"kind": "Namespace"}),
             f"{NAMESPACE}/pods": (200, {"items": [found], "metadata": {}}),
@@ -155,7 +158,38 @@ def test_a_waiting_csr_has_doctors_error_as_its_cause(
     assert found["turn"] == "operator"
     assert "but invoker: " in found["why"]
     assert "roles/run.invoker" in found["remedy"]
-    assert [each["check"] for each in found["causes"]] == ["invoker"]
+    assert [each["check"] for each in found["causes"] if each["level"] == "error"] == ["invoker"]
+
+
+def test_a_certificate_that_peers_refuse_is_the_operators_turn() -> None:
+    """The pod has its certificate and is not ready: explain names what doctor finds on its peers."""
+    judged = verdict.Verdict(state="issued", why="it has it", turn=verdict.Turn.NONE, depends_on_peers=True)
+    issued = story.Explanation(
+        kind="CertificateSigningRequest", name="a", created=NOW, facts={}, step=11, account="a/b", verdict=judged
+    )
+    checks = {each.name: each for each in CHECKS}
+    found = [
+        story.Cause(check=checks["key-pairs"], result=result.warning("a volume is empty", "provide it")),
+        story.Cause(check=checks["installation"], result=result.error("caCert is another CA", "write the patch")),
+        story.Cause(check=checks["trust-bundle"], result=result.unknown("not seen")),
+    ]
+    told = story.accepted(issued, found)
+    assert told.verdict.why == "it has it; but installation: caCert is another CA"
+    assert (told.verdict.state, told.verdict.turn, told.verdict.remedy) == ("issued", "operator", "write the patch")
+    assert told.causes == found
+    assert story.accepted(issued, found[2:]).verdict == judged
+
+
+def test_each_refusal_that_our_configuration_causes_is_the_operators_turn() -> None:
+    """With the remedy of docs/refusals.md; the requester acts on every other refusal."""
+    for code, known in remedies.REMEDIES.items():
+        trial = Trial(step=6, outcome=Refused(reason="NotAllowed", codes=("usages.not_allowed", code)), message="any")
+        judged = verdict.judge(csr(), trial, None, supported=())
+        assert (judged.turn == "operator") == known.is_configuration
+        remedy = f"if the request is right, {known.remedy}; `terraform apply`"
+        assert (remedy in judged.remedy) == known.is_configuration
+    configured = {code for code, known in remedies.REMEDIES.items() if known.is_configuration}
+    assert {each.partition(".")[0] for each in configured} == {"requester", "request_name", "san"}
 
 
 def record(**changes: object) -> str:
@@ -247,30 +281,34 @@ def test_doctors_error_stands_beside_an_event(
 
 
 KEY_FAULTS = {
-    "no such version": ("NOT_FOUND", "operator", "KMS has no such key version"),
-    "KMS is away": ("UNAVAILABLE", "service", "UNAVAILABLE"),
-    "no right of the operator": ("PERMISSION_DENIED", "function", "your credentials may not read it"),
+    "no such version": ("NOT_FOUND", False, (7, "operator"), "KMS has no such key version"),
+    "no such version, after the approval": ("NOT_FOUND", True, (0, "operator"), "KMS has no such key version"),
+    "KMS out of reach": ("UNAVAILABLE", False, (8, "function"), "unknown: this machine does not reach Cloud KMS: "),
+    "no right of the operator": ("PERMISSION_DENIED", True, (9, "function"), "your credentials may not read it"),
 }
 
 
-@pytest.mark.parametrize(("status", "turn", "words"), KEY_FAULTS.values(), ids=KEY_FAULTS)
-def test_a_fault_of_the_key_stops_it_at_step_7(
+@pytest.mark.parametrize(("status", "approved", "expected", "words"), KEY_FAULTS.values(), ids=KEY_FAULTS)
+def test_only_a_fault_of_the_key_itself_stops_it(
     files: Callable[..., None],
     run: Callable[..., Result],
     stage: Stage,
     monkeypatch: pytest.MonkeyPatch,
     *,
     status: str,
-    turn: str,
+    approved: bool,
+    expected: tuple[int, str],
     words: str,
 ) -> None:
-    """The function asks for the public key before it approves."""
+    """The function asks for the public key before it approves. What only this machine cannot see stops nothing."""
     monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 2.0)
-    files(csr())
+    files(csr(conditions=condition("Approved", "PodVerified", "") if approved else []))
     stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
     found = only(run(CSR, "--json"))
-    assert (found["step"], found["turn"]) == (7, turn)
+    assert (found["step"], found["turn"]) == expected
     assert words in found["why"]
+    if status != "NOT_FOUND":
+        assert [(each["check"], each["level"]) for each in found["causes"]] == [("kms-key", "unknown")]
 
 
 NAMES = [CSR, f"csr/{CSR}", POD, f"pod/{POD}", f"calico-system/{POD}"]
@@ -315,7 +353,7 @@ WAITING = {"name": "node-certs-key-cert-provisioner", "state": {"waiting": {"rea
 PODS: dict[str, tuple[Json, str]] = {
     "no node": ({"node": ""}, "it has no node yet"),
     "no init container": ({}, "no init container key-cert-provisioner"),
-    "a component without a client": ({"service_account": "goldmane"}, "the operator gives it no client that asks"),
+    "a component without a client": ({"service_account": "goldmane"}, "operator gives it no client that asks"),
     "an init container that waits": (
         {"spec": PROVISIONER, "status": {"initContainerStatuses": [WAITING]}},
         "ImagePullBackOff",

@@ -118,7 +118,7 @@ def test_an_unreachable_function_is_named(found: Examination, exporter_document:
         json.dumps(json.loads(text) | {"function": {"url": "http://127.0.0.1:1/", "audience": "a"}})
     )
     results = walked(found)
-    assert results["invoker"].level == "skipped"
+    assert results["invoker"].level == "unknown"
     assert function.function(found).level == "error"
     assert "Connection refused" in function.function(found).found
 
@@ -127,7 +127,7 @@ def test_without_a_token_the_front_door_must_refuse(found: Examination, service:
     """If the walk has no ID token, 403 only shows that the service is there."""
     service.prepared[EVENT] = 403, ""
     documents.exporter_configuration(found)
-    assert function.function(found).level == "skipped"
+    assert function.function(found).level == "unknown"
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"x" * 10_000_000], ids=["nested", "long"])
@@ -138,13 +138,22 @@ def test_an_answer_of_any_size_is_told(found: Examination, service: Answers, con
     assert "not as the function does" in function.function(found).found
 
 
-def test_an_expired_token_is_named(found: Examination, tmp_path: Path) -> None:
+NO_JWT = "/token: Invalid value: must be a JWT with the claim exp, as the API server makes it"
+TOKENS = {
+    "expired": (jwt(exp=1), "s ago, by this machine's clock"),
+    "garbage": ("a b", NO_JWT),
+    "no exp": (jwt(), NO_JWT),
+}
+
+
+@pytest.mark.parametrize(("token", "words"), TOKENS.values(), ids=TOKENS)
+def test_a_token_that_sts_would_refuse_is_named(found: Examination, tmp_path: Path, token: str, words: str) -> None:
     """STS would refuse it with a less clear message."""
-    (tmp_path / "token").write_text(jwt(exp=1))
+    (tmp_path / "token").write_text(token)
     documents.exporter_configuration(found)
     outcome = identity.token(found)
     assert outcome.level == "error"
-    assert "expired" in outcome.found
+    assert words in outcome.found
 
 
 @pytest.fixture
