@@ -6,7 +6,7 @@ import shlex
 import click
 import pytest
 
-from signerctl.__main__ import ca, main
+from signerctl.command_line import ca, main
 from tests.paths import DOCS
 from tests.unit.signerctl.runbook import commands, sections, words
 from tests.unit.signerctl.stage import signerctl

@@ -31,10 +31,10 @@ def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> s
 
 
 @contextmanager
-def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Starts signerctl; kills it at the end of the test."""
     devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=pipe) as running:
+    with subprocess.Popen(command(*arguments), env=surroundings(**environment), stdout=devnull, stderr=pipe) as running:
         try:
             yield running
         finally:
@@ -80,11 +80,13 @@ def test_an_interrupt_while_kms_hangs_is_recorded(stage: Stage, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [log]
 
 
-def test_ctrl_c_ends_a_command_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["", "yaml.py"], ids=["reads a file", "imports"])
+def test_ctrl_c_ends_a_command_in_one_line(module: str, tmp_path: Path) -> None:
     """The exit code is that of SIGINT; a test of `renew` has the runs, which log it."""
-    path = tmp_path / "never-written"
+    path = tmp_path / (module or "never-written")
     os.mkfifo(path)
-    with started("show", path) as running, path.open("wb"):  # opens as soon as the command reads
+    modules = os.pathsep.join([str(tmp_path), *sys.path])
+    with started("show", path, PYTHONPATH=modules) as running, path.open("wb"):  # opens as soon as the command reads
         running.send_signal(signal.SIGINT)
         assert running.communicate(timeout=PATIENCE)[1] == b"interrupted\n"
     assert running.returncode == 130

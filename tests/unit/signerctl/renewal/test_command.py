@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from signerctl.__main__ import main
+from signerctl.command_line import main
 from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
 from tests.unit.signerctl.stage import logged, signerctl
 
