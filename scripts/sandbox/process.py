@@ -119,11 +119,14 @@ class Part:
         Raises:
             PartError: It was not ready.
         """
-        process = _on_lasting_thread(argv, log, _environment(environment), directory, says_ready=says_ready)
-        part = cls(process, {}, log)
+        # Signal handlers run on the main thread. On this one, none can come between the start and the registration, so
+        # `kill_all` misses no part.
+        part = _lasting_thread.submit(
+            lambda: cls(_spawned(argv, log, _environment(environment), directory, says_ready=says_ready), {}, log)
+        ).result()
         if says_ready:
             try:
-                part.ready = _read_ready(process, deadline)
+                part.ready = _read_ready(part._process, deadline)  # noqa: SLF001 - its own class
             except PartError as error:
                 part.kill()
                 raise PartError(f"{argv!r}: {error}{_tail(log)}") from None
@@ -220,7 +223,7 @@ def _environment(additions: Mapping[str, str] | None) -> dict[str, str]:
     return environment
 
 
-def _on_lasting_thread(
+def _spawned(
     argv: Sequence[str],
     log: Path | None,
     environment: dict[str, str],
@@ -228,23 +231,18 @@ def _on_lasting_thread(
     *,
     says_ready: bool,
 ) -> subprocess.Popen[bytes]:
-    def spawn() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-S", "-c", _PRELUDE, str(os.getpid()), *argv]
-        with contextlib.ExitStack() as stack:
-            stderr = stack.enter_context(log.open("ab")) if log is not None else None
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if says_ready else stderr,
-                stderr=stderr,
-                env=environment,
-                cwd=directory,
-                process_group=0,
-            )
-
-    if threading.current_thread() is threading.main_thread():
-        return spawn()
-    return _lasting_thread.submit(spawn).result()
+    command = [sys.executable, "-I", "-S", "-c", _PRELUDE, str(os.getpid()), *argv]
+    with contextlib.ExitStack() as stack:
+        stderr = stack.enter_context(log.open("ab")) if log is not None else None
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if says_ready else stderr,
+            stderr=stderr,
+            env=environment,
+            cwd=directory,
+            process_group=0,
+        )
 
 
 def _read_ready(process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from csr_signer import field_error
+from signerctl.interface.text import counted
 from signerctl.recorded.entries import Json, member, once, record_of, text, text_or_empty
 from signerctl.recorded.malformed import Malformed
 
@@ -197,13 +198,14 @@ class _Counts:
         """Returns the differences between the numbers for one TBSCertificate."""
         intents, outcomes = self.intents[signed], self.outcomes[signed]
         requests, attempts, given = self.requests[signed], self.attempts[signed], self.given[signed]
+        signatures = counted(given, "signature")
         explained = attempts + ATTEMPTS_PER_OPEN_INTENT * max(intents - outcomes, 0)
         if (intents or outcomes) and requests > explained:
-            detail = f"{requests} requests, {given} signatures, {attempts} recorded attempts"
+            detail = ", ".join((counted(requests, "request"), signatures, counted(attempts, "recorded attempt")))
             yield Discrepancy(level="error", what="more requests than recorded", signed=signed, detail=detail)
         if self.issued[signed] and not given:
             detail = "check that KMS writes data access logs, and that the files hold all of them"
             yield Discrepancy(level="error", what="certificate without signature", signed=signed, detail=detail)
         if intents > outcomes:
-            detail = f"{intents} intents, {outcomes} outcomes, {given} signatures"
+            detail = ", ".join((counted(intents, "intent"), counted(outcomes, "outcome"), signatures))
             yield Discrepancy(level="warning", what="intent without outcome", signed=signed, detail=detail)

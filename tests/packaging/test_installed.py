@@ -1,9 +1,11 @@
 """`signerctl` works outside the repository, installed from the wheel, with the dependencies that the wheel asks for."""
 
 import json
+import os
 import re
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from csr_signer import VERSION
 from development import manifests
 from sandbox.api import CSRS, Api
 from tests.packaging.conftest import Installed
+from tests.paths import DOCS
 from tests.sandbox.demo.running import LONG, read_until, started
 from tests.unit.signerctl.outputs import function_user
 
@@ -99,6 +102,15 @@ def test_doctor_and_explain_run_against_a_served_demo(installed: Installed, tmp_
 def test_it_helps(installed: Installed) -> None:
     """`ca --help` names the program as an operator types it."""
     assert installed.run("signerctl", "ca", "--help").startswith("Usage: signerctl ca ")
+
+
+def test_bash_completes_commands(installed: Installed) -> None:
+    """The line of docs/signerctl.md for ~/.bashrc makes bash complete the installed command."""
+    (line,) = re.findall(r"^eval .*$", (DOCS / "signerctl.md").read_text(encoding="utf-8"), re.MULTILINE)
+    press = 'COMP_WORDS=(signerctl expl) COMP_CWORD=1; _signerctl_completion signerctl; echo "${COMPREPLY[*]}"'
+    environment = {**os.environ, "PATH": f"{installed.venv / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", f"{line}\n{press}"], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"explain\n"
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sandbox.acceptance.report import Run
     from sandbox.calico.world import World
 
-_GONE_SECONDS = 90.0  # a real cluster deletes a namespace in the background
+GONE_SECONDS = 90.0  # a real cluster deletes a namespace in the background
 _POLL_SECONDS = 0.5
 LABEL = ",".join(f"{key}={value}" for key, value in OURS.items())
 """The label of all objects of a run, except CSRs of a kubelet's pod."""
@@ -41,7 +41,7 @@ def removed_after(run: Run, checks: Callable[[], None], remove: Callable[[], Out
         run.check("objects are deleted", remove)
 
 
-def outcome(remove: Callable[[], object], world: World, api: Api, *, seconds: float = _GONE_SECONDS) -> Outcome:
+def outcome(remove: Callable[[], object], world: World, api: Api, *, seconds: float = GONE_SECONDS) -> Outcome:
     """Removes the world's objects, and waits until all of them are gone.
 
     Args:

@@ -164,7 +164,7 @@ The clock of the control plane differs from Google's by more than a minute, so t
 account token: it is not valid yet, or no longer valid.""",
         remedy="""
 Set the clocks of the control plane's machines by NTP: `timedatectl status` says whether one is synchronized, and
-`chronyc tracking` by how much it is wrong. The exporter then gets a token within a minute.""",
+`chronyc tracking` by how much it is wrong. The exporter then gets a token by itself.""",
         says=(
             _csr("Pending"),
             _ready('503 {"ok": false, "reasons": ["no ID token yet"'),
@@ -237,8 +237,8 @@ guards depend on the release. Denied CSRs stay Denied: delete the waiting pods, 
         title="The pod's address is not visible",
         symptom="A pod stays in `Init`, and the Event on its CSR says that an address is not visible as the pod's.",
         cause="""
-The profile certifies addresses, and the requested address is not in the pod's status. Normally kubelet reports it
-within seconds. The shipped profiles certify no address, so this happens only with a profile of your own.""",
+The profile certifies addresses, and the requested address is not in the pod's status, where kubelet should report it.
+The shipped profiles certify no address, so this happens only with a profile of your own.""",
         remedy="""
 Compare `kubectl get pod POD -o jsonpath='{.status.podIPs}'` with the Event. If kubelet has not reported it, the
 node's kubelet or CNI plugin is at fault. If the pod asks for an address that is not its own, correct the request. After

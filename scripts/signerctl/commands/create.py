@@ -82,7 +82,7 @@ def create(
     --permit-dns limits the DNS names that a thief of the key can certify: OpenSSL, Go and pyca refuse all others. It
     does not limit addresses or the common name, and Typha and Felix check the common name. (OpenSSL limits the common
     name if there is no DNS name.) Java does not apply a root's own constraints. Give every DNS name that your profile
-    certifies, including Calico's short names (typha-client): without one of them the function does not start.
+    certifies, including Calico's short names (typha-client): docs/profiles.md says what the function does otherwise.
 
     The command records the intent before it uses the key, and the outcome afterwards. Your own credentials need
     roles/cloudkms.signer and roles/cloudkms.publicKeyViewer on the key.

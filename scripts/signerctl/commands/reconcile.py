@@ -11,7 +11,7 @@ from csr_signer import field_error
 from signerctl import reconciliation
 from signerctl.interface.output import Form, print_document, report_options
 from signerctl.interface.program import Command, CommandError
-from signerctl.interface.text import table, warn
+from signerctl.interface.text import counted, table, warn
 from signerctl.kinds import EMPTY, kind_of
 from signerctl.options import DOCUMENT
 from signerctl.reconciliation import Discrepancy
@@ -61,15 +61,16 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
         raise CommandError("FILES: Required value: a signature or a record: choose a period that has some")
     if not books.requests:
         raise CommandError(
-            f"FILES: Required value: Cloud KMS's audit log: the files hold {len(books.records)} records of intents and"
-            f" outcomes, but no entry of a signature. Fetch the log of the same period: {_fetch(_SIGNATURES)}. If the"
-            " log has no such entry, Cloud KMS writes no data access logs: see docs/audit.md"
+            f"FILES: Required value: Cloud KMS's audit log: the files hold {counted(len(books.records), 'record')} of"
+            " intents and outcomes, but no entry of a signature. Fetch the log of the same period:"
+            f" {_fetch(_SIGNATURES)}. If the log has no such entry, Cloud KMS writes no data access logs: see"
+            " docs/audit.md"
         )
     if not books.records:
         warn(
-            f"FILES: no record of the function or of signerctl, so each of the {len(books.signatures)} signatures is an"
-            f" error. If a file is missing, fetch the records of the same period: {_fetch(_RECORDS)}. signerctl's own"
-            " records are in the file that --audit-log named"
+            "FILES: no record of the function or of signerctl, so every signature is an error:"
+            f" {len(books.signatures)}. If a file is missing, fetch the records of the same period:"
+            f" {_fetch(_RECORDS)}. signerctl's own records are in the file that --audit-log named"
         )
     found = list(reconciliation.discrepancies(books, principals))
     summary = {
@@ -79,7 +80,13 @@ def reconcile(context: click.Context, *, files: Sequence[Path], principals: tupl
     }
     if form.is_for_people:
         rows = [(each.level, each.what, each.signed[1] or "(no reason)", each.signed[0], each.detail) for each in found]
-        title = ", ".join(f"{count} {what}" for what, count in summary.items())
+        title = ", ".join(
+            (
+                counted(len(books.signatures), "signature"),
+                counted(len(books.records), "record"),
+                counted(len(found), "discrepancy", "discrepancies"),
+            )
+        )
         table(title, rows or [("ok", "every signature is accounted for")])
     else:
         print_document({"summary": summary, "items": list(map(_item, found))}, form=form)
@@ -115,7 +122,8 @@ def _entries(path: Path) -> Sequence[Json]:
             "must hold entries of Cloud KMS's audit log, of the function's log on Cloud Run, or records of signerctl:"
             f" fetch them with {_fetch(f'{_SIGNATURES} OR {_RECORDS}')}"
         )
-        raise CommandError(field_error.malformed(str(path), f"{len(entries)} entries of other kinds: {must}"))
+        others = counted(len(entries), "entry of another kind", "entries of other kinds")
+        raise CommandError(field_error.malformed(str(path), f"{others}: {must}"))
     return entries
 
 

@@ -8,11 +8,12 @@ from typing import Final
 
 import click
 
+from csr_signer import field_error
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServer, cluster_options, connect
 from signerctl.guards.guarded import ACCOUNT
 from signerctl.interface import clock, progress
-from signerctl.interface.durations import DURATION, expires_in
+from signerctl.interface.durations import DURATION, DurationType, expires_in
 from signerctl.interface.output import Column, Form, output_options, print_list
 from signerctl.interface.program import Command
 from signerctl.interface.progress import Say
@@ -74,9 +75,10 @@ def _requesters(
     "--timeout",
     default="10m",
     show_default=True,
-    type=DURATION,
+    type=DurationType(below=timedelta(hours=1)),  # Kubernetes deletes an issued CSR after an hour
     metavar="DURATION",
-    help="How long one pod may take, including the wait for a PodDisruptionBudget.",
+    help="How long one pod may take, including the wait for a PodDisruptionBudget. Less than 60m, because Kubernetes"
+    " deletes issued CSRs after an hour.",
 )
 @click.option("--dry-run", is_flag=True, help="Show which pods are due, and evict none.")
 @progress.log_option
@@ -120,7 +122,7 @@ def renew(
     with progress.logging_run(log_format, progress.STOPPED) as say:
         chosen = _chosen(configuration, cluster, signers)
         api = connect(kubeconfig, context)
-        found = _holders(api, chosen, records, remaining, say)
+        found = _holders(api, chosen, records, remaining, say, named=signers)
         if dry_run:
             show(found, {})
             return
@@ -135,12 +137,25 @@ def renew(
 
 
 def _holders(
-    api: ApiServer, chosen: Sequence[Requesters], records: Records, remaining: Fraction, say: Say
+    api: ApiServer,
+    chosen: Sequence[Requesters],
+    records: Records,
+    remaining: Fraction,
+    say: Say,
+    *,
+    named: Sequence[Requesters],
 ) -> Sequence[Holder]:
-    """Returns the pods with certificates, sorted by expiry, the earliest first."""
+    """Returns the pods with certificates, sorted by expiry, the earliest first.
+
+    Says which accounts of `named`, the values of --requesters, have no pods. Only a ServiceAccount could tell a wrong
+    name from a component that does not run, and the CronJob has no right to read ServiceAccounts.
+    """
     known = validity.recorded(_certificates(records, chosen))
     pods = list(_pods(api, chosen))
     found = validity.holders(pods, chosen, known, now=clock.now(), remaining=remaining)
+    for account in sorted(requesters.accounts(named) - {each.account for each in pods}):
+        why = "no pod has this service account: check the name, unless the component does not run in this cluster"
+        say(progress.NO_POD, field_error.not_found("--requesters", account, why), {"account": account})
     accounts, due = requesters.accounts(chosen), sum(each.due for each in found)
     skipped = sum(each.account in accounts and each.owner is None for each in pods)
     left_out = f" ({skipped} others have no controller that would replace them)" if skipped else ""

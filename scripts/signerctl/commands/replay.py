@@ -1,12 +1,14 @@
 """`signerctl replay`: re-evaluates recorded decisions with another configuration."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 
 from csr_signer.configuration import loader
+from signerctl.interface import progress
 from signerctl.interface.output import Column, Form, Json, output_options, print_document, print_list
 from signerctl.interface.program import Command, CommandError
 from signerctl.options import DOCUMENT
@@ -62,14 +64,15 @@ def replay(context: click.Context, *, configuration: Path, records: Records, for
     signers = loader.load(configuration).signers
     replayed, without = 0, 0
     found: list[tuple[Json, Difference]] = []
-    for record in records.parsed(RecordedDecision.of, *DECISIONS):
-        if record.inputs is None:
-            without += 1
-            continue
-        replayed += 1
-        difference = replay_(record, record.inputs, signers)
-        if difference is not None:
-            found.append((_about(record), difference))
+    with progress.bar("replaying", records.size) as advance:
+        for record in replace(records, advance=advance).parsed(RecordedDecision.of, *DECISIONS):
+            if record.inputs is None:
+                without += 1
+                continue
+            replayed += 1
+            difference = replay_(record, record.inputs, signers)
+            if difference is not None:
+                found.append((_about(record), difference))
     if not replayed:
         raise CommandError(_nothing(without))
     levels = Counter(difference.level for _, difference in found)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from csr_signer.document import UNITS
+from csr_signer.document import UNITS, as_written
 from csr_signer.violation import quote
 
 _UNITS: Final = {"s": timedelta(seconds=1), **UNITS}
@@ -14,9 +14,16 @@ _DURATION: Final = re.compile(r"[1-9][0-9]{0,6}[smhd]")
 
 
 class DurationType(click.ParamType[timedelta]):
-    """An option such as `30d`, `12h`, `15m` or `90s`."""
+    """An option such as `30d`, `12h`, `15m` or `90s`.
+
+    Args:
+        below: The values must be less than this; None for no limit.
+    """
 
     name = "duration"
+
+    def __init__(self, *, below: timedelta | None = None) -> None:
+        self._below = below
 
     def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> timedelta:  # noqa: ANN401 - click's signature
         """Parses the option."""
@@ -24,7 +31,10 @@ class DurationType(click.ParamType[timedelta]):
             return value
         if not _DURATION.fullmatch(value):
             raise click.BadParameter(f"{quote(value)}: must be a whole number with a unit, for example 30d, 12h, 15m")
-        return int(value[:-1]) * _UNITS[value[-1]]
+        found = int(value[:-1]) * _UNITS[value[-1]]
+        if self._below is not None and found >= self._below:
+            raise click.BadParameter(f"{quote(value)}: must be less than {as_written(self._below)}")
+        return found
 
 
 DURATION: Final = DurationType()

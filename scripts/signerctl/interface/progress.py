@@ -2,9 +2,11 @@
 
 import json
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -22,8 +24,11 @@ STARTED: Final = "run_started"
 ENDED: Final = "run_ended"
 STOPPED: Final = "renewal_stopped"
 FAILED: Final = "key_pair_failed"
+NO_POD: Final = "account_without_pods"
 TEXT: Final = "text"
 _ERRORS: Final = (STOPPED, FAILED)
+_WARNINGS: Final = (NO_POD,)
+"""A log has them as NOTICE: a CronJob's command line also names service accounts that have no pods."""
 
 
 def log_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,12 +63,13 @@ def while_waiting(whom: str, *, after: float = 1.0) -> Iterator[None]:
 def _to_people(event: str, message: str, _facts: dict[str, object]) -> None:
     """Prints the sentence; a user at a terminal needs no message for start and end."""
     if event not in (STARTED, ENDED):
-        click.echo(f"{'error: ' if event in _ERRORS else ''}{one_line(message)}", err=True)
+        level = "error: " if event in _ERRORS else "warning: " if event in _WARNINGS else ""
+        click.echo(f"{level}{one_line(message)}", err=True)
 
 
 def to_log(event: str, message: str, facts: dict[str, object]) -> None:
     """Prints a line for Cloud Logging, which takes severity and message from it; an alert filters on them."""
-    severity = "ERROR" if event in _ERRORS else "INFO"
+    severity = "ERROR" if event in _ERRORS else "NOTICE" if event in _WARNINGS else "INFO"
     click.echo(json.dumps({"severity": severity, "event": event, "message": one_line(message), **facts}))
 
 
@@ -73,6 +79,23 @@ class _TerminatedError(KeyboardInterrupt):
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise _TerminatedError
+
+
+@contextmanager
+def bar(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
+    """Shows a progress bar on standard error while it is a terminal, and otherwise nothing.
+
+    Args:
+        label: What the command does.
+        length: The number of steps; None if it is not known.
+
+    Yields:
+        What takes the number of further steps that are done.
+    """
+    with click.progressbar(
+        repeat(None), length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as shown:
+        yield shown.update
 
 
 @contextmanager

@@ -27,9 +27,9 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun, in the singular or with an s."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Returns a number with its noun, in the singular, or in the plural: by default with an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def shell_word(text: str) -> str:

@@ -67,6 +67,11 @@ def of(profiles: Mapping[str, Profile], *, cluster_domain: str) -> tuple[KeyPair
     return tuple(each for name, row in rows for each in _of_row(name, row, cluster_domain))
 
 
+def is_key_pair(csr_name: str) -> bool:
+    """Tells whether a CSR has the name of a request for a key pair, as `KeyPair.request_name` makes it."""
+    return csr_name.partition(":")[0] in SECRET_NAMESPACES
+
+
 def secret_of(row: Component) -> str | None:
     """Returns the name of a row's Secret; None if its pods ask for their certificates themselves."""
     names = {rule.name.removesuffix(_POD) for rule in row.request_names if rule.name.endswith(_POD)}

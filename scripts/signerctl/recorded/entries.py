@@ -6,31 +6,41 @@ An entry is one of three: an audit record as the function or signerctl prints it
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import IO, Any, Final
+from typing import Any, Final, Protocol
 
 from csr_signer import field_error
 from csr_signer.audit import EVENTS
 
 Json = Mapping[str, Any]
 
+
+class Text(Protocol):
+    """A text that is read piece by piece."""
+
+    def read(self, size: int, /) -> str:
+        """Returns the next piece; empty at the end."""
+
+
 _CHUNK: Final = 1 << 20
 _LARGEST: Final = 16 << 20
 """Characters of an entry; Cloud Logging's largest entry has 256 KiB, which gcloud can print as 8 million characters."""
 _AHEAD: Final = 1 << 12
-"""Characters that are held, if the text has them, to tell an array from a line that starts with a bracket."""
+"""Characters that are held, if the text has them: they tell an array from a line that starts with a bracket, and what
+a skipped line was."""
 _SPACE: Final = re.compile(r"\s*")
 _ARRAY: Final = re.compile(r"\[")
 _ARRAY_OF_OBJECTS: Final = re.compile(r"\[\s*(?=[{\]])")
 
 
-def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
+def read(text: Text, *, skip: Callable[[str], None] | None = None) -> Iterator[Json]:
     """Reads JSON objects: one array, as `gcloud logging read --format=json` prints, or a sequence of objects.
 
     Args:
         text: The text; it is read piece by piece, because the records of a day may have hundreds of megabytes.
-        skip: Whether to skip other lines, as between the records in a process's log; none is skipped in an array.
+        skip: Gets the start of each other line, as between the records in a process's log; such a line is then skipped.
+            Without it, and in an array, no line is skipped.
 
     Raises:
         ValueError: The text is not JSON, or holds other values.
@@ -38,29 +48,29 @@ def read(text: IO[str], *, skip: bool = False) -> Iterator[Json]:
     buffer = _Buffer(text)
     inside, arrays = False, True
     while buffer.next():
-        if not inside and arrays and buffer.skip(_ARRAY_OF_OBJECTS if skip else _ARRAY):
+        if not inside and arrays and buffer.skip(_ARRAY_OF_OBJECTS if skip is not None else _ARRAY):
             inside = True
         elif inside and buffer.skip_character(","):
             continue
         elif inside and buffer.skip_character("]"):
             inside = False
         else:
-            arrays = inside or not skip  # a line of a process's log may start as an array does
+            arrays = inside or skip is None  # a line of a process's log may start as an array does
             try:
                 yield buffer.decode()
             except ValueError:
                 # In an array, the next line may hold an inner object of this entry, which is no record.
-                if inside or not skip:
+                if inside or skip is None:
                     raise
-                buffer.skip_line()
-    if inside and not skip:
+                skip(buffer.skip_line())
+    if inside:
         raise ValueError("the array has no end")
 
 
 class _Buffer:
     """A piece of the text, and the position in it."""
 
-    def __init__(self, text: IO[str]) -> None:
+    def __init__(self, text: Text) -> None:
         self._text = text
         self._decoder = json.JSONDecoder()
         self._held = ""
@@ -84,12 +94,15 @@ class _Buffer:
         self._position += found
         return found
 
-    def skip_line(self) -> None:
+    def skip_line(self) -> str:
+        """Skips the rest of the line; returns its start."""
+        start = self._held[self._position : self._position + _AHEAD].partition("\n")[0]
         while (end := self._held.find("\n", self._position)) < 0:
             self._position = len(self._held)
             if not self._more():
-                return
+                return start
         self._position = end + 1
+        return start
 
     def decode(self) -> Json:
         """Returns the object at the position."""
@@ -98,7 +111,8 @@ class _Buffer:
                 value, end = self._decoder.raw_decode(self._held, self._position)
             except ValueError:
                 # The object may continue in the next piece.
-                if len(self._held) - self._position > _LARGEST or not self._more():
+                is_object = self._held.startswith("{", self._position)
+                if not is_object or len(self._held) - self._position > _LARGEST or not self._more():
                     raise
                 continue
             except RecursionError as error:

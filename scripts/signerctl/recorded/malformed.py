@@ -1,8 +1,9 @@
-"""Records that cannot be parsed: a command counts, names and skips them, and its exit status says so.
+"""Records and lines that cannot be parsed: a command counts and skips them, and fails if a record may be among them.
 
 A writer of the log can forge records of any content. One of them must neither end a command nor pass for a good record.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
@@ -16,13 +17,21 @@ T = TypeVar("T")
 
 _MAX_NAMED: Final = 20
 """The count has all malformed records; a forger must not bury other messages."""
+_DAMAGED: Final = re.compile(r"""\{\s*"|.*"csr_uid"\s*:""")
+"""A line that is no JSON object, but may be what is left of a record: it was cut, or something stands before it."""
 
 
 class Malformed:
-    """The malformed records of one command."""
+    """The malformed records of one command.
+
+    Attributes:
+        count: Their number.
+        other_lines: The number of lines that are not JSON objects, and not what is left of a record.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.other_lines = 0
 
     def skip(self, entries: Iterable[Json], parse: Callable[[Json], T | None]) -> Iterator[T]:
         """Yields what `parse` makes of each entry, unless that is None.
@@ -35,15 +44,27 @@ class Malformed:
             try:
                 parsed = parse(entry)
             except ValueError as error:
-                self.count += 1
-                if self.count <= _MAX_NAMED:
-                    warn(f"skipped a malformed record ({_name(entry)}): {str(error)[:LONGEST_SENTENCE]}")
+                self._add(f"skipped a malformed record ({_name(entry)}): {str(error)[:LONGEST_SENTENCE]}")
                 continue
             if parsed is not None:
                 yield parsed
 
+    def is_damaged(self, line: str) -> bool:
+        """Tells whether a line that is not a JSON object may be what is left of a record; counts and names it then."""
+        if _DAMAGED.match(line) is None:
+            return False
+        self._add(f"skipped a line that may be a malformed record: {quote(line)}: must be a JSON object")
+        return True
+
+    def _add(self, message: str) -> None:
+        self.count += 1
+        if self.count <= _MAX_NAMED:
+            warn(message)
+
     def report(self) -> None:
-        """Prints how many records were skipped."""
+        """Prints how many records and other lines were skipped."""
+        if self.other_lines:
+            click.echo(f"lines that are not JSON objects: {self.other_lines} skipped", err=True)
         if self.count:
             click.echo(f"error: malformed records: {self.count} skipped: the command did not use them", err=True)
 

@@ -1,10 +1,7 @@
 """Where commands read records: files, standard input, or a log bucket by way of gcloud."""
 
 import functools
-import re
-import shutil
-import subprocess
-import tempfile
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,22 +12,22 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from csr_signer import field_error
-from csr_signer.violation import LONGEST_SENTENCE, quote
+from csr_signer.violation import quote
+from signerctl import log_bucket
 from signerctl.interface import clock
 from signerctl.interface.durations import DURATION
 from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
 from signerctl.options import INPUT, Command
 from signerctl.recorded.certificate import EVENTS, Certificate, CertificateRecord, certificates
-from signerctl.recorded.entries import Json, once, read, record_of, text, time
+from signerctl.recorded.entries import Json, Text, once, read, record_of, text, time
 from signerctl.recorded.malformed import Malformed
 from signerctl.recorded.refusal import RecordedRefusal
+from signerctl.recorded.selection import Selection
 
 T = TypeVar("T")
 
-GCLOUD_SECONDS: Final = 600
 _DEFAULT_PERIOD: Final = timedelta(days=1)
-_BUCKET: Final = re.compile(r"projects/([^/\s]+)/locations/([^/\s]+)/buckets/([^/\s]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +38,23 @@ class Records:
         files: Files with records; `-` is standard input.
         bucket: Full name of a log bucket; None to read files only.
         since: How far back; None for everything in the files, and for a day of the bucket.
-        cluster: Only records of this cluster; None for all.
-        signer_name: Only records of this signerName; None for all.
+        selection: Chooses records by cluster and signer.
         malformed: The records that could not be parsed.
+        advance: Gets the bytes of each piece that was read.
     """
 
     files: tuple[Path, ...]
     bucket: str | None
     since: timedelta | None
-    cluster: str | None
-    signer_name: str | None
+    selection: Selection
     malformed: Malformed = field(default_factory=Malformed)
+    advance: Callable[[int], None] = field(default=lambda _: None)
+
+    @property
+    def size(self) -> int | None:
+        """Returns the bytes of all files; None if one is a pipe, or if there is a log bucket."""
+        is_known = self.bucket is None and all(path.is_file() for path in self.files)
+        return sum(path.stat().st_size for path in self.files) if is_known else None
 
     def of(self, *events: str) -> Iterator[Json]:
         """Returns the function's records of these events; each counts once.
@@ -69,18 +72,24 @@ class Records:
             events: The events.
 
         Raises:
-            CommandError: A source cannot be read, or holds no records.
+            CommandError: A source cannot be read, or holds no records; or none is of the chosen cluster or signer.
         """
         earliest = None if self.since is None else clock.now() - self.since
 
         def parse_selected(entry: Json) -> T | None:
             record = record_of(entry)
-            if record is None or record["event"] not in events or not self._selects(record):
+            # Those of `signerctl ca` are about no CSR.
+            if record is None or not self.selection.takes(record) or record["event"] not in events:
+                return None
+            if not text(record, "csr_uid"):
                 return None
             written = time(record)
             return None if earliest is not None and written < earliest else parse(record)
 
-        return self.malformed.skip(once(self._entries(events)), parse_selected)
+        yield from self.malformed.skip(once(self._entries(events)), parse_selected)
+        for unknown in self.selection.unknown():
+            if not self._in_bucket(unknown.field, unknown.name):
+                raise CommandError(unknown.message)
 
     def certificates(self) -> list[Certificate]:
         """Returns the certificates in the records, the newest first.
@@ -98,18 +107,67 @@ class Records:
         """
         return sorted(self.parsed(RecordedRefusal.of, "refused"), key=lambda each: each.time, reverse=True)
 
-    def _selects(self, record: Json) -> bool:
-        """Tells whether a record is about a CSR of the chosen cluster and signer; those of `signerctl ca` are not."""
-        ours = self.cluster in (None, record.get("cluster")) and self.signer_name in (None, record.get("signer_name"))
-        return ours and bool(text(record, "csr_uid"))
-
     def _entries(self, events: Sequence[str]) -> Iterator[Json]:
         for path in self.files:
             with _opened(path) as text:
-                yield from _with_records(path, text)
+                yield from self._with_records(path, _Watched(text, self.advance))
         if self.bucket is not None:
-            with _fetched(self.bucket, events, self.since or _DEFAULT_PERIOD) as text:
+            wanted = f"jsonPayload.event=({' OR '.join(map(json.dumps, events))})"
+            with log_bucket.fetched(self.bucket, wanted, self.since or _DEFAULT_PERIOD) as text:
                 yield from read(text)
+
+    def _with_records(self, path: Path, text: "_Watched") -> Iterator[Json]:
+        """Yields a file's entries; refuses a file without any record, because it is probably another file.
+
+        An empty array is what `gcloud logging read` prints if there are no entries. An empty file has no such meaning:
+        the command that wrote it may have failed.
+        """
+        seen, found, other_lines = 0, False, 0
+
+        def skip(line: str) -> None:
+            nonlocal seen, other_lines
+            seen += 1
+            other_lines += not self.malformed.is_damaged(line)
+
+        for entry in read(text, skip=skip):
+            seen, found = seen + 1, found or record_of(entry) is not None
+            yield entry
+        is_empty_array = not seen and not text.is_blank
+        if not found and not is_empty_array:
+            must = "must hold the function's records, or entries of its log on Cloud Run: see docs/audit.md"
+            raise CommandError(f"--records: Invalid value: {quote(str(path))}: {must}")
+        self.malformed.other_lines += other_lines
+
+    def _in_bucket(self, name: str, value: str) -> bool:
+        """Tells whether the log bucket has any record with this value, of any event and period.
+
+        A cluster without records of these events and this period, such as refusals of the last hour, is not unknown.
+        """
+        if self.bucket is None:
+            return False
+        wanted = f"jsonPayload.{name}={json.dumps(value)}"
+        with log_bucket.fetched(self.bucket, wanted, log_bucket.LONGEST_PERIOD, "--limit=1") as text:
+            return any(map(record_of, read(text)))
+
+
+class _Watched:
+    """A text that tells how much of it was read.
+
+    Attributes:
+        is_blank: Whether only white space was read.
+    """
+
+    def __init__(self, text: Text, advance: Callable[[int], None]) -> None:
+        self._text = text
+        self._advance = advance
+        self.is_blank = True
+
+    def read(self, size: int, /) -> str:
+        """Returns the next piece."""
+        piece = self._text.read(size)
+        self._advance(len(piece.encode()))
+        self.is_blank = self.is_blank and not piece.strip()
+        return piece
 
 
 @contextmanager
@@ -122,70 +180,6 @@ def _opened(path: Path) -> Iterator[IO[str]]:
     except ValueError as error:
         must = f"must be JSON of log entries or records: {one_line(str(error))}"
         raise CommandError(f"--records: {field_error.malformed(str(path), must)}") from error
-
-
-def _with_records(path: Path, text: IO[str]) -> Iterator[Json]:
-    """Yields a file's entries; refuses a file without any record, because it is probably another file."""
-    found = False
-    for entry in read(text, skip=True):
-        found = found or record_of(entry) is not None
-        yield entry
-    if not found:
-        must = "must hold the function's records, or entries of its log on Cloud Run: see docs/audit.md"
-        raise CommandError(f"--records: Invalid value: {quote(str(path))}: {must}")
-
-
-@contextmanager
-def _fetched(bucket: str, events: Sequence[str], period: timedelta) -> Iterator[IO[str]]:
-    """Runs `gcloud logging read` into a temporary file, because a day may have hundreds of megabytes.
-
-    Raises:
-        CommandError: gcloud is missing, fails, or takes too long.
-    """
-    found = _BUCKET.fullmatch(bucket)
-    program = shutil.which("gcloud")
-    if found is None:
-        raise CommandError(field_error.invalid("--log-bucket", bucket, "must be projects/P/locations/L/buckets/B"))
-    if program is None:
-        raise CommandError(
-            "--log-bucket: Forbidden: the program gcloud is not on PATH: install the Google Cloud CLI, or fetch the"
-            " entries elsewhere with `gcloud logging read --format=json`, and give them with --records"
-        )
-    project, location, name = found.groups()
-    command = [
-        *(program, "logging", "read", _filter(events)),
-        *(f"--bucket={name}", f"--location={location}", "--view=_AllLogs", f"--project={project}"),
-        *(f"--freshness={int(period.total_seconds())}s", "--format=json"),
-    ]
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                timeout=GCLOUD_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise CommandError(
-                f"gcloud: no end after {GCLOUD_SECONDS} s: choose a shorter period with --since"
-            ) from error
-        except OSError as error:
-            raise CommandError(f"gcloud: cannot be run: {error.strerror}") from error
-        if done.returncode:
-            said = one_line(done.stderr.decode("utf-8", "replace"))[:LONGEST_SENTENCE]
-            raise CommandError(f"gcloud: exit status {done.returncode}: {said}")
-        output.seek(0)
-        try:
-            yield output
-        except ValueError as error:
-            raise CommandError(f"gcloud: the output is not JSON of log entries: {one_line(str(error))}") from error
-
-
-def _filter(events: Sequence[str]) -> str:
-    wanted = " OR ".join(f'"{event}"' for event in events)
-    return f'resource.type="cloud_run_revision" AND labels.log="csr-signer" AND jsonPayload.event=({wanted})'
 
 
 def record_options(*, required: bool = True, filters: bool = True) -> Callable[[Command], Command]:
@@ -220,7 +214,8 @@ def _taking_records(command: Command, *, required: bool) -> Command:
     ) -> None:
         if required and not files and bucket is None:
             raise click.UsageError("--records: Required value: a file, - for standard input; or give --log-bucket")
-        records = Records(files=files, bucket=bucket, since=since, cluster=record_cluster, signer_name=record_signer)
+        selection = Selection(cluster=record_cluster, signer_name=record_signer)
+        records = Records(files=files, bucket=bucket, since=since, selection=selection)
         try:
             command(records=records, **others)
         finally:

@@ -57,6 +57,7 @@ def test_one_signature_without_a_record_is_found(run: Run, tmp_path: Path, numbe
     found = reconciled(tmp_path, run, [*honest(run), rogue])
     reason = said(rogue, "protoPayload", "requestMetadata", "requestAttributes", "reason") or ""
     assert [(each["what"], each["reason"]) for each in found] == [("signature without record", reason)]
+    assert ", 1 discrepancy\n" in signerctl("reconcile", tmp_path / "entries.json", tmp_path / "ca-audit.log").stdout
     told = reconciled(tmp_path, run, [*honest(run), rogue], "--principal", FUNCTION, "--principal", ADMINISTRATOR)
     assert len(told) == (1 if name.startswith("as the function") else 2)
 
@@ -72,7 +73,7 @@ def test_attack_repeating_a_recorded_reason_is_counted(run: Run, tmp_path: Path)
         copies = [of_first(run) | {"insertId": f"copy-{number}"} for number in range(count)]
         (found,) = reconciled(tmp_path, run, [*honest(run), *copies])
         assert found["what"] == "more requests than recorded"
-        assert found["detail"] == f"{1 + count} requests, {1 + count} signatures, 1 recorded attempts"
+        assert found["detail"] == f"{1 + count} requests, {1 + count} signatures, 1 recorded attempt"
 
 
 def test_attack_taking_the_place_of_a_failed_attempt_is_counted(run: Run, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_an_intent_without_an_outcome_is_a_warning(run: Run, tmp_path: Path) -> 
     outcome = of_one(run, "issued")
     (found,) = reconciled(tmp_path, run, [entry for entry in honest(run) if entry != outcome], status=0)
     assert (found["level"], found["what"]) == ("warning", "intent without outcome")
-    assert found["detail"] == "1 intents, 0 outcomes, 1 signatures"
+    assert found["detail"] == "1 intent, 0 outcomes, 1 signature"
 
 
 def test_an_outcome_alone_explains_its_signature(run: Run, tmp_path: Path) -> None:
@@ -210,13 +211,13 @@ def test_the_functions_own_lines_are_records(run: Run, tmp_path: Path) -> None:
         ("", "Required value: log entries or records: an empty file: the command that wrote it may have failed"),
         ("[]", "FILES: Required value: a signature or a record"),
         ('{"event": "deferred"}', "FILES: Required value: a signature or a record"),
-        ('{"message": "other"}', "1 entries of other kinds: must hold entries of Cloud KMS's audit log"),
+        ('{"message": "other"}', "1 entry of another kind: must hold entries of Cloud KMS's audit log"),
         ("[1]", "int: must be an object"),
         ("{", "must be JSON"),
         ("[" * 100_000, "must be JSON"),
         (
             '{"protoPayload": 5, "jsonPayload": []}',
-            "1 entries of other kinds: must hold entries of Cloud KMS's audit log",
+            "1 entry of another kind: must hold entries of Cloud KMS's audit log",
         ),
         ("kind: Installation", "must be JSON of log entries or records: a Kubernetes object of kind Installation"),
         ("-----BEGIN CERTIFICATE REQUEST-----", "must be JSON of log entries or records: a PKCS #10 request"),

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 import psutil
 
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 LONG: Final = 120.0
 
@@ -61,7 +63,17 @@ def read_until(demo: subprocess.Popen[str], text: str) -> list[str]:
 
 
 def left_running(temporary: Path) -> list[str]:
-    """Returns the command lines of processes that belong to a demo with that folder for temporary files."""
+    """Returns the command lines of processes that a demo with that folder for temporary files has left.
+
+    A killed process may take a moment to end on a busy machine.
+    """
+    end = time.monotonic() + PATIENCE
+    while (found := _running(temporary)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def _running(temporary: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline", "environ", "status"]):
         mentions = [*(process.info["cmdline"] or []), (process.info["environ"] or {}).get("TMPDIR", "")]

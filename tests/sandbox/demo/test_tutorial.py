@@ -72,3 +72,4 @@ def test_the_commands_of_part_2(tmp_path: Path) -> None:
         "every signature is accounted for",
     ):
         assert expected in done.stdout, expected
+    assert re.search(r"^  state +refused$", done.stdout, re.MULTILINE)  # explain

@@ -273,6 +273,14 @@ def test_the_cron_jobs_run_only_on_chosen_nodes(tmp_path: Path) -> None:
     assert placed("--node-selector", "", "--toleration", "") == [({"kubernetes.io/os": "linux"}, [])] * 2
 
 
+@pytest.mark.parametrize(("lifetime", "schedule"), [("21d", "17 6 * * *"), ("20d", "17 * * * *")])
+def test_the_renewal_runs_hourly_for_short_lifetimes(tmp_path: Path, lifetime: str, schedule: str) -> None:
+    """docs/renew.md: of less than 21 days."""
+    given = outputs(lambda values: values["document"]["signers"][1].update(lifetime=lifetime))
+    jobs = objects(written(tmp_path, "--renewal-image", IMAGE, given=given), "CronJob")
+    assert jobs["csr-renewal"]["spec"]["schedule"] == schedule
+
+
 # Refreshing the folder.
 
 

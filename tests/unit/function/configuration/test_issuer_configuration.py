@@ -96,3 +96,13 @@ def test_a_ca_with_name_constraints_permits_the_profiles_names(folder: Path) -> 
         match=r'^signers\[0\]: issuer\.certificate: Forbidden: name constraints do not permit .*\.local by "CN=',
     ):
         load(written(folder))
+
+
+def test_a_ca_that_permits_no_optional_row_is_refused(folder: Path) -> None:
+    """Otherwise a profile of optional rows alone would serve no requester, without a word."""
+    profile = yaml.safe_load((SHIPPED / "calico.yaml").read_text(encoding="utf-8"))
+    profile["components"] = [row for row in profile["components"] if row.get("optional")]
+    (folder / "own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    (folder / "ca.pem").write_bytes(Ca(extensions=permitted(x509.DNSName("typha-client"))).pem)
+    with pytest.raises(ConfigurationError, match=r"Forbidden: name constraints do not permit goldmane by "):
+        load(written(folder, signer(profile={"name": "own.yaml", "release": "3.31"})))

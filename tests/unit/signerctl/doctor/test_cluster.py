@@ -292,7 +292,8 @@ def test_another_ca_in_the_installation_is_an_error(
 def test_an_installation_without_certificate_management_is_a_warning(examine: Examine, api: Answers) -> None:
     """It is the last step of the installation, so it is no error."""
     api.prepared[INSTALLATION] = 200, {"kind": "Installation", "spec": {}}
-    assert cluster.installation(examine()).level == "warning"
+    outcome = cluster.installation(examine())
+    assert (outcome.level, "spec.certificateManagement: Required value" in outcome.found) == ("warning", True)
     api.prepared.clear()
     assert cluster.installation(examine()).level == "not_applicable"
 

@@ -12,12 +12,16 @@ import yaml
 from signerctl.recorded import Certificate, CertificateRecord, certificates
 from signerctl.recorded.entries import Json
 from tests.infra.audit.entries import of_function
-from tests.unit.function.builders import make_signer
+from tests.unit.function.builders import SIGNER_NAME, make_signer
+from tests.unit.signerctl.answers import answering
 from tests.unit.signerctl.recorded.journal import Journal
+from tests.unit.signerctl.renewal.cluster import PODS, pod_object
 from tests.unit.signerctl.stage import signerctl
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+OTHER_LINE = "lines that are not JSON objects: 1 skipped\n"
+"""What a command says about the first line of a written journal."""
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def journal() -> Journal:
 def items(command: str, *arguments: str | Path, stdin: str | None = None) -> list[dict[str, Any]]:
     """Returns the items that a command prints as JSON."""
     result = signerctl(command, *arguments, "--json", stdin=stdin)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr.removesuffix(OTHER_LINE)) == (0, "")
     found: list[dict[str, Any]] = json.loads(result.stdout)["items"]
     return found
 
@@ -37,7 +41,7 @@ def items(command: str, *arguments: str | Path, stdin: str | None = None) -> lis
 def table(command: str, *arguments: str | Path) -> list[list[str]]:
     """Returns the cells of a table."""
     result = signerctl(command, *arguments)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, OTHER_LINE)
     return [line.split("   ") for line in result.stdout.splitlines()]
 
 
@@ -108,7 +112,26 @@ def test_cluster_and_signer_choose_records(tmp_path: Path) -> None:
     assert len(items("list", "--records", path)) == 2
     (item,) = items("list", "--records", path, "--cluster", "test")
     assert item["pod"] == "calico-system/calico-node-test"
-    assert items("list", "--records", path, "--signer", "example.com/other") == []
+    assert items("denied", "--records", path, "--cluster", "test") == []
+
+
+@pytest.mark.parametrize("command", ["list", "expiring", "denied"])
+@pytest.mark.parametrize(
+    ("option", "name", "supported"),
+    [("--cluster", "prdo", '"prod", "test"'), ("--signer", "example.com/other", f'"{SIGNER_NAME}"')],
+    ids=["cluster", "signer"],
+)
+def test_a_name_that_no_record_has_is_refused(command: str, option: str, name: str, supported: str) -> None:
+    """An empty list would look like good news. Without any record, no name is wrong."""
+    journals = [Journal(signer=make_signer(cluster=cluster)) for cluster in ("prod", "test")]
+    for each in journals:
+        each.issue("calico-node-x", ago=DAY)
+    lines = "\n".join(line for each in journals for line in each.lines)
+    for period in ((), ("--since", "1h")):
+        result = signerctl(command, "--records", "-", option, name, *period, stdin=lines)
+        message = f'error: {option}: Unsupported value: "{name}": supported values: {supported}\n'
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
+    assert items(command, "--records", "-", option, name, stdin="[]") == []
 
 
 def test_records_come_from_several_files_and_standard_input(journal: Journal, tmp_path: Path) -> None:
@@ -142,6 +165,37 @@ def test_expiring_counts_only_a_pods_latest_certificate(journal: Journal, tmp_pa
     assert items("expiring", "--records", path) == []
     journal.lines.reverse()
     assert items("expiring", "--records", journal.write(path)) == []
+
+
+def test_a_restarted_pod_does_not_hide_the_certificate_in_its_secret(journal: Journal, tmp_path: Path) -> None:
+    """Goldmane's newest certificate is listed while it has any pod; a pod takes its own certificate with it."""
+    journal.issue("calico-node-1", ago=20 * DAY, lifetime=30 * DAY)
+    journal.issue("calico-node-2", ago=10 * DAY, lifetime=200 * DAY)
+    lines = [line.replace("node-certs:", "goldmane-key-pair:") for line in journal.lines]
+    journal.lines = [line.replace("calico-node", "goldmane") for line in lines]
+    journal.issue("calico-node-gone", ago=9 * DAY, lifetime=30 * DAY)
+    path = journal.write(tmp_path / "function.log")
+    with answering() as answers:
+        arguments = ("expiring", "--records", path, "--kubeconfig", answers.kubeconfig(tmp_path))
+        pod = pod_object("goldmane-3", spec__serviceAccountName="goldmane")
+        answers.prepared[f"GET {PODS}"] = 200, {"items": [pod, pod_object("calico-node-new")]}
+        assert [item["pod"] for item in items(*arguments, "--within", "400d")] == ["calico-system/goldmane-2"]
+        assert items(*arguments) == []
+        answers.prepared[f"GET {PODS}"] = 200, {"items": []}
+        assert items(*arguments, "--within", "400d") == []
+    assert {path for _, path, *_ in answers.received} == {PODS}
+
+
+def test_a_kubeconfig_is_of_one_cluster(tmp_path: Path) -> None:
+    """The pods of prod say nothing about test's certificates, even if none of prod expires."""
+    prod, test = (Journal(signer=make_signer(cluster=cluster)) for cluster in ("prod", "test"))
+    prod.issue("calico-node-prod")
+    test.issue("calico-node-test", lifetime=DAY)
+    with answering() as answers:
+        arguments = ("expiring", "--records", "-", "--kubeconfig", answers.kubeconfig(tmp_path))
+        result = signerctl(*arguments, stdin="\n".join([*prod.lines, *test.lines]))
+    message = "--cluster: Required value: must choose the kubeconfig's cluster, because the records are of prod, test"
+    assert (result.exit_code, result.stderr) == (1, f"error: {message}\n")
 
 
 def test_denied_groups_what_one_pod_repeats(journal: Journal, tmp_path: Path) -> None:

@@ -60,22 +60,27 @@ class Slow(io.StringIO):
 )
 def test_objects_are_read_from_every_form(text: str, kind: type[io.StringIO]) -> None:
     """What the function prints, what gcloud prints, and what jq makes of both."""
-    for skip in (False, True):
+    skipped: list[str] = []
+    for skip in (None, skipped.append):
         assert list(read(kind(text), skip=skip)) == RECORDS
+    assert skipped == []
 
 
 @pytest.mark.parametrize("kind", [io.StringIO, Slow], ids=["at once", "in pieces"])
 def test_other_lines_of_a_log_are_skipped(kind: type[io.StringIO]) -> None:
-    """A log of a process holds other lines between the records; none of them hides a record."""
-    assert list(read(kind(LOG), skip=True)) == RECORDS
+    """A log of a process holds other lines between the records; none of them hides a record, and each is told."""
+    skipped: list[str] = []
+    assert list(read(kind(LOG), skip=skipped.append)) == RECORDS
+    assert skipped == [line for line in LOG.splitlines() if line not in ("", *LINES)]
     with pytest.raises(ValueError, match="must be an object"):
         list(read(kind(LOG)))
 
 
 def test_a_cut_array_is_no_array() -> None:
     """A download that ended early must not look like a period with fewer entries."""
-    with pytest.raises(ValueError, match="the array has no end"):
-        list(read(io.StringIO(f"[{','.join(LINES)}")))
+    for skip in (None, pytest.fail):
+        with pytest.raises(ValueError, match="the array has no end"):
+            list(read(io.StringIO(f"[{','.join(LINES)}"), skip=skip))
 
 
 def test_attack_no_inner_object_of_an_entry_passes_for_a_record() -> None:
@@ -83,7 +88,7 @@ def test_attack_no_inner_object_of_an_entry_passes_for_a_record() -> None:
     entry = {"jsonPayload": {"inner": RECORDS[:1], "deep": "DEEP"}}
     array = json.dumps([entry, *RECORDS], indent=2).replace('"DEEP"', "[" * 3000 + "]" * 3000)
     with pytest.raises(ValueError, match="levels"):
-        list(read(io.StringIO(array), skip=True))
+        list(read(io.StringIO(array), skip=pytest.fail))
 
 
 def test_a_line_without_an_end_takes_bounded_memory() -> None:

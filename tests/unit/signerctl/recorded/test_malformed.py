@@ -1,10 +1,13 @@
-"""A writer of the log can forge records of any content: none ends a command, and none passes for a good record."""
+"""A writer of the log can forge records of any content: none ends a command, and none passes for a good record.
+
+A line that is not JSON is either what is left of a record, or another line of the process.
+"""
 
 import copy
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +15,6 @@ from typing import Any, Final
 import pytest
 
 from tests.infra.audit.entries import of_function
-from tests.unit.function.builders import authority
-from tests.unit.function.configuration.test_configuration import document
 from tests.unit.signerctl.recorded.journal import Journal
 from tests.unit.signerctl.stage import signerctl
 
@@ -53,16 +54,6 @@ def mutations(lines: Sequence[str]) -> list[dict[str, Any]]:
                     del inner[name]
                 found.append(mutated)
     return found
-
-
-@pytest.fixture(scope="module")
-def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The journal's configuration document."""
-    folder = tmp_path_factory.mktemp("configuration")
-    for name in ("ca.pem", "cluster-ca.pem"):
-        (folder / name).write_bytes(authority().pem)
-    (folder / "function.json").write_text(json.dumps(document()))
-    return folder / "function.json"
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +97,24 @@ def test_attack_a_record_with_any_hostile_field_is_named_and_skipped(
     decisions = [each for each in hostile if each.get("event") in ("intent", "refused") and each.get("csr_uid") != ""]
     assert answer["summary"]["decisions"] + answer["summary"]["without_inputs"] + skipped == len(decisions) + 2
     assert answer["summary"]["without_inputs"] == 2  # a record of each without the field, as before version 0.2.0
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda line: line[:60], lambda line: f"2026-03-14T09:27:00Z {line}"], ids=["cut", "prefix"]
+)
+def test_a_line_that_may_be_a_record_is_named_and_counted(journal: Journal, damage: Callable[[str], str]) -> None:
+    """The list lacks it, so the exit status is 1."""
+    lines = "\n".join([damage(journal.lines[1]), *journal.lines])
+    result = signerctl("list", "--records", "-", "--json", stdin=lines)
+    named, last = result.stderr.splitlines()
+    assert named.startswith('warning: skipped a line that may be a malformed record: "')
+    assert named.endswith(": must be a JSON object")
+    assert last == "error: malformed records: 1 skipped: the command did not use them"
+    assert (result.exit_code, len(json.loads(result.stdout)["items"])) == (1, 1)
+
+
+def test_other_lines_of_a_log_are_counted(journal: Journal) -> None:
+    """They are no records, so the exit status is 0; JSON of other programs is no line to count."""
+    others = ["Traceback (most recent call last):", "{'not': 'json'}", "12", '{"message": "other"}', '"csr_uid"']
+    result = signerctl("list", "--records", "-", stdin="\n".join([*journal.lines, *others]))
+    assert (result.exit_code, result.stderr) == (0, "lines that are not JSON objects: 4 skipped\n")

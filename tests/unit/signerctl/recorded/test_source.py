@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from signerctl import log_bucket
 from signerctl.interface.durations import age
-from signerctl.recorded import source
 from tests.infra.audit.entries import of_exporter, of_function
 from tests.unit.signerctl.recorded.journal import Journal
 from tests.unit.signerctl.stage import signerctl
@@ -79,6 +79,23 @@ def test_a_period_without_records_is_no_error(gcloud: Path) -> None:
     assert 'jsonPayload.event=("intent" OR "issued" OR "ignored")' in arguments[2]
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+def test_a_cluster_without_records_of_the_period_is_known(gcloud: Path, *, is_known: bool) -> None:
+    """Without a refusal in the last hour it is in none of the records, so gcloud asks for its newest record."""
+    journal = Journal()
+    journal.refuse("calico-node-x")
+    (gcloud / "newest").write_text(json.dumps(of_function(journal.lines) if is_known else []), encoding="utf-8")
+    printing(gcloud, json.dumps(of_function(journal.lines)))
+    install(gcloud, 'print(open(folder + ("/newest" if "--limit=1" in sys.argv else "/output")).read())')
+    result = signerctl("denied", "--log-bucket", BUCKET, "--since", "1h", "--cluster", 'pr"od')
+    message = 'error: --cluster: Unsupported value: "pr\\"od": supported values: "demo"\n'
+    expected = (0, "no refusal in the records\n") if is_known else (1, message)
+    assert (result.exit_code, result.stderr) == expected
+    arguments = json.loads((gcloud / "arguments.json").read_text())
+    assert arguments[2].endswith(r'labels.log="csr-signer" AND jsonPayload.cluster="pr\"od"')
+    assert f"--freshness={400 * 86400}s" in arguments
+
+
 def test_expiring_reads_the_lifetime_of_a_certificate(gcloud: Path) -> None:
     """A day of records holds no certificate that expires soon. An empty table says how many pods it is about."""
     printing(gcloud, "[]")
@@ -119,7 +136,7 @@ def test_a_gcloud_that_fails_is_one_line(gcloud: Path, action: str, message: str
 
 def test_a_gcloud_that_does_not_end_is_killed(gcloud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Perhaps the period is too long, or the network hangs."""
-    monkeypatch.setattr(source, "GCLOUD_SECONDS", 0.1)
+    monkeypatch.setattr(log_bucket, "GCLOUD_SECONDS", 0.1)
     install(gcloud, "while True: pass")
     message = "error: gcloud: no end after 0.1 s: choose a shorter period with --since"
     assert failed("list", "--log-bucket", BUCKET) == message
@@ -134,8 +151,8 @@ def test_a_bucket_has_its_full_name(gcloud: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "hello\n", '{"message": "other"}', "\x00\xff{", json.dumps(of_exporter(['{"event": "issued"}']))],
-    ids=["empty", "no entries", "text", "another object", "binary", "of an exporter"],
+    ["", "[", "hello\n", '{"message": "other"}', "\x00\xff{", json.dumps(of_exporter(['{"event": "issued"}']))],
+    ids=["empty", "cut array", "text", "another object", "binary", "of an exporter"],
 )
 def test_a_file_without_records_is_refused(tmp_path: Path, content: str) -> None:
     """It is another file than the operator meant; an empty answer would look like good news."""
@@ -144,6 +161,15 @@ def test_a_file_without_records_is_refused(tmp_path: Path, content: str) -> None
     for command in ("list", "expiring", "denied"):
         assert "must hold the function's records" in failed(command, "--records", path)
     assert '--records: Invalid value: "-"' in failed("list", "--records", "-", stdin=content)
+
+
+@pytest.mark.parametrize("content", ["[]", "[\n]\n", "[][]"])
+def test_an_empty_array_has_no_records(content: str) -> None:
+    """Gcloud prints it if there are no entries."""
+    for command, what in (("list", "certificate"), ("denied", "refusal")):
+        result = signerctl(command, "--records", "-", stdin=content)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"no {what} in the records\n")
+    assert "of 0 pods" in signerctl("expiring", "--records", "-", stdin=content).stderr
 
 
 def test_a_record_without_its_fields_is_named_and_skipped() -> None:

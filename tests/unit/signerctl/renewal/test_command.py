@@ -173,6 +173,25 @@ def test_a_fault_of_the_program_is_in_the_log_too(cluster: Cluster) -> None:
     assert line["message"] == "internal error in signerctl: KeyError: 'metadata'"
 
 
+@pytest.mark.parametrize("log", [(), ("--log-format", "json")], ids=["text", "json"])
+def test_a_service_account_without_pods_is_named(cluster: Cluster, log: tuple[str, ...]) -> None:
+    """It may be a wrong name. A CronJob gets the accounts of all components, so it goes on."""
+    cluster.add("calico-node-1")
+    accounts = "calico-system/calico-nod,calico-system/calico-node"
+    result = renew(cluster, "--requesters", SIGNER, "365d", accounts, "--dry-run", *log)
+    message = (
+        '--requesters: Not found: "calico-system/calico-nod": no pod has this service account: check the name, unless'
+        " the component does not run in this cluster"
+    )
+    assert result.exit_code == 0
+    if not log:
+        assert result.stderr == f"warning: {message}\n1 pods hold certificates, 0 are due\n"
+        return
+    line, planned = logged(result)
+    assert (line["severity"], line["event"], line["message"]) == ("NOTICE", "account_without_pods", message)
+    assert planned["event"] == "renewal_planned"
+
+
 def test_a_log_has_no_list(cluster: Cluster) -> None:
     """Each line is one JSON object, also of a dry run."""
     cluster.add("calico-node-old", age=timedelta(days=3650))

@@ -229,6 +229,7 @@ def test_the_only_cluster_needs_no_name(tmp_path: Path) -> None:
         (["--remaining", "1"], '--remaining: Invalid value: "1": must be a part of the lifetime'),
         (["--remaining", "a third"], "--remaining: Invalid value"),
         (["--remaining", "1/0"], "--remaining: Invalid value"),
+        (["--timeout", "2h"], '--timeout: Invalid value: "2h": must be less than 60m'),
         (["--timeout", "0s"], '--timeout: Invalid value: "0s": must be a whole number with a unit'),
     ],
 )
