@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from development import generated
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 _PROGRAMS: Final = re.compile(r" *(?:signerctl|kubectl|terraform|gcloud|cat|openssl) ")

@@ -29,7 +29,7 @@ from sandbox.deployment import Settings
 from sandbox.function_runtime import ROOT
 from sandbox.measurements.burst import burst
 from sandbox.measurements.cold import cold
-from sandbox.measurements.common import Row
+from sandbox.measurements.common import RevisionError, Row
 from sandbox.measurements.drain import drain
 from sandbox.measurements.hostile_cluster import hostile_cluster
 from sandbox.measurements.large_key import large_key
@@ -37,6 +37,7 @@ from sandbox.measurements.latency import latency
 from sandbox.measurements.poison import poison
 from sandbox.measurements.rollout import rollout
 from sandbox.measurements.waiting import waiting
+from sandbox.options import MAX_PODS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             guards=getattr(options, "guards", False),
             id_token=True,  # as in a cluster that trusts Google: no kubeconfig is read
         )
-        rows = _measured(settings, options)
+        try:
+            rows = _measured(settings, options)
+        except RevisionError as error:
+            print(f'bench: --against: Invalid value: "{options.against}": {error}', file=sys.stderr)
+            return 2
     print(f"on {os.cpu_count()} cores, Python {sys.version.split()[0]}, {_plane(settings)}")
     for row in rows:
         print(f"  {row.name:<48} {row.figure}")
@@ -117,14 +122,19 @@ def _measured(settings: Settings, options: argparse.Namespace) -> list[Row]:
 
 @contextmanager
 def revision(reference: str | None) -> Iterator[Path | None]:
-    """Checks a revision's function and exporter out into a folder, compiled; None for none."""
+    """Checks a revision's function and exporter out into a folder, compiled; None for none.
+
+    Raises:
+        RevisionError: There is no such revision, or it lacks them.
+    """
     if reference is None:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="csr-signer-revision-") as folder:
-        archive = subprocess.run(
-            ["git", "archive", reference, "function", "infra/exporter"], cwd=ROOT, check=True, stdout=subprocess.PIPE
-        )
+        command = ["git", "archive", reference, "function", "infra/exporter"]
+        archive = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+        if archive.returncode:
+            raise RevisionError(f"git archive: {' '.join(archive.stderr.decode(errors='replace').split())}")
         subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
         compileall.compile_dir(folder, quiet=1)
         yield Path(folder)
@@ -136,8 +146,8 @@ def _plane(settings: Settings) -> Literal["the API double", "kube-apiserver"]:
 
 def _count(text: str) -> int:
     number = int(text)
-    if not 1 <= number <= 20_000:  # noqa: PLR2004 - a bench on one machine
-        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to 20000")
+    if not 1 <= number <= MAX_PODS:
+        raise argparse.ArgumentTypeError(f"Invalid value: {number}: must be 1 to {MAX_PODS}")
     return number
 
 

@@ -23,6 +23,18 @@ class OccupiedError(Exception):
     """The cluster runs Calico already, so the demo's pods would mix with the operator's."""
 
 
+def access(path: Path) -> tuple[str, bytes]:
+    """Returns the address of a kubeconfig's API server, and its CA.
+
+    Raises:
+        ValueError: The kubeconfig has no usable current context, or names no CA.
+    """
+    found = kubeconfig.read(path)
+    if found.certificate_authority_pem is None:
+        raise ValueError(kubeconfig.violation(path, "must name the certificate authority of the API server"))
+    return found.server, found.certificate_authority_pem
+
+
 class ForeignCluster:
     """An existing cluster with the interface of `sandbox.control_plane.ControlPlane`; `stop` leaves it running.
 
@@ -36,15 +48,12 @@ class ForeignCluster:
         """Reads the kubeconfig, and writes its CA to `directory`.
 
         Raises:
-            ValueError: It has no usable current context, or names no CA.
+            ValueError: As for `access`.
         """
-        found = kubeconfig.read(path)
-        if found.certificate_authority_pem is None:
-            raise ValueError(f"{path} names no certificate authority of the API server; one is needed")
-        self.server = found.server
+        self.server, authority_pem = access(path)
         self.kubeconfig = path
         self.certificate_authority = directory / "api-server-ca.pem"
-        self.certificate_authority.write_bytes(found.certificate_authority_pem)
+        self.certificate_authority.write_bytes(authority_pem)
         self._directory = directory
 
     def refuse_if_occupied(self, api: Api) -> None:

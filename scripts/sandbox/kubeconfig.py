@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+Json = dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """The current context of a kubeconfig; absent parts are None."""
@@ -34,17 +37,52 @@ def read(path: Path) -> Connection:
     Raises:
         ValueError: the document has no usable current context.
     """
-    cluster, user = _current_context(path)
-    certificate = _material(user, "client-certificate", path.parent)
-    key = _material(user, "client-key", path.parent)
+    _, _, cluster, user = choose(path)
     if not user.keys() & {"client-certificate", "client-certificate-data", "token", "tokenFile"}:
-        raise ValueError(f"{path} names a user by {sorted(user)}; a client certificate or a token is needed")
-    return Connection(
-        server=cluster["server"],
-        certificate_authority_pem=_material(cluster, "certificate-authority", path.parent),
-        key_pair=None if certificate is None else KeyPair(certificate_pem=certificate, key_pem=key or b""),
-        token=user.get("token") or _token_file(user, path.parent),
-    )
+        must = f"must name its user by a client certificate or a token, not by {sorted(user)}"
+        raise ValueError(violation(path, must))
+    try:
+        certificate = _material(user, "client-certificate", path.parent)
+        key = _material(user, "client-key", path.parent)
+        return Connection(
+            server=cluster["server"],
+            certificate_authority_pem=_material(cluster, "certificate-authority", path.parent),
+            key_pair=None if certificate is None else KeyPair(certificate_pem=certificate, key_pem=key or b""),
+            token=user.get("token") or _token_file(user, path.parent),
+        )
+    except OSError as error:
+        raise ValueError(violation(path, f"names {error.filename}: {error.strerror}")) from error
+
+
+def choose(path: Path, context: str | None = None) -> tuple[str, Json, Json, Json]:
+    """Returns a context's name, the context, its cluster and its user; by default those of the current context.
+
+    Raises:
+        ValueError: The file is not a kubeconfig, or has no such context.
+    """
+    found = _parsed(path)
+    try:
+        contexts, clusters, users = (
+            {entry["name"]: entry.get(kind) for entry in found[f"{kind}s"]} for kind in ("context", "cluster", "user")
+        )
+        if context is not None and context not in contexts:
+            known = ", ".join(f'"{each}"' for each in contexts)
+            raise ValueError(f'--context: Unsupported value: "{context}": supported values: {known}')
+        name = context or found["current-context"]
+        chosen = contexts[name]
+        cluster, user = clusters[chosen["cluster"]], users[chosen["user"]]
+    except KeyError as error:
+        raise ValueError(violation(path, f"must have a usable context: it lacks {error}")) from error
+    except (AttributeError, TypeError) as error:
+        raise ValueError(violation(path, "must have a usable context")) from error
+    if not isinstance(user, dict) or not isinstance(cluster, dict) or "server" not in cluster:
+        raise ValueError(violation(path, "must have a usable context"))
+    return name, chosen, cluster, user
+
+
+def violation(path: Path, must: str) -> str:
+    """Returns the message for a kubeconfig of the operator's."""
+    return f'--kubeconfig: Invalid value: "{path}": {must}'
 
 
 def render(*, server: str, certificate_authority_pem: bytes, user: str, key_pair: KeyPair) -> str:
@@ -92,17 +130,17 @@ def redirect(path: Path, server: str, target: Path) -> Path:
     return target
 
 
-def _current_context(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    document = yaml.safe_load(path.read_text())
+def _parsed(path: Path) -> Json:
+    must = "must be a kubeconfig"
     try:
-        entries = {
-            kind: {entry["name"]: entry[kind] for entry in document[f"{kind}s"]}
-            for kind in ("context", "cluster", "user")
-        }
-        context = entries["context"][document["current-context"]]
-        return entries["cluster"][context["cluster"]], entries["user"][context["user"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} has no usable current context: {error!r} is missing") from error
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(violation(path, f"{must}: {error.strerror}")) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(violation(path, f"{must}: {' '.join(str(error).split())}")) from error
+    if not isinstance(found, dict):
+        raise ValueError(violation(path, must))  # noqa: TRY004 - the operator's value
+    return found
 
 
 def _material(entry: dict[str, Any], key: str, folder: Path) -> bytes | None:

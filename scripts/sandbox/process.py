@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -51,11 +52,13 @@ class Part:
 
     Attributes:
         ready: The JSON object of the part's ready line; empty for a program without one.
+        log: The file with its stderr; None if it shares the parent's stderr.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, Any], log: Path | None = None) -> None:
         self._process = process
         self.ready = ready
+        self.log = log
         _unreaped.add(self)
         if _ending.is_set():
             self.kill_group()
@@ -119,7 +122,7 @@ class Part:
         # Signal handlers run on the main thread. On this one, none can come between the start and the registration, so
         # `kill_all` misses no part.
         part = _lasting_thread.submit(
-            lambda: cls(_spawned(argv, log, _environment(environment), directory, says_ready=says_ready), {})
+            lambda: cls(_spawned(argv, log, _environment(environment), directory, says_ready=says_ready), {}, log)
         ).result()
         if says_ready:
             try:
@@ -141,6 +144,12 @@ class Part:
     def alive(self) -> bool:
         """Tells whether the process still runs."""
         return self._process.poll() is None
+
+    @property
+    def end(self) -> str:
+        """Returns how the process ended, for people: its exit status, or the signal that ended it."""
+        status = self._process.returncode
+        return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process, but not to its group."""
@@ -189,6 +198,11 @@ class Part:
     def _close(self) -> None:
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def parts() -> set[Part]:
+    """Returns all parts of this process that nobody has stopped."""
+    return set(_unreaped)
 
 
 def kill_all() -> None:

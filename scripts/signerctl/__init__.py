@@ -2,7 +2,7 @@
 
 It follows the function's rules and uses the function's code. In reading order:
 
-- `commands`: one module per command; `options` and `interface`: what they share.
+- `command_line` and `commands`: all commands, one module each; `options` and `interface`: what they share.
 - `ca`: certificates and requests of the issuing CA, and their checks.
 - `key` and `records`: the KMS key, and the audit records of its use; `reconciliation` compares both.
 - `guards` and `cluster`: the admission policies, and the folder of manifests for one cluster.

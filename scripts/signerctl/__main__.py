@@ -1,63 +1,30 @@
-"""`signerctl`: see `signerctl --help`."""
+"""Starts `signerctl`; `command_line` has its commands."""
 
-import io
-import sys
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
 
-import click
-
-from csr_signer import VERSION
-from signerctl.commands.bundle import bundle
-from signerctl.commands.create import create
-from signerctl.commands.cross_sign import cross_sign
-from signerctl.commands.denied import denied
-from signerctl.commands.doctor import doctor
-from signerctl.commands.expiring import expiring
-from signerctl.commands.explain import explain
-from signerctl.commands.guards import guards
-from signerctl.commands.import_ import import_
-from signerctl.commands.key_pairs import key_pairs
-from signerctl.commands.list_ import list_
-from signerctl.commands.manifests import manifests
-from signerctl.commands.reconcile import reconcile
-from signerctl.commands.renew import renew
-from signerctl.commands.replay import replay
-from signerctl.commands.request import request
-from signerctl.commands.show import show
-from signerctl.commands.verify import verify
-from signerctl.interface.program import EXIT_CODES, Commands
+_INTERRUPTED = 130  # as signerctl.interface.program, whose import takes time
 
 
-@click.group("signerctl", cls=Commands, epilog=EXIT_CODES)
-@click.version_option(VERSION, prog_name="signerctl")
 def main() -> None:
-    """Manage the issuing CA of kms-csr-signer, and set up and guard its clusters."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A certificate's name may hold characters that the terminal's encoding lacks.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Runs signerctl. The imports take up to a second; Ctrl-C meanwhile prints one line and no traceback."""
+    is_interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_interruptible:
+        signal.signal(signal.SIGINT, _end)
+    from signerctl import command_line  # noqa: PLC0415
+
+    if is_interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    command_line.main(prog_name="signerctl")
 
 
-@main.group()
-def ca() -> None:
-    r"""Create, rotate and inspect CA certificates for Cloud KMS keys.
-
-    \b
-    Your own root:         create, bundle, then verify
-    Below a corporate CA:  request, import, bundle, then verify
-    Rotation:              docs/rotation.md, step by step
-    """
-
-
-@main.group()
-def cluster() -> None:
-    """Set up a cluster from Terraform's outputs."""
-
-
-for command in (create, request, import_, cross_sign, show, verify, bundle):
-    ca.add_command(command)
-cluster.add_command(manifests)
-for command in (denied, doctor, expiring, explain, guards, key_pairs, list_, reconcile, renew, replay):
-    main.add_command(command)
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    # Not an exception: an extension module that is being imported may lose it.
+    os.write(2, b"interrupted\n")
+    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":
-    main(prog_name="signerctl")
+    main()

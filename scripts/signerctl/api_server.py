@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import urllib3
+import yaml
 
+from csr_signer import field_error
 from csr_signer.objects import json_fields
 from csr_signer.objects.json_fields import Mask
 from csr_signer.violation import LONGEST_SENTENCE, quote
@@ -305,20 +307,43 @@ def connect(
     """
     # These imports take half a second, which commands that need no cluster should not take.
     from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
-    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
+    from kubernetes.config import ConfigException, kube_config, load_incluster_config, load_kube_config  # noqa: PLC0415
 
     settings = Configuration()
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     settings.retries = False  # a retry would hide a fault from `doctor`, and could repeat an eviction
+    path = None
     try:
         if in_pod and kubeconfig is None and context is None:
             load_incluster_config(client_configuration=settings)
         else:
-            path = None if kubeconfig is None else str(kubeconfig)
+            path = kube_config.KUBE_CONFIG_DEFAULT_LOCATION if kubeconfig is None else str(kubeconfig)
             load_kube_config(config_file=path, context=context, client_configuration=settings)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"--kubeconfig: Invalid value: {one_line(str(error))}") from error
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        raise CommandError(_kubeconfig_violation(path, context, f": {one_line(str(error))}")) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # it is YAML of another kind
+        raise CommandError(_kubeconfig_violation(path, context, "")) from error
     return ApiServer(ApiClient(settings), page=page, timeout=timeout)
+
+
+def _kubeconfig_violation(path: str | None, context: str | None, reason: str) -> str:
+    if path is None:
+        return field_error.required("--kubeconfig", f"the pod's service account cannot be used{reason}")
+    known = _contexts(path)
+    if context is not None and known and context not in known:
+        return field_error.unsupported("--context", [context], known)
+    return field_error.invalid("--kubeconfig", path, f"must be a kubeconfig{reason}")
+
+
+def _contexts(path: str) -> list[str]:
+    """Returns the names of a kubeconfig's contexts; none if it is not a kubeconfig."""
+    from kubernetes.config import ConfigException  # noqa: PLC0415 - as in connect
+    from kubernetes.config.kube_config import KubeConfigMerger  # noqa: PLC0415
+
+    try:
+        return [each["name"] for each in KubeConfigMerger(path).config["contexts"].value]
+    except (ConfigException, OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        return []
 
 
 def cluster_options(command: Callable[..., None]) -> Callable[..., None]:

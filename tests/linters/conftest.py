@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from csr_signer.ca.algorithm import EVERY_ALGORITHM, SIGNATURE_HASHES
 from sandbox.kms import KmsServer, connect
 from sandbox.kms.client import create_signing_key
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 from tests.linters.certificates import Linted, leaves, title
 from tests.paths import CACHE
 

@@ -1,6 +1,7 @@
 """Kubeconfig documents, written and read."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,36 @@ def test_a_user_of_another_kind_is_refused(tmp_path: Path, user: dict[str, Any])
     """Plug-ins and passwords are not read; the error says what is needed."""
     path = tmp_path / "kubeconfig"
     path.write_text(_document(user))
-    with pytest.raises(ValueError, match="a client certificate or a token is needed"):
+    with pytest.raises(ValueError, match="must name its user by a client certificate or a token, not by "):
         kubeconfig.read(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "current-context: x\ncontexts: []\nclusters: []\nusers: []"])
-def test_a_document_without_context_is_refused(tmp_path: Path, text: str) -> None:
-    """Whatever is missing, the error names the file."""
+UNUSABLE = {
+    "": "must be a kubeconfig",
+    "[]": "must be a kubeconfig",
+    "a: [": "must be a kubeconfig: while parsing a flow node expected the node content, but found '<stream end>'",
+    "{}": "must have a usable context: it lacks 'contexts'",
+    "contexts: text\nclusters: []\nusers: []": "must have a usable context",
+    "current-context: x\ncontexts: []\nclusters: []\nusers: []": "must have a usable context: it lacks 'x'",
+    _document({"token": "t"}, **{"certificate-authority": "/absent"}): "names /absent: No such file or directory",
+}
+
+
+@pytest.mark.parametrize(("text", "must"), UNUSABLE.items())
+def test_an_unusable_document_is_refused(tmp_path: Path, text: str, must: str) -> None:
+    """Whatever is wrong, the error names the option, the file, and what is wrong."""
     path = tmp_path / "kubeconfig"
     path.write_text(text)
-    with pytest.raises(ValueError, match="kubeconfig has no usable current context"):
+    with pytest.raises(ValueError, match=re.escape(f'--kubeconfig: Invalid value: "{path}": {must}')):
         kubeconfig.read(path)
+
+
+def test_an_unknown_context_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    """The error names the other option."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(_document({"token": "t"}))
+    with pytest.raises(ValueError, match=r'^--context: Unsupported value: "nope": supported values: "other", "x"$'):
+        kubeconfig.choose(path, "nope")
 
 
 def test_a_redirected_document_differs_in_its_server(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.acceptance import access, deployed, options, pods, report, throwaway
+from sandbox.acceptance import access, deployed, journey, options, pods, report, throwaway
 from sandbox.acceptance.options import Options
 from sandbox.acceptance.pods import Workload
 from sandbox.acceptance.report import Run, failed
@@ -18,22 +18,19 @@ _CANNOT_RUN = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs all checks, writes the report, and returns the exit status."""
+    """Runs all checks, and returns the exit status. It writes the report, unless the run made no check."""
     given = options.parse(arguments)
     namespace = pods.new_namespace()
     workload = Workload(namespace=namespace, signer_name=f"{namespace}.example.com/pods")
     run = Run()
-    try:
-        given.report.open("a").close()  # before anything changes in the cluster
-    except OSError as error:
-        print(f"acceptance: {error}", file=sys.stderr)
-        return _CANNOT_RUN
+    mode = "deployed signer" if given.deployed else "signer of this run"
     try:
         status = _status(given, run, workload)
     finally:
         interrupt.ignore()
-        run.write(given.report, mode="deployed signer" if given.deployed else "signer of this run", redact=given.redact)
-    print(f"{run.summary()}; report: {given.report}")
+        if run.lines:
+            run.write(given.report, mode=mode, redact=given.redact)
+            print(f"{run.summary()}; report: {given.report}")
     return status or int(run.has_failed)
 
 
@@ -48,7 +45,8 @@ def _status(given: Options, run: Run, workload: Workload) -> int:
         return interrupt.STATUS
     except Exception as error:  # noqa: BLE001 - the report is written whatever happens
         print(f"acceptance: {report.one_line(str(error))}", file=sys.stderr)
-        run.add("run", failed(f"{type(error).__name__}: {error}"))
+        if run.lines:
+            run.add("run", failed(f"{type(error).__name__}: {error}"))
         return _CANNOT_RUN
     return 0
 
@@ -58,10 +56,21 @@ def _run(given: Options, run: Run, workload: Workload, directory: Path) -> None:
     with Api.from_kubeconfig(given.kubeconfig) as api:
         if not given.deployed:
             throwaway.refuse_if_deployed(api)
+        option = "--evict" if given.evict else "--image" if given.image else None
+        if option is not None:
+            journey.require_kubelet(api, option)
+        _require_writable(given.report)  # before anything changes in the cluster
         changes = deployed.intentions(given, workload) if given.deployed else throwaway.intentions(workload)
         print(f"In the cluster at {api.server}, this run {changes}\n", flush=True)
         run.check("cluster", lambda: deployed.facts(api))
     (deployed.run if given.deployed else throwaway.run)(given, run, workload, directory)
+
+
+def _require_writable(report: Path) -> None:
+    try:
+        report.open("a").close()
+    except OSError as error:
+        raise ValueError(f'--report: Invalid value: "{report}": {error.strerror}') from error
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from sandbox.kubeconfig import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _SECONDS = 60.0
@@ -25,13 +25,8 @@ def write(kubeconfig: Path, context: str | None, directory: Path) -> Path:
     Raises:
         ValueError: There is no such context, or the plugin gave no token.
     """
-    document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-    if not isinstance(document, dict):
-        raise ValueError(f"{kubeconfig}: Invalid value: must be a kubeconfig")  # noqa: TRY004 - the operator's value
-    name = context or document.get("current-context", "")
-    chosen = _named(document.get("contexts") or (), name, "context")
-    cluster = _absolute(_named(document.get("clusters") or (), chosen["cluster"], "cluster"), kubeconfig.parent)
-    user = _absolute(_named(document.get("users") or (), chosen["user"], "user"), kubeconfig.parent)
+    name, chosen, cluster, user = choose(kubeconfig, context)
+    cluster, user = (_absolute(each, kubeconfig.parent) for each in (cluster, user))
     if "exec" in user:
         user = {"token": _token(user["exec"])}
     one = {
@@ -46,13 +41,6 @@ def write(kubeconfig: Path, context: str | None, directory: Path) -> Path:
     path.touch(mode=0o600)
     path.write_text(json.dumps(one, indent=1), encoding="utf-8")
     return path
-
-
-def _named(items: Iterable[Mapping[str, Any]], name: str, kind: str) -> dict[str, Any]:
-    for item in items:
-        if item.get("name") == name:
-            return dict(item[kind])
-    raise ValueError(f'kubeconfig: {kind}: Not found: "{name}"')
 
 
 def _absolute(fields: dict[str, Any], folder: Path) -> dict[str, Any]:

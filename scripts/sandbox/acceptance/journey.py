@@ -166,9 +166,21 @@ def has(status: Mapping[str, Any], condition: str) -> bool:
     return any(each["type"] == condition and each["status"] == "True" for each in status.get("conditions", ()))
 
 
-def kubelets(api: Api) -> int:
-    """Returns the number of Ready nodes, which have a kubelet."""
-    return sum(has(node.get("status", {}), "Ready") for node in api.get(NODES)["items"])
+def nodes(api: Api) -> tuple[int, int]:
+    """Returns the number of nodes, and of Ready nodes, which have a kubelet."""
+    every = api.get(NODES)["items"]
+    return len(every), sum(has(node.get("status", {}), "Ready") for node in every)
+
+
+def require_kubelet(api: Api, option: str) -> None:
+    """Checks that a kubelet can start the pod of an option's check.
+
+    Raises:
+        ValueError: No node is Ready.
+    """
+    number, ready = nodes(api)
+    if not ready:
+        raise ValueError(f"{option}: Forbidden: a kubelet must start a pod, and 0 of {number} nodes are Ready")
 
 
 def refusal(error: ApiError) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.options import loopback
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -112,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--redact", action="store_true", help="replace names of hosts and projects in the report")
     parser.add_argument("--seconds", type=float, default=120.0, help="longest wait for a pod: %(default)g")
     own = parser.add_argument_group("a signer of its own (default)")
-    own.add_argument("--kms", metavar="HOST:PORT", help="another KMS, plaintext on this machine")
+    own.add_argument("--kms", type=loopback, metavar="HOST:PORT", help="another KMS, plaintext on this machine")
     own.add_argument("--image", help="Calico's key-cert-provisioner: its pod, started by a kubelet, is a check")
     deployed = parser.add_argument_group("the deployed signer")
     deployed.add_argument("--deployed", action="store_true", help="examine the deployed signer")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from sandbox.options import MAX_PODS, loopback
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,8 +57,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error("--kubernetes needs --real")
     if given.force and given.kubeconfig is None:
         parser.error("--force needs --kubeconfig")
-    if given.pods < 0:
-        parser.error(f"--pods: Invalid value: {given.pods}: must be 0 or more")
+    if not 0 <= given.pods <= MAX_PODS:
+        parser.error(f"--pods: Invalid value: {given.pods}: must be 0 to {MAX_PODS}")
     return Options(
         plane=given.kubeconfig or ("real" if given.real else "embedded"),
         kubernetes=given.kubernetes,
@@ -91,7 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         help="with --kubeconfig: continue although Calico runs there; implies --no-key-pairs",
     )
     parser.add_argument(
-        "--kms", metavar="HOST:PORT", help="use another implementation of the KMS gRPC API, plaintext on this machine"
+        "--kms",
+        type=loopback,
+        metavar="HOST:PORT",
+        help="use another implementation of the KMS gRPC API, plaintext on this machine",
     )
     parser.add_argument("--pods", type=int, default=PODS, metavar="N", help="number of pods; by default %(default)s")
     parser.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.demo import interrupt
@@ -13,8 +14,6 @@ from sandbox.demo.live_view import LiveView
 from sandbox.demo.view import PlainView, complain
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox.demo.options import Options
     from sandbox.demo.view import View
 
@@ -30,6 +29,13 @@ def start() -> int:
     if options.directory is not None and not _is_new(options.directory):
         message = f'--directory: Invalid value: "{options.directory}": must be a new or an empty folder'
         return complain(message, _CANNOT_RUN)
+    if isinstance(options.plane, Path):
+        from sandbox import foreign  # noqa: PLC0415 - it takes a second, which other runs should not take
+
+        try:
+            foreign.access(options.plane)
+        except ValueError as error:
+            return complain(str(error), _CANNOT_RUN)
     try:
         status = _run(options, LiveView() if options.live else PlainView())
         sys.stdout.flush()

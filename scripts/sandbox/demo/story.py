@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from sandbox import process
 from sandbox.calico import attackers
 from sandbox.calico.components import components
 from sandbox.calico.fleet import Fleet, managements, plan
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _NODES = "demo-node"
 _FRAME_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
 _ATTACK_SECONDS = 30.0
 _LEAST_SECONDS = 60.0
 _SLOWEST = 20  # the demo gives up if a fleet is slower, in certificates per second
@@ -142,7 +144,10 @@ def _signatures(deployment: Deployment) -> int | None:
 
 
 def _serve(deployment: Deployment, view: View) -> None:
-    """Prints the addresses for clients, and waits for SIGINT or SIGTERM."""
+    """Prints the addresses for clients, and waits for SIGINT or SIGTERM; says which parts end meanwhile.
+
+    The other parts go on: users kill parts to see what `signerctl doctor` says.
+    """
     interrupted = threading.Event()
     interrupt.set_instead(interrupted.set)
     view.stage("serving until you press Ctrl-C")
@@ -151,7 +156,12 @@ def _serve(deployment: Deployment, view: View) -> None:
         view.note("  kubectl needs --real: the API server's double serves only the API of the product")
     for purpose, command in clients.commands(deployment):
         view.command(purpose, command)
-    interrupted.wait()
+    running = process.parts()
+    while not interrupted.wait(_LOOK_SECONDS):
+        for part in [each for each in running if not each.alive]:
+            running.remove(part)
+            if part.log is not None:
+                view.stage(f"{part.log.stem} ended with {part.end}; the other parts still run; its log: {part.log}")
 
 
 def _intentions(kubeconfig: Path) -> str:

@@ -12,7 +12,7 @@ from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Settings
 from sandbox.function_runtime import ROOT
-from sandbox.measurements.common import PATIENCE, Row, fleet
+from sandbox.measurements.common import Row, fleet, running, wait
 from sandbox.usage import Usage
 
 _HUNDRED: Final = 100
@@ -25,11 +25,12 @@ def burst(settings: Settings, count: int, *, against: Path | None = None) -> lis
         for tree in [ROOT] if against is None else [against, ROOT]:
             deployment.use(tree)
             pods = fleet(deployment, keys, count, f"burst-{int(tree == ROOT)}")
-            deployment.function.start()
-            deployment.start_exporter()
+            with running(tree):
+                deployment.function.start()
+                deployment.start_exporter()
             with Observer(deployment.api, deployment.signer.signer_name) as observer:
                 submissions = pods.submit()
-                observer.wait([each.uid for each in submissions], PATIENCE)
+                wait(observer, {each.uid for each in submissions}, tree, deployment.log("exporter"))
                 seen = observer.observations()
             waits = sorted(
                 ended - each.submitted

@@ -20,8 +20,8 @@ from sandbox.calico.fleet import Submission
 from sandbox.calico.keys import KeyPool
 from sandbox.deployment import Deployment, Settings
 from sandbox.documents import SOURCE
-from sandbox.function_runtime import ROOT, first_on_path, framework, free_port
-from sandbox.measurements.common import Row, fleet
+from sandbox.function_runtime import ROOT, FunctionError, first_on_path, framework, free_port
+from sandbox.measurements.common import Row, fleet, running
 from sandbox.process import Part
 from sandbox.usage import Usage
 
@@ -66,19 +66,15 @@ def cold(settings: Settings, starts: int, *, against: Path | None = None) -> lis
         submissions = iter(fleet(deployment, keys, (starts + 1) * len(trees), "cold").submit())
         for number in range(starts + 1):
             first = _start(source, {}, None, log=log)
-            others = {
-                tree: _start(
-                    tree / "function" / "main.py",
-                    {
-                        **deployment.function.environment,
-                        **first_on_path(tree / "function"),
-                        "CSR_SIGNER_CONFIGURATION": str(deployment.directory / "function.json"),
-                    },
-                    next(submissions),
-                    log=log,
-                )
-                for tree in trees
-            }
+            others: dict[Path, Start] = {}
+            for tree in trees:
+                variables = {
+                    **deployment.function.environment,
+                    **first_on_path(tree / "function"),
+                    "CSR_SIGNER_CONFIGURATION": str(deployment.directory / "function.json"),
+                }
+                with running(tree):
+                    others[tree] = _start(tree / "function" / "main.py", variables, next(submissions), log=log)
             if number:  # the first round fills the machine's caches
                 hello.append(first)
                 for tree, start in others.items():
@@ -127,21 +123,23 @@ def _start(source: Path, environment: dict[str, str], submission: Submission | N
         status = _ask(f"http://127.0.0.1:{port}/", submission, part)
         took = 1000 * (time.monotonic() - began)
         if status != _OK:
-            raise RuntimeError(f"the function answered {status}")
+            end = log.read_text(encoding="utf-8", errors="replace")
+            raise FunctionError(f"the function {f'answered {status}' if status else 'ended'}; its log:\n{end}")
         usage = Usage.of(part.pid)
         return Start(wall=took, cpu=1000 * usage.seconds, resident=usage.largest)
     finally:
         part.kill()
 
 
-def _ask(url: str, submission: Submission | None, part: Part) -> int:
+def _ask(url: str, submission: Submission | None, part: Part) -> int | None:
+    """Returns the status of the answer; None if the program ends before."""
     body = b"" if submission is None else event(submission)
     headers = {"Content-Type": "application/cloudevents+json"}
     while part.alive:
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             return urllib3.request("POST", url, body=body, headers=headers, retries=False, timeout=_SECONDS).status
         time.sleep(_POLL_SECONDS)
-    raise RuntimeError("the function ended")
+    return None
 
 
 def event(submission: Submission) -> bytes:

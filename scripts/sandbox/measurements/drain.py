@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.api import Api, Json, csr_path
-from sandbox.calico.fleet import Fleet, Submission
+from sandbox.calico.fleet import Fleet
 from sandbox.calico.keys import KeyPool
 from sandbox.calico.observer import Observer
 from sandbox.deployment import Deployment, Settings
 from sandbox.function_runtime import ROOT
-from sandbox.measurements.common import PATIENCE, Row, fleet
+from sandbox.measurements.common import Row, fleet, running, wait
 from sandbox.usage import Usage
 
 AT_ONCE: Final = 32
@@ -69,7 +69,7 @@ def drain(settings: Settings, count: int, *, against: Path | None = None, rounds
             for tree in trees:
                 deployment.use(tree)
                 pods = fleet(deployment, keys, count, f"drain-{number}-{trees.index(tree)}")
-                runs[tree].append(_run(deployment, pods, count))
+                runs[tree].append(_run(deployment, pods, count, tree))
             deployment.kill_exporter()
             deployment.function.stop()
             floors.append(_floor(deployment, fleet(deployment, keys, count, f"floor-{number}")))
@@ -81,15 +81,16 @@ def drain(settings: Settings, count: int, *, against: Path | None = None, rounds
     return rows
 
 
-def _run(deployment: Deployment, pods: Fleet, count: int) -> Run:
+def _run(deployment: Deployment, pods: Fleet, count: int, tree: Path) -> Run:
     submissions = pods.submit()
     with Observer(deployment.api, deployment.signer.signer_name) as observer:
         kms, own = Usage.of(deployment.kms_pid), time.process_time()
         started = time.monotonic()
-        deployment.function.start()
-        deployment.start_exporter()
+        with running(tree):
+            deployment.function.start()
+            deployment.start_exporter()
         ready, start = time.monotonic(), Usage.of(deployment.exporter_pid)
-        lost = _wait(observer, submissions)
+        lost = count - wait(observer, {each.uid for each in submissions}, tree, deployment.log("exporter"))
         seconds = time.monotonic() - started
         own = time.process_time() - own
     function, exporter = Usage.of(deployment.function.pid), Usage.of(deployment.exporter_pid)
@@ -143,14 +144,6 @@ def _compared(before: Sequence[Run], now: Sequence[Run]) -> list[Row]:
         Row(name="  function: resident", figure=ratio(lambda run: run.resident)),
         Row(name="  exporter: CPU per certificate", figure=ratio(lambda run: run.exporter)),
     ]
-
-
-def _wait(observer: Observer, submissions: Sequence[Submission]) -> int:
-    """Waits for all; returns the number of lost CSRs, which are not issued after ten minutes."""
-    uids = [submission.uid for submission in submissions]
-    observer.wait(uids, PATIENCE)
-    observations = observer.observations()
-    return sum(not (uid in observations and observations[uid].issued) for uid in uids)
 
 
 def _floor(deployment: Deployment, waiting: Fleet) -> float:

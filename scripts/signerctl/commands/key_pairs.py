@@ -120,9 +120,9 @@ def key_pairs(
     """
     with progress.logging_run(log_format, progress.FAILED) as say:
         known = _catalog(configuration, cluster, signer, release, cluster_domain)
-        wanted = _wanted(known, components)
-        if unknown := sorted(set(replace) - {each.path for each in known}):
-            raise CommandError(field_error.unsupported("--replace", unknown, sorted(each.path for each in known)))
+        _refuse_unknown("COMPONENT", components, {each.component for each in known})
+        _refuse_unknown("--replace", replace, {each.path for each in known})
+        wanted = [each for each in known if not components or each.component in components]
         api = connect(kubeconfig, context)
         provider = Provider(api=api, anchors=_anchors(api, trust_bundle), timeout=timeout)
         look = partial(_need, api, anchors=provider.anchors, remaining=remaining)
@@ -146,21 +146,25 @@ def _catalog(
             raise click.UsageError("--signer: Forbidden: together with --configuration")
         chosen = guarded.select(configuration, cluster)
         return catalog.of(chosen.profiles, cluster_domain=chosen.cluster_domain)
-    if signer is None or release is None:
+    if signer is None and release is None:
         raise click.UsageError("--configuration: Required value: or give --signer and --release")
+    if signer is None:
+        raise click.UsageError("--signer: Required value: together with --release")
+    if release is None:
+        raise click.UsageError("--release: Required value: together with --signer: Calico's release, such as 3.31")
     try:
         rows = profile.load(catalog.PROFILE, release=release, namespaces=["calico-system"], folder=Path())
     except ConfigurationError as error:
-        raise CommandError(f"--release: {error}") from error
+        raise click.UsageError(f"--release: {error}") from error
     return catalog.of({signer: rows}, cluster_domain=cluster_domain)
 
 
-def _wanted(pairs: Sequence[KeyPair], components: Sequence[str]) -> list[KeyPair]:
-    known = sorted({each.component for each in pairs})
-    unknown = sorted(set(components) - set(known))
+def _refuse_unknown(name: str, values: Iterable[str], known: Iterable[str]) -> None:
+    unknown, supported = sorted(set(values) - set(known)), sorted(known)
+    if unknown and not supported:
+        raise click.UsageError(field_error.forbidden(name, "the release has no component that needs a key pair"))
     if unknown:
-        raise CommandError(field_error.unsupported("COMPONENT", unknown, known))
-    return [each for each in pairs if not components or each.component in components]
+        raise click.UsageError(field_error.unsupported(name, unknown, supported))
 
 
 def _anchors(api: ApiServer, trust_bundle: Path | None) -> tuple[x509.Certificate, ...]:

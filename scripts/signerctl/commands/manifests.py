@@ -1,8 +1,6 @@
 """`signerctl cluster manifests`: writes the folder that `kubectl apply -k` applies to one cluster."""
 
-import os
 import shlex
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from signerctl.cluster import chosen_options, folder, grants, option_values, rem
 from signerctl.cluster.chosen_options import NO_MONITORING, Options
 from signerctl.cluster.rendering import NO_GUARDS
 from signerctl.guards.guarded import Guarded
-from signerctl.interface.program import Command, CommandError
+from signerctl.interface.program import Command, CommandError, InterruptedCommandError, OutputError
 from signerctl.interface.text import one_line, warn
 from signerctl.options import ACTIONS, INPUT, secret_name
 
@@ -216,7 +214,8 @@ def manifests(
         try:
             folder.write(out, changes, rendered)
         except KeyboardInterrupt:
-            raise CommandError(f"{out}: interrupted: the folder is unfinished: the same command completes it") from None
+            message = f"{out}: interrupted: the folder is unfinished: the same command completes it"
+            raise InterruptedCommandError(message) from None
     _tell_next(out, guarded)
 
 
@@ -283,7 +282,7 @@ def _show(out: Path, changes: tuple[folder.Change, ...], granted: Iterable[str])
         granted: What the folder grants, if the operator must review it.
 
     Raises:
-        CommandError: Standard output is full or closed.
+        CommandError: Standard output is full, or its reader has ended.
     """
     if not changes:
         text = f"{out}: nothing changes\n"
@@ -292,14 +291,10 @@ def _show(out: Path, changes: tuple[folder.Change, ...], granted: Iterable[str])
     else:
         text = "".join(change.diff() for change in changes)
     text += "".join(f"{line}\n" for line in granted)
-    if sys.stdout is None:  # closed before Python started; click would print nothing
-        raise CommandError("standard output: cannot write: it is closed: no file was changed")
     try:
         click.echo(text, nl=False)
-    except OSError as error:
-        # At its end, Python writes what is left in the buffer, and would print another error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise CommandError(f"standard output: cannot write: {error.strerror}: no file was changed") from error
+    except OutputError as error:
+        raise CommandError(f"{error.message}: no file was changed") from error
     _list("kubectl apply deletes nothing. After it, delete what the folder no longer has:", removal.commands(changes))
 
 

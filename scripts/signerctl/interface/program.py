@@ -1,19 +1,29 @@
 """How commands print help and errors: click prints usage errors, and `CommandError` prints one line `error: ...`."""
 
+import io
+import os
 import shutil
-from typing import IO, Any, Final
+import sys
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from csr_signer.errors import SignerError
 from signerctl.interface.text import one_line
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
 EXIT_CODES: Final = """\b
 Exit codes:
-  0  The command did its work, and found no error.
-  1  The command failed: standard error says why. Or a check found an error: the output lists it.
-  2  The command line is wrong.
-  3  doctor found no error, but a result is unknown.
+    0  The command did its work, and found no error.
+    1  The command failed: standard error says why. Or a check found an error: the output lists it.
+    2  The command line is wrong.
+    3  doctor found no error, but a result is unknown.
+  130  Ctrl-C interrupted the command.
 """
 """The end of `signerctl --help`; docs/signerctl.md has the same table."""
 
@@ -23,7 +33,63 @@ class CommandError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Prints the message as one line."""
-        click.echo(f"error: {one_line(self.message)}", file=file, err=file is None)
+        _print_error(self.message, file)
+
+
+class InterruptedCommandError(CommandError):
+    """Ctrl-C interrupted a command, which has to say what the operator must do now."""
+
+    exit_code = INTERRUPTED
+
+
+class OutputError(click.ClickException):
+    """Standard output takes no more text. It is no CommandError, because no command can go on without its output."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"standard output: cannot write: {reason}")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Prints the message, unless the reader has ended, as in `signerctl list | head`."""
+        if not isinstance(self.__cause__, BrokenPipeError):
+            _print_error(self.message, file)
+
+
+def _print_error(message: str, file: IO[Any] | None) -> None:
+    click.echo(f"error: {one_line(message)}", file=file, err=file is None)
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output below Python's buffers, so that each way of printing reports the same error."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Writes what it can.
+
+        Raises:
+            OutputError: It could not write.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            # At its end, Python writes what is left in its buffers, and would print another error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            raise OutputError(str(error.strerror)) from error
+
+
+def _take_standard_output() -> None:
+    """Makes a failed write to standard output an OutputError.
+
+    Raises:
+        OutputError: It was closed before Python started. The command's next file would take its place.
+    """
+    before = sys.stdout
+    if before is None:
+        raise OutputError("it is closed")
+    file = getattr(before.buffer, "raw", before.buffer) if isinstance(before, io.TextIOWrapper) else None
+    if isinstance(file, io.FileIO) and not isinstance(file, _StandardOutput):
+        buffer = io.BufferedWriter(_StandardOutput(file.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(
+            buffer, encoding=before.encoding, errors=before.errors, line_buffering=bool(before.line_buffering)
+        )
 
 
 class Command(click.Command):
@@ -37,6 +103,7 @@ class Command(click.Command):
         **extra: Any,  # noqa: ANN401 - click's signature
     ) -> click.Context:
         """Parses the command line; help is as wide as the terminal."""
+        _take_standard_output()
         extra.setdefault("max_content_width", shutil.get_terminal_size().columns)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -61,6 +128,9 @@ class Commands(Command, click.Group):
             return super().invoke(ctx)
         except SignerError as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except click.MissingParameter as error:
             raise click.UsageError(f"{_option(error)}: Required value", error.ctx) from error
         except click.BadParameter as error:

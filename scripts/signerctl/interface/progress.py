@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from csr_signer.errors import SignerError
-from signerctl.interface.program import CommandError
+from signerctl.interface.program import INTERRUPTED, CommandError, OutputError
 from signerctl.interface.text import one_line
 
 Say = Callable[[str, str, dict[str, object]], None]
@@ -72,6 +73,14 @@ def to_log(event: str, message: str, facts: dict[str, object]) -> None:
     click.echo(json.dumps({"severity": severity, "event": event, "message": one_line(message), **facts}))
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which Kubernetes sends to end a Job."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _TerminatedError
+
+
 @contextmanager
 def bar(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
     """Shows a progress bar on standard error while it is a terminal, and otherwise nothing.
@@ -91,7 +100,7 @@ def bar(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def logging_run(log_format: str, event: str) -> Iterator[Say]:
-    """Logs that the run starts and ends, or why it stops; also SIGTERM, which Kubernetes sends to end a Job.
+    """Logs that the run starts and ends, or why it stops; also Ctrl-C, and SIGTERM, with which the Job fails.
 
     Alerts search the log. A process that is killed cannot log why: its log has a start, but neither an end nor an
     error.
@@ -104,13 +113,13 @@ def logging_run(log_format: str, event: str) -> Iterator[Say]:
         What tells the steps.
     """
     say = _FORMATS[log_format]
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         say(STARTED, "the run started", {})
         _refuse_list(log_format)
         yield say
         say(ENDED, "the run ended", {})
-    except click.exceptions.Exit:
+    except (click.exceptions.Exit, OutputError):
         raise
     except click.UsageError as error:
         if say is not _to_people:  # click itself tells people
@@ -119,13 +128,13 @@ def logging_run(log_format: str, event: str) -> Iterator[Say]:
     except (CommandError, SignerError) as error:
         say(event, str(error), {})
         click.get_current_context().exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say(
             event,
             "interrupted: what was begun might not be complete; run the same command again to continue",
             {},
         )
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(1 if isinstance(error, _TerminatedError) else INTERRUPTED)
     except Exception as error:
         say(event, f"internal error in signerctl: {type(error).__name__}: {error}", {})
         raise

@@ -1,4 +1,4 @@
-"""The command line of scripts/acceptance: its report is always written."""
+"""The command line of scripts/acceptance: a run that cannot start writes nothing, any other writes its report."""
 
 import json
 import os
@@ -26,23 +26,45 @@ def accept(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs scripts/acceptance with modules of the folder before the project's."""
     command = [sys.executable, "-m", "sandbox.acceptance", "--report", str(folder / "report.md"), *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{os.environ['PYTHONPATH']}"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment, cwd=folder
+    )
 
 
-def test_a_run_that_cannot_start_has_a_report(tmp_path: Path) -> None:
-    """Exit status 2, and the report says why."""
-    done = accept(tmp_path, "--kubeconfig", str(tmp_path / "absent"))
-    assert done.returncode == 2, done.stderr
-    assert "absent" in (tmp_path / "report.md").read_text(encoding="utf-8")
+DEPLOYED = ("--deployed", "--configuration", "function.json")
+WRONG = {
+    "no kubeconfig": (
+        ("--kubeconfig", "absent"),
+        '--kubeconfig: Invalid value: "absent": must be a kubeconfig: No such file or directory',
+    ),
+    "no such context": (("--context", "nope"), '--context: Unsupported value: "nope": supported values: "sandbox"'),
+    "no kubelet for the pod": (
+        ("--image", "registry.example.com/key-cert-provisioner"),
+        "--image: Forbidden: a kubelet must start a pod, and 0 of 0 nodes are Ready",
+    ),
+    "no kubelet for the replacement": (
+        (*DEPLOYED, "--evict", "calico-system/calico-node-x7k2p"),
+        "--evict: Forbidden: a kubelet must start a pod, and 0 of 0 nodes are Ready",
+    ),
+    "a report that is a folder": (("--report", "."), '--report: Invalid value: ".": Is a directory'),
+}
 
 
-def test_a_report_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
-    """Before anything has changed in the cluster."""
-    (tmp_path / "report.md").mkdir()
-    done = accept(tmp_path, "--kubeconfig", str(tmp_path / "absent"))
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_a_run_that_cannot_start_writes_nothing(
+    tmp_path: Path, kubeconfig: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """Exit status 2, one line that says why, and no report. Before that, nothing has changed in the cluster."""
+    done = accept(tmp_path, "--kubeconfig", str(kubeconfig), *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"acceptance: {message}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_foreign_kms_is_refused(tmp_path: Path) -> None:
+    """The run would send it plaintext."""
+    done = accept(tmp_path, "--kubeconfig", "absent", "--kms", "foo")
     assert done.returncode == 2
-    assert "report.md" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert '--kms: Invalid value: "foo": must be HOST:PORT on the loopback address' in done.stderr
 
 
 def test_records_need_an_eviction(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import termios
 from pathlib import Path
 
+import psutil
 import pytest
 import urllib3
 
@@ -125,7 +126,10 @@ def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_serve(tmp_path: Path) -> None:
-    """--serve prints addresses and files that exist, and commands that work as printed and write only to its folder."""
+    """--serve prints addresses and files that exist, and commands that work as printed and write only to its folder.
+
+    If a part ends, the demo says so, and the others still run.
+    """
     folder, temporary = tmp_path / "a folder", tmp_path / "temporary"
     temporary.mkdir()
     before = _entries_of_the_clone()
@@ -138,6 +142,9 @@ def test_serve(tmp_path: Path) -> None:
         with connect(facts["KMS (gRPC, plaintext)"]) as kms:
             assert kms.get_public_key(name=_key_version(facts)).pem
         assert b"csr_exporter_" in urllib3.request("GET", facts["exporter's metrics"]).data
+        _kill_exporter(demo)
+        ended = f"exporter ended with signal SIGKILL; the other parts still run; its log: {folder}/exporter.log\n"
+        running.read_until(demo, ended)
         assert urllib3.request("GET", facts["function"]).status == 400
         names = ("function's configuration", "exporter's configuration", "function's audit records", "KMS audit log")
         assert {Path(facts[name]).name for name in names} == {
@@ -154,6 +161,12 @@ def test_serve(tmp_path: Path) -> None:
     assert {path.name for path in (folder / "client").iterdir()} == {"ca.crt", "tls.crt", "tls.key"}
     assert _entries_of_the_clone() == before
     assert running.left_running(tmp_path) == []
+
+
+def _kill_exporter(demo: subprocess.Popen[str]) -> None:
+    """Kills it, as a user does who tries `signerctl doctor`."""
+    (exporter,) = (each for each in psutil.Process(demo.pid).children() if "csr_exporter" in each.cmdline())
+    exporter.kill()
 
 
 def _entries_of_the_clone() -> set[str]:
@@ -193,21 +206,23 @@ def test_part_that_does_not_answer(tmp_path: Path) -> None:
     )
 
 
-def test_unusable_kubeconfig(tmp_path: Path) -> None:
-    """A kubeconfig that names no cluster is refused in one line, with status 2."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps({"clusters": []}))
-    done = run("--kubeconfig", str(path), "--pods", "1")
-    assert done.returncode == 2
-    assert "no usable current context" in done.stderr
-
-
-def test_missing_kubeconfig(tmp_path: Path) -> None:
-    """A kubeconfig that is not there is refused in one line, with status 2."""
-    done = run("--kubeconfig", str(tmp_path / "nothing"), "--pods", "1")
-    assert done.returncode == 2
-    assert done.stderr.startswith("demo: ")
-    assert "nothing" in done.stderr
+@pytest.mark.parametrize(
+    ("text", "must"),
+    [
+        (None, "be a kubeconfig: No such file or directory"),
+        ("clusters: []", "have a usable context: it lacks 'contexts'"),
+    ],
+    ids=["absent", "without context"],
+)
+def test_an_unusable_kubeconfig_is_refused(text: str | None, must: str, tmp_path: Path) -> None:
+    """One line names it, the status is 2, and no part has started."""
+    path, folder = tmp_path / "kubeconfig", tmp_path / "folder"
+    if text is not None:
+        path.write_text(text)
+    done = run("--kubeconfig", str(path), "--directory", str(folder))
+    message = f'demo: --kubeconfig: Invalid value: "{path}": must {must}\n'
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+    assert not folder.exists()
 
 
 def test_openssl_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,23 +2,30 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.paths import ROOT
+from tests.patience import PATIENCE
 
 # Stands for python3: `-m venv` copies it to the environment, and `-m pip` prints what pip prints.
-PYTHON = """#!/bin/sh
+PYTHON = f"""#!/bin/sh
 case "$*" in
-"-m venv --clear "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
+"-c import fcntl"*) exec {sys.executable} "$@" ;;
+"-m venv --clear "*) rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
 "-m pip install "*)
     for number in $(seq 20); do echo "Collecting package$number==1.0"; done
     echo "Traceback (most recent call last)" >&2
     case "$END" in
     failure) exit 1 ;;
     interrupt) kill -INT 0 ;;
+    wait) cat "$RELEASE" ;;
     esac
     echo "Installing collected packages: package1" ;;
 "-c import sys"*) ;;
@@ -40,18 +47,25 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _run(clone: Path, end: str = "") -> subprocess.CompletedProcess[str]:
+@contextmanager
+def _started(clone: Path, end: str = "") -> Iterator[subprocess.Popen[str]]:
     variables = {"PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(clone / "temporary")}
-    done = subprocess.run(
+    with subprocess.Popen(
         [clone / "scripts" / "python", "program"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        env=os.environ | variables | {"END": end},
+        env=os.environ | variables | {"END": end, "RELEASE": str(clone / "release")},
         start_new_session=True,
-    )
+    ) as running:
+        yield running
+
+
+def _run(clone: Path, end: str = "") -> subprocess.CompletedProcess[str]:
+    with _started(clone, end) as running:
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     assert list((clone / "temporary").iterdir()) == []
-    return done
+    return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
 
 
 def test_progress(clone: Path) -> None:
@@ -80,3 +94,22 @@ def test_interrupt(clone: Path) -> None:
     assert done.stderr.splitlines()[-1] == "interrupted"
     assert "Traceback" not in done.stderr
     assert _run(clone).stdout == "ran program\n"
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["ended", "killed"])
+def test_a_second_run_waits_for_the_first(clone: Path, *, is_killed: bool) -> None:
+    """It says that it waits, and uses what the first run has installed; after a killed one, it installs again."""
+    os.mkfifo(clone / "release")
+    with _started(clone, "wait") as first:
+        assert first.stderr is not None
+        assert first.stderr.readline().startswith("installing the packages")
+        with _started(clone) as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == "waiting for another run, which installs the packages into .venv\n"
+            if is_killed:
+                os.killpg(first.pid, signal.SIGKILL)
+            else:
+                (clone / "release").write_text("")
+            stdout, stderr = second.communicate(timeout=PATIENCE)
+    assert stdout == "ran program\n"
+    assert ("installing" in stderr) == is_killed

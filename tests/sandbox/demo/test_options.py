@@ -34,20 +34,24 @@ def test_key_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "error"),
     [
-        ["--real", "--kubeconfig", "admin.conf"],
-        ["--kubernetes", "v1.36.3"],
-        ["--force"],
-        ["--pods", "-1"],
-        ["--pods", "many"],
+        (["--real", "--kubeconfig", "admin.conf"], "--kubeconfig: not allowed with argument --real"),
+        (["--kubernetes", "v1.36.3"], "--kubernetes needs --real"),
+        (["--force"], "--force needs --kubeconfig"),
+        (["--pods", "-1"], "--pods: Invalid value: -1: must be 0 to 20000"),
+        (["--pods", "100000"], "--pods: Invalid value: 100000: must be 0 to 20000"),
+        (["--pods", "many"], "--pods: invalid int value: 'many'"),
+        (["--kms", "foo"], '--kms: Invalid value: "foo": must be HOST:PORT on the loopback address'),
+        (["--kms", "localhost:65536"], '--kms: Invalid value: "localhost:65536": must be HOST:PORT on the loopback'),
     ],
+    ids=str,
 )
-def test_conflicting_options_and_bad_numbers_are_refused(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+def test_conflicting_options_and_bad_values_are_refused(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The demo ends with usage and status 2."""
+    """The demo ends with usage, the option, its value and what is allowed, and status 2."""
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    assert error in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from development import command_line
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 from tests.unit.documentation.pages import anchors, links
 
 

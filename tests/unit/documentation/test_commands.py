@@ -9,7 +9,7 @@ import click
 import pytest
 
 from sandbox.demo import options as demo
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 from tests.paths import ROOT
 from tests.unit.documentation.pages import Command, commands, pages
 

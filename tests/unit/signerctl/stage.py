@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from google.cloud.kms_v1 import KeyManagementServiceClient
 
 from sandbox.kms import KmsServer, create_signing_key
-from signerctl.__main__ import main
+from signerctl.command_line import main
 
 ALGORITHMS: Final = (
     "EC_SIGN_P256_SHA256",

@@ -126,9 +126,20 @@ def test_an_unreachable_api_server_is_named(cluster: KubernetesServer, tmp_path:
 
 
 def test_a_kubeconfig_without_the_context_is_refused(cluster: KubernetesServer) -> None:
-    """The error names the option and the context."""
-    with pytest.raises(CommandError, match=r"--kubeconfig: Invalid value: .*absent"):
+    """The error names the option, the context, and those that the file has."""
+    message = '--context: Unsupported value: "absent": supported values: "sandbox"'
+    with pytest.raises(CommandError, match=f"^{message}$"):
         connect(cluster.kubeconfig, "absent")
+
+
+def test_a_pod_without_a_usable_account_needs_a_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what the pod lacks."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_PORT", raising=False)
+    message = "^--kubeconfig: Required value: the pod's service account cannot be used: Service host/port is not set"
+    with pytest.raises(CommandError, match=message):
+        connect()
 
 
 def test_a_context_in_a_pod_needs_a_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +147,30 @@ def test_a_context_in_a_pod_needs_a_kubeconfig(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "absent"))
-    with pytest.raises(CommandError, match="--kubeconfig: Invalid value"):
+    message = f'--kubeconfig: Invalid value: "{tmp_path}/absent": must be a kubeconfig: .*No configuration found'
+    with pytest.raises(CommandError, match=message):
         connect(context="prod")
 
 
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path) -> None:
-    """The error names the option."""
+@pytest.mark.parametrize("context", [None, "prod"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("just text", ""),
+        ("- a list", ""),
+        ("", ": Invalid kube-config. FILE file is empty"),
+        ("a: [", ": while parsing a flow node expected the node content, but found '<stream end>' in"),
+        ("kind: Config", ": Invalid kube-config file. Expected "),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_is_refused(
+    tmp_path: Path, content: str, reason: str, context: str | None
+) -> None:
+    """The error names the option, the file, and what is wrong, also with a context."""
     path = tmp_path / "kubeconfig"
-    path.write_text("just text")
-    with pytest.raises(CommandError, match="--kubeconfig: Invalid value"):
-        connect(path)
+    path.write_text(content)
+    with pytest.raises(CommandError) as refused:
+        connect(path, context)
+    message = f'--kubeconfig: Invalid value: "{path}": must be a kubeconfig'
+    assert refused.value.message.startswith(message + reason.replace("FILE", str(path)))
+    assert reason or refused.value.message == message

@@ -60,6 +60,14 @@ def test_the_printed_patch_parses_to_the_same_values(old: Path, new: Path) -> No
     assert "BEGIN" not in result.stdout
 
 
+def test_an_unknown_algorithm_is_refused_with_the_allowed_ones(old: Path) -> None:
+    """The error names the option, the value, and what the tigera operator knows."""
+    result = bundle(old, more=("--key-algorithm", "WRONG"))
+    allowed = ", ".join(map(repr, PAIRS))
+    assert result.exit_code == 2
+    assert f"--key-algorithm: Invalid value: 'WRONG' is not one of {allowed}" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("key_algorithm", PAIRS)
 @pytest.mark.parametrize("signature_algorithm", SIGNATURE_ALGORITHMS)
 def test_only_matching_algorithms_are_printed(old: Path, key_algorithm: str, signature_algorithm: str) -> None:

@@ -14,8 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.kms import Fault
 from tests.patience import PATIENCE
+from tests.unit.signerctl.answers import answering
 from tests.unit.signerctl.authorities import Corporate, foreign, write
+from tests.unit.signerctl.recorded.journal import Journal
 from tests.unit.signerctl.stage import Stage
+from tests.unit.signerctl.test_guards import signer, written
 
 pytestmark = pytest.mark.slow
 
@@ -28,15 +31,14 @@ def process(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> s
 
 
 @contextmanager
-def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Starts signerctl; kills it at the end of the test."""
-    devnull = subprocess.DEVNULL
-    running = subprocess.Popen(command(*arguments), env=surroundings(), stdout=devnull, stderr=devnull)
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.wait()
+    devnull, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command(*arguments), env=surroundings(**environment), stdout=devnull, stderr=pipe) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -69,13 +71,58 @@ def test_an_interrupt_while_kms_hangs_is_recorded(stage: Stage, tmp_path: Path) 
     with started("create", "--key-version", stage.key(), *options, *endpoint) as running:
         stage.server.faults.wait_until_hanging(1)
         running.send_signal(signal.SIGINT)
-        assert running.wait(PATIENCE) == 1
+        assert running.wait(PATIENCE) == 130
     stage.server.faults.release()
     intent, abandoned = map(json.loads, log.read_text(encoding="utf-8").splitlines())
     assert (intent["event"], abandoned["event"]) == ("intent", "abandoned")
     assert (abandoned["fault"], abandoned["severity"]) == ("KeyboardInterrupt", "ERROR")
     assert abandoned["tbs_sha256"] == intent["tbs_sha256"]
     assert list(tmp_path.iterdir()) == [log]
+
+
+@pytest.mark.parametrize("module", ["", "yaml.py"], ids=["reads a file", "imports"])
+def test_ctrl_c_ends_a_command_in_one_line(module: str, tmp_path: Path) -> None:
+    """The exit code is that of SIGINT; a test of `renew` has the runs, which log it."""
+    path = tmp_path / (module or "never-written")
+    os.mkfifo(path)
+    modules = os.pathsep.join([str(tmp_path), *sys.path])
+    with started("show", path, PYTHONPATH=modules) as running, path.open("wb"):  # opens as soon as the command reads
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=PATIENCE)[1] == b"interrupted\n"
+    assert running.returncode == 130
+
+
+FUNCTION = ("--configuration", "function.yaml", "--cluster", "prod")
+CLUSTER = (*FUNCTION, "--kubeconfig", "answers.kubeconfig")
+PRINTING = {
+    "help": ("--help",),
+    "lines": ("list", "--records", "log"),
+    "a document": ("guards", *FUNCTION, "--function-user", "csr-signer"),
+    "a run": ("key-pairs", *CLUSTER, "--trust-bundle", "ca.pem", "--dry-run"),
+    "a log": ("key-pairs", *CLUSTER, "--trust-bundle", "ca.pem", "--dry-run", "--log-format", "json"),
+    "checks": ("doctor", *CLUSTER),
+}
+
+
+@pytest.mark.parametrize("arguments", PRINTING.values(), ids=PRINTING)
+def test_a_full_device_is_one_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Whatever a command prints, and however: status 1, and no traceback."""
+    written(tmp_path, signer())
+    write(tmp_path / "ca.pem", foreign("CA"))
+    journal = Journal()
+    journal.issue("calico-node-1")
+    journal.write(tmp_path / "log")
+    with answering() as answers, Path("/dev/full").open("wb") as full:
+        answers.kubeconfig(tmp_path)
+        answers.prepared["GET /api/v1/namespaces/calico-system/pods"] = 200, {"items": []}
+        program = [sys.executable, "-m", "signerctl", *arguments]
+        pipe = subprocess.PIPE
+        done = subprocess.run(
+            program, stdout=full, stderr=pipe, cwd=tmp_path, env=surroundings(), timeout=PATIENCE, check=False
+        )
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, last) == (1, b"error: standard output: cannot write: No space left on device")
+    assert b"Traceback" not in done.stderr
 
 
 def test_der_on_standard_input_and_output_in_ascii() -> None:

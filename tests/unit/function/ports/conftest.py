@@ -37,7 +37,7 @@ from sandbox.kms import KmsServer
 from sandbox.kms.client import connect as administer
 from sandbox.kms.client import create_signing_key
 from sandbox.kubernetes import KubernetesServer
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 from tests.unit.function.ports import blocking
 from tests.unit.function.ports.blocking import Blocking, run
 

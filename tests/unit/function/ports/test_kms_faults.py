@@ -29,7 +29,7 @@ from sandbox.kms import Corruption, Fault, KmsServer
 from sandbox.kms.client import connect, create_signing_key
 from sandbox.kms.faults import KEY_GENERATION
 from sandbox.kms.iam import ANONYMOUS
-from signerctl.__main__ import main as signerctl
+from signerctl.command_line import main as signerctl
 from tests.unit.function.asgi import json_of
 from tests.unit.function.ports.blocking import Blocking, run
 from tests.unit.function.ports.conftest import FileCsr, Recorder, conditions

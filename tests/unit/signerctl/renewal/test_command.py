@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from signerctl.__main__ import main
+from signerctl.command_line import main
 from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
 from tests.unit.signerctl.stage import logged, signerctl
 
@@ -125,17 +125,18 @@ def test_a_run_that_cannot_read_the_cluster_says_so(cluster: Cluster, log: tuple
     assert "403" in line["message"]
 
 
-def test_a_run_that_is_ended_says_so(cluster: Cluster) -> None:
-    """Kubernetes sends SIGTERM to a Job's pod that takes too long."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 1), (signal.SIGINT, 130)], ids=["job", "person"])
+def test_a_run_that_is_ended_says_so(cluster: Cluster, number: signal.Signals, status: int) -> None:
+    """Kubernetes sends SIGTERM to a Job's pod that takes too long; a person presses Ctrl-C."""
 
     def lists() -> tuple[int, object]:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         return 200, {"items": []}
 
     cluster.lists = lists
     result = renew(cluster, "--log-format", "json")
     line = json.loads(result.stdout.splitlines()[-1])
-    assert (result.exit_code, line["event"]) == (1, "renewal_stopped")
+    assert (result.exit_code, line["event"]) == (status, "renewal_stopped")
     assert line["message"].startswith("interrupted: ")
 
 
