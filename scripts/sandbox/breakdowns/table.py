@@ -273,8 +273,8 @@ the exporter sends all waiting CSRs: none is lost.""",
         says=(
             _csr("Pending"),
             _ready("no answer"),
-            _doctor("error exporter http.../readyz: no answer: ...; to do: the exporter does not run: start it"),
-            _explain("doctor exporter: http.../readyz: no answer: ...; to do: the exporter does not run"),
+            _doctor("error exporter http.../readyz: no answer: ...; to do: the exporter does not run there: start it"),
+            _explain("doctor exporter: http.../readyz: no answer: ...; to do: the exporter does not run there"),
         ),
     ),
     Breakdown(
