@@ -170,9 +170,15 @@ def _parsed(kind: type[Any], text: bytes) -> Any:  # noqa: ANN401 - of the kind
     return _reader_of(kind).validate_json(json.dumps(content))
 
 
+def _kind_of(value: object) -> str:
+    return "empty" if value is None else "a list" if isinstance(value, list) else "a text or a number"
+
+
 def _reason(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its core
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"] if part != "[key]")
-    path = "".join(parts).removeprefix(".") or "the document"
+    path = "".join(parts).removeprefix(".")
+    if not path:  # another file than a document may hold a secret, so nothing of it is quoted
+        return field_error.malformed("the document", f"must be an object, not {_kind_of(detail['input'])}")
     if detail["type"].startswith("missing"):
         return f"{path}: Required value"
     if detail["type"] == "unexpected_keyword_argument":

@@ -252,7 +252,10 @@ class ApiServer:
         try:
             yield
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:  # ApiException: a fault of TLS
-            message = f"API server {self.server}: no answer: {one_line(str(error))}"
+            cause = one_line(
+                str(error).rpartition(": ")[2] if isinstance(error, urllib3.exceptions.HTTPError) else str(error)
+            )
+            message = f"API server {self.server}: no answer: {cause}"
             raise ApiServerError(message, is_silent=True) from error
 
     def _object(self, method: str, path: str, answer: Answer, mask: Mask = None) -> Json:

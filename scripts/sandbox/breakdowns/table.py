@@ -24,11 +24,11 @@ _events, _log, _ready, _metric, _doctor, _explain = map(
 
 _MISCONFIGURED: Final = (
     _ready(
-        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration is wrong: an'
-        " operator must act; the function's log says what"
+        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration, key or right is'
+        " wrong: an operator must act; the function's log says which"
     ),
     _metric('csr_exporter_retries_total{reason="configuration"}'),
-    _log('"severity":"ERROR","message":"the function\'s configuration is wrong: an operator must act'),
+    _log('"severity":"ERROR","message":"the function\'s configuration, key or right is wrong: an operator must act'),
 )
 
 
@@ -148,7 +148,7 @@ protection level HSM has a smaller quota than one of level SOFTWARE.""",
             _metric('csr_exporter_retries_total{reason="overloaded"}'),
             _log('"message":"overloaded",...,"code":429,"retry_after":5,"reason":"fault QuotaError"'),
             _doctor(
-                'warning waiting 2 CSRs wait; an Event on ... says WaitingForService: "key version ...: the quota of'
+                'error waiting 2 CSRs wait; an Event on ... says WaitingForService: "key version ...: the quota of'
                 " KMS is exhausted"
             ),
             _explain('why ...but an Event says: "key version ...: the quota of KMS is exhausted'),
@@ -273,8 +273,8 @@ the exporter sends all waiting CSRs: none is lost.""",
         says=(
             _csr("Pending"),
             _ready("no answer"),
-            _doctor("error exporter http.../readyz: no answer: ...; to do: the exporter does not run there: start it"),
-            _explain("doctor exporter: http.../readyz: no answer: ...; to do: the exporter does not run there"),
+            _doctor("error exporter http.../readyz: nothing listens there: the exporter does not run, or ..."),
+            _explain("doctor exporter: http.../readyz: nothing listens there: the exporter does not run, or ..."),
         ),
     ),
     Breakdown(

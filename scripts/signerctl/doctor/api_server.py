@@ -29,7 +29,7 @@ def reached(examination: Examination) -> Result:
         examination.dates["API server"] = version.date
     release = f", Kubernetes {version.body['gitVersion']}" if version.ok and "gitVersion" in version.body else ""
     if version.status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
-        return result.error(
+        return result.unknown(
             f"{examination.api.server} does not accept your credentials", "log in again, or use another context"
         )
     if not version.ok and version.status not in _NO_RIGHT:
@@ -82,7 +82,7 @@ def pods(examination: Examination) -> Result:
         if unread:
             return result.error(
                 f"{user.name} may not read pods in {', '.join(unread)}",
-                "the Role kms-csr-signer:attest is missing there: kubectl apply -k the cluster's folder",
+                "kubectl apply -k the cluster's folder: Role and RoleBinding kms-csr-signer:attest give the right",
             )
     accounts = {
         (namespace, pod["spec"].get("serviceAccountName", "default"))

@@ -12,7 +12,10 @@ from signerctl.doctor.result import Result
 _LOG_IN: Final = (
     "log in with `gcloud auth application-default login`, as a user with roles/cloudkms.publicKeyViewer on the key"
 )
-_MEND: Final = "correct the key version's state, or the configuration: docs/troubleshooting.md"
+_MEND: Final = (
+    "first check that --configuration is the deployed document: then the function signs no certificate until the key"
+    " version or the configuration is corrected: docs/troubleshooting.md"
+)
 _ROTATE: Final = "rotate the CA: docs/rotation.md, step by step"
 
 
@@ -30,13 +33,14 @@ def _key(examination: Examination, signer: Signer) -> Result:
         )
     except UnavailableError as error:
         return result.unknown(
-            f"this machine does not reach Cloud KMS, and the function may: {error}",
-            "compare with the function's records and the check `waiting`; allow this machine to reach Cloud KMS",
+            f"this machine gets no answer from Cloud KMS, and whether the function does is not known: {error}",
+            "if CSRs wait, see the check `waiting`, and docs/outages.md; to check the key, run this on a machine that"
+            " reaches Cloud KMS",
         )
     except SignerError as error:
         if error.access_denied:
             return result.unknown(f"you may not read the key: {error}", _LOG_IN)
-        return result.error(str(error), f"{_MEND}; until then, the function signs no certificate")
+        return result.error(str(error), _MEND)
 
 
 def issuer(examination: Examination) -> Result:

@@ -14,8 +14,15 @@ from signerctl.doctor.examination import Examination
 from signerctl.doctor.exporter_document import METADATA_SERVER, ExporterDocument
 from signerctl.doctor.result import Result
 
-_APPLY = "correct it, and apply again: terraform apply deploys the document with the function"
+_APPLY = (
+    "give the deployed document, which `terraform output documents` has; if this is the deployed one, correct it, and"
+    " apply again: terraform apply deploys it with the function"
+)
 _RENDER = "run `signerctl cluster manifests` with Terraform's present outputs, and apply the folder"
+_COMPARE = (
+    "one of the two is old, or of another cluster: first compare --configuration with `terraform output documents`;"
+    f" only if it is the deployed one, {_RENDER}"
+)
 
 
 def configuration(examination: Examination) -> Result:
@@ -63,7 +70,8 @@ def exporter_configuration(examination: Examination) -> Result:
         )
     violations = _violations(examination, examination.exporter)
     if violations:
-        return result.error(f"{where}: {'; '.join(violations)}", _RENDER)
+        found = f"{where} does not belong to --configuration: {'; '.join(violations)}"
+        return result.error(found, _COMPARE)
     return result.ok(f"{where}: sends events to {examination.exporter.url}")
 
 
@@ -95,7 +103,7 @@ def _violations(examination: Examination, exporter: ExporterDocument) -> list[st
     if exporter.source != cluster.source:
         violations.append(f"source: Invalid value: {quote(exporter.source)}: must be {quote(cluster.source)}")
     unwatched = sorted({signer.signer_name for signer in examination.signers} - set(exporter.signer_names))
-    violations += [f"signers: Required value: {quote(name)}, which the function serves" for name in unwatched]
+    violations += [f"signers: Required value: {quote(name)}, which --configuration has" for name in unwatched]
     account = "" if exporter.federation is None else exporter.federation.service_account
     if cluster.invokers and exporter.identity != METADATA_SERVER and account not in cluster.invokers:
         allowed = ", ".join(map(quote, cluster.invokers))

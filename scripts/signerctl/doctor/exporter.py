@@ -58,15 +58,7 @@ def _page(url: str) -> Result:
     try:
         answer = exchange("GET", where)
     except urllib3.exceptions.HTTPError as error:
-        if is_late(error):
-            return result.error(
-                f"{where}: no answer within {SECONDS:.0f} s: the exporter hangs, or the network drops the connection",
-                "read its log; if its last line is old, restart it: it sends all waiting CSRs again, and none is lost",
-            )
-        return result.error(
-            f"{where}: no answer: {cause_of(error)}",
-            "the exporter does not run there: start it, and read its log; in a cluster, kubectl describe its pods",
-        )
+        return _without_answer(where, error)
     try:
         reasons = "; ".join(map(str, answer.fields["reasons"]))
     except (KeyError, TypeError):
@@ -77,3 +69,18 @@ def _page(url: str) -> Result:
     if reasons:
         return result.warning(f"{where}: ready, but {quote(reasons)}", remedy)
     return result.ok(f"{where}: ready")
+
+
+def _without_answer(where: str, error: urllib3.exceptions.HTTPError) -> Result:
+    if is_late(error):
+        return result.error(
+            f"{where}: no answer within {SECONDS:.0f} s: the exporter hangs, or the network drops the connection",
+            "read the exporter's log, which has a line `status` each minute; without one, restart the exporter: it"
+            " sends all waiting CSRs again, and none is lost",
+        )
+    if "refused" in str(error):
+        return result.error(
+            f"{where}: nothing listens there: the exporter does not run, or --exporter-url is wrong",
+            "start the exporter, and read its log; in a cluster, kubectl describe its pods",
+        )
+    return result.unknown(f"{where}: {cause_of(error)}: this says nothing about the exporter", "correct --exporter-url")

@@ -50,7 +50,7 @@ def invoker(examination: Examination) -> Result:
             f" function.audience {quote(exporter.audience)} is the service's URI",
         )
     if not answer.outcome:
-        return result.unknown("no answer of the function; see function")
+        return result.unknown("no answer from the function; see function")
     return result.ok(f"{account} may invoke the function")
 
 
@@ -60,8 +60,9 @@ def function(examination: Examination) -> Result:
     if answer.is_late:
         return result.error(
             f"{url}: no answer within {SECONDS:.0f} s",
-            "read the function's log: it hangs, it waits for the API server or Cloud KMS, or it only starts (then run"
-            " doctor again); or the network between this machine and it drops the connection",
+            "run doctor again, because an instance may be starting. If this stays, read the function's log: it may wait"
+            " for the API server or Cloud KMS, or the network may drop the connection; `gcloud run services update`"
+            " starts new instances",
         )
     if answer.cause:
         return result.error(
@@ -148,7 +149,8 @@ _FAULTS: Final = {
     ),
     "ApiServerUnavailableError": lambda said: result.error(
         f"{said}: the API server does not answer the function",
-        "check clusters.*.server, and firewall and authorized networks between the function and the API server",
+        "see api-server; if it is ok, check clusters.*.server, and firewall and authorized networks between the"
+        " function and the API server",
     ),
     "ConcurrencyLimitError": lambda said: result.warning(
         f"{said}: the function is overloaded", "run doctor again; if it stays, see docs/metrics.md"

@@ -16,7 +16,7 @@ _PROVIDE: Final = (
     " docs/key-pairs.md"
 )
 _MOUNT: Final = (
-    "the tigera operator mounts it when it reconciles, within minutes; if it does not, read its log:"
+    "the tigera operator copies and mounts it when it reconciles; if it does not, read its log:"
     " kubectl --namespace tigera-operator logs deployment/tigera-operator"
 )
 _REMAINING: Final = Fraction(1, 6)
@@ -82,7 +82,11 @@ def _of_pair(examination: Examination, pair: KeyPair, pods: Sequence[Json]) -> I
         return
     pod = f"pod {pair.namespace}/{mounting[0]['metadata']['name']}" if mounting else ""
     if mounting and mounted is None:
-        yield result.warning(f"{pod} mounts Secret {pair.namespace}/{pair.secret}, which does not exist", _PROVIDE)
+        found = f"{pod} mounts Secret {pair.namespace}/{pair.secret}, which does not exist"
+        is_copy = secret is not None
+        yield result.warning(
+            f"{found}, although {pair.path} does" if is_copy else found, _MOUNT if is_copy else _PROVIDE
+        )
     if secret is None:
         yield from (result.warning(each, _PROVIDE) for each in empty)
         return

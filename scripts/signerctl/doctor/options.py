@@ -16,8 +16,10 @@ from signerctl.options import ACTIONS, DOCUMENT, approver_option, exporter_optio
 
 
 def _base_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not URL.fullmatch(value):
-        raise click.BadParameter(f"{quote(value)}: must be http://HOST:PORT or https://HOST:PORT")
+    if value is not None and not (URL.fullmatch(value) and value.startswith("http://")):
+        raise click.BadParameter(
+            f"{quote(value)}: must be http://HOST:PORT, because the exporter serves it without TLS"
+        )
     return value
 
 

@@ -32,18 +32,21 @@ def waiting(examination: Examination) -> Result:
     if not csrs:
         return result.ok(f"no CSR waits longer than {PATIENCE.total_seconds():.0f} s")
     reports = _reports(examination, csrs)
-    count = "1 CSR waits" if len(csrs) == 1 else f"{len(csrs)} CSRs wait"
+    count, them = ("1 CSR waits", "it") if len(csrs) == 1 else (f"{len(csrs)} CSRs wait", "them")
     if not reports:
+        oldest = shell_word(f"csr/{csrs[0]['metadata']['name']}")
         return result.warning(
-            f"{count}, and the function reported nothing about them",
-            f"see exporter, function and rights; signerctl explain {shell_word('csr/' + csrs[0]['metadata']['name'])}",
+            f"{count}, and the function wrote no Event about {them}",
+            f"see the checks exporter, function and rights; then run signerctl explain {oldest}",
         )
     name, event = next(iter(reports.items()))
     # Whoever may create Events in `default` can write one like it, so the remedy repeats no instruction of it.
-    text = f"{count}; an Event on {quote(name)} says {event.reason}: {quote(event.message, most=LONGEST_SENTENCE)}"
-    remedy = "compare with the other checks and with the function's records; the exporter resends the CSRs"
-    waits_for_operator = event.reason == reporting.OPERATOR.reason
-    return result.error(text, remedy) if waits_for_operator else result.warning(text, remedy)
+    said = f"{event.reason}: {quote(event.message, most=LONGEST_SENTENCE)}"
+    text = f"{count}; an Event on {quote(name)}, of {quote(event.time)}, says {said}"
+    if event.reason == reporting.REQUESTER.reason:
+        return result.warning(text, "the pod or its kubelet acts; the exporter resends the CSRs")
+    remedy = "compare with the other checks and with the function's records: docs/outages.md"
+    return result.error(text, f"{remedy}; the exporter resends the CSRs")
 
 
 def _waits(csr: Json, now: datetime) -> bool:

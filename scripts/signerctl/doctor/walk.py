@@ -140,9 +140,13 @@ def run_check(check: Check, examination: Examination) -> Result:
 
 def _of_api_server(error: ApiServerError) -> Result:
     if error.answer is not None and error.answer.status == _FORBIDDEN:
-        return result.unknown(f"you may not look: {error.message}", "run doctor with a user that may")
+        return result.unknown(f"you may not look: {error.message}", "use credentials that may")
     if error.is_silent:
-        return result.error(error.message, "check the kubeconfig, the context, and the way to the API server")
+        return result.error(
+            error.message,
+            "look at kube-apiserver and etcd on the control plane's machines; if they run, check the kubeconfig, the"
+            " context, and the network between this machine and them",
+        )
     return result.error(error.message, "the API server's log and audit log say why, and who wrote the object")
 
 

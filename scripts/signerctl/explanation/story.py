@@ -21,6 +21,7 @@ from signerctl.objects import SERVICE_ACCOUNT, Event
 
 _MOST_RECORDS: Final = 5
 _MAX_EVENTS: Final = 10
+_WORST: Final = ("error", "warning", "unknown")
 _PEERS: Final = ("trust-bundle", "installation")
 _FACTS: Final = ("reason", "codes", "violations", "fault", "status", "decided_at", "serial_number", "not_after")
 
@@ -156,11 +157,11 @@ def accepted(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
         explained: The CSR or pod.
         causes: What doctor found on the certificates that the pod's peers accept.
     """
-    wrong = [each for each in causes if each.result.level in {"error", "warning"}]
-    if not wrong:
-        return replace(explained, causes=causes)
-    first = min(wrong, key=lambda each: each.result.level)  # errors before warnings
-    why = f"{explained.verdict.why}; but {first.check.name}: {first.result.found}"
+    if not causes:
+        return explained
+    first = min(causes, key=lambda each: _WORST.index(each.result.level))
+    unknown = "it is not known whether its peers accept it: " if first.result.level == "unknown" else ""
+    why = f"{explained.verdict.why}; but {unknown}{first.check.name}: {first.result.found}"
     judged = replace(explained.verdict, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
     return replace(explained, verdict=judged, causes=causes)
 

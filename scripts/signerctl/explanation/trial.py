@@ -171,7 +171,7 @@ class ReadOnlyKey:
         except IntegrityError:
             raise
         except UnavailableError as error:
-            self.assumed = f"this machine does not reach Cloud KMS: {error}"
+            self.assumed = f"this machine gets no answer from Cloud KMS: {error}"
         except SignerError as error:
             if not error.access_denied:
                 raise

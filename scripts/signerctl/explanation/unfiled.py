@@ -12,6 +12,7 @@ from signerctl.doctor.result import Result
 from signerctl.explanation import story
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.verdict import Turn, Verdict
+from signerctl.interface.text import shell_word
 from signerctl.key_pairs.catalog import KeyPair
 from signerctl.objects import SERVICE_ACCOUNT, User
 
@@ -57,7 +58,9 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
     if pairs and not any(_PROVISIONER in name for name in _init_containers(pod)):
         return _of_key_pairs(pairs, key_pairs.checked(examination, pairs))
     if not pod["spec"].get("nodeName"):
-        return _waiting("it has no node yet, so its init container has not asked", "kubectl describe pod says why")
+        return _waiting(
+            "it has no node yet, so its init container has not asked", f"kubectl describe {_named(pod)} says why"
+        )
     if not _may_create(examination.api, namespace, account):
         return _waiting(
             f"service account {namespace}/{account} may not create CertificateSigningRequests",
@@ -72,7 +75,7 @@ def _of_key_pairs(pairs: Sequence[KeyPair], found: Result) -> Verdict:
     if found.level == "ok":
         return Verdict(state="issued", why=f"{why}; {found.found}", turn=Turn.NONE, depends_on_peers=True)
     return Verdict(
-        state="waiting",
+        state="unknown" if found.level == "unknown" else "waiting",
         why=why,
         turn=Turn.OPERATOR,
         remedy="signerctl key-pairs shows whether the Secret exists, and provides it: docs/key-pairs.md",
@@ -99,23 +102,29 @@ def _of_init_containers(pod: Json) -> Verdict:
             reason = quote(str(waiting.get("reason", "")))
             return _waiting(
                 f"its init container {status['name']} waits: {reason}",
-                f"kubectl describe pod, and kubectl logs --container {status['name']}",
+                f"kubectl describe {_named(pod)}, and kubectl logs {_named(pod)} --container"
+                f" {shell_word(status['name'])}",
             )
     return _waiting(
         f"its init container {names[0]} has filed no CSR yet, or its CSR was deleted: kube-controller-manager deletes"
         " pending CSRs after a day and issued ones after an hour",
-        f"kubectl logs --container {names[0]}",
+        f"kubectl logs {_named(pod)} --container {shell_word(names[0])}",
     )
 
 
 def _waiting(why: str, remedy: str) -> Verdict:
     return Verdict(
         state="waiting",
-        why=f"the pod has filed no CSR: {why}",
+        why=f"the pod has filed no CSR for a signerName of --configuration: {why}",
         turn=Turn.REQUESTER,
         remedy=remedy,
         depends_on_peers=True,
     )
+
+
+def _named(pod: Json) -> str:
+    """Returns the words with which kubectl finds a pod."""
+    return f"--namespace {shell_word(pod['metadata']['namespace'])} pod/{shell_word(pod['metadata']['name'])}"
 
 
 def _may_create(api: ApiServer, namespace: str, account: str) -> bool:

@@ -53,7 +53,7 @@ _REMEDIES: Final = {
     " resends the CSR, and the function signs it",
     Turn.REQUESTER: "the status of the pod must show the addresses: kubectl get pod -o wide; on the host's network, the"
     " status of its node: kubectl get node -o wide. If the pod has another address, the request is wrong",
-    Turn.SERVICE: "the exporter resends the CSR; nothing is lost. If this lasts, run signerctl doctor",
+    Turn.SERVICE: "the exporter resends the CSR; nothing is lost. If this lasts: docs/outages.md",
 }
 
 
@@ -62,7 +62,7 @@ class Verdict:
     """The answer to why.
 
     Attributes:
-        state: `issued`, `refused`, `waiting` or `foreign`.
+        state: `issued`, `refused`, `waiting`, `foreign`, or `unknown` if the operator's credentials do not show it.
         why: One or two sentences.
         turn: Who acts next.
         remedy: What that is; empty if nothing is left to do.
@@ -70,7 +70,7 @@ class Verdict:
         depends_on_peers: Whether the pod needs nothing of the function, so that what its peers accept may be the cause.
     """
 
-    state: Literal["issued", "refused", "waiting", "foreign"]
+    state: Literal["issued", "refused", "waiting", "foreign", "unknown"]
     why: str
     turn: Turn
     remedy: str = ""
@@ -116,10 +116,10 @@ def _ignored(csr: Json, reason: IgnoreReason, trial: Trial, supported: tuple[str
         case IgnoreReason.ISSUED if trial.severity == "ERROR":
             return Verdict(
                 state="foreign",
-                why="the CSR holds a certificate that this issuer did not sign for its key",
+                why="the CSR holds a certificate that the CA in --configuration did not sign for its key",
                 turn=Turn.OPERATOR,
-                remedy="find out who wrote it: the API server's audit log, and docs/audit.md; remove that user's right"
-                " to sign",
+                remedy="first check that --configuration is the deployed document; only if it is, find out who wrote"
+                " the certificate: the API server's audit log, and docs/audit.md",
             )
         case IgnoreReason.ISSUED:
             return Verdict(

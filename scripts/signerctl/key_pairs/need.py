@@ -160,7 +160,11 @@ def _of_pod(key_pair: KeyPair, pod: Json) -> Need:
     client = _filled_by(pod, key_pair.secret)
     if client:
         return Need(key_pair=key_pair, state="asks", why=f"its init container {client} asks", pod=pod)
-    return Need(key_pair=key_pair, state="missing", why="its volume is empty, and no init container fills it", pod=pod)
+    is_empty = any(_is_empty(each, key_pair) for each in pod["spec"]["volumes"])
+    why = (
+        "its volume is empty, and no init container fills it" if is_empty else "it mounts a Secret that does not exist"
+    )
+    return Need(key_pair=key_pair, state="missing", why=why, pod=pod)
 
 
 def _fixed(secret: Json) -> str:

@@ -85,9 +85,8 @@ def test_a_wrong_configuration_of_the_function_is_a_reason_and_leaves_the_export
         server.stop()
     assert (response.status, response.json()["ok"]) == (200, True)
     (reason,) = response.json()["reasons"]
-    assert (
-        reason == f"{SIGNER}: the function's configuration is wrong: an operator must act; the function's log says what"
-    )
+    what = "the function's configuration, key or right is wrong: an operator must act; the function's log says which"
+    assert reason == f"{SIGNER}: {what}"
 
 
 @contextlib.contextmanager

@@ -123,10 +123,10 @@ def test_a_wrong_clock_is_told(examine: Examine, api: Answers, *, seconds: int, 
     assert api_server.clock(found).level == level
 
 
-def test_credentials_that_the_api_server_refuses_are_an_error(examine: Examine, api: Answers) -> None:
-    """All checks at the API server would fail."""
+def test_what_refused_credentials_would_show_is_unknown(examine: Examine, api: Answers) -> None:
+    """All checks at the API server would fail, but no server is at fault."""
     api.prepared["GET /version"] = 401, {"kind": "Status", "message": "Unauthorized"}
-    assert api_server.reached(examine()).level == "error"
+    assert api_server.reached(examine()).level == "unknown"
 
 
 def guarded(found: Examination, api: Answers, change: Callable[[Json], object] = lambda _: None) -> Result:
@@ -357,11 +357,24 @@ def test_the_exporters_page_is_told(
     assert words in outcome.found
 
 
-def test_a_dead_exporter_is_an_error(examine: Examine) -> None:
-    """Nothing answers on its address."""
-    outcome = exporter.ready(examine(exporter_url="http://127.0.0.1:1"))
-    assert outcome.level == "error"
-    assert "does not run" in outcome.remedy
+WRONG_URLS = {
+    "refused": (
+        "http://127.0.0.1:1",
+        "error",
+        "nothing listens there: the exporter does not run, or --exporter-url is",
+    ),
+    "no such host": ("http://exporter.invalid:80", "unknown", "this says nothing about the exporter"),
+}
+
+
+@pytest.mark.parametrize(("url", "level", "words"), WRONG_URLS.values(), ids=WRONG_URLS)
+def test_an_exporter_without_an_answer_is_not_blamed_for_the_url(
+    examine: Examine, *, url: str, level: str, words: str
+) -> None:
+    """A dead exporter and a wrong --exporter-url can look alike."""
+    outcome = exporter.ready(examine(exporter_url=url))
+    assert outcome.level == level
+    assert words in outcome.found
 
 
 def test_a_frozen_exporter_is_not_called_dead(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ def test_a_server_that_is_not_the_api_server_is_not_called_healthy(
 
 WRONG = {
     "another cluster": (("--cluster", "nope"), '--cluster: Unsupported value: "nope": supported values: "prod"'),
-    "no URL": (("--exporter-url", "foo"), '--exporter-url: Invalid value: "foo": must be http://HOST:PORT or https'),
+    "no URL": (("--exporter-url", "foo"), '--exporter-url: Invalid value: "foo": must be http://HOST:PORT'),
 }
 
 

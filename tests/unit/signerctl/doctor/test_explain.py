@@ -178,7 +178,10 @@ def test_a_certificate_that_peers_refuse_is_the_operators_turn() -> None:
     assert told.verdict.why == "it has it; but installation: caCert is another CA"
     assert (told.verdict.state, told.verdict.turn, told.verdict.remedy) == ("issued", "operator", "write the patch")
     assert told.causes == found
-    assert story.accepted(issued, found[2:]).verdict == judged
+    unseen = story.accepted(issued, found[2:]).verdict
+    assert unseen.why == "it has it; but it is not known whether its peers accept it: trust-bundle: not seen"
+    assert unseen.turn == "operator"
+    assert story.accepted(issued, []) == issued
 
 
 def test_each_refusal_that_our_configuration_causes_is_the_operators_turn() -> None:
@@ -291,7 +294,12 @@ def test_doctors_error_stands_beside_an_event(
 KEY_FAULTS = {
     "no such version": ("NOT_FOUND", False, (7, "operator"), "KMS has no such key version"),
     "no such version, after the approval": ("NOT_FOUND", True, (0, "operator"), "KMS has no such key version"),
-    "KMS out of reach": ("UNAVAILABLE", False, (8, "function"), "unknown: this machine does not reach Cloud KMS: "),
+    "KMS out of reach": (
+        "UNAVAILABLE",
+        False,
+        (8, "function"),
+        "unknown: this machine gets no answer from Cloud KMS: ",
+    ),
     "no right of the operator": ("PERMISSION_DENIED", True, (9, "function"), "your credentials may not read it"),
 }
 

