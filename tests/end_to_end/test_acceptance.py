@@ -178,7 +178,7 @@ def test_a_broken_deployed_signer_fails(deployed: Deployment, tmp_path: Path) ->
     assert done.returncode == 1
     assert levels(done.stdout)["doctor exporter"] == "failed"
     assert levels(done.stdout)["hostile CSRs are refused"] == "skipped"
-    assert "to do: the exporter does not run" in report.read_text(encoding="utf-8")
+    assert "nothing listens there: the exporter does not run" in report.read_text(encoding="utf-8")
 
 
 def test_an_evicted_pod_is_followed_to_its_successor(deployed: Deployment, tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ _events, _log, _ready, _metric, _doctor, _explain = map(
 
 _MISCONFIGURED: Final = (
     _ready(
-        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration, key or right is'
-        " wrong: an operator must act; the function's log says which"
+        '200 {"ok": true, "reasons": ["csr-signer.example.com/calico: the function\'s configuration, key or'
+        " permissions are wrong: an operator must act; the function's log says which"
     ),
     _metric('csr_exporter_retries_total{reason="configuration"}'),
-    _log('"severity":"ERROR","message":"the function\'s configuration, key or right is wrong: an operator must act'),
+    _log('"severity":"ERROR","message":"the function\'s configuration, key or permissions are wrong: an operator'),
 )
 
 
@@ -224,7 +224,7 @@ guards depend on the release. Denied CSRs stay Denied: delete the waiting pods, 
             _log('"message":"acknowledged",...,"reason":"refused NameNotAllowed"'),
             _doctor(
                 'error release Calico "v3.31.5" runs, but profile.release is "3.27"; to do: if you installed that'
-                " release, write it into the configuration, apply, and apply the cluster's manifests"
+                " release, write it into the configuration, run `terraform apply`, and apply the cluster's manifests"
             ),
             _explain(
                 "why the function set Denied, NameNotAllowed: request_name.not_allowed: metadata.name:"
@@ -279,7 +279,7 @@ the exporter sends all waiting CSRs: none is lost.""",
     ),
     Breakdown(
         name="exporter-rights-missing",
-        title="The exporter may not watch CSRs",
+        title="The exporter is not allowed to watch CSRs",
         symptom="CSRs are Pending without any Event; the exporter runs, and is not ready.",
         cause="Its ClusterRoleBinding `kms-csr-signer:export` was deleted or changed.",
         remedy="""
@@ -288,10 +288,10 @@ ones: none is lost. Find out in the API server's audit log who changed the bindi
         says=(
             _csr("Pending"),
             _doctor(
-                "error exporter-rights system:serviceaccount:...:csr-exporter may not list and watch CSRs; to do:"
-                " kubectl apply -k the cluster's folder"
+                "error exporter-rights system:serviceaccount:...:csr-exporter is not allowed to list or watch CSRs; to"
+                " do: kubectl apply -k the cluster's folder"
             ),
-            _explain("why ...but exporter-rights: system:serviceaccount:...:csr-exporter may not list and watch CSRs"),
+            _explain("why ...but exporter-rights: system:serviceaccount:...:csr-exporter is not allowed to list"),
             _explain("turn operator"),
         ),
     ),

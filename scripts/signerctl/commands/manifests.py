@@ -214,7 +214,7 @@ def manifests(
         try:
             folder.write(out, changes, rendered)
         except KeyboardInterrupt:
-            message = f"{out}: interrupted: the folder is unfinished: the same command completes it"
+            message = f"{out}: interrupted: the folder is incomplete: run the same command again to complete it"
             raise InterruptedCommandError(message) from None
     _tell_next(out, guarded)
 

@@ -13,8 +13,8 @@ _LOG_IN: Final = (
     "log in with `gcloud auth application-default login`, as a user with roles/cloudkms.publicKeyViewer on the key"
 )
 _MEND: Final = (
-    "first check that --configuration is the deployed document: then the function signs no certificate until the key"
-    " version or the configuration is corrected: docs/troubleshooting.md"
+    "first check that --configuration is the deployed document: if it is, the function signs no certificate until the"
+    " key version or the configuration is corrected: docs/troubleshooting.md"
 )
 _ROTATE: Final = "rotate the CA: docs/rotation.md, step by step"
 
@@ -29,7 +29,7 @@ def _key(examination: Examination, signer: Signer) -> Result:
         return result.ok(verification.check_key(signer.issuer, examination.public_key(signer)))
     except IntegrityError as error:
         return result.error(
-            str(error), "treat it as an incident: between this machine and the key, answers are changed"
+            str(error), "treat it as an incident: something changes the answers between the key and this machine"
         )
     except UnavailableError as error:
         return result.unknown(

@@ -80,8 +80,8 @@ def release(examination: Examination) -> Result:
         return result.ok(f"Calico {quote(running)} runs, as profile.release")
     return result.error(
         f"Calico {quote(running)} runs, but profile.release is {', '.join(map(quote, sorted(configured)))}",
-        "if you installed that release, write it into the configuration, apply, and apply the cluster's manifests,"
-        " whose guards depend on it",
+        "if you installed that release, write it into the configuration, run `terraform apply`, and apply the"
+        " cluster's manifests, whose guards depend on it",
     )
 
 

@@ -45,11 +45,11 @@ def rights(examination: Examination) -> Result:
     missing = [verb for verb in VERBS if not objects.allows(examination.api, user, {**csrs, "verb": verb})]
     if missing:
         return result.error(
-            f"{user.name} may not {' and '.join(missing)} CSRs",
+            f"{user.name} is not allowed to {' or '.join(missing)} CSRs",
             "kubectl apply -k the cluster's folder: ClusterRole and ClusterRoleBinding kms-csr-signer:export give the"
             " right",
         )
-    return result.ok(f"{user.name} may {' and '.join(VERBS)} CSRs")
+    return result.ok(f"{user.name} is allowed to {' and '.join(VERBS)} CSRs")
 
 
 def _page(url: str) -> Result:
@@ -62,7 +62,9 @@ def _page(url: str) -> Result:
     try:
         reasons = "; ".join(map(str, answer.fields["reasons"]))
     except (KeyError, TypeError):
-        return result.error(f"{where} answers {answer.status}, and not as the exporter does", "correct --exporter-url")
+        return result.error(
+            f"{where} answers {answer.status}, which is not an answer of the exporter", "correct --exporter-url"
+        )
     remedy = "the exporter's log says more; see the other checks"
     if answer.status != _OK:
         return result.error(f"{where}: {quote(reasons)}", remedy)

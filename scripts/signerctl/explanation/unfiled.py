@@ -71,7 +71,10 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
 
 def _of_key_pairs(pairs: Sequence[KeyPair], found: Result) -> Verdict:
     names = " and ".join(pair.secret for pair in pairs)
-    why = f"the tigera operator gives it no client that asks, and mounts {names} once the Secret exists"
+    why = (
+        "the tigera operator gives it no init container that requests a certificate;"
+        f" it mounts {names} once the Secret exists"
+    )
     if found.level == "ok":
         return Verdict(state="issued", why=f"{why}; {found.found}", turn=Turn.NONE, depends_on_peers=True)
     return Verdict(

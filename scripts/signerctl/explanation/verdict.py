@@ -24,7 +24,9 @@ _REQUEST_AGAIN: Final = (
 
 _BY_NO_POD: Final = frozenset({"requester.not_a_pod", "requester.unbound"})
 _ONLY_PODS: Final = "delete the CSR: only a pod can get a certificate, with a CSR that its own bound token files"
-_WHOSE: Final = "find out who runs the pod: if you did not install it, change nothing, and delete the CSR"
+_WHOSE: Final = (
+    "find out who runs the pod: if you did not install it, delete the CSR, and leave the configuration as it is"
+)
 _DEPLOY: Final = "`terraform apply` deploys that; then delete the CSR and the pod, whose replacement asks again"
 _ASK_AGAIN: Final = "delete the CSR and the pod: its replacement asks again"
 
@@ -202,7 +204,7 @@ def _of_codes(refused: Verdict, codes: Iterable[str]) -> Verdict:
     found = dict.fromkeys(map(remedies.of_configuration, codes))
     if not all(found):
         return refused
-    remedy = f"{_WHOSE}; otherwise {'; '.join(found)}; {_DEPLOY}"
+    remedy = f"{_WHOSE}. If you did: {'; '.join(found)}; {_DEPLOY}"
     return replace(refused, turn=Turn.OPERATOR, remedy=remedy)
 
 

@@ -16,7 +16,7 @@ LARGEST_CERTIFICATE: Final = 64 * 1024
 _CERTIFICATES: Final = "certificates.k8s.io"
 _CSRS: Final = "certificatesigningrequests"
 _MORE_APPROVERS: Final = (
-    "to add one, give signerctl cluster manifests (or signerctl guards) --approver USERNAME for each approver,"
+    "to add one, run signerctl cluster manifests (or signerctl guards) with --approver USERNAME for each approver,"
     " and apply what it writes"
 )
 _PART: Final = "request.?subResource.orValue('')"  # empty for the object itself

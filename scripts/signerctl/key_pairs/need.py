@@ -231,5 +231,5 @@ def misfit(
         return f"the certificate in Secret {key_pair.path} does not fit: {'; '.join(problems)}"
     left, lifetime = found.not_valid_after_utc - now, found.not_valid_after_utc - found.not_valid_before_utc
     if left.total_seconds() < lifetime.total_seconds() * remaining:
-        return f"less than {remaining} of the lifetime of the certificate in Secret {key_pair.path} is left"
+        return f"the certificate in Secret {key_pair.path} has less than {remaining} of its lifetime left"
     return ""

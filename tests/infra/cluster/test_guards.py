@@ -37,8 +37,8 @@ FUNCTION = "csr-access-demo@example-project.iam.gserviceaccount.com"
 ANOTHER = "another.example.com/calico"
 EXTRA = "--as-user-extra=authentication.kubernetes.io/"
 APPROVERS_ONLY = (
-    f'only "{FUNCTION}" may approve and deny this CSR; to add one, give signerctl cluster manifests (or signerctl'
-    " guards) --approver USERNAME for each approver, and apply what it writes"
+    f'only "{FUNCTION}" may approve and deny this CSR; to add one, run signerctl cluster manifests (or signerctl'
+    " guards) with --approver USERNAME for each approver, and apply what it writes"
 )
 
 

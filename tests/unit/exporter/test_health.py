@@ -85,8 +85,10 @@ def test_a_wrong_configuration_of_the_function_is_a_reason_and_leaves_the_export
         server.stop()
     assert (response.status, response.json()["ok"]) == (200, True)
     (reason,) = response.json()["reasons"]
-    what = "the function's configuration, key or right is wrong: an operator must act; the function's log says which"
-    assert reason == f"{SIGNER}: {what}"
+    assert reason == (
+        f"{SIGNER}: the function's configuration, key or permissions are wrong: an operator must act; the function's"
+        " log says which"
+    )
 
 
 @contextlib.contextmanager

@@ -408,7 +408,7 @@ def test_a_crash_leaves_nothing_that_can_be_applied(tmp_path: Path, monkeypatch:
     result = run(tmp_path, "--replicas", "3")
     monkeypatch.undo()
     assert result.exit_code == 130
-    message = f"error: {tmp_path}: interrupted: the folder is unfinished: the same command completes it"
+    message = f"error: {tmp_path}: interrupted: the folder is incomplete: run the same command again to complete it"
     assert message in result.stderr
     assert "+  replicas: 3" in result.stdout
     (resource,) = yaml.safe_load((tmp_path / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]

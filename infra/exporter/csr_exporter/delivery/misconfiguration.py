@@ -3,7 +3,9 @@
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 
-WRONG = "the function's configuration, key or right is wrong: an operator must act; the function's log says which"
+WRONG = (
+    "the function's configuration, key or permissions are wrong: an operator must act; the function's log says which"
+)
 RIGHT = "the function issues again"
 # A CSR that waits is resent at least this often. If none is, no CSR waits for the operator any more.
 REMEMBERED = 300.0

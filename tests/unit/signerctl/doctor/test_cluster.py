@@ -342,7 +342,7 @@ PAGES = {
     "ready": (200, {"ok": True, "reasons": []}, "ok", "ready"),
     "ready with a warning": (200, {"ok": True, "reasons": ["an operator must act"]}, "warning", "an operator must act"),
     "not ready": (503, {"ok": False, "reasons": ["no ID token yet"]}, "error", "no ID token yet"),
-    "another server": (200, "<html>", "error", "not as the exporter does"),
+    "another server": (200, "<html>", "error", "not an answer of the exporter"),
 }
 
 
@@ -412,7 +412,10 @@ def test_an_exporter_without_its_rights_is_an_error(examine: Examine, api: Answe
     api.prepared[REVIEWS] = review(lambda spec: spec["resourceAttributes"]["verb"] in verbs)
     outcome = exporter.rights(examine())
     assert outcome.level == "error"
-    assert outcome.found == f"system:serviceaccount:kms-csr-signer:csr-exporter may not {' and '.join(verbs)} CSRs"
+    assert (
+        outcome.found
+        == f"system:serviceaccount:kms-csr-signer:csr-exporter is not allowed to {' or '.join(verbs)} CSRs"
+    )
     assert "ClusterRoleBinding kms-csr-signer:export" in outcome.remedy
     api.prepared[REVIEWS] = review()
     assert exporter.rights(examine()).level == "ok"

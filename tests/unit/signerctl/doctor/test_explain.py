@@ -196,7 +196,7 @@ def test_each_refusal_that_our_configuration_causes_is_the_operators_turn() -> N
 
     for code, known in remedies.REMEDIES.items():
         assert (judged(code).turn == "operator") == known.is_configuration
-        remedy = f"if you did not install it, change nothing, and delete the CSR; otherwise {known.remedy}; `terraform"
+        remedy = f"and leave the configuration as it is. If you did: {known.remedy}; `terraform apply`"
         assert (remedy in judged(code).remedy) == known.is_configuration
         assert judged(code, "usages.not_allowed").turn == "requester"
     configured = {code for code, known in remedies.REMEDIES.items() if known.is_configuration}
@@ -403,7 +403,10 @@ WAITING = {"name": "node-certs-key-cert-provisioner", "state": {"waiting": {"rea
 PODS: dict[str, tuple[Json, str]] = {
     "no node": ({"node": ""}, "it has no node yet"),
     "no init container": ({}, "no init container key-cert-provisioner"),
-    "a component without a client": ({"service_account": "goldmane"}, "operator gives it no client that asks"),
+    "a component without a client": (
+        {"service_account": "goldmane"},
+        "operator gives it no init container that requests",
+    ),
     "an init container that waits": (
         {"spec": PROVISIONER, "status": {"initContainerStatuses": [WAITING]}},
         "ImagePullBackOff",
