@@ -39,8 +39,8 @@ def doctor(*, options: Options, wait: bool, timeout: timedelta, form: Form) -> N
     You need it after an installation, after each change, and when pods wait for certificates. It checks the whole path
     from the configuration through the exporter's token and the function to the key, the CA, Calico and the guards. It
     runs each check that it can. A result is unknown if this machine or your credentials cannot look, or if an earlier
-    check failed. It waits ten seconds for each answer. It changes nothing, and prints no token. The function records
-    one event about a CSR that does not exist.
+    check failed. It waits at most ten seconds for each answer. It changes nothing, and prints no token. The function
+    records one event about a CSR that does not exist.
 
     \b
     Example, in the folder of Terraform's root module:

@@ -16,7 +16,6 @@ from csr_signer.policy.signer import Signer
 from csr_signer.violation import quote
 from signerctl.api_server import ApiServer, Json, connect
 from signerctl.doctor.exporter_document import ExporterDocument
-from signerctl.doctor.http import SECONDS
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
 from signerctl.interface import clock
@@ -25,6 +24,8 @@ from signerctl.objects import User
 
 API_SERVER: Final = "api-server"
 """The check without which no other may ask the API server."""
+API_SECONDS: Final = 7.0
+"""Until an answer of the API server begins. So a silent one, with the function's own wait for it, is told in 15 s."""
 METRICS_TLS: Final = "metrics-tls"
 """The volume of exporter.yaml with the metrics' certificate."""
 
@@ -146,7 +147,7 @@ class Examination:
 
     @cached_property
     def _api(self) -> ApiServer:
-        return connect(self.options.kubeconfig, self.options.context, timeout=SECONDS)
+        return connect(self.options.kubeconfig, self.options.context, timeout=API_SECONDS)
 
     @cached_property
     def stateful_set(self) -> Json | None:
@@ -227,7 +228,7 @@ class Examination:
         ways = self.cluster_configuration.authentication
         if self.options.function_user is None and ways.kubeconfig is not None:
             self._require_api_server()
-            return _user_of(connect(Path(ways.kubeconfig), timeout=SECONDS))
+            return _user_of(connect(Path(ways.kubeconfig), timeout=API_SECONDS))
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account

@@ -17,6 +17,7 @@ from signerctl.doctor.walk import CHECKS, Check, walk
 from signerctl.explanation import lookup, trial, verdict
 from signerctl.explanation.trial import STEPS
 from signerctl.explanation.verdict import Turn, Verdict
+from signerctl.key_pairs.catalog import KeyPair
 from signerctl.objects import SERVICE_ACCOUNT, Event
 
 _MOST_RECORDS: Final = 5
@@ -207,9 +208,14 @@ def peers_of(examination: Examination, account: str) -> list[Cause]:
     pairs = key_pairs.of_account(examination, account)
     checks = [each for each in CHECKS if each.name in _PEERS]
     if pairs:
-        own = partial(key_pairs.checked, pairs=pairs)
-        checks += [replace(each, run=own) for each in CHECKS if each.name == "key-pairs"]
+        checks.append(key_pair_check(pairs))
     return _causes(examination, checks, {"error", "warning", "unknown"})
+
+
+def key_pair_check(pairs: Sequence[KeyPair]) -> Check:
+    """Returns doctor's check of key pairs, for some of them."""
+    (check,) = (each for each in CHECKS if each.name == "key-pairs")
+    return replace(check, run=partial(key_pairs.checked, pairs=pairs))
 
 
 def _causes(examination: Examination, checks: Sequence[Check], levels: Collection[Level]) -> list[Cause]:

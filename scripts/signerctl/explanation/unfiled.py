@@ -9,6 +9,7 @@ from signerctl.api_server import ApiServer, Json
 from signerctl.doctor import key_pairs
 from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
+from signerctl.doctor.walk import run_check
 from signerctl.explanation import story
 from signerctl.explanation.story import Explanation
 from signerctl.explanation.verdict import Turn, Verdict
@@ -56,7 +57,7 @@ def _verdict(pod: Json, examination: Examination, namespace: str, account: str) 
         )
     pairs = key_pairs.of_account(examination, f"{namespace}/{account}")
     if pairs and not any(_PROVISIONER in name for name in _init_containers(pod)):
-        return _of_key_pairs(pairs, key_pairs.checked(examination, pairs))
+        return _of_key_pairs(pairs, run_check(story.key_pair_check(pairs), examination))
     if not pod["spec"].get("nodeName"):
         return _waiting(
             "it has no node yet, so its init container has not asked", f"kubectl describe {_named(pod)} says why"

@@ -33,6 +33,20 @@ def test_a_changed_answer_of_kms_is_an_error(examine: Examine, stage: Stage) -> 
     assert "incident" in outcome.remedy
 
 
+def test_without_credentials_the_key_is_unknown(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to log in."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent")
+    content = yaml.safe_load(document.read_text())
+    del content["kms"]
+    document.write_text(yaml.safe_dump(content))
+    found = Examination(options=Options(configuration=document))
+    assert documents.configuration(found).level == "ok"
+    outcome = authority.key(found)
+    assert outcome.level == "unknown"
+    assert "you may not read the key: Cloud KMS: no credentials: " in outcome.found
+    assert "log in with `gcloud auth application-default login`" in outcome.remedy
+
+
 FAULTS = {
     "no right of the operator": ("PERMISSION_DENIED", "unknown"),
     "KMS out of reach": ("UNAVAILABLE", "unknown"),
