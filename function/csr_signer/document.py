@@ -155,6 +155,9 @@ def read(kind: type[T], path: Path) -> T:
     except ValidationError as error:
         reasons = "; ".join(_reason(detail) for detail in error.errors(include_url=False))
         raise ConfigurationError(f"{path.name}: {reasons}") from error
+    except yaml.MarkedYAMLError as error:  # its text quotes a line, and another file may hold a secret
+        where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise ConfigurationError(f"{path.name}: Invalid value: must be valid YAML: {error.problem}{where}") from error
     except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         message = f"{path.name}: Invalid value: must be valid YAML: {' '.join(str(error).split())}"
         raise ConfigurationError(message) from error

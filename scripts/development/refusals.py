@@ -31,7 +31,8 @@ def table() -> str:
 def remedies_table() -> str:
     """Returns the table of causes and remedies, in the order of CODES."""
     rows = ["| code | usual cause | remedy |", "| --- | --- | --- |"]
-    rows += [f"| `{code}` | {REMEDIES[code].cause} | {REMEDIES[code].remedy} |" for code in CODES if code in REMEDIES]
+    codes = sorted(REMEDIES, key=list(CODES).index)
+    rows += [f"| `{code}` | {REMEDIES[code].cause} | {REMEDIES[code].remedy} |" for code in codes]
     return "\n".join(rows) + "\n"
 
 

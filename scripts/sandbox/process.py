@@ -147,8 +147,10 @@ class Part:
 
     @property
     def end(self) -> str:
-        """Returns how the process ended, for people: its exit status, or the signal that ended it."""
-        status = self._process.returncode
+        """Returns how the process ended, for people: its exit status, or the signal that ended it; empty if it runs."""
+        status = self._process.poll()
+        if status is None:
+            return ""
         return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
     def signal(self, number: int) -> None:

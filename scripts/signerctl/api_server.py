@@ -42,6 +42,7 @@ _PAGE: Final = 50
 _PIECE: Final = 2 << 20
 """Bytes of a page that are read at once. Smaller pieces cost more time: see `Parser.feed`."""
 _OK: Final = 200
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 
 
@@ -104,6 +105,11 @@ class ApiServerError(CommandError):
         super().__init__(message)
         self.answer = answer
         self.is_silent = is_silent
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the operator lacks a right."""
+        return self.answer is not None and self.answer.status == _FORBIDDEN
 
 
 class ApiServer:

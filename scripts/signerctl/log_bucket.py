@@ -15,7 +15,7 @@ from signerctl.interface.program import CommandError
 from signerctl.interface.text import one_line
 
 GCLOUD_SECONDS: Final = 600
-LONGEST_PERIOD: Final = timedelta(days=400)
+MAX_PERIOD: Final = timedelta(days=400)
 """The lifetime of a certificate of the shipped profiles, and a month."""
 _BUCKET: Final = re.compile(r"projects/([^/\s]+)/locations/([^/\s]+)/buckets/([^/\s]+)")
 

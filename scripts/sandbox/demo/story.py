@@ -160,8 +160,8 @@ def _serve(deployment: Deployment, view: View) -> None:
     while not interrupted.wait(_LOOK_SECONDS):
         for part in [each for each in running if not each.alive]:
             running.remove(part)
-            if part.log is not None:
-                view.stage(f"{part.log.stem} ended with {part.end}; the other parts still run; its log: {part.log}")
+            name, log = ("a part", "") if part.log is None else (part.log.stem, f"; its log: {part.log}")
+            view.stage(f"{name} ended with {part.end}; the other parts still run{log}")
 
 
 def _intentions(kubeconfig: Path) -> str:

@@ -16,7 +16,7 @@ from sandbox.process import PartError
 
 PATIENCE: Final = 600.0
 _PATIENCE_WITH_ANOTHER: Final = 60.0
-_LONGEST_LINE: Final = 500
+_MAX_LINE_LENGTH: Final = 500
 
 
 class RevisionError(Exception):
@@ -83,7 +83,7 @@ def wait(observer: Observer, uids: Collection[str], tree: Path, log: Path, patie
         RevisionError: Another tree than this one issued nothing.
     """
     patience = patience or (PATIENCE if tree == ROOT else _PATIENCE_WITH_ANOTHER)
-    before = -1
+    before = 0
     while not observer.wait(uids, patience):
         ended = sum(seen.ended is not None for uid, seen in observer.observations().items() if uid in uids)
         if ended <= before:
@@ -100,4 +100,4 @@ def _reason(text: str) -> str:
     """Returns the last line about an error; without one, the last line."""
     lines = [line for line in text.splitlines() if line.strip()] or ["(empty)"]
     errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines)[-1][:_LONGEST_LINE]
+    return (errors or lines)[-1][:_MAX_LINE_LENGTH]

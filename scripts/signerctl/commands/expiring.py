@@ -49,7 +49,7 @@ def expiring(*, within: timedelta, records: Records, kubeconfig: Path | None, co
       signerctl expiring --records year.json --cluster prod --kubeconfig prod.kubeconfig
     """
     if records.bucket is not None and records.since is None:
-        records = replace(records, since=log_bucket.LONGEST_PERIOD)
+        records = replace(records, since=log_bucket.MAX_PERIOD)
     limit = clock.now() + within
     latest = list(_latest(records.certificates()))
     if kubeconfig is not None or context is not None:

@@ -74,9 +74,10 @@ def explain(
     if any(each.verdict.unacted for each in explained):
         way = story.way_of(examination)
         explained = [story.concluded(each, way) if each.verdict.unacted else each for each in explained]
+    accounts_of_peers = {each.account for each in explained if each.verdict.depends_on_peers}
+    peers = {account: story.peers_of(examination, account) for account in accounts_of_peers}
     explained = [
-        story.accepted(each, story.peers_of(examination, each.account)) if each.verdict.depends_on_peers else each
-        for each in explained
+        story.accepted(each, peers[each.account]) if each.verdict.depends_on_peers else each for each in explained
     ]
     if not form.is_for_people:
         print_document({"items": [each.document for each in explained]}, form=form)

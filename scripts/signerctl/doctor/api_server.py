@@ -14,7 +14,7 @@ from signerctl.doctor.examination import Examination
 from signerctl.doctor.result import Result
 from signerctl.objects import User
 
-_MOST_SHOWN: Final = 4
+_MAX_SHOWN: Final = 4
 _NO_RIGHT: Final = (403, 404)
 """Without a right to /version, the API server still answers."""
 _LARGE_SKEW: Final = 60.0
@@ -52,8 +52,8 @@ def rights(examination: Examination) -> Result:
     missing = [_text(each) for each in wanted if not objects.allows(examination.api, user, each)]
     if not missing:
         return result.ok(f"{user.name} has all {len(wanted)} rights of function.yaml")
-    shown = "; ".join(missing[:_MOST_SHOWN])
-    more = f"; and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+    shown = "; ".join(missing[:_MAX_SHOWN])
+    more = f"; and {len(missing) - _MAX_SHOWN} more" if len(missing) > _MAX_SHOWN else ""
     bound = [name for name in _bound(examination.api) if name != user.name]
     others = f"; ClusterRoleBinding kms-csr-signer:sign names {', '.join(map(quote, bound))}" if bound else ""
     return result.error(

@@ -19,6 +19,7 @@ from signerctl.doctor.exporter_document import ExporterDocument
 from signerctl.guards import guarded
 from signerctl.guards.guarded import Exporter, Guarded
 from signerctl.interface import clock
+from signerctl.interface.program import CommandError
 from signerctl.key import KmsOptions
 from signerctl.objects import User
 
@@ -96,8 +97,8 @@ _STATEFUL_SET: Final[Mask] = {
 }
 
 
-class PrerequisiteError(Exception):
-    """A check needs the named one, which failed."""
+class PrerequisiteError(CommandError):
+    """A check needs another one, which failed."""
 
 
 @dataclass(kw_only=True)
@@ -138,12 +139,9 @@ class Examination:
             PrerequisiteError: It did not answer before.
             CommandError: The kubeconfig is wrong.
         """
-        self._require_api_server()
-        return self._api
-
-    def _require_api_server(self) -> None:
         if API_SERVER in self.blocked:
-            raise PrerequisiteError(API_SERVER)
+            raise PrerequisiteError(f"needs {API_SERVER}")
+        return self._api
 
     @cached_property
     def _api(self) -> ApiServer:
@@ -222,13 +220,11 @@ class Examination:
         """The user that the API server sees when the function calls; None if the document cannot tell.
 
         Raises:
-            PrerequisiteError: The API server did not answer before.
-            CommandError: The API server does not say who the kubeconfig's user is.
+            CommandError: The API server of that kubeconfig does not say who its user is.
         """
         ways = self.cluster_configuration.authentication
         if self.options.function_user is None and ways.kubeconfig is not None:
-            self._require_api_server()
-            return _user_of(connect(Path(ways.kubeconfig), timeout=API_SECONDS))
+            return _user_of(Path(ways.kubeconfig))
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account
@@ -249,7 +245,16 @@ class Examination:
         )
 
 
-def _user_of(api: ApiServer) -> User:
+def _user_of(kubeconfig: Path) -> User:
+    """Asks with the function's own kubeconfig, whose API server this machine may not reach."""
+    try:
+        return _asked(connect(kubeconfig, timeout=API_SECONDS))
+    except CommandError as error:
+        must = f"{error.message}: give --function-user, if only this machine cannot use that kubeconfig"
+        raise CommandError(f"authentication.kubeconfig: {must}") from error
+
+
+def _asked(api: ApiServer) -> User:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
     return User(name=found["username"], groups=tuple(found.get("groups") or ()))

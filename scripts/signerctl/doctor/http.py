@@ -12,7 +12,9 @@ import urllib3
 SECONDS: Final = 10.0
 """For each answer that doctor waits for."""
 _CONNECT_SECONDS: Final = 5.0
-_LONGEST_ANSWER: Final = 64 << 10
+_SILENT: Final = 0.9
+"""The part of the time until an answer must begin."""
+_MAX_ANSWER_BYTES: Final = 64 << 10
 """Bytes: an answer with a token has two to four thousand."""
 
 
@@ -45,10 +47,11 @@ def exchange(method: str, url: str, *, headers: Mapping[str, str] | None = None,
     """
     # A server that sends a byte now and then extends urllib3's time-outs for ever.
     outcome: Queue[HttpAnswer | Exception] = Queue()
+    begun = threading.Event()
 
     def attempt() -> None:
         try:
-            outcome.put(_exchange(method, url, headers or {}, body))
+            outcome.put(_exchange(method, url, headers or {}, body, begun))
         except Exception as error:  # noqa: BLE001 - the caller's thread raises it
             outcome.put(error)
 
@@ -56,14 +59,19 @@ def exchange(method: str, url: str, *, headers: Mapping[str, str] | None = None,
     try:
         found = outcome.get(timeout=SECONDS)
     except Empty:
+        if not begun.is_set():  # such as a resolver that hangs
+            raise urllib3.exceptions.ConnectTimeoutError("no connection in time") from None
         raise urllib3.exceptions.TimeoutError("the answer did not end in time") from None
     if isinstance(found, Exception):
         raise found
     return found
 
 
-def _exchange(method: str, url: str, headers: Mapping[str, str], body: str | None) -> HttpAnswer:
-    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=SECONDS)
+def _exchange(
+    method: str, url: str, headers: Mapping[str, str], body: str | None, begun: threading.Event
+) -> HttpAnswer:
+    # A server that takes the request and is silent is told before the whole time is over.
+    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, total=_SILENT * SECONDS)
     with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
         answer = pool.request(
             method,
@@ -73,8 +81,9 @@ def _exchange(method: str, url: str, headers: Mapping[str, str], body: str | Non
             redirect=False,
             preload_content=False,
         )
+        begun.set()
         try:
-            content = json.loads(answer.read(_LONGEST_ANSWER, decode_content=False))
+            content = json.loads(answer.read(_MAX_ANSWER_BYTES, decode_content=False))
         except (ValueError, RecursionError):
             content = {}
         finally:

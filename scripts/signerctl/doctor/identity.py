@@ -175,9 +175,9 @@ def _token(value: object) -> str:
 
 
 def _unreachable(name: str, url: str, error: Exception) -> Result:
-    return result.error(
-        f"{name} at {url}: no answer: {cause_of(error)}",
-        "this machine must reach it by https; so must the exporter's nodes: firewall, DNS, VPC Service Controls",
+    return result.unknown(
+        f"this machine gets no answer from {name} at {url}: {cause_of(error)}; whether the exporter does is not known",
+        "see the check exporter; the exporter's nodes must reach it by https: firewall, DNS, VPC Service Controls",
     )
 
 

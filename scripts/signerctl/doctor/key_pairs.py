@@ -21,7 +21,6 @@ _MOUNT: Final = (
 )
 _REMAINING: Final = Fraction(1, 6)
 """Half of the part at which the CronJob renews: less is left only if it has failed for long."""
-_FORBIDDEN: Final = 403
 
 
 def provided(examination: Examination) -> Result:
@@ -75,7 +74,7 @@ def _of_pair(examination: Examination, pair: KeyPair, pods: Sequence[Json]) -> I
         secret = _secret(examination, pair.secret_namespace, pair)
         mounted = _secret(examination, pair.namespace, pair) if mounting else secret
     except ApiServerError as error:
-        if error.answer is None or error.answer.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         yield from (result.warning(each, _PROVIDE) for each in empty)
         yield result.unknown(f"Secret {pair.path}: {error.message}", "run it with a user that may get this Secret")

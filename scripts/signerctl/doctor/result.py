@@ -44,7 +44,7 @@ def error(found: str, remedy: str) -> Result:
 
 
 def unknown(why: str, remedy: str = "") -> Result:
-    """Returns that the check could not be made; nor can those that need its facts."""
+    """Returns that the check could not be made, like those that need its facts."""
     return Result(level="unknown", found=why, remedy=remedy, blocks=True)
 
 

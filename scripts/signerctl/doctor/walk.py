@@ -26,7 +26,6 @@ from signerctl.doctor.result import Level, Result
 from signerctl.interface.program import CommandError
 from signerctl.interface.progress import while_waiting
 
-_FORBIDDEN: Final = 403
 _PAUSE: Final = 3.0
 """Seconds between two walks."""
 
@@ -127,9 +126,9 @@ def run_check(check: Check, examination: Examination) -> Result:
     except click.UsageError:
         raise
     except PrerequisiteError as error:
-        return result.unknown(f"needs {error}")
+        return result.unknown(error.message)
     except ApiServerError as error:
-        if error.is_silent:  # nor would it answer the next check
+        if error.is_silent:  # it would not answer the next check either
             examination.blocked.add(API_SERVER)
         return _of_api_server(error)
     except (CommandError, SignerError) as error:
@@ -139,7 +138,7 @@ def run_check(check: Check, examination: Examination) -> Result:
 
 
 def _of_api_server(error: ApiServerError) -> Result:
-    if error.answer is not None and error.answer.status == _FORBIDDEN:
+    if error.is_forbidden:
         return result.unknown(f"you may not look: {error.message}", "use credentials that may")
     if error.is_silent:
         return result.error(

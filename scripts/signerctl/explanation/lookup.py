@@ -6,6 +6,7 @@ from typing import Final
 
 from csr_signer import field_error
 from csr_signer.policy.attestation import POD_NAME
+from csr_signer.rfc1123 import IS_SUBDOMAIN
 from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.api_server import ApiServer, Json
@@ -51,7 +52,8 @@ def find(
         kind, rest = "", name
     searched = [namespace] if namespace else sorted(namespaces)
     csr = None if kind == "pod" else api.get(objects.named(CSRS, rest), objects.CSR)
-    of_pod = None if kind == "csr" else _of_pod(api, rest, searched, signer_names)
+    is_pod_name = kind != "csr" and IS_SUBDOMAIN.fullmatch(rest) is not None  # Calico's CSRs have a colon in their name
+    of_pod = _of_pod(api, rest, searched, signer_names) if is_pod_name else None
     if csr is not None and of_pod is not None:
         # Any user may give a CSR the name of another's pod.
         must = f"a CSR and a pod have this name: give csr/{rest} or pod/{rest}"

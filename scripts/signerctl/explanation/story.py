@@ -19,8 +19,9 @@ from signerctl.explanation.trial import STEPS
 from signerctl.explanation.verdict import Turn, Verdict
 from signerctl.key_pairs.catalog import KeyPair
 from signerctl.objects import SERVICE_ACCOUNT, Event
+from signerctl.recorded import entries
 
-_MOST_RECORDS: Final = 5
+_MAX_RECORDS: Final = 5
 _MAX_EVENTS: Final = 10
 _WORST: Final = ("error", "warning", "unknown")
 _PEERS: Final = ("trust-bundle", "installation")
@@ -49,10 +50,10 @@ class Explanation:
         kind, name, created: Of the explained object.
         facts: What else the API server says about it, by title.
         step: The step of the function's flow that decides; 0 before the first.
+        account: The requester's service account, as NAMESPACE/NAME; empty for another requester.
         verdict: The answer.
         events: Events on the CSR and on its pod, the oldest first.
         records: The function's last audit records of the CSR, the oldest first.
-        account: The requester's service account, as NAMESPACE/NAME; empty for another requester.
         causes: What doctor found on the way of the certificate, or on what its peers accept.
     """
 
@@ -154,6 +155,8 @@ def concluded(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
 def accepted(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     """Says why a pod may not become ready although it has its certificate, or asks for none.
 
+    If the verdict says who acts already, that stays, except beside an error: its peers would refuse the certificate.
+
     Args:
         explained: The CSR or pod.
         causes: What doctor found on the certificates that the pod's peers accept.
@@ -163,7 +166,9 @@ def accepted(explained: Explanation, causes: Sequence[Cause]) -> Explanation:
     first = min(causes, key=lambda each: _WORST.index(each.result.level))
     unknown = "it is not known whether its peers accept it: " if first.result.level == "unknown" else ""
     why = f"{explained.verdict.why}; but {unknown}{first.check.name}: {first.result.found}"
-    judged = replace(explained.verdict, why=why, turn=Turn.OPERATOR, remedy=first.result.remedy)
+    judged = replace(explained.verdict, why=why)
+    if first.result.level == "error" or explained.verdict.turn is Turn.NONE or first.check.name == "key-pairs":
+        judged = replace(judged, turn=Turn.OPERATOR, remedy=first.result.remedy)
     return replace(explained, verdict=judged, causes=causes)
 
 
@@ -239,7 +244,7 @@ def readable(api: ApiServer, namespace: str, **about: str) -> list[Event]:
 
 
 def _records(records: Iterable[Json]) -> list[Json]:
-    found = sorted(records, key=lambda record: str(record.get("time")))
+    found = sorted(records, key=entries.time)
     return [
         {
             "time": str(record.get("time", "")),
@@ -247,5 +252,5 @@ def _records(records: Iterable[Json]) -> list[Json]:
             "message": record.get("message", ""),
             **{name: record[name] for name in _FACTS if name in record},
         }
-        for record in found[-_MOST_RECORDS:]
+        for record in found[-_MAX_RECORDS:]
     ]

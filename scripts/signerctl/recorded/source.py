@@ -146,7 +146,7 @@ class Records:
         if self.bucket is None:
             return False
         wanted = f"jsonPayload.{name}={json.dumps(value)}"
-        with log_bucket.fetched(self.bucket, wanted, log_bucket.LONGEST_PERIOD, "--limit=1") as text:
+        with log_bucket.fetched(self.bucket, wanted, log_bucket.MAX_PERIOD, "--limit=1") as text:
             return any(map(record_of, read(text)))
 
 

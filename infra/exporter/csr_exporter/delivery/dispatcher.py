@@ -100,7 +100,7 @@ class Dispatcher:
 
     @property
     def misconfigured(self) -> list[str]:
-        """The signerNames for which the function says that its configuration is wrong."""
+        """The signerNames for which the function says that an operator must act."""
         with self.changed:
             return self._misconfiguration.signer_names(self.clock.now())
 

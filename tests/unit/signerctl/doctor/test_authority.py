@@ -25,7 +25,7 @@ def test_a_usable_key_is_ok(examine: Examine) -> None:
 
 
 def test_a_changed_answer_of_kms_is_an_error(examine: Examine, stage: Stage) -> None:
-    """Somebody between this machine and the key: that is no outage."""
+    """Something changes answers between this machine and the key: that is no outage."""
     stage.server.faults.add(Fault(method="GetPublicKey", times=0, corruption=Corruption.PEM_CRC32C))
     outcome = authority.key(examine())
     assert outcome.level == "error"
@@ -59,7 +59,7 @@ def test_a_key_that_the_operator_may_not_read_is_no_error(
     examine: Examine, stage: Stage, monkeypatch: pytest.MonkeyPatch, *, status: str, level: str
 ) -> None:
     """The operator's rights and network are not the function's."""
-    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 2.0)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
     outcome = authority.key(examine())
     assert outcome.level == level

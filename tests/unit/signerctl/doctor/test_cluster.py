@@ -388,7 +388,7 @@ def test_a_frozen_exporter_is_not_called_dead(examine: Examine, monkeypatch: pyt
 
 def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that sends a byte now and then does not hold the operator up."""
-    monkeypatch.setattr(http, "SECONDS", 0.2)
+    monkeypatch.setattr(http, "SECONDS", 1.0)
 
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -408,7 +408,7 @@ def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("verbs", [("list",), ("list", "watch")])
 def test_an_exporter_without_its_rights_is_an_error(examine: Examine, api: Answers, verbs: tuple[str, ...]) -> None:
-    """Somebody deleted its ClusterRoleBinding: it runs, and sees no CSR."""
+    """An administrator deleted its ClusterRoleBinding: it runs, and sees no CSR."""
     api.prepared[REVIEWS] = review(lambda spec: spec["resourceAttributes"]["verb"] in verbs)
     outcome = exporter.rights(examine())
     assert outcome.level == "error"

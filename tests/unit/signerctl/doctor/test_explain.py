@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,18 @@ def test_a_certificate_that_peers_refuse_is_the_operators_turn() -> None:
     assert unseen.why == "it has it; but it is not known whether its peers accept it: trust-bundle: not seen"
     assert unseen.turn == "operator"
     assert story.accepted(issued, []) == issued
+    waits = verdict.Verdict(
+        state="waiting",
+        why="its image cannot be pulled",
+        turn=verdict.Turn.REQUESTER,
+        remedy="describe",
+        depends_on_peers=True,
+    )
+    beside_a_warning = story.accepted(
+        replace(issued, verdict=waits), [replace(found[1], result=result.warning("ends in 80 days", "rotate"))]
+    ).verdict
+    assert (beside_a_warning.turn, beside_a_warning.remedy) == ("requester", "describe")
+    assert "ends in 80 days" in beside_a_warning.why
 
 
 def test_each_refusal_that_our_configuration_causes_is_the_operators_turn() -> None:
@@ -317,7 +330,7 @@ def test_only_a_fault_of_the_key_itself_stops_it(
     words: str,
 ) -> None:
     """The function asks for the public key before it approves. What only this machine cannot see stops nothing."""
-    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 2.0)
+    monkeypatch.setattr(kms_key, "OVERALL_SECONDS", 0.5)
     files(csr(conditions=condition("Approved", "PodVerified", "") if approved else []))
     stage.server.faults.add(Fault(method="GetPublicKey", status=status, times=0))
     found = only(run(CSR, "--json"))
