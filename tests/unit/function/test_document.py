@@ -147,6 +147,8 @@ def test_a_rule_of_a_type_is_named_with_its_path(tmp_path: Path, violation: str,
         (r"key None is not a string", "name: x\n~: b"),
         (r"an alias is not allowed", "name: &a x\ntable: {k: *a}"),
         (r"must be valid YAML: .*line 2", "name: x\n\tflag: true"),
+        # The line is not quoted: another file may hold a secret.
+        (r"must be valid YAML: mapping values are not allowed here in line 1$", "token: secret: x"),
         (r"must be valid YAML", "name: [x"),
         (r"must be valid YAML", "name: x\n---\nname: y\n"),
         (r"must be valid YAML", "name: 2026-03-14"),

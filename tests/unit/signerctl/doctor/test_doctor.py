@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import Result
 
 from signerctl.doctor import result as doctor_result
@@ -213,6 +214,23 @@ def test_a_server_that_is_not_the_api_server_is_not_called_healthy(
     """A load balancer answers 503 while no API server is behind it."""
     api.prepared["GET /version"] = 503, "no backend"
     assert items(signerctl(*command, "-o", "json"))["api-server"]["level"] == "error"
+
+
+@pytest.mark.usefixtures("healthy")
+def test_an_unreachable_api_server_of_the_function_blocks_no_other_check(command: list[str], document: Path) -> None:
+    """The function's own kubeconfig may name an address that this machine does not reach."""
+    content = yaml.safe_load(document.read_text())
+    del content["clusters"]["prod"]["server"]
+    content["clusters"]["prod"]["authentication"] = {"kubeconfig": "function.kubeconfig"}
+    document.write_text(yaml.safe_dump(content))
+    kubeconfig = yaml.safe_load((document.parent / "answers.kubeconfig").read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
+    (document.parent / "function.kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    found = items(signerctl(*command, "-o", "json"))
+    assert found["rights"]["level"] == "error"
+    assert found["rights"]["found"].startswith("authentication.kubeconfig: API server http://127.0.0.1:1: no answer: ")
+    assert "give --function-user" in found["rights"]["found"]
+    assert found["waiting"]["level"] == "ok"
 
 
 WRONG = {
