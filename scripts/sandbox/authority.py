@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from google.api_core.exceptions import GoogleAPIError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
 
 
 class AuthorityError(Exception):
@@ -69,9 +70,12 @@ def create(
 def _create_key(kms: str, algorithm: str) -> str:
     with grpc.insecure_channel(kms) as channel:
         try:
-            grpc.channel_ready_future(channel).result(_CONNECT_SECONDS)
-        except grpc.FutureTimeoutError:
-            raise AuthorityError(f"no KMS answers at {kms!r}") from None
+            # Any gRPC server answers, if only that it has no such method. gRPC's own wait for a channel starts a
+            # thread, which prints a traceback if a signal interrupts the wait.
+            channel.unary_unary(_HEALTH)(b"", timeout=_CONNECT_SECONDS, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise AuthorityError(f"no KMS answers at {kms!r}") from None
     try:
         with connect(kms) as client:
             # Each run makes its own key, because another KMS than the double keeps the keys of earlier runs.
