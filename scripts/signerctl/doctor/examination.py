@@ -25,8 +25,10 @@ from signerctl.objects import User
 
 API_SERVER: Final = "api-server"
 """The check without which no other may ask the API server."""
-API_SECONDS: Final = 7.0
-"""Until an answer of the API server begins. So a silent one, with the function's own wait for it, is told in 15 s."""
+RIGHTS: Final = "rights"
+"""The check that finds the function's user."""
+API_SECONDS: Final = 5.0
+"""Until an answer of the API server begins. With the wait for the function, a silent one is told within 15 seconds."""
 METRICS_TLS: Final = "metrics-tls"
 """The volume of exporter.yaml with the metrics' certificate."""
 
@@ -139,9 +141,12 @@ class Examination:
             PrerequisiteError: It did not answer before.
             CommandError: The kubeconfig is wrong.
         """
-        if API_SERVER in self.blocked:
-            raise PrerequisiteError(f"needs {API_SERVER}")
+        self._require(API_SERVER)
         return self._api
+
+    def _require(self, check: str) -> None:
+        if check in self.blocked:
+            raise PrerequisiteError(f"needs {check}")
 
     @cached_property
     def _api(self) -> ApiServer:
@@ -215,20 +220,34 @@ class Examination:
             signature_hash=signer.issuer.signature_hash,
         )
 
-    @cached_property
+    @property
     def function_user(self) -> User | None:
         """The user that the API server sees when the function calls; None if the document cannot tell.
 
         Raises:
-            CommandError: The API server of that kubeconfig does not say who its user is.
+            PrerequisiteError: It could not be asked before.
+            CommandError: The API server of the function's own kubeconfig does not say who its user is.
         """
         ways = self.cluster_configuration.authentication
         if self.options.function_user is None and ways.kubeconfig is not None:
-            return _user_of(Path(ways.kubeconfig))
+            self._require(API_SERVER)  # usually the same one
+            self._require(RIGHTS)
+            return self._kubeconfig_user
         name = self.options.function_user
         if name is None and ways.google_access_token is not None:
             name = ways.google_access_token.service_account
         return None if name is None else User.of(name)
+
+    @cached_property
+    def _kubeconfig_user(self) -> User:
+        """Asks with the function's own kubeconfig, whose API server this machine may not reach."""
+        try:
+            return _user_of(
+                connect(Path(self.cluster_configuration.authentication.kubeconfig or ""), timeout=API_SECONDS)
+            )
+        except CommandError as error:
+            must = f"{error.message}: give --function-user, if only this machine cannot use that kubeconfig"
+            raise CommandError(f"authentication.kubeconfig: {must}") from error
 
     def guarded(self, user: User) -> Guarded:
         """Returns what the cluster's rights and guards are made from.
@@ -245,16 +264,7 @@ class Examination:
         )
 
 
-def _user_of(kubeconfig: Path) -> User:
-    """Asks with the function's own kubeconfig, whose API server this machine may not reach."""
-    try:
-        return _asked(connect(kubeconfig, timeout=API_SECONDS))
-    except CommandError as error:
-        must = f"{error.message}: give --function-user, if only this machine cannot use that kubeconfig"
-        raise CommandError(f"authentication.kubeconfig: {must}") from error
-
-
-def _asked(api: ApiServer) -> User:
+def _user_of(api: ApiServer) -> User:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
     return User(name=found["username"], groups=tuple(found.get("groups") or ()))

@@ -8,7 +8,7 @@ from csr_signer.violation import quote
 from signerctl import objects
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, cause_of
-from signerctl.doctor.http import SECONDS, exchange, is_late
+from signerctl.doctor.http import SILENT_SECONDS, exchange, is_late
 from signerctl.doctor.result import Result
 from signerctl.objects import SERVICE_ACCOUNT, User
 
@@ -76,7 +76,8 @@ def _page(url: str) -> Result:
 def _without_answer(where: str, error: urllib3.exceptions.HTTPError) -> Result:
     if is_late(error):
         return result.error(
-            f"{where}: no answer within {SECONDS:.0f} s: the exporter hangs, or the network drops the connection",
+            f"{where}: no answer within {SILENT_SECONDS:.0f} s: the exporter hangs, or the network drops the"
+            " connection",
             "read the exporter's log, which has a line `status` each minute; without one, restart the exporter: it"
             " sends all waiting CSRs again, and none is lost",
         )

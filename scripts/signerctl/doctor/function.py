@@ -16,7 +16,7 @@ from csr_signer.violation import quote
 from signerctl.api_server import server_time
 from signerctl.doctor import result
 from signerctl.doctor.examination import Examination, FunctionAnswer, cause_of
-from signerctl.doctor.http import SECONDS, exchange, is_late
+from signerctl.doctor.http import SILENT_SECONDS, exchange, is_late
 from signerctl.doctor.result import Result
 
 # The contract of docs/architecture.md; csr_signer.events.cloud_event needs packages of the deployed function.
@@ -59,7 +59,7 @@ def function(examination: Examination) -> Result:
     answer, url = _answer(examination), examination.exporter.url
     if answer.is_late:
         return result.error(
-            f"{url}: no answer within {SECONDS:.0f} s",
+            f"{url}: no answer within {SILENT_SECONDS:.0f} s",
             "run doctor again, because an instance may be starting. If this stays, read the function's log: it may wait"
             " for the API server or Cloud KMS, or the network may drop the connection; `gcloud run services update`"
             " starts new instances",

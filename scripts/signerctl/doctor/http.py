@@ -12,8 +12,8 @@ import urllib3
 SECONDS: Final = 10.0
 """For each answer that doctor waits for."""
 _CONNECT_SECONDS: Final = 5.0
-_SILENT: Final = 0.9
-"""The part of the time until an answer must begin."""
+SILENT_SECONDS: Final = 8.0
+"""Until an answer must begin."""
 _MAX_ANSWER_BYTES: Final = 64 << 10
 """Bytes: an answer with a token has two to four thousand."""
 
@@ -70,8 +70,7 @@ def exchange(method: str, url: str, *, headers: Mapping[str, str] | None = None,
 def _exchange(
     method: str, url: str, headers: Mapping[str, str], body: str | None, begun: threading.Event
 ) -> HttpAnswer:
-    # A server that takes the request and is silent is told before the whole time is over.
-    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, total=_SILENT * SECONDS)
+    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, total=SILENT_SECONDS)
     with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
         answer = pool.request(
             method,

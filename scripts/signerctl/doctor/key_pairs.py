@@ -43,7 +43,7 @@ def of_account(examination: Examination, account: str) -> list[KeyPair]:
 
 
 def checked(examination: Examination, pairs: Iterable[KeyPair]) -> Result:
-    """Checks key pairs. It reads the certificate in a Secret, and never the key.
+    """Checks key pairs. Of a Secret, it keeps the certificate only; the API server also sends the key.
 
     Args:
         examination: The configuration, loaded.

@@ -40,7 +40,7 @@ def waiting(examination: Examination) -> Result:
             f"see the checks exporter, function and rights; then run signerctl explain {oldest}",
         )
     name, event = next(iter(reports.items()))
-    # Whoever may create Events in `default` can write one like it, so the remedy repeats no instruction of it.
+    # Any user that may create Events in `default` can write one like it, so the remedy repeats no instruction of it.
     said = f"{event.reason}: {quote(event.message, most=LONGEST_SENTENCE)}"
     text = f"{count}; an Event on {quote(name)}, of {quote(event.time)}, says {said}"
     if event.reason == reporting.REQUESTER.reason:

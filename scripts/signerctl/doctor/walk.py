@@ -21,7 +21,7 @@ from signerctl.doctor import (
     result,
     waiting,
 )
-from signerctl.doctor.examination import API_SERVER, Examination, PrerequisiteError
+from signerctl.doctor.examination import API_SERVER, RIGHTS, Examination, PrerequisiteError
 from signerctl.doctor.result import Level, Result
 from signerctl.interface.program import CommandError
 from signerctl.interface.progress import while_waiting
@@ -87,7 +87,7 @@ CHECKS: Final = (
         run=function.function,
     ),
     # The function's way to the API server and to the key.
-    Check(name="rights", asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=api_server.rights),
+    Check(name=RIGHTS, asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=api_server.rights),
     Check(name="pods", asks=_THE_API_SERVER, stops_requests=True, needs=("configuration",), run=api_server.pods),
     Check(name="kms-key", asks="Cloud KMS", stops_requests=True, needs=("configuration",), run=authority.key),
     # What relying parties accept.
@@ -162,7 +162,7 @@ def until_healthy(
     Args:
         begin: Returns a new examination for each walk.
         show: Is told each result whose level or remedy is new.
-        timeout: After this many seconds, no walk begins; 0: one walk.
+        timeout: In seconds; the last walk begins at its end. 0: one walk.
         clock: Monotonic seconds.
         sleep: Waits for seconds.
     """

@@ -21,6 +21,9 @@ class Remedy:
     is_configuration: bool = False
 
 
+_CLUSTER_DOMAIN: Final = Remedy(
+    cause="the cluster's domain is not the configured one", remedy="set `cluster_domain`", is_configuration=True
+)
 REMEDIES: Final[Mapping[str, Remedy]] = MappingProxyType(
     {
         "requester.service_account": Remedy(
@@ -38,16 +41,8 @@ REMEDIES: Final[Mapping[str, Remedy]] = MappingProxyType(
             remedy="if the CSR has another pod's name, treat it as an attack; if not, set `profile.release`",
             is_configuration=True,
         ),
-        "san.dns.not_allowed": Remedy(
-            cause="the cluster's domain is not the configured one",
-            remedy="set `cluster_domain`",
-            is_configuration=True,
-        ),
-        "san.dns.missing": Remedy(
-            cause="the cluster's domain is not the configured one",
-            remedy="set `cluster_domain`",
-            is_configuration=True,
-        ),
+        "san.dns.not_allowed": _CLUSTER_DOMAIN,
+        "san.dns.missing": _CLUSTER_DOMAIN,
         "san.ip.not_allowed": Remedy(
             cause="`address_ranges` leaves out a network of nodes or pods",
             remedy="if the address is the pod's or its node's own, add the network to `address_ranges`",

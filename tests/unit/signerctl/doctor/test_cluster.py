@@ -379,11 +379,11 @@ def test_an_exporter_without_an_answer_is_not_blamed_for_the_url(
 
 def test_a_frozen_exporter_is_not_called_dead(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its socket takes the connection, but no answer comes."""
-    monkeypatch.setattr(http, "SECONDS", 0.2)
+    monkeypatch.setattr(http, "SILENT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         outcome = exporter.ready(examine(exporter_url=f"http://127.0.0.1:{frozen.getsockname()[1]}"))
     assert outcome.level == "error"
-    assert "/readyz: no answer within 10 s: the exporter hangs, or the network drops the connection" in outcome.found
+    assert "/readyz: no answer within 8 s: the exporter hangs, or the network drops the connection" in outcome.found
 
 
 def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

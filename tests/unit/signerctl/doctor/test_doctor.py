@@ -216,21 +216,38 @@ def test_a_server_that_is_not_the_api_server_is_not_called_healthy(
     assert items(signerctl(*command, "-o", "json"))["api-server"]["level"] == "error"
 
 
-@pytest.mark.usefixtures("healthy")
-def test_an_unreachable_api_server_of_the_function_blocks_no_other_check(command: list[str], document: Path) -> None:
-    """The function's own kubeconfig may name an address that this machine does not reach."""
+@pytest.fixture
+def own_kubeconfig(document: Path, api: Answers, tmp_path: Path) -> Path:
+    """The function's own kubeconfig, whose API server does not answer."""
     content = yaml.safe_load(document.read_text())
     del content["clusters"]["prod"]["server"]
     content["clusters"]["prod"]["authentication"] = {"kubeconfig": "function.kubeconfig"}
     document.write_text(yaml.safe_dump(content))
-    kubeconfig = yaml.safe_load((document.parent / "answers.kubeconfig").read_text())
+    kubeconfig = yaml.safe_load(api.kubeconfig(tmp_path).read_text())
     kubeconfig["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:1"
-    (document.parent / "function.kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    path = document.parent / "function.kubeconfig"
+    path.write_text(yaml.safe_dump(kubeconfig))
+    return path
+
+
+@pytest.mark.usefixtures("healthy", "own_kubeconfig")
+def test_an_unreachable_api_server_of_the_function_blocks_no_other_check(command: list[str]) -> None:
+    """The function's own kubeconfig may name an address that this machine does not reach. It is asked once."""
     found = items(signerctl(*command, "-o", "json"))
-    assert found["rights"]["level"] == "error"
+    assert [name for name, each in found.items() if each["level"] == "error"] == ["rights"]
     assert found["rights"]["found"].startswith("authentication.kubeconfig: API server http://127.0.0.1:1: no answer: ")
     assert "give --function-user" in found["rights"]["found"]
+    assert found["pods"]["found"] == found["guards"]["found"] == "needs rights"
     assert found["waiting"]["level"] == "ok"
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_silent_api_server_is_one_error(command: list[str], own_kubeconfig: Path) -> None:
+    """The function's kubeconfig names the same one, which is not asked again and again."""
+    (own_kubeconfig.parent / "answers.kubeconfig").write_text(own_kubeconfig.read_text())
+    found = items(signerctl(*command, "-o", "json"))
+    assert [name for name, each in found.items() if each["level"] == "error"] == ["api-server"]
+    assert {found[name]["found"] for name in ("rights", "pods", "waiting", "guards")} == {"needs api-server"}
 
 
 WRONG = {

@@ -257,6 +257,16 @@ def test_the_functions_own_record_is_the_cause(
     assert [each["event"] for each in found["records"]] == ["intent", "fault"]
 
 
+def test_a_malformed_record_ends_with_1(files: Callable[..., None], run: Callable[..., Result], tmp_path: Path) -> None:
+    """The explanation lacks it, as the list of `signerctl list` would."""
+    files(csr())
+    log = tmp_path / "function.log"
+    log.write_text(record(**QUOTA) + record(**QUOTA, time="yesterday"))
+    result = run(CSR, "--records", str(log))
+    assert result.exit_code == 1
+    assert "error: malformed records: 1 skipped: the command did not use them" in result.stderr
+
+
 REASONS = {"WaitingForOperator": "operator", "WaitingForRequester": "requester", "WaitingForService": "service"}
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,6 @@ from tests.unit.signerctl.renewal.cluster import NOW, PODS, SIGNER
 from tests.unit.signerctl.stage import logged, signerctl
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from click.testing import Result
 
     from tests.unit.signerctl.renewal.cluster import Cluster
@@ -92,6 +91,17 @@ def test_records_decide_where_there_are_some(cluster: Cluster, tmp_path: Path) -
     items = json.loads(result.stdout)["items"]
     assert [each["pod"][-1] for each in items if each["state"] == "due"] == ["3", "2"]
     assert {each["source"] for each in items} == {"record"}
+
+
+def test_a_malformed_record_ends_with_1(cluster: Cluster, tmp_path: Path) -> None:
+    """The list is made from the others."""
+    cluster.add("calico-node-1", age=timedelta(days=3650))
+    path = Path(records(tmp_path, {"calico-node-1": 2099}))
+    path.write_text(path.read_text() + json.dumps(RECORD | {"not_after": "soon"}) + "\n")
+    result = renew(cluster, "--dry-run", "-o", "json", "--records", str(path))
+    assert result.exit_code == 1
+    assert "error: malformed records: 1 skipped: the command did not use them" in result.stderr
+    assert [each["state"] for each in json.loads(result.stdout)["items"]] == ["not_due"]
 
 
 def test_a_run_renews_the_pods_that_are_due(cluster: Cluster) -> None:
