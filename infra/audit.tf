@@ -11,7 +11,6 @@ module "audit" {
   function_service_account = local.function_email
   key_project              = var.key_project
   labels                   = var.labels
-  link_key_project         = var.audit.link_key_project
   location                 = coalesce(var.audit.location, var.location)
   locked                   = var.audit.locked
   name                     = var.name
@@ -19,6 +18,7 @@ module "audit" {
   retention_days           = var.audit.retention_days
   service_location         = var.location
   service_name             = var.name
+  shared_projects          = var.shared_projects
 
   depends_on = [google_project_service.this]
 }

@@ -30,15 +30,17 @@ data "google_storage_project_service_account" "this" {
 
 resource "google_kms_crypto_key_iam_member" "encrypt" {
   # With another project, there are other agents.
-  for_each = { for service in concat(local.encrypting, local.stores ? ["storage"] : []) : "${var.project} ${service}" => service }
+  for_each = { for service in concat(local.encrypting, local.stores ? ["storage"] : []) : "${var.project} ${service}" => service if !contains(var.shared_projects, var.project) }
 
   crypto_key_id = var.encryption_key
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = each.value == "storage" ? data.google_storage_project_service_account.this[0].member : google_project_service_identity.encrypting[each.value].member
 
-  # The agents stay the same, but a plan that enables an API does not know Cloud Storage's, and would replace the grant:
-  # meanwhile the bucket could not be read.
   lifecycle {
+    # With another key, or without one, the old right goes last: until then, its users need it.
+    create_before_destroy = true
+    # The agents stay the same, but a plan that enables an API does not know Cloud Storage's, and would replace the grant:
+    # meanwhile the bucket could not be read.
     ignore_changes = [member]
   }
 }

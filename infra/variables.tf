@@ -1,8 +1,7 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. link_key_project: false if the metrics scope of the audit project includes key_project already, as with a second deployment in the same projects. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
+  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
     encryption_key        = optional(string)
-    link_key_project      = optional(bool, true)
     location              = optional(string)
     locked                = optional(bool, false)
     notification_channels = optional(list(string), [])
@@ -465,6 +464,17 @@ variable "service_perimeter" {
   validation {
     condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
     error_message = "service_perimeter.name: Invalid value: ${jsonencode(try(var.service_perimeter.name, null))}: must be the full name, accessPolicies/A/servicePerimeters/P."
+  }
+}
+
+variable "shared_projects" {
+  description = "Projects that another deployment of this module uses too, and owns: it makes the settings that a project has only once, and this one does not, so that destroying this one takes nothing away. They are the audit log settings of key_project, the right of Cloud Monitoring's agent in audit.project, the link between these two, and the rights of the service agents of project on encryption_key. For example [\"example-audit\", \"example-keys\"]."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.shared_projects, [var.project, var.key_project, try(var.audit.project, var.project)])) == 0
+    error_message = "shared_projects: Unsupported value: ${jsonencode(var.shared_projects)}: supported values: project, key_project and audit.project: ${jsonencode(distinct([var.project, var.key_project, try(var.audit.project, var.project)]))}."
   }
 }
 

@@ -16,7 +16,8 @@ data "google_logging_project_cmek_settings" "audit" {
   depends_on = [google_project_service.audit]
 }
 
-resource "google_kms_crypto_key_iam_member" "encrypt" {
+# Terraform's error shows the next line.
+resource "google_kms_crypto_key_iam_member" "encrypt" { # A log bucket keeps its key: set audit.encryption_key to it, docs/upgrade.md.
   count = var.encryption_key == null ? 0 : 1
 
   crypto_key_id = var.encryption_key
@@ -27,6 +28,8 @@ resource "google_kms_crypto_key_iam_member" "encrypt" {
   # Logging could not write.
   lifecycle {
     ignore_changes = [member]
+    # Google removes no key from a log bucket. Without this right, the audit trail could neither be written nor read.
+    prevent_destroy = true
   }
 }
 
@@ -69,7 +72,8 @@ resource "google_logging_project_bucket_config" "audit" {
 
 # Alert policies run their SQL in BigQuery, which reads the bucket through this dataset.
 resource "google_logging_linked_dataset" "audit" {
-  bucket      = google_logging_project_bucket_config.audit.id
+  # Not the attribute id: after the loss of the state, a plan does not know it, and would replace the imported dataset.
+  bucket      = "projects/${google_logging_project_bucket_config.audit.project}/locations/${google_logging_project_bucket_config.audit.location}/buckets/${google_logging_project_bucket_config.audit.bucket_id}"
   link_id     = replace(google_logging_project_bucket_config.audit.bucket_id, "-", "_")
   description = "Read-only view of the log bucket ${google_logging_project_bucket_config.audit.bucket_id}."
 }

@@ -2,6 +2,8 @@
 # project: it removes exemptions, which would allow unlogged signatures. It cannot see an exemption at the folder or the
 # organisation.
 resource "google_project_iam_audit_config" "kms" {
+  count = contains(var.shared_projects, var.key_project) ? 0 : 1
+
   project = var.key_project
   service = "cloudkms.googleapis.com"
 
@@ -12,4 +14,9 @@ resource "google_project_iam_audit_config" "kms" {
       log_type = audit_log_config.value
     }
   }
+}
+
+moved {
+  from = google_project_iam_audit_config.kms
+  to   = google_project_iam_audit_config.kms[0]
 }

@@ -25,6 +25,12 @@ resource "google_monitoring_slo" "issued_in_time" {
     }
   }
 
+  lifecycle {
+    # The provider's import does not set the service, and would replace the objective.
+    ignore_changes       = [service]
+    replace_triggered_by = [google_monitoring_custom_service.signer.service_id]
+  }
+
   depends_on = [time_sleep.metrics]
 }
 

@@ -25,9 +25,16 @@ resource "google_project_service_identity" "monitoring" {
 }
 
 resource "google_project_iam_member" "monitoring" {
+  count = contains(var.shared_projects, var.audit_project) ? 0 : 1
+
   project = var.audit_project
   role    = "roles/monitoring.notificationServiceAgent"
   member  = google_project_service_identity.monitoring.member
+}
+
+moved {
+  from = google_project_iam_member.monitoring
+  to   = google_project_iam_member.monitoring[0]
 }
 
 resource "google_bigquery_dataset_iam_member" "monitoring" {

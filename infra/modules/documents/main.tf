@@ -3,7 +3,7 @@ resource "google_secret_manager_secret" "this" {
   for_each = var.documents
 
   project   = var.project
-  secret_id = "${var.name}-${replace(each.key, ".", "-")}"
+  secret_id = "${var.name}-${var.location}-${replace(each.key, ".", "-")}"
   labels    = var.labels
 
   replication {
@@ -32,6 +32,8 @@ resource "google_secret_manager_secret_version" "this" {
   lifecycle {
     # The serving revision mounts the old version until the new revision is ready.
     create_before_destroy = true
+    # A version keeps the key that it was encrypted with.
+    replace_triggered_by = [google_secret_manager_secret.this[each.key].replication]
   }
 }
 
@@ -42,12 +44,17 @@ resource "google_secret_manager_secret_iam_member" "read" {
   secret_id = google_secret_manager_secret.this[each.key].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = "serviceAccount:${var.service_account}"
+
+  lifecycle {
+    # In another region, the old service reads the old secrets until the new one is ready.
+    create_before_destroy = true
+  }
 }
 
 # Grants take effect after a delay; a revision that starts earlier fails.
 resource "time_sleep" "grants" {
   create_duration = "60s"
-  triggers        = { documents = join(" ", sort(keys(var.documents))) }
+  triggers        = { documents = join(" ", sort(keys(var.documents))), location = var.location }
 
   depends_on = [google_secret_manager_secret_iam_member.read]
 }

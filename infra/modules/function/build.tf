@@ -7,10 +7,16 @@ resource "google_service_account" "build" {
   description  = "Builds the CSR signer's image, and has no other rights."
 }
 
+locals {
+  # A repository keeps its key. So another key means another repository, which exists beside the old one until the function
+  # runs from it.
+  repository = join("-", compact([var.name, try(substr(sha256(var.encryption_key), 0, 8), null)]))
+}
+
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
   location      = var.location
-  repository_id = var.name
+  repository_id = local.repository
   format        = "DOCKER"
   description   = "Images of ${var.name}, as built from its source."
   kms_key_name  = var.encryption_key
@@ -33,6 +39,10 @@ resource "google_artifact_registry_repository" "images" {
     condition {
       older_than = "2592000s"
     }
+  }
+
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
@@ -83,7 +93,7 @@ resource "google_project_iam_member" "build_read_source" {
 # Grants take effect after a delay; an earlier build fails.
 resource "time_sleep" "grants" {
   create_duration = "60s"
-  triggers        = { member = local.build }
+  triggers        = { member = local.build, repository = google_artifact_registry_repository.images.id, source = local.staged }
 
   depends_on = [
     google_artifact_registry_repository_iam_member.build_push,

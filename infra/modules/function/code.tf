@@ -44,6 +44,11 @@ resource "google_storage_bucket_object" "source" {
   # object must still be there. So Terraform deletes no object; create_before_destroy would also apply to the bucket, whose
   # name is taken.
   deletion_policy = "ABANDON"
+
+  lifecycle {
+    # An object keeps the key that it was encrypted with, and a later build reads the object again.
+    replace_triggered_by = [google_storage_bucket.source[0].encryption]
+  }
 }
 
 locals {

@@ -93,6 +93,11 @@ resource "google_cloud_run_v2_service" "this" {
       use_default = binary_authorization.value == "default" ? true : null
     }
   }
+
+  lifecycle {
+    # In another region, the new service is ready before the old one goes.
+    create_before_destroy = true
+  }
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoke" {
@@ -105,7 +110,7 @@ resource "google_cloud_run_v2_service_iam_member" "invoke" {
   member   = each.value
 
   lifecycle {
-    # A new service of the same name does not have the grants of the old one.
-    replace_triggered_by = [google_cloud_run_v2_service.this.id]
+    # The exporters may call the old service until the new one is ready.
+    create_before_destroy = true
   }
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from development import apart
 from development.lock import ROOT, TERRAFORM
-from development.terraform.environment import Answer, Workspace, modules
+from development.terraform.environment import Answer, Workspace, modules, workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,36 +26,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fmt: only tell what it would change")
     options = parser.parse_intermixed_args(arguments)
     apart.python(TERRAFORM)
-    with tempfile.TemporaryDirectory(prefix="csr-signer-terraform-") as folder:
-        workspace = Workspace.make(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="csr-signer-terraform-") as folder, workspace(Path(folder)) as made:
         if options.command == "fmt":
-            return _format(workspace, options.folders or ["infra"], check=options.check)
+            return _format(made, options.folders or ["infra"], check=options.check)
         failed = [
-            name for name in options.folders or modules() if not _succeeds(workspace, name.rstrip("/"), options.command)
+            name for name in options.folders or modules() if not _succeeds(made, name.rstrip("/"), options.command)
         ]
     print(f"failed: {', '.join(failed)}" if failed else f"{options.command}: no violations")
     return 1 if failed else 0
 
 
-def _succeeds(workspace: Workspace, module: str, command: str) -> bool:
-    if command == "test" and not list((workspace.tree / module).glob("tests/*.tftest.hcl")):
+def _succeeds(made: Workspace, module: str, command: str) -> bool:
+    if command == "test" and not list((made.tree / module).glob("tests/*.tftest.hcl")):
         return True
     print(f"== {module}", flush=True)
-    answer = workspace.init(module)
+    answer = made.init(module)
     if answer.status == 0:
-        answer = workspace.run(module, command, "-no-color")
+        answer = made.run(module, command, "-no-color")
     _show(answer)
     return answer.status == 0
 
 
-def _format(workspace: Workspace, folders: Sequence[str], *, check: bool) -> int:
+def _format(made: Workspace, folders: Sequence[str], *, check: bool) -> int:
     status = 0
     for folder in folders:
-        answer = workspace.run(folder, "fmt", "-recursive", *(("-check", "-diff") if check else ()))
+        answer = made.run(folder, "fmt", "-recursive", *(("-check", "-diff") if check else ()))
         _show(answer)
         if not check:
             for name in answer.output.split():
-                shutil.copyfile(workspace.tree / folder / name, ROOT / folder / name)
+                shutil.copyfile(made.tree / folder / name, ROOT / folder / name)
         status = status or answer.status
     return status
 

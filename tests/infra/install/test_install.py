@@ -26,7 +26,8 @@ from cryptography import x509
 
 from development import apart
 from development.lock import ROOT, TERRAFORM
-from development.terraform.environment import Workspace
+from development.terraform import environment
+from development.terraform.google import NUMBER
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
 from sandbox.calico.components import components
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan
@@ -62,7 +63,7 @@ SIGNER_NAME: Final = "csr-signer.example.com/calico"
 _NOT_FOUND: Final = 404
 DIGEST: Final = f"sha256:{'1' * 64}"
 MANY: Final = 6
-URL: Final = "https://csr-signer-0123456789-ew.a.run.app"
+URL: Final = f"https://csr-signer-{NUMBER}.europe-west1.run.app"
 """The URL that Google gives the function."""
 INSTALLATIONS: Final = "/apis/operator.tigera.io/v1/installations"
 CRD: Final = {
@@ -167,7 +168,6 @@ class Operator:
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             terraform.WORKSPACE: str(self.folder),
-            terraform.URL: URL,
         }
         done = subprocess.run(
             ["bash", "-euc", given],
@@ -209,10 +209,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and Terraform is needed: {error}")
         pytest.skip(f"NOT TESTED: Terraform could not be installed: {error}")
-    Workspace.make(folder)
     trust = folder / "authentication.yaml"
     trust.write_text('{"apiVersion": "apiserver.config.k8s.io/v1beta1", "kind": "AuthenticationConfiguration"}')
     with contextlib.ExitStack() as stack:
+        stack.enter_context(environment.workspace(folder))
         plane = stack.enter_context(
             real_control_plane(folder / "plane", extra_arguments=[f"--authentication-config={trust}"])
         )
@@ -232,7 +232,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         function.root = folder / "deployed"
         google = stack.enter_context(_google(operator, function.url))
         issuer = stack.enter_context(Issuer(folder, google.tokens))
-        _trust(trust, terraform.state(operator.root)["outputs"], issuer)
+        _trust(trust, terraform.outputs(operator.root), issuer)
         printed.append(operator.run(cluster, operator.root))
         world = stack.enter_context(World(api))
         world.create(components("3.31"))
@@ -277,10 +277,10 @@ def _make_key(kms: str, next_steps: str) -> None:
 def _google(operator: Operator, target: str) -> GoogleServer:
     """Returns Google's services with exactly the accounts and grants that Terraform made."""
     state = operator.root
-    (output,) = terraform.state(state)["outputs"]["manifests"]["value"].values()
-    grants = terraform.resources(state, "google_service_account_iam_member").values()
-    invokers = terraform.resources(state, "google_cloud_run_v2_service_iam_member").values()
-    (provider,) = terraform.resources(state, "google_iam_workload_identity_pool_provider").values()
+    (output,) = terraform.outputs(state)["manifests"].values()
+    grants = terraform.resources(state, "google_service_account_iam_member")
+    invokers = terraform.resources(state, "google_cloud_run_v2_service_iam_member")
+    (provider,) = terraform.resources(state, "google_iam_workload_identity_pool_provider")
     (oidc,) = provider["oidc"]
     project = Project(id="example-signer")
     accepted = oidc_provider(
@@ -298,8 +298,10 @@ def _google(operator: Operator, target: str) -> GoogleServer:
             grant["member"] for grant in grants if grant["role"] == "roles/iam.serviceAccountOpenIdTokenCreator"
         ),
     )
-    (deployed,) = terraform.resources(state, "google_cloudfunctions2_function").values()
-    function = ServiceAccount(email=deployed["service_config"][0]["service_account_email"], unique_id=terraform.NUMBER)
+    (deployed,) = terraform.resources(state, "google_cloudfunctions2_function")
+    email = deployed["service_config"][0]["service_account_email"]
+    accounts = {each["name"]: each["unique_id"] for each in terraform.resources(state, "google_service_account")}
+    function = ServiceAccount(email=email, unique_id=accounts[f"projects/example-signer/serviceAccounts/{email}"])
     configuration = Configuration(
         project=project,
         accounts={account.email: account for account in (exporter, function)},
@@ -323,11 +325,11 @@ def _deploy(function: FunctionRuntime, operator: Operator, google: GoogleServer)
     """Unpacks what Terraform packs, and sets the environment that Terraform sets."""
     folder = function.root / "function"
     shutil.copytree(ROOT / "function", folder)
-    for name, content in terraform.state(operator.root)["outputs"]["documents"]["value"].items():
+    for name, content in terraform.outputs(operator.root)["documents"].items():
         (folder / name).write_text(content, encoding="utf-8")
     with (folder / "configuration.yaml").open("a", encoding="utf-8") as document:
         document.write(yaml.safe_dump({"kms": {"unsafe_plaintext_endpoint": operator.kms}}))
-    (deployed,) = terraform.resources(operator.root, "google_cloudfunctions2_function").values()
+    (deployed,) = terraform.resources(operator.root, "google_cloudfunctions2_function")
     function.environment = {
         **deployed["service_config"][0]["environment_variables"],
         "GCE_METADATA_HOST": google.metadata,
@@ -381,7 +383,7 @@ def test_terraform_names_the_commands(installed: Installed) -> None:
     """Terraform's next steps are the page's commands: the CA certificate first, then the cluster's folder."""
     assert "signerctl ca create --key-version " in installed.printed[0]
     assert "Apply complete!" in installed.printed[1]
-    steps = terraform.state(installed.operator.root)["outputs"]["next_steps"]["value"]
+    steps = terraform.outputs(installed.operator.root)["next_steps"]
     assert any(f"signerctl cluster manifests --terraform-output - --cluster {CLUSTER} " in step for step in steps)
 
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from development import apart
 from development.lock import TERRAFORM
-from development.terraform.environment import Workspace
+from development.terraform import environment
 from tests.infra.terraform.plans import Plan, plans
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from development.terraform.environment import Workspace
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A copy of the tree that tests may change, with the root module initialised."""
-    return initialised(tmp_path_factory)
+    with initialised(tmp_path_factory) as made:
+        yield made
 
 
-def initialised(tmp_path_factory: pytest.TempPathFactory, module: str = "infra") -> Workspace:
+@contextmanager
+def initialised(tmp_path_factory: pytest.TempPathFactory, module: str = "infra") -> Iterator[Workspace]:
     """A fresh copy, with one folder initialised.
 
     Where Terraform cannot be installed the tests are skipped, or fail where CI is set.
@@ -34,10 +39,10 @@ def initialised(tmp_path_factory: pytest.TempPathFactory, module: str = "infra")
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and Terraform is needed: {error}")
         pytest.skip(f"NOT TESTED: Terraform could not be installed: {error}")
-    made = Workspace.make(tmp_path_factory.mktemp("terraform"))
-    answer = made.init(module)
-    assert answer.status == 0, answer.errors
-    return made
+    with environment.workspace(tmp_path_factory.mktemp("terraform")) as made:
+        answer = made.init(module)
+        assert answer.status == 0, answer.errors
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from tests.infra.terraform.conftest import initialised
 from tests.infra.terraform.plans import plans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from development.terraform.environment import Workspace
@@ -24,9 +25,10 @@ CONTENT = "{for each in data.archive_file.this.source : each.filename => sha256(
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A copy of the repository in which the tests change the function."""
-    return initialised(tmp_path_factory, MODULE)
+    with initialised(tmp_path_factory, MODULE) as made:
+        yield made
 
 
 def object_name(workspace: Workspace) -> str:

@@ -32,7 +32,6 @@ def authorities() -> list[Ca]:
 
 def test_the_module_reads_the_certificates_not_after(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The result equals pyca's notAfter for certificates of several sizes and both kinds of time."""
-    workspace = initialised(tmp_path_factory, MODULE)
     runs = [
         f"""run "number_{index}" {{
   command = plan
@@ -47,7 +46,8 @@ def test_the_module_reads_the_certificates_not_after(tmp_path_factory: pytest.Te
 """
         for index, ca in enumerate(authorities())
     ]
-    test = workspace.tree / MODULE / "tests" / "ends.tftest.hcl"
-    test.write_text("\n".join(runs), encoding="utf-8")
-    answer = workspace.run(MODULE, "test", "-no-color", "-filter=tests/ends.tftest.hcl")
+    with initialised(tmp_path_factory, MODULE) as workspace:
+        test = workspace.tree / MODULE / "tests" / "ends.tftest.hcl"
+        test.write_text("\n".join(runs), encoding="utf-8")
+        answer = workspace.run(MODULE, "test", "-no-color", "-filter=tests/ends.tftest.hcl")
     assert answer.status == 0, answer.output

@@ -6,13 +6,17 @@ gcloud is no package that a test can install.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from development.terraform import files
+from development.terraform.google import NUMBER
+from tests.infra.terraform.conftest import initialised
+from tests.infra.terraform.deployed import IMAGE, KEY, Deployment
 from tests.paths import DOCS, INFRA
 from tests.unit.signerctl.runbook import commands
 
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 DOCUMENT: Final = DOCS / "recovery.md"
 TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
 ADOPT: Final = (INFRA / "examples" / "gke-dns-endpoint" / "adopt.tf").read_text(encoding="utf-8")
-IMPORTED: Final = r"^\| `(google_\w+)` \|"
+DOCUMENTED: Final = dict(re.findall(r"^\| `(google_\w+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
+ADOPTED: Final = set(re.findall(r"^  to = .*\b(google_\w+)\.", ADOPT, re.MULTILINE))
 # `terraform apply` makes these again without a conflict, or the document deletes the old ones first.
 APPLIED_AGAIN: Final = {
     "google_logging_project_bucket_config",
@@ -78,8 +83,51 @@ def test_each_type_that_would_conflict_has_an_import_id(planned: Mapping[str, Pl
         if (match := re.search(r"\b(google_\w+)\.", each))
     }
     granted = {each for each in found if each.endswith("_iam_member")}
-    adopted = set(re.findall(r"^  to = .*\b(google_\w+)\.", ADOPT, re.MULTILINE))
-    assert set(re.findall(IMPORTED, TEXT, re.MULTILINE)) == found - granted - adopted - APPLIED_AGAIN
+    assert DOCUMENTED.keys() == found - granted - ADOPTED - APPLIED_AGAIN
+
+
+def test_a_lost_state_is_imported_without_a_replacement(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With the document's IDs, the plan destroys and replaces nothing, and the next one is empty."""
+    with initialised(tmp_path_factory) as workspace:
+        deployment = Deployment(workspace=workspace)
+        for variables in ({"encryption_key": KEY}, {"image": IMAGE}):
+            deployment.begin(variables)
+            before = deployment.google["objects"].keys()
+            imports = [
+                f'import {{\n  to = {address}\n  id = "{import_id(kind, values)}"\n}}\n'
+                for address, kind, values in deployment.resources()
+                if kind in DOCUMENTED or kind in ADOPTED
+            ]
+            assert len(imports) >= 30
+            deployment.lose_state()
+            recovered = workspace.tree / "infra" / "recovered.tf"
+            recovered.write_text("\n".join(imports), encoding="utf-8")
+            run = deployment.apply(variables)
+            recovered.unlink()
+            assert run.errors == []
+            assert {"delete", "replace"}.isdisjoint(run.planned.values())
+            assert deployment.plan(variables).planned == {}
+            assert deployment.google["objects"].keys() >= before
+
+
+def import_id(kind: str, values: Mapping[str, Any]) -> str:
+    """Returns a resource's import ID, as the document writes it."""
+    if kind in ADOPTED:
+        return str(values["id"])
+    parts = values["id"].split("/")
+    named = dict(itertools.pairwise(parts))
+    given = {
+        "BUCKET": named.get("buckets"),
+        "EMAIL": parts[-1],
+        "LOCATION": named.get("locations"),
+        "NAME": values.get("name") if kind == "google_logging_metric" else parts[-1],
+        "NUMBER": NUMBER,
+        "PROJECT": named.get("projects") or values.get("project"),
+        "SERVICE": named.get("services"),
+        "AUDIT_PROJECT": named.get("metricsScopes"),
+        "KEY_PROJECT": named.get("projects"),
+    }
+    return re.sub(r"[A-Z_]{4,}", lambda match: str(given[match[0]]), DOCUMENTED[kind].strip('"'))
 
 
 def test_what_is_adopted_can_be_adopted() -> None:

@@ -11,6 +11,7 @@ from development.terraform.schema import SchemaError, google
 from tests.infra.terraform.conftest import initialised
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from development.terraform.environment import Workspace
@@ -38,14 +39,14 @@ MISTAKES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Path]]:
     """A module with a main.tf of the test."""
-    workspace = initialised(tmp_path_factory, MODULE)
-    module = workspace.tree / MODULE
-    for path in module.glob("*.tf"):
-        if path.name != "versions.tf":
-            path.unlink()
-    return workspace, module / "main.tf"
+    with initialised(tmp_path_factory, MODULE) as workspace:
+        module = workspace.tree / MODULE
+        for path in module.glob("*.tf"):
+            if path.name != "versions.tf":
+                path.unlink()
+        yield workspace, module / "main.tf"
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -1,0 +1,197 @@
+"""A deployment that was applied against a double of Google, for what an administrator changes later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from development.lock import ROOT
+from development.terraform import google
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from development.terraform.environment import Workspace
+
+Variables: TypeAlias = "Mapping[str, Any]"
+
+TESTS: Final = ROOT / "infra" / "tests"
+KEY: Final = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+IMAGE: Final = f"images.example.com/csr-signer@sha256:{64 * '0'}"
+CLUSTERS: Final[Variables] = {
+    "prod": {
+        "access": "gke-dns",
+        "gke": {
+            "location": "europe-west1",
+            "name": "prod",
+            "project": "example-clusters",
+            "project_number": "210987654321",
+        },
+        "server": "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog",
+    },
+    "site": {
+        "access": "oidc",
+        "audience": "https://csr-signer.example.com/7d1f0a52-0f8e-4a4e-9c47-7c4a7a8b3c55",
+        "certificate_authority": (TESTS / "another-ca.pem").read_text(encoding="utf-8"),
+        "oidc": {
+            "issuer": "https://kubernetes.default.svc.cluster.local",
+            "jwks": '{"keys":[{"kid":"1","kty":"RSA"}]}',
+        },
+        "server": "https://kubernetes.site.example.com:6443",
+    },
+}
+SIGNERS: Final[Variables] = {
+    "prod-calico": {
+        "ca_certificate": (TESTS / "ca.pem").read_text(encoding="utf-8"),
+        "cluster": "prod",
+        "profile": {"name": "calico", "release": "3.31"},
+        "signer_name": "example.com/calico",
+    },
+    "site-calico": {
+        "ca_certificate": (TESTS / "another-ca.pem").read_text(encoding="utf-8"),
+        "cluster": "site",
+        "profile": {"name": "calico", "release": "3.31"},
+        "signer_name": "site.example.com/calico",
+    },
+}
+AUDIT: Final[Variables] = {"project": "example-audit"}
+BASE: Final[Variables] = {
+    "audit": AUDIT,
+    "ca_administrator": "user:ca-administrator@example.com",
+    "callers": "internet",
+    "clusters": CLUSTERS,
+    "key_project": "example-keys",
+    "location": "europe-west1",
+    "project": "example-signer",
+    "project_number": "123456789012",
+    "signers": SIGNERS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run of Terraform said.
+
+    Attributes:
+        planned: The actions of the plan by address, such as `update` or `replace`; without reads.
+        events: What the apply did, in order: `start` or `complete`, the action and the address.
+        errors: The errors, with the line of the file that they show.
+    """
+
+    planned: Mapping[str, str]
+    events: Sequence[tuple[str, str, str]]
+    errors: Sequence[str]
+
+    def at(self, event: str, action: str, address: str) -> int:
+        """Returns the place of the only event of a resource whose address begins so."""
+        (found,) = [
+            index
+            for index, (each, did, of) in enumerate(self.events)
+            if (each, did) == (event, action) and of.startswith(address)
+        ]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A root module's state, and what exists at Google.
+
+    Attributes:
+        workspace: Terraform, and the double of Google.
+        name: Of the file with the state; deployments with different names are in the same projects.
+    """
+
+    workspace: Workspace
+    name: str = "first"
+
+    @property
+    def google(self) -> dict[str, Any]:
+        """Returns what exists at Google."""
+        content: dict[str, Any] = json.loads(self._google.read_text(encoding="utf-8"))
+        return content
+
+    def plan(self, variables: Variables) -> Run:
+        """Plans with other values of some variables."""
+        return self._run("plan", variables)
+
+    def apply(self, variables: Variables, *options: str, max_writes: int = 1000) -> Run:
+        """Applies with other values of some variables; Google refuses all writes after the first `max_writes`."""
+        world = self.google
+        world["max_writes"] = world["writes"] + max_writes
+        self._google.write_text(json.dumps(world), encoding="utf-8")
+        return self._run("apply", variables, "-auto-approve", *options)
+
+    def lose_state(self) -> None:
+        """Deletes the state."""
+        self._state.unlink(missing_ok=True)
+
+    def empty(self) -> None:
+        """Returns to the time before the first apply."""
+        self.lose_state()
+        self._google.write_text(json.dumps(google.EMPTY), encoding="utf-8")
+
+    def begin(self, variables: Variables) -> None:
+        """Returns to the time after a first apply with these variables; applies only once."""
+        name = str(zlib.crc32(json.dumps(variables).encode()))
+        saved = self.workspace.folder / name
+        if not saved.exists():
+            self.empty()
+            assert self.apply(variables).errors == []
+            saved.mkdir()
+            for path in (self._state, self._google):
+                shutil.copyfile(path, saved / path.name)
+        for path in (self._state, self._google):
+            shutil.copyfile(saved / path.name, path)
+
+    def forget(self, *addresses: str) -> None:
+        """Lets the state forget resources."""
+        answer = self.workspace.run("infra", "state", "rm", f"-state={self._state}", *addresses)
+        assert answer.status == 0, answer.errors
+
+    def resources(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Returns the address, the type and the values of each resource of the state."""
+        for each in json.loads(self._state.read_text(encoding="utf-8"))["resources"]:
+            address = ".".join([*filter(None, [each.get("module")]), each["type"], each["name"]])
+            for instance in each["instances"] if each["mode"] == "managed" else ():
+                index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                yield f"{address}{index}", each["type"], instance["attributes"]
+
+    @property
+    def _google(self) -> Path:
+        return self.workspace.folder / google.FILE
+
+    @property
+    def _state(self) -> Path:
+        return self.workspace.folder / f"{self.name}.tfstate"
+
+    def _run(self, command: str, variables: Variables, *options: str) -> Run:
+        values = self.workspace.folder / "values.tfvars.json"
+        values.write_text(json.dumps({**BASE, **variables}), encoding="utf-8")
+        given = ("-json", "-input=false", f"-state={self._state}", f"-var-file={values}")
+        answer = self.workspace.run("infra", command, *given, *options)
+        return _parsed([json.loads(line) for line in answer.output.splitlines() if line.startswith("{")])
+
+
+def _parsed(lines: Sequence[Mapping[str, Any]]) -> Run:
+    planned = {}
+    for line in lines:
+        if line["type"] == "planned_change" and line["change"]["action"] != "read":
+            planned[line["change"]["resource"]["addr"]] = line["change"]["action"]
+    diagnostics = [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
+    return Run(
+        planned=planned,
+        events=[
+            (line["type"].removeprefix("apply_"), line["hook"]["action"], line["hook"]["resource"]["addr"])
+            for line in lines
+            if line["type"] in {"apply_start", "apply_complete"}
+        ],
+        errors=[
+            f"{each['summary']}: {each['detail']} {each.get('snippet', {}).get('code', '')}"
+            for each in diagnostics
+            if each["severity"] == "error"
+        ],
+    )

@@ -1,0 +1,313 @@
+"""What an administrator changes in a running deployment."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from development.terraform import files
+from tests.infra.terraform.conftest import initialised
+from tests.infra.terraform.deployed import AUDIT, CLUSTERS, IMAGE, KEY, SIGNERS, Deployment
+from tests.paths import DOCS, INFRA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.infra.terraform.deployed import Run, Variables
+
+FUNCTION: Final = "module.function[0].google_cloudfunctions2_function.this"
+SERVICE: Final = "module.service[0].google_cloud_run_v2_service.this"
+ANOTHER_KEY: Final = KEY.replace("at-rest", "next")
+LOG_BUCKET_KEEPS: Final = {"audit": AUDIT | {"encryption_key": KEY}}
+AT_SOURCE: Final[Variables] = {}
+FROM_IMAGE: Final = {"image": IMAGE}
+IN_ANOTHER_REGION: Final = {
+    "audit": AUDIT | {"location": "europe-west1"},
+    "key_location": "europe-west1",
+    "location": "europe-west4",
+}
+RENAMED: Final = {
+    "retired_signers": {"prod-calico": {}},
+    "signers": {"prod-next": SIGNERS["prod-calico"], "site-calico": SIGNERS["site-calico"]},
+}
+# What docs/install.md lets the state forget before `terraform destroy`.
+UNINSTALLED: Final = (
+    "module.key.google_kms_crypto_key.this",
+    "module.key.google_kms_key_ring.this",
+    "module.audit[0].google_logging_project_bucket_config.audit",
+    "module.audit[0].google_kms_crypto_key_iam_member.encrypt",
+)
+SOON: Final = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+SECOND: Final = {
+    "clusters": {"edge": CLUSTERS["site"]},
+    "key_ring": "edge-signer",
+    "name": "edge-signer",
+    "shared_projects": ["example-audit", "example-keys", "example-signer"],
+    "signers": {"edge-calico": SIGNERS["site-calico"] | {"cluster": "edge"}},
+}
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Terraform, and a Google that each test starts with."""
+    with initialised(tmp_path_factory) as workspace:
+        yield Deployment(workspace=workspace)
+
+
+def change(deployment: Deployment, variables: Variables) -> Run:
+    """Applies a change. It succeeds, the next plan is empty, and nothing becomes unreadable meanwhile."""
+    run = deployment.apply(variables)
+    assert run.errors == []
+    assert deployment.plan(variables).planned == {}
+    assert deployment.google["blinded"] == []
+    return run
+
+
+def assert_order(run: Run, *steps: tuple[str, str]) -> None:
+    """Each step is complete before the next one starts."""
+    for (action, address), (following, of) in zip(steps, steps[1:], strict=False):
+        assert run.at("complete", action, address) < run.at("start", following, of), (address, of)
+
+
+@pytest.mark.parametrize("code", [AT_SOURCE, FROM_IMAGE], ids=["source", "image"])
+def test_an_encryption_key_can_be_set_changed_and_removed(deployment: Deployment, code: Variables) -> None:
+    """A right on a key comes before what uses the key, and goes after it; the log bucket keeps its key."""
+    deployment.begin(code)
+    change(deployment, {**code, "encryption_key": KEY})
+    change(deployment, {**code, "encryption_key": ANOTHER_KEY} | LOG_BUCKET_KEEPS)
+    change(deployment, code | LOG_BUCKET_KEEPS)
+
+
+def test_a_build_waits_for_its_rights_on_a_new_repository(deployment: Deployment) -> None:
+    """With a key, the function gets a new repository: rights take effect after a delay, and the old one goes last."""
+    deployment.begin(AT_SOURCE)
+    run = change(deployment, {"encryption_key": KEY})
+    assert_order(
+        run,
+        ("create", 'google_kms_crypto_key_iam_member.encrypt["example-signer artifactregistry"]'),
+        ("create", "time_sleep.encryption"),
+        ("create", "module.function[0].google_artifact_registry_repository.images"),
+        ("create", "module.function[0].google_artifact_registry_repository_iam_member.build_push"),
+        ("create", "module.function[0].time_sleep.grants"),
+        ("update", FUNCTION),
+        ("delete", "module.function[0].google_artifact_registry_repository.images"),
+    )
+    assert_order(
+        run,
+        ("create", "module.audit[0].time_sleep.encryption"),
+        ("update", "module.audit[0].google_logging_project_bucket_config"),
+    )
+
+
+def test_terraform_refuses_to_take_the_key_from_the_log_bucket(deployment: Deployment) -> None:
+    """Google removes no key from a log bucket. The plan fails, and says how the function alone does without its key."""
+    deployment.begin({"encryption_key": KEY})
+    (error,) = deployment.plan({}).errors
+    assert "module.audit[0].google_kms_crypto_key_iam_member.encrypt[0] has lifecycle.prevent_destroy set" in error
+    assert "# A log bucket keeps its key: set audit.encryption_key to it, docs/upgrade.md." in error
+
+
+def test_destroying_a_second_deployment_takes_nothing_from_the_first(deployment: Deployment) -> None:
+    """The first deployment owns what a project has only once: also with an encryption key, its next plan is empty."""
+    encrypted = {"encryption_key": KEY}
+    deployment.begin(encrypted)
+    second = Deployment(workspace=deployment.workspace, name="second")
+    change(second, SECOND | encrypted)
+    second.forget(*UNINSTALLED)
+    assert second.apply(SECOND | encrypted, "-destroy").errors == []
+    assert deployment.plan(encrypted).planned == {}
+    assert deployment.google["blinded"] == []
+
+
+def test_a_service_moves_to_another_region_before_the_old_one_goes(deployment: Deployment) -> None:
+    """The names of the secrets have the region. So old and new ones exist together, and a service is always there."""
+    deployment.begin(FROM_IMAGE)
+    run = change(deployment, FROM_IMAGE | IN_ANOTHER_REGION)
+    assert_order(
+        run,
+        ("create", 'module.documents[0].google_secret_manager_secret.this["configuration.yaml"]'),
+        ("create", 'module.documents[0].google_secret_manager_secret_iam_member.read["configuration.yaml"]'),
+        ("create", "module.documents[0].time_sleep.grants"),
+        ("create", SERVICE),
+        ("create", 'module.service[0].google_cloud_run_v2_service_iam_member.invoke["exporter-prod"]'),
+        ("delete", 'module.service[0].google_cloud_run_v2_service_iam_member.invoke["exporter-prod"]'),
+        ("delete", SERVICE),
+        ("delete", 'module.documents[0].google_secret_manager_secret_iam_member.read["configuration.yaml"]'),
+    )
+
+
+def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_one(deployment: Deployment) -> None:
+    """A failed build between the two would leave a function that can use neither key."""
+    deployment.begin(AT_SOURCE)
+    run = change(deployment, RENAMED)
+    right = "module.key.google_kms_crypto_key_iam_member.sign"
+    assert_order(run, ("create", f'{right}["prod-next'), ("update", FUNCTION), ("delete", f'{right}["prod-calico'))
+
+
+def test_an_interrupted_apply_can_be_repeated(deployment: Deployment) -> None:
+    """Wherever it stopped: the next apply completes it and leaves nothing behind, and no right to sign came too early."""
+    variables = A_THIRD_CLUSTER | {"deployer": "user:b@example.com", "encryption_key": KEY}
+    deployment.begin(variables)
+    complete = deployment.google["objects"]
+    trail = {name for name, each in complete.items() if re.match("google_(logging|monitoring)|.*_audit_", each["kind"])}
+    for writes in (15, 40, 75, 110):
+        deployment.empty()
+        assert deployment.apply(variables, max_writes=writes).errors
+        begun = deployment.google["objects"].keys()
+        assert trail <= begun or not any(" roles/cloudkms.signer " in name for name in begun)
+        change(deployment, variables)
+        assert deployment.google["objects"].keys() == complete.keys()
+
+
+def _signer(**values: object) -> Variables:
+    return {"signers": {**SIGNERS, "prod-calico": SIGNERS["prod-calico"] | values}}
+
+
+def _cluster(**values: object) -> Variables:
+    return {"clusters": {**CLUSTERS, "prod": CLUSTERS["prod"] | values}}
+
+
+ONE_CLUSTER: Final = {
+    "clusters": {"prod": CLUSTERS["prod"]},
+    "retired_signers": {"site-calico": {}},
+    "signers": {"prod-calico": SIGNERS["prod-calico"]},
+}
+A_THIRD_CLUSTER: Final = {"clusters": {**CLUSTERS, "edge": CLUSTERS["site"] | {"audience": "https://example.com/edge"}}}
+PROFILE: Final = {"postgresql.yaml": (INFRA / "examples" / "profiles" / "postgresql.yaml").read_text(encoding="utf-8")}
+KEYS: Final = "projects/example-keys/locations/europe-west1/keyRings"
+
+# The rows of docs/upgrade.md: by the first cell, what was applied before, and what one plan each changes.
+ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
+    "`audit`: `notification_channels`, `retention_days`": (
+        AT_SOURCE,
+        ({"audit": AUDIT | {"notification_channels": ["projects/p/notificationChannels/2"], "retention_days": 500}},),
+    ),
+    "`audit`: `locked`": (AT_SOURCE, ({"audit": AUDIT | {"locked": True}},)),
+    "`audit`: a first `encryption_key`": (AT_SOURCE, (LOG_BUCKET_KEEPS,)),
+    "`audit`: another `encryption_key`, `location` or `project`, or null": (
+        LOG_BUCKET_KEEPS,
+        (
+            {"audit": AUDIT | {"encryption_key": ANOTHER_KEY}},
+            LOG_BUCKET_KEEPS | {"audit": AUDIT | {"location": "europe-west4"}},
+            {"audit": {"encryption_key": KEY, "project": "another-audit"}},
+            {"audit": None},
+        ),
+    ),
+    "`build_environment`, `callers`, `labels`, `max_instances`, `min_instances`, `network`, `worker_pool`": (
+        AT_SOURCE,
+        (
+            {
+                "build_environment": {"PIP_INDEX_URL": "https://pypi.example.com/simple/"},
+                "callers": "perimeter",
+                "labels": {"team": "platform"},
+                "max_instances": 5,
+                "min_instances": 1,
+                "network": {"network": "main", "subnetwork": "functions"},
+                "worker_pool": "projects/example-signer/locations/europe-west1/workerPools/private",
+            },
+        ),
+    ),
+    "`ca_administrator`, `ca_administrator_until`, `deployer`": (
+        AT_SOURCE,
+        ({"ca_administrator": "user:b@example.com", "ca_administrator_until": SOON, "deployer": "user:b@example.com"},),
+    ),
+    "`clusters`: one more, without a CA certificate": (AT_SOURCE, (A_THIRD_CLUSTER,)),
+    "`clusters`: one less": (AT_SOURCE, (ONE_CLUSTER,)),
+    "`clusters`: `address_ranges`, `certificate_authority`, `credential_id`, `server`": (
+        AT_SOURCE,
+        (
+            _cluster(
+                address_ranges=["10.0.0.0/8"],
+                credential_id="waived",
+                server="https://gke-0123456789abcdef-210987654321.europe-west4.gke.goog",
+            ),
+        ),
+    ),
+    "`clusters`: `exporter_network`, `exporter_service_account`; `exporter_namespace`": (
+        AT_SOURCE,
+        (
+            _cluster(exporter_network="pod"),
+            _cluster(exporter_service_account="exporter"),
+            {"exporter_namespace": "signer"},
+        ),
+    ),
+    "`encryption_key`: a first one, or another one": (LOG_BUCKET_KEEPS, (LOG_BUCKET_KEEPS | {"encryption_key": KEY},)),
+    "`encryption_key`: none": ({"encryption_key": KEY}, (LOG_BUCKET_KEEPS,)),
+    "`image`: another digest; `binary_authorization_policy`": (
+        FROM_IMAGE,
+        ({"binary_authorization_policy": "default", "image": IMAGE.replace("00", "11")},),
+    ),
+    "`image`: a first one, or none": (AT_SOURCE, (FROM_IMAGE,)),
+    "`key_location`, `key_project`, `key_ring`": (
+        AT_SOURCE,
+        ({"key_location": "europe-west4"}, {"key_project": "another-keys"}, {"key_ring": "another"}),
+    ),
+    "`location`, with `image`": (FROM_IMAGE, (FROM_IMAGE | IN_ANOTHER_REGION,)),
+    "`location`, without `image`": (AT_SOURCE, (IN_ANOTHER_REGION,)),
+    "`name`": (AT_SOURCE, ({"name": "another-signer"},)),
+    "`profiles`": (AT_SOURCE, ({"profiles": PROFILE},)),
+    "`project`": (AT_SOURCE, ({"project": "another-project"},)),
+    "`shared_projects`: a project that you hand over": (AT_SOURCE, ({"shared_projects": ["example-keys"]},)),
+    "`signers`: `approve`, `ca_certificate`, `deferral_limit`, `lifetime`, `profile`, `trust_bundle`": (
+        AT_SOURCE,
+        (
+            _signer(
+                approve=False,
+                deferral_limit="4m",
+                lifetime="90d",
+                profile={"name": "calico", "release": "3.32"},
+                trust_bundle=SIGNERS["site-calico"]["ca_certificate"],
+            ),
+        ),
+    ),
+    "`signers`: `key_version`, of the signer's own key": (
+        AT_SOURCE,
+        (_signer(key_version=f"{KEYS}/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/2"),),
+    ),
+    "`signers`: `key_version`, of another key; `protection_level`": (
+        AT_SOURCE,
+        (
+            _signer(key_version=f"{KEYS}/another/cryptoKeys/prod/cryptoKeyVersions/1"),
+            _signer(protection_level="SOFTWARE"),
+        ),
+    ),
+    "`signers`: `key_algorithm`": (AT_SOURCE, (_signer(key_algorithm="RSA_SIGN_PKCS1_3072_SHA256"),)),
+    "`signers`: another name; the old one to `retired_signers`": (AT_SOURCE, (RENAMED,)),
+}
+VERDICTS: Final = {
+    (): "Leaves the function as it is",
+    ("update",): "Deploys a new revision",
+    ("replace",): "Replaces the function",
+    ("create", "delete"): "Replaces the function",
+}
+
+
+def documented() -> dict[str, str]:
+    """Returns the second cell of each row by the first one."""
+    section = (DOCS / "upgrade.md").read_text(encoding="utf-8").partition("\n## What you may change later\n")[2]
+    return dict(re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", section.partition("\n## ")[0], re.MULTILINE))
+
+
+def test_the_page_has_a_row_for_each_variable() -> None:
+    """No variable is missing, and none is gone."""
+    assert documented().keys() == ROWS.keys()
+    named = {name for row in ROWS for part in re.split("[;:]", row) for name in re.findall(r"`(\w+)`", part)}
+    variables = {block.labels[0] for block in files.blocks(INFRA) if block.kind == "variable"}
+    assert variables <= named
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_later_change_does_what_the_page_says(deployment: Deployment, row: str) -> None:
+    """The plan leaves the function as it is, deploys a revision, replaces the function, or is refused."""
+    before, changes = ROWS[row]
+    deployment.begin(before)
+    for variables in changes:
+        run = deployment.plan({**variables})
+        kinds = ("google_cloudfunctions2_function", "google_cloud_run_v2_service")
+        actions = sorted(action for address, action in run.planned.items() if address.split(".")[-2] in kinds)
+        refused = [error for error in run.errors if error.startswith("Instance cannot be destroyed")]
+        assert refused == run.errors
+        assert documented()[row].startswith("Refuses" if refused else VERDICTS[tuple(actions)]), (variables, actions)
